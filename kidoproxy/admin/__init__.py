@@ -1,0 +1,1 @@
+"""To be watched: plain counters, their exposition, and a small HTTP endpoint."""

@@ -1,0 +1,40 @@
+"""How much of anything we accept. The only magic numbers; Redis's own defaults unless a line says why not."""
+
+from typing import Final
+
+from mypy_extensions import i64
+
+#: ``PROTO_INLINE_MAX_SIZE`` of Redis: an inline command or a header line without an end.
+INLINE_BYTES: Final[i64] = 64 * 1024
+#: Most arguments of one request: what Redis accepts from an authenticated client (INT_MAX since 7.0).
+ARGUMENTS: Final[i64] = 2_147_483_647
+#: ``proto-max-bulk-len``.
+BULK_BYTES: Final[i64] = 512 * 1024 * 1024
+#: ``client-query-buffer-limit``: bytes of one request that is not complete yet.
+QUERY_BUFFER_BYTES: Final[i64] = 1024 * 1024 * 1024
+#: What a client may claim before it has said AUTH, as Redis has it.
+UNAUTHENTICATED_ARGUMENTS: Final[i64] = 10
+UNAUTHENTICATED_BULK_BYTES: Final[i64] = 16 * 1024
+
+#: ``maxclients``.
+CLIENTS: Final[int] = 10_000
+#: A client whose unread replies exceed this is cut (Redis: no limit for normal clients; we have neighbours).
+CLIENT_OUTPUT_BYTES: Final[int] = 1024 * 1024 * 1024
+#: Reading from a client stops while it has this many bytes of replies unread, or this many calls open.
+CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024
+CLIENT_PAUSE_CALLS: Final[int] = 16_384
+#: A node's link refuses more with OVERLOADED beyond these.
+LINK_QUEUE_BYTES: Final[int] = 1024 * 1024 * 1024
+LINK_QUEUE_LEGS: Final[int] = 200_000
+
+#: Seconds a command may take before its client gets TIMEOUT; far below redis-py's 5 s.
+COMMAND_SECONDS: Final[float] = 0.5
+#: Seconds for TCP connect and greeting together.
+CONNECT_SECONDS: Final[float] = 1.0
+#: Reconnects wait between these, doubling, with jitter.
+BACKOFF_FIRST_SECONDS: Final[float] = 0.05
+BACKOFF_LAST_SECONDS: Final[float] = 5.0
+#: Replies of at least this size are cut through to the client whose turn it is.
+CUT_THROUGH_BYTES: Final[int] = 32 * 1024
+#: Databases that SELECT accepts, as in a stock redis.conf.
+DATABASES: Final[int] = 16

@@ -1,0 +1,1 @@
+"""The only asyncio in the data path: sockets, the loop, the clock, signals and logs."""

@@ -1,0 +1,1 @@
+"""Who is asked: a tree of small interchangeable routes that turns a request into a plan."""
