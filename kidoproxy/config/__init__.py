@@ -1,0 +1,39 @@
+"""The configuration: a strict TOML file in, one frozen, checked `Config` out, or a line for every mistake.
+
+Three steps, each collecting all its mistakes: the text is TOML and its ``${VARIABLES}`` exist (`read`,
+`interpolate`); every table has the right shape (`schema`, which also holds every default and its
+sentence); and the whole makes sense (`build`, `graph`). Nothing starts with half a configuration.
+"""
+
+from kidoproxy.config.address import Address
+from kidoproxy.config.model import (
+    ClientLimits,
+    Config,
+    CopyOptions,
+    Member,
+    Node,
+    Pool,
+    PoolRef,
+    RingOptions,
+    Tls,
+)
+from kidoproxy.config.read import embedded_config, load
+from kidoproxy.config.secret import Secret
+from kidoproxy.errors import ConfigError
+
+__all__ = [
+    "Address",
+    "ClientLimits",
+    "Config",
+    "ConfigError",
+    "CopyOptions",
+    "Member",
+    "Node",
+    "Pool",
+    "PoolRef",
+    "RingOptions",
+    "Secret",
+    "Tls",
+    "embedded_config",
+    "load",
+]

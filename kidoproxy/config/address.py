@@ -1,0 +1,124 @@
+"""Where somebody listens: ``host:port``, ``[::1]:port`` or ``unix:///path``; and the URLs of nodes.
+
+A complaint about a URL never repeats it: it may hold a password.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from kidoproxy.config.secret import NO_SECRET, Secret
+
+DEFAULT_PORT: Final = 6379
+#: ``sun_path`` of Linux is 108 bytes with its zero, that of macOS 104.
+SOCKET_PATH_BYTES: Final = 103
+POOL_PREFIX: Final = "pool:"
+
+NO_DATABASE: Final = (
+    "a database cannot be part of a node: clients choose it with SELECT, and the proxy passes it on; drop the path"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address, or a unix socket when ``path`` is not empty. Its string is how a person would write it."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix://{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether this is a socket in the file system."""
+        return bool(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUrl:
+    """What a node's URL says, taken apart."""
+
+    address: Address
+    tls: bool = False
+    username: str = ""
+    password: Secret = NO_SECRET
+
+
+def parse_listen(text: str) -> Address:
+    """An address to listen on; port 0 lets the system choose. Raises ValueError with a sentence."""
+    if text.startswith("unix:"):
+        return _unix(text)
+    if "://" in text:
+        raise ValueError('is a URL; listen takes "host:port", "[::1]:port" or "unix:///path"')
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError('needs a host and a port, for example "127.0.0.1:6380"')
+    if host == "*":
+        raise ValueError('has "*" for a host; write "0.0.0.0" for every IPv4 address, "[::]" for IPv6')
+    return Address(_host(host), _port(port, least=0))
+
+
+def parse_url(text: str) -> NodeUrl:
+    """The URL of a node. Raises ValueError with a sentence that does not repeat the URL."""
+    if text.startswith("unix:"):
+        return NodeUrl(_unix(text))
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        raise ValueError('is not a URL; write "redis://host:port", "rediss://…", "unix:///path" or "pool:name"')
+    if scheme not in ("redis", "rediss"):
+        raise ValueError(f'has the scheme "{scheme}"; known are "redis", "rediss" and "unix"')
+    return _redis_url(scheme, rest)
+
+
+def _redis_url(scheme: str, rest: str) -> NodeUrl:
+    # By hand up to the host: a password with "/" or "#" in it must be named as such, not cut in silence.
+    userinfo, at, place = rest.rpartition("@")
+    if at and any(char in userinfo for char in "/?#@"):
+        raise ValueError("has a character in its user or password that must be percent-encoded (/ ? # @)")
+    parts = urlsplit(f"{scheme}://{place}")
+    if parts.query or parts.fragment:
+        raise ValueError("has a query or a fragment, which mean nothing here")
+    if parts.path not in ("", "/", "/0"):
+        raise ValueError(NO_DATABASE)
+    address = _host_and_port(parts.netloc)
+    username, _, password = userinfo.partition(":")
+    return NodeUrl(address, scheme == "rediss", unquote(username), Secret(unquote(password)))
+
+
+def _host_and_port(netloc: str) -> Address:
+    bracket = netloc.rfind("]")
+    host, colon, port = netloc.rpartition(":") if netloc.rfind(":") > bracket else (netloc, "", "")
+    if not host:
+        raise ValueError("has no host")
+    return Address(_host(host), _port(port, least=1) if colon else DEFAULT_PORT)
+
+
+def _host(text: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        return text[1:-1]
+    if ":" in text or "[" in text or "]" in text:
+        raise ValueError('has an IPv6 address that needs brackets: "[::1]:6379"')
+    if any(char.isspace() for char in text):
+        raise ValueError("has a space in its host")
+    return text
+
+
+def _port(text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 65535:
+        raise ValueError(f'has the port "{text}"; a port is a number from {least} to 65535')
+    return int(text)
+
+
+def _unix(text: str) -> Address:
+    path = text.removeprefix("unix://")
+    if path == text or not path.startswith("/"):
+        raise ValueError('needs an absolute path after three slashes: "unix:///run/redis.sock"')
+    if "?" in path or "@" in path:
+        raise ValueError('has a "?" or "@" in its path; give username and password in a table { url, password }')
+    if len(path.encode()) > SOCKET_PATH_BYTES:
+        raise ValueError(f"has a path of {len(path.encode())} bytes; a socket's path has at most {SOCKET_PATH_BYTES}")
+    return Address(path=path)

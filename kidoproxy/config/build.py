@@ -1,0 +1,256 @@
+"""From tables that have the right shape to a `Config` that makes sense, noting everything that does not.
+
+The stable name of a node is the one given, else what nutcracker would hash: ``host:port``, only ``host``
+for port 11211, ``/path:`` for a socket. A pool is named after itself. What the ring hashes is this name,
+but for two placements that we inherited: ``hash_ring`` hashes the position in the list, and
+``django_redis_shard`` the URL as it stood in Django's settings.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen, parse_url
+from kidoproxy.config.graph import check_graph
+from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
+from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
+from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable
+from kidoproxy.config.secret import NO_SECRET, Secret
+
+#: Prefixes of the keys that well-known libraries expect to meet.
+TOGETHER_SETS: Final[dict[str, tuple[str, ...]]] = {
+    "@celery": ("celery", "_kombu.", "unacked"),
+    "@rq": ("rq:",),
+    "@dramatiq": ("dramatiq:",),
+    "@huey": ("huey.",),
+    "@channels_redis": ("asgi",),
+}
+_NUTCRACKER_SILENT_PORT: Final = 11211
+_NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+class Builder:
+    """Builds one `Config`; ``folder`` is where relative file names start."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path, problems: Problems) -> None:
+        self.environ = environ
+        self.folder = folder
+        self.problems = problems
+
+    def config(self, file: FileTable) -> Config:
+        """The whole; to be used only when no problem was noted."""
+        if not file.pool:
+            self.problems.add(("pool",), "there is no pool; the file needs at least one [pool.NAME] table")
+        pools = {name: self._pool(name, table, file.proxy) for name, table in file.pool.items()}
+        admin = self._admin(file.proxy)
+        check_graph(pools, admin, self.problems)
+        return Config(
+            pools=pools,
+            source=self.problems.file,
+            workers=file.proxy.workers,
+            state_dir=state_dir(file.proxy.state_dir, self.environ),
+            admin=admin,
+            log=file.proxy.log,
+            drain_seconds=float(file.proxy.drain_seconds),
+            max_clients=file.proxy.max_clients,
+        )
+
+    def _admin(self, table: ProxyTable) -> Address | None:
+        return None if table.admin is None else self._listen(table.admin, ("proxy", "admin"))
+
+    def _listen(self, text: str, place: Place) -> Address | None:
+        try:
+            return parse_listen(text)
+        except ValueError as error:
+            self.problems.add(place, str(error))
+            return None
+
+    def _pool(self, name: str, table: PoolTable, proxy: ProxyTable) -> Pool:
+        place = ("pool", name)
+        if not name or not set(name) <= _NAME_CHARACTERS:
+            self.problems.add(place, "a pool's name has only letters, digits, - and _")
+        self._check_meaning(table, place)
+        listen = [self._listen(text, (*place, "listen")) for text in table.listen]
+        return Pool(
+            name=name,
+            mode=table.mode,
+            listen=tuple(address for address in listen if address is not None),
+            members=self._members(table, place),
+            limits=_limits(table, proxy),
+            password=self._secret(table.password, table.password_file, place),
+            timeout=table.timeout_ms / 1000,
+            connect_timeout=table.connect_timeout_ms / 1000,
+            databases=table.databases,
+            ring=self._ring(table, place) if table.mode == "ring" else None,
+            copy=self._copy(table, place) if table.mode == "copy" else None,
+            deny=frozenset(_command(word) for word in table.deny),
+            allow=frozenset(_command(word) for word in table.allow),
+            rename=self._rename(table, (*place, "rename")),
+        )
+
+    def _check_meaning(self, table: PoolTable, place: Place) -> None:
+        """A setting that would do nothing is a mistake somebody wants to know."""
+        for key, field in PoolTable.model_fields.items():
+            extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            if key not in table.model_fields_set:
+                continue
+            if extra.get("only", table.mode) != table.mode:
+                self.problems.add(place, f"'{key}' has no meaning in a {table.mode} pool")
+            if extra.get("listens") and not table.listen:
+                self.problems.add(place, f"'{key}' has no meaning in a pool without 'listen'")
+        for word in sorted({_command(word) for word in table.deny} & {_command(word) for word in table.allow}):
+            self.problems.add(place, f"'{word.decode()}' is both denied and allowed")
+
+    def _ring(self, table: PoolTable, place: Place) -> RingOptions:
+        if table.tags and (len(table.tags.encode()) != 2 or not table.tags.isascii()):
+            self.problems.add((*place, "tags"), 'must be two characters, such as "{}", or "" to turn tags off')
+        return RingOptions(
+            hash=table.hash,
+            tags=table.tags.encode(),
+            together=self._together(table.together, (*place, "together")),
+            on_down=table.on_down,
+            transactions=table.transactions,
+        )
+
+    def _together(self, words: list[str], place: Place) -> tuple[bytes, ...]:
+        prefixes: dict[bytes, None] = {}
+        for i, word in enumerate(words):
+            if not word:
+                self.problems.add((*place, i), "is empty: every key begins with it")
+            elif word.startswith("@") and word not in TOGETHER_SETS:
+                known = f"known are {quoted(TOGETHER_SETS)}"
+                self.problems.add((*place, i), f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
+            else:
+                prefixes.update(dict.fromkeys(prefix.encode() for prefix in TOGETHER_SETS.get(word, (word,))))
+        return tuple(prefixes)
+
+    def _copy(self, table: PoolTable, place: Place) -> CopyOptions:
+        if table.nodes and table.min_in_sync > len(table.nodes):
+            self.problems.add((*place, "min_in_sync"), f"must be at most {len(table.nodes)}, the number of nodes")
+        return CopyOptions(ack=table.ack, min_in_sync=table.min_in_sync, read=table.read)
+
+    def _rename(self, table: PoolTable, place: Place) -> dict[bytes, bytes]:
+        renamed = {_command(old): _command(new) for old, new in table.rename.items()}
+        given = [new for new in renamed.values() if new]
+        for new in sorted(set(given)):
+            if given.count(new) > 1:
+                self.problems.add(place, f'two commands have the new name "{new.decode()}"')
+        return renamed
+
+    def _members(self, table: PoolTable, place: Place) -> tuple[Member, ...]:
+        if not table.nodes:
+            self.problems.add((*place, "nodes"), "is empty: a pool needs at least one node")
+        self._check_tls(table, place)
+        return tuple(self._member(node, table, i, (*place, "nodes", i)) for i, node in enumerate(table.nodes))
+
+    def _check_tls(self, table: PoolTable, place: Place) -> None:
+        if "tls" in table.model_fields_set and not any(node.url.startswith("rediss:") for node in table.nodes):
+            self.problems.add((*place, "tls"), "has no meaning: no node of this pool is rediss://")
+        if table.tls.ca_file is not None:
+            self._read(table.tls.ca_file, (*place, "tls", "ca_file"))
+
+    def _member(self, node: NodeTable, table: PoolTable, index: int, place: Place) -> Member:
+        if table.mode == "copy" and "weight" in node.model_fields_set:
+            self.problems.add(place, "'weight' has no meaning in a copy pool")
+        if node.url.startswith(POOL_PREFIX):
+            return self._pool_ref(node, table, index, place)
+        try:
+            url = parse_url(node.url)
+        except ValueError as error:
+            self.problems.add(place, str(error))
+            # Keeps its place in the list, so that later lines count right; this configuration is never used.
+            return Node(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
+        return self._node(node, url, table, index, place)
+
+    def _pool_ref(self, node: NodeTable, table: PoolTable, index: int, place: Place) -> Member:
+        for key in ("username", "password", "password_file"):
+            if key in node.model_fields_set:
+                self.problems.add(place, f"'{key}' has no meaning for a pool")
+        pool = node.url.removeprefix(POOL_PREFIX)
+        name = node.name or pool
+        return PoolRef(name, pool, node.weight, _ring_name(table, index, name, name))
+
+    def _node(self, node: NodeTable, url: NodeUrl, table: PoolTable, index: int, place: Place) -> Member:
+        if url.password and (node.password or node.password_file):
+            self.problems.add(place, "has a password in its URL and another one beside it")
+        if url.username and node.username:
+            self.problems.add(place, "has a user in its URL and another one beside it")
+        password = self._secret(node.password, node.password_file, place) or url.password
+        username = node.username or url.username
+        if username and not password and node.password_file is None:
+            self.problems.add(place, "has a user but no password")
+        name = node.name or stable_name(url.address)
+        return Node(
+            name=name,
+            address=url.address,
+            weight=node.weight,
+            username=username,
+            password=password,
+            tls=self._tls(table) if url.tls else None,
+            ring_name=_ring_name(table, index, name, node.name or node.url),
+        )
+
+    def _tls(self, table: PoolTable) -> Tls:
+        ca_file = str(self.folder / table.tls.ca_file) if table.tls.ca_file else ""
+        return Tls(ca_file, table.tls.verify)
+
+    def _secret(self, plain: str | None, file: str | None, place: Place) -> Secret:
+        if plain is not None and file is not None:
+            self.problems.add(place, "has both 'password' and 'password_file'")
+        if file is None:
+            return Secret(plain or "")
+        text = self._read(file, (*place, "password_file"))
+        if text is None:
+            return NO_SECRET
+        password = text.rstrip("\r\n")
+        if not password:
+            self.problems.add((*place, "password_file"), f"{file} is empty")
+        return Secret(password)
+
+    def _read(self, file: str, place: Place) -> str | None:
+        try:
+            return (self.folder / file).read_text("utf-8")
+        except OSError as error:
+            self.problems.add(place, f"cannot read {file}: {error.strerror}")
+        except UnicodeDecodeError:
+            self.problems.add(place, f"cannot read {file}: it is not UTF-8 text")
+        return None
+
+
+def stable_name(address: Address) -> str:
+    """The name nutcracker gives a server that has none, so that its rings can be taken over."""
+    if address.is_unix:
+        return f"{address.path}:"
+    return address.host if address.port == _NUTCRACKER_SILENT_PORT else str(address)
+
+
+def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
+    """Where the state is kept: as given ("" for nowhere), systemd's, else the user's."""
+    if given is not None:
+        return Path(given).expanduser() if given else None
+    if environ.get("STATE_DIRECTORY"):
+        return Path(environ["STATE_DIRECTORY"].split(":")[0])
+    home = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".local" / "state")
+    return Path(home) / "kidoproxy"
+
+
+def _ring_name(table: PoolTable, index: int, name: str, as_listed: str) -> str:
+    if table.hash == "hash_ring":
+        return str(index)
+    return as_listed if table.hash == "django_redis_shard" else name
+
+
+def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:
+    limits = table.limits
+    return ClientLimits(
+        max_clients=proxy.max_clients if limits.max_clients is None else limits.max_clients,
+        client_output_bytes=limits.client_output_mb * MIB,
+        bulk_bytes=limits.bulk_mb * MIB,
+        query_buffer_bytes=limits.query_buffer_mb * MIB,
+        idle_seconds=limits.idle_timeout_s,
+    )
+
+
+def _command(word: str) -> bytes:
+    """``CONFIG SET`` and ``config|set`` are the same command."""
+    return "|".join(word.lower().replace("|", " ").split()).encode()

@@ -1,0 +1,109 @@
+"""How pools and nodes hang together: references, cycles, and who appears twice."""
+
+from kidoproxy.config.address import Address
+from kidoproxy.config.model import Node, Pool
+from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
+
+
+def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:
+    """Note unknown and unused pools, cycles, shared listeners and duplicate nodes."""
+    for pool in pools.values():
+        _check_references(pool, pools, problems)
+        _check_names(pool, problems)
+    in_cycles = _check_cycles(pools, problems)
+    _check_listeners(pools, admin, problems)
+    _check_used(pools, problems)
+    if not in_cycles:
+        for pool in pools.values():
+            _check_addresses(pool, pools, problems)
+
+
+def _member_place(pool: Pool, index: int) -> Place:
+    return ("pool", pool.name, "nodes", index)
+
+
+def _check_references(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
+    for i, member in enumerate(pool.members):
+        if isinstance(member, Node):
+            continue
+        place = _member_place(pool, i)
+        if member.pool not in pools:
+            problems.add(place, f'there is no pool "{member.pool}"' + did_you_mean(member.pool, pools))
+        elif pool.mode == "copy":
+            problems.add(place, "a copy pool of pools is not served yet; a ring may have copy pools for nodes")
+
+
+def _check_names(pool: Pool, problems: Problems) -> None:
+    seen: dict[str, int] = {}
+    for i, member in enumerate(pool.members):
+        first = seen.setdefault(member.name, i)
+        if first == i:
+            continue
+        what = f'has the same name as nodes[{first}]: "{member.name}"'
+        other = pool.members[first]
+        if isinstance(member, Node) and isinstance(other, Node) and member.address == other.address:
+            what = f"is the same node as nodes[{first}]: {member.address}"
+        problems.add(_member_place(pool, i), what)
+
+
+def _check_cycles(pools: dict[str, Pool], problems: Problems) -> bool:
+    done: set[str] = set()
+    reported: set[frozenset[str]] = set()
+
+    def walk(name: str, path: list[str]) -> None:
+        if name in path:
+            loop = path[path.index(name) :]
+            if frozenset(loop) not in reported:
+                reported.add(frozenset(loop))
+                problems.add(("pool", loop[0], "nodes"), f"is a cycle: {' -> '.join([*loop, name])}")
+            return
+        if name in done or name not in pools:
+            return
+        for child in pools[name].children:
+            walk(child.pool, [*path, name])
+        done.add(name)
+
+    for name in pools:
+        walk(name, [])
+    return bool(reported)
+
+
+def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:
+    taken: dict[Address, str] = {} if admin is None else {admin: "proxy.admin"}
+    for pool in pools.values():
+        for address in pool.listen:
+            owner = taken.get(address)
+            if owner is None or (not address.is_unix and address.port == 0):
+                taken[address] = f"pool.{pool.name}.listen"
+            else:
+                problems.add(("pool", pool.name, "listen"), f"{address} is already taken by {owner}")
+    for pool in pools.values():
+        for i, member in enumerate(pool.members):
+            if isinstance(member, Node) and member.address in taken:
+                problems.add(_member_place(pool, i), f"{member.address} is the proxy itself: {taken[member.address]}")
+
+
+def _check_used(pools: dict[str, Pool], problems: Problems) -> None:
+    used = {child.pool for pool in pools.values() for child in pool.children}
+    for pool in pools.values():
+        if not pool.listen and pool.name not in used:
+            problems.add(("pool", pool.name), "has no 'listen', and no pool uses it")
+    if pools and not any(pool.listen for pool in pools.values()):
+        problems.add(("pool",), f"none of the pools listens: {quoted(pools)}")
+
+
+def _check_addresses(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
+    """A node that is reached twice below one pool would get every key, or every write, twice."""
+    seen: dict[Address, int] = {}
+    for i, member in enumerate(pool.members):
+        for address in [member.address] if isinstance(member, Node) else _addresses(member.pool, pools):
+            first = seen.setdefault(address, i)
+            if first != i:
+                problems.add(_member_place(pool, i), f"is the same node as nodes[{first}]: {address}")
+
+
+def _addresses(name: str, pools: dict[str, Pool]) -> list[Address]:
+    found: dict[Address, None] = {}
+    for member in pools[name].members if name in pools else ():
+        found.update(dict.fromkeys([member.address] if isinstance(member, Node) else _addresses(member.pool, pools)))
+    return list(found)

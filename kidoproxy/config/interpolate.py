@@ -1,0 +1,53 @@
+"""``${NAME}`` in any string of the file is replaced from the environment; ``$${`` stands for itself.
+
+In front of the ``@`` of a ``redis://`` URL a value is percent-encoded on the way, so that a password
+may hold any character.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from kidoproxy.config.problems import Place, Problems, did_you_mean
+
+_VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
+_USERINFO: Final = re.compile(r"^rediss?://(.*)@", re.DOTALL)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def interpolated(value: object, environ: Mapping[str, str], problems: Problems, place: Place = ()) -> object:
+    """The same tree of tables, lists and strings with all variables replaced; the missing ones are noted."""
+    if isinstance(value, dict):
+        return {key: interpolated(item, environ, problems, (*place, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolated(item, environ, problems, (*place, i)) for i, item in enumerate(value)]
+    if isinstance(value, str) and "$" in value:
+        return _replace(value, environ, problems, place)
+    return value
+
+
+def _replace(text: str, environ: Mapping[str, str], problems: Problems, place: Place) -> str:
+    userinfo = _USERINFO.match(text)
+    encoded_up_to = userinfo.end(1) if userinfo else 0
+
+    def value_of(match: re.Match[str]) -> str:
+        if match.group(1):
+            return "${"
+        name = match.group(2)
+        if not _NAME.fullmatch(name):
+            problems.add(place, f'"${{{name}}}" does not name an environment variable; write "$${{" for a plain "${{"')
+            return ""
+        if name not in environ:
+            problems.add(place, f'the environment has no "{name}"' + _nearby(name, environ))
+            return ""
+        found = environ[name]
+        return quote(found, safe="") if match.end() <= encoded_up_to else found
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def _nearby(name: str, environ: Mapping[str, str]) -> str:
+    by_lower = {key.lower(): key for key in environ}
+    hint = did_you_mean(name, by_lower)
+    return re.sub(r'"(.*)"', lambda match: f'"{by_lower[match.group(1)]}"', hint)

@@ -1,0 +1,136 @@
+"""The configuration as the rest of the house reads it: frozen, complete, checked; secrets wrapped.
+
+Times are seconds, sizes are bytes, names of commands are lower case with a bar (``config|set``).
+A value of these classes can be pickled, so that worker processes can be given one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kidoproxy.config.address import Address
+from kidoproxy.config.secret import NO_SECRET, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a ``rediss://`` node is trusted: by the system's authorities unless ``ca_file`` is given."""
+
+    ca_file: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One Redis or Valkey server. ``name`` is stable and shown; ``ring_name`` is what the ring hashes."""
+
+    name: str
+    address: Address
+    weight: int = 1
+    username: str = ""
+    password: Secret = NO_SECRET
+    tls: Tls | None = None
+    ring_name: str = field(default="", repr=False)  # may be a whole URL, see build.py
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRef:
+    """A pool that is a member of another pool."""
+
+    name: str
+    pool: str
+    weight: int = 1
+    ring_name: str = field(default="", repr=False)
+
+
+Member = Node | PoolRef
+
+
+@dataclass(frozen=True, slots=True)
+class RingOptions:
+    """How a ring places keys, and what it does while a node is down."""
+
+    hash: str = "ketama"
+    tags: bytes = b"{}"
+    together: tuple[bytes, ...] = ()
+    on_down: str = "error"
+    transactions: str = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOptions:
+    """Who must have a write before it is acknowledged, and who is asked for a read."""
+
+    ack: str = "all"
+    min_in_sync: int = 1
+    read: str = "leader"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """What one listening pool accepts from its clients; 0 means no limit where that is said."""
+
+    max_clients: int
+    client_output_bytes: int
+    bulk_bytes: int
+    query_buffer_bytes: int
+    idle_seconds: int  # 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A named route: a ring or a copy group over its members. Exactly one of ``ring`` and ``copy`` is set."""
+
+    name: str
+    mode: str
+    listen: tuple[Address, ...]
+    members: tuple[Member, ...]
+    limits: ClientLimits
+    password: Secret = NO_SECRET
+    timeout: float = 0.5
+    connect_timeout: float = 1.0
+    databases: int = 16
+    ring: RingOptions | None = None
+    copy: CopyOptions | None = None
+    deny: frozenset[bytes] = frozenset()
+    allow: frozenset[bytes] = frozenset()
+    rename: dict[bytes, bytes] = field(default_factory=dict)  # command -> new name, b"" for off
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The members that are servers."""
+        return tuple(member for member in self.members if isinstance(member, Node))
+
+    @property
+    def children(self) -> tuple[PoolRef, ...]:
+        """The members that are pools."""
+        return tuple(member for member in self.members if isinstance(member, PoolRef))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything one proxy needs to know. ``source`` is the file's name for messages, empty for the embedded run."""
+
+    pools: dict[str, Pool]
+    source: str = ""
+    workers: int = 1
+    state_dir: Path | None = None
+    admin: Address | None = None
+    log: str = "text"
+    drain_seconds: float = 10.0
+    max_clients: int = 10_000
+
+    def listening(self) -> tuple[Pool, ...]:
+        """The pools that clients can reach."""
+        return tuple(pool for pool in self.pools.values() if pool.listen)
+
+    def below(self, name: str) -> Iterator[Pool]:
+        """The pool and all pools under it, itself first."""
+        pool = self.pools[name]
+        yield pool
+        for child in pool.children:
+            yield from self.below(child.pool)
+
+    def has_copies(self, name: str) -> bool:
+        """Whether writes below this pool need one place that orders them."""
+        return any(pool.copy is not None for pool in self.below(name))

@@ -1,0 +1,77 @@
+"""Reads the file in three steps, each of which collects all its mistakes: TOML, shape, sense."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from kidoproxy.config.build import Builder
+from kidoproxy.config.interpolate import interpolated
+from kidoproxy.config.model import Config
+from kidoproxy.config.problems import Problems
+from kidoproxy.config.schema import FileTable
+from kidoproxy.errors import ConfigError
+
+_TOML_PLACE: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|(end of document))\)$", re.DOTALL)
+
+
+def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in a file. Raises `ConfigError` with a line for every mistake."""
+    file = Path(path)
+    problems = Problems(file.name)
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: there is no such file"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file.name}: is not TOML: byte {error.start} is not UTF-8"]) from None
+    return parse(text, environ, problems, file.parent)
+
+
+def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Path = Path()) -> Config:
+    """The configuration in a text; ``folder`` is where relative names of files start."""
+    try:
+        tree: object = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_not_toml(str(error), problems.file)]) from None
+    tree = interpolated(tree, environ, problems)
+    try:
+        table = FileTable.model_validate(tree)
+    except ValidationError as error:
+        problems.add_schema(error, FileTable)
+    if problems.lines:
+        raise ConfigError(problems.lines)
+    config = Builder(environ, folder, problems).config(table)
+    if problems.lines:
+        raise ConfigError(problems.lines)
+    return config
+
+
+def embedded_config(mode: str, listen: str, sockets: Sequence[str]) -> Config:
+    """The run without a file: one pool, ``local``, over nodes that were just started; nothing is kept.
+
+    The nodes are named ``node-1``, ``node-2``, … because their addresses change from run to run.
+    """
+    nodes = [{"name": f"node-{i}", "url": url} for i, url in enumerate(sockets, 1)]
+    problems = Problems("--listen")
+    tree = {"proxy": {"state_dir": ""}, "pool": {"local": {"listen": listen, "mode": mode, "nodes": nodes}}}
+    config = Builder({}, Path(), problems).config(FileTable.model_validate(tree))
+    if problems.lines:
+        raise ConfigError(problems.lines)
+    return replace(config, source="")
+
+
+def _not_toml(message: str, file: str) -> str:
+    found = _TOML_PLACE.match(message)
+    if found is None:
+        return f"{file}: is not TOML: {message}"
+    what, line, column, _ = found.groups()
+    where = f"line {line}, column {column}" if line else "at its end"
+    return f"{file}: {where}: is not TOML: {what[:1].lower()}{what[1:]}"

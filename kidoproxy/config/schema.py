@@ -1,0 +1,218 @@
+"""The configuration file as it is written: one table per class, one sentence per key, all defaults.
+
+This is the only place that knows a key's default and bounds. The README's table, ``kidoproxy config``
+and the checks are made from it. ``only`` marks what belongs to one mode, ``listens`` what belongs to
+a pool that clients can reach, ``later`` values whose meaning is settled but which are not served yet.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from kidoproxy import limits
+
+MIB: Final = 1024 * 1024
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Listed = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys and lenient types are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class ProxyTable(Table):
+    """The process itself."""
+
+    workers: int = Field(1, ge=1, le=256, description="Worker processes that share the listening addresses.")
+    state_dir: str | None = Field(
+        None,
+        description="Remembers which copies are behind, across restarts. Default: $STATE_DIRECTORY, else "
+        '$XDG_STATE_HOME/kidoproxy, else ~/.local/state/kidoproxy; "" keeps nothing.',
+        examples=["/var/lib/kidoproxy"],
+    )
+    admin: str | None = Field(
+        None,
+        description="HTTP listener for /healthz, /readyz and /metrics. Default: none.",
+        examples=["127.0.0.1:9380"],
+    )
+    log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
+    drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
+    max_clients: int = Field(limits.CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
+
+
+class NodeTable(Table):
+    """One node, where a bare URL says too little."""
+
+    url: str = Field(
+        description="redis://, rediss:// or unix:// address, or pool:other.", examples=["redis://10.0.0.1:6379"]
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="Stable name: the ring hashes it, so that the address may change. Default: host:port, "
+        "as nutcracker names its servers.",
+        examples=["cache-a"],
+    )
+    weight: int = Field(
+        1, ge=1, le=10_000, description="Share of the ring, relative to the others.", json_schema_extra={"only": "ring"}
+    )
+    username: str | None = Field(None, min_length=1, description="ACL user of the node.", examples=["proxy"])
+    password: str | None = Field(None, min_length=1, description="Password of the node.", examples=["${NODE_PASSWORD}"])
+    password_file: str | None = Field(
+        None, min_length=1, description="File that holds the password.", examples=["/run/secrets/node"]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+
+class LimitsTable(Table):
+    """What clients may ask for; Redis's own defaults."""
+
+    max_clients: int | None = Field(
+        None, ge=1, le=1_000_000, description="Clients of this pool. Default: proxy.max_clients.", examples=[10_000]
+    )
+    client_output_mb: int = Field(
+        limits.CLIENT_OUTPUT_BYTES // MIB, ge=1, description="Unread replies after which a slow client is cut, in MiB."
+    )
+    bulk_mb: int = Field(int(limits.BULK_BYTES) // MIB, ge=1, le=4096, description="Largest single value, in MiB.")
+    query_buffer_mb: int = Field(
+        int(limits.QUERY_BUFFER_BYTES) // MIB, ge=1, le=65_536, description="Largest unfinished request, in MiB."
+    )
+    idle_timeout_s: int = Field(0, ge=0, description="Seconds after which an idle client is closed; 0: never.")
+
+
+class TlsTable(Table):
+    """Trust in rediss:// nodes."""
+
+    ca_file: str | None = Field(
+        None,
+        min_length=1,
+        description="Authorities to trust. Default: the system's.",
+        examples=["/etc/ssl/redis-ca.pem"],
+    )
+    verify: bool = Field(True, description="false accepts any certificate: for tests only.")
+
+
+class PoolTable(Table):
+    """One pool."""
+
+    listen: Listed = Field(
+        default_factory=list,
+        description='Where clients connect: "host:port", "[::1]:port", "unix:///path", or a list of these. '
+        "A pool without it serves other pools only.",
+        examples=["127.0.0.1:6380"],
+    )
+    mode: Literal["ring", "copy"] = Field(
+        description='"ring": each key lives on one node. "copy": each key lives on every node.', examples=["ring"]
+    )
+    nodes: list[NodeTable] = Field(
+        description="URLs, tables { url, name, weight, username, password, password_file }, or pool:other.",
+        examples=[["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"]],
+    )
+    password: str | None = Field(
+        None,
+        min_length=1,
+        description="What clients must say with AUTH. Default: nothing.",
+        examples=["${PROXY_PASSWORD}"],
+        json_schema_extra={"listens": True},
+    )
+    password_file: str | None = Field(
+        None,
+        min_length=1,
+        description="File that holds this password.",
+        examples=["/run/secrets/proxy"],
+        json_schema_extra={"listens": True},
+    )
+    timeout_ms: int = Field(
+        int(limits.COMMAND_SECONDS * 1000), ge=1, le=600_000, description="Deadline of every command at its node."
+    )
+    connect_timeout_ms: int = Field(
+        int(limits.CONNECT_SECONDS * 1000), ge=1, le=600_000, description="Deadline of connecting to a node."
+    )
+    databases: int = Field(
+        limits.DATABASES, ge=1, le=65_536, description="Databases SELECT accepts.", json_schema_extra={"listens": True}
+    )
+    hash: Literal["ketama", "fnv1a_64", "hash_ring", "django_redis_shard"] = Field(
+        "ketama",
+        description='How keys are placed. "ketama": nutcracker with hash: md5; "fnv1a_64": nutcracker\'s default; '
+        '"hash_ring": django-kidoredis, the nodes in the order of its LOCATION; "django_redis_shard": '
+        "django-redis's ShardClient, the URLs (or names) as in its LOCATION.",
+        json_schema_extra={"only": "ring"},
+    )
+    tags: str = Field(
+        "{}",
+        description='The two characters around the part of a key that is hashed alone; "" turns tags off.',
+        json_schema_extra={"only": "ring"},
+    )
+    together: list[str] = Field(
+        default_factory=list,
+        description="Prefixes of keys that belong on one node; @celery, @rq, @dramatiq, @huey and @channels_redis "
+        "are known sets.",
+        examples=[["@rq", "lock:"]],
+        json_schema_extra={"only": "ring"},
+    )
+    on_down: Literal["error", "miss"] = Field(
+        "error",
+        description='While a node is down: "error" at once, or "miss": reads find nothing, writes are dropped.',
+        json_schema_extra={"only": "ring", "later": ["next"]},
+    )
+    transactions: Literal["split", "strict"] = Field(
+        "split",
+        description='MULTI/EXEC over several nodes: "split" into one per node, or "strict": refused.',
+        json_schema_extra={"only": "ring"},
+    )
+    ack: Literal["all"] = Field(
+        "all",
+        description="A write is answered when every node in sync has it.",
+        json_schema_extra={"only": "copy", "later": ["quorum", "leader"]},
+    )
+    min_in_sync: int = Field(
+        1, ge=1, description="Fewer nodes in sync refuse writes.", json_schema_extra={"only": "copy"}
+    )
+    read: Literal["leader", "first", "random"] = Field(
+        "leader",
+        description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, or "random".',
+        json_schema_extra={"only": "copy", "later": ["nearest"]},
+    )
+    deny: list[str] = Field(
+        default_factory=list,
+        description="Commands that are refused besides the dangerous ones.",
+        examples=[["keys", "flushall"]],
+        json_schema_extra={"listens": True},
+    )
+    allow: list[str] = Field(
+        default_factory=list,
+        description="Commands that are served although they are refused by default.",
+        examples=[["config|set"]],
+        json_schema_extra={"listens": True},
+    )
+    rename: dict[str, str] = Field(
+        default_factory=dict,
+        description='New names for commands; "" turns one off.',
+        examples=[{"flushall": "drop-it-all"}],
+        json_schema_extra={"listens": True},
+    )
+    limits: LimitsTable = Field(
+        default_factory=lambda: LimitsTable.model_validate({}),
+        description="What clients may ask for.",
+        json_schema_extra={"listens": True},
+    )
+    tls: TlsTable = Field(default_factory=lambda: TlsTable.model_validate({}), description="Trust in rediss:// nodes.")
+
+
+class FileTable(Table):
+    """The whole file."""
+
+    proxy: ProxyTable = Field(default_factory=lambda: ProxyTable.model_validate({}), description="The process itself.")
+    pool: dict[str, PoolTable] = Field(default_factory=dict, description="The pools by name.")
