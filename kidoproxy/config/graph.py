@@ -15,7 +15,7 @@ def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problem
     _check_used(pools, problems)
     if not in_cycles:
         for pool in pools.values():
-            _check_addresses(pool, pools, problems)
+            _check_below(pool, pools, problems)
 
 
 def _member_place(pool: Pool, index: int) -> Place:
@@ -92,18 +92,23 @@ def _check_used(pools: dict[str, Pool], problems: Problems) -> None:
         problems.add(("pool",), f"none of the pools listens: {quoted(pools)}")
 
 
-def _check_addresses(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
-    """A node that is reached twice below one pool would get every key, or every write, twice."""
-    seen: dict[Address, int] = {}
+def _check_below(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
+    """Below one pool a node is reached once, else it gets keys or writes twice; and a name means one node."""
+    addresses: dict[Address, int] = {}
+    names: dict[str, int] = {}
     for i, member in enumerate(pool.members):
-        for address in [member.address] if isinstance(member, Node) else _addresses(member.pool, pools):
-            first = seen.setdefault(address, i)
-            if first != i:
-                problems.add(_member_place(pool, i), f"is the same node as nodes[{first}]: {address}")
+        for node in [member] if isinstance(member, Node) else _nodes(member.pool, pools):
+            same = addresses.setdefault(node.address, i)
+            if same != i:
+                problems.add(_member_place(pool, i), f"is the same node as nodes[{same}]: {node.address}")
+                continue
+            same = names.setdefault(node.name, i)
+            if same != i and not isinstance(member, Node):
+                problems.add(_member_place(pool, i), f'has a node named as one below nodes[{same}]: "{node.name}"')
 
 
-def _addresses(name: str, pools: dict[str, Pool]) -> list[Address]:
-    found: dict[Address, None] = {}
+def _nodes(name: str, pools: dict[str, Pool]) -> list[Node]:
+    found: list[Node] = []
     for member in pools[name].members if name in pools else ():
-        found.update(dict.fromkeys([member.address] if isinstance(member, Node) else _addresses(member.pool, pools)))
-    return list(found)
+        found.extend([member] if isinstance(member, Node) else _nodes(member.pool, pools))
+    return found

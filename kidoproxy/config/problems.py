@@ -91,10 +91,15 @@ def _sentence(kind: str, context: dict[str, Any], value: object, place: Place, r
         return "is empty"
     if kind == "string_too_long":
         return f"has more than {context['max_length']} characters"
-    if kind == "finite_number":
-        return "must be a finite number"
-    should = "a string or a list of strings" if place[-1] == "listen" else _SHOULD_BE.get(kind, "something else")
-    return f"must be {should}, not {_kind(value)}"
+    return f"must be {_should_be(kind, place)}, not {_kind(value)}"
+
+
+def _should_be(kind: str, place: Place) -> str:
+    if place[-1] == "listen":
+        return "a string or a list of strings"
+    if isinstance(place[-1], int) and place[-2] == "nodes":
+        return "a string or a table"
+    return _SHOULD_BE.get(kind, "something else")
 
 
 def _wrong_choice(value: object, context: dict[str, Any], place: Place, root: type[BaseModel]) -> str:

@@ -17,7 +17,7 @@ from kidoproxy.config.problems import Problems
 from kidoproxy.config.schema import FileTable
 from kidoproxy.errors import ConfigError
 
-_TOML_PLACE: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|(end of document))\)$", re.DOTALL)
+_TOML_PLACE: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Config:
@@ -69,9 +69,8 @@ def embedded_config(mode: str, listen: str, sockets: Sequence[str]) -> Config:
 
 
 def _not_toml(message: str, file: str) -> str:
+    # Where tomllib stopped is a part of its sentence, and the only part of it that may be missing.
     found = _TOML_PLACE.match(message)
-    if found is None:
-        return f"{file}: is not TOML: {message}"
-    what, line, column, _ = found.groups()
+    what, line, column = found.groups() if found else (message, None, None)
     where = f"line {line}, column {column}" if line else "at its end"
     return f"{file}: {where}: is not TOML: {what[:1].lower()}{what[1:]}"
