@@ -1,0 +1,182 @@
+"""Where the keys of a request are: by index, by keyword, by count.
+
+Redis describes this with key specifications, which are followed here. Four commands are read by hand
+as Redis itself executes them, because their specifications are unknown (SORT) or because the name of a
+group, a consumer or a key may look like the keyword that is searched for (XREADGROUP, GEORADIUS, MIGRATE).
+
+Arguments that make no sense give fewer keys or none: the node that is then asked has the right error.
+Numbers are read more liberally than Redis 7 reads them (``02``, ``+2``), because older servers take them.
+"""
+
+from kidoproxy.commands.spec import (
+    BY_SPECS,
+    GEORADIUS_KEYS,
+    INDEX,
+    KEYNUM,
+    KEYWORD,
+    RANGE,
+    SORT_KEYS,
+    STREAM_KEYS,
+    CommandSpec,
+    KeySpec,
+)
+
+
+def keys(spec: CommandSpec, argv: list[bytes]) -> list[int]:
+    """The positions of the keys in ``argv``, in the order in which Redis names them."""
+    if spec.plain:
+        return [1] if len(argv) > 1 else []
+    finder = spec.finder
+    if finder == BY_SPECS:
+        found: list[int] = []
+        for key_spec in spec.key_specs:
+            if key_spec.is_key:
+                found += positions(key_spec, argv)
+        return found
+    if finder == SORT_KEYS:
+        return _sort_keys(argv)
+    if finder == STREAM_KEYS:
+        return _stream_keys(argv, stream_word(argv))
+    if finder == GEORADIUS_KEYS:
+        return _georadius_keys(argv, 6 if spec.arity == -6 else 5)
+    return _migrate_keys(argv)
+
+
+def positions(key_spec: KeySpec, argv: list[bytes]) -> list[int]:
+    """The keys that one specification finds; none when the request does not fit it, as Redis has it."""
+    count = len(argv)
+    first = _begin(key_spec, argv)
+    a, b, c = key_spec.numbers
+    if key_spec.find == RANGE:
+        step = b
+        if a >= 0:
+            last = first + a
+        elif c == 0:
+            last = count + a
+        else:
+            last = first + (count - first) // c + a
+    elif key_spec.find == KEYNUM:
+        step = c
+        number = _count(argv, first + a)
+        first += b
+        last = first + (number - 1) * step
+    else:
+        return []
+    if first < 1 or last >= count or last < first:
+        return []
+    return list(range(first, last + 1, step))
+
+
+def _begin(key_spec: KeySpec, argv: list[bytes]) -> int:
+    """Where the keys of this specification begin; past the end when nowhere."""
+    count = len(argv)
+    if key_spec.begin == INDEX:
+        return key_spec.position
+    if key_spec.begin == KEYWORD:
+        i = key_spec.position
+        step = 1
+        if i < 0:
+            i += count
+            step = -1
+        while 0 < i < count:
+            if argv[i].lower() == key_spec.keyword:
+                return i + 1
+            i += step
+    return count
+
+
+def _count(argv: list[bytes], i: int) -> int:
+    """The number of keys that the argument at ``i`` claims; 0 when it claims none."""
+    if i >= len(argv):
+        return 0
+    text = argv[i]
+    if text[:1] == b"+":
+        text = text[1:]
+    if not text.isdigit():
+        return 0
+    digits = text.lstrip(b"0")
+    # More digits than any count of arguments has; int() of a long text would take long, and then fail.
+    return int(digits) if 0 < len(digits) <= 10 else 0
+
+
+def _sort_keys(argv: list[bytes]) -> list[int]:
+    """SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA] [STORE key]: the last STORE."""
+    count = len(argv)
+    if count < 2:
+        return []
+    store = 0
+    i = 2
+    while i < count:
+        word = argv[i].lower()
+        if word == b"limit":
+            i += 2
+        elif word in (b"by", b"get"):
+            i += 1
+        elif word == b"store":
+            i += 1
+            if i < count:
+                store = i
+        i += 1
+    return [1, store] if store else [1]
+
+
+def stream_word(argv: list[bytes]) -> int:
+    """The position of STREAMS in XREAD and XREADGROUP, 0 when there is none; words that options claim do not count."""
+    count = len(argv)
+    i = 1
+    while i < count:
+        word = argv[i].lower()
+        if word == b"streams":
+            return i
+        if word in (b"count", b"block", b"claim"):
+            i += 2
+        elif word == b"group":
+            i += 3
+        else:
+            # NOACK, and whatever a newer server may add.
+            i += 1
+    return 0
+
+
+def _stream_keys(argv: list[bytes], word: int) -> list[int]:
+    """The first half of what follows STREAMS; the other half are ids."""
+    rest = len(argv) - word - 1
+    if word == 0 or rest == 0 or rest % 2 != 0:
+        return []
+    return list(range(word + 1, word + 1 + rest // 2))
+
+
+def _georadius_keys(argv: list[bytes], i: int) -> list[int]:
+    """The key, and where the answer is stored; the last of STORE and STOREDIST counts."""
+    count = len(argv)
+    if count < 2:
+        return []
+    store = 0
+    while i < count:
+        word = argv[i].lower()
+        if word == b"count":
+            i += 1
+        elif word in (b"store", b"storedist"):
+            i += 1
+            if i < count:
+                store = i
+        i += 1
+    return [1, store] if store else [1]
+
+
+def _migrate_keys(argv: list[bytes]) -> list[int]:
+    """MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH p] [AUTH2 u p] [KEYS key ...]."""
+    count = len(argv)
+    if count < 6:
+        return []
+    i = 6
+    while i < count:
+        word = argv[i].lower()
+        if word == b"auth":
+            i += 1
+        elif word == b"auth2":
+            i += 2
+        elif word == b"keys":
+            return [] if argv[3] else list(range(i + 1, count))
+        i += 1
+    return [3]

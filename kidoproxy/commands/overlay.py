@@ -1,0 +1,330 @@
+"""What no server can tell us: whom a command reaches here, how the replies merge, what copies do, and why.
+
+Every command and subcommand of the table stands here exactly once; a test fails on one that does not,
+and a command without a line is never served. Servers' own hints are not followed blindly: Redis 7.0
+calls MSETNX splittable, and Valkey MSETEX, though both promise all or nothing.
+
+The last word of a line is its reason. Where the command is refused, in general or in copy pools, that
+reason is the sentence which the client reads.
+"""
+
+from typing import Final
+
+from kidoproxy.commands.spec import (
+    ALL_OK,
+    ANY,
+    CONCAT,
+    COPY_ALL,
+    COPY_EXPIRY,
+    COPY_READ,
+    COPY_REFUSED,
+    EACH_AND,
+    EVERY,
+    FIRST_VALUE,
+    GEORADIUS_KEYS,
+    IN_KEY_ORDER,
+    INFO,
+    LANE,
+    LOCAL,
+    MIGRATE_KEYS,
+    ONE,
+    READ,
+    REFUSED,
+    RELAY,
+    SAME,
+    SCAN,
+    SESSION,
+    SORT_KEYS,
+    SPLIT,
+    STREAM_KEYS,
+    TOTAL,
+    CommandSpec,
+    Row,
+)
+
+#: Names, reach, rule, copy class, reason.
+Line = tuple[str, int, int, int, str]
+
+_HASH_READS = "hexists hexpiretime hget hgetall hkeys hlen hmget hpexpiretime hpttl hrandfield hscan hstrlen httl hvals"
+_ZSET_READS = (
+    "zcard zcount zdiff zinter zintercard zlexcount zmscore zrandmember zrange zrangebylex zrangebyscore zrank "
+    "zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion"
+)
+_ZSET_WRITES = (
+    "zadd zdiffstore zincrby zinterstore zmpop zpopmax zpopmin zrangestore zrem zremrangebylex zremrangebyrank "
+    "zremrangebyscore zunionstore"
+)
+_HELP = "config function latency memory object pubsub script slowlog commandlog xgroup xinfo"
+_CLIENT = (
+    "client|caching client|capa client|getname client|getredir client|help client|id client|import-source client|info "
+    "client|kill client|list client|no-evict client|no-touch client|pause client|reply client|setinfo client|setname "
+    "client|tracking client|trackinginfo client|unblock client|unpause"
+)
+_COMMAND = "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info"
+_PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|sync"
+_SCRIPT = "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
+_CLAIM = "delivery times come from each node's own clock, so copies would part"
+
+SERVED: Final[tuple[Line, ...]] = (
+    # The conversation, and what the proxy answers by itself.
+    ("auth hello", SESSION, RELAY, COPY_READ, "who the client is, the session knows"),
+    ("quit reset select", SESSION, RELAY, COPY_READ, "the state of one conversation"),
+    ("multi exec discard", SESSION, RELAY, COPY_READ, "transactions are queued here, links are shared"),
+    ("client " + _CLIENT, SESSION, RELAY, COPY_READ, "clients are the proxy's, a node sees only our links"),
+    ("proxy " + _PROXY, SESSION, RELAY, COPY_READ, "our own command"),
+    ("ping echo time", LOCAL, RELAY, COPY_READ, "needs no node, and must answer when all are down"),
+    (_COMMAND + " command|list", LOCAL, RELAY, COPY_READ, "what is served here, not what a node knows"),
+    ("lastsave role", LOCAL, RELAY, COPY_READ, "facts about a server; here that is the proxy"),
+    ("readonly readwrite", LOCAL, RELAY, COPY_READ, "cluster only: an instance without cluster has an error for it"),
+    ("lolwut", ANY, RELAY, COPY_READ, "any node paints as well"),
+    # Cut by node.
+    ("mget", SPLIT, IN_KEY_ORDER, COPY_READ, "each value stands at the place of its key"),
+    ("mset", SPLIT, ALL_OK, COPY_ALL, "each pair is set on its own"),
+    ("del unlink", SPLIT, TOTAL, COPY_ALL, "counts of removed keys add up"),
+    ("exists", SPLIT, TOTAL, COPY_READ, "a key given twice counts twice, on its node as here"),
+    ("touch", SPLIT, TOTAL, COPY_READ, "counts add up; access times are a node's own and are not replicated"),
+    # Every node.
+    ("dbsize", EVERY, TOTAL, COPY_READ, "each key is on one node"),
+    ("keys", EVERY, CONCAT, COPY_READ, "each key is on one node"),
+    ("randomkey", EVERY, FIRST_VALUE, COPY_READ, "an empty node has none"),
+    ("scan", SCAN, RELAY, COPY_READ, "nodes one after another, the cursor says which"),
+    ("flushall flushdb", EVERY, ALL_OK, COPY_ALL, "the whole keyspace is meant"),
+    ("info", EVERY, INFO, COPY_READ, "sums where a sum means something"),
+    ("slowlog|get commandlog|get", EVERY, CONCAT, COPY_READ, "each node keeps its own log"),
+    ("slowlog|len commandlog|len", EVERY, TOTAL, COPY_READ, "each node keeps its own log"),
+    ("slowlog|reset commandlog|reset", EVERY, ALL_OK, COPY_ALL, "each node keeps its own log"),
+    ("memory|purge", EVERY, ALL_OK, COPY_ALL, "each node has its own allocator"),
+    ("script|load", EVERY, SAME, COPY_ALL, "a script must be known wherever its keys may live; the digest is the same"),
+    ("script|exists", EVERY, EACH_AND, COPY_READ, "known means known everywhere"),
+    ("script|flush", EVERY, ALL_OK, COPY_ALL, "forgotten means forgotten everywhere"),
+    ("script|kill", EVERY, SAME, COPY_ALL, "a script may run on any node"),
+    ("function|load function|delete", EVERY, SAME, COPY_ALL, "libraries are the same everywhere"),
+    ("function|flush function|restore", EVERY, SAME, COPY_ALL, "libraries are the same everywhere"),
+    ("function|kill", EVERY, SAME, COPY_ALL, "a function may run on any node"),
+    ("function|list function|dump function|stats", ANY, RELAY, COPY_READ, "libraries are the same everywhere"),
+    ("script|show", ANY, RELAY, COPY_READ, "scripts are the same everywhere"),
+    ("config|get", ANY, RELAY, COPY_READ, "settings are meant to be the same everywhere"),
+    (" ".join([name + "|help" for name in _HELP.split()]), ANY, RELAY, COPY_READ, "the same text everywhere"),
+    # Reads of keys that meet on one node.
+    ("dump expiretime pexpiretime pttl ttl type", ONE, RELAY, COPY_READ, "reads its key"),
+    ("object|encoding object|freq object|idletime", ONE, RELAY, COPY_READ, "reads what a node knows about its key"),
+    ("object|refcount memory|usage", ONE, RELAY, COPY_READ, "reads what a node knows about its key"),
+    ("get getbit getrange strlen substr lcs", ONE, RELAY, COPY_READ, "reads its keys"),
+    ("bitcount bitfield_ro bitpos", ONE, RELAY, COPY_READ, "reads its key"),
+    (_HASH_READS, ONE, RELAY, COPY_READ, "reads its key"),
+    ("lindex llen lpos lrange", ONE, RELAY, COPY_READ, "reads its key"),
+    ("scard sismember smembers smismember srandmember sscan", ONE, RELAY, COPY_READ, "reads its key"),
+    ("sdiff sinter sintercard sunion", ONE, RELAY, COPY_READ, "sets must meet to be compared"),
+    (_ZSET_READS, ONE, RELAY, COPY_READ, "reads its keys"),
+    ("geodist geohash geopos geosearch", ONE, RELAY, COPY_READ, "reads its key"),
+    ("georadius_ro georadiusbymember_ro", ONE, RELAY, COPY_READ, "reads its key"),
+    ("xlen xpending xrange xrevrange", ONE, RELAY, COPY_READ, "reads its key"),
+    ("xinfo|consumers xinfo|groups xinfo|stream", ONE, RELAY, COPY_READ, "reads its key"),
+    ("xread", ONE, RELAY, COPY_READ, "reads its keys; with BLOCK it needs a lane"),
+    ("sort_ro", ONE, RELAY, COPY_READ, "reads its key, and others by pattern: see reaches_outside"),
+    ("eval_ro evalsha_ro fcall_ro", ONE, RELAY, COPY_READ, "cannot write"),
+    # Writes that every copy repeats to the same result.
+    ("append decr decrby incr incrby setrange", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("incrbyfloat hincrbyfloat", ONE, RELAY, COPY_ALL, "the same arithmetic on the same value"),
+    ("getdel getset setnx delifeq", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("msetnx", ONE, RELAY, COPY_ALL, "all or nothing, so it must not be split, whatever a server's hint says"),
+    ("bitop setbit", ONE, RELAY, COPY_ALL, "depends on its keys alone"),
+    ("bitfield", ONE, RELAY, COPY_ALL, "depends on its key alone; with nothing but GET it is a read"),
+    ("persist expireat pexpireat", ONE, RELAY, COPY_ALL, "the moment is absolute"),
+    ("copy rename renamenx", ONE, RELAY, COPY_ALL, "depends on its keys alone"),
+    ("move", ONE, RELAY, COPY_ALL, "the same key in another database of the same node"),
+    ("hdel hgetdel hincrby hmset hset hsetnx", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("hexpireat hpersist hpexpireat", ONE, RELAY, COPY_ALL, "the moment is absolute"),
+    ("linsert lpop lpush lpushx lrem lset ltrim", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("rpop rpush rpushx", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("lmove lmpop rpoplpush", ONE, RELAY, COPY_ALL, "depends on its keys alone, and never waits"),
+    ("sadd smove srem", ONE, RELAY, COPY_ALL, "depends on its keys alone"),
+    ("sdiffstore sinterstore sunionstore", ONE, RELAY, COPY_ALL, "the result is a set, its order is nobody's"),
+    (_ZSET_WRITES, ONE, RELAY, COPY_ALL, "scores and names order everything"),
+    ("geoadd geosearchstore", ONE, RELAY, COPY_ALL, "depends on its keys alone"),
+    ("georadius georadiusbymember", ONE, RELAY, COPY_ALL, "depends on its keys alone; without STORE it is a read"),
+    ("pfadd pfmerge", ONE, RELAY, COPY_ALL, "the hash of HyperLogLog has a fixed seed"),
+    ("pfcount", ONE, RELAY, COPY_ALL, "of one key it may rewrite the cached count, so the copies' bytes would part"),
+    ("xack xdel xsetid", ONE, RELAY, COPY_ALL, "names its entries"),
+    ("xgroup|create xgroup|createconsumer", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    ("xgroup|delconsumer xgroup|destroy xgroup|setid", ONE, RELAY, COPY_ALL, "depends on its key alone"),
+    # Writes that name a time to live.
+    ("set", ONE, RELAY, COPY_EXPIRY, "EX and PX count from now"),
+    ("setex psetex", ONE, RELAY, COPY_EXPIRY, "counts from now"),
+    ("getex", ONE, RELAY, COPY_EXPIRY, "EX and PX count from now; without an option it is a read"),
+    ("msetex", ONE, RELAY, COPY_EXPIRY, "EX and PX count from now; NX and XX promise all or nothing, so never split"),
+    ("expire pexpire", ONE, RELAY, COPY_EXPIRY, "counts from now"),
+    ("hexpire hpexpire", ONE, RELAY, COPY_EXPIRY, "counts from now"),
+    ("hgetex", ONE, RELAY, COPY_EXPIRY, "EX and PX count from now; without an option it is a read"),
+    ("hsetex", ONE, RELAY, COPY_EXPIRY, "EX and PX count from now"),
+    ("restore", ONE, RELAY, COPY_EXPIRY, "the time to live counts from now unless ABSTTL"),
+    # Writes that copies cannot repeat (yet); the reason is what the client of a copy pool reads.
+    ("spop", ONE, RELAY, COPY_REFUSED, "each node would choose members of its own; use SRANDMEMBER, then SREM"),
+    ("sort", ONE, RELAY, COPY_REFUSED, "with BY and STORE, equal elements fall as each node's internals have it"),
+    ("xadd", ONE, RELAY, COPY_REFUSED, "each node would make an id of its own; give the id, and trim without ~"),
+    ("xtrim", ONE, RELAY, COPY_REFUSED, "with ~ each node trims as its internals have it; trim without ~"),
+    ("xclaim xautoclaim", ONE, RELAY, COPY_REFUSED, _CLAIM),
+    ("xreadgroup", ONE, RELAY, COPY_REFUSED, _CLAIM),
+    ("eval evalsha fcall", ONE, RELAY, COPY_REFUSED, _SCRIPT),
+)
+
+_PERSISTENCE = "when a node writes its files is for the operator of that node to say"
+
+#: Refused until a pool's ``allow`` names them; then they are served like this.
+OPENABLE: Final[tuple[Line, ...]] = (
+    ("config|set config|rewrite", EVERY, ALL_OK, COPY_ALL, "it changes the settings of every node"),
+    ("config|resetstat", EVERY, ALL_OK, COPY_ALL, "it clears the statistics of every node"),
+    ("save", EVERY, ALL_OK, COPY_ALL, "it stops every node while it writes its file"),
+    ("bgsave bgrewriteaof", EVERY, SAME, COPY_ALL, _PERSISTENCE),
+    ("swapdb", EVERY, ALL_OK, COPY_ALL, "it exchanges whole databases under every client"),
+    ("module|list", ANY, RELAY, COPY_READ, "modules are a node's own; ask one node: PROXY NODE <name> MODULE LIST"),
+)
+
+_BLOCKING = "it may wait for long on a link that others share; use its twin that does not block"
+_PUBSUB = "pub/sub is not served yet; connect to a node for it"
+_LATENCY = "latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset"
+_LATENCY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> LATENCY ..."
+_MEMORY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> MEMORY "
+
+#: Need a lane, which no session has yet. Names, reason.
+LANES: Final[tuple[tuple[str, str], ...]] = (
+    ("watch unwatch", "it needs a link of the client's own, which is not lent yet; a script or SET NX can often do it"),
+    ("blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin", _BLOCKING),
+    ("wait waitaof", "it asks what became of the writes of one connection, and links are shared"),
+    ("monitor", "it turns a link into a stream; connect to a node for it"),
+    ("subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe", _PUBSUB),
+    ("publish spublish", _PUBSUB),
+    ("pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub", _PUBSUB),
+)
+
+_ACL = "users are the proxy's own; ask one node: PROXY NODE <name> ACL ..."
+_ACL_SUBS = "cat deluser dryrun genpass getuser help list load log save setuser users whoami"
+_CLUSTER = "This instance has cluster support disabled; the proxy decides where keys live"
+_CLUSTER_SUBS = (
+    "addslots addslotsrange bumpepoch cancelslotmigrations count-failure-reports countkeysinslot delslots "
+    "delslotsrange failover flushslot flushslots forget getkeysinslot getslotmigrations help info keyslot links meet "
+    "migrateslots myid myshardid nodes replicas replicate reset saveconfig set-config-epoch setslot shards slaves "
+    "slot-stats slots syncslots"
+)
+_REPLICATION = "who follows whom is for the operator of the nodes to say"
+_SUBCOMMAND = "it needs a subcommand, and one that is known here"
+_CONTAINERS = "commandlog config function latency memory object pubsub script slowlog xgroup xinfo"
+
+#: Never served. Names, reason.
+REFUSALS: Final[tuple[tuple[str, str], ...]] = (
+    (_CONTAINERS, _SUBCOMMAND),
+    ("acl " + " ".join(["acl|" + sub for sub in _ACL_SUBS.split()]), _ACL),
+    ("cluster " + " ".join(["cluster|" + sub for sub in _CLUSTER_SUBS.split()]), _CLUSTER),
+    ("asking restore-asking clusterscan", _CLUSTER),
+    ("module module|help module|load module|loadex module|unload", "modules are for the operator of a node to load"),
+    ("replicaof slaveof failover", _REPLICATION),
+    ("sync psync replconf", "it is what replicas say to their master, and a shared link would be lost by it"),
+    ("migrate", "it would move keys to where the proxy does not look for them"),
+    ("shutdown", "it would stop a node under every client"),
+    ("debug", "it can crash or stop a node under every client"),
+    ("pfdebug pfselftest", "it is for the developers of Redis"),
+    ("script|debug", "it would turn a link that others share into a debugger"),
+    ("memory|doctor", _MEMORY_HINT + "DOCTOR"),
+    ("memory|stats", _MEMORY_HINT + "STATS"),
+    ("memory|malloc-stats", _MEMORY_HINT + "MALLOC-STATS"),
+    (_LATENCY, _LATENCY_HINT),
+)
+
+#: Served, but a lane is needed when the arguments say BLOCK.
+MAY_BLOCK: Final = "xread xreadgroup"
+BLOCK_REASON: Final = "BLOCK may wait for long on a link that others share; ask without BLOCK"
+
+#: The copy class hangs on the arguments (`kidoproxy.commands.judge`); the class above is the most careful.
+JUDGED: Final = (
+    "set getex msetex hgetex hsetex restore bitfield georadius georadiusbymember pfcount sort xadd xtrim xread"
+)
+
+#: Where the keys are is found by hand: the specifications are unknown, or can be misled by a name.
+FINDERS: Final[tuple[tuple[str, int], ...]] = (
+    ("sort sort_ro", SORT_KEYS),
+    ("xread xreadgroup", STREAM_KEYS),
+    ("georadius georadiusbymember", GEORADIUS_KEYS),
+    ("migrate", MIGRATE_KEYS),
+)
+
+#: May change something though no server flags them as writes: not repeated when their fate is unknown.
+ALSO_WRITE: Final = (
+    "eval evalsha fcall script|load script|flush script|kill function|kill publish spublish config|set config|rewrite "
+    "config|resetstat save bgsave bgrewriteaof slowlog|reset commandlog|reset memory|purge"
+)
+
+#: Change nothing though no server flags them as reads: may be asked again.
+ALSO_READ: Final = (
+    "info config|get function|list function|dump function|stats script|exists script|show slowlog|get slowlog|len "
+    "commandlog|get commandlog|len module|list"
+)
+
+_ADMIN: Final = "loading noscript stale"
+
+#: Our own command, which no server's table has.
+PROXY_ROWS: Final[tuple[Row, ...]] = (
+    ("proxy", -2, "", 0, 0, 0, "slow", "", (), "connection", "0.1.0"),
+    ("proxy|each", -3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|help", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|node", -4, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|nodes", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|replies", 3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|route", -3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|stats", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    ("proxy|sync", -2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+)
+
+
+def _serve(spec: CommandSpec, line: Line) -> None:
+    _, spec.reach, spec.rule, spec.copy, why = line
+    spec.reason = ""
+    spec.copy_reason = why if spec.copy == COPY_REFUSED else ""
+
+
+def _open(spec: CommandSpec, line: Line) -> None:
+    _serve(spec, line)
+    spec.deny_default = True
+    spec.reason = line[4]
+
+
+def _refuse(spec: CommandSpec, reach: int, reason: str) -> None:
+    spec.reach = reach
+    spec.reason = reason
+    spec.copy_reason = reason
+
+
+def apply(specs: dict[bytes, CommandSpec]) -> None:
+    """Correct these specs, by name (a subcommand's has its bar); a name that is not there is a KeyError."""
+    for line in SERVED:
+        for name in line[0].split():
+            _serve(specs[name.encode()], line)
+    for line in OPENABLE:
+        for name in line[0].split():
+            _open(specs[name.encode()], line)
+    for names, reason in LANES:
+        for name in names.split():
+            _refuse(specs[name.encode()], LANE, reason)
+    for names, reason in REFUSALS:
+        for name in names.split():
+            _refuse(specs[name.encode()], REFUSED, reason)
+    _mark(specs)
+    for spec in specs.values():
+        spec.settle()
+
+
+def _mark(specs: dict[bytes, CommandSpec]) -> None:
+    """The marks beside reach, rule and copy class."""
+    for spec in specs.values():
+        served = spec.reach in (ONE, SPLIT, EVERY, ANY, SCAN)
+        spec.repeatable = served and (spec.flags & READ != 0 or spec.name.endswith(b"|help"))
+    for names, finder in FINDERS:
+        for name in names.split():
+            specs[name.encode()].finder = finder
+    for name in MAY_BLOCK.split():
+        specs[name.encode()].reason = BLOCK_REASON
+    for name in JUDGED.split():
+        specs[name.encode()].judged = True
+    for name in ALSO_WRITE.split():
+        specs[name.encode()].write = True
+    for name in ALSO_READ.split():
+        specs[name.encode()].repeatable = True

@@ -1,0 +1,193 @@
+"""What a command is: one `CommandSpec` each, and the constants that say what the proxy does with it.
+
+A spec is made once, at import, from the generated table; the overlay adds what no server can know
+(whom the command reaches here, how several replies become one, what copies do). After that nothing
+changes it, so that all sessions share it.
+"""
+
+from typing import Final, final
+
+# Reach: whom a command is for.
+SESSION: Final = 0  # changes or needs the conversation itself: the session answers
+LOCAL: Final = 1  # the proxy answers, no node is asked
+ONE: Final = 2  # its keys meet on one node; without keys any node will do
+SPLIT: Final = 3  # cut into one command per node
+EVERY: Final = 4  # all nodes, merged
+ANY: Final = 5  # any one live node
+SCAN: Final = 6  # SCAN itself: one node after another
+LANE: Final = 7  # needs a link of the session's own
+REFUSED: Final = 8  # never served
+
+# Rule: how several replies become one.
+RELAY: Final = 0  # there is only one
+SAME: Final = 1  # all should be equal
+ALL_OK: Final = 2  # +OK when all said so
+TOTAL: Final = 3  # the sum
+LEAST: Final = 4  # the smallest integer
+GREATEST: Final = 5  # the greatest integer
+EACH_AND: Final = 6  # arrays of 0 and 1, element by element
+CONCAT: Final = 7  # arrays, sets or maps joined
+IN_KEY_ORDER: Final = 8  # arrays woven back by the places of their keys
+FIRST_VALUE: Final = 9  # the first that is not null
+INFO: Final = 10  # the text of INFO
+
+# Copy: what a copy pool does with it.
+COPY_READ: Final = 0  # ask the leader
+COPY_ALL: Final = 1  # broadcast as it is: every copy comes to the same result
+COPY_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
+COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would part
+
+# Finder: how keys are found where the key specifications alone are not exact.
+BY_SPECS: Final = 0
+SORT_KEYS: Final = 1
+STREAM_KEYS: Final = 2
+GEORADIUS_KEYS: Final = 3
+MIGRATE_KEYS: Final = 4
+
+# Flags of the COMMAND answer, as a bitmask.
+WRITE: Final = 1 << 0
+READ: Final = 1 << 1
+BLOCKING: Final = 1 << 2
+DENYOOM: Final = 1 << 3
+ADMIN: Final = 1 << 4
+PUBSUB: Final = 1 << 5
+NOSCRIPT: Final = 1 << 6
+LOADING: Final = 1 << 7
+STALE: Final = 1 << 8
+FAST: Final = 1 << 9
+MOVABLE: Final = 1 << 10
+NO_MULTI: Final = 1 << 11
+NO_AUTH: Final = 1 << 12
+ALLOW_BUSY: Final = 1 << 13
+ASKING: Final = 1 << 14
+NO_ASYNC_LOADING: Final = 1 << 15
+NO_MANDATORY_KEYS: Final = 1 << 16
+SKIP_MONITOR: Final = 1 << 17
+SKIP_SLOWLOG: Final = 1 << 18
+
+FLAGS: Final[dict[str, int]] = {
+    "write": WRITE,
+    "readonly": READ,
+    "blocking": BLOCKING,
+    "denyoom": DENYOOM,
+    "admin": ADMIN,
+    "pubsub": PUBSUB,
+    "noscript": NOSCRIPT,
+    "loading": LOADING,
+    "stale": STALE,
+    "fast": FAST,
+    "movablekeys": MOVABLE,
+    "no_multi": NO_MULTI,
+    "no_auth": NO_AUTH,
+    "allow_busy": ALLOW_BUSY,
+    "asking": ASKING,
+    "no_async_loading": NO_ASYNC_LOADING,
+    "no_mandatory_keys": NO_MANDATORY_KEYS,
+    "skip_monitor": SKIP_MONITOR,
+    "skip_slowlog": SKIP_SLOWLOG,
+}
+
+# Where a key specification begins, and how it goes on.
+INDEX: Final = 0
+KEYWORD: Final = 1
+UNKNOWN: Final = 2
+RANGE: Final = 0
+KEYNUM: Final = 1
+
+#: flags, begin, keyword, position, find, three numbers, notes: a key specification in the table.
+KeyRow = tuple[str, int, str, int, int, int, int, int, str]
+#: name, arity, flags, first, last, step, categories, tips, key specifications, group, since.
+Row = tuple[str, int, str, int, int, int, str, str, tuple[KeyRow, ...], str, str]
+
+
+@final
+class KeySpec:
+    """One rule that finds keys in a request, as Redis 7 describes it.
+
+    ``begin`` says where to start: at ``position``, or behind the word ``keyword`` (searched from
+    ``position``, backwards when that is negative). ``find`` says how to go on: RANGE has last key, step
+    and limit in ``numbers``; KEYNUM has where the count is, where the first key is, and the step.
+    """
+
+    def __init__(self, row: KeyRow) -> None:
+        flags, begin, keyword, position, find, a, b, c, notes = row
+        self.flags: tuple[str, ...] = tuple(flags.split())
+        self.begin: int = begin
+        self.keyword: bytes = keyword.encode().lower()
+        self.position: int = position
+        self.find: int = find
+        self.numbers: tuple[int, int, int] = (a, b, c)
+        self.notes: str = notes
+        self.is_key: bool = "not_key" not in self.flags
+
+    def __repr__(self) -> str:
+        start = self.keyword.decode() if self.begin == KEYWORD else str(self.position)
+        return f"<keys from {start}: {self.numbers}>"
+
+
+@final
+class CommandSpec:
+    """Everything about one command or subcommand. Names are lower case, a subcommand's has its bar: ``config|get``.
+
+    ``reason`` says why a REFUSED or LANE command, or one with ``deny_default``, is not served;
+    ``deny_default`` means that a pool's ``allow`` opens it. ``judged`` means that the copy class hangs on the arguments
+    (`kidoproxy.commands.judge`). ``write``: may change something; ``repeatable``: changes nothing, may be
+    asked again; ``plain``: its one key is ``argv[1]``. ``subs`` is None unless it is a container.
+    """
+
+    def __init__(self, row: Row) -> None:
+        name, arity, flags, first, last, step, categories, tips, keys, group, since = row
+        self.name: bytes = name.encode()
+        self.arity: int = arity
+        self.flag_names: tuple[str, ...] = tuple(flags.split())
+        self.flags: int = flag_bits(self.flag_names)
+        self.categories: tuple[str, ...] = tuple(categories.split())
+        self.tips: tuple[str, ...] = tuple(tips.split())
+        self.first: int = first
+        self.last: int = last
+        self.step: int = step
+        self.key_specs: tuple[KeySpec, ...] = tuple([KeySpec(key) for key in keys])
+        self.group: str = group
+        self.since: str = since
+        self.subs: dict[bytes, CommandSpec] | None = None
+        # What the overlay says; a command that it does not name is never served.
+        self.reach: int = REFUSED
+        self.rule: int = RELAY
+        self.copy: int = COPY_REFUSED
+        self.judged: bool = False
+        self.finder: int = BY_SPECS
+        self.deny_default: bool = False
+        self.reason: str = "not reviewed"
+        self.copy_reason: str = "not reviewed"
+        self.write: bool = self.flags & WRITE != 0
+        self.repeatable: bool = False
+        self.plain: bool = False
+
+    def accepts(self, count: int) -> bool:
+        """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""
+        if self.arity > 0:
+            return count == self.arity
+        # The keys of MSET and MSETNX come in pairs with their values, which arity alone cannot say.
+        return count >= -self.arity and (self.step != 2 or count % 2 == 1)
+
+    def settle(self) -> None:
+        """Work out what follows from the rest; called once, after the overlay."""
+        self.plain = (
+            self.reach == ONE
+            and self.subs is None
+            and self.finder == BY_SPECS
+            and self.flags & (MOVABLE | BLOCKING) == 0
+            and (self.first, self.last) == (1, 1)
+            and len(self.key_specs) == 1
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name.decode()} {self.arity} {','.join(self.flag_names)}>"
+
+
+def flag_bits(names: tuple[str, ...]) -> int:
+    """The bitmask of these flags; a flag of a newer server that we do not know counts for nothing."""
+    bits = 0
+    for name in names:
+        bits |= FLAGS.get(name, 0)
+    return bits
