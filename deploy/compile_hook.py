@@ -1,0 +1,70 @@
+"""The build hook that puts the compiled pure rooms into the wheel.
+
+One source, two builds: the pure rooms are strictly typed Python. mypyc compiles them when the wheel is
+built; where there is no C compiler the wheel is pure Python and does the same, more slowly. The sources
+are in the wheel either way, and ``kidoproxy version`` says which build is running.
+
+``KIDOPROXY_COMPILE`` decides: ``auto`` (the default) falls back to the pure wheel with a warning,
+``require`` makes a failed compilation an error, ``no`` does not try. An editable install is never compiled.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SWITCH: Final = "KIDOPROXY_COMPILE"
+CHOICES: Final = ("auto", "require", "no")
+
+
+class CompileHook(BuildHookInterface[BuilderConfig]):
+    """Runs ``compile_rooms.py`` next to this file and adds what it made to the wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before the wheel is written; `version` is ``standard`` or ``editable``."""
+        choice = os.environ.get(SWITCH) or "auto"
+        if choice not in CHOICES:
+            raise ValueError(f"{SWITCH} must be one of {', '.join(CHOICES)}, not {choice!r}")
+        if version == "editable" or choice == "no":
+            return
+        self._scratch = tempfile.TemporaryDirectory(prefix="kidoproxy-wheel-")
+        out = Path(self._scratch.name)
+        if not self._compile(out):
+            if choice == "require":
+                raise RuntimeError(f"the pure rooms could not be compiled, and {SWITCH}=require")
+            self._warn()
+            return
+        built = [path for path in out.rglob("*") if path.is_file()]
+        build_data["force_include"].update({str(path): str(path.relative_to(out)) for path in built})
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Called when the wheel is written: the extension modules are in it now."""
+        scratch: tempfile.TemporaryDirectory[str] | None = getattr(self, "_scratch", None)
+        if scratch is not None:
+            scratch.cleanup()
+
+    def _compile(self, out: Path) -> bool:
+        script = Path(self.root, "deploy", "compile_rooms.py")
+        # Its output goes to stderr: a build front end may read our stdout.
+        done = subprocess.run([sys.executable, str(script), str(out)], cwd=self.root, stdout=sys.stderr, check=False)
+        return done.returncode == 0 and any(out.rglob("*.so"))
+
+    def _warn(self) -> None:
+        for text in (
+            "=" * 78,
+            "kidoproxy: the pure rooms could NOT be compiled (the reason is above).",
+            "This wheel is pure Python: it does the same, but costs several times the CPU.",
+            "Install a C compiler and the Python headers (Debian: gcc python3-dev) and build",
+            f"again; {SWITCH}=require makes this an error, {SWITCH}=no silences it.",
+            "=" * 78,
+        ):
+            self.app.display_warning(text)

@@ -1,0 +1,79 @@
+"""Compiles the pure rooms with mypyc, as one group, into a folder: ``python deploy/compile_rooms.py OUT``.
+
+One group means that calls between rooms stay native. The script runs as its own process because the
+compilers end the process when they fail, and because they litter the folder they run in: everything
+they write goes to a scratch folder, and OUT gets the extension modules alone, laid out as in the wheel.
+
+What is checked here is only what mypyc needs. The strict type check of the whole tree is a test of its
+own, and the packages that the rooms import are not there while a wheel is built.
+"""
+
+import sys
+import tempfile
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = "kidoproxy"
+
+#: Rooms that talk to the world, and tools: everything else is pure, and compiled. As ``fnmatch`` sees it,
+#: ``*`` spans folders.
+IMPURE: Final = (
+    "kidoproxy/__main__.py",
+    "kidoproxy/admin/*",
+    "kidoproxy/cli*",
+    "kidoproxy/config*",
+    "kidoproxy/django/*",
+    "kidoproxy/embedded*",
+    "kidoproxy/net/*",
+    "kidoproxy/commands/generate.py",
+)
+
+
+def is_pure(source: str) -> bool:
+    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, belongs to the pure rooms."""
+    return not any(fnmatch(source, pattern) for pattern in IMPURE)
+
+
+def pure_rooms(root: Path = ROOT) -> list[Path]:
+    """The source files to compile, in one stable order. A package's door sign has no code and is left out."""
+    found = (path for path in (root / PACKAGE).rglob("*.py") if path.name != "__init__.py")
+    return sorted(path for path in found if is_pure(path.relative_to(root).as_posix()))
+
+
+def module_name(path: Path, root: Path = ROOT) -> str:
+    """``kidoproxy/resp/scan.py`` is ``kidoproxy.resp.scan``."""
+    return ".".join(path.relative_to(root).with_suffix("").parts)
+
+
+def compile_rooms(out: Path, scratch: Path) -> None:
+    """Compile every pure room into `out`; ends the process with a non-zero status when that fails."""
+    # Not at the top: the tests read this file's lists where neither of the two is installed.
+    from mypyc.build import mypycify
+    from setuptools import Distribution, Extension
+
+    sources = [str(path.relative_to(ROOT)) for path in pure_rooms()]
+    options = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={scratch / 'mypy'}"]
+    extensions: list[Extension] = mypycify(
+        [*options, *sources], opt_level="3", debug_level="0", group_name=PACKAGE, target_dir=str(scratch / "c")
+    )
+    for extension in extensions:
+        # A warning of a compiler that mypyc's authors did not know must not cost the user the speed.
+        extension.extra_compile_args = [arg for arg in extension.extra_compile_args if arg != "-Werror"]
+    distribution = Distribution({"name": PACKAGE, "ext_modules": extensions})
+    command = distribution.get_command_obj("build_ext")
+    command.build_lib = str(out)
+    command.build_temp = str(scratch / "o")
+    command.ensure_finalized()
+    command.run()
+
+
+def main() -> None:
+    out = Path(sys.argv[1]).resolve()
+    with tempfile.TemporaryDirectory(prefix="kidoproxy-compile-") as scratch:
+        compile_rooms(out, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()

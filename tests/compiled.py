@@ -1,0 +1,53 @@
+"""Runs the suite against the installed wheel: ``python -P tests/compiled.py [pytest arguments]``.
+
+pytest puts the folder above ``tests`` in front of the import path, and there the source tree would shadow
+the wheel. So the suite runs in a stage: a scratch folder that links to everything of the project except
+the package. That it really is the compiled build which is imported is proven by ``test_build.py``, in the
+very process that runs the suite.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = "kidoproxy"
+PRIVATE: Final = (".git", ".hypothesis", ".tox", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+
+
+def set_stage(stage: Path) -> None:
+    """Link everything but the package, and what tools leave behind, into `stage`."""
+    for path in ROOT.iterdir():
+        if path.name != PACKAGE and path.name not in PRIVATE:
+            (stage / path.name).symlink_to(path)
+
+
+def compiled() -> bool:
+    """Whether the installed package has compiled rooms."""
+    spec = importlib.util.find_spec(f"{PACKAGE}.errors")
+    return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
+
+
+def has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang"))
+
+
+def main() -> int:
+    if not compiled():
+        if has_compiler() or os.environ.get("CI") == "true" or os.environ.get("KIDOPROXY_CI") == "1":
+            sys.stderr.write("The wheel is not compiled; KIDOPROXY_COMPILE=require tox -e compiled shows why.\n")
+            return 1
+        sys.stderr.write("There is no C compiler here: the compiled build is not tested.\n")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="kidoproxy-stage-") as stage:
+        set_stage(Path(stage))
+        return subprocess.run([sys.executable, "-m", "pytest", *sys.argv[1:]], cwd=stage, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Programs that a test needs and that pip cannot install: found, or the test is skipped with a reason.
+
+``needs("nutcracker")`` gives the program's path. Where it is missing the test is skipped and says what to
+install; in continuous integration (``CI=true`` or ``KIDOPROXY_CI=1``) it fails, for nothing is skipped there.
+"""
+
+import os
+import shutil
+from typing import Final
+
+import pytest
+
+#: What to install on Debian for each program.
+PACKAGES: Final = {
+    "cc": "gcc",
+    "nutcracker": "nutcracker",
+    "redis-benchmark": "redis-tools",
+    "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
+    "systemd-analyze": "systemd",
+}
+
+#: Where Debian puts servers, which a plain user's PATH may leave out.
+SERVER_FOLDERS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def in_ci() -> bool:
+    """Whether a missing program is a failure."""
+    return os.environ.get("CI") == "true" or os.environ.get("KIDOPROXY_CI") == "1"
+
+
+def find(program: str) -> str | None:
+    """The path of `program`, or None."""
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *SERVER_FOLDERS]
+    return shutil.which(program, path=os.pathsep.join(folders))
+
+
+def needs(program: str) -> str:
+    """The path of `program`; without it the test is skipped, in continuous integration it fails."""
+    path = find(program)
+    if path is not None:
+        return path
+    reason = f"needs {program} (on Debian: apt-get install {PACKAGES.get(program, program)})"
+    if in_ci():
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

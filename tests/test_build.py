@@ -1,0 +1,29 @@
+"""The build that is tested is the one that was asked for.
+
+``KIDOPROXY_BUILD`` says which: ``interpreted`` or ``compiled``. Without it both are fine.
+"""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+import kidoproxy
+from deploy.compile_rooms import module_name, pure_rooms
+
+MODULES = [module_name(path) for path in pure_rooms()]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_pure_room_comes_from_the_build_under_test(name: str) -> None:
+    """No room of the source tree shadows the wheel, and none was left out of the compilation."""
+    suffix = Path(str(importlib.import_module(name).__file__)).suffix
+    wanted = {"interpreted": [".py"], "compiled": [".so"]}
+    assert suffix in wanted.get(os.environ.get("KIDOPROXY_BUILD", ""), [".py", ".so"])
+
+
+def test_the_package_is_installed_beside_the_rooms() -> None:
+    """The door sign and the rooms come from one place: two builds are never mixed."""
+    rooms = importlib.import_module("kidoproxy.errors")
+    assert Path(str(kidoproxy.__file__)).parent == Path(str(rooms.__file__)).parent
