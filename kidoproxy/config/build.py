@@ -17,14 +17,10 @@ from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
 from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable
 from kidoproxy.config.secret import NO_SECRET, Secret
 
-#: Prefixes of the keys that well-known libraries expect to meet.
-TOGETHER_SETS: Final[dict[str, tuple[str, ...]]] = {
-    "@celery": ("celery", "_kombu.", "unacked"),
-    "@rq": ("rq:",),
-    "@dramatiq": ("dramatiq:",),
-    "@huey": ("huey.",),
-    "@channels_redis": ("asgi",),
-}
+#: The names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
+TOGETHER_SETS: Final = ("@celery", "@rq", "@dramatiq", "@huey", "@channels_redis")
+#: This ring has tags of its own, and no weights.
+_SHARD: Final = "django_redis_shard"
 _NUTCRACKER_SILENT_PORT: Final = 11211
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -106,23 +102,27 @@ class Builder:
             self.problems.add((*place, "tags"), 'must be two characters, such as "{}", or "" to turn tags off')
         return RingOptions(
             hash=table.hash,
-            tags=table.tags.encode(),
+            tags=self._tags(table, place),
             together=self._together(table.together, (*place, "together")),
             on_down=table.on_down,
             transactions=table.transactions,
         )
 
+    def _tags(self, table: PoolTable, place: Place) -> bytes:
+        if table.hash != _SHARD:
+            return table.tags.encode()
+        if "tags" in table.model_fields_set and table.tags:
+            self.problems.add((*place, "tags"), f'has no meaning with hash = "{_SHARD}", which has tags of its own')
+        return b""
+
     def _together(self, words: list[str], place: Place) -> tuple[bytes, ...]:
-        prefixes: dict[bytes, None] = {}
         for i, word in enumerate(words):
             if not word:
                 self.problems.add((*place, i), "is empty: every key begins with it")
             elif word.startswith("@") and word not in TOGETHER_SETS:
                 known = f"known are {quoted(TOGETHER_SETS)}"
                 self.problems.add((*place, i), f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
-            else:
-                prefixes.update(dict.fromkeys(prefix.encode() for prefix in TOGETHER_SETS.get(word, (word,))))
-        return tuple(prefixes)
+        return tuple(dict.fromkeys(word.encode() for word in words))
 
     def _copy(self, table: PoolTable, place: Place) -> CopyOptions:
         if table.nodes and table.min_in_sync > len(table.nodes):
@@ -152,6 +152,8 @@ class Builder:
     def _member(self, node: NodeTable, table: PoolTable, index: int, place: Place) -> Member:
         if table.mode == "copy" and "weight" in node.model_fields_set:
             self.problems.add(place, "'weight' has no meaning in a copy pool")
+        if table.hash == _SHARD and "weight" in node.model_fields_set:
+            self.problems.add(place, f"'weight' has no meaning with hash = \"{_SHARD}\"")
         if node.url.startswith(POOL_PREFIX):
             return self._pool_ref(node, table, index, place)
         try:
@@ -237,7 +239,7 @@ def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
 def _ring_name(table: PoolTable, index: int, name: str, as_listed: str) -> str:
     if table.hash == "hash_ring":
         return str(index)
-    return as_listed if table.hash == "django_redis_shard" else name
+    return as_listed if table.hash == _SHARD else name
 
 
 def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:

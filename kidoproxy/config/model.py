@@ -52,7 +52,7 @@ class RingOptions:
 
     hash: str = "ketama"
     tags: bytes = b"{}"
-    together: tuple[bytes, ...] = ()
+    together: tuple[bytes, ...] = ()  # prefixes, and names of sets with their @
     on_down: str = "error"
     transactions: str = "split"
 

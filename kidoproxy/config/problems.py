@@ -117,24 +117,21 @@ def _kind(value: object) -> str:
 
 
 def _keys_beside(place: Place, root: type[BaseModel]) -> list[str]:
-    table = _table_at(place[:-1], root)
-    return list(table.model_fields) if table is not None else []
+    return list(_table_at(place[:-1], root).model_fields)
 
 
 def _extra(place: Place, root: type[BaseModel]) -> dict[str, Any]:
-    table = _table_at(place[:-1], root)
-    extra = table.model_fields[str(place[-1])].json_schema_extra if table is not None else None
+    extra = _table_at(place[:-1], root).model_fields[str(place[-1])].json_schema_extra
     return extra if isinstance(extra, dict) else {}
 
 
-def _table_at(place: Place, root: type[BaseModel]) -> type[BaseModel] | None:
+def _table_at(place: Place, root: type[BaseModel]) -> type[BaseModel]:
     """The table class that a place leads to: through fields, and through lists and dicts of tables."""
     found: Any = root
     for part in place:
         if isinstance(found, type) and issubclass(found, BaseModel):
-            if part not in found.model_fields:
-                return None
             found = found.model_fields[str(part)].annotation
         else:
             found = get_args(found)[-1]
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+    table: type[BaseModel] = found
+    return table

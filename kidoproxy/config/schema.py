@@ -152,7 +152,8 @@ class PoolTable(Table):
     )
     tags: str = Field(
         "{}",
-        description='The two characters around the part of a key that is hashed alone; "" turns tags off.',
+        description='The two characters around the part of a key that is hashed alone; "" turns tags off. '
+        "django_redis_shard has its own.",
         json_schema_extra={"only": "ring"},
     )
     together: list[str] = Field(

@@ -81,6 +81,14 @@ SENSE_MISTAKES = [
         'pool.cache.together[0]: there is no set "@rqq"; known are "@celery", "@rq", "@dramatiq", "@huey", '
         '"@channels_redis"; did you mean "@rq"?',
     ),
+    (
+        pool('hash = "django_redis_shard"\ntags = "{}"'),
+        'pool.cache.tags: has no meaning with hash = "django_redis_shard", which has tags of its own',
+    ),
+    (
+        pool('hash = "django_redis_shard"', nodes='[{ url = "redis://h", weight = 2 }]'),
+        "pool.cache.nodes[0]: 'weight' has no meaning with hash = \"django_redis_shard\"",
+    ),
     (pool('together = [""]'), "pool.cache.together[0]: is empty: every key begins with it"),
     (pool('deny = ["KEYS"]\nallow = ["keys"]'), "pool.cache: 'keys' is both denied and allowed"),
     (pool('rename = { a = "x", b = "X" }'), 'pool.cache.rename: two commands have the new name "x"'),
@@ -111,6 +119,10 @@ SENSE_MISTAKES = [
     (
         nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://b", name = "x" }'),
         'pool.cache.nodes[1]: has the same name as nodes[0]: "x"',
+    ),
+    (
+        nodes('"pool:b"', '"pool:b"') + '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]',
+        'pool.cache.nodes[1]: has the same name as nodes[0]: "b"',
     ),
     (nodes('"pool:cahce"'), 'pool.cache.nodes[0]: there is no pool "cahce"; did you mean "cache"?'),
     (nodes('"pool:cache"'), "pool.cache.nodes: is a cycle: cache -> cache"),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import Address, ConfigError, Node, PoolRef, Secret, Tls, embedded_config
+from kidoproxy.config.build import TOGETHER_SETS
+from kidoproxy.routes.tags import SETS
 from tests.config.files import COPY, RING, nodes, pool, problems, read
 
 
@@ -64,7 +66,7 @@ class TestWhatAFileMeans:
                 databases = 4
                 hash = "fnv1a_64"
                 tags = "<>"
-                together = ["@celery", "job:", "celery"]
+                together = ["@celery", "job:", "celery", "job:"]
                 on_down = "miss"
                 transactions = "strict"
                 deny = ["KEYS", "config set"]
@@ -81,7 +83,7 @@ class TestWhatAFileMeans:
         assert (cache.timeout, cache.connect_timeout, cache.databases) == (0.25, 2.0, 4)
         assert cache.ring is not None
         assert (cache.ring.hash, cache.ring.tags, cache.ring.on_down) == ("fnv1a_64", b"<>", "miss")
-        assert cache.ring.together == (b"celery", b"_kombu.", b"unacked", b"job:")
+        assert cache.ring.together == (b"@celery", b"job:", b"celery")
         assert cache.ring.transactions == "strict"
         assert cache.deny == {b"keys", b"config|set"}
         assert cache.allow == {b"debug|sleep"}
@@ -137,6 +139,17 @@ class TestWhatAFileMeans:
         members = read(tmp_path, pool(f'hash = "{hash_name}"', nodes=listed)).pools["cache"].members
 
         assert [member.ring_name for member in members] == names
+
+    def test_a_ring_with_tags_of_its_own(self, tmp_path: Path) -> None:
+        """django-redis cuts its own tags, so ours are off beside it."""
+        ring = read(tmp_path, pool('hash = "django_redis_shard"\ntags = ""')).pools["cache"].ring
+
+        assert ring is not None
+        assert ring.tags == b""
+
+    def test_the_sets_are_those_of_the_ring(self) -> None:
+        """A set that the file may name is one that the ring knows, and the other way round."""
+        assert set(TOGETHER_SETS) == set(SETS)
 
     def test_listeners(self, tmp_path: Path) -> None:
         """A pool may listen on several addresses; port 0 may be asked for more than once."""

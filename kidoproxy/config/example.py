@@ -1,0 +1,135 @@
+"""Every setting with its default and its sentence, made from `schema`: a whole file to start from, or a table.
+
+The file is valid as it is; a line that is commented out shows the default, or an example beside it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any, Final
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, Table, TlsTable
+
+#: The tables in the order of the file, by the header that they have there.
+TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (
+    ("proxy", ProxyTable),
+    ("pool.cache", PoolTable),
+    ("pool.cache.limits", LimitsTable),
+    ("pool.cache.tls", TlsTable),
+)
+_WIDTH: Final = 96
+_ACTIVE: Final = frozenset({"listen", "mode", "nodes"})
+_INTRO: Final = """\
+# kidoproxy: every setting. What is commented out is the default, or an example where that is said.
+# "${NAME}" in any string is replaced from the environment. Check this file: kidoproxy check --config FILE
+"""
+_NODE_INTRO: Final = """\
+# A node that needs more than a URL is a table among the nodes. Its keys:
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the file, as text."""
+
+    table: str
+    key: str
+    default: str  # as TOML; empty when there is none
+    example: str
+    bounds: str
+    only: str  # the mode that knows this key; empty for both
+    meaning: str
+
+    @property
+    def sentence(self) -> str:
+        """The meaning with bounds and mode."""
+        only = f"Only in a {self.only} pool. " if self.only else ""
+        return f"{only}{self.meaning}{f' {self.bounds}.' if self.bounds else ''}"
+
+
+def settings(header: str, table: type[Table]) -> Iterator[Setting]:
+    """The keys of one table, but not the tables below it."""
+    for key, field in table.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
+            continue
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+        yield Setting(
+            table=header,
+            key=key,
+            default="" if default is None else toml(default),
+            example=toml(field.examples[0]) if field.examples else "",
+            bounds=_bounds(field),
+            only=str(extra.get("only", "")),
+            meaning=field.description or "",
+        )
+
+
+def example() -> str:
+    """A whole commented file."""
+    parts = [_INTRO]
+    for header, table in TABLES:
+        sign = "" if header in ("proxy", "pool.cache") else "# "
+        lines = [f"{sign}[{header}]"]
+        for setting in settings(header, table):
+            lines += ["", *_comment(setting.sentence), _line(setting)]
+        if table is PoolTable:
+            lines += ["", _NODE_INTRO.rstrip(), *(f"#   {line}" for line in _node_lines())]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def markdown() -> str:
+    """The same as a table for a README."""
+    rows = ["| table | key | default | meaning |", "| --- | --- | --- | --- |"]
+    tables: list[tuple[str, type[Table]]] = [*TABLES, ("a node", NodeTable)]
+    for header, table in tables:
+        for setting in settings(header.replace("cache", "NAME"), table):
+            default = f"`{setting.default}`" if setting.default else ""
+            rows.append(
+                f"| {setting.table} | `{setting.key}` | {default} | {setting.sentence.replace('|', '&#124;')} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it inline."""
+    if isinstance(value, list):
+        return f"[{', '.join(toml(item) for item in value)}]"
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    # What JSON writes for strings, numbers and truth is TOML too.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _line(setting: Setting) -> str:
+    line = f"{setting.key} = {setting.example or setting.default}"
+    if setting.key in _ACTIVE:
+        return line
+    default = f"; the default is {setting.default}" if setting.default else ""
+    remark = f"  # an example{default}" if setting.example else ""
+    return f"# {line}{remark}"
+
+
+def _node_lines() -> Iterator[str]:
+    shown = [setting for setting in settings("node", NodeTable) if setting.key != "password_file"]
+    yield "nodes = [{ " + ", ".join(f"{item.key} = {item.example or item.default}" for item in shown) + " }]"
+    for setting in settings("node", NodeTable):
+        yield from wrap(f"{setting.key}: {setting.sentence}", _WIDTH, subsequent_indent="  ")
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in wrap(text, _WIDTH)]
+
+
+def _bounds(field: FieldInfo) -> str:
+    least = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
+    most = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
+    if least is None:
+        return ""
+    return f"At least {least}" if most is None else f"{least} to {most}"
