@@ -1,0 +1,99 @@
+"""Frames that are made here rather than relayed: the proxy's own answers, merged replies, commands to nodes.
+
+What RESP2 lacks is said as Redis says it to a RESP2 client: a map is a flat array, a boolean 1 or 0, a
+double a bulk string. ``proto`` is the client's protocol, 2 or 3.
+"""
+
+from typing import Final
+
+OK: Final = b"+OK\r\n"
+PONG: Final = b"+PONG\r\n"
+QUEUED: Final = b"+QUEUED\r\n"
+
+#: Headers of the bulks that occur; longer ones are made on the spot.
+BULK_HEADS: Final[list[bytes]] = [b"$%d\r\n" % length for length in range(1024)]
+
+
+def simple(text: bytes) -> bytes:
+    """A simple string; line ends in it become spaces."""
+    return b"+" + one_line(text) + b"\r\n"
+
+
+def error(text: bytes) -> bytes:
+    """An error from its text, code word first; line ends in it become spaces, as in Redis."""
+    return b"-" + one_line(text) + b"\r\n"
+
+
+def one_line(text: bytes) -> bytes:
+    """The text without line ends: what a peer sent must never become a frame of its own."""
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def integer(value: int) -> bytes:
+    """An integer."""
+    return b":%d\r\n" % value
+
+
+def bulk(payload: bytes) -> bytes:
+    """A bulk string."""
+    return b"$%d\r\n%b\r\n" % (len(payload), payload)
+
+
+def array(items: list[bytes]) -> bytes:
+    """An array of raw items."""
+    return b"*%d\r\n" % len(items) + b"".join(items)
+
+
+def null(proto: int) -> bytes:
+    """The missing value."""
+    return b"_\r\n" if proto == 3 else b"$-1\r\n"
+
+
+def null_array(proto: int) -> bytes:
+    """The missing array."""
+    return b"_\r\n" if proto == 3 else b"*-1\r\n"
+
+
+def mapping(proto: int, flat: list[bytes]) -> bytes:
+    """A map of raw items: key, value, key, value …"""
+    if proto == 3:
+        return b"%%%d\r\n" % (len(flat) // 2) + b"".join(flat)
+    return array(flat)
+
+
+def setof(proto: int, items: list[bytes]) -> bytes:
+    """A set of raw items."""
+    if proto == 3:
+        return b"~%d\r\n" % len(items) + b"".join(items)
+    return array(items)
+
+
+def push(proto: int, items: list[bytes]) -> bytes:
+    """A push frame of raw items, which RESP2 knows as an array that nobody asked for."""
+    if proto == 3:
+        return b">%d\r\n" % len(items) + b"".join(items)
+    return array(items)
+
+
+def double(proto: int, value: float) -> bytes:
+    """A floating-point number, in the shortest digits that mean it; a whole one without a fraction."""
+    text = repr(value).removesuffix(".0").encode("ascii")
+    return b",%b\r\n" % text if proto == 3 else bulk(text)
+
+
+def boolean(proto: int, value: bool) -> bytes:
+    """True or false."""
+    if proto == 3:
+        return b"#t\r\n" if value else b"#f\r\n"
+    return b":1\r\n" if value else b":0\r\n"
+
+
+def command(argv: list[bytes]) -> bytes:
+    """A request as clients send it: an array of bulks."""
+    parts = [b"*%d\r\n" % len(argv)]
+    for arg in argv:
+        length = len(arg)
+        parts.append(BULK_HEADS[length] if length < 1024 else b"$%d\r\n" % length)
+        parts.append(arg)
+        parts.append(b"\r\n")
+    return b"".join(parts)

@@ -1,0 +1,282 @@
+"""Requests of clients: bytes in, one request at a time out, as its arguments and as its raw frame.
+
+A request that lies whole in one chunk is cut out of it at once (`cut`). One that does not is followed by
+`RequestScanner`, piece by piece, and cut when it is whole. Whatever is wrong with a request is found by
+the scanner, as early as Redis finds it, and said in Redis's words.
+"""
+
+from typing import final
+
+from mypy_extensions import i64
+
+from kidoproxy import limits as defaults
+from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.build import command
+from kidoproxy.resp.inline import split
+from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable, string2ll
+
+
+@final
+class Request:
+    """One request: its arguments, and the frame that a node is sent."""
+
+    def __init__(self, argv: list[bytes], raw: bytes) -> None:
+        self.argv = argv
+        self.raw = raw
+
+
+@final
+class RequestLimits:
+    """How much one client may claim; changed by its session when it has said AUTH."""
+
+    def __init__(
+        self,
+        arguments: i64 = defaults.ARGUMENTS,
+        bulk_bytes: i64 = defaults.BULK_BYTES,
+        inline_bytes: i64 = defaults.INLINE_BYTES,
+        query_bytes: i64 = defaults.QUERY_BUFFER_BYTES,
+    ) -> None:
+        self.arguments: i64 = arguments
+        self.bulk_bytes: i64 = bulk_bytes
+        self.inline_bytes: i64 = inline_bytes
+        self.query_bytes: i64 = query_bytes
+
+
+def cut(buf: bytes, at: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
+    """Adds the arguments of the multibulk request at ``at`` and says where it ends.
+
+    0 when it is not whole here or not in order; minus the end when Redis accepts it although a line does not
+    end in CR LF: it counts these two bytes and does not look at them, but a node behind us might.
+    """
+    size: i64 = len(buf)
+    start = at
+    left, at = number(buf, at + 1, size)
+    if left < 0 or left > limits.arguments:
+        return 0
+    tidy = buf[at - 1] == LF
+    while left > 0:
+        if at >= size or buf[at] != DOLLAR:
+            return 0
+        length, at = number(buf, at + 1, size)
+        if length < 0 or length > limits.bulk_bytes:
+            return 0
+        end = at + length
+        if end + 2 > size:
+            return 0
+        if buf[at - 1] != LF or buf[end] != CR or buf[end + 1] != LF:
+            tidy = False
+        argv.append(buf[at:end])
+        at = end + 2
+        left -= 1
+    if at - start > limits.query_bytes:
+        return 0
+    return at if tidy else -at
+
+
+@final
+class RequestReader:
+    """Cuts the bytes of one client into requests. After a `ProtocolError` it stays broken."""
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self.limits: RequestLimits = limits
+        self.chunk: bytes = b""
+        self.at: i64 = 0
+        self.size: i64 = 0
+        self.waiting: list[bytes] = []
+        self.unfinished: bool = False
+        self.pieces: Pieces = Pieces()
+        self.scanner: RequestScanner = RequestScanner(limits)
+        self.broken: str = ""
+
+    def feed(self, data: bytes) -> None:
+        """More bytes from the client."""
+        if self.at < self.size:
+            self.waiting.append(data)
+            return
+        self.chunk = data
+        self.at = 0
+        self.size = len(data)
+
+    def next(self) -> Request | None:
+        """One request; None when more bytes are needed. Requests without arguments are passed over, as Redis does."""
+        while self.at < self.size or self._load():
+            at = self.at
+            if not self.unfinished and not self.broken and self.chunk[at] == STAR:
+                argv: list[bytes] = []
+                end = cut(self.chunk, at, self.limits, argv)
+                if end > 0:
+                    self.at = end
+                    if argv:
+                        whole = at == 0 and end == self.size
+                        return Request(argv, self.chunk if whole else self.chunk[at:end])
+                    continue
+            request = self._follow()
+            if request is not None and request.argv:
+                return request
+        if self.broken:
+            raise ProtocolError(self.broken)
+        return None
+
+    def buffered(self) -> int:
+        """Bytes that were fed and did not come out yet."""
+        waiting = 0
+        for chunk in self.waiting:
+            waiting += len(chunk)
+        return self.pieces.size + self.size - self.at + waiting
+
+    def _load(self) -> bool:
+        """The next chunk that was fed while an earlier one was not used up."""
+        while self.waiting:
+            self.chunk = self.waiting.pop(0)
+            self.at = 0
+            self.size = len(self.chunk)
+            if self.size:
+                return True
+        return False
+
+    def _follow(self) -> Request | None:
+        """Goes on with a request that is not whole in one chunk, or not in order."""
+        if self.broken:
+            raise ProtocolError(self.broken)
+        try:
+            end = self.scanner.advance(self.chunk, self.at)
+        except ProtocolError as error:
+            self.broken = str(error)
+            raise
+        if end < 0:
+            self.pieces.add(self.chunk if self.at == 0 else self.chunk[self.at :])
+            self.at = self.size
+            self.chunk = b""
+            self.unfinished = True
+            return None
+        self.pieces.add(self.chunk[self.at : end])
+        self.at = end
+        self.unfinished = False
+        return self._open(self.pieces.take())
+
+    def _open(self, raw: bytes) -> Request:
+        """The request that the scanner found whole."""
+        if raw[0] != STAR:
+            argv = self.scanner.argv
+            return Request(argv, command(argv))
+        argv = []
+        tidy = cut(raw, 0, self.limits, argv) > 0
+        return Request(argv, raw if tidy else command(argv))
+
+
+@final
+class RequestScanner:
+    """Follows one request across any number of buffers and finds what Redis would not accept."""
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self.limits: RequestLimits = limits
+        #: The arguments of the inline request that was found last.
+        self.argv: list[bytes] = []
+        self.first: i64 = 0  # the first byte of the request, 0 before it
+        self.left: i64 = -1  # arguments still wanted; -1 before the line that says how many
+        self.skip: i64 = 0  # bytes of the current argument and its line end that have not come yet
+        self.line: list[bytes] = []  # a line that was cut in pieces, without its CR
+        self.line_bytes: i64 = 0
+        self.ending: bool = False  # that line's CR was the last byte
+        self.passed: i64 = 0  # bytes of this request in earlier buffers
+
+    def advance(self, buf: bytes, at: i64) -> i64:
+        """The place behind the request that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
+        start = at
+        if self.first == 0:
+            self.first = buf[at]
+        if self.first == STAR:
+            at = self._multibulk(buf, at)
+        else:
+            at = self._inline(buf, at)
+        size: i64 = len(buf)
+        self.passed += (size if at < 0 else at) - start
+        if self.passed > self.limits.query_bytes:
+            raise ProtocolError("too big query")
+        if at >= 0:
+            self.first = 0
+            self.left = -1
+            self.passed = 0
+        return at
+
+    def _multibulk(self, buf: bytes, at: i64) -> i64:
+        size: i64 = len(buf)
+        while True:
+            if self.skip > size - at:
+                self.skip -= size - at
+                return -1
+            at += self.skip
+            self.skip = 0
+            if self.left == 0:
+                return at
+            at = self._header(buf, at, size)
+            if at < 0:
+                return -1
+
+    def _header(self, buf: bytes, at: i64, size: i64) -> i64:
+        """Redis reads a header when its CR and one more byte are there; it does not ask which byte."""
+        if not self.ending:
+            too_big = "too big mbulk count string" if self.left < 0 else "too big bulk count string"
+            at = self._line(buf, at, size, b"\r", too_big)
+            if at < 0:
+                return -1
+            at += 1
+            if at >= size:
+                self.ending = True
+                return -1
+        self.ending = False
+        line = self._whole_line()
+        if self.left < 0:
+            self._count(line)
+        else:
+            self._length(line)
+        return at + 1
+
+    def _line(self, buf: bytes, at: i64, size: i64, mark: bytes, too_big: str) -> i64:
+        """Collects a line up to ``mark`` and says where that is; -1 when it is not here."""
+        found: i64 = buf.find(mark, at)
+        end = size if found < 0 else found
+        self.line_bytes += end - at
+        if self.line_bytes > self.limits.inline_bytes:
+            raise ProtocolError(too_big)
+        self.line.append(buf[at:end])
+        return found
+
+    def _whole_line(self) -> bytes:
+        line = b"".join(self.line)
+        self.line = []
+        self.line_bytes = 0
+        return line
+
+    def _count(self, line: bytes) -> None:
+        """``*3``: how many arguments; none or less than none is a request to pass over."""
+        count = string2ll(line[1:])
+        if count is None or count > defaults.ARGUMENTS:
+            raise ProtocolError("invalid multibulk length")
+        if count > self.limits.arguments:
+            # Before AUTH the session allows so few; a configured limit is above it.
+            early = self.limits.arguments <= defaults.UNAUTHENTICATED_ARGUMENTS
+            raise ProtocolError("unauthenticated multibulk length" if early else "invalid multibulk length")
+        self.left = max(count, 0)
+
+    def _length(self, line: bytes) -> None:
+        """``$3``: how long the next argument is."""
+        if line[:1] != b"$":
+            # An empty line's first byte is its CR, which Redis shows as a space.
+            raise ProtocolError(f"expected '$', got '{printable(line[:1]) or ' '}'")
+        length = string2ll(line[1:])
+        if length is None or length < 0 or length > max(defaults.BULK_BYTES, self.limits.bulk_bytes):
+            raise ProtocolError("invalid bulk length")
+        if length > self.limits.bulk_bytes:
+            early = self.limits.bulk_bytes <= defaults.UNAUTHENTICATED_BULK_BYTES
+            raise ProtocolError("unauthenticated bulk length" if early else "invalid bulk length")
+        self.left -= 1
+        self.skip = length + 2
+
+    def _inline(self, buf: bytes, at: i64) -> i64:
+        """A line of words, as a person types it into telnet."""
+        at = self._line(buf, at, len(buf), b"\n", "too big inline request")
+        if at < 0:
+            return -1
+        self.argv = split(self._whole_line())
+        return at + 1
