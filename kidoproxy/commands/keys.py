@@ -120,14 +120,19 @@ def _sort_keys(argv: list[bytes]) -> list[int]:
     return [1, store] if store else [1]
 
 
-def stream_word(argv: list[bytes]) -> int:
-    """The position of STREAMS in XREAD and XREADGROUP, 0 when there is none; words that options claim do not count."""
+def stream_word(argv: list[bytes], wanted: bytes = b"streams") -> int:
+    """The position of this option of XREAD and XREADGROUP, which stands at STREAMS or before it; 0 when it does not.
+
+    What another option claims (the count, the group, the consumer) is not taken for it.
+    """
     count = len(argv)
     i = 1
     while i < count:
         word = argv[i].lower()
-        if word == b"streams":
+        if word == wanted:
             return i
+        if word == b"streams":
+            return 0
         if word in (b"count", b"block", b"claim"):
             i += 2
         elif word == b"group":

@@ -24,20 +24,29 @@ from kidoproxy.commands.spec import (
     GEORADIUS_KEYS,
     IN_KEY_ORDER,
     INFO,
+    KEY_COUNT,
     LANE,
     LOCAL,
     MIGRATE_KEYS,
     ONE,
     READ,
+    READ_OR_TTL,
     REFUSED,
     RELAY,
+    RESTORE_TTL,
     SAME,
     SCAN,
     SESSION,
     SORT_KEYS,
+    SORT_STORE,
     SPLIT,
+    STORE_KEY,
+    STREAM_ID,
     STREAM_KEYS,
+    STREAM_TRIM,
+    SUBCOMMANDS,
     TOTAL,
+    TTL_OPTIONS,
     CommandSpec,
     Row,
 )
@@ -234,9 +243,17 @@ REFUSALS: Final[tuple[tuple[str, str], ...]] = (
 MAY_BLOCK: Final = "xread xreadgroup"
 BLOCK_REASON: Final = "BLOCK may wait for long on a link that others share; ask without BLOCK"
 
-#: The copy class hangs on the arguments (`kidoproxy.commands.judge`); the class above is the most careful.
-JUDGED: Final = (
-    "set getex msetex hgetex hsetex restore bitfield georadius georadiusbymember pfcount sort xadd xtrim xread"
+#: The copy class hangs on the arguments; the class above is the most careful one. Names, what decides.
+JUDGED: Final[tuple[tuple[str, int], ...]] = (
+    ("set msetex hsetex", TTL_OPTIONS),
+    ("getex hgetex", READ_OR_TTL),
+    ("restore", RESTORE_TTL),
+    ("bitfield", SUBCOMMANDS),
+    ("georadius georadiusbymember", STORE_KEY),
+    ("pfcount", KEY_COUNT),
+    ("sort", SORT_STORE),
+    ("xadd", STREAM_ID),
+    ("xtrim", STREAM_TRIM),
 )
 
 #: Where the keys are is found by hand: the specifications are unknown, or can be misled by a name.
@@ -322,8 +339,9 @@ def _mark(specs: dict[bytes, CommandSpec]) -> None:
             specs[name.encode()].finder = finder
     for name in MAY_BLOCK.split():
         specs[name.encode()].reason = BLOCK_REASON
-    for name in JUDGED.split():
-        specs[name.encode()].judged = True
+    for names, judged in JUDGED:
+        for name in names.split():
+            specs[name.encode()].judged = judged
     for name in ALSO_WRITE.split():
         specs[name.encode()].write = True
     for name in ALSO_READ.split():

@@ -44,6 +44,18 @@ STREAM_KEYS: Final = 2
 GEORADIUS_KEYS: Final = 3
 MIGRATE_KEYS: Final = 4
 
+# Judged: which arguments decide the copy class.
+NOT_JUDGED: Final = 0
+TTL_OPTIONS: Final = 1  # a relative expiry, or none
+READ_OR_TTL: Final = 2  # no option at all makes it a read
+RESTORE_TTL: Final = 3
+SUBCOMMANDS: Final = 4  # of BITFIELD
+STORE_KEY: Final = 5  # a second key, or it is a read
+KEY_COUNT: Final = 6  # several keys make it a read
+SORT_STORE: Final = 7
+STREAM_ID: Final = 8
+STREAM_TRIM: Final = 9
+
 # Flags of the COMMAND answer, as a bitmask.
 WRITE: Final = 1 << 0
 READ: Final = 1 << 1
@@ -130,8 +142,8 @@ class CommandSpec:
     """Everything about one command or subcommand. Names are lower case, a subcommand's has its bar: ``config|get``.
 
     ``reason`` says why a REFUSED or LANE command, or one with ``deny_default``, is not served;
-    ``deny_default`` means that a pool's ``allow`` opens it. ``judged`` means that the copy class hangs on the arguments
-    (`kidoproxy.commands.judge`). ``write``: may change something; ``repeatable``: changes nothing, may be
+    ``deny_default`` means that a pool's ``allow`` opens it. Unless ``judged`` is 0 the copy class hangs on the
+    arguments: ask `kidoproxy.commands.judge`. ``write``: may change something; ``repeatable``: changes nothing, may be
     asked again; ``plain``: its one key is ``argv[1]``. ``subs`` is None unless it is a container.
     """
 
@@ -154,7 +166,7 @@ class CommandSpec:
         self.reach: int = REFUSED
         self.rule: int = RELAY
         self.copy: int = COPY_REFUSED
-        self.judged: bool = False
+        self.judged: int = NOT_JUDGED
         self.finder: int = BY_SPECS
         self.deny_default: bool = False
         self.reason: str = "not reviewed"

@@ -1,0 +1,144 @@
+"""Where a command's name alone does not decide: does this request wait, leave its keys, may copies repeat it?
+
+Each answer is the careful one: what cannot be understood counts as the more dangerous case, or is an
+error that every node gives alike.
+"""
+
+from kidoproxy.commands.expiry import is_absolute_restore, is_relative, options
+from kidoproxy.commands.keys import keys, stream_word
+from kidoproxy.commands.spec import (
+    BLOCKING,
+    COPY_ALL,
+    COPY_EXPIRY,
+    COPY_READ,
+    COPY_REFUSED,
+    KEY_COUNT,
+    NOT_JUDGED,
+    READ_OR_TTL,
+    RESTORE_TTL,
+    SORT_KEYS,
+    SORT_STORE,
+    STORE_KEY,
+    STREAM_ID,
+    STREAM_KEYS,
+    STREAM_TRIM,
+    SUBCOMMANDS,
+    CommandSpec,
+)
+
+
+def blocks(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether this request may wait on its node for something to happen: XREAD does so with BLOCK only."""
+    if spec.flags & BLOCKING == 0:
+        return False
+    if spec.finder == STREAM_KEYS:
+        return stream_word(argv, b"block") > 0
+    return True
+
+
+def reaches_outside(spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+    """The pattern by which SORT or SORT_RO reads keys that it does not name, and that may live on another node.
+
+    A pattern without a star reads no key: BY then means "do not sort", GET gives the element (``#``) or nil.
+    """
+    if spec.finder != SORT_KEYS:
+        return None
+    for pattern in _sort_patterns(argv, True):
+        if b"*" in pattern:
+            return pattern
+    return None
+
+
+def copy_class(spec: CommandSpec, argv: list[bytes]) -> int:
+    """What a copy pool does with this request: COPY_READ, COPY_ALL, COPY_EXPIRY or COPY_REFUSED."""
+    judged = spec.judged
+    if judged == NOT_JUDGED:
+        return spec.copy
+    if judged == STREAM_ID:
+        return _xadd_class(argv)
+    if judged == STREAM_TRIM:
+        return COPY_REFUSED if b"~" in argv[2:] else COPY_ALL
+    if judged == SORT_STORE:
+        return _sort_class(spec, argv)
+    if judged == STORE_KEY:
+        return COPY_ALL if len(keys(spec, argv)) > 1 else COPY_READ
+    if judged == KEY_COUNT:
+        return COPY_READ if len(argv) > 2 else COPY_ALL
+    if judged == SUBCOMMANDS:
+        return _bitfield_class(argv)
+    if judged == RESTORE_TTL:
+        return COPY_ALL if is_absolute_restore(argv) or argv[2:3] == [b"0"] else COPY_EXPIRY
+    return _ttl_class(argv, judged == READ_OR_TTL)
+
+
+def copy_refusal(spec: CommandSpec, argv: list[bytes]) -> str:
+    """Why a copy pool refuses this request; empty when it does not."""
+    return spec.copy_reason if copy_class(spec, argv) == COPY_REFUSED else ""
+
+
+def _sort_patterns(argv: list[bytes], with_get: bool) -> list[bytes]:
+    """The patterns of BY, and of GET when asked for."""
+    found: list[bytes] = []
+    count = len(argv)
+    i = 2
+    while i < count:
+        word = argv[i].lower()
+        if word == b"limit":
+            i += 2
+        elif word == b"store":
+            i += 1
+        elif word in (b"by", b"get"):
+            i += 1
+            if i < count and (with_get or word == b"by"):
+                found.append(argv[i])
+        i += 1
+    return found
+
+
+def _sort_class(spec: CommandSpec, argv: list[bytes]) -> int:
+    """Without STORE it is a read; without BY all ties are broken by the elements themselves."""
+    if len(keys(spec, argv)) < 2:
+        return COPY_READ
+    return COPY_REFUSED if _sort_patterns(argv, False) else COPY_ALL
+
+
+def _bitfield_class(argv: list[bytes]) -> int:
+    for word in argv[2:]:
+        if word.lower() in (b"set", b"incrby"):
+            return COPY_ALL
+    return COPY_READ
+
+
+def _ttl_class(argv: list[bytes], read_without: bool) -> int:
+    if len(argv) == 3 and not read_without:
+        # SET key value, the most frequent write of all.
+        return COPY_ALL
+    found = options(argv)
+    for i in found:
+        if is_relative(argv[i]):
+            return COPY_EXPIRY
+    return COPY_READ if read_without and not found else COPY_ALL
+
+
+def _xadd_class(argv: list[bytes]) -> int:
+    """An id that is given, even as ``5-*``, follows from the stream; ``*`` is the node's clock, ``~`` its internals."""
+    count = len(argv)
+    i = 2
+    while i < count:
+        word = argv[i].lower()
+        if word == b"*":
+            return COPY_REFUSED
+        if word in (b"maxlen", b"minid"):
+            if argv[i + 1 : i + 2] == [b"~"]:
+                return COPY_REFUSED
+            i += 3 if argv[i + 1 : i + 2] == [b"="] else 2
+        elif word == b"limit":
+            i += 2
+        elif word in (b"nomkstream", b"keepref", b"delref", b"acked"):
+            i += 1
+        elif word in (b"idmp", b"idmpauto"):
+            # Judged by the node's clock: it forgets after a while.
+            return COPY_REFUSED
+        else:
+            return COPY_ALL
+    return COPY_ALL
