@@ -1,0 +1,149 @@
+"""``python -m tests.bench``: kidoproxy beside nutcracker, as ratios.
+
+Every figure is a ratio of two proxies measured in interleaved rounds of one run: same core, same
+clients, same three nodes, same placement, same requests, every byte of every reply checked. A row reads:
+
+* **µs**: CPU time of the proxy process per command, user and kernel, its children included;
+* **CPU ratio**: the median of the rounds' ratios, and the middle half of them (spread); below 1 is cheaper;
+* **throughput ratio**: above 1 is faster, as far as the clients' core lets it be seen;
+* **p50 / p99**: from the moment a client sends (the whole pipeline) to the last byte of the answer, under
+  full load: a closed loop, so more clients wait longer.
+
+``--twin`` measures nutcracker against a second nutcracker: the harness's own noise, 1.00 when all is well.
+``--python`` names the interpreter whose kidoproxy is measured, such as that of a virtual environment with
+the compiled wheel; without it the source tree is, with this interpreter.
+
+A full run takes about five minutes, ``--quick`` less than one. Both ask for an otherwise idle machine.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from tests.bench import memory, report, workers
+from tests.bench.rounds import Row, measure
+from tests.bench.stage import Cores, Proxy, Stage
+from tests.bench.workloads import WORKLOADS, Workload, batches
+
+BASE = "nutcracker"
+FLOORED = ("get", "set", "get-p16", "set-p16", "get-1000", "mget", "mset")
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    names = [each.name for each in WORKLOADS]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="fewer workloads, short legs: less than a minute")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=[*names, "memory", "workers"])
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (9, quick: 3)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a leg (0.6, quick: 0.25)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
+    parser.add_argument("--python", default="", metavar="PATH", help="the interpreter whose kidoproxy is measured")
+    parser.add_argument("--twin", action="store_true", help="nutcracker against itself: the harness's noise")
+    parser.add_argument("--floor", action="store_true", help="also uvloop answering +OK")
+    parser.add_argument("--calls", action="store_true", help="also system calls per command")
+    return parser.parse_args(argv)
+
+
+def chosen(options: argparse.Namespace) -> list[Workload]:
+    """The workloads that this run asks for."""
+    if options.only:
+        return [each for each in WORKLOADS if each.name in options.only]
+    return [each for each in WORKLOADS if each.quick or not options.quick]
+
+
+def unaffordable(load: Workload, proxies: int) -> str:
+    """Why there are too few file descriptors for this many clients; empty when there are enough."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = load.clients * proxies + 200
+    if limit < needed <= most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    return f"skipped: needs {needed} file descriptors, the limit is {most}" if needed > most else ""
+
+
+def run(stage: Stage, options: argparse.Namespace, mine: str) -> list[Row]:
+    """All chosen workloads, one after another."""
+    rounds = options.rounds or (3 if options.quick else 9)
+    seconds = options.seconds or (0.25 if options.quick else 0.6)
+    rival = stage.nutcracker(mine) if options.twin else stage.kidoproxy(options.python, mine)
+    proxies = [stage.nutcracker(BASE), rival]
+    rows = []
+    for load in chosen(options):
+        stage.flush_nodes()
+        extra = floors(stage, load) if options.floor else []
+        note = unaffordable(load, len(proxies) + len(extra))
+        rows.append(Row(load, note=note) if note else measure(load, proxies + extra, rounds, seconds))
+        for floor in extra:
+            stage.stop(floor)
+        say(f"{load.name} ", sys.stderr)
+    say("\n", sys.stderr)
+    return rows
+
+
+def floors(stage: Stage, load: Workload) -> list[Proxy]:
+    """The floor's server for this workload, where a +OK is a fair comparison."""
+    if load.name not in FLOORED:
+        return []
+    return [stage.floor(len(batches(load)[0].request) // load.depth)]
+
+
+def say(text: str, stream: TextIO = sys.stdout) -> None:
+    """Writes at once."""
+    stream.write(text)
+    stream.flush()
+
+
+def main(argv: list[str]) -> None:
+    """Runs and prints."""
+    options = arguments(argv)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    mine = "nutcracker-2" if options.twin else "kidoproxy"
+    cores = Cores.share(sorted(os.sched_getaffinity(0)))
+    os.sched_setaffinity(0, cores.clients)
+    every = not options.only
+    results: dict[str, object] = {"machine": report.machine(str(cores), options.python or sys.executable)}
+    say(f"{results['machine']}\n\n")
+    with tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory, Stage(Path(directory), cores) as stage:
+        stage.start_nodes()
+        if every or chosen(options):
+            rows = run(stage, options, mine)
+            results["rows"] = [asdict(row) for row in rows]
+            say(report.workloads(rows, BASE, mine) + "\n" + report.flatness(rows, [BASE, mine]))
+            say(report.floors(rows, BASE) if options.floor else "")
+            say(report.calls(rows, [BASE, mine]) if options.calls else "")
+        if every or "memory" in options.only:
+            found = measure_memory(stage, options, mine)
+            results["memory"] = [asdict(each) for each in found]
+            say("\n" + report.memories(found))
+        if "workers" in options.only and not options.twin:
+            pair = workers.measure(stage, options.python, options.seconds or 1.0, options.rounds or 5)
+            results["workers"] = asdict(pair)
+            say("\n" + report.two_workers(pair))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+def measure_memory(stage: Stage, options: argparse.Namespace, mine: str) -> list[memory.Memory]:
+    """Of both proxies, on fresh processes."""
+
+    def rival() -> Proxy:
+        if options.twin:
+            return stage.nutcracker(mine)
+        return stage.kidoproxy(options.python, mine, timeout_ms=memory.PATIENCE_MS)
+
+    found = []
+    for start in (stage.nutcracker, rival):
+        stage.flush_nodes()
+        found.append(memory.measure(stage, start))
+    stage.flush_nodes()
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,79 @@
+"""What a process has cost so far, read from ``/proc``: CPU time, system calls, memory.
+
+CPU time is the scheduler's own nanosecond clock (``schedstat``), summed over all threads of the process
+and of its children; it holds user and kernel time alike. The loopback's network stack runs in the
+process that sends, so a proxy pays for what it sends and not for what it is sent: the same for all.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Totals since the process began; the difference of two is the cost of what lay between."""
+
+    cpu_ns: int = 0
+    reads: int = 0  # read system calls
+    writes: int = 0
+    sleeps: int = 0  # times the process had nothing to do
+
+    def __sub__(self, earlier: "Cost") -> "Cost":
+        return Cost(
+            self.cpu_ns - earlier.cpu_ns,
+            self.reads - earlier.reads,
+            self.writes - earlier.writes,
+            self.sleeps - earlier.sleeps,
+        )
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.cpu_ns + other.cpu_ns,
+            self.reads + other.reads,
+            self.writes + other.writes,
+            self.sleeps + other.sleeps,
+        )
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    found = [pid]
+    for task in (PROC / str(pid) / "task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
+def cost(pids: list[int]) -> Cost:
+    """What these processes have cost together."""
+    total = Cost()
+    for pid in pids:
+        total += _one(PROC / str(pid))
+    return total
+
+
+def _one(home: Path) -> Cost:
+    cpu = sleeps = 0
+    for task in (home / "task").iterdir():
+        cpu += int((task / "schedstat").read_text().split()[0])
+        sleeps += fields((task / "status").read_text()).get("voluntary_ctxt_switches", 0)
+    calls = fields((home / "io").read_text())
+    return Cost(cpu, calls["syscr"], calls["syscw"], sleeps)
+
+
+def memory(pids: list[int], field: str) -> int:
+    """Bytes of ``VmRSS`` (now) or ``VmHWM`` (the most so far), summed over the processes."""
+    return sum(fields((PROC / str(pid) / "status").read_text())[field] for pid in pids) * 1024
+
+
+def fields(text: str) -> dict[str, int]:
+    """The lines ``name: number …`` of a file of /proc; others are left out."""
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if words and words[0].isdigit():
+            found[name] = int(words[0])
+    return found

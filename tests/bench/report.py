@@ -1,0 +1,149 @@
+"""The figures as Markdown: the machine's line, the table of workloads, the table of memory."""
+
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+
+from tests.bench.memory import Memory
+from tests.bench.rounds import Row
+from tests.bench.stage import ROOT, node_binary
+from tests.bench.workers import Workers
+from tests.bench.workloads import MIB
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; the first column reads left, the others are numbers."""
+    rule = ["---", *["--:"] * (len(header) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [header, rule, *rows])
+
+
+def workloads(rows: list[Row], base: str, mine: str) -> str:
+    """CPU, throughput and latency of both, and the ratio of ours to the other's; small is good but for throughput."""
+    header = ["workload", f"{base} µs", f"{mine} µs", "CPU ratio", "spread", "throughput ratio"]
+    header += [f"{base} p50 / p99 ms", f"{mine} p50 / p99 ms"]
+    return table(header, [_cells(row, base, mine) for row in rows])
+
+
+def _cells(row: Row, base: str, mine: str) -> list[str]:
+    if row.note or not row.figures[mine]:
+        return [row.load.title, *["-"] * 6, row.note or "not run"]
+    cpu = row.ratios(mine, base, lambda each: each.cpu_us)
+    rate = row.ratios(mine, base, lambda each: each.rate)
+    low, high = quartiles(cpu)
+    return [
+        row.load.title,
+        micros(row.median(base, lambda each: each.cpu_us)),
+        micros(row.median(mine, lambda each: each.cpu_us)),
+        f"**{statistics.median(cpu):.2f}**",
+        f"{low:.2f}-{high:.2f}",
+        f"{statistics.median(rate):.2f}",
+        latency(row, base),
+        latency(row, mine),
+    ]
+
+
+def latency(row: Row, proxy: str) -> str:
+    """Median of the legs' p50 and p99."""
+    return f"{row.median(proxy, lambda each: each.p50_ms):.2f} / {row.median(proxy, lambda each: each.p99_ms):.2f}"
+
+
+def micros(value: float) -> str:
+    """Three digits are enough."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def quartiles(ordered: list[float]) -> tuple[float, float]:
+    """The middle half of sorted values."""
+    if len(ordered) < 4:
+        return ordered[0], ordered[-1]
+    cut = statistics.quantiles(ordered, n=4, method="inclusive")
+    return cut[0], cut[2]
+
+
+def flatness(rows: list[Row], proxies: list[str]) -> str:
+    """How much dearer a command is for 5 000 clients than for 50; empty unless both were measured."""
+    by_name = {row.load.name: row for row in rows if not row.note}
+    if "get" not in by_name or "get-5000" not in by_name:
+        return ""
+    found = []
+    for proxy in proxies:
+        few, many = (by_name[name].median(proxy, lambda each: each.cpu_us) for name in ("get", "get-5000"))
+        found.append(f"{proxy} {many / few:.2f}")
+    return f"Cost per command with 5 000 clients over 50 clients: {', '.join(found)}.\n"
+
+
+def calls(rows: list[Row], proxies: list[str]) -> str:
+    """System calls per command: where most of an unpipelined command's cost lies."""
+    header = ["per command", *[f"{proxy} reads / writes / sleeps" for proxy in proxies]]
+    lines = []
+    for row in rows:
+        if not row.note:
+            lines.append([row.load.title, *[_calls(row, proxy) for proxy in proxies]])
+    return table(header, lines)
+
+
+def _calls(row: Row, proxy: str) -> str:
+    reads, writes = row.median(proxy, lambda each: each.reads), row.median(proxy, lambda each: each.writes)
+    return f"{reads:.2f} / {writes:.2f} / {row.median(proxy, lambda each: each.sleeps):.2f}"
+
+
+def memories(found: list[Memory]) -> str:
+    """Peak and per client."""
+    header = ["memory", "fresh MiB", "peak MiB, 256 MiB value", "KiB per idle client"]
+    return table(header, [_memory(each) for each in found])
+
+
+def _memory(each: Memory) -> list[str]:
+    if each.note:
+        return [each.proxy, "-", "-", each.note]
+    return [each.proxy, f"{each.fresh / MIB:.0f}", f"{each.peak / MIB:.0f}", f"{each.per_client / 1024:.1f}"]
+
+
+def machine(cores: str, python: str) -> str:
+    """What it ran on, and with which versions."""
+    node = _said([node_binary(), "--version"])
+    version = re.search(r"v=(\S+)", node)
+    said = [
+        f"{cpu_model()}, {os.cpu_count()} cores",
+        f"Linux {platform.release()}",
+        _said([python, "-m", "kidoproxy", "version"], "source").replace("\n", ", "),
+        _said(["nutcracker", "--version"]).split("\n")[0].removeprefix("This is "),
+        f"{Path(node_binary()).name} {version[1] if version else '?'}",
+        cores,
+    ]
+    return "; ".join(said)
+
+
+def cpu_model() -> str:
+    """As the kernel names it."""
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _said(argv: list[str], unless: str = "?") -> str:
+    if shutil.which(argv[0]) is None:
+        return unless
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip() if done.returncode == 0 else unless
+
+
+def floors(rows: list[Row], base: str) -> str:
+    """The floor under every proxy on uvloop: its cost and the ratio to the same base."""
+    lines = []
+    for row in rows:
+        if not row.note and "floor" in row.figures:
+            ratio = statistics.median(row.ratios("floor", base, lambda each: each.cpu_us))
+            lines.append([row.load.title, micros(row.median("floor", lambda each: each.cpu_us)), f"{ratio:.2f}"])
+    return table(["floor: uvloop answering +OK", "µs", "CPU ratio"], lines)
+
+
+def two_workers(pair: Workers) -> str:
+    """Both costs and what follows."""
+    return table(
+        ["one worker µs", "two workers µs", "busiest worker's share", "capacity"],
+        [[micros(pair.one_us), micros(pair.two_us), f"{pair.share:.2f}", f"{pair.capacity:.2f}x"]],
+    )

@@ -1,0 +1,202 @@
+"""The processes of a run: three nodes, the proxies, and the core each is pinned to.
+
+The proxy under test has a core of its own, so that nothing but the kernel runs beside it; all proxies of
+a run share that core, but only one is asked at a time. The clients and the nodes have the other core, or
+on a machine with four or more: the clients one, the nodes two. Where the other core is the bottleneck the
+throughput says little about the proxy; CPU time per command always does.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kidoproxy.embedded import find_server
+from tests.bench import gauge
+
+ROOT: Final = Path(__file__).parents[2]
+NODES: Final = ("node-a", "node-b", "node-c")
+HASHES: Final = {"ketama": "md5", "fnv1a_64": "fnv1a_64"}  # kidoproxy's name: nutcracker's name
+START_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which processors serve whom."""
+
+    proxy: tuple[int, ...]
+    clients: tuple[int, ...]
+    nodes: tuple[int, ...]
+
+    @classmethod
+    def share(cls, available: Sequence[int]) -> "Cores":
+        """The best use of these cores; of a single one, everything at once."""
+        cores = tuple(sorted(available))
+        if len(cores) == 1:
+            return cls(cores, cores, cores)
+        if len(cores) < 4:
+            return cls(cores[1:2], cores[:1], cores[:1])
+        return cls(cores[1:2], cores[:1], cores[2:4])
+
+    def __str__(self) -> str:
+        names = {name: ",".join(map(str, getattr(self, name))) for name in ("proxy", "clients", "nodes")}
+        return f"proxy on core {names['proxy']}, clients on {names['clients']}, nodes on {names['nodes']}"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy: where it listens for each kind of hash."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    ports: dict[str, int]
+
+    def pids(self) -> list[int]:
+        """The process and its workers."""
+        return gauge.family(self.process.pid)
+
+
+class Stage(ExitStack):
+    """Starts processes and ends them all when it is left."""
+
+    def __init__(self, directory: Path, cores: Cores) -> None:
+        super().__init__()
+        self.directory = directory
+        self.cores = cores
+        self.nodes: list[int] = []  # their ports
+        self._count = 0
+
+    def start_nodes(self) -> None:
+        """Three empty nodes that keep nothing on disk."""
+        for _ in NODES:
+            port = free_port()
+            where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+            quiet = ["--save", "", "--appendonly", "no", "--maxclients", "1000"]
+            self.nodes.append(port)
+            self._start([node_binary(), *where, *quiet], self.cores.nodes, [port])
+
+    def flush_nodes(self) -> None:
+        """Forgets all keys."""
+        for port in self.nodes:
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+                sock.sendall(b"FLUSHALL\r\n")
+                sock.recv(100)
+
+    def nutcracker(self, name: str = "nutcracker") -> Proxy:
+        """Debian's nutcracker with its defaults and one pool for each kind of hash."""
+        ports = {each: free_port() for each in HASHES}
+        pools = [
+            f"{each}:\n  listen: 127.0.0.1:{port}\n  hash: {HASHES[each]}\n  distribution: ketama\n  redis: true\n"
+            f"  servers:\n{self._servers()}"
+            for each, port in ports.items()
+        ]
+        path = self._file("yml", "".join(pools))
+        stats = ["--stats-addr", "127.0.0.1", "--stats-port", str(free_port())]
+        process = self._start(["nutcracker", "-c", str(path), *stats], self.cores.proxy, list(ports.values()))
+        return Proxy(name, process, ports)
+
+    def kidoproxy(self, python: str = "", name: str = "kidoproxy", workers: int = 1, timeout_ms: int = 0) -> Proxy:
+        """This project's proxy: the source tree's, or the one installed beside another interpreter."""
+        ports = {each: free_port() for each in HASHES}
+        nodes = ", ".join(f'{{ name = "{n}", url = "redis://127.0.0.1:{p}" }}' for n, p in self._named())
+        patience = f"timeout_ms = {timeout_ms}\n" if timeout_ms else ""
+        pools = [
+            f'[pool.bench-{each}]\nlisten = "127.0.0.1:{port}"\nmode = "ring"\nhash = "{each}"\n'
+            f"{patience}nodes = [{nodes}]\n"
+            for each, port in ports.items()
+        ]
+        path = self._file("toml", f'[proxy]\nworkers = {workers}\nstate_dir = ""\n' + "".join(pools))
+        argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(path)]
+        home = self.directory if python else ROOT
+        return Proxy(name, self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
+
+    def floor(self, request_bytes: int) -> Proxy:
+        """The server that only says +OK."""
+        port = free_port()
+        argv = [sys.executable, "-m", "tests.bench.floor", str(port), str(request_bytes)]
+        return Proxy("floor", self._start(argv, self.cores.proxy, [port], ROOT), dict.fromkeys(HASHES, port))
+
+    def stop(self, proxy: Proxy) -> None:
+        """Ends one process before the others."""
+        end(proxy.process)
+
+    def _named(self) -> list[tuple[str, int]]:
+        return list(zip(NODES, self.nodes, strict=True))
+
+    def _servers(self) -> str:
+        return "".join(f"   - 127.0.0.1:{port}:1 {name}\n" for name, port in self._named())
+
+    def _file(self, kind: str, text: str) -> Path:
+        self._count += 1
+        path = self.directory / f"{self._count}.{kind}"
+        path.write_text(text)
+        return path
+
+    def _start(
+        self, argv: list[str], cores: tuple[int, ...], ports: list[int], home: Path = ROOT
+    ) -> subprocess.Popen[bytes]:
+        self._count += 1
+        log = self.directory / f"{self._count}.log"
+        here = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores)  # a child keeps what its parent has at that moment
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [*leash(), *argv], cwd=home, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            )
+        os.sched_setaffinity(0, here)
+        self.callback(end, process)
+        for port in ports:
+            if not answers(port, process):
+                raise RuntimeError(f"{' '.join(argv)}: not listening\n{log.read_text(errors='replace')[-2000:]}")
+        return process
+
+
+def leash() -> list[str]:
+    """What to put before a command so that it dies with us, however we die."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Asks it to end, and insists."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until the port accepts connections; False when the process has ended or takes too long."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def node_binary() -> str:
+    """A real server: redis-server from the path, else the embedded one."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found:
+        return found
+    return str(find_server())
