@@ -1,0 +1,135 @@
+"""Which part of a key is hashed: the key, its tag, or what its library's keys have in common.
+
+``{tags}`` count as in Redis Cluster: the text between the first ``{`` and the first ``}`` behind it, if
+there is any. Keys that begin with a prefix of ``together`` are hashed by that prefix alone; the longest
+one counts. A named set (``@celery``) is hashed by its name, so that all its keys meet on one node.
+
+A prefix wins over a tag. It is the operator's word that these keys meet, and it must hold for all of
+them: a queue, a job or a routing key whose name happens to have braces (``_kombu.binding.{x}``) would
+otherwise leave its family, and scripts that reach for the rest of it would miss it.
+
+What the sets cannot know are names that users choose without a prefix. A Celery queue is a key of its
+own name, so ``@celery`` covers queues whose names begin with ``celery``, the default one among them; for
+other names give Celery a ``global_keyprefix`` (transport options of broker and results) and put that
+prefix into ``together``.
+"""
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+#: In place of a character: tags do not count.
+OFF: Final = -1
+#: In place of a character: tags as django-redis's ShardClient has them (see `greedy_tag`).
+GREEDY: Final = -2
+
+#: Prefixes of the keys that belong together, by library; each set meets on one node.
+SETS: Final[dict[str, tuple[bytes, ...]]] = {
+    # Queues (and their priorities), results, groups and events; bindings; what was taken but not done; chords.
+    "@celery": (b"celery", b"_kombu.", b"unacked", b"chord-unlock-"),
+    "@rq": (b"rq:",),
+    # Its scripts are given the bare namespace as their only key.
+    "@dramatiq": (b"dramatiq",),
+    "@huey": (b"huey.",),
+    "@channels_redis": (b"asgi",),
+}
+#: What keys of a set have inside, where no prefix can tell: Celery's replies to ``inspect`` and ``control``
+#: come to ``<uuid>.reply.celery.pidbox``, and it waits for its four priorities with one BRPOP.
+INSIDE: Final[dict[str, bytes]] = {"@celery": b".reply.celery.pidbox"}
+
+
+@final
+class Tags:
+    """Cuts out of a key what is hashed. ``together`` has prefixes and names of sets; ValueError if one is unknown."""
+
+    def __init__(self, open: int, close: int, together: list[bytes]) -> None:
+        self.open: i64 = open
+        self.close: i64 = close
+        #: Prefix -> what is hashed for it.
+        self.homes: dict[bytes, bytes] = {}
+        #: The prefixes that begin with this byte, longest first.
+        self.starts: list[list[bytes]] = [[] for _ in range(256)]
+        self.inside: list[tuple[bytes, bytes]] = []
+        self.gathers = bool(together)
+        self.learn(together)
+
+    def learn(self, together: list[bytes]) -> None:
+        """Sort the prefixes; one that stands alone and in a set belongs to the set."""
+        for word in together:
+            if not word:
+                raise ValueError("an empty prefix would put every key on one node")
+            if not word.startswith(b"@"):
+                self.homes[word] = word
+        for word in together:
+            if word.startswith(b"@"):
+                self.learn_set(word)
+        for prefix in sorted(self.homes, key=len, reverse=True):
+            self.starts[prefix[0]].append(prefix)
+
+    def learn_set(self, word: bytes) -> None:
+        """All prefixes of a set have the set's name as their home."""
+        name = word.decode("utf-8", "backslashreplace")
+        prefixes = SETS.get(name)
+        if prefixes is None:
+            raise ValueError(f"there is no set {name!r}; known are {', '.join(SETS)}")
+        for prefix in prefixes:
+            self.homes[prefix] = word
+        mark = INSIDE.get(name)
+        if mark is not None:
+            self.inside.append((mark, word))
+
+    def cut(self, key: bytes) -> bytes:
+        """The part of ``key`` that is hashed."""
+        if self.gathers:
+            home = self.home(key)
+            if home is not None:
+                return home
+        opening = self.open
+        if opening < 0:
+            return greedy_tag(key) if opening == GREEDY else key
+        i: i64 = 0
+        n: i64 = len(key)
+        while i < n:
+            if key[i] == opening:
+                return self.tag(key, i + 1)
+            i += 1
+        return key
+
+    def tag(self, key: bytes, start: i64) -> bytes:
+        """What stands between ``start`` and the closing character; the key if that is nothing."""
+        closing = self.close
+        i = start
+        n: i64 = len(key)
+        while i < n:
+            if key[i] == closing:
+                return key[start:i] if i > start else key
+            i += 1
+        return key
+
+    def home(self, key: bytes) -> bytes | None:
+        """What is hashed for the family that ``key`` belongs to, if it does to any."""
+        if not key:
+            return None
+        for prefix in self.starts[key[0]]:
+            if key.startswith(prefix):
+                return self.homes[prefix]
+        for mark, home in self.inside:
+            if mark in key:
+                return home
+        return None
+
+
+def greedy_tag(key: bytes) -> bytes:
+    r"""What django-redis's ShardClient hashes: the group of ``.*\{(.*)\}.*``, else the whole key.
+
+    The last ``{`` that has a ``}`` behind it, up to the last ``}``, within the first line; the text
+    between may be empty. Unlike the tags of Redis Cluster in all three.
+    """
+    line = key.partition(b"\n")[0]
+    end = line.rfind(b"}")
+    if end < 0:
+        return key
+    start = line.rfind(b"{", 0, end)
+    if start < 0:
+        return key
+    return line[start + 1 : end]
