@@ -1,0 +1,84 @@
+# mypy: disable-error-code="import-untyped", disallow-subclassing-any=False
+"""The ancestor's `RedisCopy`: a write answers what every node said, ``[True, True]``; a read answers plainly."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.redis import RedisCacheClient
+
+from kidoproxy.django.cache import KidoCache
+from kidoproxy.django.keys import WRITES
+from kidoproxy.django.replies import Replies
+
+
+class CopyClient(RedisCacheClient):
+    """Django's client, with its writes asked of each node. Reads and ``set_many`` are Django's own."""
+
+    def each(self) -> Any:
+        """The client that asks each node."""
+        from kidoproxy.django.each import EachRedis
+
+        return EachRedis(connection_pool=self._get_connection_pool(write=True))
+
+    def add(self, key: str, value: Any, timeout: int | None) -> Replies:
+        added = _mapped(self.each().set(key, self._serializer.dumps(value), ex=timeout or None, nx=True), bool)
+        if timeout == 0 and added:
+            # Whether it could be added was the question; nothing is kept.
+            self.each().delete(key)
+        return added
+
+    def set(self, key: str, value: Any, timeout: int | None) -> Replies:
+        if timeout == 0:
+            # Removed or not there to remove: nothing is stored, which is what was asked.
+            return _mapped(self.each().delete(key), lambda _: True)
+        return _mapped(self.each().set(key, self._serializer.dumps(value), ex=timeout), bool)
+
+    def touch(self, key: str, timeout: int | None) -> Replies:
+        each = self.each()
+        return _mapped(each.persist(key) if timeout is None else each.expire(key, timeout), bool)
+
+    def delete(self, key: str) -> Replies:
+        return _mapped(self.each().delete(key), bool)
+
+    def incr(self, key: str, delta: int) -> Replies:
+        if not self.get_client(key).exists(key):
+            raise ValueError(f"Key '{key}' not found.")
+        replies: Replies = self.each().incr(key, delta)
+        return replies
+
+    def delete_many(self, keys: Iterable[str]) -> Replies:
+        replies: Replies = self.each().delete(*keys)
+        return replies
+
+    def clear(self) -> Replies:
+        return _mapped(self.each().flushdb(), bool)
+
+
+class RedisCopy(KidoCache):
+    """The ancestor's name for a cache that stands on every node; writes answer the list of what the nodes said."""
+
+    def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = CopyClient
+
+    def set(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Replies:
+        """As Django's, which keeps the answer to itself."""
+        key = self.make_and_validate_key(key, version=version)
+        replies: Replies = self._cache.set(key, value, self.get_backend_timeout(timeout))
+        return replies
+
+    def delete_many(self, keys: Iterable[str], version: int | None = None) -> Replies | None:
+        """As Django's, but each node says how many of the keys it had; None when there was nothing to delete."""
+        if not keys:
+            return None
+        replies: Replies = self._cache.delete_many([self.make_and_validate_key(key, version=version) for key in keys])
+        return replies
+
+    def _client_for(self, name: str) -> Any:
+        return self._cache.each() if name in WRITES else self.get_client()
+
+
+def _mapped(replies: Replies, meaning: Callable[[Any], Any]) -> Replies:
+    """The replies as Django's API means them; errors stay what they are."""
+    return type(replies)(reply if isinstance(reply, Exception) else meaning(reply) for reply in replies)
