@@ -10,8 +10,10 @@ OK: Final = b"+OK\r\n"
 PONG: Final = b"+PONG\r\n"
 QUEUED: Final = b"+QUEUED\r\n"
 
-#: Headers of the bulks that occur; longer ones are made on the spot.
-BULK_HEADS: Final[list[bytes]] = [b"$%d\r\n" % length for length in range(1024)]
+#: Header lines that occur often, made once.
+READY: Final = 1024
+BULK_HEADS: Final[list[bytes]] = [b"$%d\r\n" % length for length in range(READY)]
+ARRAY_HEADS: Final[list[bytes]] = [b"*%d\r\n" % count for count in range(READY)]
 
 
 def simple(text: bytes) -> bytes:
@@ -41,7 +43,12 @@ def bulk(payload: bytes) -> bytes:
 
 def array(items: list[bytes]) -> bytes:
     """An array of raw items."""
-    return b"*%d\r\n" % len(items) + b"".join(items)
+    return array_head(len(items)) + b"".join(items)
+
+
+def array_head(count: int) -> bytes:
+    """The header line of an array, as which requests travel too."""
+    return ARRAY_HEADS[count] if count < READY else b"*%d\r\n" % count
 
 
 def null(proto: int) -> bytes:
@@ -90,10 +97,10 @@ def boolean(proto: int, value: bool) -> bytes:
 
 def command(argv: list[bytes]) -> bytes:
     """A request as clients send it: an array of bulks."""
-    parts = [b"*%d\r\n" % len(argv)]
+    parts = [array_head(len(argv))]
     for arg in argv:
         length = len(arg)
-        parts.append(BULK_HEADS[length] if length < 1024 else b"$%d\r\n" % length)
+        parts.append(BULK_HEADS[length] if length < READY else b"$%d\r\n" % length)
         parts.append(arg)
         parts.append(b"\r\n")
     return b"".join(parts)

@@ -99,9 +99,11 @@ class RequestReader:
 
     def next(self) -> Request | None:
         """One request; None when more bytes are needed. Requests without arguments are passed over, as Redis does."""
+        if self.broken:
+            raise ProtocolError(self.broken)
         while self.at < self.size or self._load():
             at = self.at
-            if not self.unfinished and not self.broken and self.chunk[at] == STAR:
+            if not self.unfinished and self.chunk[at] == STAR:
                 argv: list[bytes] = []
                 end = cut(self.chunk, at, self.limits, argv)
                 if end > 0:
@@ -113,8 +115,6 @@ class RequestReader:
             request = self._follow()
             if request is not None and request.argv:
                 return request
-        if self.broken:
-            raise ProtocolError(self.broken)
         return None
 
     def buffered(self) -> int:
@@ -136,8 +136,6 @@ class RequestReader:
 
     def _follow(self) -> Request | None:
         """Goes on with a request that is not whole in one chunk, or not in order."""
-        if self.broken:
-            raise ProtocolError(self.broken)
         try:
             end = self.scanner.advance(self.chunk, self.at)
         except ProtocolError as error:

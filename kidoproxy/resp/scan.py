@@ -18,6 +18,7 @@ from kidoproxy.errors import ProtocolError
 CR: Final[i64] = 13
 LF: Final[i64] = 10
 ZERO: Final[i64] = 48
+NINE: Final[i64] = 57
 PLUS: Final[i64] = 43
 MINUS: Final[i64] = 45
 COLON: Final[i64] = 58
@@ -57,10 +58,10 @@ def number(buf: bytes, at: i64, size: i64) -> tuple[i64, i64]:
     stop = min(size, at + PLAIN_DIGITS)
     value: i64 = 0
     while at < stop:
-        digit = i64(buf[at]) - ZERO
-        if digit < 0 or digit > 9:
+        digit: i64 = buf[at]
+        if digit < ZERO or digit > NINE:
             break
-        value = value * 10 + digit
+        value = value * 10 + digit - ZERO
         at += 1
     if at == first or at + 1 >= size or buf[at] != CR or (buf[first] == ZERO and at - first > 1):
         return -1, at
