@@ -17,16 +17,17 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = "kidoproxy"
 
-#: Rooms that talk to the world, and tools: everything else is pure, and compiled. As ``fnmatch`` sees it,
-#: ``*`` spans folders.
+#: Rooms that talk to the world, and tools: everything else is pure, and compiled.
 IMPURE: Final = (
     "kidoproxy/__main__.py",
     "kidoproxy/admin/*",
-    "kidoproxy/cli*",
-    "kidoproxy/config*",
+    "kidoproxy/cli.py",
+    "kidoproxy/cli/*",
+    "kidoproxy/config/*",
     "kidoproxy/django/*",
-    "kidoproxy/embedded*",
+    "kidoproxy/embedded.py",
     "kidoproxy/net/*",
+    "kidoproxy/offline.py",
     "kidoproxy/commands/generate.py",
 )
 

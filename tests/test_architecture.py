@@ -1,0 +1,268 @@
+"""The import law: which room may know of which, and what a pure room must not touch.
+
+Imports point one way, from the conversation down to the bytes. Read with ``ast``, so an import under
+``TYPE_CHECKING`` or inside a function counts too: knowing a room's types is knowing the room.
+"""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from deploy.compile_rooms import IMPURE, ROOT, is_pure
+
+PACKAGE: Final = "kidoproxy"
+
+#: The floors of the house, lowest first. A room may import the floors below it and its own files,
+#: never a neighbour on the same floor.
+FLOORS: Final = (
+    ("errors", "limits"),
+    ("resp",),
+    ("commands",),
+    ("merge", "cursor"),
+    ("routes", "ledger"),
+    ("link",),
+    ("exchange",),
+    ("session",),
+    ("copies",),
+    ("admin", "embedded", "offline"),
+    ("net",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR: Final = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+#: The configuration stands beside the stairs: it knows only the lowest floor, and these alone may read it.
+CONFIG_READERS: Final = ("routes.build", "admin", "embedded", "offline", "net", "cli")
+#: Leaves that rooms below them may import: counters that anyone bumps, and the one place that makes tasks.
+LEAVES: Final = {"admin.stats": None, "net.tasks": ("admin", "embedded")}
+
+#: What a pure room must not import: the clock and all that waits, chance, the log, the outside world.
+WORLDLY: Final = frozenset(
+    """
+    asyncio datetime logging multiprocessing os random secrets select selectors signal socket ssl subprocess
+    threading time click prometheus_client pydantic redis uvloop
+    """.split()  # noqa: SIM905
+)
+#: The only outsiders that the Django backends may import.
+DJANGO_MAY: Final = ("django", "redis")
+
+FILE_LINES: Final = 400
+FUNCTION_LINES: Final = 60
+GENERATED: Final = (f"{PACKAGE}/commands/table.py",)
+
+#: Source files without a test file of the same name, and who tests them instead.
+TESTED_ELSEWHERE: Final[dict[str, str]] = {}
+
+
+def imports(tree: ast.Module, package: str, modules: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Each import of a module that lies in `package`, as (line, full name of the module that it knows)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield node.lineno, full if full in modules else base
+
+
+def inside(name: str, rooms: tuple[str, ...]) -> bool:
+    """Whether `name`, such as ``routes.build``, is one of `rooms` or lies in one of them."""
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def arrow(source: str, target: str) -> str | None:
+    """Why module `source` must not import module `target`, both without the package's name; None if it may."""
+    room, other = source.split(".")[0], target.split(".")[0]
+    if room == other or target == "":
+        return None
+    if "django" in (room, other):
+        return "the Django backends and the proxy's core do not know each other"
+    if target in LEAVES:
+        may = LEAVES[target]
+        if may is None or inside(source, may):
+            return None
+    if other == "config":
+        return None if inside(source, CONFIG_READERS) else f"only {', '.join(CONFIG_READERS)} read the configuration"
+    if other not in FLOOR or (room not in FLOOR and room != "config"):
+        return "a room that the law does not know; give it a floor in tests/test_architecture.py"
+    if FLOOR[other] >= (1 if room == "config" else FLOOR[room]):
+        return f"{other} does not lie below {room}"
+    return None
+
+
+def module_of(path: str) -> str:
+    """``kidoproxy/resp/scan.py`` is ``kidoproxy.resp.scan``, ``kidoproxy/resp/__init__.py`` is ``kidoproxy.resp``."""
+    parts = path.removesuffix(".py").split("/")
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def package_of(path: str) -> str:
+    """The package that relative imports in the file at `path` start from."""
+    return ".".join(path.split("/")[:-1])
+
+
+def breaches(path: str, text: str, modules: frozenset[str]) -> list[str]:
+    """Every line of the file that breaks the import law, as ``path:line: why``."""
+    found = []
+    source = module_of(path).removeprefix(PACKAGE).lstrip(".")
+    django = source.split(".")[0] == "django"
+    for line, target in imports(ast.parse(text), package_of(path), modules):
+        top, _, rest = target.partition(".")
+        why = None
+        if top == PACKAGE:
+            why = arrow(source, rest)
+        elif is_pure(path) and top in WORLDLY:
+            why = f"a pure room must not import {top}"
+        elif django and top not in DJANGO_MAY and top not in sys.stdlib_module_names:
+            why = f"the Django backends import {', '.join(DJANGO_MAY)} and the standard library, not {top}"
+        if why is not None:
+            found.append(f"{path}:{line}: imports {target}: {why}")
+    return found
+
+
+def task_makers(path: str, text: str) -> list[str]:
+    """Every raw ``create_task`` or ``ensure_future`` of the file, as ``path:line: why``."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return [
+        f"{path}:{call.lineno}: only {PACKAGE}/net/tasks.py makes tasks: it keeps them alive and logs their end"
+        for call in calls
+        if (call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", ""))
+        in ("create_task", "ensure_future")
+    ]
+
+
+def too_long(path: str, text: str) -> list[str]:
+    """The file if it is too long to read in one sitting, and every function that does not fit on a screen."""
+    lines = len(text.splitlines())
+    found = [f"{path}: {lines} lines, more than {FILE_LINES}"] if lines > FILE_LINES else []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            if lines > FUNCTION_LINES:
+                found.append(f"{path}:{node.lineno}: {node.name} has {lines} lines, more than {FUNCTION_LINES}")
+    return found
+
+
+def twin(path: str) -> str:
+    """The test file of a source file: ``tests/resp/test_scan.py`` of ``kidoproxy/resp/scan.py``."""
+    folder, _, name = path.removeprefix(f"{PACKAGE}/").rpartition("/")
+    return "/".join(part for part in ("tests", folder, f"test_{name}") if part)
+
+
+SOURCES: Final = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(Path(ROOT, PACKAGE).rglob("*.py"))
+}
+MODULES: Final = frozenset(map(module_of, SOURCES))
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_imports_point_one_way(path: str) -> None:
+    """No arrow of the house points up or sideways, and the pure rooms know nothing of the world."""
+    assert breaches(path, SOURCES[path], MODULES) == []
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_tasks_are_made_in_one_place(path: str) -> None:
+    """A task that nobody holds may vanish half way: one file makes them all."""
+    assert path == f"{PACKAGE}/net/tasks.py" or task_makers(path, SOURCES[path]) == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path not in GENERATED])
+def test_files_and_functions_stay_short(path: str) -> None:
+    """A file is read in one sitting, a function on one screen."""
+    assert too_long(path, SOURCES[path]) == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.endswith("__init__.py")])
+def test_every_source_file_has_its_test_file(path: str) -> None:
+    """Who changes a file knows where its tests are."""
+    assert path in TESTED_ELSEWHERE or Path(ROOT, twin(path)).exists(), f"{twin(path)} is missing"
+
+
+def test_the_list_of_exceptions_is_not_stale() -> None:
+    """An exception is for a file that exists, has no test file of its own, and says why."""
+    for path, reason in TESTED_ELSEWHERE.items():
+        assert path in SOURCES
+        assert not Path(ROOT, twin(path)).exists()
+        assert reason
+
+
+def test_the_compiler_and_the_coverage_report_mean_the_same_rooms() -> None:
+    """What is compiled is what must be covered."""
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text(encoding="utf-8"))
+    command = project["tool"]["tox"]["env"]["py"]["commands"][-1]
+    assert command[-1] == "--omit=" + ",".join(IMPURE)
+    assert "--fail-under=100" in command
+
+
+LAWFUL: Final = [
+    ("kidoproxy/resp/scan.py", "from kidoproxy.errors import line"),
+    ("kidoproxy/resp/scan.py", "from kidoproxy import errors, limits"),
+    ("kidoproxy/resp/scan.py", "from kidoproxy.resp.open import kind"),
+    ("kidoproxy/resp/scan.py", "from . import open"),
+    ("kidoproxy/link.py", "from kidoproxy.admin.stats import STATS"),
+    ("kidoproxy/routes/build.py", "from kidoproxy.config import Config"),
+    ("kidoproxy/net/serve.py", "import asyncio\nfrom kidoproxy.session import house"),
+    ("kidoproxy/admin/http.py", "from kidoproxy.net.tasks import spawn"),
+    ("kidoproxy/config/read.py", "from kidoproxy.limits import CLIENTS"),
+    ("kidoproxy/commands/generate.py", "import os"),
+    ("kidoproxy/django/cache.py", "import os\nfrom django.conf import settings\nfrom redis import Redis"),
+    ("kidoproxy/cli.py", "from kidoproxy import __version__"),
+]
+UNLAWFUL: Final = [
+    ("kidoproxy/resp/scan.py", "from kidoproxy.commands.find import find"),
+    ("kidoproxy/resp/scan.py", "from kidoproxy import ledger"),
+    ("kidoproxy/resp/scan.py", "from ..ledger import Ledger"),
+    ("kidoproxy/resp/scan.py", "from .. import ledger"),
+    ("kidoproxy/resp/scan.py", "import kidoproxy.ledger"),
+    ("kidoproxy/resp/scan.py", "if TYPE_CHECKING:\n    from kidoproxy.ledger import Ledger"),
+    ("kidoproxy/resp/scan.py", "import asyncio"),
+    ("kidoproxy/link.py", "def f() -> None:\n    from time import monotonic"),
+    ("kidoproxy/ledger.py", "from kidoproxy.routes.plan import Plan"),
+    ("kidoproxy/routes/ring.py", "from kidoproxy.config import Config"),
+    ("kidoproxy/link.py", "from kidoproxy.admin.metrics import page"),
+    ("kidoproxy/link.py", "from kidoproxy.net.tasks import spawn"),
+    ("kidoproxy/config/read.py", "from kidoproxy.resp.build import bulk"),
+    ("kidoproxy/django/cache.py", "from kidoproxy.errors import line"),
+    ("kidoproxy/django/cache.py", "import uvloop"),
+    ("kidoproxy/net/serve.py", "from kidoproxy.django import RedisRing"),
+    ("kidoproxy/net/serve.py", "from kidoproxy.cli import main"),
+    ("kidoproxy/attic.py", "from kidoproxy.errors import line"),
+]
+HOUSE: Final = frozenset(
+    f"{PACKAGE}{name}" for name in ("", ".errors", ".limits", ".ledger", ".resp", ".resp.open", ".net.tasks", ".django")
+)
+
+
+@pytest.mark.parametrize(("path", "text"), LAWFUL)
+def test_the_law_lets_good_imports_pass(path: str, text: str) -> None:
+    """What the house allows is no breach."""
+    assert breaches(path, text, HOUSE) == []
+
+
+@pytest.mark.parametrize(("path", "text"), UNLAWFUL)
+def test_the_law_sees_every_way_to_break_it(path: str, text: str) -> None:
+    """However an import is written, a forbidden one is found."""
+    assert len(breaches(path, text, HOUSE)) == 1
+
+
+@pytest.mark.parametrize("text", ["asyncio.create_task(f())", "loop.create_task(f())", "ensure_future(f())"])
+def test_a_raw_task_is_seen_however_it_is_made(text: str) -> None:
+    """The loop's method, asyncio's function and a bare name are all found."""
+    assert len(task_makers("kidoproxy/net/serve.py", text)) == 1
+
+
+def test_a_long_function_and_a_long_file_are_seen() -> None:
+    """Both bounds hold on their own."""
+    body = "\n".join("    pass" for _ in range(FUNCTION_LINES))
+    assert len(too_long("a.py", f"def f() -> None:\n{body}")) == 1
+    assert len(too_long("a.py", "\n" * (FILE_LINES + 1))) == 1
+    assert too_long("a.py", "async def f() -> None:\n    pass") == []
