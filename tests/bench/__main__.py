@@ -48,6 +48,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--twin", action="store_true", help="nutcracker against itself: the harness's noise")
     parser.add_argument("--floor", action="store_true", help="also uvloop answering +OK")
     parser.add_argument("--calls", action="store_true", help="also system calls per command")
+    parser.add_argument("--check", action="store_true", help="exit status 1 when a ratio is above its bar")
     return parser.parse_args(argv)
 
 
@@ -99,14 +100,15 @@ def say(text: str, stream: TextIO = sys.stdout) -> None:
     stream.flush()
 
 
-def main(argv: list[str]) -> None:
-    """Runs and prints."""
+def main(argv: list[str]) -> int:
+    """Runs and prints; the exit status."""
     options = arguments(argv)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     mine = "nutcracker-2" if options.twin else "kidoproxy"
     cores = Cores.share(sorted(os.sched_getaffinity(0)))
     os.sched_setaffinity(0, cores.clients)
     every = not options.only
+    missed: list[str] = []
     results: dict[str, object] = {"machine": report.machine(str(cores), options.python or sys.executable)}
     say(f"{results['machine']}\n\n")
     with tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory, Stage(Path(directory), cores) as stage:
@@ -117,6 +119,7 @@ def main(argv: list[str]) -> None:
             say(report.workloads(rows, BASE, mine) + "\n" + report.flatness(rows, [BASE, mine]))
             say(report.floors(rows, BASE) if options.floor else "")
             say(report.calls(rows, [BASE, mine]) if options.calls else "")
+            missed = report.misses(rows, BASE, mine) if options.check else []
         if every or "memory" in options.only:
             found = measure_memory(stage, options, mine)
             results["memory"] = [asdict(each) for each in found]
@@ -127,6 +130,8 @@ def main(argv: list[str]) -> None:
             say("\n" + report.two_workers(pair))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
+    say("".join(f"missed: {line}\n" for line in missed), sys.stderr)
+    return 1 if missed else 0
 
 
 def measure_memory(stage: Stage, options: argparse.Namespace, mine: str) -> list[memory.Memory]:
@@ -146,4 +151,4 @@ def measure_memory(stage: Stage, options: argparse.Namespace, mine: str) -> list
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

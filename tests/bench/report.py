@@ -7,12 +7,15 @@ import shutil
 import statistics
 import subprocess
 from pathlib import Path
+from typing import Final
 
 from tests.bench.memory import Memory
 from tests.bench.rounds import Row
 from tests.bench.stage import ROOT, node_binary
 from tests.bench.workers import Workers
 from tests.bench.workloads import MIB
+
+TAIL_BAR: Final = 1.1  # p99 is noisier than CPU time
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -74,6 +77,22 @@ def flatness(rows: list[Row], proxies: list[str]) -> str:
         few, many = (by_name[name].median(proxy, lambda each: each.cpu_us) for name in ("get", "get-5000"))
         found.append(f"{proxy} {many / few:.2f}")
     return f"Cost per command with 5 000 clients over 50 clients: {', '.join(found)}.\n"
+
+
+def misses(rows: list[Row], base: str, mine: str) -> list[str]:
+    """What --check complains about: a CPU ratio above its bar, a p99 above the other's, a row without figures."""
+    found = []
+    for row in rows:
+        if row.note or not row.figures[mine]:
+            found.append(f"{row.load.name}: {row.note or 'not run'}")
+            continue
+        cpu = statistics.median(row.ratios(mine, base, lambda each: each.cpu_us))
+        tail = statistics.median(row.ratios(mine, base, lambda each: each.p99_ms))
+        if cpu > row.load.bar:
+            found.append(f"{row.load.name}: CPU ratio {cpu:.2f}, allowed is {row.load.bar:.2f}")
+        if tail > TAIL_BAR:
+            found.append(f"{row.load.name}: p99 ratio {tail:.2f}, allowed is {TAIL_BAR:.2f}")
+    return found
 
 
 def calls(rows: list[Row], proxies: list[str]) -> str:

@@ -71,6 +71,14 @@ def test_table_of_workloads() -> None:
     assert {line.count("|") for line in lines} == {9}
 
 
+def test_misses_name_what_is_too_dear() -> None:
+    """--check speaks of a CPU ratio above the workload's bar, and of a row that could not be measured."""
+    fair = Row(Workload("get", "GET", bar=0.8), {"n": [figure(10.0)], "k": [figure(8.0)]})
+    dear = Row(Workload("set", "SET", bar=0.8), {"n": [figure(10.0)], "k": [figure(9.0)]})
+    broken = Row(Workload("x", "SET"), {"n": [], "k": []}, "k: closed")
+    assert report.misses([fair, dear, broken], "n", "k") == ["set: CPU ratio 0.90, allowed is 0.80", "x: k: closed"]
+
+
 def test_flatness_needs_both_rows() -> None:
     """The cost with 5 000 clients over that with 50 is said when both were measured."""
     few = Row(Workload("get", "GET"), {"k": [figure(10.0)]})
