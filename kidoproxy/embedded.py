@@ -29,9 +29,12 @@ from typing import Final, Self
 SERVERS: Final = ("auto", "embedded", "system")
 READY_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.003
+#: For one PING: whoever has our port may be silent.
+_PING_SECONDS: Final = 0.2
 _PORT_ATTEMPTS: Final = 5
-#: ``read`` returns at the end of the pipe: nobody ever writes to it.
-_WARDEN: Final = 'read -r _; rm -rf -- "$1"; kill -s KILL 0'
+#: ``read`` returns at the end of the pipe: nobody ever writes to it. The kernel hangs up on a group that is
+#: orphaned while one of its processes is stopped (a paused node): that must not end the warden first.
+_WARDEN: Final = 'trap "" HUP INT TERM QUIT; read -r _; rm -rf -- "$1"; kill -s KILL 0'
 #: Short enough that folder and name fit in a socket's path.
 _LONGEST_FOLDER: Final = 80
 
@@ -175,6 +178,8 @@ class EmbeddedNodes:
                 break
             self._ports[index] = _free_port()
             self._nodes[index] = self._spawn(index)
+        else:
+            raise EmbeddedError("found no port on 127.0.0.1 that stays free")
         port = self._ports[index]
         return f"redis://127.0.0.1:{port}" if port else f"unix://{self._socket(index)}"
 
@@ -197,7 +202,7 @@ class EmbeddedNodes:
         port = self._ports[index]
         try:
             with socket.socket(socket.AF_INET if port else socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(READY_SECONDS)
+                connection.settimeout(_PING_SECONDS)
                 connection.connect(("127.0.0.1", port) if port else str(self._socket(index)))
                 connection.sendall(b"PING\r\n")
                 reply = connection.recv(64)

@@ -48,24 +48,21 @@ def _check_names(pool: Pool, problems: Problems) -> None:
 
 def _check_cycles(pools: dict[str, Pool], problems: Problems) -> bool:
     done: set[str] = set()
-    reported: set[frozenset[str]] = set()
+    loops: list[list[str]] = []
 
     def walk(name: str, path: list[str]) -> None:
         if name in path:
-            loop = path[path.index(name) :]
-            if frozenset(loop) not in reported:
-                reported.add(frozenset(loop))
-                problems.add(("pool", loop[0], "nodes"), f"is a cycle: {' -> '.join([*loop, name])}")
-            return
-        if name in done or name not in pools:
-            return
-        for child in pools[name].children:
-            walk(child.pool, [*path, name])
-        done.add(name)
+            loops.append(path[path.index(name) :])
+        elif name not in done and name in pools:
+            for child in pools[name].children:
+                walk(child.pool, [*path, name])
+            done.add(name)
 
     for name in pools:
         walk(name, [])
-    return bool(reported)
+    for loop in loops:
+        problems.add(("pool", loop[0], "nodes"), f"is a cycle: {' -> '.join([*loop, loop[0]])}")
+    return bool(loops)
 
 
 def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:
