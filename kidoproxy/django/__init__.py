@@ -1,9 +1,59 @@
-"""Django's cache on kidoproxy.
+"""Django's cache on kidoproxy: the proxy looks like one Redis, so one address is all the settings need.
 
-`KidoCache`, `RedisRing`, `RedisCopy`: see below.
+Nothing here is required. Django's own backend and django-redis work on the proxy as they are::
+
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache",
+                          "LOCATION": "redis://127.0.0.1:6380/0"}}
+    CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache",
+                          "LOCATION": "redis://127.0.0.1:6380/0"}}
+
+Which nodes there are, and whether the pool is a ring or copies, stands in the proxy's configuration.
+The three backends below add Redis's own commands to the cache object. They need Django and redis-py, and
+nothing of the proxy.
+
+``kidoproxy.django.KidoCache``
+    Django's ``RedisCache``; what Django's cache API does not define is a Redis command::
+
+        caches["default"].zrange("key3", 1, 10)
+        caches["default"].hset("h", mapping={"field": "value"}, version=2)
+        caches["default"].sunion(["{tag}a", "{tag}b"])
+
+    The arguments are redis-py's. Keys get Django's prefix and version, by a reviewed table of which arguments
+    are keys (`kidoproxy.django.keys`); a method that is not in it is an AttributeError. Values are sent as they
+    are and come back as redis-py gives them, bytes: ``get`` and ``set`` pickle, ``getset`` and ``lpush`` do not.
+    Patterns (``keys``, ``scan_iter``, BY and GET of ``sort``), channels, and the keys in an answer are
+    Redis's own, prefix included: ``cache.keys(cache.make_key("a*"))``. ``get_client()`` is the redis-py client,
+    for pipelines and pub/sub. On a ring, several keys of one command meet on one node when they share a ``{tag}``.
+
+``kidoproxy.django.RedisRing``
+    The same, by the name that it had when the ring was in the Django process.
+
+``kidoproxy.django.RedisCopy``
+    For a pool in copy mode. A write answers what every node said, in the order of the proxy's configuration::
+
+        >>> caches["copy"].set("key1", 2)
+        [True, True]
+        >>> caches["copy"].zadd("myzset", {"one": 1})
+        [1, 1]
+        >>> caches["copy"].zrange("myzset", 0, -1)
+        [b'one']
+
+    A node that could not answer is an exception in its place (``HINTED cache-b ...``: it gets the write
+    later); an error is raised when no node did it. The list is true when every node that answered said
+    something true, so that ``if cache.add("lock", 1):`` stays a lock. ``set``, ``add``, ``touch`` and ``delete``
+    answer truth values, ``incr`` and ``decr`` the new numbers, ``delete_many`` counts, ``clear`` truth values,
+    Redis's own writes what redis-py makes of each reply. Reads and scripts answer once, plainly. So do
+    ``set_many``, which keeps Django's contract (the list of keys that failed: ``[]``; ``mset`` tells node by
+    node), ``get_or_set`` and ``incr_version``.
+
+For those who come from ``RedisRing`` and ``RedisCopy`` of django-redisdb: LOCATION is the address of the
+proxy, not a list of nodes; DB still counts; keys carry Django's prefix (``KEY_PREFIX = ""`` and a
+``KEY_FUNCTION`` that returns the key alone give the bare keys of old); redis-py's arguments are today's:
+``zadd("z", {"one": 1})``.
 """
 
 from kidoproxy.django.cache import KidoCache, RedisRing
 from kidoproxy.django.copies import RedisCopy
+from kidoproxy.django.replies import Replies
 
-__all__ = ["KidoCache", "RedisCopy", "RedisRing"]
+__all__ = ["KidoCache", "RedisCopy", "RedisRing", "Replies"]

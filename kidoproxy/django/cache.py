@@ -46,9 +46,11 @@ class KidoCache(RedisCache):
             )
 
         def command(*args: Any, version: int | None = None, **kwargs: Any) -> Any:
-            method = getattr(self._client_for(name), name)
-            bound = placed(name, method, args, kwargs, lambda key: self.make_and_validate_key(key, version=version))
-            return method(*bound.args, **bound.kwargs)
+            client = self._client_for(name)
+            args, kwargs = placed(
+                type(client), name, args, kwargs, lambda key: self.make_and_validate_key(key, version=version)
+            )
+            return getattr(client, name)(*args, **kwargs)
 
         command.__name__ = command.__qualname__ = name
         return command

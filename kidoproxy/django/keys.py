@@ -7,6 +7,7 @@ mapping whose keys are the keys; of ``keys_and_args`` the first ``numkeys`` are 
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 Place = Callable[[Any], Any]  # one key of the user's -> the key that is sent
@@ -74,10 +75,10 @@ WRITES: Final = frozenset(method for _, _, writes in _REVIEWED for method in wri
 _NOTHING: Final = object()
 
 
-def placed(name: str, method: Callable[..., Any], args: Any, kwargs: Any, place: Place) -> inspect.BoundArguments:
-    """The arguments for ``method`` with ``place`` applied to every key among them."""
-    signature = inspect.signature(method)
-    bound = signature.bind(*args, **kwargs)
+def placed(kind: type, name: str, args: Any, kwargs: Any, place: Place) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments for the method ``name`` of the client class ``kind``, ``place`` applied to every key among them."""
+    signature = _signature(kind, name)
+    bound = signature.bind(None, *args, **kwargs)  # None stands for self
     for parameter in KEY_PARAMETERS[name]:
         given: Any = bound.arguments.get(parameter, _NOTHING)
         if given is _NOTHING or given is signature.parameters[parameter].default:
@@ -87,7 +88,13 @@ def placed(name: str, method: Callable[..., Any], args: Any, kwargs: Any, place:
             bound.arguments[parameter] = (*map(place, given[:count]), *given[count:])
         else:
             bound.arguments[parameter] = _each(given, place, name)
-    return bound
+    return bound.args[1:], bound.kwargs
+
+
+@cache
+def _signature(kind: type, name: str) -> inspect.Signature:
+    """Remembered: to look it up costs more than all the rest here."""
+    return inspect.signature(getattr(kind, name))
 
 
 def _each(given: Any, place: Place, name: str) -> Any:

@@ -18,7 +18,7 @@ if not settings.configured:
 def node_url() -> Iterator[str]:
     """The URL of one real node, shared by the tests."""
     with EmbeddedNodes() as nodes:
-        yield nodes.start(1)[0]
+        yield nodes.start(1, tcp=True)[0]
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ OWN: Final[dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated")
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")
 
 
 class Recorder(redis.Redis):
@@ -92,8 +92,8 @@ def record(name: str) -> list[bytes]:
             named[parameter.name] = value
         else:
             args.append(value)
-    bound = placed(name, method, args, named, lambda key: f":1:{key}")
-    method(*bound.args, **bound.kwargs)
+    places, names = placed(Recorder, name, args, named, lambda key: f":1:{key}")
+    method(*places, **names)
     return client.argv
 
 
@@ -146,8 +146,7 @@ def test_the_node_flags_the_same_writes(name: str, commands: dict[bytes, set[byt
 
 
 def keys_of(name: str, /, *args: Any, **kwargs: Any) -> Any:
-    bound = placed(name, getattr(redis.Redis(), name), args, kwargs, lambda key: f"<{key}>")
-    return bound.args, bound.kwargs
+    return placed(redis.Redis, name, args, kwargs, lambda key: f"<{key}>")
 
 
 def test_one_key_by_place_and_by_name() -> None:
