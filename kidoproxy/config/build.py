@@ -19,7 +19,7 @@ from kidoproxy.config.secret import NO_SECRET, Secret
 
 #: The names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
 TOGETHER_SETS: Final = ("@celery", "@rq", "@dramatiq", "@huey", "@channels_redis")
-#: This ring has tags of its own, and no weights.
+#: This ring has no weights.
 _SHARD: Final = "django_redis_shard"
 _NUTCRACKER_SILENT_PORT: Final = 11211
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -102,18 +102,11 @@ class Builder:
             self.problems.add((*place, "tags"), 'must be two characters, such as "{}", or "" to turn tags off')
         return RingOptions(
             hash=table.hash,
-            tags=self._tags(table, place),
+            tags=table.tags.encode(),
             together=self._together(table.together, (*place, "together")),
             on_down=table.on_down,
             transactions=table.transactions,
         )
-
-    def _tags(self, table: PoolTable, place: Place) -> bytes:
-        if table.hash != _SHARD:
-            return table.tags.encode()
-        if "tags" in table.model_fields_set and table.tags:
-            self.problems.add((*place, "tags"), f'has no meaning with hash = "{_SHARD}", which has tags of its own')
-        return b""
 
     def _together(self, words: list[str], place: Place) -> tuple[bytes, ...]:
         for i, word in enumerate(words):

@@ -153,7 +153,7 @@ class PoolTable(Table):
     tags: str = Field(
         "{}",
         description='The two characters around the part of a key that is hashed alone; "" turns tags off. '
-        "django_redis_shard has its own.",
+        "With django_redis_shard the default finds tags as that ring does.",
         json_schema_extra={"only": "ring"},
     )
     together: list[str] = Field(

@@ -82,10 +82,6 @@ SENSE_MISTAKES = [
         '"@channels_redis"; did you mean "@rq"?',
     ),
     (
-        pool('hash = "django_redis_shard"\ntags = "{}"'),
-        'pool.cache.tags: has no meaning with hash = "django_redis_shard", which has tags of its own',
-    ),
-    (
         pool('hash = "django_redis_shard"', nodes='[{ url = "redis://h", weight = 2 }]'),
         "pool.cache.nodes[0]: 'weight' has no meaning with hash = \"django_redis_shard\"",
     ),

