@@ -57,6 +57,13 @@ class NodeFailure:
         tail = "; the write may have run, its outcome is unknown" if write and self.maybe_ran else ""
         return line(f"{self.code} {self.node} {self.address} ({self.cause}){tail}")
 
+    def reason(self) -> str:
+        """The cause in a few words, for the inside of another sentence."""
+        return self.cause if self.code == NODEDOWN else f"{self.code.lower()}: {self.cause}"
+
+    def __repr__(self) -> str:
+        return f"<{self.code} {self.node}: {self.cause}>"
+
 
 def line(text: str) -> bytes:
     """An error reply from one sentence; line ends inside it become spaces, as Redis does."""
@@ -103,11 +110,29 @@ def denied(name: bytes, why: str) -> bytes:
     return line(f"ERR '{text(name)}' is not served here: {why}")
 
 
-def partial(name: bytes, failed: int, total: int, where: str, cause: str) -> bytes:
-    """A split write that was applied in part."""
+def partial(name: bytes, failed: int, total: int, unit: str, where: str, cause: str) -> bytes:
+    """A split write that was applied in part; ``unit`` is what is counted: keys, nodes."""
     return line(
-        f"PARTIAL '{text(name)}' failed for {failed} of {total} keys on {where} ({cause}); {total - failed} applied"
+        f"PARTIAL '{text(name)}' failed for {failed} of {total} {unit} on {where} ({cause}); {total - failed} applied"
     )
+
+
+def reaches_outside(name: bytes, pattern: bytes) -> bytes:
+    """SORT with a pattern: it would read keys that may live on other nodes."""
+    return line(
+        f"ERR '{text(name)}' with the pattern '{text(pattern[:128])}' reads keys that may live on other nodes; "
+        "use BY nosort or GET # only"
+    )
+
+
+def behind(node: str) -> bytes:
+    """In a list of each node's replies: this copy is not read until it is synced."""
+    return line(f"BEHIND {node} is not in sync; it gets writes and is not read")
+
+
+def few_copies(reached: list[str], wanted: int) -> bytes:
+    """A write that stands on fewer copies than ``min_in_sync`` because copies failed under way."""
+    return line(f"NOREPLICAS write stands on {', '.join(reached)} only, {wanted} copies are wanted")
 
 
 NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
@@ -122,9 +147,81 @@ NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
 EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
 EXECABORT: Final = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+NOSCRIPT: Final = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+STARTING: Final = b"-LOADING kidoproxy is looking at its copies\r\n"
+NO_COPY: Final = b"-NOREPLICAS No copy is in sync to be read.\r\n"
 NOREPLICAS: Final = b"-NOREPLICAS Not enough good replicas to write.\r\n"
 MAX_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
 NO_PASSWORD_SET: Final = (
     b"-ERR AUTH <password> called without any password configured for the default user. "
     b"Are you sure your configuration is correct?\r\n"
 )
+
+
+# -- what Redis says about CLIENT and HELLO ----------------------------------------------------------
+
+BAD_PROTO: Final = b"-ERR Protocol version is not an integer or out of range\r\n"
+HELLO_NOAUTH: Final = (
+    b"-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+    b"<user> <pass> option can be used to authenticate the client and select the RESP protocol version at the "
+    b"same time\r\n"
+)
+BAD_CLIENT_NAME: Final = b"-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
+BAD_CLIENT_ID: Final = b"-ERR Invalid client ID\r\n"
+BAD_KILL_ID: Final = b"-ERR client-id should be greater than 0\r\n"
+BAD_MAXAGE: Final = b"-ERR maxage is not an integer or out of range\r\n"
+SMALL_MAXAGE: Final = b"-ERR maxage should be greater than 0\r\n"
+NO_SUCH_CLIENT: Final = b"-ERR No such client\r\n"
+BAD_UNBLOCK_REASON: Final = b"-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n"
+CACHING_WITHOUT_TRACKING: Final = (
+    b"-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled\r\n"
+)
+NO_CLUSTER: Final = b"-ERR This instance has cluster support disabled\r\n"
+
+
+def hello_option(option: bytes) -> bytes:
+    """HELLO with an option that it does not have, or half of one."""
+    return line(f"ERR Syntax error in HELLO option '{text(option[:128])}'")
+
+
+def bad_client_info(option: bytes) -> bytes:
+    """CLIENT SETINFO with a value that would break the lines of CLIENT LIST."""
+    return line(f"ERR {text(option[:128])} cannot contain spaces, newlines or special characters.")
+
+
+def unknown_client_option(option: bytes) -> bytes:
+    """CLIENT SETINFO of something else."""
+    return line(f"ERR Unrecognized option '{text(option[:128])}'")
+
+
+def unknown_client_type(word: bytes) -> bytes:
+    """CLIENT LIST or KILL with a TYPE that Redis does not have either."""
+    return line(f"ERR Unknown client type '{text(word[:128])}'")
+
+
+def no_such_user(name: bytes) -> bytes:
+    """CLIENT KILL USER of somebody else than ``default``."""
+    return line(f"ERR No such user '{text(name[:128])}'")
+
+
+# -- our own command PROXY -----------------------------------------------------------------------------
+
+
+def unknown_node(name: bytes, names: list[str]) -> bytes:
+    """PROXY NODE or PROXY SYNC with a name that is none of this pool's nodes."""
+    return line(f"ERR unknown node '{text(name[:128])}'; the nodes of this pool are: {', '.join(names)}")
+
+
+def not_for_one_node(name: bytes, why: str) -> bytes:
+    """PROXY NODE with a command that must not go to one node."""
+    return line(f"ERR '{text(name)}' cannot be sent to one node: {why}")
+
+
+def not_for_each(name: bytes, why: str) -> bytes:
+    """PROXY EACH with a command that no node is asked for, or only one."""
+    return line(f"ERR '{text(name)}' cannot be asked of each node: {why}")
+
+
+def no_sync(node: str, why: str) -> bytes:
+    """PROXY SYNC that cannot begin."""
+    return line(f"ERR no sync of '{node}': {why}")

@@ -29,6 +29,8 @@ LINK_QUEUE_LEGS: Final[int] = 200_000
 
 #: Seconds a command may take before its client gets TIMEOUT; far below redis-py's 5 s.
 COMMAND_SECONDS: Final[float] = 0.5
+#: A link that has heard nothing for this long asks for a sign of life.
+PROBE_SECONDS: Final[float] = 1.0
 #: Seconds for TCP connect and greeting together.
 CONNECT_SECONDS: Final[float] = 1.0
 #: Reconnects wait between these, doubling, with jitter.

@@ -1,0 +1,73 @@
+"""The commands that one pool serves: the table, less what the pool denies, renames or hides, plus what its nodes taught us."""
+
+from typing import final
+
+from kidoproxy.commands.find import COMMANDS, find
+from kidoproxy.commands.spec import CommandSpec
+
+#: Names that no node knew are remembered so that a client cannot make us ask again and again; at most so many.
+UNKNOWN_NAMES = 1024
+
+
+@final
+class Vocabulary:
+    """``deny`` and ``allow`` hold full lower-case names (``config|set``; a container stands for its subcommands).
+
+    ``rename`` maps a command to its new name, or to ``b""`` for off.
+    """
+
+    def __init__(self, deny: frozenset[bytes], allow: frozenset[bytes], rename: dict[bytes, bytes]) -> None:
+        self.deny = deny
+        self.allow = allow
+        self.originals: dict[bytes, bytes] = {new: old for old, new in rename.items() if new}
+        self.hidden: frozenset[bytes] = frozenset(rename)
+        #: Some command that would take the short way is denied or renamed: none may take it unseen.
+        self.picky = bool(rename) or any(self.is_plain(name) for name in deny)
+        self.learned: dict[bytes, CommandSpec] = {}
+        self.unknown: set[bytes] = set()
+
+    def is_plain(self, name: bytes) -> bool:
+        """Whether ``name`` is a command of the hot path."""
+        spec = COMMANDS.get(name)
+        return spec is not None and spec.plain
+
+    def original(self, name: bytes) -> bytes | None:
+        """The command that a renamed one really is; None for an ordinary name."""
+        return self.originals.get(name.lower())
+
+    def find(self, argv: list[bytes]) -> CommandSpec | None:
+        """The spec of a request, as `kidoproxy.commands.find.find`."""
+        spec = find(argv)
+        if spec is None and self.learned:
+            return self.learned.get(argv[0].lower())
+        return spec
+
+    def hides(self, name: bytes) -> bool:
+        """Whether this name has been renamed away: it is then unknown."""
+        return name.lower() in self.hidden
+
+    def refused(self, spec: CommandSpec) -> str:
+        """Why this pool does not serve ``spec``; empty when it does."""
+        container = spec.name.partition(b"|")[0]
+        if spec.name in self.deny or container in self.deny:
+            return "this pool's configuration denies it"
+        if spec.deny_default and spec.name not in self.allow and container not in self.allow:
+            return f"{spec.reason}; the pool's `allow` opens it"
+        return ""
+
+    def worth_asking(self, name: bytes) -> bool:
+        """Whether the nodes should be asked about a command that we do not know."""
+        return name.lower() not in self.unknown and not self.hides(name)
+
+    def learn(self, name: bytes, spec: CommandSpec | None) -> None:
+        """What a node said about ``name``: a spec, or that it does not know it either."""
+        if spec is not None:
+            self.learned[name.lower()] = spec
+            return
+        if len(self.unknown) >= UNKNOWN_NAMES:
+            self.unknown.clear()
+        self.unknown.add(name.lower())
+
+    def forget(self) -> None:
+        """A node came back, perhaps with a module that it did not have: ask again."""
+        self.unknown.clear()

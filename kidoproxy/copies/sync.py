@@ -1,0 +1,225 @@
+"""Bringing one copy level with the others while writes go on, then letting it in.
+
+The simplest right thing: empty it, copy everything from a live node, then compare until one whole pass
+has found nothing: SCAN the source and compare each key, SCAN the target for keys that the source does
+not have, look again at keys that writes with several keys have touched meanwhile (a half-filled copy may
+have judged those differently). Since the target gets all writes in the same order from the start, a key
+that was once equal stays equal.
+
+A difference in DUMP alone does not prove one in value: a set may be stored in another order, a hash in
+another encoding. A key that was copied under the hold is right by construction, so if it still looks
+different, and no such write has touched it since, it counts as equal.
+"""
+
+from typing import Final, final
+
+from kidoproxy.copies.transfer import Answers, Boss, Transfer, ask, first_error
+from kidoproxy.exchange import Exchange
+from kidoproxy.link import parse_info
+from kidoproxy.resp.open import bulk, integer, items
+from kidoproxy.routes.topology import SYNCING, CopyGroup, Node
+
+BATCH: Final = b"100"
+PASSES: Final = 20
+
+EMPTY: Final = "emptying"
+LIST: Final = "listing databases"
+SOURCE: Final = "copying"
+TARGET: Final = "looking for leftovers"
+EXTRA: Final = "checking leftovers"
+TOUCHED: Final = "looking again"
+OVER: Final = "over"
+
+
+@final
+class Sync(Boss):
+    """One copy's way back. ``problem`` is why it ended without being let in; empty while it runs or when it is."""
+
+    def __init__(self, exchange: Exchange, group: CopyGroup, target: Node, refill: bool) -> None:
+        self.exchange = exchange
+        self.group = group
+        self.target = target
+        self.source = group.ranked(None)[0]
+        self.refill = refill
+        self.blind = refill
+        self.stage = EMPTY if refill else LIST
+        self.dbs: list[int] = []
+        self.db = 0
+        self.cursor = b"0"
+        self.passes = 0
+        self.keys_seen = 0
+        self.repaired = 0
+        self.differences = 0
+        self.copied: dict[tuple[int, bytes], bool] = {}
+        self.again: list[tuple[int, bytes]] = []
+        self.transfer: Transfer | None = None
+        self.extra: list[bytes] = []
+        self.problem = ""
+        self.wall_ms = 0
+        self.admitted = False
+
+    def begin(self) -> None:
+        """From here on the target is *syncing*."""
+        self.group.copy_of(self.target).state = SYNCING
+        self.group.touched = {}
+        if self.stage == EMPTY:
+            self.one(self.target, [b"FLUSHALL"])
+        else:
+            self.list_databases()
+
+    def one(self, node: Node, argv: list[bytes]) -> None:
+        """Ask ``node`` one thing; `done` gets the answer."""
+        ask(self.exchange.link(node, 2, self.db), Answers(self, 1), 0, [argv], self.db, self.exchange.now)
+
+    def list_databases(self) -> None:
+        """Which databases have keys, on either side."""
+        self.stage = LIST
+        self.passes += 1
+        self.differences = 0
+        answers = Answers(self, 2)
+        now = self.exchange.now
+        ask(self.exchange.link(self.source, 2, 0), answers, 0, [[b"INFO", b"keyspace"]], 0, now)
+        ask(self.exchange.link(self.target, 2, 0), answers, 1, [[b"INFO", b"keyspace"]], 0, now)
+
+    def done(self, answers: Answers) -> None:
+        """An answer has come: go on to the next step."""
+        problem = answers.problem
+        if not problem and self.transfer is None:
+            problem = first_error(answers.replies)
+        if problem:
+            self.end(problem)
+        elif self.transfer is not None:
+            self.transferred(self.transfer)
+        elif self.stage == EMPTY:
+            self.list_databases()
+        elif self.stage == LIST:
+            self.dbs = databases(answers.replies)
+            self.next_database()
+        elif self.stage == EXTRA:
+            self.check_extra(answers.replies)
+        else:
+            self.scanned(answers.replies[0])
+
+    # -- one pass --------------------------------------------------------------------------------
+
+    def next_database(self) -> None:
+        """The next database, or the touched keys when all are done."""
+        if not self.dbs:
+            self.look_again()
+            return
+        self.db = self.dbs.pop()
+        self.stage = SOURCE
+        self.cursor = b"0"
+        self.scan()
+
+    def scan(self) -> None:
+        """The next keys of the source, or of the target."""
+        node = self.source if self.stage == SOURCE else self.target
+        self.one(node, [b"SCAN", self.cursor, b"COUNT", BATCH])
+
+    def scanned(self, raw: bytes) -> None:
+        """Keys of one step."""
+        parts = items(raw)
+        self.cursor = bulk(parts[0])
+        keys = [bulk(item) for item in items(parts[1])]
+        self.keys_seen += len(keys) if self.stage == SOURCE else 0
+        if not keys:
+            self.after_batch()
+        elif self.stage == SOURCE:
+            self.copy(keys)
+        else:
+            self.extra = keys
+            self.stage = EXTRA
+            questions = [[b"EXISTS", key] for key in keys]
+            link = self.exchange.link(self.source, 2, self.db)
+            ask(link, Answers(self, len(keys)), 0, questions, self.db, self.exchange.now)
+
+    def check_extra(self, replies: list[bytes]) -> None:
+        """Keys that the target has and the source does not are compared like any other: they go."""
+        self.stage = TARGET
+        keys = [key for key, raw in zip(self.extra, replies, strict=True) if integer(raw) == 0]
+        if keys:
+            self.copy(keys)
+        else:
+            self.after_batch()
+
+    def copy(self, keys: list[bytes]) -> None:
+        """Bring these keys over."""
+        transfer = Transfer(self.exchange, self.source, self.target, self.db, keys, self.blind, self.wall_ms)
+        self.transfer = transfer
+        transfer.begin(self)
+
+    def transferred(self, transfer: Transfer) -> None:
+        """Count what differed."""
+        self.transfer = None
+        for key in transfer.changed:
+            place = (transfer.db, key)
+            self.repaired += 1
+            if not self.blind and place not in self.copied:
+                self.differences += 1
+                self.copied[place] = True
+        self.after_batch()
+
+    def after_batch(self) -> None:
+        """The next step of the scan, of the databases, or of the touched keys."""
+        if self.stage == TOUCHED:
+            self.look_again()
+        elif self.cursor != b"0":
+            self.scan()
+        elif self.stage == SOURCE and not self.blind:
+            self.stage = TARGET
+            self.scan()
+        else:
+            self.next_database()
+
+    def look_again(self) -> None:
+        """Keys that were touched by writes with several keys; then the pass is over."""
+        self.stage = TOUCHED
+        touched = self.group.touched
+        if touched:
+            self.again += list(touched)
+            for place in touched:
+                self.copied.pop(place, None)
+            touched.clear()
+        if not self.again:
+            self.end_pass()
+            return
+        self.db, key = self.again.pop()
+        self.copy([key])
+
+    def end_pass(self) -> None:
+        """A comparing pass without a difference lets the copy in."""
+        if not self.blind and not self.differences:
+            self.admitted = True
+            self.group.admit(self.target)
+            self.end("")
+        elif self.passes >= PASSES:
+            self.end(f"still {self.differences} differences after {PASSES} passes; is another proxy writing?")
+        else:
+            self.blind = False
+            self.list_databases()
+
+    def end(self, problem: str) -> None:
+        """Over, in one way or the other."""
+        self.stage = OVER
+        self.problem = problem
+        self.transfer = None
+        self.group.touched = None
+        if not self.admitted:
+            self.group.sync_failed(self.target)
+
+    def progress(self) -> str:
+        """For PROXY NODES and the logs."""
+        if self.stage == OVER:
+            return f"failed: {self.problem}" if self.problem else f"in sync after {self.passes} passes"
+        return f"{self.stage}: pass {self.passes}, {self.keys_seen} keys seen, {self.repaired} copied"
+
+
+def databases(replies: list[bytes]) -> list[int]:
+    """The databases that have keys in any of these INFO keyspace texts."""
+    found: set[int] = set()
+    for raw in replies:
+        for name in parse_info(bulk(raw)):
+            if name[:2] == b"db" and name[2:].isdigit():
+                found.add(int(name[2:]))
+    return sorted(found)

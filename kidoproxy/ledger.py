@@ -1,0 +1,328 @@
+"""The ledger: replies come back in any order and leave in the order of the requests.
+
+A `Call` is one place in the ledger of one client. A reply is put into its call; when that call is the
+head, it and every ready one behind it leave into ``out``. That is the whole ordering story; there is
+no other ordering code anywhere.
+
+A `Joint` waits for several replies and merges them into one, for whoever waits above it: a call, or a
+place in another joint. Failures fill their place like replies do, so each is answered exactly once.
+"""
+
+from typing import Final, final
+
+from kidoproxy import errors
+from kidoproxy.commands.spec import IN_KEY_ORDER
+from kidoproxy.errors import NodeFailure
+from kidoproxy.merge import in_key_order, merge
+from kidoproxy.resp.build import array
+from kidoproxy.resp.open import error_text, is_error
+
+#: What a link may do with a leg whose connection died: never again, or once more.
+ONCE: Final = 0
+AGAIN: Final = 1
+
+
+class Leg:
+    """Something that waits for one reply of one node. ``take`` or ``fail`` is called exactly once.
+
+    ``due`` is the time at which the client gets TIMEOUT; ``payload`` is kept only while ``tries`` says
+    that it may be sent once more (a pure read), or until it is written.
+    """
+
+    def __init__(self) -> None:
+        self.due: float = 0.0
+        self.payload: bytes | None = None
+        self.tries = ONCE
+        #: The link has answered for it already (TIMEOUT); its late reply is dropped by position.
+        self.done = False
+
+    def take(self, raw: bytes) -> None:
+        """The raw reply."""
+        raise NotImplementedError
+
+    def fail(self, failure: NodeFailure) -> None:
+        """There will be no reply, and why."""
+        raise NotImplementedError
+
+    def can_cut(self) -> bool:
+        """Whether a large reply may leave piece by piece, ahead of its end."""
+        return False
+
+    def cut(self, piece: bytes) -> None:
+        """The reply's next piece; only after `can_cut` said yes. ``take`` brings the rest."""
+        raise NotImplementedError
+
+
+@final
+class Turn:
+    """What has to be written when this turn of the loop ends, and who waits to go on."""
+
+    def __init__(self) -> None:
+        self.ledgers: list[Ledger] = []
+        self.drained: list[Ledger] = []
+
+
+@final
+class Ledger:
+    """The open calls of one client in request order, and the bytes that are ready to leave."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.calls: list[Call] = []
+        self.head = 0
+        self.out: list[bytes] = []
+        self.out_bytes = 0
+        self.dirty = False
+        self.closed = False
+        #: A reply has left in part and its rest will never come: the client must be cut.
+        self.torn = False
+        #: Someone waits until at most so many calls are open (-1: nobody does).
+        self.wanted = -1
+        #: Whoever writes for this client; the pure rooms only carry it.
+        self.peer: object = None
+
+    def open(self, write: bool) -> "Call":
+        """A new place at the end."""
+        call = Call(self, write)
+        self.calls.append(call)
+        return call
+
+    def count(self) -> int:
+        """How many calls wait for a reply or for their turn."""
+        return len(self.calls) - self.head
+
+    def emit(self, raw: bytes) -> None:
+        """Bytes that leave now: they have no place of their own, or it is their turn."""
+        if self.closed:
+            return
+        self.out.append(raw)
+        self.out_bytes += len(raw)
+        if not self.dirty:
+            self.mark()
+
+    def mark(self) -> None:
+        """Ask for a write at the end of this turn."""
+        self.dirty = True
+        self.turn.ledgers.append(self)
+
+    def release(self) -> None:
+        """Let the head go, and every ready call behind it."""
+        calls = self.calls
+        head = self.head
+        n = len(calls)
+        while head < n:
+            call = calls[head]
+            raw = call.reply
+            if raw is None:
+                break
+            head += 1
+            if not call.quiet:
+                self.emit(raw)
+        if head == n:
+            calls.clear()
+            head = 0
+        elif head > 512 and head * 2 > n:
+            del calls[:head]
+            head = 0
+        self.head = head
+        if self.wanted >= 0 and len(calls) - head <= self.wanted:
+            self.wanted = -1
+            self.turn.drained.append(self)
+
+    def take_out(self) -> list[bytes]:
+        """The bytes that are ready; the caller writes them."""
+        out = self.out
+        self.out = []
+        self.out_bytes = 0
+        self.dirty = False
+        return out
+
+    def close(self) -> None:
+        """The client is gone: nothing leaves any more, what still comes is dropped."""
+        self.closed = True
+        self.calls = []
+        self.head = 0
+        self.out = []
+        self.out_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<ledger {self.count()} open, {self.out_bytes} bytes ready{', closed' if self.closed else ''}>"
+
+
+@final
+class Call(Leg):
+    """One request's place in the ledger; ``quiet`` ones (CLIENT REPLY OFF) leave without a trace."""
+
+    def __init__(self, ledger: Ledger, write: bool) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.write = write
+        self.reply: bytes | None = None
+        self.quiet = False
+        self.begun = False
+
+    def take(self, raw: bytes) -> None:
+        """The reply is known; it leaves when it is this call's turn."""
+        self.reply = raw
+        ledger = self.ledger
+        if not ledger.closed and ledger.calls[ledger.head] is self:
+            ledger.release()
+
+    def fail(self, failure: NodeFailure) -> None:
+        """The reply is an error line; half a reply that has left already cannot be mended."""
+        if self.begun:
+            self.ledger.torn = True
+            self.ledger.emit(b"")
+        else:
+            self.take(failure.line(self.write))
+
+    def can_cut(self) -> bool:
+        """When it is this call's turn."""
+        ledger = self.ledger
+        return not ledger.closed and not self.quiet and ledger.calls[ledger.head] is self
+
+    def cut(self, piece: bytes) -> None:
+        """Leave ahead of the rest."""
+        self.begun = True
+        self.ledger.emit(piece)
+
+
+class Joint:
+    """Waits for ``count`` replies, then makes one of them for ``parent``. Rooms above add their own kinds."""
+
+    def __init__(self, parent: Leg, count: int) -> None:
+        self.parent = parent
+        self.missing = count
+        self.replies: list[bytes] = [b""] * count
+        self.failures: list[NodeFailure | None] = []
+
+    def fill(self, at: int, raw: bytes) -> None:
+        """The reply for place ``at``."""
+        self.replies[at] = raw
+        self.missing -= 1
+        if self.missing == 0:
+            self.finish()
+
+    def fault(self, at: int, failure: NodeFailure) -> None:
+        """No reply for place ``at``."""
+        if not self.failures:
+            self.failures = [None] * len(self.replies)
+        self.failures[at] = failure
+        self.missing -= 1
+        if self.missing == 0:
+            self.finish()
+
+    def first_failure(self) -> NodeFailure | None:
+        """The failure at the lowest place, if any."""
+        for failure in self.failures:
+            if failure is not None:
+                return failure
+        return None
+
+    def finish(self) -> None:
+        """All places are filled: answer the parent."""
+        raise NotImplementedError
+
+
+@final
+class Part(Leg):
+    """One place of a joint."""
+
+    def __init__(self, joint: Joint, at: int) -> None:
+        super().__init__()
+        self.joint = joint
+        self.at = at
+
+    def take(self, raw: bytes) -> None:
+        """Fill the place."""
+        self.joint.fill(self.at, raw)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Fill the place with a failure."""
+        self.joint.fault(self.at, failure)
+
+
+@final
+class Merged(Joint):
+    """A rule makes one reply of all; one that failed fails the whole, and a write says what was applied."""
+
+    def __init__(self, parent: Leg, count: int, rule: int, proto: int, name: bytes, write: bool) -> None:
+        super().__init__(parent, count)
+        self.rule = rule
+        self.proto = proto
+        self.name = name
+        self.write = write
+        #: For split commands: the positions of the keys of each part, and how many keys there are.
+        self.places: list[list[int]] | None = None
+        self.keys = 0
+
+    def finish(self) -> None:
+        """Merge, or say what failed."""
+        if self.failures or self.write:
+            problem = self.problem()
+            if problem is not None:
+                self.parent.take(problem)
+                return
+        places = self.places
+        if self.rule == IN_KEY_ORDER and places is not None:
+            self.parent.take(in_key_order(self.replies, places, self.keys))
+        else:
+            self.parent.take(merge(self.rule, self.replies, self.proto))
+
+    def problem(self) -> bytes | None:
+        """The error reply that the failed parts make; None when nothing failed."""
+        failed = 0
+        first = -1
+        for at in range(len(self.replies)):
+            if self.failed(at):
+                failed += self.weight(at)
+                if first < 0:
+                    first = at
+        if first < 0:
+            return None
+        total = self.keys if self.places is not None else len(self.replies)
+        failure = self.failures[first] if self.failures else None
+        if not self.write or (failed == total and len(self.replies) == 1):
+            return failure.line(self.write) if failure is not None else self.replies[first]
+        unit = "keys" if self.places is not None else "nodes"
+        where = failure.node if failure is not None else "a node"
+        cause = failure.reason() if failure is not None else error_text(self.replies[first]).decode("utf-8", "replace")
+        return errors.partial(self.name, failed, total, unit, where, cause)
+
+    def failed(self, at: int) -> bool:
+        """Whether place ``at`` holds a failure, or a node's own error."""
+        if self.failures and self.failures[at] is not None:
+            return True
+        return is_error(self.replies[at])
+
+    def weight(self, at: int) -> int:
+        """How many keys (of a split command) or nodes place ``at`` stands for."""
+        return len(self.places[at]) if self.places is not None else 1
+
+
+@final
+class Listed(Joint):
+    """Each place's own reply, as a list; a failure stands in its place as an error."""
+
+    def __init__(self, parent: Leg, count: int, write: bool) -> None:
+        super().__init__(parent, count)
+        self.write = write
+
+    def finish(self) -> None:
+        """One array of all."""
+        if self.failures:
+            for at, failure in enumerate(self.failures):
+                if failure is not None:
+                    self.replies[at] = failure.line(self.write)
+        self.parent.take(array(self.replies))
+
+
+@final
+class Dropped(Leg):
+    """A leg whose reply nobody waits for."""
+
+    def take(self, raw: bytes) -> None:
+        """Drop it."""
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Drop it."""

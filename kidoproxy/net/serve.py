@@ -1,0 +1,269 @@
+"""The daemon: builds the house from its configuration, listens, ticks, and drains when told to stop.
+
+SIGTERM and SIGINT drain: no new clients, idle ones are closed, what is under way is finished within
+``drain_seconds``. A second signal ends at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import ssl
+import stat
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from kidoproxy import __version__
+from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.config import Address, Config, Node, Pool
+from kidoproxy.copies.keeper import Keeper
+from kidoproxy.exchange import Exchange
+from kidoproxy.link import Login
+from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.flush import Hub
+from kidoproxy.net.logs import set_up_logs
+from kidoproxy.net.node_io import Connector, Target
+from kidoproxy.net.notify import notify
+from kidoproxy.net.state import StateFile
+from kidoproxy.net.tasks import Tasks
+from kidoproxy.resp import scan
+from kidoproxy.routes.build import Tree, build
+from kidoproxy.routes.topology import Node as TreeNode
+from kidoproxy.session.house import House, PoolFacts
+
+log = logging.getLogger("kidoproxy")
+copies_log = logging.getLogger("kidoproxy.copies")
+
+#: How often deadlines are looked at.
+TICK_SECONDS = 0.05
+#: How long the start waits for copy pools to find out whom to trust.
+SETTLE_SECONDS = 3.0
+
+
+def compiled() -> bool:
+    """Whether the pure rooms run as machine code."""
+    return not str(scan.__file__).endswith(".py")
+
+
+class StartError(OSError):
+    """The daemon cannot start; one line says why."""
+
+
+class Daemon:
+    """One process: a hub, its listeners, and what runs beside them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.tree: Tree = build(config)
+        logins = [login_of(node, pool) for node, pool in self.tree.sources]
+        self.exchange = Exchange(self.tree.nodes, logins)
+        self.exchange.seed = int.from_bytes(os.urandom(3), "big")
+        self.house = House(self.exchange)
+        self.facts = {pool.name: self.facts_of(pool) for pool in config.listening()}
+        self.keepers: dict[str, Keeper] = {}
+        self.tasks = Tasks()
+        self.servers: list[asyncio.Server] = []
+        self.clients: set[ClientIO] = set()
+        self.stopping = asyncio.Event()
+        self.paths: list[Path] = []
+
+    def facts_of(self, pool: Pool) -> PoolFacts:
+        """What sessions of this pool need to know."""
+        words = Vocabulary(pool.deny, pool.allow, pool.rename)
+        facts = PoolFacts(pool.name, pool.mode, self.tree.pools[pool.name], words)
+        facts.password = pool.password.reveal().encode()
+        facts.databases = pool.databases
+        facts.strict = pool.ring is not None and pool.ring.transactions == "strict"
+        facts.bulk_bytes = pool.limits.bulk_bytes
+        facts.query_bytes = pool.limits.query_buffer_bytes
+        facts.output_bytes = pool.limits.client_output_bytes
+        facts.max_clients = pool.limits.max_clients
+        facts.idle_seconds = pool.limits.idle_seconds
+        self.house.pools.append(facts)
+        return facts
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Serve until a signal says stop."""
+        loop = asyncio.get_running_loop()
+        self.hub = Hub(loop, self.house)
+        targets = [target_of(node, pool) for node, pool in self.tree.sources]
+        self.hub.connector = Connector(self.hub, targets, self.tasks)
+        house = self.house
+        house.started_ms = house.wall_ms
+        house.version = __version__
+        house.build = "compiled" if compiled() else "interpreted"
+        house.pid = os.getpid()
+        house.config_file = self.config.source
+        house.run_id = uuid.uuid4().hex.encode() + b"00000000"
+        house.max_clients = self.config.max_clients
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, self.stop)
+        self.tasks.start(self.ticking(), "tick")
+        self.warm()
+        self.keep_copies()
+        try:
+            for pool in self.config.listening():
+                for address in pool.listen:
+                    await self.listen(pool, address)
+            await self.settle()
+            announce("\n".join(self.greeting()))
+            notify("READY=1")
+            await self.stopping.wait()
+            notify("STOPPING=1")
+            await self.drain()
+        finally:
+            for server in self.servers:
+                server.close()
+            await self.tasks.stop()
+            for path in self.paths:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+
+    def greeting(self) -> list[str]:
+        """What a person reads when the proxy is ready: one line per listener."""
+        house = self.house
+        lines = [f"kidoproxy {house.version} ({house.build}) is ready"]
+        for pool in self.config.listening():
+            where = ", ".join(str(address) for address in pool.listen)
+            lines.append(f"  {pool.name}: {pool.mode} of {len(pool.members)} on {where}")
+        return lines
+
+    def warm(self) -> None:
+        """Open a link to each node at once, so that the first client does not wait, and operators see the state."""
+        for node in self.tree.nodes:
+            self.exchange.link(node, 2, 0).wake()
+        self.hub.touch()
+
+    def keep_copies(self) -> None:
+        """A keeper for each copy pool, with what a former run recorded."""
+        for group in self.tree.groups:
+            state = StateFile(self.config.state_dir, group.name)
+            self.keepers[group.name] = Keeper(self.exchange, group, state.read(), self.hub.now())
+            group.journal = state.write
+        self.house.begin_sync = self.begin_sync
+
+    def begin_sync(self, node: TreeNode) -> str:
+        """PROXY SYNC: why not, or empty when it has been ordered."""
+        group = node.group
+        if group is None:
+            return f"{node.name} is not part of a copy pool"
+        return self.keepers[group.name].order(node)
+
+    async def settle(self) -> None:
+        """Wait until the copies have elected and compared what can be compared at once."""
+        for _ in range(int(SETTLE_SECONDS / TICK_SECONDS)):
+            busy = any(keeper.busy() for keeper in self.keepers.values())
+            if not busy:
+                return
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def listen(self, pool: Pool, address: Address) -> None:
+        """One listener; a complaint is one line."""
+        loop = self.hub.loop
+        facts = self.facts[pool.name]
+
+        def client() -> ClientIO:
+            return ClientIO(self.hub, facts, self.clients)
+
+        try:
+            if address.path:
+                clear_stale(address.path)
+                server = await loop.create_unix_server(client, address.path, backlog=511)
+                self.paths.append(Path(address.path))
+            else:
+                reuse = self.config.workers > 1
+                server = await loop.create_server(
+                    client, address.host, address.port, backlog=511, reuse_address=True, reuse_port=reuse
+                )
+        except OSError as problem:
+            why = os.strerror(problem.errno).lower() if problem.errno else str(problem)
+            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {why}") from None
+        self.servers.append(server)
+        log.info("listening: pool=%s mode=%s address=%s", pool.name, pool.mode, address)
+
+    async def ticking(self) -> None:
+        """Deadlines, a few times a second."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.hub.set_clock()
+            self.exchange.tick(self.exchange.now)
+            for keeper in self.keepers.values():
+                self.keep(keeper)
+            self.hub.touch()
+
+    def keep(self, keeper: Keeper) -> None:
+        """One tick of one keeper, and its news."""
+        keeper.tick(self.exchange.now, self.house.wall_ms)
+        for copy in keeper.group.copies:
+            self.house.syncs[copy.node.name] = keeper.progress(copy.node)
+        for line in keeper.news:
+            copies_log.info("%s", line)
+        keeper.news.clear()
+
+    def stop(self) -> None:
+        """The first signal drains, the second one ends."""
+        if self.stopping.is_set():
+            for client in list(self.clients):
+                client.transport.abort()
+        self.stopping.set()
+
+    async def drain(self) -> None:
+        """No new clients; close those that wait for nothing, then those whose replies have left."""
+        started = time.monotonic()
+        log.info("draining: clients=%d", len(self.clients))
+        for server in self.servers:
+            server.close()
+        while self.clients and time.monotonic() - started < self.config.drain_seconds:
+            for client in list(self.clients):
+                client.leave_if_idle()
+            await asyncio.sleep(TICK_SECONDS)
+        for client in list(self.clients):
+            client.cut("drain time is over")
+        log.info("stopped: seconds=%.1f", time.monotonic() - started)
+
+
+def login_of(node: Node, pool: Pool) -> Login:
+    """How to greet a node."""
+    return Login(node.username, node.password.reveal(), pool.timeout)
+
+
+def target_of(node: Node, pool: Pool) -> Target:
+    """Where a node is."""
+    tls = None
+    if node.tls is not None:
+        tls = ssl.create_default_context(cafile=node.tls.ca_file or None)
+        if not node.tls.verify:
+            tls.check_hostname = False
+            tls.verify_mode = ssl.CERT_NONE
+    address = node.address
+    return Target(address.host, address.port, address.path, tls, pool.connect_timeout)
+
+
+def clear_stale(path: str) -> None:
+    """Remove a unix socket that nobody listens on any more; one that is served is left alone."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(17, "a file is in the way")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            os.unlink(path)
+            return
+    raise OSError(98, "in use")
+
+
+def run(config: Config, announce: Callable[[str], None]) -> int:
+    """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
+    set_up_logs(config.log)
+    uvloop.run(Daemon(config).run(announce))
+    return 0

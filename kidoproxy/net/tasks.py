@@ -1,0 +1,35 @@
+"""The one place that makes tasks: named, kept until they end, cancelled together, and never silent."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger("kidoproxy.tasks")
+
+
+class Tasks:
+    """A set of running tasks. asyncio itself keeps only weak references, so somebody must hold them."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` in the background under ``name``."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.running.add(task)
+        task.add_done_callback(self.ended)
+        return task
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Forget it; an exception that nobody expected is a bug and is told."""
+        self.running.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("task failed: name=%s", task.get_name(), exc_info=problem)
+
+    async def stop(self) -> None:
+        """Cancel all and wait until they have ended."""
+        tasks = list(self.running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

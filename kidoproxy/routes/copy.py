@@ -1,0 +1,119 @@
+"""A copy pool: each key lives on every node; writes go to all of them in one order, a read asks one.
+
+The leader of a key is the first in-sync node in rendezvous order of the key: reads ask it, and its reply
+to a write is the reply. A node that is not in sync gets every write and is not read.
+"""
+
+from typing import final
+
+from kidoproxy import errors
+from kidoproxy.commands.expiry import absolute
+from kidoproxy.commands.judge import copy_class, copy_refusal
+from kidoproxy.commands.keys import keys
+from kidoproxy.commands.spec import COPY_EXPIRY, COPY_READ, COPY_REFUSED, INFO, SCAN, CommandSpec
+from kidoproxy.resp.build import command
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.ring import scan_plan
+from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.scripts import Scripts
+from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+
+
+@final
+class CopyPool(Route):
+    """All writes to all copies, reads to the leader."""
+
+    def __init__(self, name: str, group: CopyGroup, scripts: Scripts) -> None:
+        super().__init__(name)
+        self.group = group
+        self.scripts = scripts
+
+    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """By what the command does to the copies."""
+        if not self.group.elected:
+            return Answer(errors.STARTING)
+        if spec.plain:
+            keyed = [request.argv[1]]
+        else:
+            if spec.reach == SCAN:
+                return scan_plan(self.scanned(), request)
+            keyed = [request.argv[at] for at in keys(spec, request.argv)]
+        verdict = copy_class(spec, request.argv)
+        if verdict == COPY_READ:
+            return self.read(spec, keyed, ask)
+        payload = None
+        if verdict == COPY_REFUSED:
+            script = self.scripts.judge(spec, request.argv)
+            if script is None:
+                return Answer(errors.denied(spec.name, copy_refusal(spec, request.argv)))
+            if script.refusal:
+                return Answer(script.refusal)
+            payload = script.payload
+        elif verdict == COPY_EXPIRY:
+            rewritten = absolute(request.argv, ask.now_ms)
+            payload = command(rewritten) if rewritten is not None else None
+        self.scripts.see(spec, request.argv)
+        return self.write(spec, keyed, payload, ask)
+
+    def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
+        """The leader of the first key, then the next one if it gives no reply.
+
+        Inside a transaction all reads ask one node, so that they see one state; with ``each`` all in-sync
+        nodes are asked.
+        """
+        nodes = self.group.ranked(keyed[0] if keyed and not ask.in_multi else None)
+        if ask.each:
+            return self.gather([Send(node) for node in nodes], spec)
+        if ask.in_multi:
+            return Send(nodes[0])
+        others = nodes[1:] if len(nodes) > 1 else nodes
+        if spec.rule == INFO:
+            return Gather([Send(nodes[0], None, others)], INFO)
+        return Send(nodes[0], None, others)
+
+    def write(self, spec: CommandSpec, keyed: list[bytes], payload: bytes | None, ask: Ask) -> Plan:
+        """Every node; the in-sync ones are waited for, the others are not."""
+        group = self.group
+        nodes = group.ranked(keyed[0] if keyed and not ask.in_multi else None)
+        live = [node for node in nodes if node.live]
+        if len(live) < group.min_in_sync:
+            return Answer(errors.NOREPLICAS)
+        if group.touched is not None and len(keyed) > 1:
+            for key in keyed:
+                group.touched[(ask.db, key)] = True
+        gather = self.gather([Send(node, payload) for node in nodes], spec)
+        gather.write = True
+        gather.touched = keyed
+        gather.strays = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
+        gather.stray_payload = payload
+        return gather
+
+    def gather(self, plans: list[Plan], spec: CommandSpec) -> Gather:
+        """The copies of one command, judged by the group."""
+        gather = Gather(plans, spec.rule)
+        gather.group = self.group
+        return gather
+
+    def scanned(self) -> list[Route]:
+        """One step: a scan stays on one copy."""
+        return [self]
+
+    def scan_node(self, number: int) -> Node | None:
+        """The copy that the cursor names if it is in sync; for a new scan the leader."""
+        if not number:
+            return self.group.leader(None)
+        for copy in self.group.copies:
+            if copy.node.number == number and copy.state == IN_SYNC:
+                return copy.node
+        return None
+
+    def nodes(self) -> list[Node]:
+        """The copies, in the order of the configuration."""
+        return [copy.node for copy in self.group.copies]
+
+    def why(self, key: bytes) -> str:
+        """The leader that is read, and all that are written."""
+        ranked = self.group.by_score(key)
+        names = ", ".join(f"{copy.node.name} ({copy.state})" for copy in ranked)
+        return f"copies, in the key's order: {names}"

@@ -1,0 +1,135 @@
+"""A ring: each key lives on one child, chosen by a consistent hash of its tag.
+
+One key, or several that meet: the child's plan. Splittable commands are cut by child. Several keys on
+several children, not splittable: CROSSSLOT, never guessed, never mis-sent.
+"""
+
+from typing import final
+
+from kidoproxy import cursor, errors
+from kidoproxy.commands.judge import reaches_outside
+from kidoproxy.commands.keys import keys
+from kidoproxy.commands.spec import EVERY, INFO, SCAN, SPLIT, CommandSpec
+from kidoproxy.resp.build import command
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.split import cut
+from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.topology import Node
+
+
+@final
+class Ring(Route):
+    """Children on a ring; ``placement`` answers with a child's place in the list."""
+
+    def __init__(self, name: str, members: list[Route], placement: Placement, tags: Tags) -> None:
+        super().__init__(name)
+        self.members = members
+        self.placement = placement
+        self.tags = tags
+
+    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """By reach: the hot path is one key and one child."""
+        if spec.plain:
+            return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
+        if spec.reach == EVERY:
+            return self.every(spec, request, ask)
+        if spec.reach == SCAN:
+            return self.scan(spec, request, ask)
+        return self.by_keys(spec, request, ask)
+
+    def owner(self, key: bytes) -> int:
+        """The child that owns ``key``."""
+        return self.placement.owner(self.tags.cut(key))
+
+    def by_keys(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """Commands with any number of keys, none included."""
+        argv = request.argv
+        positions = keys(spec, argv)
+        if not positions:
+            return self.anyone().plan(spec, request, ask)
+        owners = [self.owner(argv[at]) for at in positions]
+        first = owners[0]
+        if spec.reach == SPLIT:
+            if any(owner != first for owner in owners):
+                return self.split(spec, request, owners, ask)
+        else:
+            for owner, at in zip(owners, positions, strict=True):
+                if owner != first:
+                    return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
+            if len(self.members) > 1:
+                outside = reaches_outside(spec, argv)
+                if outside is not None:
+                    return Answer(errors.reaches_outside(spec.name, outside))
+        return self.members[first].plan(spec, request, ask)
+
+    def split(self, spec: CommandSpec, request: Request, owners: list[int], ask: Ask) -> Plan:
+        """One request per child concerned, not one per key."""
+        children, requests, places = cut(spec, request, owners, len(self.members))
+        plans = [self.members[child].plan(spec, part, ask) for child, part in zip(children, requests, strict=True)]
+        gather = Gather(plans, spec.rule)
+        gather.raws = [part.raw for part in requests]
+        gather.places = places
+        gather.keys = len(owners)
+        return gather
+
+    def every(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """All children, merged by the command's rule."""
+        return Gather([member.plan(spec, request, ask) for member in self.members], spec.rule)
+
+    def anyone(self) -> Route:
+        """A child for requests that any one can serve: the first one that is alive."""
+        for member in self.members:
+            for node in member.nodes():
+                if node.live:
+                    return member
+        return self.members[0]
+
+    def scan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """The node that the cursor names, or the first; its reply names the next."""
+        return scan_plan(self.scanned(), request)
+
+    def scanned(self) -> list[Route]:
+        """The children's, one after another."""
+        return [leaf for member in self.members for leaf in member.scanned()]
+
+    def nodes(self) -> list[Node]:
+        """The children's nodes."""
+        return [node for member in self.members for node in member.nodes()]
+
+    def children(self) -> list[Route]:
+        """The members."""
+        return self.members
+
+    def why(self, key: bytes) -> str:
+        """Hashed part, hash, point and owner, then what the child says."""
+        part = self.tags.cut(key)
+        child = self.members[self.placement.owner(part)]
+        return f"{self.placement.explain(part)} -> {child.why(key)}"
+
+
+def scan_plan(steps: list[Route], request: Request) -> Plan:
+    """SCAN over ``steps``, one after another; the cursor says which one, and its own cursor there."""
+    argv = request.argv
+    found = cursor.unpack(argv[1])
+    if found is None:
+        return Answer(errors.INVALID_CURSOR)
+    own, number = found
+    at = 0
+    node = steps[0].scan_node(number)
+    if number:
+        while node is None:
+            at += 1
+            if at == len(steps):
+                return Answer(errors.INVALID_CURSOR)
+            node = steps[at].scan_node(number)
+    if node is None:
+        return Answer(errors.NO_COPY)
+    following = steps[at + 1].scan_node(0) if at + 1 < len(steps) else None
+    send = Send(node, command([argv[0], b"%d" % own, *argv[2:]]))
+    gather = Gather([send], INFO)
+    gather.number = node.number
+    gather.following = following.number if following is not None else 0
+    return gather

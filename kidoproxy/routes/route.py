@@ -1,0 +1,55 @@
+"""What every route can do: say its name, plan a request, and show its children so that it can be drawn."""
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Plan
+from kidoproxy.routes.topology import Node
+
+
+class Ask:
+    """What a route may know about the asker beside the request: the database, and where it stands.
+
+    ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
+    ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
+    """
+
+    def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int) -> None:
+        self.db = db
+        self.proto = proto
+        self.in_multi = in_multi
+        self.each = each
+        self.now_ms = now_ms
+
+
+class Route:
+    """A node of the route tree."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """Who is asked for ``request``; an `Answer` with the reason when nobody can be."""
+        raise NotImplementedError
+
+    def nodes(self) -> list[Node]:
+        """All nodes below, in the order of the configuration."""
+        raise NotImplementedError
+
+    def children(self) -> list["Route"]:
+        """The routes directly below, for drawing; a node has none."""
+        return []
+
+    def scanned(self) -> list["Route"]:
+        """The steps of a SCAN: itself, unless it has several."""
+        return [self]
+
+    def scan_node(self, number: int) -> Node | None:
+        """The node of this step with that ``number``, or (0) the one to begin with; None: not one of ours."""
+        for node in self.nodes():
+            if number in (0, node.number):
+                return node
+        return None
+
+    def why(self, key: bytes) -> str:
+        """One line for a person: where ``key`` goes from here, and why."""
+        raise NotImplementedError

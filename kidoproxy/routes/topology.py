@@ -1,0 +1,182 @@
+"""The nodes as the routes know them: names and facts, never sockets.
+
+A `Node` carries what its links found out (``live``); a `CopyGroup` knows which of its copies may be
+read. Links and the copy keeper write these facts, routes read them.
+"""
+
+from collections.abc import Callable
+from typing import Final, final
+
+from mypy_extensions import i64
+
+IN_SYNC: Final = "in sync"
+BEHIND: Final = "behind"
+SYNCING: Final = "syncing"
+
+#: Keys that wait to be mended before the copies concerned count as behind altogether.
+MEND_KEYS: Final = 10_000
+
+
+@final
+class Node:
+    """One configured server. ``index`` is its place in the exchange, ``number`` its small number in SCAN cursors."""
+
+    def __init__(self, index: int, name: str, address: str, number: int) -> None:
+        self.index = index
+        self.name = name
+        self.address = address
+        self.number = number
+        #: False while a connection to it cannot be made; what is sent then fails at once.
+        self.live = True
+        self.cause = ""
+        self.run_id = b""
+        self.uptime = 0
+        self.version = b""
+        #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
+        self.group: CopyGroup | None = None
+
+    def __repr__(self) -> str:
+        return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
+
+
+@final
+class Copy:
+    """One member of a copy group: the node, its state, and the seed of its rendezvous score."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.state: str = BEHIND
+        self.seed: i64 = fnv1a(node.name.encode("utf-8", "surrogateescape"))
+
+    def __repr__(self) -> str:
+        return f"<copy {self.node.name} {self.state}>"
+
+
+def fnv1a(data: bytes) -> i64:
+    """The 32-bit FNV-1a hash of ``data``."""
+    h: i64 = 0x811C9DC5
+    i: i64 = 0
+    n: i64 = len(data)
+    while i < n:
+        h = ((h ^ data[i]) * 16777619) & 0xFFFFFFFF
+        i += 1
+    return h
+
+
+def score(key_hash: i64, seed: i64) -> i64:
+    """Rendezvous score of a node for a key: both hashes mixed; the highest decides."""
+    x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
+    x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+@final
+class CopyGroup:
+    """Who holds everything, who decides for a key, and what has to be mended.
+
+    A copy leaves the in-sync set when it missed a write that another in-sync copy took; the last one
+    never leaves. ``journal`` is told the names that are behind *before* the write is acknowledged, so
+    that a restarted proxy knows them too.
+    """
+
+    def __init__(self, name: str, nodes: list[Node], min_in_sync: int = 1) -> None:
+        self.name = name
+        self.copies: list[Copy] = [Copy(node) for node in nodes]
+        self.min_in_sync = min_in_sync
+        self.elected = False
+        self.journal: Callable[[CopyGroup], None] | None = None
+        #: (database, key) whose copies were seen to differ, until the keeper has mended them.
+        self.to_mend: dict[tuple[int, bytes], bool] = {}
+        #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
+        self.touched: dict[tuple[int, bytes], bool] | None = None
+        self.mismatches = 0
+        for node in nodes:
+            node.group = self
+
+    def in_sync(self) -> list[Copy]:
+        """The copies that may be read, in the order of the configuration."""
+        return [copy for copy in self.copies if copy.state == IN_SYNC]
+
+    def behind(self) -> list[str]:
+        """The names of the copies that may not be read."""
+        return [copy.node.name for copy in self.copies if copy.state != IN_SYNC]
+
+    def ranked(self, key: bytes | None) -> list[Node]:
+        """The in-sync nodes in the order in which they are asked: live ones first, then by the key's rank.
+
+        Without a key (DBSIZE, a transaction) the order of the configuration decides.
+        """
+        nodes = [copy.node for copy in self.by_score(key) if copy.state == IN_SYNC]
+        return [node for node in nodes if node.live] + [node for node in nodes if not node.live]
+
+    def leader(self, key: bytes | None) -> Node | None:
+        """The node that decides for ``key``; None when no copy is in sync."""
+        ranked = self.ranked(key)
+        return ranked[0] if ranked else None
+
+    def by_score(self, key: bytes | None) -> list[Copy]:
+        """All copies in rendezvous order of ``key`` (Thaler and Ravishankar, 1998)."""
+        if key is None:
+            return list(self.copies)
+        h = fnv1a(key)
+        ordered = sorted((-score(h, copy.seed), at) for at, copy in enumerate(self.copies))
+        return [self.copies[at] for _, at in ordered]
+
+    def copy_of(self, node: Node) -> Copy:
+        """The member that ``node`` is; KeyError when it is none."""
+        for copy in self.copies:
+            if copy.node is node:
+                return copy
+        raise KeyError(node.name)
+
+    def elect(self, recorded_behind: list[str]) -> None:
+        """At the start: one copy is trusted, the others are compared with it before they are read.
+
+        ``recorded_behind`` are the names that a former run knew to be behind; among the rest the live
+        node with the longest uptime is trusted, since a server that was restarted may have lost data.
+        """
+        fit = [copy for copy in self.copies if copy.node.name not in recorded_behind] or self.copies
+        best = fit[0]
+        for copy in fit[1:]:
+            if (copy.node.live, copy.node.uptime) > (best.node.live, best.node.uptime):
+                best = copy
+        best.state = IN_SYNC
+        self.elected = True
+
+    def admit(self, node: Node) -> None:
+        """A sync has proved that ``node`` holds what the others hold."""
+        self.copy_of(node).state = IN_SYNC
+        self.record()
+
+    def sync_failed(self, node: Node) -> None:
+        """Its sync has ended without proof: it is behind, as before."""
+        self.copy_of(node).state = BEHIND
+
+    def leave(self, nodes: list[Node]) -> None:
+        """These missed a write that another copy took; the last in-sync copy stays, whatever happened."""
+        changed = False
+        for node in nodes:
+            copy = self.copy_of(node)
+            if copy.state == IN_SYNC and len(self.in_sync()) > 1:
+                copy.state = BEHIND
+                changed = True
+        if changed:
+            self.record()
+
+    def restarted(self, node: Node) -> None:
+        """Another run id: the server may have lost data. If another copy is in sync, this one is not."""
+        if self.elected:
+            self.leave([node])
+
+    def mend_later(self, db: int, keys: list[bytes]) -> None:
+        """Note that the copies of these keys may differ; past the cap every other copy is behind."""
+        for key in keys:
+            self.to_mend[(db, key)] = True
+        if len(self.to_mend) > MEND_KEYS:
+            self.to_mend.clear()
+            self.leave([copy.node for copy in self.copies[1:]])
+
+    def record(self) -> None:
+        """Tell the journal, if there is one, who is behind now."""
+        if self.journal is not None:
+            self.journal(self)

@@ -1,0 +1,449 @@
+"""One client's conversation: bytes in, calls into the ledger, nothing awaited and nothing raised.
+
+    needs AUTH ──AUTH, HELLO──► open ◄──EXEC, DISCARD, RESET──► multi
+                                 │ QUIT, a malformed frame, CLIENT KILL
+                                 ▼
+                               closing: what is owed leaves, then the socket is closed
+
+A request is *plain* when it has one key, in first place, and nothing about the conversation is unusual:
+then it costs one look-up, one plan and one leg. Everything else goes the long way round.
+"""
+
+from typing import Final, final
+
+from kidoproxy import errors, limits
+from kidoproxy.commands.judge import blocks
+from kidoproxy.commands.spec import LANE, LOCAL, NO_AUTH, NO_MULTI, REFUSED, SESSION, CommandSpec
+from kidoproxy.errors import ProtocolError
+from kidoproxy.exchange import Transaction
+from kidoproxy.ledger import AGAIN, Call, Ledger, Leg, Listed, Part
+from kidoproxy.resp import build
+from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.route import Ask
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import local, proxy, talk
+from kidoproxy.session.house import House, PoolFacts
+
+#: These change what later requests mean on the wire, so they wait until nothing is under way.
+BARRIERS: Final = (b"select", b"hello", b"reset")
+#: Lane commands that are ordinary ones unless they block.
+SOMETIMES: Final = (b"xread", b"xreadgroup")
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
+
+REPLY_ON: Final = 0
+REPLY_OFF: Final = 1
+REPLY_SKIP: Final = 2
+
+
+@final
+class Queued:
+    """A command between MULTI and EXEC."""
+
+    def __init__(self, spec: CommandSpec, request: Request) -> None:
+        self.spec = spec
+        self.request = request
+
+
+@final
+class ClientSession:
+    """See the module. ``address`` and ``local`` are for CLIENT LIST."""
+
+    def __init__(self, house: House, pool: PoolFacts, address: str, local: str) -> None:
+        self.house = house
+        self.pool = pool
+        self.exchange = house.exchange
+        self.id = house.next_id()
+        self.address = address
+        self.local = local
+        self.ledger = Ledger(house.exchange.turn)
+        self.limits = RequestLimits()
+        self.reader = RequestReader(self.limits)
+        self.proto = 2
+        self.db = 0
+        self.ask = Ask(0, 2, False, False, 0)
+        self.authed = not pool.password
+        self.queue: list[Queued] | None = None
+        self.spoiled = False
+        self.reply = REPLY_ON
+        self.each = False
+        #: Nothing unusual: plain requests may take the short way.
+        self.easy = False
+        #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
+        self.stalled = False
+        self.parked: Request | None = None
+        self.closing = False
+        self.name = b""
+        self.lib_name = b""
+        self.lib_ver = b""
+        self.no_evict = False
+        self.no_touch = False
+        self.last_command = b"NULL"
+        self.created_ms = house.wall_ms
+        self.active_ms = house.wall_ms
+        self.commands = 0
+        self.settle()
+        house.sessions[self.id] = self
+
+    def settle(self) -> None:
+        """Work out what follows from a change of the conversation's state."""
+        self.easy = self.authed and self.queue is None and self.reply == REPLY_ON and not self.each
+        self.easy = self.easy and not self.pool.words.picky
+        self.ask.db = self.db
+        self.ask.proto = self.proto
+        self.ask.each = self.each
+        if self.authed:
+            self.limits.arguments = limits.ARGUMENTS
+            self.limits.bulk_bytes = self.pool.bulk_bytes
+        else:
+            self.limits.arguments = limits.UNAUTHENTICATED_ARGUMENTS
+            self.limits.bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
+        self.limits.query_bytes = self.pool.query_bytes
+
+    # -- bytes in --------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self.closing:
+            return
+        self.active_ms = self.house.wall_ms
+        self.ask.now_ms = self.house.wall_ms
+        self.reader.feed(data)
+        if not self.stalled:
+            self.run()
+
+    def run(self) -> None:
+        """Handle the requests that are there, until one makes us wait."""
+        ledger = self.ledger
+        count = 0
+        try:
+            while not self.stalled and not self.closing:
+                request = self.reader.next()
+                if request is None:
+                    break
+                count += 1
+                self.handle(request)
+                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS:
+                    self.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
+        except ProtocolError as problem:
+            ledger.open(False).take(problem.line)
+            self.close()
+        self.commands += count
+        self.house.commands += count
+
+    def wait_for(self, calls: int) -> None:
+        """Handle no further request until at most so many calls are open."""
+        self.stalled = True
+        self.ledger.wanted = calls
+
+    def resume(self) -> None:
+        """The ledger has drained as far as was wanted."""
+        self.stalled = False
+        if self.closing:
+            return
+        request = self.parked
+        if request is not None:
+            self.parked = None
+            self.handle(request)
+        self.run()
+
+    def handle(self, request: Request) -> None:
+        """One request: the short way if it is plain, the long way otherwise."""
+        spec = self.pool.words.find(request.argv)
+        if spec is not None and self.easy and spec.plain and spec.accepts(len(request.argv)):
+            call = self.ledger.open(spec.write)
+            plan = self.pool.root.plan(spec, request, self.ask)
+            if isinstance(plan, Send) and plan.payload is None and plan.others is None:
+                if spec.repeatable:
+                    call.tries = AGAIN
+                    call.payload = request.raw
+                self.exchange.send(plan.node, call, request.raw, self.proto, self.db)
+            else:
+                self.exchange.scatter(plan, call, request.raw, spec, self.ask)
+        else:
+            self.handle_with_care(spec, request)
+
+    # -- the long way ----------------------------------------------------------------------------
+
+    def handle_with_care(self, spec: CommandSpec | None, request: Request) -> None:
+        """Everything that is not plain, in the order in which Redis checks."""
+        words = self.pool.words
+        if words.hidden:
+            original = words.original(request.argv[0])
+            if original is not None:
+                argv = [original, *request.argv[1:]]
+                request = Request(argv, build.command(argv))
+                spec = words.find(argv)
+            elif words.hides(request.argv[0]):
+                spec = None
+        refusal = self.refusal(spec, request.argv)
+        if refusal is not None or spec is None:
+            self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
+            return
+        self.last_command = spec.name
+        if self.queue is not None and spec.name not in (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"):
+            self.enqueue(spec, request)
+        elif spec.name in BARRIERS and self.ledger.count():
+            self.parked = request
+            self.wait_for(0)
+        elif spec.reach == SESSION:
+            self.converse(spec, request)
+        else:
+            self.dispatch(spec, request, self.open(spec))
+
+    def refusal(self, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+        """Why this request is not even tried; None when it is."""
+        if spec is None:
+            return errors.unknown_command(argv)
+        if spec.subs is not None and len(argv) > 1:
+            return errors.unknown_subcommand(argv)
+        if not spec.accepts(len(argv)):
+            return errors.wrong_arity(spec.name)
+        if not self.authed and not spec.flags & NO_AUTH:
+            return errors.NOAUTH
+        why = self.pool.words.refused(spec)
+        if why:
+            return errors.denied(spec.name, why)
+        if spec.reach == REFUSED or (spec.reach == LANE and (spec.name not in SOMETIMES or blocks(spec, argv))):
+            return errors.denied(spec.name, spec.reason)
+        return None
+
+    def refuse(self, frame: bytes) -> None:
+        """An error reply; inside MULTI it spoils the transaction."""
+        if self.queue is not None:
+            self.spoiled = True
+        self.house.errors += 1
+        self.open(None).take(frame)
+
+    def open(self, spec: CommandSpec | None) -> Call:
+        """A place in the ledger, silent where CLIENT REPLY says so."""
+        call = self.ledger.open(spec is not None and spec.write)
+        if self.reply != REPLY_ON:
+            call.quiet = True
+            if self.reply == REPLY_SKIP:
+                self.reply = REPLY_ON
+                self.settle()
+        return call
+
+    def answer(self, frame: bytes) -> None:
+        """A reply that the session itself gives."""
+        self.open(None).take(frame)
+
+    def dispatch(self, spec: CommandSpec, request: Request, leg: Leg) -> None:
+        """Answer locally, or plan and scatter."""
+        if spec.reach == LOCAL:
+            frame = local.answer(self, spec, request.argv)
+            leg.take(build.array([frame]) if self.ask.each else frame)
+            return
+        self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
+
+    def plan(self, spec: CommandSpec, request: Request) -> Plan:
+        """The route's plan; the reply of a single node is a list of one when lists are wanted."""
+        plan = self.pool.root.plan(spec, request, self.ask)
+        if self.ask.each and isinstance(plan, Send):
+            return Gather([plan], spec.rule)
+        return plan
+
+    # -- transactions ----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """MULTI."""
+        if self.queue is not None:
+            self.answer(errors.NESTED_MULTI)
+            return
+        self.queue = []
+        self.spoiled = False
+        self.settle()
+        self.answer(build.OK)
+
+    def discard(self) -> None:
+        """DISCARD."""
+        if self.queue is None:
+            self.answer(errors.DISCARD_WITHOUT_MULTI)
+            return
+        self.leave_multi()
+        self.answer(build.OK)
+
+    def leave_multi(self) -> None:
+        """Forget the queue."""
+        self.queue = None
+        self.spoiled = False
+        self.settle()
+
+    def enqueue(self, spec: CommandSpec, request: Request) -> None:
+        """Queue one command, after planning it once: a refusal must be told now."""
+        queue = self.queue
+        if queue is None:
+            return
+        problem = self.unfit(spec, request, queue)
+        if problem is not None:
+            self.refuse(problem)
+            return
+        queue.append(Queued(spec, request))
+        self.answer(build.QUEUED)
+
+    def unfit(self, spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
+        """Why the command cannot be part of this transaction."""
+        if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI:
+            return errors.denied(spec.name, "it cannot be part of a transaction here")
+        if spec.reach in (SESSION, LOCAL):
+            return None
+        plan = self.transaction_plan(spec, request)
+        if isinstance(plan, Answer) and plan.frame[:1] == b"-":
+            return plan.frame
+        if self.pool.strict:
+            return self.strays(queue, spec, request, plan)
+        return None
+
+    def strays(self, queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
+        """In a strict pool: CROSSSLOT as soon as a transaction reaches a second node."""
+        for queued in queue:
+            if queued.spec.reach not in (SESSION, LOCAL):
+                before = whom(self.transaction_plan(queued.spec, queued.request))
+                if before != whom(plan):
+                    first = queued.request.argv
+                    key = request.argv[1] if len(request.argv) > 1 else b""
+                    return errors.cross_slot(spec.name, first[1] if len(first) > 1 else b"", key)
+                return None
+        nodes = whom(plan)
+        if self.pool.mode == "ring" and len(nodes) > 1:
+            return errors.cross_slot(spec.name, request.argv[1] if len(request.argv) > 1 else b"", request.argv[-1])
+        return None
+
+    def transaction_plan(self, spec: CommandSpec, request: Request) -> Plan:
+        """The plan of a command inside a transaction."""
+        self.ask.in_multi = True
+        plan = self.plan(spec, request)
+        self.ask.in_multi = False
+        return plan
+
+    def execute(self) -> None:
+        """EXEC: one contiguous MULTI … EXEC per node; the replies come back into the order of the queue."""
+        queue = self.queue
+        if queue is None:
+            self.answer(errors.EXEC_WITHOUT_MULTI)
+            return
+        spoiled = self.spoiled
+        self.leave_multi()
+        call = self.open(None)
+        if spoiled:
+            call.take(errors.EXECABORT)
+            return
+        if not queue:
+            call.take(build.array([]))
+            return
+        call.write = any(queued.spec.write for queued in queue)
+        transaction = Transaction(self.exchange)
+        plans = [self.queued_plan(queued) for queued in queue]
+        node = only_node(plans)
+        if node is not None and not self.each:
+            transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
+        else:
+            self.collect(transaction, Listed(call, len(queue), call.write), queue, plans)
+            if len(transaction.batches) > 1 and self.pool.mode == "ring":
+                self.house.split_transactions += 1
+        transaction.go(self.proto, self.db)
+
+    def queued_plan(self, queued: Queued) -> Plan | None:
+        """Its plan now; None for what the session answers itself."""
+        if queued.spec.reach in (SESSION, LOCAL):
+            return None
+        return self.transaction_plan(queued.spec, queued.request)
+
+    def collect(self, transaction: Transaction, joint: Listed, queue: list[Queued], plans: list[Plan | None]) -> None:
+        """Give each command its place in the reply, and its requests to the nodes' batches."""
+        for at, queued in enumerate(queue):
+            part = Part(joint, at)
+            plan = plans[at]
+            if plan is not None:
+                transaction.scatter(plan, part, queued.request.raw, queued.spec, self.ask)
+            elif queued.spec.reach == LOCAL:
+                part.take(local.answer(self, queued.spec, queued.request.argv))
+            else:
+                part.take(talk.answer(self, queued.spec, queued.request.argv))
+
+    # -- the conversation itself -----------------------------------------------------------------
+
+    def converse(self, spec: CommandSpec, request: Request) -> None:
+        """What changes the conversation."""
+        name = spec.name
+        if name.startswith(b"proxy"):
+            proxy.handle(self, spec, request)
+            return
+        if name == b"multi":
+            self.begin()
+        elif name == b"exec":
+            self.execute()
+        elif name == b"discard":
+            self.discard()
+        elif name == b"quit":
+            self.answer(build.OK)
+            self.close()
+        elif name == b"client|reply":
+            self.set_reply(request.argv)
+        else:
+            self.answer(talk.answer(self, spec, request.argv))
+
+    def set_reply(self, argv: list[bytes]) -> None:
+        """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
+        word = argv[2].upper()
+        if word == b"ON":
+            self.reply = REPLY_ON
+            self.settle()
+            self.answer(build.OK)
+        elif word == b"OFF":
+            self.reply = REPLY_OFF
+            self.settle()
+        elif word == b"SKIP":
+            if self.reply == REPLY_ON:
+                self.reply = REPLY_SKIP
+            self.settle()
+        else:
+            self.answer(errors.SYNTAX)
+
+    def reset(self) -> None:
+        """RESET: as if the client had just connected."""
+        self.queue = None
+        self.spoiled = False
+        self.reply = REPLY_ON
+        self.each = False
+        self.proto = 2
+        self.db = 0
+        self.name = b""
+        self.authed = not self.pool.password
+        self.settle()
+
+    def close(self) -> None:
+        """Read nothing more; when what is owed has left, the socket is closed."""
+        self.closing = True
+        self.ledger.wanted = 0
+        self.ledger.emit(b"")
+
+    def gone(self) -> None:
+        """The socket is closed."""
+        self.closing = True
+        self.ledger.close()
+        self.house.sessions.pop(self.id, None)
+
+    def __repr__(self) -> str:
+        mode = "closing" if self.closing else "multi" if self.queue is not None else "open"
+        return f"<session {self.id} {self.address} {mode if self.authed else 'needs AUTH'} {self.ledger!r}>"
+
+
+def whom(plan: Plan) -> list[str]:
+    """The names of the nodes of a plan."""
+    if isinstance(plan, Send):
+        return [plan.node.name]
+    if isinstance(plan, Gather):
+        return sorted({name for part in plan.plans for name in whom(part)})
+    return []
+
+
+def only_node(plans: list[Plan | None]) -> Node | None:
+    """The one node that all plans are for, whose EXEC reply is then the whole reply; None otherwise."""
+    node: Node | None = None
+    for plan in plans:
+        if not isinstance(plan, Send) or (node is not None and plan.node is not node):
+            return None
+        node = plan.node
+    return node
