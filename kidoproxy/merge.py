@@ -1,0 +1,150 @@
+"""Several replies become one, by the rule that the command table gives.
+
+An error among the replies is the answer, whatever the rule: the first one in the order of the nodes. A
+whole that lacks a part must never look like a whole. So must replies that do not fit together (one node
+counts, another lists): they become an error too, for the nodes said so, not we.
+
+Items are never decoded: aggregates are joined and woven as raw bytes, in the protocol in which the nodes
+gave them. Nothing is removed: each key lives on one node, so the parts have nothing in common.
+"""
+
+from typing import Final
+
+from kidoproxy import errors
+from kidoproxy.commands.spec import (
+    ALL_OK,
+    CONCAT,
+    EACH_AND,
+    FIRST_VALUE,
+    GREATEST,
+    INFO,
+    LEAST,
+    RELAY,
+    SAME,
+    TOTAL,
+)
+from kidoproxy.errors import Bug
+from kidoproxy.merge_info import merge_info
+from kidoproxy.resp.build import array, integer
+from kidoproxy.resp.open import integer as integer_of
+from kidoproxy.resp.open import is_error, is_null, items, kind, line, line_end, value_at
+
+_INTEGER_KINDS: Final = b":#"
+_LIST_KINDS: Final = b"*~>"
+_AGGREGATE_KINDS: Final = b"*~>%"
+
+
+def merge(rule: int, replies: list[bytes], proto: int) -> bytes:
+    """One reply of ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
+    if not replies:
+        raise Bug("nothing to merge")
+    wrong = first_error(replies)
+    if wrong is not None:
+        return wrong
+    if rule in (RELAY, SAME, ALL_OK):
+        return replies[0]
+    if rule in (TOTAL, LEAST, GREATEST):
+        return number(rule, replies)
+    if rule == CONCAT:
+        return joined(replies)
+    if rule == EACH_AND:
+        return each_and(replies)
+    if rule == FIRST_VALUE:
+        return first_value(replies)
+    if rule == INFO:
+        return merge_info(replies, proto, [])
+    raise Bug(f"no merge for rule {rule}")
+
+
+def in_key_order(replies: list[bytes], places: list[list[int]], total: int) -> bytes:
+    """One array of ``total`` items; the items of ``replies[i]`` go to ``places[i]``, each place taken once."""
+    wrong = first_error(replies)
+    if wrong is not None:
+        return wrong
+    woven = [b""] * total
+    for i in range(len(replies)):
+        if kind_of(replies[i]) not in _LIST_KINDS:
+            return misfit(replies)
+        found = items(replies[i])
+        where = places[i]
+        if len(found) != len(where):
+            return misfit(replies)
+        for at in range(len(where)):
+            woven[where[at]] = found[at]
+    return array(woven)
+
+
+def first_error(replies: list[bytes]) -> bytes | None:
+    """The first error among the replies."""
+    for raw in replies:
+        if is_error(raw):
+            return raw
+    return None
+
+
+def number(rule: int, replies: list[bytes]) -> bytes:
+    """The sum, the smallest or the greatest of integers."""
+    values: list[int] = []
+    for raw in replies:
+        if kind_of(raw) not in _INTEGER_KINDS:
+            return misfit(replies)
+        values.append(integer_of(raw))
+    if rule == TOTAL:
+        return integer(sum(values))
+    return integer(min(values) if rule == LEAST else max(values))
+
+
+def joined(replies: list[bytes]) -> bytes:
+    """Arrays, sets or maps one behind the other; nulls add nothing. The type stays that of the parts."""
+    parts = [raw for raw in replies if not is_null(raw)]
+    if not parts:
+        return replies[0]
+    first = kind(parts[0])
+    count = 0
+    bodies = [b""]
+    for raw in parts:
+        if kind(raw) != first or first not in _AGGREGATE_KINDS:
+            return misfit(replies)
+        start = value_at(raw)
+        count += int(line(raw, start))
+        bodies.append(raw[line_end(raw, start) :])
+    bodies[0] = b"%c%d\r\n" % (first, count)
+    return b"".join(bodies)
+
+
+def each_and(replies: list[bytes]) -> bytes:
+    """Of arrays of integers, place by place, the smallest: 1 where every node said 1."""
+    least: list[int] | None = None
+    for raw in replies:
+        if kind_of(raw) not in _LIST_KINDS:
+            return misfit(replies)
+        found = items(raw)
+        if any(kind_of(item) not in _INTEGER_KINDS for item in found):
+            return misfit(replies)
+        values = [integer_of(item) for item in found]
+        if least is None:
+            least = values
+        elif len(least) != len(values):
+            return misfit(replies)
+        else:
+            least = [min(a, b) for a, b in zip(least, values, strict=True)]
+    return array([integer(value) for value in least or []])
+
+
+def first_value(replies: list[bytes]) -> bytes:
+    """The first that is not null, or the null."""
+    for raw in replies:
+        if not is_null(raw):
+            return raw
+    return replies[0]
+
+
+def kind_of(raw: bytes) -> int:
+    """The type byte of the value; a null has none."""
+    return 0 if is_null(raw) else kind(raw)
+
+
+def misfit(replies: list[bytes]) -> bytes:
+    """The error for replies that do not fit together, with how they begin."""
+    shown = ", ".join([repr(raw[:24])[1:] for raw in replies[:4]])
+    return errors.line(f"ERR the nodes' replies do not fit together: {shown}")

@@ -1,0 +1,134 @@
+"""Several replies become one that a single Redis could have given, or an error."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.commands.spec import (
+    ALL_OK,
+    CONCAT,
+    EACH_AND,
+    FIRST_VALUE,
+    GREATEST,
+    IN_KEY_ORDER,
+    INFO,
+    LEAST,
+    RELAY,
+    SAME,
+    TOTAL,
+)
+from kidoproxy.errors import Bug
+from kidoproxy.merge import in_key_order, merge
+from kidoproxy.resp.build import array, bulk, integer, mapping, null, setof
+from kidoproxy.resp.open import items
+
+RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, FIRST_VALUE, INFO]
+DENIAL = b"-ERR no\r\n"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_first_error_wins(rule: int) -> None:
+    """Whatever the rule: a whole that lacks a part must not look like a whole."""
+    assert merge(rule, [b":1\r\n", DENIAL, b"-ERR later\r\n"], 2) == DENIAL
+    assert merge(rule, [b"!5\r\nERR x\r\n", DENIAL], 3) == b"!5\r\nERR x\r\n"
+
+
+def test_the_first_error_wins_in_key_order() -> None:
+    """There as well: no value in place of one that could not be read."""
+    assert in_key_order([array([bulk(b"a")]), DENIAL], [[0], [1]], 2) == DENIAL
+
+
+@pytest.mark.parametrize(
+    ("rule", "replies", "expected"),
+    [
+        (RELAY, [b"$1\r\nx\r\n"], b"$1\r\nx\r\n"),
+        (SAME, [b"+a\r\n", b"+a\r\n"], b"+a\r\n"),
+        (SAME, [b"+a\r\n", b"+b\r\n"], b"+a\r\n"),
+        (ALL_OK, [b"+OK\r\n", b"+OK\r\n"], b"+OK\r\n"),
+        (TOTAL, [b":1\r\n", b":20\r\n", b":-3\r\n"], b":18\r\n"),
+        (TOTAL, [b":9223372036854775807\r\n", b":1\r\n"], b":9223372036854775808\r\n"),
+        (TOTAL, [b"#t\r\n", b"#t\r\n"], b":2\r\n"),
+        (LEAST, [b":3\r\n", b":1\r\n", b":2\r\n"], b":1\r\n"),
+        (GREATEST, [b":3\r\n", b":5\r\n", b":2\r\n"], b":5\r\n"),
+        (TOTAL, [b"|1\r\n+ttl\r\n:5\r\n:1\r\n", b":2\r\n"], b":3\r\n"),
+        (EACH_AND, [b"*2\r\n:1\r\n:1\r\n", b"*2\r\n:1\r\n:0\r\n"], b"*2\r\n:1\r\n:0\r\n"),
+        (EACH_AND, [b"*0\r\n", b"*0\r\n"], b"*0\r\n"),
+        (FIRST_VALUE, [b"$-1\r\n", b"$1\r\nk\r\n", b"$1\r\nl\r\n"], b"$1\r\nk\r\n"),
+        (FIRST_VALUE, [b"_\r\n", b"_\r\n"], b"_\r\n"),
+        (FIRST_VALUE, [b"$-1\r\n", b"$-1\r\n"], b"$-1\r\n"),
+        (FIRST_VALUE, [b"$-1\r\n", b"$0\r\n\r\n"], b"$0\r\n\r\n"),
+        (CONCAT, [b"*1\r\n:1\r\n", b"*0\r\n", b"*2\r\n:2\r\n$-1\r\n"], b"*3\r\n:1\r\n:2\r\n$-1\r\n"),
+        (CONCAT, [b"~1\r\n:1\r\n", b"~1\r\n:2\r\n"], b"~2\r\n:1\r\n:2\r\n"),
+        (CONCAT, [b"%1\r\n+a\r\n:1\r\n", b"%1\r\n+b\r\n:2\r\n"], b"%2\r\n+a\r\n:1\r\n+b\r\n:2\r\n"),
+        (CONCAT, [b"*-1\r\n", b"*1\r\n:1\r\n"], b"*1\r\n:1\r\n"),
+        (CONCAT, [b"_\r\n", b"_\r\n"], b"_\r\n"),
+        (CONCAT, [b"|1\r\n+a\r\n*1\r\n:1\r\n*1\r\n:7\r\n", b"*1\r\n:8\r\n"], b"*2\r\n:7\r\n:8\r\n"),
+    ],
+)
+def test_rules(rule: int, replies: list[bytes], expected: bytes) -> None:
+    """Each rule on the types that its commands give."""
+    assert merge(rule, replies, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "replies"),
+    [
+        (TOTAL, [b":1\r\n", b"+OK\r\n"]),
+        (LEAST, [b":1\r\n", b"$-1\r\n"]),
+        (CONCAT, [b"*0\r\n", b"~0\r\n"]),
+        (CONCAT, [b":1\r\n", b":1\r\n"]),
+        (EACH_AND, [b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n"]),
+        (EACH_AND, [b"*1\r\n:1\r\n", b":1\r\n"]),
+        (EACH_AND, [b"*1\r\n+1\r\n", b"*1\r\n:1\r\n"]),
+    ],
+)
+def test_misfits(rule: int, replies: list[bytes]) -> None:
+    """Replies that do not fit together become an error that shows them, never a wrong answer."""
+    answer = merge(rule, replies, 3)
+
+    assert answer.startswith(b"-ERR the nodes' replies do not fit together: '")
+    assert answer.endswith(b"'\r\n")
+    assert b"\n" not in answer[:-1]
+
+
+def test_nothing_to_merge() -> None:
+    """A gather of nobody is our own mistake, and so is a rule that needs places."""
+    with pytest.raises(Bug, match="nothing to merge"):
+        merge(TOTAL, [], 2)
+    with pytest.raises(Bug, match="no merge for rule"):
+        merge(IN_KEY_ORDER, [b"*0\r\n"], 2)
+
+
+def test_in_key_order() -> None:
+    """Values go back to the places of their keys, raw as they came."""
+    replies = [array([bulk(b"a"), null(2)]), array([b"*1\r\n:1\r\n"]), array([])]
+
+    assert in_key_order(replies, [[2, 0], [1], []], 3) == b"*3\r\n$-1\r\n*1\r\n:1\r\n$1\r\na\r\n"
+
+
+@pytest.mark.parametrize("reply", [b"*2\r\n:1\r\n:2\r\n", b"*0\r\n", b"*-1\r\n", b":1\r\n", b"%1\r\n:1\r\n:1\r\n"])
+def test_in_key_order_misfits(reply: bytes) -> None:
+    """As many values as keys, in an array, or an error: never a value in a wrong place."""
+    assert in_key_order([reply], [[0]], 1).startswith(b"-ERR the nodes' replies do not fit together")
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=5)), max_size=12))
+def test_split_and_woven(keys: list[tuple[int, bytes]]) -> None:
+    """However keys are spread over nodes, the values come back as from one server."""
+    places = [[at for at, (owner, _) in enumerate(keys) if owner == node] for node in range(4)]
+    replies = [array([bulk(keys[at][1]) for at in where]) for where in places]
+
+    assert in_key_order(replies, places, len(keys)) == array([bulk(value) for _, value in keys])
+
+
+@given(st.lists(st.lists(st.binary(max_size=5), max_size=4), min_size=1, max_size=4), st.sampled_from([2, 3]))
+def test_joined_parts(parts: list[list[bytes]], proto: int) -> None:
+    """Joined aggregates have the items of all parts in order, in both protocols."""
+    raw = [[bulk(item) for item in part] for part in parts]
+    flat = [item for part in raw for item in part]
+
+    assert items(merge(CONCAT, [array(part) for part in raw], proto)) == flat
+    assert merge(CONCAT, [setof(proto, part) for part in raw], proto) == setof(proto, flat)
+    pairs = [[half for item in part for half in (item, integer(1))] for part in raw]
+    whole = mapping(proto, [half for part in pairs for half in part])
+    assert merge(CONCAT, [mapping(proto, part) for part in pairs], proto) == whole
