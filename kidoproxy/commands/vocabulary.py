@@ -1,4 +1,4 @@
-"""The commands that one pool serves: the table, less what the pool denies, renames or hides, plus what its nodes taught us."""
+"""The commands that one pool serves: the table, less what it denies or renames, plus what its nodes taught us."""
 
 from typing import final
 
