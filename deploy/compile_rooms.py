@@ -52,11 +52,11 @@ def compile_rooms(out: Path, scratch: Path) -> None:
     """Compile every pure room into `out`; ends the process with a non-zero status when that fails."""
     # Not at the top: the tests read this file's lists where neither of the two is installed.
     from mypyc.build import mypycify
-    from setuptools import Distribution, Extension
+    from setuptools import Distribution
 
     sources = [str(path.relative_to(ROOT)) for path in pure_rooms()]
     options = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={scratch / 'mypy'}"]
-    extensions: list[Extension] = mypycify(
+    extensions = mypycify(
         [*options, *sources], opt_level="3", debug_level="0", group_name=PACKAGE, target_dir=str(scratch / "c")
     )
     for extension in extensions:
