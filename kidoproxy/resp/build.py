@@ -41,6 +41,13 @@ def bulk(payload: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(payload), payload)
 
 
+def verbatim(proto: int, payload: bytes) -> bytes:
+    """A text for people, such as INFO's: a bulk string to those who do not know better."""
+    if proto == 3:
+        return b"=%d\r\ntxt:%b\r\n" % (len(payload) + 4, payload)
+    return bulk(payload)
+
+
 def array(items: list[bytes]) -> bytes:
     """An array of raw items."""
     return array_head(len(items)) + b"".join(items)

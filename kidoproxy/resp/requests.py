@@ -207,6 +207,8 @@ class RequestScanner:
             self.skip = 0
             if self.left == 0:
                 return at
+            if at >= size:
+                return -1
             at = self._header(buf, at, size)
             if at < 0:
                 return -1

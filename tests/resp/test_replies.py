@@ -1,0 +1,135 @@
+"""The reader of replies: raw frames out, pieces held, large ones cut through."""
+
+import pytest
+
+from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.replies import ReplyReader
+
+PIECE = 64 * 1024
+
+
+def test_nothing_in_nothing_out() -> None:
+    """Without bytes there is no reply and nothing is held."""
+    reader = ReplyReader()
+    assert reader.next() is None
+    reader.feed(b"")
+    assert reader.next() is None
+    assert (reader.held(), reader.kind(), reader.take(), reader.tail) == (0, 0, b"", False)
+
+
+def test_a_chunk_that_is_one_frame_is_handed_out_itself() -> None:
+    """The commonest case copies nothing."""
+    reader = ReplyReader()
+    chunk = b"$300\r\n" + b"x" * 300 + b"\r\n"
+    reader.feed(chunk)
+    assert reader.next() is chunk
+
+
+def test_chunks_may_be_fed_before_replies_are_asked_for() -> None:
+    """Order is kept however many chunks wait, empty ones included."""
+    reader = ReplyReader()
+    for chunk in (b"+a\r\n$2", b"\r\n", b"", b"bc\r", b"\n+d\r\n", b""):
+        reader.feed(chunk)
+    assert [reader.next(), reader.next(), reader.next(), reader.next()] == [b"+a\r\n", b"$2\r\nbc\r\n", b"+d\r\n", None]
+    assert reader.held() == 0
+
+
+def test_a_push_is_a_frame_of_its_own() -> None:
+    """A push frame between two replies comes out raw and is known by its first byte."""
+    reader = ReplyReader()
+    reader.feed(b"+a\r\n>1\r\n+invalidate\r\n+b\r\n")
+    assert [reader.next(), reader.next(), reader.next()] == [b"+a\r\n", b">1\r\n+invalidate\r\n", b"+b\r\n"]
+
+
+def test_a_broken_reader_stays_broken() -> None:
+    """After an error nothing more is cut: in doubt, close."""
+    reader = ReplyReader()
+    reader.feed(b"+a\r\n?")
+    assert reader.next() == b"+a\r\n"
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match=r"expected a reply, got '\?'"):
+            reader.next()
+        reader.feed(b"+b\r\n")
+
+
+def test_held_and_take_cut_a_reply_through() -> None:
+    """Heads that were taken and the tail are the whole reply; the next reply is no tail."""
+    reader = ReplyReader()
+    raw = b"$1000\r\n" + b"x" * 1000 + b"\r\n"
+    reader.feed(b"+before\r\n" + raw[:100])
+    assert reader.next() == b"+before\r\n"
+    assert reader.next() is None
+    assert (reader.held(), reader.kind()) == (100, ord("$"))
+    heads = [reader.take()]
+    assert (reader.held(), reader.kind(), reader.take()) == (0, ord("$"), b"")
+    reader.feed(raw[100:400])
+    assert reader.next() is None
+    heads.append(reader.take())
+    reader.feed(raw[400:500])
+    assert reader.next() is None
+    reader.feed(raw[500:] + b"+after\r\n+last\r\n")
+    rest = reader.next()
+    assert rest is not None
+    assert reader.tail
+    assert heads == [raw[:100], raw[100:400]]
+    assert b"".join([*heads, rest]) == raw
+    assert (reader.held(), reader.kind()) == (0, 0)
+    assert (reader.next(), reader.tail) == (b"+after\r\n", False)
+    assert (reader.next(), reader.tail) == (b"+last\r\n", False)
+
+
+def test_a_tail_without_pieces_is_still_a_tail() -> None:
+    """The rest of a taken reply may come in one chunk, alone."""
+    reader = ReplyReader()
+    reader.feed(b"$5\r\nab")
+    assert reader.next() is None
+    assert reader.take() == b"$5\r\nab"
+    reader.feed(b"cde\r\n")
+    assert (reader.next(), reader.tail) == (b"cde\r\n", True)
+
+
+def test_a_reply_not_taken_is_no_tail() -> None:
+    """Only what `take` has begun ends in a tail."""
+    reader = ReplyReader()
+    reader.feed(b"$5\r\nab")
+    assert reader.next() is None
+    reader.feed(b"cde\r\n")
+    assert (reader.next(), reader.tail) == (b"$5\r\nabcde\r\n", False)
+
+
+def test_a_large_value_is_linear() -> None:
+    """100 MB in pieces: none is copied, looked into or joined before the last one is there."""
+    reader = ReplyReader()
+    count = 1600
+    reader.feed(b"$%d\r\n" % (count * PIECE))
+    assert reader.next() is None
+    piece = b"x" * PIECE
+    for number in range(1, count + 1):
+        reader.feed(piece)
+        assert reader.next() is None
+        assert (len(reader.pieces.parts), reader.chunk) == (number + 1, b"")
+        assert reader.scanner.skip == (count - number) * PIECE + 2
+    assert all(part is piece for part in reader.pieces.parts[1:])
+    reader.feed(b"\r\n+OK\r\n")
+    raw = reader.next()
+    assert raw is not None
+    assert len(raw) == count * PIECE + 14
+    assert reader.next() == b"+OK\r\n"
+
+
+def test_a_long_array_is_linear() -> None:
+    """Many items in pieces: of what was walked only counters remain, so nothing can be walked again."""
+    reader = ReplyReader()
+    items, left = 500, 100_000
+    piece = b"$3\r\nabc\r\n:1\r\n" * (items // 2)
+    reader.feed(b"*%d\r\n" % left)
+    assert reader.next() is None
+    while left > items:
+        reader.feed(piece)
+        assert reader.next() is None
+        left -= items
+        assert (reader.scanner.need, reader.scanner.carry, reader.chunk) == (left, b"", b"")
+    assert all(part is piece for part in reader.pieces.parts[1:])
+    reader.feed(piece)
+    raw = reader.next()
+    assert raw == b"*100000\r\n" + piece * (100_000 // items)
