@@ -52,10 +52,14 @@ def find(argv: list[bytes]) -> CommandSpec | None:
         spec = COMMANDS.get(name.lower())
         if spec is None:
             return None
-    subs = spec.subs
-    if subs is None or len(argv) < 2:
+    return spec if spec.subs is None else within(spec, argv)
+
+
+def within(spec: CommandSpec, argv: list[bytes]) -> CommandSpec:
+    """The subcommand of this container that the request names; the container when it names none that is known."""
+    if spec.subs is None or len(argv) < 2:
         return spec
-    return subs.get(argv[1].lower(), spec)
+    return spec.subs.get(argv[1].lower(), spec)
 
 
 def named(name: bytes) -> CommandSpec | None:

@@ -276,19 +276,27 @@ ALSO_READ: Final = (
     "commandlog|get commandlog|len module|list"
 )
 
-_ADMIN: Final = "loading noscript stale"
+#: Subcommands of our own command, which no server's table has. Name, arity, summary.
+_PROXY_SUBS: Final[tuple[tuple[str, int, str], ...]] = (
+    ("each", -3, "Asks every node and returns a list of their replies"),
+    ("help", 2, "Returns helpful text about the different subcommands"),
+    ("node", -4, "Asks one node, by its name"),
+    ("nodes", 2, "Lists the nodes and how they are"),
+    ("replies", 3, "Chooses between one merged reply and a list of each node's"),
+    ("route", -3, "Says which nodes a command would be sent to, and why, without sending it"),
+    ("stats", 2, "Returns what the proxy counts"),
+    ("sync", -2, "Brings a copy that is behind up to date"),
+)
 
-#: Our own command, which no server's table has.
+
+def _proxy_row(name: str, arity: int, flags: str, summary: str) -> Row:
+    return (name, arity, flags, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0", summary)
+
+
+#: The rows of our own command, as the table would have them.
 PROXY_ROWS: Final[tuple[Row, ...]] = (
-    ("proxy", -2, "", 0, 0, 0, "slow", "", (), "connection", "0.1.0"),
-    ("proxy|each", -3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|help", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|node", -4, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|nodes", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|replies", 3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|route", -3, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|stats", 2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
-    ("proxy|sync", -2, _ADMIN, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0"),
+    _proxy_row("proxy", -2, "", "Asks the proxy itself"),
+    *[_proxy_row(f"proxy|{name}", arity, "loading noscript stale", text) for name, arity, text in _PROXY_SUBS],
 )
 
 

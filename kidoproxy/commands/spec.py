@@ -108,8 +108,8 @@ KEYNUM: Final = 1
 
 #: flags, begin, keyword, position, find, three numbers, notes: a key specification in the table.
 KeyRow = tuple[str, int, str, int, int, int, int, int, str]
-#: name, arity, flags, first, last, step, categories, tips, key specifications, group, since.
-Row = tuple[str, int, str, int, int, int, str, str, tuple[KeyRow, ...], str, str]
+#: name, arity, flags, first, last, step, categories, tips, key specifications, group, since, summary.
+Row = tuple[str, int, str, int, int, int, str, str, tuple[KeyRow, ...], str, str, str]
 
 
 @final
@@ -132,6 +132,11 @@ class KeySpec:
         self.notes: str = notes
         self.is_key: bool = "not_key" not in self.flags
 
+    def is_first(self) -> bool:
+        """Whether it finds ``argv[1]`` and nothing else."""
+        place = self.is_key and self.begin == INDEX and self.position == 1
+        return place and self.find == RANGE and self.numbers[0] == 0
+
     def __repr__(self) -> str:
         start = self.keyword.decode() if self.begin == KEYWORD else str(self.position)
         return f"<keys from {start}: {self.numbers}>"
@@ -148,7 +153,7 @@ class CommandSpec:
     """
 
     def __init__(self, row: Row) -> None:
-        name, arity, flags, first, last, step, categories, tips, keys, group, since = row
+        name, arity, flags, first, last, step, categories, tips, keys, group, since, summary = row
         self.name: bytes = name.encode()
         self.arity: int = arity
         self.flag_names: tuple[str, ...] = tuple(flags.split())
@@ -161,6 +166,7 @@ class CommandSpec:
         self.key_specs: tuple[KeySpec, ...] = tuple([KeySpec(key) for key in keys])
         self.group: str = group
         self.since: str = since
+        self.summary: str = summary
         self.subs: dict[bytes, CommandSpec] | None = None
         # What the overlay says; a command that it does not name is never served.
         self.reach: int = REFUSED
@@ -186,11 +192,12 @@ class CommandSpec:
         """Work out what follows from the rest; called once, after the overlay."""
         self.plain = (
             self.reach == ONE
+            and not self.deny_default
             and self.subs is None
             and self.finder == BY_SPECS
             and self.flags & (MOVABLE | BLOCKING) == 0
-            and (self.first, self.last) == (1, 1)
             and len(self.key_specs) == 1
+            and self.key_specs[0].is_first()
         )
 
     def __repr__(self) -> str:

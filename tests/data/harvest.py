@@ -1,7 +1,8 @@
 """Adds the COMMAND answer of one more server to ``redis-commands.json``: ``python -m tests.data.harvest unix:///path``.
 
 A command that the file does not know yet is added; of those it knows, only the names of the servers grow, so
-that what was reviewed stays as it is. ``group`` and ``since`` come from COMMAND DOCS where the file lacks them.
+that what was reviewed stays as it is. ``group``, ``since`` and ``summary`` come from COMMAND DOCS
+where the file lacks them.
 """
 
 import json
@@ -46,9 +47,9 @@ def _shape(entry: Any) -> dict[str, Any]:
 
 
 def _documented(entry: dict[str, Any], docs: dict[str, Any]) -> None:
-    """Fill in ``group`` and ``since``, of the subcommands too."""
+    """Fill in what COMMAND DOCS says, of the subcommands too."""
     found = _pairs(docs.get(entry["name"], []))
-    for field in ("group", "since"):
+    for field in ("group", "since", "summary"):
         if field in found:
             entry.setdefault(field, found[field])
     for sub in entry["subcommands"]:
