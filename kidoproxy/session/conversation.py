@@ -13,7 +13,7 @@ from typing import Final, final
 
 from kidoproxy import errors, limits
 from kidoproxy.commands.judge import blocks
-from kidoproxy.commands.spec import LANE, LOCAL, NO_AUTH, NO_MULTI, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, NO_MULTI, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange import Transaction
 from kidoproxy.ledger import AGAIN, Call, Ledger, Leg, Listed, Part
@@ -22,7 +22,7 @@ from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import local, proxy, talk
+from kidoproxy.session import facts, local, proxy, talk
 from kidoproxy.session.house import House, PoolFacts
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
@@ -235,6 +235,11 @@ class ClientSession:
             frame = local.answer(self, spec, request.argv)
             leg.take(build.array([frame]) if self.ask.each else frame)
             return
+        if spec.rule == INFO and not self.ask.each:
+            if facts.only_ours(request.argv):
+                leg.take(facts.answer(self, request.argv))
+                return
+            leg = facts.WithFacts(self, request.argv, leg)
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
@@ -284,7 +289,7 @@ class ClientSession:
 
     def unfit(self, spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
         """Why the command cannot be part of this transaction."""
-        if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI:
+        if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
             return errors.denied(spec.name, "it cannot be part of a transaction here")
         if spec.reach in (SESSION, LOCAL):
             return None

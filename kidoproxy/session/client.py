@@ -1,0 +1,349 @@
+"""CLIENT: who is connected, as Redis tells it. A client sees the clients of its own pool, which is its one Redis.
+
+What Redis has and we do not (tracking, pausing) gets an error reply that says so, never a closed socket:
+clients try these at every connection and go on without them.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy import errors
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp import build
+
+if TYPE_CHECKING:
+    from kidoproxy.session.conversation import ClientSession
+
+#: The only user there is.
+USER: Final = b"default"
+#: Redis's kinds of clients; all of ours are the first.
+TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
+LARGEST: Final = (1 << 63) - 1
+
+HELP: Final = (
+    b"CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    b"GETNAME",
+    b"    Return the name of the current connection.",
+    b"GETREDIR",
+    b"    Return the client ID we are redirecting to when tracking is enabled (never here).",
+    b"ID",
+    b"    Return the ID of the current connection.",
+    b"INFO",
+    b"    Return information about the current client connection.",
+    b"KILL <ip:port>",
+    b"    Kill connection made from <ip:port>.",
+    b"KILL <option> <value> [<option> <value> [...]]",
+    b"    Kill connections. Options are:",
+    b"    * ADDR (<ip:port>|<unixsocket>:0)",
+    b"      Kill connections made from the specified address",
+    b"    * LADDR (<ip:port>|<unixsocket>:0)",
+    b"      Kill connections made to specified local address",
+    b"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    b"      Kill connections by type.",
+    b"    * USER <username>",
+    b"      Kill connections authenticated by <username>.",
+    b"    * SKIPME (YES|NO)",
+    b"      Skip killing current connection (default: yes).",
+    b"    * ID <client-id>",
+    b"      Kill connections by client id.",
+    b"    * MAXAGE <maxage>",
+    b"      Kill connections older than the specified age.",
+    b"LIST [options ...]",
+    b"    Return information about client connections of this pool. Options:",
+    b"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    b"      Return clients of specified type.",
+    b"    * ID <client-id> [<client-id> [...]]",
+    b"      Return clients of specified IDs.",
+    b"NO-EVICT (ON|OFF)",
+    b"    Protect current client connection from eviction (no client is evicted here).",
+    b"NO-TOUCH (ON|OFF)",
+    b"    Noted; the nodes count accesses of all clients alike.",
+    b"REPLY (ON|OFF|SKIP)",
+    b"    Control the replies sent to the current connection.",
+    b"SETINFO <option> <value>",
+    b"    Set client meta attr. Options are:",
+    b"    * LIB-NAME: the client lib name.",
+    b"    * LIB-VER: the client lib version.",
+    b"SETNAME <name>",
+    b"    Assign the name <name> to the current connection.",
+    b"TRACKINGINFO",
+    b"    Report tracking status for the current connection (always off).",
+    b"UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    b"    Unblock the specified blocked client.",
+    b"HELP",
+    b"    Print this help.",
+)
+
+
+def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """The reply to one CLIENT subcommand; CLIENT REPLY is the session's own business."""
+    name = spec.name
+    if name == b"client|id":
+        return build.integer(session.id)
+    if name == b"client|setinfo":
+        return set_info(session, argv[2], argv[3])
+    if name == b"client|setname":
+        return set_name(session, argv[2])
+    if name == b"client|getname":
+        return build.bulk(session.name) if session.name else build.null(session.proto)
+    if name == b"client|info":
+        return build.verbatim(session.proto, described(session))
+    if name == b"client|list":
+        return listed(session, argv)
+    if name == b"client|kill":
+        return kill(session, argv)
+    if name == b"client|help":
+        return build.array([build.simple(line) for line in HELP])
+    return answer_odd(session, name, argv)
+
+
+def answer_odd(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+    """The switches that mean little here, and what is not served."""
+    if name in (b"client|no-evict", b"client|no-touch"):
+        return switch(session, name, argv[2].lower())
+    if name == b"client|getredir":
+        return build.integer(-1)
+    if name == b"client|trackinginfo":
+        return tracking_info(session.proto)
+    if name == b"client|tracking" and argv[2].lower() == b"off":
+        return build.OK
+    if name == b"client|caching":
+        return errors.CACHING_WITHOUT_TRACKING
+    if name == b"client|unblock":
+        return unblock(argv)
+    if name in (b"client|unpause", b"client|capa"):
+        return build.OK
+    return errors.denied(name, NOT_SERVED.get(name, "clients cannot ask this of the proxy"))
+
+
+NOT_SERVED: Final[dict[bytes, str]] = {
+    b"client|tracking": "links to the nodes are shared, so no node can tell which client to invalidate",
+    b"client|pause": "one client may not stop the others",
+    b"client|import-source": "keys are moved between nodes by their operator",
+}
+
+
+def integer(text: bytes) -> int | None:
+    """A whole number as Redis reads one: no sign but a minus, no leading zero, 64 bits."""
+    digits = text[1:] if text[:1] == b"-" else text
+    if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and text != b"0"):
+        return None
+    value = int(text)
+    return value if -LARGEST - 1 <= value <= LARGEST else None
+
+
+def wire(text: str) -> bytes:
+    """An address as it is written on the wire, and as clients name it."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def is_clean(text: bytes) -> bool:
+    """Whether it can stand in CLIENT LIST without breaking its lines and fields."""
+    return all(33 <= byte <= 126 for byte in text)
+
+
+def set_name(session: "ClientSession", name: bytes) -> bytes:
+    """CLIENT SETNAME; an empty name takes the name away."""
+    if not is_clean(name):
+        return errors.BAD_CLIENT_NAME
+    session.name = name
+    return build.OK
+
+
+def set_info(session: "ClientSession", option: bytes, value: bytes) -> bytes:
+    """CLIENT SETINFO LIB-NAME | LIB-VER."""
+    word = option.lower()
+    if word not in (b"lib-name", b"lib-ver"):
+        return errors.unknown_client_option(option)
+    if not is_clean(value):
+        return errors.bad_client_info(option)
+    if word == b"lib-name":
+        session.lib_name = value
+    else:
+        session.lib_ver = value
+    return build.OK
+
+
+def switch(session: "ClientSession", name: bytes, word: bytes) -> bytes:
+    """NO-EVICT and NO-TOUCH: noted, and shown in the flags."""
+    if word not in (b"on", b"off"):
+        return errors.SYNTAX
+    if name == b"client|no-evict":
+        session.no_evict = word == b"on"
+    else:
+        session.no_touch = word == b"on"
+    return build.OK
+
+
+def tracking_info(proto: int) -> bytes:
+    """Tracking is off."""
+    flags = build.setof(proto, [build.bulk(b"off")])
+    redirect = [build.bulk(b"redirect"), build.integer(-1)]
+    return build.mapping(proto, [build.bulk(b"flags"), flags, *redirect, build.bulk(b"prefixes"), build.array([])])
+
+
+def unblock(argv: list[bytes]) -> bytes:
+    """No client ever waits in a node on its own link, so there is nobody to unblock."""
+    if len(argv) > 4:
+        return errors.SYNTAX
+    if len(argv) == 4 and argv[3].lower() not in (b"timeout", b"error"):
+        return errors.BAD_UNBLOCK_REASON
+    return errors.NOT_INTEGER if integer(argv[2]) is None else build.integer(0)
+
+
+# -- LIST and INFO -----------------------------------------------------------------------------------
+
+
+def flags(session: "ClientSession") -> bytes:
+    """Redis's letters."""
+    letters = b""
+    if session.queue is not None:
+        letters += b"x"
+    if session.closing:
+        letters += b"c"
+    if session.no_evict:
+        letters += b"e"
+    if session.no_touch:
+        letters += b"T"
+    return letters or b"N"
+
+
+def described(session: "ClientSession") -> bytes:
+    """One client as one line, in the format of Redis 7; a socket's number is not known here, so fd is -1."""
+    now = session.house.wall_ms
+    queue = session.queue
+    queued = 0
+    if queue is not None:
+        for item in queue:
+            queued += len(item.request.raw)
+    ledger = session.ledger
+    unread = session.reader.buffered()
+    address = f"id={session.id} addr={session.address} laddr={session.local} fd=-1"
+    times = f"age={(now - session.created_ms) // 1000} idle={(now - session.active_ms) // 1000}"
+    multi = f"multi={len(queue) if queue is not None else -1} watch=0"
+    memory = f"qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0"
+    output = f"obl=0 oll={len(ledger.out)} omem={ledger.out_bytes} tot-mem={unread + queued + ledger.out_bytes}"
+    return b"%b name=%b %b flags=%b db=%d sub=0 psub=0 ssub=0 %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
+        wire(address),
+        session.name,
+        times.encode("ascii"),
+        flags(session),
+        session.db,
+        multi.encode("ascii"),
+        memory.encode("ascii"),
+        output.encode("ascii"),
+        b"rw" if ledger.out else b"r",
+        session.last_command,
+        b"user=%b redir=-1 resp=%d" % (USER, session.proto),
+        session.lib_name,
+        session.lib_ver,
+    )
+
+
+def neighbours(session: "ClientSession") -> "list[ClientSession]":
+    """The clients of the same pool, oldest first."""
+    return [other for other in session.house.sessions.values() if other.pool is session.pool]
+
+
+def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT LIST [TYPE type] [ID id …]."""
+    option = argv[2].lower() if len(argv) > 3 else b""
+    if option == b"type" and len(argv) == 4:
+        if argv[3].lower() not in TYPES:
+            return errors.unknown_client_type(argv[3])
+        chosen = neighbours(session) if argv[3].lower() == b"normal" else []
+    elif option == b"id":
+        numbers = [integer(text) for text in argv[3:]]
+        if None in numbers:
+            return errors.BAD_CLIENT_ID
+        chosen = [other for other in neighbours(session) if other.id in numbers]
+    elif len(argv) == 2:
+        chosen = neighbours(session)
+    else:
+        return errors.SYNTAX
+    return build.verbatim(session.proto, b"".join([described(other) for other in chosen]))
+
+
+# -- KILL ----------------------------------------------------------------------------------------------
+
+
+class Filter:
+    """Which clients a CLIENT KILL is about; ``problem`` is the error reply when that cannot be understood."""
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.address: bytes | None = None
+        self.local: bytes | None = None
+        self.max_age = 0
+        #: False once a TYPE was named that none of ours has.
+        self.normal = True
+        self.skip_me = True
+        self.problem = b""
+
+    def read(self, option: bytes, value: bytes) -> None:
+        """One pair of words."""
+        if option == b"addr":
+            self.address = value
+        elif option == b"laddr":
+            self.local = value
+        elif option == b"id":
+            self.id = self.positive(value, errors.BAD_KILL_ID, errors.BAD_KILL_ID)
+        elif option == b"maxage":
+            self.max_age = self.positive(value, errors.BAD_MAXAGE, errors.SMALL_MAXAGE)
+        elif option == b"type":
+            if value.lower() not in TYPES:
+                self.problem = errors.unknown_client_type(value)
+            self.normal = value.lower() == b"normal"
+        elif option == b"user":
+            if value != USER:
+                self.problem = errors.no_such_user(value)
+        elif option == b"skipme" and value.lower() in (b"yes", b"no"):
+            self.skip_me = value.lower() == b"yes"
+        else:
+            self.problem = errors.SYNTAX
+
+    def positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
+        """A number above 0."""
+        number = integer(value)
+        if number is None:
+            self.problem = not_a_number
+        elif number <= 0:
+            self.problem = too_small
+        else:
+            return number
+        return 0
+
+    def fits(self, me: "ClientSession", other: "ClientSession") -> bool:
+        """Whether ``other`` is meant."""
+        if (self.skip_me and other is me) or not self.normal or self.id not in (0, other.id):
+            return False
+        if self.address is not None and self.address != wire(other.address):
+            return False
+        if self.local is not None and self.local != wire(other.local):
+            return False
+        return (other.house.wall_ms - other.created_ms) // 1000 >= self.max_age
+
+
+def kill(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT KILL: the old form names an address and is answered +OK, the new one counts."""
+    wanted = Filter()
+    if len(argv) == 3:
+        wanted.address = argv[2]
+        wanted.skip_me = False
+        return build.OK if close_all(session, wanted) else errors.NO_SUCH_CLIENT
+    for at in range(2, len(argv), 2):
+        if at + 1 == len(argv):
+            return errors.SYNTAX
+        wanted.read(argv[at].lower(), argv[at + 1])
+        if wanted.problem:
+            return wanted.problem
+    return build.integer(close_all(session, wanted))
+
+
+def close_all(session: "ClientSession", wanted: Filter) -> int:
+    """Close those that are meant; each gets what it is owed. How many there were."""
+    count = 0
+    for other in neighbours(session):
+        if wanted.fits(session, other) and not other.closing:
+            other.close()
+            count += 1
+    return count

@@ -1,0 +1,305 @@
+"""PROXY: our own command. A person sees which node, why, and what it is doing now.
+
+Nothing here may upset others: a link is shared, so PROXY NODE sends only what leaves the link as it was,
+and what would make one copy differ from the others is refused.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy import errors
+from kidoproxy.commands.judge import blocks
+from kidoproxy.commands.keys import keys
+from kidoproxy.commands.spec import (
+    ANY,
+    EVERY,
+    LANE,
+    LOCAL,
+    ONE,
+    REFUSED,
+    SCAN,
+    SESSION,
+    SPLIT,
+    WRITE,
+    CommandSpec,
+)
+from kidoproxy.ledger import AGAIN
+from kidoproxy.resp import build
+from kidoproxy.resp.open import bulk, error_text, items
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import facts
+
+if TYPE_CHECKING:
+    from kidoproxy.session.conversation import ClientSession
+
+#: A refusal with these words is about the pool as a whole, not about one node.
+ONE_NODE: Final = "ask one node: PROXY NODE"
+#: They change who may do what on the node, our own login included.
+USER_CHANGES: Final = (b"acl|setuser", b"acl|deluser", b"acl|load", b"acl|save")
+
+#: How many words of a command are shown, and how much of each.
+SHOWN_WORDS: Final = 8
+SHOWN_BYTES: Final = 64
+
+REACHES: Final[dict[int, str]] = {
+    SESSION: "answered by the proxy, it is about the conversation; no node is asked",
+    LOCAL: "answered by the proxy; no node is asked",
+    ONE: "its keys must meet on one node",
+    SPLIT: "cut by node, replies put together",
+    EVERY: "all nodes, replies merged",
+    ANY: "any live node",
+    SCAN: "one node after another, the cursor says which",
+    LANE: "one node, on a link of the client's own",
+}
+
+HELP: Final = (
+    b"PROXY <subcommand> [<arg> ...]. Subcommands are:",
+    b"NODES",
+    b"    Each node of this pool: address, state, version, links, what it is doing.",
+    b"ROUTE <command> [<arg> ...]",
+    b"    Who would be asked, why, and with what. Nothing is sent.",
+    b"NODE <name> <command> [<arg> ...]",
+    b"    Ask just this node.",
+    b"EACH <command> [<arg> ...]",
+    b"    Ask as usual, and list each node's own reply.",
+    b"REPLIES (MERGED|LIST)",
+    b"    LIST: from now on as if EACH stood before every command of this connection.",
+    b"STATS",
+    b"    The proxy's counters.",
+    b"SYNC [<name>]",
+    b"    Copy to this node what it misses; without a name: what syncs are doing.",
+    b"HELP",
+    b"    Print this help.",
+)
+
+
+def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    """One PROXY subcommand; its reply takes its place in the ledger now, or when the nodes have answered."""
+    name = spec.name
+    argv = request.argv
+    if name == b"proxy|node":
+        ask_node(session, argv[2], argv[3:])
+    elif name == b"proxy|each":
+        ask_each(session, argv[2:])
+    else:
+        session.answer(answer(session, name, argv))
+
+
+def answer(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+    """The subcommands that ask no node."""
+    if name == b"proxy|nodes":
+        return nodes(session)
+    if name == b"proxy|route":
+        return build.array([build.bulk(wire(line)) for line in route(session, argv[2:])])
+    if name == b"proxy|stats":
+        return stats(session)
+    if name == b"proxy|replies":
+        return replies(session, argv[2].lower())
+    if name == b"proxy|sync":
+        return sync(session, argv)
+    return build.array([build.simple(line) for line in HELP])
+
+
+def wire(text: str) -> bytes:
+    """A line for a person, as bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+# -- NODES, STATS, REPLIES, SYNC -----------------------------------------------------------------------
+
+
+def nodes(session: "ClientSession") -> bytes:
+    """One map for each node."""
+    rows: list[bytes] = []
+    for node in facts.node_facts(session):
+        flat: list[bytes] = []
+        for name, text in node.texts():
+            flat += [build.bulk(wire(name)), build.bulk(wire(text))]
+        for name, number in node.counts():
+            flat += [build.bulk(wire(name)), build.integer(number)]
+        rows.append(build.mapping(session.proto, flat))
+    return build.array(rows)
+
+
+def stats(session: "ClientSession") -> bytes:
+    """A map of the counters."""
+    flat: list[bytes] = []
+    for name, number in facts.counters(session):
+        flat += [build.bulk(wire(name)), build.integer(number)]
+    return build.mapping(session.proto, flat)
+
+
+def replies(session: "ClientSession", word: bytes) -> bytes:
+    """MERGED or LIST, for the rest of this conversation."""
+    if word not in (b"merged", b"list"):
+        return errors.SYNTAX
+    session.each = word == b"list"
+    session.settle()
+    return build.OK
+
+
+def sync(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """Begin a sync of one copy, or say what syncs are doing."""
+    if len(argv) > 3:
+        return errors.wrong_arity(b"proxy|sync")
+    if len(argv) == 2:
+        flat: list[bytes] = []
+        for node in session.pool.root.nodes():
+            doing = session.house.syncs.get(node.name, "")
+            if doing:
+                flat += [build.bulk(wire(node.name)), build.bulk(wire(doing))]
+        return build.mapping(session.proto, flat)
+    node_or_none = named(session, argv[2])
+    if node_or_none is None:
+        return unknown(session, argv[2])
+    begin = session.house.begin_sync
+    if node_or_none.group is None or begin is None:
+        return errors.no_sync(node_or_none.name, "it is not part of a copy pool, there is nothing to copy from")
+    problem = begin(node_or_none)
+    return errors.no_sync(node_or_none.name, problem) if problem else build.OK
+
+
+def named(session: "ClientSession", name: bytes) -> Node | None:
+    """The node of this pool with that name."""
+    for node in session.pool.root.nodes():
+        if wire(node.name) == name:
+            return node
+    return None
+
+
+def unknown(session: "ClientSession", name: bytes) -> bytes:
+    """The error for a name that no node has."""
+    return errors.unknown_node(name, [node.name for node in session.pool.root.nodes()])
+
+
+# -- NODE ------------------------------------------------------------------------------------------------
+
+
+def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
+    """Send one command to one node, on the link that all clients share."""
+    node = named(session, name)
+    if node is None:
+        session.refuse(unknown(session, name))
+        return
+    argv, spec = meant(session, argv)
+    problem = unfit(session, node, spec, argv)
+    if problem is not None or spec is None:
+        session.refuse(problem if problem is not None else errors.unknown_command(argv))
+        return
+    call = session.open(spec)
+    payload = build.command(argv)
+    if spec.repeatable:
+        call.tries = AGAIN
+        call.payload = payload
+    session.exchange.send(node, call, payload, session.proto, session.db)
+
+
+def meant(session: "ClientSession", argv: list[bytes]) -> tuple[list[bytes], CommandSpec | None]:
+    """The command as the nodes know it, if this pool has renamed it, and its spec."""
+    words = session.pool.words
+    original = words.original(argv[0])
+    if original is not None:
+        argv = [original, *argv[1:]]
+    elif words.hides(argv[0]):
+        return argv, None
+    return argv, words.find(argv)
+
+
+def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+    """Why this command is not sent to this node; None when it is."""
+    if spec is None:
+        return errors.unknown_command(argv)
+    if spec.subs is not None and len(argv) > 1:
+        return errors.unknown_subcommand(argv)
+    if not spec.accepts(len(argv)):
+        return errors.wrong_arity(spec.name)
+    why = session.pool.words.refused(spec)
+    if not why and spec.reach == REFUSED:
+        why = spec.reason
+    if (why and ONE_NODE not in why) or spec.name in USER_CHANGES:
+        return errors.denied(spec.name, why or "users are for the operator of a node to change")
+    if spec.reach == SESSION:
+        return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
+    if blocks(spec, argv) or (spec.reach == LANE and not spec.finder):
+        return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
+    if node.group is not None and (spec.flags & WRITE or (spec.write and spec.reach == ONE)):
+        return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
+    return None
+
+
+# -- EACH ------------------------------------------------------------------------------------------------
+
+
+def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
+    """As usual, but each node's own reply is listed."""
+    argv, spec = meant(session, argv)
+    refusal = session.refusal(spec, argv)
+    if refusal is not None or spec is None:
+        session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
+    elif spec.reach == SESSION:
+        session.refuse(errors.not_for_each(spec.name, "no node is asked"))
+    elif spec.reach == SCAN:
+        session.refuse(errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0"))
+    else:
+        session.ask.each = True
+        session.dispatch(spec, Request(argv, build.command(argv)), session.open(spec))
+        session.ask.each = session.each
+
+
+# -- ROUTE -----------------------------------------------------------------------------------------------
+
+
+def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
+    """Lines for a person: what the command is, where its keys are, who is asked with what."""
+    argv, spec = meant(session, argv)
+    refusal = session.refusal(spec, argv)
+    if refusal is not None or spec is None:
+        return ["refused: " + errors.text(error_text(refusal if refusal is not None else errors.unknown_command(argv)))]
+    name = errors.text(spec.name.replace(b"|", b" "))
+    lines = [f"command: {name} ({'write' if spec.write else 'read'}), {REACHES[spec.reach]}"]
+    if spec.reach in (SESSION, LOCAL):
+        return lines
+    for at in keys(spec, argv):
+        lines.append(f"key: {shown(argv[at])} at {at}: {session.pool.root.why(argv[at])}")
+    request = Request(argv, build.command(argv))
+    return lines + drawn(session.plan(spec, request), request.raw)
+
+
+def drawn(plan: Plan, raw: bytes) -> list[str]:
+    """One line for each node of a plan; ``raw`` is what is sent where the plan says nothing else."""
+    lines: list[str] = []
+    if isinstance(plan, Send):
+        lines.append(f"asks: {introduced(plan.node)}: {request_line(plan.payload or raw)}")
+        for other in plan.others or []:
+            lines.append(f"else: {introduced(other)}")
+    elif isinstance(plan, Gather):
+        raws = plan.raws
+        for at, part in enumerate(plan.plans):
+            lines += drawn(part, raws[at] if raws is not None else raw)
+        for node in plan.strays:
+            lines.append(f"tells: {introduced(node)}, not waited for: {request_line(plan.stray_payload or raw)}")
+    elif isinstance(plan, Answer):
+        word = "refused" if plan.frame[:1] == b"-" else "answered"
+        lines.append(f"{word}: {errors.text(bulk(plan.frame))}")
+    return lines
+
+
+def introduced(node: Node) -> str:
+    """Name, address and state."""
+    return f"{node.name} {node.address} ({facts.state(node)})"
+
+
+def request_line(raw: bytes) -> str:
+    """A request as a person would type it, shortened."""
+    words = items(raw)
+    line = " ".join([shown(bulk(word)) for word in words[:SHOWN_WORDS]])
+    return line + (f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else "")
+
+
+def shown(word: bytes) -> str:
+    """One word, shortened, in quotes where it could be misread."""
+    text = word[:SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    if not text or not text.isprintable() or " " in text:
+        text = repr(text)
+    return text + ("..." if len(word) > SHOWN_BYTES else "")
