@@ -77,9 +77,15 @@ def inside(name: str, rooms: tuple[str, ...]) -> bool:
     return any(name == room or name.startswith(f"{room}.") for room in rooms)
 
 
+def room_of(name: str) -> str:
+    """The room that a module lies in: ``merge`` for ``merge_info``, ``resp`` for ``resp.scan``."""
+    room = name.split(".")[0]
+    return room if room in FLOOR else room.split("_")[0]
+
+
 def arrow(source: str, target: str) -> str | None:
     """Why module `source` must not import module `target`, both without the package's name; None if it may."""
-    room, other = source.split(".")[0], target.split(".")[0]
+    room, other = room_of(source), room_of(target)
     if room == other or target == "":
         return None
     if "django" in (room, other):
@@ -214,6 +220,7 @@ LAWFUL: Final = [
     ("kidoproxy/admin/http.py", "from kidoproxy.net.tasks import spawn"),
     ("kidoproxy/config/read.py", "from kidoproxy.limits import CLIENTS"),
     ("kidoproxy/commands/generate.py", "import os"),
+    ("kidoproxy/merge.py", "from kidoproxy.merge_info import merged"),
     ("kidoproxy/django/cache.py", "import os\nfrom django.conf import settings\nfrom redis import Redis"),
     ("kidoproxy/cli.py", "from kidoproxy import __version__"),
 ]
@@ -227,6 +234,7 @@ UNLAWFUL: Final = [
     ("kidoproxy/resp/scan.py", "import asyncio"),
     ("kidoproxy/link.py", "def f() -> None:\n    from time import monotonic"),
     ("kidoproxy/ledger.py", "from kidoproxy.routes.plan import Plan"),
+    ("kidoproxy/merge_info.py", "from kidoproxy.routes.plan import Plan"),
     ("kidoproxy/routes/ring.py", "from kidoproxy.config import Config"),
     ("kidoproxy/link.py", "from kidoproxy.admin.metrics import page"),
     ("kidoproxy/link.py", "from kidoproxy.net.tasks import spawn"),
