@@ -24,6 +24,7 @@ from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import facts, local, proxy, talk
 from kidoproxy.session.house import House, PoolFacts
+from kidoproxy.session.lookup import Lookup
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
 BARRIERS: Final = (b"select", b"hello", b"reset")
@@ -176,6 +177,8 @@ class ClientSession:
                 spec = words.find(argv)
             elif words.hides(request.argv[0]):
                 spec = None
+        if spec is None and self.authed and words.worth_asking(request.argv[0]) and self.look_up(request):
+            return
         refusal = self.refusal(spec, request.argv)
         if refusal is not None or spec is None:
             self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
@@ -190,6 +193,21 @@ class ClientSession:
             self.converse(spec, request)
         else:
             self.dispatch(spec, request, self.open(spec))
+
+    def look_up(self, request: Request) -> bool:
+        """Ask a live node about an unknown command; False when there is none to ask."""
+        for node in self.pool.root.nodes():
+            if node.live:
+                self.parked = request
+                self.stalled = True
+                question = build.command([b"COMMAND", b"INFO", request.argv[0]])
+                self.exchange.send(node, Lookup(self, request.argv[0]), question, self.proto, self.db)
+                return True
+        return False
+
+    def wake(self) -> None:
+        """What the session waited for has come: it goes on at the end of this turn."""
+        self.exchange.turn.drained.append(self.ledger)
 
     def refusal(self, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
         """Why this request is not even tried; None when it is."""

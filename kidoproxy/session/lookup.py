@@ -1,0 +1,31 @@
+"""Asking a node about a command that the table does not know; the session waits for the answer."""
+
+from typing import TYPE_CHECKING, final
+
+from kidoproxy.commands.learn import learn
+from kidoproxy.errors import NodeFailure
+from kidoproxy.ledger import Leg
+
+if TYPE_CHECKING:
+    from kidoproxy.session.conversation import ClientSession
+
+
+@final
+class Lookup(Leg):
+    """Waits for ``COMMAND INFO name``; then the session goes on with the request that it parked."""
+
+    def __init__(self, session: "ClientSession", name: bytes) -> None:
+        super().__init__()
+        self.session = session
+        self.name = name
+
+    def take(self, raw: bytes) -> None:
+        """Now the pool knows it, or knows that nobody does."""
+        self.session.pool.words.learn(self.name, learn(raw))
+        self.session.wake()
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Nobody could be asked: the request gets the node's failure."""
+        self.session.parked = None
+        self.session.answer(failure.line(False))
+        self.session.wake()
