@@ -42,7 +42,7 @@ def learn(raw: bytes) -> CommandSpec | None:
     keys: tuple[KeyRow, ...] = (("", INDEX, "", first, RANGE, span, step, 0, ""),) if first > 0 else ()
     categories = words(fields[6]) if len(fields) > 6 else ""
     spec = CommandSpec(
-        (name, integer(fields[1]), words(fields[2]), first, last, step, categories, "", keys, "module", "")
+        (name, integer(fields[1]), words(fields[2]), first, last, step, categories, "", keys, "module", "", "")
     )
     spec.reason = ""
     spec.rule = RELAY
