@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
     os.sched_setaffinity(0, cores.clients)
     every = not options.only
     missed: list[str] = []
-    results: dict[str, object] = {"machine": report.machine(str(cores), options.python or sys.executable)}
+    results: dict[str, object] = {"machine": report.machine(str(cores), options.python)}
     say(f"{results['machine']}\n\n")
     with tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory, Stage(Path(directory), cores) as stage:
         stage.start_nodes()

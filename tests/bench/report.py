@@ -6,7 +6,9 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.bench.memory import Memory
@@ -123,13 +125,15 @@ def _memory(each: Memory) -> list[str]:
 
 
 def machine(cores: str, python: str) -> str:
-    """What it ran on, and with which versions."""
+    """What it ran on, and with which versions; ``python`` is as for `Stage.kidoproxy`."""
     node = _said([node_binary(), "--version"])
     version = re.search(r"v=(\S+)", node)
     said = [
         f"{cpu_model()}, {os.cpu_count()} cores",
         f"Linux {platform.release()}",
-        _said([python, "-m", "kidoproxy", "version"], "source").replace("\n", ", "),
+        _said([python or sys.executable, "-m", "kidoproxy", "version"], ROOT if not python else None).replace(
+            "\n", ", "
+        ),
         _said(["nutcracker", "--version"]).split("\n")[0].removeprefix("This is "),
         f"{Path(node_binary()).name} {version[1] if version else '?'}",
         cores,
@@ -143,11 +147,12 @@ def cpu_model() -> str:
     return found[1] if found else platform.machine()
 
 
-def _said(argv: list[str], unless: str = "?") -> str:
+def _said(argv: list[str], home: Path | None = None) -> str:
     if shutil.which(argv[0]) is None:
-        return unless
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip() if done.returncode == 0 else unless
+        return "?"
+    with TemporaryDirectory() as nowhere:  # where no source tree shadows what is installed
+        done = subprocess.run(argv, cwd=home or nowhere, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip() if done.returncode == 0 else "?"
 
 
 def floors(rows: list[Row], base: str) -> str:
