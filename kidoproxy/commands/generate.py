@@ -94,12 +94,12 @@ def refused() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str], table: Path = TABLE) -> int:
+def main(arguments: list[str], table: Path = TABLE, facts: Path = FACTS) -> int:
     """The exit status; 1 when ``--check`` finds the table stale."""
     if "--refused" in arguments:
         sys.stdout.write(refused())
         return 0
-    text = render(json.loads(FACTS.read_text()))
+    text = render(json.loads(facts.read_text()))
     if "--check" in arguments:
         if table.read_text() == text:
             return 0
