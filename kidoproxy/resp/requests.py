@@ -170,7 +170,7 @@ class RequestScanner:
         self.limits: RequestLimits = limits
         #: The arguments of the inline request that was found last.
         self.argv: list[bytes] = []
-        self.first: i64 = 0  # the first byte of the request, 0 before it
+        self.first: i64 = -1  # the first byte of the request, -1 before it
         self.left: i64 = -1  # arguments still wanted; -1 before the line that says how many
         self.skip: i64 = 0  # bytes of the current argument and its line end that have not come yet
         self.line: list[bytes] = []  # a line that was cut in pieces, without its CR
@@ -181,7 +181,7 @@ class RequestScanner:
     def advance(self, buf: bytes, at: i64) -> i64:
         """The place behind the request that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
         start = at
-        if self.first == 0:
+        if self.first < 0:
             self.first = buf[at]
         if self.first == STAR:
             at = self._multibulk(buf, at)
@@ -192,7 +192,7 @@ class RequestScanner:
         if self.passed > self.limits.query_bytes:
             raise ProtocolError("too big query")
         if at >= 0:
-            self.first = 0
+            self.first = -1
             self.left = -1
             self.passed = 0
         return at

@@ -60,6 +60,7 @@ BAD = [
     (MANY, "too big inline request"),
     (b"set k 'a\r\n", "unbalanced quotes in request"),
     (b"set k a\0b\r\n", "NUL byte in inline request"),
+    (b"\0*1\r\n", "NUL byte in inline request"),
 ]
 
 
