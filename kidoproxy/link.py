@@ -143,6 +143,8 @@ class NodeLink:
         #: Legs are kept back while a sync copies through this link (see `hold`).
         self.holding = False
         self.reconnects = 0
+        self.replies = 0
+        self.timeouts = 0
         #: Whoever owns the socket; the pure rooms only carry it.
         self.peer: object = None
 
@@ -314,6 +316,7 @@ class NodeLink:
         self.heard = now
         reader = self.reader
         reader.feed(data)
+        before = self.head
         try:
             while True:
                 raw = reader.next()
@@ -334,6 +337,7 @@ class NodeLink:
         except ProtocolError as problem:
             self.lost(f"it does not speak the Redis protocol: {problem}", now, True)
             return
+        self.replies += self.head - before
         self.compact()
         if self.head < len(self.fifo) and reader.held() >= limits.CUT_THROUGH_BYTES:
             self.cut(now)
@@ -472,6 +476,7 @@ class NodeLink:
     def late(self, leg: Leg, written: bool) -> None:
         """Its client gets TIMEOUT now; a reply that still comes is dropped by its position."""
         leg.done = True
+        self.timeouts += 1
         leg.fail(self.failure(TIMEOUT, f"no reply in {round(self.login.timeout * 1000)} ms", written))
 
     def expire_queue(self, now: float) -> None:

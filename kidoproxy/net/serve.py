@@ -20,6 +20,7 @@ from pathlib import Path
 import uvloop
 
 from kidoproxy import __version__
+from kidoproxy.admin.http import AdminServer
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Address, Config, Node, Pool
 from kidoproxy.copies.keeper import Keeper
@@ -32,6 +33,7 @@ from kidoproxy.net.node_io import Connector, Target
 from kidoproxy.net.notify import notify
 from kidoproxy.net.state import StateFile
 from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.workers import Workers
 from kidoproxy.resp import scan
 from kidoproxy.routes.build import Tree, build
 from kidoproxy.routes.topology import Node as TreeNode
@@ -58,8 +60,10 @@ class StartError(OSError):
 class Daemon:
     """One process: a hub, its listeners, and what runs beside them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, worker: bool = False) -> None:
         self.config = config
+        self.worker = worker
+        self.parent = os.getppid()
         self.tree: Tree = build(config)
         logins = [login_of(node, pool) for node, pool in self.tree.sources]
         self.exchange = Exchange(self.tree.nodes, logins)
@@ -111,6 +115,8 @@ class Daemon:
             for pool in self.config.listening():
                 for address in pool.listen:
                     await self.listen(pool, address)
+            if self.config.admin is not None:
+                await self.listen_admin(self.config.admin)
             await self.settle()
             announce("\n".join(self.greeting()))
             notify("READY=1")
@@ -147,6 +153,7 @@ class Daemon:
             self.keepers[group.name] = Keeper(self.exchange, group, state.read(), self.hub.now())
             group.journal = state.write
         self.house.begin_sync = self.begin_sync
+        self.house.groups = self.tree.groups
 
     def begin_sync(self, node: TreeNode) -> str:
         """PROXY SYNC: why not, or empty when it has been ordered."""
@@ -187,11 +194,22 @@ class Daemon:
         self.servers.append(server)
         log.info("listening: pool=%s mode=%s address=%s", pool.name, pool.mode, address)
 
+    async def listen_admin(self, address: Address) -> None:
+        """The pages for orchestrators."""
+        try:
+            self.servers.append(await AdminServer(self.house).start(address))
+        except OSError as problem:
+            why = os.strerror(problem.errno).lower() if problem.errno else str(problem)
+            raise StartError(f"proxy.admin: cannot listen on {address}: {why}") from None
+        log.info("admin pages: address=%s", address)
+
     async def ticking(self) -> None:
         """Deadlines, a few times a second."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.hub.set_clock()
+            if os.getppid() != self.parent and self.worker:
+                self.stop()
             self.exchange.tick(self.exchange.now)
             for keeper in self.keepers.values():
                 self.keep(keeper)
@@ -216,6 +234,7 @@ class Daemon:
     async def drain(self) -> None:
         """No new clients; close those that wait for nothing, then those whose replies have left."""
         started = time.monotonic()
+        self.house.draining = True
         log.info("draining: clients=%d", len(self.clients))
         for server in self.servers:
             server.close()
@@ -265,5 +284,20 @@ def clear_stale(path: str) -> None:
 def run(config: Config, announce: Callable[[str], None]) -> int:
     """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
     set_up_logs(config.log)
-    uvloop.run(Daemon(config).run(announce))
-    return 0
+    if config.workers == 1:
+        uvloop.run(Daemon(config).run(announce))
+        return 0
+
+    def work(own: Config, at: int) -> int:
+        try:
+            uvloop.run(Daemon(own, True).run(announce if at == 0 else print_nothing))
+        except StartError as problem:
+            log.error("%s", problem)
+            return 1
+        return 0
+
+    return Workers(config, work).run()
+
+
+def print_nothing(text: str) -> None:
+    """The first worker has said it for all."""

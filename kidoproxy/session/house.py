@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.topology import Node
+from kidoproxy.routes.topology import CopyGroup, Node
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -52,6 +52,8 @@ class House:
         self.connections = 0
         self.rejected = 0
         self.cut_clients = 0
+        self.draining = False
+        self.groups: list[CopyGroup] = []
         self.max_clients = 10_000
         self.commands = 0
         self.errors = 0

@@ -1,0 +1,108 @@
+"""The counters of the house as Prometheus text, made when somebody asks: the hot path keeps plain integers."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.session.house import House
+
+
+def counter(name: str, text: str, value: float) -> Metric:
+    """A counter without labels."""
+    return CounterMetricFamily(f"kidoproxy_{name}", text, value=value)
+
+
+def gauge(name: str, text: str, value: float) -> Metric:
+    """A gauge without labels."""
+    return GaugeMetricFamily(f"kidoproxy_{name}", text, value=value)
+
+
+class HouseCollector(Collector):
+    """Reads the house at each scrape."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self.of_the_process()
+        yield from self.of_pools()
+        yield from self.of_nodes()
+        yield from self.of_copies()
+
+    def of_the_process(self) -> Iterator[Metric]:
+        """What there is one of."""
+        house = self.house
+        info = GaugeMetricFamily("kidoproxy_build_info", "Always 1.", labels=["version", "build"])
+        info.add_metric([house.version, house.build], 1)
+        yield info
+        yield gauge("uptime_seconds", "Since the process serves.", (house.wall_ms - house.started_ms) / 1000)
+        yield counter("connections_accepted", "Clients that have connected.", house.connections)
+        yield counter("connections_rejected", "Clients turned away: there were too many.", house.rejected)
+        yield counter("clients_cut", "Clients cut because they did not read.", house.cut_clients)
+        yield counter("commands", "Requests read from clients.", house.commands)
+        yield counter("errors", "Requests that the proxy itself refused.", house.errors)
+        yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)
+        yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
+        yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
+
+    def of_pools(self) -> Iterator[Metric]:
+        """What each listening pool has."""
+        clients = GaugeMetricFamily("kidoproxy_clients", "Connected clients.", labels=["pool"])
+        for pool in self.house.pools:
+            clients.add_metric([pool.name], pool.clients)
+        yield clients
+
+    def of_nodes(self) -> Iterator[Metric]:
+        """What each node has, over all its links."""
+        labels = ["node", "address"]
+        up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
+        waiting = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
+        replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
+        late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
+        again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
+        for node in self.house.exchange.nodes:
+            links = list(self.house.exchange.links[node.index].values())
+            values = [node.name, node.address]
+            up.add_metric(values, int(is_up(self.house, node)))
+            waiting.add_metric(values, sum(link.count() for link in links))
+            replies.add_metric(values, sum(link.replies for link in links))
+            late.add_metric(values, sum(link.timeouts for link in links))
+            again.add_metric(values, sum(link.reconnects for link in links))
+        yield from (up, waiting, replies, late, again)
+
+    def of_copies(self) -> Iterator[Metric]:
+        """What copy pools know of their copies."""
+        synced = GaugeMetricFamily("kidoproxy_copy_in_sync", "1 while the copy is read.", labels=["pool", "node"])
+        wrong = CounterMetricFamily(
+            "kidoproxy_copy_mismatches", "Writes answered differently by copies.", labels=["pool"]
+        )
+        mend = GaugeMetricFamily("kidoproxy_copy_keys_to_mend", "Keys whose copies may differ.", labels=["pool"])
+        for group in self.house.groups:
+            wrong.add_metric([group.name], group.mismatches)
+            mend.add_metric([group.name], len(group.to_mend))
+            for copy in group.copies:
+                synced.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC))
+        yield from (synced, wrong, mend)
+
+
+def is_up(house: House, node: Node) -> bool:
+    """Whether some link to the node is ready."""
+    return any(link.ready() for link in house.exchange.links[node.index].values())
+
+
+def is_serving(house: House) -> bool:
+    """Whether every pool could answer for at least one node, and is not about to stop."""
+    if house.draining:
+        return False
+    return all(any(is_up(house, node) for node in pool.root.nodes()) for pool in house.pools)
+
+
+def scrape(house: House) -> bytes:
+    """The exposition text."""
+    registry = CollectorRegistry()
+    registry.register(HouseCollector(house))
+    return generate_latest(registry)
