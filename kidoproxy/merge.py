@@ -63,7 +63,7 @@ def in_key_order(replies: list[bytes], places: list[list[int]], total: int) -> b
         return wrong
     woven = [b""] * total
     for i in range(len(replies)):
-        if kind_of(replies[i]) not in _LIST_KINDS:
+        if kind(replies[i]) not in _LIST_KINDS:
             return misfit(replies)
         found = items(replies[i])
         where = places[i]
@@ -86,7 +86,7 @@ def number(rule: int, replies: list[bytes]) -> bytes:
     """The sum, the smallest or the greatest of integers."""
     values: list[int] = []
     for raw in replies:
-        if kind_of(raw) not in _INTEGER_KINDS:
+        if kind(raw) not in _INTEGER_KINDS:
             return misfit(replies)
         values.append(integer_of(raw))
     if rule == TOTAL:
@@ -116,10 +116,10 @@ def each_and(replies: list[bytes]) -> bytes:
     """Of arrays of integers, place by place, the smallest: 1 where every node said 1."""
     least: list[int] | None = None
     for raw in replies:
-        if kind_of(raw) not in _LIST_KINDS:
+        if kind(raw) not in _LIST_KINDS:
             return misfit(replies)
         found = items(raw)
-        if any(kind_of(item) not in _INTEGER_KINDS for item in found):
+        if any(kind(item) not in _INTEGER_KINDS for item in found):
             return misfit(replies)
         values = [integer_of(item) for item in found]
         if least is None:
@@ -137,11 +137,6 @@ def first_value(replies: list[bytes]) -> bytes:
         if not is_null(raw):
             return raw
     return replies[0]
-
-
-def kind_of(raw: bytes) -> int:
-    """The type byte of the value; a null has none."""
-    return 0 if is_null(raw) else kind(raw)
 
 
 def misfit(replies: list[bytes]) -> bytes:

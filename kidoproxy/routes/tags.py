@@ -110,7 +110,8 @@ class Tags:
         """What is hashed for the family that ``key`` belongs to, if it does to any."""
         if not key:
             return None
-        for prefix in self.starts[key[0]]:
+        first: i64 = key[0]
+        for prefix in self.starts[first]:
             if key.startswith(prefix):
                 return self.homes[prefix]
         for mark, home in self.inside:
