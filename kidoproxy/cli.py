@@ -298,6 +298,8 @@ def sync(config_file: Path, pool_name: str, node: str) -> None:
 
     config = _load(config_file)
     pool = _pool(config, pool_name)
+    if pool.copy is None:
+        raise BadConfig([f'{config.source}: pool "{pool_name}" is a ring: only copies can be behind'])
     if node not in [member.name for member in pool.nodes]:
         raise BadConfig([f'{config.source}: pool "{pool_name}" has no node "{node}"'])
     try:

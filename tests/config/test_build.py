@@ -1,0 +1,181 @@
+"""What the tables mean together: names, passwords, placement; and what cannot be meant."""
+
+from pathlib import Path
+
+import pytest
+
+from kidoproxy.config import Address, Node, PoolRef, Tls
+from kidoproxy.config.build import TOGETHER_SETS
+from kidoproxy.routes.tags import SETS
+from tests.config.files import COPY, RING, nodes, pool, problems, read
+
+MISTAKES = [
+    ("", "ring.toml: pool: there is no pool; the file needs at least one [pool.NAME] table"),
+    (nodes(), "pool.cache.nodes: is empty: a pool needs at least one node"),
+    (pool('hash = "ketama"', "copy"), "pool.cache: 'hash' has no meaning in a copy pool"),
+    (pool("min_in_sync = 1"), "pool.cache: 'min_in_sync' has no meaning in a ring pool"),
+    (pool("min_in_sync = 3", "copy"), "pool.cache.min_in_sync: must be at most 2, the number of nodes"),
+    (nodes('{ url = "redis://h", weight = 1 }', mode="copy"), "pool.cache.nodes[0]: 'weight' has no meaning in a copy"),
+    (pool('tags = "{"'), "pool.cache.tags: must be two characters"),
+    (pool('tags = "«»"'), "pool.cache.tags: must be two characters"),
+    (
+        pool('together = ["@rqq"]'),
+        'pool.cache.together[0]: there is no set "@rqq"; known are "@celery", "@rq", "@dramatiq", "@huey", '
+        '"@channels_redis"; did you mean "@rq"?',
+    ),
+    (
+        pool('hash = "django_redis_shard"', nodes='[{ url = "redis://h", weight = 2 }]'),
+        "pool.cache.nodes[0]: 'weight' has no meaning with hash = \"django_redis_shard\"",
+    ),
+    (pool('together = [""]'), "pool.cache.together[0]: is empty: every key begins with it"),
+    (pool('deny = ["KEYS"]\nallow = ["keys"]'), "pool.cache: 'keys' is both denied and allowed"),
+    (pool('rename = { a = "x", b = "X" }'), 'pool.cache.rename: two commands have the new name "x"'),
+    (pool("tls = { verify = false }"), "pool.cache.tls: has no meaning: no node of this pool is rediss://"),
+    (
+        pool('tls = { ca_file = "no" }', nodes='["rediss://h"]'),
+        "pool.cache.tls.ca_file: cannot read no: No such file or directory",
+    ),
+    (pool('password_file = "no"'), "pool.cache.password_file: cannot read no: No such file or directory"),
+    (pool('password_file = "empty"'), "pool.cache.password_file: empty is empty"),
+    (pool('password_file = "binary"'), "pool.cache.password_file: cannot read binary: it is not UTF-8 text"),
+    (pool('password_file = "."'), "pool.cache.password_file: cannot read .: Is a directory"),
+    (pool('password = "a"\npassword_file = "empty"'), "pool.cache: has both 'password' and 'password_file'"),
+    (
+        nodes('{ url = "redis://:a@h", password = "b" }'),
+        "pool.cache.nodes[0]: has a password in its URL and another one beside it",
+    ),
+    (
+        nodes('{ url = "redis://u:a@h", username = "v" }'),
+        "pool.cache.nodes[0]: has a user in its URL and another one beside it",
+    ),
+    (nodes('"redis://u@h"'), "pool.cache.nodes[0]: has a user but no password"),
+    (
+        nodes('{ url = "pool:b", password = "x" }') + '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]',
+        "pool.cache.nodes[0]: 'password' has no meaning for a pool",
+    ),
+    (
+        nodes('"pool:b"') + '[pool.b]\nmode = "ring"\ndeny = ["keys"]\nnodes = ["redis://h"]',
+        "pool.b: 'deny' has no meaning in a pool without 'listen'",
+    ),
+    ('[proxy]\nadmin = "9380"\n' + RING, "proxy.admin: needs a host and a port"),
+    (RING.replace("127.0.0.1:6380", "*:6380"), 'pool.cache.listen: has "*" for a host; write "0.0.0.0"'),
+    (RING.replace("pool.cache", 'pool."a b"'), "pool.a b: a pool's name has only letters, digits, - and _"),
+]
+
+
+def test_nodes_in_every_form(tmp_path: Path) -> None:
+    """A node is a URL, a socket, a table or a pool; a user and a password may stand in the URL."""
+    members = (
+        read(
+            tmp_path,
+            nodes(
+                '"redis://h/0"',
+                '"redis://u%40:p%2Fw@[::1]:7000/"',
+                '"unix:///run/r.sock"',
+                '{ name = "d", url = "rediss://:pw@h:1", weight = 3 }',
+                '{ url = "redis://e", username = "u", password = "pw" }',
+                '{ url = "pool:below", name = "f" }',
+            )
+            + COPY.replace("cache", "below").replace('listen = "127.0.0.1:6380"', ""),
+        )
+        .pools["cache"]
+        .members
+    )
+
+    assert [member.name for member in members] == ["h:6379", "[::1]:7000", "/run/r.sock:", "d", "e:6379", "f"]
+    a, b, c, d, e, f = members
+    assert isinstance(b, Node)
+    assert (b.username, b.password.reveal(), b.tls) == ("u@", "p/w", None)
+    assert isinstance(c, Node)
+    assert c.address == Address(path="/run/r.sock")
+    assert isinstance(d, Node)
+    assert (d.weight, d.tls, d.password.reveal()) == (3, Tls(), "pw")
+    assert isinstance(e, Node)
+    assert (e.username, e.password.reveal()) == ("u", "pw")
+    assert f == PoolRef("f", "below", ring_name="f")
+    assert isinstance(a, Node)
+
+
+@pytest.mark.parametrize(
+    ("hash_name", "names"),
+    [
+        ("ketama", ["h", "h:6379", "n", "/s:"]),
+        ("hash_ring", ["0", "1", "2", "3"]),
+        ("django_redis_shard", ["redis://h:11211", "redis://h/0", "n", "unix:///s"]),
+    ],
+)
+def test_what_the_ring_hashes(tmp_path: Path, hash_name: str, names: list[str]) -> None:
+    """Names as nutcracker gives them, positions as the ancestor's, or URLs as django-redis lists them."""
+    listed = '["redis://h:11211", "redis://h/0", { url = "redis://i", name = "n" }, "unix:///s"]'
+    members = read(tmp_path, pool(f'hash = "{hash_name}"', nodes=listed)).pools["cache"].members
+
+    assert [member.ring_name for member in members] == names
+
+
+def test_the_sets_are_those_of_the_ring() -> None:
+    """A set that the file may name is one that the ring knows, and the other way round."""
+    assert set(TOGETHER_SETS) == set(SETS)
+
+
+def test_listeners(tmp_path: Path) -> None:
+    """A pool may listen on several addresses; port 0 may be asked for more than once."""
+    listen = 'listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:6380", "unix:///run/k.sock"]'
+    cache = read(tmp_path, RING.replace('listen = "127.0.0.1:6380"', listen)).pools["cache"]
+
+    assert [str(address) for address in cache.listen] == [
+        "127.0.0.1:0",
+        "127.0.0.1:0",
+        "[::1]:6380",
+        "unix:///run/k.sock",
+    ]
+    assert [address.is_unix for address in cache.listen] == [False, False, False, True]
+
+
+def test_from_a_file(tmp_path: Path) -> None:
+    """A password file is named relative to the configuration; its line end does not count."""
+    (tmp_path / "pw").write_text("hush hush\n")
+    cache = read(tmp_path, pool('password_file = "pw"', nodes='[{ url = "redis://h", password_file = "pw" }]')).pools[
+        "cache"
+    ]
+
+    assert cache.password.reveal() == "hush hush"
+    assert cache.nodes[0].password.reveal() == "hush hush"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/var/lib/a"),
+        ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/kidoproxy"),
+        ({"HOME": "/h"}, "/h/.local/state/kidoproxy"),
+        ({}, str(Path.home() / ".local/state/kidoproxy")),
+    ],
+)
+def test_default(tmp_path: Path, environ: dict[str, str], expected: str) -> None:
+    """systemd's directory first, then the user's, by the XDG rule."""
+    assert read(tmp_path, RING, environ).state_dir == Path(expected)
+
+
+def test_none(tmp_path: Path) -> None:
+    """An empty name keeps nothing."""
+    assert read(tmp_path, '[proxy]\nstate_dir = ""\n' + RING).state_dir is None
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES)
+def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
+    """What has the right shape and still cannot be meant gets its line."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    found = problems(tmp_path, text)
+
+    assert [line for line in found if expected in line], found
+    assert all(line.startswith("ring.toml: ") and "\n" not in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:s3cret/@h", "redis://:s3cret@h/3", "redis:s3cret", "http://u:s3cret@h", "redis://:s3cret@h:x"],
+)
+def test_never_in_a_complaint(tmp_path: Path, url: str) -> None:
+    """A complaint about a URL does not repeat it."""
+    assert "s3cret" not in "".join(problems(tmp_path, nodes(f'"{url}"')))

@@ -1,0 +1,68 @@
+"""Where a key goes, from the configuration alone."""
+
+from pathlib import Path
+
+import pytest
+
+from kidoproxy.offline import explain, shares, shown
+from tests.config.files import COPY, RING, pool, read
+
+
+def test_a_ring(tmp_path: Path) -> None:
+    """One line names the hash, the arc and the node."""
+    config = read(tmp_path, RING)
+    (line,) = explain(config, config.pools["cache"], b"user:1")
+
+    assert line.startswith("cache: 'user:1' hashes to ")
+    assert line.endswith((": 10.0.0.1:6379", ": 10.0.0.2:6379"))
+
+
+def test_a_tag(tmp_path: Path) -> None:
+    """What of a key counts is said first; two keys with one tag go the same way."""
+    config = read(tmp_path, RING)
+    first, second = explain(config, config.pools["cache"], b"{user:1}:cart")
+
+    assert first == "cache: 'user:1' of '{user:1}:cart' is what counts"
+    assert [second] == explain(config, config.pools["cache"], b"user:1")
+
+
+def test_a_named_node(tmp_path: Path) -> None:
+    """A node with a name of its own is shown with its address."""
+    config = read(tmp_path, pool("", nodes='[{ name = "a", url = "redis://h" }]'))
+
+    assert explain(config, config.pools["cache"], b"k")[0].endswith(": a (h:6379)")
+
+
+def test_copies(tmp_path: Path) -> None:
+    """In a copy pool all nodes are named, the one that decides first; which one that is depends on the key."""
+    config = read(tmp_path, COPY)
+    lines = {explain(config, config.pools["cache"], b"%d" % i)[0] for i in range(64)}
+
+    assert lines == {
+        "cache: written to all, led by 10.0.0.1:6379, then 10.0.0.2:6379",
+        "cache: written to all, led by 10.0.0.2:6379, then 10.0.0.1:6379",
+    }
+
+
+def test_a_ring_of_copies(tmp_path: Path) -> None:
+    """Each step down the tree has its line."""
+    below = '[pool.a]\nmode = "copy"\nnodes = ["redis://h"]\n'
+    config = read(tmp_path, pool("", nodes='["pool:a"]') + below)
+    ring, copies = explain(config, config.pools["cache"], b"k")
+
+    assert ring.endswith(": pool a")
+    assert copies == "a: written to all, led by h:6379"
+
+
+def test_shares(tmp_path: Path) -> None:
+    """The shares of a ring are fractions of the whole; copies have none."""
+    owned = shares(read(tmp_path, RING).pools["cache"])
+
+    assert owned is not None
+    assert sum(owned) == pytest.approx(1)
+    assert shares(read(tmp_path, COPY).pools["cache"]) is None
+
+
+def test_shown() -> None:
+    """Bytes that are no text are shown as escapes."""
+    assert shown(b"a\xff") == "a\\xff"
