@@ -141,10 +141,11 @@ class NodeFacts:
         """The facts that are numbers."""
         return [("links", self.links), ("waiting", self.waiting), ("reconnects", self.reconnects)]
 
-    def fact(self) -> Fact:
-        """One line of the section ``# KidoproxyNodes``."""
+    def fact(self, at: int) -> Fact:
+        """One line of the section ``# KidoproxyNodes``; names may hold a colon, so they cannot name the line."""
         node = self.node
         shown = [
+            f"name={plain(node.name)}",
             f"address={plain(node.address)}",
             f"state={self.state}",
             f"links={self.links}",
@@ -153,7 +154,7 @@ class NodeFacts:
             f"reconnects={self.reconnects}",
             f"cause={plain(node.cause)}",
         ]
-        return f"node_{plain(node.name)}", ",".join(shown)
+        return f"node{at}", ",".join(shown)
 
 
 def state(node: Node) -> str:
@@ -223,7 +224,7 @@ def own_sections(session: "ClientSession", argv: list[bytes], silence: str) -> l
             facts.append(("nodes_gave_no_info", silence))
         found.append(section("Kidoproxy", facts))
     if wants(argv, b"kidoproxynodes"):
-        found.append(section("KidoproxyNodes", [row.fact() for row in node_facts(session)]))
+        found.append(section("KidoproxyNodes", [row.fact(at) for at, row in enumerate(node_facts(session))]))
     return found
 
 

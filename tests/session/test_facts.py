@@ -61,6 +61,18 @@ def test_info_is_theirs_corrected_and_ours() -> None:
     assert "Stats" not in shown
 
 
+def test_names_with_a_colon_stay_apart() -> None:
+    """A node is named after its address by default; each keeps its line, for stock parsers too."""
+    stage = ring("127.0.0.1:7001", "127.0.0.1:7002")
+    stage.ready()
+    session = stage.client()
+    say(session, "INFO")
+    for link in stage.exchange.all_links():
+        link.feed(bulk(THEIRS % (1, 1)), 0.0)
+    found = sections(heard(session))["KidoproxyNodes"]
+    assert [row.partition(",")[0] for row in found.values()] == ["name=127.0.0.1:7001", "name=127.0.0.1:7002"]
+
+
 def test_info_for_resp3() -> None:
     """A verbatim text."""
     reply = told(ring("a", "b"), proto=3)
@@ -109,8 +121,8 @@ def test_one_line_for_each_node() -> None:
         link.feed(b":1\r\n", 0.0)
     lines = sections(heard(session)[4:])
     assert lines["KidoproxyNodes"] == {
-        "node_a": "address=10.0.0.1:6379,state=up,links=1,waiting=1,version=7.0.15,reconnects=0,cause=",
-        "node_b": "address=10.0.0.2:6379,state=down,links=1,waiting=1,version=7.0.15,reconnects=0,"
+        "node0": "name=a,address=10.0.0.1:6379,state=up,links=1,waiting=1,version=7.0.15,reconnects=0,cause=",
+        "node1": "name=b,address=10.0.0.2:6379,state=down,links=1,waiting=1,version=7.0.15,reconnects=0,"
         "cause=refused; twice  # Server",
     }
 
@@ -153,7 +165,7 @@ def test_info_of_a_single_node() -> None:
     link.feed(bulk(THEIRS % (1, 1)), 0.0)
     found = sections(heard(session))
     assert (found["Server"]["process_id"], found["Memory"]["used_memory"]) == ("4242", "1")
-    assert list(found["KidoproxyNodes"]) == ["node_a"]
+    assert list(found["KidoproxyNodes"]) == ["node0"]
     say(session, "INFO")
     link.lost("it is silent", 0.0, True)
     assert sections(heard(session))["Kidoproxy"]["nodes_gave_no_info"] == "NODEDOWN a (it is silent)"
