@@ -55,7 +55,8 @@ def compile_rooms(out: Path, scratch: Path) -> None:
     from setuptools import Distribution
 
     sources = [str(path.relative_to(ROOT)) for path in pure_rooms()]
-    options = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={scratch / 'mypy'}"]
+    options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    options.append(f"--cache-dir={scratch / 'mypy'}")
     extensions = mypycify(
         [*options, *sources], opt_level="3", debug_level="0", group_name=PACKAGE, target_dir=str(scratch / "c")
     )
