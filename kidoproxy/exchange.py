@@ -8,6 +8,7 @@ of the links; that is the only difference.
 from typing import final
 
 from kidoproxy import errors
+from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.cursor import advance
 from kidoproxy.errors import NodeFailure
@@ -49,10 +50,16 @@ class Wire:
         """Send ``payload`` to ``node`` for ``leg``."""
         raise NotImplementedError
 
+    def softened(self, write: bool) -> None:
+        """A miss was answered in place of a failure, or (``write``) a write was dropped."""
+        raise NotImplementedError
+
     def scatter(self, plan: Plan, leg: Leg, raw: bytes, spec: CommandSpec, ask: Ask) -> None:
         """Walk ``plan``; whatever it comes to is taken by ``leg``. ``raw`` is the request's own frame."""
         if isinstance(plan, Send):
             payload = plan.payload if plan.payload is not None else raw
+            if ask.soft:
+                leg = Soft(self, leg, payload, spec, ask.proto)
             if plan.others:
                 leg = Reask(self, leg, payload, plan.others, ask.proto, ask.db)
             self.send(plan.node, leg, payload, ask.proto, ask.db)
@@ -98,6 +105,8 @@ class Exchange(Wire):
         self.turn = Turn()
         self.now = 0.0
         self.seed = 1
+        self.soft_misses = 0
+        self.dropped_writes = 0
 
     def link(self, node: Node, proto: int, db: int) -> NodeLink:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""
@@ -115,6 +124,13 @@ class Exchange(Wire):
         """One leg on one link."""
         self.link(node, proto, db).place(leg, payload, proto, db, self.now)
 
+    def softened(self, write: bool) -> None:
+        """Count it."""
+        if write:
+            self.dropped_writes += 1
+        else:
+            self.soft_misses += 1
+
     def all_links(self) -> list[NodeLink]:
         """Every link there is."""
         return [link for links in self.links for link in links.values()]
@@ -124,6 +140,40 @@ class Exchange(Wire):
         self.now = now
         for link in self.all_links():
             link.tick(now)
+
+
+@final
+class Soft(Leg):
+    """For a pool that treats a node that is down as a miss: what would be answered if there were nothing."""
+
+    def __init__(self, wire: Wire, parent: Leg, payload: bytes, spec: CommandSpec, proto: int) -> None:
+        super().__init__()
+        self.wire = wire
+        self.parent = parent
+        self.request = payload
+        self.spec = spec
+        self.proto = proto
+
+    def take(self, raw: bytes) -> None:
+        """A node's reply is the reply."""
+        self.parent.take(raw)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """A miss, counted; where there is no honest one the failure stands."""
+        frame = nothing(self.spec, self.request, self.proto)
+        if frame is None:
+            self.parent.fail(failure)
+            return
+        self.wire.softened(self.spec.write)
+        self.parent.take(frame)
+
+    def can_cut(self) -> bool:
+        """As its parent may."""
+        return self.parent.can_cut()
+
+    def cut(self, piece: bytes) -> None:
+        """As its parent does."""
+        self.parent.cut(piece)
 
 
 @final
@@ -344,6 +394,10 @@ class Transaction(Wire):
             self.batches[node.index] = batch
         batch.payloads.append(payload)
         batch.legs.append(leg)
+
+    def softened(self, write: bool) -> None:
+        """Count it where all are counted."""
+        self.exchange.softened(write)
 
     def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes]) -> None:
         """All of it is for one node: what its EXEC says is the whole reply."""

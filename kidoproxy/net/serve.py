@@ -84,6 +84,7 @@ class Daemon:
         facts.password = pool.password.reveal().encode()
         facts.databases = pool.databases
         facts.strict = pool.ring is not None and pool.ring.transactions == "strict"
+        facts.soft = pool.ring is not None and pool.ring.on_down == "miss"
         facts.bulk_bytes = pool.limits.bulk_bytes
         facts.query_bytes = pool.limits.query_buffer_bytes
         facts.output_bytes = pool.limits.client_output_bytes

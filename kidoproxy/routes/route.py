@@ -11,6 +11,7 @@ class Ask:
 
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
     ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
+    ``soft``: the pool answers a miss where a node gives no reply.
     """
 
     def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int) -> None:
@@ -19,6 +20,7 @@ class Ask:
         self.in_multi = in_multi
         self.each = each
         self.now_ms = now_ms
+        self.soft = False
 
 
 class Route:

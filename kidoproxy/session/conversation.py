@@ -93,6 +93,7 @@ class ClientSession:
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
+        self.ask.soft = self.pool.soft
         if self.authed:
             self.limits.arguments = limits.ARGUMENTS
             self.limits.bulk_bytes = self.pool.bulk_bytes
@@ -154,7 +155,7 @@ class ClientSession:
         if spec is not None and self.easy and spec.plain and spec.accepts(len(request.argv)):
             call = self.ledger.open(spec.write)
             plan = self.pool.root.plan(spec, request, self.ask)
-            if isinstance(plan, Send) and plan.payload is None and plan.others is None:
+            if isinstance(plan, Send) and plan.payload is None and plan.others is None and not self.ask.soft:
                 if spec.repeatable:
                     call.tries = AGAIN
                     call.payload = request.raw
@@ -359,7 +360,7 @@ class ClientSession:
         transaction = Transaction(self.exchange)
         plans = [self.queued_plan(queued) for queued in queue]
         node = only_node(plans)
-        if node is not None and not self.each:
+        if node is not None and not self.each and not self.pool.soft:
             transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
         else:
             self.collect(transaction, Listed(call, len(queue), call.write), queue, plans)

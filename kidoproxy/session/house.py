@@ -25,6 +25,8 @@ class PoolFacts:
         self.databases = 16
         #: Transactions that span nodes are refused when a command is queued.
         self.strict = False
+        #: A node that gives no reply is a miss (``on_down = "miss"``).
+        self.soft = False
         self.bulk_bytes = 512 * 1024 * 1024
         self.query_bytes = 1024 * 1024 * 1024
         self.output_bytes = 1024 * 1024 * 1024
