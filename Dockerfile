@@ -21,8 +21,8 @@ RUN python -m venv /opt/kidoproxy \
  && /opt/kidoproxy/bin/kidoproxy version | grep -q "(compiled)"
 
 FROM docker.io/library/python:${PYTHON}
-RUN groupadd --system --gid 10001 kidoproxy \
- && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/kidoproxy kidoproxy \
+RUN groupadd --gid 10001 kidoproxy \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/kidoproxy --shell /usr/sbin/nologin kidoproxy \
  && install -d -o kidoproxy -g kidoproxy -m 0750 /var/lib/kidoproxy
 COPY --from=build /opt/kidoproxy /opt/kidoproxy
 ENV PATH=/opt/kidoproxy/bin:$PATH \
