@@ -322,7 +322,7 @@ class NodeLink:
                 raw = reader.next()
                 if raw is None:
                     break
-                if raw[0] == PUSH:
+                if raw[0] == PUSH and not reader.tail:
                     continue
                 if self.head >= len(self.fifo):
                     self.lost("it sent a reply that nobody asked for", now, False)
@@ -339,7 +339,7 @@ class NodeLink:
             return
         self.replies += self.head - before
         self.compact()
-        if self.head < len(self.fifo) and reader.held() >= limits.CUT_THROUGH_BYTES:
+        if self.head < len(self.fifo) and reader.held() >= limits.CUT_THROUGH_BYTES and reader.kind() != PUSH:
             self.cut(now)
         if self.queue and self.open:
             self.release_queue(now)
