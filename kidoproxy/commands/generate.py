@@ -87,10 +87,19 @@ def refused() -> str:
     from kidoproxy.commands.spec import LANE, REFUSED
 
     lines = ["| command | why it is not served | opened by `allow` |", "|---|---|---|"]
+    whole: dict[bytes, str] = {}
     for spec in every():
-        if spec.reason and (spec.reach in (REFUSED, LANE) or spec.deny_default):
-            name = spec.name.decode().upper().replace("|", " ")
-            lines.append(f"| {name} | {spec.reason} | {'yes' if spec.deny_default else 'no'} |")
+        container = spec.name.partition(b"|")[0]
+        closed = spec.reach in (REFUSED, LANE) or spec.deny_default
+        # A container that is refused stands for those of its subcommands that are refused for the same reason.
+        subs = list(spec.subs.values()) if spec.subs is not None else []
+        if not closed or whole.get(container) == spec.reason or (subs and all(s.reason != spec.reason for s in subs)):
+            continue
+        if subs:
+            whole[container] = spec.reason
+        name = spec.name.decode().upper().replace("|", " ")
+        reason = spec.reason.replace("<", "&lt;")
+        lines.append(f"| {name} | {reason} | {'yes' if spec.deny_default else 'no'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,44 @@
+"""The generated table is what the facts say, and its check notices when it is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kidoproxy.commands.generate import main, refused, render, rows
+from kidoproxy.commands.table import ROWS
+
+FACTS = Path(__file__).parents[1] / "data" / "redis-commands.json"
+
+
+def test_fresh() -> None:
+    """The table has just the rows that the facts give."""
+    assert tuple(rows(json.loads(FACTS.read_text()))) == ROWS
+
+
+def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Written, checked, spoilt, checked again."""
+    table = tmp_path / "table.py"
+    assert main([], table, FACTS) == 0
+    assert table.read_text() == render(json.loads(FACTS.read_text()))
+    assert main(["--check"], table, FACTS) == 0
+    table.write_text("# something else")
+    assert main(["--check"], table, FACTS) == 1
+    assert "stale" in capsys.readouterr().err
+
+
+def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Markdown row for each command that is not served, one for a container of which nothing is."""
+    assert main(["--refused"]) == 0
+    text = capsys.readouterr().out
+    assert text == refused()
+    assert "| SHUTDOWN | it would stop a node under every client | no |" in text
+    assert "| CONFIG SET | it changes the settings of every node | yes |" in text
+    assert text.count("| CLUSTER") == 2
+    assert "| CLUSTERSCAN |" in text
+    assert "PROXY NODE &lt;name>" in text
+    assert "| MODULE LOAD |" not in text
+    assert "| ACL |" in text
+    assert "| MODULE LIST |" in text
+    assert "| CONFIG |" not in text
+    assert "| GET |" not in text

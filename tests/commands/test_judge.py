@@ -1,0 +1,158 @@
+"""What the arguments decide: waiting, reaching other keys, and what copies do."""
+
+import pytest
+
+from kidoproxy.commands.find import every, find
+from kidoproxy.commands.judge import blocks, copy_class, copy_refusal, reaches_outside
+from kidoproxy.commands.spec import COPY_ALL, COPY_EXPIRY, COPY_READ, COPY_REFUSED
+
+CLASSES = {
+    COPY_READ: """
+get k
+mget a b
+getex k
+hgetex k fields 1 ex
+sort k by w_* get o_*
+sort_ro k
+georadius k 1 2 3 m
+georadiusbymember k store 3 m
+pfcount a b
+bitfield k
+bitfield k get u8 0 overflow wrap
+xread streams a 0
+eval_ro s 1 k
+dbsize
+touch k
+""",
+    COPY_ALL: """
+set k v
+set k v nx get
+set k ex
+set k ex nx
+set k v pxat 5
+set k v exat 5 xx
+set k v keepttl
+set k v ifeq ex
+getex k persist
+getex k pxat 5
+hgetex k persist fields 1 f
+hsetex k fields 1 ex 10
+msetex 1 k v nx
+msetex 1 ex ex
+del a
+mset a 1
+flushall
+incr k
+pfcount k
+bitfield k get u8 0 set u8 0 1
+bitfield k INCRBY u8 0 1
+georadius k 1 2 3 m STORE d
+sort k store d
+sort k store by
+sort k alpha limit 0 5 store d get x
+xadd k 1-1 f v
+xadd k 5-* f v
+xadd k 1-1 * v
+xadd k nomkstream maxlen 5 1-1 f v
+xadd k MAXLEN = 5 1-1 f ~
+xadd k minid 5 limit 5 keepref 1-1 f v
+xadd k nomkstream
+xtrim k maxlen 5
+xtrim k minid = 5
+expireat k 5
+restore k 0 x
+restore k 5 x absttl
+script load x
+""",
+    COPY_EXPIRY: """
+set k v ex 10
+SET k v NX PX 10
+set k v get Ex 10
+setex k 10 v
+psetex k 10 v
+getex k ex 10
+hgetex k px 10 fields 1 f
+hsetex k ex 10 fields 1 f v
+msetex 1 k v ex 10
+expire k 10
+hpexpire k 10 fields 1 f
+restore k 5 x replace
+restore k
+""",
+    COPY_REFUSED: """
+spop k
+eval s 1 k
+evalsha s 0
+fcall f 1 k
+xadd k * f v
+xadd k maxlen ~ 5 1-1 f v
+xadd k minid = 5 * f v
+xadd k nomkstream limit 5 * f v
+xadd k idmp p i 1-1 f v
+xtrim k maxlen ~ 5
+xclaim k g c 0 1-1
+xautoclaim k g c 0 0
+xreadgroup group g c streams k >
+sort k by nosort store d
+sort k store d by w_*
+blpop k 0
+""",
+}
+
+CASES = [(line, verdict) for verdict, text in CLASSES.items() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize(("line", "verdict"), CASES)
+def test_copy_class(line: str, verdict: int) -> None:
+    """What copies come to by themselves is broadcast, what chance or time decides is refused with a reason."""
+    argv = line.encode().split()
+    spec = find(argv)
+    assert spec is not None
+    assert copy_class(spec, argv) == verdict
+    assert bool(copy_refusal(spec, argv)) == (verdict == COPY_REFUSED)
+
+
+def test_careful() -> None:
+    """The class of a judged command is the most careful one that its arguments can give."""
+    for line, verdict in CASES:
+        spec = find(line.encode().split())
+        assert spec is None or verdict <= spec.copy
+
+
+def test_blocks() -> None:
+    """XREAD waits with BLOCK only; the others that may wait always do."""
+    waiting = b"blpop k 0|xread block 0 streams a 0|xreadgroup group g c BLOCK 1 streams a >|wait 0 0|bzmpop 0 1 a min"
+    ready = b"get k|lpop k|xread streams block 0|xreadgroup group block block streams a >|xread count 1 streams a 0"
+    for line in waiting.split(b"|"):
+        spec = find(line.split())
+        assert spec is not None
+        assert blocks(spec, line.split())
+        assert spec.reason
+    for line in ready.split(b"|"):
+        spec = find(line.split())
+        assert spec is not None
+        assert not blocks(spec, line.split())
+
+
+def test_reaches_outside() -> None:
+    """A pattern with a star reads keys that SORT does not name; one without reads none."""
+    for line, pattern in (
+        (b"sort k by w_*", b"w_*"),
+        (b"SORT_RO k GET # GET o_*->f BY w_*", b"o_*->f"),
+        (b"sort k by nosort get * store d", b"*"),
+        (b"sort k by nosort get #", None),
+        (b"sort k limit by * alpha", None),
+        (b"sort k store *", None),
+        (b"sort k by", None),
+        (b"sort *", None),
+        (b"get *", None),
+    ):
+        spec = find(line.split())
+        assert spec is not None
+        assert reaches_outside(spec, line.split()) == pattern
+
+
+def test_reasons() -> None:
+    """Whoever is refused by a copy pool reads why."""
+    for spec in every():
+        assert (spec.copy == COPY_REFUSED) == bool(spec.copy_reason), spec
