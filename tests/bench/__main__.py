@@ -10,6 +10,7 @@ clients, same three nodes, same placement, same requests, every byte of every re
   full load: a closed loop, so more clients wait longer.
 
 ``--twin`` measures nutcracker against a second nutcracker: the harness's own noise, 1.00 when all is well.
+``--against`` puts another build of kidoproxy in nutcracker's place: what a change costs, before it lands.
 ``--python`` names the interpreter whose kidoproxy is measured, such as that of a virtual environment with
 the compiled wheel; without it the source tree is, with this interpreter.
 
@@ -31,7 +32,6 @@ from tests.bench.rounds import Row, measure
 from tests.bench.stage import Cores, Proxy, Stage
 from tests.bench.workloads import WORKLOADS, Workload, batches
 
-BASE = "nutcracker"
 FLOORED = ("get", "set", "get-p16", "set-p16", "get-1000", "mget", "mset")
 
 
@@ -45,6 +45,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a leg (0.6, quick: 0.25)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
     parser.add_argument("--python", default="", metavar="PATH", help="the interpreter whose kidoproxy is measured")
+    parser.add_argument(
+        "--against", default="", metavar="PATH", help="compare with this interpreter's kidoproxy instead"
+    )
     parser.add_argument("--twin", action="store_true", help="nutcracker against itself: the harness's noise")
     parser.add_argument("--floor", action="store_true", help="also uvloop answering +OK")
     parser.add_argument("--calls", action="store_true", help="also system calls per command")
@@ -68,12 +71,13 @@ def unaffordable(load: Workload, proxies: int) -> str:
     return f"skipped: needs {needed} file descriptors, the limit is {most}" if needed > most else ""
 
 
-def run(stage: Stage, options: argparse.Namespace, mine: str) -> list[Row]:
+def run(stage: Stage, options: argparse.Namespace, base: str, mine: str) -> list[Row]:
     """All chosen workloads, one after another."""
     rounds = options.rounds or (3 if options.quick else 9)
     seconds = options.seconds or (0.25 if options.quick else 0.6)
     rival = stage.nutcracker(mine) if options.twin else stage.kidoproxy(options.python, mine)
-    proxies = [stage.nutcracker(BASE), rival]
+    first = stage.kidoproxy(options.against, base) if options.against else stage.nutcracker(base)
+    proxies = [first, rival]
     rows = []
     for load in chosen(options):
         stage.flush_nodes()
@@ -105,6 +109,7 @@ def main(argv: list[str]) -> int:
     options = arguments(argv)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     mine = "nutcracker-2" if options.twin else "kidoproxy"
+    base = "before" if options.against else "nutcracker"
     cores = Cores.share(sorted(os.sched_getaffinity(0)))
     os.sched_setaffinity(0, cores.clients)
     every = not options.only
@@ -114,12 +119,12 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory, Stage(Path(directory), cores) as stage:
         stage.start_nodes()
         if every or chosen(options):
-            rows = run(stage, options, mine)
+            rows = run(stage, options, base, mine)
             results["rows"] = [asdict(row) for row in rows]
-            say(report.workloads(rows, BASE, mine) + "\n" + report.flatness(rows, [BASE, mine]))
-            say(report.floors(rows, BASE) if options.floor else "")
-            say(report.calls(rows, [BASE, mine]) if options.calls else "")
-            missed = report.misses(rows, BASE, mine) if options.check else []
+            say(report.workloads(rows, base, mine) + "\n" + report.flatness(rows, [base, mine]))
+            say(report.floors(rows, base) if options.floor else "")
+            say(report.calls(rows, [base, mine]) if options.calls else "")
+            missed = report.misses(rows, base, mine) if options.check else []
         if every or "memory" in options.only:
             found = measure_memory(stage, options, mine)
             results["memory"] = [asdict(each) for each in found]
