@@ -129,7 +129,7 @@ SERVED: Final[tuple[Line, ...]] = (
     ("georadius_ro georadiusbymember_ro", ONE, RELAY, COPY_READ, "reads its key"),
     ("xlen xpending xrange xrevrange", ONE, RELAY, COPY_READ, "reads its key"),
     ("xinfo|consumers xinfo|groups xinfo|stream", ONE, RELAY, COPY_READ, "reads its key"),
-    ("xread", ONE, RELAY, COPY_READ, "reads its keys; with BLOCK it needs a lane"),
+    ("xread", LANE, RELAY, COPY_READ, "reads its keys; with BLOCK it needs a lane, else it is like ONE"),
     ("sort_ro", ONE, RELAY, COPY_READ, "reads its key, and others by pattern: see reaches_outside"),
     ("eval_ro evalsha_ro fcall_ro", ONE, RELAY, COPY_READ, "cannot write"),
     # Writes that every copy repeats to the same result.
@@ -173,7 +173,7 @@ SERVED: Final[tuple[Line, ...]] = (
     ("xadd", ONE, RELAY, COPY_REFUSED, "each node would make an id of its own; give the id, and trim without ~"),
     ("xtrim", ONE, RELAY, COPY_REFUSED, "with ~ each node trims as its internals have it; trim without ~"),
     ("xclaim xautoclaim", ONE, RELAY, COPY_REFUSED, _CLAIM),
-    ("xreadgroup", ONE, RELAY, COPY_REFUSED, _CLAIM),
+    ("xreadgroup", LANE, RELAY, COPY_REFUSED, _CLAIM),
     ("eval evalsha fcall", ONE, RELAY, COPY_REFUSED, _SCRIPT),
 )
 
@@ -239,7 +239,8 @@ REFUSALS: Final[tuple[tuple[str, str], ...]] = (
     (_LATENCY, _LATENCY_HINT),
 )
 
-#: Served, but a lane is needed when the arguments say BLOCK.
+#: Of reach LANE, so that whoever forgets to ask `kidoproxy.commands.judge.blocks` refuses them rather than lets a
+#: shared link wait; served like ONE when that says no.
 MAY_BLOCK: Final = "xread xreadgroup"
 BLOCK_REASON: Final = "BLOCK may wait for long on a link that others share; ask without BLOCK"
 
@@ -340,7 +341,7 @@ def apply(specs: dict[bytes, CommandSpec]) -> None:
 def _mark(specs: dict[bytes, CommandSpec]) -> None:
     """The marks beside reach, rule and copy class."""
     for spec in specs.values():
-        served = spec.reach in (ONE, SPLIT, EVERY, ANY, SCAN)
+        served = spec.reach in (ONE, SPLIT, EVERY, ANY, SCAN) or spec.name == b"xread"
         spec.repeatable = served and (spec.flags & READ != 0 or spec.name.endswith(b"|help"))
     for names, finder in FINDERS:
         for name in names.split():

@@ -15,7 +15,7 @@ SPLIT: Final = 3  # cut into one command per node
 EVERY: Final = 4  # all nodes, merged
 ANY: Final = 5  # any one live node
 SCAN: Final = 6  # SCAN itself: one node after another
-LANE: Final = 7  # needs a link of the session's own
+LANE: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.blocks` says so)
 REFUSED: Final = 8  # never served
 
 # Rule: how several replies become one.

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from kidoproxy.commands.find import COMMANDS, find
+from kidoproxy.commands.find import COMMANDS, find, within
 from kidoproxy.commands.spec import CommandSpec
 
 #: Names that no node knew are remembered so that a client cannot make us ask again and again; at most so many.
@@ -27,9 +27,9 @@ class Vocabulary:
         self.unknown: set[bytes] = set()
 
     def is_plain(self, name: bytes) -> bool:
-        """Whether ``name`` is a command of the hot path."""
+        """Whether ``name`` is a command of the hot path, or may turn out to be one when a node teaches us about it."""
         spec = COMMANDS.get(name)
-        return spec is not None and spec.plain
+        return spec.plain if spec is not None else b"|" not in name
 
     def original(self, name: bytes) -> bytes | None:
         """The command that a renamed one really is; None for an ordinary name."""
@@ -39,7 +39,8 @@ class Vocabulary:
         """The spec of a request, as `kidoproxy.commands.find.find`."""
         spec = find(argv)
         if spec is None and self.learned:
-            return self.learned.get(argv[0].lower())
+            spec = self.learned.get(argv[0].lower())
+            return within(spec, argv) if spec is not None else None
         return spec
 
     def hides(self, name: bytes) -> bool:

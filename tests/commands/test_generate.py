@@ -1,10 +1,13 @@
 """The generated table is what the facts say, and its check notices when it is not."""
 
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
+from kidoproxy.commands import generate
 from kidoproxy.commands.generate import main, refused, render, rows
 from kidoproxy.commands.table import ROWS
 
@@ -25,6 +28,15 @@ def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     table.write_text("# something else")
     assert main(["--check"], table, FACTS) == 1
     assert "stale" in capsys.readouterr().err
+
+
+def test_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs as a program, and says by its status how it went."""
+    monkeypatch.setattr(sys, "argv", ["generate", "--refused"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(generate.__file__, run_name="__main__")
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == refused()
 
 
 def test_refused(capsys: pytest.CaptureFixture[str]) -> None:

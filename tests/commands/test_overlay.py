@@ -36,7 +36,7 @@ from kidoproxy.commands.spec import (
 PROMISED = """
 hello auth select multi exec discard quit reset client client|id proxy proxy|node | SESSION RELAY
 ping echo time command command|docs lastsave role readonly readwrite | LOCAL RELAY
-get set getdel rename renamenx msetnx msetex copy move sort bitop sunion eval xread memory|usage | ONE RELAY
+get set getdel rename renamenx msetnx msetex copy move sort bitop sunion eval sort_ro memory|usage | ONE RELAY
 mget | SPLIT IN_KEY_ORDER
 mset | SPLIT ALL_OK
 del unlink exists touch | SPLIT TOTAL
@@ -49,7 +49,7 @@ randomkey | EVERY FIRST_VALUE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
-watch unwatch blpop wait monitor subscribe publish spublish pubsub|numsub | LANE RELAY
+watch unwatch blpop xread xreadgroup wait monitor subscribe publish spublish pubsub|numsub | LANE RELAY
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
 restore-asking asking acl acl|whoami module module|load pfdebug pfselftest script|debug memory|stats | REFUSED RELAY
 latency|reset latency|doctor clusterscan | REFUSED RELAY
