@@ -100,7 +100,7 @@ class Exchange(Wire):
     def __init__(self, nodes: list[Node], logins: list[Login]) -> None:
         self.nodes = nodes
         self.logins = logins
-        self.links: list[dict[int, NodeLink]] = [{} for _ in nodes]
+        self.links: list[list[NodeLink | None]] = [[] for _ in nodes]
         self.dirty: list[NodeLink] = []
         self.turn = Turn()
         self.now = 0.0
@@ -110,15 +110,28 @@ class Exchange(Wire):
 
     def link(self, node: Node, proto: int, db: int) -> NodeLink:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""
-        way = 0 if node.group is not None else db * 4 + proto
+        way = db * 2 + proto - 2 if node.group is None else 0
         links = self.links[node.index]
-        link = links.get(way)
-        if link is None:
-            ordered = node.group is not None
-            link = NodeLink(node, self.logins[node.index], 2 if ordered else proto, 0 if ordered else db, self.dirty)
-            link.jitter = self.seed + node.index
-            links[way] = link
+        if way < len(links):
+            link = links[way]
+            if link is not None:
+                return link
+        return self.new_link(node, proto, db, way)
+
+    def new_link(self, node: Node, proto: int, db: int, way: int) -> NodeLink:
+        """The first request that goes this way."""
+        links = self.links[node.index]
+        while len(links) <= way:
+            links.append(None)
+        ordered = node.group is not None
+        link = NodeLink(node, self.logins[node.index], 2 if ordered else proto, 0 if ordered else db, self.dirty)
+        link.jitter = self.seed + node.index
+        links[way] = link
         return link
+
+    def links_of(self, node: Node) -> list[NodeLink]:
+        """Every link to ``node`` that there is."""
+        return [link for link in self.links[node.index] if link is not None]
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """One leg on one link."""
@@ -133,7 +146,7 @@ class Exchange(Wire):
 
     def all_links(self) -> list[NodeLink]:
         """Every link there is."""
-        return [link for links in self.links for link in links.values()]
+        return [link for node in self.nodes for link in self.links_of(node)]
 
     def tick(self, now: float) -> None:
         """Deadlines of all links."""

@@ -67,7 +67,7 @@ class HouseCollector(Collector):
         late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
         again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
         for node in self.house.exchange.nodes:
-            links = list(self.house.exchange.links[node.index].values())
+            links = self.house.exchange.links_of(node)
             values = [node.name, node.address]
             up.add_metric(values, int(is_up(self.house, node)))
             waiting.add_metric(values, sum(link.count() for link in links))
@@ -93,7 +93,7 @@ class HouseCollector(Collector):
 
 def is_up(house: House, node: Node) -> bool:
     """Whether some link to the node is ready."""
-    return any(link.ready() for link in house.exchange.links[node.index].values())
+    return any(link.ready() for link in house.exchange.links_of(node))
 
 
 def is_serving(house: House) -> bool:

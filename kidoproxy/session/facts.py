@@ -114,7 +114,7 @@ class NodeFacts:
     """One node of the client's pool, as PROXY NODES and INFO show it."""
 
     def __init__(self, session: "ClientSession", pool: str, node: Node) -> None:
-        links = list(session.exchange.links[node.index].values())
+        links = session.exchange.links_of(node)
         self.pool = pool
         self.node = node
         self.state = state(node)
