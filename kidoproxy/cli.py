@@ -57,7 +57,7 @@ def config_option(required: bool) -> Callable[[Callable[..., None]], Callable[..
     )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group("kidoproxy", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "--version", prog_name="kidoproxy")
 def main() -> None:
     """kidoproxy looks like one Redis, and is many Redis servers behind.
@@ -78,7 +78,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Run the proxy.")
 @config_option(required=False)
 @click.option("--mode", type=click.Choice(["ring", "copy"]), help="Without a file: how the nodes are used.  [ring]")
 @click.option("--listen", help=f"Without a file: where clients connect.  [{DEFAULT_LISTEN}]")
@@ -165,7 +165,7 @@ def _load(config_file: Path) -> "Config":
         raise BadConfig(error.problems) from None
 
 
-@main.command()
+@main.command(short_help="Check the file, then ask every node how it is.")
 @config_option(required=True)
 def check(config_file: Path) -> None:
     """Read the configuration, then ask every node how it is.
@@ -240,7 +240,7 @@ def bar(share: float) -> str:
     return "█" * filled + "·" * (BAR_WIDTH - filled)
 
 
-@main.command()
+@main.command(short_help="Say which node a key belongs to, and why.")
 @config_option(required=True)
 @click.option("--pool", "pool_name", help="The pool that clients would ask. Default: the listening one.")
 @click.argument("keys", metavar="KEY…", nargs=-1, required=True)
@@ -277,7 +277,7 @@ def _pool(config: "Config", name: str | None) -> "Pool":
     return listening[0]
 
 
-@main.command()
+@main.command(short_help="Bring a copy up to date, now.")
 @config_option(required=True)
 @click.argument("pool_name", metavar="POOL")
 @click.argument("node")
@@ -310,7 +310,7 @@ def sync(config_file: Path, pool_name: str, node: str) -> None:
         raise Failed(f"{node} is not in sync")
 
 
-@main.command("config")
+@main.command("config", short_help="Print a configuration file with every setting.")
 @click.option("--markdown", is_flag=True, help="Print a table instead of a file.")
 def config_command(markdown: bool) -> None:
     """Print a configuration file with every setting, its default and what it does.
@@ -324,7 +324,7 @@ def config_command(markdown: bool) -> None:
     click.echo(example.markdown() if markdown else example.example(), nl=False)
 
 
-@main.command("version")
+@main.command("version", short_help="Say what runs here: compiled or interpreted, and on what.")
 def version_command() -> None:
     """Say what runs here: the version, whether its core is compiled, and on what it stands."""
     click.echo(f"kidoproxy {__version__} ({build()})")

@@ -31,6 +31,9 @@ PINGS: Final = 5
 LEAST_COPY_VERSION: Final = (6, 2)
 #: The proxy itself answers at once; a busy one may take a moment.
 ANSWER_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.2
+#: After so many looks at a node that is behind and that nobody works on, the proxy has given up.
+IDLE_POLLS: Final = 25
 #: The state of a copy that may be read, as ``PROXY NODES`` writes it.
 IN_SYNC: Final = "in sync"
 _THREADS: Final = 16
@@ -65,7 +68,8 @@ def check_node(node: Node, pool: Pool) -> Checkup:
         except NoPermissionError:
             checkup.problems.append("the node's user may not say PING and INFO")
         except (RedisError, OSError) as error:
-            checkup.problems.append(reason(error))
+            tls = "; it may not speak TLS" if node.tls is not None and isinstance(error, redis.TimeoutError) else ""
+            checkup.problems.append(reason(error) + tls)
         else:
             _judge(info, pool, checkup)
     return checkup
@@ -74,7 +78,7 @@ def check_node(node: Node, pool: Pool) -> Checkup:
 def connect(
     address: Address, username: str, password: Secret, tls: Tls | None, timeout: float, protocol: int = 2
 ) -> redis.Redis:
-    """A client that tries once, says nothing of itself, and waits no longer than ``timeout`` seconds."""
+    """A client that tries once and waits no longer than ``timeout`` seconds."""
     options: dict[str, Any] = {
         "username": username or None,
         "password": password.reveal() or None,
@@ -82,8 +86,6 @@ def connect(
         "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
         "protocol": protocol,
-        "lib_name": None,
-        "lib_version": None,
     }
     if address.is_unix:
         return redis.Redis(unix_socket_path=address.path, **options)
@@ -97,22 +99,22 @@ def connect(
 
 def reason(error: Exception) -> str:
     """Why it did not work, in one sentence without addresses."""
-    if isinstance(error, AuthenticationError):
-        return _why_refused(str(error))
+    if isinstance(error, AuthenticationError | ResponseError):
+        return _why_refused(str(error), isinstance(error, AuthenticationError))
     if isinstance(error, BusyLoadingError):
         return "is still loading its data"
     if isinstance(error, InvalidResponse):
         return "what answers there is not Redis"
-    if isinstance(error, ResponseError):
-        return f"says: {error}"
     if isinstance(error, redis.TimeoutError):
         return "does not answer in time"
     return _why_unreachable(error)
 
 
-def _why_refused(text: str) -> str:
-    if "called without any password" in text:
+def _why_refused(text: str, login: bool) -> str:
+    if "without any password" in text:
         return "wants no password, but one is configured"
+    if not login:
+        return f"says: {text}"
     if "required" in text:
         return "wants a password, and none is configured"
     return "refuses the configured user or password"
@@ -165,41 +167,32 @@ def listener_of(config: Config, pool: str) -> Pool | None:
     return None
 
 
-def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause: float = 0.5) -> bool:
-    """Tell the running proxy to bring ``node`` up to date, and report until it is; whether it is at the end."""
+def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause: float = POLL_SECONDS) -> bool:
+    """Tell the running proxy to bring ``node`` up to date, and report until it is; False when it gave up."""
     listener = listener_of(config, pool)
     if listener is None:
         raise LookupError(f'there is no pool "{pool}"' + did_you_mean(pool, config.pools))
     with connect(listener.listen[0], "", listener.password, None, ANSWER_SECONDS) as client:
-        say(_text(client.execute_command("PROXY", "SYNC", node)))
-        seen = ""
-        while True:
-            row = row_of(client.execute_command("PROXY", "NODES"), node)
-            if row != seen:
-                say(row)
-                seen = row
-            if IN_SYNC in row or not row:
-                return IN_SYNC in row
+        client.execute_command("PROXY", "SYNC", node)
+        said, idle = "", 0
+        while idle < IDLE_POLLS:
+            state, doing = state_of(client.execute_command("PROXY", "NODES"), node)
+            line = f"{node}: {state or 'the proxy does not know it'}{f' ({doing})' if doing else ''}"
+            if line != said:
+                say(line)
+                said = line
+            if state in (IN_SYNC, "") or doing.startswith("failed"):
+                return state == IN_SYNC
+            idle = 0 if doing else idle + 1
             time.sleep(pause)
+    return False
 
 
-def row_of(reply: object, node: str) -> str:
-    """What ``PROXY NODES`` says of one node, as one line; empty when it does not name it."""
-    rows = reply if isinstance(reply, list) else _text(reply).splitlines()
+def state_of(rows: list[list[bytes | int]], node: str) -> tuple[str, str]:
+    """A node's state and what is being done about it, from ``PROXY NODES`` as RESP2 shows it; empty if unknown."""
     for row in rows:
-        words = _words(row)
-        if node in words:
-            return " ".join(words)
-    return ""
-
-
-def _words(row: object) -> list[str]:
-    if isinstance(row, dict):
-        return [word for pair in row.items() for part in pair for word in _words(part)]
-    if isinstance(row, list):
-        return [word for part in row for word in _words(part)]
-    return _text(row).split()
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        texts = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in row]
+        facts = dict(zip(texts[::2], texts[1::2], strict=True))
+        if facts.get("name") == node:
+            return facts.get("state", ""), facts.get("sync", "")
+    return "", ""
