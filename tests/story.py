@@ -1,0 +1,491 @@
+"""Stories: a dialogue between clients, the proxy's pure core and nodes. No socket, no loop; time is an argument.
+
+    story(ring("a", "b")) >> client("GET {a}1", "GET {b}2") << to("a", "GET {a}1") << to("b", "GET {b}2")
+                          >> node("b", "$1 x") << silence()              # {a}1 is still owed
+                          >> node("a", "$-1") << to_client("$-1", "$1 x")
+
+``>>`` lets something happen, ``<<`` says what must come of it. Nothing may come of it that is not said:
+the next ``>>`` (or `silence`) complains about what is left, and shows both sides.
+
+The key ``{a}1`` lives on node ``a``: the rings of stories place by tags that are the nodes' names. Links
+connect and greet by themselves, unless the story begins with ``shy=True``. Requests are written as words,
+replies as tokens: ``+OK``, ``-ERR no``, ``:1``, ``$1 x``, ``$-1``, ``*2 $1 a :1``; or as raw bytes.
+"""
+
+from collections.abc import Callable
+
+from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.exchange import Exchange
+from kidoproxy.ledger import Ledger
+from kidoproxy.link import CONNECTING, Login, NodeLink
+from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.hashes import FNV1A_64, hash32
+from kidoproxy.routes.node import NodeRoute
+from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.ring import Ring
+from kidoproxy.routes.route import Route
+from kidoproxy.routes.scripts import Scripts
+from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.session.conversation import ClientSession
+from kidoproxy.session.house import House, PoolFacts
+
+Text = str | bytes
+#: A link of a ring: (protocol, database). A node of a copy pool has only the first of these.
+Way = tuple[int, int]
+PLAIN: Way = (2, 0)
+TICK = 0.05
+WALL_MS = 1_700_000_000_000
+
+
+# -- words -----------------------------------------------------------------------------------------------
+
+
+def request(text: Text) -> bytes:
+    """The frame of a request written as words; bytes are a frame already."""
+    if isinstance(text, bytes):
+        return text
+    return command([word.encode() for word in text.split(" ")])
+
+
+def frame(text: Text) -> bytes:
+    """The frames of a reply written as tokens; bytes are a frame already."""
+    if isinstance(text, bytes):
+        return text
+    if text[0] in "+-":
+        return text.encode() + b"\r\n"
+    tokens = text.split(" ")
+    raw = b""
+    while tokens:
+        token = tokens.pop(0)
+        raw += token.encode() + b"\r\n"
+        if token[0] in "$=" and token != "$-1":
+            payload = tokens.pop(0).encode()
+            assert len(payload) == int(token[1:]), f"{token} is not the length of {payload!r}"
+            raw += payload + b"\r\n"
+    return raw
+
+
+def frames(texts: tuple[Text, ...]) -> bytes:
+    """Several replies, one behind the other."""
+    return b"".join([frame(text) for text in texts])
+
+
+def shown(raw: bytes) -> str:
+    """Bytes for a person who reads a mismatch: one line of the protocol per line."""
+    return "\n".join(["    " + repr(row)[1:] for row in raw.splitlines(keepends=True)]) or "    (nothing)"
+
+
+def requests(raw: bytes) -> list[bytes]:
+    """What was written to a node, cut into requests."""
+    reader = RequestReader(RequestLimits())
+    reader.feed(raw)
+    found: list[bytes] = []
+    while True:
+        one = reader.next()
+        if one is None:
+            assert not reader.buffered(), f"half a request was written: {raw!r}"
+            return found
+        found.append(one.raw)
+
+
+# -- who takes part ------------------------------------------------------------------------------------------
+
+
+class Pool:
+    """A pool as a story begins with it: its nodes, its routes, and the facts about it."""
+
+    def __init__(self, name: str, mode: str) -> None:
+        self.name = name
+        self.mode = mode
+        self.nodes: list[Node] = []
+        self.groups: list[CopyGroup] = []
+        self.words = Vocabulary(frozenset(), frozenset(), {})
+        self.password = b""
+        self.strict = False
+        self.soft = False
+        self.route: Route | None = None
+
+    def add(self, name: str) -> Node:
+        """A node of this pool; names are one letter, the letter is its place."""
+        node = Node(0, name, f"{name}:6379", ord(name) - ord("a") + 1)
+        self.nodes.append(node)
+        return node
+
+    def adopt(self, member: "str | Pool") -> Route:
+        """A member's route; its nodes are ours too."""
+        if isinstance(member, str):
+            return NodeRoute(self.add(member))
+        self.nodes += member.nodes
+        self.groups += member.groups
+        assert member.route is not None
+        return member.route
+
+
+def ring(
+    *members: "str | Pool",
+    strict: bool = False,
+    soft: bool = False,
+    password: bytes = b"",
+    words: Vocabulary | None = None,
+) -> Pool:
+    """A ring; the key ``{a}…`` lives on its member ``a``."""
+    pool = Pool("cache", "ring")
+    pool.strict = strict
+    pool.soft = soft
+    pool.password = password
+    pool.words = words or pool.words
+    names = [member if isinstance(member, str) else member.name for member in members]
+    spots = sorted((int(hash32(name.encode(), FNV1A_64)), at) for at, name in enumerate(names))
+    placement = Placement([spot for spot, _ in spots], [at for _, at in spots], FNV1A_64, len(names))
+    pool.route = Ring(pool.name, [pool.adopt(member) for member in members], placement, Tags(123, 125, []))
+    return pool
+
+
+def copies(*names: str, behind: str = "", min_in_sync: int = 1, elected: bool = True, name: str = "pair") -> Pool:
+    """A copy pool whose copies are all in sync, but for those named in ``behind``."""
+    pool = Pool(name, "copy")
+    for letter in names:
+        pool.add(letter)
+    group = CopyGroup(name, pool.nodes, min_in_sync)
+    pool.groups.append(group)
+    if elected:
+        group.elected = True
+        for copy in group.copies:
+            if copy.node.name not in behind:
+                copy.state = IN_SYNC
+    pool.route = CopyPool(name, group, Scripts())
+    return pool
+
+
+def led_by(pool: Pool, name: str, number: int = 1) -> str:
+    """A key of a copy pool whose leader is the node ``name``; another one for each ``number``."""
+    found = 0
+    for at in range(1000):
+        leader = pool.groups[0].by_score(b"k%d" % at)[0]
+        found += leader.node.name == name
+        if found == number:
+            return f"k{at}"
+    raise AssertionError(f"no key led by {name}")
+
+
+class Guest:
+    """One client: what it was sent and has not been told of yet."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self.session = session
+        self.heard = b""
+        self.closed = False
+
+
+class Told:
+    """A request as it was written to a node."""
+
+    def __init__(self, way: Way, raw: bytes) -> None:
+        self.way = way
+        self.raw = raw
+
+
+# -- the story -------------------------------------------------------------------------------------------------
+
+Event = Callable[["Story"], None]
+
+
+class Story:
+    """Plays the part of the network around the core."""
+
+    def __init__(self, pool: Pool, shy: bool = False, logins: Login | None = None) -> None:
+        self.pool = pool
+        self.shy = shy
+        for at, node in enumerate(pool.nodes):
+            node.index = at
+        self.exchange = Exchange(pool.nodes, [logins or Login() for _ in pool.nodes])
+        self.exchange.now = 100.0
+        self.house = House(self.exchange)
+        self.house.wall_ms = WALL_MS
+        assert pool.route is not None
+        self.facts = PoolFacts(pool.name, pool.mode, pool.route, pool.words)
+        self.facts.password = pool.password
+        self.facts.strict = pool.strict
+        self.facts.soft = pool.soft
+        self.house.groups = pool.groups
+        self.guests: dict[str, Guest] = {}
+        self.told: dict[str, list[Told]] = {node.name: [] for node in pool.nodes}
+        self.run_ids: dict[str, str] = {node.name: f"{node.name}-first" for node in pool.nodes}
+        #: Called at every tick, with the time: keepers.
+        self.ticking: list[Callable[[float], None]] = []
+        #: Sockets that the links gave up.
+        self.dropped = 0
+
+    def __rshift__(self, event: Event) -> "Story":
+        """Something happens; all that came of what happened before must have been said."""
+        self.settle()
+        self.nothing_left()
+        event(self)
+        self.settle()
+        return self
+
+    def __lshift__(self, expectation: Event) -> "Story":
+        """Something must have come of it."""
+        self.settle()
+        expectation(self)
+        return self
+
+    # -- as the net does it -------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """The ends of turns, until nothing is to be done."""
+        exchange = self.exchange
+        turn = exchange.turn
+        while turn.drained or exchange.dirty or turn.ledgers:
+            drained = turn.drained
+            turn.drained = []
+            for ledger in drained:
+                self.guest_of(ledger).session.resume()
+            links = exchange.dirty[:]
+            exchange.dirty.clear()
+            for link in links:
+                self.look_after(link)
+            ledgers = turn.ledgers
+            turn.ledgers = []
+            for ledger in ledgers:
+                guest = self.guest_of(ledger)
+                guest.heard += b"".join(ledger.take_out())
+                guest.closed = ledger.torn or (guest.session.closing and not ledger.count())
+
+    def guest_of(self, ledger: Ledger) -> Guest:
+        """Whose ledger it is."""
+        peer = ledger.peer
+        assert isinstance(peer, Guest)
+        return peer
+
+    def look_after(self, link: NodeLink) -> None:
+        """Write what is there; open and close sockets."""
+        link.dirty = False
+        if link.drop:
+            link.drop = False
+            link.peer = None
+            self.dropped += 1
+        if link.peer is not None:
+            way = (link.home_proto, link.home_db)
+            for raw in requests(b"".join(link.take_out())):
+                self.told[link.node.name].append(Told(way, raw))
+        elif link.state == CONNECTING and not self.shy:
+            self.connect(link)
+            self.greet(link)
+
+    def connect(self, link: NodeLink) -> None:
+        """The socket is there."""
+        link.peer = self
+        link.connected(self.exchange.now, 1.0)
+
+    def greet(self, link: NodeLink) -> None:
+        """The node answers the greeting as a good one does."""
+        count = len(link.greeting())
+        link.take_out()
+        link.feed(b"+OK\r\n" * (count - 1) + bulk(self.info(link.node.name)), self.exchange.now)
+        if not link.dirty:
+            link.mark()
+
+    def info(self, name: str) -> bytes:
+        """INFO server of a node."""
+        return f"redis_version:7.2.4\r\nrun_id:{self.run_ids[name]}\r\nuptime_in_seconds:9\r\n".encode()
+
+    # -- looking things up ----------------------------------------------------------------------------------
+
+    def node(self, name: str) -> Node:
+        """The node of that name."""
+        return next(node for node in self.pool.nodes if node.name == name)
+
+    def link(self, name: str, on: Way = PLAIN) -> NodeLink:
+        """Its link for (protocol, database)."""
+        return self.exchange.link(self.node(name), on[0], on[1])
+
+    def guest(self, name: str) -> Guest:
+        """The client of that name; it connects when it is first spoken of."""
+        if name not in self.guests:
+            session = ClientSession(self.house, self.facts, f"{name}:1", "proxy:6379")
+            self.guests[name] = Guest(session)
+            session.ledger.peer = self.guests[name]
+        return self.guests[name]
+
+    def nothing_left(self) -> None:
+        """Nobody was told anything that the story does not say."""
+        for name, told in self.told.items():
+            assert not told, f"node {name} was asked, and the story does not say so:\n" + "\n".join(
+                [shown(one.raw) for one in told]
+            )
+        for name, guest in self.guests.items():
+            assert not guest.heard, f"client {name} was told, and the story does not say so:\n{shown(guest.heard)}"
+
+
+story = Story
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+def client(*texts: Text, name: str = "me") -> Event:
+    """The client sends these requests, in one go."""
+
+    def event(play: Story) -> None:
+        play.guest(name).session.feed(b"".join([request(text) for text in texts]))
+
+    return event
+
+
+def node(name: str, *replies: Text, on: Way = PLAIN) -> Event:
+    """The node sends these replies."""
+
+    def event(play: Story) -> None:
+        play.link(name, on).feed(frames(replies), play.exchange.now)
+
+    return event
+
+
+def lost(name: str, cause: str = "it closed the connection", on: Way = PLAIN) -> Event:
+    """The node's socket is closed by somebody else."""
+
+    def event(play: Story) -> None:
+        link = play.link(name, on)
+        link.peer = None
+        link.lost(cause, play.exchange.now, False)
+
+    return event
+
+
+def refused(name: str, cause: str = "connection refused", on: Way = PLAIN) -> Event:
+    """An attempt to connect has failed (in a shy story), or a link is lost and so is the attempt that follows."""
+
+    def event(play: Story) -> None:
+        link = play.link(name, on)
+        link.peer = None
+        link.lost(cause, play.exchange.now, True)
+
+    return event
+
+
+def accepted(name: str, on: Way = PLAIN) -> Event:
+    """In a shy story: the node accepts the connection; the link greets."""
+
+    def event(play: Story) -> None:
+        play.connect(play.link(name, on))
+
+    return event
+
+
+def greeted(name: str, on: Way = PLAIN) -> Event:
+    """In a shy story: the node accepts the connection and answers the greeting."""
+
+    def event(play: Story) -> None:
+        play.connect(play.link(name, on))
+        play.greet(play.link(name, on))
+
+    return event
+
+
+def restarted(name: str, on: Way = PLAIN) -> Event:
+    """The node goes and comes back as another run."""
+
+    def event(play: Story) -> None:
+        play.run_ids[name] += "-again"
+        lost(name, on=on)(play)
+
+    return event
+
+
+def tick(seconds: float = TICK) -> Event:
+    """Time goes by."""
+
+    def event(play: Story) -> None:
+        end = play.exchange.now + seconds
+        while play.exchange.now < end - 1e-9:
+            now = min(end, play.exchange.now + TICK)
+            play.house.wall_ms += round((now - play.exchange.now) * 1000)
+            play.exchange.tick(now)
+            for one in play.ticking:
+                one(now)
+            play.settle()
+
+    return event
+
+
+def gone(name: str = "me") -> Event:
+    """The client hangs up."""
+
+    def event(play: Story) -> None:
+        play.guest(name).session.gone()
+
+    return event
+
+
+def given(act: Event) -> Event:
+    """Anything else that happens."""
+    return act
+
+
+# -- expectations ----------------------------------------------------------------------------------------------------
+
+
+def to(name: str, *texts: Text, on: Way = PLAIN) -> Event:
+    """These requests were written to the node, in this order."""
+
+    def expectation(play: Story) -> None:
+        told = play.told[name]
+        wanted = [(on, request(text)) for text in texts]
+        was = [(one.way, one.raw) for one in told[: len(wanted)]]
+        assert was == wanted, "\n".join(
+            [f"node {name} was to be asked, on {on}:"]
+            + [shown(raw) for _, raw in wanted]
+            + ["  but was asked:"]
+            + [f"  on {way}:\n{shown(raw)}" for way, raw in was]
+        )
+        del told[: len(wanted)]
+
+    return expectation
+
+
+def to_client(*replies: Text, name: str = "me") -> Event:
+    """The client was sent exactly these bytes."""
+
+    def expectation(play: Story) -> None:
+        guest = play.guest(name)
+        wanted = frames(replies)
+        was, guest.heard = guest.heard, b""
+        assert was == wanted, f"client {name} was to be told:\n{shown(wanted)}\n  but was told:\n{shown(was)}"
+
+    return expectation
+
+
+def silence() -> Event:
+    """Nobody was told anything more."""
+    return Story.nothing_left
+
+
+def closed(name: str = "me") -> Event:
+    """The client's socket is closed now."""
+
+    def expectation(play: Story) -> None:
+        assert play.guest(name).closed, f"client {name} is still connected"
+
+    return expectation
+
+
+def open_still(name: str = "me") -> Event:
+    """The client's socket is not closed."""
+
+    def expectation(play: Story) -> None:
+        assert not play.guest(name).closed, f"client {name} has been cut"
+
+    return expectation
+
+
+def then(check: Callable[[Story], bool]) -> Event:
+    """A fact about the proxy that must hold."""
+
+    def expectation(play: Story) -> None:
+        assert check(play)
+
+    return expectation
