@@ -15,7 +15,7 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Dropped, Joint, Leg, Listed, Merged, Part, Turn
 from kidoproxy.link import Login, NodeLink
 from kidoproxy.resp.build import array, command
-from kidoproxy.resp.open import error_text, is_error, items
+from kidoproxy.resp.open import is_error, items
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import CopyGroup, Node
@@ -166,14 +166,15 @@ class Soft(Leg):
         self.request = payload
         self.spec = spec
         self.proto = proto
+        self.begun = False
 
     def take(self, raw: bytes) -> None:
         """A node's reply is the reply."""
         self.parent.take(raw)
 
     def fail(self, failure: NodeFailure) -> None:
-        """A miss, counted; where there is no honest one the failure stands."""
-        frame = nothing(self.spec, self.request, self.proto)
+        """A miss, counted; where there is no honest one, or half a reply has left, the failure stands."""
+        frame = None if self.begun else nothing(self.spec, self.request, self.proto)
         if frame is None:
             self.parent.fail(failure)
             return
@@ -186,6 +187,7 @@ class Soft(Leg):
 
     def cut(self, piece: bytes) -> None:
         """As its parent does."""
+        self.begun = True
         self.parent.cut(piece)
 
 
@@ -281,8 +283,8 @@ class Judged(Joint):
         if not good:
             self.nobody()
             return
-        self.group.leave([node for at, node in enumerate(self.asked()) if at not in good])
         if self.plan.write:
+            self.group.leave([node for at, node in enumerate(self.asked()) if at not in good])
             self.compare(good)
         if self.each:
             self.parent.take(self.listed())
@@ -308,7 +310,7 @@ class Judged(Joint):
     def nobody(self) -> None:
         """No copy took the write: each keeps its place, but they may differ now."""
         failure = self.first_failure()
-        if failure is not None and failure.maybe_ran:
+        if failure is not None and failure.maybe_ran and self.plan.write:
             if self.touched:
                 self.group.mend_later(self.db, self.touched)
             else:
@@ -380,7 +382,7 @@ class Batch(Leg):
         """EXEC itself was refused by this node."""
         if is_error(raw):
             return raw
-        return errors.line(f"ERR transaction was not run on its node: {error_text(raw)!r}")
+        return errors.line(f"ERR the transaction was not run on its node: {raw[:24]!r}")
 
     def fail(self, failure: NodeFailure) -> None:
         """Every place of this node's holds the failure."""

@@ -182,8 +182,9 @@ class Call(Leg):
         return not ledger.closed and not self.quiet and ledger.calls[ledger.head] is self
 
     def cut(self, piece: bytes) -> None:
-        """Leave ahead of the rest."""
+        """Leave ahead of the rest. Asking once more would begin anew in the middle of the reply."""
         self.begun = True
+        self.tries = ONCE
         self.ledger.emit(piece)
 
 

@@ -34,6 +34,9 @@ STATES: Final = ("idle", "connecting", "greeting", "ready", "down")
 PUSH: Final = 62
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
+#: When a leg is due that has no deadline of its own.
+NEVER: Final = 1e18
+
 #: A large payload or reply gets this much more time, per byte: 50 MB/s is slow for a datacentre.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
 BIG: Final = 1024 * 1024
@@ -91,11 +94,15 @@ class Greeting(Leg):
 
 @final
 class Switched(Leg):
-    """Waits for the reply to a change of protocol or database on an ordered link."""
+    """Waits for the reply to a change of protocol or database on an ordered link.
+
+    It is never late: the leg behind it is, and a refusal that comes late must still be noticed.
+    """
 
     def __init__(self, link: "NodeLink") -> None:
         super().__init__()
         self.link = link
+        self.due = NEVER
 
     def take(self, raw: bytes) -> None:
         """If the node refuses, the legs behind would be answered in the wrong mode: in doubt, close."""
@@ -393,12 +400,14 @@ class NodeLink:
             queue = []
         failure = self.failure(NODEDOWN, cause, True)
         unsent = self.failure(NODEDOWN, cause, False)
+        # On an ordered link nobody remembers in which protocol and database a leg was sent.
+        once_more = not hopeless and self.node.group is None
         first: list[Waiting] = []
         for at, leg in enumerate(waiting):
             payload = leg.payload
             if leg.done:
                 continue
-            if leg.tries == AGAIN and payload is not None and not hopeless:
+            if leg.tries == AGAIN and payload is not None and once_more:
                 leg.tries = ONCE
                 first.append(Waiting(leg, payload, self.home_proto, self.home_db, 1))
             else:

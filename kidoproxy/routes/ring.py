@@ -127,9 +127,14 @@ def scan_plan(steps: list[Route], request: Request) -> Plan:
             node = steps[at].scan_node(number)
     if node is None:
         return Answer(errors.NO_COPY)
-    following = steps[at + 1].scan_node(0) if at + 1 < len(steps) else None
+    following = 0
+    if at + 1 < len(steps):
+        after = steps[at + 1].scan_node(0)
+        if after is None:
+            return Answer(errors.NO_COPY)
+        following = after.number
     send = Send(node, command([argv[0], b"%d" % own, *argv[2:]]))
     gather = Gather([send], INFO)
     gather.number = node.number
-    gather.following = following.number if following is not None else 0
+    gather.following = following
     return gather

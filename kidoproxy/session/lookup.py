@@ -27,5 +27,5 @@ class Lookup(Leg):
     def fail(self, failure: NodeFailure) -> None:
         """Nobody could be asked: the request gets the node's failure."""
         self.session.parked = None
-        self.session.answer(failure.line(False))
+        self.session.refuse(failure.line(False))
         self.session.wake()
