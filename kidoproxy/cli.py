@@ -158,11 +158,16 @@ def _run(config: "Config", announce: Callable[[str], None]) -> int:
 
 def _load(config_file: Path) -> "Config":
     from kidoproxy.config import load
+    from kidoproxy.offline import misnamed
 
     try:
-        return load(config_file)
+        config = load(config_file)
     except ConfigError as error:
         raise BadConfig(error.problems) from None
+    wrong = misnamed(config)
+    if wrong:
+        raise BadConfig(wrong)
+    return config
 
 
 @main.command(short_help="Check the file, then ask every node how it is.")

@@ -1,10 +1,13 @@
 """Where a key goes, worked out from the configuration alone: no proxy runs, no node is asked.
 
-``kidoproxy route`` and the shares in ``kidoproxy check`` come from here. What a live proxy would do
+``kidoproxy route`` and the shares in ``kidoproxy check`` come from here, and the last check of a file: that
+the commands it names exist, which `kidoproxy.config` cannot know. What a live proxy would do
 depends on its nodes too; this is the answer while all of them are well.
 """
 
+from kidoproxy.commands.find import every, named
 from kidoproxy.config import Config, Member, Node, Pool
+from kidoproxy.config.problems import did_you_mean
 from kidoproxy.routes import topology
 from kidoproxy.routes.build import placement_of, tags_of
 
@@ -48,3 +51,33 @@ def _member(member: Member) -> str:
         return f"pool {member.pool}"
     address = str(member.address)
     return member.name if member.name == address else f"{member.name} ({address})"
+
+
+def misnamed(config: Config) -> list[str]:
+    """A line for every command of ``deny``, ``allow`` and ``rename`` that there is not.
+
+    A misspelt name would silently deny nothing. Names with a dot are a module's, and are not known here.
+    """
+    lines = []
+    for pool in config.pools.values():
+        for key, names in (("deny", pool.deny), ("allow", pool.allow), ("rename", pool.rename)):
+            wrong = [_misnamed(name) for name in sorted(names)]
+            wrong += [_misrenamed(old, new) for old, new in sorted(pool.rename.items())] if key == "rename" else []
+            lines += [f"{config.source}: pool.{pool.name}.{key}: {what}" for what in wrong if what]
+    return lines
+
+
+def _misnamed(name: bytes) -> str:
+    if b"." in name or named(name) is not None:
+        return ""
+    return f'there is no command "{shown(name)}"' + did_you_mean(shown(name), [shown(spec.name) for spec in every()])
+
+
+def _misrenamed(old: bytes, new: bytes) -> str:
+    if b"|" in old:
+        return f'"{shown(old)}" cannot have a new name, only whole commands can; "deny" turns it off'
+    if b"|" in new:
+        return f'"{shown(new)}" is not one word'
+    if named(new) is not None:
+        return f'"{shown(new)}" is a command already'
+    return ""

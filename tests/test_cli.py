@@ -168,6 +168,16 @@ def test_a_bad_file(tmp_path: Path, command: list[str]) -> None:
     ]
 
 
+def test_a_command_that_there_is_not(tmp_path: Path) -> None:
+    """A misspelt command in the file is a mistake like any other."""
+    file = tmp_path / "ring.toml"
+    file.write_text(RING + 'deny = ["flushal"]\n')
+    result = invoke("check", "--config", str(file))
+
+    assert result.exit_code == 2
+    assert 'did you mean "flushall"' in result.output
+
+
 def test_no_file(tmp_path: Path) -> None:
     """A file that is not there, or not named, is status 2."""
     assert invoke("check", "--config", str(tmp_path / "no.toml")).exit_code == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.offline import explain, shares, shown
+from kidoproxy.offline import explain, misnamed, shares, shown
 from tests.config.files import COPY, RING, pool, read
 
 
@@ -66,3 +66,25 @@ def test_shares(tmp_path: Path) -> None:
 def test_shown() -> None:
     """Bytes that are no text are shown as escapes."""
     assert shown(b"a\xff") == "a\\xff"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ('deny = ["flushal"]', ['deny: there is no command "flushal"; did you mean "flushall"?']),
+        ('allow = ["config|sett"]', ['allow: there is no command "config|sett"; did you mean "config|set"?']),
+        ('rename = { kyes = "" }', ['rename: there is no command "kyes"; did you mean "keys"?']),
+        ('rename = { flushall = "get" }', ['rename: "get" is a command already']),
+        ('rename = { flushall = "drop all" }', ['rename: "drop|all" is not one word']),
+        (
+            'rename = { "config set" = "" }',
+            ['rename: "config|set" cannot have a new name, only whole commands can; "deny" turns it off'],
+        ),
+        ('deny = ["json.set", "keys", "config"]\nrename = { flushall = "gone", flushdb = "" }', []),
+    ],
+)
+def test_commands_that_there_are_not(tmp_path: Path, lines: str, expected: list[str]) -> None:
+    """A misspelt command would be denied in vain, so it is a mistake; a module's command is taken on trust."""
+    found = misnamed(read(tmp_path, pool(lines)))
+
+    assert found == [f"ring.toml: pool.cache.{line}" for line in expected]
