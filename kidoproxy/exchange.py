@@ -12,7 +12,7 @@ from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.cursor import advance
 from kidoproxy.errors import NodeFailure
-from kidoproxy.ledger import Dropped, Joint, Leg, Listed, Merged, Part, Turn
+from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
 from kidoproxy.link import Login, NodeLink
 from kidoproxy.resp.build import array, command
 from kidoproxy.resp.open import is_error, items
@@ -74,8 +74,10 @@ class Wire:
         raws = plan.raws
         for at, part in enumerate(plan.plans):
             self.scatter(part, Part(joint, at), raws[at] if raws is not None else raw, spec, ask)
-        for node in plan.strays:
-            self.send(node, Dropped(), plan.stray_payload or raw, ask.proto, ask.db)
+        group = plan.group
+        if group is not None:
+            for node in plan.strays:
+                self.send(node, Stray(group, node), plan.stray_payload or raw, ask.proto, ask.db)
 
     def joint(self, plan: Gather, leg: Leg, spec: CommandSpec, ask: Ask) -> Joint:
         """Copies are judged by their group, lists are listed, the rest is merged."""
@@ -334,6 +336,25 @@ class Judged(Joint):
             else:
                 rows.append(errors.behind(copy.node.name))
         return array(rows)
+
+
+@final
+class Stray(Leg):
+    """A write's part for a copy that is not in sync: nobody waits for it, but its sync must know if it was lost."""
+
+    def __init__(self, group: CopyGroup, node: Node) -> None:
+        super().__init__()
+        self.group = group
+        self.node = node
+
+    def take(self, raw: bytes) -> None:
+        """What the copy says does not matter, unless it did nothing."""
+        if in_trouble(raw):
+            self.group.missed(self.node)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """The copy did not get it, or nobody knows."""
+        self.group.missed(self.node)
 
 
 @final

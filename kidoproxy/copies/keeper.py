@@ -115,9 +115,12 @@ class Keeper(Boss):
         """Copy one key from its leader to every other in-sync copy, one copy after another."""
         place = next(iter(self.group.to_mend))
         ranked = self.group.ranked(place[1])
+        leader = ranked[0]
         if not self.targets:
             self.targets = [node for node in ranked[1:] if node.live]
-        leader = ranked[0]
+            if leader.live:
+                # They may differ, and nobody can tell now.
+                self.group.leave([node for node in ranked[1:] if not node.live])
         target = self.targets.pop() if self.targets else None
         if target is None or target is leader or not leader.live:
             self.group.to_mend.pop(place, None)
@@ -133,6 +136,10 @@ class Keeper(Boss):
         self.mend = None
         self.mending = None
         if mend is None or place is None:
+            return
+        if answers.problem and not mend.from_link.ready():
+            # Not the copy's fault: the next leader is asked, if there is one.
+            self.targets.clear()
             return
         if answers.problem:
             self.group.leave([mend.to_link.node])

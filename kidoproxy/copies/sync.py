@@ -17,7 +17,7 @@ from kidoproxy.copies.transfer import Answers, Boss, Transfer, ask, first_error
 from kidoproxy.exchange import Exchange
 from kidoproxy.link import parse_info
 from kidoproxy.resp.open import bulk, integer, items
-from kidoproxy.routes.topology import SYNCING, CopyGroup, Node
+from kidoproxy.routes.topology import IN_SYNC, SYNCING, CopyGroup, Node
 
 BATCH: Final = b"100"
 PASSES: Final = 20
@@ -74,6 +74,7 @@ class Sync(Boss):
     def list_databases(self) -> None:
         """Which databases have keys, on either side."""
         self.stage = LIST
+        self.group.copy_of(self.target).missed = False
         self.passes += 1
         self.differences = 0
         answers = Answers(self, 2)
@@ -188,8 +189,10 @@ class Sync(Boss):
         self.copy([key])
 
     def end_pass(self) -> None:
-        """A comparing pass without a difference lets the copy in."""
-        if not self.blind and not self.differences:
+        """A comparing pass without a difference, in which no write was missed, lets the copy in."""
+        if self.group.copy_of(self.source).state != IN_SYNC:
+            self.end(f"{self.source.name}, from which it was copied, fell behind meanwhile")
+        elif not self.blind and not self.differences and not self.group.copy_of(self.target).missed:
             self.admitted = True
             self.group.admit(self.target)
             self.end("")

@@ -85,7 +85,11 @@ class CopyPool(Route):
         gather = self.gather([Send(node, payload) for node in nodes], spec)
         gather.write = True
         gather.touched = keyed
-        gather.strays = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
+        for copy in group.copies:
+            if copy.state != IN_SYNC and copy.node.live:
+                gather.strays.append(copy.node)
+            elif copy.state != IN_SYNC:
+                copy.missed = True
         gather.stray_payload = payload
         return gather
 

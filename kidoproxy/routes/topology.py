@@ -46,6 +46,8 @@ class Copy:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.state: str = BEHIND
+        #: It did not get some write since the running pass of its sync began: one more pass is needed.
+        self.missed = False
         self.seed: i64 = fnv1a(node.name.encode("utf-8", "surrogateescape"))
 
     def __repr__(self) -> str:
@@ -163,10 +165,15 @@ class CopyGroup:
         if changed:
             self.record()
 
+    def missed(self, node: Node) -> None:
+        """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
+        self.copy_of(node).missed = True
+        self.leave([node])
+
     def restarted(self, node: Node) -> None:
         """Another run id: the server may have lost data. If another copy is in sync, this one is not."""
         if self.elected:
-            self.leave([node])
+            self.missed(node)
 
     def mend_later(self, db: int, keys: list[bytes]) -> None:
         """Note that the copies of these keys may differ; past the cap every other copy is behind."""
