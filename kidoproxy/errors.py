@@ -77,19 +77,25 @@ def text(raw: bytes) -> str:
 
 
 def unknown_command(argv: list[bytes]) -> bytes:
-    """As ``commandCheckExistence`` of Redis says it: at most 128 bytes of name and of arguments."""
-    shown = ""
+    """As ``commandCheckExistence`` of Redis says it: at most 128 bytes of name and of arguments, each up to a NUL."""
+    shown = b""
     for arg in argv[1:]:
         if len(shown) >= 128:
             break
-        shown += f"'{text(arg[: 128 - len(shown)])}' "
-    return line(f"ERR unknown command '{text(argv[0][:128])}', with args beginning with: {shown}")
+        shown += b"'%b' " % up_to_nul(arg[: 128 - len(shown)])
+    name = up_to_nul(argv[0][:128])
+    return line(f"ERR unknown command '{text(name)}', with args beginning with: {text(shown)}")
+
+
+def up_to_nul(raw: bytes) -> bytes:
+    """What C's ``%s`` shows of it."""
+    return raw.partition(b"\0")[0]
 
 
 def unknown_subcommand(argv: list[bytes]) -> bytes:
     """As Redis says it for a container command."""
     name = text(argv[0]).upper()
-    return line(f"ERR unknown subcommand '{text(argv[1][:128])}'. Try {name} HELP.")
+    return line(f"ERR unknown subcommand '{text(up_to_nul(argv[1][:128]))}'. Try {name} HELP.")
 
 
 def wrong_arity(name: bytes) -> bytes:
@@ -147,6 +153,7 @@ NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
 EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
 EXECABORT: Final = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+EXEC_ARITY: Final = b"-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n"
 NOSCRIPT: Final = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 STARTING: Final = b"-LOADING kidoproxy is looking at its copies\r\n"
 NO_COPY: Final = b"-NOREPLICAS No copy is in sync to be read.\r\n"

@@ -10,7 +10,7 @@ from kidoproxy.commands.find import COMMANDS, every, find, named
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.keys import keys, positions
 from kidoproxy.commands.spec import BY_SPECS, INDEX, KEYNUM, KEYWORD, NO_MANDATORY_KEYS, RANGE, CommandSpec, KeySpec
-from kidoproxy.resp.build import array, bulk, integer, mapping, null_array, setof, simple
+from kidoproxy.resp.build import array, bulk, integer, mapping, null, setof, simple
 
 INVALID_COMMAND: Final = b"-ERR Invalid command specified\r\n"
 INVALID_COUNT: Final = b"-ERR Invalid number of arguments specified for command\r\n"
@@ -125,7 +125,7 @@ def _info(names: list[bytes], proto: int) -> bytes:
     if not names:
         return array([entry(each, proto) for each in COMMANDS.values()])
     found = [named(name) for name in names]
-    return array([entry(spec, proto) if spec is not None else null_array(proto) for spec in found])
+    return array([entry(spec, proto) if spec is not None else null(proto) for spec in found])
 
 
 def _list(words: list[bytes]) -> bytes:

@@ -32,6 +32,8 @@ BARRIERS: Final = (b"select", b"hello", b"reset")
 SOMETIMES: Final = (b"xread", b"xreadgroup")
 NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
 
+EXEC_REFUSED: Final = errors.wrong_arity(b"exec")
+
 REPLY_ON: Final = 0
 REPLY_OFF: Final = 1
 REPLY_SKIP: Final = 2
@@ -228,9 +230,12 @@ class ClientSession:
         return None
 
     def refuse(self, frame: bytes) -> None:
-        """An error reply; inside MULTI it spoils the transaction."""
+        """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
         if self.queue is not None:
             self.spoiled = True
+        if frame == EXEC_REFUSED:
+            self.leave_multi()
+            frame = errors.EXEC_ARITY
         self.house.errors += 1
         self.open(None).take(frame)
 
