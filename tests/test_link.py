@@ -1,0 +1,525 @@
+"""A link and its node: the n-th reply is for the n-th leg, or all that wait fail; late, lost, silent, back again."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kidoproxy import limits
+from kidoproxy.errors import NodeFailure
+from kidoproxy.ledger import Leg
+from kidoproxy.link import BIG, Login, NodeLink
+from kidoproxy.resp.build import bulk, command
+from kidoproxy.routes.topology import Node
+from tests.story import (
+    Story,
+    accepted,
+    client,
+    closed,
+    copies,
+    given,
+    greeted,
+    lost,
+    node,
+    open_still,
+    refused,
+    restarted,
+    ring,
+    silence,
+    story,
+    then,
+    tick,
+    to,
+    to_client,
+)
+
+DOWN = "-NODEDOWN a a:6379 (connection refused)"
+LATE = "-TIMEOUT a a:6379 (no reply in 500 ms)"
+LATE_WRITE = LATE + "; the write may have run, its outcome is unknown"
+CUT = "-NODEDOWN a a:6379 (it closed the connection)"
+
+
+# -- connecting ------------------------------------------------------------------------------------------
+
+
+def test_first_request() -> None:
+    """The first request opens the link and waits for it; it is sent behind the greeting."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") << silence()
+        >> accepted("a") << to("a", "INFO server")
+        >> node("a", bulk(b"run_id:1\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nuptime_in_seconds:5\r\nx\r\n"))
+        << then(lambda play: play.node("a").version == b"8.0.1" and play.node("a").uptime == 5)
+        << to("a", "GET {a}1")
+        >> node("a", "$-1") << to_client("$-1") << silence()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("login", "way", "words"),
+    [
+        (Login(), (2, 0), ["INFO server"]),
+        (Login("", "pw"), (2, 0), ["AUTH pw", "INFO server"]),
+        (Login("me", "pw"), (2, 3), ["AUTH me pw", "SELECT 3", "INFO server"]),
+        (Login(), (3, 0), ["HELLO 3", "INFO server"]),
+        (Login("", "pw"), (3, 1), ["HELLO 3 AUTH default pw", "SELECT 1", "INFO server"]),
+        (Login("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", "INFO server"]),
+    ],
+)
+def test_greeting(login: Login, way: tuple[int, int], words: list[str]) -> None:
+    """Log in, choose protocol and database, ask who is there."""
+    link = NodeLink(Node(0, "a", "a:6379", 1), login, way[0], way[1], [])
+    link.connected(1.0, 1.0)
+
+    assert b"".join(link.take_out()) == b"".join([command([word.encode() for word in row.split()]) for row in words])
+
+
+def test_refused() -> None:
+    """A connection that is refused fails what waits, and what comes afterwards fails at once."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> refused("a") << to_client(DOWN)
+        << then(lambda play: repr(play.link("a")) == "<link a resp2 db0 down, 0 waiting>")
+        << then(lambda play: repr(play.node("a")) == "<node a a:6379 down>")
+        >> client("SET {a}1 x") << to_client(DOWN) << silence()
+    )  # fmt: skip
+
+
+def test_greeting_refused() -> None:
+    """A node that refuses the login is down, and says so itself."""
+    (
+        story(ring("a"), shy=True, logins=Login("", "wrong"))
+        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", "INFO server")
+        >> node("a", "-WRONGPASS no such", "-NOAUTH Authentication required.")
+        << to_client("-NODEDOWN a a:6379 (WRONGPASS no such)")
+        << then(lambda play: play.dropped == 1) << silence()
+    )  # fmt: skip
+
+
+def test_accepts_and_says_nothing() -> None:
+    """A node that accepts and never greets is down when its time is over; only then may others know."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> accepted("a") << to("a", "INFO server")
+        >> tick(0.6) << to_client(LATE)
+        >> client("GET {a}2") >> tick(0.5)
+        << to_client("-NODEDOWN a a:6379 (it accepts connections and does not answer)")
+        << silence()
+    )  # fmt: skip
+
+
+def test_back_off() -> None:
+    """Each attempt that fails doubles the pause, up to a limit; nobody waits for a probe; a success forgets it all."""
+    play = story(ring("a"), shy=True) >> client("GET {a}1") >> refused("a") << to_client(DOWN)
+    link = play.link("a")
+    pauses = []
+    for _ in range(10):
+        pauses.append(link.retry_at - play.exchange.now)
+        assert play >> tick(pauses[-1] - 0.01) << then(lambda play: "down" in repr(link))
+        assert play >> tick(0.06) << then(lambda play: "connecting" in repr(link))
+        assert play >> client("GET {a}1") << to_client(DOWN) >> refused("a") << silence()
+    for at, pause in enumerate(pauses):
+        middle = min(0.05 * 2**at, limits.BACKOFF_LAST_SECONDS)
+        assert 0.75 * middle <= pause <= 1.25 * middle
+    assert play >> tick(7.0) >> greeted("a") >> client("GET {a}1") << to("a", "GET {a}1") << then(
+        lambda play: link.backoff == limits.BACKOFF_FIRST_SECONDS
+    )
+
+
+# -- losing --------------------------------------------------------------------------------------------------
+
+
+def test_read_is_asked_once_more() -> None:
+    """A read under way when the link is lost is asked again on the next one, once; a write never is."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "SET {a}1 x", "GET {a}2") << to("a", "GET {a}1", "SET {a}1 x", "GET {a}2")
+        >> lost("a") << to("a", "GET {a}1", "GET {a}2") << silence()
+        >> node("a", "$1 x") << to_client("$1 x", CUT + "; the write may have run, its outcome is unknown")
+        >> lost("a") << to_client(CUT) << silence()
+        << then(lambda play: play.link("a").reconnects == 2)
+    )  # fmt: skip
+
+
+def test_lost_before_written() -> None:
+    """What was never written did not run, and the error does not claim that it may have."""
+    play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", "$-1") << to_client("$-1")
+
+    def in_one_turn(play: Story) -> None:
+        client("SET {a}1 x")(play)
+        lost("a")(play)
+
+    assert play >> given(in_one_turn) << to_client(CUT) << silence()
+
+
+def test_waits_for_the_next_attempt() -> None:
+    """After a loss the next attempt is made at once, and what waited or comes meanwhile waits for it."""
+    (
+        story(ring("a"), shy=True)
+        >> client("SET {a}1 x") >> greeted("a") << to("a", "SET {a}1 x")
+        >> node("a", "+OK") << to_client("+OK")
+        >> lost("a") >> client("SET {a}2 x") << silence()
+        >> lost("a") << silence()
+        >> greeted("a") << to("a", "SET {a}2 x")
+        >> node("a", "+OK") << to_client("+OK") << silence()
+    )  # fmt: skip
+
+
+def test_reads_wait_before_what_came_later() -> None:
+    """A read that is asked again goes first; if the next attempt fails too, it fails with the others."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> greeted("a") << to("a", "GET {a}1")
+        >> lost("a") >> client("GET {a}2") >> greeted("a") << to("a", "GET {a}1", "GET {a}2")
+        >> lost("a") << to_client(CUT) >> refused("a") << to_client(DOWN) << silence()
+    )  # fmt: skip
+
+
+def test_unasked_reply() -> None:
+    """A reply that nobody asked for: the conversation is out of step, so it is given up."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> node("a", "$-1", "$1 x") << to_client("$-1") << then(lambda play: play.dropped == 1)
+        << then(lambda play: play.node("a").cause == "" and play.link("a").reconnects == 1) << silence()
+    )  # fmt: skip
+
+
+def test_no_redis() -> None:
+    """Bytes that are not RESP: nobody is made to wait for another attempt."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "SET {a}1 x") << to("a", "GET {a}1", "SET {a}1 x")
+        >> node("a", b"HTTP/1.1 400 Bad Request\r\n")
+        << then(lambda play: play.guest("me").heard.count(b"it does not speak the Redis protocol") == 2)
+    )  # fmt: skip
+
+
+def test_pushes() -> None:
+    """Pushes are nobody's reply, large ones neither."""
+    push = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$40000\r\n" + b"x" * 40000 + b"\r\n"
+    (
+        story(ring("a"))
+        >> client("HELLO 3") << given(lambda play: play.guest("me").__setattr__("heard", b""))
+        >> client("GET {a}1") << to("a", "GET {a}1", on=(3, 0))
+        >> node("a", push[:39000], on=(3, 0)) >> node("a", push[39000:], "$1 x", on=(3, 0)) << to_client("$1 x")
+        << silence()
+    )  # fmt: skip
+
+
+# -- time ------------------------------------------------------------------------------------------------------
+
+
+def test_late() -> None:
+    """A late reply is dropped by its position; the next one is for the next leg."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "SET {a}1 x") << to("a", "GET {a}1", "SET {a}1 x")
+        >> tick(0.45) << silence()
+        >> client("GET {a}2") << to("a", "GET {a}2")
+        >> tick(0.15) << to_client(LATE, LATE_WRITE)
+        >> node("a", "$1 1", "+OK", "$1 2") << to_client("$1 2")
+        << then(lambda play: play.link("a").timeouts == 2) << silence()
+    )  # fmt: skip
+
+
+def test_silence() -> None:
+    """A node that says nothing at all for twice the deadline is given up, even for reads."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> tick(0.6) << to_client(LATE)
+        >> client("GET {a}2") << to("a", "GET {a}2")
+        >> tick(0.5) << to_client("-NODEDOWN a a:6379 (no reply for 1050 ms)") << silence()
+    )  # fmt: skip
+
+
+def test_slow_but_alive() -> None:
+    """A node that answers something now and then is late, and not given up."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "GET {a}2", "GET {a}3") << to("a", "GET {a}1", "GET {a}2", "GET {a}3")
+        >> tick(0.6) << to_client(LATE, LATE, LATE)
+        >> node("a", "$1 1") >> tick(0.6) >> node("a", "$1 2") >> tick(0.6) << silence()
+        >> client("GET {a}4") << to("a", "GET {a}4")
+        >> node("a", "$1 3", "$1 4") << to_client("$1 4") << silence()
+    )  # fmt: skip
+
+
+def test_sign_of_life() -> None:
+    """An idle link asks for a sign of life; without one it is given up before a client notices."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", "$-1") << to_client("$-1")
+        >> tick(1.0) << silence()
+        >> tick(0.1) << to("a", "PING") >> node("a", "+PONG")
+        >> tick(1.1) << to("a", "PING")
+        >> tick(1.1) << then(lambda play: not play.node("a").live or play.link("a").cause == "") << silence()
+    )  # fmt: skip
+
+
+def test_waiting_has_a_deadline_too() -> None:
+    """What waits for a connection gets TIMEOUT in time, and is not sent afterwards; it did not run."""
+    (
+        story(ring("a"), shy=True)
+        >> client("SET {a}1 x") >> tick(0.3) >> client("SET {a}2 x") >> tick(0.3) << to_client(LATE)
+        >> greeted("a") << to("a", "SET {a}2 x") >> node("a", "+OK") << to_client("+OK") << silence()
+    )  # fmt: skip
+
+
+def test_large_payload() -> None:
+    """A large request has more time, and what stands behind it is late on its own account."""
+    large = command([b"SET", b"{a}1", b"x" * (60 * BIG)])
+    (
+        story(ring("a"))
+        >> client(large) << to("a", large)
+        >> client("GET {a}2") << to("a", "GET {a}2")
+        >> tick(0.6) << silence()
+        >> node("a", "+OK", "$-1") << to_client("+OK", LATE) << silence()
+    )  # fmt: skip
+
+
+# -- large replies ------------------------------------------------------------------------------------------------
+
+
+BODY = b"x" * 100_000
+HEAD = b"$100000\r\n"
+
+
+def test_cut_through() -> None:
+    """A large reply leaves piece by piece when it is its client's turn, and its deadline moves along."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "PING") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000])
+        >> tick(0.4) >> node("a", BODY[50_000:90_000]) << to_client(BODY[50_000:90_000])
+        >> tick(0.4) >> node("a", BODY[90_000:] + b"\r\n") << to_client(BODY[90_000:] + b"\r\n+PONG\r\n") << silence()
+    )  # fmt: skip
+
+
+def test_no_cut_through_out_of_turn() -> None:
+    """A large reply whose turn it is not waits; so does one that is part of another."""
+    (
+        story(ring("a", "b"))
+        >> client("GET {b}1", "GET {a}1") << to("b", "GET {b}1") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << silence()
+        >> node("b", "$-1") << to_client("$-1")
+        >> node("a", BODY[50_000:] + b"\r\n") << to_client(HEAD + BODY + b"\r\n")
+        >> client("MGET {a}1 {b}1") << to("a", "MGET {a}1") << to("b", "MGET {b}1")
+        >> node("a", b"*1\r\n" + HEAD + BODY[:50_000]) << silence()
+        >> node("b", "*1 $-1") >> node("a", BODY[50_000:] + b"\r\n")
+        << to_client(b"*2\r\n" + HEAD + BODY + b"\r\n$-1\r\n") << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply() -> None:
+    """Half a reply has left and its rest will never come: that client is cut, and the read is not asked again."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> client("GET {a}2", name="you") << to("a", "GET {a}2")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000]) << open_still()
+        >> lost("a") << closed() << to("a", "GET {a}2") >> node("a", "$-1") << to_client("$-1", name="you")
+        << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply_of_a_soft_pool() -> None:
+    """Nor is a miss put behind half a reply."""
+    (
+        story(ring("a", soft=True))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000])
+        >> refused("a") << closed() << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply_of_a_copy() -> None:
+    """Nor is another copy asked for the rest."""
+    (
+        story(copies("a", "b"))
+        >> client("GET k") << given(lambda play: to(leader(play), "GET k")(play))
+        >> given(lambda play: node(leader(play), HEAD + BODY[:50_000])(play)) << to_client(HEAD + BODY[:50_000])
+        >> given(lambda play: lost(leader(play))(play)) << closed() << silence()
+    )  # fmt: skip
+
+
+def leader(play: Story) -> str:
+    """Who is read for the key ``k``."""
+    return play.pool.groups[0].by_score(b"k")[0].node.name
+
+
+def test_late_large_reply() -> None:
+    """A large reply that nobody waits for any more is not collected."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1") >> tick(0.6) << to_client(LATE)
+        >> node("a", HEAD + BODY[:50_000]) << then(lambda play: play.link("a").reader.held() == 0)
+        >> client("GET {a}2") << to("a", "GET {a}2")
+        >> node("a", BODY[50_000:] + b"\r\n", "$1 x") << to_client("$1 x") << silence()
+    )  # fmt: skip
+
+
+# -- ordered links of copies ----------------------------------------------------------------------------------------
+
+
+def test_switching() -> None:
+    """A node of a copy pool has one link for all; it changes protocol and database when the next leg needs it."""
+    (
+        story(copies("a"))
+        >> client("SELECT 3") << to_client("+OK")
+        >> client("SET k x") << to("a", "SELECT 3", "SET k x")
+        >> client("SET k y", "SET k z", name="you") << to("a", "SELECT 0", "SET k y", "SET k z")
+        >> client("HELLO 3", "GET k", name="third")
+        << given(lambda play: play.guest("third").__setattr__("heard", b"")) << to("a", "HELLO 3", "GET k")
+        >> node("a", "+OK", "+OK", "+OK", "+OK", "+OK", "%0", "_")
+        << to_client("+OK") << to_client("+OK", "+OK", name="you") << to_client("_", name="third")
+        >> client("SET k x") << to("a", "HELLO 2", "SELECT 3", "SET k x")
+        >> node("a", "*0", "+OK", "+OK") << to_client("+OK") << silence()
+    )  # fmt: skip
+
+
+def test_switch_refused() -> None:
+    """A node that refuses to switch would answer in the wrong database: it is given up, however late it says so."""
+    problem = "-NODEDOWN a a:6379 (refused to switch: ERR DB index is out of range)"
+    (
+        story(copies("a"))
+        >> client("SELECT 9") << to_client("+OK")
+        >> client("SET k x") << to("a", "SELECT 9", "SET k x")
+        >> tick(0.2) >> node("a", "-ERR DB index is out of range", "+OK")
+        << to_client(problem + "; the write may have run, its outcome is unknown") << silence()
+    )  # fmt: skip
+
+
+def test_switching_link_lost() -> None:
+    """A link that is lost while it switches fails what was behind; the next connection begins at home."""
+    (
+        story(copies("a"))
+        >> client("SELECT 3") << to_client("+OK")
+        >> client("SET k x") << to("a", "SELECT 3", "SET k x")
+        >> lost("a") << to_client(CUT + "; the write may have run, its outcome is unknown")
+        >> client("SET k x") << to("a", "SELECT 3", "SET k x") >> node("a", "+OK", "+OK") << to_client("+OK")
+        << silence()
+    )  # fmt: skip
+
+
+def test_ordered_reads_are_not_repeated_on_the_link() -> None:
+    """Nobody remembers in which database a leg was sent, so a read of one copy is not asked again by the link."""
+    (
+        story(copies("a"))
+        >> client("SELECT 3") << to_client("+OK")
+        >> client("PROXY NODE a GET k") << to("a", "SELECT 3", "GET k")
+        >> lost("a") << to_client(CUT) << silence()
+    )  # fmt: skip
+
+
+def test_restart() -> None:
+    """Another run id of a copy means that it may have lost data: it is not read while another one is."""
+    (
+        story(copies("a", "b"))
+        >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
+        >> node("a", "+OK") >> node("b", "+OK") << to_client("+OK")
+        >> restarted("b") << then(lambda play: play.pool.groups[0].behind() == ["b"]) << silence()
+    )  # fmt: skip
+
+
+# -- bounds, and what only a link by itself shows ------------------------------------------------------------------
+
+
+class Ear(Leg):
+    """Writes down what becomes of it."""
+
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__()
+        self.heard = heard
+
+    def take(self, raw: bytes) -> None:
+        """A reply."""
+        self.heard.append(raw.decode().strip())
+
+    def fail(self, failure: NodeFailure) -> None:
+        """No reply."""
+        self.heard.append(repr(failure))
+
+
+def ready() -> tuple[NodeLink, list[str], Callable[[], None]]:
+    """A link that is ready, what its legs hear, and a way to place one more."""
+    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+    link.connected(0.0, 1.0)
+    link.take_out()
+    link.feed(bulk(b"run_id:1\r\n"), 0.0)
+    heard: list[str] = []
+    return link, heard, lambda: link.place(Ear(heard), b"*1\r\n$4\r\nPING\r\n", 2, 0, 0.0)
+
+
+def test_overloaded() -> None:
+    """A link takes a bounded number of legs, ready or not, and a bounded number of bytes."""
+    link, heard, place = ready()
+    for _ in range(limits.LINK_QUEUE_LEGS + 1):
+        place()
+    assert heard == ["<OVERLOADED a: its queue is full>"]
+    assert link.count() == limits.LINK_QUEUE_LEGS
+
+    waiting = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+    for _ in range(limits.LINK_QUEUE_LEGS + 1):
+        waiting.place(Ear(heard), b"", 2, 0, 0.0)
+    assert heard == ["<OVERLOADED a: its queue is full>"] * 2
+
+    link, heard, place = ready()
+    link.out_bytes = limits.LINK_QUEUE_BYTES + 1
+    place()
+    assert heard == ["<OVERLOADED a: its queue is full>"]
+
+
+def test_long_fifo() -> None:
+    """What is answered is forgotten while much is still owed, and the order stays."""
+    link, heard, place = ready()
+    for _ in range(2000):
+        place()
+    link.take_out()
+    link.feed(b"".join([b":%d\r\n" % at for at in range(1500)]), 0.0)
+    assert len(link.fifo) == 500
+    place()
+    link.lost("gone", 0.0, True)
+    assert heard[:1500] == [f":{at}" for at in range(1500)]
+    assert heard[1500:] == ["<NODEDOWN a: gone>"] * 501
+
+
+def test_hold() -> None:
+    """While a link is held what is placed waits, and what is sent passes; then it goes on in order."""
+    link, heard, place = ready()
+    link.hold()
+    place()
+    assert repr(link) == "<link a resp2 db0 ready held, 1 waiting>"
+    ear = Ear(heard)
+    ear.due = 30.0
+    link.send(ear, b"*1\r\n$4\r\nECHO\r\n", 2, 0, 1)
+    link.tick(0.6)
+    place()
+    link.unhold(0.6)
+    assert b"".join(link.take_out()) == b"*1\r\n$4\r\nECHO\r\n*1\r\n$4\r\nPING\r\n"
+    link.feed(b":1\r\n:2\r\n", 0.7)
+    assert heard == ["<TIMEOUT a: no reply in 500 ms>", ":1", ":2"]
+
+
+def test_hold_of_a_link_that_is_down() -> None:
+    """Held and down: it waits for the hold's end, and then fails at once."""
+    link, heard, place = ready()
+    link.hold()
+    link.lost("gone", 0.0, True)
+    place()
+    assert heard == []
+    link.unhold(0.0)
+    assert heard == ["<NODEDOWN a: gone>"]
+
+
+def test_woken_before_it_is_looked_after() -> None:
+    """A link asks to be looked after once, whatever happens to it in one turn."""
+    dirty: list[NodeLink] = []
+    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, dirty)
+    link.wake()
+    link.connected(0.0, 1.0)
+    link.lost("gone", 0.0, False)
+    link.lost("gone", 0.0, True)
+    link.tick(1.0)
+    assert dirty == [link]
+    assert repr(link) == "<link a resp2 db0 connecting, 0 waiting>"
