@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
 class RunningProxy:
     """``kidoproxy serve`` with one pool, ``pool``, over servers of its own. Nodes are named ``node-0``, ``node-1``, …
 
-    Use it with ``with``, or call `stop`. `links` replaces the addresses of the nodes, for a link in between.
+    Use it with ``with``, or call `stop`. `urls` are what it asks: the nodes, or a link in front of them.
     """
 
     def __init__(self, folder: Path, mode: str, urls: Sequence[str], nodes: EmbeddedNodes, **options: Any) -> None:
@@ -215,17 +215,17 @@ class Starter:
         server: str = "auto",
         tcp: bool = False,
         args: Sequence[str] = (),
-        urls: Sequence[str] | None = None,
+        through: Callable[[list[str]], Sequence[str]] = list,
         **options: Any,
     ) -> RunningProxy:
-        """A running proxy over so many new servers. `urls` are asked in their place (a link, a dead port)."""
+        """A running proxy over so many new servers. It asks what `through` makes of their addresses."""
         folder = self.folder / f"proxy-{len(self.running)}"
         folder.mkdir()
         servers = EmbeddedNodes()
         if nodes:
             servers.start(nodes, server, tcp, args)
         try:
-            proxy = RunningProxy(folder, mode, urls if urls is not None else servers.urls, servers, **options)
+            proxy = RunningProxy(folder, mode, through(list(servers.urls)), servers, **options)
             self.running.append(proxy)
             return proxy.start()
         except BaseException:

@@ -88,6 +88,7 @@ eval "redis.setresp(3); return {map={a=1}, double=1.5}" 1 str
 eval_ro "return redis.call('get', KEYS[1])" 1 str
 eval_ro "return redis.call('set', KEYS[1], 1)" 1 str
 evalsha 1111111111111111111111111111111111111111 1 str
+script load "return 1"
 evalsha e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 str
 evalsha short 1 str
 evalsha_ro 1111111111111111111111111111111111111111 1 str

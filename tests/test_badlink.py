@@ -1,0 +1,107 @@
+"""The bad link itself: what it is told to do wrong it does, and nothing else."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.badlink import BadLink
+
+SECONDS = 10.0
+
+
+def echo(listener: socket.socket) -> None:
+    """Sends back what it is sent, on one connection after the other, until the listener is shut down."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            while data := connection.recv(1 << 16):
+                connection.sendall(data)
+
+
+@pytest.fixture
+def link() -> Iterator[BadLink]:
+    """A link to a server that says everything back."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=echo, args=(listener,))
+        thread.start()
+        with BadLink(f"redis://127.0.0.1:{listener.getsockname()[1]}") as made:
+            yield made
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def dial(link: BadLink) -> socket.socket:
+    """A connection through it."""
+    return socket.create_connection(("127.0.0.1", link.port), SECONDS)
+
+
+def read(connection: socket.socket, count: int) -> bytes:
+    """So many bytes, or fewer if the connection ends."""
+    data = b""
+    while len(data) < count and (piece := connection.recv(count - len(data))):
+        data += piece
+    return data
+
+
+def test_passes(link: BadLink) -> None:
+    """A good link passes what it is given, also in small pieces."""
+    with dial(link) as connection:
+        connection.sendall(b"hello")
+        assert read(connection, 5) == b"hello"
+        link.trickle(2)
+        connection.sendall(b"small pieces")
+        assert read(connection, 12) == b"small pieces"
+
+
+def test_stalls(link: BadLink) -> None:
+    """A stalled link passes nothing, and everything once it is healed."""
+    with dial(link) as connection:
+        link.stall()
+        connection.sendall(b"late")
+        connection.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        link.heal()
+        connection.settimeout(SECONDS)
+        assert read(connection, 4) == b"late"
+
+
+def test_cuts_in_the_middle(link: BadLink) -> None:
+    """A link that cuts passes so many bytes and no more; the next connection is whole."""
+    with dial(link) as connection:
+        link.cut_after(3)
+        connection.sendall(b"abcdef")
+        assert read(connection, 6) == b"abc"
+    with dial(link) as connection:
+        connection.sendall(b"abcdef")
+        assert read(connection, 6) == b"abcdef"
+
+
+def test_refuses(link: BadLink) -> None:
+    """A link that refuses cuts what is open, and nobody can connect until it accepts again."""
+    with dial(link) as connection:
+        connection.sendall(b"a")
+        assert read(connection, 1) == b"a"
+        link.refuse()
+        assert connection.recv(1) == b""
+    with pytest.raises(ConnectionRefusedError):
+        dial(link)
+    link.accept()
+    with dial(link) as connection:
+        connection.sendall(b"b")
+        assert read(connection, 1) == b"b"
+
+
+def test_swallows(link: BadLink) -> None:
+    """What a black hole is sent never comes back."""
+    with dial(link) as connection:
+        link.swallow()
+        connection.sendall(b"gone")
+        connection.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
