@@ -281,6 +281,8 @@ class Merged(Joint):
                     first = at
         if first < 0:
             return None
+        if self.agreed():
+            return self.replies[0]
         total = self.keys if self.places is not None else len(self.replies)
         failure = self.failures[first] if self.failures else None
         if not self.write or (failed == total and len(self.replies) == 1):
@@ -289,6 +291,13 @@ class Merged(Joint):
         where = failure.node if failure is not None else "a node"
         cause = failure.reason() if failure is not None else error_text(self.replies[first]).decode("utf-8", "replace")
         return errors.partial(self.name, failed, total, unit, where, cause)
+
+    def agreed(self) -> bool:
+        """Whether every node gave the same answer; of an error that means that nothing was applied anywhere."""
+        if self.failures:
+            return False
+        first = self.replies[0]
+        return all(raw == first for raw in self.replies)
 
     def failed(self, at: int) -> bool:
         """Whether place ``at`` holds a failure, or a node's own error."""
