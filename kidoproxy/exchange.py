@@ -16,6 +16,7 @@ from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
 from kidoproxy.link import Login, NodeLink
 from kidoproxy.resp.build import array, command
 from kidoproxy.resp.open import is_error, items
+from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import CopyGroup, Node
@@ -138,6 +139,17 @@ class Exchange(Wire):
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """One leg on one link."""
         self.link(node, proto, db).place(leg, payload, proto, db, self.now)
+
+    def send_folded(self, node: Node, leg: Leg, request: Request, proto: int, db: int) -> None:
+        """A large request, piece by piece; its link queues all of them at once."""
+        link = self.link(node, proto, db)
+        rest = request.rest
+        if link.open and rest is not None:
+            link.place(leg, request.raw, proto, db, self.now)
+            link.follow(leg, rest)
+        else:
+            request.unfold()
+            link.place(leg, request.raw, proto, db, self.now)
 
     def softened(self, write: bool) -> None:
         """Count it."""

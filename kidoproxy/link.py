@@ -196,6 +196,16 @@ class NodeLink:
         if not self.dirty:
             self.mark()
 
+    def follow(self, leg: Leg, rest: list[bytes]) -> None:
+        """The other pieces of a large payload, whose first one has just been placed for ``leg``."""
+        if self.head < len(self.fifo) and self.fifo[-1] is leg:
+            size = 0
+            for piece in rest:
+                size += len(piece)
+            self.out.extend(rest)
+            self.out_bytes += size
+            leg.due += size * SECONDS_PER_BYTE
+
     def place_later(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
         """The link is not open: wait for it, or fail at once when it is down."""
         if not self.holding and (self.state == DOWN or self.probing):

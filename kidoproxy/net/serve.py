@@ -6,6 +6,7 @@ SIGTERM and SIGINT drain: no new clients, idle ones are closed, what is under wa
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -45,6 +46,10 @@ copies_log = logging.getLogger("kidoproxy.copies")
 
 #: How often deadlines are looked at.
 TICK_SECONDS = 0.05
+#: Of mallopt(3).
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+HEAP_BYTES = 16 * 1024 * 1024
 #: How long the start waits for copy pools to find out whom to trust.
 SETTLE_SECONDS = 3.0
 
@@ -86,6 +91,7 @@ class Daemon:
         facts.databases = pool.databases
         facts.strict = pool.ring is not None and pool.ring.transactions == "strict"
         facts.soft = pool.ring is not None and pool.ring.on_down == "miss"
+        facts.thorough = facts.thorough or facts.soft
         facts.bulk_bytes = pool.limits.bulk_bytes
         facts.query_bytes = pool.limits.query_buffer_bytes
         facts.output_bytes = pool.limits.client_output_bytes
@@ -250,8 +256,17 @@ class Daemon:
         log.info("stopped: seconds=%.1f", time.monotonic() - started)
 
 
+def keep_heap() -> None:
+    """Keep freed memory for the next large value (glibc): giving it back costs a page fault for each 4 KiB."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, HEAP_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BYTES)
+
+
 def calm_collector() -> None:
     """What stands now stays; and a pipelined batch, thousands of calls that soon go, is no garbage to look for."""
+    keep_heap()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

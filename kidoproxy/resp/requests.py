@@ -5,7 +5,7 @@ A request that lies whole in one chunk is cut out of it at once (`cut`). One tha
 the scanner, as early as Redis finds it, and said in Redis's words.
 """
 
-from typing import final
+from typing import Final, final
 
 from mypy_extensions import i64
 
@@ -16,13 +16,31 @@ from kidoproxy.resp.inline import split
 from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable, string2ll
 
 
+#: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
+LARGE_BYTES: Final[i64] = 64 * 1024
+
+
 @final
 class Request:
-    """One request: its arguments, and the frame that a node is sent."""
+    """One request: its arguments, and the frame that a node is sent.
 
-    def __init__(self, argv: list[bytes], raw: bytes) -> None:
+    A large one is *folded*: the frame stands in ``raw`` and the pieces of ``rest``, and arguments that do
+    not stand in ``raw`` as a whole are empty in ``argv``; there are as many as there will be. So a value of
+    a megabyte passes without being copied. `unfold` makes an ordinary request of it.
+    """
+
+    def __init__(self, argv: list[bytes], raw: bytes, rest: list[bytes] | None = None) -> None:
         self.argv = argv
         self.raw = raw
+        self.rest = rest
+
+    def unfold(self) -> None:
+        """Join the pieces and cut all arguments."""
+        if self.rest is not None:
+            self.raw = b"".join([self.raw, *self.rest])
+            self.rest = None
+            self.argv = []
+            cut(self.raw, 0, ANY_SIZE, self.argv)
 
 
 @final
@@ -71,6 +89,23 @@ def cut(buf: bytes, at: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
     if at - start > limits.query_bytes:
         return 0
     return at if tidy else -at
+
+
+#: For a request that has been checked already.
+ANY_SIZE: Final = RequestLimits(query_bytes=1 << 62, bulk_bytes=1 << 62)
+
+
+def head(buf: bytes, argv: list[bytes]) -> int:
+    """How many arguments the tidy request that begins in ``buf`` has; adds those that are whole there."""
+    size: i64 = len(buf)
+    count, at = number(buf, 1, size)
+    while at < size and buf[at] == DOLLAR:
+        length, at = number(buf, at + 1, size)
+        if length < 0 or at + length > size:
+            break
+        argv.append(buf[at : at + length])
+        at += length + 2
+    return int(count)
 
 
 @final
@@ -150,7 +185,19 @@ class RequestReader:
         self.pieces.add(self.chunk[self.at : end])
         self.at = end
         self.unfinished = False
+        if self.pieces.size > LARGE_BYTES and self.scanner.tidy:
+            return self._fold(self.pieces.take_parts())
         return self._open(self.pieces.take())
+
+    def _fold(self, parts: list[bytes]) -> Request:
+        """A large request, with the arguments that are whole in its first piece: its name and first key at least."""
+        argv: list[bytes] = []
+        first = parts[0]
+        count = head(first, argv)
+        if len(argv) < 2 or len(parts) == 1:
+            return self._open(b"".join(parts))
+        argv.extend([b""] * (count - len(argv)))
+        return Request(argv, first, parts[1:])
 
     def _open(self, raw: bytes) -> Request:
         """The request that the scanner found whole."""
@@ -177,12 +224,14 @@ class RequestScanner:
         self.line_bytes: i64 = 0
         self.ending: bool = False  # that line's CR was the last byte
         self.passed: i64 = 0  # bytes of this request in earlier buffers
+        self.tidy: bool = True  # each line end was seen to be one, so the frame may be passed on as it is
 
     def advance(self, buf: bytes, at: i64) -> i64:
         """The place behind the request that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
         start = at
         if self.first < 0:
             self.first = buf[at]
+            self.tidy = self.first == STAR
         if self.first == STAR:
             at = self._multibulk(buf, at)
         else:
@@ -203,6 +252,8 @@ class RequestScanner:
             if self.skip > size - at:
                 self.skip -= size - at
                 return -1
+            if self.skip and (self.skip < 2 or buf[at + self.skip - 2] != CR or buf[at + self.skip - 1] != LF):
+                self.tidy = False
             at += self.skip
             self.skip = 0
             if self.left == 0:
@@ -225,6 +276,8 @@ class RequestScanner:
                 self.ending = True
                 return -1
         self.ending = False
+        if buf[at] != LF:
+            self.tidy = False
         line = self._whole_line()
         if self.left < 0:
             self._count(line)

@@ -101,11 +101,16 @@ class Pieces:
 
     def take(self) -> bytes:
         """All of it, once."""
-        whole = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        parts = self.take_parts()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def take_parts(self) -> list[bytes]:
+        """All of it, as it came."""
+        parts = self.parts
         self.parts = []
         self.size = 0
         self.small = 0
-        return whole
+        return parts
 
 
 @final

@@ -99,6 +99,10 @@ class CopyPool(Route):
         gather.group = self.group
         return gather
 
+    def needs_arguments(self) -> bool:
+        """Options decide what copies do, and expiry is rewritten."""
+        return True
+
     def scanned(self) -> list[Route]:
         """One step: a scan stays on one copy."""
         return [self]

@@ -41,6 +41,10 @@ class Route:
         """The routes directly below, for drawing; a node has none."""
         return []
 
+    def needs_arguments(self) -> bool:
+        """Whether a plan for a plain write looks at more of the request than its first key."""
+        return any(child.needs_arguments() for child in self.children())
+
     def scanned(self) -> list["Route"]:
         """The steps of a SCAN: itself, unless it has several."""
         return [self]

@@ -154,6 +154,8 @@ class ClientSession:
     def handle(self, request: Request) -> None:
         """One request: the short way if it is plain, the long way otherwise."""
         spec = self.pool.words.find(request.argv)
+        if request.rest is not None and (spec is None or spec.repeatable or not spec.plain or self.pool.thorough):
+            request.unfold()
         if spec is not None and self.easy and spec.plain and spec.accepts(len(request.argv)):
             call = self.ledger.open(spec.write)
             plan = self.pool.root.plan(spec, request, self.ask)
@@ -161,7 +163,10 @@ class ClientSession:
                 if spec.repeatable:
                     call.tries = AGAIN
                     call.payload = request.raw
-                self.exchange.send(plan.node, call, request.raw, self.proto, self.db)
+                if request.rest is None:
+                    self.exchange.send(plan.node, call, request.raw, self.proto, self.db)
+                else:
+                    self.exchange.send_folded(plan.node, call, request, self.proto, self.db)
             else:
                 self.exchange.scatter(plan, call, request.raw, spec, self.ask)
         else:
@@ -171,6 +176,7 @@ class ClientSession:
 
     def handle_with_care(self, spec: CommandSpec | None, request: Request) -> None:
         """Everything that is not plain, in the order in which Redis checks."""
+        request.unfold()
         words = self.pool.words
         if words.hidden:
             original = words.original(request.argv[0])

@@ -23,6 +23,8 @@ class PoolFacts:
         self.words = words
         self.password = b""
         self.databases = 16
+        #: The routes, or a pool that misses softly, look at all arguments: large requests are not left folded.
+        self.thorough = root.needs_arguments()
         #: Transactions that span nodes are refused when a command is queued.
         self.strict = False
         #: A node that gives no reply is a miss (``on_down = "miss"``).
