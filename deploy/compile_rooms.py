@@ -31,16 +31,23 @@ IMPURE: Final = (
     "kidoproxy/commands/generate.py",
 )
 
+#: Pure, but read once and data alone: compiled it would be one function of 60 000 lines of C.
+DATA: Final = ("kidoproxy/commands/table.py",)
+#: What stands between the loop and the pure rooms on the path of every command is compiled with them.
+HOT: Final = ("kidoproxy/net/client_io.py", "kidoproxy/net/flush.py", "kidoproxy/net/node_io.py")
+
 
 def is_pure(source: str) -> bool:
-    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, belongs to the pure rooms."""
-    return not any(fnmatch(source, pattern) for pattern in IMPURE)
+    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, is compiled: a pure room, or a hot one."""
+    return source in HOT or not any(fnmatch(source, pattern) for pattern in IMPURE)
 
 
 def pure_rooms(root: Path = ROOT) -> list[Path]:
     """The source files to compile, in one stable order. A package's door sign has no code and is left out."""
-    found = (path for path in (root / PACKAGE).rglob("*.py") if path.name != "__init__.py")
-    return sorted(path for path in found if is_pure(path.relative_to(root).as_posix()))
+    found = {path.relative_to(root).as_posix(): path for path in (root / PACKAGE).rglob("*.py")}
+    return sorted(
+        path for source, path in found.items() if path.name != "__init__.py" and source not in DATA and is_pure(source)
+    )
 
 
 def module_name(path: Path, root: Path = ROOT) -> str:
