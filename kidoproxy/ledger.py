@@ -53,6 +53,18 @@ class Leg:
         raise NotImplementedError
 
 
+class Peer:
+    """Whoever owns the socket behind a ledger or a link. The pure rooms only carry it."""
+
+    def write(self) -> None:
+        """Write what is ready."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """The ledger has drained as far as somebody wanted."""
+        raise NotImplementedError
+
+
 @final
 class Turn:
     """What has to be written when this turn of the loop ends, and who waits to go on."""
@@ -78,8 +90,7 @@ class Ledger:
         self.torn = False
         #: Someone waits until at most so many calls are open (-1: nobody does).
         self.wanted = -1
-        #: Whoever writes for this client; the pure rooms only carry it.
-        self.peer: object = None
+        self.peer: Peer | None = None
 
     def open(self, write: bool) -> "Call":
         """A new place at the end."""

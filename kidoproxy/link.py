@@ -18,7 +18,7 @@ from typing import Final, final
 
 from kidoproxy import limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, TIMEOUT, NodeFailure, ProtocolError
-from kidoproxy.ledger import AGAIN, ONCE, Dropped, Leg
+from kidoproxy.ledger import AGAIN, ONCE, Dropped, Leg, Peer
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.resp.replies import ReplyReader
@@ -152,8 +152,7 @@ class NodeLink:
         self.reconnects = 0
         self.replies = 0
         self.timeouts = 0
-        #: Whoever owns the socket; the pure rooms only carry it.
-        self.peer: object = None
+        self.peer: Peer | None = None
 
     def count(self) -> int:
         """Legs that wait for a reply or for the link."""

@@ -1,4 +1,4 @@
-"""A client's socket: bytes to the session, the ledger's bytes back, back-pressure both ways.
+"""A client's socket: bytes to the session, the ledger's bytes back, back-pressure both ways. Compiled.
 
 A client that does not read is not read from either; past its output limit it is cut. Its neighbours
 never notice.
@@ -6,9 +6,10 @@ never notice.
 
 import asyncio
 import logging
-from typing import cast, final
+from typing import final
 
 from kidoproxy import errors, limits
+from kidoproxy.ledger import Peer
 from kidoproxy.net.flush import Hub, joined
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import PoolFacts
@@ -17,8 +18,8 @@ log = logging.getLogger("kidoproxy.clients")
 
 
 @final
-class ClientIO(asyncio.Protocol):
-    """One connection of one client."""
+class ClientIO(Peer):
+    """One connection of one client: an asyncio protocol by its methods."""
 
     def __init__(self, hub: Hub, pool: PoolFacts, peers: "set[ClientIO]") -> None:
         self.hub = hub
@@ -26,11 +27,11 @@ class ClientIO(asyncio.Protocol):
         self.pool = pool
         self.full = False
         self.reading = True
+        self.session: ClientSession | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """A session begins, unless there are too many."""
-        # uvloop's transports do not derive from asyncio's.
-        self.transport = transport = cast(asyncio.Transport, transport)
+        self.transport = transport
         house = self.hub.house
         self.hub.now()
         house.connections += 1
@@ -39,7 +40,6 @@ class ClientIO(asyncio.Protocol):
             house.rejected += 1
             transport.write(errors.MAX_CLIENTS)
             transport.close()
-            self.session: ClientSession | None = None
             return
         self.pool.clients += 1
         self.peers.add(self)
@@ -127,6 +127,10 @@ class ClientIO(asyncio.Protocol):
         self.hub.house.cut_clients += 1
         log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", why)
         self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """The client hangs up: let the transport close."""
+        return False
 
     def connection_lost(self, problem: Exception | None) -> None:
         """The session is over."""

@@ -4,18 +4,16 @@ Every entry from the loop (bytes, a lost connection, a tick) ends with `Hub.touc
 something to write asks the loop for one call of `Hub.flush` after all other events of this turn.
 """
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, cast, final
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Final, final
 
+from kidoproxy.link import NodeLink
 from kidoproxy.session.house import House
 
-if TYPE_CHECKING:
-    from kidoproxy.net.client_io import ClientIO
-    from kidoproxy.net.node_io import Connector
-
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
-JOIN_BYTES = 256 * 1024
+JOIN_BYTES: Final = 256 * 1024
 
 
 def joined(out: list[bytes], size: int) -> list[bytes]:
@@ -29,14 +27,15 @@ def joined(out: list[bytes], size: int) -> list[bytes]:
 class Hub:
     """The loop's side of the house: the clock, and the flush."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, house: House) -> None:
+    def __init__(self, loop: AbstractEventLoop, house: House) -> None:
         self.loop = loop
         self.house = house
         self.exchange = house.exchange
         self.turn = house.exchange.turn
         self.scheduled = False
         self.wall_offset = 0
-        self.connector: Connector | None = None
+        #: Opens and closes the sockets of links.
+        self.look_after: Callable[[NodeLink], None] | None = None
         self.set_clock()
 
     def set_clock(self) -> None:
@@ -46,7 +45,7 @@ class Hub:
 
     def now(self) -> float:
         """One reading of the clock for a whole batch."""
-        now = self.loop.time()
+        now: float = self.loop.time()
         self.exchange.now = now
         self.house.wall_ms = int(now * 1000) + self.wall_offset
         return now
@@ -62,22 +61,32 @@ class Hub:
         self.scheduled = False
         turn = self.turn
         while turn.drained:
-            ledgers = turn.drained
+            drained = turn.drained
             turn.drained = []
-            for ledger in ledgers:
-                cast("ClientIO", ledger.peer).go_on()
-        dirty = self.exchange.dirty
-        if dirty:
-            # The links hold on to the list itself, so it is emptied in place.
-            links = dirty[:]
-            dirty.clear()
-            connector = self.connector
-            if connector is not None:
-                for link in links:
-                    connector.look_after(link)
+            for ledger in drained:
+                peer = ledger.peer
+                if peer is not None:
+                    peer.go_on()
+        if self.exchange.dirty:
+            self.flush_links()
         ledgers = turn.ledgers
         if ledgers:
             turn.ledgers = []
             for ledger in ledgers:
-                cast("ClientIO", ledger.peer).write()
+                peer = ledger.peer
+                if peer is not None:
+                    peer.write()
         self.touch()
+
+    def flush_links(self) -> None:
+        """Write to the nodes; a link without a socket, or with one that it has given up, is looked after."""
+        # The links hold on to the list itself, so it is emptied in place.
+        links = self.exchange.dirty[:]
+        self.exchange.dirty.clear()
+        for link in links:
+            link.dirty = False
+            peer = link.peer
+            if peer is not None and not link.drop:
+                peer.write()
+            elif self.look_after is not None:
+                self.look_after(link)

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -29,9 +30,9 @@ from kidoproxy.copies.keeper import Keeper
 from kidoproxy.exchange import Exchange
 from kidoproxy.link import Login
 from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.flush import Hub
 from kidoproxy.net.logs import set_up_logs
-from kidoproxy.net.node_io import Connector, Target
 from kidoproxy.net.notify import notify
 from kidoproxy.net.state import StateFile
 from kidoproxy.net.tasks import Tasks
@@ -42,6 +43,7 @@ from kidoproxy.routes.topology import Node as TreeNode
 from kidoproxy.session.house import House, PoolFacts
 
 log = logging.getLogger("kidoproxy")
+nodes_log = logging.getLogger("kidoproxy.nodes")
 copies_log = logging.getLogger("kidoproxy.copies")
 
 #: How often deadlines are looked at.
@@ -76,6 +78,7 @@ class Daemon:
         self.exchange.seed = int.from_bytes(os.urandom(3), "big")
         self.house = House(self.exchange)
         self.facts = {pool.name: self.facts_of(pool) for pool in config.listening()}
+        self.told: dict[int, bool] = {}
         self.keepers: dict[str, Keeper] = {}
         self.tasks = Tasks()
         self.servers: list[asyncio.Server] = []
@@ -105,7 +108,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         self.hub = Hub(loop, self.house)
         targets = [target_of(node, pool) for node, pool in self.tree.sources]
-        self.hub.connector = Connector(self.hub, targets, self.tasks)
+        self.hub.look_after = Connector(self.hub, targets, self.tasks).look_after
         house = self.house
         house.started_ms = house.wall_ms
         house.version = __version__
@@ -184,9 +187,8 @@ class Daemon:
         loop = self.hub.loop
         facts = self.facts[pool.name]
 
-        def client() -> ClientIO:
-            return ClientIO(self.hub, facts, self.clients)
-
+        # A compiled class has no Python base, but all the methods that a loop calls.
+        client = cast(Callable[[], asyncio.Protocol], lambda: ClientIO(self.hub, facts, self.clients))
         try:
             if address.path:
                 clear_stale(address.path)
@@ -220,9 +222,23 @@ class Daemon:
             if os.getppid() != self.parent and self.worker:
                 self.stop()
             self.exchange.tick(self.exchange.now)
+            self.tell_nodes()
             for keeper in self.keepers.values():
                 self.keep(keeper)
             self.hub.touch()
+
+    def tell_nodes(self) -> None:
+        """One log line per change of a node's state."""
+        for node in self.tree.nodes:
+            links = self.exchange.links_of(node)
+            up = any(link.ready() for link in links)
+            if up is self.told.get(node.index) or (not up and not node.cause):
+                continue
+            self.told[node.index] = up
+            if up:
+                nodes_log.info("node up: node=%s address=%s version=%s", node.name, node.address, node.version.decode())
+            else:
+                nodes_log.warning("node down: node=%s address=%s cause=%s", node.name, node.address, node.cause)
 
     def keep(self, keeper: Keeper) -> None:
         """One tick of one keeper, and its news."""

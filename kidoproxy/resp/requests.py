@@ -15,7 +15,6 @@ from kidoproxy.resp.build import command
 from kidoproxy.resp.inline import split
 from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable, string2ll
 
-
 #: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
 LARGE_BYTES: Final[i64] = 64 * 1024
 

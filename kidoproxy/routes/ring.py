@@ -34,6 +34,8 @@ class Ring(Route):
         """By reach: the hot path is one key and one child."""
         if spec.plain:
             return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
+        if spec.reach == SPLIT:
+            return self.split(spec, request, ask)
         if spec.reach == EVERY:
             return self.every(spec, request, ask)
         if spec.reach == SCAN:
@@ -45,33 +47,45 @@ class Ring(Route):
         return self.placement.owner(self.tags.cut(key))
 
     def by_keys(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
-        """Commands with any number of keys, none included."""
+        """Commands with any number of keys, none included, that meet on one child."""
         argv = request.argv
         positions = keys(spec, argv)
         if not positions:
             return self.anyone().plan(spec, request, ask)
-        owners = [self.owner(argv[at]) for at in positions]
-        first = owners[0]
-        if spec.reach == SPLIT:
-            if any(owner != first for owner in owners):
-                return self.split(spec, request, owners, ask)
-        else:
-            for owner, at in zip(owners, positions, strict=True):
-                if owner != first:
-                    return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
-            if len(self.members) > 1:
-                outside = reaches_outside(spec, argv)
-                if outside is not None:
-                    return Answer(errors.reaches_outside(spec.name, outside))
+        first = self.owner(argv[positions[0]])
+        for at in positions:
+            if self.owner(argv[at]) != first:
+                return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
+        if len(self.members) > 1:
+            outside = reaches_outside(spec, argv)
+            if outside is not None:
+                return Answer(errors.reaches_outside(spec.name, outside))
         return self.members[first].plan(spec, request, ask)
 
-    def split(self, spec: CommandSpec, request: Request, owners: list[int], ask: Ask) -> Plan:
-        """One request per child concerned, not one per key."""
-        children, requests, places = cut(spec, request, owners, len(self.members))
-        plans = [self.members[child].plan(spec, part, ask) for child, part in zip(children, requests, strict=True)]
+    def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """One request per child concerned, not one per key; the request itself if there is only one."""
+        argv = request.argv
+        owners: list[int] = []
+        alone = True
+        at = 1
+        while at < len(argv):
+            owner = self.owner(argv[at])
+            if owners and owner != owners[0]:
+                alone = False
+            owners.append(owner)
+            at += spec.step
+        if alone:
+            return self.members[owners[0]].plan(spec, request, ask)
+        parts = cut(spec, argv, owners, len(self.members))
+        plans: list[Plan] = []
+        raws: list[bytes] = []
+        for at, child in enumerate(parts.children):
+            part = parts.requests[at]
+            plans.append(self.members[child].plan(spec, part, ask))
+            raws.append(part.raw)
         gather = Gather(plans, spec.rule)
-        gather.raws = [part.raw for part in requests]
-        gather.places = places
+        gather.raws = raws
+        gather.places = parts.places
         gather.keys = len(owners)
         return gather
 

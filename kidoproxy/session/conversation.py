@@ -168,6 +168,7 @@ class ClientSession:
                 else:
                     self.exchange.send_folded(plan.node, call, request, self.proto, self.db)
             else:
+                request.unfold()
                 self.exchange.scatter(plan, call, request.raw, spec, self.ask)
         else:
             self.handle_with_care(spec, request)

@@ -1,0 +1,77 @@
+"""Opens and closes the sockets of links, and sees that what they queued is written.
+
+DNS is asked again at each attempt. An attempt that fails says why in a few words, and the link waits
+before the next.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import cast, final
+
+from kidoproxy.link import CONNECTING, NodeLink
+from kidoproxy.net.flush import Hub
+from kidoproxy.net.node_io import NodeIO, reason
+from kidoproxy.net.tasks import Tasks
+
+
+@final
+class Target:
+    """Where a node listens: host and port, or a path; TLS or not; how long to try."""
+
+    def __init__(self, host: str, port: int, path: str, tls: ssl.SSLContext | None, patience: float) -> None:
+        self.host = host
+        self.port = port
+        self.path = path
+        self.tls = tls
+        self.patience = patience
+
+
+@final
+class Connector:
+    """Looks after links at the end of a turn: opens, closes and writes their sockets."""
+
+    def __init__(self, hub: Hub, targets: list[Target], tasks: Tasks) -> None:
+        self.hub = hub
+        self.targets = targets
+        self.tasks = tasks
+        self.busy: set[int] = set()
+
+    def look_after(self, link: NodeLink) -> None:
+        """Close the socket that the link has given up, open the one that it wants."""
+        peer = link.peer
+        if link.drop:
+            link.drop = False
+            link.peer = None
+            if isinstance(peer, NodeIO):
+                peer.abort()
+        if link.state == CONNECTING and id(link) not in self.busy:
+            self.busy.add(id(link))
+            self.tasks.start(self.connect(link), f"connect {link.node.name}")
+
+    async def connect(self, link: NodeLink) -> None:
+        """One attempt."""
+        target = self.targets[link.node.index]
+        try:
+            async with asyncio.timeout(target.patience):
+                peer = await self.open(link, target)
+        except (OSError, TimeoutError, ValueError) as problem:
+            self.busy.discard(id(link))
+            link.lost(reason(problem), self.hub.now(), True)
+        else:
+            self.busy.discard(id(link))
+            link.peer = peer
+            link.connected(self.hub.now(), target.patience)
+        self.hub.touch()
+
+    async def open(self, link: NodeLink, target: Target) -> NodeIO:
+        """The socket."""
+        loop = self.hub.loop
+        peer = NodeIO(self.hub, link)
+        # A compiled class has no Python base, but all the methods that a loop calls.
+        protocol = cast(Callable[[], asyncio.Protocol], lambda: peer)
+        if target.path:
+            await loop.create_unix_connection(protocol, target.path, ssl=target.tls)
+        else:
+            await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+        return peer
