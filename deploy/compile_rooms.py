@@ -1,5 +1,7 @@
 """Compiles the pure rooms with mypyc, as one group, into a folder: ``python deploy/compile_rooms.py OUT``.
 
+With them go the few files that stand between them and the loop on the path of every command.
+
 One group means that calls between rooms stay native. The script runs as its own process because the
 compilers end the process when they fail, and because they litter the folder they run in: everything
 they write goes to a scratch folder, and OUT gets the extension modules alone, laid out as in the wheel.
@@ -17,7 +19,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = "kidoproxy"
 
-#: Rooms that talk to the world, and tools: everything else is pure, and compiled.
+#: Rooms that talk to the world, and tools: everything else is pure.
 IMPURE: Final = (
     "kidoproxy/__main__.py",
     "kidoproxy/admin/*",
@@ -38,16 +40,18 @@ HOT: Final = ("kidoproxy/net/client_io.py", "kidoproxy/net/flush.py", "kidoproxy
 
 
 def is_pure(source: str) -> bool:
-    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, is compiled: a pure room, or a hot one."""
-    return source in HOT or not any(fnmatch(source, pattern) for pattern in IMPURE)
+    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, belongs to the pure rooms."""
+    return not any(fnmatch(source, pattern) for pattern in IMPURE)
 
 
-def pure_rooms(root: Path = ROOT) -> list[Path]:
-    """The source files to compile, in one stable order. A package's door sign has no code and is left out."""
-    found = {path.relative_to(root).as_posix(): path for path in (root / PACKAGE).rglob("*.py")}
-    return sorted(
-        path for source, path in found.items() if path.name != "__init__.py" and source not in DATA and is_pure(source)
-    )
+def is_compiled(source: str) -> bool:
+    """Whether `source` is compiled: code of a pure room or of the hot path. A package's door sign has no code."""
+    return source in HOT or (is_pure(source) and source not in DATA and not source.endswith("__init__.py"))
+
+
+def compiled_rooms(root: Path = ROOT) -> list[Path]:
+    """The source files to compile, in one stable order."""
+    return sorted(path for path in (root / PACKAGE).rglob("*.py") if is_compiled(path.relative_to(root).as_posix()))
 
 
 def module_name(path: Path, root: Path = ROOT) -> str:
@@ -56,12 +60,12 @@ def module_name(path: Path, root: Path = ROOT) -> str:
 
 
 def compile_rooms(out: Path, scratch: Path) -> None:
-    """Compile every pure room into `out`; ends the process with a non-zero status when that fails."""
+    """Compile them into `out`; ends the process with a non-zero status when that fails."""
     # Not at the top: the tests read this file's lists where neither of the two is installed.
     from mypyc.build import mypycify
     from setuptools import Distribution
 
-    sources = [str(path.relative_to(ROOT)) for path in pure_rooms()]
+    sources = [str(path.relative_to(ROOT)) for path in compiled_rooms()]
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
     options.append(f"--cache-dir={scratch / 'mypy'}")
     extensions = mypycify(

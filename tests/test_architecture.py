@@ -205,7 +205,7 @@ def test_the_list_of_exceptions_is_not_stale() -> None:
 
 
 def test_the_compiler_and_the_coverage_report_mean_the_same_rooms() -> None:
-    """What is compiled is what must be covered."""
+    """What is pure for the compiler must be covered in every branch."""
     project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text(encoding="utf-8"))
     command = project["tool"]["tox"]["env"]["py"]["commands"][-1]
     assert command[-1] == "--omit=" + ",".join(IMPURE)

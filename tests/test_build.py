@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import kidoproxy
-from deploy.compile_rooms import module_name, pure_rooms
+from deploy.compile_rooms import compiled_rooms, module_name
 
-MODULES = [module_name(path) for path in pure_rooms()]
+MODULES = [module_name(path) for path in compiled_rooms()]
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_pure_room_comes_from_the_build_under_test(name: str) -> None:
+def test_every_compiled_room_comes_from_the_build_under_test(name: str) -> None:
     """No room of the source tree shadows the wheel, and none was left out of the compilation."""
     suffix = Path(str(importlib.import_module(name).__file__)).suffix
     wanted = {"interpreted": [".py"], "compiled": [".so"]}
