@@ -75,7 +75,7 @@ def frames(texts: tuple[Text, ...]) -> bytes:
 
 def shown(raw: bytes) -> str:
     """Bytes for a person who reads a mismatch: one line of the protocol per line."""
-    return "\n".join(["    " + repr(row)[1:] for row in raw.splitlines(keepends=True)]) or "    (nothing)"
+    return "\n".join(["    " + repr(row[:200])[1:] for row in raw.splitlines(keepends=True)]) or "    (nothing)"
 
 
 def requests(raw: bytes) -> list[bytes]:
@@ -86,7 +86,7 @@ def requests(raw: bytes) -> list[bytes]:
     while True:
         one = reader.next()
         if one is None:
-            assert not reader.buffered(), f"half a request was written: {raw!r}"
+            assert not reader.buffered(), f"half a request was written: {raw[:200]!r}"
             return found
         found.append(one.raw)
 
@@ -424,6 +424,14 @@ def gone(name: str = "me") -> Event:
 def given(act: Event) -> Event:
     """Anything else that happens."""
     return act
+
+
+def unheard(play: Story) -> None:
+    """What has been said so far does not matter here."""
+    for told in play.told.values():
+        told.clear()
+    for guest in play.guests.values():
+        guest.heard = b""
 
 
 # -- expectations ----------------------------------------------------------------------------------------------------

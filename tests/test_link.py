@@ -30,6 +30,7 @@ from tests.story import (
     tick,
     to,
     to_client,
+    unheard,
 )
 
 DOWN = "-NODEDOWN a a:6379 (connection refused)"
@@ -199,7 +200,7 @@ def test_pushes() -> None:
     push = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$40000\r\n" + b"x" * 40000 + b"\r\n"
     (
         story(ring("a"))
-        >> client("HELLO 3") << given(lambda play: play.guest("me").__setattr__("heard", b""))
+        >> client("HELLO 3") << given(unheard)
         >> client("GET {a}1") << to("a", "GET {a}1", on=(3, 0))
         >> node("a", push[:39000], on=(3, 0)) >> node("a", push[39000:], "$1 x", on=(3, 0)) << to_client("$1 x")
         << silence()
@@ -369,8 +370,8 @@ def test_switching() -> None:
         >> client("SELECT 3") << to_client("+OK")
         >> client("SET k x") << to("a", "SELECT 3", "SET k x")
         >> client("SET k y", "SET k z", name="you") << to("a", "SELECT 0", "SET k y", "SET k z")
-        >> client("HELLO 3", "GET k", name="third")
-        << given(lambda play: play.guest("third").__setattr__("heard", b"")) << to("a", "HELLO 3", "GET k")
+        >> client("HELLO 3", name="third") << given(unheard)
+        >> client("GET k", name="third") << to("a", "HELLO 3", "GET k")
         >> node("a", "+OK", "+OK", "+OK", "+OK", "+OK", "%0", "_")
         << to_client("+OK") << to_client("+OK", "+OK", name="you") << to_client("_", name="third")
         >> client("SET k x") << to("a", "HELLO 2", "SELECT 3", "SET k x")

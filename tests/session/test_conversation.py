@@ -23,6 +23,7 @@ from tests.story import (
     then,
     to,
     to_client,
+    unheard,
 )
 
 
@@ -74,7 +75,7 @@ def test_resp3() -> None:
     (
         story(ring("a"))
         >> client("HELLO 3") << then(lambda play: play.guest("me").heard.startswith(b"%7\r\n"))
-        << given(lambda play: play.guest("me").__setattr__("heard", b""))
+        << given(unheard)
         >> client("HGETALL {a}1") << to("a", "HGETALL {a}1", on=(3, 0))
         >> node("a", "%1 $1 f $1 v", on=(3, 0)) << to_client("%1 $1 f $1 v")
         >> client("PING") << to_client("+PONG") << silence()
@@ -199,7 +200,7 @@ def test_info() -> None:
     (
         story(ring("a"))
         >> client("INFO kidoproxy") << then(lambda play: b"# Kidoproxy" in play.guest("me").heard)
-        << given(lambda play: play.guest("me").__setattr__("heard", b""))
+        << given(unheard)
         >> client("INFO server") << to("a", "INFO server")
         >> node("a", bulk(b"# Server\r\nredis_version:7.2.4\r\n"))
         << then(lambda play: b"redis_version:7.2.4" in play.guest("me").heard)
