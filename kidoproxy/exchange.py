@@ -19,7 +19,7 @@ from kidoproxy.resp.open import is_error, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
 MULTI: bytes = command([b"MULTI"])
 EXEC: bytes = command([b"EXEC"])
@@ -290,9 +290,10 @@ class Judged(Joint):
     def finish(self) -> None:
         """Every in-sync copy has answered or failed."""
         good: list[int] = []
+        asked = self.asked()
         for at in range(len(self.replies)):
             failed = self.failures and self.failures[at] is not None
-            if not failed and not in_trouble(self.replies[at]):
+            if not failed and not in_trouble(self.replies[at]) and self.counts(asked[at]):
                 good.append(at)
         if not good:
             self.nobody()
@@ -307,6 +308,10 @@ class Judged(Joint):
             self.parent.take(errors.few_copies(names, self.group.min_in_sync))
         else:
             self.parent.take(self.replies[good[0]])
+
+    def counts(self, node: Node) -> bool:
+        """Whether a copy's word counts: one that has missed another write meanwhile acknowledges nothing."""
+        return self.group.copy_of(node).state == IN_SYNC
 
     def asked(self) -> list[Node]:
         """The nodes of the parts, the leader's first."""

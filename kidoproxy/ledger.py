@@ -11,7 +11,7 @@ place in another joint. Failures fill their place like replies do, so each is an
 from typing import Final, final
 
 from kidoproxy import errors
-from kidoproxy.commands.spec import IN_KEY_ORDER
+from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
 from kidoproxy.errors import NodeFailure
 from kidoproxy.merge import in_key_order, merge
 from kidoproxy.resp.build import array
@@ -270,7 +270,7 @@ class Merged(Joint):
 
     def finish(self) -> None:
         """Merge, or say what failed."""
-        if self.failures or self.write:
+        if self.failures or (self.write and self.rule != ONE_OK):
             problem = self.problem()
             if problem is not None:
                 self.parent.take(problem)

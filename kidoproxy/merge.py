@@ -1,6 +1,6 @@
 """Several replies become one, by the rule that the command table gives.
 
-An error among the replies is the answer, whatever the rule: the first one in the order of the nodes. A
+An error among the replies is the answer, whatever the rule but ONE_OK: the first in the order of the nodes. A
 whole that lacks a part must never look like a whole. So must replies that do not fit together (one node
 counts, another lists): they become an error too, for the nodes said so, not we.
 
@@ -19,6 +19,7 @@ from kidoproxy.commands.spec import (
     GREATEST,
     INFO,
     LEAST,
+    ONE_OK,
     RELAY,
     SAME,
     TOTAL,
@@ -38,6 +39,8 @@ def merge(rule: int, replies: list[bytes], proto: int) -> bytes:
     """One reply of ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
     if not replies:
         raise Bug("nothing to merge")
+    if rule == ONE_OK:
+        return first_success(replies)
     wrong = first_error(replies)
     if wrong is not None:
         return wrong
@@ -72,6 +75,14 @@ def in_key_order(replies: list[bytes], places: list[list[int]], total: int) -> b
         for at in range(len(where)):
             woven[where[at]] = found[at]
     return array(woven)
+
+
+def first_success(replies: list[bytes]) -> bytes:
+    """The first reply that is no error; where all are, the first."""
+    for raw in replies:
+        if not is_error(raw):
+            return raw
+    return replies[0]
 
 
 def first_error(replies: list[bytes]) -> bytes | None:

@@ -71,6 +71,17 @@ def copy_class(spec: CommandSpec, argv: list[bytes]) -> int:
     return _ttl_class(argv, judged == READ_OR_TTL)
 
 
+def other_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
+    """The second database that MOVE, or COPY with DB, writes to; None for all others."""
+    if spec.name == b"move" and argv[2].isdigit():
+        return int(argv[2])
+    if spec.name == b"copy":
+        for at in range(3, len(argv) - 1):
+            if argv[at].lower() == b"db" and argv[at + 1].isdigit():
+                return int(argv[at + 1])
+    return None
+
+
 def copy_refusal(spec: CommandSpec, argv: list[bytes]) -> str:
     """Why a copy pool refuses this request; empty when it does not."""
     return spec.copy_reason if copy_class(spec, argv) == COPY_REFUSED else ""

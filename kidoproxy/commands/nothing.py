@@ -22,9 +22,11 @@ NILS: Final = 8
 ZEROS: Final = 9
 DONE: Final = 10
 NO_KEYS: Final = 11
+RANK: Final = 12
 
 _ANSWERS: Final[tuple[tuple[int, str], ...]] = (
-    (NIL, "get hget lindex zscore zrank zrevrank geodist"),
+    (NIL, "get hget lindex zscore geodist"),
+    (RANK, "zrank zrevrank"),
     (
         ZERO,
         "exists strlen hexists hlen hstrlen llen scard sismember zcard zcount zlexcount getbit bitcount xlen pfcount "
@@ -57,6 +59,9 @@ def nothing(spec: CommandSpec, raw: bytes, proto: int) -> bytes | None:
     kind = _KINDS.get(spec.name, -1)
     if kind == NIL:
         return build.null(proto)
+    if kind == RANK:
+        scored = raw.rstrip().upper().endswith(b"WITHSCORE")
+        return build.null_array(proto) if scored else build.null(proto)
     if kind == ZERO:
         return build.integer(0)
     if kind == LIST:

@@ -30,6 +30,7 @@ CONCAT: Final = 7  # arrays, sets or maps joined
 IN_KEY_ORDER: Final = 8  # arrays woven back by the places of their keys
 FIRST_VALUE: Final = 9  # the first that is not null
 INFO: Final = 10  # the text of INFO
+ONE_OK: Final = 11  # it worked somewhere: the first that is no error
 
 # Copy: what a copy pool does with it.
 COPY_READ: Final = 0  # ask the leader

@@ -123,12 +123,12 @@ class Daemon:
         self.warm()
         self.keep_copies()
         try:
+            await self.settle()
             for pool in self.config.listening():
                 for address in pool.listen:
                     await self.listen(pool, address)
             if self.config.admin is not None:
                 await self.listen_admin(self.config.admin)
-            await self.settle()
             calm_collector()
             announce("\n".join(self.greeting()))
             notify("READY=1")

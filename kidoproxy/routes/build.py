@@ -4,7 +4,7 @@ from typing import final
 
 from kidoproxy import config
 from kidoproxy.cursor import numbers
-from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.copy import ORDERS, CopyPool
 from kidoproxy.routes.hashes import FNV1A_64, MD5
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import Placement, django_redis_shard, hash_ring, ketama
@@ -78,7 +78,7 @@ def route_of(pool: config.Pool, members: list[Route], tree: Tree) -> Route:
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
     tree.groups.append(group)
-    return CopyPool(pool.name, group, Scripts())
+    return CopyPool(pool.name, group, Scripts(), ORDERS[options.read])
 
 
 def add_node(source: config.Node, pool: config.Pool, tree: Tree) -> Node:

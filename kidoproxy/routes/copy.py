@@ -4,11 +4,11 @@ The leader of a key is the first in-sync node in rendezvous order of the key: re
 to a write is the reply. A node that is not in sync gets every write and is not read.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.commands.expiry import absolute
-from kidoproxy.commands.judge import copy_class, copy_refusal
+from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import COPY_EXPIRY, COPY_READ, COPY_REFUSED, INFO, SCAN, CommandSpec
 from kidoproxy.resp.build import command
@@ -19,13 +19,21 @@ from kidoproxy.routes.route import Ask, Route
 from kidoproxy.routes.scripts import Scripts
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
+#: Who is asked for a read: the key's leader, the first in-sync node of the list, or each in turn.
+LEADER: Final = 0
+FIRST: Final = 1
+RANDOM: Final = 2
+ORDERS: Final[dict[str, int]] = {"leader": LEADER, "first": FIRST, "random": RANDOM}
+
 
 @final
 class CopyPool(Route):
     """All writes to all copies, reads to the leader."""
 
-    def __init__(self, name: str, group: CopyGroup, scripts: Scripts) -> None:
+    def __init__(self, name: str, group: CopyGroup, scripts: Scripts, order: int = LEADER) -> None:
         super().__init__(name)
+        self.order = order
+        self.turn = 0
         self.group = group
         self.scripts = scripts
 
@@ -54,7 +62,7 @@ class CopyPool(Route):
             rewritten = absolute(request.argv, ask.now_ms)
             payload = command(rewritten) if rewritten is not None else None
         self.scripts.see(spec, request.argv)
-        return self.write(spec, keyed, payload, ask)
+        return self.write(spec, request, keyed, payload, ask)
 
     def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
         """The leader of the first key, then the next one if it gives no reply.
@@ -62,7 +70,7 @@ class CopyPool(Route):
         Inside a transaction all reads ask one node, so that they see one state; with ``each`` all in-sync
         nodes are asked.
         """
-        nodes = self.group.ranked(keyed[0] if keyed and not ask.in_multi else None)
+        nodes = self.choose(keyed[0] if keyed and not ask.in_multi else None)
         if ask.each:
             return self.gather([Send(node) for node in nodes], spec)
         if ask.in_multi:
@@ -72,16 +80,27 @@ class CopyPool(Route):
             return Gather([Send(nodes[0], None, others)], INFO)
         return Send(nodes[0], None, others)
 
-    def write(self, spec: CommandSpec, keyed: list[bytes], payload: bytes | None, ask: Ask) -> Plan:
+    def choose(self, key: bytes | None) -> list[Node]:
+        """The in-sync nodes in the order in which a read asks them."""
+        if self.order == LEADER or key is None:
+            return self.group.ranked(key)
+        nodes = self.group.ranked(None)
+        if self.order == RANDOM:
+            # By turns: as even as chance, and the core has no dice.
+            self.turn += 1
+            first = self.turn % len(nodes)
+            return nodes[first:] + nodes[:first]
+        return nodes
+
+    def write(self, spec: CommandSpec, request: Request, keyed: list[bytes], payload: bytes | None, ask: Ask) -> Plan:
         """Every node; the in-sync ones are waited for, the others are not."""
         group = self.group
         nodes = group.ranked(keyed[0] if keyed and not ask.in_multi else None)
         live = [node for node in nodes if node.live]
         if len(live) < group.min_in_sync:
             return Answer(errors.NOREPLICAS)
-        if group.touched is not None and len(keyed) > 1:
-            for key in keyed:
-                group.touched[(ask.db, key)] = True
+        if group.touched is not None:
+            self.note(spec, request, keyed, ask.db)
         gather = self.gather([Send(node, payload) for node in nodes], spec)
         gather.write = True
         gather.touched = keyed
@@ -92,6 +111,18 @@ class CopyPool(Route):
                 copy.missed = True
         gather.stray_payload = payload
         return gather
+
+    def note(self, spec: CommandSpec, request: Request, keyed: list[bytes], db: int) -> None:
+        """While a sync runs: keys that a half-filled copy may have judged by others that it does not have yet."""
+        touched = self.group.touched
+        if touched is None:
+            return
+        other = other_database(spec, request.argv)
+        if len(keyed) > 1 or other is not None or spec.copy == COPY_REFUSED:
+            for key in keyed:
+                touched[(db, key)] = True
+                if other is not None:
+                    touched[(other, key)] = True
 
     def gather(self, plans: list[Plan], spec: CommandSpec) -> Gather:
         """The copies of one command, judged by the group."""

@@ -13,7 +13,7 @@ from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.commands.spec import COPY_ALL, COPY_READ, READ_OR_TTL, TTL_OPTIONS, CommandSpec
+from kidoproxy.commands.spec import COPY_ALL, COPY_READ, ONE, READ_OR_TTL, SPLIT, TTL_OPTIONS, CommandSpec
 from kidoproxy.resp.build import command
 
 #: How many script texts are remembered; beyond, the oldest are forgotten and clients hear NOSCRIPT.
@@ -62,7 +62,7 @@ def steady(spec: CommandSpec, code: bytes, at: int) -> bool:
     """Whether copies that run this call, whose arguments begin at ``at``, come to the same result."""
     if spec.judged in (TTL_OPTIONS, READ_OR_TTL):
         return arguments(code, at) == 2
-    if spec.judged or spec.copy not in (COPY_ALL, COPY_READ):
+    if spec.reach not in (ONE, SPLIT) or spec.judged or spec.copy not in (COPY_ALL, COPY_READ):
         return False
     return not any(tip in _CHANCE for tip in spec.tips)
 

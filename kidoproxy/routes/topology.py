@@ -13,6 +13,8 @@ IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
 
+#: More than any score: a live node comes before one that is not.
+LIVE: Final = 1 << 40
 #: Keys that wait to be mended before the copies concerned count as behind altogether.
 MEND_KEYS: Final = 10_000
 
@@ -108,8 +110,22 @@ class CopyGroup:
 
         Without a key (DBSIZE, a transaction) the order of the configuration decides.
         """
-        nodes = [copy.node for copy in self.by_score(key) if copy.state == IN_SYNC]
-        return [node for node in nodes if node.live] + [node for node in nodes if not node.live]
+        h: i64 = fnv1a(key) if key is not None else 0
+        nodes: list[Node] = []
+        scores: list[int] = []
+        for copy in self.copies:
+            if copy.state != IN_SYNC:
+                continue
+            # Insertion into a list of two or three; without a key all scores are equal and the order stays.
+            mine = int(score(h, copy.seed)) if key is not None else 0
+            if copy.node.live:
+                mine += LIVE
+            at = len(nodes)
+            while at > 0 and scores[at - 1] < mine:
+                at -= 1
+            nodes.insert(at, copy.node)
+            scores.insert(at, mine)
+        return nodes
 
     def leader(self, key: bytes | None) -> Node | None:
         """The node that decides for ``key``; None when no copy is in sync."""
