@@ -1,12 +1,9 @@
 """A link and its node: the n-th reply is for the n-th leg, or all that wait fail; late, lost, silent, back again."""
 
-from collections.abc import Callable
-
 import pytest
 
 from kidoproxy import limits
-from kidoproxy.errors import NodeFailure
-from kidoproxy.ledger import Leg
+from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, Login, NodeLink
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.topology import Node
@@ -426,91 +423,99 @@ def test_restart() -> None:
 # -- bounds, and what only a link by itself shows ------------------------------------------------------------------
 
 
-class Ear(Leg):
-    """Writes down what becomes of it."""
+class Rig:
+    """A link that is ready, and a ledger whose calls are its legs."""
 
-    def __init__(self, heard: list[str]) -> None:
-        super().__init__()
-        self.heard = heard
+    def __init__(self) -> None:
+        self.ledger = Ledger(Turn())
+        self.link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+        self.link.connected(0.0, 1.0)
+        self.link.take_out()
+        self.link.feed(bulk(b"run_id:1\r\n"), 0.0)
 
-    def take(self, raw: bytes) -> None:
-        """A reply."""
-        self.heard.append(raw.decode().strip())
+    def place(self) -> None:
+        """One more leg."""
+        self.link.place(self.ledger.open(False), command([b"PING"]), 2, 0, 0.0)
 
-    def fail(self, failure: NodeFailure) -> None:
-        """No reply."""
-        self.heard.append(repr(failure))
+    def heard(self) -> list[str]:
+        """What has become of the legs, in their order."""
+        return [raw.decode().strip() for raw in self.ledger.take_out()]
 
 
-def ready() -> tuple[NodeLink, list[str], Callable[[], None]]:
-    """A link that is ready, what its legs hear, and a way to place one more."""
-    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
-    link.connected(0.0, 1.0)
-    link.take_out()
-    link.feed(bulk(b"run_id:1\r\n"), 0.0)
-    heard: list[str] = []
-    return link, heard, lambda: link.place(Ear(heard), b"*1\r\n$4\r\nPING\r\n", 2, 0, 0.0)
+FULL = "-OVERLOADED a a:6379 (its queue is full)"
 
 
 def test_overloaded() -> None:
     """A link takes a bounded number of legs, ready or not, and a bounded number of bytes."""
-    link, heard, place = ready()
+    rig = Rig()
     for _ in range(limits.LINK_QUEUE_LEGS + 1):
-        place()
-    assert heard == ["<OVERLOADED a: its queue is full>"]
-    assert link.count() == limits.LINK_QUEUE_LEGS
+        rig.place()
+    assert rig.link.count() == limits.LINK_QUEUE_LEGS
+    assert rig.ledger.calls[-1].reply == FULL.encode() + b"\r\n"
 
-    waiting = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+    rig = Rig()
+    rig.link.hold()
     for _ in range(limits.LINK_QUEUE_LEGS + 1):
-        waiting.place(Ear(heard), b"", 2, 0, 0.0)
-    assert heard == ["<OVERLOADED a: its queue is full>"] * 2
+        rig.place()
+    assert rig.link.count() == limits.LINK_QUEUE_LEGS
+    assert rig.ledger.calls[-1].reply == FULL.encode() + b"\r\n"
 
-    link, heard, place = ready()
-    link.out_bytes = limits.LINK_QUEUE_BYTES + 1
-    place()
-    assert heard == ["<OVERLOADED a: its queue is full>"]
+    rig = Rig()
+    rig.link.out_bytes = limits.LINK_QUEUE_BYTES + 1
+    rig.place()
+    assert rig.heard() == [FULL]
+
+
+def test_large_request_to_a_full_link() -> None:
+    """The later pieces of a request follow its first one, or nothing does."""
+    rig = Rig()
+    call = rig.ledger.open(True)
+    rig.link.out_bytes = limits.LINK_QUEUE_BYTES + 1
+    rig.link.place(call, b"*1\r\n$4\r\n", 2, 0, 0.0)
+    rig.link.follow(call, [b"PING", b"\r\n"])
+    assert rig.heard() == [FULL]
+    assert rig.link.take_out() == []
 
 
 def test_long_fifo() -> None:
     """What is answered is forgotten while much is still owed, and the order stays."""
-    link, heard, place = ready()
+    rig = Rig()
     for _ in range(2000):
-        place()
-    link.take_out()
-    link.feed(b"".join([b":%d\r\n" % at for at in range(1500)]), 0.0)
-    assert len(link.fifo) == 500
-    place()
-    link.lost("gone", 0.0, True)
-    assert heard[:1500] == [f":{at}" for at in range(1500)]
-    assert heard[1500:] == ["<NODEDOWN a: gone>"] * 501
+        rig.place()
+    rig.link.take_out()
+    rig.link.feed(b"".join([b":%d\r\n" % at for at in range(1500)]), 0.0)
+    assert len(rig.link.fifo) == 500
+    rig.place()
+    rig.link.lost("gone", 0.0, True)
+    assert rig.heard() == [f":{at}" for at in range(1500)] + ["-NODEDOWN a a:6379 (gone)"] * 501
 
 
 def test_hold() -> None:
     """While a link is held what is placed waits, and what is sent passes; then it goes on in order."""
-    link, heard, place = ready()
-    link.hold()
-    place()
-    assert repr(link) == "<link a resp2 db0 ready held, 1 waiting>"
-    ear = Ear(heard)
-    ear.due = 30.0
-    link.send(ear, b"*1\r\n$4\r\nECHO\r\n", 2, 0, 1)
-    link.tick(0.6)
-    place()
-    link.unhold(0.6)
-    assert b"".join(link.take_out()) == b"*1\r\n$4\r\nECHO\r\n*1\r\n$4\r\nPING\r\n"
-    link.feed(b":1\r\n:2\r\n", 0.7)
-    assert heard == ["<TIMEOUT a: no reply in 500 ms>", ":1", ":2"]
+    rig = Rig()
+    rig.link.hold()
+    rig.place()
+    assert repr(rig.link) == "<link a resp2 db0 ready held, 1 waiting>"
+    passing = rig.ledger.open(False)
+    passing.due = 30.0
+    rig.link.send(passing, command([b"ECHO"]), 2, 0, 1)
+    rig.link.tick(0.6)
+    rig.place()
+    rig.link.unhold(0.6)
+    assert b"".join(rig.link.take_out()) == command([b"ECHO"]) + command([b"PING"])
+    rig.link.feed(b":1\r\n:2\r\n", 0.7)
+    assert rig.heard() == [LATE, ":1", ":2"]
 
 
 def test_hold_of_a_link_that_is_down() -> None:
     """Held and down: it waits for the hold's end, and then fails at once."""
-    link, heard, place = ready()
-    link.hold()
-    link.lost("gone", 0.0, True)
-    place()
-    assert heard == []
-    link.unhold(0.0)
-    assert heard == ["<NODEDOWN a: gone>"]
+    rig = Rig()
+    rig.link.hold()
+    rig.link.lost("gone", 0.0, True)
+    rig.place()
+    assert rig.heard() == []
+    rig.link.unhold(0.0)
+    assert rig.heard() == ["-NODEDOWN a a:6379 (gone)"]
 
 
 def test_woken_before_it_is_looked_after() -> None:
