@@ -1,0 +1,252 @@
+"""One copy is trusted at the start, the others are compared with it; syncs one at a time; single keys are mended."""
+
+from kidoproxy.copies.keeper import Keeper
+from kidoproxy.copies.transfer import Answers
+from kidoproxy.routes.topology import IN_SYNC, SYNCING
+from tests.story import (
+    Story,
+    copies,
+    greeted,
+    led_by,
+    lost,
+    refused,
+    story,
+    then,
+    tick,
+    unheard,
+)
+from tests.toy import Stage
+
+
+def kept(play: Story, recorded: tuple[str, ...] = ()) -> Keeper:
+    """A keeper that looks after the story's copies at every tick."""
+    keeper = Keeper(play.exchange, play.pool.groups[0], list(recorded), play.exchange.now)
+    play.ticking.append(lambda now: keeper.tick(now, play.house.wall_ms))
+    return keeper
+
+
+def waking(play: Story) -> None:
+    """All links are opened, as at the start of the proxy."""
+    for each in play.pool.nodes:
+        play.exchange.link(each, 2, 0).wake()
+
+
+def level(behind: str = "", names: str = "ab", recorded: tuple[str, ...] = ()) -> tuple[Stage, Keeper]:
+    """Elected copies whose links are there."""
+    play = story(copies(*names, behind=behind)) >> waking
+    return Stage(play), kept(play, recorded)
+
+
+def on(stage: Stage, ticks: int = 5) -> None:
+    """Time goes by and all nodes answer."""
+    for _ in range(ticks):
+        tick()(stage.play)
+        stage.run()
+
+
+# -- the election ----------------------------------------------------------------------------------------------
+
+
+def test_start() -> None:
+    """When all have answered one is trusted; the other is compared, mended and let in; the log hears of it."""
+    play = story(copies("a", "b", elected=False))
+    keeper = kept(play)
+    assert keeper.busy()
+    assert play >> waking
+    stage = Stage(play)
+    stage.toys["a"].dbs[0] = {b"k": b"1"}
+    play.node("a").uptime = 100
+    on(stage)
+
+    assert not keeper.busy()
+    assert stage.toys["b"].dbs[0] == {b"k": b"1"}
+    assert play.pool.groups[0].behind() == []
+    assert keeper.news == [
+        "copy in sync: pool=pair node=a",
+        "copy behind: pool=pair node=b",
+        "copy syncing: pool=pair node=b",
+        "synced: pool=pair node=b passes=2 keys=2 copied=1",
+        "copy in sync: pool=pair node=b",
+    ]
+
+
+def test_recorded() -> None:
+    """A copy that a former run knew to be behind is not trusted, however long it is up."""
+    play = story(copies("a", "b", elected=False)) >> waking
+    play.node("a").uptime = 100
+    kept(play, ("a",))
+    assert play >> tick(0.1) << unheard
+
+    assert [copy.state for copy in play.pool.groups[0].copies] == [SYNCING, IN_SYNC]
+
+
+def test_election_waits() -> None:
+    """It waits for nodes that have not answered yet, but not for ever; and for one at least."""
+    play = story(copies("a", "b", elected=False), shy=True) >> waking
+    keeper = kept(play)
+    group = play.pool.groups[0]
+    assert play >> greeted("a") >> tick(1.0) << then(lambda play: not group.elected)
+    assert play >> tick(1.1) << then(lambda play: group.elected)
+    assert not keeper.busy()
+
+    nobody = story(copies("a", "b", elected=False), shy=True) >> waking >> refused("a") >> refused("b")
+    kept(nobody)
+    assert nobody >> tick(3.0)
+    assert not nobody.pool.groups[0].elected
+
+
+# -- syncs -------------------------------------------------------------------------------------------------------
+
+
+def test_order() -> None:
+    """A sync is ordered by somebody; why not is said at once; one runs at a time."""
+    stage, keeper = level("bc", "abcd")
+    play = stage.play
+    assert keeper.order(play.node("a")) == "a is in sync already"
+    assert keeper.order(play.node("b")) == ""
+    assert keeper.order(play.node("b")) == "b is being synced already"
+    assert keeper.order(play.node("c")) == ""
+    assert keeper.progress(play.node("c")) == "waiting for its turn"
+    tick()(play)
+    assert keeper.progress(play.node("b")).startswith("emptying")
+    assert keeper.progress(play.node("a")) == ""
+    assert keeper.order(play.node("b")) == "b is being synced already"
+    assert keeper.busy()
+    on(stage)
+    assert play.pool.groups[0].behind() == []
+
+    refused("d")(play)
+    play.pool.groups[0].leave([play.node("d")])
+    assert keeper.order(play.node("d")) == "d is down (connection refused)"
+
+
+def test_failed_sync() -> None:
+    """A comparison that was owed and failed is still owed; one that was ordered is not."""
+    stage, keeper = level("b")
+    play = stage.play
+    keeper.unproven = [play.node("b")]
+    tick()(play)
+    refused("b")(play)
+    play.told["b"].clear()
+    stage.run()
+    tick()(play)
+    assert keeper.news[-1] == "copy behind: pool=pair node=b"
+    assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused)" in keeper.news
+    assert keeper.unproven == [play.node("b")]
+    tick(1.0)(play)
+    on(stage)
+    assert play.pool.groups[0].behind() == []
+
+    play.pool.groups[0].leave([play.node("b")])
+    assert keeper.order(play.node("b")) == ""
+    tick()(play)
+    refused("b")(play)
+    play.told["b"].clear()
+    stage.run()
+    tick()(play)
+    assert keeper.unproven == []
+
+
+# -- single keys ---------------------------------------------------------------------------------------------------
+
+
+def test_mend() -> None:
+    """A key whose copies differ is copied from its leader to each of the others."""
+    stage, keeper = level("", "abc")
+    play = stage.play
+    key = led_by(play.pool, "b").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    play.pool.groups[0].mend_later(0, [key])
+    tick(0.2)(play)
+    assert keeper.mended == 0
+    on(stage)
+
+    assert [toy.dbs[0][key] for toy in stage.toys.values()] == [b"1", b"1", b"1"]
+    assert (keeper.mended, play.pool.groups[0].to_mend) == (2, {})
+
+
+def test_mend_after_a_mismatch() -> None:
+    """The whole way: replies differ, the client hears the leader, the keeper mends."""
+    stage, _ = level()
+    key = led_by(stage.play.pool, "a")
+    stage.toys["b"].dbs[0] = {key.encode(): b"xx"}
+    assert stage.say(f"APPEND {key} y") == b":1\r\n"
+    on(stage)
+
+    assert stage.toys["b"].dbs[0] == {key.encode(): b"y"}
+    assert stage.play.pool.groups[0].mismatches == 1
+
+
+def test_mend_fails_on_the_copy() -> None:
+    """A copy that cannot be mended is behind."""
+    stage, keeper = level()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    play.pool.groups[0].mend_later(0, [key])
+    tick()(play)
+    stage.step("a", 2)
+    play.told["b"].clear()
+    lost("b")(play)
+    stage.run()
+
+    assert play.pool.groups[0].behind() == ["b"]
+    assert (play.pool.groups[0].to_mend, keeper.mend) == ({}, None)
+
+
+def test_mend_fails_on_the_leader() -> None:
+    """If it is the leader that dies the others are not to blame: the next leader is asked."""
+    stage, _ = level("", "abc")
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    group.mend_later(0, [key])
+    tick()(play)
+    play.told["a"].clear()
+    refused("a")(play)
+    stage.run()
+    assert list(group.to_mend) == [(0, key)]
+    play.shy = True
+    on(stage)
+
+    assert group.behind() == ["a"]
+    assert stage.toys["b"].dbs == stage.toys["c"].dbs
+    assert not group.to_mend
+
+
+def test_leader_changes_between_two_copies() -> None:
+    """A copy that has become the leader meanwhile has nothing to be mended from."""
+    stage, keeper = level("", "abc")
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    group.mend_later(0, [key])
+    keeper.targets = [group.ranked(key)[0]]
+    on(stage, 1)
+
+    assert not group.to_mend
+    assert keeper.mended == 0
+
+
+def test_nobody_alive() -> None:
+    """With no copy alive nothing can be mended."""
+    stage, _ = level()
+    play = stage.play
+    play.shy = True
+    play.pool.groups[0].mend_later(0, [b"k"])
+    refused("a")(play)
+    refused("b")(play)
+    tick()(play)
+
+    assert not play.pool.groups[0].to_mend
+    assert play.pool.groups[0].behind() == []
+
+
+def test_unasked_answer() -> None:
+    """An answer that belongs to nothing changes nothing."""
+    _, keeper = level()
+    keeper.done(Answers(keeper, 1))
+
+    assert keeper.mended == 0

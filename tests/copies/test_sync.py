@@ -1,0 +1,264 @@
+"""A copy's way back while writes go on: it is let in when it holds what the others hold, and not before."""
+
+from kidoproxy.copies.sync import OVER, PASSES, Sync
+from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
+from tests.story import client, copies, lost, node, refused, restarted, story, unheard
+from tests.toy import Stage
+
+
+def begun(refill: bool) -> tuple[Stage, Sync]:
+    """Two copies, ``b`` is behind; both links are there."""
+    play = story(copies("a", "b", behind="b"))
+    stage = Stage(play)
+    assert stage.say("SET warm up") == b"+OK\r\n"
+    sync = Sync(play.exchange, play.pool.groups[0], play.node("b"), refill)
+    sync.wall_ms = play.house.wall_ms
+    return stage, sync
+
+
+def same(stage: Stage) -> bool:
+    """Whether both copies hold the same."""
+    left, right = [{db: keys for db, keys in stage.toys[name].dbs.items() if keys} for name in "ab"]
+    return left == right
+
+
+def test_refill() -> None:
+    """The copy is emptied, gets every key of every database, is compared, and is let in."""
+    stage, sync = begun(True)
+    for db in (0, 3):
+        stage.toys["a"].dbs[db] = {b"k%d" % at: b"v%d" % at for at in range(5)}
+    stage.toys["b"].dbs[1] = {b"old": b"x"}
+    stage.toys["a"].until[b"k1"] = 1_800_000_000_000
+    sync.begin()
+    assert stage.play.pool.groups[0].copies[1].state == SYNCING
+    assert sync.progress() == "emptying: pass 0, 0 keys seen, 0 copied"
+    stage.run()
+
+    assert same(stage)
+    assert stage.toys["b"].until[b"k1"] == 1_800_000_000_000
+    assert (sync.stage, sync.problem, sync.passes) == (OVER, "", 2)
+    assert sync.progress() == "in sync after 2 passes"
+    assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
+    assert stage.play.pool.groups[0].touched is None
+
+
+def test_compare() -> None:
+    """Without emptying: what differs is put right, what is too much goes, what is equal is left alone."""
+    stage, sync = begun(False)
+    stage.toys["a"].dbs[0] = {b"same": b"1", b"differs": b"2", b"missing": b"3"}
+    stage.toys["b"].dbs[0] = {b"same": b"1", b"differs": b"9", b"extra": b"4", b"other": b"5"}
+    stage.toys["b"].dbs[2] = {b"extra": b"6"}
+    sync.begin()
+    stage.run()
+
+    assert same(stage)
+    assert not any(seen.startswith(b"RESTORE same") for seen in stage.toys["b"].seen)
+    assert (sync.problem, sync.passes, sync.repaired) == ("", 2, 5)
+    assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
+
+
+def test_nothing_to_do() -> None:
+    """Two empty copies are equal."""
+    stage, sync = begun(False)
+    stage.toys["a"].dbs.clear()
+    stage.toys["b"].dbs.clear()
+    sync.begin()
+    stage.run()
+
+    assert (sync.problem, sync.passes, sync.keys_seen) == ("", 1, 0)
+
+
+def test_hot_key() -> None:
+    """A key that is written all the time converges: on both copies the same writes stand before and after the copy."""
+    stage, sync = begun(True)
+    stage.toys["a"].dbs[0] = {b"hot": b"x", b"cold": b"y"}
+    sync.begin()
+    for turn in range(40):
+        client(f"APPEND hot {turn}")(stage.play)
+        stage.play.settle()
+        stage.step("a", 1 + turn % 3)
+        stage.step("b", 1 + turn % 2)
+    stage.run()
+
+    assert sync.problem == ""
+    assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
+    assert same(stage)
+
+
+def test_touched() -> None:
+    """A write that a half-filled copy judges differently is noticed: its keys are copied once more."""
+    stage, sync = begun(True)
+    stage.toys["a"].dbs[0] = {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}
+    sync.begin()
+    stage.step("b")
+    stage.play.settle()
+    client("RENAME d a")(stage.play)
+    stage.run()
+
+    assert stage.toys["a"].dbs[0] == {b"a": b"4", b"b": b"2", b"c": b"3"}
+    assert same(stage)
+    assert sync.problem == ""
+
+
+def test_move_between_databases() -> None:
+    """MOVE and COPY touch a key of another database, too."""
+    play = story(copies("a", "b", behind="b"))
+    group = play.pool.groups[0]
+    group.touched = {}
+    for request in ("MOVE k 3", "COPY k l DB 2", "MOVE k x", "COPY k l REPLACE"):
+        assert play >> client(request) << unheard
+    assert group.touched == {(0, b"k"): True, (3, b"k"): True, (0, b"l"): True, (2, b"k"): True, (2, b"l"): True}
+
+
+def asks(stage: Stage, name: str, word: bytes) -> bool:
+    """Whether the node's next request is this command."""
+    told = stage.play.told[name]
+    return bool(told) and told[0].raw.split(b"\r\n")[2] == word
+
+
+def until(stage: Stage, name: str, word: bytes) -> None:
+    """Let the nodes answer until this is asked of this one."""
+    stage.play.settle()
+    while not asks(stage, name, word):
+        for each in "ab":
+            if not asks(stage, name, word):
+                stage.step(each)
+
+
+def filled(stage: Stage) -> None:
+    """Both hold the same three keys."""
+    for toy in stage.toys.values():
+        toy.dbs = {0: {b"k": b"1", b"l": b"2", b"m": b"3"}}
+
+
+def test_missed_write() -> None:
+    """A write that was lost on the way to the copy, after its key was compared: it is compared once more."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    client("SET k 9")(stage.play)
+    stage.play.settle()
+    assert asks(stage, "b", b"SET")
+    stage.play.told["b"].clear()
+    lost("b")(stage.play)
+    stage.run()
+
+    assert (sync.problem, sync.passes) == ("", 3)
+    assert same(stage)
+    assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
+
+
+def test_restarted_meanwhile() -> None:
+    """A copy that comes back as another run, empty, is compared from the start."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    stage.toys["b"].dbs = {}
+    restarted("b")(stage.play)
+    stage.run()
+
+    assert (sync.problem, same(stage)) == ("", True)
+    assert sync.passes == 3
+
+
+def test_write_while_the_copy_is_down() -> None:
+    """A copy that is down does not get the write at all, which counts as missed."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    refused("b")(stage.play)
+    client("SET k 9")(stage.play)
+    stage.play.settle()
+    assert stage.play.pool.groups[0].copies[1].missed
+    stage.run()
+
+    assert sync.problem == "NODEDOWN b (connection refused)"
+    assert sync.progress() == "failed: NODEDOWN b (connection refused)"
+
+
+def test_target_dies() -> None:
+    """The copy dies in the middle: it stays behind, and nothing is held back for it any more."""
+    stage, sync = begun(True)
+    filled(stage)
+    sync.begin()
+    until(stage, "b", b"RESTORE")
+    refused("b")(stage.play)
+    stage.play.told["b"].clear()
+    stage.run()
+
+    assert sync.problem == "NODEDOWN b (connection refused)"
+    assert stage.play.pool.groups[0].copies[1].state == BEHIND
+    assert stage.play.pool.groups[0].touched is None
+    assert not stage.play.link("b").holding
+
+
+def test_target_dies_before_it_gets_the_keys() -> None:
+    """The copy dies while the source is asked: what should be put right fails at once."""
+    stage, sync = begun(True)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"DUMP")
+    refused("b")(stage.play)
+    stage.run()
+
+    assert sync.problem == "NODEDOWN b (connection refused)"
+    assert not stage.play.link("b").holding
+
+
+def test_source_dies() -> None:
+    """So does the source: the copy is not let in."""
+    stage, sync = begun(True)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"DUMP")
+    stage.play.told["a"].clear()
+    lost("a")(stage.play)
+    stage.run()
+
+    assert sync.problem == "NODEDOWN a (it closed the connection)"
+
+
+def test_source_falls_behind() -> None:
+    """A source that missed a write itself is nothing to copy from."""
+    play = story(copies("a", "b", "c", behind="b"))
+    stage = Stage(play)
+    assert stage.say("SET k 1") == b"+OK\r\n"
+    sync = Sync(play.exchange, play.pool.groups[0], play.node("b"), False)
+    sync.begin()
+    play.pool.groups[0].leave([play.node("a")])
+    stage.run()
+
+    assert sync.problem == "a, from which it was copied, fell behind meanwhile"
+    assert play.pool.groups[0].behind() == ["a", "b"]
+
+
+def test_errors() -> None:
+    """A node that says no ends the sync with its own words."""
+    stage, sync = begun(True)
+    sync.begin()
+    stage.play.settle()
+    stage.play.told["b"].clear()
+    node("b", "-NOPERM no")(stage.play)
+
+    assert sync.problem == "NOPERM no"
+
+
+def test_never_equal() -> None:
+    """Copies that differ anew in each pass: somebody else writes, and the sync says so instead of going on for ever."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    passes = 0
+    while sync.stage != OVER:
+        if sync.passes > passes:
+            passes = sync.passes
+            stage.toys["a"].dbs[0][b"x%d" % passes] = b"other"
+        stage.play.settle()
+        for name in "ab":
+            stage.step(name)
+
+    assert sync.problem == f"still 1 differences after {PASSES} passes; is another proxy writing?"
+    assert stage.play.pool.groups[0].copies[1].state == BEHIND
