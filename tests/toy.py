@@ -1,6 +1,6 @@
 """A toy Redis for stories: strings in databases, and what a sync asks for. Replies byte for byte as Redis 7."""
 
-from kidoproxy.resp.build import OK, array, bulk, error, integer, null
+from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, error, integer, null
 from kidoproxy.resp.open import bulk as text
 from kidoproxy.resp.open import items
 from tests.story import Story, client
@@ -15,6 +15,7 @@ class Toy:
         self.db = 0
         self.scan = scan
         self.seen: list[bytes] = []
+        self.queue: list[list[bytes]] | None = None
 
     @property
     def keys(self) -> dict[bytes, bytes]:
@@ -22,10 +23,27 @@ class Toy:
         return self.dbs.setdefault(self.db, {})
 
     def answer(self, raw: bytes) -> bytes:
-        """The reply to one request."""
+        """The reply to one request, queued or not."""
         argv = [text(word) for word in items(raw)]
         name = argv[0].upper()
         self.seen.append(b" ".join(argv))
+        if name == b"PING":
+            return PONG
+        if name == b"MULTI":
+            self.queue = []
+            return OK
+        if name == b"EXEC":
+            queue, self.queue = self.queue, None
+            assert queue is not None
+            return array([self.run(one) for one in queue])
+        if self.queue is not None:
+            self.queue.append(argv)
+            return QUEUED
+        return self.run(argv)
+
+    def run(self, argv: list[bytes]) -> bytes:
+        """Do it."""
+        name = argv[0].upper()
         if name in (b"MGET", b"MSET", b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"):
             return self.many(name, argv)
         if name in (b"DUMP", b"PEXPIRETIME", b"PTTL", b"RESTORE", b"GET", b"SET", b"APPEND", b"RENAME"):
