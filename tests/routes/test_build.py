@@ -1,0 +1,102 @@
+"""Config in, routes out: rings, copies, and pools in pools."""
+
+from pathlib import Path
+
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.build import Tree, build
+from kidoproxy.routes.copy import FIRST, CopyPool
+from kidoproxy.routes.placement import django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.ring import Ring
+from kidoproxy.routes.route import Ask
+from tests.config.files import read
+
+NODES = 'nodes = ["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"]'
+
+
+def tree(tmp_path: Path, text: str) -> Tree:
+    """The tree of a configuration file."""
+    return build(read(tmp_path, text))
+
+
+def ring(tmp_path: Path, lines: str, nodes: str = NODES) -> Ring:
+    """The one ring of a file."""
+    found = tree(tmp_path, f'[pool.cache]\nlisten = "127.0.0.1:6380"\nmode = "ring"\n{nodes}\n{lines}\n').pools["cache"]
+    assert isinstance(found, Ring)
+    return found
+
+
+def test_ring(tmp_path: Path) -> None:
+    """The default ring places as nutcracker does, by the names that the configuration gives."""
+    found = ring(tmp_path, "")
+    assert [node.name for node in found.nodes()] == ["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"]
+    assert len({node.number for node in found.nodes()}) == 3
+    assert found.tags.cut(b"a{b}c") == b"b"
+    assert found.owner(b"a{b}c") == found.owner(b"b")
+
+
+def test_hashes(tmp_path: Path) -> None:
+    """Each hash has its placement, and its way with tags."""
+    keys = [b"key:%d" % at for at in range(200)]
+    urls = ["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"]
+    fnv = ring(tmp_path, 'hash = "fnv1a_64"')
+    md5 = ring(tmp_path, 'hash = "ketama"')
+    assert fnv.placement.points == md5.placement.points
+    assert fnv.placement.key_hash != md5.placement.key_hash
+    assert [fnv.owner(key) for key in keys] != [md5.owner(key) for key in keys]
+    old = hash_ring(["0", "1", "2"], [1, 1, 1])
+    assert [ring(tmp_path, 'hash = "hash_ring"').owner(key) for key in keys] == [old.owner(key) for key in keys]
+    shard = ring(tmp_path, 'hash = "django_redis_shard"')
+    assert [shard.owner(key) for key in keys] == [django_redis_shard(urls).owner(key) for key in keys]
+    assert shard.tags.cut(b"a{b}") == b"b"
+    assert ketama(["a"], [1]).owner(b"k") == 0
+
+
+def test_tags(tmp_path: Path) -> None:
+    """Other characters, none, and families."""
+    assert ring(tmp_path, 'tags = "<>"').tags.cut(b"a<b>{c}") == b"b"
+    assert ring(tmp_path, 'tags = ""').tags.cut(b"a{b}") == b"a{b}"
+    assert ring(tmp_path, 'together = ["rq:"]').tags.cut(b"rq:job:1") == b"rq:"
+    assert ring(tmp_path, 'hash = "django_redis_shard"\ntags = "<>"').tags.cut(b"a<b>{c}") == b"b"
+
+
+def test_copies(tmp_path: Path) -> None:
+    """A copy pool has a group that all its nodes know."""
+    found = tree(
+        tmp_path,
+        f'[pool.pair]\nlisten = "127.0.0.1:6380"\nmode = "copy"\nmin_in_sync = 2\nread = "first"\n{NODES}\n',
+    )
+    route = found.pools["pair"]
+    assert isinstance(route, CopyPool)
+    assert (route.group.min_in_sync, route.order) == (2, FIRST)
+    assert found.groups == [route.group]
+    assert all(node.group is route.group for node in found.nodes)
+
+
+def test_nested(tmp_path: Path) -> None:
+    """A ring of copy pools; a pool that is the member of two is built once."""
+    found = tree(
+        tmp_path,
+        """
+[pool.cache]
+listen = "127.0.0.1:6380"
+mode = "ring"
+nodes = ["pool:left", "pool:right", "redis://10.0.0.9"]
+[pool.left]
+listen = "127.0.0.1:6381"
+mode = "copy"
+nodes = ["redis://10.0.0.1", "redis://10.0.0.2"]
+[pool.right]
+mode = "copy"
+nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
+""",
+    )
+    root = found.pools["cache"]
+    assert isinstance(root, Ring)
+    assert root.members[0] is found.pools["left"]
+    assert sorted(found.pools) == ["cache", "left", "right"]
+    assert [source.name for source, _ in found.sources] == [node.name for node in found.nodes]
+    assert [pool.name for _, pool in found.sources] == ["left", "left", "right", "right", "cache"]
+    assert [node.index for node in found.nodes] == [0, 1, 2, 3, 4]
+    plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), Ask(0, 2, False, False, 0))
+    assert "10.0.0.9" in repr(plan)

@@ -1,0 +1,130 @@
+"""A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_exchange."""
+
+from kidoproxy.commands.find import find
+from kidoproxy.resp.build import command
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.copy import FIRST, LEADER, RANDOM, CopyPool
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.route import Ask
+from kidoproxy.routes.scripts import Scripts
+from tests.story import Pool, copies, led_by
+
+
+def planned(route: CopyPool, text: str, in_multi: bool = False, each: bool = False) -> Plan:
+    """The plan of a request written as words."""
+    argv = [word.encode() for word in text.split(" ")]
+    spec = find(argv)
+    assert spec is not None
+    return route.plan(spec, Request(argv, command(argv)), Ask(0, 2, in_multi, each, 1_000_000))
+
+
+def pool(order: int = LEADER, behind: str = "") -> tuple[Pool, CopyPool]:
+    """Three copies."""
+    found = copies("a", "b", "c", behind=behind)
+    return found, CopyPool("pair", found.groups[0], Scripts(), order)
+
+
+def test_reads() -> None:
+    """The key's leader and then the others; in a transaction, and without a key, the first of the list."""
+    three, route = pool()
+    key = led_by(three, "b")
+    assert repr(planned(route, f"GET {key}")).startswith("b else ")
+    assert repr(planned(route, f"GET {key}", in_multi=True)) == "a"
+    assert repr(planned(route, "DBSIZE")) == "a else b else c"
+    assert repr(planned(route, "INFO")) == "[a else b else c]"
+    assert repr(planned(route, f"GET {key}", each=True)).startswith("[b, ")
+    assert repr(planned(CopyPool("one", copies("a").groups[0], Scripts()), "GET k")) == "a else a"
+
+
+def test_read_orders() -> None:
+    """``first`` reads one copy as long as it lives, ``random`` all of them as often; both ask the others after it."""
+    _, route = pool(FIRST)
+    assert [repr(planned(route, f"GET k{at}")) for at in range(3)] == ["a else b else c"] * 3
+    _, route = pool(RANDOM)
+    firsts = [repr(planned(route, "GET k"))[0] for _ in range(6)]
+    assert sorted(firsts) == ["a", "a", "b", "b", "c", "c"]
+    assert repr(planned(route, "DBSIZE")) == "a else b else c"
+
+
+def test_writes() -> None:
+    """All in-sync copies, leader first; the others are strays; relative expiry is made absolute."""
+    three, route = pool(behind="c")
+    key = led_by(three, "b")
+    plan = planned(route, f"SET {key} x EX 5")
+    assert isinstance(plan, Gather)
+    assert plan.write
+    assert plan.touched == [key.encode()]
+    payloads = [part.payload for part in plan.plans if isinstance(part, Send)]
+    assert [payloads[0], plan.stray_payload] == [command([b"SET", key.encode(), b"x", b"PXAT", b"1005000"])] * 2
+    assert [node.name for node in plan.strays] == ["c"]
+    odd = planned(route, f"SET {key} x EX nonsense")
+    assert isinstance(odd, Gather)
+    assert odd.stray_payload is None
+
+
+def test_refusals() -> None:
+    """What depends on chance or time is refused with the reason; scripts are judged by what they call."""
+    _, route = pool()
+    spop = planned(route, "SPOP k")
+    assert isinstance(spop, Answer)
+    assert spop.frame.startswith(b"-ERR 'spop' is not served here: ")
+    wild = planned(route, "EVAL return(redis.call('time')) 0")
+    assert isinstance(wild, Answer)
+    assert b"it calls time, which depends on chance, time or order" in wild.frame
+    assert isinstance(planned(route, "EVAL return(redis.call('set',KEYS[1],1)) 1 k"), Gather)
+    missing = planned(route, "EVALSHA 0123456789012345678901234567890123456789 0")
+    assert isinstance(missing, Answer)
+    assert missing.frame.startswith(b"-NOSCRIPT")
+
+
+def test_touched() -> None:
+    """While a sync runs: keys of writes with several keys, of both databases of a move, and of refused kinds."""
+    three, route = pool()
+    group = three.groups[0]
+    planned(route, "MSET k 1 l 2")
+    group.touched = {}
+    planned(route, "SET m 1")
+    planned(route, "RENAME k l")
+    planned(route, "EVAL return(redis.call('incr',KEYS[1])) 1 n")
+    assert list(group.touched) == [(0, b"k"), (0, b"l"), (0, b"n")]
+
+
+def test_scan() -> None:
+    """A scan stays on the copy that its cursor names, as long as that one is in sync."""
+    _, route = pool(behind="c")
+    assert repr(planned(route, "SCAN 0")) == "[a]"
+    assert repr(planned(route, f"SCAN {5 << 16 | 2}")) == "[b]"
+    assert isinstance(planned(route, f"SCAN {5 << 16 | 3}"), Answer)
+    assert route.scanned() == [route]
+    assert route.scan_node(77) is None
+
+
+def test_drawing() -> None:
+    """Who holds a key, in its order, with the states."""
+    _, route = pool(behind="c")
+    assert [node.name for node in route.nodes()] == ["a", "b", "c"]
+    assert route.why(b"k").startswith("copies, in the key's order: ")
+    assert "c (behind)" in route.why(b"k")
+
+
+def test_not_ready() -> None:
+    """Before the election nothing is served; with too few copies alive nothing is written."""
+    starting = CopyPool("pair", copies("a", elected=False).groups[0], Scripts())
+    answer = planned(starting, "GET k")
+    assert isinstance(answer, Answer)
+    assert answer.frame.startswith(b"-LOADING")
+    three, route = pool(behind="c")
+    for node in three.nodes:
+        node.live = False
+    answer = planned(route, "SET k x")
+    assert isinstance(answer, Answer)
+    assert answer.frame.startswith(b"-NOREPLICAS")
+    three.nodes[0].live = True
+    assert isinstance(planned(route, "SET k x"), Gather)
+    assert [copy.missed for copy in three.groups[0].copies] == [False, False, True]
+
+
+def test_arguments() -> None:
+    """Options decide what copies do, so a plan looks at all arguments."""
+    _, route = pool()
+    assert route.needs_arguments()

@@ -1,0 +1,114 @@
+"""Scripts of a copy pool: every copy must come to the same result, or the script is refused and told why."""
+
+import pytest
+
+from kidoproxy.commands.find import COMMANDS, named
+from kidoproxy.routes import scripts
+from kidoproxy.routes.scripts import SCRIPTS, Scripts, arguments, unfit
+
+HIDES = "it uses what lets a script hide the commands that it calls"
+NAMELESS = "it calls a command whose name is not a literal"
+
+LOCK = b"""
+-- release the lock (redis.call)
+if redis.call("get", KEYS[1]) == ARGV[1] then --[[ still
+ours ]] return redis.call('del', KEYS[1])
+else return redis.error_reply("no (redis.call)") end
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"return 1",
+        LOCK,
+        b"return redis.pcall('SET', KEYS[1], ARGV[1])",
+        b"server.log(server.LOG_NOTICE, 'x') return server.call('incrby', KEYS[1], 2)",
+        b"return redis.call('set', KEYS[1], f('a)', {1, 2}))",
+        b"local x = 'time (' return redis.sha1hex(x)",
+    ],
+)
+def test_fit(text: bytes) -> None:
+    """Commands named by literals, each of them sure."""
+    assert unfit(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"return redis.call('time')", "it calls time, which depends on chance, time or order"),
+        (b"return redis.call('spop', KEYS[1])", "it calls spop, which depends on chance, time or order"),
+        (b"return redis.call('smembers', KEYS[1])", "it calls smembers, which depends on chance, time or order"),
+        (b"return redis.call('nosuch')", "it calls nosuch, which depends on chance, time or order"),
+        (b"return redis.call('set', KEYS[1], 1, 'EX', 5)", "it calls set, which depends on chance, time or order"),
+        (b"return redis.call('set', unpack(ARGV))", "it calls set, which depends on chance, time or order"),
+        (b"return redis.call('set', 'x", "it calls set, which depends on chance, time or order"),
+        (b"return redis.call('set', KEYS[1]", "it calls set, which depends on chance, time or order"),
+        (b"return redis.call('dbsize')", "it calls dbsize, which depends on chance, time or order"),
+        (b"return redis.call(ARGV[1], KEYS[1])", NAMELESS),
+        (b"return redis['call']('get', KEYS[1])", NAMELESS),
+        (b"local r = redis return r.call('time')", NAMELESS),
+        (b"return redis.call('get' .. 'x', KEYS[1])", NAMELESS),
+        (b"return _G['redis'].call('time')", HIDES),
+        (b"return loadstring(ARGV[1])()", HIDES),
+        (b"return [[redis.call]]", HIDES),
+    ],
+)
+def test_unfit(text: bytes, reason: str) -> None:
+    """Whatever could differ, or cannot be read, is refused."""
+    assert unfit(text) == reason
+
+
+def test_arguments() -> None:
+    """Counted up to the parenthesis that closes the call; what is not plain is not counted."""
+    assert arguments(b", KEYS[1], 'a,b', f(1, 2))", 0) == 4
+    assert arguments(b")", 0) == 1
+    assert arguments(b", 'open", 0) == -1
+    assert arguments(b", unpack(ARGV))", 0) == -1
+    assert arguments(b", KEYS[1]", 0) == -1
+
+
+def test_judge() -> None:
+    """EVAL as it is; EVALSHA as EVAL, once the text is known; others are none of its business."""
+    found = Scripts()
+    text = b"return redis.call('get', KEYS[1])"
+    digest = found.learn(text)
+    verdict = found.judge(COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    assert verdict is not None
+    assert (verdict.payload, verdict.refusal) == (None, b"")
+    sha = found.judge(COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
+    assert sha is not None
+    assert sha.payload == b"*4\r\n$4\r\nEVAL\r\n$33\r\nreturn redis.call('get', KEYS[1])\r\n$1\r\n1\r\n$1\r\nk\r\n"
+    missing = found.judge(COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
+    assert missing is not None
+    assert missing.refusal.startswith(b"-NOSCRIPT")
+    wild = found.judge(COMMANDS[b"eval"], [b"EVAL", b"return redis.call('time')", b"0"])
+    assert wild is not None
+    assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: it calls time")
+    assert found.judge(COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
+
+
+def test_see() -> None:
+    """SCRIPT LOAD is remembered, SCRIPT FLUSH forgets, other commands pass."""
+    found = Scripts()
+    load, flush = named(b"script|load"), named(b"script|flush")
+    assert load is not None
+    assert flush is not None
+    found.see(load, [b"SCRIPT", b"LOAD", b"return 1"])
+    found.see(COMMANDS[b"set"], [b"SET", b"k", b"v"])
+    assert list(found.texts.values()) == [b"return 1"]
+    found.see(flush, [b"SCRIPT", b"FLUSH"])
+    assert (found.texts, found.reasons) == ({}, {})
+
+
+def test_bounded() -> None:
+    """Only so many texts are remembered; the oldest go first, and a known one is not learned anew."""
+    assert scripts.SCRIPTS == SCRIPTS
+    found = Scripts()
+    first = found.learn(b"return 0")
+    for number in range(1, SCRIPTS):
+        found.learn(b"return %d" % number)
+    assert found.learn(b"return 0") == first
+    found.learn(b"return -1")
+    assert first not in found.texts
+    assert len(found.texts) == len(found.reasons) == SCRIPTS

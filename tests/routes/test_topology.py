@@ -1,0 +1,129 @@
+"""Who may be read, who decides for a key, who is behind: facts about copies, changed by few rules."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.routes.topology import BEHIND, IN_SYNC, MEND_KEYS, CopyGroup, Node, fnv1a, score
+
+
+def group(*uptimes: int) -> CopyGroup:
+    """Copies a, b, … that are up for so long."""
+    nodes = [Node(at, "abcdef"[at], f"{at}", at + 1) for at in range(len(uptimes))]
+    for node, uptime in zip(nodes, uptimes, strict=True):
+        node.uptime = uptime
+    return CopyGroup("pair", nodes)
+
+
+def names(nodes: list[Node]) -> str:
+    """Their names in one word."""
+    return "".join(node.name for node in nodes)
+
+
+def test_fnv1a() -> None:
+    """The published test vectors."""
+    assert [int(fnv1a(data)) for data in (b"", b"a", b"foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
+
+
+@given(st.binary(), st.binary())
+def test_score(key: bytes, name: bytes) -> None:
+    """A score fits into 32 bits, so that being alive outweighs it."""
+    assert 0 <= score(fnv1a(key), fnv1a(name)) < 1 << 32
+
+
+def test_election() -> None:
+    """The live one that is up longest is trusted, among those not recorded as behind; if all are, among all."""
+    cases: list[tuple[tuple[int, ...], list[str], str]] = [
+        ((1, 3, 2), [], "b"),
+        ((1, 3, 2), ["b"], "c"),
+        ((3, 3), [], "a"),
+        ((1, 3), ["a", "b"], "b"),
+    ]
+    for uptimes, recorded, winner in cases:
+        pair = group(*uptimes)
+        assert pair.leader(b"k") is None
+        pair.elect(recorded)
+        assert pair.elected
+        assert names([copy.node for copy in pair.in_sync()]) == winner
+    pair = group(5, 1)
+    pair.copies[0].node.live = False
+    pair.elect([])
+    assert pair.behind() == ["a"]
+
+
+@given(st.binary(), st.lists(st.sampled_from(["ok", "down", "behind"]), min_size=1, max_size=5))
+def test_ranked(key: bytes, states: list[str]) -> None:
+    """In-sync nodes in the key's own order, the live ones first; without a key in the order of the configuration."""
+    pool = group(*[1] * len(states))
+    for copy, state in zip(pool.copies, states, strict=True):
+        copy.state = BEHIND if state == "behind" else IN_SYNC
+        copy.node.live = state != "down"
+    for wanted in (key, None):
+        order = [copy.node for copy in pool.by_score(wanted) if copy.state == IN_SYNC]
+        expected = [node for node in order if node.live] + [node for node in order if not node.live]
+        assert pool.ranked(wanted) == expected
+        assert pool.leader(wanted) is (expected[0] if expected else None)
+
+
+def test_keys_are_spread() -> None:
+    """Each of three copies leads a third of the keys, more or less; one that leaves gives only its own keys away."""
+    pool = group(1, 1, 1)
+    for copy in pool.copies:
+        copy.state = IN_SYNC
+    keys = [b"key:%d" % at for at in range(3000)]
+    before = [pool.leader(key) for key in keys]
+    assert all(800 < sum(node is copy.node for node in before) < 1200 for copy in pool.copies)
+    pool.leave([pool.copies[1].node])
+    after = [pool.leader(key) for key in keys]
+    assert all(old is new or old is pool.copies[1].node for old, new in zip(before, after, strict=True))
+
+
+def test_leaving() -> None:
+    """Who missed a write leaves and the journal is told; the last one stays; a sync that proves itself brings back."""
+    pool = group(1, 1)
+    journal: list[list[str]] = []
+    pool.journal = lambda told: journal.append(told.behind())
+    a, b = [copy.node for copy in pool.copies]
+    pool.restarted(a)
+    assert not pool.copies[0].missed
+    pool.elect([])
+    pool.admit(b)
+    assert journal == [[]]
+    pool.leave([a, b])
+    assert journal == [[], ["a"]]
+    pool.leave([b])
+    pool.restarted(b)
+    assert journal == [[], ["a"]]
+    assert pool.copies[1].missed
+    pool.admit(a)
+    pool.restarted(a)
+    assert pool.behind() == ["a"]
+    pool.sync_failed(a)
+    assert repr(pool.copies) == "[<copy a behind>, <copy b in sync>]"
+
+
+def test_mend_later() -> None:
+    """Keys to mend are noted by database, once each; past the cap nobody but the first is trusted."""
+    pool = group(1, 1)
+    for copy in pool.copies:
+        copy.state = IN_SYNC
+    pool.mend_later(0, [b"k", b"k"])
+    pool.mend_later(1, [b"k"])
+    assert list(pool.to_mend) == [(0, b"k"), (1, b"k")]
+    pool.mend_later(0, [b"%d" % at for at in range(MEND_KEYS)])
+    assert not pool.to_mend
+    assert pool.behind() == ["b"]
+
+
+def test_stranger() -> None:
+    """A node that is no copy of this pool."""
+    with pytest.raises(KeyError):
+        group(1).copy_of(Node(9, "z", "", 9))
+
+
+def test_repr() -> None:
+    """A node says whether it is there."""
+    node = Node(0, "a", "10.0.0.1:6379", 1)
+    assert repr(node) == "<node a 10.0.0.1:6379 live>"
+    node.live = False
+    assert repr(node) == "<node a 10.0.0.1:6379 down>"

@@ -1,0 +1,25 @@
+"""What sessions share: ids that are never used again, pools with Redis's own limits."""
+
+from tests.story import client, copies, gone, ring, story
+
+
+def test_ids() -> None:
+    """Client ids grow; one that is gone is not given again, and is no neighbour any more."""
+    play = (
+        story(ring("a"))
+        >> client(b"", name="one")
+        >> client(b"", name="two")
+        >> gone("one")
+        >> client(b"", name="three")
+    )
+
+    assert [play.guest(name).session.id for name in ("one", "two", "three")] == [1, 2, 3]
+    assert list(play.house.sessions) == [2, 3]
+
+
+def test_pool() -> None:
+    """Redis's defaults; whether plans look at all arguments of a large write is the route's to say."""
+    facts = story(ring("a")).facts
+    assert (facts.databases, facts.bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
+    assert (facts.strict, facts.soft, facts.thorough) == (False, False, False)
+    assert story(copies("a")).facts.thorough

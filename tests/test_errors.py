@@ -1,0 +1,105 @@
+"""The sentences that users read: one line each, a stable code word in front, whatever stands in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy import errors
+from kidoproxy.errors import ConfigError, NodeFailure, ProtocolError
+
+
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        (errors.unknown_command([b"NOPE"]), "ERR unknown command 'NOPE', with args beginning with: "),
+        (errors.unknown_command([b"x", b"a", b"b"]), "ERR unknown command 'x', with args beginning with: 'a' 'b' "),
+        (errors.unknown_subcommand([b"config", b"x"]), "ERR unknown subcommand 'x'. Try CONFIG HELP."),
+        (errors.wrong_arity(b"config|get"), "ERR wrong number of arguments for 'config|get' command"),
+        (errors.denied(b"keys", "no"), "ERR 'keys' is not served here: no"),
+        (
+            errors.partial(b"mset", 3, 10, "keys", "b", "timeout"),
+            "PARTIAL 'mset' failed for 3 of 10 keys on b (timeout); 7 applied",
+        ),
+        (errors.few_copies(["a", "b"], 3), "NOREPLICAS write stands on a, b only, 3 copies are wanted"),
+        (errors.behind("a"), "BEHIND a is not in sync; it gets writes and is not read"),
+        (errors.unknown_node(b"z", ["a", "b"]), "ERR unknown node 'z'; the nodes of this pool are: a, b"),
+    ],
+)
+def test_sentences(frame: bytes, sentence: str) -> None:
+    """Word for word: clients and people look for them."""
+    assert frame == b"-" + sentence.encode() + b"\r\n"
+
+
+def test_unknown_command_is_cut() -> None:
+    """As in Redis, 128 bytes of the name and about as many of the arguments."""
+    frame = errors.unknown_command([b"n" * 200, b"a" * 100, b"b" * 100, b"c" * 100])
+    assert b"'" + b"n" * 128 + b"'" in frame
+    assert b"a" * 100 in frame
+    assert b"b" * 25 in frame
+    assert b"b" * 26 not in frame
+    assert b"c" * 2 not in frame
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_one_line(one: bytes, other: bytes) -> None:
+    """Whatever a client sends, the error about it is one line."""
+    for frame in (
+        errors.unknown_command([one, other]),
+        errors.cross_slot(one, other, one),
+        errors.unknown_subcommand([b"config", one]),
+        errors.reaches_outside(b"sort", one),
+        errors.hello_option(one),
+        errors.unknown_node(one, ["a"]),
+    ):
+        assert frame[:1] == b"-"
+        assert frame.endswith(b"\r\n")
+        assert b"\r" not in frame[:-2]
+        assert b"\n" not in frame[:-2]
+
+
+def test_constants() -> None:
+    """Every ready-made error is a whole frame with a code word."""
+    frames = [value for name, value in vars(errors).items() if isinstance(value, bytes) and name.isupper()]
+    assert len(frames) > 20
+    for frame in frames:
+        assert frame[:1] == b"-"
+        assert frame[1:].split(b" ")[0].isupper()
+        assert frame.count(b"\r\n") == 1
+        assert frame.endswith(b"\r\n")
+
+
+@pytest.mark.parametrize("build", ["bad_client_info", "unknown_client_option", "unknown_client_type", "no_such_user"])
+def test_client_sentences(build: str) -> None:
+    """They name the word that was wrong."""
+    assert b"odd" in getattr(errors, build)(b"odd")
+
+
+def test_proxy_sentences() -> None:
+    """They name the command and the reason."""
+    for frame in (
+        errors.not_for_one_node(b"cmd", "why"),
+        errors.not_for_each(b"cmd", "why"),
+        errors.no_sync("cmd", "why"),
+    ):
+        assert b"cmd" in frame
+        assert b"why" in frame
+
+
+def test_node_failure() -> None:
+    """A failure names node, address and cause; of a write that may have run it says so."""
+    down = NodeFailure(errors.NODEDOWN, "b", "b:1", "refused", False)
+    late = NodeFailure(errors.TIMEOUT, "b", "b:1", "no reply in 500 ms", True)
+    assert down.line(True) == down.line(False) == b"-NODEDOWN b b:1 (refused)\r\n"
+    assert late.line(False) == b"-TIMEOUT b b:1 (no reply in 500 ms)\r\n"
+    assert late.line(True) == b"-TIMEOUT b b:1 (no reply in 500 ms); the write may have run, its outcome is unknown\r\n"
+    assert (down.reason(), late.reason()) == ("refused", "timeout: no reply in 500 ms")
+    assert repr(late) == "<TIMEOUT b: no reply in 500 ms>"
+
+
+def test_exceptions() -> None:
+    """The client's fault carries Redis's line, the operator's a list of problems."""
+    assert ProtocolError("expected '$', got '\xff'").line == b"-ERR Protocol error: expected '$', got '\xff'\r\n"
+    assert ProtocolError("a\u20ac").line == b"-ERR Protocol error: a?\r\n"
+    problem = ConfigError(["one", "two"])
+    assert (str(problem), problem.problems) == ("one\ntwo", ["one", "two"])
+    assert issubclass(errors.Bug, Exception)
