@@ -12,6 +12,7 @@ nearly all of it the kernel's, which is what redis-benchmark spends too, and les
 import select
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -82,10 +83,17 @@ class Load:
         for client in self._clients.values():
             client.sock.close()
 
-    def open(self, count: int, first: Batch) -> None:
-        """Connects, and asks one batch on each new connection: then the proxy has surely accepted it."""
+    def open(self, count: int, first: Batch, fits: Callable[[socket.socket], bool] | None = None) -> None:
+        """Connects, and asks one batch on each new connection: then the proxy has surely accepted it.
+
+        A connection that does not ``fit`` is closed again, and another one is tried.
+        """
         while len(self._clients) < count:
             fresh = [Client(self._port) for _ in range(min(GROUP, count - len(self._clients)))]
+            for client in fresh:
+                if fits is not None and not fits(client.sock):
+                    client.sock.close()
+            fresh = [client for client in fresh if client.sock.fileno() >= 0]
             for client in fresh:
                 self._clients[client.fd] = client
                 self._epoll.register(client.fd, select.EPOLLIN)

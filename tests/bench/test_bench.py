@@ -95,7 +95,7 @@ def test_small_tables() -> None:
     row = Row(Workload("get", "GET"), {"n": [figure(20.0)], "floor": [figure(5.0)]})
     assert "| 1.25 / 1.50 / 0.10 |" in report.calls([row], ["n"])
     assert "| 5.00 | 0.25 |" in report.floors([row], "n")
-    assert "1.90x" in report.two_workers(Workers(10.0, 10.0, 1 / 1.9))
+    assert "| 10.0 | 10.0 / 11.1 | 1.90x |" in report.two_workers(Workers(10.0, [10.0, 11.111]))
 
 
 @pytest.mark.parametrize(("value", "text"), [(2.345, "2.35"), (14.26, "14.3"), (321.4, "321")])
