@@ -248,8 +248,6 @@ class NodeLink:
         self.queue = []
         for waiting in queue:
             leg = waiting.leg
-            if leg.done:
-                continue
             due = leg.due
             self.place(leg, waiting.payload, waiting.proto, waiting.db, now, waiting.replies)
             leg.due = due
@@ -423,9 +421,8 @@ class NodeLink:
                 leg.done = True
                 leg.fail(failure if at < written else unsent)
         for waited in queue:
-            if not waited.leg.done:
-                waited.leg.done = True
-                waited.leg.fail(unsent)
+            waited.leg.done = True
+            waited.leg.fail(unsent)
         self.queue = first + again + self.queue
 
     def reset(self, cause: str) -> None:
@@ -503,9 +500,9 @@ class NodeLink:
         queue = self.queue
         self.queue = []
         for waiting in queue:
-            if waiting.leg.due < now and not waiting.leg.done:
+            if waiting.leg.due < now:
                 self.late(waiting.leg, False)
-            elif not waiting.leg.done:
+            else:
                 kept.append(waiting)
         self.queue = kept + self.queue
 

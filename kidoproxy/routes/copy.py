@@ -100,7 +100,7 @@ class CopyPool(Route):
         if len(live) < group.min_in_sync:
             return Answer(errors.NOREPLICAS)
         if group.touched is not None:
-            self.note(spec, request, keyed, ask.db)
+            self.note(group.touched, spec, request, keyed, ask.db)
         gather = self.gather([Send(node, payload) for node in nodes], spec)
         gather.write = True
         gather.touched = keyed
@@ -112,11 +112,10 @@ class CopyPool(Route):
         gather.stray_payload = payload
         return gather
 
-    def note(self, spec: CommandSpec, request: Request, keyed: list[bytes], db: int) -> None:
+    def note(
+        self, touched: dict[tuple[int, bytes], bool], spec: CommandSpec, request: Request, keyed: list[bytes], db: int
+    ) -> None:
         """While a sync runs: keys that a half-filled copy may have judged by others that it does not have yet."""
-        touched = self.group.touched
-        if touched is None:
-            return
         other = other_database(spec, request.argv)
         if len(keyed) > 1 or other is not None or spec.copy == COPY_REFUSED:
             for key in keyed:

@@ -195,7 +195,7 @@ class ClientSession:
             return
         self.last_command = spec.name
         if self.queue is not None and spec.name not in (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"):
-            self.enqueue(spec, request)
+            self.enqueue(self.queue, spec, request)
         elif spec.name in BARRIERS and self.ledger.count():
             self.parked = request
             self.wait_for(0)
@@ -306,11 +306,8 @@ class ClientSession:
         self.spoiled = False
         self.settle()
 
-    def enqueue(self, spec: CommandSpec, request: Request) -> None:
+    def enqueue(self, queue: list[Queued], spec: CommandSpec, request: Request) -> None:
         """Queue one command, after planning it once: a refusal must be told now."""
-        queue = self.queue
-        if queue is None:
-            return
         problem = self.unfit(spec, request, queue)
         if problem is not None:
             self.refuse(problem)
