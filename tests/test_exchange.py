@@ -1,10 +1,20 @@
 """What becomes of a plan's parts: copies are judged, reads are asked elsewhere, lists are listed. Stories."""
 
+import pytest
+
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.exchange import Wire
+from kidoproxy.ledger import Dropped
+from kidoproxy.routes.plan import Plan
+from kidoproxy.routes.route import Ask
+from kidoproxy.routes.topology import Node
 from tests.story import (
     Pool,
+    Story,
     client,
     copies,
     given,
+    greeted,
     led_by,
     lost,
     node,
@@ -350,3 +360,50 @@ def test_soft_large_request() -> None:
         >> client(large[:100_000]) >> client(large[100_000:200_000]) >> client(large[200_000:]) << to("a", large)
         >> node("a", "+OK") << to_client("+OK")
     )  # fmt: skip
+
+
+def test_large_request_that_waits() -> None:
+    """A large request whose link is not there yet waits whole, and is sent in its place."""
+    large = b"*3\r\n$3\r\nSET\r\n$4\r\n{a}1\r\n$300000\r\n" + b"x" * 300_000 + b"\r\n"
+    play = story(ring("a"), shy=True)
+    for at in range(0, len(large), 100_000):
+        assert play >> client(large[at : at + 100_000])
+    assert play >> client("GET {a}1") >> greeted("a") << to("a", large, "GET {a}1") << silence()
+
+
+def test_large_request_in_pieces() -> None:
+    """A large write passes on piece by piece; what looks at all of it gets it whole."""
+    large = b"*3\r\n$3\r\nSET\r\n$4\r\n{a}1\r\n$300000\r\n" + b"x" * 300_000 + b"\r\n"
+    unknown = large.replace(b"SET", b"XYZ", 1)
+    play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", "$-1") << to_client("$-1")
+    for raw in (large, unknown):
+        for at in range(0, len(raw), 100_000):
+            assert play >> client(raw[at : at + 100_000])
+        assert play << (to("a", large) if raw is large else to("a", "COMMAND INFO XYZ"))
+    assert play >> node("a", "+OK", "*1 *-1") << then(lambda play: b"-ERR unknown command 'XYZ'" in heard(play))
+
+
+def heard(play: Story) -> bytes:
+    """What the client was told, whatever it is; it counts as said."""
+    guest = play.guest("me")
+    raw, guest.heard = guest.heard, b""
+    return raw
+
+
+def test_a_wire_must_say() -> None:
+    """Where the legs of a plan go is for each kind of wire to say; a plan of no known shape asks nobody."""
+    wire, one = Wire(), Node(0, "a", "", 1)
+    with pytest.raises(NotImplementedError):
+        wire.send(one, Dropped(), b"", 2, 0)
+    with pytest.raises(NotImplementedError):
+        wire.softened(True)
+    wire.scatter(Plan(9), Dropped(), b"", COMMANDS[b"get"], Ask(0, 2, False, False, 0))
+
+
+def test_links() -> None:
+    """One link for each (protocol, database) of a node, made when it is needed."""
+    play = story(ring("a"))
+    third = play.link("a", (3, 2))
+    first = play.link("a")
+    assert play.link("a", (3, 2)) is third is not first
+    assert play.exchange.links_of(play.node("a")) == play.exchange.all_links() == [first, third]

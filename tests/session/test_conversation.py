@@ -636,3 +636,34 @@ def test_refused_at_queue_time() -> None:
         << to_client("+OK", "-NOREPLICAS Not enough good replicas to write.",
                      "-EXECABORT Transaction discarded because of previous errors.") << silence()
     )  # fmt: skip
+
+
+def test_misspelt_exec() -> None:
+    """EXEC with arguments is an error, and it ends the transaction, as in Redis."""
+    (
+        story(ring("a"))
+        >> client("MULTI", "EXEC now", "EXEC")
+        << then(lambda play: heard(play).endswith(b"-ERR EXEC without MULTI\r\n")) << silence()
+    )  # fmt: skip
+
+
+def test_strict_with_answers() -> None:
+    """In a strict pool, too, what the routes refuse is refused, and commands about no node at all are no strays."""
+    pool = copies("a", elected=False)
+    pool.strict = True
+    loading = "-LOADING kidoproxy is looking at its copies"
+    (
+        story(pool)
+        >> client("MULTI", "GET k", "EXEC")
+        << to_client("+OK", loading, "-EXECABORT Transaction discarded because of previous errors.") << silence()
+    )  # fmt: skip
+
+
+def test_copies_are_taken_away_while_queueing() -> None:
+    """What was fit when it was queued and is not at EXEC has its error in its place."""
+    pool = copies("a", "b")
+    pool.strict = True
+    play = story(pool) >> client("MULTI", "SET k x") << to_client("+OK", "+QUEUED")
+    for each in pool.nodes:
+        each.live = False
+    assert play >> client("GET k", "DISCARD") << then(lambda play: heard(play).endswith(b"+OK\r\n")) << silence()
