@@ -118,8 +118,13 @@ def test_back_off() -> None:
     for at, pause in enumerate(pauses):
         middle = min(0.05 * 2**at, limits.BACKOFF_LAST_SECONDS)
         assert 0.75 * middle <= pause <= 1.25 * middle
-    assert play >> tick(7.0) >> greeted("a") >> client("GET {a}1") << to("a", "GET {a}1") << then(
-        lambda play: link.backoff == limits.BACKOFF_FIRST_SECONDS
+    assert (
+        play
+        >> tick(7.0)
+        >> greeted("a")
+        >> client("GET {a}1")
+        << to("a", "GET {a}1")
+        << then(lambda play: link.backoff == limits.BACKOFF_FIRST_SECONDS)
     )
 
 
