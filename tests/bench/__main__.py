@@ -122,6 +122,7 @@ def main(argv: list[str]) -> int:
             rows = run(stage, options, base, mine)
             results["rows"] = [asdict(row) for row in rows]
             say(report.workloads(rows, base, mine) + "\n" + report.flatness(rows, [base, mine]))
+            say(report.crowded(rows))
             say(report.floors(rows, base) if options.floor else "")
             say(report.calls(rows, [base, mine]) if options.calls else "")
             missed = report.misses(rows, base, mine) if options.check else []

@@ -19,6 +19,7 @@ class Cost:
     reads: int = 0  # read system calls
     writes: int = 0
     sleeps: int = 0  # times the process had nothing to do
+    waited_ns: int = 0  # ready to run while another process had the core
 
     def __sub__(self, earlier: "Cost") -> "Cost":
         return Cost(
@@ -26,6 +27,7 @@ class Cost:
             self.reads - earlier.reads,
             self.writes - earlier.writes,
             self.sleeps - earlier.sleeps,
+            self.waited_ns - earlier.waited_ns,
         )
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -34,6 +36,7 @@ class Cost:
             self.reads + other.reads,
             self.writes + other.writes,
             self.sleeps + other.sleeps,
+            self.waited_ns + other.waited_ns,
         )
 
 
@@ -55,12 +58,14 @@ def cost(pids: list[int]) -> Cost:
 
 
 def _one(home: Path) -> Cost:
-    cpu = sleeps = 0
+    cpu = sleeps = waited = 0
     for task in (home / "task").iterdir():
-        cpu += int((task / "schedstat").read_text().split()[0])
+        times = (task / "schedstat").read_text().split()
+        cpu += int(times[0])
+        waited += int(times[1])
         sleeps += fields((task / "status").read_text()).get("voluntary_ctxt_switches", 0)
     calls = fields((home / "io").read_text())
-    return Cost(cpu, calls["syscr"], calls["syscw"], sleeps)
+    return Cost(cpu, calls["syscr"], calls["syscw"], sleeps, waited)
 
 
 def memory(pids: list[int], field: str) -> int:

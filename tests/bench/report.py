@@ -17,6 +17,7 @@ from tests.bench.stage import ROOT, node_binary
 from tests.bench.workers import Workers
 from tests.bench.workloads import MIB
 
+CROWDED: Final = 0.03  # share of the time; the proxy's own core should be nearly always free
 TAIL_BAR: Final = 1.1  # p99 is noisier than CPU time
 
 
@@ -79,6 +80,18 @@ def flatness(rows: list[Row], proxies: list[str]) -> str:
         few, many = (by_name[name].median(proxy, lambda each: each.cpu_us) for name in ("get", "get-5000"))
         found.append(f"{proxy} {many / few:.2f}")
     return f"Cost per command with 5 000 clients over 50 clients: {', '.join(found)}.\n"
+
+
+def crowded(rows: list[Row]) -> str:
+    """A warning when the proxies' core was not theirs alone: then only the CPU column means something."""
+    shares = [each.waited for row in rows for figures in row.figures.values() for each in figures]
+    typical = statistics.median(shares) if shares else 0.0
+    if typical < CROWDED:
+        return ""
+    return (
+        f"Not a quiet machine: for {typical:.0%} of the time something else had the proxy's core. "
+        "Throughput and latency suffer from that by chance, CPU time hardly.\n"
+    )
 
 
 def misses(rows: list[Row], base: str, mine: str) -> list[str]:

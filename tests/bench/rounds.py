@@ -19,7 +19,10 @@ from tests.bench.workloads import OK, Batch, Workload, batches, preload
 
 @dataclass(frozen=True)
 class Figure:
-    """What one leg showed, per command; latencies in milliseconds, of a whole batch."""
+    """What one leg showed, per command; latencies in milliseconds, of a whole batch.
+
+    ``waited`` is the share of the leg in which the proxy was ready to run and something else had its core.
+    """
 
     commands: int
     cpu_us: float
@@ -29,6 +32,7 @@ class Figure:
     reads: float
     writes: float
     sleeps: float
+    waited: float = 0.0
 
 
 @dataclass
@@ -99,6 +103,7 @@ def leg(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: float
         reads=spent.reads / count,
         writes=spent.writes / count,
         sleeps=spent.sleeps / count,
+        waited=spent.waited_ns / 1e9 / result.seconds,
     )
 
 

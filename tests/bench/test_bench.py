@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_table_of_workloads() -> None:
     )
     assert lines[3].endswith("| k: closed |")
     assert {line.count("|") for line in lines} == {9}
+
+
+def test_a_crowded_core_is_said() -> None:
+    """Throughput measured beside somebody else's work is not shown without a warning."""
+    quiet, busy = figure(10.0), replace(figure(10.0), waited=0.4)
+    assert report.crowded([Row(Workload("get", "GET"), {"k": [quiet]})]) == ""
+    assert report.crowded([]) == ""
+    assert "for 40% of the time" in report.crowded([Row(Workload("get", "GET"), {"k": [busy, busy, quiet]})])
 
 
 def test_misses_name_what_is_too_dear() -> None:
