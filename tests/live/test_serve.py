@@ -1,0 +1,218 @@
+"""The program from its start to its end: what it says, what it leaves behind, and how it is watched."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import redis
+
+from kidoproxy.resp.build import command
+from tests.live.proxies import READY, RunningProxy, Starter, environment, free_port
+from tests.wait import eventually
+
+pytestmark = pytest.mark.live
+
+SECONDS: Final = 20.0
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """Status and body of an admin page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=SECONDS) as page:
+            return page.status, page.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def failed(proxy: Callable[[], RunningProxy]) -> str:
+    """Why a proxy did not start."""
+    with pytest.raises(AssertionError, match="the proxy ended with 1:") as error:
+        proxy()
+    return str(error.value).partition(": ")[2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_port_in_use(own_proxy: Starter, workers: int) -> None:
+    """A port that somebody has: one line says so, and the exit status is 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        text = failed(lambda: own_proxy("ring", 1, listen=listen, proxy={"workers": workers}))
+    assert f"pool.pool: cannot listen on {listen}: address already in use" in text
+    assert "Traceback" not in text
+
+
+def test_no_permission(own_proxy: Starter, tmp_path: Path) -> None:
+    """A socket that cannot be made: one line says so, and the exit status is 1."""
+    missing = tmp_path / "nowhere" / "kidoproxy.sock"
+    text = failed(lambda: own_proxy("ring", 1, listen=f"unix://{missing}"))
+    assert f"pool.pool: cannot listen on unix://{missing}: no such file or directory" in text
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("precious")
+    text = failed(lambda: own_proxy("ring", 1, listen=f"unix://{in_the_way}"))
+    assert str(in_the_way) in text
+    assert in_the_way.read_text() == "precious"
+    assert "Traceback" not in text
+
+
+def test_sigterm_drains(own_proxy: Starter) -> None:
+    """What is under way when SIGTERM comes is answered; idle clients are closed; nobody new is let in; status 0."""
+    proxy = own_proxy("ring", 1, timeout_ms=10_000)
+    with proxy.raw() as busy, proxy.raw() as idle:
+        busy.sendall(b"SET k v\r\n")
+        assert busy.recv(100) == b"+OK\r\n"
+        proxy.pause(0)
+        busy.sendall(command([b"GET", b"k"]))
+        # Both are read in this order, so that the proxy has the GET when it hears the PING.
+        idle.sendall(b"PING\r\n")
+        assert idle.recv(100) == b"+PONG\r\n"
+        assert proxy.process is not None
+        proxy.process.send_signal(signal.SIGTERM)
+        assert idle.recv(100) == b""
+        with pytest.raises(ConnectionRefusedError):
+            proxy.raw()
+        proxy.resume(0)
+        assert b"".join(iter(lambda: busy.recv(100), b"")) == b"$1\r\nv\r\n"
+    assert proxy.end() == 0
+
+
+def test_drain_has_an_end(own_proxy: Starter) -> None:
+    """A client whose command never ends does not hold the end for longer than drain_seconds."""
+    proxy = own_proxy("ring", 1, timeout_ms=600_000, proxy={"drain_seconds": 0.2})
+    with proxy.raw() as busy:
+        proxy.pause(0)
+        busy.sendall(command([b"GET", b"k"]))
+        eventually(lambda: "flags=N" in str(proxy.client(protocol=2).execute_command("CLIENT", "INFO")))
+        assert proxy.end() == 0
+        assert busy.recv(100) == b""
+
+
+def test_restart(own_proxy: Starter) -> None:
+    """After a restart, also after SIGKILL, the same port serves the same keys."""
+    proxy = own_proxy("ring", 2)
+    proxy.client().mset({f"k{at}": at for at in range(20)})
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        proxy.restart_proxy(sign)
+        assert proxy.client().mget([f"k{at}" for at in range(20)]) == [b"%d" % at for at in range(20)]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started, and theirs."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process lives; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state[0] not in "ZX"
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
+    """``kidoproxy serve`` without a file, its port, and the folder for its temporary files."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kidoproxy", "serve", "--listen", f"127.0.0.1:{port}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**environment(), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    try:
+        assert any(READY in line for line in process.stdout)
+        yield process, port, tmp_path
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left(embedded: tuple[subprocess.Popen[str], int, Path], sign: signal.Signals) -> None:
+    """A run without a file serves at once, and leaves no process and no file, however it ends."""
+    process, port, folder = embedded
+    with redis.Redis(port=port) as client:
+        assert client.set("hello", "world")
+        assert client.get("hello") == b"world"
+    started = children(process.pid)
+    assert len(started) >= 3
+    process.send_signal(sign)
+    assert process.wait(SECONDS) == (0 if sign != signal.SIGKILL else -sign)
+    eventually(lambda: not any(is_running(pid) for pid in started))
+    assert list(folder.iterdir()) == []
+
+
+def test_workers(own_proxy: Starter) -> None:
+    """Two workers serve one port; one that dies is replaced; all end with their parent."""
+    proxy = own_proxy("ring", 2, proxy={"workers": 2})
+    client = proxy.client()
+    client.mset({f"k{at}": at for at in range(20)})
+
+    def serving() -> set[bytes]:
+        """The process ids that new connections meet."""
+        found = set()
+        for _ in range(20):
+            with proxy.raw() as connection:
+                connection.sendall(b"INFO server\r\n")
+                found.add(connection.recv(1 << 16).partition(b"process_id:")[2].partition(b"\r")[0])
+        return found
+
+    eventually(lambda: len(serving()) == 2)
+    workers = children(proxy.pid)
+    assert len(workers) == 2
+    client.close()
+    os.kill(workers[1], signal.SIGKILL)
+    eventually(lambda: workers[1] not in children(proxy.pid))
+    assert proxy.client().get("k0") == b"0"
+    eventually(lambda: len(serving()) == 2)
+    assert proxy.client().mget([f"k{at}" for at in range(20)]) == [b"%d" % at for at in range(20)]
+    workers = children(proxy.pid)
+    assert proxy.end() == 0
+    assert not any(is_running(pid) for pid in workers)
+
+
+def test_admin(own_proxy: Starter) -> None:
+    """The pages say that the process lives, whether it can serve, and what it counts."""
+    port = free_port()
+    proxy = own_proxy("ring", 2, proxy={"admin": f"127.0.0.1:{port}"}, timeout_ms=300)
+    assert fetch(port, "/healthz")[0] == 200
+    assert fetch(port, "/readyz")[0] == 200
+    assert fetch(port, "/nowhere")[0] == 404
+    proxy.client().set("k", "v")
+    status, metrics = fetch(port, "/metrics")
+    assert status == 200
+    for line in metrics.splitlines():
+        assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|\w+(\{.*\})? -?[0-9.e+]+", line), line
+    assert "node-1" in metrics
+    proxy.kill(0)
+    proxy.kill(1)
+    eventually(lambda: fetch(port, "/readyz")[0] == 503)
+    assert fetch(port, "/healthz")[0] == 200
+
+
+def test_json_logs(own_proxy: Starter) -> None:
+    """With log = "json" each line of the log is an object; no command's line is among them."""
+    proxy = own_proxy("ring", 1, proxy={"log": "json"})
+    proxy.client().set("secret-key", "v")
+    assert proxy.end() == 0
+    events = [json.loads(line) for line in proxy.log().splitlines()]
+    assert {"listening", "draining", "stopped"} <= {event["event"] for event in events}
+    assert "secret-key" not in proxy.log()
