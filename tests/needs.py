@@ -1,4 +1,4 @@
-"""Programs that a test needs and that pip cannot install: found, or the test is skipped with a reason.
+"""What a test needs besides the packages that are installed: found, or the test is skipped with a reason.
 
 ``needs("nutcracker")`` gives the program's path. Where it is missing the test is skipped and says what to
 install; in continuous integration (``CI=true`` or ``KIDOPROXY_CI=1``) it fails, for nothing is skipped there.
@@ -6,7 +6,10 @@ install; in continuous integration (``CI=true`` or ``KIDOPROXY_CI=1``) it fails,
 
 import os
 import shutil
-from typing import Final
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
 
 import pytest
 
@@ -40,7 +43,20 @@ def needs(program: str) -> str:
     path = find(program)
     if path is not None:
         return path
-    reason = f"needs {program} (on Debian: apt-get install {PACKAGES.get(program, program)})"
+    return without(f"needs {program} (on Debian: apt-get install {PACKAGES.get(program, program)})")
+
+
+def without(reason: str) -> NoReturn:
+    """Skip the test and say what it needs; in continuous integration fail it."""
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def needs_package(name: str, version: str, folder: Path) -> Path:
+    """Another version of a package than ours, put into the folder by pip; the folder, for PYTHONPATH."""
+    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), f"{name}{version}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        without(f"needs {name}{version}, which pip could not install: {done.stderr.strip()}")
+    return folder

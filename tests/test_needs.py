@@ -1,8 +1,10 @@
 """What becomes of a test whose program is missing."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.needs import needs
+from tests.needs import needs, needs_package
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,9 @@ def test_a_missing_program_fails_the_test_in_continuous_integration(
     monkeypatch.setenv(name, value)
     with pytest.raises(pytest.fail.Exception, match="needs no-such-program"):
         needs("no-such-program")
+
+
+def test_a_package_that_cannot_be_had_skips_the_test_and_says_why(tmp_path: Path) -> None:
+    """What pip said is in the reason."""
+    with pytest.raises(pytest.skip.Exception, match=r"needs redis==0\.0\.0, which pip could not install: .+"):
+        needs_package("redis", "==0.0.0", tmp_path)
