@@ -180,6 +180,42 @@ def test_starting() -> None:
     )  # fmt: skip
 
 
+def test_only_one_that_fell_behind_took_it() -> None:
+    """A write that only a copy took which has missed another one meanwhile is not acknowledged."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    play = story(pool) >> client(f"SET {key} x", f"SET {key} y")
+    assert play << to("a", f"SET {key} x", f"SET {key} y") << to("b", f"SET {key} x", f"SET {key} y")
+    assert play >> node("a", "-OOM a", "+OK") >> node("b", "+OK", "-OOM b") << to_client("+OK", "-OOM b")
+    assert pool.groups[0].behind() == ["a"]
+
+
+def test_outcome_is_open() -> None:
+    """If one copy surely did not run it and another one may have, the client hears that the outcome is unknown."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    (
+        story(pool, shy=True) >> client("PROXY NODE b PING") >> greeted("b") << to("b", "PING")
+        >> node("b", "+PONG") << to_client("+PONG")
+        >> client(f"SET {key} x") << to("b", f"SET {key} x") >> tick(0.6)
+        << to_client("-TIMEOUT b b:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
+        << then(lambda play: play.pool.groups[0].to_mend == {(0, key.encode()): True})
+    )  # fmt: skip
+
+
+def test_read_of_one_that_fell_behind() -> None:
+    """A reply of a copy that has left meanwhile is not given: the next one is asked."""
+    pool, key = three()
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("b", "+OK") >> node("c", "+OK")
+        >> client(f"GET {key}", name="you") << to("a", f"GET {key}")
+        >> node("a", "-OOM no", "$3 old") << to_client("+OK")
+        << then(lambda play: len(play.told["b"] + play.told["c"]) == 1) << given(unheard)
+    )  # fmt: skip
+
+
 # -- reads -----------------------------------------------------------------------------------------------------
 
 

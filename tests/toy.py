@@ -15,6 +15,7 @@ class Toy:
         self.db = 0
         self.scan = scan
         self.seen: list[bytes] = []
+        self.places: dict[bytes, int] = {}
         self.queue: list[list[bytes]] | None = None
 
     @property
@@ -96,10 +97,13 @@ class Toy:
         return OK
 
     def step(self, at: int) -> bytes:
-        """One step of SCAN."""
-        found = sorted(self.keys)[at : at + self.scan]
-        over = at + self.scan >= len(self.keys)
-        return array([bulk(b"0" if over else b"%d" % (at + self.scan)), array([bulk(key) for key in found])])
+        """One step of SCAN; as on a real server, keys that go meanwhile do not make it miss others."""
+        for key in sorted(self.keys):
+            self.places.setdefault(key, len(self.places))
+        left = sorted((self.places[key], key) for key in self.keys if self.places[key] >= at)
+        found = left[: self.scan]
+        cursor = found[-1][0] + 1 if len(left) > self.scan else 0
+        return array([bulk(b"%d" % cursor), array([bulk(key) for _, key in found])])
 
 
 class Stage:

@@ -9,9 +9,11 @@ from typing import Final, final
 from kidoproxy.copies.sync import OVER, Sync
 from kidoproxy.copies.transfer import Answers, Boss, Transfer
 from kidoproxy.exchange import Exchange
-from kidoproxy.link import DOWN, READY
+from kidoproxy.link_states import DOWN, READY
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING, CopyGroup, Node
 
+#: A comparison that failed is not begun again before this.
+RETRY_SECONDS: Final = 1.0
 #: A node that has not answered by then does not take part in the election.
 ELECTION_SECONDS: Final = 2.0
 
@@ -31,9 +33,12 @@ class Keeper(Boss):
         self.targets: list[Node] = []
         #: Copies to compare by ourselves as soon as they are there, and those whose sync was ordered.
         self.unproven: list[Node] = []
+        self.retry_at = now
         self.ordered: list[Node] = []
         self.states: dict[str, str] = {}
         self.news: list[str] = []
+        #: How the last sync of a copy failed, by its name, until the next one is ordered.
+        self.failed: dict[str, str] = {}
         self.mended = 0
 
     def tick(self, now: float, wall_ms: int) -> None:
@@ -43,9 +48,9 @@ class Keeper(Boss):
         elif self.sync is not None:
             self.sync.wall_ms = wall_ms
             if self.sync.stage == OVER:
-                self.finish_sync(self.sync)
+                self.finish_sync(self.sync, now)
         elif self.mend is None:
-            self.next_work(wall_ms)
+            self.next_work(now, wall_ms)
         self.tell_changes()
 
     def busy(self) -> bool:
@@ -74,15 +79,16 @@ class Keeper(Boss):
         if not node.live:
             return f"{node.name} is down ({node.cause})"
         self.ordered.append(node)
+        self.failed.pop(node.name, None)
         return ""
 
-    def next_work(self, wall_ms: int) -> None:
+    def next_work(self, now: float, wall_ms: int) -> None:
         """An ordered sync, a comparison that is still owed, or a key to mend."""
         for node in self.ordered:
             self.ordered.remove(node)
             self.start_sync(node, True, wall_ms)
             return
-        for node in self.unproven:
+        for node in self.unproven if now >= self.retry_at else []:
             if self.exchange.link(node, 2, 0).ready() and self.group.copy_of(node).state == BEHIND:
                 self.unproven.remove(node)
                 self.start_sync(node, False, wall_ms)
@@ -96,14 +102,17 @@ class Keeper(Boss):
         self.sync.wall_ms = wall_ms
         self.sync.begin()
 
-    def finish_sync(self, sync: Sync) -> None:
+    def finish_sync(self, sync: Sync, now: float) -> None:
         """Say how it ended."""
         self.sync = None
         if sync.problem:
+            self.failed[sync.target.name] = sync.progress()
             self.news.append(f"sync failed: pool={self.group.name} node={sync.target.name} cause={sync.problem}")
             if not sync.refill:
                 self.unproven.append(sync.target)
+                self.retry_at = now + RETRY_SECONDS
         else:
+            self.failed.pop(sync.target.name, None)
             self.news.append(
                 f"synced: pool={self.group.name} node={sync.target.name} passes={sync.passes} "
                 f"keys={sync.keys_seen} copied={sync.repaired}"
@@ -116,16 +125,21 @@ class Keeper(Boss):
         place = next(iter(self.group.to_mend))
         ranked = self.group.ranked(place[1])
         leader = ranked[0]
+        if not leader.live:
+            # Nobody is there; whoever comes back first decides.
+            self.targets.clear()
+            return
         if not self.targets:
             self.targets = [node for node in ranked[1:] if node.live]
-            if leader.live:
-                # They may differ, and nobody can tell now.
-                self.group.leave([node for node in ranked[1:] if not node.live])
+            # The others may differ, and nobody can tell now.
+            self.group.leave([node for node in ranked[1:] if not node.live])
         target = self.targets.pop() if self.targets else None
-        if target is None or target is leader or not leader.live:
+        if target is None or target is leader:
             self.group.to_mend.pop(place, None)
             return
         self.mending = place
+        # If it is noted once more meanwhile it is not done with afterwards.
+        self.group.to_mend[place] = False
         self.mend = Transfer(self.exchange, leader, target, place[0], [place[1]], False, wall_ms)
         self.mend.begin(self)
 
@@ -144,7 +158,7 @@ class Keeper(Boss):
         if answers.problem:
             self.group.leave([mend.to_link.node])
         self.mended += 1
-        if not self.targets:
+        if not self.targets and not self.group.to_mend.get(place, False):
             self.group.to_mend.pop(place, None)
 
     def tell_changes(self) -> None:
@@ -160,4 +174,4 @@ class Keeper(Boss):
         """What is being done about ``node``; empty when nothing is."""
         if self.sync is not None and self.sync.target is node:
             return self.sync.progress()
-        return "waiting for its turn" if node in self.ordered else ""
+        return "waiting for its turn" if node in self.ordered else self.failed.get(node.name, "")

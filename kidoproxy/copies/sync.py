@@ -1,10 +1,14 @@
 """Bringing one copy level with the others while writes go on, then letting it in.
 
 The simplest right thing: empty it, copy everything from a live node, then compare until one whole pass
-has found nothing: SCAN the source and compare each key, SCAN the target for keys that the source does
-not have, look again at keys that writes with several keys have touched meanwhile (a half-filled copy may
+has found nothing: SCAN the target for keys that the source does not have, SCAN the source and compare
+each key, look again at keys that writes with several keys have touched meanwhile (a half-filled copy may
 have judged those differently). Since the target gets all writes in the same order from the start, a key
 that was once equal stays equal.
+
+Writes with several keys never stop, yet looking again comes to an end: once all touched keys of a database
+were compared at one point of the order, its keys are all equal, and writes with several equal keys leave
+them equal. Last, all writes that are under way are judged: had the source missed one, it would have left.
 
 A difference in DUMP alone does not prove one in value: a set may be stored in another order, a hash in
 another encoding. A key that was copied under the hold is right by construction, so if it still looks
@@ -15,12 +19,14 @@ from typing import Final, final
 
 from kidoproxy.copies.transfer import Answers, Boss, Transfer, ask, first_error
 from kidoproxy.exchange import Exchange
-from kidoproxy.link import parse_info
+from kidoproxy.link_greeting import parse_info
 from kidoproxy.resp.open import bulk, integer, items
 from kidoproxy.routes.topology import IN_SYNC, SYNCING, CopyGroup, Node
 
 BATCH: Final = b"100"
 PASSES: Final = 20
+#: How many touched keys are looked at again at one point of the order.
+AGAIN: Final = 500
 
 EMPTY: Final = "emptying"
 LIST: Final = "listing databases"
@@ -28,6 +34,7 @@ SOURCE: Final = "copying"
 TARGET: Final = "looking for leftovers"
 EXTRA: Final = "checking leftovers"
 TOUCHED: Final = "looking again"
+SETTLING: Final = "letting writes end"
 OVER: Final = "over"
 
 
@@ -51,7 +58,9 @@ class Sync(Boss):
         self.repaired = 0
         self.differences = 0
         self.copied: dict[tuple[int, bytes], bool] = {}
-        self.again: list[tuple[int, bytes]] = []
+        self.again: dict[tuple[int, bytes], bool] = {}
+        #: Databases that are equal, whatever writes with several keys do from now on.
+        self.level: dict[int, bool] = {}
         self.transfer: Transfer | None = None
         self.extra: list[bytes] = []
         self.problem = ""
@@ -63,7 +72,7 @@ class Sync(Boss):
         self.group.copy_of(self.target).state = SYNCING
         self.group.touched = {}
         if self.stage == EMPTY:
-            self.one(self.target, [b"FLUSHALL"])
+            self.one(self.target, [b"FLUSHALL", b"ASYNC"])
         else:
             self.list_databases()
 
@@ -75,6 +84,8 @@ class Sync(Boss):
         """Which databases have keys, on either side."""
         self.stage = LIST
         self.group.copy_of(self.target).missed = False
+        self.group.touched = {}
+        self.level.clear()
         self.passes += 1
         self.differences = 0
         answers = Answers(self, 2)
@@ -109,7 +120,7 @@ class Sync(Boss):
             self.look_again()
             return
         self.db = self.dbs.pop()
-        self.stage = SOURCE
+        self.stage = SOURCE if self.blind else TARGET
         self.cursor = b"0"
         self.scan()
 
@@ -167,8 +178,8 @@ class Sync(Boss):
             self.look_again()
         elif self.cursor != b"0":
             self.scan()
-        elif self.stage == SOURCE and not self.blind:
-            self.stage = TARGET
+        elif self.stage == TARGET:
+            self.stage = SOURCE
             self.scan()
         else:
             self.next_database()
@@ -176,26 +187,56 @@ class Sync(Boss):
     def look_again(self) -> None:
         """Keys that were touched by writes with several keys; then the pass is over."""
         self.stage = TOUCHED
-        touched = self.group.touched
-        if touched:
-            self.again += list(touched)
-            for place in touched:
-                self.copied.pop(place, None)
-            touched.clear()
+        if self.blind:
+            # The comparing pass that follows sees them all.
+            self.end_pass()
+            return
+        self.take_touched()
         if not self.again:
             self.end_pass()
             return
-        self.db, key = self.again.pop()
-        self.copy([key])
+        self.db = next(iter(self.again))[0]
+        keys = [key for db, key in self.again if db == self.db]
+        if len(keys) <= AGAIN:
+            self.level[self.db] = True
+        keys = keys[:AGAIN]
+        for key in keys:
+            del self.again[(self.db, key)]
+        self.copy(keys)
+
+    def take_touched(self) -> None:
+        """What was touched since the last look, but for databases that are level."""
+        touched = self.group.touched or {}
+        if self.group.crossed:
+            self.group.crossed = False
+            self.level.clear()
+        for place in touched:
+            if place[0] not in self.level:
+                self.again[place] = True
+                self.copied.pop(place, None)
+        self.group.touched = {}
 
     def end_pass(self) -> None:
         """A comparing pass without a difference, in which no write was missed, lets the copy in."""
-        if self.group.copy_of(self.source).state != IN_SYNC:
-            self.end(f"{self.source.name}, from which it was copied, fell behind meanwhile")
-        elif not self.blind and not self.differences and not self.group.copy_of(self.target).missed:
+        if self.blind or self.differences or self.group.copy_of(self.target).missed:
+            self.next_pass()
+        else:
+            self.stage = SETTLING
+            self.group.settle(self.settled)
+
+    def settled(self) -> None:
+        """All writes that the pass may have seen are judged."""
+        if self.group.copy_of(self.source).state == IN_SYNC and not self.group.copy_of(self.target).missed:
             self.admitted = True
             self.group.admit(self.target)
             self.end("")
+        else:
+            self.next_pass()
+
+    def next_pass(self) -> None:
+        """Once more, if that makes sense."""
+        if self.group.copy_of(self.source).state != IN_SYNC:
+            self.end(f"{self.source.name}, from which it was copied, fell behind meanwhile")
         elif self.passes >= PASSES:
             self.end(f"still {self.differences} differences after {PASSES} passes; is another proxy writing?")
         else:
@@ -208,6 +249,7 @@ class Sync(Boss):
         self.problem = problem
         self.transfer = None
         self.group.touched = None
+        self.group.settled = None
         if not self.admitted:
             self.group.sync_failed(self.target)
 

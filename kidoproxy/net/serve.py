@@ -28,7 +28,7 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Address, Config, Node, Pool
 from kidoproxy.copies.keeper import Keeper
 from kidoproxy.exchange import Exchange
-from kidoproxy.link import Login
+from kidoproxy.link_greeting import Login
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.flush import Hub
@@ -162,7 +162,8 @@ class Daemon:
         """A keeper for each copy pool, with what a former run recorded."""
         for group in self.tree.groups:
             state = StateFile(self.config.state_dir, group.name)
-            self.keepers[group.name] = Keeper(self.exchange, group, state.read(), self.hub.now())
+            behind, group.runs = state.read()
+            self.keepers[group.name] = Keeper(self.exchange, group, behind, self.hub.now())
             group.journal = state.write
         self.house.begin_sync = self.begin_sync
         self.house.groups = self.tree.groups
@@ -172,7 +173,10 @@ class Daemon:
         group = node.group
         if group is None:
             return f"{node.name} is not part of a copy pool"
-        return self.keepers[group.name].order(node)
+        keeper = self.keepers[group.name]
+        problem = keeper.order(node)
+        self.house.syncs[node.name] = keeper.progress(node)
+        return problem
 
     async def settle(self) -> None:
         """Wait until the copies have elected and compared what can be compared at once."""

@@ -6,7 +6,7 @@ to a write is the reply. A node that is not in sync gets every write and is not 
 
 from typing import Final, final
 
-from kidoproxy import errors
+from kidoproxy import cursor, errors
 from kidoproxy.commands.expiry import absolute
 from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
@@ -24,6 +24,9 @@ LEADER: Final = 0
 FIRST: Final = 1
 RANDOM: Final = 2
 ORDERS: Final[dict[str, int]] = {"leader": LEADER, "first": FIRST, "random": RANDOM}
+
+#: Scans within one key; their cursors mean something to one copy only.
+KEY_SCANS: Final = (b"hscan", b"sscan", b"zscan")
 
 
 @final
@@ -49,6 +52,8 @@ class CopyPool(Route):
             keyed = [request.argv[at] for at in keys(spec, request.argv)]
         verdict = copy_class(spec, request.argv)
         if verdict == COPY_READ:
+            if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
+                return self.scan_key(request)
             return self.read(spec, keyed, ask)
         payload = None
         if verdict == COPY_REFUSED:
@@ -67,11 +72,11 @@ class CopyPool(Route):
     def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
         """The leader of the first key, then the next one if it gives no reply.
 
-        Inside a transaction all reads ask one node, so that they see one state; with ``each`` all in-sync
-        nodes are asked.
+        Inside a transaction all reads ask one node, so that they see one state; if it also writes, all nodes
+        are asked, and the one whose word counts for the writes is heard. With ``each`` all in-sync ones are asked.
         """
         nodes = self.choose(keyed[0] if keyed and not ask.in_multi else None)
-        if ask.each:
+        if ask.each or (ask.in_multi and ask.writes):
             return self.gather([Send(node) for node in nodes], spec)
         if ask.in_multi:
             return Send(nodes[0])
@@ -79,6 +84,20 @@ class CopyPool(Route):
         if spec.rule == INFO:
             return Gather([Send(nodes[0], None, others)], INFO)
         return Send(nodes[0], None, others)
+
+    def scan_key(self, request: Request) -> Plan:
+        """HSCAN, SSCAN, ZSCAN: begun on the key's leader, continued where it was begun, or not at all."""
+        argv = request.argv
+        found = cursor.unpack(argv[2])
+        if found is None:
+            return Answer(errors.INVALID_CURSOR)
+        own, number = found
+        node = self.scan_node(number) if number else self.group.leader(argv[1])
+        if node is None:
+            return Answer(errors.INVALID_CURSOR)
+        gather = Gather([Send(node, command([argv[0], argv[1], b"%d" % own, *argv[3:]]))], INFO)
+        gather.number = node.number
+        return gather
 
     def choose(self, key: bytes | None) -> list[Node]:
         """The in-sync nodes in the order in which a read asks them."""
@@ -117,6 +136,8 @@ class CopyPool(Route):
     ) -> None:
         """While a sync runs: keys that a half-filled copy may have judged by others that it does not have yet."""
         other = other_database(spec, request.argv)
+        if other is not None:
+            self.group.crossed = True
         if len(keyed) > 1 or other is not None or spec.copy == COPY_REFUSED:
             for key in keyed:
                 touched[(db, key)] = True

@@ -11,7 +11,7 @@ class Ask:
 
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
     ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
-    ``soft``: the pool answers a miss where a node gives no reply.
+    ``writes``: this transaction also writes, or may. ``soft``: the pool answers a miss where a node gives no reply.
     """
 
     def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int) -> None:
@@ -21,6 +21,7 @@ class Ask:
         self.each = each
         self.now_ms = now_ms
         self.soft = False
+        self.writes = False
 
 
 class Route:

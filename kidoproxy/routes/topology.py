@@ -37,6 +37,17 @@ class Node:
         #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
         self.group: CopyGroup | None = None
 
+    def meet(self, facts: dict[bytes, bytes]) -> bool:
+        """What its INFO says; whether it is another run than the one we knew."""
+        before = self.run_id
+        uptime = facts.get(b"uptime_in_seconds", b"")
+        self.run_id = facts.get(b"run_id", b"")
+        self.version = facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b"")
+        self.uptime = int(uptime) if uptime.isdigit() else 0
+        self.live = True
+        self.cause = ""
+        return bool(before) and before != self.run_id
+
     def __repr__(self) -> str:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
 
@@ -93,7 +104,15 @@ class CopyGroup:
         self.to_mend: dict[tuple[int, bytes], bool] = {}
         #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
         self.touched: dict[tuple[int, bytes], bool] | None = None
+        #: One of these writes went from one database to another.
+        self.crossed = False
         self.mismatches = 0
+        #: The run ids that the copies in sync had when they were last seen, by name.
+        self.runs: dict[str, str] = {}
+        #: Writes that are not judged yet, by epoch, and who waits for those of the epochs before.
+        self.epoch = 0
+        self.under_way: dict[int, int] = {}
+        self.settled: Callable[[], None] | None = None
         for node in nodes:
             node.group = self
 
@@ -151,15 +170,24 @@ class CopyGroup:
         """At the start: one copy is trusted, the others are compared with it before they are read.
 
         ``recorded_behind`` are the names that a former run knew to be behind; among the rest the live
-        node with the longest uptime is trusted, since a server that was restarted may have lost data.
+        node with the longest uptime is trusted, since a server that was restarted may have lost data. So a
+        copy whose run id is not the recorded one is trusted only if there is no other: even one that cannot
+        be reached now may hold what this one has lost.
         """
-        fit = [copy for copy in self.copies if copy.node.name not in recorded_behind] or self.copies
+        known = [copy for copy in self.copies if copy.node.name not in recorded_behind] or self.copies
+        fit = [copy for copy in known if not self.was_restarted(copy.node)] or known
         best = fit[0]
         for copy in fit[1:]:
             if (copy.node.live, copy.node.uptime) > (best.node.live, best.node.uptime):
                 best = copy
         best.state = IN_SYNC
         self.elected = True
+        self.record()
+
+    def was_restarted(self, node: Node) -> bool:
+        """Whether it is known to be another run than the one that a former run of the proxy recorded."""
+        run = self.runs.get(node.name, "")
+        return bool(run) and bool(node.run_id) and run != node.run_id.decode("latin-1")
 
     def admit(self, node: Node) -> None:
         """A sync has proved that ``node`` holds what the others hold."""
@@ -199,7 +227,42 @@ class CopyGroup:
             self.to_mend.clear()
             self.leave([copy.node for copy in self.copies[1:]])
 
+    # -- writes that are under way --------------------------------------------------------------------
+
+    def write_begins(self) -> int:
+        """A write has been sent; the epoch that `write_ends` wants."""
+        epoch = self.epoch
+        self.under_way[epoch] = self.under_way.get(epoch, 0) + 1
+        return epoch
+
+    def write_ends(self, epoch: int) -> None:
+        """It has been judged: who missed it has left."""
+        left = self.under_way[epoch] - 1
+        if left:
+            self.under_way[epoch] = left
+        else:
+            del self.under_way[epoch]
+            self.tell_settled()
+
+    def settle(self, settled: Callable[[], None]) -> None:
+        """Call ``settled`` as soon as every write that is under way now has been judged."""
+        self.epoch += 1
+        self.settled = settled
+        self.tell_settled()
+
+    def tell_settled(self) -> None:
+        """Nothing of the epochs before is under way: whoever waits for that goes on."""
+        settled = self.settled
+        if settled is not None and all(epoch == self.epoch for epoch in self.under_way):
+            self.settled = None
+            settled()
+
+    # -- for those who watch ---------------------------------------------------------------------------
+
     def record(self) -> None:
         """Tell the journal, if there is one, who is behind now."""
+        for copy in self.copies:
+            if copy.state == IN_SYNC and copy.node.run_id:
+                self.runs[copy.node.name] = copy.node.run_id.decode("latin-1")
         if self.journal is not None:
             self.journal(self)

@@ -231,17 +231,25 @@ def test_leader_changes_between_two_copies() -> None:
 
 
 def test_nobody_alive() -> None:
-    """With no copy alive nothing can be mended."""
-    stage, _ = level()
+    """With no copy alive nothing can be mended: the key waits until somebody is there."""
+    stage, keeper = level()
     play = stage.play
+    key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
     play.shy = True
-    play.pool.groups[0].mend_later(0, [b"k"])
+    play.pool.groups[0].mend_later(0, [key])
     refused("a")(play)
     refused("b")(play)
     tick()(play)
-
-    assert not play.pool.groups[0].to_mend
+    assert list(play.pool.groups[0].to_mend) == [(0, key)]
     assert play.pool.groups[0].behind() == []
+    greeted("a")(play)
+    greeted("b")(play)
+    on(stage)
+
+    assert stage.toys["b"].dbs[0] == {key: b"0"}
+    assert (play.pool.groups[0].to_mend, keeper.mended) == ({}, 1)
 
 
 def test_unasked_answer() -> None:

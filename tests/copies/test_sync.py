@@ -1,6 +1,6 @@
 """A copy's way back while writes go on: it is let in when it holds what the others hold, and not before."""
 
-from kidoproxy.copies.sync import OVER, PASSES, Sync
+from kidoproxy.copies.sync import AGAIN, OVER, PASSES, SETTLING, Sync
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
 from tests.story import client, copies, lost, node, refused, restarted, story, unheard
 from tests.toy import Stage
@@ -125,6 +125,12 @@ def until(stage: Stage, name: str, word: bytes) -> None:
                 stage.step(each)
 
 
+def compared(stage: Stage) -> None:
+    """Let the nodes answer until the first keys have been compared and the next ones are asked for."""
+    until(stage, "a", b"DUMP")
+    until(stage, "a", b"SCAN")
+
+
 def filled(stage: Stage) -> None:
     """Both hold the same three keys."""
     for toy in stage.toys.values():
@@ -136,7 +142,7 @@ def test_missed_write() -> None:
     stage, sync = begun(False)
     filled(stage)
     sync.begin()
-    until(stage, "a", b"EXISTS")
+    compared(stage)
     client("SET k 9")(stage.play)
     stage.play.settle()
     assert asks(stage, "b", b"SET")
@@ -154,7 +160,7 @@ def test_restarted_meanwhile() -> None:
     stage, sync = begun(False)
     filled(stage)
     sync.begin()
-    until(stage, "a", b"EXISTS")
+    compared(stage)
     stage.toys["b"].dbs = {}
     restarted("b")(stage.play)
     stage.run()
@@ -244,6 +250,106 @@ def test_errors() -> None:
     node("b", "-NOPERM no")(stage.play)
 
     assert sync.problem == "NOPERM no"
+
+
+def test_created_meanwhile() -> None:
+    """A key that only the copy has, and that a write makes on both: the leftover in it is found."""
+    stage, sync = begun(False)
+    filled(stage)
+    stage.toys["b"].dbs[0][b"z"] = b"old"
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    client("APPEND z new")(stage.play)
+    stage.run()
+
+    assert stage.toys["a"].dbs[0][b"z"] == b"new"
+    assert same(stage)
+    assert sync.problem == ""
+
+
+def test_writes_with_several_keys_never_stop() -> None:
+    """Keys that are touched again while they are looked at again: the sync comes to its end all the same."""
+    stage, sync = begun(False)
+    filled(stage)
+    stage.toys["b"].dbs[0][b"l"] = b"other"
+    sync.begin()
+    for turn in range(200):
+        client(f"MSET k {turn} m {turn}")(stage.play)
+        stage.play.settle()
+        for name in "ab":
+            stage.step(name, 2)
+    assert sync.stage == OVER
+    stage.run()
+
+    assert (sync.problem, same(stage)) == ("", True)
+    assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
+
+
+def test_many_touched_keys() -> None:
+    """More touched keys than are looked at at once, and a write to another database meanwhile."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    words = " ".join(f"n{at} {at}" for at in range(AGAIN + 1))
+    client(f"MSET {words}")(stage.play)
+    stage.step("a", 20)
+    client("MSET n1 x n2 y")(stage.play)
+    stage.play.pool.groups[0].crossed = True
+    stage.run()
+
+    assert (sync.problem, same(stage)) == ("", True)
+
+
+def settling(stage: Stage, sync: Sync) -> None:
+    """Compared, but the source has not answered one write yet."""
+    sync.begin()
+    until(stage, "a", b"DUMP")
+    client("SET k 9")(stage.play)
+    stage.play.settle()
+    while sync.stage != SETTLING:
+        for name in "ab":
+            stage.step(name)
+
+
+def three() -> tuple[Stage, Sync]:
+    """Three copies with the same keys, ``b`` is behind."""
+    play = story(copies("a", "b", "c", behind="b"))
+    stage = Stage(play)
+    assert stage.say("SET k 1") == b"+OK\r\n"
+    filled(stage)
+    return stage, Sync(play.exchange, play.pool.groups[0], play.node("b"), False)
+
+
+def test_writes_under_way() -> None:
+    """What the source did with a write is known only when the write is judged: the copy is let in after that."""
+    stage, sync = three()
+    settling(stage, sync)
+    assert sync.progress().startswith("letting writes end")
+    stage.run()
+
+    assert sync.problem == ""
+    assert stage.play.pool.groups[0].behind() == []
+
+
+def test_source_missed_a_write_under_way() -> None:
+    """The source answered that it could not; when the others have taken it, the source is nothing to copy from."""
+    stage, sync = three()
+    sync.begin()
+    until(stage, "a", b"DUMP")
+    client("SET k 9")(stage.play)
+    stage.play.settle()
+    while not asks(stage, "a", b"SET"):
+        stage.step("a")
+    stage.play.told["a"].pop(0)
+    node("a", "-OOM no")(stage.play)
+    while sync.stage != SETTLING:
+        for name in "ab":
+            stage.step(name)
+    stage.run()
+
+    assert sync.problem == "a, from which it was copied, fell behind meanwhile"
+    assert stage.play.pool.groups[0].behind() == ["a", "b"]
 
 
 def test_never_equal() -> None:

@@ -36,6 +36,25 @@ def test_reads() -> None:
     assert repr(planned(CopyPool("one", copies("a").groups[0], Scripts()), "GET k")) == "a else a"
 
 
+def test_key_scans() -> None:
+    """HSCAN goes on at the copy where it began; if that is not in sync any more it does not go on."""
+    three, route = pool()
+    key = led_by(three, "b")
+    begun = planned(route, f"HSCAN {key} 0 COUNT 5")
+    assert isinstance(begun, Gather)
+    assert (repr(begun), begun.number, begun.following) == ("[b]", 2, 0)
+    cursor = 7 << 16 | 3
+    on = planned(route, f"SSCAN {key} {cursor}")
+    assert isinstance(on, Gather)
+    assert isinstance(on.plans[0], Send)
+    assert (repr(on), on.plans[0].payload) == ("[c]", command([b"SSCAN", key.encode(), b"7"]))
+    three.groups[0].leave([three.nodes[2]])
+    for text in (f"ZSCAN {key} {cursor}", f"ZSCAN {key} nonsense"):
+        refused = planned(route, text)
+        assert isinstance(refused, Answer)
+        assert refused.frame == b"-ERR invalid cursor\r\n"
+
+
 def test_read_orders() -> None:
     """``first`` reads one copy as long as it lives, ``random`` all of them as often; both ask the others after it."""
     _, route = pool(FIRST)

@@ -88,18 +88,61 @@ def test_leaving() -> None:
     assert not pool.copies[0].missed
     pool.elect([])
     pool.admit(b)
-    assert journal == [[]]
+    assert journal == [["b"], []]
     pool.leave([a, b])
-    assert journal == [[], ["a"]]
+    assert journal == [["b"], [], ["a"]]
     pool.leave([b])
     pool.restarted(b)
-    assert journal == [[], ["a"]]
+    assert journal == [["b"], [], ["a"]]
     assert pool.copies[1].missed
     pool.admit(a)
     pool.restarted(a)
     assert pool.behind() == ["a"]
     pool.sync_failed(a)
     assert repr(pool.copies) == "[<copy a behind>, <copy b in sync>]"
+
+
+def test_elect_by_run() -> None:
+    """A server that was restarted while nobody looked is trusted only if every other one was, too."""
+    pool = group(9, 5)
+    a, b = [copy.node for copy in pool.copies]
+    a.run_id, b.run_id = b"new", b"old"
+    pool.runs = {"a": "old", "b": "old"}
+    pool.elect([])
+    assert pool.behind() == ["a"]
+    assert pool.runs == {"a": "old", "b": "old"}
+
+    away = group(9, 5)
+    away.copies[0].node.run_id = b"new"
+    away.copies[1].node.live = False
+    away.runs = {"a": "old", "b": "old"}
+    away.elect([])
+    assert away.behind() == ["a"]
+
+    both = group(9, 5)
+    for copy in both.copies:
+        copy.node.run_id = b"new"
+    both.runs = {"a": "old", "b": "old"}
+    both.elect([])
+    assert both.behind() == ["b"]
+    assert both.runs == {"a": "new", "b": "old"}
+
+
+def test_settle() -> None:
+    """Whoever waits for the writes that are under way is told when the last of them is judged; later ones do not count."""
+    pool = group(1, 1)
+    told: list[str] = []
+    pool.settle(lambda: told.append("nothing"))
+    assert told == ["nothing"]
+    first, second = pool.write_begins(), pool.write_begins()
+    pool.settle(lambda: told.append("two"))
+    third = pool.write_begins()
+    pool.write_ends(second)
+    assert told == ["nothing"]
+    pool.write_ends(first)
+    assert told == ["nothing", "two"]
+    pool.write_ends(third)
+    assert (told, pool.under_way) == (["nothing", "two"], {})
 
 
 def test_mend_later() -> None:

@@ -601,15 +601,30 @@ def three(behind: str = "", min_in_sync: int = 1) -> Pool:
 
 
 def test_copy_transaction() -> None:
-    """Every copy gets the whole transaction; the leader's replies stand."""
+    """Every copy gets the whole transaction, its reads included; the leader's replies stand."""
     (
         story(three())
         >> client("MULTI", "SET k x", "GET k", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
-        << to("a", "MULTI", "SET k x", "GET k", "EXEC") << to("b", "MULTI", "SET k x", "EXEC")
-        << to("c", "MULTI", "SET k x", "EXEC")
+        << to("a", "MULTI", "SET k x", "GET k", "EXEC") << to("b", "MULTI", "SET k x", "GET k", "EXEC")
+        << to("c", "MULTI", "SET k x", "GET k", "EXEC")
         >> node("a", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 x")
-        >> node("b", "+OK", "+QUEUED", "*1 +OK") >> node("c", "+OK", "+QUEUED", "*1 +OK")
-        << to_client("*2 +OK $1 x") << silence()
+        >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 x")
+        >> node("c", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 x") << to_client("*2 +OK $1 x") << silence()
+    )  # fmt: skip
+
+
+def test_copy_transaction_of_a_copy_in_trouble() -> None:
+    """A copy that refuses the transaction is behind, and what it read does not count, although it is the leader."""
+    no = "-EXECABORT Transaction discarded because of: OOM command not allowed"
+    (
+        story(three())
+        >> client("MULTI", "SET k x", "GET k", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
+        << to("a", "MULTI", "SET k x", "GET k", "EXEC") << to("b", "MULTI", "SET k x", "GET k", "EXEC")
+        << to("c", "MULTI", "SET k x", "GET k", "EXEC")
+        >> node("a", "+OK", "-OOM no", "+QUEUED", no)
+        >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 x")
+        >> node("c", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 x") << to_client("*2 +OK $1 x")
+        << then(lambda play: play.pool.groups[0].behind() == ["a"]) << silence()
     )  # fmt: skip
 
 
