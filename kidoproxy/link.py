@@ -19,23 +19,25 @@ from typing import Final, final
 from kidoproxy import limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, TIMEOUT, NodeFailure, ProtocolError
 from kidoproxy.ledger import AGAIN, ONCE, Dropped, Leg, Peer
+from kidoproxy.link_greeting import (
+    Backoff,
+    Greeted,
+    Greeting,
+    Login,
+    Switched,
+    Waiting,
+    fail_all,
+    greeting,
+    parse_info,
+    text_of,
+)
+from kidoproxy.link_states import CONNECTING, DOWN, GREETING, IDLE, READY, STATES
 from kidoproxy.resp.build import command
-from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.routes.topology import Node
-
-IDLE: Final = 0
-CONNECTING: Final = 1
-GREETING: Final = 2
-READY: Final = 3
-DOWN: Final = 4
-STATES: Final = ("idle", "connecting", "greeting", "ready", "down")
+from kidoproxy.routes.topology import IN_SYNC, Node
 
 PUSH: Final = 62
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
-
-#: When a leg is due that has no deadline of its own.
-NEVER: Final = 1e18
 
 #: A large payload or reply gets this much more time, per byte: 50 MB/s is slow for a datacentre.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
@@ -43,81 +45,11 @@ BIG: Final = 1024 * 1024
 
 
 @final
-class Login:
-    """How to greet a node: user, password (empty: none), and how patient to be."""
-
-    def __init__(self, user: str = "", password: str = "", timeout: float = limits.COMMAND_SECONDS) -> None:
-        self.user = user
-        self.password = password
-        self.timeout = timeout
-
-    def auth(self) -> list[bytes]:
-        """The AUTH arguments; empty when there is no password."""
-        if not self.password:
-            return []
-        return [self.user.encode() or b"default", self.password.encode()]
-
-
-@final
-class Waiting:
-    """A leg placed before its link is ready."""
-
-    def __init__(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
-        self.leg = leg
-        self.payload = payload
-        self.proto = proto
-        self.db = db
-        self.replies = replies
-
-
-@final
-class Greeting(Leg):
-    """Waits for the replies of the greeting; the last one, INFO, says who the node is."""
-
-    def __init__(self, link: "NodeLink", count: int) -> None:
-        super().__init__()
-        self.link = link
-        self.missing = count
-        self.refused = b""
-
-    def take(self, raw: bytes) -> None:
-        """Count down; an error in any of them refuses the greeting."""
-        self.missing -= 1
-        if is_error(raw) and not self.refused:
-            self.refused = error_text(raw)
-        if self.missing == 0:
-            self.link.greeted(raw, self.refused)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """The link itself knows."""
-
-
-@final
-class Switched(Leg):
-    """Waits for the reply to a change of protocol or database on an ordered link.
-
-    It is never late: the leg behind it is, and a refusal that comes late must still be noticed.
-    """
-
-    def __init__(self, link: "NodeLink") -> None:
-        super().__init__()
-        self.link = link
-        self.due = NEVER
-
-    def take(self, raw: bytes) -> None:
-        """If the node refuses, the legs behind would be answered in the wrong mode: in doubt, close."""
-        if is_error(raw):
-            self.link.broken = "refused to switch: " + error_text(raw).decode("utf-8", "replace")
-
-    def fail(self, failure: NodeFailure) -> None:
-        """The legs behind it fail by themselves."""
-
-
-@final
-class NodeLink:
+class NodeLink(Greeted):
     """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in."""
 
     def __init__(self, node: Node, login: Login, proto: int, db: int, dirty: "list[NodeLink]") -> None:
+        super().__init__()
         self.node = node
         self.login = login
         self.home_proto = proto
@@ -126,13 +58,10 @@ class NodeLink:
         self.db = db
         self.dirty_list = dirty
         self.dirty = False
-        #: The old socket is to be closed.
-        self.drop = False
+        self.drop = False  # the old socket is to be closed
         self.state: int = IDLE
-        #: Ready, and not held for a sync: a leg may be sent at once.
-        self.open = False
-        #: Connecting from *down*: nobody may wait for it.
-        self.probing = False
+        self.open = False  # ready, and not held for a sync: a leg may be sent at once
+        self.probing = False  # connecting from *down*: nobody may wait for it
         self.reader = ReplyReader()
         self.fifo: list[Leg] = []
         self.head = 0
@@ -141,21 +70,17 @@ class NodeLink:
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.cause = "not connected yet"
-        self.broken = ""
         self.heard = 0.0
         self.due = 0.0
-        self.retry_at = 0.0
-        self.backoff = limits.BACKOFF_FIRST_SECONDS
-        self.jitter = 1
-        #: Legs are kept back while a sync copies through this link (see `hold`).
-        self.holding = False
+        self.backoff = Backoff()
+        self.holding = False  # legs are kept back while a sync copies through this link (see `hold`)
         self.reconnects = 0
         self.replies = 0
         self.timeouts = 0
         self.peer: Peer | None = None
 
     def count(self) -> int:
-        """Legs that wait for a reply or for the link."""
+        """How many wait."""
         return len(self.fifo) - self.head + len(self.queue)
 
     def failure(self, code: str, cause: str, maybe_ran: bool) -> NodeFailure:
@@ -165,8 +90,6 @@ class NodeLink:
     def __repr__(self) -> str:
         mode = f"{STATES[self.state]}{' held' if self.holding else ''}"
         return f"<link {self.node.name} resp{self.proto} db{self.db} {mode}, {self.count()} waiting>"
-
-    # -- placing ---------------------------------------------------------------------------------
 
     def place(self, leg: Leg, payload: bytes, proto: int, db: int, now: float, replies: int = 1) -> None:
         """Send ``payload`` for ``leg``, which takes the next ``replies`` replies of the node, or one failure."""
@@ -192,15 +115,12 @@ class NodeLink:
             fifo.extend([leg] * (replies - 1))
         self.out.append(payload)
         self.out_bytes += len(payload)
-        if not self.dirty:
-            self.mark()
+        self.mark()
 
     def follow(self, leg: Leg, rest: list[bytes]) -> None:
         """The other pieces of a large payload, whose first one has just been placed for ``leg``."""
         if self.head < len(self.fifo) and self.fifo[-1] is leg:
-            size = 0
-            for piece in rest:
-                size += len(piece)
+            size = sum(map(len, rest))
             self.out.extend(rest)
             self.out_bytes += size
             leg.due += size * SECONDS_PER_BYTE
@@ -252,18 +172,16 @@ class NodeLink:
             self.place(leg, waiting.payload, waiting.proto, waiting.db, now, waiting.replies)
             leg.due = due
 
-    # -- writing ---------------------------------------------------------------------------------
-
     def mark(self) -> None:
         """Ask to be looked after at the end of this turn: bytes to write, a socket to open or to close."""
-        self.dirty = True
-        self.dirty_list.append(self)
+        if not self.dirty:
+            self.dirty = True
+            self.dirty_list.append(self)
 
     def wake(self) -> None:
         """Ask for a connection."""
         self.state = CONNECTING
-        if not self.dirty:
-            self.mark()
+        self.mark()
 
     def take_out(self) -> list[bytes]:
         """The bytes to write; the caller writes them now."""
@@ -273,8 +191,6 @@ class NodeLink:
         self.written = len(self.fifo)
         return out
 
-    # -- the socket's news -----------------------------------------------------------------------
-
     def connected(self, now: float, patience: float) -> None:
         """The socket is there: greet, and wait ``patience`` seconds for the answers."""
         self.state = GREETING
@@ -283,47 +199,33 @@ class NodeLink:
         self.db = self.home_db
         self.heard = now
         self.due = now + patience
-        words = self.greeting()
+        words = greeting(self.login, self.home_proto, self.home_db)
         self.fifo = [Greeting(self, len(words))] * len(words)
-        self.head = 0
-        self.written = 0
         self.out = [command(argv) for argv in words]
-        if not self.dirty:
-            self.mark()
-
-    def greeting(self) -> list[list[bytes]]:
-        """The requests of the greeting: log in, choose protocol and database, ask who is there."""
-        words: list[list[bytes]] = []
-        auth = self.login.auth()
-        if self.home_proto == 3:
-            words.append([b"HELLO", b"3", b"AUTH", *auth] if auth else [b"HELLO", b"3"])
-        elif auth:
-            words.append([b"AUTH", *auth] if self.login.user else [b"AUTH", auth[1]])
-        if self.home_db:
-            words.append([b"SELECT", b"%d" % self.home_db])
-        words.append([b"INFO", b"server"])
-        return words
+        self.mark()
 
     def greeted(self, info: bytes, refused: bytes) -> None:
         """All replies of the greeting are there."""
         if refused:
             self.broken = refused.decode("utf-8", "replace")
             return
-        facts = parse_info(bulk(info))
         node = self.node
-        before = node.run_id
-        node.run_id = facts.get(b"run_id", b"")
-        node.version = facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b"")
-        node.uptime = int(facts.get(b"uptime_in_seconds", b"0"))
-        node.live = True
-        node.cause = ""
-        if before and before != node.run_id and node.group is not None:
+        restarted = node.meet(parse_info(text_of(info)))
+        if restarted and node.group is not None:
             node.group.restarted(node)
+            if node.group.copy_of(node).state != IN_SYNC:
+                self.turn_away()
         self.state = READY
         self.open = not self.holding
         self.probing = False
         self.cause = ""
-        self.backoff = limits.BACKOFF_FIRST_SECONDS
+        self.backoff.reset()
+
+    def turn_away(self) -> None:
+        """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
+        queue = self.queue
+        self.queue = []
+        fail_all(queue, self.failure(NODEDOWN, "it was restarted", False))
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes from the node: hand each reply to its leg."""
@@ -379,8 +281,6 @@ class NodeLink:
         elif leg.can_cut():
             leg.cut(self.reader.take())
 
-    # -- losing ----------------------------------------------------------------------------------
-
     def refuse(self, now: float) -> None:
         """The node has refused the greeting or a switch: nobody is made to wait for another attempt."""
         cause = self.broken
@@ -420,9 +320,7 @@ class NodeLink:
             else:
                 leg.done = True
                 leg.fail(failure if at < written else unsent)
-        for waited in queue:
-            waited.leg.done = True
-            waited.leg.fail(unsent)
+        fail_all(queue, unsent)
         self.queue = first + again + self.queue
 
     def reset(self, cause: str) -> None:
@@ -437,19 +335,14 @@ class NodeLink:
         self.cause = cause
         self.node.cause = cause
         self.drop = True
-        if not self.dirty:
-            self.mark()
+        self.mark()
 
     def fall(self, now: float) -> None:
-        """Down: try again after a pause that doubles, spread so that many proxies do not try together."""
+        """Down: try again after a pause."""
         self.state = DOWN
         self.probing = False
         self.node.live = False
-        self.jitter = (self.jitter * 1103515245 + 12345) & 0x7FFFFFFF
-        self.retry_at = now + self.backoff * (0.75 + 0.5 * (self.jitter / 0x7FFFFFFF))
-        self.backoff = min(self.backoff * 2, limits.BACKOFF_LAST_SECONDS)
-
-    # -- time ------------------------------------------------------------------------------------
+        self.backoff.wait(now)
 
     def tick(self, now: float) -> None:
         """Called some twenty times a second: deadlines, silence, the next attempt."""
@@ -457,7 +350,7 @@ class NodeLink:
         if state == READY:
             self.tick_ready(now)
         elif state == DOWN:
-            if now >= self.retry_at:
+            if now >= self.backoff.until:
                 self.probing = True
                 self.wake()
         elif state == GREETING and now > self.due:
@@ -505,13 +398,3 @@ class NodeLink:
             else:
                 kept.append(waiting)
         self.queue = kept + self.queue
-
-
-def parse_info(text: bytes) -> dict[bytes, bytes]:
-    """The fields of an INFO text."""
-    fields: dict[bytes, bytes] = {}
-    for row in text.split(b"\r\n"):
-        name, colon, value = row.partition(b":")
-        if colon:
-            fields[name] = value
-    return fields

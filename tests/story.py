@@ -17,7 +17,9 @@ from collections.abc import Callable
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.ledger import Ledger, Peer
-from kidoproxy.link import CONNECTING, Login, NodeLink
+from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import Login
+from kidoproxy.link_states import CONNECTING
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.routes.copy import CopyPool
@@ -284,7 +286,7 @@ class Story:
 
     def greet(self, link: NodeLink) -> None:
         """The node answers the greeting as a good one does."""
-        count = len(link.greeting())
+        count = len(link.fifo)
         link.take_out()
         link.feed(b"+OK\r\n" * (count - 1) + bulk(self.info(link.node.name)), self.exchange.now)
         if not link.dirty:

@@ -58,6 +58,11 @@ GENERATED: Final = (f"{PACKAGE}/commands/table.py",)
 #: Source files without a test file of the same name, and who tests them instead.
 TESTED_ELSEWHERE: Final = {
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
+    "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
+    "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
+    "kidoproxy/link_greeting.py": "tests/test_link.py: the link in three files",
+    "kidoproxy/link_states.py": "tests/test_link.py: the link in three files",
+    "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
     "kidoproxy/limits.py": "numbers alone; each is tested where it bounds something",
 }
 

@@ -4,7 +4,8 @@ import pytest
 
 from kidoproxy import limits
 from kidoproxy.ledger import Ledger, Turn
-from kidoproxy.link import BIG, Login, NodeLink
+from kidoproxy.link import BIG, NodeLink
+from kidoproxy.link_greeting import Login
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.topology import Node
 from tests.story import (
@@ -15,6 +16,7 @@ from tests.story import (
     copies,
     given,
     greeted,
+    led_by,
     lost,
     node,
     open_still,
@@ -111,7 +113,7 @@ def test_back_off() -> None:
     link = play.link("a")
     pauses = []
     for _ in range(10):
-        pauses.append(link.retry_at - play.exchange.now)
+        pauses.append(link.backoff.until - play.exchange.now)
         assert play >> tick(pauses[-1] - 0.01) << then(lambda play: "down" in repr(link))
         assert play >> tick(0.06) << then(lambda play: "connecting" in repr(link))
         assert play >> client("GET {a}1") << to_client(DOWN) >> refused("a") << silence()
@@ -124,7 +126,7 @@ def test_back_off() -> None:
         >> greeted("a")
         >> client("GET {a}1")
         << to("a", "GET {a}1")
-        << then(lambda play: link.backoff == limits.BACKOFF_FIRST_SECONDS)
+        << then(lambda play: link.backoff.pause == limits.BACKOFF_FIRST_SECONDS)
     )
 
 
@@ -422,6 +424,21 @@ def test_restart() -> None:
         >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
         >> node("a", "+OK") >> node("b", "+OK") << to_client("+OK")
         >> restarted("b") << then(lambda play: play.pool.groups[0].behind() == ["b"]) << silence()
+    )  # fmt: skip
+
+
+def test_restart_turns_away() -> None:
+    """What waited for the connection was meant for the data that the node had: reads go elsewhere, writes missed it."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    (
+        story(pool, shy=True)
+        >> client(f"INCR {key}")
+        >> greeted("a") << to("a", f"INCR {key}") >> greeted("b") << to("b", f"INCR {key}")
+        >> node("a", ":6") >> node("b", ":6") << to_client(":6")
+        >> restarted("a") >> client(f"GET {key}", f"INCR {key}") << to("b", f"INCR {key}")
+        >> greeted("a") << to("b", f"GET {key}") << then(lambda play: play.pool.groups[0].behind() == ["a"])
+        >> node("b", ":7", "$1 7") << to_client("$1 7", ":7") << silence()
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import ssl
 from collections.abc import Callable
 from typing import cast, final
 
-from kidoproxy.link import CONNECTING, NodeLink
+from kidoproxy.link import NodeLink
+from kidoproxy.link_states import CONNECTING
 from kidoproxy.net.flush import Hub
 from kidoproxy.net.node_io import NodeIO, reason
 from kidoproxy.net.tasks import Tasks

@@ -13,39 +13,28 @@ from typing import Final, final
 
 from kidoproxy import errors, limits
 from kidoproxy.commands.judge import blocks
-from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, NO_MULTI, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
-from kidoproxy.exchange import Transaction
-from kidoproxy.ledger import AGAIN, Call, Ledger, Leg, Listed, Part
+from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
-from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.topology import Node
-from kidoproxy.session import facts, local, proxy, talk
+from kidoproxy.session import facts, local, multi, proxy, talk
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.lookup import Lookup
+from kidoproxy.session.multi import Queued
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
 BARRIERS: Final = (b"select", b"hello", b"reset")
 #: Lane commands that are ordinary ones unless they block.
 SOMETIMES: Final = (b"xread", b"xreadgroup")
-NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
 
 EXEC_REFUSED: Final = errors.wrong_arity(b"exec")
 
 REPLY_ON: Final = 0
 REPLY_OFF: Final = 1
 REPLY_SKIP: Final = 2
-
-
-@final
-class Queued:
-    """A command between MULTI and EXEC."""
-
-    def __init__(self, spec: CommandSpec, request: Request) -> None:
-        self.spec = spec
-        self.request = request
 
 
 @final
@@ -308,50 +297,15 @@ class ClientSession:
 
     def enqueue(self, queue: list[Queued], spec: CommandSpec, request: Request) -> None:
         """Queue one command, after planning it once: a refusal must be told now."""
-        problem = self.unfit(spec, request, queue)
+        problem = multi.unfit(self, spec, request, queue)
         if problem is not None:
             self.refuse(problem)
             return
         queue.append(Queued(spec, request))
         self.answer(build.QUEUED)
 
-    def unfit(self, spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
-        """Why the command cannot be part of this transaction."""
-        if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
-            return errors.denied(spec.name, "it cannot be part of a transaction here")
-        if spec.reach in (SESSION, LOCAL):
-            return None
-        plan = self.transaction_plan(spec, request)
-        if isinstance(plan, Answer) and plan.frame[:1] == b"-":
-            return plan.frame
-        if self.pool.strict:
-            return self.strays(queue, spec, request, plan)
-        return None
-
-    def strays(self, queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
-        """In a strict pool: CROSSSLOT as soon as a transaction reaches a second node."""
-        for queued in queue:
-            if queued.spec.reach not in (SESSION, LOCAL):
-                before = whom(self.transaction_plan(queued.spec, queued.request))
-                if before != whom(plan):
-                    first = queued.request.argv
-                    key = request.argv[1] if len(request.argv) > 1 else b""
-                    return errors.cross_slot(spec.name, first[1] if len(first) > 1 else b"", key)
-                return None
-        nodes = whom(plan)
-        if self.pool.mode == "ring" and len(nodes) > 1:
-            return errors.cross_slot(spec.name, request.argv[1] if len(request.argv) > 1 else b"", request.argv[-1])
-        return None
-
-    def transaction_plan(self, spec: CommandSpec, request: Request) -> Plan:
-        """The plan of a command inside a transaction."""
-        self.ask.in_multi = True
-        plan = self.plan(spec, request)
-        self.ask.in_multi = False
-        return plan
-
     def execute(self) -> None:
-        """EXEC: one contiguous MULTI … EXEC per node; the replies come back into the order of the queue."""
+        """EXEC."""
         queue = self.queue
         if queue is None:
             self.answer(errors.EXEC_WITHOUT_MULTI)
@@ -361,39 +315,10 @@ class ClientSession:
         call = self.open(None)
         if spoiled:
             call.take(errors.EXECABORT)
-            return
-        if not queue:
+        elif not queue:
             call.take(build.array([]))
-            return
-        call.write = any(queued.spec.write for queued in queue)
-        transaction = Transaction(self.exchange)
-        plans = [self.queued_plan(queued) for queued in queue]
-        node = only_node(plans)
-        if node is not None and not self.each and not self.pool.soft:
-            transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
         else:
-            self.collect(transaction, Listed(call, len(queue), call.write), queue, plans)
-            if len(transaction.batches) > 1 and self.pool.mode == "ring":
-                self.house.split_transactions += 1
-        transaction.go(self.proto, self.db)
-
-    def queued_plan(self, queued: Queued) -> Plan | None:
-        """Its plan now; None for what the session answers itself."""
-        if queued.spec.reach in (SESSION, LOCAL):
-            return None
-        return self.transaction_plan(queued.spec, queued.request)
-
-    def collect(self, transaction: Transaction, joint: Listed, queue: list[Queued], plans: list[Plan | None]) -> None:
-        """Give each command its place in the reply, and its requests to the nodes' batches."""
-        for at, queued in enumerate(queue):
-            part = Part(joint, at)
-            plan = plans[at]
-            if plan is not None:
-                transaction.scatter(plan, part, queued.request.raw, queued.spec, self.ask)
-            elif queued.spec.reach == LOCAL:
-                part.take(local.answer(self, queued.spec, queued.request.argv))
-            else:
-                part.take(talk.answer(self, queued.spec, queued.request.argv))
+            multi.execute(self, queue, call)
 
     # -- the conversation itself -----------------------------------------------------------------
 
@@ -461,22 +386,3 @@ class ClientSession:
     def __repr__(self) -> str:
         mode = "closing" if self.closing else "multi" if self.queue is not None else "open"
         return f"<session {self.id} {self.address} {mode if self.authed else 'needs AUTH'} {self.ledger!r}>"
-
-
-def whom(plan: Plan) -> list[str]:
-    """The names of the nodes of a plan."""
-    if isinstance(plan, Send):
-        return [plan.node.name]
-    if isinstance(plan, Gather):
-        return sorted({name for part in plan.plans for name in whom(part)})
-    return []
-
-
-def only_node(plans: list[Plan | None]) -> Node | None:
-    """The one node that all plans are for, whose EXEC reply is then the whole reply; None otherwise."""
-    node: Node | None = None
-    for plan in plans:
-        if not isinstance(plan, Send) or (node is not None and plan.node is not node):
-            return None
-        node = plan.node
-    return node

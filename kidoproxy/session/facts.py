@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
-from kidoproxy.link import READY
+from kidoproxy.link_states import READY
 from kidoproxy.merge_info import merge_info
 from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, is_error

@@ -15,7 +15,8 @@ from typing import Final
 from kidoproxy.commands.find import find
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
-from kidoproxy.link import Login, NodeLink
+from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import Login
 from kidoproxy.resp import scan
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.requests import RequestLimits, RequestReader

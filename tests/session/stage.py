@@ -2,7 +2,8 @@
 
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
-from kidoproxy.link import Login, NodeLink
+from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import Login
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
@@ -49,7 +50,7 @@ class Stage:
         link = self.exchange.link(self.node(name), proto, db)
         if not link.open:
             link.connected(0.0, 1.0)
-            count = len(link.greeting())
+            count = len(link.fifo)
             info = f"run_id:{name * 4}\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n".encode()
             link.feed(b"+OK\r\n" * (count - 1) + bulk(info), 0.0)
             link.take_out()

@@ -1,0 +1,94 @@
+"""A transaction's walk over its plans: it fills one batch per node, then sends each at one go."""
+
+from typing import Final, final
+
+from kidoproxy import errors
+from kidoproxy.errors import NodeFailure
+from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.ledger import Leg
+from kidoproxy.resp.build import command
+from kidoproxy.resp.open import is_error, items
+from kidoproxy.routes.plan import Plan, Send
+from kidoproxy.routes.topology import Node
+
+MULTI: Final = command([b"MULTI"])
+EXEC: Final = command([b"EXEC"])
+
+
+@final
+class Batch(Leg):
+    """One node's part of a transaction: MULTI, its commands, EXEC; the array of EXEC is dealt out to the legs."""
+
+    def __init__(self, whole: Leg | None) -> None:
+        super().__init__()
+        self.payloads: list[bytes] = []
+        self.legs: list[Leg] = []
+        self.missing = 0
+        #: The transaction's own leg, when this node's EXEC reply is the whole reply.
+        self.whole = whole
+
+    def take(self, raw: bytes) -> None:
+        """+OK, +QUEUED …, then what EXEC says."""
+        self.missing -= 1
+        if self.missing > 0:
+            return
+        if self.whole is not None:
+            self.whole.take(raw)
+            return
+        replies = [] if is_error(raw) else items(raw)
+        for at, leg in enumerate(self.legs):
+            leg.take(replies[at] if at < len(replies) else self.aborted(raw))
+
+    def aborted(self, raw: bytes) -> bytes:
+        """EXEC itself was refused by this node."""
+        if is_error(raw):
+            return raw
+        return errors.line(f"ERR the transaction was not run on its node: {raw[:24]!r}")
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Every place of this node's holds the failure."""
+        if self.whole is not None:
+            self.whole.fail(failure)
+            return
+        for leg in self.legs:
+            leg.fail(failure)
+
+
+@final
+class Transaction(Wire):
+    """Collects what a queued transaction sends to each node, then sends each node's part at one go."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.batches: dict[int, Batch] = {}
+
+    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
+        """Add to the node's batch."""
+        batch = self.batches.get(node.index)
+        if batch is None:
+            batch = Batch(None)
+            self.batches[node.index] = batch
+        batch.payloads.append(payload)
+        batch.legs.append(leg)
+
+    def softened(self, write: bool) -> None:
+        """Count it where all are counted."""
+        self.exchange.softened(write)
+
+    def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes]) -> None:
+        """All of it is for one node: what its EXEC says is the whole reply."""
+        batch = Batch(leg)
+        for plan, raw in zip(plans, raws, strict=True):
+            payload = plan.payload if isinstance(plan, Send) else None
+            batch.payloads.append(payload if payload is not None else raw)
+        self.batches[node.index] = batch
+
+    def go(self, proto: int, db: int) -> None:
+        """Send every batch: one contiguous ``MULTI … EXEC`` for each node."""
+        exchange = self.exchange
+        for index, batch in self.batches.items():
+            replies = len(batch.payloads) + 2
+            batch.missing = replies
+            payload = MULTI + b"".join(batch.payloads) + EXEC
+            node = exchange.nodes[index]
+            exchange.link(node, proto, db).place(batch, payload, proto, db, exchange.now, replies)

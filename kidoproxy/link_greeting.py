@@ -1,0 +1,154 @@
+"""How a link and its node come to an understanding: the greeting, and changes of mode on an ordered link."""
+
+from typing import Final, final
+
+from kidoproxy import limits
+from kidoproxy.errors import NodeFailure
+from kidoproxy.ledger import Leg
+from kidoproxy.resp.open import bulk, error_text, is_error, kind
+
+#: When a leg is due that has no deadline of its own.
+NEVER: Final = 1e18
+
+
+#: The first bytes of replies that are texts: bulk, simple and verbatim strings.
+TEXTS: Final = b"$+="
+
+
+class Greeted:
+    """The link, as the legs of this file see it."""
+
+    def __init__(self) -> None:
+        #: The node has refused something, so the connection is of no use: why.
+        self.broken = ""
+
+    def greeted(self, info: bytes, refused: bytes) -> None:
+        """All replies of the greeting are there; ``refused`` is the first error among them."""
+        raise NotImplementedError
+
+
+@final
+class Login:
+    """How to greet a node: user, password (empty: none), and how patient to be."""
+
+    def __init__(self, user: str = "", password: str = "", timeout: float = limits.COMMAND_SECONDS) -> None:
+        self.user = user
+        self.password = password
+        self.timeout = timeout
+
+    def auth(self) -> list[bytes]:
+        """The AUTH arguments; empty when there is no password."""
+        if not self.password:
+            return []
+        return [self.user.encode() or b"default", self.password.encode()]
+
+
+@final
+class Waiting:
+    """A leg placed before its link is ready."""
+
+    def __init__(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
+        self.leg = leg
+        self.payload = payload
+        self.proto = proto
+        self.db = db
+        self.replies = replies
+
+
+def fail_all(queue: list[Waiting], failure: NodeFailure) -> None:
+    """None of these will be sent."""
+    for waiting in queue:
+        waiting.leg.done = True
+        waiting.leg.fail(failure)
+
+
+@final
+class Greeting(Leg):
+    """Waits for the replies of the greeting; the last one, INFO, says who the node is."""
+
+    def __init__(self, link: Greeted, count: int) -> None:
+        super().__init__()
+        self.link = link
+        self.missing = count
+        self.refused = b""
+
+    def take(self, raw: bytes) -> None:
+        """Count down; an error in any of them refuses the greeting."""
+        self.missing -= 1
+        if is_error(raw) and not self.refused:
+            self.refused = error_text(raw)
+        if self.missing == 0:
+            self.link.greeted(raw, self.refused)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """The link itself knows."""
+
+
+@final
+class Switched(Leg):
+    """Waits for the reply to a change of protocol or database on an ordered link.
+
+    It is never late: the leg behind it is, and a refusal that comes late must still be noticed.
+    """
+
+    def __init__(self, link: Greeted) -> None:
+        super().__init__()
+        self.link = link
+        self.due = NEVER
+
+    def take(self, raw: bytes) -> None:
+        """If the node refuses, the legs behind would be answered in the wrong mode: in doubt, close."""
+        if is_error(raw):
+            self.link.broken = "refused to switch: " + error_text(raw).decode("utf-8", "replace")
+
+    def fail(self, failure: NodeFailure) -> None:
+        """The legs behind it fail by themselves."""
+
+
+@final
+class Backoff:
+    """A pause that doubles each time, spread so that many proxies do not try together."""
+
+    def __init__(self) -> None:
+        self.pause = limits.BACKOFF_FIRST_SECONDS
+        self.until = 0.0
+        self.seed = 1
+
+    def wait(self, now: float) -> None:
+        """Another failure: ``until`` is when to try again."""
+        self.seed = (self.seed * 1103515245 + 12345) & 0x7FFFFFFF
+        self.until = now + self.pause * (0.75 + 0.5 * (self.seed / 0x7FFFFFFF))
+        self.pause = min(self.pause * 2, limits.BACKOFF_LAST_SECONDS)
+
+    def reset(self) -> None:
+        """It worked: the next failure begins anew."""
+        self.pause = limits.BACKOFF_FIRST_SECONDS
+
+
+def text_of(raw: bytes) -> bytes:
+    """The text of an INFO reply; nothing when a node answers with anything else."""
+    return bulk(raw) if kind(raw) in TEXTS else b""
+
+
+def greeting(login: Login, proto: int, db: int) -> list[list[bytes]]:
+    """The requests of the greeting: log in, choose protocol and database, ask who is there."""
+    words: list[list[bytes]] = []
+    auth = login.auth()
+    if proto == 3:
+        words.append([b"HELLO", b"3", b"AUTH", *auth] if auth else [b"HELLO", b"3"])
+    elif auth:
+        words.append([b"AUTH", *auth] if login.user else [b"AUTH", auth[1]])
+    if db:
+        words.append([b"SELECT", b"%d" % db])
+    words.append([b"INFO", b"server"])
+    return words
+
+
+def parse_info(text: bytes) -> dict[bytes, bytes]:
+    """The fields of an INFO text."""
+    fields: dict[bytes, bytes] = {}
+    for row in text.split(b"\r\n"):
+        name, colon, value = row.partition(b":")
+        if colon:
+            fields[name] = value
+    return fields

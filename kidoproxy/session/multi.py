@@ -1,0 +1,134 @@
+"""Transactions: what MULTI has queued goes to each node as one contiguous ``MULTI … EXEC``, its part of the whole.
+
+One node, and what its EXEC says is the reply, byte for byte. Several, and each command's reply takes its
+place in an array: each node's part is atomic, the whole is not. A strict pool refuses that while queueing.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy import errors
+from kidoproxy.commands.spec import LOCAL, NO_MULTI, SESSION, CommandSpec
+from kidoproxy.exchange_multi import Transaction
+from kidoproxy.ledger import Call, Listed, Part
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import local, talk
+
+if TYPE_CHECKING:
+    from kidoproxy.session.conversation import ClientSession
+
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
+
+
+@final
+class Queued:
+    """A command between MULTI and EXEC."""
+
+    def __init__(self, spec: CommandSpec, request: Request) -> None:
+        self.spec = spec
+        self.request = request
+
+    def is_ours(self) -> bool:
+        """Whether the session answers it, and no node is asked."""
+        return self.spec.reach in (SESSION, LOCAL)
+
+
+def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
+    """Why the command cannot be part of this transaction."""
+    if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
+        return errors.denied(spec.name, "it cannot be part of a transaction here")
+    if spec.reach in (SESSION, LOCAL):
+        return None
+    plan = plan_in_multi(session, spec, request)
+    if isinstance(plan, Answer) and plan.frame[:1] == b"-":
+        return plan.frame
+    return strays(session, queue, spec, request, plan) if session.pool.strict else None
+
+
+def strays(
+    session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan
+) -> bytes | None:
+    """In a strict pool: CROSSSLOT as soon as a transaction reaches a second node, or a second copy pool."""
+    reached = homes(plan)
+    first = request.argv
+    for queued in queue:
+        if not queued.is_ours():
+            first = queued.request.argv
+            reached |= homes(plan_in_multi(session, queued.spec, queued.request))
+            break
+    if len(reached) < 2:
+        return None
+    key = first[1] if len(first) > 1 else b""
+    return errors.cross_slot(spec.name, key, request.argv[-1] if first is request.argv else second(request))
+
+
+def second(request: Request) -> bytes:
+    """The key to name in the complaint."""
+    return request.argv[1] if len(request.argv) > 1 else b""
+
+
+def homes(plan: Plan) -> set[str]:
+    """Where the keys of a plan live: nodes, and copy pools as a whole."""
+    if isinstance(plan, Send):
+        return {plan.node.name if plan.node.group is None else plan.node.group.name}
+    found: set[str] = set()
+    if isinstance(plan, Gather):
+        for part in plan.plans:
+            found |= homes(part)
+    return found
+
+
+def plan_in_multi(session: "ClientSession", spec: CommandSpec, request: Request) -> Plan:
+    """The plan of a command inside a transaction."""
+    session.ask.in_multi = True
+    plan = session.plan(spec, request)
+    session.ask.in_multi = False
+    return plan
+
+
+def execute(session: "ClientSession", queue: list[Queued], call: Call) -> None:
+    """EXEC of a transaction that nothing has spoiled; ``call`` gets the reply."""
+    call.write = any(queued.spec.write for queued in queue)
+    transaction = Transaction(session.exchange)
+    plans: list[Plan | None] = []
+    session.ask.writes = call.write
+    for queued in queue:
+        plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
+    node = only_node(plans)
+    if node is not None and not session.each and not session.pool.soft:
+        transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
+    else:
+        collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
+        reached: set[str] = set()
+        for plan in plans:
+            if plan is not None:
+                reached |= homes(plan)
+        if len(reached) > 1:
+            session.house.split_transactions += 1
+    transaction.go(session.proto, session.db)
+
+
+def collect(
+    session: "ClientSession", transaction: Transaction, joint: Listed, queue: list[Queued], plans: list[Plan | None]
+) -> None:
+    """Give each command its place in the reply, and its requests to the nodes' batches."""
+    for at, queued in enumerate(queue):
+        part = Part(joint, at)
+        plan = plans[at]
+        if plan is not None:
+            transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
+        elif queued.spec.reach == LOCAL:
+            part.take(local.answer(session, queued.spec, queued.request.argv))
+        else:
+            part.take(talk.answer(session, queued.spec, queued.request.argv))
+
+
+def only_node(plans: list[Plan | None]) -> Node | None:
+    """The one node that all plans are for, whose EXEC reply is then the whole reply; None otherwise."""
+    node: Node | None = None
+    for plan in plans:
+        if not isinstance(plan, Send) or (node is not None and plan.node is not node):
+            return None
+        node = plan.node
+    return node
