@@ -63,7 +63,6 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in three files",
     "kidoproxy/link_states.py": "tests/test_link.py: the link in three files",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
-    "kidoproxy/limits.py": "numbers alone; each is tested where it bounds something",
 }
 
 
