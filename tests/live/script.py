@@ -538,5 +538,7 @@ DIFFER: Final[dict[str, tuple[Normaliser, str]]] = {
     "hpttl": (first_type, "a millisecond may have passed"),
     "function|list": (in_any_order, "the order of functions is each server's own"),
     "hgetall": (pairs_in_any_order, "a large hash has no order"),
+    "hscan": (in_any_order, "a large collection has no order"),
+    "zscan": (in_any_order, "a large collection has no order"),
     "config|get": (pairs_in_any_order, "settings stand in a hash table whose seed each server draws"),
 }
