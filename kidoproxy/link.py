@@ -79,8 +79,7 @@ class NodeLink(Greeted):
         self.timeouts = 0
         self.peer: Peer | None = None
 
-    def count(self) -> int:
-        """How many wait."""
+    def count(self) -> int:  # how many wait
         return len(self.fifo) - self.head + len(self.queue)
 
     def failure(self, code: str, cause: str, maybe_ran: bool) -> NodeFailure:
@@ -341,7 +340,8 @@ class NodeLink(Greeted):
         """Down: try again after a pause."""
         self.state = DOWN
         self.probing = False
-        self.node.live = False
+        # A link for RESP3 or for another database may be refused by a node that is well.
+        self.node.live = self.node.live and (self.home_proto != 2 or self.home_db != 0)
         self.backoff.wait(now)
 
     def tick(self, now: float) -> None:

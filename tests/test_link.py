@@ -551,3 +551,16 @@ def test_woken_before_it_is_looked_after() -> None:
     link.tick(1.0)
     assert dirty == [link]
     assert repr(link) == "<link a resp2 db0 connecting, 0 waiting>"
+
+
+@pytest.mark.parametrize(("proto", "db", "live"), [(2, 0, False), (3, 0, True), (2, 7, True)])
+def test_refusal_of_a_mode_is_not_the_nodes(proto: int, db: int, live: bool) -> None:
+    """A node that refuses RESP3, or a database, is down for those who want that, and for nobody else."""
+    node = Node(0, "a", "10.0.0.1:6379", 1)
+    link = NodeLink(node, Login(), proto, db, [])
+    link.wake()
+    link.connected(0.0, 1.0)
+    link.feed(b"-ERR no\r\n" * len(link.fifo), 0.0)
+
+    assert node.live is live
+    assert not link.ready()
