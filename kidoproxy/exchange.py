@@ -220,13 +220,16 @@ class Reask(Leg):
         self.wire.send(self.node, again, self.request, self.proto, self.db)
 
     def fell_behind(self) -> bool:
-        """Whether the node that was asked has missed a write since."""
+        """Whether the node that was asked has missed a write since, or may have."""
         group = self.node.group
-        return group is not None and group.copy_of(self.node).state != IN_SYNC
+        if group is None:
+            return False
+        copy = group.copy_of(self.node)
+        return copy.state != IN_SYNC or copy.doubts > 0
 
     def can_cut(self) -> bool:
-        """As its parent may."""
-        return self.parent.can_cut()
+        """As its parent may, if the node's word counts."""
+        return not self.fell_behind() and self.parent.can_cut()
 
     def cut(self, piece: bytes) -> None:
         """From here on this node's answer is the answer."""

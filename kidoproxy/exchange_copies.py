@@ -9,7 +9,7 @@ from kidoproxy.ledger import Joint, Leg
 from kidoproxy.resp.build import array
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.routes.topology import IN_SYNC, Copy, CopyGroup, Node
 
 #: A node that answers with one of these did not run the command, and is not fit to.
 TROUBLE: Final[tuple[bytes, ...]] = (
@@ -45,10 +45,21 @@ class Judged(Joint):
         self.touched = plan.touched
         #: Writes count as under way until they are judged (see `CopyGroup.settle`).
         self.epoch = group.write_begins() if plan.write else -1
+        self.doubted: list[Copy] = []
+
+    def fill(self, at: int, raw: bytes) -> None:
+        """A copy's reply; a refusal puts in doubt what it is read for until all have answered."""
+        if self.epoch >= 0 and in_trouble(raw):
+            doubted = self.group.copy_of(self.asked()[at])
+            doubted.doubts += 1
+            self.doubted.append(doubted)
+        super().fill(at, raw)
 
     def finish(self) -> None:
         """Every in-sync copy has answered or failed."""
         self.judge()
+        for copy in self.doubted:
+            copy.doubts -= 1
         if self.epoch >= 0:
             self.group.write_ends(self.epoch)
 

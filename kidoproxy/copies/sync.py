@@ -11,8 +11,8 @@ were compared at one point of the order, its keys are all equal, and writes with
 them equal. Last, all writes that are under way are judged: had the source missed one, it would have left.
 
 A difference in DUMP alone does not prove one in value: a set may be stored in another order, a hash in
-another encoding. A key that was copied under the hold is right by construction, so if it still looks
-different, and no such write has touched it since, it counts as equal.
+another encoding. A key that was copied under the hold is right by construction, and so is a touched one that
+was looked at again: if they still look different they are copied once more, and it does not count.
 """
 
 from typing import Final, final
@@ -57,7 +57,8 @@ class Sync(Boss):
         self.keys_seen = 0
         self.repaired = 0
         self.differences = 0
-        self.copied: dict[tuple[int, bytes], bool] = {}
+        #: Keys of which a difference has no news: they were copied under the hold, or touched meanwhile.
+        self.known: dict[tuple[int, bytes], bool] = {}
         self.again: dict[tuple[int, bytes], bool] = {}
         #: Databases that are equal, whatever writes with several keys do from now on.
         self.level: dict[int, bool] = {}
@@ -167,9 +168,9 @@ class Sync(Boss):
         for key in transfer.changed:
             place = (transfer.db, key)
             self.repaired += 1
-            if not self.blind and place not in self.copied:
+            if not self.blind and place not in self.known:
                 self.differences += 1
-                self.copied[place] = True
+                self.known[place] = True
         self.after_batch()
 
     def after_batch(self) -> None:
@@ -213,7 +214,7 @@ class Sync(Boss):
         for place in touched:
             if place[0] not in self.level:
                 self.again[place] = True
-                self.copied.pop(place, None)
+                self.known[place] = True
         self.group.touched = {}
 
     def end_pass(self) -> None:

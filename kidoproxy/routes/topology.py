@@ -61,6 +61,8 @@ class Copy:
         self.state: str = BEHIND
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed = False
+        #: So many writes that it refused are not judged yet: what it is read for meanwhile may lack them.
+        self.doubts = 0
         self.seed: i64 = fnv1a(node.name.encode("utf-8", "surrogateescape"))
 
     def __repr__(self) -> str:

@@ -129,7 +129,7 @@ def test_elect_by_run() -> None:
 
 
 def test_settle() -> None:
-    """Whoever waits for the writes that are under way is told when the last of them is judged; later ones do not count."""
+    """Whoever waits for the writes that are under way is told when they are judged; later ones do not count."""
     pool = group(1, 1)
     told: list[str] = []
     pool.settle(lambda: told.append("nothing"))
