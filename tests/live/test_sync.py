@@ -1,0 +1,434 @@
+"""Copies that die, stop, run full and come back: no acknowledged write is lost, no stale copy is read."""
+
+import random
+import threading
+import time
+from typing import Any, Final
+
+import pytest
+import redis
+
+from tests.live.contents import Crowd, equal, is_behind, states, sync
+from tests.live.proxies import RunningProxy, Starter
+from tests.wait import eventually
+
+pytestmark = pytest.mark.live
+
+DATABASES: Final = (0, 1, 5)
+BEHIND: Final = "in sync; it gets writes and is not read"
+
+
+class Acknowledged:
+    """Writers of keys of their own that remember what was acknowledged, and readers that must find just that."""
+
+    def __init__(self, proxy: RunningProxy, writers: int = 4) -> None:
+        self.proxy = proxy
+        self.acked = [-1] * writers
+        self.errors: list[str] = []
+
+    def join(self, crowd: Crowd, readers: int = 2) -> None:
+        """Let them begin."""
+        for number in range(len(self.acked)):
+            crowd.join(Writer(self, number).step)
+        for number in range(readers):
+            crowd.join(Reader(self, number).step)
+
+    def total(self) -> int:
+        """How many writes have been acknowledged."""
+        return sum(self.acked) + len(self.acked)
+
+    def go_on(self, crowd: Crowd, count: int = 100) -> None:
+        """Wait for so many more."""
+        goal = self.total() + count
+        eventually(lambda: crowd.problems or self.total() >= goal, 30)
+        assert not crowd.problems, crowd.problems
+
+
+class Writer:
+    """Sets keys of its own, one after another; each once more if its outcome is unknown."""
+
+    def __init__(self, whole: Acknowledged, number: int) -> None:
+        self.whole = whole
+        self.number = number
+        self.client = whole.proxy.client(protocol=2 + number % 2)
+
+    def step(self, turn: int) -> None:
+        """The next write."""
+        number, acked = self.number, self.whole.acked
+        at = acked[number] + 1
+        try:
+            assert self.client.set(f"w{number}:{at}", at)
+        except redis.ResponseError as problem:
+            self.whole.errors.append(str(problem))
+        else:
+            acked[number] = at
+
+
+class Reader:
+    """Reads any key that was acknowledged, most often one of the last."""
+
+    def __init__(self, whole: Acknowledged, number: int) -> None:
+        self.whole = whole
+        self.client = whole.proxy.client(protocol=3 - number % 2)
+        self.dice = random.Random(number)
+
+    def step(self, turn: int) -> None:
+        """One read."""
+        number = self.dice.randrange(len(self.whole.acked))
+        last = self.whole.acked[number]
+        if last >= 0:
+            at = last if turn % 2 else self.dice.randrange(last + 1)
+            assert self.client.get(f"w{number}:{at}") == b"%d" % at
+
+
+class Restless:
+    """Writes that a half-filled copy would judge differently: hot keys, and several keys at once, of all types."""
+
+    def __init__(self, proxy: RunningProxy, number: int) -> None:
+        self.client = proxy.client(protocol=2 + number % 2, db=DATABASES[number % len(DATABASES)])
+        self.dice = random.Random(number)
+
+    def step(self, turn: int) -> None:
+        """One of each."""
+        some = self.dice.randrange
+        a, b = some(6), some(6)
+        pipe = self.client.pipeline(transaction=turn % 3 == 0)
+        pipe.incr("hot").append("hot text", f"{turn},")
+        pipe.set(f"r{a}", turn).rename(f"r{a}", f"r{b}")
+        pipe.sadd(f"s{a}", some(20)).smove(f"s{a}", f"s{b}", some(20)).sunionstore(f"s{some(6)}", f"s{a}", f"s{b}")
+        pipe.mset({f"m{a}": turn, f"m{b}": turn}).copy(f"m{a}", f"c{b}", replace=True)
+        pipe.msetnx({f"x{a}": turn, f"x{b}": turn}).delete(f"x{some(6)}")
+        pipe.rpush(f"l{a}", turn).lmove(f"l{a}", f"l{b}").ltrim(f"l{b}", 0, 20)
+        pipe.zadd(f"z{a}", {"m": turn}).zunionstore(f"z{some(6)}", [f"z{a}", f"z{b}"])
+        pipe.set(f"e{a}", turn, ex=100).getex(f"e{b}", px=200_000).hset(f"h{a}", "f", turn).hincrby(f"h{b}", "n", 1)
+        if turn % 20 == 0:
+            pipe.move(f"m{some(6)}", 9)
+        pipe.execute()
+
+
+def fill(proxy: RunningProxy, count: int) -> None:
+    """All types, several databases, some with a time to live."""
+    for db in DATABASES:
+        with redis.Redis(port=proxy.port, db=db) as client:
+            pipe = client.pipeline(transaction=False)
+            for number in range(count):
+                pipe.set(f"string:{number}", number, ex=1000 + number if number % 3 == 0 else None)
+                if number % 10 == 0:
+                    pipe.rpush(f"list:{number}", *range(number % 50 + 1))
+                    pipe.sadd(f"set:{number}", *range(number % 70 + 1))
+                    pipe.hset(f"hash:{number}", mapping=dict.fromkeys(range(number % 90 + 1), number))
+                    pipe.zadd(f"zset:{number}", {f"m{at}": at for at in range(number % 150 + 1)})
+                    pipe.xadd(f"stream:{number}", {"f": number}, id=f"{number + 1}-1")
+                    pipe.pexpire(f"hash:{number}", 900_000 + number)
+            pipe.execute()
+
+
+# -- a node that dies ----------------------------------------------------------------------------------------------
+
+
+def test_killed_and_back_empty(own_proxy: Starter) -> None:
+    """A node dies under writers and comes back empty: nobody gets an error, no acknowledged write is missed."""
+    proxy = own_proxy("copy", 3)
+    work = Acknowledged(proxy)
+    with Crowd() as crowd:
+        work.join(crowd)
+        work.go_on(crowd, 400)
+        proxy.kill(1)
+        work.go_on(crowd)
+        proxy.restart(1)
+        eventually(is_behind(proxy, 1))
+        work.go_on(crowd)
+        with redis.Redis(port=proxy.port) as client:
+            listed = client.execute_command("PROXY", "EACH", "GET", "w0:0")
+            assert listed[0] == listed[2] == b"0"
+            assert str(listed[1]).endswith(BEHIND)
+        assert "in sync" in sync(proxy, 1)
+        work.go_on(crowd)
+    assert states(proxy) == ["in sync"] * 3
+    assert work.errors == []
+    assert len(equal(proxy)) == work.total()
+
+
+def test_restarted_at_once(own_proxy: Starter) -> None:
+    """A node that is back, empty, before the proxy has noticed: what waited for it is not answered by it."""
+    proxy = own_proxy("copy", 2)
+    work = Acknowledged(proxy)
+    with Crowd() as crowd:
+        work.join(crowd, readers=4)
+        for at in (0, 1, 0, 1):
+            work.go_on(crowd)
+            proxy.kill(at)
+            proxy.restart(at)
+            eventually(is_behind(proxy, at))
+            sync(proxy, at)
+    assert work.errors == []
+    assert len(equal(proxy)) == work.total()
+
+
+def test_sync_under_writes(own_proxy: Starter) -> None:
+    """Twenty thousand keys of all types come over while hot keys and several keys at once are written."""
+    proxy = own_proxy("copy", 2)
+    fill(proxy, 4500)
+    proxy.kill(1)
+    proxy.restart(1)
+    work = Acknowledged(proxy, writers=1)
+    with Crowd() as crowd:
+        work.join(crowd, readers=1)
+        for number in range(3):
+            crowd.join(Restless(proxy, number).step)
+        eventually(is_behind(proxy, 1))
+        assert "in sync" in sync(proxy, 1)
+        work.go_on(crowd, 20)
+    assert states(proxy) == ["in sync"] * 2
+    assert len(equal(proxy, (*DATABASES, 9))) > 20_000
+
+
+def test_dies_while_it_is_synced(own_proxy: Starter) -> None:
+    """A node that dies in the middle of its sync stays behind, the sync says why, and the next one succeeds."""
+    proxy = own_proxy("copy", 2)
+    fill(proxy, 2000)
+    client = proxy.client()
+    proxy.kill(1)
+    client.set("k", "v")
+    proxy.restart(1)
+    eventually(is_behind(proxy, 1))
+    assert client.execute_command("PROXY", "SYNC", "node-1") == b"OK"
+    eventually(lambda: states(proxy)[1] == "syncing")
+    proxy.kill(1)
+    eventually(lambda: "sync failed: pool=pool node=node-1" in proxy.log())
+    assert client.execute_command("PROXY", "SYNC")[b"node-1"].startswith(b"failed: ")
+    assert client.get("k") == b"v"
+    proxy.restart(1)
+    eventually(is_behind(proxy, 1))
+    sync(proxy, 1)
+    equal(proxy, DATABASES)
+
+
+def test_both_die(own_proxy: Starter) -> None:
+    """The last copy in sync never leaves: while it is away there is an error, and no answer from the other one."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.set("k", 1)
+    proxy.kill(1)
+    client.set("k", 2)
+    proxy.restart(1)
+    eventually(is_behind(proxy, 1))
+    proxy.pause(0)
+    for words in (("GET", "k"), ("SET", "k", 3), ("GET", "k")):
+        with pytest.raises(redis.ResponseError, match=r"TIMEOUT|NODEDOWN|NOREPLICAS"):
+            client.execute_command(*words)
+    proxy.resume(0)
+    eventually(lambda: answers(client))
+    assert client.get("k") in (b"2", b"3")
+    proxy.kill(0)
+    proxy.restart(0)
+    eventually(lambda: answers(client))
+    assert client.get("k") is None
+    client.set("k", 4)
+    sync(proxy, 1)
+    assert equal(proxy)[(0, b"k")][1] == b"4"
+
+
+def answers(client: Any) -> bool:
+    """Whether a read gets an answer."""
+    try:
+        client.exists("k")
+    except redis.ResponseError:
+        return False
+    return True
+
+
+# -- a node that is silent, full or not to be written to ----------------------------------------------------------
+
+
+def test_paused(own_proxy: Starter) -> None:
+    """A silent node costs each writer the deadline once; back again it is not read, for it may lack writes."""
+    proxy = own_proxy("copy", 2, timeout_ms=300)
+    work = Acknowledged(proxy)
+    slow: list[float] = []
+    with Crowd() as crowd:
+        work.join(crowd)
+        work.go_on(crowd)
+        proxy.pause(1)
+        client = proxy.client()
+        for number in range(50):
+            started = time.monotonic()
+            client.set(f"mine:{number}", number)
+            slow.append(time.monotonic() - started)
+        work.go_on(crowd)
+        proxy.resume(1)
+        eventually(is_behind(proxy, 1))
+        work.go_on(crowd)
+        sync(proxy, 1)
+        work.go_on(crowd)
+    assert len([seconds for seconds in slow if seconds > 0.25]) == 1
+    assert work.errors == []
+    equal(proxy)
+
+
+def test_one_runs_full(own_proxy: Starter) -> None:
+    """A copy without memory is behind, in transactions too; the pool serves on, and the copy can come back."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    full = proxy.node_clients()[0]
+    client.mset({f"k{number}": 1 for number in range(20)})
+    full.config_set("maxmemory", 1)
+    with client.pipeline(transaction=True) as pipe:
+        assert pipe.set("k0", 2).get("k0").execute() == [True, b"2"]
+    assert states(proxy) == ["behind", "in sync"]
+    assert client.mget([f"k{number}" for number in range(3)]) == [b"2", b"1", b"1"]
+    full.config_set("maxmemory", 0)
+    sync(proxy, 0)
+    full.config_set("maxmemory", 1)
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(20):
+            pipe.set(f"k{number}", 3).get(f"k{number}")
+        assert pipe.execute() == [True, b"3"] * 20
+    assert states(proxy) == ["behind", "in sync"]
+    full.config_set("maxmemory", 0)
+    sync(proxy, 0)
+    equal(proxy)
+
+
+def test_all_run_full(own_proxy: Starter) -> None:
+    """If no copy took the write it is refused, in Redis's words, and nobody is behind."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.set("k", 1)
+    for node in proxy.node_clients():
+        node.config_set("maxmemory", 1)
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        client.set("k", 2)
+    assert client.get("k") == b"1"
+    assert states(proxy) == ["in sync"] * 2
+
+
+def test_read_only(own_proxy: Starter) -> None:
+    """A copy that somebody made a replica takes no writes: it is behind."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.set("k", 1)
+    proxy.node_clients()[1].execute_command("REPLICAOF", "127.0.0.1", 1)
+    assert client.set("k", 2)
+    assert client.get("k") == b"2"
+    assert states(proxy) == ["in sync", "behind"]
+
+
+def test_min_in_sync(own_proxy: Starter) -> None:
+    """With fewer copies than wanted writes are refused and reads go on."""
+    proxy = own_proxy("copy", 2, min_in_sync=2)
+    client = proxy.client()
+    client.set("k", 1)
+    proxy.kill(0)
+    with pytest.raises(redis.ResponseError, match="NOREPLICAS write stands on node-1 only, 2 copies are wanted"):
+        client.set("k", 2)
+    with pytest.raises(redis.ResponseError, match=r"NOREPLICAS Not enough good replicas to write\."):
+        client.set("k", 3)
+    assert client.get("k") == b"2"
+    proxy.restart(0)
+    eventually(is_behind(proxy, 0))
+    sync(proxy, 0)
+    assert client.set("k", 4)
+    assert equal(proxy)[(0, b"k")][1] == b"4"
+
+
+# -- a proxy that is started again ---------------------------------------------------------------------------------
+
+
+def refuse_writes(node: Any) -> None:
+    """A node misses what comes now."""
+    node.config_set("maxmemory", 1)
+
+
+def test_restart_while_behind(own_proxy: Starter) -> None:
+    """A restarted proxy knows who was behind: that copy is mended from the other one, and never read before."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.mset({f"k{number}": 1 for number in range(30)})
+    node = proxy.node_clients()[0]
+    refuse_writes(node)
+    client.mset({f"k{number}": 2 for number in range(30)})
+    proxy.restart_proxy()
+    client = proxy.client()
+    assert client.mget([f"k{number}" for number in range(30)]) == [b"2"] * 30
+    assert states(proxy) == ["behind", "in sync"]
+    node.config_set("maxmemory", 0)
+    eventually(lambda: states(proxy) == ["in sync"] * 2)
+    assert "OOM" in proxy.log()
+    equal(proxy)
+
+
+def test_start_compares(own_proxy: Starter) -> None:
+    """What differs when the proxy starts is mended before it is read, record or not."""
+    proxy = own_proxy("copy", 2)
+    proxy.client().mset({f"k{number}": 1 for number in range(300)})
+    for record in (True, False):
+        proxy.end()
+        second = proxy.node_clients()[1]
+        second.mset({f"k{number}": "wrong" for number in range(0, 300, 7)})
+        second.set("too much", 1)
+        second.delete("k5", "k6")
+        if not record:
+            for path in (proxy.folder / "state").iterdir():
+                path.unlink()
+        proxy.start()
+        assert proxy.client().mget([f"k{number}" for number in range(300)]) == [b"1"] * 300
+        assert states(proxy) == ["in sync"] * 2
+        assert len(equal(proxy)) == 300
+
+
+def test_node_restarted_while_the_proxy_is_down(own_proxy: Starter) -> None:
+    """A node that came back empty while nobody looked is not trusted, not even when the other one is not there yet."""
+    proxy = own_proxy("copy", 2)
+    proxy.client().set("k", 1)
+    proxy.end()
+    proxy.kill(0)
+    proxy.restart(0)
+    proxy.pause(1)
+    proxy.start()
+    client = proxy.client()
+    with pytest.raises(redis.ResponseError, match=r"NODEDOWN node-1|TIMEOUT node-1"):
+        client.get("k")
+    proxy.resume(1)
+    eventually(lambda: states(proxy) == ["in sync"] * 2, 20)
+    assert client.get("k") == b"1"
+    equal(proxy)
+
+
+def test_corrupt_record(own_proxy: Starter) -> None:
+    """A record that cannot be read is told, and the copies are compared as if there were none."""
+    proxy = own_proxy("copy", 2)
+    proxy.client().set("k", 1)
+    (record,) = (proxy.folder / "state").iterdir()
+    for text in ("{", '{"behind": 5}', "[]", "\x00"):
+        proxy.end()
+        record.write_text(text)
+        proxy.start()
+        assert f"state unreadable: file={record}" in proxy.log()
+        assert proxy.client().get("k") == b"1"
+
+
+def test_proxy_killed_under_writers(own_proxy: Starter) -> None:
+    """The proxy itself dies: what it had acknowledged is there afterwards, and the copies are equal again."""
+    proxy = own_proxy("copy", 2)
+    acked = [-1]
+    over = threading.Event()
+
+    def work() -> None:
+        with redis.Redis(port=proxy.port) as client:
+            try:
+                while not over.is_set():
+                    client.set(f"k{acked[0] + 1}", 1)
+                    acked[0] += 1
+            except redis.RedisError:
+                return
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    eventually(lambda: acked[0] > 200)
+    proxy.restart_proxy(9)
+    over.set()
+    writer.join()
+    assert proxy.client().exists(*[f"k{number}" for number in range(acked[0] + 1)]) == acked[0] + 1
+    eventually(lambda: states(proxy) == ["in sync"] * 2)
+    equal(proxy)
