@@ -1,0 +1,53 @@
+"""``python -m tests.fuzz --seconds 60``: random commands and random bytes, until one breaks the contract.
+
+Each round has a seed of its own, which is printed when it fails: ``--seed N`` runs that round alone.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kidoproxy.embedded import EmbeddedNodes
+from tests.fuzz.contract import Broken, Fuzzer
+from tests.live.proxies import starter
+
+
+def round_of(fuzzer: Fuzzer, seed: int) -> None:
+    """One round: conversations on emptied servers, what they hold, and noise."""
+    fuzzer.seed = seed
+    fuzzer.chance = random.Random(seed)
+    fuzzer.empty()
+    for _ in range(10):
+        fuzzer.commands()
+    fuzzer.contents()
+    for _ in range(20):
+        fuzzer.bytes()
+
+
+def main() -> int:
+    """The exit status is 1 when the contract was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, help="run this one round")
+    options = parser.parse_args()
+    first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, EmbeddedNodes() as nodes:
+        fuzzer = Fuzzer(start("ring", 3, timeout_ms=5000), nodes.start(1)[0], first)
+        until = time.monotonic() + options.seconds
+        rounds = 0
+        try:
+            while rounds == 0 or (options.seed is None and time.monotonic() < until):
+                round_of(fuzzer, first + rounds)
+                rounds += 1
+        except Broken as broken:
+            sys.stdout.write(f"{broken}\n")
+            return 1
+    sys.stdout.write(f"{rounds} rounds, {fuzzer.requests} requests from seed {first}: the contract holds\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

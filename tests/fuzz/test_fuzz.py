@@ -1,0 +1,45 @@
+"""A short run of the fuzzer, with seeds that are always the same."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kidoproxy.embedded import EmbeddedNodes
+from tests.fuzz.__main__ import round_of
+from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
+from tests.live.proxies import starter
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
+    """A ring of three, and one server."""
+    with starter(tmp_path_factory.mktemp("fuzz")) as start, EmbeddedNodes() as nodes:
+        yield Fuzzer(start("ring", 3, timeout_ms=5000), nodes.start(1)[0], 0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_contract(fuzzer: Fuzzer, seed: int) -> None:
+    """A ring answers as one server does, holds the same, and survives any bytes."""
+    round_of(fuzzer, seed)
+
+
+def test_what_may_differ() -> None:
+    """Only an order that is free, or a documented refusal, is forgiven."""
+    assert same([b"SMEMBERS", b"k"], b"*2\r\n+a\r\n+b\r\n", b"*2\r\n+b\r\n+a\r\n")
+    assert not same([b"LRANGE", b"k", b"0", b"1"], b"*2\r\n+a\r\n+b\r\n", b"*2\r\n+b\r\n+a\r\n")
+    assert not same([b"GET", b"k"], b"$1\r\na\r\n", b"$-1\r\n")
+    assert is_refusal(b"-CROSSSLOT Keys in request\r\n")
+    assert not is_refusal(b"-NODEDOWN a\r\n")
+
+
+def test_transaction() -> None:
+    """The replies in a transaction are judged by the commands that it has queued."""
+    transcript = Transcript()
+    transcript.fits([b"multi"], b"+OK\r\n", b"+OK\r\n")
+    transcript.fits([b"smembers", b"k"], b"+QUEUED\r\n", b"+QUEUED\r\n")
+    assert transcript.fits([b"exec"], b"*1\r\n*2\r\n+a\r\n+b\r\n", b"*1\r\n*2\r\n+b\r\n+a\r\n")
+    transcript.fits([b"multi"], b"+OK\r\n", b"+OK\r\n")
+    transcript.fits([b"get", b"k"], b"+QUEUED\r\n", b"+QUEUED\r\n")
+    assert not transcript.fits([b"exec"], b"*1\r\n$1\r\na\r\n", b"*1\r\n$1\r\nb\r\n")
