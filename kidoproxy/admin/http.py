@@ -1,26 +1,31 @@
 """A few pages for orchestrators: ``/healthz`` (the process lives), ``/readyz`` (it can serve), ``/metrics``.
 
-GET only, one request per connection, small and bounded: this is not a web server.
+GET and HEAD only, one request per connection, small and bounded: this is not a web server. Whoever is silent or
+slow, in sending or in reading, is cut.
 """
 
 import asyncio
 import contextlib
+import logging
+from typing import Final
 
 from kidoproxy.admin.metrics import is_serving, scrape
 from kidoproxy.config import Address
 from kidoproxy.session.house import House
 
-#: A request that is longer, or takes longer, is not one of ours.
-HEADER_BYTES = 8192
-SECONDS = 5.0
+log = logging.getLogger("kidoproxy")
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
+#: A request that is longer, or takes longer, is not one of ours.
+HEADER_BYTES: Final = 8192
+SECONDS: Final = 5.0
+
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def page(house: House, method: str, path: str) -> tuple[str, bytes]:
     """Status line and body."""
     if method not in ("GET", "HEAD"):
-        return "405 Method Not Allowed", b"only GET\n"
+        return "405 Method Not Allowed", b"only GET and HEAD\n"
     if path in ("/healthz", "/health"):
         return "200 OK", b"ok\n"
     if path in ("/readyz", "/ready"):
@@ -32,11 +37,28 @@ def page(house: House, method: str, path: str) -> tuple[str, bytes]:
     return "404 Not Found", b"try /healthz, /readyz or /metrics\n"
 
 
-class AdminServer:
-    """The listener."""
+def respond(house: House, head: bytes) -> bytes:
+    """The whole answer to a request's head."""
+    words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/"):
+        return response("400 Bad Request", b"this is not HTTP\n", True)
+    status, body = page(house, words[0], words[1].partition("?")[0])
+    return response(status, body, words[0] != "HEAD")
 
-    def __init__(self, house: House) -> None:
+
+def response(status: str, body: bytes, whole: bool) -> bytes:
+    """Head, and body if ``whole``."""
+    allow = "Allow: GET, HEAD\r\n" if status.startswith("405") else ""
+    lines = f"HTTP/1.1 {status}\r\nContent-Type: {TEXT}\r\nContent-Length: {len(body)}\r\n{allow}"
+    return f"{lines}Connection: close\r\n\r\n".encode() + (body if whole else b"")
+
+
+class AdminServer:
+    """The listener. ``seconds`` is how long a connection may last, in any state."""
+
+    def __init__(self, house: House, seconds: float = SECONDS) -> None:
         self.house = house
+        self.seconds = seconds
 
     async def start(self, address: Address) -> asyncio.Server:
         """Listen; OSError when that is not possible."""
@@ -45,18 +67,26 @@ class AdminServer:
         return await asyncio.start_server(self.serve, address.host, address.port, limit=HEADER_BYTES)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer."""
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-                method, path = (words[0], words[1].partition("?")[0]) if len(words) > 1 else ("", "")
-                status, body = page(self.house, method, path)
-                writer.write(
-                    f"HTTP/1.1 {status}\r\nContent-Type: {TEXT}\r\nContent-Length: {len(body)}\r\n"
-                    "Connection: close\r\n\r\n".encode()
-                )
-                if method != "HEAD":
-                    writer.write(body)
-                await writer.drain()
-        writer.close()
+        """One request, one answer, and an end that waits for nobody."""
+        # Drained means: the kernel has it all.
+        writer.transport.set_write_buffer_limits(high=0)
+        try:
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(self.seconds):
+                    writer.write(await self.answer(reader))
+                    await writer.drain()
+                    writer.write_eof()
+                    # Closed with bytes unread, the socket would take back what it has sent.
+                    while await reader.read(HEADER_BYTES):
+                        pass
+        except Exception:
+            log.exception("admin page failed")
+        finally:
+            writer.transport.abort()
+
+    async def answer(self, reader: asyncio.StreamReader) -> bytes:
+        """Read the head of the request and answer it."""
+        try:
+            return respond(self.house, await reader.readuntil(b"\r\n\r\n"))
+        except asyncio.LimitOverrunError:
+            return response("431 Request Header Fields Too Large", b"too long\n", True)

@@ -27,6 +27,8 @@ class ClientIO(Peer):
         self.pool = pool
         self.full = False
         self.reading = True
+        #: How much was unwritten when `leave_if_silent` last looked.
+        self.unread = 0
         self.session: ClientSession | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -91,7 +93,13 @@ class ClientIO(Peer):
         if session.closing:
             self.write()
             return
-        session.resume()
+        try:
+            session.resume()
+        except Exception:
+            # As the loop does for `data_received`: a bug costs this client, and nobody else.
+            log.exception("session failed: addr=%s", session.address)
+            self.transport.abort()
+            return
         self.pace()
 
     def pace(self) -> None:
@@ -121,6 +129,25 @@ class ClientIO(Peer):
         if session is not None and not session.closing and not session.ledger.count() and session.queue is None:
             session.close()
             self.hub.touch()
+
+    def leave_if_silent(self) -> bool:
+        """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so."""
+        session = self.session
+        seconds = self.pool.idle_seconds
+        if session is None or not seconds:
+            return False
+        left = self.transport.get_write_buffer_size()
+        if left != self.unread:
+            self.unread = left
+            session.active_ms = self.hub.house.wall_ms
+        if session.ledger.count() or self.hub.house.wall_ms - session.active_ms <= seconds * 1000:
+            return False
+        if left or session.closing:
+            self.transport.abort()
+        else:
+            session.close()
+            self.hub.touch()
+        return True
 
     def cut(self, why: str) -> None:
         """Close at once; what is unread is lost."""

@@ -5,6 +5,7 @@ before the next.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from typing import cast, final
@@ -14,6 +15,8 @@ from kidoproxy.link_states import CONNECTING
 from kidoproxy.net.flush import Hub
 from kidoproxy.net.node_io import NodeIO, reason
 from kidoproxy.net.tasks import Tasks
+
+log = logging.getLogger("kidoproxy.nodes")
 
 
 @final
@@ -57,12 +60,14 @@ class Connector:
             async with asyncio.timeout(target.patience):
                 peer = await self.open(link, target)
         except (OSError, TimeoutError, ValueError) as problem:
-            self.busy.discard(id(link))
+            link.lost(reason(problem), self.hub.now(), True)
+        except Exception as problem:
+            log.exception("connect failed: node=%s", link.node.name)
             link.lost(reason(problem), self.hub.now(), True)
         else:
+            peer.begin(self.hub.now(), target.patience)
+        finally:
             self.busy.discard(id(link))
-            link.peer = peer
-            link.connected(self.hub.now(), target.patience)
         self.hub.touch()
 
     async def open(self, link: NodeLink, target: Target) -> NodeIO:

@@ -4,13 +4,17 @@ Every entry from the loop (bytes, a lost connection, a tick) ends with `Hub.touc
 something to write asks the loop for one call of `Hub.flush` after all other events of this turn.
 """
 
+import logging
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Final, final
 
+from kidoproxy.ledger import Ledger
 from kidoproxy.link import NodeLink
 from kidoproxy.session.house import House
+
+log = logging.getLogger("kidoproxy")
 
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
 JOIN_BYTES: Final = 256 * 1024
@@ -63,30 +67,59 @@ class Hub:
         while turn.drained:
             drained = turn.drained
             turn.drained = []
-            for ledger in drained:
-                peer = ledger.peer
-                if peer is not None:
-                    peer.go_on()
+            self.flush_drained(drained)
         if self.exchange.dirty:
-            self.flush_links()
+            # The links hold on to the list itself, so it is emptied in place.
+            links = self.exchange.dirty[:]
+            self.exchange.dirty.clear()
+            self.flush_links(links)
         ledgers = turn.ledgers
         if ledgers:
             turn.ledgers = []
-            for ledger in ledgers:
-                peer = ledger.peer
-                if peer is not None:
-                    peer.write()
+            self.flush_ledgers(ledgers)
         self.touch()
 
-    def flush_links(self) -> None:
+    # An exception in one of these is a bug. It must not keep the others' bytes: they go on behind it.
+
+    def flush_drained(self, ledgers: list[Ledger]) -> None:
+        """Let go on who waited for their ledger."""
+        at = 0
+        while at < len(ledgers):
+            try:
+                while at < len(ledgers):
+                    peer = ledgers[at].peer
+                    at += 1
+                    if peer is not None:
+                        peer.go_on()
+            except Exception:
+                log.exception("a client could not go on")
+
+    def flush_links(self, links: list[NodeLink]) -> None:
         """Write to the nodes; a link without a socket, or with one that it has given up, is looked after."""
-        # The links hold on to the list itself, so it is emptied in place.
-        links = self.exchange.dirty[:]
-        self.exchange.dirty.clear()
-        for link in links:
-            link.dirty = False
-            peer = link.peer
-            if peer is not None and not link.drop:
-                peer.write()
-            elif self.look_after is not None:
-                self.look_after(link)
+        at = 0
+        while at < len(links):
+            try:
+                while at < len(links):
+                    link = links[at]
+                    at += 1
+                    link.dirty = False
+                    peer = link.peer
+                    if peer is not None and not link.drop:
+                        peer.write()
+                    elif self.look_after is not None:
+                        self.look_after(link)
+            except Exception:
+                log.exception("a node could not be written to")
+
+    def flush_ledgers(self, ledgers: list[Ledger]) -> None:
+        """Write to the clients."""
+        at = 0
+        while at < len(ledgers):
+            try:
+                while at < len(ledgers):
+                    peer = ledgers[at].peer
+                    at += 1
+                    if peer is not None:
+                        peer.write()
+            except Exception:
+                log.exception("a client could not be written to")

@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
+import os
+import socket
+import ssl
 from typing import Final, final
 
 from kidoproxy.ledger import Peer
 from kidoproxy.link import NodeLink
+from kidoproxy.link_states import CONNECTING, READY
 from kidoproxy.net.flush import Hub, joined
 
 log = logging.getLogger("kidoproxy.nodes")
@@ -22,6 +26,21 @@ class NodeIO(Peer):
         self.link = link
         self.full = False
         self.transport: asyncio.Transport | None = None
+        #: What comes before the link knows of this connection: a node may answer, or hang up, at once.
+        self.early = b""
+        self.ended = ""
+
+    def begin(self, now: float, patience: float) -> None:
+        """The connector hands this connection to the link, which greets."""
+        link = self.link
+        link.peer = self
+        link.connected(now, patience)
+        early = self.early
+        self.early = b""
+        if early:
+            link.feed(early, now)
+        if self.ended and link.peer is self:
+            self.lose(self.ended, now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Kept until the connector hands it to the link."""
@@ -33,6 +52,8 @@ class NodeIO(Peer):
         if self.link.peer is self:
             self.link.feed(data, self.hub.now())
             self.hub.touch()
+        elif self.link.state == CONNECTING:
+            self.early += data
 
     def write(self) -> None:
         """Write what is queued, unless the node does not read."""
@@ -73,20 +94,32 @@ class NodeIO(Peer):
 
     def connection_lost(self, problem: Exception | None) -> None:
         """Tell the link, unless it has already given this connection up."""
-        link = self.link
-        if link.peer is self:
-            link.peer = None
-            link.lost(reason(problem) if problem else "it closed the connection", self.hub.now(), False)
-            log.warning(
-                "node connection lost: node=%s address=%s cause=%s", link.node.name, link.node.address, link.cause
-            )
+        self.ended = reason(problem) if problem else "it closed the connection"
+        if self.link.peer is self:
+            self.lose(self.ended, self.hub.now())
             self.hub.touch()
+
+    def lose(self, cause: str, now: float) -> None:
+        """A link that was ready connects again at once; one that the node did not even greet waits."""
+        link = self.link
+        ready = link.state == READY
+        link.peer = None
+        link.lost(cause, now, not ready)
+        if ready:
+            log.warning("node connection lost: node=%s address=%s cause=%s", link.node.name, link.node.address, cause)
 
 
 def reason(problem: BaseException) -> str:
     """An operating system's complaint in a few words."""
     if isinstance(problem, TimeoutError):
         return "no connection in time"
-    if isinstance(problem, OSError) and problem.strerror:
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {problem.verify_message.lower().rstrip('.')}"
+    if isinstance(problem, ssl.SSLError):
+        return f"tls: {(problem.reason or 'handshake failed').lower().replace('_', ' ')}"
+    if isinstance(problem, socket.gaierror) and problem.strerror:
         return problem.strerror.lower()
+    if isinstance(problem, OSError) and problem.errno:
+        # Not its own words: a loop may put addresses into them.
+        return os.strerror(problem.errno).lower()
     return str(problem).lower() or type(problem).__name__

@@ -5,20 +5,14 @@ SIGTERM and SIGINT drain: no new clients, idle ones are closed, what is under wa
 """
 
 import asyncio
-import contextlib
-import ctypes
-import gc
 import logging
 import os
 import signal
-import socket
 import ssl
-import stat
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
-from typing import cast
+from functools import partial
 
 import uvloop
 
@@ -32,11 +26,15 @@ from kidoproxy.link_greeting import Login
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.flush import Hub
+from kidoproxy.net.idle import IdleSweep
+from kidoproxy.net.listen import Listener, listen, listen_admin, why_not
 from kidoproxy.net.logs import set_up_logs
 from kidoproxy.net.notify import notify
+from kidoproxy.net.process import allow_files, calm_collector
 from kidoproxy.net.state import StateFile
 from kidoproxy.net.tasks import Tasks
-from kidoproxy.net.workers import Workers
+from kidoproxy.net.ticker import Ticker
+from kidoproxy.net.workers import CANNOT_START, Workers
 from kidoproxy.resp import scan
 from kidoproxy.routes.build import Tree, build
 from kidoproxy.routes.topology import Node as TreeNode
@@ -48,10 +46,6 @@ copies_log = logging.getLogger("kidoproxy.copies")
 
 #: How often deadlines are looked at.
 TICK_SECONDS = 0.05
-#: Of mallopt(3).
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-HEAP_BYTES = 16 * 1024 * 1024
 LATE_TICK_SECONDS = 3 * TICK_SECONDS
 #: How long the start waits for copy pools to find out whom to trust.
 SETTLE_SECONDS = 3.0
@@ -69,8 +63,9 @@ class StartError(OSError):
 class Daemon:
     """One process: a hub, its listeners, and what runs beside them."""
 
-    def __init__(self, config: Config, worker: bool = False) -> None:
+    def __init__(self, config: Config, worker: int | None = None) -> None:
         self.config = config
+        #: Which of several workers this is; None: the only process.
         self.worker = worker
         self.parent = os.getppid()
         self.tree: Tree = build(config)
@@ -82,10 +77,13 @@ class Daemon:
         self.told: dict[int, bool] = {}
         self.keepers: dict[str, Keeper] = {}
         self.tasks = Tasks()
-        self.servers: list[asyncio.Server] = []
+        self.ticker = Ticker()
+        self.ticked = 0.0
+        self.listeners: list[Listener] = []
+        #: The admin pages stay to the end: they say that we are draining.
+        self.admin: Listener | None = None
         self.clients: set[ClientIO] = set()
         self.stopping = asyncio.Event()
-        self.paths: list[Path] = []
 
     def facts_of(self, pool: Pool) -> PoolFacts:
         """What sessions of this pool need to know."""
@@ -118,11 +116,13 @@ class Daemon:
         house.config_file = self.config.source
         house.run_id = uuid.uuid4().hex.encode() + b"00000000"
         house.max_clients = self.config.max_clients
+        allow_files(house.max_clients, len(self.tree.nodes))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
-        self.tasks.start(self.ticking(), "tick")
         self.warm()
         self.keep_copies()
+        self.plan_ticks()
+        self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
         try:
             await self.settle()
             for pool in self.config.listening():
@@ -132,17 +132,20 @@ class Daemon:
                 await self.listen_admin(self.config.admin)
             calm_collector()
             announce("\n".join(self.greeting()))
-            notify("READY=1")
+            self.notify("READY=1")
             await self.stopping.wait()
-            notify("STOPPING=1")
+            self.notify("STOPPING=1")
             await self.drain()
         finally:
-            for server in self.servers:
-                server.close()
+            self.close_listeners()
+            if self.admin is not None:
+                self.admin.close()
             await self.tasks.stop()
-            for path in self.paths:
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+
+    def notify(self, state: str) -> None:
+        """One process speaks for all."""
+        if not self.worker:
+            notify(state)
 
     def greeting(self) -> list[str]:
         """What a person reads when the proxy is ready: one line per listener."""
@@ -183,59 +186,61 @@ class Daemon:
         """Wait until the copies have elected and compared what can be compared at once."""
         for _ in range(int(SETTLE_SECONDS / TICK_SECONDS)):
             busy = any(keeper.busy() for keeper in self.keepers.values())
-            if not busy:
+            if not busy or self.stopping.is_set():
                 return
             await asyncio.sleep(TICK_SECONDS)
 
     async def listen(self, pool: Pool, address: Address) -> None:
         """One listener; a complaint is one line."""
-        loop = self.hub.loop
         facts = self.facts[pool.name]
-
-        # A compiled class has no Python base, but all the methods that a loop calls.
-        client = cast(Callable[[], asyncio.Protocol], lambda: ClientIO(self.hub, facts, self.clients))
         try:
-            if address.path:
-                clear_stale(address.path)
-                server = await loop.create_unix_server(client, address.path, backlog=511)
-                self.paths.append(Path(address.path))
-            else:
-                reuse = self.config.workers > 1
-                server = await loop.create_server(
-                    client, address.host, address.port, backlog=511, reuse_address=True, reuse_port=reuse
-                )
+            listener = await listen(partial(ClientIO, self.hub, facts, self.clients), address, self.config.workers > 1)
         except OSError as problem:
-            why = os.strerror(problem.errno).lower() if problem.errno else str(problem)
-            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {why}") from None
-        self.servers.append(server)
+            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {why_not(problem)}") from None
+        self.listeners.append(listener)
         log.info("listening: pool=%s mode=%s address=%s", pool.name, pool.mode, address)
 
     async def listen_admin(self, address: Address) -> None:
         """The pages for orchestrators."""
         try:
-            self.servers.append(await AdminServer(self.house).start(address))
+            self.admin = await listen_admin(AdminServer(self.house), address)
         except OSError as problem:
-            why = os.strerror(problem.errno).lower() if problem.errno else str(problem)
-            raise StartError(f"proxy.admin: cannot listen on {address}: {why}") from None
+            raise StartError(f"proxy.admin: cannot listen on {address}: {why_not(problem)}") from None
         log.info("admin pages: address=%s", address)
 
-    async def ticking(self) -> None:
-        """Deadlines, a few times a second."""
-        last = self.hub.now()
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.hub.set_clock()
-            if os.getppid() != self.parent and self.worker:
-                self.stop()
-            now = self.exchange.now
-            # After a stall of our own, replies may lie in the sockets unread: no deadline is judged before they are.
-            if now - last < LATE_TICK_SECONDS:
-                self.exchange.tick(now)
-            last = now
-            self.tell_nodes()
-            for keeper in self.keepers.values():
-                self.keep(keeper)
-            self.hub.touch()
+    def close_listeners(self) -> None:
+        """No new clients."""
+        for listener in self.listeners:
+            listener.close()
+
+    def plan_ticks(self) -> None:
+        """What is done a few times a second, in this order."""
+        ticker = self.ticker
+        self.ticked = self.hub.now()
+        ticker.add("clock", self.hub.set_clock)
+        if self.worker is not None:
+            ticker.add("parent", self.stop_with_parent)
+        ticker.add("deadlines", self.tick_links)
+        ticker.add("nodes", self.tell_nodes)
+        for keeper in self.keepers.values():
+            ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))
+        if any(facts.idle_seconds for facts in self.house.pools):
+            ticker.add("idle clients", IdleSweep(self.clients, TICK_SECONDS).tick)
+        ticker.add("flush", self.hub.touch)
+
+    def stop_with_parent(self) -> None:
+        """A worker does not outlive its parent."""
+        if os.getppid() != self.parent and not self.stopping.is_set():
+            self.stop()
+
+    def tick_links(self) -> None:
+        """Deadlines. One link that fails must not keep those of the others from being looked at."""
+        now = self.exchange.now
+        # After a stall of our own, replies may lie in the sockets unread: no deadline is judged before they are.
+        if now - self.ticked < LATE_TICK_SECONDS and not self.ticker.guard("links", partial(self.exchange.tick, now)):
+            for link in self.exchange.all_links():
+                self.ticker.guard(f"link to {link.node.name}", partial(link.tick, now))
+        self.ticked = now
 
     def tell_nodes(self) -> None:
         """One log line per change of a node's state."""
@@ -271,8 +276,7 @@ class Daemon:
         started = time.monotonic()
         self.house.draining = True
         log.info("draining: clients=%d", len(self.clients))
-        for server in self.servers:
-            server.close()
+        self.close_listeners()
         while self.clients and time.monotonic() - started < self.config.drain_seconds:
             for client in list(self.clients):
                 client.leave_if_idle()
@@ -280,22 +284,6 @@ class Daemon:
         for client in list(self.clients):
             client.cut("drain time is over")
         log.info("stopped: seconds=%.1f", time.monotonic() - started)
-
-
-def keep_heap() -> None:
-    """Keep freed memory for the next large value (glibc): giving it back costs a page fault for each 4 KiB."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, HEAP_BYTES)
-        libc.mallopt(M_TRIM_THRESHOLD, 2 * HEAP_BYTES)
-
-
-def calm_collector() -> None:
-    """What stands now stays; and a pipelined batch, thousands of calls that soon go, is no garbage to look for."""
-    keep_heap()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def login_of(node: Node, pool: Pool) -> Login:
@@ -315,23 +303,6 @@ def target_of(node: Node, pool: Pool) -> Target:
     return Target(address.host, address.port, address.path, tls, pool.connect_timeout)
 
 
-def clear_stale(path: str) -> None:
-    """Remove a unix socket that nobody listens on any more; one that is served is left alone."""
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise OSError(17, "a file is in the way")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            os.unlink(path)
-            return
-    raise OSError(98, "in use")
-
-
 def run(config: Config, announce: Callable[[str], None]) -> int:
     """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
     set_up_logs(config.log)
@@ -341,10 +312,10 @@ def run(config: Config, announce: Callable[[str], None]) -> int:
 
     def work(own: Config, at: int) -> int:
         try:
-            uvloop.run(Daemon(own, True).run(announce if at == 0 else print_nothing))
+            uvloop.run(Daemon(own, at).run(announce if at == 0 else print_nothing))
         except StartError as problem:
-            log.error("%s", problem)
-            return 1
+            log.error("cannot start: cause=%s", problem)
+            return CANNOT_START
         return 0
 
     return Workers(config, work).run()

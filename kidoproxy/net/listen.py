@@ -1,0 +1,92 @@
+"""Listeners: the sockets on which clients and orchestrators come in, and the files of unix sockets.
+
+A file is removed by whoever bound it, before its listener closes: what is found later is someone else's.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from typing import Final, cast
+
+from kidoproxy.admin.http import AdminServer
+from kidoproxy.config import Address
+
+BACKLOG: Final = 511
+#: Redis's ``tcp-keepalive``: a client whose machine is gone does not stay for ever.
+KEEPALIVE_SECONDS: Final = 300
+KEEPALIVE_PROBES: Final = 3
+
+#: An asyncio protocol by its methods: a compiled class has no Python base.
+Maker = Callable[[], object]
+
+
+class Listener:
+    """One open listener. It may be closed twice."""
+
+    def __init__(self, server: asyncio.Server, path: str) -> None:
+        self.server = server
+        self.path = path
+
+    def close(self) -> None:
+        """Nobody new comes in."""
+        if self.path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+            self.path = ""
+        self.server.close()
+
+
+async def listen(make: Maker, address: Address, shared: bool) -> Listener:
+    """Listen for clients; ``shared`` with other workers. OSError when that is not possible."""
+    loop = asyncio.get_running_loop()
+    protocol = cast(Callable[[], asyncio.Protocol], make)
+    if address.path:
+        clear_stale(address.path)
+        return Listener(await loop.create_unix_server(protocol, address.path, backlog=BACKLOG), address.path)
+    server = await loop.create_server(
+        protocol, address.host, address.port, backlog=BACKLOG, reuse_address=True, reuse_port=shared
+    )
+    for sock in server.sockets:
+        # Who is accepted inherits it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // KEEPALIVE_PROBES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    return Listener(server, "")
+
+
+async def listen_admin(pages: AdminServer, address: Address) -> Listener:
+    """Listen for orchestrators."""
+    if address.path:
+        clear_stale(address.path)
+    return Listener(await pages.start(address), address.path)
+
+
+def clear_stale(path: str) -> None:
+    """Remove a unix socket that nobody listens on any more; one that is served is left alone."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "a file is in the way")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            # Its backlog is full, or it is not ours to connect to: somebody may serve it.
+            pass
+    raise OSError(errno.EADDRINUSE, "in use")
+
+
+def why_not(problem: OSError) -> str:
+    """Why nobody can listen there, in the system's words."""
+    return os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else str(problem)

@@ -1,0 +1,41 @@
+"""The steps that are taken a few times a second: deadlines, retries, news. One that fails does not stop the others."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+log = logging.getLogger("kidoproxy.tasks")
+
+
+class Ticker:
+    """Named steps, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, Callable[[], None]]] = []
+        self.told: set[tuple[str, type[Exception]]] = set()
+
+    def add(self, name: str, step: Callable[[], None]) -> None:
+        """Take ``step`` at every tick from now on."""
+        self.steps.append((name, step))
+
+    def tick(self) -> None:
+        """All steps, once."""
+        for name, step in self.steps:
+            self.guard(name, step)
+
+    def guard(self, name: str, step: Callable[[], None]) -> bool:
+        """Take ``step``; whether it went well. An exception is a bug, told once of its kind."""
+        try:
+            step()
+        except Exception as problem:
+            if (name, type(problem)) not in self.told:
+                self.told.add((name, type(problem)))
+                log.exception("tick failed: step=%s", name)
+            return False
+        return True
+
+    async def run(self, seconds: float) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(seconds)
+            self.tick()
