@@ -319,12 +319,13 @@ def test_min_in_sync(own_proxy: Starter) -> None:
     proxy = own_proxy("copy", 2, min_in_sync=2)
     client = proxy.client()
     client.set("k", 1)
-    proxy.kill(0)
+    proxy.pause(0)
     with pytest.raises(redis.ResponseError, match="NOREPLICAS write stands on node-1 only, 2 copies are wanted"):
         client.set("k", 2)
     with pytest.raises(redis.ResponseError, match=r"NOREPLICAS Not enough good replicas to write\."):
         client.set("k", 3)
     assert client.get("k") == b"2"
+    proxy.kill(0)
     proxy.restart(0)
     eventually(is_behind(proxy, 0))
     sync(proxy, 0)
