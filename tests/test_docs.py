@@ -1,18 +1,40 @@
-"""What the documents say is what the program does."""
+"""What the documents say is what the program does.
 
+Tables that can be made from the source are compared with what it makes; the others are searched for what is
+missing, and for what is no longer there.
+"""
+
+import ast
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from kidoproxy import errors
+from kidoproxy.admin.metrics import HouseCollector
+from kidoproxy.commands.find import every
+from kidoproxy.commands.generate import refused
+from kidoproxy.commands.spec import COPY_REFUSED
+from kidoproxy.config import example, load
 from kidoproxy.errors import NodeFailure
+from kidoproxy.exchange import Exchange
+from kidoproxy.session.house import House
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-README: Final = (ROOT / "README.md").read_text()
+COMMANDS: Final = "kidoproxy/commands/README.md"
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+README_LINES: Final = 550
+
+#: ``[text](target)``, but not in a block of code.
+LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+BLOCK: Final = re.compile(r"(?ms)^```.*?^```$")
+
+
+def page(path: str) -> str:
+    """The text of one file of the project."""
+    return (ROOT / path).read_text(encoding="utf-8")
 
 
 def between(name: str) -> str:
@@ -20,38 +42,106 @@ def between(name: str) -> str:
     return README.split(f"<!-- {name} -->\n", 1)[1].split(f"<!-- /{name} -->", 1)[0].strip()
 
 
-def said(*words: str) -> str:
-    """What ``python -m …`` prints."""
-    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=True, cwd=ROOT)
-    return done.stdout.strip()
+def rows(table: str) -> list[list[str]]:
+    """The cells of a Markdown table, without its head."""
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+# -- lines to copy -------------------------------------------------------------------------------------
+
+
+def test_the_first_run_is_one_line() -> None:
+    """A newcomer copies one line: it installs what stands here and starts the program without a file."""
+    line = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/kidoproxy serve"
+    assert f"```sh\n{line}\n```" in README
+
+
+def test_the_tests_are_one_line() -> None:
+    """What a contributor copies to run all tests is the last line of continuous integration, word for word."""
+    line = page(".ci/run").rstrip().splitlines()[-1]
+    assert line.endswith("/tox")
+    assert f"```sh\n{line}\n```" in README
+
+
+def test_every_configuration_is_valid(tmp_path: Path) -> None:
+    """A block of TOML in the README is a whole file that the program takes."""
+    blocks = re.findall(r"(?ms)^```toml\n(.*?)^```$", README)
+    assert blocks
+    for block in blocks:
+        file = tmp_path / "readme.toml"
+        file.write_text(block, encoding="utf-8")
+        assert load(file, {}).listening()
+
+
+# -- tables that the source makes ------------------------------------------------------------------------
 
 
 def test_settings() -> None:
-    """The table of settings is the one that the program prints."""
-    assert between("settings") == said("kidoproxy", "config", "--markdown")
+    """The table of settings is what ``kidoproxy config --markdown`` prints."""
+    assert between("settings") == example.markdown().strip()
+
+
+def test_metrics() -> None:
+    """The table of metrics has every metric by the name that Prometheus shows, with its meaning, in order."""
+    found = [
+        [f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`", metric.documentation]
+        for metric in HouseCollector(House(Exchange([], []))).collect()
+    ]
+    assert rows(between("metrics")) == found
 
 
 def test_refused_commands() -> None:
-    """The list of refused commands is the one that the overlay gives."""
-    page = (ROOT / "kidoproxy" / "commands" / "README.md").read_text()
-
-    assert page.endswith(said("kidoproxy.commands.generate", "--refused") + "\n")
+    """The list of refused commands is what ``python -m kidoproxy.commands.generate --refused`` prints."""
+    assert f"\n\n{refused()}\n" in page(COMMANDS)
 
 
-def code_words() -> set[str]:
-    """The first word of every error sentence that errors.py holds."""
-    source = (ROOT / "kidoproxy" / "errors.py").read_text()
-    frames = re.findall(r'b"-([A-Z]+) ', source)
-    lines = re.findall(r'line\(\s*f?"([A-Z]{3,}) ', source)
-    return {*frames, *lines, errors.NODEDOWN, errors.TIMEOUT, errors.OVERLOADED}
+def test_commands_that_copies_refuse() -> None:
+    """The list of what only copy pools refuse has each such command with the reason that the client reads."""
+    wanted = [
+        [spec.name.decode().upper().replace("|", " "), spec.copy_reason]
+        for spec in every()
+        if spec.copy == COPY_REFUSED and spec.copy_reason not in ("", spec.reason)
+    ]
+    table = page(COMMANDS).split("## In a copy pool\n", 1)[1]
+    assert rows(table[table.index("|") :].strip()) == wanted
+
+
+# -- the words that errors begin with --------------------------------------------------------------------
+
+
+def words(source: str) -> Iterator[str]:
+    """The code words in one source file: of whole frames, of sentences given to ``line``, and their names."""
+    for item in ast.walk(ast.parse(source)):
+        if isinstance(item, ast.Constant) and isinstance(item.value, bytes):
+            yield from re.findall(r"^-([A-Z]+)\b", item.value.decode("latin-1"))
+        elif isinstance(item, ast.Call) and ast.unparse(item.func).rpartition(".")[2] == "line" and item.args:
+            yield from re.findall(r"^f?['\"]([A-Z]{3,}) ", ast.unparse(item.args[0]))
 
 
 def test_every_code_word_is_explained() -> None:
-    """The table of errors has each code word, and no other."""
-    rows = [row.split("|")[1] for row in between("errors").splitlines()[2:]]
-    explained = {word for row in rows for word in re.findall(r"`([A-Z]+)", row)}
+    """The table of errors has every word that the code can say or reacts to, once, and no other."""
+    sources = [path for path in (ROOT / "kidoproxy").rglob("*.py") if path.name != "table.py"]
+    said = {word for path in sources for word in words(path.read_text(encoding="utf-8"))}
+    explained = [row[0].strip("`") for row in rows(between("errors"))]
 
-    assert explained == code_words()
+    assert len(explained) == len(set(explained))
+    assert set(explained) == said | {errors.NODEDOWN, errors.TIMEOUT, errors.OVERLOADED}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('OLD = b"-LOADING kidoproxy\\r\\n"', ["LOADING"]),
+        ('TROUBLE = (b"-BUSY ", b"-OOM")', ["BUSY", "OOM"]),
+        ('errors.line(f"PARTIAL {name}")', ["PARTIAL"]),
+        ('line("ERR " "cursor")', ["ERR"]),
+        ('line(f"{self.code} {self.node}")', []),
+        ('word = b"-"; name = b"MULTI"; say("ERR no")', []),
+    ],
+)
+def test_words_are_found_however_they_are_written(source: str, found: list[str]) -> None:
+    """Frames, parts of frames, plain and formatted sentences are seen; other texts are not."""
+    assert list(words(source)) == found
 
 
 @pytest.mark.parametrize("code", [errors.NODEDOWN, errors.TIMEOUT, errors.OVERLOADED])
@@ -62,9 +152,25 @@ def test_failures_name_node_and_cause(code: str) -> None:
     assert frame == f"-{code} cache-b 10.0.0.2:6379 (connection refused)\r\n".encode()
 
 
-def test_links() -> None:
-    """Every link to a file leads somewhere."""
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
+# -- links -----------------------------------------------------------------------------------------------
 
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+
+def anchors(text: str) -> set[str]:
+    """The names that GitHub gives to the headings of a page."""
+    titles = re.findall(r"(?m)^#+ (.+)$", BLOCK.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", COMMANDS])
+def test_links(path: str) -> None:
+    """Every link leads to a file that is there, and to a heading that it has."""
+    for target in LINK.findall(BLOCK.sub("", page(path))):
+        file, _, anchor = target.partition("#")
+        goal = (ROOT / path).parent / file if file else ROOT / path
+        assert goal.exists(), target
+        assert not anchor or anchor in anchors(goal.read_text(encoding="utf-8")), target
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    """It stays short enough to be read."""
+    assert len(README.splitlines()) < README_LINES
