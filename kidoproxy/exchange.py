@@ -17,7 +17,7 @@ from kidoproxy.link_greeting import Login
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.routes.topology import Node
 
 
 class Wire:
@@ -222,10 +222,7 @@ class Reask(Leg):
     def fell_behind(self) -> bool:
         """Whether the node that was asked has missed a write since, or may have."""
         group = self.node.group
-        if group is None:
-            return False
-        copy = group.copy_of(self.node)
-        return copy.state != IN_SYNC or copy.doubts > 0
+        return group is not None and group.doubts(self.node)
 
     def can_cut(self) -> bool:
         """As its parent may, if the node's word counts."""

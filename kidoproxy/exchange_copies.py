@@ -11,6 +11,8 @@ from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import IN_SYNC, Copy, CopyGroup, Node
 
+#: The code word of `errors.behind`.
+BEHIND: Final = "BEHIND"
 #: A node that answers with one of these did not run the command, and is not fit to.
 TROUBLE: Final[tuple[bytes, ...]] = (
     b"-LOADING",
@@ -115,7 +117,7 @@ class Judged(Joint):
         elif failure is not None:
             self.parent.fail(failure)
         else:
-            self.parent.take(self.refusal())
+            self.refuse()
 
     def worst_failure(self) -> NodeFailure | None:
         """A failure that leaves the outcome open, if there is one: the client must hear of that."""
@@ -124,12 +126,15 @@ class Judged(Joint):
                 return failure
         return self.first_failure()
 
-    def refusal(self) -> bytes:
+    def refuse(self) -> None:
         """What the first copy in sync says; the word of one that has fallen behind meanwhile does not count."""
-        for at, node in enumerate(self.asked()):
+        asked = self.asked()
+        for at, node in enumerate(asked):
             if self.counts(node):
-                return self.replies[at]
-        return errors.NO_COPY
+                self.parent.take(self.replies[at])
+                return
+        first = asked[0]
+        self.parent.fail(NodeFailure(BEHIND, first.name, first.address, "it fell behind meanwhile", True))
 
     def listed(self) -> bytes:
         """Each node's own reply in the order of the configuration; an error in the place of the others."""

@@ -190,6 +190,20 @@ def test_only_one_that_fell_behind_took_it() -> None:
     assert pool.groups[0].behind() == ["a"]
 
 
+def test_all_that_were_asked_fell_behind() -> None:
+    """Another copy has been let in meanwhile, and those that were asked have left: their OK acknowledges nothing."""
+    pool = copies("a", "b", behind="b")
+    group = pool.groups[0]
+    (
+        story(pool)
+        >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x") >> node("b", "+OK")
+        >> given(lambda play: group.admit(play.node("b"))) >> given(lambda play: group.leave([play.node("a")]))
+        >> node("a", "+OK")
+        << to_client("-BEHIND a a:6379 (it fell behind meanwhile); the write may have run, its outcome is unknown")
+        << silence()
+    )  # fmt: skip
+
+
 def test_outcome_is_open() -> None:
     """If one copy surely did not run it and another one may have, the client hears that the outcome is unknown."""
     pool = copies("a", "b")

@@ -168,6 +168,11 @@ class CopyGroup:
                 return copy
         raise KeyError(node.name)
 
+    def doubts(self, node: Node) -> bool:
+        """Whether what it is read for may lack a write."""
+        copy = self.copy_of(node)
+        return copy.state != IN_SYNC or copy.doubts > 0
+
     def elect(self, recorded_behind: list[str]) -> None:
         """At the start: one copy is trusted, the others are compared with it before they are read.
 
