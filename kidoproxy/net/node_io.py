@@ -30,6 +30,10 @@ class NodeIO(Peer):
         self.early = b""
         self.ended = ""
 
+    def is_current(self) -> bool:
+        """Whether the link lives by this connection; one that it has given up says nothing more."""
+        return self.link.peer is self and not self.link.drop
+
     def begin(self, now: float, patience: float) -> None:
         """The connector hands this connection to the link, which greets."""
         link = self.link
@@ -39,7 +43,7 @@ class NodeIO(Peer):
         self.early = b""
         if early:
             link.feed(early, now)
-        if self.ended and link.peer is self:
+        if self.ended and self.is_current():
             self.lose(self.ended, now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -49,7 +53,7 @@ class NodeIO(Peer):
 
     def data_received(self, data: bytes) -> None:
         """Replies, or pieces of them."""
-        if self.link.peer is self:
+        if self.is_current():
             self.link.feed(data, self.hub.now())
             self.hub.touch()
         elif self.link.state == CONNECTING:
@@ -89,13 +93,13 @@ class NodeIO(Peer):
     def resume_writing(self) -> None:
         """The node reads again."""
         self.full = False
-        if self.link.peer is self:
+        if self.is_current():
             self.write()
 
     def connection_lost(self, problem: Exception | None) -> None:
         """Tell the link, unless it has already given this connection up."""
         self.ended = reason(problem) if problem else "it closed the connection"
-        if self.link.peer is self:
+        if self.is_current():
             self.lose(self.ended, self.hub.now())
             self.hub.touch()
 
@@ -114,9 +118,10 @@ def reason(problem: BaseException) -> str:
     if isinstance(problem, TimeoutError):
         return "no connection in time"
     if isinstance(problem, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {problem.verify_message.lower().rstrip('.')}"
+        # Only OpenSSL itself gives these attributes.
+        return f"its certificate is not trusted: {getattr(problem, 'verify_message', '?').lower().rstrip('.')}"
     if isinstance(problem, ssl.SSLError):
-        return f"tls: {(problem.reason or 'handshake failed').lower().replace('_', ' ')}"
+        return f"tls: {(getattr(problem, 'reason', None) or 'handshake failed').lower().replace('_', ' ')}"
     if isinstance(problem, socket.gaierror) and problem.strerror:
         return problem.strerror.lower()
     if isinstance(problem, OSError) and problem.errno:

@@ -1,0 +1,130 @@
+"""A loop that turns when it is told to, sockets in memory, and a house behind them."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.flush import Hub
+from kidoproxy.net.node_io import NodeIO
+from kidoproxy.resp.build import bulk, command
+from tests.session.stage import Stage
+
+INFO = bulk(b"run_id:abc\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n")
+
+
+class Loop:
+    """What a hub wants of a loop. Time moves when a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.soon: list[Callable[[], object]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.soon.append(callback)
+
+
+class Socket(asyncio.Transport):
+    """A transport that remembers. ``unwritten`` is what the other side has not taken."""
+
+    def __init__(self, peer: object = ("10.9.9.9", 5000), here: object = ("127.0.0.1", 6380)) -> None:
+        super().__init__({"peername": peer, "sockname": here})
+        self.written: list[bytes] = []
+        self.reading = True
+        self.closed = False
+        self.aborted = False
+        self.unwritten = 0
+        self.high: int | None = None
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.unwritten
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self.written.extend(list_of_data)
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def ended(self) -> str:
+        """How the socket was closed from here, if it was."""
+        return "aborted" if self.aborted else "closed" if self.closed else ""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def take(self) -> bytes:
+        """What was written since last time."""
+        written, self.written = self.written, []
+        return b"".join(written)
+
+
+class Net:
+    """A hub over a stage, and what is connected to it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.loop = Loop()
+        self.hub = Hub(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
+        self.clients: set[ClientIO] = set()
+
+    def turn(self) -> None:
+        """The loop goes round until nothing is left to do."""
+        while self.loop.soon:
+            soon, self.loop.soon = self.loop.soon, []
+            for callback in soon:
+                callback()
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self.loop.now += seconds
+        self.hub.now()
+
+    def client(self, socket: Socket | None = None) -> tuple[ClientIO, Socket]:
+        """A client connects."""
+        socket = socket or Socket()
+        client = ClientIO(self.hub, self.stage.pool, self.clients)
+        client.connection_made(socket)
+        return client, socket
+
+    def connecting(self, name: str) -> tuple[NodeIO, Socket]:
+        """A socket to the node, whose link does not know of it yet."""
+        link = self.stage.exchange.link(self.stage.node(name), 2, 0)
+        link.wake()
+        node, socket = NodeIO(self.hub, link), Socket()
+        node.connection_made(socket)
+        return node, socket
+
+    def node(self, name: str) -> tuple[NodeIO, Socket]:
+        """A node that has been greeted."""
+        node, socket = self.connecting(name)
+        node.begin(self.hub.now(), 1.0)
+        self.hub.touch()
+        self.turn()
+        assert socket.take() == command([b"INFO", b"server"])
+        node.data_received(INFO)
+        return node, socket
+
+    def say(self, client: ClientIO, *words: str) -> None:
+        """A client sends a command, and the loop goes round."""
+        client.data_received(command([word.encode() for word in words]))
+        self.turn()

@@ -1,0 +1,289 @@
+"""A client's socket: what it reads, when it stops, and how it ends."""
+
+import logging
+
+import pytest
+
+from kidoproxy import errors
+from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.limits import CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS
+from kidoproxy.net.client_io import shown
+from kidoproxy.net.flush import JOIN_BYTES
+from kidoproxy.resp.build import bulk, command
+from kidoproxy.routes.route import Route
+from kidoproxy.session.house import PoolFacts
+from tests.net.fakes import Net, Socket
+from tests.session.stage import ring
+
+PING = command([b"PING"])
+
+
+def test_a_client_is_answered_in_one_write() -> None:
+    """What a client sends in one turn is answered with one buffer, and both directions are counted."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    client.data_received(PING * 3)
+    assert socket.written == []
+    net.turn()
+    assert socket.written == [b"+PONG\r\n" * 3]
+    assert socket.high == CLIENT_PAUSE_BYTES
+    assert net.stage.house.bytes_in == 3 * len(PING)
+    assert net.stage.house.bytes_out == 3 * len(b"+PONG\r\n")
+    assert net.stage.house.connections == net.stage.pool.clients == 1
+
+
+def test_large_replies_are_not_joined() -> None:
+    """Many bytes are handed to the kernel as they are."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    text = "x" * (JOIN_BYTES // 2 + 1)
+    client.data_received(command([b"ECHO", text.encode()]) * 2)
+    net.turn()
+    assert socket.written == [bulk(text.encode())] * 2
+
+
+@pytest.mark.parametrize("of_the_house", [False, True])
+def test_too_many_clients(of_the_house: bool) -> None:
+    """One client too many is told so and closed; it does not count, and nobody else notices."""
+    net = Net(ring("a"))
+    if of_the_house:
+        net.stage.house.max_clients = 1
+    else:
+        net.stage.pool.max_clients = 1
+    first, heard = net.client()
+    second, socket = net.client()
+    assert socket.take() == errors.MAX_CLIENTS
+    assert socket.ended() == "closed"
+    second.data_received(PING)
+    for news in (second.write, second.go_on, second.leave_if_idle, second.pace):
+        news()
+    second.connection_lost(None)
+    net.turn()
+    assert socket.take() == b""
+    assert (net.stage.pool.clients, net.stage.house.rejected, net.clients) == (1, 1, {first})
+    net.say(first, "PING")
+    assert heard.take() == b"+PONG\r\n"
+
+
+def test_a_client_that_goes_is_forgotten_once() -> None:
+    """The end of a connection may be told twice; the second time nothing happens."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    assert client.eof_received() is False
+    client.connection_lost(None)
+    client.connection_lost(ConnectionResetError())
+    assert net.stage.pool.clients == 0
+    assert net.stage.house.sessions == {}
+    assert net.clients == set()
+    client.data_received(PING)
+    net.turn()
+    assert socket.take() == b""
+
+
+def test_a_client_that_does_not_read_is_not_read_from() -> None:
+    """Back-pressure: while the socket is full nothing is read, and it goes on when the client has caught up."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    client.pause_writing()
+    assert not socket.is_reading()
+    client.pause_writing()
+    client.resume_writing()
+    assert socket.is_reading()
+    net.say(client, "PING")
+    assert socket.take() == b"+PONG\r\n"
+
+
+def test_a_client_with_too_many_calls_waits() -> None:
+    """A pipeline without end stops being read at a number of calls, and is read on when half have been answered."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, wire = net.node("a")
+    client.data_received(command([b"GET", b"k"]) * (CLIENT_PAUSE_CALLS + 5))
+    assert not socket.is_reading()
+    net.turn()
+    assert wire.take().count(b"GET") == CLIENT_PAUSE_CALLS
+    node.data_received(b"$-1\r\n" * CLIENT_PAUSE_CALLS)
+    net.turn()
+    assert socket.is_reading()
+    assert wire.take().count(b"GET") == 5
+    assert socket.take() == b"$-1\r\n" * CLIENT_PAUSE_CALLS
+
+
+def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
+    """A client whose unread replies exceed its limit is cut, counted and named."""
+    net = Net(ring("a"))
+    net.stage.pool.output_bytes = 1000
+    client, socket = net.client()
+    client.pause_writing()
+    socket.unwritten = 1000
+    client.data_received(PING)
+    net.turn()
+    assert socket.ended() == ""
+    socket.unwritten = 1001
+    client.data_received(PING)
+    net.turn()
+    assert socket.ended() == "aborted"
+    assert net.stage.house.cut_clients == 1
+    assert "client cut: addr=10.9.9.9:5000 reason=output limit" in caplog.text
+
+
+def test_half_a_reply_cuts(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that dies in the middle of a large reply that has begun to leave: the client must not take the rest."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, _ = net.node("a")
+    net.say(client, "GET", "k")
+    node.data_received(b"$100000\r\n" + b"x" * 50_000)
+    net.turn()
+    assert len(socket.take()) > 40_000
+    assert socket.ended() == ""
+    node.connection_lost(None)
+    net.turn()
+    assert socket.ended() == "aborted"
+    assert "reason=a node died in the middle of its reply" in caplog.text
+
+
+def test_quit_closes_when_all_is_answered() -> None:
+    """What was asked before QUIT is answered first; what comes behind it is not read."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, _ = net.node("a")
+    client.data_received(command([b"GET", b"k"]) + command([b"QUIT"]) + PING)
+    net.turn()
+    assert not socket.is_reading()
+    assert socket.ended() == ""
+    node.data_received(b"$1\r\nv\r\n")
+    net.turn()
+    assert socket.take() == b"$1\r\nv\r\n+OK\r\n"
+    assert socket.ended() == "closed"
+
+
+def test_a_broken_frame_is_answered_and_closed() -> None:
+    """Redis's own words, and only then the end."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    client.data_received(b"*1\r\n+PING\r\n")
+    net.turn()
+    assert socket.take().startswith(b"-ERR Protocol error: ")
+    assert socket.ended() == "closed"
+
+
+def test_draining_closes_who_waits_for_nothing() -> None:
+    """Idle clients go at once; one that is owed a reply, or is in a transaction, does not."""
+    net = Net(ring("a"))
+    idle, idle_socket = net.client()
+    busy, busy_socket = net.client()
+    multi, multi_socket = net.client()
+    net.node("a")
+    net.say(busy, "GET", "k")
+    net.say(multi, "MULTI")
+    for client in (idle, busy, multi, idle):
+        client.leave_if_idle()
+    net.turn()
+    assert idle_socket.ended() == "closed"
+    assert busy_socket.ended() == ""
+    assert multi_socket.ended() == ""
+
+
+# -- idle clients ------------------------------------------------------------------------------------
+
+
+def test_silence_is_allowed_unless_it_is_not() -> None:
+    """``idle_seconds`` 0 means never; otherwise only a longer silence ends a client, also inside MULTI."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    net.say(client, "MULTI")
+    net.wait(1e6)
+    assert not client.leave_if_silent()
+    net.stage.pool.idle_seconds = 10
+    net.say(client, "PING")
+    net.wait(10)
+    assert not client.leave_if_silent()
+    net.wait(1)
+    assert client.leave_if_silent()
+    net.turn()
+    assert socket.ended() == "closed"
+    client.connection_lost(None)
+    assert not client.leave_if_silent()
+
+
+def test_who_waits_for_a_reply_is_not_idle() -> None:
+    """The node's time is not the client's."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 1
+    client, _ = net.client()
+    net.node("a")
+    net.say(client, "GET", "k")
+    net.wait(5)
+    assert not client.leave_if_silent()
+
+
+def test_who_reads_is_not_idle() -> None:
+    """A client that takes a large reply slowly lives; one that takes nothing more is cut, for it would never end."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 10
+    client, socket = net.client()
+    for left in (3000, 2000, 1000):
+        socket.unwritten = left
+        net.wait(11)
+        assert not client.leave_if_silent()
+    net.wait(11)
+    assert client.leave_if_silent()
+    assert socket.ended() == "aborted"
+
+
+def test_who_has_quit_and_does_not_read_is_cut() -> None:
+    """A closing socket that never drains does not stay for ever either."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 10
+    client, socket = net.client()
+    net.say(client, "QUIT")
+    net.wait(11)
+    assert client.leave_if_silent()
+    assert socket.ended() == "aborted"
+
+
+# -- bugs --------------------------------------------------------------------------------------------
+
+
+def test_a_bug_behind_a_pause_costs_one_client(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception while a client goes on is logged, and ends this client alone."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, _ = net.node("a")
+    other, other_socket = net.client()
+    # SELECT waits for the reply of GET; behind it stands what a bare route cannot plan.
+    net.say(client, "GET", "k")
+    client.data_received(command([b"SELECT", b"1"]) + command([b"GET", b"k"]))
+    session = client.session
+    assert session is not None
+    session.pool = PoolFacts("broken", "ring", Route("broken"), Vocabulary(frozenset(), frozenset(), {}))
+    with caplog.at_level(logging.ERROR):
+        node.data_received(b"$-1\r\n")
+        net.say(other, "PING")
+    assert socket.ended() == "aborted"
+    assert "session failed: addr=10.9.9.9:5000" in caplog.text
+    assert other_socket.take() == b"+PONG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "text"),
+    [
+        (("10.0.0.1", 5000), None, "10.0.0.1:5000"),
+        (("::1", 5000, 0, 0), None, "[::1]:5000"),
+        ("", "/run/kido.sock", "/run/kido.sock:0"),
+        ("/run/kido.sock", "", "/run/kido.sock:0"),
+        (b"", None, ":0"),
+    ],
+)
+def test_addresses_look_as_in_redis(name: object, other: object, text: str) -> None:
+    """Host and port, or the path of the unix socket on both sides."""
+    assert shown(name, other) == text
+
+
+def test_a_client_of_a_unix_socket() -> None:
+    """Both of its addresses are the socket's path."""
+    net = Net(ring("a"))
+    client, _ = net.client(Socket("", "/run/kido.sock"))
+    assert client.session is not None
+    assert (client.session.address, client.session.local) == ("/run/kido.sock:0", "/run/kido.sock:0")
