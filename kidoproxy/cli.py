@@ -289,8 +289,9 @@ def _pool(config: "Config", name: str | None) -> "Pool":
 def sync(config_file: Path, pool_name: str, node: str) -> None:
     """Bring NODE of the copy pool POOL up to date, now.
 
-    Talks to the running proxy through its own listener, and shows how far it is. A proxy does this by
-    itself when a node comes back; this is for the impatient, and for a node that was exchanged.
+    Talks to the running proxy through its own listener, and shows how far it is. The node is emptied
+    (FLUSHALL), filled from a live one while writes go on, compared, and read again. A node that missed
+    writes is not read before somebody orders this, or the proxy is started anew.
 
     \b
     Example:

@@ -38,8 +38,8 @@ nothing of the proxy.
         >>> caches["copy"].zrange("myzset", 0, -1)
         [b'one']
 
-    A node that could not answer is an exception in its place (``HINTED cache-b ...``: it gets the write
-    later); an error is raised when no node did it. The list is true when every node that answered said
+    A node that could not answer is an exception in its place (``BEHIND cache-b ...``: it is not read
+    before it is synced); an error is raised when no node did it. The list is true when every node that answered said
     something true, so that ``if cache.add("lock", 1):`` stays a lock. ``set``, ``add``, ``touch`` and ``delete``
     answer truth values, ``incr`` and ``decr`` the new numbers, ``delete_many`` counts, ``clear`` truth values,
     Redis's own writes what redis-py makes of each reply. Reads and scripts answer once, plainly. So do

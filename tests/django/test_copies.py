@@ -28,7 +28,7 @@ def asked(canned: CannedNode) -> list[str]:
 
 def test_set(cache: Any, canned: CannedNode) -> None:
     """The ancestor's ``[True, True]``."""
-    canned.replies = [OK2, OK2, ONE2, b"*2\r\n:0\r\n-HINTED cache-b write noted\r\n"]
+    canned.replies = [OK2, OK2, ONE2, b"*2\r\n:0\r\n-BEHIND cache-b is not in sync\r\n"]
     assert cache.set("k", 5) == [True, True]
     assert cache.set("k", 5, timeout=None, version=2) == [True, True]
     assert cache.set("k", 5, timeout=0) == [True, True]

@@ -54,11 +54,11 @@ def test_every_reply_goes_through_the_callback(client: Any, canned: CannedNode) 
 
 def test_a_node_that_could_not_answer_is_an_error_in_its_place(client: Any, canned: CannedNode) -> None:
     """An error stays in the list, as an exception with the sentence of the proxy, and is not raised."""
-    canned.replies = [b"*2\r\n+OK\r\n-HINTED cache-b write noted\r\n", b"*1\r\n+OK\r\n"]
+    canned.replies = [b"*2\r\n+OK\r\n-BEHIND cache-b is not in sync\r\n", b"*1\r\n+OK\r\n"]
     first, second = client.set("k", "v")
     assert first is True
     assert isinstance(second, redis.ResponseError)
-    assert str(second) == "HINTED cache-b write noted"
+    assert str(second) == "BEHIND cache-b is not in sync"
     assert client.set("k", "v") == [True], "the connection is in step"
 
 
