@@ -32,10 +32,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="run this one round")
+    parser.add_argument("--copies", action="store_true", help="two copies in place of a ring of three")
     options = parser.parse_args()
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, EmbeddedNodes() as nodes:
-        fuzzer = Fuzzer(start("ring", 3, timeout_ms=5000), nodes.start(1)[0], first)
+        proxy = start("copy", 2, timeout_ms=5000) if options.copies else start("ring", 3, timeout_ms=5000)
+        fuzzer = Fuzzer(proxy, nodes.start(1)[0], first, options.copies)
         until = time.monotonic() + options.seconds
         rounds = 0
         try:

@@ -8,6 +8,8 @@ no template, for two servers would part.
 import random
 from typing import Final
 
+from kidoproxy.commands.find import find
+from kidoproxy.commands.spec import EVERY, SPLIT
 from kidoproxy.resp.build import command
 from tests.live.asking import lines
 
@@ -58,7 +60,6 @@ copy K K
 copy K K replace
 copy K K db 1
 move K 2
-object encoding K
 lpush K V V
 rpush K V V I
 lpop K
@@ -192,7 +193,8 @@ flushall
 #: What begins or ends a transaction.
 STEPS: Final = (b"multi", b"exec", b"discard", b"reset")
 
-KEYS: Final = [b"k%d" % number for number in range(8)] + [b"{t}%d" % number for number in range(4)]
+#: Keys that all commands share, and what keys are called that only commands of one kind use; half of them meet.
+KEYS: Final = [b"k%d" % number for number in range(4)] + [b"{t}%d" % number for number in range(2)]
 ODD_KEYS: Final = [b"", b"\x00\r\n\xff", b"{}", b"{t", b"{t}{k1}", b"k" * 300]
 VALUES: Final = [b"v", b"", b"10", b"-3", b"1.5", b"\x00\xff\r\n", b"x" * 2000, b"$-1\r\n", b"*3\r\n"]
 MEMBERS: Final = [b"a", b"b", b"c", b"7", b"1.5"]
@@ -201,15 +203,26 @@ FLOATS: Final = [b"0.5", b"-2.25", b"3", b"1e3", b"x"]
 MOMENT: Final = b"4102444800000"
 
 
+def keys_of(template: list[bytes], chance: random.Random) -> list[bytes]:
+    """Mostly keys of the command's own kind, on one node or on several; else those that all kinds share."""
+    spec = find(template)
+    mood = chance.random()
+    if spec is None or mood < 0.2:
+        return KEYS
+    group = spec.group[:3].encode()
+    return [b"{t}%b%d" % (group, at) if mood < 0.7 else b"%b%d" % (group, at) for at in range(3)]
+
+
 def filled(template: list[bytes], chance: random.Random) -> list[bytes]:
     """The request that a template becomes."""
-    return [word_of(word, chance) for word in template]
+    keys = keys_of(template, chance)
+    return [word_of(word, keys, chance) for word in template]
 
 
-def word_of(word: bytes, chance: random.Random) -> bytes:
+def word_of(word: bytes, keys: list[bytes], chance: random.Random) -> bytes:
     """What stands for a capital letter."""
     if word == b"K":
-        return chance.choice(ODD_KEYS if chance.random() < 0.05 else KEYS)
+        return chance.choice(ODD_KEYS if chance.random() < 0.02 else keys)
     if word == b"V":
         return chance.choice(VALUES)
     if word == b"M":
@@ -218,27 +231,44 @@ def word_of(word: bytes, chance: random.Random) -> bytes:
         return chance.choice(FLOATS)
     if word == b"A":
         return MOMENT
-    return chance.choice(INTEGERS) + word[1:] if word[:1] == b"I" and word[1:] in (b"", b"-1") else word
+    return chance.choice(INTEGERS) + word[1:] if word in (b"I", b"I-1") else word
 
 
 def one(chance: random.Random) -> list[bytes]:
     """A request; now and then in capitals, with a word too few or too many."""
-    request = filled(chance.choice(RARE if chance.random() < 0.08 else TEMPLATES), chance)
-    mood = 0.0 if request[0] in STEPS else chance.random()
+    request = filled(chance.choice(RARE if chance.random() < 0.05 else TEMPLATES), chance)
+    # SPOP without its count would pop by chance.
+    mood = 0.0 if request[0] in (*STEPS, b"spop") else chance.random()
     if mood < 0.1:
         request[0] = request[0].upper()
-    elif mood < 0.13:
+    elif mood < 0.12:
         request.append(b"x")
-    elif mood < 0.16 and len(request) > 1:
+    elif mood < 0.14 and len(request) > 1:
         request.pop()
     return request
 
 
+def transaction(chance: random.Random) -> list[list[bytes]]:
+    """A few requests between MULTI and EXEC that can be queued; what becomes of each shows in EXEC."""
+    chosen = [template for template in chance.choices(TEMPLATES, k=9) if may_be_queued(template)]
+    return [[b"MULTI"], *[filled(template, chance) for template in chosen], [b"EXEC"]]
+
+
+def may_be_queued(template: list[bytes]) -> bool:
+    """Whether it is well formed, and has one key or may be split."""
+    spec = find(template)
+    if spec is None or not spec.accepts(len(template)):
+        return False
+    return spec.reach in (SPLIT, EVERY) or template.count(b"K") == 1
+
+
 def batch(chance: random.Random, count: int) -> list[list[bytes]]:
     """Requests for one connection. No MULTI stands inside another: servers do not agree on what that means."""
-    made = []
+    made: list[list[bytes]] = []
     inside = False
-    for _ in range(count):
+    while len(made) < count:
+        if not inside and chance.random() < 0.03:
+            made += transaction(chance)
         request = one(chance)
         step = request[0].lower()
         if step == b"multi" and inside:

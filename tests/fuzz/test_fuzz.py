@@ -19,10 +19,23 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
         yield Fuzzer(start("ring", 3, timeout_ms=5000), nodes.start(1)[0], 0)
 
 
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
+    """Two copies, and one server."""
+    with starter(tmp_path_factory.mktemp("fuzz")) as start, EmbeddedNodes() as nodes:
+        yield Fuzzer(start("copy", 2, timeout_ms=5000), nodes.start(1)[0], 0, copies=True)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_contract(fuzzer: Fuzzer, seed: int) -> None:
     """A ring answers as one server does, holds the same, and survives any bytes."""
     round_of(fuzzer, seed)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_contract_of_copies(copies: Fuzzer, seed: int) -> None:
+    """Copies answer as one server does, and each holds what it holds."""
+    round_of(copies, seed)
 
 
 def test_what_may_differ() -> None:
