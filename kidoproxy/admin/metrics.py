@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.house import House
 
@@ -66,10 +67,12 @@ class HouseCollector(Collector):
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
         late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
         again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
+        # Two pools may stand on one server: it is one series.
+        servers: dict[tuple[str, str], list[NodeLink]] = {}
         for node in self.house.exchange.nodes:
-            links = self.house.exchange.links_of(node)
-            values = [node.name, node.address]
-            up.add_metric(values, int(is_up(self.house, node)))
+            servers.setdefault((node.name, node.address), []).extend(self.house.exchange.links_of(node))
+        for values, links in servers.items():
+            up.add_metric(values, int(any(link.ready() for link in links)))
             waiting.add_metric(values, sum(link.count() for link in links))
             replies.add_metric(values, sum(link.replies for link in links))
             late.add_metric(values, sum(link.timeouts for link in links))
