@@ -1,7 +1,6 @@
 """A node that is down, silent, slow or no Redis at all costs its own keys an error in time, and nothing else."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import redis
 from kidoproxy.resp.build import command
 from kidoproxy.resp.replies import ReplyReader
 from tests.badlink import BadLink
+from tests.live.fake import Fake
 from tests.live.proxies import RunningProxy, Starter, free_port
 from tests.wait import eventually
 
@@ -64,51 +64,6 @@ def served(client: Any, key: str) -> Callable[[], bool]:
         return True
 
     return works
-
-
-class Fake:
-    """A server that says the same to whatever it is sent; use it with ``with``."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.threads = [threading.Thread(target=self.accept)]
-        self.threads[0].start()
-
-    def __enter__(self) -> str:
-        return self.url
-
-    def __exit__(self, *exc: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for thread in self.threads:
-            thread.join()
-
-    def accept(self) -> None:
-        """Serve each connection in a thread of its own."""
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            connection.settimeout(20)
-            self.threads.append(threading.Thread(target=self.talk, args=(connection,)))
-            self.threads[-1].start()
-
-    def talk(self, connection: socket.socket) -> None:
-        """One answer for each request; the proxy's are arrays, so that their stars count them."""
-        with connection:
-            try:
-                while data := connection.recv(1 << 16):
-                    connection.sendall(self.replies(data))
-            except OSError:
-                return
-
-    def replies(self, data: bytes) -> bytes:
-        """The answer, as often as requests begin in the data."""
-        begins = data.count(b"\n*") + data.startswith(b"*")
-        return self.answer * begins
 
 
 @pytest.fixture(scope="module")
