@@ -61,7 +61,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/admin/http.py": "tests/live/test_serve.py asks the pages of a running proxy",
     "kidoproxy/admin/metrics.py": "tests/live/test_serve.py reads what a running proxy exposes",
     "kidoproxy/net/connect.py": "tests/live/test_faults.py: refused, silent, foreign and restarted nodes",
-    "kidoproxy/net/listen.py": "tests/live/test_serve.py: ports in use, unix sockets, stale ones",
+    "kidoproxy/net/listen.py": "tests/live/test_serve.py: ports in use; tests/live/test_faults.py: unix sockets",
     "kidoproxy/net/serve.py": "tests/live/test_serve.py starts, drains and ends the daemon",
     "kidoproxy/net/workers.py": "tests/live/test_serve.py runs two workers",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",

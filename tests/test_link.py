@@ -5,9 +5,9 @@ import pytest
 from kidoproxy import limits
 from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, NodeLink
-from kidoproxy.link_greeting import Login
+from kidoproxy.link_greeting import Greeted, Login
 from kidoproxy.resp.build import bulk, command
-from kidoproxy.routes.topology import Node
+from kidoproxy.routes.topology import CopyGroup, Node
 from tests.story import (
     Story,
     accepted,
@@ -564,3 +564,26 @@ def test_refusal_of_a_mode_is_not_the_nodes(proto: int, db: int, live: bool) -> 
 
     assert node.live is live
     assert not link.ready()
+
+
+def test_restart_of_the_only_copy() -> None:
+    """The last copy in sync stays in sync, whatever it lost: what waited for it is sent."""
+    node = Node(0, "a", "10.0.0.1:6379", 1)
+    group = CopyGroup("pool", [node])
+    group.elect([])
+    link = NodeLink(node, Login(), 2, 0, [])
+    for run in (b"one", b"two"):
+        info = b"run_id:" + run + b"\r\nredis_version:7.0.15\r\n"
+        link.wake()
+        link.connected(0.0, 1.0)
+        link.feed(b"+OK\r\n" * (len(link.fifo) - 1) + b"$%d\r\n%s\r\n" % (len(info), info), 0.0)
+
+        assert link.ready()
+        assert node.run_id == run
+    assert group.behind() == []
+
+
+def test_a_greeting_needs_a_link() -> None:
+    """The half of a link that the greeting knows does nothing by itself."""
+    with pytest.raises(NotImplementedError):
+        Greeted().greeted(b"", b"")

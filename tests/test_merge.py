@@ -13,6 +13,7 @@ from kidoproxy.commands.spec import (
     IN_KEY_ORDER,
     INFO,
     LEAST,
+    ONE_OK,
     RELAY,
     SAME,
     TOTAL,
@@ -132,3 +133,11 @@ def test_joined_parts(parts: list[list[bytes]], proto: int) -> None:
     pairs = [[half for item in part for half in (item, integer(1))] for part in raw]
     whole = mapping(proto, [half for part in pairs for half in part])
     assert merge(CONCAT, [mapping(proto, part) for part in pairs], proto) == whole
+
+
+def test_one_success_is_enough() -> None:
+    """A kill that worked on one node has worked; if it worked on none, the first node's word stands."""
+    idle = b"-NOTBUSY No scripts in execution right now.\r\n"
+
+    assert merge(ONE_OK, [idle, b"+OK\r\n", idle], 2) == b"+OK\r\n"
+    assert merge(ONE_OK, [idle, idle], 2) == idle

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import every, find
-from kidoproxy.commands.judge import blocks, copy_class, copy_refusal, reaches_outside
+from kidoproxy.commands.judge import blocks, copy_class, copy_refusal, other_database, reaches_outside
 from kidoproxy.commands.spec import COPY_ALL, COPY_EXPIRY, COPY_READ, COPY_REFUSED
 
 CLASSES = {
@@ -156,3 +156,24 @@ def test_reasons() -> None:
     """Whoever is refused by a copy pool reads why."""
     for spec in every():
         assert (spec.copy == COPY_REFUSED) == bool(spec.copy_reason), spec
+
+
+@pytest.mark.parametrize(
+    ("line", "database"),
+    [
+        (b"move k 3", 3),
+        (b"move k x", None),
+        (b"copy a b", None),
+        (b"copy a b replace", None),
+        (b"copy a b replace db 7", 7),
+        (b"copy a b db x replace", None),
+        (b"rename a b", None),
+    ],
+)
+def test_other_database(line: bytes, database: int | None) -> None:
+    """MOVE, and COPY with DB, write to a second database."""
+    argv = line.split()
+    spec = find(argv)
+
+    assert spec is not None
+    assert other_database(spec, argv) == database
