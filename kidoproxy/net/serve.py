@@ -29,6 +29,7 @@ from kidoproxy.net.flush import Hub
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import Listener, listen, listen_admin, why_not
 from kidoproxy.net.logs import set_up_logs
+from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.notify import notify
 from kidoproxy.net.process import allow_files, calm_collector
 from kidoproxy.net.state import StateFile
@@ -141,6 +142,7 @@ class Daemon:
             if self.admin is not None:
                 self.admin.close()
             await self.tasks.stop()
+            await self.hang_up()
 
     def notify(self, state: str) -> None:
         """One process speaks for all."""
@@ -212,6 +214,14 @@ class Daemon:
         """No new clients."""
         for listener in self.listeners:
             listener.close()
+
+    async def hang_up(self) -> None:
+        """Close the sockets to the nodes, and let the loop see it: it must not end with any of them open."""
+        for link in self.exchange.all_links():
+            peer, link.peer = link.peer, None
+            if isinstance(peer, NodeIO):
+                peer.abort()
+        await asyncio.sleep(0)
 
     def plan_ticks(self) -> None:
         """What is done a few times a second, in this order."""
