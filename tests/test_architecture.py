@@ -58,12 +58,6 @@ GENERATED: Final = (f"{PACKAGE}/commands/table.py",)
 #: Source files without a test file of the same name, and who tests them instead.
 TESTED_ELSEWHERE: Final = {
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
-    "kidoproxy/admin/http.py": "tests/live/test_serve.py asks the pages of a running proxy",
-    "kidoproxy/admin/metrics.py": "tests/live/test_serve.py reads what a running proxy exposes",
-    "kidoproxy/net/connect.py": "tests/live/test_faults.py: refused, silent, foreign and restarted nodes",
-    "kidoproxy/net/listen.py": "tests/live/test_serve.py: ports in use; tests/live/test_faults.py: unix sockets",
-    "kidoproxy/net/serve.py": "tests/live/test_serve.py starts, drains and ends the daemon",
-    "kidoproxy/net/workers.py": "tests/live/test_serve.py runs two workers",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in three files",

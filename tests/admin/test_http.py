@@ -1,0 +1,192 @@
+"""The pages for orchestrators: what they say, and that nobody can hold them up."""
+
+import asyncio
+import logging
+
+import pytest
+
+from kidoproxy.admin.http import HEADER_BYTES, AdminServer, page, respond
+from kidoproxy.config import Address
+from kidoproxy.resp.build import command
+from tests.net.real import run
+from tests.session.stage import Stage, ring
+
+
+def ready() -> Stage:
+    stage = ring("a")
+    stage.ready()
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/healthz", "200 OK", b"ok\n"),
+        ("/health", "200 OK", b"ok\n"),
+        ("/readyz", "200 OK", b"ready\n"),
+        ("/ready", "200 OK", b"ready\n"),
+        ("/", "404 Not Found", b"try /healthz, /readyz or /metrics\n"),
+    ],
+)
+def test_pages(path: str, status: str, body: bytes) -> None:
+    """A status that a machine reads, and a word for a person."""
+    assert page(ready().house, "GET", path) == (status, body)
+
+
+def test_not_ready() -> None:
+    """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
+    stage = ring("a")
+    assert page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
+    stage.ready()
+    stage.house.draining = True
+    assert page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
+    assert page(stage.house, "GET", "/healthz")[0] == "200 OK"
+
+
+def test_a_whole_answer() -> None:
+    """Length, type, and an end; a query is ignored."""
+    head, _, body = respond(ready().house, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 200 OK"
+    assert f"Content-Length: {len(body)}" in lines
+    assert "Connection: close" in lines
+    assert "Content-Type: text/plain; version=0.0.4; charset=utf-8" in lines
+    assert b"kidoproxy_build_info" in body
+
+
+def test_head_has_no_body() -> None:
+    """HEAD says what GET would, without it."""
+    answer = respond(ready().house, b"HEAD /healthz HTTP/1.1\r\n\r\n")
+    assert b"Content-Length: 3\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_other_methods() -> None:
+    """Nothing can be changed here."""
+    answer = respond(ready().house, b"POST /healthz HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert b"Allow: GET, HEAD\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    "head", [b"\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\xff \xfe \xfd\r\n\r\n", b"a b c d\r\n\r\n"]
+)
+def test_garbage(head: bytes) -> None:
+    """What is not HTTP is told so."""
+    assert respond(ready().house, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+class Client:
+    """One connection to the pages."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def told(self) -> bytes:
+        """All that comes until the end of the connection."""
+        text = b""
+        try:
+            while data := await asyncio.wait_for(self.reader.read(65536), 10):
+                text += data
+        except ConnectionResetError:
+            # Cut while something was unread.
+            pass
+        return text
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+async def talk(stage: Stage, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
+    """What a client is told that says this."""
+    server = await AdminServer(stage.house, seconds).start(Address("127.0.0.1", 0))
+    client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
+    client.writer.write(said)
+    if then_eof:
+        client.writer.write_eof()
+    told = await client.told()
+    client.close()
+    server.close()
+    return told
+
+
+def test_a_request_over_a_socket() -> None:
+    """One request, one answer, and the connection is closed, though the client would have stayed."""
+
+    async def scenario() -> None:
+        told = await talk(ready(), b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n", 0.2)
+        assert told.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert told.endswith(b"\r\n\r\nok\n")
+        assert told.count(b"HTTP/1.1") == 1
+
+    run(scenario())
+
+
+def test_an_oversized_request() -> None:
+    """It is told so, and not read to its end."""
+
+    async def scenario() -> None:
+        told = await talk(ready(), b"GET /" + b"x" * 3 * HEADER_BYTES, 0.2)
+        assert told.startswith(b"HTTP/1.1 431 ")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("said", "then_eof"), [(b"", False), (b"GET /healthz HTTP/1.1\r\n", False), (b"GET", True)])
+def test_silent_slow_and_gone_clients_hold_nothing(said: bytes, then_eof: bool) -> None:
+    """Who does not finish its request in time, or hangs up, gets nothing and is gone."""
+
+    async def scenario() -> None:
+        assert await talk(ready(), said, 0.05, then_eof) == b""
+
+    run(scenario())
+
+
+def test_a_client_that_does_not_read_holds_nothing() -> None:
+    """An answer that is not taken is thrown away with its connection."""
+
+    async def scenario() -> None:
+        admin = AdminServer(ready().house, 0.2)
+        done = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # More than the kernel takes.
+            writer.write(b"x" * 50_000_000)
+            await admin.serve(reader, writer)
+            assert writer.transport.is_closing()
+            done.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1], limit=1))
+        client.writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+        await asyncio.wait_for(done.wait(), 10)
+        client.close()
+        server.close()
+
+    run(scenario())
+
+
+def test_a_bug_in_a_page_costs_one_request(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, the connection ends, and the next request is served."""
+
+    async def scenario() -> None:
+        stage = ready()
+        nodes = stage.exchange.nodes
+        stage.exchange.nodes = [*nodes, *ring("a", "b", "c").nodes]
+        with caplog.at_level(logging.ERROR):
+            assert await talk(stage, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
+        stage.exchange.nodes = nodes
+        assert (await talk(stage, b"GET /metrics HTTP/1.1\r\n\r\n", 0.2)).startswith(b"HTTP/1.1 200")
+
+    run(scenario())
+    assert "admin page failed" in caplog.text
+
+
+def test_redis_clients_that_lost_their_way() -> None:
+    """A RESP request to the admin port ends soon, whatever it is."""
+
+    async def scenario() -> None:
+        assert await talk(ready(), command([b"PING"]), 0.05) == b""
+
+    run(scenario())

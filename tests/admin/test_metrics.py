@@ -1,0 +1,93 @@
+"""The exposition: what a scrape finds, read as Prometheus reads it."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from kidoproxy.admin.metrics import is_serving, is_up, scrape
+from kidoproxy.routes.topology import BEHIND
+from tests.session.stage import Stage, copies, key_on, request, ring, say
+
+
+def samples(stage: Stage) -> dict[str, float]:
+    """``name{label=value}`` of all samples; every family has a type and a text."""
+    found = {}
+    for family in text_string_to_metric_families(scrape(stage.house).decode()):
+        assert family.documentation
+        assert family.type in ("counter", "gauge")
+        assert family.name.startswith("kidoproxy_")
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            key = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def test_the_process() -> None:
+    """What there is one of: the build, the time, the clients, the commands."""
+    stage = ring("a")
+    client = stage.client()
+    stage.house.connections = 3
+    stage.house.rejected = 2
+    stage.house.cut_clients = 1
+    stage.house.bytes_in = 10**12
+    say(client, "PING")
+    say(client, "GET")
+    found = samples(stage)
+    assert found["kidoproxy_build_info{build=interpreted,version=1.2.3}"] == 1
+    assert found["kidoproxy_uptime_seconds"] == 90
+    assert found["kidoproxy_connections_accepted_total"] == 3
+    assert found["kidoproxy_connections_rejected_total"] == 2
+    assert found["kidoproxy_clients_cut_total"] == 1
+    assert found["kidoproxy_commands_total"] == 2
+    assert found["kidoproxy_errors_total"] == 1
+    assert found["kidoproxy_bytes_received_total"] == 10**12
+    assert found["kidoproxy_clients{pool=cache}"] == 1
+
+
+def test_the_nodes_of_a_ring() -> None:
+    """Per node: whether it is up, what waits, what was answered."""
+    stage = ring("a", "b")
+    link = stage.link("a")
+    client = stage.client()
+    for _ in range(3):
+        client.feed(request("GET", key_on(stage, "a")))
+    link.feed(b"$-1\r\n", 0.0)
+    found = samples(stage)
+    a, b = "{address=10.0.0.1:6379,node=a}", "{address=10.0.0.2:6379,node=b}"
+    assert (found[f"kidoproxy_node_up{a}"], found[f"kidoproxy_node_up{b}"]) == (1, 0)
+    assert found[f"kidoproxy_node_waiting{a}"] == 2
+    assert found[f"kidoproxy_node_replies_total{a}"] >= 1
+    link.tick(1000.0)
+    assert samples(stage)[f"kidoproxy_node_timeouts_total{a}"] == 2
+    reconnects = link.reconnects
+    link.connected(1000.0, 1.0)
+    link.lost("it closed the connection", 1000.0, False)
+    assert samples(stage)[f"kidoproxy_node_reconnects_total{a}"] == reconnects + 1
+    assert not any(name.startswith("kidoproxy_copy_in_sync") for name in found)
+
+
+def test_the_copies() -> None:
+    """Per copy whether it is read, per pool what is known to be wrong."""
+    stage = copies("a", "b")
+    group = stage.nodes[0].group
+    assert group is not None
+    stage.house.groups = [group]
+    group.mismatches = 4
+    assert group.copy_of(stage.nodes[1]).state == BEHIND
+    found = samples(stage)
+    assert found["kidoproxy_copy_in_sync{node=a,pool=cache}"] == 1
+    assert found["kidoproxy_copy_in_sync{node=b,pool=cache}"] == 0
+    assert found["kidoproxy_copy_mismatches_total{pool=cache}"] == 4
+    assert found["kidoproxy_copy_keys_to_mend{pool=cache}"] == 0
+
+
+def test_who_is_up_and_whether_we_serve() -> None:
+    """A pool serves while one of its nodes can be reached, and until it drains."""
+    stage = ring("a", "b")
+    assert not is_serving(stage.house)
+    stage.link("a")
+    assert is_up(stage.house, stage.node("a"))
+    assert not is_up(stage.house, stage.node("b"))
+    assert is_serving(stage.house)
+    stage.house.draining = True
+    assert not is_serving(stage.house)

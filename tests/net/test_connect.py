@@ -1,0 +1,271 @@
+"""Sockets to nodes: opened when a link wants one, closed when it has given one up, and why one could not be had."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from kidoproxy.link import NodeLink
+from kidoproxy.link_states import CONNECTING, DOWN, READY
+from kidoproxy.net.connect import Connector, Target
+from kidoproxy.net.flush import Hub
+from kidoproxy.net.node_io import NodeIO
+from kidoproxy.net.tasks import Tasks
+from tests.net.fakes import INFO
+from tests.net.real import run, until
+from tests.session.stage import ring
+
+PEM = Path(__file__).with_name("localhost.pem")
+
+
+class Node:
+    """A server that greets, unless it is told not to; it keeps its side of each connection."""
+
+    def __init__(self) -> None:
+        self.writers: list[asyncio.StreamWriter] = []
+        self.greets = True
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        if not self.greets:
+            writer.transport.abort()
+            return
+        while await reader.readline():
+            # Five lines are INFO server.
+            for _ in range(4):
+                await reader.readline()
+            writer.write(INFO)
+
+    @asynccontextmanager
+    async def tcp(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+        """Listen; the port."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            self.close(server)
+
+    def close(self, server: asyncio.Server) -> None:
+        """Leave no socket open: the loop is about to end."""
+        server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Stand:
+    """A ring of one node, and the connector that looks after its links."""
+
+    def __init__(self, target: Target) -> None:
+        self.stage = ring("a")
+        self.tasks = Tasks()
+        self.hub = Hub(asyncio.get_running_loop(), self.stage.house)
+        self.connector = Connector(self.hub, [target], self.tasks)
+        self.hub.look_after = self.connector.look_after
+
+    def link(self) -> NodeLink:
+        """The link wants a socket."""
+        link = self.stage.exchange.link(self.stage.node("a"), 2, 0)
+        link.wake()
+        self.hub.touch()
+        return link
+
+    def close(self, link: NodeLink) -> None:
+        """Hang up, so that nobody connects again."""
+        assert isinstance(link.peer, NodeIO)
+        link.peer.abort()
+        link.peer = None
+
+
+def to(port: int, tls: ssl.SSLContext | None = None, patience: float = 10.0) -> Target:
+    return Target("127.0.0.1", port, "", tls, patience)
+
+
+def server_tls() -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(PEM)
+    return tls
+
+
+def client_tls(trusts: bool) -> ssl.SSLContext:
+    tls = ssl.create_default_context(cafile=str(PEM) if trusts else None)
+    tls.check_hostname = False
+    return tls
+
+
+async def cause_of(target: Target) -> str:
+    """Why the link to that target is down."""
+    stand = Stand(target)
+    link = stand.link()
+    await until(lambda: link.state == DOWN)
+    assert not stand.connector.busy
+    return link.cause
+
+
+def test_a_link_gets_its_socket() -> None:
+    """One attempt per wish, however often the link is looked after meanwhile; it greets and is ready."""
+
+    async def scenario() -> None:
+        node = Node()
+        async with node.tcp() as port:
+            stand = Stand(to(port))
+            link = stand.link()
+            await until(lambda: stand.connector.busy)
+            stand.connector.look_after(link)
+            assert len(stand.tasks.running) == 1
+            await until(lambda: link.state == READY)
+            assert len(node.writers) == 1
+            assert not stand.connector.busy
+            stand.close(link)
+
+    run(scenario())
+
+
+def test_a_node_on_a_unix_socket(tmp_path: Path) -> None:
+    """A path instead of host and port."""
+
+    async def scenario() -> None:
+        path = str(tmp_path / "node.sock")
+        node = Node()
+        server = await asyncio.start_unix_server(node.serve, path)
+        stand = Stand(Target("", 0, path, None, 10.0))
+        link = stand.link()
+        await until(lambda: link.state == READY)
+        stand.close(link)
+        node.close(server)
+
+    run(scenario())
+
+
+def test_a_node_behind_tls() -> None:
+    """Its certificate is checked, and found good."""
+
+    async def scenario() -> None:
+        async with Node().tcp(server_tls()) as port:
+            stand = Stand(to(port, client_tls(True)))
+            link = stand.link()
+            await until(lambda: link.state == READY)
+            stand.close(link)
+
+    run(scenario())
+
+
+def test_a_certificate_that_nobody_vouches_for() -> None:
+    """The link is down, and says what is wrong with it."""
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        async with Node().tcp(server_tls()) as port:
+            cause = await cause_of(to(port, client_tls(False)))
+        assert cause == "its certificate is not trusted: self-signed certificate"
+
+    run(scenario())
+
+
+def test_a_node_that_does_not_speak_tls() -> None:
+    """Told as such, and not as a number of OpenSSL."""
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"-ERR Protocol error: unbalanced quotes in request\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(plain, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        assert await cause_of(to(port, client_tls(True))) == "tls: wrong version number"
+        server.close()
+
+    run(scenario())
+
+
+def test_a_node_that_refuses() -> None:
+    """Nobody listens there: down at once, with the system's words and no address in them."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+
+        async def scenario() -> None:
+            assert await cause_of(to(nobody.getsockname()[1])) == "connection refused"
+
+        run(scenario())
+
+
+def test_a_node_that_is_silent() -> None:
+    """An attempt has a time, TLS included; then the link is down and waits for the next."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        async def scenario() -> None:
+            target = to(silent.getsockname()[1], client_tls(True), 0.05)
+            assert await cause_of(target) == "no connection in time"
+
+        run(scenario())
+
+
+def test_a_host_that_is_no_name() -> None:
+    """What cannot even be asked of DNS is a cause like others."""
+
+    async def scenario() -> None:
+        assert "label too long" in await cause_of(Target("x" * 70, 6379, "", None, 10.0))
+
+    run(scenario())
+
+
+def test_a_lost_connection_is_made_again() -> None:
+    """A node that drops a ready link is connected to again; one that then drops it before it greets is left alone."""
+
+    async def scenario() -> None:
+        node = Node()
+        async with node.tcp() as port:
+            stand = Stand(to(port))
+            link = stand.link()
+            await until(lambda: link.state == READY)
+            node.writers[0].transport.abort()
+            await until(lambda: len(node.writers) == 2 and link.state == READY)
+            assert link.reconnects == 1
+            node.greets = False
+            node.writers[1].transport.abort()
+            await until(lambda: link.state == DOWN)
+            assert len(node.writers) == 3
+
+    run(scenario())
+
+
+def test_a_link_that_gave_its_connection_up() -> None:
+    """The old socket is closed, and a new one is opened if the link wants it."""
+
+    async def scenario() -> None:
+        node = Node()
+        async with node.tcp() as port:
+            stand = Stand(to(port))
+            link = stand.link()
+            await until(lambda: link.state == READY)
+            old = link.peer
+            link.lost("no reply for 1000 ms", stand.hub.now(), False)
+            assert link.state == CONNECTING
+            stand.hub.touch()
+            await until(lambda: link.state == READY)
+            assert link.peer is not old
+            assert len(node.writers) == 2
+            link.lost("again", stand.hub.now(), True)
+            stand.hub.touch()
+            await until(lambda: link.peer is None)
+            assert not stand.tasks.running
+
+    run(scenario())
+
+
+def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody expected is told, and the link is down like any other, to be tried again."""
+
+    async def scenario() -> None:
+        target = Target("", 6379, "", None, 10.0)
+        # No loop can resolve a host that is not even a string.
+        vars(target)["host"] = object()
+        assert await cause_of(target)
+
+    run(scenario())
+    assert "connect failed: node=a" in caplog.text

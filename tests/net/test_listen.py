@@ -1,0 +1,158 @@
+"""Listeners, and the files of unix sockets."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from kidoproxy.admin.http import AdminServer
+from kidoproxy.config import Address
+from kidoproxy.net.listen import KEEPALIVE_SECONDS, clear_stale, listen, listen_admin, why_not
+from tests.net.real import run
+from tests.session.stage import ring
+
+
+class Greeter(asyncio.Protocol):
+    """Says whether its client's silence would be noticed, and hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not asyncio's by descent.
+        wire = cast(asyncio.Transport, transport)
+        sock = wire.get_extra_info("socket")
+        alive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        seconds = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) if alive else 0
+        wire.write(b"hello %d" % seconds)
+        wire.close()
+
+
+async def hello(address: Address) -> bytes:
+    """What a client is told there."""
+    if address.path:
+        reader, writer = await asyncio.open_unix_connection(address.path)
+    else:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+    text = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return text
+
+
+def dead_socket(path: Path) -> None:
+    """A file that a listener has left behind."""
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(path))
+
+
+def test_clients_whose_machine_is_gone_are_noticed() -> None:
+    """TCP keepalive is inherited from the listener: it costs nothing per connection."""
+
+    async def scenario() -> None:
+        listener = await listen(Greeter, Address("127.0.0.1", 0), False)
+        port = listener.server.sockets[0].getsockname()[1]
+        assert await hello(Address("127.0.0.1", port)) == b"hello %d" % KEEPALIVE_SECONDS
+        listener.close()
+        listener.close()
+
+    run(scenario())
+
+
+def test_several_workers_share_a_port() -> None:
+    """A second listener may have the same port only if both say that they share it."""
+
+    async def scenario() -> None:
+        first = await listen(Greeter, Address("127.0.0.1", 0), True)
+        address = Address("127.0.0.1", first.server.sockets[0].getsockname()[1])
+        second = await listen(Greeter, address, True)
+        with pytest.raises(OSError, match="in use"):
+            await listen(Greeter, address, False)
+        first.close()
+        second.close()
+
+    run(scenario())
+
+
+def test_a_unix_socket_comes_and_goes(tmp_path: Path) -> None:
+    """A stale file is replaced, ours is served, and removed when the listener closes."""
+
+    async def scenario() -> None:
+        path = tmp_path / "kido.sock"
+        dead_socket(path)
+        listener = await listen(Greeter, Address(path=str(path)), False)
+        assert await hello(Address(path=str(path))) == b"hello 0"
+        listener.close()
+        assert not path.exists()
+
+    run(scenario())
+
+
+def test_the_successors_socket_is_left_alone(tmp_path: Path) -> None:
+    """Closing once more, at the end of a drain, must not remove what a new process has put there meanwhile."""
+
+    async def scenario() -> None:
+        address = Address(path=str(tmp_path / "kido.sock"))
+        old = await listen(Greeter, address, False)
+        old.close()
+        new = await listen(Greeter, address, False)
+        old.close()
+        assert await hello(address) == b"hello 0"
+        new.close()
+
+    run(scenario())
+
+
+def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
+    """The same rules for the file: a stale one is replaced, a served one stays, ours is removed."""
+
+    async def scenario() -> None:
+        path = tmp_path / "admin.sock"
+        dead_socket(path)
+        listener = await listen_admin(AdminServer(ring("a").house), Address(path=str(path)))
+        assert stat.S_ISSOCK(path.stat().st_mode)
+        with pytest.raises(OSError, match="in use"):
+            await listen_admin(AdminServer(ring("a").house), Address(path=str(path)))
+        listener.close()
+        assert not path.exists()
+        tcp = await listen_admin(AdminServer(ring("a").house), Address("127.0.0.1", 0))
+        tcp.close()
+
+    run(scenario())
+
+
+def test_a_persons_file_is_left_alone(tmp_path: Path) -> None:
+    """Only sockets are removed."""
+    clear_stale(str(tmp_path / "nothing"))
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(FileExistsError):
+        clear_stale(str(file))
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_socket_that_somebody_has_is_left_alone(tmp_path: Path, kind: int) -> None:
+    """Another process's listener, or a socket of another kind that cannot even be connected to."""
+    path = tmp_path / "served"
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        with pytest.raises(OSError, match="in use"):
+            clear_stale(str(path))
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (OSError(98, "error while attempting to bind on address ('127.0.0.1', 6380)"), os.strerror(98).lower()),
+        (socket.gaierror(-2, "Name or service not known"), "[Errno -2] Name or service not known"),
+        (OSError("odd"), "odd"),
+    ],
+)
+def test_why_nobody_can_listen_there(problem: OSError, text: str) -> None:
+    """The system's words, without the address, which the line has already."""
+    assert why_not(problem) == text

@@ -1,0 +1,415 @@
+"""The daemon on its loop, with nodes in the same loop: bugs cost one client, ticks go on, a drain has an end."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final, cast
+
+import pytest
+
+from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.config import Config
+from kidoproxy.ledger import Leg
+from kidoproxy.link_states import READY
+from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.listen import Listener
+from kidoproxy.net.serve import Daemon, StartError, login_of, print_nothing, target_of
+from kidoproxy.resp.build import command
+from kidoproxy.routes.route import Route
+from kidoproxy.session.house import PoolFacts
+from tests.config.files import read
+from tests.net.fakes import INFO
+from tests.net.real import run, until
+
+SECONDS: Final = 30
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """A daemon calms the garbage collector for ever."""
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+
+
+class Node:
+    """A server that greets; whatever else it is asked, it answers +OK or, if it is `silent`, nothing."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.asked = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> int:
+        """Its port."""
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        port: int = self.server.sockets[0].getsockname()[1]
+        return port
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        while head := await reader.readline():
+            words = [(await reader.readline(), await reader.readline())[1].strip() for _ in range(int(head[1:]))]
+            if words[0] == b"INFO":
+                writer.write(INFO)
+            else:
+                self.asked += 1
+                if not self.silent:
+                    writer.write(b"+OK\r\n")
+
+    def stop(self) -> None:
+        self.server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Client:
+    """A client of the daemon."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def say(self, *words: str) -> None:
+        self.writer.write(command([word.encode() for word in words]))
+
+    async def hear(self) -> bytes:
+        """One line, or nothing when the connection has ended."""
+        return await asyncio.wait_for(self.reader.readline(), SECONDS)
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+class Play:
+    """A daemon that serves, its nodes, and its clients."""
+
+    def __init__(self, folder: Path, options: str, proxy: str, nodes: int, worker: int | None) -> None:
+        self.folder = folder
+        self.options = options
+        self.proxy = proxy
+        self.nodes = [Node() for _ in range(nodes)]
+        self.worker = worker
+        self.clients: list[Client] = []
+
+    async def begin(self) -> None:
+        ports = [await node.start() for node in self.nodes]
+        self.daemon = Daemon(config_for(self.folder, ports, self.options, self.proxy), self.worker)
+        ready = asyncio.Event()
+        self.task = asyncio.ensure_future(self.daemon.run(lambda text: ready.set()))
+        await asyncio.wait_for(ready.wait(), SECONDS)
+        await until(lambda: all(link.state == READY for link in self.daemon.exchange.all_links()))
+
+    async def end(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.daemon.stop()
+        await asyncio.wait_for(self.task, SECONDS)
+        for node in self.nodes:
+            node.stop()
+
+    def port(self, listener: Listener | None = None) -> int:
+        """Where clients connect, or that of another listener."""
+        port: int = (listener or self.daemon.listeners[0]).server.sockets[0].getsockname()[1]
+        return port
+
+    async def client(self) -> tuple[Client, ClientIO]:
+        """Both ends of a new connection."""
+        before = set(self.daemon.clients)
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port()))
+        self.clients.append(client)
+        await until(lambda: self.daemon.clients - before)
+        (ours,) = self.daemon.clients - before
+        return client, ours
+
+    async def page(self, path: str) -> bytes:
+        """The first line of an admin page."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port(self.daemon.admin))
+        writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), SECONDS)
+        writer.close()
+        return answer
+
+
+def config_for(folder: Path, ports: list[int], options: str = "", proxy: str = "") -> Config:
+    nodes = ", ".join(f'"redis://127.0.0.1:{port}"' for port in ports)
+    pool = f'[pool.cache]\nlisten = "127.0.0.1:0"\nmode = "ring"\nnodes = [{nodes}]\n{options}\n'
+    return read(folder, f"[proxy]\n{proxy}\n{pool}")
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, options: str = "", proxy: str = "", nodes: int = 1, worker: int | None = None
+) -> AsyncIterator[Play]:
+    """A daemon from its start to its end."""
+    play = Play(folder, options, proxy, nodes, worker)
+    await play.begin()
+    try:
+        yield play
+    finally:
+        await play.end()
+
+
+def key_on(play: Play, at: int) -> str:
+    """A key of that node."""
+    name = play.daemon.tree.nodes[at].name
+    return next(
+        key for key in map(str, range(1000)) if f" {name} (" in play.daemon.house.pools[0].root.why(key.encode())
+    )
+
+
+# -- bugs --------------------------------------------------------------------------------------------
+
+
+def test_a_bug_in_a_session_costs_one_client(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception while a client's bytes are handled is told and ends this client; its neighbour is served."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as play:
+            victim, io = await play.client()
+            neighbour, _ = await play.client()
+            session = io.session
+            assert session is not None
+            # What a bare route cannot plan.
+            session.pool = PoolFacts("broken", "ring", Route("broken"), Vocabulary(frozenset(), frozenset(), {}))
+            victim.say("GET", "k")
+            assert await victim.hear() == b""
+            await until(lambda: session.id not in play.daemon.house.sessions)
+            assert io not in play.daemon.clients
+            assert play.daemon.facts["cache"].clients == 1
+            neighbour.say("SET", "k", "v")
+            assert await neighbour.hear() == b"+OK\r\n"
+
+    run(scenario())
+    assert "NotImplementedError" in caplog.text
+
+
+def test_a_bug_in_one_link_does_not_stop_the_deadlines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While the tick of one link fails, again and again, those of the others are looked at; it is told once."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path, "timeout_ms = 50", nodes=2) as play:
+            broken = play.daemon.exchange.link(play.daemon.tree.nodes[0], 2, 0)
+            broken.fifo.append(cast(Leg, None))
+            play.nodes[1].silent = True
+            client, _ = await play.client()
+            client.say("GET", key_on(play, 1))
+            assert (await client.hear()).startswith(b"-TIMEOUT ")
+            broken.fifo.clear()
+
+    run(scenario())
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [text.partition(" to ")[0] for text in told] == ["tick failed: step=links", "tick failed: step=link"]
+
+
+# -- clients -----------------------------------------------------------------------------------------
+
+
+def test_idle_clients_are_closed(tmp_path: Path) -> None:
+    """A pool's ``idle_timeout_s`` is kept by the daemon's tick."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path, "[pool.cache.limits]\nidle_timeout_s = 60") as play:
+            idle, io = await play.client()
+            awake, _ = await play.client()
+            assert io.session is not None
+            io.session.active_ms -= 61_000
+            assert await idle.hear() == b""
+            awake.say("PING")
+            assert await awake.hear() == b"+PONG\r\n"
+
+    run(scenario())
+
+
+FEW_FILES: Final = """
+import resource
+from kidoproxy.cli import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+main()
+"""
+
+
+def test_too_few_open_files(tmp_path: Path) -> None:
+    """At the limit of open files new clients are closed, the others are served, and later ones are let in again."""
+    port = free_port()
+    file = tmp_path / "kido.toml"
+    file.write_text(f'[pool.cache]\nlisten = "127.0.0.1:{port}"\nmode = "ring"\nnodes = ["redis://127.0.0.1:1"]\n')
+    process = subprocess.Popen(
+        [sys.executable, "-c", FEW_FILES, "serve", "--config", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert any("is ready" in line for line in process.stdout)
+        with ExitStack() as stack:
+            first = stack.enter_context(connected(port))
+            heard = [ping(stack.enter_context(connected(port))) for _ in range(80)]
+            assert b"+PONG\r\n" in heard
+            assert b"" in heard
+            assert ping(first) == b"+PONG\r\n"
+        while not ping_once(port):
+            pass
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, problems = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert "few open files: limit=64 wanted=" in problems
+    assert "Traceback" not in problems
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), SECONDS)
+
+
+def ping(client: socket.socket) -> bytes:
+    """PONG, or nothing when the connection has ended."""
+    try:
+        client.sendall(command([b"PING"]))
+        return client.recv(100)
+    except ConnectionError:
+        return b""
+
+
+def ping_once(port: int) -> bytes:
+    with connected(port) as client:
+        return ping(client)
+
+
+# -- the end -----------------------------------------------------------------------------------------
+
+
+def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
+    """One signal: nobody new, a busy client stays, and the admin pages say so to the end. Another one: the end."""
+
+    async def scenario() -> None:
+        proxy = 'admin = "127.0.0.1:0"\ndrain_seconds = 600'
+        async with serving(tmp_path, "timeout_ms = 600000", proxy) as play:
+            assert await play.page("/readyz") == await play.page("/ready")
+            assert (await play.page("/readyz")).startswith(b"HTTP/1.1 200 ")
+            play.nodes[0].silent = True
+            busy, _ = await play.client()
+            busy.say("GET", "k")
+            await until(lambda: play.nodes[0].asked)
+            port = play.port()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await until(lambda: play.daemon.house.draining)
+            assert (await play.page("/readyz")).endswith(b"draining\n")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+            assert not play.task.done()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await busy.hear() == b""
+            await asyncio.wait_for(play.task, SECONDS)
+            assert play.daemon.admin is not None
+            assert not play.daemon.admin.server.is_serving()
+
+    run(scenario())
+
+
+def test_a_drain_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A client whose command never ends is cut when the time is over."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path, "timeout_ms = 600000", "drain_seconds = 0.1") as play:
+            play.nodes[0].silent = True
+            busy, _ = await play.client()
+            busy.say("GET", "k")
+            await until(lambda: play.nodes[0].asked)
+            play.daemon.stop()
+            assert await busy.hear() == b""
+            await asyncio.wait_for(play.task, SECONDS)
+
+    run(scenario())
+    assert "reason=drain time is over" in caplog.text
+
+
+def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """It drains, as it does for a signal: who is owed a reply gets it."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path, worker=1) as play:
+            play.daemon.parent = -1
+            await asyncio.wait_for(play.task, SECONDS)
+            assert play.daemon.stopping.is_set()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("worker", "states"), [(None, 2), (0, 2), (1, 0)])
+def test_one_process_speaks_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: int | None, states: int
+) -> None:
+    """The service manager hears READY and STOPPING once, however many workers there are."""
+    name = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(name)
+        manager.setblocking(False)
+
+        async def scenario() -> None:
+            async with serving(tmp_path, worker=worker):
+                pass
+
+        run(scenario())
+        assert [manager.recv(100) for _ in range(states)] == [b"READY=1", b"STOPPING=1"][:states]
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
+# -- the start ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_an_address_that_somebody_has(tmp_path: Path, admin: bool) -> None:
+    """It cannot start, one line says why, and what it had opened is closed: no file of a socket stays."""
+    path = tmp_path / "kido.sock"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        listen = f'"unix://{path}"' if admin else f'"unix://{path}", "{address}"'
+        text = f'[proxy]\nadmin = "{address}"\n' if admin else ""
+        text += f'[pool.cache]\nlisten = [{listen}]\nmode = "ring"\nnodes = ["redis://127.0.0.1:1"]\n'
+        place = "proxy.admin" if admin else "pool.cache"
+        with pytest.raises(StartError) as error:
+            run(Daemon(read(tmp_path, text)).run(print_nothing))
+    assert str(error.value) == f"{place}: cannot listen on {address}: address already in use"
+    assert not path.exists()
+
+
+def test_only_copies_can_be_synced(tmp_path: Path) -> None:
+    """PROXY SYNC of a ring's node is refused with a reason."""
+    daemon = Daemon(config_for(tmp_path, [1]))
+    assert daemon.begin_sync(daemon.tree.nodes[0]).endswith(" is not part of a copy pool")
+
+
+@pytest.mark.parametrize(("verify", "mode"), [("true", ssl.CERT_REQUIRED), ("false", ssl.CERT_NONE)])
+def test_targets_and_logins(tmp_path: Path, verify: str, mode: ssl.VerifyMode) -> None:
+    """What the configuration says about a node reaches its links: where, as whom, how patiently, how trusted."""
+    pool = '[pool.cache]\nlisten = "127.0.0.1:0"\nmode = "ring"\n'
+    pool += 'nodes = ["rediss://user:secret@node.example:6390"]\n'
+    pool += f"timeout_ms = 250\nconnect_timeout_ms = 750\ntls = {{ verify = {verify} }}\n"
+    pool_of = read(tmp_path, pool).pools["cache"]
+    target, login = target_of(pool_of.nodes[0], pool_of), login_of(pool_of.nodes[0], pool_of)
+    assert (target.host, target.port, target.path, target.patience) == ("node.example", 6390, "", 0.75)
+    assert target.tls is not None
+    assert target.tls.verify_mode == mode
+    assert target.tls.check_hostname is (verify == "true")
+    assert (login.user, login.password, login.timeout) == ("user", "secret", 0.25)

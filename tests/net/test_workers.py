@@ -1,0 +1,186 @@
+"""Several processes: what each serves, and what the parent does when one ends. Each parent is a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from kidoproxy.config import Config
+from kidoproxy.net.workers import FAILED, share
+from tests.config.files import read
+from tests.wait import eventually
+
+SECONDS: Final = 30
+
+CONFIG: Final = """
+[proxy]
+workers = 3
+admin = "127.0.0.1:9121"
+
+[pool.cache]
+listen = ["127.0.0.1:6380", "unix:///run/cache.sock"]
+mode = "ring"
+nodes = ["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"]
+
+[pool.pair]
+listen = "127.0.0.1:6381"
+mode = "copy"
+nodes = ["redis://10.0.0.3:6379", "redis://10.0.0.4:6379"]
+
+[pool.above]
+listen = "127.0.0.1:6382"
+mode = "ring"
+nodes = ["pool:pair"]
+"""
+
+#: A parent whose workers say who they are and wait for a signal, unless `work` says otherwise.
+PROGRAM: Final = """
+import logging, os, signal, sys, time
+from pathlib import Path
+from kidoproxy.config import load
+from kidoproxy.net.workers import Workers
+logging.basicConfig(format="%(message)s")
+folder = Path(sys.argv[2])
+
+def count(at):
+    runs = folder / f"runs-{{at}}"
+    with runs.open("a") as file:
+        file.write("x")
+    return len(runs.read_text())
+
+def wait(at):
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    (folder / f"{{at}}.{{os.getpid()}}").touch()
+    return signal.sigwait((signal.SIGTERM, signal.SIGINT))
+
+def work(config, at):
+    run = count(at)
+{work}
+
+def own(config, at):
+    print(at, sorted(pool.name for pool in config.listening()))
+    return work(config, at)
+
+print("begins")
+{before}
+sys.exit(Workers(load(Path(sys.argv[1]), {{}}), own, 0.01).run())
+"""
+
+
+class Parent:
+    """A running parent, and the files by which its workers say that they wait."""
+
+    def __init__(self, folder: Path, work: str, before: str = "") -> None:
+        self.folder = folder
+        config = folder / "kido.toml"
+        config.write_text(CONFIG)
+        body = "\n".join(f"    {line}" for line in work.splitlines())
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(work=body, before=before), str(config), str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def waiting(self, at: int) -> list[int]:
+        """The processes that have waited as worker ``at``, oldest first."""
+        files = sorted(self.folder.glob(f"{at}.*"), key=lambda path: path.stat().st_mtime_ns)
+        return [int(path.suffix[1:]) for path in files]
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit status, standard output and errors of a parent that ends by itself, or was told to."""
+        out, problems = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, out, problems
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return read(tmp_path, CONFIG)
+
+
+def test_the_first_worker_serves_everything(config: Config) -> None:
+    """Copies, unix sockets and the admin pages are its alone."""
+    assert share(config, 0) is config
+
+
+def test_the_others_serve_what_can_be_shared(config: Config) -> None:
+    """Rings without copies below them, on TCP: one place must order the writes of copies."""
+    shared = share(config, 1)
+    assert [(pool.name, [str(address) for address in pool.listen]) for pool in shared.listening()] == [
+        ("cache", ["127.0.0.1:6380"])
+    ]
+    assert shared.admin is None
+    assert set(shared.pools) == set(config.pools)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_passed_on(tmp_path: Path, sign: signal.Signals) -> None:
+    """All are told with the same signal; when all have ended well, so does the parent. Nothing is printed twice."""
+    parent = Parent(tmp_path, f"return 0 if wait(at) == {int(sign)} else 9")
+    eventually(lambda: all(parent.waiting(at) for at in range(3)), SECONDS)
+    parent.process.send_signal(sign)
+    status, out, problems = parent.end()
+    assert status == 0
+    lines = sorted(out.splitlines())
+    assert lines == ["0 ['above', 'cache', 'pair']", "1 ['cache']", "2 ['cache']", "begins"]
+    assert problems == ""
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    """Killed, or ended for no reason: another one takes its number, and a line says what became of the first."""
+    parent = Parent(tmp_path, "if at == 2 and run == 1: return 7\nwait(at)\nreturn 0")
+    eventually(lambda: all(parent.waiting(at) for at in range(3)), SECONDS)
+    killed = parent.waiting(1)[0]
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: len(parent.waiting(1)) == 2, SECONDS)
+    parent.process.send_signal(signal.SIGTERM)
+    status, _, problems = parent.end()
+    assert status == 0
+    assert f"worker died: worker=1 pid={killed} status=-9" in problems
+    assert "worker died: worker=2" in problems
+    assert "status=7" in problems
+
+
+def test_a_worker_that_cannot_start_ends_all(tmp_path: Path) -> None:
+    """A port that somebody has is not tried again and again: the others are stopped, and the status says so."""
+    parent = Parent(tmp_path, "if at == 1: return 1\nwait(at)\nreturn 0")
+    status, _, problems = parent.end()
+    assert status == 1
+    assert problems == ""
+
+
+def test_a_worker_that_has_a_bug_never_runs_the_parents_code(tmp_path: Path) -> None:
+    """Its exception is told, its status is its own, and it is replaced."""
+    parent = Parent(tmp_path, "if at == 1 and run == 1: raise ValueError('oh')\nwait(at)\nreturn 0")
+    eventually(lambda: parent.waiting(1), SECONDS)
+    eventually(lambda: parent.waiting(0) and parent.waiting(2), SECONDS)
+    parent.process.send_signal(signal.SIGTERM)
+    status, out, problems = parent.end()
+    assert status == 0
+    assert "worker failed: worker=1" in problems
+    assert "ValueError: oh" in problems
+    assert f"status={FAILED}" in problems
+    assert out.count("begins") == 1
+
+
+def test_the_worst_status_is_the_parents(tmp_path: Path) -> None:
+    """One that does not end well is not hidden by those that do; our own signal is a good end."""
+    deaf = "if at == 2:\n    (folder / f'2.{os.getpid()}').touch()\n    time.sleep(60)"
+    parent = Parent(tmp_path, f"{deaf}\nwait(at)\nreturn 3 if at == 1 else 0")
+    eventually(lambda: all(parent.waiting(at) for at in range(3)), SECONDS)
+    parent.process.send_signal(signal.SIGTERM)
+    assert parent.end()[0] == 3
+
+
+def test_orphans_are_buried(tmp_path: Path) -> None:
+    """A process that is not a worker, as the first process of a container is given, is no reason to start one."""
+    parent = Parent(tmp_path, "wait(at)\nreturn 0", before="if os.fork() == 0: os._exit(5)")
+    eventually(lambda: all(parent.waiting(at) for at in range(3)), SECONDS)
+    parent.process.send_signal(signal.SIGTERM)
+    status, _, problems = parent.end()
+    assert status == 0
+    assert problems == ""
