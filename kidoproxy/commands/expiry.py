@@ -77,13 +77,13 @@ def _integer(text: bytes) -> int | None:
     return number if -_LARGEST - 1 <= number <= _LARGEST else None
 
 
-def _moment(text: bytes, unit: int, now_ms: int, least: int, largest: int) -> bytes | None:
-    """The moment that lies so many units ahead; None when Redis would refuse it."""
+def _moment(text: bytes, unit: int, now_ms: int, largest: int) -> bytes | None:
+    """The moment that lies so many units ahead; None when it does not, or when Redis would refuse it."""
     number = _integer(text)
-    if number is None or number < least:
+    if number is None or number < 1:
         return None
     moment = number * unit + now_ms
-    if number * unit > _LARGEST or number * unit < -_LARGEST or moment > largest:
+    if number * unit > _LARGEST or moment > largest:
         return None
     return b"%d" % moment
 
@@ -101,7 +101,7 @@ def _options_absolute(argv: list[bytes], now_ms: int) -> list[bytes] | None:
         if unit not in (0, mine) or i + 1 == len(argv):
             return None
         unit = mine
-        moment = _moment(argv[i + 1], unit, now_ms, 1, _LARGEST)
+        moment = _moment(argv[i + 1], unit, now_ms, _LARGEST)
         if moment is None:
             return None
         found[i] = b"PXAT"
@@ -112,22 +112,22 @@ def _options_absolute(argv: list[bytes], now_ms: int) -> list[bytes] | None:
 def _setex_absolute(argv: list[bytes], unit: int, now_ms: int) -> list[bytes] | None:
     if len(argv) != 4:
         return None
-    moment = _moment(argv[2], unit, now_ms, 1, _LARGEST)
+    moment = _moment(argv[2], unit, now_ms, _LARGEST)
     return None if moment is None else [b"SET", argv[1], argv[3], b"PXAT", moment]
 
 
 def _expire_absolute(argv: list[bytes], unit: int, now_ms: int) -> list[bytes] | None:
-    """A moment that is past already removes the key, as the negative number would."""
+    """Only what lies ahead: "at once" is the same on every copy, and as a moment it would wait for its clock."""
     if len(argv) < 3:
         return None
-    moment = _moment(argv[2], unit, now_ms, -_LARGEST, _LARGEST)
+    moment = _moment(argv[2], unit, now_ms, _LARGEST)
     return None if moment is None else [b"PEXPIREAT", argv[1], moment, *argv[3:]]
 
 
 def _hexpire_absolute(argv: list[bytes], unit: int, now_ms: int) -> list[bytes] | None:
     if len(argv) < 6:
         return None
-    moment = _moment(argv[2], unit, now_ms, 0, _LARGEST_FIELD)
+    moment = _moment(argv[2], unit, now_ms, _LARGEST_FIELD)
     return None if moment is None else [b"HPEXPIREAT", argv[1], moment, *argv[3:]]
 
 
@@ -135,7 +135,7 @@ def _restore_absolute(argv: list[bytes], now_ms: int) -> list[bytes] | None:
     """A time to live of 0 means forever, and stays."""
     if len(argv) < 4 or is_absolute_restore(argv):
         return None
-    moment = _moment(argv[2], _MILLISECONDS, now_ms, 1, _LARGEST)
+    moment = _moment(argv[2], _MILLISECONDS, now_ms, _LARGEST)
     return None if moment is None else [argv[0], argv[1], moment, *argv[3:], b"ABSTTL"]
 
 

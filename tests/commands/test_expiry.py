@@ -16,10 +16,9 @@ SETEX k 10 v | SET k v PXAT 1700000010000
 psetex k 10 v | SET k v PXAT 1700000000010
 getex k Px 1 | getex k PXAT 1700000000001
 EXPIRE k 10 | PEXPIREAT k 1700000010000
-expire k -10 GT | PEXPIREAT k 1699999990000 GT
 pexpire k 10 nx | PEXPIREAT k 1700000000010 nx
 hexpire k 10 fields 1 f | HPEXPIREAT k 1700000010000 fields 1 f
-hpexpire k 0 nx fields 1 f | HPEXPIREAT k 1700000000000 nx fields 1 f
+hpexpire k 7 nx fields 1 f | HPEXPIREAT k 1700000000007 nx fields 1 f
 hsetex k ex 10 fields 1 ex v | hsetex k PXAT 1700000010000 fields 1 ex v
 hsetex k fields 1 ex v ex 10 | hsetex k fields 1 ex v PXAT 1700000010000
 hgetex k fields 1 ex ex 10 | hgetex k fields 1 ex PXAT 1700000010000
@@ -43,6 +42,10 @@ setex k 10
 setex k x v
 psetex k 0 v
 expire k
+expire k 0
+expire k -10 GT
+pexpire k 0 nx
+hpexpire k 0 nx fields 1 f
 expire k 9223372036854775807
 expire k -9223372036854775808
 hexpire k 10

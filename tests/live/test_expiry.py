@@ -35,9 +35,6 @@ getex k px 10500 | k 10500
 getex none px 10500 | none -2
 getex s px 10500 | s -1
 expire k 10 | k 10000
-expire k 0 | k -2
-expire k -5 | k -2
-expire k -99999999999 | k -2
 expire none 10 | none -2
 expire k 10 nx | k 10000
 expire k 10 xx | k -1
@@ -48,14 +45,12 @@ expire volatile 20 xx gt | volatile 50000
 expire k 10 nx xx | k -1
 expire k 10 nonsense | k -1
 pexpire k 10500 | k 10500
-pexpire k -1 | k -2
 """
 
 #: The same for what Valkey alone has, and for fields of hashes.
 VALKEY = """
 hexpire h 10 fields 1 f | h:f 10000
 hpexpire h 10500 fields 2 f g | h:g 10500
-hexpire h 0 fields 1 f | h:f -2
 hexpire h 10 nx fields 1 f | h:f 10000
 hexpire h 10 xx fields 1 f | h:f -1
 hexpire h 10 fields 2 f | h:f -1
@@ -75,6 +70,15 @@ set k v ifeq ex ex 10 | k -1
 """
 
 #: Left alone: wrong, absolute, or forever. The server says so, and sets no relative expiry.
+#: Expiry that is over already.
+AT_ONCE = """
+expire k 0 | k -2
+expire k -5 | k -2
+expire k -99999999999 | k -2
+pexpire k -1 | k -2
+hexpire h 0 fields 1 f | h:f -2
+"""
+
 ALONE = """
 set k v
 set k v ex
@@ -193,6 +197,20 @@ def test_same_answer_same_moment(server: Any, line: str) -> None:
     spec = find(rewritten)
     assert spec is not None
     assert spec.accepts(len(rewritten))
+
+
+@pytest.mark.parametrize("line", cases(AT_ONCE))
+def test_at_once(server: Any, line: str) -> None:
+    """What does not lie ahead is gone at once on every node, whatever its clock says: it is left as it is."""
+    text, _, expected = line.partition("|")
+    place, ahead = expected.split()
+    argv = words(text)
+    if not knows(server, argv):
+        return
+    _, moment = run(server, argv, place)
+
+    assert absolute(argv, int(time.time() * 1000) + 5000) is None
+    assert moment == int(ahead)
 
 
 @pytest.mark.parametrize("line", cases(ALONE) + cases(ALONE_VALKEY))
