@@ -184,7 +184,7 @@ class ClientSession:
             return
         self.last_command = spec.name
         if self.queue is not None and spec.name not in (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"):
-            self.enqueue(self.queue, spec, request)
+            multi.enqueue(self, self.queue, spec, request)
         elif spec.name in BARRIERS and self.ledger.count():
             self.parked = request
             self.wait_for(0)
@@ -269,56 +269,11 @@ class ClientSession:
             return Gather([plan], spec.rule)
         return plan
 
-    # -- transactions ----------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """MULTI."""
-        if self.queue is not None:
-            self.answer(errors.NESTED_MULTI)
-            return
-        self.queue = []
-        self.spoiled = False
-        self.settle()
-        self.answer(build.OK)
-
-    def discard(self) -> None:
-        """DISCARD."""
-        if self.queue is None:
-            self.answer(errors.DISCARD_WITHOUT_MULTI)
-            return
-        self.leave_multi()
-        self.answer(build.OK)
-
     def leave_multi(self) -> None:
-        """Forget the queue."""
+        """Forget what MULTI has queued."""
         self.queue = None
         self.spoiled = False
         self.settle()
-
-    def enqueue(self, queue: list[Queued], spec: CommandSpec, request: Request) -> None:
-        """Queue one command, after planning it once: a refusal must be told now."""
-        problem = multi.unfit(self, spec, request, queue)
-        if problem is not None:
-            self.refuse(problem)
-            return
-        queue.append(Queued(spec, request))
-        self.answer(build.QUEUED)
-
-    def execute(self) -> None:
-        """EXEC."""
-        queue = self.queue
-        if queue is None:
-            self.answer(errors.EXEC_WITHOUT_MULTI)
-            return
-        spoiled = self.spoiled
-        self.leave_multi()
-        call = self.open(None)
-        if spoiled:
-            call.take(errors.EXECABORT)
-        elif not queue:
-            call.take(build.array([]))
-        else:
-            multi.execute(self, queue, call)
 
     # -- the conversation itself -----------------------------------------------------------------
 
@@ -328,12 +283,8 @@ class ClientSession:
         if name.startswith(b"proxy"):
             proxy.handle(self, spec, request)
             return
-        if name == b"multi":
-            self.begin()
-        elif name == b"exec":
-            self.execute()
-        elif name == b"discard":
-            self.discard()
+        if name in multi.WORDS:
+            multi.handle(self, name)
         elif name == b"quit":
             self.answer(build.OK)
             self.close()

@@ -10,6 +10,7 @@ from kidoproxy import errors
 from kidoproxy.commands.spec import LOCAL, NO_MULTI, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
 from kidoproxy.ledger import Call, Listed, Part
+from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
@@ -18,6 +19,8 @@ from kidoproxy.session import local, talk
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
+#: What begins and ends a transaction.
+WORDS: Final = (b"multi", b"exec", b"discard")
 NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
 
 
@@ -32,6 +35,63 @@ class Queued:
     def is_ours(self) -> bool:
         """Whether the session answers it, and no node is asked."""
         return self.spec.reach in (SESSION, LOCAL)
+
+
+def handle(session: "ClientSession", name: bytes) -> None:
+    """MULTI, EXEC or DISCARD."""
+    if name == b"multi":
+        begin(session)
+    elif name == b"exec":
+        finish(session)
+    else:
+        discard(session)
+
+
+def begin(session: "ClientSession") -> None:
+    """MULTI."""
+    if session.queue is not None:
+        session.answer(errors.NESTED_MULTI)
+        return
+    session.queue = []
+    session.spoiled = False
+    session.settle()
+    session.answer(build.OK)
+
+
+def discard(session: "ClientSession") -> None:
+    """DISCARD."""
+    if session.queue is None:
+        session.answer(errors.DISCARD_WITHOUT_MULTI)
+        return
+    session.leave_multi()
+    session.answer(build.OK)
+
+
+def enqueue(session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request) -> None:
+    """Queue one command, after planning it once: a refusal must be told now."""
+    problem = unfit(session, spec, request, queue)
+    if problem is not None:
+        session.refuse(problem)
+        return
+    queue.append(Queued(spec, request))
+    session.answer(build.QUEUED)
+
+
+def finish(session: "ClientSession") -> None:
+    """EXEC."""
+    queue = session.queue
+    if queue is None:
+        session.answer(errors.EXEC_WITHOUT_MULTI)
+        return
+    spoiled = session.spoiled
+    session.leave_multi()
+    call = session.open(None)
+    if spoiled:
+        call.take(errors.EXECABORT)
+    elif not queue:
+        call.take(build.array([]))
+    else:
+        execute(session, queue, call)
 
 
 def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
