@@ -81,6 +81,8 @@ class Exchange(Wire):
         self.logins = logins
         self.links: list[list[NodeLink | None]] = [[] for _ in nodes]
         self.dirty: list[NodeLink] = []
+        #: Links outside that table: lanes, and those that listen for us.
+        self.others: list[NodeLink] = []
         self.turn = Turn()
         self.now = 0.0
         self.seed = 1
@@ -112,6 +114,23 @@ class Exchange(Wire):
         """Every link to ``node`` that there is."""
         return [link for link in self.links[node.index] if link is not None]
 
+    def other_link(self, node: Node, proto: int, db: int, lane: bool) -> NodeLink:
+        """A link that is not shared; whoever asked for it gives it back to `forget`."""
+        link = NodeLink(node, self.logins[node.index], proto, db, self.dirty)
+        link.shared = False
+        link.lane = lane
+        link.backoff.seed = self.seed + node.index
+        self.others.append(link)
+        return link
+
+    def forget(self, link: NodeLink) -> None:
+        """Close a link of `other_link` for good; what still waits on it hears nothing more."""
+        self.others.remove(link)
+        link.ear = None
+        link.lane = True
+        link.reset("it is not needed any more")
+        link.fall(self.now)
+
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """One leg on one link."""
         self.link(node, proto, db).place(leg, payload, proto, db, self.now)
@@ -136,7 +155,7 @@ class Exchange(Wire):
 
     def all_links(self) -> list[NodeLink]:
         """Every link there is."""
-        return [link for node in self.nodes for link in self.links_of(node)]
+        return [link for node in self.nodes for link in self.links_of(node)] + self.others
 
     def tick(self, now: float) -> None:
         """Deadlines of all links."""

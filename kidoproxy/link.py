@@ -17,10 +17,12 @@ needs it. A node of a ring has one link for each (protocol, database), and never
 from typing import Final, final
 
 from kidoproxy import limits
-from kidoproxy.errors import NODEDOWN, OVERLOADED, TIMEOUT, NodeFailure, ProtocolError
-from kidoproxy.ledger import AGAIN, ONCE, Dropped, Leg, Peer
+from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure, ProtocolError
+from kidoproxy.ledger import AGAIN, ONCE, Leg, Peer
+from kidoproxy.link_deadlines import expire_queue, tick_ready
 from kidoproxy.link_greeting import (
     Backoff,
+    Ear,
     Greeted,
     Greeting,
     Login,
@@ -37,7 +39,6 @@ from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.routes.topology import IN_SYNC, Node
 
 PUSH: Final = 62
-PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 #: A large payload or reply gets this much more time, per byte: 50 MB/s is slow for a datacentre.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
@@ -46,7 +47,11 @@ BIG: Final = 1024 * 1024
 
 @final
 class NodeLink(Greeted):
-    """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in."""
+    """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in.
+
+    ``shared`` links stand for their node: when they fail it counts as down. A ``lane`` belongs to one session
+    for a while; what it was for is lost with its connection, so it never connects again.
+    """
 
     def __init__(self, node: Node, login: Login, proto: int, db: int, dirty: "list[NodeLink]") -> None:
         super().__init__()
@@ -78,6 +83,11 @@ class NodeLink(Greeted):
         self.replies = 0
         self.timeouts = 0
         self.peer: Peer | None = None
+        self.shared = True
+        self.lane = False
+        self.ear: Ear | None = None
+        #: How the node calls this connection (a lane asks for it): CLIENT UNBLOCK wants to know.
+        self.client_id = b""
 
     def count(self) -> int:  # how many wait
         return len(self.fifo) - self.head + len(self.queue)
@@ -198,8 +208,8 @@ class NodeLink(Greeted):
         self.db = self.home_db
         self.heard = now
         self.due = now + patience
-        words = greeting(self.login, self.home_proto, self.home_db)
-        self.fifo = [Greeting(self, len(words))] * len(words)
+        words = greeting(self.login, self.home_proto, self.home_db, self.lane)
+        self.fifo = [Greeting(self, len(words), self.lane)] * len(words)
         self.out = [command(argv) for argv in words]
         self.mark()
 
@@ -209,16 +219,26 @@ class NodeLink(Greeted):
             self.broken = refused.decode("utf-8", "replace")
             return
         node = self.node
+        if self.lane:
+            self.client_id = info[1:-2] if info[:1] == b":" else b""
+            self.open_up()
+            return
         restarted = node.meet(parse_info(text_of(info)))
         if restarted and node.group is not None:
             node.group.restarted(node)
             if node.group.copy_of(node).state != IN_SYNC:
                 self.turn_away()
+        self.open_up()
+
+    def open_up(self) -> None:
+        """Legs may be sent from now on."""
         self.state = READY
         self.open = not self.holding
         self.probing = False
         self.cause = ""
         self.backoff.reset()
+        if self.ear is not None:
+            self.ear.ready()
 
     def turn_away(self) -> None:
         """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
@@ -238,8 +258,13 @@ class NodeLink(Greeted):
                 if raw is None:
                     break
                 if raw[0] == PUSH and not reader.tail:
+                    if self.ear is not None:
+                        self.ear.hear(raw)
                     continue
                 if self.head >= len(self.fifo):
+                    if self.ear is not None:
+                        self.ear.hear(raw)
+                        continue
                     self.lost("it sent a reply that nobody asked for", now, False)
                     return
                 leg = self.fifo[self.head]
@@ -297,7 +322,7 @@ class NodeLink(Greeted):
         queue = self.queue
         self.reset(cause)
         again: list[Waiting] = []
-        if hopeless:
+        if hopeless or self.lane:
             self.fall(now)
         else:
             self.reconnects += 1
@@ -307,7 +332,7 @@ class NodeLink(Greeted):
         failure = self.failure(NODEDOWN, cause, True)
         unsent = self.failure(NODEDOWN, cause, False)
         # On an ordered link nobody remembers in which protocol and database a leg was sent.
-        once_more = not hopeless and self.node.group is None
+        once_more = not hopeless and not self.lane and self.node.group is None
         first: list[Waiting] = []
         for at, leg in enumerate(waiting):
             payload = leg.payload
@@ -321,6 +346,8 @@ class NodeLink(Greeted):
                 leg.fail(failure if at < written else unsent)
         fail_all(queue, unsent)
         self.queue = first + again + self.queue
+        if self.ear is not None:
+            self.ear.deaf(unsent)
 
     def reset(self, cause: str) -> None:
         """Forget everything that belonged to the old connection."""
@@ -332,7 +359,8 @@ class NodeLink(Greeted):
         self.out_bytes = 0
         self.open = False
         self.cause = cause
-        self.node.cause = cause
+        if self.shared:
+            self.node.cause = cause
         self.drop = True
         self.mark()
 
@@ -341,60 +369,19 @@ class NodeLink(Greeted):
         self.state = DOWN
         self.probing = False
         # A link for RESP3 or for another database may be refused by a node that is well.
-        self.node.live = self.node.live and (self.home_proto != 2 or self.home_db != 0)
+        self.node.live = self.node.live and (self.home_proto != 2 or self.home_db != 0 or not self.shared)
         self.backoff.wait(now)
 
     def tick(self, now: float) -> None:
         """Called some twenty times a second: deadlines, silence, the next attempt."""
         state = self.state
         if state == READY:
-            self.tick_ready(now)
+            tick_ready(self, now)
         elif state == DOWN:
-            if now >= self.backoff.until:
+            if now >= self.backoff.until and not self.lane:
                 self.probing = True
                 self.wake()
         elif state == GREETING and now > self.due:
             self.lost("it accepts connections and does not answer", now, True)
         if self.queue:
-            self.expire_queue(now)
-
-    def tick_ready(self, now: float) -> None:
-        """Answer overdue legs; a node that says nothing at all is given up; an idle one is asked for a sign."""
-        fifo = self.fifo
-        if self.head == len(fifo):
-            if now - self.heard > limits.PROBE_SECONDS and self.open:
-                self.place(Dropped(), PING, self.proto, self.db, now)
-            return
-        at = self.head
-        overdue = 0.0
-        patient = now + 2 * self.login.timeout
-        while at < len(fifo):
-            leg = fifo[at]
-            at += 1
-            if leg.due >= now:
-                if leg.due > patient:
-                    continue
-                break
-            overdue = max(overdue, now - leg.due)
-            if not leg.done:
-                self.late(leg, True)
-        if overdue >= self.login.timeout and now - self.heard >= 2 * self.login.timeout:
-            self.lost(f"no reply for {round((now - self.heard) * 1000)} ms", now, True)
-
-    def late(self, leg: Leg, written: bool) -> None:
-        """Its client gets TIMEOUT now; a reply that still comes is dropped by its position."""
-        leg.done = True
-        self.timeouts += 1
-        leg.fail(self.failure(TIMEOUT, f"no reply in {round(self.login.timeout * 1000)} ms", written))
-
-    def expire_queue(self, now: float) -> None:
-        """Deadlines of what waits for the link."""
-        kept: list[Waiting] = []
-        queue = self.queue
-        self.queue = []
-        for waiting in queue:
-            if waiting.leg.due < now:
-                self.late(waiting.leg, False)
-            else:
-                kept.append(waiting)
-        self.queue = kept + self.queue
+            expire_queue(self, now)

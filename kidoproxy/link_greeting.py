@@ -27,6 +27,22 @@ class Greeted:
         raise NotImplementedError
 
 
+class Ear:
+    """Hears what a node says without being asked: pushes, and the lines of MONITOR; and how the link is."""
+
+    def hear(self, raw: bytes) -> None:
+        """One raw frame that is no reply."""
+        raise NotImplementedError
+
+    def ready(self) -> None:
+        """The link has been greeted, for the first time or again."""
+        raise NotImplementedError
+
+    def deaf(self, failure: NodeFailure) -> None:
+        """The connection is gone, or cannot be had; a link that is no lane tries again by itself."""
+        raise NotImplementedError
+
+
 @final
 class Login:
     """How to greet a node: user, password (empty: none), and how patient to be."""
@@ -64,18 +80,20 @@ def fail_all(queue: list[Waiting], failure: NodeFailure) -> None:
 
 @final
 class Greeting(Leg):
-    """Waits for the replies of the greeting; the last one, INFO, says who the node is."""
+    """Waits for the replies of the greeting; the last one says who the node is, or a lane's number there."""
 
-    def __init__(self, link: Greeted, count: int) -> None:
+    def __init__(self, link: Greeted, count: int, lane: bool) -> None:
         super().__init__()
         self.link = link
+        self.lane = lane
         self.missing = count
         self.refused = b""
 
     def take(self, raw: bytes) -> None:
         """Count down; an error in any of them refuses the greeting."""
         self.missing -= 1
-        if is_error(raw) and not self.refused:
+        # A lane can live without its number, if the node's user may not ask for it.
+        if is_error(raw) and not self.refused and (self.missing or not self.lane):
             self.refused = error_text(raw)
         if self.missing == 0:
             self.link.greeted(raw, self.refused)
@@ -130,8 +148,8 @@ def text_of(raw: bytes) -> bytes:
     return bulk(raw) if kind(raw) in TEXTS else b""
 
 
-def greeting(login: Login, proto: int, db: int) -> list[list[bytes]]:
-    """The requests of the greeting: log in, choose protocol and database, ask who is there."""
+def greeting(login: Login, proto: int, db: int, lane: bool) -> list[list[bytes]]:
+    """The requests of the greeting: log in, choose protocol and database, ask who is there (a lane: who we are)."""
     words: list[list[bytes]] = []
     auth = login.auth()
     if proto == 3:
@@ -140,7 +158,7 @@ def greeting(login: Login, proto: int, db: int) -> list[list[bytes]]:
         words.append([b"AUTH", *auth] if login.user else [b"AUTH", auth[1]])
     if db:
         words.append([b"SELECT", b"%d" % db])
-    words.append([b"INFO", b"server"])
+    words.append([b"CLIENT", b"ID"] if lane else [b"INFO", b"server"])
     return words
 
 

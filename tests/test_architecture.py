@@ -60,8 +60,9 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
-    "kidoproxy/link_greeting.py": "tests/test_link.py: the link in three files",
-    "kidoproxy/link_states.py": "tests/test_link.py: the link in three files",
+    "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in four files",
+    "kidoproxy/link_greeting.py": "tests/test_link.py: the link in four files",
+    "kidoproxy/link_states.py": "tests/test_link.py: the link in four files",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
 }
 
