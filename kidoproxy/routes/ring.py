@@ -9,7 +9,7 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, SCAN, SPLIT, CommandSpec
+from kidoproxy.commands.spec import EVERY, INFO, LANE, RELAY, SCAN, SPLIT, CommandSpec
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement import Placement
@@ -51,7 +51,7 @@ class Ring(Route):
         argv = request.argv
         positions = keys(spec, argv)
         if not positions:
-            return self.anyone().plan(spec, request, ask)
+            return self.keyless(spec, request, ask)
         first = self.owner(argv[positions[0]])
         for at in positions:
             if self.owner(argv[at]) != first:
@@ -61,6 +61,12 @@ class Ring(Route):
             if outside is not None:
                 return Answer(errors.reaches_outside(spec.name, outside))
         return self.members[first].plan(spec, request, ask)
+
+    def keyless(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
+        if spec.reach == LANE and spec.rule != RELAY:
+            return self.every(spec, request, ask)
+        return self.anyone().plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""
