@@ -54,7 +54,8 @@ class ClientSession:
         self.proto = 2
         self.db = 0
         self.ask = Ask(0, 2, False, False, 0)
-        self.authed = not pool.password
+        self.user = pool.users.default
+        self.authed = self.user.open
         self.queue: list[Queued] | None = None
         self.spoiled = False
         self.reply = REPLY_ON
@@ -80,7 +81,7 @@ class ClientSession:
     def settle(self) -> None:
         """Work out what follows from a change of the conversation's state."""
         self.easy = self.authed and self.queue is None and self.reply == REPLY_ON and not self.each
-        self.easy = self.easy and not self.pool.words.picky
+        self.easy = self.easy and self.user.free and not self.pool.words.picky
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
@@ -218,6 +219,9 @@ class ClientSession:
             return errors.wrong_arity(spec.name)
         if not self.authed and not spec.flags & NO_AUTH:
             return errors.NOAUTH
+        denial = self.user.refusal(spec, argv)
+        if denial is not None:
+            return denial
         why = self.pool.words.refused(spec)
         if why:
             return errors.denied(spec.name, why)
@@ -319,7 +323,8 @@ class ClientSession:
         self.proto = 2
         self.db = 0
         self.name = b""
-        self.authed = not self.pool.password
+        self.user = self.pool.users.default
+        self.authed = self.user.open
         self.settle()
 
     def close(self) -> None:
