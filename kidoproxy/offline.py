@@ -79,7 +79,7 @@ def _misnamed(name: bytes) -> str:
 
 def _wrong_rule(word: str) -> str:
     what = mistake(word)
-    return what and what + did_you_mean(word, similar(word))
+    return what + did_you_mean(word, similar(word)) if what.startswith("there is no ") else what
 
 
 def _misrenamed(old: bytes, new: bytes) -> str:

@@ -51,7 +51,8 @@ config|get function|list function|dump function|stats lolwut latency|help module
 scan | SCAN RELAY
 watch unwatch blpop xread xreadgroup wait monitor subscribe publish spublish pubsub|numsub | LANE RELAY
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
-restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest script|debug memory|stats | REFUSED RELAY
+restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest | REFUSED RELAY
+script|debug memory|stats | REFUSED RELAY
 latency|reset latency|doctor clusterscan | REFUSED RELAY
 """
 
