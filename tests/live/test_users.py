@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from redis.exceptions import AuthenticationError, NoPermissionError
@@ -10,13 +10,15 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from kidoproxy.embedded import EmbeddedNodes
 from tests.commands.oracle import program
 from tests.live.asking import lines, replies
+from tests.live.contents import sync
 from tests.live.proxies import RunningProxy, Starter
+from tests.wait import eventually
 
 pytestmark = pytest.mark.live
 
 BOB: Final = "+@read +@write +@connection +@transaction -@dangerous +acl|whoami +sort"
 BUILDER: Final = hashlib.sha256(b"builder").hexdigest()
-USERS: Final = {
+USERS: Final[dict[str, dict[str, Any]]] = {
     "alice": {"password": "wonder"},
     "bob": {
         "password_sha256": BUILDER,
@@ -108,11 +110,21 @@ def test_who_is_connected(proxy: RunningProxy) -> None:
 
 
 def test_a_closed_default_user(own_proxy: Starter) -> None:
-    """Where the default user is disabled everybody must say who it is; ``kidoproxy sync`` finds one who may."""
-    proxy = own_proxy("ring", 1, users={"default": {"enabled": False}, "alice": {"password": "wonder"}})
+    """Where the default user is disabled everybody must say who it is; ``kidoproxy sync`` takes a user who may."""
+    users = {"default": {"enabled": False}, "bob": {**USERS["bob"]}, "alice": {"password": "wonder"}}
+    proxy = own_proxy("copy", 2, users=users)
     with pytest.raises(AuthenticationError, match="must be called with the client already authenticated"):
         proxy.client().ping()
-    assert proxy.client(username="alice", password="wonder").ping()
+    alice = proxy.client(username="alice", password="wonder")
+
+    def states() -> list[str]:
+        return [row[b"state"].decode() for row in alice.execute_command("PROXY", "NODES")]
+
+    proxy.kill(1)
+    proxy.restart(1)
+    eventually(lambda: states()[1] == "behind", 20)
+    assert "in sync" in sync(proxy, 1)
+    assert states() == ["in sync", "in sync"]
 
 
 # -- the same users in a real server ---------------------------------------------------------------------

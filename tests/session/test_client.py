@@ -209,11 +209,11 @@ def test_users() -> None:
     """CLIENT LIST names them, CLIENT KILL USER chooses by them; who has not said AUTH is the default one."""
     stage = ring("a")
     stage.pool.users = Users([User(b"alice", Permit(), True, True, [])])
-    me, other = stage.client(), stage.client()
+    me, other, third = stage.client(), stage.client(), stage.client()
     say(other, "AUTH", "alice", "x")
-    assert [fields(line)["user"] for line in lines(say(me, "CLIENT", "LIST"))] == ["default", "alice"]
+    assert [fields(line)["user"] for line in lines(say(me, "CLIENT", "LIST"))] == ["default", "alice", "default"]
     assert say(me, "CLIENT", "KILL", "USER", "alice") == b":1\r\n"
-    assert (me.closing, other.closing) == (False, True)
+    assert (me.closing, other.closing, third.closing) == (False, True, False)
     assert say(me, "CLIENT", "KILL", "USER", "bob") == b"-ERR No such user 'bob'\r\n"
 
 
