@@ -7,13 +7,14 @@ keys. What differs is named here with its reason.
 import hashlib
 from collections.abc import Iterator
 from itertools import product
+from random import Random
 from typing import Any, Final
 
 import pytest
 
 from kidoproxy.commands.find import every, find
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.permit import COMMAND, KEY, RUNNERS, Permit
+from kidoproxy.commands.permit import CATEGORIES, COMMAND, KEY, RUNNERS, Permit
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.session.acl import described, details
 from kidoproxy.session.users import User, digest
@@ -108,7 +109,27 @@ def test_commands(server: tuple[str, Any], rules: str) -> None:
 
     The exception is deliberate: to somebody who is limited, scripts must be granted by name.
     """
-    name, client = server
+    assert compare(*server, rules) > 340
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_rules(server: tuple[str, Any], seed: int) -> None:
+    """The same for rules that nobody has chosen."""
+    chance = Random(seed)
+    become(server[1], "+@all")
+    names = [spec.name.decode() for spec in every() if dry_run_knows(server[1], spec)]
+    targets = [*names, *[f"@{word}" for word in CATEGORIES.split()] * 10, *["@all"] * 20]
+    rules = " ".join(chance.choice("+-") + chance.choice(targets) for _ in range(chance.randint(1, 9)))
+    assert compare(*server, rules) > 340
+
+
+def dry_run_knows(client: Any, spec: CommandSpec) -> bool:
+    """Whether the server has this command."""
+    return bool(dry_run(client, least(spec)))
+
+
+def compare(name: str, client: Any, rules: str) -> int:
+    """Judge every command by these rules, here and there; how many there were."""
     become(client, "~*", "&*", *rules.split())
     permit = Permit(rules)
     judged = 0
@@ -124,8 +145,8 @@ def test_commands(server: tuple[str, Any], rules: str) -> None:
             assert not permit.free
             assert not any(rule.grants_scripts() for rule in permit.rules)
         else:
-            assert (spec.name, ours) == (spec.name, theirs)
-    assert judged > 340
+            assert (rules, spec.name, ours) == (rules, spec.name, theirs)
+    return judged
 
 
 PATTERNS: Final = (b"~rw:*", b"%R~r:*", b"%W~w:*")
