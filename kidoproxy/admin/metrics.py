@@ -47,6 +47,7 @@ class HouseCollector(Collector):
         yield counter("commands", "Requests read from clients.", house.commands)
         yield counter("errors", "Requests that the proxy itself refused.", house.errors)
         yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)
+        yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)

@@ -104,6 +104,35 @@ class TlsTable(Table):
     verify: bool = Field(True, description="false accepts any certificate: for tests only.")
 
 
+class UserTable(Table):
+    """One user of a pool; the one named ``default`` is everybody who does not say AUTH."""
+
+    password: str | None = Field(
+        None, min_length=1, description="What this user must say with AUTH.", examples=["${APP_PASSWORD}"]
+    )
+    password_file: str | None = Field(
+        None, min_length=1, description="File that holds this password.", examples=["/run/secrets/app"]
+    )
+    password_sha256: Listed = Field(
+        default_factory=list,
+        description="SHA-256 of a password, or of several, in hexadecimal digits; each of them will do.",
+        examples=["0a041b9462caa4a31bac3567e0b6e6fd9100787db2ab433d96f6d178cabfce90"],
+    )
+    nopass: bool = Field(False, description="true: any password will do.")
+    enabled: bool = Field(True, description="false: nobody can log in as this user.")
+    commands: str = Field(
+        "+@all",
+        description="Rules of Redis's ACL, in the order in which they count.",
+        examples=["+@all -@dangerous -@scripting"],
+    )
+    keys: Listed = Field(
+        default_factory=lambda: ["*"],
+        description='Patterns of keys; "%R~pattern" may only be read, "%W~pattern" only be written.',
+        examples=[["app:*", "%R~shared:*"]],
+    )
+    channels: Listed = Field(default_factory=lambda: ["*"], description="Patterns of channels.", examples=[["app:*"]])
+
+
 class PoolTable(Table):
     """One pool."""
 
@@ -203,6 +232,9 @@ class PoolTable(Table):
         description='New names for commands; "" turns one off.',
         examples=[{"flushall": "drop-it-all"}],
         json_schema_extra={"listens": True},
+    )
+    users: dict[str, UserTable] = Field(
+        default_factory=dict, description="Users by name.", json_schema_extra={"listens": True}
     )
     limits: LimitsTable = Field(
         default_factory=lambda: LimitsTable.model_validate({}),
