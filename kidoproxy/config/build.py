@@ -50,6 +50,7 @@ class Builder:
             log=file.proxy.log,
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
+            max_lanes=file.proxy.max_lanes,
         )
 
     def _admin(self, table: ProxyTable) -> Address | None:

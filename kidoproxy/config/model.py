@@ -139,6 +139,7 @@ class Config:
     log: str = "text"
     drain_seconds: float = 10.0
     max_clients: int = 10_000
+    max_lanes: int = 4_000
 
     def listening(self) -> tuple[Pool, ...]:
         """The pools that clients can reach."""

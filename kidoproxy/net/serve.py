@@ -121,7 +121,9 @@ class Daemon:
         house.chance = os.urandom
         house.run_id = uuid.uuid4().hex.encode() + b"00000000"
         house.max_clients = self.config.max_clients
-        allow_files(house.max_clients, len(self.tree.nodes))
+        house.lanes.most = self.config.max_lanes
+        nodes = len(self.tree.nodes)
+        allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
         self.warm()

@@ -103,6 +103,10 @@ class House:
         #: One line per running or finished sync: node name -> what it is doing.
         self.syncs: dict[str, str] = {}
 
+    def blocked(self, pool: PoolFacts) -> int:
+        """How many clients of the pool wait in a command."""
+        return sum([1 for session in self.sessions.values() if session.pool is pool and session.blocked is not None])
+
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""
         self.lanes.tick(self.exchange.now)
