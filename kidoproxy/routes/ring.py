@@ -9,7 +9,7 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, SCAN, SPLIT, CommandSpec
+from kidoproxy.commands.spec import EVERY, INFO, NO_MANDATORY_KEYS, SCAN, SPLIT, CommandSpec
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement import Placement
@@ -51,7 +51,7 @@ class Ring(Route):
         argv = request.argv
         positions = keys(spec, argv)
         if not positions:
-            return self.anyone().plan(spec, request, ask)
+            return self.keyless(spec, request, ask)
         first = self.owner(argv[positions[0]])
         for at in positions:
             if self.owner(argv[at]) != first:
@@ -61,6 +61,24 @@ class Ring(Route):
             if outside is not None:
                 return Answer(errors.reaches_outside(spec.name, outside))
         return self.members[first].plan(spec, request, ask)
+
+    def keyless(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """Any child, but not for a script that is told its keys as arguments, as channels_redis tells its own.
+
+        Those that belong to a family of ``together`` say where it must run.
+        """
+        argv = request.argv
+        if not self.tags.gathers or spec.flags & NO_MANDATORY_KEYS == 0:
+            return self.anyone().plan(spec, request, ask)
+        first = 0
+        for at in range(3, len(argv)):
+            if self.tags.home(argv[at]) is None:
+                continue
+            if first and self.owner(argv[at]) != self.owner(argv[first]):
+                return Answer(errors.cross_slot(spec.name, argv[first], argv[at]))
+            first = first or at
+        member = self.members[self.owner(argv[first])] if first else self.anyone()
+        return member.plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""
