@@ -3,6 +3,9 @@
 ``serve_proxy("ring", 3, timeout_ms=200)`` gives a `RunningProxy`; it lives as long as the module, so that
 several tests may share it. ``own_proxy`` is the same for one test. Options are keys of the pool;
 ``proxy={…}`` are those of the process.
+
+``server`` is the address of what a library's tests talk to, twice: one server itself, which proves that the
+test is right, and then a ring of three with what the module has in ``TOGETHER``.
 """
 
 from collections.abc import Iterator
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kidoproxy.embedded import EmbeddedNodes
 from tests.live.proxies import Starter, starter
 
 
@@ -25,3 +29,13 @@ def own_proxy(tmp_path: Path) -> Iterator[Starter]:
     """Starts proxies that live until the test is over."""
     with starter(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=["straight", "ring"])
+def server(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[str]:
+    """The URL of one server, then of a ring."""
+    if request.param == "straight":
+        with EmbeddedNodes() as nodes:
+            yield nodes.start(1, tcp=True)[0]
+    else:
+        yield serve_proxy("ring", 3, timeout_ms=10_000, together=request.module.TOGETHER).url
