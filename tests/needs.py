@@ -66,7 +66,8 @@ def needs_package(name: str, version: str, folder: Path) -> Path:
 
 def needs_node_packages(folder: Path, *packages: str) -> Path:
     """Packages for Node.js, put into the folder by npm, without scripts of theirs; the folder, for NODE_PATH."""
-    command = [needs("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *packages]
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    command = [needs("npm"), "install", *options, *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         without(f"needs {' and '.join(packages)}, which npm could not install: {done.stderr.strip()}")

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="import-untyped, misc"
+# mypy: disable-error-code="import-untyped, untyped-decorator"
 """A Celery application as people write one: Redis is its broker and keeps its results.
 
 Its callers make one of their own and send tasks by name, as another service does.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """Actors for dramatiq's worker: a Redis broker, results, and groups that call back when they are complete."""
 
 import os

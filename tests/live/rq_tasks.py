@@ -31,7 +31,7 @@ def third_time() -> int:
     return tried
 
 
-def after() -> list[int]:
+def after() -> list[int | None]:
     """The results of the jobs that this one depends on."""
     job = get_current_job()
     assert job is not None

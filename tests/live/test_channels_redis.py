@@ -120,7 +120,7 @@ async def test_flush(server: str, client: Any) -> None:
 
 
 async def test_apart(own_proxy: Starter) -> None:
-    """Without ``together`` a group whose channels do not meet is refused with their names; publish/subscribe needs no set."""
+    """Without ``together`` a group whose channels do not meet is refused with their names; pub/sub needs no set."""
     url = own_proxy("ring", 3).url
     async with core(url) as layer:
         for number in range(20):

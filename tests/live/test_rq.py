@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """RQ through the proxy: queues, results, registries, dependencies, its scheduler and its commands to workers."""
 
 import time
@@ -49,13 +50,18 @@ def result(job: Job) -> Any:
     return found
 
 
+def until_finished(queue: Queue, jobs: list[Job]) -> None:
+    """Wait until the worker has put the jobs into the registry, which it does after their results."""
+    eventually(lambda: {job.id for job in jobs} <= set(queue.finished_job_registry.get_job_ids()))
+
+
 def test_results(queue: Queue, connection: Any) -> None:
     """Each job is run once, in both queues, and leaves its result and a place in the registry of finished jobs."""
     queues = [queue, Queue("high", connection=connection)]
     jobs = [each.enqueue(rq_tasks.add, number, 1) for number in range(5) for each in queues]
     assert [result(job).return_value for job in jobs] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     for at, each in enumerate(queues):
-        eventually(lambda at=at, each=each: {job.id for job in jobs[at::2]} <= set(each.finished_job_registry.get_job_ids()))
+        until_finished(each, jobs[at::2])
         assert each.count == 0
 
 
@@ -123,7 +129,7 @@ def test_burst(connection: Any, server: str, tmp_path: Path) -> None:
 
 
 def test_apart(own_proxy: Starter, tmp_path: Path) -> None:
-    """Without ``together`` a job is enqueued, its parts cut by node; the worker ends and names keys that do not meet."""
+    """Without ``together`` a job is enqueued, cut by node, and a worker ends, naming keys that do not meet."""
     proxy = own_proxy("ring", 3)
     name = next(
         f"q{number}"

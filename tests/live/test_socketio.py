@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-untyped"
-"""python-socketio through the proxy: servers and other processes that reach each other's clients by publish/subscribe."""
+"""python-socketio through the proxy: servers and other processes reach each other's clients by publish/subscribe."""
 
 import asyncio
 import subprocess
