@@ -112,7 +112,7 @@ def test_apart(own_proxy: Starter, tmp_path: Path) -> None:
     with served(own_proxy("ring", 3).url, tmp_path) as actors:
         messages = [actors.add.send(number, 1) for number in range(20)]
         assert [result(actors, message) for message in messages] == list(range(1, 21))
-        assert result(actors, actors.add.send_with_options((1, 2), delay=100)) == 3
+        assert result(actors, actors.add.send_with_options(args=(1, 2), delay=100)) == 3
 
 
 def test_limit_apart(own_proxy: Starter) -> None:
