@@ -5,6 +5,7 @@ from typing import Final, final
 from kidoproxy import errors
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import is_error, items
@@ -19,8 +20,9 @@ EXEC: Final = command([b"EXEC"])
 class Batch(Leg):
     """One node's part of a transaction: MULTI, its commands, EXEC; the array of EXEC is dealt out to the legs."""
 
-    def __init__(self, whole: Leg | None) -> None:
+    def __init__(self, transaction: "Transaction", whole: Leg | None) -> None:
         super().__init__()
+        self.transaction = transaction
         self.payloads: list[bytes] = []
         self.legs: list[Leg] = []
         self.missing = 0
@@ -32,6 +34,8 @@ class Batch(Leg):
         self.missing -= 1
         if self.missing > 0:
             return
+        if self.transaction.loan is not None:
+            self.transaction.loan.give_back()
         if self.whole is not None:
             self.whole.take(raw)
             return
@@ -47,6 +51,8 @@ class Batch(Leg):
 
     def fail(self, failure: NodeFailure) -> None:
         """Every place of this node's holds the failure."""
+        if self.transaction.loan is not None:
+            self.transaction.loan.close()
         if self.whole is not None:
             self.whole.fail(failure)
             return
@@ -56,17 +62,21 @@ class Batch(Leg):
 
 @final
 class Transaction(Wire):
-    """Collects what a queued transaction sends to each node, then sends each node's part at one go."""
+    """Collects what a queued transaction sends to each node, then sends each node's part at one go.
 
-    def __init__(self, exchange: Exchange) -> None:
+    With a ``loan`` all of it is for the node of that lane, where keys are watched.
+    """
+
+    def __init__(self, exchange: Exchange, loan: Loan | None) -> None:
         self.exchange = exchange
+        self.loan = loan
         self.batches: dict[int, Batch] = {}
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """Add to the node's batch."""
         batch = self.batches.get(node.index)
         if batch is None:
-            batch = Batch(None)
+            batch = Batch(self, None)
             self.batches[node.index] = batch
         batch.payloads.append(payload)
         batch.legs.append(leg)
@@ -77,8 +87,9 @@ class Transaction(Wire):
 
     def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes]) -> None:
         """All of it is for one node: what its EXEC says is the whole reply."""
-        batch = Batch(leg)
+        batch = Batch(self, leg)
         for plan, raw in zip(plans, raws, strict=True):
+            # What is for no node (PING), or for all nodes of a ring of one, goes as it came.
             payload = plan.payload if isinstance(plan, Send) else None
             batch.payloads.append(payload if payload is not None else raw)
         self.batches[node.index] = batch
@@ -90,5 +101,5 @@ class Transaction(Wire):
             replies = len(batch.payloads) + 2
             batch.missing = replies
             payload = MULTI + b"".join(batch.payloads) + EXEC
-            node = exchange.nodes[index]
-            exchange.link(node, proto, db).place(batch, payload, proto, db, exchange.now, replies)
+            link = self.loan.link if self.loan is not None else exchange.link(exchange.nodes[index], proto, db)
+            link.place(batch, payload, proto, db, exchange.now, replies)

@@ -27,6 +27,12 @@ CLIENT_PAUSE_CALLS: Final[int] = 16_384
 LINK_QUEUE_BYTES: Final[int] = 1024 * 1024 * 1024
 LINK_QUEUE_LEGS: Final[int] = 200_000
 
+#: Lanes that sessions may have at a node at a time: each client that blocks or watches has one.
+LANES: Final[int] = 4_000
+#: Lanes that came back are kept for the next one who asks: so many for each node, so long after the last came.
+IDLE_LANES: Final[int] = 64
+IDLE_LANE_SECONDS: Final[float] = 10.0
+
 #: Seconds a command may take before its client gets TIMEOUT; far below redis-py's 5 s.
 COMMAND_SECONDS: Final[float] = 0.5
 #: A link that has heard nothing for this long asks for a sign of life.

@@ -35,9 +35,12 @@ from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
 
 Text = str | bytes
-#: A link of a ring: (protocol, database). A node of a copy pool has only the first of these.
+#: A link of a ring: (protocol, database). A node of a copy pool has only the first of these. Lanes are counted.
 Way = tuple[int, int]
 PLAIN: Way = (2, 0)
+#: The first and the second lane to a node, in the order in which they were opened.
+LANE: Way = (-1, 0)
+LANE2: Way = (-2, 0)
 TICK = 0.05
 WALL_MS = 1_700_000_000_000
 
@@ -215,10 +218,13 @@ class Story:
         self.facts.password = pool.password
         self.facts.strict = pool.strict
         self.facts.soft = pool.soft
+        self.house.pools.append(self.facts)
         self.house.groups = pool.groups
         self.guests: dict[str, Guest] = {}
         self.told: dict[str, list[Told]] = {node.name: [] for node in pool.nodes}
         self.run_ids: dict[str, str] = {node.name: f"{node.name}-first" for node in pool.nodes}
+        #: Every lane that was ever opened, by node.
+        self.lanes: dict[str, list[NodeLink]] = {node.name: [] for node in pool.nodes}
         #: Called at every tick, with the time: keepers.
         self.ticking: list[Callable[[float], None]] = []
         #: Sockets that the links gave up.
@@ -272,12 +278,21 @@ class Story:
             link.peer = None
             self.dropped += 1
         if link.peer is not None:
-            way = (link.home_proto, link.home_db)
+            way = self.way_of(link)
             for raw in requests(b"".join(link.take_out())):
                 self.told[link.node.name].append(Told(way, raw))
-        elif link.state == CONNECTING and not self.shy:
-            self.connect(link)
-            self.greet(link)
+        elif link.state == CONNECTING:
+            if link.lane and link not in self.lanes[link.node.name]:
+                self.lanes[link.node.name].append(link)
+            if not self.shy:
+                self.connect(link)
+                self.greet(link)
+
+    def way_of(self, link: NodeLink) -> Way:
+        """How stories call this link."""
+        if link.lane:
+            return (-1 - self.lanes[link.node.name].index(link), 0)
+        return (link.home_proto, link.home_db)
 
     def connect(self, link: NodeLink) -> None:
         """The socket is there."""
@@ -288,7 +303,10 @@ class Story:
         """The node answers the greeting as a good one does."""
         count = len(link.fifo)
         link.take_out()
-        link.feed(b"+OK\r\n" * (count - 1) + bulk(self.info(link.node.name)), self.exchange.now)
+        last = bulk(self.info(link.node.name))
+        if link.lane:
+            last = b":%d\r\n" % (100 - self.way_of(link)[0])
+        link.feed(b"+OK\r\n" * (count - 1) + last, self.exchange.now)
         if not link.dirty:
             link.mark()
 
@@ -303,7 +321,9 @@ class Story:
         return next(node for node in self.pool.nodes if node.name == name)
 
     def link(self, name: str, on: Way = PLAIN) -> NodeLink:
-        """Its link for (protocol, database)."""
+        """Its link for (protocol, database), or one of its lanes."""
+        if on[0] < 0:
+            return self.lanes[name][-1 - on[0]]
         return self.exchange.link(self.node(name), on[0], on[1])
 
     def guest(self, name: str) -> Guest:
@@ -407,6 +427,7 @@ def tick(seconds: float = TICK) -> Event:
             now = min(end, play.exchange.now + TICK)
             play.house.wall_ms += round((now - play.exchange.now) * 1000)
             play.exchange.tick(now)
+            play.house.tick()
             for one in play.ticking:
                 one(now)
             play.settle()

@@ -3,9 +3,11 @@
 import pytest
 
 from kidoproxy import limits
+from kidoproxy.errors import NodeFailure
+from kidoproxy.exchange_lanes import Watched
 from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, NodeLink
-from kidoproxy.link_greeting import Greeted, Login
+from kidoproxy.link_greeting import Ear, Greeted, Login
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.topology import CopyGroup, Node
 from tests.story import (
@@ -587,3 +589,30 @@ def test_a_greeting_needs_a_link() -> None:
     """The half of a link that the greeting knows does nothing by itself."""
     with pytest.raises(NotImplementedError):
         Greeted().greeted(b"", b"")
+
+
+def test_what_nobody_asked_for() -> None:
+    """A push is dropped unless somebody listens; without a listener any other frame that comes too much is a fault."""
+    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+    link.connected(0.0, 1.0)
+    link.feed(bulk(b""), 0.0)
+    link.feed(b">1\r\n+x\r\n", 0.0)
+    assert link.ready()
+    link.ear = ear = Watched()
+    link.feed(b">1\r\n+x\r\n+line\r\n", 0.0)
+    assert ear.lost
+    assert link.ready()
+    link.ear = None
+    link.feed(b"+line\r\n", 0.0)
+    assert not link.ready()
+
+
+def test_an_ear_promises() -> None:
+    """Whoever listens must say what it does."""
+    ear = Ear()
+    with pytest.raises(NotImplementedError):
+        ear.hear(b"")
+    with pytest.raises(NotImplementedError):
+        ear.ready()
+    with pytest.raises(NotImplementedError):
+        ear.deaf(NodeFailure("", "", "", "", False))

@@ -90,7 +90,7 @@ def refused() -> str:
     whole: dict[bytes, str] = {}
     for spec in every():
         container = spec.name.partition(b"|")[0]
-        closed = spec.reach in (REFUSED, LANE) or spec.deny_default
+        closed = spec.reach == REFUSED or (spec.reach == LANE and spec.reason) or spec.deny_default
         # A container that is refused stands for those of its subcommands that are refused for the same reason.
         subs = list(spec.subs.values()) if spec.subs is not None else []
         if not closed or whole.get(container) == spec.reason or (subs and all(s.reason != spec.reason for s in subs)):

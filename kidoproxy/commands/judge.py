@@ -4,6 +4,8 @@ Each answer is the careful one: what cannot be understood counts as the more dan
 error that every node gives alike.
 """
 
+from math import inf
+
 from kidoproxy.commands.expiry import is_absolute_restore, is_relative, options
 from kidoproxy.commands.keys import keys, stream_word
 from kidoproxy.commands.spec import (
@@ -34,6 +36,32 @@ def blocks(spec: CommandSpec, argv: list[bytes]) -> bool:
     if spec.finder == STREAM_KEYS:
         return stream_word(argv, b"block") > 0
     return True
+
+
+def patience(spec: CommandSpec, argv: list[bytes]) -> float:
+    """How many seconds the node may take by the request's own time-out: infinite for ever, 0 if it makes no sense.
+
+    A node refuses at once what makes no sense.
+    """
+    at, unit = spec.timeout_at, spec.timeout_unit
+    if spec.finder == STREAM_KEYS:
+        at, unit = stream_word(argv, b"block") + 1, 1000
+    elif at < 0:
+        at += len(argv)
+    elif at == 0:
+        # A module's command that may wait: nobody told us for how long.
+        return inf
+    value = number(argv[at]) if at < len(argv) else -1.0
+    return inf if value == 0 else max(value, 0.0) / unit
+
+
+def number(text: bytes) -> float:
+    """The value of a time-out; -1 if it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return -1.0
+    return value if value < inf else -1.0
 
 
 def reaches_outside(spec: CommandSpec, argv: list[bytes]) -> bytes | None:

@@ -39,7 +39,7 @@ REVIEWED: Final = (
 
 KEYLESS: Final = "it does not say where its keys are, so nobody knows which node is meant; ask one node: PROXY NODE"
 SEARCH: Final = "it searches the keys of all nodes, and each node knows its own only; ask one node: PROXY NODE"
-WAITS: Final = "it may wait for long on a link that others share"
+LISTENS: Final = "it turns a connection into a stream, and the proxy does not know how to end that"
 UNREVIEWED: Final = "nobody has reviewed whether copies would come to the same result"
 OPERATOR: Final = "it is an operator's command that has not been reviewed"
 
@@ -131,13 +131,12 @@ def _judge(spec: CommandSpec) -> None:
     spec.reach = REFUSED
     if spec.name.startswith((b"ft.", b"_ft.")):
         spec.reason = SEARCH
-    elif spec.flags & (BLOCKING | PUBSUB):
-        spec.reach = LANE
-        spec.reason = WAITS
+    elif spec.flags & PUBSUB:
+        spec.reason = LISTENS
     elif not _exact(spec):
         spec.reason = KEYLESS
     else:
-        spec.reach = ONE
+        spec.reach = LANE if spec.flags & BLOCKING else ONE
         spec.deny_default = spec.flags & ADMIN != 0
         spec.reason = OPERATOR if spec.deny_default else ""
         spec.repeatable = reads

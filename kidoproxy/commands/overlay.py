@@ -15,6 +15,7 @@ from kidoproxy.commands.spec import (
     ANY,
     CONCAT,
     COPY_ALL,
+    COPY_COUNT,
     COPY_EXPIRY,
     COPY_READ,
     COPY_REFUSED,
@@ -26,6 +27,7 @@ from kidoproxy.commands.spec import (
     INFO,
     KEY_COUNT,
     LANE,
+    LEAST,
     LOCAL,
     MIGRATE_KEYS,
     ONE,
@@ -71,6 +73,7 @@ _CLIENT = (
     "client|tracking client|trackinginfo client|unblock client|unpause"
 )
 _COMMAND = "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info"
+_POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
 _PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|sync"
 _SCRIPT = "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
 _CLAIM = "delivery times come from each node's own clock, so copies would part"
@@ -78,7 +81,7 @@ _CLAIM = "delivery times come from each node's own clock, so copies would part"
 SERVED: Final[tuple[Line, ...]] = (
     # The conversation, and what the proxy answers by itself.
     ("auth hello", SESSION, RELAY, COPY_READ, "who the client is, the session knows"),
-    ("quit reset select", SESSION, RELAY, COPY_READ, "the state of one conversation"),
+    ("quit reset select unwatch", SESSION, RELAY, COPY_READ, "the state of one conversation"),
     ("multi exec discard", SESSION, RELAY, COPY_READ, "transactions are queued here, links are shared"),
     ("client " + _CLIENT, SESSION, RELAY, COPY_READ, "clients are the proxy's, a node sees only our links"),
     ("proxy " + _PROXY, SESSION, RELAY, COPY_READ, "our own command"),
@@ -131,6 +134,18 @@ SERVED: Final[tuple[Line, ...]] = (
     ("xlen xpending xrange xrevrange", ONE, RELAY, COPY_READ, "reads its key"),
     ("xinfo|consumers xinfo|groups xinfo|stream", ONE, RELAY, COPY_READ, "reads its key"),
     ("xread", LANE, RELAY, COPY_READ, "reads its keys; with BLOCK it needs a lane, else it is like ONE"),
+    # What a session does on a lane of its own; without keys it is for every node.
+    ("watch", LANE, RELAY, COPY_READ, "a node remembers it for one connection; copies are watched by the proxy"),
+    (
+        _POPS,
+        LANE,
+        RELAY,
+        COPY_REFUSED,
+        "each copy would pop at a moment of its own; use its twin that does not wait",
+    ),
+    ("wait", LANE, LEAST, COPY_COUNT, "so many replicas everywhere; in a copy pool the copies are the replicas"),
+    ("waitaof", LANE, EACH_AND, COPY_REFUSED, "files are for the operator of each copy; WAIT says how many have it"),
+    ("monitor", LANE, SAME, COPY_READ, "a stream of everything, on a lane to each node"),
     ("sort_ro", ONE, RELAY, COPY_READ, "reads its key, and others by pattern: see reaches_outside"),
     ("eval_ro evalsha_ro fcall_ro", ONE, RELAY, COPY_READ, "cannot write"),
     # Writes that every copy repeats to the same result.
@@ -190,18 +205,13 @@ OPENABLE: Final[tuple[Line, ...]] = (
     ("module|list", ANY, RELAY, COPY_READ, "modules are a node's own; ask one node: PROXY NODE <name> MODULE LIST"),
 )
 
-_BLOCKING = "it may wait for long on a link that others share; use its twin that does not block"
 _PUBSUB = "pub/sub is not served yet; connect to a node for it"
 _LATENCY = "latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset"
 _LATENCY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> LATENCY ..."
 _MEMORY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> MEMORY "
 
-#: Need a lane, which no session has yet. Names, reason.
+#: Not served yet. Names, reason.
 LANES: Final[tuple[tuple[str, str], ...]] = (
-    ("watch unwatch", "it needs a link of the client's own, which is not lent yet; a script or SET NX can often do it"),
-    ("blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin", _BLOCKING),
-    ("wait waitaof", "it asks what became of the writes of one connection, and links are shared"),
-    ("monitor", "it turns a link into a stream; connect to a node for it"),
     ("subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe", _PUBSUB),
     ("publish spublish", _PUBSUB),
     ("pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub", _PUBSUB),
@@ -240,10 +250,12 @@ REFUSALS: Final[tuple[tuple[str, str], ...]] = (
     (_LATENCY, _LATENCY_HINT),
 )
 
-#: Of reach LANE, so that whoever forgets to ask `kidoproxy.commands.judge.blocks` refuses them rather than lets a
-#: shared link wait; served like ONE when that says no.
-MAY_BLOCK: Final = "xread xreadgroup"
-BLOCK_REASON: Final = "BLOCK may wait for long on a link that others share; ask without BLOCK"
+#: Where a request says how long it may wait, counted from the end if negative, and how many units make a second.
+TIMEOUTS: Final[tuple[tuple[str, int, int], ...]] = (
+    ("blpop brpop blmove brpoplpush bzpopmin bzpopmax", -1, 1),
+    ("blmpop bzmpop", 1, 1),
+    ("wait waitaof", -1, 1000),
+)
 
 #: The copy class hangs on the arguments; the class above is the most careful one. Names, what decides.
 JUDGED: Final[tuple[tuple[str, int], ...]] = (
@@ -347,8 +359,10 @@ def _mark(specs: dict[bytes, CommandSpec]) -> None:
     for names, finder in FINDERS:
         for name in names.split():
             specs[name.encode()].finder = finder
-    for name in MAY_BLOCK.split():
-        specs[name.encode()].reason = BLOCK_REASON
+    for names, at, unit in TIMEOUTS:
+        for name in names.split():
+            specs[name.encode()].timeout_at = at
+            specs[name.encode()].timeout_unit = unit
     for names, judged in JUDGED:
         for name in names.split():
             specs[name.encode()].judged = judged

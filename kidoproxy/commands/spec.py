@@ -15,7 +15,7 @@ SPLIT: Final = 3  # cut into one command per node
 EVERY: Final = 4  # all nodes, merged
 ANY: Final = 5  # any one live node
 SCAN: Final = 6  # SCAN itself: one node after another
-LANE: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.blocks` says so)
+LANE: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.waits` says so)
 REFUSED: Final = 8  # never served
 
 # Rule: how several replies become one.
@@ -37,6 +37,7 @@ COPY_READ: Final = 0  # ask the leader
 COPY_ALL: Final = 1  # broadcast as it is: every copy comes to the same result
 COPY_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
 COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would part
+COPY_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
 
 # Finder: how keys are found where the key specifications alone are not exact.
 BY_SPECS: Final = 0
@@ -175,6 +176,9 @@ class CommandSpec:
         self.copy: int = COPY_REFUSED
         self.judged: int = NOT_JUDGED
         self.finder: int = BY_SPECS
+        #: Where its own time-out stands, and how many of its units make a second; 0: it has none, or an option.
+        self.timeout_at: int = 0
+        self.timeout_unit: int = 1
         self.deny_default: bool = False
         self.reason: str = "not reviewed"
         self.copy_reason: str = "not reviewed"

@@ -126,6 +126,8 @@ class ClientIO(Peer):
     def leave_if_idle(self) -> None:
         """While draining: close as soon as nothing is owed."""
         session = self.session
+        if session is not None:
+            session.leave()
         if session is not None and not session.closing and not session.ledger.count() and session.queue is None:
             session.close()
             self.hub.touch()

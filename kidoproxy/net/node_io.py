@@ -109,7 +109,7 @@ class NodeIO(Peer):
         ready = link.state == READY
         link.peer = None
         link.lost(cause, now, not ready)
-        if ready:
+        if ready and link.shared:
             log.warning("node connection lost: node=%s address=%s cause=%s", link.node.name, link.node.address, cause)
 
 

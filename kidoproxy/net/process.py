@@ -36,6 +36,8 @@ def calm_collector() -> None:
 def allow_files(clients: int, nodes: int) -> None:
     """Raise the soft limit of open files to what may be needed, as far as the hard one lets us; say what is missing.
 
+    A client that blocks or watches has a lane beside its own socket; not all do at a time.
+
     At the limit the loop closes who comes new, without a word: ``max_clients`` says it better.
     """
     wanted = clients + nodes * 4 + OTHER_FILES

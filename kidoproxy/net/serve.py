@@ -231,6 +231,7 @@ class Daemon:
         if self.worker is not None:
             ticker.add("parent", self.stop_with_parent)
         ticker.add("deadlines", self.tick_links)
+        ticker.add("house", self.house.tick)
         ticker.add("nodes", self.tell_nodes)
         for keeper in self.keepers.values():
             ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))

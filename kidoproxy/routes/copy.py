@@ -10,8 +10,17 @@ from kidoproxy import cursor, errors
 from kidoproxy.commands.expiry import absolute
 from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import COPY_EXPIRY, COPY_READ, COPY_REFUSED, INFO, SCAN, CommandSpec
-from kidoproxy.resp.build import command
+from kidoproxy.commands.spec import (
+    COPY_ALL,
+    COPY_COUNT,
+    COPY_EXPIRY,
+    COPY_READ,
+    COPY_REFUSED,
+    INFO,
+    SCAN,
+    CommandSpec,
+)
+from kidoproxy.resp.build import command, integer
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.ring import scan_plan
@@ -51,6 +60,11 @@ class CopyPool(Route):
                 return scan_plan(self.scanned(), request)
             keyed = [request.argv[at] for at in keys(spec, request.argv)]
         verdict = copy_class(spec, request.argv)
+        if verdict == COPY_COUNT:
+            return Answer(self.count(request.argv))
+        if verdict == COPY_REFUSED and ask.in_multi and spec.timeout_at:
+            # Inside a transaction nothing waits.
+            verdict = COPY_ALL
         if verdict == COPY_READ:
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
@@ -85,6 +99,12 @@ class CopyPool(Route):
             return Gather([Send(nodes[0], None, others)], INFO)
         return Send(nodes[0], None, others)
 
+    def count(self, argv: list[bytes]) -> bytes:
+        """WAIT: a write is answered when every copy in sync has it, so there is nothing to wait for."""
+        if not argv[1].isdigit() or not argv[2].isdigit():
+            return errors.NOT_INTEGER
+        return integer(len(self.group.in_sync()) - 1)
+
     def scan_key(self, request: Request) -> Plan:
         """HSCAN, SSCAN, ZSCAN: begun on the key's leader, continued where it was begun, or not at all."""
         argv = request.argv
@@ -118,11 +138,13 @@ class CopyPool(Route):
         live = [node for node in nodes if node.live]
         if len(live) < group.min_in_sync:
             return Answer(errors.NOREPLICAS)
-        if group.touched is not None:
-            self.note(group.touched, spec, request, keyed, ask.db)
         gather = self.gather([Send(node, payload) for node in nodes], spec)
         gather.write = True
         gather.touched = keyed
+        gather.anywhere = spec.copy == COPY_REFUSED
+        gather.other = other_database(spec, request.argv)
+        if group.touched is not None:
+            self.note(group.touched, gather, keyed, ask.db)
         for copy in group.copies:
             if copy.state != IN_SYNC and copy.node.live:
                 gather.strays.append(copy.node)
@@ -131,14 +153,12 @@ class CopyPool(Route):
         gather.stray_payload = payload
         return gather
 
-    def note(
-        self, touched: dict[tuple[int, bytes], bool], spec: CommandSpec, request: Request, keyed: list[bytes], db: int
-    ) -> None:
+    def note(self, touched: dict[tuple[int, bytes], bool], gather: Gather, keyed: list[bytes], db: int) -> None:
         """While a sync runs: keys that a half-filled copy may have judged by others that it does not have yet."""
-        other = other_database(spec, request.argv)
+        other = gather.other
         if other is not None:
             self.group.crossed = True
-        if len(keyed) > 1 or other is not None or spec.copy == COPY_REFUSED:
+        if len(keyed) > 1 or other is not None or gather.anywhere:
             for key in keyed:
                 touched[(db, key)] = True
                 if other is not None:

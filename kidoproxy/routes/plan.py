@@ -46,7 +46,8 @@ class Gather(Plan):
     * ``raws[i]``: the frame that ``plans[i]`` is about, where it is not the request's own;
     * ``number``: of the node that a SCAN asks, ``following``: of the next one (0: none), for its cursor;
     * ``group``: the plans are the copies of one command, leader first: the group judges their replies;
-      ``touched`` are its keys, ``strays`` nodes that get ``stray_payload`` too and are not waited for.
+      ``touched`` are its keys (``anywhere``: and perhaps others), in ``other`` too if that is a database;
+      ``strays`` are nodes that get ``stray_payload`` too and are not waited for.
     """
 
     def __init__(self, plans: list[Plan], rule: int) -> None:
@@ -61,6 +62,8 @@ class Gather(Plan):
         self.group: CopyGroup | None = None
         self.write = False
         self.touched: list[bytes] | None = None
+        self.anywhere = False
+        self.other: int | None = None
         self.strays: list[Node] = []
         self.stray_payload: bytes | None = None
 

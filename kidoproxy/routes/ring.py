@@ -9,7 +9,7 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, NO_MANDATORY_KEYS, SCAN, SPLIT, CommandSpec
+from kidoproxy.commands.spec import EVERY, INFO, LANE, NO_MANDATORY_KEYS, RELAY, SCAN, SPLIT, CommandSpec
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement import Placement
@@ -63,13 +63,19 @@ class Ring(Route):
         return self.members[first].plan(spec, request, ask)
 
     def keyless(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
-        """Any child, but not for a script that is told its keys as arguments, as channels_redis tells its own.
+        """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
+        if spec.reach == LANE and spec.rule != RELAY:
+            return self.every(spec, request, ask)
+        if self.tags.gathers and spec.flags & NO_MANDATORY_KEYS:
+            return self.by_arguments(spec, request, ask)
+        return self.anyone().plan(spec, request, ask)
+
+    def by_arguments(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """A script may be told its keys as arguments, as channels_redis tells its own.
 
         Those that belong to a family of ``together`` say where it must run.
         """
         argv = request.argv
-        if not self.tags.gathers or spec.flags & NO_MANDATORY_KEYS == 0:
-            return self.anyone().plan(spec, request, ask)
         first = 0
         for at in range(3, len(argv)):
             if self.tags.home(argv[at]) is None:

@@ -48,6 +48,10 @@ class Node:
         self.cause = ""
         return bool(before) and before != self.run_id
 
+    def home(self) -> int:
+        """The same number for all copies of the same keys, and for no others."""
+        return self.index if self.group is None else self.group.copies[0].node.index
+
     def __repr__(self) -> str:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
 
@@ -88,6 +92,19 @@ def score(key_hash: i64, seed: i64) -> i64:
 
 
 @final
+class Vigil:
+    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes.
+
+    ``until_ms``: the moment, by the wall clock, at which the first of the keys expires; 0: none does.
+    """
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[int, bytes], bool] = {}
+        self.until_ms = 0
+        self.spoiled = False
+
+
+@final
 class CopyGroup:
     """Who holds everything, who decides for a key, and what has to be mended.
 
@@ -109,6 +126,7 @@ class CopyGroup:
         #: One of these writes went from one database to another.
         self.crossed = False
         self.mismatches = 0
+        self.vigils: list[Vigil] = []
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.runs: dict[str, str] = {}
         #: Writes that are not judged yet, by epoch, and who waits for those of the epochs before.
@@ -233,6 +251,12 @@ class CopyGroup:
         if len(self.to_mend) > MEND_KEYS:
             self.to_mend.clear()
             self.leave([copy.node for copy in self.copies[1:]])
+
+    def stir(self, db: int, keys: list[bytes], other: int | None) -> None:
+        """A write to these keys has been sent (``other``: of that database too); without keys, to any."""
+        for vigil in self.vigils:
+            if not keys or any((db, key) in vigil.keys or (other, key) in vigil.keys for key in keys):
+                vigil.spoiled = True
 
     # -- writes that are under way --------------------------------------------------------------------
 

@@ -57,6 +57,8 @@ HELP: Final = (
     b"    Protect current client connection from eviction (no client is evicted here).",
     b"NO-TOUCH (ON|OFF)",
     b"    Noted; the nodes count accesses of all clients alike.",
+    b"PAUSE <timeout> [WRITE|ALL]",
+    b"    Suspend all, or just write, clients of this pool for <timeout> milliseconds.",
     b"REPLY (ON|OFF|SKIP)",
     b"    Control the replies sent to the current connection.",
     b"SETINFO <option> <value>",
@@ -69,6 +71,8 @@ HELP: Final = (
     b"    Report tracking status for the current connection (always off).",
     b"UNBLOCK <clientid> [TIMEOUT|ERROR]",
     b"    Unblock the specified blocked client.",
+    b"UNPAUSE",
+    b"    Stop the current client pause, resuming traffic.",
     b"HELP",
     b"    Print this help.",
 )
@@ -109,15 +113,14 @@ def answer_odd(session: "ClientSession", name: bytes, argv: list[bytes]) -> byte
     if name == b"client|caching":
         return errors.CACHING_WITHOUT_TRACKING
     if name == b"client|unblock":
-        return unblock(argv)
-    if name in (b"client|unpause", b"client|capa"):
+        return unblock(session, argv)
+    if name == b"client|capa":
         return build.OK
     return errors.denied(name, NOT_SERVED.get(name, "clients cannot ask this of the proxy"))
 
 
 NOT_SERVED: Final[dict[bytes, str]] = {
     b"client|tracking": "links to the nodes are shared, so no node can tell which client to invalidate",
-    b"client|pause": "one client may not stop the others",
     b"client|import-source": "keys are moved between nodes by their operator",
 }
 
@@ -181,13 +184,20 @@ def tracking_info(proto: int) -> bytes:
     return build.mapping(proto, [build.bulk(b"flags"), flags, *redirect, build.bulk(b"prefixes"), build.array([])])
 
 
-def unblock(argv: list[bytes]) -> bytes:
-    """No client ever waits in a node on its own link, so there is nobody to unblock."""
+def unblock(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT UNBLOCK: the nodes let go of what waits there for that client, and answer it; 1 if there was anything."""
     if len(argv) > 4:
         return errors.SYNTAX
-    if len(argv) == 4 and argv[3].lower() not in (b"timeout", b"error"):
+    reason = argv[3].upper() if len(argv) == 4 else b"TIMEOUT"
+    if reason not in (b"TIMEOUT", b"ERROR"):
         return errors.BAD_UNBLOCK_REASON
-    return errors.NOT_INTEGER if integer(argv[2]) is None else build.integer(0)
+    number = integer(argv[2])
+    if number is None:
+        return errors.NOT_INTEGER
+    other = session.house.sessions.get(number)
+    if other is None or other.pool is not session.pool or other.blocked is None:
+        return build.integer(0)
+    return build.integer(int(other.blocked.unblock(reason)))
 
 
 # -- LIST and INFO -----------------------------------------------------------------------------------
@@ -196,6 +206,10 @@ def unblock(argv: list[bytes]) -> bytes:
 def flags(session: "ClientSession") -> bytes:
     """Redis's letters."""
     letters = b""
+    if session.monitor is not None:
+        letters += b"O"
+    if session.blocked is not None:
+        letters += b"b"
     if session.queue is not None:
         letters += b"x"
     if session.closing:
@@ -219,7 +233,8 @@ def described(session: "ClientSession") -> bytes:
     unread = session.reader.buffered()
     address = f"id={session.id} addr={session.address} laddr={session.local} fd=-1"
     times = f"age={(now - session.created_ms) // 1000} idle={(now - session.active_ms) // 1000}"
-    multi = f"multi={len(queue) if queue is not None else -1} watch=0"
+    watched = session.watch.count if session.watch is not None else 0
+    multi = f"multi={len(queue) if queue is not None else -1} watch={watched}"
     memory = f"qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0"
     output = f"obl=0 oll={len(ledger.out)} omem={ledger.out_bytes} tot-mem={unread + queued + ledger.out_bytes}"
     return b"%b name=%b %b flags=%b db=%d sub=0 psub=0 ssub=0 %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (

@@ -12,29 +12,27 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 from typing import Final, final
 
 from kidoproxy import errors, limits
-from kidoproxy.commands.judge import blocks
 from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
+from kidoproxy.exchange_lanes import LaneWire
 from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, local, multi, proxy, talk
-from kidoproxy.session.house import House, PoolFacts
-from kidoproxy.session.lookup import Lookup
+from kidoproxy.session import facts, lanes, local, multi, pause, proxy, talk
+from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
+from kidoproxy.session.lanes import Monitor
+from kidoproxy.session.lookup import look_up
 from kidoproxy.session.multi import Queued
+from kidoproxy.session.watch import Watch
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
 BARRIERS: Final = (b"select", b"hello", b"reset")
-#: Lane commands that are ordinary ones unless they block.
-SOMETIMES: Final = (b"xread", b"xreadgroup")
+#: In MULTI these are not queued.
+AT_ONCE: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 
 EXEC_REFUSED: Final = errors.wrong_arity(b"exec")
-
-REPLY_ON: Final = 0
-REPLY_OFF: Final = 1
-REPLY_SKIP: Final = 2
 
 
 @final
@@ -64,6 +62,10 @@ class ClientSession:
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
         self.stalled = False
         self.parked: Request | None = None
+        #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
+        self.blocked: LaneWire | None = None
+        self.watch: Watch | None = None
+        self.monitor: Monitor | None = None
         self.closing = False
         self.name = b""
         self.lib_name = b""
@@ -80,7 +82,7 @@ class ClientSession:
     def settle(self) -> None:
         """Work out what follows from a change of the conversation's state."""
         self.easy = self.authed and self.queue is None and self.reply == REPLY_ON and not self.each
-        self.easy = self.easy and not self.pool.words.picky
+        self.easy = self.easy and not self.pool.words.picky and not self.pool.paused_until and self.monitor is None
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
@@ -129,9 +131,17 @@ class ClientSession:
         self.stalled = True
         self.ledger.wanted = calls
 
+    def wait_if_owed(self) -> None:
+        """Handle no further request until nothing is owed any more."""
+        if self.ledger.count():
+            self.wait_for(0)
+        else:
+            self.blocked = None
+
     def resume(self) -> None:
-        """The ledger has drained as far as was wanted."""
+        """The ledger has drained as far as was wanted, or what else was waited for has come."""
         self.stalled = False
+        self.blocked = None
         if self.closing:
             return
         request = self.parked
@@ -176,33 +186,34 @@ class ClientSession:
                 spec = words.find(argv)
             elif words.hides(request.argv[0]):
                 spec = None
-        if spec is None and self.authed and words.worth_asking(request.argv[0]) and self.look_up(request):
+        if spec is None and self.authed and words.worth_asking(request.argv[0]) and look_up(self, request):
             return
         refusal = self.refusal(spec, request.argv)
         if refusal is not None or spec is None:
             self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
             return
         self.last_command = spec.name
-        if self.queue is not None and spec.name not in (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"):
+        if pause.holds(self, spec):
+            self.stalled = True
+            self.parked = request
+            self.pool.held.append(self)
+        elif self.queue is not None and spec.name not in AT_ONCE:
             multi.enqueue(self, self.queue, spec, request)
-        elif spec.name in BARRIERS and self.ledger.count():
+        elif self.ledger.count() and self.comes_alone(spec, request.argv):
             self.parked = request
             self.wait_for(0)
         elif spec.reach == SESSION:
             self.converse(spec, request)
+        elif spec.reach == LANE:
+            lanes.handle(self, spec, request)
         else:
             self.dispatch(spec, request, self.open(spec))
 
-    def look_up(self, request: Request) -> bool:
-        """Ask a live node about an unknown command; False when there is none to ask."""
-        for node in self.pool.root.nodes():
-            if node.live:
-                self.parked = request
-                self.stalled = True
-                question = build.command([b"COMMAND", b"INFO", request.argv[0]])
-                self.exchange.send(node, Lookup(self, request.argv[0]), question, self.proto, self.db)
-                return True
-        return False
+    def comes_alone(self, spec: CommandSpec, argv: list[bytes]) -> bool:
+        """Whether a request must wait until nothing is under way: what follows, or a lane, must not overtake it."""
+        if spec.name in BARRIERS or lanes.needed(spec, argv):
+            return True
+        return self.watch is not None and spec.name in multi.WORDS
 
     def wake(self) -> None:
         """What the session waited for has come: it goes on at the end of this turn."""
@@ -221,16 +232,21 @@ class ClientSession:
         why = self.pool.words.refused(spec)
         if why:
             return errors.denied(spec.name, why)
-        if spec.reach == REFUSED or (spec.reach == LANE and (spec.name not in SOMETIMES or blocks(spec, argv))):
+        if spec.reach == REFUSED or (spec.reach == LANE and spec.reason):
             return errors.denied(spec.name, spec.reason)
+        if self.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.name != b"monitor":
+            return errors.MONITORING
+        if self.queue is not None and spec.name == b"watch":
+            return errors.WATCH_IN_MULTI
         return None
 
     def refuse(self, frame: bytes) -> None:
         """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
-        if self.queue is not None:
+        if self.queue is not None and frame != errors.WATCH_IN_MULTI:
             self.spoiled = True
         if frame == EXEC_REFUSED:
             self.leave_multi()
+            self.unwatch()
             frame = errors.EXEC_ARITY
         self.house.errors += 1
         self.open(None).take(frame)
@@ -289,29 +305,26 @@ class ClientSession:
             self.answer(build.OK)
             self.close()
         elif name == b"client|reply":
-            self.set_reply(request.argv)
+            talk.set_reply(self, request.argv)
         else:
             self.answer(talk.answer(self, spec, request.argv))
 
-    def set_reply(self, argv: list[bytes]) -> None:
-        """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
-        word = argv[2].upper()
-        if word == b"ON":
-            self.reply = REPLY_ON
-            self.settle()
-            self.answer(build.OK)
-        elif word == b"OFF":
-            self.reply = REPLY_OFF
-            self.settle()
-        elif word == b"SKIP":
-            if self.reply == REPLY_ON:
-                self.reply = REPLY_SKIP
-            self.settle()
-        else:
-            self.answer(errors.SYNTAX)
+    def unwatch(self) -> None:
+        """Watch nothing more."""
+        if self.watch is not None:
+            self.watch.release()
+            self.watch = None
+
+    def leave(self) -> None:
+        """The process is about to end: a client that blocks is let go, as if its time were over."""
+        if self.blocked is not None:
+            self.blocked.unblock(b"TIMEOUT")
 
     def reset(self) -> None:
         """RESET: as if the client had just connected."""
+        self.unwatch()
+        if self.monitor is not None:
+            self.monitor.stop()
         self.queue = None
         self.spoiled = False
         self.reply = REPLY_ON
@@ -323,8 +336,11 @@ class ClientSession:
         self.settle()
 
     def close(self) -> None:
-        """Read nothing more; when what is owed has left, the socket is closed."""
+        """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""
         self.closing = True
+        if self.blocked is not None:
+            self.blocked.abandon()
+            self.ledger.forgive()
         self.ledger.wanted = 0
         self.ledger.emit(b"")
 
@@ -332,6 +348,11 @@ class ClientSession:
         """The socket is closed."""
         self.closing = True
         self.ledger.close()
+        if self.blocked is not None:
+            self.blocked.abandon()
+        self.unwatch()
+        if self.monitor is not None:
+            self.monitor.stop()
         self.house.sessions.pop(self.id, None)
 
     def __repr__(self) -> str:

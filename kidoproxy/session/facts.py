@@ -85,7 +85,7 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
     clients = [
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
-        ("blocked_clients", "0"),
+        ("blocked_clients", str(sum([1 for other in house.sessions.values() if other.blocked is not None]))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),

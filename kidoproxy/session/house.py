@@ -1,15 +1,22 @@
 """What all sessions share: the pools they may belong to, the exchange, and the list of sessions."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
+from kidoproxy.exchange_lanes import Lanes
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
+    from kidoproxy.session.lanes import Monitor
+
+#: What CLIENT REPLY has said: answer everything, nothing, or not the next one.
+REPLY_ON: Final = 0
+REPLY_OFF: Final = 1
+REPLY_SKIP: Final = 2
 
 
 @final
@@ -35,6 +42,26 @@ class PoolFacts:
         self.max_clients = 10_000
         self.idle_seconds = 0
         self.clients = 0
+        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
+        self.paused_until = 0
+        self.only_writes = False
+        self.held: list[ClientSession] = []
+
+    def settle(self, house: "House") -> None:
+        """Tell all sessions of the pool that something has changed for them."""
+        for session in house.sessions.values():
+            if session.pool is self:
+                session.settle()
+
+    def unpause(self, house: "House") -> None:
+        """Everybody goes on."""
+        self.paused_until = 0
+        self.only_writes = False
+        self.settle(house)
+        held = self.held
+        self.held = []
+        for session in held:
+            session.wake()
 
 
 @final
@@ -43,6 +70,8 @@ class House:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
+        self.lanes = Lanes(exchange)
+        self.monitors: list[Monitor] = []
         self.pools: list[PoolFacts] = []
         self.sessions: dict[int, ClientSession] = {}
         self.last_id = 0
@@ -68,6 +97,15 @@ class House:
         self.begin_sync: Callable[[Node], str] | None = None
         #: One line per running or finished sync: node name -> what it is doing.
         self.syncs: dict[str, str] = {}
+
+    def tick(self) -> None:
+        """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""
+        self.lanes.tick(self.exchange.now)
+        for monitor in self.monitors:
+            monitor.listen()
+        for pool in self.pools:
+            if pool.paused_until and self.wall_ms >= pool.paused_until:
+                pool.unpause(self)
 
     def next_id(self) -> int:
         """A client id: they grow and are never used again."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, final
 from kidoproxy.commands.learn import learn
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
+from kidoproxy.resp.build import command
+from kidoproxy.resp.requests import Request
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -29,3 +31,15 @@ class Lookup(Leg):
         self.session.parked = None
         self.session.refuse(failure.line(False))
         self.session.wake()
+
+
+def look_up(session: "ClientSession", request: Request) -> bool:
+    """Ask a live node about an unknown command; False when there is none to ask."""
+    for node in session.pool.root.nodes():
+        if node.live:
+            session.parked = request
+            session.stalled = True
+            question = command([b"COMMAND", b"INFO", request.argv[0]])
+            session.exchange.send(node, Lookup(session, request.argv[0]), question, session.proto, session.db)
+            return True
+    return False

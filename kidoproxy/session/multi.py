@@ -7,7 +7,7 @@ place in an array: each node's part is atomic, the whole is not. A strict pool r
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
-from kidoproxy.commands.spec import LOCAL, NO_MULTI, SESSION, CommandSpec
+from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
 from kidoproxy.ledger import Call, Listed, Part
 from kidoproxy.resp import build
@@ -15,6 +15,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import local, talk
+from kidoproxy.session.watch import Watch
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -64,6 +65,7 @@ def discard(session: "ClientSession") -> None:
         session.answer(errors.DISCARD_WITHOUT_MULTI)
         return
     session.leave_multi()
+    session.unwatch()
     session.answer(build.OK)
 
 
@@ -84,34 +86,47 @@ def finish(session: "ClientSession") -> None:
         session.answer(errors.EXEC_WITHOUT_MULTI)
         return
     spoiled = session.spoiled
+    watched = session.watch
     session.leave_multi()
     call = session.open(None)
     if spoiled:
+        session.unwatch()
         call.take(errors.EXECABORT)
-    elif not queue:
+    elif watched is not None and watched.changed(session.house.wall_ms):
+        session.unwatch()
+        call.take(build.null_array(session.proto))
+    elif not queue and (watched is None or watched.loan() is None):
+        session.unwatch()
         call.take(build.array([]))
     else:
-        execute(session, queue, call)
+        execute(session, queue, call, watched)
 
 
 def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
     """Why the command cannot be part of this transaction."""
     if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
+    on_lane = session.watch is not None and session.watch.loan() is not None
+    if on_lane and (spec.reach == SCAN or (spec.reach == SESSION and spec.name != b"unwatch")):
+        return errors.denied(spec.name, "it cannot be part of a transaction with watched keys, which its node runs")
     if spec.reach in (SESSION, LOCAL):
         return None
     plan = plan_in_multi(session, spec, request)
     if isinstance(plan, Answer) and plan.frame[:1] == b"-":
         return plan.frame
-    return strays(session, queue, spec, request, plan) if session.pool.strict else None
+    alone = session.pool.strict or session.watch is not None
+    return strays(session, queue, spec, request, plan) if alone else None
 
 
 def strays(
     session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan
 ) -> bytes | None:
-    """In a strict pool: CROSSSLOT as soon as a transaction reaches a second node, or a second copy pool."""
+    """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
     reached = homes(plan)
     first = request.argv
+    if session.watch is not None:
+        first = [b"WATCH", session.watch.first]
+        reached.add(session.watch.home)
     for queued in queue:
         if not queued.is_ours():
             first = queued.request.argv
@@ -128,11 +143,11 @@ def second(request: Request) -> bytes:
     return request.argv[1] if len(request.argv) > 1 else b""
 
 
-def homes(plan: Plan) -> set[str]:
-    """Where the keys of a plan live: nodes, and copy pools as a whole."""
+def homes(plan: Plan) -> set[int]:
+    """Where the keys of a plan live: nodes by their index, copy pools as a whole by that of their first node."""
     if isinstance(plan, Send):
-        return {plan.node.name if plan.node.group is None else plan.node.group.name}
-    found: set[str] = set()
+        return {plan.node.home()}
+    found: set[int] = set()
     if isinstance(plan, Gather):
         for part in plan.plans:
             found |= homes(part)
@@ -147,26 +162,35 @@ def plan_in_multi(session: "ClientSession", spec: CommandSpec, request: Request)
     return plan
 
 
-def execute(session: "ClientSession", queue: list[Queued], call: Call) -> None:
-    """EXEC of a transaction that nothing has spoiled; ``call`` gets the reply."""
+def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: Watch | None) -> None:
+    """EXEC of a transaction that nothing has spoiled; ``call`` gets the reply.
+
+    With watched keys it runs on their lane, and nothing of this client's runs beside it.
+    """
     call.write = any(queued.spec.write for queued in queue)
-    transaction = Transaction(session.exchange)
+    transaction = Transaction(session.exchange, watched.loan() if watched is not None else None)
     plans: list[Plan | None] = []
     session.ask.writes = call.write
     for queued in queue:
         plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
-    node = only_node(plans)
-    if node is not None and not session.each and not session.pool.soft:
+    loan = transaction.loan
+    node = only_node(plans) if loan is None else loan.link.node
+    if node is not None and (loan is not None or not (session.each or session.pool.soft)):
         transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
     else:
         collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
-        reached: set[str] = set()
+        reached: set[int] = set()
         for plan in plans:
             if plan is not None:
                 reached |= homes(plan)
         if len(reached) > 1:
             session.house.split_transactions += 1
+    if watched is not None:
+        session.watch = None
+        watched.executed()
     transaction.go(session.proto, session.db)
+    if watched is not None:
+        session.wait_if_owed()
 
 
 def collect(

@@ -7,7 +7,6 @@ and what would make one copy differ from the others is refused.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
-from kidoproxy.commands.judge import blocks
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     ANY,
@@ -29,6 +28,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import facts
+from kidoproxy.session.lanes import needed
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -221,7 +221,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         return errors.denied(spec.name, why or "users are for the operator of a node to change")
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
-    if blocks(spec, argv) or (spec.reach == LANE and not spec.finder):
+    if needed(spec, argv):
         return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
     if node.group is not None and (spec.flags & WRITE or (spec.write and spec.reach == ONE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
@@ -239,6 +239,8 @@ def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
         session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
     elif spec.reach == SESSION:
         session.refuse(errors.not_for_each(spec.name, "no node is asked"))
+    elif needed(spec, argv):
+        session.refuse(errors.not_for_each(spec.name, "it needs a link of the client's own"))
     elif spec.reach == SCAN:
         session.refuse(errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0"))
     else:

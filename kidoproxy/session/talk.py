@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import client
+from kidoproxy.session import client, pause
+from kidoproxy.session.house import REPLY_OFF, REPLY_ON, REPLY_SKIP
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -28,11 +29,19 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
         return auth(session, argv)
     if name == b"select":
         return select(session, argv[1])
+    if name == b"unwatch":
+        session.unwatch()
+        return build.OK
     if name == b"reset":
         session.reset()
         session.no_evict = False
         session.no_touch = False
         return RESET
+    if name == b"client|pause":
+        return pause.pause(session, argv)
+    if name == b"client|unpause":
+        session.pool.unpause(session.house)
+        return build.OK
     if name.startswith(b"client|"):
         return client.answer(session, spec, argv)
     return errors.denied(name, "it cannot be part of a transaction here")
@@ -151,3 +160,21 @@ def select(session: "ClientSession", text: bytes) -> bytes:
     session.db = number
     session.settle()
     return build.OK
+
+
+def set_reply(session: "ClientSession", argv: list[bytes]) -> None:
+    """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
+    word = argv[2].upper()
+    if word == b"ON":
+        session.reply = REPLY_ON
+        session.settle()
+        session.answer(build.OK)
+    elif word == b"OFF":
+        session.reply = REPLY_OFF
+        session.settle()
+    elif word == b"SKIP":
+        if session.reply == REPLY_ON:
+            session.reply = REPLY_SKIP
+        session.settle()
+    else:
+        session.answer(errors.SYNTAX)

@@ -1,10 +1,12 @@
 """What the arguments decide: waiting, reaching other keys, and what copies do."""
 
+from math import inf
+
 import pytest
 
 from kidoproxy.commands.find import every, find
-from kidoproxy.commands.judge import blocks, copy_class, copy_refusal, other_database, reaches_outside
-from kidoproxy.commands.spec import COPY_ALL, COPY_EXPIRY, COPY_READ, COPY_REFUSED
+from kidoproxy.commands.judge import blocks, copy_class, copy_refusal, other_database, patience, reaches_outside
+from kidoproxy.commands.spec import COPY_ALL, COPY_EXPIRY, COPY_READ, COPY_REFUSED, CommandSpec
 
 CLASSES = {
     COPY_READ: """
@@ -127,7 +129,6 @@ def test_blocks() -> None:
         spec = find(line.split())
         assert spec is not None
         assert blocks(spec, line.split())
-        assert spec.reason
     for line in ready.split(b"|"):
         spec = find(line.split())
         assert spec is not None
@@ -177,3 +178,38 @@ def test_other_database(line: bytes, database: int | None) -> None:
 
     assert spec is not None
     assert other_database(spec, argv) == database
+
+
+PATIENCE = [
+    ("blpop a b 2.5", 2.5),
+    ("brpoplpush a b 0", inf),
+    ("blmove a b left right 1e1", 10.0),
+    ("bzmpop 3 1 a min", 3.0),
+    ("bzmpop 0 1 a min", inf),
+    ("xread block 1500 streams a 0", 1.5),
+    ("xread count 5 block 0 streams a 0", inf),
+    ("xreadgroup group g c block 20 streams a >", 0.02),
+    ("wait 1 250", 0.25),
+    ("waitaof 1 1 0", inf),
+    ("blpop a nan", 0.0),
+    ("blpop a inf", 0.0),
+    ("blpop a -1", 0.0),
+    ("blpop a soon", 0.0),
+    ("blpop", 0.0),
+    ("xread block", 0.0),
+]
+
+
+@pytest.mark.parametrize(("line", "seconds"), PATIENCE)
+def test_patience(line: str, seconds: float) -> None:
+    """A request's own time-out says how long its node may take; what makes no sense is refused by the node at once."""
+    argv = line.encode().split()
+    spec = find(argv)
+    assert spec is not None
+    assert patience(spec, argv) == seconds
+
+
+def test_patience_with_a_module() -> None:
+    """Nobody knows how long a module's command waits: for ever."""
+    spec = CommandSpec(("x.wait", -2, "write blocking", 1, 1, 1, "", "", (), "", "", ""))
+    assert patience(spec, [b"x.wait", b"k"]) == inf

@@ -5,7 +5,7 @@ import pytest
 from kidoproxy.commands.answers import entry
 from kidoproxy.commands.find import COMMANDS, every, named, within
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.learn import KEYLESS, OPERATOR, SEARCH, UNREVIEWED, learn
+from kidoproxy.commands.learn import KEYLESS, LISTENS, OPERATOR, SEARCH, UNREVIEWED, learn
 from kidoproxy.commands.spec import (
     COPY_ALL,
     COPY_READ,
@@ -103,7 +103,8 @@ def test_dangerous() -> None:
     """Searches over all keys are refused, waiting needs a lane, an operator's command must be allowed."""
     assert taught("ft.search", "readonly", FIRST).reason == SEARCH
     assert taught("x.wait", "write blocking", FIRST).reach == LANE
-    assert taught("x.listen", "pubsub").reach == LANE
+    assert taught("x.wait", "write blocking").reason == KEYLESS
+    assert taught("x.listen", "pubsub").reason == LISTENS
     admin = taught("x.config", "admin readonly", FIRST)
     assert (admin.reach, admin.deny_default, admin.reason, admin.plain) == (ONE, True, OPERATOR, False)
 

@@ -18,6 +18,7 @@ from kidoproxy.commands.spec import (
     IN_KEY_ORDER,
     INFO,
     LANE,
+    LEAST,
     LOCAL,
     ONE,
     READ,
@@ -49,13 +50,18 @@ randomkey | EVERY FIRST_VALUE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
-watch unwatch blpop xread xreadgroup wait monitor subscribe publish spublish pubsub|numsub | LANE RELAY
+watch blpop bzmpop xread xreadgroup subscribe publish spublish pubsub|numsub | LANE RELAY
+wait | LANE LEAST
+waitaof | LANE EACH_AND
+monitor | LANE SAME
+unwatch | SESSION RELAY
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
 restore-asking asking acl acl|whoami module module|load pfdebug pfselftest script|debug memory|stats | REFUSED RELAY
 latency|reset latency|doctor clusterscan | REFUSED RELAY
 """
 
 WORDS = {
+    "LEAST": LEAST,
     "ALL_OK": ALL_OK,
     "ANY": ANY,
     "CONCAT": CONCAT,
@@ -111,7 +117,7 @@ def test_each_once() -> None:
 def test_reasons() -> None:
     """Whatever is not served says why, in a sentence that ends without a full stop; each line has its reason."""
     for spec in every():
-        if spec.reach in (REFUSED, LANE) or spec.deny_default:
+        if spec.reach == REFUSED or spec.deny_default:
             assert len(spec.reason) > 15, spec
             assert spec.reason[-1] != "." or spec.reason.endswith("..."), spec
     for line in overlay.SERVED + overlay.OPENABLE:

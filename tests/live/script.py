@@ -57,6 +57,15 @@ bitop and dest str num
 bitop not dest str
 bitop not dest str num
 bitop nor2 dest str
+blmove list new left right 0
+blmpop 0 1 list right count 2
+blpop none numbers 0
+blpop none 0.01
+brpop numbers 0.5
+brpoplpush list new 0.01
+bzmpop 0 1 zset2 max
+bzpopmax zset2 0.01
+bzpopmin zone 0
 bitpos bits 1
 bitpos bits 1 0 0 bit
 bitpos bits 2
@@ -94,7 +103,7 @@ evalsha short 1 str
 evalsha_ro 1111111111111111111111111111111111111111 1 str
 expire str 1000
 expire str 1000 nx
-expire str 1000 xx gt
+expire str 2000 xx gt
 expire str 1000 nx xx
 expire none 1000
 expire str x
@@ -408,6 +417,10 @@ zunionstore dest 2 zset zset2
 
 #: What is cut, merged, or asked of any node.
 WHOLE: Final = f"""
+wait 0 0
+wait 1 5
+waitaof 0 0 0
+waitaof 1 0 5
 mget str none num list
 mset a 1 b 2 a 3
 mset a 1 b

@@ -102,7 +102,7 @@ def test_each(proxy: RunningProxy, client: Any) -> None:
         "BLPOP l 0",
         "SWAPDB 0 1",
         "FCALL f 1 k",
-        "WATCH k",
+        "WAITAOF 1 1 0",
     ],
 )
 def test_refused(client: Any, words: str) -> None:
@@ -212,14 +212,45 @@ def test_transactions(proxy: RunningProxy, client: Any) -> None:
 
 
 def test_transaction_refused(client: Any) -> None:
-    """What is refused is refused while queueing, and spoils the whole; so does WATCH, before it begins."""
+    """What is refused is refused while queueing, and spoils the whole."""
     with client.pipeline(transaction=True) as pipe:
         pipe.set("a", 1).spop("s")
         with pytest.raises(redis.ResponseError, match="'spop' is not served here"):
             pipe.execute()
     assert client.get("a") is None
-    with client.pipeline() as pipe, pytest.raises(redis.ResponseError, match="'watch' is not served here"):
-        pipe.watch("a")
+
+
+def test_watch(client: Any, proxy: RunningProxy) -> None:
+    """A transaction with watched keys runs on all copies, or on none if somebody wrote to them meanwhile."""
+    client.set("n", 1)
+    with client.pipeline() as pipe:
+        pipe.watch("n")
+        value = int(pipe.get("n"))
+        pipe.multi()
+        assert pipe.set("n", value + 1).execute() == [True]
+        pipe.watch("n")
+        proxy.client().incr("n")
+        pipe.multi()
+        with pytest.raises(redis.WatchError):
+            pipe.set("n", 100).execute()
+    assert set(client.execute_command("PROXY", "EACH", "GET", "n")) == {b"3"}
+
+
+def test_watched_key_expires(client: Any) -> None:
+    """A key that is gone by the time of EXEC has changed."""
+    client.set("n", 1, px=60)
+    with client.pipeline() as pipe:
+        pipe.watch("n")
+        eventually(lambda: client.get("n") is None)
+        pipe.multi()
+        with pytest.raises(redis.WatchError):
+            pipe.set("n", 2).execute()
+
+
+def test_wait(client: Any) -> None:
+    """The other copies are the replicas."""
+    client.set("a", 1)
+    assert client.wait(5, 0) == len(client.execute_command("PROXY", "EACH", "GET", "a")) - 1
 
 
 # -- the whole keyspace --------------------------------------------------------------------------------------------

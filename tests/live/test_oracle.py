@@ -63,8 +63,13 @@ def pair(request: pytest.FixtureRequest, servers: dict[str, Pair]) -> Pair:
 
 
 SPECS: Final = every()
-SERVED: Final = [spec for spec in SPECS if spec.reach not in (SESSION, LOCAL, REFUSED, LANE) and not spec.deny_default]
-SERVED_TOO: Final = [spec for spec in SPECS if spec.name in (b"xread", b"xreadgroup")]
+#: What changes the conversation is asked in TALKS.
+TALKATIVE: Final = (b"watch", b"monitor")
+SERVED: Final = [
+    spec
+    for spec in SPECS
+    if spec.reach not in (SESSION, LOCAL, REFUSED) and not spec.reason and spec.name not in TALKATIVE
+]
 BY_HAND: Final = lines(KEYED) + lines(WHOLE)
 
 
@@ -74,9 +79,12 @@ def words_of(spec: CommandSpec) -> list[bytes]:
 
 
 def least(spec: CommandSpec) -> list[bytes]:
-    """The shortest request that has as many words as the command wants."""
+    """The shortest request that has as many words as the command wants; it does not wait for long."""
     name = words_of(spec)
-    return name + [b"1"] * (abs(spec.arity) - len(name))
+    words = name + [b"1"] * (abs(spec.arity) - len(name))
+    if spec.timeout_at and spec.timeout_unit == 1:
+        words[spec.timeout_at] = b"0.01"
+    return words
 
 
 def generated(spec: CommandSpec) -> list[list[bytes]]:
@@ -132,7 +140,7 @@ def is_unknown_there(request: list[bytes], right: bytes, ours: bytes) -> bool:
     )
 
 
-@pytest.mark.parametrize("spec", SERVED + SERVED_TOO, ids=lambda spec: spec.name.decode())
+@pytest.mark.parametrize("spec", SERVED, ids=lambda spec: spec.name.decode())
 def test_every_command(pair: Pair, spec: CommandSpec) -> None:
     """Any request, right or wrong, on a key of any type, is answered as the node answers it."""
     requests = [*lines(SETUP), *generated(spec)]
@@ -231,6 +239,104 @@ TALKS: Final = {
         multi
         exec x
         get a
+    """,
+    "watch": """
+        watch
+        watch a
+        multi
+        set a 1
+        exec
+        watch a b
+        set a 2
+        multi
+        set a 3
+        exec
+        get a
+        watch a
+        unwatch
+        set a 4
+        multi
+        set a 5
+        exec
+        watch a
+        set a 6
+        multi
+        discard
+        multi
+        set a 7
+        exec
+        watch a
+        set a 8
+        multi
+        exec
+        watch a
+        multi
+        get
+        exec
+        unwatch x
+        watch a
+        select 3
+        set a 1
+        multi
+        set a 2
+        ping
+        exec
+        watch a
+        reset
+        set a 9
+        multi
+        exec
+    """,
+    "waiting": """
+        rpush a x y z
+        blpop b a 0
+        brpop a 1
+        blmove a b left right 0
+        brpoplpush b a 0.01
+        blmpop 0 2 b a left count 5
+        blpop a b 0.02
+        blmpop 0.02 1 a left
+        blpop a -1
+        blpop a x
+        blpop a
+        zadd s 1 a 2 b 3 c
+        bzpopmin s 0
+        bzpopmax none s 0
+        bzmpop 0 1 s min
+        bzpopmin s 0.01
+        blpop str 0.01
+        set str x
+        blpop str 1
+        xadd stream 1-1 f v
+        xread block 10 streams stream 0
+        xread block 10 streams stream 1-1
+        xread block x streams stream 0
+        xread block -1 streams stream 0
+        xgroup create stream group 0
+        xreadgroup group group me block 10 streams stream >
+        xreadgroup group group me block 10 streams stream >
+        xreadgroup group nogroup me block 10 streams stream >
+        wait 0 10
+        wait 1 10
+        wait x 10
+        multi
+        blpop none 0
+        bzpopmin none 0
+        wait 1 0
+        exec
+        ping
+    """,
+    "pause": """
+        client pause x
+        client pause -1
+        client pause 1 foo
+        client pause 10
+        ping
+        client pause 10 write
+        get a
+        set a 1
+        client unpause
+        set a 2
     """,
     "select": """
         set a 0
@@ -381,7 +487,7 @@ def test_about_itself(pair: Pair) -> None:
 def test_refused(pair: Pair) -> None:
     """What is not served is refused in one sentence with the command's name and the documented reason."""
     closed = [spec for spec in SPECS if spec.reach in (REFUSED, LANE) or spec.deny_default]
-    closed = [spec for spec in closed if spec.subs is None and spec not in SERVED_TOO]
+    closed = [spec for spec in closed if spec.subs is None and spec.reason]
     said = replies(pair.proxied, [HELLO[pair.proto], *[least(spec) for spec in closed]])[1:]
     for spec, reply in zip(closed, said, strict=False):
         reason = f"{spec.reason}; the pool's `allow` opens it" if spec.deny_default else spec.reason

@@ -67,7 +67,7 @@ def test_replies(words: list[str], reply: bytes) -> None:
     assert say(ring("a").client(), "CLIENT", *words) == reply
 
 
-@pytest.mark.parametrize("words", [["TRACKING", "on"], ["PAUSE", "100"], ["IMPORT-SOURCE", "on"]])
+@pytest.mark.parametrize("words", [["TRACKING", "on"], ["IMPORT-SOURCE", "on"]])
 def test_what_is_not_served(words: list[str]) -> None:
     """What Redis has and we do not is an error that gives the reason, and the conversation goes on."""
     session = ring("a").client()

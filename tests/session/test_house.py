@@ -1,5 +1,6 @@
 """What sessions share: ids that are never used again, pools with Redis's own limits."""
 
+from kidoproxy.session.house import PoolFacts
 from tests.story import client, copies, gone, ring, story
 
 
@@ -23,3 +24,14 @@ def test_pool() -> None:
     assert (facts.databases, facts.bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
     assert (facts.strict, facts.soft, facts.thorough) == (False, False, False)
     assert story(copies("a")).facts.thorough
+
+
+def test_a_change_of_one_pool() -> None:
+    """Sessions of another pool in the same house are left alone."""
+    play = story(ring("a")) >> client(b"", name="one") >> client(b"", name="two")
+    other = PoolFacts("other", "ring", play.facts.root, play.facts.words)
+    session = play.guest("two").session
+    session.pool = other
+    play.facts.paused_until = 1
+    play.facts.settle(play.house)
+    assert (play.guest("one").session.easy, session.easy) == (False, True)

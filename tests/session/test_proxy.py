@@ -325,6 +325,7 @@ def test_each_of_what_is_answered_here() -> None:
         (["SHUTDOWN"], b"-ERR 'shutdown' is not served here: "),
         (["MULTI"], b"-ERR 'multi' cannot be asked of each node: no node is asked\r\n"),
         (["PROXY", "STATS"], b"-ERR 'proxy|stats' cannot be asked of each node: no node is asked\r\n"),
+        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be asked of each node: it needs a link of the client's own"),
         (["SCAN", "0"], b"-ERR 'scan' cannot be asked of each node: it visits one after another; ask one: PROXY NODE"),
     ],
 )

@@ -1,0 +1,244 @@
+"""Lanes: links that one session has to itself for a while, because what it does there would hold up or confuse others.
+
+A lane comes back clean and is kept for the next one who asks, or it is closed: a lane whose connection died, whose
+client went away while it waited, or of which anything is in doubt, is never lent again. How many may be lent at a
+time is bounded for each node, so that no client can use up what the others need.
+"""
+
+from typing import final
+
+from kidoproxy import limits
+from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
+from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.ledger import Leg
+from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import NEVER, Ear
+from kidoproxy.link_states import DOWN
+from kidoproxy.resp.build import command
+from kidoproxy.routes.topology import Node
+
+
+@final
+class Lanes:
+    """The lanes to all nodes: ``lent`` counts those that sessions have, ``idle`` holds the clean ones, by node."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.most = limits.LANES
+        self.lent: list[int] = [0] * len(exchange.nodes)
+        self.idle: list[list[NodeLink]] = [[] for _ in exchange.nodes]
+        #: Until when an idle lane is kept, by node: a rush leaves some, and they go when nobody wants them.
+        self.kept_until: list[float] = [0.0] * len(exchange.nodes)
+
+    def refusal(self, node: Node) -> NodeFailure | None:
+        """Why none can be lent; a node that is down is not tested by anybody's request."""
+        if not node.live:
+            return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)
+        if self.lent[node.index] >= self.most:
+            cause = f"all of its {self.most} lanes are in use"
+            return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
+        return None
+
+    def lend(self, node: Node, proto: int, db: int) -> "Loan":
+        """A lane to ``node``, which `refusal` has nothing against."""
+        at = node.index
+        self.lent[at] += 1
+        idle = self.idle[at]
+        while idle:
+            link = idle.pop()
+            if link.state != DOWN:
+                return Loan(self, link)
+            self.exchange.forget(link)
+        return Loan(self, self.exchange.other_link(node, proto, db, True))
+
+    def give_back(self, link: NodeLink) -> None:
+        """The lane is clean: nothing waits on it, and nothing that was said there lives on."""
+        at = link.node.index
+        self.lent[at] -= 1
+        link.ear = None
+        self.idle[at].append(link)
+        self.kept_until[at] = self.exchange.now + limits.IDLE_LANE_SECONDS
+
+    def close(self, link: NodeLink) -> None:
+        """The lane must not be used again; who waits on it hears nothing more."""
+        self.lent[link.node.index] -= 1
+        self.exchange.forget(link)
+
+    def tick(self, now: float) -> None:
+        """Close lanes that nobody wants any more; give up those to nodes that are known to be down."""
+        for at, idle in enumerate(self.idle):
+            if idle:
+                kept = limits.IDLE_LANES if now <= self.kept_until[at] else 0
+                self.idle[at] = idle[:kept]
+                for link in idle[kept:]:
+                    self.exchange.forget(link)
+        for link in self.exchange.others[:]:
+            if link.lane and link.state != DOWN and not link.node.live:
+                link.lost(link.node.cause, now, True)
+
+
+@final
+class Loan:
+    """One lane that a session has; it is given back once, clean or not."""
+
+    def __init__(self, lanes: Lanes, link: NodeLink) -> None:
+        self.lanes = lanes
+        self.link = link
+        self.over = False
+
+    def give_back(self) -> None:
+        """Nothing that was said there lives on."""
+        if not self.over:
+            self.over = True
+            self.lanes.give_back(self.link)
+
+    def close(self) -> None:
+        """It must not be lent again."""
+        if not self.over:
+            self.over = True
+            self.lanes.close(self.link)
+
+
+@final
+class OnLane(Leg):
+    """One request that has a lane to itself until it is answered."""
+
+    def __init__(self, wire: "LaneWire", loan: Loan, parent: Leg, replies: int) -> None:
+        super().__init__()
+        self.wire = wire
+        self.loan = loan
+        self.parent = parent
+        #: So many replies are to come; the last one is the request's own.
+        self.missing = replies
+
+    def take(self, raw: bytes) -> None:
+        """The lane is free again before the session goes on."""
+        self.missing -= 1
+        if self.missing == 0:
+            self.wire.over(self)
+            self.loan.give_back()
+            self.parent.take(raw)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """A late reply, or a lost connection: the lane is of no use."""
+        self.wire.over(self)
+        self.loan.close()
+        self.parent.fail(failure)
+
+    def can_cut(self) -> bool:
+        """As its parent may."""
+        return self.parent.can_cut()
+
+    def cut(self, piece: bytes) -> None:
+        """As its parent does."""
+        self.parent.cut(piece)
+
+
+@final
+class LaneWire(Wire):
+    """Puts each leg of a plan on a lane of its own, and keeps them together while they wait.
+
+    ``patience``: the seconds that the nodes themselves may take (`NEVER` if they may wait for ever), which come on
+    top of the usual deadline. ``before``: a request that must run on the same lane first, empty for none.
+    """
+
+    def __init__(self, lanes: Lanes, patience: float, before: bytes) -> None:
+        self.lanes = lanes
+        self.patience = patience
+        self.before = before
+        self.waiting: list[OnLane] = []
+
+    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
+        """Borrow a lane, and send."""
+        refusal = self.lanes.refusal(node)
+        if refusal is not None:
+            leg.fail(refusal)
+            return
+        loan = self.lanes.lend(node, proto, db)
+        replies = 2 if self.before else 1
+        waiting = OnLane(self, loan, leg, replies)
+        self.waiting.append(waiting)
+        now = self.lanes.exchange.now
+        loan.link.place(waiting, self.before + payload, proto, db, now, replies)
+        waiting.due = min(waiting.due + self.patience, NEVER)
+
+    def softened(self, write: bool) -> None:
+        """Count it where all are counted."""
+        self.lanes.exchange.softened(write)
+
+    def over(self, leg: OnLane) -> None:
+        """It waits no more."""
+        self.waiting.remove(leg)
+
+    def unblock(self, reason: bytes) -> bool:
+        """Make the nodes answer what still waits, as if its time were over (TIMEOUT) or with an error (ERROR).
+
+        The node decides: if something has just come for a request it gets that, and nothing is lost. Whether there
+        was anything to unblock.
+        """
+        found = self.waiting[:]
+        for waiting in found:
+            link = waiting.loan.link
+            if link.ready() and link.client_id:
+                question = command([b"CLIENT", b"UNBLOCK", link.client_id, reason])
+                self.lanes.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
+            else:
+                self.stop(waiting, "it was unblocked")
+        return bool(found)
+
+    def stop(self, waiting: OnLane, why: str) -> None:
+        """Cut the lane, and fail what waits there."""
+        node = waiting.loan.link.node
+        waiting.done = True
+        waiting.fail(NodeFailure(NODEDOWN, node.name, node.address, why, True))
+
+    def abandon(self) -> None:
+        """The client is gone: close what waits for it, and let nobody hear of it."""
+        waiting = self.waiting
+        self.waiting = []
+        for one in waiting:
+            one.done = True
+            one.loan.close()
+
+
+@final
+class Unblocked(Leg):
+    """Waits for what a node says to CLIENT UNBLOCK; if it cannot do it, the lane is cut."""
+
+    def __init__(self, waiting: OnLane) -> None:
+        super().__init__()
+        self.waiting = waiting
+
+    def take(self, raw: bytes) -> None:
+        """0 means that the answer is on its way already."""
+        if raw[:1] == b"-":
+            self.give_up("it refuses CLIENT UNBLOCK")
+
+    def fail(self, failure: NodeFailure) -> None:
+        """The node cannot be asked."""
+        self.give_up(failure.reason())
+
+    def give_up(self, why: str) -> None:
+        """Cut the lane, if it still waits."""
+        wire = self.waiting.wire
+        if self.waiting in wire.waiting:
+            wire.stop(self.waiting, why)
+
+
+@final
+class Watched(Ear):
+    """Notices when the connection of a lane is lost that holds something: a WATCH, or a MONITOR."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def hear(self, raw: bytes) -> None:
+        """Nothing is expected: whatever it is, the lane is in doubt."""
+        self.lost = True
+
+    def ready(self) -> None:
+        """It has been greeted."""
+
+    def deaf(self, failure: NodeFailure) -> None:
+        """What it held is gone."""
+        self.lost = True

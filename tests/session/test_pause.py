@@ -1,0 +1,82 @@
+"""CLIENT PAUSE: requests wait and none is lost; nobody outside the pool notices."""
+
+import pytest
+
+from tests.story import client, given, gone, node, ring, silence, story, tick, to, to_client, unheard
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("x", "-ERR timeout is not an integer or out of range"),
+        ("-1", "-ERR timeout is negative"),
+        ("1 foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL"),
+        ("1 all x", "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."),
+    ],
+)
+def test_mistakes(words: str, said: str) -> None:
+    """Redis's own sentences."""
+    play = story(ring("a")) >> client(f"CLIENT PAUSE {words}") << to_client(said)
+    assert not play.facts.paused_until
+
+
+def test_all_wait_until_it_is_over() -> None:
+    """Whatever clients ask meanwhile is done afterwards, in order; the one who paused waits too."""
+    (
+        story(ring("a"))
+        >> client("CLIENT PAUSE 1000") << to_client("+OK")
+        >> client("GET {a}1", "PING") << silence()
+        >> client("SET {a}2 x", name="other") << silence()
+        >> client("PING", name="other") << silence()
+        >> tick(0.9) << silence()
+        >> tick(0.1) << to("a", "GET {a}1", "SET {a}2 x")
+        >> node("a", "$-1", "+OK") << to_client("$-1", "+PONG") << to_client("+OK", "+PONG", name="other")
+        >> client("GET {a}1") << to("a", "GET {a}1")
+    )  # fmt: skip
+
+
+def test_writes_wait_reads_do_not() -> None:
+    """WRITE holds what may change something, a transaction at its EXEC."""
+    (
+        story(ring("a"))
+        >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+        >> client("GET {a}1", "MULTI", "GET {a}1", "EXEC") << to("a", "GET {a}1", "MULTI", "GET {a}1", "EXEC")
+        >> node("a", "$-1", "+OK", "+QUEUED", "*1 $-1") << to_client("$-1", "+OK", "+QUEUED", "*1 $-1")
+        >> client("MULTI", "SET {a}1 x", "EXEC") << to_client("+OK", "+QUEUED")
+        >> client("EVAL return 0", name="other") << silence()
+        >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
+        << to("a", "MULTI", "SET {a}1 x", "EXEC") << given(unheard)
+    )  # fmt: skip
+
+
+def test_a_pause_only_grows() -> None:
+    """A shorter or milder one changes nothing; UNPAUSE ends even one that holds everything."""
+    play = story(ring("a")) >> client("CLIENT PAUSE 5000 WRITE", name="boss") << to_client("+OK", name="boss")
+    until = play.facts.paused_until
+    play >> client("CLIENT PAUSE 100 ALL", name="boss") << to_client("+OK", name="boss")
+    assert (play.facts.paused_until, play.facts.only_writes) == (until, False)
+    play >> client("CLIENT PAUSE 9000 WRITE", name="boss") << silence()
+    play >> client("CLIENT UNPAUSE") << to_client("+OK") << to_client("+OK", name="boss")
+    assert (play.facts.paused_until, play.facts.only_writes) == (play.house.wall_ms + 9000, True)
+
+
+def test_client_goes_while_it_is_held() -> None:
+    """Its request is forgotten with it."""
+    (
+        story(ring("a"))
+        >> client("CLIENT PAUSE 1000", name="boss") << to_client("+OK", name="boss")
+        >> client("SET {a}1 x") << silence()
+        >> gone() >> tick(1.0) << silence()
+    )  # fmt: skip
+
+
+def test_it_ends_while_something_is_owed() -> None:
+    """A held session that still waits for an earlier reply goes on all the same, and keeps the order."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> client("CLIENT PAUSE 100", name="boss") << to_client("+OK", name="boss")
+        >> client("GET {a}2", "SELECT 1") << silence()
+        >> tick(0.1) << to("a", "GET {a}2")
+        >> node("a", "$-1") << to_client("$-1") >> node("a", "$-1") << to_client("$-1", "+OK")
+    )  # fmt: skip
