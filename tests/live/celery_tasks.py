@@ -13,8 +13,18 @@ from celery import Celery
 from tests.live.workers import SERVER
 
 URL: Final = os.environ.get(SERVER, "")
+#: In the environment of the worker: what all of its keys begin with.
+PREFIX: Final = "LIVE_PREFIX"
+
+
+def prefixed(app: Any, prefix: str) -> None:
+    """Let all keys of broker and results begin with this."""
+    app.conf.broker_transport_options = {"global_keyprefix": prefix}
+    app.conf.result_backend_transport_options = {"global_keyprefix": prefix}
+
 
 app = Celery("live", broker=URL, backend=URL)
+prefixed(app, os.environ.get(PREFIX, ""))
 
 
 @app.task(name="add")
