@@ -152,6 +152,7 @@ BAD_DB_INDEX: Final = b"-ERR invalid DB index\r\n"
 NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
 EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
+UNBLOCKED: Final = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
 WATCH_IN_MULTI: Final = b"-ERR WATCH inside MULTI is not allowed\r\n"
 #: What Redis says to a client in the midst of MONITOR.
 MONITORING: Final = b"-ERR Replica can't interact with the keyspace\r\n"

@@ -8,10 +8,11 @@ of the links; that is the only difference.
 from typing import final
 
 from kidoproxy.commands.nothing import nothing
-from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.commands.spec import STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
 from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
+from kidoproxy.ledger_streams import Hurrier, StreamsRead
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
 from kidoproxy.resp.requests import Request
@@ -20,7 +21,7 @@ from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import Node
 
 
-class Wire:
+class Wire(Hurrier):
     """Where a walk over a plan puts its legs: the links themselves, or the batches of a transaction."""
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
@@ -30,6 +31,9 @@ class Wire:
     def softened(self, write: bool) -> None:
         """A miss was answered in place of a failure, or (``write``) a write was dropped."""
         raise NotImplementedError
+
+    def hurry(self) -> None:
+        """Nothing waits here for its own sake."""
 
     def scatter(self, plan: Plan, leg: Leg, raw: bytes, spec: CommandSpec, ask: Ask) -> None:
         """Walk ``plan``; whatever it comes to is taken by ``leg``. ``raw`` is the request's own frame."""
@@ -64,6 +68,8 @@ class Wire:
             return Scanned(leg, plan.number, plan.following)
         if group is not None:
             return Judged(leg, plan, group, ask)
+        if plan.rule == STREAMS:
+            return StreamsRead(leg, count, plan.names, spec.write, self)
         if ask.each:
             return Listed(leg, count, spec.write)
         merged = Merged(leg, count, plan.rule, ask.proto, spec.name, spec.write)

@@ -7,14 +7,14 @@ time is bounded for each node, so that no client can use up what the others need
 
 from typing import final
 
-from kidoproxy import limits
+from kidoproxy import errors, limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.exchange import Exchange, Wire
 from kidoproxy.ledger import Leg
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import NEVER, Ear
 from kidoproxy.link_states import DOWN
-from kidoproxy.resp.build import command
+from kidoproxy.resp import build
 from kidoproxy.routes.topology import Node
 
 
@@ -125,6 +125,13 @@ class OnLane(Leg):
         self.loan.close()
         self.parent.fail(failure)
 
+    def skip(self, raw: bytes) -> None:
+        """The lane is not ready, so nothing has been sent, and nothing will be."""
+        self.done = True
+        self.wire.over(self)
+        self.loan.close()
+        self.parent.take(raw)
+
     def can_cut(self) -> bool:
         """As its parent may."""
         return self.parent.can_cut()
@@ -139,12 +146,14 @@ class LaneWire(Wire):
     """Puts each leg of a plan on a lane of its own, and keeps them together while they wait.
 
     ``patience``: the seconds that the nodes themselves may take (`NEVER` if they may wait for ever), which come on
-    top of the usual deadline. ``before``: a request that must run on the same lane first, empty for none.
+    top of the usual deadline. ``timed_out``: what they say when that time is over. ``before``: a request that must
+    run on the same lane first, empty for none.
     """
 
-    def __init__(self, lanes: Lanes, patience: float, before: bytes) -> None:
+    def __init__(self, lanes: Lanes, patience: float, timed_out: bytes, before: bytes = b"") -> None:
         self.lanes = lanes
         self.patience = patience
+        self.timed_out = timed_out
         self.before = before
         self.waiting: list[OnLane] = []
 
@@ -179,12 +188,18 @@ class LaneWire(Wire):
         found = self.waiting[:]
         for waiting in found:
             link = waiting.loan.link
-            if link.ready() and link.client_id:
-                question = command([b"CLIENT", b"UNBLOCK", link.client_id, reason])
+            if not link.ready():
+                waiting.skip(self.timed_out if reason == b"TIMEOUT" else errors.UNBLOCKED)
+            elif link.client_id:
+                question = build.command([b"CLIENT", b"UNBLOCK", link.client_id, reason])
                 self.lanes.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
             else:
-                self.stop(waiting, "it was unblocked")
+                self.stop(waiting, "it was unblocked, and its node does not let us ask for that")
         return bool(found)
+
+    def hurry(self) -> None:
+        """One of several lanes has something: the others answer with what they have, be it nothing."""
+        self.unblock(b"TIMEOUT")
 
     def stop(self, waiting: OnLane, why: str) -> None:
         """Cut the lane, and fail what waits there."""

@@ -27,10 +27,11 @@ from kidoproxy.commands.spec import (
 from kidoproxy.errors import Bug
 from kidoproxy.merge_info import merge_info
 from kidoproxy.resp.build import array, integer
+from kidoproxy.resp.open import bulk, is_error, is_null, items, kind, line, line_end, value_at
 from kidoproxy.resp.open import integer as integer_of
-from kidoproxy.resp.open import is_error, is_null, items, kind, line, line_end, value_at
 
 _INTEGER_KINDS: Final = b":#"
+_MAP: Final = ord("%")
 _LIST_KINDS: Final = b"*~>"
 _AGGREGATE_KINDS: Final = b"*~>%"
 
@@ -75,6 +76,35 @@ def in_key_order(replies: list[bytes], places: list[list[int]], total: int) -> b
         for at in range(len(where)):
             woven[where[at]] = found[at]
     return array(woven)
+
+
+def streams(replies: list[bytes], names: list[bytes]) -> bytes:
+    """What XREAD found in several streams, in the order of their ``names``; the null when that is nothing.
+
+    RESP2 has a list of pairs, RESP3 a map; nothing found is a null in both.
+    """
+    rank: dict[bytes, int] = {}
+    for name in names:
+        rank.setdefault(name, len(rank))
+    found: list[tuple[int, bytes]] = []
+    is_map = False
+    for raw in replies:
+        flat = items(raw)
+        if kind(raw) == _MAP:
+            is_map = True
+            pairs = [(flat[at], flat[at] + flat[at + 1]) for at in range(0, len(flat), 2)]
+        else:
+            pairs = [(items(pair)[0], pair) for pair in flat]
+        found += [(rank.get(bulk(name), len(rank)), pair) for name, pair in pairs]
+    if not found:
+        return replies[0]
+    found.sort(key=_rank)
+    body = b"".join([pair for _, pair in found])
+    return (b"%%%d\r\n" if is_map else b"*%d\r\n") % len(found) + body
+
+
+def _rank(ranked: tuple[int, bytes]) -> int:
+    return ranked[0]
 
 
 def first_success(replies: list[bytes]) -> bytes:

@@ -75,5 +75,5 @@ def test_watched_ear() -> None:
 def test_soft_misses_are_counted_where_all_are() -> None:
     """A walk over a plan may end in a miss on lanes, too."""
     found = lanes()
-    LaneWire(found, 0.0, b"").softened(True)
+    LaneWire(found, 0.0, b"*-1\r\n").softened(True)
     assert found.exchange.dropped_writes == 1

@@ -31,6 +31,7 @@ IN_KEY_ORDER: Final = 8  # arrays woven back by the places of their keys
 FIRST_VALUE: Final = 9  # the first that is not null
 INFO: Final = 10  # the text of INFO
 ONE_OK: Final = 11  # it worked somewhere: the first that is no error
+STREAMS: Final = 12  # what XREAD gives of several streams, in the order of the request
 
 # Copy: what a copy pool does with it.
 COPY_READ: Final = 0  # ask the leader

@@ -105,7 +105,7 @@ class ClientIO(Peer):
     def pace(self) -> None:
         """Read on, or stop reading, as the session and the socket allow."""
         session = self.session
-        wanted = session is not None and not (self.full or session.stalled or session.closing)
+        wanted = session is not None and not self.full and session.is_listening()
         if wanted and not self.reading:
             self.reading = True
             self.transport.resume_reading()

@@ -44,6 +44,7 @@ class Gather(Plan):
 
     * ``places[i]``: the positions of the keys that ``plans[i]`` serves, of ``keys`` in all (split commands);
     * ``raws[i]``: the frame that ``plans[i]`` is about, where it is not the request's own;
+    * ``names``: the streams of an XREAD, in the order in which the reply has them;
     * ``number``: of the node that a SCAN asks, ``following``: of the next one (0: none), for its cursor;
     * ``group``: the plans are the copies of one command, leader first: the group judges their replies;
       ``touched`` are its keys (``anywhere``: and perhaps others), in ``other`` too if that is a database;
@@ -56,6 +57,7 @@ class Gather(Plan):
         self.rule = rule
         self.places: list[list[int]] | None = None
         self.keys = 0
+        self.names: list[bytes] = []
         self.raws: list[bytes] | None = None
         self.number = 0
         self.following = 0

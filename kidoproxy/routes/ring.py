@@ -9,9 +9,20 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, LANE, NO_MANDATORY_KEYS, RELAY, SCAN, SPLIT, CommandSpec
+from kidoproxy.commands.spec import (
+    EVERY,
+    INFO,
+    LANE,
+    NO_MANDATORY_KEYS,
+    RELAY,
+    SCAN,
+    SPLIT,
+    STREAM_KEYS,
+    CommandSpec,
+)
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Route
@@ -55,12 +66,21 @@ class Ring(Route):
         first = self.owner(argv[positions[0]])
         for at in positions:
             if self.owner(argv[at]) != first:
+                if spec.finder == STREAM_KEYS:
+                    return self.streams(spec, argv, positions, ask)
                 return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
         if len(self.members) > 1:
             outside = reaches_outside(spec, argv)
             if outside is not None:
                 return Answer(errors.reaches_outside(spec.name, outside))
         return self.members[first].plan(spec, request, ask)
+
+    def streams(self, spec: CommandSpec, argv: list[bytes], positions: list[int], ask: Ask) -> Plan:
+        """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""
+        parts = streams.cut(argv, positions, [self.owner(argv[at]) for at in positions])
+        found = streams.gather(argv, positions, parts)
+        found.plans = [self.members[child].plan(spec, request, ask) for child, request in parts]
+        return found
 
     def keyless(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""

@@ -126,6 +126,13 @@ class ClientSession:
         self.commands += count
         self.house.commands += count
 
+    def is_listening(self) -> bool:
+        """Whether more bytes are wanted. Of a client that blocks they are, for only so it is noticed when it goes."""
+        if self.closing or not self.stalled:
+            return not self.closing
+        waits = self.blocked is not None or self.pool.paused_until > 0
+        return waits and self.reader.buffered() < limits.CLIENT_PAUSE_BYTES
+
     def wait_for(self, calls: int) -> None:
         """Handle no further request until at most so many calls are open."""
         self.stalled = True

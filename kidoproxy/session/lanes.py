@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
 from kidoproxy.commands.judge import blocks, patience
-from kidoproxy.commands.spec import BLOCKING, LANE, RELAY, CommandSpec
+from kidoproxy.commands.spec import BLOCKING, LANE, LEAST, RELAY, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_lanes import LaneWire, Loan
 from kidoproxy.ledger import Leg
@@ -48,10 +48,17 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
 def block(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
     """Ask, and let the session wait for the answer however long it takes."""
     before = MARK if spec.rule != RELAY else b""
-    wire = LaneWire(session.house.lanes, patience(spec, request.argv), before)
+    wire = LaneWire(session.house.lanes, patience(spec, request.argv), timed_out(spec, session.proto), before)
     session.blocked = wire
     wire.scatter(session.plan(spec, request), session.open(spec), request.raw, spec, session.ask)
     session.wait_if_owed()
+
+
+def timed_out(spec: CommandSpec, proto: int) -> bytes:
+    """What a node says when the time of this command is over before anything has happened."""
+    if spec.rule == RELAY:
+        return build.null_array(proto)
+    return build.integer(0) if spec.rule == LEAST else build.array([build.integer(0), build.integer(0)])
 
 
 # -- MONITOR -----------------------------------------------------------------------------------------

@@ -176,12 +176,32 @@ def test_unblock_after_the_answer_has_come() -> None:
     play >> node("a", POPPED, on=LANE) << to_client(POPPED) >> node("a", "-NOPERM no") << free(1) << silence()
 
 
-def test_unblock_before_the_lane_is_ready() -> None:
-    """A lane that has not been greeted can be cut without loss."""
-    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0")
+@pytest.mark.parametrize(
+    ("asked", "reason", "said"),
+    [
+        ("BLPOP {a}q 0", "TIMEOUT", "*-1"),
+        ("BLPOP {a}q 0", "ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        ("WAIT 1 0", "TIMEOUT", ":0"),
+        ("WAITAOF 1 1 0", "TIMEOUT", "*2 :0 :0"),
+    ],
+)
+def test_unblock_before_the_lane_is_ready(asked: str, reason: str, said: str) -> None:
+    """Nothing was sent to a lane that has not been greeted: it is closed, and the client hears what a node would."""
+    play = story(ring("a"), shy=True) >> client(asked)
+    number = play.guest("me").session.id
+    play >> client(f"CLIENT UNBLOCK {number} {reason}", name="other") << to_client(":1", name="other")
+    play << to_client(said) << free(0)
+
+
+def test_unblock_of_a_lane_without_a_number() -> None:
+    """A node whose ACL hides our own number from us cannot be told whom to let go: the lane is cut."""
+    play = (
+        story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> accepted("a", on=LANE) << to("a", "CLIENT ID", on=LANE)
+    )
+    play >> node("a", "-NOPERM no", on=LANE) << to("a", "BLPOP {a}q 0", on=LANE)
     number = play.guest("me").session.id
     play >> client(f"CLIENT UNBLOCK {number}", name="other") << to_client(":1", name="other")
-    assert b"it was unblocked" in play.guest("me").heard
+    assert b"its outcome is unknown" in play.guest("me").heard
     play << given(unheard) << free(0)
 
 
