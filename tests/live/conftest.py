@@ -4,17 +4,22 @@
 several tests may share it. ``own_proxy`` is the same for one test. Options are keys of the pool;
 ``proxy={…}`` are those of the process.
 
-``server`` is the address of what a library's tests talk to, twice: one server itself, which proves that the
-test is right, and then a ring of three with what the module has in ``TOGETHER``.
+``server`` is the address of what a library's tests talk to: a ring of three with what the module has in
+``TOGETHER``. With ``KIDOPROXY_STRAIGHT=1`` it is one server itself before that, which proves that the test is
+right: when one fails, see whether it does so without us.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from kidoproxy.embedded import EmbeddedNodes
 from tests.live.proxies import Starter, starter
+
+STRAIGHT: Final = os.environ.get("KIDOPROXY_STRAIGHT") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +36,9 @@ def own_proxy(tmp_path: Path) -> Iterator[Starter]:
         yield made
 
 
-@pytest.fixture(scope="module", params=["straight", "ring"])
+@pytest.fixture(scope="module", params=["straight", "ring"] if STRAIGHT else ["ring"])
 def server(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[str]:
-    """The URL of one server, then of a ring."""
+    """The URL of a ring, or of a server."""
     if request.param == "straight":
         with EmbeddedNodes() as nodes:
             yield nodes.start(1, tcp=True)[0]
