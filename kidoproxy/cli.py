@@ -17,7 +17,7 @@ from kidoproxy import __version__
 from kidoproxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kidoproxy.config import Config, Pool
+    from kidoproxy.config import Config, Pool, User
     from kidoproxy.net.control import Checkup
 
 BAR_WIDTH: Final = 20
@@ -188,6 +188,8 @@ def check(config_file: Path) -> None:
     checkups = check_nodes(config)
     for name, pool in config.pools.items():
         click.echo(_heading(pool))
+        if pool.users:
+            click.echo(f"  users: {', '.join(_user(user) for user in pool.everybody())}")
         for line in _rows(pool, checkups[name]):
             click.echo(f"  {line}")
         click.echo()
@@ -201,6 +203,11 @@ def check(config_file: Path) -> None:
 def _heading(pool: "Pool") -> str:
     listens = " and ".join(str(address) for address in pool.listen) or "other pools"
     return f"{pool.name}: a {pool.mode} pool for {listens}"
+
+
+def _user(user: "User") -> str:
+    how = "disabled" if not user.enabled else "no password" if user.nopass else ""
+    return f"{user.name} ({how})" if how else user.name
 
 
 def _rows(pool: "Pool", checkups: "list[Checkup]") -> list[str]:
@@ -312,6 +319,8 @@ def sync(config_file: Path, pool_name: str, node: str) -> None:
         done = sync_node(config, pool_name, node, click.echo)
     except (redis.RedisError, OSError) as error:
         raise Failed(f"the proxy {reason(error)}") from None
+    except LookupError as error:
+        raise Failed(str(error)) from None
     if not done:
         raise Failed(f"{node} is not in sync")
 

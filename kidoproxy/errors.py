@@ -141,6 +141,8 @@ def few_copies(reached: list[str], wanted: int) -> bytes:
     return line(f"NOREPLICAS write stands on {', '.join(reached)} only, {wanted} copies are wanted")
 
 
+NOPERM_KEY: Final = b"-NOPERM this user has no permissions to access one of the keys used as arguments\r\n"
+NOPERM_CHANNEL: Final = b"-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
 NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
 WRONGPASS: Final = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 NOPROTO: Final = b"-NOPROTO unsupported protocol version\r\n"
@@ -216,8 +218,47 @@ def unknown_client_type(word: bytes) -> bytes:
 
 
 def no_such_user(name: bytes) -> bytes:
-    """CLIENT KILL USER of somebody else than ``default``."""
+    """CLIENT KILL USER of somebody who is not a user of this pool."""
     return line(f"ERR No such user '{text(name[:128])}'")
+
+
+# -- what Redis says about users -----------------------------------------------------------------------
+
+BAD_BITS: Final = (
+    b"-ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096\r\n"
+)
+
+
+def no_permission(name: bytes) -> bytes:
+    """A command that the user may not run; ``name`` is its full name."""
+    return line(f"NOPERM this user has no permissions to run the '{text(name)}' command")
+
+
+def sort_denied(option: str) -> bytes:
+    """SORT with an option that may read any key, from a user who may not."""
+    return line(f"ERR {option} option of SORT denied due to insufficient ACL permissions.")
+
+
+def wrong_subcommand(argv: list[bytes]) -> bytes:
+    """Too many arguments for a subcommand that takes some."""
+    name = text(argv[0]).upper()
+    sub = text(up_to_nul(argv[1][:128]))
+    return line(f"ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {name} HELP.")
+
+
+def unknown_category(name: bytes) -> bytes:
+    """ACL CAT of something else."""
+    return line(f"ERR Unknown category '{text(name[:128])}'")
+
+
+def user_not_found(name: bytes) -> bytes:
+    """ACL DRYRUN for somebody who is not a user of this pool."""
+    return line(f"ERR User '{text(name[:128])}' not found")
+
+
+def command_not_found(name: bytes) -> bytes:
+    """ACL DRYRUN of a command that is not known."""
+    return line(f"ERR Command '{text(name[:128])}' not found")
 
 
 # -- our own command PROXY -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ depends on its nodes too; this is the answer while all of them are well.
 """
 
 from kidoproxy.commands.find import every, named
+from kidoproxy.commands.permit import mistake, similar
 from kidoproxy.config import Config, Member, Node, Pool
 from kidoproxy.config.problems import did_you_mean
 from kidoproxy.routes import topology
@@ -54,7 +55,7 @@ def _member(member: Member) -> str:
 
 
 def misnamed(config: Config) -> list[str]:
-    """A line for every command of ``deny``, ``allow`` and ``rename`` that there is not.
+    """A line for every command of ``deny``, ``allow``, ``rename`` and of a user's rules that there is not.
 
     A misspelt name would silently deny nothing. Names with a dot are a module's, and are not known here.
     """
@@ -64,6 +65,9 @@ def misnamed(config: Config) -> list[str]:
             wrong = [_misnamed(name) for name in sorted(names)]
             wrong += [_misrenamed(old, new) for old, new in sorted(pool.rename.items())] if key == "rename" else []
             lines += [f"{config.source}: pool.{pool.name}.{key}: {what}" for what in wrong if what]
+        for user in pool.users:
+            place = f"{config.source}: pool.{pool.name}.users.{user.name}.commands"
+            lines += [f"{place}: {what}" for what in map(_wrong_rule, user.commands.split()) if what]
     return lines
 
 
@@ -71,6 +75,11 @@ def _misnamed(name: bytes) -> str:
     if b"." in name or named(name) is not None:
         return ""
     return f'there is no command "{shown(name)}"' + did_you_mean(shown(name), [shown(spec.name) for spec in every()])
+
+
+def _wrong_rule(word: str) -> str:
+    what = mistake(word)
+    return what + did_you_mean(word, similar(word)) if what.startswith("there is no ") else what
 
 
 def _misrenamed(old: bytes, new: bytes) -> str:

@@ -14,6 +14,7 @@ replies as tokens: ``+OK``, ``-ERR no``, ``:1``, ``$1 x``, ``$-1``, ``*2 $1 a :1
 
 from collections.abc import Callable
 
+from kidoproxy.commands.permit import Permit
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.ledger import Ledger, Peer
@@ -33,6 +34,7 @@ from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
+from kidoproxy.session.users import User, Users, digest
 
 Text = str | bytes
 #: A link of a ring: (protocol, database). A node of a copy pool has only the first of these. Lanes are counted.
@@ -108,7 +110,7 @@ class Pool:
         self.nodes: list[Node] = []
         self.groups: list[CopyGroup] = []
         self.words = Vocabulary(frozenset(), frozenset(), {})
-        self.password = b""
+        self.users = Users([])
         self.strict = False
         self.soft = False
         self.route: Route | None = None
@@ -140,13 +142,19 @@ def ring(
     pool = Pool("cache", "ring")
     pool.strict = strict
     pool.soft = soft
-    pool.password = password
+    if password:
+        pool.users = only_default(password)
     pool.words = words or pool.words
     names = [member if isinstance(member, str) else member.name for member in members]
     spots = sorted((int(hash32(name.encode(), FNV1A_64)), at) for at, name in enumerate(names))
     placement = Placement([spot for spot, _ in spots], [at for _, at in spots], FNV1A_64, len(names))
     pool.route = Ring(pool.name, [pool.adopt(member) for member in members], placement, Tags(123, 125, []))
     return pool
+
+
+def only_default(password: bytes) -> Users:
+    """The default user, who must say this password."""
+    return Users([User(b"default", Permit(), True, False, [digest(password)])])
 
 
 def copies(*names: str, behind: str = "", min_in_sync: int = 1, elected: bool = True, name: str = "pair") -> Pool:
@@ -215,7 +223,7 @@ class Story:
         self.house.wall_ms = WALL_MS
         assert pool.route is not None
         self.facts = PoolFacts(pool.name, pool.mode, pool.route, pool.words)
-        self.facts.password = pool.password
+        self.facts.users = pool.users
         self.facts.strict = pool.strict
         self.facts.soft = pool.soft
         self.house.pools.append(self.facts)

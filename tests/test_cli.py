@@ -247,6 +247,17 @@ def test_sync_needs_copies(ring: str) -> None:
     assert 'pool "cache" is a ring: only copies can be behind' in result.output
 
 
+def test_sync_by_nobody(tmp_path: Path) -> None:
+    """When no user may order a sync, that is said before anybody is asked."""
+    file = tmp_path / "copies.toml"
+    text = '[pool.c]\nlisten = "127.0.0.1:1"\nmode = "copy"\nnodes = [{ name = "a", url = "redis://h" }]\n'
+    file.write_text(text + 'users.default = { commands = "+@read" }\n')
+    result = invoke("sync", "--config", str(file), "c", "a")
+
+    assert result.exit_code == 1
+    assert 'no user of pool "c" can order it' in result.output
+
+
 def test_config() -> None:
     """The printed file and the printed table are the generated ones."""
     assert "[pool.cache]\n" in invoke("config").output

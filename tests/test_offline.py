@@ -88,3 +88,26 @@ def test_commands_that_there_are_not(tmp_path: Path, lines: str, expected: list[
     found = misnamed(read(tmp_path, pool(lines)))
 
     assert found == [f"ring.toml: pool.cache.{line}" for line in expected]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("+@all -@dangerous +config|get +json.set allcommands", []),
+        ("+gett", ['there is no command "gett"; did you mean "+get"?']),
+        ("+@all -@dangeros", ['there is no category "@dangeros"; did you mean "-@dangerous"?']),
+        ("+select|0", ['"select|0" names a first argument, only subcommands can be named; write "+select"']),
+        (
+            "get +config|gett",
+            [
+                '"get" is no rule: it must begin with + or -',
+                'there is no command "config|gett"; did you mean "+config|get"?',
+            ],
+        ),
+    ],
+)
+def test_rules_that_mean_nothing(tmp_path: Path, rules: str, expected: list[str]) -> None:
+    """A misspelt rule would allow or deny something else than was meant."""
+    found = misnamed(read(tmp_path, pool(f'[pool.cache.users.alice]\nnopass = true\ncommands = "{rules}"')))
+
+    assert found == [f"ring.toml: pool.cache.users.alice.commands: {line}" for line in expected]

@@ -47,6 +47,7 @@ class HouseCollector(Collector):
         yield counter("commands", "Requests read from clients.", house.commands)
         yield counter("errors", "Requests that the proxy itself refused.", house.errors)
         yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)
+        yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
@@ -58,6 +59,10 @@ class HouseCollector(Collector):
         for pool in self.house.pools:
             clients.add_metric([pool.name], pool.clients)
         yield clients
+        blocked = GaugeMetricFamily("kidoproxy_blocked_clients", "Clients that wait in a command.", labels=["pool"])
+        for pool in self.house.pools:
+            blocked.add_metric([pool.name], self.house.blocked(pool))
+        yield blocked
 
     def of_nodes(self) -> Iterator[Metric]:
         """What each node has, over all its links."""
@@ -65,19 +70,25 @@ class HouseCollector(Collector):
         up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
         waiting = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
+        lanes = GaugeMetricFamily(
+            "kidoproxy_node_lanes", "Connections lent to clients that block, watch or monitor.", labels=labels
+        )
         late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
         again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
         # Two pools may stand on one server: it is one series.
         servers: dict[tuple[str, str], list[NodeLink]] = {}
+        lent: dict[tuple[str, str], int] = {}
         for node in self.house.exchange.nodes:
             servers.setdefault((node.name, node.address), []).extend(self.house.exchange.links_of(node))
+            lent[node.name, node.address] = lent.get((node.name, node.address), 0) + self.house.lanes.lent[node.index]
         for values, links in servers.items():
             up.add_metric(values, int(any(link.ready() for link in links)))
             waiting.add_metric(values, sum(link.count() for link in links))
             replies.add_metric(values, sum(link.replies for link in links))
             late.add_metric(values, sum(link.timeouts for link in links))
+            lanes.add_metric(values, lent[values])
             again.add_metric(values, sum(link.reconnects for link in links))
-        yield from (up, waiting, replies, late, again)
+        yield from (up, waiting, lanes, replies, late, again)
 
     def of_copies(self) -> Iterator[Metric]:
         """What copy pools know of their copies."""

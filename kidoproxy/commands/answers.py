@@ -6,10 +6,11 @@ A command that is refused is listed too: clients read this list to learn where k
 from typing import Final
 
 from kidoproxy import errors
+from kidoproxy.commands.access import key_flags
 from kidoproxy.commands.find import COMMANDS, every, find, named
 from kidoproxy.commands.glob import matches
-from kidoproxy.commands.keys import keys, positions
-from kidoproxy.commands.spec import BY_SPECS, INDEX, KEYNUM, KEYWORD, NO_MANDATORY_KEYS, RANGE, CommandSpec, KeySpec
+from kidoproxy.commands.keys import keys
+from kidoproxy.commands.spec import INDEX, KEYNUM, KEYWORD, NO_MANDATORY_KEYS, RANGE, CommandSpec, KeySpec
 from kidoproxy.resp.build import array, bulk, integer, mapping, null, setof, simple
 
 INVALID_COMMAND: Final = b"-ERR Invalid command specified\r\n"
@@ -181,18 +182,4 @@ def _getkeys(argv: list[bytes], proto: int, with_flags: bool) -> bytes:
         return INVALID_ARGUMENTS
     if not with_flags:
         return array([bulk(argv[at]) for at in found])
-    return array([array([bulk(argv[at]), _words(_key_flags(spec, argv, at), "", proto)]) for at in found])
-
-
-def _key_flags(spec: CommandSpec, argv: list[bytes], at: int) -> tuple[str, ...]:
-    """What the command does to its key at ``at``; of SET and BITFIELD that hangs on their options."""
-    options = [word.lower() for word in argv[2:]]
-    if spec.name == b"set":
-        return ("RW", "access", "update") if b"get" in options[1:] else ("OW", "update")
-    if spec.name == b"bitfield":
-        return ("RW", "access", "update") if b"set" in options or b"incrby" in options else ("RO", "access")
-    if spec.finder == BY_SPECS:
-        return next(each.flags for each in spec.key_specs if each.is_key and at in positions(each, argv))
-    # Found by hand: the first specification is that of the keys read, the last that of the key stored to.
-    stored = spec.key_specs[-1].flags
-    return stored if stored[0] == "OW" and at != 1 else spec.key_specs[0].flags
+    return array([array([bulk(argv[at]), _words(key_flags(spec, argv, at), "", proto)]) for at in found])

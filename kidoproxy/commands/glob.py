@@ -7,7 +7,9 @@ the pattern's length times the text's.
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
-    """Whether the whole of ``text`` fits ``pattern``; letter case counts."""
+    """Whether the whole of ``text`` fits ``pattern``; letter case counts. An empty text fits no star, as in Redis."""
+    if not text:
+        return not pattern
     p = t = 0
     star = -1
     retry = 0

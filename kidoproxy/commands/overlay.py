@@ -75,6 +75,7 @@ _CLIENT = (
 _COMMAND = "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info"
 _POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
 _PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|sync"
+_ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log acl|users acl|whoami"
 _SCRIPT = "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
 _CLAIM = "delivery times come from each node's own clock, so copies would part"
 
@@ -87,6 +88,7 @@ SERVED: Final[tuple[Line, ...]] = (
     ("proxy " + _PROXY, SESSION, RELAY, COPY_READ, "our own command"),
     ("ping echo time", LOCAL, RELAY, COPY_READ, "needs no node, and must answer when all are down"),
     (_COMMAND + " command|list", LOCAL, RELAY, COPY_READ, "what is served here, not what a node knows"),
+    (_ACL, LOCAL, RELAY, COPY_READ, "users stand in the proxy's configuration, a node sees only our own login"),
     ("lastsave role", LOCAL, RELAY, COPY_READ, "facts about a server; here that is the proxy"),
     ("readonly readwrite", LOCAL, RELAY, COPY_READ, "cluster only: an instance without cluster has an error for it"),
     ("lolwut", ANY, RELAY, COPY_READ, "any node paints as well"),
@@ -217,8 +219,6 @@ LANES: Final[tuple[tuple[str, str], ...]] = (
     ("pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub", _PUBSUB),
 )
 
-_ACL = "users are the proxy's own; ask one node: PROXY NODE <name> ACL ..."
-_ACL_SUBS = "cat deluser dryrun genpass getuser help list load log save setuser users whoami"
 _CLUSTER = "This instance has cluster support disabled; the proxy decides where keys live"
 _CLUSTER_SUBS = (
     "addslots addslotsrange bumpepoch cancelslotmigrations count-failure-reports countkeysinslot delslots "
@@ -233,7 +233,7 @@ _CONTAINERS = "commandlog config function latency memory object pubsub script sl
 #: Never served. Names, reason.
 REFUSALS: Final[tuple[tuple[str, str], ...]] = (
     (_CONTAINERS, _SUBCOMMAND),
-    ("acl " + " ".join(["acl|" + sub for sub in _ACL_SUBS.split()]), _ACL),
+    ("acl|deluser acl|load acl|save acl|setuser", "users stand in the proxy's configuration"),
     ("cluster " + " ".join(["cluster|" + sub for sub in _CLUSTER_SUBS.split()]), _CLUSTER),
     ("asking restore-asking clusterscan", _CLUSTER),
     ("module module|help module|load module|loadex module|unload", "modules are for the operator of a node to load"),
@@ -290,27 +290,28 @@ ALSO_READ: Final = (
     "commandlog|get commandlog|len module|list"
 )
 
-#: Subcommands of our own command, which no server's table has. Name, arity, summary.
-_PROXY_SUBS: Final[tuple[tuple[str, int, str], ...]] = (
-    ("each", -3, "Asks every node and returns a list of their replies"),
-    ("help", 2, "Returns helpful text about the different subcommands"),
-    ("node", -4, "Asks one node, by its name"),
-    ("nodes", 2, "Lists the nodes and how they are"),
-    ("replies", 3, "Chooses between one merged reply and a list of each node's"),
-    ("route", -3, "Says which nodes a command would be sent to, and why, without sending it"),
-    ("stats", 2, "Returns what the proxy counts"),
-    ("sync", -2, "Brings a copy that is behind up to date"),
+#: Subcommands of our own command, which no server's table has. Name, arity, categories, summary. What shows the nodes
+#: is dangerous as INFO is; what may harm one of them is for an administrator.
+_PROXY_SUBS: Final[tuple[tuple[str, int, str, str], ...]] = (
+    ("each", -3, "connection slow", "Asks every node and returns a list of their replies"),
+    ("help", 2, "connection slow", "Returns helpful text about the different subcommands"),
+    ("node", -4, "admin dangerous slow", "Asks one node, by its name"),
+    ("nodes", 2, "dangerous slow", "Lists the nodes and how they are"),
+    ("replies", 3, "connection slow", "Chooses between one merged reply and a list of each node's"),
+    ("route", -3, "dangerous slow", "Says which nodes a command would be sent to, and why, without sending it"),
+    ("stats", 2, "dangerous slow", "Returns what the proxy counts"),
+    ("sync", -2, "admin dangerous slow", "Brings a copy that is behind up to date"),
 )
 
 
-def _proxy_row(name: str, arity: int, flags: str, summary: str) -> Row:
-    return (name, arity, flags, 0, 0, 0, "connection slow", "", (), "connection", "0.1.0", summary)
+def _proxy_row(name: str, arity: int, flags: str, categories: str, summary: str) -> Row:
+    return (name, arity, flags, 0, 0, 0, categories, "", (), "connection", "0.1.0", summary)
 
 
 #: The rows of our own command, as the table would have them.
 PROXY_ROWS: Final[tuple[Row, ...]] = (
-    _proxy_row("proxy", -2, "", "Asks the proxy itself"),
-    *[_proxy_row(f"proxy|{name}", arity, "loading noscript stale", text) for name, arity, text in _PROXY_SUBS],
+    _proxy_row("proxy", -2, "", "slow", "Asks the proxy itself"),
+    *[_proxy_row(f"proxy|{sub[0]}", sub[1], "loading noscript stale", sub[2], sub[3]) for sub in _PROXY_SUBS],
 )
 
 

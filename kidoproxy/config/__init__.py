@@ -16,6 +16,7 @@ from kidoproxy.config.model import (
     PoolRef,
     RingOptions,
     Tls,
+    User,
 )
 from kidoproxy.config.read import embedded_config, load
 from kidoproxy.config.secret import Secret
@@ -34,6 +35,7 @@ __all__ = [
     "RingOptions",
     "Secret",
     "Tls",
+    "User",
     "embedded_config",
     "load",
 ]

@@ -14,8 +14,9 @@ from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen
 from kidoproxy.config.graph import check_graph
 from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
 from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
-from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable
+from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable, UserTable
 from kidoproxy.config.secret import NO_SECRET, Secret
+from kidoproxy.config.users import UserBuilder
 
 #: The names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
 TOGETHER_SETS: Final = ("@celery", "@rq", "@dramatiq", "@huey", "@channels_redis")
@@ -49,6 +50,7 @@ class Builder:
             log=file.proxy.log,
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
+            max_lanes=file.proxy.max_lanes,
         )
 
     def _admin(self, table: ProxyTable) -> Address | None:
@@ -67,13 +69,14 @@ class Builder:
             self.problems.add(place, "a pool's name has only letters, digits, - and _")
         self._check_meaning(table, place)
         listen = [self._listen(text, (*place, "listen")) for text in table.listen]
+        password = self._secret(table.password, table.password_file, place)
         return Pool(
             name=name,
             mode=table.mode,
             listen=tuple(address for address in listen if address is not None),
             members=self._members(table, place),
             limits=_limits(table, proxy),
-            password=self._secret(table.password, table.password_file, place),
+            password=password,
             timeout=table.timeout_ms / 1000,
             connect_timeout=table.connect_timeout_ms / 1000,
             databases=table.databases,
@@ -82,6 +85,7 @@ class Builder:
             deny=frozenset(_command(word) for word in table.deny),
             allow=frozenset(_command(word) for word in table.allow),
             rename=self._rename(table, (*place, "rename")),
+            users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*place, "users")),
         )
 
     def _check_meaning(self, table: PoolTable, place: Place) -> None:
@@ -188,6 +192,9 @@ class Builder:
     def _tls(self, table: PoolTable) -> Tls:
         ca_file = str(self.folder / table.tls.ca_file) if table.tls.ca_file else ""
         return Tls(ca_file, table.tls.verify)
+
+    def _user_secret(self, table: UserTable, place: Place) -> Secret:
+        return self._secret(table.password, table.password_file, place)
 
     def _secret(self, plain: str | None, file: str | None, place: Place) -> Secret:
         if plain is not None and file is not None:

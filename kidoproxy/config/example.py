@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, Table, TlsTable
+from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, Table, TlsTable, UserTable
 
 #: The tables in the order of the file, by the header that they have there.
 TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("proxy", ProxyTable),
     ("pool.cache", PoolTable),
+    ("pool.cache.users.app", UserTable),
     ("pool.cache.limits", LimitsTable),
     ("pool.cache.tls", TlsTable),
 )
@@ -54,7 +55,7 @@ class Setting:
 def settings(header: str, table: type[Table]) -> Iterator[Setting]:
     """The keys of one table, but not the tables below it."""
     for key, field in table.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
+        if any(isinstance(kind, type) and issubclass(kind, Table) for kind in _kinds(field.annotation)):
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
@@ -88,7 +89,7 @@ def markdown() -> str:
     rows = ["| table | key | default | meaning |", "| --- | --- | --- | --- |"]
     tables: list[tuple[str, type[Table]]] = [*TABLES, ("a node", NodeTable)]
     for header, table in tables:
-        for setting in settings(header.replace("cache", "NAME"), table):
+        for setting in settings(header.replace("cache", "NAME").replace("app", "USER"), table):
             default = f"`{setting.default}`" if setting.default else ""
             rows.append(
                 f"| {setting.table} | `{setting.key}` | {default} | {setting.sentence.replace('|', '&#124;')} |"
@@ -121,6 +122,11 @@ def _node_lines() -> Iterator[str]:
     yield "nodes = [{ " + ", ".join(f"{item.key} = {item.example or item.default}" for item in shown) + " }]"
     for setting in settings("node", NodeTable):
         yield from wrap(f"{setting.key}: {setting.sentence}", _WIDTH, subsequent_indent="  ")
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """What a key holds: the annotation itself, or what a table of tables has in it."""
+    return get_args(annotation) if get_origin(annotation) is dict else (annotation,)
 
 
 def _comment(text: str) -> list[str]:

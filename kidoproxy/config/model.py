@@ -78,6 +78,20 @@ class ClientLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may log in: keys as ``~app:*`` or ``%R~app:*``, channels as ``&news``; ``nopass``: anybody is."""
+
+    name: str
+    enabled: bool = True
+    nopass: bool = False
+    password: Secret = NO_SECRET
+    digests: tuple[Secret, ...] = ()  # SHA-256, 64 lower-case hexadecimal digits, of more passwords
+    commands: str = "+@all"
+    keys: tuple[bytes, ...] = (b"~*",)
+    channels: tuple[bytes, ...] = (b"&*",)
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named route: a ring or a copy group over its members. Exactly one of ``ring`` and ``copy`` is set."""
 
@@ -95,11 +109,17 @@ class Pool:
     deny: frozenset[bytes] = frozenset()
     allow: frozenset[bytes] = frozenset()
     rename: dict[bytes, bytes] = field(default_factory=dict)  # command -> new name, b"" for off
+    users: tuple[User, ...] = ()  # as the file has them
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The members that are servers."""
         return tuple(member for member in self.members if isinstance(member, Node))
+
+    def everybody(self) -> tuple[User, ...]:
+        """All users, the default one among them, whose password may be the pool's own."""
+        mine = User("default", nopass=not self.password, password=self.password)
+        return self.users if any(user.name == mine.name for user in self.users) else (mine, *self.users)
 
     @property
     def children(self) -> tuple[PoolRef, ...]:
@@ -119,6 +139,7 @@ class Config:
     log: str = "text"
     drain_seconds: float = 10.0
     max_clients: int = 10_000
+    max_lanes: int = 4_000
 
     def listening(self) -> tuple[Pool, ...]:
         """The pools that clients can reach."""

@@ -45,6 +45,12 @@ class ProxyTable(Table):
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
     max_clients: int = Field(limits.CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
+    max_lanes: int = Field(
+        limits.LANES,
+        ge=1,
+        le=1_000_000,
+        description="Clients that may block, watch or monitor at one node at a time, each on a connection of its own.",
+    )
 
 
 class NodeTable(Table):
@@ -102,6 +108,35 @@ class TlsTable(Table):
         examples=["/etc/ssl/redis-ca.pem"],
     )
     verify: bool = Field(True, description="false accepts any certificate: for tests only.")
+
+
+class UserTable(Table):
+    """One user of a pool; the one named ``default`` is everybody who does not say AUTH."""
+
+    password: str | None = Field(
+        None, min_length=1, description="What this user must say with AUTH.", examples=["${APP_PASSWORD}"]
+    )
+    password_file: str | None = Field(
+        None, min_length=1, description="File that holds this password.", examples=["/run/secrets/app"]
+    )
+    password_sha256: Listed = Field(
+        default_factory=list,
+        description="SHA-256 of a password, or of several, in hexadecimal digits; each of them will do.",
+        examples=["0a041b9462caa4a31bac3567e0b6e6fd9100787db2ab433d96f6d178cabfce90"],
+    )
+    nopass: bool = Field(False, description="true: any password will do.")
+    enabled: bool = Field(True, description="false: nobody can log in as this user.")
+    commands: str = Field(
+        "+@all",
+        description="Rules of Redis's ACL, in the order in which they count.",
+        examples=["+@all -@dangerous -@scripting"],
+    )
+    keys: Listed = Field(
+        default_factory=lambda: ["*"],
+        description='Patterns of keys; "%R~pattern" may only be read, "%W~pattern" only be written.',
+        examples=[["app:*", "%R~shared:*"]],
+    )
+    channels: Listed = Field(default_factory=lambda: ["*"], description="Patterns of channels.", examples=[["app:*"]])
 
 
 class PoolTable(Table):
@@ -203,6 +238,9 @@ class PoolTable(Table):
         description='New names for commands; "" turns one off.',
         examples=[{"flushall": "drop-it-all"}],
         json_schema_extra={"listens": True},
+    )
+    users: dict[str, UserTable] = Field(
+        default_factory=dict, description="Users by name.", json_schema_extra={"listens": True}
     )
     limits: LimitsTable = Field(
         default_factory=lambda: LimitsTable.model_validate({}),

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import redis
@@ -23,7 +23,9 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from kidoproxy.config import Address, Config, Node, Pool, Secret, Tls
+from kidoproxy.commands.find import named
+from kidoproxy.commands.permit import Permit
+from kidoproxy.config import Address, Config, Node, Pool, Secret, Tls, User
 from kidoproxy.config.problems import did_you_mean
 
 PINGS: Final = 5
@@ -167,12 +169,26 @@ def listener_of(config: Config, pool: str) -> Pool | None:
     return None
 
 
+def operator_of(pool: Pool) -> User:
+    """Who can order a sync, going by the file: may say what that takes, and has a password that stands there."""
+    needed = [spec for spec in (named(b"proxy|sync"), named(b"proxy|nodes")) if spec is not None]
+    for user in pool.everybody():
+        permit = Permit(user.commands)
+        if user.enabled and (user.nopass or user.password) and all(permit.allows(spec) for spec in needed):
+            # redis-py says AUTH only if it has something to say.
+            return replace(user, name="") if user.name == "default" else user
+    raise LookupError(
+        f'no user of pool "{pool.name}" can order it: one must be allowed +proxy, and have a password in the file'
+    )
+
+
 def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause: float = POLL_SECONDS) -> bool:
     """Tell the running proxy to bring ``node`` up to date, and report until it is; False when it gave up."""
     listener = listener_of(config, pool)
     if listener is None:
         raise LookupError(f'there is no pool "{pool}"' + did_you_mean(pool, config.pools))
-    with connect(listener.listen[0], "", listener.password, None, ANSWER_SECONDS) as client:
+    user = operator_of(listener)
+    with connect(listener.listen[0], user.name, user.password, None, ANSWER_SECONDS) as client:
         client.execute_command("PROXY", "SYNC", node)
         said, idle = "", 0
         while idle < IDLE_POLLS:

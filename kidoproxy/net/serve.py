@@ -18,8 +18,10 @@ import uvloop
 
 from kidoproxy import __version__
 from kidoproxy.admin.http import AdminServer
+from kidoproxy.commands.permit import Permit
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Address, Config, Node, Pool
+from kidoproxy.config import User as ConfigUser
 from kidoproxy.copies.keeper import Keeper
 from kidoproxy.exchange import Exchange
 from kidoproxy.link_greeting import Login
@@ -40,6 +42,7 @@ from kidoproxy.resp import scan
 from kidoproxy.routes.build import Tree, build
 from kidoproxy.routes.topology import Node as TreeNode
 from kidoproxy.session.house import House, PoolFacts
+from kidoproxy.session.users import User, Users, digest
 
 log = logging.getLogger("kidoproxy")
 nodes_log = logging.getLogger("kidoproxy.nodes")
@@ -90,7 +93,7 @@ class Daemon:
         """What sessions of this pool need to know."""
         words = Vocabulary(pool.deny, pool.allow, pool.rename)
         facts = PoolFacts(pool.name, pool.mode, self.tree.pools[pool.name], words)
-        facts.password = pool.password.reveal().encode()
+        facts.users = Users([user_of(user) for user in pool.everybody()])
         facts.databases = pool.databases
         facts.strict = pool.ring is not None and pool.ring.transactions == "strict"
         facts.soft = pool.ring is not None and pool.ring.on_down == "miss"
@@ -115,9 +118,12 @@ class Daemon:
         house.build = "compiled" if compiled() else "interpreted"
         house.pid = os.getpid()
         house.config_file = self.config.source
+        house.chance = os.urandom
         house.run_id = uuid.uuid4().hex.encode() + b"00000000"
         house.max_clients = self.config.max_clients
-        allow_files(house.max_clients, len(self.tree.nodes))
+        house.lanes.most = self.config.max_lanes
+        nodes = len(self.tree.nodes)
+        allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
         self.warm()
@@ -300,6 +306,15 @@ class Daemon:
 def login_of(node: Node, pool: Pool) -> Login:
     """How to greet a node."""
     return Login(node.username, node.password.reveal(), pool.timeout)
+
+
+def user_of(user: ConfigUser) -> User:
+    """A user as sessions know it: of its passwords the hashes alone."""
+    digests = [secret.reveal().encode() for secret in user.digests]
+    if user.password:
+        digests.insert(0, digest(user.password.reveal().encode()))
+    permit = Permit(user.commands, user.keys, user.channels)
+    return User(user.name.encode(), permit, user.enabled, user.nopass, digests)
 
 
 def target_of(node: Node, pool: Pool) -> Target:

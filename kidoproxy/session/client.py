@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
+from kidoproxy.session.users import User, Users
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
-#: The only user there is.
-USER: Final = b"default"
 #: Redis's kinds of clients; all of ours are the first.
 TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
 LARGEST: Final = (1 << 63) - 1
@@ -248,7 +247,7 @@ def described(session: "ClientSession") -> bytes:
         output.encode("ascii"),
         b"rw" if ledger.out else b"r",
         session.last_command,
-        b"user=%b redir=-1 resp=%d" % (USER, session.proto),
+        b"user=%b redir=-1 resp=%d" % (session.user.name, session.proto),
         session.lib_name,
         session.lib_ver,
     )
@@ -284,7 +283,9 @@ def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
 class Filter:
     """Which clients a CLIENT KILL is about; ``problem`` is the error reply when that cannot be understood."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: Users) -> None:
+        self.users = users
+        self.user: User | None = None
         self.id = 0
         self.address: bytes | None = None
         self.local: bytes | None = None
@@ -309,7 +310,8 @@ class Filter:
                 self.problem = errors.unknown_client_type(value)
             self.normal = value.lower() == b"normal"
         elif option == b"user":
-            if value != USER:
+            self.user = self.users.named(value)
+            if self.user is None:
                 self.problem = errors.no_such_user(value)
         elif option == b"skipme" and value.lower() in (b"yes", b"no"):
             self.skip_me = value.lower() == b"yes"
@@ -331,6 +333,8 @@ class Filter:
         """Whether ``other`` is meant."""
         if (self.skip_me and other is me) or not self.normal or self.id not in (0, other.id):
             return False
+        if self.user is not None and self.user is not other.user:
+            return False
         if self.address is not None and self.address != wire(other.address):
             return False
         if self.local is not None and self.local != wire(other.local):
@@ -340,7 +344,7 @@ class Filter:
 
 def kill(session: "ClientSession", argv: list[bytes]) -> bytes:
     """CLIENT KILL: the old form names an address and is answered +OK, the new one counts."""
-    wanted = Filter()
+    wanted = Filter(session.pool.users)
     if len(argv) == 3:
         wanted.address = argv[2]
         wanted.skip_me = False

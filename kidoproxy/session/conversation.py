@@ -52,11 +52,14 @@ class ClientSession:
         self.proto = 2
         self.db = 0
         self.ask = Ask(0, 2, False, False, 0)
-        self.authed = not pool.password
+        self.user = pool.users.default
+        self.authed = self.user.open
         self.queue: list[Queued] | None = None
         self.spoiled = False
         self.reply = REPLY_ON
         self.each = False
+        #: Not logged in, or as somebody who may not do everything: each request is judged.
+        self.judged = False
         #: Nothing unusual: plain requests may take the short way.
         self.easy = False
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
@@ -82,7 +85,9 @@ class ClientSession:
     def settle(self) -> None:
         """Work out what follows from a change of the conversation's state."""
         self.easy = self.authed and self.queue is None and self.reply == REPLY_ON and not self.each
-        self.easy = self.easy and not self.pool.words.picky and not self.pool.paused_until and self.monitor is None
+        self.judged = not (self.authed and self.user.free)
+        self.easy = self.easy and not self.judged and not self.pool.words.picky
+        self.easy = self.easy and not self.pool.paused_until and self.monitor is None
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
@@ -234,8 +239,10 @@ class ClientSession:
             return errors.unknown_subcommand(argv)
         if not spec.accepts(len(argv)):
             return errors.wrong_arity(spec.name)
-        if not self.authed and not spec.flags & NO_AUTH:
-            return errors.NOAUTH
+        if self.judged:
+            denial = errors.NOAUTH if not (self.authed or spec.flags & NO_AUTH) else self.user.refusal(spec, argv)
+            if denial is not None:
+                return denial
         why = self.pool.words.refused(spec)
         if why:
             return errors.denied(spec.name, why)
@@ -339,7 +346,8 @@ class ClientSession:
         self.proto = 2
         self.db = 0
         self.name = b""
-        self.authed = not self.pool.password
+        self.user = self.pool.users.default
+        self.authed = self.user.open
         self.settle()
 
     def close(self) -> None:

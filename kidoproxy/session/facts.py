@@ -45,6 +45,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("total_commands_processed", house.commands),
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
+        ("auth_failures", house.auth_failures),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]
@@ -85,7 +86,7 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
     clients = [
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
-        ("blocked_clients", str(sum([1 for other in house.sessions.values() if other.blocked is not None]))),
+        ("blocked_clients", str(house.blocked(session.pool))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),
@@ -118,6 +119,7 @@ class NodeFacts:
         self.pool = pool
         self.node = node
         self.state = state(node)
+        self.lanes = session.house.lanes.lent[node.index]
         self.links = len([link for link in links if link.state == READY])
         self.waiting = sum([link.count() for link in links])
         self.reconnects = sum([link.reconnects for link in links])
@@ -139,7 +141,12 @@ class NodeFacts:
 
     def counts(self) -> list[tuple[str, int]]:
         """The facts that are numbers."""
-        return [("links", self.links), ("waiting", self.waiting), ("reconnects", self.reconnects)]
+        return [
+            ("links", self.links),
+            ("lanes", self.lanes),
+            ("waiting", self.waiting),
+            ("reconnects", self.reconnects),
+        ]
 
     def fact(self, at: int) -> Fact:
         """One line of the section ``# KidoproxyNodes``; names may hold a colon, so they cannot name the line."""
@@ -149,6 +156,7 @@ class NodeFacts:
             f"address={plain(node.address)}",
             f"state={self.state}",
             f"links={self.links}",
+            f"lanes={self.lanes}",
             f"waiting={self.waiting}",
             f"version={plain(text(node.version))}",
             f"reconnects={self.reconnects}",

@@ -8,6 +8,7 @@ from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.session.users import Users
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -21,14 +22,14 @@ REPLY_SKIP: Final = 2
 
 @final
 class PoolFacts:
-    """One listening pool as its sessions see it. ``password`` is empty when none is asked for."""
+    """One listening pool as its sessions see it."""
 
     def __init__(self, name: str, mode: str, root: Route, words: Vocabulary) -> None:
         self.name = name
         self.mode = mode
         self.root = root
         self.words = words
-        self.password = b""
+        self.users = Users([])
         self.databases = 16
         #: The routes, or a pool that misses softly, look at all arguments: large requests are not left folded.
         self.thorough = root.needs_arguments()
@@ -91,12 +92,20 @@ class House:
         self.commands = 0
         self.errors = 0
         self.split_transactions = 0
+        #: Logins that were refused.
+        self.auth_failures = 0
         self.bytes_in = 0
         self.bytes_out = 0
+        #: So many bytes that nobody can guess; None where there is no source of them.
+        self.chance: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; answers with the error sentence, or "" when it has begun.
         self.begin_sync: Callable[[Node], str] | None = None
         #: One line per running or finished sync: node name -> what it is doing.
         self.syncs: dict[str, str] = {}
+
+    def blocked(self, pool: PoolFacts) -> int:
+        """How many clients of the pool wait in a command."""
+        return sum([1 for session in self.sessions.values() if session.pool is pool and session.blocked is not None])
 
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""

@@ -6,6 +6,7 @@ from kidoproxy import errors
 from kidoproxy.commands.answers import command_answer
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
+from kidoproxy.session import acl
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -26,6 +27,8 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
         return build.array([build.bulk(b"master"), build.integer(0), build.array([])])
     if name in (b"readonly", b"readwrite"):
         return errors.NO_CLUSTER
+    if name.startswith(b"acl|"):
+        return acl.answer(session, name, argv)
     return command_answer(argv, session.proto)
 
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 #: A refusal with these words is about the pool as a whole, not about one node.
 ONE_NODE: Final = "ask one node: PROXY NODE"
-#: They change who may do what on the node, our own login included.
-USER_CHANGES: Final = (b"acl|setuser", b"acl|deluser", b"acl|load", b"acl|save")
 
 #: How many words of a command are shown, and how much of each.
 SHOWN_WORDS: Final = 8
@@ -214,11 +212,14 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         return errors.unknown_subcommand(argv)
     if not spec.accepts(len(argv)):
         return errors.wrong_arity(spec.name)
+    denial = session.user.refusal(spec, argv)
+    if denial is not None:
+        return denial
     why = session.pool.words.refused(spec)
     if not why and spec.reach == REFUSED:
         why = spec.reason
-    if (why and ONE_NODE not in why) or spec.name in USER_CHANGES:
-        return errors.denied(spec.name, why or "users are for the operator of a node to change")
+    if why and ONE_NODE not in why:
+        return errors.denied(spec.name, why)
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
     if needed(spec, argv):

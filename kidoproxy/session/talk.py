@@ -3,7 +3,6 @@
 redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply must be right to the byte.
 """
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
@@ -11,6 +10,7 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
 from kidoproxy.session import client, pause
 from kidoproxy.session.house import REPLY_OFF, REPLY_ON, REPLY_SKIP
+from kidoproxy.session.users import DEFAULT
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -81,10 +81,8 @@ def hello(session: "ClientSession", argv: list[bytes]) -> bytes:
 
 def agree(session: "ClientSession", proto: int, login: list[bytes], name: bytes | None) -> bytes:
     """The second half of HELLO: log in, take the name, change the protocol, introduce ourselves."""
-    if login:
-        if not knows(session, login[0], login[1]):
-            return errors.WRONGPASS
-        session.authed = True
+    if login and not log_in(session, login[0], login[1]):
+        return errors.WRONGPASS
     if not session.authed:
         session.settle()
         return errors.HELLO_NOAUTH
@@ -129,23 +127,26 @@ def ordinal(text: bytes) -> list[int]:
 # -- AUTH and SELECT -------------------------------------------------------------------------------------
 
 
-def knows(session: "ClientSession", user: bytes, password: bytes) -> bool:
-    """Whether this is the one user there is; without a password any will do, as in Redis."""
-    expected = session.pool.password
-    right = not expected or compare_digest(password, expected)
-    return right and user == client.USER
+def log_in(session: "ClientSession", name: bytes, password: bytes) -> bool:
+    """Become this user, if the password is right; else who is logged in stays it."""
+    user = session.pool.users.login(name, password)
+    if user is None:
+        session.house.auth_failures += 1
+        return False
+    session.user = user
+    session.authed = True
+    return True
 
 
 def auth(session: "ClientSession", argv: list[bytes]) -> bytes:
     """AUTH [user] password; a wrong one does not log out who is logged in."""
     if len(argv) > 3:
         return errors.SYNTAX
-    if len(argv) == 2 and not session.pool.password:
+    if len(argv) == 2 and session.pool.users.default.nopass:
         return errors.NO_PASSWORD_SET
-    user = argv[1] if len(argv) == 3 else client.USER
-    if not knows(session, user, argv[-1]):
+    name = argv[1] if len(argv) == 3 else DEFAULT
+    if not log_in(session, name, argv[-1]):
         return errors.WRONGPASS
-    session.authed = True
     session.settle()
     return build.OK
 

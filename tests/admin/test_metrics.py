@@ -66,6 +66,16 @@ def test_the_nodes_of_a_ring() -> None:
     assert not any(name.startswith("kidoproxy_copy_in_sync") for name in found)
 
 
+def test_lanes() -> None:
+    """Clients that block, and the connections that they hold at each node."""
+    stage = ring("a", "b")
+    say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
+    found = samples(stage)
+    assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
+    assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1
+    assert found["kidoproxy_node_lanes{address=10.0.0.2:6379,node=b}"] == 0
+
+
 def test_the_copies() -> None:
     """Per copy whether it is read, per pool what is known to be wrong."""
     stage = copies("a", "b")

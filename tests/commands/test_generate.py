@@ -50,7 +50,8 @@ def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "| CLUSTERSCAN |" in text
     assert "PROXY NODE &lt;name>" in text
     assert "| MODULE LOAD |" not in text
-    assert "| ACL |" in text
+    assert "| ACL |" not in text
+    assert "| ACL SETUSER |" in text
     assert "| MODULE LIST |" in text
     assert "| CONFIG |" not in text
     assert "| GET |" not in text

@@ -36,7 +36,7 @@ from kidoproxy.commands.spec import (
 #: Where the brief words of the design, and the protocol, leave no choice. Names, reach, rule.
 PROMISED = """
 hello auth select multi exec discard quit reset client client|id proxy proxy|node | SESSION RELAY
-ping echo time command command|docs lastsave role readonly readwrite | LOCAL RELAY
+ping echo time acl acl|whoami acl|dryrun command command|docs lastsave role readonly readwrite | LOCAL RELAY
 get set getdel rename renamenx msetnx msetex copy move sort bitop sunion eval sort_ro memory|usage | ONE RELAY
 mget | SPLIT IN_KEY_ORDER
 mset | SPLIT ALL_OK
@@ -56,7 +56,8 @@ waitaof | LANE EACH_AND
 monitor | LANE SAME
 unwatch | SESSION RELAY
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
-restore-asking asking acl acl|whoami module module|load pfdebug pfselftest script|debug memory|stats | REFUSED RELAY
+restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest | REFUSED RELAY
+script|debug memory|stats | REFUSED RELAY
 latency|reset latency|doctor clusterscan | REFUSED RELAY
 """
 

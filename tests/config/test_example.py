@@ -25,7 +25,7 @@ def test_every_ring_setting_can_be_uncommented(tmp_path: Path) -> None:
         line[2:] if re.match(r"# (\[pool|\w+ = )", line) and not line[2:].startswith(kept) else line
         for line in text.splitlines()
     ]
-    config = read(tmp_path, "\n".join(lines), {"PROXY_PASSWORD": "x"})
+    config = read(tmp_path, "\n".join(lines), {"PROXY_PASSWORD": "x", "APP_PASSWORD": "y"})
 
     assert config.pools["cache"].deny == {b"keys", b"flushall"}
     assert config.pools["cache"].rename == {b"flushall": b"drop-it-all"}

@@ -51,6 +51,20 @@ def test_all_well(tmp_path: Path, nodes: EmbeddedNodes) -> None:
     assert sum(float(line.split()[-1].rstrip("%")) for line in lines[1:3]) == pytest.approx(100, abs=0.2)
 
 
+def test_users(tmp_path: Path, nodes: EmbeddedNodes) -> None:
+    """Where there are users they are named, with what is unusual about them; a wrong rule is told before any node."""
+    text = pool(nodes.urls) + '[pool.cache.users]\nalice = { password = "hush" }\nbob = { enabled = false }\n'
+    result = check(tmp_path, text)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1] == "  users: default (no password), alice, bob (disabled)"
+
+    wrong = check(tmp_path, text.replace("enabled = false", 'nopass = true, commands = "+gett"'))
+    assert wrong.exit_code == 2
+    assert wrong.output.endswith(
+        'ring.toml: pool.cache.users.bob.commands: there is no command "gett"; did you mean "+get"?\n'
+    )
+
+
 def test_a_ring_of_copies(tmp_path: Path, nodes: EmbeddedNodes) -> None:
     """Pools have rows too, and each pool a part of its own."""
     text = pool(["pool:a", "pool:b"])

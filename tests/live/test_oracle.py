@@ -474,6 +474,17 @@ client info
 client list
 client trackinginfo
 client help
+acl whoami
+acl users
+acl list
+acl cat
+acl cat read
+acl getuser default
+acl genpass
+acl log
+acl log 3
+acl log reset
+acl help
 """
 
 

@@ -4,12 +4,25 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import redis
 
-from kidoproxy.config import Address, ClientLimits, Config, CopyOptions, Node, Pool, PoolRef, RingOptions, Secret, Tls
-from kidoproxy.net.control import check, check_node, connect, listener_of, reason, sync, version_of
+from kidoproxy.config import (
+    Address,
+    ClientLimits,
+    Config,
+    CopyOptions,
+    Node,
+    Pool,
+    PoolRef,
+    RingOptions,
+    Secret,
+    Tls,
+    User,
+)
+from kidoproxy.net.control import check, check_node, connect, listener_of, operator_of, reason, sync, version_of
 
 LIMITS = ClientLimits(10, 1, 1, 1, 0)
 
@@ -236,6 +249,26 @@ class TestSync:
             done = sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
 
         assert (done, said) == (False, [last])
+
+    @pytest.mark.parametrize(
+        ("users", "name"),
+        [
+            ([], ""),
+            ([User("ops", password=Secret("x"))], ""),
+            ([User("default", enabled=False), User("app", commands="+@read", nopass=True), User("ops")], None),
+            ([User("default", enabled=False), User("ops", nopass=True, commands="+proxy")], "ops"),
+            ([User("default", commands="+@read", nopass=True), User("ops", password=Secret("x"))], "ops"),
+            ([User("default", enabled=False), User("ops", digests=(Secret("0" * 64),))], None),
+        ],
+    )
+    def test_who_orders_it(self, users: list[User], name: str | None) -> None:
+        """The default user if it may, else one who may and whose password stands in the file, else nobody."""
+        pool = replace(pool_of(), users=tuple(users))
+        if name is None:
+            with pytest.raises(LookupError, match='no user of pool "p" can order it'):
+                operator_of(pool)
+        else:
+            assert operator_of(pool).name == name
 
     def test_no_listener(self) -> None:
         """Without a way in there is nothing to say."""

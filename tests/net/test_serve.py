@@ -22,10 +22,11 @@ from kidoproxy.ledger import Leg
 from kidoproxy.link_states import READY
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.listen import Listener
-from kidoproxy.net.serve import Daemon, StartError, login_of, print_nothing, target_of
+from kidoproxy.net.serve import Daemon, StartError, login_of, print_nothing, target_of, user_of
 from kidoproxy.resp.build import command
 from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
+from kidoproxy.session.users import digest
 from tests.config.files import read
 from tests.net.fakes import INFO
 from tests.net.real import run, until
@@ -413,3 +414,17 @@ def test_targets_and_logins(tmp_path: Path, verify: str, mode: ssl.VerifyMode) -
     assert target.tls.verify_mode == mode
     assert target.tls.check_hostname is (verify == "true")
     assert (login.user, login.password, login.timeout) == ("user", "secret", 0.25)
+
+
+def test_users(tmp_path: Path) -> None:
+    """What the configuration says about users reaches the sessions; of their passwords the hashes alone."""
+    text = '[pool.cache]\nlisten = "127.0.0.1:0"\nmode = "ring"\nnodes = ["redis://h"]\npassword = "hush"\n'
+    text += f'users.alice = {{ password = "a", password_sha256 = "{digest(b"b").decode()}", commands = "+get" }}\n'
+    text += 'users.bob = { enabled = false, nopass = true, keys = ["k*"], channels = ["c*"] }\n'
+    default, alice, bob = [user_of(user) for user in read(tmp_path, text).pools["cache"].everybody()]
+
+    assert (default.name, default.open, default.free, default.digests) == (b"default", False, True, [digest(b"hush")])
+    assert (alice.name, alice.digests) == (b"alice", [digest(b"a"), digest(b"b")])
+    assert (alice.enabled, alice.nopass, alice.permit.commands()) == (True, False, b"-@all +get")
+    assert (bob.enabled, bob.nopass, bob.digests) == (False, True, [])
+    assert (bob.permit.keys(), bob.permit.channels()) == (b"~k*", b"&c*")

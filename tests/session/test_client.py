@@ -3,8 +3,10 @@
 import pytest
 
 from kidoproxy import errors
+from kidoproxy.commands.permit import Permit
 from kidoproxy.session.client import integer
 from kidoproxy.session.house import PoolFacts
+from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, ring, say
 
 
@@ -201,6 +203,18 @@ def test_kill(words: list[str], killed: list[int]) -> None:
     me = stage.house.sessions[1]
     assert say(me, "CLIENT", "KILL", *words) == b":%d\r\n" % len(killed)
     assert [session.id for session in stage.house.sessions.values() if session.closing] == killed
+
+
+def test_users() -> None:
+    """CLIENT LIST names them, CLIENT KILL USER chooses by them; who has not said AUTH is the default one."""
+    stage = ring("a")
+    stage.pool.users = Users([User(b"alice", Permit(), True, True, [])])
+    me, other, third = stage.client(), stage.client(), stage.client()
+    say(other, "AUTH", "alice", "x")
+    assert [fields(line)["user"] for line in lines(say(me, "CLIENT", "LIST"))] == ["default", "alice", "default"]
+    assert say(me, "CLIENT", "KILL", "USER", "alice") == b":1\r\n"
+    assert (me.closing, other.closing, third.closing) == (False, True, False)
+    assert say(me, "CLIENT", "KILL", "USER", "bob") == b"-ERR No such user 'bob'\r\n"
 
 
 def test_kill_by_address_alone() -> None:

@@ -7,6 +7,7 @@ from kidoproxy.commands.find import named
 from kidoproxy.session import talk
 from kidoproxy.session.conversation import ClientSession
 from tests.session.stage import Stage, asked, key_on, request, ring, say
+from tests.story import only_default
 
 FLAT = (
     b"$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:%d\r\n$2\r\nid\r\n:1\r\n"
@@ -19,7 +20,7 @@ HELLO_3 = b"%7\r\n" + FLAT % 3
 def locked() -> tuple[Stage, ClientSession]:
     """A pool with a password, and a client that has not said it."""
     stage = ring("a", "b")
-    stage.pool.password = b"secret"
+    stage.pool.users = only_default(b"secret")
     return stage, stage.client()
 
 

@@ -1,0 +1,76 @@
+"""What a request does to each key that it names: reads it, writes it, both, or neither (EXISTS).
+
+The rules of users ask this, so it errs on the side of more: what is not known counts as both.
+"""
+
+from typing import Final
+
+from kidoproxy.commands.keys import keys, positions
+from kidoproxy.commands.spec import BY_SPECS, SORT_KEYS, CommandSpec
+
+READS: Final = 1
+WRITES: Final = 2
+
+_KINDS: Final = ("RO", "RW", "OW", "RM")
+_CHANGES: Final = ("insert", "update", "delete")
+_READ: Final = ("RO", "access")
+_READ_AND_WRITE: Final = ("RW", "access", "update")
+_WRITE: Final = ("OW", "update")
+
+
+def accesses(spec: CommandSpec, argv: list[bytes]) -> list[tuple[int, int]]:
+    """Position and access of every key of this request, in the order in which Redis names them."""
+    return [(at, need(key_flags(spec, argv, at))) for at in keys(spec, argv)]
+
+
+def need(flags: tuple[str, ...]) -> int:
+    """READS and WRITES, from the flags of a key specification; a server older than 7.0 gives none."""
+    if not any(kind in flags for kind in _KINDS) or "variable_flags" in flags:
+        return READS | WRITES
+    bits = READS if "access" in flags else 0
+    return bits | WRITES if any(change in flags for change in _CHANGES) else bits
+
+
+def key_flags(spec: CommandSpec, argv: list[bytes], at: int) -> tuple[str, ...]:
+    """What the command does to its key at ``at``; of SET and BITFIELD that hangs on their options."""
+    if spec.name == b"set":
+        return _READ_AND_WRITE if b"get" in [word.lower() for word in argv[3:]] else _WRITE
+    if spec.name == b"bitfield":
+        return _READ if _only_gets(argv) else _READ_AND_WRITE
+    if spec.finder == BY_SPECS:
+        return next(each.flags for each in spec.key_specs if each.is_key and at in positions(each, argv))
+    # Found by hand: the first specification is that of the keys read, the last that of the key stored to.
+    stored = spec.key_specs[-1].flags
+    return stored if stored[0] == "OW" and at != 1 else spec.key_specs[0].flags
+
+
+def _only_gets(argv: list[bytes]) -> bool:
+    """Whether BITFIELD only reads, judged as Redis does it: what it does not understand may write."""
+    i = 2
+    while i < len(argv):
+        word = argv[i].lower()
+        if word == b"get" and i + 2 < len(argv):
+            i += 3
+        elif word == b"overflow" and i + 1 < len(argv):
+            i += 2
+        else:
+            return False
+    return True
+
+
+def beyond(spec: CommandSpec, argv: list[bytes]) -> str:
+    """The option by which SORT may read keys that it does not name, ``BY`` or ``GET``; empty when there is none.
+
+    As Redis judges it: BY counts when its pattern has a star, GET always.
+    """
+    if spec.finder != SORT_KEYS:
+        return ""
+    i = 2
+    while i < len(argv):
+        word = argv[i].lower()
+        if word == b"get" and i + 1 < len(argv):
+            return "GET"
+        if word == b"by" and b"*" in b"".join(argv[i + 1 : i + 2]):
+            return "BY"
+        i += 3 if word == b"limit" else 2 if word in (b"by", b"store") else 1
+    return ""
