@@ -9,7 +9,17 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, LANE, RELAY, SCAN, SPLIT, STREAM_KEYS, CommandSpec
+from kidoproxy.commands.spec import (
+    EVERY,
+    INFO,
+    LANE,
+    NO_MANDATORY_KEYS,
+    RELAY,
+    SCAN,
+    SPLIT,
+    STREAM_KEYS,
+    CommandSpec,
+)
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes import streams
@@ -76,7 +86,25 @@ class Ring(Route):
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
         if spec.reach == LANE and spec.rule != RELAY:
             return self.every(spec, request, ask)
+        if self.tags.gathers and spec.flags & NO_MANDATORY_KEYS:
+            return self.by_arguments(spec, request, ask)
         return self.anyone().plan(spec, request, ask)
+
+    def by_arguments(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """A script may be told its keys as arguments, as channels_redis tells its own.
+
+        Those that belong to a family of ``together`` say where it must run.
+        """
+        argv = request.argv
+        first = 0
+        for at in range(3, len(argv)):
+            if self.tags.home(argv[at]) is None:
+                continue
+            if first and self.owner(argv[at]) != self.owner(argv[first]):
+                return Answer(errors.cross_slot(spec.name, argv[first], argv[at]))
+            first = first or at
+        member = self.members[self.owner(argv[first])] if first else self.anyone()
+        return member.plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""

@@ -6,6 +6,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Plan
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Ask
+from kidoproxy.routes.tags import Tags
 from tests.story import Pool, client, copies, node, refused, ring, silence, story, then, to, to_client
 
 
@@ -42,6 +43,25 @@ def test_anyone() -> None:
         >> refused("b") >> client("CONFIG GET maxmemory")
         << to_client("-NODEDOWN a a:6379 (connection refused)") << silence()
     )  # fmt: skip
+
+
+def test_script_without_keys() -> None:
+    """A script that is told its keys as arguments runs where their family lives, whatever else it is told."""
+    pool = ring("a", "b", "c")
+    route = pool.route
+    assert isinstance(route, Ring)
+    pool.route = Ring("cache", route.members, route.placement, Tags(123, 125, [b"b", b"c"]))
+
+    assert repr(planned(pool, "EVAL text 0 x b1 b2")) == "b"
+    assert repr(planned(pool, "EVALSHA_RO digest 0 c*")) == "c"
+    assert repr(planned(pool, "EVAL text 0 x y")) == "a"
+    assert repr(planned(pool, "EVAL text 0")) == "a"
+    assert repr(planned(pool, "CONFIG GET b c")) == "a"
+    assert repr(planned(pool, "EVAL text 1 {a} b")) == "a"
+    apart = planned(pool, "EVAL text 0 x b1 c1")
+    assert isinstance(apart, Answer)
+    assert apart.frame.endswith(b"(command='eval', first-key='b1', violating-key='c1')\r\n")
+    assert repr(planned(ring("a", "b"), "EVAL text 0 b")) == "a"
 
 
 def test_sort_reaches_outside() -> None:
