@@ -65,7 +65,11 @@ class Connector:
             log.exception("connect failed: node=%s", link.node.name)
             link.lost(reason(problem), self.hub.now(), True)
         else:
-            peer.begin(self.hub.now(), target.patience)
+            if link.state == CONNECTING:
+                peer.begin(self.hub.now(), target.patience)
+            else:
+                # It was given up while we tried.
+                peer.abort()
         finally:
             self.busy.discard(id(link))
         self.hub.touch()

@@ -10,7 +10,7 @@ from kidoproxy import cursor, errors
 from kidoproxy.commands.expiry import absolute
 from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import COPY_EXPIRY, COPY_READ, COPY_REFUSED, INFO, SCAN, CommandSpec
+from kidoproxy.commands.spec import COPY_EXPIRY, COPY_ONE, COPY_READ, COPY_REFUSED, INFO, SCAN, CommandSpec
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
@@ -55,6 +55,9 @@ class CopyPool(Route):
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
             return self.read(spec, keyed, ask)
+        if verdict == COPY_ONE:
+            voice = self.voice()
+            return Send(voice) if voice is not None else Answer(errors.NO_COPY)
         payload = None
         if verdict == COPY_REFUSED:
             script = self.scripts.judge(spec, request.argv)
@@ -166,6 +169,10 @@ class CopyPool(Route):
             if copy.node.number == number and copy.state == IN_SYNC:
                 return copy.node
         return None
+
+    def voice(self) -> Node | None:
+        """The copy that is listened to."""
+        return self.group.speaker() if self.group.elected else None
 
     def nodes(self) -> list[Node]:
         """The copies, in the order of the configuration."""

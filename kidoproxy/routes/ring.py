@@ -9,7 +9,7 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, SCAN, SPLIT, CommandSpec
+from kidoproxy.commands.spec import CHANNEL, EVERY, INFO, SCAN, SPLIT, CommandSpec
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement import Placement
@@ -40,6 +40,8 @@ class Ring(Route):
             return self.every(spec, request, ask)
         if spec.reach == SCAN:
             return self.scan(spec, request, ask)
+        if spec.reach == CHANNEL:
+            return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
         return self.by_keys(spec, request, ask)
 
     def owner(self, key: bytes) -> int:
@@ -108,6 +110,10 @@ class Ring(Route):
     def scanned(self) -> list[Route]:
         """The children's, one after another."""
         return [leaf for member in self.members for leaf in member.scanned()]
+
+    def home(self, channel: bytes) -> Route:
+        """Where a key of this name would live."""
+        return self.members[self.owner(channel)].home(channel)
 
     def nodes(self) -> list[Node]:
         """The children's nodes."""

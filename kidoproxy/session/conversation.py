@@ -12,15 +12,17 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 from typing import Final, final
 
 from kidoproxy import errors, limits
+from kidoproxy.channels.counts import Counted
+from kidoproxy.channels.topics import Subscriber
 from kidoproxy.commands.judge import blocks
-from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import COPY_ONE, INFO, LANE, LISTEN, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, local, multi, proxy, talk
+from kidoproxy.session import facts, local, multi, proxy, pubsub, talk
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.lookup import Lookup
 from kidoproxy.session.multi import Queued
@@ -61,10 +63,14 @@ class ClientSession:
         self.each = False
         #: Nothing unusual: plain requests may take the short way.
         self.easy = False
+        self.confined = False
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
         self.stalled = False
         self.parked: Request | None = None
         self.closing = False
+        #: Made with the first subscription; and what is asked of the nodes for it now.
+        self.subscriber: Subscriber | None = None
+        self.wish: pubsub.Wished | None = None
         self.name = b""
         self.lib_name = b""
         self.lib_ver = b""
@@ -81,6 +87,12 @@ class ClientSession:
         """Work out what follows from a change of the conversation's state."""
         self.easy = self.authed and self.queue is None and self.reply == REPLY_ON and not self.each
         self.easy = self.easy and not self.pool.words.picky
+        subscriber = self.subscriber
+        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
+        self.confined = subscriber is not None and self.proto == 2 and subscriber.total() > 0
+        if subscriber is not None:
+            subscriber.proto = self.proto
+            self.easy = self.easy and not self.confined
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
@@ -185,11 +197,13 @@ class ClientSession:
         self.last_command = spec.name
         if self.queue is not None and spec.name not in (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"):
             multi.enqueue(self, self.queue, spec, request)
-        elif spec.name in BARRIERS and self.ledger.count():
+        elif (spec.reach == LISTEN or spec.name in BARRIERS) and self.ledger.count():
             self.parked = request
             self.wait_for(0)
         elif spec.reach == SESSION:
             self.converse(spec, request)
+        elif spec.reach == LISTEN:
+            pubsub.handle(self, spec, request.argv)
         else:
             self.dispatch(spec, request, self.open(spec))
 
@@ -223,6 +237,8 @@ class ClientSession:
             return errors.denied(spec.name, why)
         if spec.reach == REFUSED or (spec.reach == LANE and (spec.name not in SOMETIMES or blocks(spec, argv))):
             return errors.denied(spec.name, spec.reason)
+        if self.confined and spec.name not in pubsub.ALLOWED:
+            return errors.only_listening(spec.name)
         return None
 
     def refuse(self, frame: bytes) -> None:
@@ -260,6 +276,8 @@ class ClientSession:
                 leg.take(facts.answer(self, request.argv))
                 return
             leg = facts.WithFacts(self, request.argv, leg)
+        elif spec.copy == COPY_ONE and not self.ask.each:
+            leg = Counted(self.house.board(self.pool), spec, request.argv, leg)
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
@@ -312,6 +330,7 @@ class ClientSession:
 
     def reset(self) -> None:
         """RESET: as if the client had just connected."""
+        pubsub.depart(self)
         self.queue = None
         self.spoiled = False
         self.reply = REPLY_ON
@@ -325,6 +344,7 @@ class ClientSession:
     def close(self) -> None:
         """Read nothing more; when what is owed has left, the socket is closed."""
         self.closing = True
+        pubsub.depart(self)
         self.ledger.wanted = 0
         self.ledger.emit(b"")
 
@@ -332,6 +352,7 @@ class ClientSession:
         """The socket is closed."""
         self.closing = True
         self.ledger.close()
+        pubsub.depart(self)
         self.house.sessions.pop(self.id, None)
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ version before anything else, and one bad node must not stop them.
 
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
 from kidoproxy.link_states import READY
@@ -45,6 +46,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("total_commands_processed", house.commands),
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
+        ("delivered_messages", house.delivered()),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]
@@ -91,6 +93,7 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("total_connections_received", str(house.connections)),
         ("total_commands_processed", str(house.commands)),
         ("rejected_connections", str(house.rejected)),
+        *[(field, str(number)) for field, number in subscriptions(session)],
     ]
     return [
         ("Server", server),
@@ -99,6 +102,13 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("Replication", [("role", "master"), ("connected_slaves", "0")]),
         ("Cluster", [("cluster_enabled", "0")]),
     ]
+
+
+def subscriptions(session: "ClientSession") -> list[tuple[str, int]]:
+    """What the clients of this pool have subscribed to, as INFO names it."""
+    board = session.house.boards.get(session.pool.name)
+    fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
+    return [(field, board.subscribed(kind) if board is not None else 0) for field, kind in fields]
 
 
 def port(local: str) -> str:

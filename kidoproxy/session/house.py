@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, final
 
+from kidoproxy import limits
+from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.routes.route import Route
@@ -32,6 +34,8 @@ class PoolFacts:
         self.bulk_bytes = 512 * 1024 * 1024
         self.query_bytes = 1024 * 1024 * 1024
         self.output_bytes = 1024 * 1024 * 1024
+        #: The same for clients that have subscribed.
+        self.pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
         self.max_clients = 10_000
         self.idle_seconds = 0
         self.clients = 0
@@ -45,6 +49,8 @@ class House:
         self.exchange = exchange
         self.pools: list[PoolFacts] = []
         self.sessions: dict[int, ClientSession] = {}
+        #: By the pool's name; a pool whose clients never subscribe or publish has none.
+        self.boards: dict[str, Switchboard] = {}
         self.last_id = 0
         self.wall_ms = 0
         self.started_ms = 0
@@ -68,6 +74,18 @@ class House:
         self.begin_sync: Callable[[Node], str] | None = None
         #: One line per running or finished sync: node name -> what it is doing.
         self.syncs: dict[str, str] = {}
+
+    def board(self, pool: PoolFacts) -> Switchboard:
+        """The switchboard of this pool."""
+        board = self.boards.get(pool.name)
+        if board is None:
+            board = Switchboard(self.exchange, pool.root)
+            self.boards[pool.name] = board
+        return board
+
+    def delivered(self) -> int:
+        """Messages that subscribers were sent."""
+        return sum([board.delivered for board in self.boards.values()])
 
     def next_id(self) -> int:
         """A client id: they grow and are never used again."""

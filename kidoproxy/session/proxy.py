@@ -7,12 +7,15 @@ and what would make one copy differ from the others is refused.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
+from kidoproxy.channels.topics import BEGUN, ENDED
 from kidoproxy.commands.judge import blocks
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     ANY,
+    CHANNEL,
     EVERY,
     LANE,
+    LISTEN,
     LOCAL,
     ONE,
     REFUSED,
@@ -51,6 +54,8 @@ REACHES: Final[dict[int, str]] = {
     ANY: "any live node",
     SCAN: "one node after another, the cursor says which",
     LANE: "one node, on a link of the client's own",
+    CHANNEL: "the node where its channel lives",
+    LISTEN: "the proxy listens for the client, at the node where a channel lives, or at all",
 }
 
 HELP: Final = (
@@ -221,7 +226,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         return errors.denied(spec.name, why or "users are for the operator of a node to change")
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
-    if blocks(spec, argv) or (spec.reach == LANE and not spec.finder):
+    if blocks(spec, argv) or spec.reach == LISTEN or (spec.reach == LANE and not spec.finder):
         return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
     if node.group is not None and (spec.flags & WRITE or (spec.write and spec.reach == ONE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
@@ -237,7 +242,7 @@ def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
     refusal = session.refusal(spec, argv)
     if refusal is not None or spec is None:
         session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
-    elif spec.reach == SESSION:
+    elif spec.reach in (SESSION, LISTEN):
         session.refuse(errors.not_for_each(spec.name, "no node is asked"))
     elif spec.reach == SCAN:
         session.refuse(errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0"))
@@ -262,8 +267,26 @@ def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
         return lines
     for at in keys(spec, argv):
         lines.append(f"key: {shown(argv[at])} at {at}: {session.pool.root.why(argv[at])}")
+    if spec.reach in (CHANNEL, LISTEN):
+        for channel in argv[1:2] if spec.reach == CHANNEL else argv[1:]:
+            lines.append(f"channel: {shown(channel)}: {session.pool.root.why(channel)}")
+    if spec.reach == LISTEN:
+        return lines + listened(session, spec, argv[1:])
     request = Request(argv, build.command(argv))
     return lines + drawn(session.plan(spec, request), request.raw)
+
+
+def listened(session: "ClientSession", spec: CommandSpec, names: list[bytes]) -> list[str]:
+    """One line for each node that is listened to for each name."""
+    lines: list[str] = []
+    board = session.house.board(session.pool)
+    kind = BEGUN[spec.name] if spec.name in BEGUN else ENDED[spec.name]
+    for name in names:
+        for station in board.homes(kind, name):
+            node = station.leaf.voice()
+            if node is not None:
+                lines.append(f"listens: {introduced(node)}: {shown(name)}")
+    return lines
 
 
 def drawn(plan: Plan, raw: bytes) -> list[str]:

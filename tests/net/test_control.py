@@ -11,7 +11,7 @@ import redis
 from kidoproxy.config import Address, ClientLimits, Config, CopyOptions, Node, Pool, PoolRef, RingOptions, Secret, Tls
 from kidoproxy.net.control import check, check_node, connect, listener_of, reason, sync, version_of
 
-LIMITS = ClientLimits(10, 1, 1, 1, 0)
+LIMITS = ClientLimits(10, 1, 1, 1, 0, 1)
 
 
 def pool_of(
