@@ -1,9 +1,10 @@
 """A listener is the one link on which a node's messages come, and what the node was told to send there.
 
 Names whose state at the node is not what it should be stand in ``todo``. They go out in batches, one at a
-time: a command for one kind, and a PING behind it. Confirmations are pushes; what the PING finds
-unconfirmed was refused. A batch of several names that was refused is tried again in smaller ones, so that
-one bad name costs nobody else. After a loss the link connects again by itself, and everything is said anew.
+time: a command for one kind, and a PING behind it with a number of its own. Confirmations are pushes; what
+is unconfirmed when the number comes back was refused. A batch of several names that was refused is tried
+again in smaller ones, so that one bad name costs nobody else. After a loss the link connects again by
+itself, and everything is said anew.
 """
 
 from typing import Final, final
@@ -15,11 +16,10 @@ from kidoproxy.exchange import Exchange
 from kidoproxy.ledger import Leg
 from kidoproxy.link_greeting import Ear
 from kidoproxy.link_states import DOWN
-from kidoproxy.resp.build import command
+from kidoproxy.resp.build import bulk, command
 from kidoproxy.resp.open import head, is_error
 from kidoproxy.routes.topology import Node
 
-PING: Final = command([b"PING"])
 #: How many names one command carries.
 MOST_NAMES: Final = 512
 
@@ -73,6 +73,9 @@ class Listener(Ear):
         self.batch_kind = 0
         self.batch_begins = False
         self.size = MOST_NAMES
+        #: What was wrong with the batch, if the node said so; and how many PINGs there have been.
+        self.error = b""
+        self.pings = 0
         self.link = exchange.other_link(node, 3, 0, False)
         self.link.ear = self
         self.link.wake()
@@ -117,11 +120,24 @@ class Listener(Ear):
         self.batch_kind = kind
         self.batch = dict.fromkeys(names, True)
         word = SUBSCRIBE[kind] if self.batch_begins else UNSUBSCRIBE[kind]
-        self.fence(command([word, *names]) + PING)
+        self.error = b""
+        self.fence(command([word, *names]))
 
     def fence(self, payload: bytes) -> None:
-        """Send it and wait for the one answer that is no push."""
-        self.link.place(Fence(self), payload, 3, 0, self.exchange.now)
+        """Send it with a PING behind it."""
+        self.pings += 1
+        number = b"%d" % self.pings
+        self.wait(payload + command([b"PING", number]), bulk(number))
+
+    def wait(self, payload: bytes, echo: bytes) -> None:
+        """Send this; the next frame that is no push should be the echo."""
+        self.link.place(Fence(self, echo), payload, 3, 0, self.exchange.now)
+
+    def surprised(self, raw: bytes, echo: bytes) -> None:
+        """An error came in front of the echo, or an older echo: the one that is waited for is still to come."""
+        if is_error(raw):
+            self.error = raw
+        self.wait(b"", echo)
 
     def retry(self) -> None:
         """Ask again for what the node refused."""
@@ -137,10 +153,8 @@ class Listener(Ear):
     # -- what the node says ----------------------------------------------------------------------------
 
     def hear(self, raw: bytes) -> None:
-        """A push; an answer to PING that came behind an error says nothing new."""
-        if raw[:1] != b">":
-            return
-        words = head(raw, 2)
+        """A push: a message, or a confirmation."""
+        words = head(raw, 2) if raw[:1] == b">" else []
         if len(words) < 2:
             return
         word, name = words
@@ -163,8 +177,8 @@ class Listener(Ear):
         self.todo[kind][name] = True
         self.audience.changed(self, kind, name)
 
-    def passed(self, raw: bytes) -> None:
-        """The batch is through; ``raw`` is an error if the node refused it."""
+    def passed(self) -> None:
+        """The batch is through."""
         left = self.batch
         self.batch = {}
         self.busy = False
@@ -174,7 +188,7 @@ class Listener(Ear):
             self.size = max(1, len(left) // 2)
         else:
             for name in left:
-                self.refused(name, raw if is_error(raw) else errors.not_confirmed(name))
+                self.refused(name, self.error or errors.not_confirmed(name))
         self.go_on()
 
     def refused(self, name: bytes, error: bytes) -> None:
@@ -231,20 +245,24 @@ class Listener(Ear):
 
 @final
 class Fence(Leg):
-    """Waits for the answer to the PING behind a batch."""
+    """Waits for the echo of the PING behind a batch."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, echo: bytes) -> None:
         super().__init__()
         self.listener = listener
+        self.echo = echo
 
     def take(self, raw: bytes) -> None:
-        """PONG, or what was wrong with the command in front of it."""
-        self.listener.passed(raw)
+        """The echo, or something that the node has to say before it."""
+        if raw == self.echo:
+            self.listener.passed()
+        else:
+            self.listener.surprised(raw, self.echo)
 
     def fail(self, failure: NodeFailure) -> None:
         """If it is only late another one takes its place; if the connection is gone the listener hears that too."""
         if failure.code == TIMEOUT:
-            self.listener.fence(PING)
+            self.listener.fence(b"")
 
 
 def explained(failure: NodeFailure) -> NodeFailure:

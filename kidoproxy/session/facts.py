@@ -18,7 +18,7 @@ from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import talk
+from kidoproxy.session import client, talk
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -88,6 +88,7 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
         ("blocked_clients", "0"),
+        ("pubsub_clients", str(len([other for other in client.neighbours(session) if client.is_listening(other)]))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),

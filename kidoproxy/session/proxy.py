@@ -7,7 +7,7 @@ and what would make one copy differ from the others is refused.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
-from kidoproxy.channels.topics import BEGUN, ENDED
+from kidoproxy.channels.topics import BEGUN, ENDED, is_everywhere
 from kidoproxy.commands.judge import blocks
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
@@ -267,21 +267,22 @@ def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
         return lines
     for at in keys(spec, argv):
         lines.append(f"key: {shown(argv[at])} at {at}: {session.pool.root.why(argv[at])}")
-    if spec.reach in (CHANNEL, LISTEN):
-        for channel in argv[1:2] if spec.reach == CHANNEL else argv[1:]:
-            lines.append(f"channel: {shown(channel)}: {session.pool.root.why(channel)}")
     if spec.reach == LISTEN:
         return lines + listened(session, spec, argv[1:])
+    if spec.reach == CHANNEL:
+        lines.append(f"channel: {shown(argv[1])}: {session.pool.root.why(argv[1])}")
     request = Request(argv, build.command(argv))
     return lines + drawn(session.plan(spec, request), request.raw)
 
 
 def listened(session: "ClientSession", spec: CommandSpec, names: list[bytes]) -> list[str]:
-    """One line for each node that is listened to for each name."""
+    """For each name where it lives, and the nodes that are listened to for it."""
     lines: list[str] = []
     board = session.house.board(session.pool)
     kind = BEGUN[spec.name] if spec.name in BEGUN else ENDED[spec.name]
     for name in names:
+        where = "messages may come from any node" if is_everywhere(kind, name) else session.pool.root.why(name)
+        lines.append(f"channel: {shown(name)}: {where}")
         for station in board.homes(kind, name):
             node = station.leaf.voice()
             if node is not None:
