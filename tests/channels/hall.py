@@ -22,6 +22,8 @@ class Hall(Story):
         for one in pool.nodes:
             self.told[one.name + "+"] = []
         self.news: list[str] = []
+        #: Nodes whose listening sockets have been closed, in order.
+        self.hung_up: list[str] = []
         self.pings: dict[str, list[bytes]] = {}
         self.ticking.append(self.tick_board)
 
@@ -37,7 +39,11 @@ class Hall(Story):
         self.board.news.clear()
 
     def look_after(self, link: NodeLink) -> None:
-        """What is written to a listening link is told under its own name."""
+        """What is written to a listening link is told under its own name; what it was told ends with its socket."""
+        if link.drop and not link.shared:
+            self.told[link.node.name + "+"].clear()
+            self.pings.pop(link.node.name, None)
+            self.hung_up.append(link.node.name)
         if link not in self.exchange.others or link.drop or link.peer is None:
             super().look_after(link)
             return

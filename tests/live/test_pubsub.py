@@ -241,9 +241,11 @@ def test_as_a_server_says_it(pair: tuple[str, str], proto: int, text: str) -> No
             straight.say(step)
             expected = straight.hear(step)
             proxied.say(step)
-            got = proxied.hear_as(step, expected)
-            if step[1] != b"hello":
-                assert got == expected, step
+            if step[1] == b"hello" and b"standalone" in expected[0]:
+                # Who it is may differ.
+                proxied.hear(step)
+            else:
+                assert proxied.hear_as(step, expected) == expected, step
     finally:
         straight.close()
         proxied.close()
