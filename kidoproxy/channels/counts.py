@@ -56,7 +56,7 @@ def receivers(board: Switchboard, said: int, shard: bool, channel: bytes) -> int
         if not shard:
             topics += [topic for topic in station.topics[PATTERN].values() if matches(topic.name, channel)]
         for topic in topics:
-            if station.hears(topic):
+            if station.is_counted(topic):
                 share += 1
                 ours += len(topic.subscribers)
     return corrected(said, share, ours)
@@ -69,7 +69,7 @@ def subscribers(board: Switchboard, found: list[bytes], kind: int) -> list[bytes
         number = integer_of(found[at + 1])
         topic = board.topics[kind].get(bulk(found[at]))
         if topic is not None:
-            share = sum([station.hears(topic) for station in board.stations])
+            share = sum([station.is_counted(topic) for station in board.stations])
             number = corrected(number, share, len(topic.subscribers))
         told += [found[at], integer(number)]
     return told

@@ -224,8 +224,13 @@ class Listener(Ear):
             return explained(link.failure(NODEDOWN, link.cause, False))
         return None
 
+    def hears(self, kind: int, name: bytes) -> bool:
+        """Whether the node sends its messages, and goes on doing so."""
+        ends = kind == self.batch_kind and not self.batch_begins and name in self.batch
+        return name in self.have[kind] and not ends
+
     def lingers(self, kind: int, name: bytes) -> bool:
-        """Whether the node sends its messages, or may be about to."""
+        """Whether the node sends its messages, or may be about to: to begin, or to end that."""
         return name in self.have[kind] or (kind == self.batch_kind and name in self.batch)
 
     def settled(self) -> bool:

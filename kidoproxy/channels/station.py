@@ -97,7 +97,11 @@ class Station(Audience):
             self.heir.go_on()
 
     def hears(self, topic: Topic) -> bool:
-        """Whether messages of this topic come in."""
+        """Whether messages of this topic come in, and go on coming."""
+        return self.ear is not None and self.ear.hears(topic.kind, topic.name)
+
+    def is_counted(self, topic: Topic) -> bool:
+        """Whether the node counts us among its subscribers, as far as we know."""
         return self.ear is not None and topic.name in self.ear.have[topic.kind]
 
     def lingers(self, topic: Topic) -> bool:

@@ -70,12 +70,19 @@ class Hall(Story):
         assert len(found) == 1, f"{len(found)} links listen to {name}"
         return found[0]
 
-    def listened(self) -> list[str]:
-        """The nodes that are listened to."""
-        return sorted(link.node.name for link in self.exchange.others)
-
 
 hall = Hall
+
+
+def board(play: Story) -> Switchboard:
+    """The story's switchboard."""
+    assert isinstance(play, Hall)
+    return play.board
+
+
+def listened(play: Story) -> list[str]:
+    """The nodes that are listened to."""
+    return sorted(link.node.name for link in play.exchange.others)
 
 
 def told(name: str, *texts: str) -> Event:

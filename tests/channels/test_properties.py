@@ -14,7 +14,7 @@ from kidoproxy.resp.open import is_error, items
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.routes.topology import BEHIND, IN_SYNC
 from kidoproxy.session.talk import RESET
-from tests.channels.hall import Hall, speaks
+from tests.channels.hall import Hall, listened, speaks
 from tests.story import Pool, client, copies, gone, lost, refused, ring, tick
 
 NAMES: Final = ([b"{a}x", b"{b}y", b"__keyevent@0__:set"], [b"{a}*", b"*"], [b"{a}x", b"{b}s"])
@@ -253,11 +253,11 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
                 assert station.ear is not None
                 wanted[station.ear.node.name].add((at, one))
     assert {name: set(has) for name, has in scene.toys.subscribed.items()} == wanted
-    assert play.listened() == sorted(name for name, names in wanted.items() if names)
+    assert listened(play) == sorted(name for name, names in wanted.items() if names)
     assert play.board.wishes == []
     assert all(topic.subscribers for topics in play.board.topics for topic in topics.values())
     assert [group.ears for group in play.pool.groups] == [
-        sum(node.name in play.listened() for node in play.pool.nodes if node.group is group)
+        sum(node.name in listened(play) for node in play.pool.nodes if node.group is group)
         for group in play.pool.groups
     ]
     everybody_is_reached(scene)

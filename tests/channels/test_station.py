@@ -1,5 +1,7 @@
 """`kidoproxy.channels.station`: a node, or the one copy that is listened to, and how another takes its place."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kidoproxy import errors
@@ -255,11 +257,12 @@ def test_a_board_is_somebody() -> None:
     """The switchboard says what is done with what a station learns."""
     nobody = Board()
     topic = Topic(CHANNEL, b"x")
-    for call in (
+    calls: list[Callable[[], None]] = [
         lambda: nobody.review(topic),
         lambda: nobody.refuse(topic, b""),
         lambda: nobody.deliver(topic, b""),
         lambda: nobody.tell(""),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(NotImplementedError):
             call()

@@ -279,7 +279,8 @@ async def test_redis_py_asyncio(proxy: RunningProxy, proto: int) -> None:
         await listener.subscribe("async")
         assert (await listener.get_message(timeout=SECONDS))["type"] == "subscribe"
         async with client.pipeline(transaction=True) as pipeline:
-            pipeline.set("async", "value").publish("async", "value")
+            pipeline.set("async", "value")
+            pipeline.publish("async", "value")
             assert await pipeline.execute() == [True, 1]
         found = await listener.get_message(timeout=SECONDS)
         assert (found["type"], found["channel"], found["data"]) == ("message", b"async", b"value")
@@ -317,8 +318,7 @@ def test_many_clients_are_one_subscription(proxy: RunningProxy) -> None:
         for connection in sockets:
             connection.close()
     eventually(lambda: upstream(proxy, "crowd") == [0, 0, 0])
-    for node in proxy.node_clients():
-        eventually(lambda node=node: node.client_list(_type="pubsub") == [])
+    eventually(lambda: not any(node.client_list(_type="pubsub") for node in proxy.node_clients()))
 
 
 def test_the_list_of_clients(ring: RunningProxy) -> None:
