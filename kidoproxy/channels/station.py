@@ -3,17 +3,25 @@
 When that copy should be another one (it is down, or not in sync) the new one is told everything first.
 As soon as it has confirmed that, or the old one is gone, messages are taken from the new one alone, and
 clients' messages go there.
+
+Both copies speak of the same write. What the new one says of its keys does not count until it has done, and
+spoken of, every write that was sent before: the old one may have spoken of those already.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.channels.listener import Audience, Listener
-from kidoproxy.channels.topics import KINDS, Topic
+from kidoproxy.channels.topics import KEYSPACE, KINDS, PATTERN, Topic, is_everywhere
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.exchange import Exchange
+from kidoproxy.ledger import Leg
+from kidoproxy.resp.build import command
+from kidoproxy.resp.open import bulk, items
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
+
+PING: Final = command([b"PING", b"hush"])
 
 
 class Board:
@@ -48,6 +56,8 @@ class Station(Audience):
         self.ear: Listener | None = None
         #: Will take the place of ``ear``.
         self.heir: Listener | None = None
+        #: What the node says of its keys is not passed on before this has come to its end.
+        self.hush: Hush | None = None
         self.quiet = False
 
     # -- for the switchboard ---------------------------------------------------------------------------
@@ -169,6 +179,10 @@ class Station(Audience):
         self.heir = None
         if new.node.group is not None:
             new.node.group.voice = new.node
+        self.hush = None
+        if any(is_everywhere(kind, name) for kind in KINDS for name in self.topics[kind]):
+            self.hush = Hush(self, new)
+            self.exchange.send(new.node, self.hush, PING, 2, 0)
         self.unlisten(old)
         self.board.tell(f"listening elsewhere: pool={self.leaf.name} from={old.node.name} node={new.node.name}")
         for kind in KINDS:
@@ -206,8 +220,11 @@ class Station(Audience):
     def message(self, listener: Listener, kind: int, name: bytes, raw: bytes) -> None:
         """One copy alone is listened to, so that nobody hears anything twice."""
         topic = self.topics[kind].get(name)
-        if topic is not None and listener is self.ear:
-            self.board.deliver(topic, raw)
+        if topic is None or listener is not self.ear:
+            return
+        if self.hush is not None and bulk(items(raw)[2 if kind == PATTERN else 1]).startswith(KEYSPACE):
+            return
+        self.board.deliver(topic, raw)
 
     def greeted(self, listener: Listener) -> None:
         """One line, if the one before said that it was gone."""
@@ -226,3 +243,30 @@ class Station(Audience):
             for topic in list(self.topics[kind].values()):
                 self.board.refuse(topic, failure.line(False))
                 self.board.review(topic)
+
+
+@final
+class Hush(Leg):
+    """Waits behind all writes that were sent, on their link, and then behind their events, on the listening link."""
+
+    def __init__(self, station: Station, listener: Listener) -> None:
+        super().__init__()
+        self.station = station
+        self.listener = listener
+        self.last = False
+
+    def take(self, raw: bytes) -> None:
+        """The next step, or the end; if another copy has taken over meanwhile that one has a hush of its own."""
+        station = self.station
+        if station.hush is not self or station.ear is not self.listener:
+            return
+        station.hush = None
+        if not self.last:
+            hush = Hush(station, self.listener)
+            hush.last = True
+            station.hush = hush
+            self.listener.link.place(hush, PING, 3, 0, station.exchange.now)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """A node that gives no answer does not speak either; there is nothing to wait for."""
+        self.take(b"")

@@ -8,7 +8,7 @@ from kidoproxy import errors
 from kidoproxy.channels.station import Board
 from kidoproxy.channels.topics import CHANNEL, Topic
 from kidoproxy.routes.topology import BEHIND, IN_SYNC
-from tests.channels.hall import Hall, became, confirms, granted, hall, message, refuses, says, told
+from tests.channels.hall import Hall, answers, became, confirms, granted, hall, message, pushed, refuses, says, told
 from tests.story import (
     Event,
     Story,
@@ -154,6 +154,56 @@ def test_a_copy_that_dies() -> None:
         "not listening: node=a address=a:6379 cause=connection refused",
         "listening elsewhere: pool=pair from=a node=b",
     ]
+
+
+def hushed() -> Story:
+    """The second copy has just taken over, for a client that hears of keys; a write was under way."""
+    play = hall(copies("a", "b")) >> granted("PSUBSCRIBE *", "SUBSCRIBE __keyevent@0__:set")
+    client("SET k v", name="you")(play)
+    play.settle()
+    for name in "ab":
+        play.told[name].clear()
+    play >> state("a", BEHIND) >> tick()
+    play.told["b+"].clear()
+    play >> answers("b", pushed("subscribe __keyevent@0__:set 1")) << told("b", "PSUBSCRIBE *")
+    return play >> confirms("b", "psubscribe *") >> tick() << to("b", "PING hush")
+
+
+def test_the_same_event_of_two_copies() -> None:
+    """What the new copy says of writes from before is dropped: the old one may have said it. Other messages are not."""
+    (
+        hushed()
+        >> says("b", "message __keyevent@0__:set k", "pmessage * __keyevent@0__:set k")
+        << silence()
+        >> says("b", "pmessage * news m")
+        << to_client(message("pmessage * news m"))
+        >> node("b", "+OK", "$4 hush")
+        << to("b+", "PING")
+        >> says("b", "message __keyevent@0__:set k")
+        << silence()
+        >> answers("b")
+        >> says("b", "message __keyevent@0__:set j")
+        << to_client(message("message __keyevent@0__:set j"))
+    )
+
+
+def test_the_new_copy_gives_no_answer() -> None:
+    """If it is lost meanwhile nothing is waited for any more."""
+    play = hushed()
+    play >> lost("b") << to("b+", "PING")
+    play.told["b+"].clear()
+    play >> lost("b+")
+    play.told["b+"].clear()
+    play >> says("b", "message __keyevent@0__:set j") << to_client(message("message __keyevent@0__:set j"))
+
+
+def test_another_one_takes_over_meanwhile() -> None:
+    """What was waited for at one copy means nothing for the next."""
+    play = hushed() >> state("a", IN_SYNC) >> state("b", BEHIND) >> tick()
+    play.told["a+"].clear()
+    play >> answers("a", pushed("subscribe __keyevent@0__:set 1")) << told("a", "PSUBSCRIBE *")
+    play >> confirms("a", "psubscribe *") >> tick() << to("a", "PING hush")
+    play >> node("b", "+OK", "$4 hush") >> says("a", "message __keyevent@0__:set k") << silence()
 
 
 def test_a_client_that_comes_while_it_moves() -> None:
