@@ -261,6 +261,26 @@ def command_not_found(name: bytes) -> bytes:
     return line(f"ERR Command '{text(name[:128])}' not found")
 
 
+# -- channels --------------------------------------------------------------------------------------------
+
+
+def only_listening(name: bytes) -> bytes:
+    """A RESP2 client that has subscribed, and asks for something else."""
+    return line(
+        f"ERR Can't execute '{text(name)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+        "in this context"
+    )
+
+
+def not_confirmed(name: bytes) -> bytes:
+    """A node that answers a subscription with neither a confirmation nor an error."""
+    return line(f"ERR the node did not confirm the subscription to '{text(name[:128])}'")
+
+
+#: Why a node that knows no HELLO cannot be listened to.
+NO_PUSHES: Final = "it has no RESP3, in which the proxy listens: Redis 6 or newer has it"
+
+
 # -- our own command PROXY -----------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ place in another joint. Failures fill their place like replies do, so each is an
 
 from typing import Final, final
 
-from kidoproxy import errors
+from kidoproxy import errors, limits
 from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
 from kidoproxy.errors import NodeFailure
 from kidoproxy.merge import in_key_order, merge
@@ -88,6 +88,8 @@ class Ledger:
         self.closed = False
         #: A reply has left in part and its rest will never come: the client must be cut.
         self.torn = False
+        #: Bytes of messages that wait for the end of a reply which has left in part (of the last such reply).
+        self.held_bytes = 0
         #: Someone waits until at most so many calls are open (-1: nobody does).
         self.wanted = -1
         self.peer: Peer | None = None
@@ -110,6 +112,27 @@ class Ledger:
         self.out_bytes += len(raw)
         if not self.dirty:
             self.mark()
+
+    def push(self, raw: bytes) -> None:
+        """A message that nobody asked for: it leaves now, but never inside a reply that has left in part."""
+        calls = self.calls
+        if self.closed or self.head == len(calls) or not calls[self.head].begun:
+            self.emit(raw)
+            return
+        # It takes a place behind that reply and the messages that wait there: only they are *begun* there.
+        at = self.head + 1
+        while at < len(calls) and calls[at].begun:
+            at += 1
+        if at == self.head + 1:
+            self.held_bytes = 0
+        self.held_bytes += len(raw)
+        if self.held_bytes > limits.PUBSUB_OUTPUT_BYTES:
+            self.torn = True
+            self.emit(b"")
+        message = Call(self, False)
+        message.begun = True
+        message.reply = raw
+        calls.insert(at, message)
 
     def mark(self) -> None:
         """Ask for a write at the end of this turn."""

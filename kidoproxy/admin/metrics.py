@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.channels.topics import KINDS
 from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.house import House
@@ -50,6 +51,7 @@ class HouseCollector(Collector):
         yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
+        yield counter("messages_delivered", "Messages of channels sent to subscribers.", house.delivered())
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
 
@@ -63,6 +65,10 @@ class HouseCollector(Collector):
         for pool in self.house.pools:
             blocked.add_metric([pool.name], self.house.blocked(pool))
         yield blocked
+        heard = GaugeMetricFamily("kidoproxy_subscriptions", "Names that clients subscribe to.", labels=["pool"])
+        for name, board in self.house.boards.items():
+            heard.add_metric([name], sum(board.subscribed(kind) for kind in KINDS))
+        yield heard
 
     def of_nodes(self) -> Iterator[Metric]:
         """What each node has, over all its links."""

@@ -75,6 +75,7 @@ class ClientLimits:
     bulk_bytes: int
     query_buffer_bytes: int
     idle_seconds: int  # 0: never
+    pubsub_output_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from kidoproxy.commands.spec import (
     COPY_ALL,
     COPY_COUNT,
     COPY_EXPIRY,
+    COPY_ONE,
     COPY_READ,
     COPY_REFUSED,
     INFO,
@@ -69,6 +70,9 @@ class CopyPool(Route):
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
             return self.read(spec, keyed, ask)
+        if verdict == COPY_ONE:
+            voice = self.voice()
+            return Send(voice) if voice is not None else Answer(errors.NO_COPY)
         payload = None
         if verdict == COPY_REFUSED:
             script = self.scripts.judge(spec, request.argv)
@@ -186,6 +190,10 @@ class CopyPool(Route):
             if copy.node.number == number and copy.state == IN_SYNC:
                 return copy.node
         return None
+
+    def voice(self) -> Node | None:
+        """The copy that is listened to."""
+        return self.group.speaker() if self.group.elected else None
 
     def nodes(self) -> list[Node]:
         """The copies, in the order of the configuration."""

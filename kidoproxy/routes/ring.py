@@ -10,6 +10,7 @@ from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
+    CHANNEL,
     EVERY,
     INFO,
     LANE,
@@ -51,6 +52,8 @@ class Ring(Route):
             return self.every(spec, request, ask)
         if spec.reach == SCAN:
             return self.scan(spec, request, ask)
+        if spec.reach == CHANNEL:
+            return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
         return self.by_keys(spec, request, ask)
 
     def owner(self, key: bytes) -> int:
@@ -152,6 +155,10 @@ class Ring(Route):
     def scanned(self) -> list[Route]:
         """The children's, one after another."""
         return [leaf for member in self.members for leaf in member.scanned()]
+
+    def home(self, channel: bytes) -> Route:
+        """Where a key of this name would live."""
+        return self.members[self.owner(channel)].home(channel)
 
     def nodes(self) -> list[Node]:
         """The children's nodes."""

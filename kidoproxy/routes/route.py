@@ -57,6 +57,16 @@ class Route:
                 return node
         return None
 
+    def home(self, channel: bytes) -> "Route":
+        """Where ``channel`` lives: itself, unless it has several."""
+        return self
+
+    def voice(self) -> Node | None:
+        """The node that is told of a message, and listened to; None while there is none."""
+        for node in self.nodes():
+            return node
+        return None
+
     def why(self, key: bytes) -> str:
         """One line for a person: where ``key`` goes from here, and why."""
         raise NotImplementedError

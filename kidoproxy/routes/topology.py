@@ -133,6 +133,9 @@ class CopyGroup:
         self.epoch = 0
         self.under_way: dict[int, int] = {}
         self.settled: Callable[[], None] | None = None
+        #: The copy that is told of messages, and how many switchboards listen to it: see `speaker`.
+        self.voice: Node | None = None
+        self.ears = 0
         for node in nodes:
             node.group = self
 
@@ -257,6 +260,23 @@ class CopyGroup:
         for vigil in self.vigils:
             if not keys or any((db, key) in vigil.keys or (other, key) in vigil.keys for key in keys):
                 vigil.spoiled = True
+
+    # -- the copy that is told of messages ----------------------------------------------------------------
+
+    def speaker(self) -> Node | None:
+        """The one that is told of messages; who is listened to stays it while it lives, until its heir is heard."""
+        voice = self.voice
+        if voice is None or not voice.live or not self.ears:
+            self.voice = self.successor()
+        return self.voice
+
+    def successor(self) -> Node | None:
+        """The one that should be told: who is, while it lives and is in sync, else the first that does."""
+        voice = self.voice
+        if voice is not None and voice.live and self.copy_of(voice).state == IN_SYNC:
+            return voice
+        ranked = self.ranked(None)
+        return ranked[0] if ranked else None
 
     # -- writes that are under way --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ version before anything else, and one bad node must not stop them.
 
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
 from kidoproxy.link_states import READY
@@ -17,7 +18,7 @@ from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import talk
+from kidoproxy.session import client, talk
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -46,6 +47,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
         ("auth_failures", house.auth_failures),
+        ("delivered_messages", house.delivered()),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]
@@ -87,11 +89,13 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
         ("blocked_clients", str(house.blocked(session.pool))),
+        ("pubsub_clients", str(len([other for other in client.neighbours(session) if client.is_listening(other)]))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),
         ("total_commands_processed", str(house.commands)),
         ("rejected_connections", str(house.rejected)),
+        *[(field, str(number)) for field, number in subscriptions(session)],
     ]
     return [
         ("Server", server),
@@ -100,6 +104,13 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("Replication", [("role", "master"), ("connected_slaves", "0")]),
         ("Cluster", [("cluster_enabled", "0")]),
     ]
+
+
+def subscriptions(session: "ClientSession") -> list[tuple[str, int]]:
+    """What the clients of this pool have subscribed to, as INFO names it."""
+    board = session.house.boards.get(session.pool.name)
+    fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
+    return [(field, board.subscribed(kind) if board is not None else 0) for field, kind in fields]
 
 
 def port(local: str) -> str:

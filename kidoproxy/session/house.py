@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy import limits
+from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
@@ -40,6 +42,8 @@ class PoolFacts:
         self.bulk_bytes = 512 * 1024 * 1024
         self.query_bytes = 1024 * 1024 * 1024
         self.output_bytes = 1024 * 1024 * 1024
+        #: The same for clients that have subscribed.
+        self.pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
         self.max_clients = 10_000
         self.idle_seconds = 0
         self.clients = 0
@@ -75,6 +79,8 @@ class House:
         self.monitors: list[Monitor] = []
         self.pools: list[PoolFacts] = []
         self.sessions: dict[int, ClientSession] = {}
+        #: By the pool's name; a pool whose clients never subscribe or publish has none.
+        self.boards: dict[str, Switchboard] = {}
         self.last_id = 0
         self.wall_ms = 0
         self.started_ms = 0
@@ -115,6 +121,18 @@ class House:
         for pool in self.pools:
             if pool.paused_until and self.wall_ms >= pool.paused_until:
                 pool.unpause(self)
+
+    def board(self, pool: PoolFacts) -> Switchboard:
+        """The switchboard of this pool."""
+        board = self.boards.get(pool.name)
+        if board is None:
+            board = Switchboard(self.exchange, pool.root)
+            self.boards[pool.name] = board
+        return board
+
+    def delivered(self) -> int:
+        """Messages that subscribers were sent."""
+        return sum([board.delivered for board in self.boards.values()])
 
     def next_id(self) -> int:
         """A client id: they grow and are never used again."""

@@ -50,7 +50,7 @@ randomkey | EVERY FIRST_VALUE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
-watch blpop bzmpop xread xreadgroup subscribe publish spublish pubsub|numsub | LANE RELAY
+watch blpop bzmpop xread xreadgroup | LANE RELAY
 wait | LANE LEAST
 waitaof | LANE EACH_AND
 monitor | LANE SAME
@@ -108,7 +108,7 @@ def test_each_once() -> None:
     names: list[str] = []
     for line in overlay.SERVED + overlay.OPENABLE:
         names += line[0].split()
-    for group, _ in overlay.LANES + overlay.REFUSALS:
+    for group, _ in overlay.REFUSALS:
         names += group.split()
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert set(names) == {spec.name.decode() for spec in every()}
