@@ -88,6 +88,9 @@ class Exchange(Wire):
         self.seed = 1
         self.soft_misses = 0
         self.dropped_writes = 0
+        #: EVALSHAs that were sent again, and texts that were sent ahead of one.
+        self.healed = 0
+        self.recited = 0
 
     def link(self, node: Node, proto: int, db: int) -> NodeLink:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""

@@ -17,7 +17,6 @@ from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Route
 from kidoproxy.routes.split import cut
 from kidoproxy.routes.tags import Tags
-from kidoproxy.routes.topology import Node
 
 
 @final
@@ -108,10 +107,6 @@ class Ring(Route):
     def scanned(self) -> list[Route]:
         """The children's, one after another."""
         return [leaf for member in self.members for leaf in member.scanned()]
-
-    def nodes(self) -> list[Node]:
-        """The children's nodes."""
-        return [node for member in self.members for node in member.nodes()]
 
     def children(self) -> list[Route]:
         """The members."""

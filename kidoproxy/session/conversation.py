@@ -20,7 +20,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, local, multi, proxy, talk
+from kidoproxy.session import facts, local, multi, proxy, scripts, talk
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.lookup import Lookup
 from kidoproxy.session.multi import Queued
@@ -53,7 +53,7 @@ class ClientSession:
         self.reader = RequestReader(self.limits)
         self.proto = 2
         self.db = 0
-        self.ask = Ask(0, 2, False, False, 0)
+        self.ask = Ask(0, 2, False, False, 0, pool.book)
         self.authed = not pool.password
         self.queue: list[Queued] | None = None
         self.spoiled = False
@@ -254,6 +254,9 @@ class ClientSession:
         if spec.reach == LOCAL:
             frame = local.answer(self, spec, request.argv)
             leg.take(build.array([frame]) if self.ask.each else frame)
+            return
+        if spec.scripting:
+            scripts.dispatch(self, spec, request, leg)
             return
         if spec.rule == INFO and not self.ask.each:
             if facts.only_ours(request.argv):

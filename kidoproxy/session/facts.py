@@ -45,6 +45,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("total_commands_processed", house.commands),
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
+        ("healed_scripts", house.exchange.healed),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, final
 
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
+from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 
@@ -35,6 +36,10 @@ class PoolFacts:
         self.max_clients = 10_000
         self.idle_seconds = 0
         self.clients = 0
+        #: What was loaded through this pool is taught to its nodes again when they have lost it.
+        self.book = Book()
+        for node in root.nodes():
+            node.school.books.append(self.book)
 
 
 @final

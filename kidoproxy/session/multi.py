@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, final
 from kidoproxy import errors
 from kidoproxy.commands.spec import LOCAL, NO_MULTI, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
-from kidoproxy.ledger import Call, Listed, Part
+from kidoproxy.ledger import Call, Leg, Listed, Part
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import local, talk
+from kidoproxy.session import local, scripts, talk
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -154,7 +154,10 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call) -> None:
     plans: list[Plan | None] = []
     session.ask.writes = call.write
     for queued in queue:
-        plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
+        plan = None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request)
+        if plan is not None and queued.spec.scripting:
+            scripts.recite(session, transaction, queued.spec, queued.request.argv, plan)
+        plans.append(plan)
     node = only_node(plans)
     if node is not None and not session.each and not session.pool.soft:
         transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
@@ -174,9 +177,11 @@ def collect(
 ) -> None:
     """Give each command its place in the reply, and its requests to the nodes' batches."""
     for at, queued in enumerate(queue):
-        part = Part(joint, at)
+        part: Leg = Part(joint, at)
         plan = plans[at]
         if plan is not None:
+            if queued.spec.scripting:
+                part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
         elif queued.spec.reach == LOCAL:
             part.take(local.answer(session, queued.spec, queued.request.argv))
