@@ -47,8 +47,7 @@ class Desk(Pupil):
         link = self.link
         if self.present() and link.state == GREETING:
             link.open_up()
-            if link.open:
-                link.release_queue(link.heard)
+            link.release_queue(link.heard)
 
 
 @final

@@ -82,6 +82,18 @@ def test_restarted(pool: Pool) -> None:
     )  # fmt: skip
 
 
+def test_held_while_taught() -> None:
+    """A link that is held for a sync meanwhile is taught all the same, and keeps what waits."""
+    assert (
+        loaded(copies("a", "b"))
+        >> restarted("b") << to("b", lesson("lib"))
+        >> given(lambda play: play.link("b").hold())
+        >> client("SET {b}k v") << given(lambda play: play.told["a"].clear())
+        >> node("b", "$3 lib") << silence()
+        >> given(lambda play: play.link("b").unhold(play.exchange.now)) << to("b", "SET {b}k v")
+    )  # fmt: skip
+
+
 def test_the_same_run() -> None:
     """A connection that was lost and made again to the same run teaches nothing."""
     play = loaded(ring("a"))

@@ -115,6 +115,15 @@ def test_not_changed() -> None:
     assert play << to_client("-ERR Library not found") << then(lambda play: len(lessons(play)) == 1)
 
 
+def test_nobody_answers() -> None:
+    """Copies that are all lost tell their failure, and nothing is noted."""
+    play = story(copies("a"))
+    play.facts.book.load_library(CODE)
+    assert play >> client("FUNCTION FLUSH") << to("a", "FUNCTION FLUSH") >> lost("a")
+    assert play << then(lambda play: play.guest("me").heard.startswith(b"-NODEDOWN a")) << given(unheard)
+    assert len(lessons(play)) == 1
+
+
 def test_nothing_to_note() -> None:
     """The others are asked as ever."""
     ask = "FUNCTION LIST"
