@@ -11,6 +11,7 @@ from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
+from kidoproxy.exchange_peers import Peers
 from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
@@ -91,6 +92,9 @@ class Exchange(Wire):
         #: EVALSHAs that were sent again, and texts that were sent ahead of one.
         self.healed = 0
         self.recited = 0
+        peers = Peers(self)
+        for node in nodes:
+            node.school.librarian = peers
 
     def link(self, node: Node, proto: int, db: int) -> NodeLink:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""

@@ -33,7 +33,7 @@ from kidoproxy.link_greeting import (
     parse_info,
     text_of,
 )
-from kidoproxy.link_school import Desk
+from kidoproxy.link_school import go_to_school
 from kidoproxy.link_states import CONNECTING, DOWN, GREETING, IDLE, READY, STATES
 from kidoproxy.resp.build import command
 from kidoproxy.resp.replies import ReplyReader
@@ -233,8 +233,7 @@ class NodeLink(Greeted):
             if node.group.copy_of(node).state != IN_SYNC:
                 self.turn_away()
         self.probing = False
-        if not node.school.attend(Desk(self)):
-            self.open_up()
+        go_to_school(self)
 
     def open_up(self) -> None:
         """Legs may be sent from now on."""

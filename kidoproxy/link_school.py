@@ -10,6 +10,7 @@ from kidoproxy.link_states import GREETING, READY
 from kidoproxy.resp.open import error_text, is_error
 from kidoproxy.routes.book import SCRIPTS, lesson
 from kidoproxy.routes.school import Pupil
+from kidoproxy.routes.topology import IN_SYNC
 
 if TYPE_CHECKING:
     from kidoproxy.link import NodeLink
@@ -48,6 +49,17 @@ class Desk(Pupil):
         if self.present() and link.state == GREETING:
             link.open_up()
             link.release_queue(link.heard)
+
+
+def go_to_school(link: "NodeLink") -> None:
+    """A link has been greeted: it is opened when its node knows what it has to know."""
+    node = link.node
+    group = node.group
+    if group is not None and group.copy_of(node).state != IN_SYNC:
+        # Nobody reads this copy before its sync is over, and a sync does not wait.
+        link.open_up()
+    if not node.school.attend(Desk(link)) and link.state == GREETING:
+        link.open_up()
 
 
 @final

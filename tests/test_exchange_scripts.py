@@ -36,6 +36,8 @@ DIGEST = hashlib.sha1(TEXT).hexdigest()
 LOAD = command([b"SCRIPT", b"LOAD", TEXT])
 EVAL = command([b"EVAL", TEXT, b"1", b"{a}k"])
 NOSCRIPT = errors.NOSCRIPT
+#: What a neighbour is asked before a node is taught.
+LIST = "FUNCTION LIST WITHCODE"
 SAID = f"$40 {DIGEST}"
 
 
@@ -68,7 +70,7 @@ def test_text_goes_ahead(name: str) -> None:
         >> node("a", SAID, ":1") << to_client(":1")
         >> client(sha(name=name)) << to("a", sha(name=name)) >> node("a", ":1") << to_client(":1")
         >> client(sha("{b}k", name)) << to("b", LOAD, sha("{b}k", name)) >> node("b", SAID, ":1") << to_client(":1")
-        >> restarted("a")
+        >> restarted("a") << to("b", LIST) >> node("b", "*0")
         >> client(sha(name=name).replace(DIGEST, DIGEST.upper()))
         << to("a", LOAD, sha(name=name).replace(DIGEST, DIGEST.upper()))
         >> node("a", SAID, ":1") << to_client(":1") << then(lambda play: play.exchange.recited == 3)
@@ -285,9 +287,12 @@ def half(pool: Pool) -> Story:
 
 
 def back(play: Story) -> Story:
-    """It can be reached again."""
+    """It can be reached again; the neighbour, if it is asked, does not know libraries."""
     play.shy = False
-    return play >> tick(0.2)
+    assert play >> tick(0.2)
+    if play.told["a"]:
+        assert play << to("a", LIST) >> node("a", "-ERR unknown command 'FUNCTION'")
+    return play
 
 
 def is_behind(play: Story) -> bool:
@@ -376,7 +381,8 @@ def test_copy_in_trouble() -> None:
     assert (
         story(copies("a", "b"))
         >> client(LOAD) << to("a", LOAD) << to("b", LOAD)
-        >> node("b", "-OOM no") >> node("a", SAID) << to_client(SAID) << to("b", LOAD)
+        >> node("b", "-OOM no") >> node("a", SAID) << to_client(SAID) << to("a", LIST)
+        >> node("a", "*0") << to("b", LOAD)
         >> node("b", SAID) << then(lambda play: not is_behind(play))
     )  # fmt: skip
 

@@ -132,9 +132,13 @@ class Book:
 
     # -- lessons --------------------------------------------------------------------------------------
 
-    def lessons(self) -> list[bytes]:
-        """The requests that bring a node to what was loaded through this pool."""
-        return [step.frame for step in self.steps] + [lesson(script.text) for script in self.loaded.values()]
+    def libraries(self) -> list[bytes]:
+        """The requests that bring a node to the libraries that were loaded through this pool."""
+        return [step.frame for step in self.steps]
+
+    def texts(self) -> list[bytes]:
+        """The requests that bring it to the scripts."""
+        return [lesson(script.text) for script in self.loaded.values()]
 
 
 def lesson(text: bytes) -> bytes:

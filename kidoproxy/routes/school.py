@@ -25,35 +25,65 @@ class Pupil:
         raise NotImplementedError
 
 
+class Librarian:
+    """Knows where to ask what a node should know."""
+
+    def fetch(self, school: "School", ticket: int) -> None:
+        """Ask a neighbour for its libraries, and tell `School.fetched`."""
+        raise NotImplementedError
+
+
 @final
 class School:
     """Of one node. ``behind``: it may lack something that was loaded."""
 
     def __init__(self) -> None:
         self.books: list[Book] = []
+        self.librarian: Librarian | None = None
         self.behind = False
         self.taught: Pupil | None = None
         self.waiting: list[Pupil] = []
         self.version = 0
+        #: Of the question that is under way; an answer to an older one comes too late.
+        self.ticket = 0
         #: How often the node was taught.
         self.lessons = 0
 
     def attend(self, pupil: Pupil) -> bool:
-        """Whether ``pupil`` has to wait before it serves."""
+        """Whether ``pupil`` has to wait before it serves; it is told when."""
         if not self.behind:
             return False
         if self.taught is not None:
             self.waiting.append(pupil)
             return True
-        lessons = [frame for book in self.books for frame in book.lessons()]
-        if not lessons:
-            self.behind = False
-            return False
         self.taught = pupil
         self.version = self.versions()
-        self.lessons += 1
-        pupil.teach(b"".join(lessons), len(lessons))
+        self.ticket += 1
+        if self.librarian is not None:
+            self.librarian.fetch(self, self.ticket)
+        else:
+            self.fetched(self.ticket, None)
         return True
+
+    def shares_a_pool(self, other: "School") -> bool:
+        """Whether the nodes of both belong to one pool that listens."""
+        return any(book in other.books for book in self.books)
+
+    def fetched(self, ticket: int, libraries: list[bytes] | None) -> None:
+        """What loads the libraries that a neighbour has; None: there is none to ask."""
+        pupil = self.taught
+        if ticket != self.ticket or pupil is None:
+            return
+        if not pupil.present():
+            self.over(pupil, False)
+            return
+        lessons = libraries if libraries is not None else [frame for book in self.books for frame in book.libraries()]
+        lessons = lessons + [frame for book in self.books for frame in book.texts()]
+        if lessons:
+            self.lessons += 1
+            pupil.teach(b"".join(lessons), len(lessons))
+        else:
+            self.over(pupil, True)
 
     def versions(self) -> int:
         """Grows with each of the books."""

@@ -43,7 +43,7 @@ def sha(key: str = "{a}k", name: str = "EVALSHA") -> str:
 
 def lessons(play: Story) -> list[bytes]:
     """What a node would be taught."""
-    return play.facts.book.lessons()
+    return play.facts.book.libraries() + play.facts.book.texts()
 
 
 @pytest.mark.parametrize("name", [b"EVAL", b"EVAL_RO"])
