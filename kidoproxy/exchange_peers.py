@@ -11,7 +11,7 @@ from kidoproxy.ledger import Leg
 from kidoproxy.link import NodeLink
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import bulk, is_error, items
-from kidoproxy.routes.school import Librarian, School
+from kidoproxy.routes.school import Librarian, Pupil, School
 
 if TYPE_CHECKING:
     from kidoproxy.exchange import Exchange
@@ -26,33 +26,33 @@ class Peers(Librarian):
     def __init__(self, exchange: "Exchange") -> None:
         self.exchange = exchange
 
-    def fetch(self, school: School, ticket: int) -> None:
+    def fetch(self, school: School, pupil: Pupil) -> None:
         """Ask the first neighbour that there is an open link to."""
         links: list[NodeLink] = []
         for node in self.exchange.nodes:
             if node.school is not school and not node.school.behind and school.shares_a_pool(node.school):
                 links += [link for link in self.exchange.links_of(node) if link.open][:1]
-        Fetch(school, ticket, links, self.exchange).next()
+        Fetch(school, pupil, links, self.exchange).next()
 
 
 @final
 class Fetch(Leg):
     """Waits for the libraries of one neighbour, then asks the next if there was no answer."""
 
-    def __init__(self, school: School, ticket: int, links: list[NodeLink], exchange: "Exchange") -> None:
+    def __init__(self, school: School, pupil: Pupil, links: list[NodeLink], exchange: "Exchange") -> None:
         super().__init__()
         self.school = school
-        self.ticket = ticket
+        self.pupil = pupil
         self.links = links
         self.exchange = exchange
 
     def next(self) -> None:
         """Ask the next one; when there is none, the book has to do."""
         if not self.links:
-            self.school.fetched(self.ticket, None)
+            self.school.fetched(self.pupil, None)
             return
         link = self.links[0]
-        again = Fetch(self.school, self.ticket, self.links[1:], self.exchange)
+        again = Fetch(self.school, self.pupil, self.links[1:], self.exchange)
         link.place(again, LIST, link.proto, link.db, self.exchange.now)
 
     def take(self, raw: bytes) -> None:
@@ -60,7 +60,7 @@ class Fetch(Leg):
         if is_error(raw):
             self.next()
         else:
-            self.school.fetched(self.ticket, [lesson(items(library)) for library in items(raw)])
+            self.school.fetched(self.pupil, [lesson(items(library)) for library in items(raw)])
 
     def fail(self, failure: NodeFailure) -> None:
         """This one cannot say."""

@@ -6,6 +6,7 @@ from tests.story import (
     Story,
     client,
     given,
+    lost,
     node,
     refused,
     restarted,
@@ -89,6 +90,23 @@ def test_next_neighbour() -> None:
         >> tick(0.6) << taught("a", "old")
         >> node("a", "$3 old") << then(lambda play: not play.node("a").school.behind)
     )  # fmt: skip
+
+
+def test_lost_while_asking() -> None:
+    """The answer for a connection that is gone teaches nobody; the next one asks anew."""
+    assert (
+        linked() >> restarted("a") << to("b", LIST)
+        >> lost("a") << silence()
+        >> node("b", known("new")) << to("b", LIST)
+        >> node("b", known("newer")) << taught("a", "newer")
+    )  # fmt: skip
+
+
+def test_nothing_to_teach_alone() -> None:
+    """With no neighbour, and nothing loaded, a restarted node serves at once."""
+    play = story(ring("a")) >> client("GET {a}k") << given(unheard) >> node("a", "$-1") << given(unheard)
+    assert play >> restarted("a") >> client("GET {a}k") << to("a", "GET {a}k")
+    assert play << then(lambda play: not play.node("a").school.behind)
 
 
 def test_no_neighbour() -> None:

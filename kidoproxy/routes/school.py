@@ -28,9 +28,9 @@ class Pupil:
 class Librarian:
     """Knows where to ask what a node should know."""
 
-    def fetch(self, school: "School", ticket: int) -> None:
-        """Ask a neighbour for its libraries, and tell `School.fetched`."""
-        raise NotImplementedError
+    def fetch(self, school: "School", pupil: Pupil) -> None:
+        """Ask a neighbour for its libraries, and tell `School.fetched`; this one knows no neighbours."""
+        school.fetched(pupil, None)
 
 
 @final
@@ -39,13 +39,11 @@ class School:
 
     def __init__(self) -> None:
         self.books: list[Book] = []
-        self.librarian: Librarian | None = None
+        self.librarian = Librarian()
         self.behind = False
         self.taught: Pupil | None = None
         self.waiting: list[Pupil] = []
         self.version = 0
-        #: Of the question that is under way; an answer to an older one comes too late.
-        self.ticket = 0
         #: How often the node was taught.
         self.lessons = 0
 
@@ -58,22 +56,15 @@ class School:
             return True
         self.taught = pupil
         self.version = self.versions()
-        self.ticket += 1
-        if self.librarian is not None:
-            self.librarian.fetch(self, self.ticket)
-        else:
-            self.fetched(self.ticket, None)
+        self.librarian.fetch(self, pupil)
         return True
 
     def shares_a_pool(self, other: "School") -> bool:
         """Whether the nodes of both belong to one pool that listens."""
         return any(book in other.books for book in self.books)
 
-    def fetched(self, ticket: int, libraries: list[bytes] | None) -> None:
+    def fetched(self, pupil: Pupil, libraries: list[bytes] | None) -> None:
         """What loads the libraries that a neighbour has; None: there is none to ask."""
-        pupil = self.taught
-        if ticket != self.ticket or pupil is None:
-            return
         if not pupil.present():
             self.over(pupil, False)
             return

@@ -43,6 +43,7 @@ def forget(proxy: RunningProxy, at: int = 1) -> None:
 def restart(proxy: RunningProxy, at: int = 1) -> None:
     """A node loses everything."""
     proxy.kill(at)
+    eventually(lambda: states(proxy)[at] == "down")
     proxy.restart(at)
     eventually(lambda: states(proxy)[at] == "up")
 
@@ -167,9 +168,7 @@ def test_functions_come_back(ring: RunningProxy, protocol: int) -> None:
     client.function_load("#!lua name=old\nredis.register_function('gone', function() return 1 end)")
     assert client.fcall("count", 1, key, 5) == 5
     client.function_delete("old")
-    ring.kill(1)
-    ring.restart(1)
-    eventually(lambda: states(ring)[1] == "up")
+    restart(ring)
     assert client.fcall("count", 1, key, 2) == 2
     assert client.fcall_ro("peek", 1, key) == b"2"
     with pytest.raises(redis.ResponseError, match="Function not found"):
