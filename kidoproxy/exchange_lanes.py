@@ -27,6 +27,8 @@ class Lanes:
         self.most = limits.LANES
         self.lent: list[int] = [0] * len(exchange.nodes)
         self.idle: list[list[NodeLink]] = [[] for _ in exchange.nodes]
+        self.loans: dict[int, Loan] = {}
+        self.loan_number = 0
         #: Until when an idle lane is kept, by node: a rush leaves some, and they go when nobody wants them.
         self.kept_until: list[float] = [0.0] * len(exchange.nodes)
 
@@ -47,9 +49,16 @@ class Lanes:
         while idle:
             link = idle.pop()
             if link.state != DOWN:
-                return Loan(self, link)
+                return self.loan(link)
             self.exchange.forget(link)
-        return Loan(self, self.exchange.other_link(node, proto, db, True))
+        return self.loan(self.exchange.other_link(node, proto, db, True))
+
+    def loan(self, link: NodeLink) -> "Loan":
+        """Note that it is lent."""
+        self.loan_number += 1
+        loan = Loan(self, link, self.loan_number)
+        self.loans[loan.number] = loan
+        return loan
 
     def give_back(self, link: NodeLink) -> None:
         """The lane is clean: nothing waits on it, and nothing that was said there lives on."""
@@ -72,8 +81,9 @@ class Lanes:
                 self.idle[at] = idle[:kept]
                 for link in idle[kept:]:
                     self.exchange.forget(link)
-        for link in self.exchange.others[:]:
-            if link.lane and link.state != DOWN and not link.node.live:
+        for loan in list(self.loans.values()):
+            link = loan.link
+            if link.state != DOWN and not link.node.live:
                 link.lost(link.node.cause, now, True)
 
 
@@ -81,21 +91,24 @@ class Lanes:
 class Loan:
     """One lane that a session has; it is given back once, clean or not."""
 
-    def __init__(self, lanes: Lanes, link: NodeLink) -> None:
+    def __init__(self, lanes: Lanes, link: NodeLink, number: int) -> None:
         self.lanes = lanes
         self.link = link
+        self.number = number
         self.over = False
 
     def give_back(self) -> None:
         """Nothing that was said there lives on."""
         if not self.over:
             self.over = True
+            del self.lanes.loans[self.number]
             self.lanes.give_back(self.link)
 
     def close(self) -> None:
         """It must not be lent again."""
         if not self.over:
             self.over = True
+            del self.lanes.loans[self.number]
             self.lanes.close(self.link)
 
 

@@ -298,7 +298,10 @@ class Merged(Joint):
 
     def finish(self) -> None:
         """Merge, or say what failed."""
-        if self.failures or (self.write and self.rule != ONE_OK):
+        if self.rule == ONE_OK:
+            self.one_ok()
+            return
+        if self.failures or self.write:
             problem = self.problem()
             if problem is not None:
                 self.parent.take(problem)
@@ -308,6 +311,15 @@ class Merged(Joint):
             self.parent.take(in_key_order(self.replies, places, self.keys))
         else:
             self.parent.take(merge(self.rule, self.replies, self.proto))
+
+    def one_ok(self) -> None:
+        """It worked somewhere; else what could not be asked may be what was meant."""
+        good = [raw for at, raw in enumerate(self.replies) if not self.failed(at)]
+        failure = self.first_failure()
+        if good or failure is None:
+            self.parent.take(merge(self.rule, good or self.replies, self.proto))
+        else:
+            self.parent.fail(failure)
 
     def problem(self) -> bytes | None:
         """The error reply that the failed parts make; None when nothing failed."""

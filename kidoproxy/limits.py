@@ -41,6 +41,8 @@ COMMAND_SECONDS: Final[float] = 0.5
 PROBE_SECONDS: Final[float] = 1.0
 #: Seconds for TCP connect and greeting together.
 CONNECT_SECONDS: Final[float] = 1.0
+#: Seconds for a node to take everything that was loaded, when it has lost it.
+TEACH_SECONDS: Final[float] = 1.0
 #: Reconnects wait between these, doubling, with jitter.
 BACKOFF_FIRST_SECONDS: Final[float] = 0.05
 BACKOFF_LAST_SECONDS: Final[float] = 5.0

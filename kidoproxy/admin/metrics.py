@@ -52,6 +52,10 @@ class HouseCollector(Collector):
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", house.delivered())
+        yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", house.exchange.healed)
+        yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", house.exchange.recited)
+        lessons = sum(node.school.lessons for node in house.exchange.nodes)
+        yield counter("nodes_taught", "Times that a node got again what was loaded.", lessons)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
 

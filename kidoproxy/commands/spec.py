@@ -191,6 +191,8 @@ class CommandSpec:
         self.write: bool = self.flags & WRITE != 0
         self.repeatable: bool = False
         self.plain: bool = False
+        #: EVAL, FCALL, SCRIPT and FUNCTION: what they say is noted in the pool's book.
+        self.scripting: bool = group == "scripting"
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

@@ -29,7 +29,6 @@ from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Route
 from kidoproxy.routes.split import cut
 from kidoproxy.routes.tags import Tags
-from kidoproxy.routes.topology import Node
 
 
 @final
@@ -159,10 +158,6 @@ class Ring(Route):
     def home(self, channel: bytes) -> Route:
         """Where a key of this name would live."""
         return self.members[self.owner(channel)].home(channel)
-
-    def nodes(self) -> list[Node]:
-        """The children's nodes."""
-        return [node for member in self.members for node in member.nodes()]
 
     def children(self) -> list[Route]:
         """The members."""

@@ -9,6 +9,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from kidoproxy.routes.school import School
+
 IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
@@ -36,6 +38,7 @@ class Node:
         self.version = b""
         #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
         self.group: CopyGroup | None = None
+        self.school = School()
 
     def meet(self, facts: dict[bytes, bytes]) -> bool:
         """What its INFO says; whether it is another run than the one we knew."""
@@ -46,7 +49,10 @@ class Node:
         self.uptime = int(uptime) if uptime.isdigit() else 0
         self.live = True
         self.cause = ""
-        return bool(before) and before != self.run_id
+        restarted = bool(before) and before != self.run_id
+        if restarted:
+            self.school.behind = True
+        return restarted
 
     def home(self) -> int:
         """The same number for all copies of the same keys, and for no others."""

@@ -22,7 +22,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, lanes, local, multi, pause, proxy, pubsub, talk
+from kidoproxy.session import facts, lanes, local, multi, pause, proxy, pubsub, scripts, talk
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up
@@ -53,7 +53,7 @@ class ClientSession:
         self.reader = RequestReader(self.limits)
         self.proto = 2
         self.db = 0
-        self.ask = Ask(0, 2, False, False, 0)
+        self.ask = Ask(0, 2, False, False, 0, pool.book)
         self.user = pool.users.default
         self.authed = self.user.open
         self.queue: list[Queued] | None = None
@@ -300,6 +300,9 @@ class ClientSession:
         if spec.reach == LOCAL:
             frame = local.answer(self, spec, request.argv)
             leg.take(build.array([frame]) if self.ask.each else frame)
+            return
+        if spec.scripting:
+            scripts.dispatch(self, spec, request, leg)
             return
         if spec.rule == INFO and not self.ask.each:
             if facts.only_ours(request.argv):

@@ -48,6 +48,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("split_transactions", house.split_transactions),
         ("auth_failures", house.auth_failures),
         ("delivered_messages", house.delivered()),
+        ("healed_scripts", house.exchange.healed),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]

@@ -8,6 +8,7 @@ from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
+from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.users import Users
@@ -51,6 +52,10 @@ class PoolFacts:
         self.paused_until = 0
         self.only_writes = False
         self.held: list[ClientSession] = []
+        #: What was loaded through this pool is taught to its nodes again when they have lost it.
+        self.book = Book()
+        for node in root.nodes():
+            node.school.books.append(self.book)
 
     def settle(self, house: "House") -> None:
         """Tell all sessions of the pool that something has changed for them."""

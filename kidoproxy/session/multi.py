@@ -15,7 +15,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import local, talk
+from kidoproxy.session import local, scripts, talk
 from kidoproxy.session.watch import Watch
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     plans: list[Plan | None] = []
     session.ask.writes = call.write
     for queued in queue:
-        plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
+        plan = None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request)
+        if plan is not None and queued.spec.scripting:
+            scripts.recite(session, transaction, queued.spec, queued.request.argv, plan)
+        plans.append(plan)
     loan = transaction.loan
     node = only_node(plans) if loan is None else loan.link.node
     counts = any(queued.spec.copy == COPY_ONE for queued in queue)
@@ -205,6 +208,8 @@ def collect(
         if plan is not None:
             if queued.spec.copy == COPY_ONE and not session.each:
                 part = Counted(session.house.board(session.pool), queued.spec, queued.request.argv, part)
+            if queued.spec.scripting:
+                part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
         elif queued.spec.reach == LOCAL:
             part.take(local.answer(session, queued.spec, queued.request.argv))

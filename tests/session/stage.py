@@ -10,7 +10,6 @@ from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import ketama
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.scripts import Scripts
 from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
@@ -74,7 +73,7 @@ def copies(*names: str) -> Stage:
     """A copy pool; its first node is the one that is trusted, the others are behind."""
     nodes = [Node(at, name, f"10.0.0.{at + 1}:6379", at + 1) for at, name in enumerate(names)]
     group = CopyGroup("cache", nodes)
-    stage = Stage(nodes, CopyPool("cache", group, Scripts()), "copy")
+    stage = Stage(nodes, CopyPool("cache", group), "copy")
     group.elect([])
     return stage
 
