@@ -18,6 +18,8 @@ smembers k | *0 | ~0
 hgetall k | *0 | %0
 ttl k | :-2 | :-2
 type k | +none | +none
+publish c m | :0 | :0
+spublish c m | :0 | :0
 getrange k 0 -1 | $0 | $0
 mget a b | *2 $-1 $-1 | *2 _ _
 hmget k f g | *2 $-1 $-1 | *2 _ _

@@ -10,14 +10,17 @@ from kidoproxy.commands.spec import (
     ALL_OK,
     ANY,
     BY_SPECS,
+    CHANNEL,
     CONCAT,
     COPY_READ,
     EACH_AND,
     EVERY,
     FIRST_VALUE,
+    GREATEST,
     IN_KEY_ORDER,
     INFO,
     LANE,
+    LISTEN,
     LOCAL,
     ONE,
     READ,
@@ -27,7 +30,9 @@ from kidoproxy.commands.spec import (
     SCAN,
     SESSION,
     SPLIT,
+    TALLY,
     TOTAL,
+    UNION,
     WRITE,
     CommandSpec,
 )
@@ -49,7 +54,12 @@ randomkey | EVERY FIRST_VALUE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
-watch unwatch blpop xread xreadgroup wait monitor subscribe publish spublish pubsub|numsub | LANE RELAY
+watch unwatch blpop xread xreadgroup wait monitor | LANE RELAY
+subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe | LISTEN RELAY
+publish spublish | CHANNEL RELAY
+pubsub|channels pubsub|shardchannels | EVERY UNION
+pubsub|numsub pubsub|shardnumsub | EVERY TALLY
+pubsub|numpat | EVERY GREATEST
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
 restore-asking asking acl acl|whoami module module|load pfdebug pfselftest script|debug memory|stats | REFUSED RELAY
 latency|reset latency|doctor clusterscan | REFUSED RELAY
@@ -58,13 +68,16 @@ latency|reset latency|doctor clusterscan | REFUSED RELAY
 WORDS = {
     "ALL_OK": ALL_OK,
     "ANY": ANY,
+    "CHANNEL": CHANNEL,
     "CONCAT": CONCAT,
     "EACH_AND": EACH_AND,
     "EVERY": EVERY,
     "FIRST_VALUE": FIRST_VALUE,
+    "GREATEST": GREATEST,
     "INFO": INFO,
     "IN_KEY_ORDER": IN_KEY_ORDER,
     "LANE": LANE,
+    "LISTEN": LISTEN,
     "LOCAL": LOCAL,
     "ONE": ONE,
     "REFUSED": REFUSED,
@@ -73,7 +86,9 @@ WORDS = {
     "SCAN": SCAN,
     "SESSION": SESSION,
     "SPLIT": SPLIT,
+    "TALLY": TALLY,
     "TOTAL": TOTAL,
+    "UNION": UNION,
 }
 
 DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof swapdb module|list"
@@ -144,7 +159,7 @@ def test_keyed() -> None:
         keyed = any(key.is_key for key in spec.key_specs)
         if spec.reach in (ONE, SPLIT):
             assert keyed, spec
-        elif spec.reach in (LOCAL, SESSION, EVERY, ANY, SCAN):
+        elif spec.reach in (LOCAL, SESSION, EVERY, ANY, SCAN, CHANNEL, LISTEN):
             assert not keyed, spec
         else:
             assert not spec.plain, spec

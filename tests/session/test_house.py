@@ -23,3 +23,11 @@ def test_pool() -> None:
     assert (facts.databases, facts.bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
     assert (facts.strict, facts.soft, facts.thorough) == (False, False, False)
     assert story(copies("a")).facts.thorough
+
+
+def test_a_switchboard_for_each_pool() -> None:
+    """It is made when it is first asked for."""
+    play = story(ring("a"))
+    assert play.house.boards == {}
+    assert play.house.board(play.facts) is play.house.board(play.facts)
+    assert list(play.house.boards) == [play.facts.name]
