@@ -414,7 +414,8 @@ def test_kill(pool: Pool) -> None:
     """A kill does not wait behind the script that it is to end: it has a connection of its own, and only for this."""
     assert (
         story(pool)
-        >> client(KILL) << to("a", KILL, on=LANE) << to("b", KILL, on=LANE) << then(lambda play: lanes(play) == ["a", "b"])
+        >> client(KILL) << to("a", KILL, on=LANE) << to("b", KILL, on=LANE)
+        << then(lambda play: lanes(play) == ["a", "b"])
         >> say("a", IDLE) << silence() << then(lambda play: lanes(play) == ["b"])
         >> say("b", "+OK") << to_client("+OK") << then(lambda play: lanes(play) == [])
         >> client("FUNCTION KILL") << given(unheard)

@@ -132,11 +132,11 @@ class Station(Audience):
         if ear is None:
             return
         if not any(self.topics):
-            self.hang_up()
+            self.hang_up(ear)
             return
         group = ear.node.group
-        target = group.successor() if group is not None else ear.node
-        if target is None or target is ear.node:
+        target = group.successor() if group is not None else None
+        if group is None or target is None or target is ear.node:
             self.disinherit()
             return
         heir = self.heir
@@ -145,6 +145,7 @@ class Station(Audience):
             heir = self.listen(target)
             self.heir = heir
         if heir.settled() or not ear.link.ready():
+            group.voice = target
             self.hand_over(ear, heir)
 
     def listen(self, node: Node) -> Listener:
@@ -159,11 +160,10 @@ class Station(Audience):
             listener.node.group.ears -= 1
         listener.close()
 
-    def hang_up(self) -> None:
+    def hang_up(self, ear: Listener) -> None:
         """Nothing is wanted of this place."""
         self.disinherit()
-        if self.ear is not None:
-            self.unlisten(self.ear)
+        self.unlisten(ear)
         self.ear = None
         self.quiet = False
 
@@ -174,11 +174,9 @@ class Station(Audience):
         self.heir = None
 
     def hand_over(self, old: Listener, new: Listener) -> None:
-        """From now on the new copy is listened to, and told of messages."""
+        """From now on the new copy is listened to."""
         self.ear = new
         self.heir = None
-        if new.node.group is not None:
-            new.node.group.voice = new.node
         self.hush = None
         if any(is_everywhere(kind, name) for kind in KINDS for name in self.topics[kind]):
             self.hush = Hush(self, new)

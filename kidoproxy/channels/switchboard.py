@@ -56,11 +56,10 @@ class Switchboard(Board):
     def unsubscribe(self, wish: Wish, names: list[bytes]) -> None:
         """Names that this client has; nothing of them reaches it any more."""
         self.begin(wish)
-        for topic in self.leave(wish.subscriber, wish.kind, names):
-            if self.lingers(topic):
-                wish.missing += 1
-                topic.leaving.append(wish)
-                wish.topics.append(topic)
+        wish.topics = [topic for topic in self.leave(wish.subscriber, wish.kind, names) if self.lingers(topic)]
+        for topic in wish.topics:
+            wish.missing += 1
+            topic.leaving.append(wish)
         self.go_on()
         if wish.missing == 0:
             self.end(wish, b"")
@@ -195,13 +194,14 @@ class Switchboard(Board):
 
     def late(self, wish: Wish) -> None:
         """A client that leaves has left; one that comes gets TIMEOUT, and whose fault it is."""
-        for topic in wish.topics:
-            if wish in topic.coming:
-                for station in self.homes(topic.kind, topic.name):
-                    if not station.hears(topic):
-                        self.fail(wish, station.culprit().line(False))
-                        self.go_on()
-                        return
+        waits_for = [topic for topic in wish.topics if wish in topic.coming]
+        silent = [
+            station for topic in waits_for for station in self.homes(topic.kind, topic.name) if not station.hears(topic)
+        ]
+        if silent:
+            self.fail(wish, silent[0].culprit().line(False))
+            self.go_on()
+            return
         self.let_go(wish)
         self.end(wish, b"")
 

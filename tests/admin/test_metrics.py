@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_serving, is_up, scrape
 from kidoproxy.routes.topology import BEHIND
-from tests.session.stage import Stage, copies, key_on, request, ring, say
+from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
 
 
 def samples(stage: Stage) -> dict[str, float]:
@@ -42,6 +42,17 @@ def test_the_process() -> None:
     assert found["kidoproxy_errors_total"] == 1
     assert found["kidoproxy_bytes_received_total"] == 10**12
     assert found["kidoproxy_clients{pool=cache}"] == 1
+
+
+def test_channels() -> None:
+    """How many names of each pool have subscribers, and how many messages these were sent."""
+    stage = ring("a")
+    assert samples(stage)["kidoproxy_messages_delivered_total"] == 0
+    listening(stage, stage.client(), "news")
+    stage.exchange.others[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+    found = samples(stage)
+    assert found["kidoproxy_messages_delivered_total"] == 1
+    assert found["kidoproxy_subscriptions{pool=cache}"] == 1
 
 
 def test_the_nodes_of_a_ring() -> None:

@@ -216,6 +216,26 @@ def test_a_late_answer_is_not_a_lost_one() -> None:
     )
 
 
+def test_a_late_refusal() -> None:
+    """An error that comes after the deadline is not taken for the answer to something later."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="one")
+        >> client("SUBSCRIBE {a}y")
+        << told("a", "SUBSCRIBE {a}y")
+        >> tick(0.55)
+        << to("a+", "PING")
+        << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
+        >> client("SUBSCRIBE {a}z", name="two")
+        >> refuses("a", "-NOPERM no")
+        << silence()
+        >> answers("a")
+        << told("a", "SUBSCRIBE {a}z")
+        >> confirms("a", "subscribe {a}z")
+        << to_client(became("subscribe", "{a}z", 1), name="two")
+    )
+
+
 def test_a_silent_node_is_given_up() -> None:
     """A link on which nothing comes at all is made anew, as any other."""
     play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> greeted("a+")
@@ -257,8 +277,8 @@ def test_what_means_nothing(raw: str) -> None:
 def test_messages_for_nobody() -> None:
     """A message of a name that nobody has reaches nobody."""
     play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
-    play >> says("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1") << silence()
-    assert repr(listener(play)) == "<listener on a, 1 names>"
+    play >> says("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
+    assert repr(listener(play)) == "<listener on a, 2 names>"
 
 
 def test_the_link_may_be_full() -> None:

@@ -137,6 +137,21 @@ def test_another_successor() -> None:
     assert [link.node.name for link in play.exchange.others] == ["c"]
 
 
+def test_a_successor_that_dies() -> None:
+    """While its link is lost the old one goes on; the operator is not told of it."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> refused("b+") >> says("a", "message news m") << to_client(message("message news m"))
+    assert news(play) == []
+
+
+def test_a_successor_that_refuses() -> None:
+    """Nothing moves before the new copy has all: the old one is still listened to, and told of messages."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> refuses("b", "-NOPERM no") >> tick() << silence()
+    play >> client("PUBLISH news m", name="they") << to("a", "PUBLISH news m")
+    assert news(play) == []
+
+
 def test_a_copy_that_dies() -> None:
     """Nothing can be heard of it any more, so nobody waits: messages go to its successor at once."""
     play = a_listener() >> down("a")

@@ -146,3 +146,13 @@ def test_arguments() -> None:
     """Options decide what copies do, so a plan looks at all arguments."""
     _, route = pool()
     assert route.needs_arguments()
+
+
+def test_messages() -> None:
+    """A message goes to one copy, whatever its channel; nothing of it is kept, so it is no write of the pool."""
+    three, route = pool()
+    assert {repr(planned(route, f"PUBLISH {led_by(three, name)} m")) for name in "abc"} == {"a"}
+    assert repr(planned(route, "PUBSUB CHANNELS")) == "a"
+    assert route.voice() is three.nodes[0]
+    three.groups[0].elected = False
+    assert route.voice() is None

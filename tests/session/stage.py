@@ -4,7 +4,7 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.build import bulk, command, integer, push
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import ketama
@@ -76,6 +76,18 @@ def copies(*names: str) -> Stage:
     stage = Stage(nodes, CopyPool("cache", group), "copy")
     group.elect([])
     return stage
+
+
+def listening(stage: Stage, session: ClientSession, name: str) -> None:
+    """The client has subscribed to a channel of node ``a``, and has heard so."""
+    session.feed(request("SUBSCRIBE", name))
+    link = stage.exchange.others[-1]
+    link.connected(0.0, 1.0)
+    link.feed(b"+OK\r\n" + bulk(b"run_id:aaaa\r\n"), 0.0)
+    link.take_out()
+    link.feed(push(3, [bulk(b"subscribe"), bulk(name.encode()), integer(1)]) + bulk(b"1"), 0.0)
+    session.resume()
+    heard(session)
 
 
 def say(session: ClientSession, *words: Words) -> bytes:
