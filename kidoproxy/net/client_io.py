@@ -82,7 +82,8 @@ class ClientIO(Peer):
                 self.cut("output limit")
                 return
         if ledger.torn:
-            self.cut("output limit" if ledger.held_bytes else "a node died in the middle of its reply")
+            full = ledger.held_bytes > limits.PUBSUB_OUTPUT_BYTES
+            self.cut("output limit" if full else "a node died in the middle of its reply")
         elif session.closing and not ledger.count():
             self.transport.close()
 

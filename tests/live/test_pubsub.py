@@ -470,7 +470,30 @@ def test_a_slow_subscriber(own_proxy: Starter) -> None:
         assert client.publish("flood", "end") == 1
 
 
-# -- transactions and scripts ----------------------------------------------------------------------------
+# -- workers ---------------------------------------------------------------------------------------------
+
+
+def test_workers(own_proxy: Starter) -> None:
+    """Clients of all workers hear a message, whichever worker it was sent to; each worker listens once."""
+    proxy = own_proxy("ring", 2, proxy={"workers": 2})
+    sockets = [proxy.raw() for _ in range(32)]
+    try:
+        for connection in sockets:
+            connection.sendall(command([b"SUBSCRIBE", b"news"]))
+        for connection in sockets:
+            said(connection, 1)
+        listeners = sum(upstream(proxy, "news"))
+        assert listeners in (1, 2)
+        assert proxy.client().publish("news", "m") >= listeners
+        for connection in sockets:
+            assert said(connection, 1) == [b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n"]
+    finally:
+        for connection in sockets:
+            connection.close()
+    eventually(lambda: sum(upstream(proxy, "news")) == 0)
+
+
+# -- transactions ----------------------------------------------------------------------------------------
 
 
 def test_in_a_transaction(ring: RunningProxy) -> None:
