@@ -131,6 +131,14 @@ def reaches_outside(name: bytes, pattern: bytes) -> bytes:
     )
 
 
+def names_no_keys(name: bytes, called: str) -> bytes:
+    """A script without keys that calls a command which needs one: nobody knows which node is meant."""
+    return line(
+        f"ERR '{text(name)}' names no keys, but its script calls '{called}'; pass the keys as KEYS, so that the proxy "
+        "knows their node"
+    )
+
+
 def behind(node: str) -> bytes:
     """In a list of each node's replies: this copy is not read until it is synced."""
     return line(f"BEHIND {node} is not in sync; it gets writes and is not read")

@@ -12,7 +12,7 @@ from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.channels.listener import Audience, Listener
-from kidoproxy.channels.topics import KEYSPACE, KINDS, PATTERN, Topic, is_everywhere
+from kidoproxy.channels.topics import KEYSPACE, KINDS, MARK, PATTERN, Topic, is_everywhere
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.exchange import Exchange
 from kidoproxy.ledger import Leg
@@ -33,6 +33,10 @@ class Board:
 
     def refuse(self, topic: Topic, error: bytes) -> None:
         """A station cannot have it."""
+        raise NotImplementedError
+
+    def lost(self, topic: Topic, error: bytes) -> None:
+        """A station where it lives has gone."""
         raise NotImplementedError
 
     def deliver(self, topic: Topic, raw: bytes) -> None:
@@ -222,6 +226,8 @@ class Station(Audience):
             return
         if self.hush is not None and bulk(items(raw)[2 if kind == PATTERN else 1]).startswith(KEYSPACE):
             return
+        if kind == PATTERN and MARK in raw and bulk(items(raw)[2]) == MARK:
+            return
         self.board.deliver(topic, raw)
 
     def greeted(self, listener: Listener) -> None:
@@ -239,8 +245,7 @@ class Station(Audience):
             self.board.tell(f"not listening: node={failure.node} address={failure.address} cause={failure.cause}")
         for kind in KINDS:
             for topic in list(self.topics[kind].values()):
-                self.board.refuse(topic, failure.line(False))
-                self.board.review(topic)
+                self.board.lost(topic, failure.line(False))
 
 
 @final

@@ -109,20 +109,33 @@ class Switchboard(Board):
         return found
 
     def heard(self, topic: Topic) -> bool:
-        """Whether every station that it needs hears it."""
-        return all(station.hears(topic) for station in self.homes(topic.kind, topic.name))
+        """Whether every station that it needs hears it. What lives everywhere needs those that are there."""
+        everywhere = is_everywhere(topic.kind, topic.name)
+        heard = False
+        for station in self.homes(topic.kind, topic.name):
+            if station.hears(topic):
+                heard = True
+            elif not everywhere or not station.obstacle():
+                return False
+        return heard
 
     def lingers(self, topic: Topic) -> bool:
         """Whether some station hears it, or may be about to."""
         return any(station.lingers(topic) for station in self.homes(topic.kind, topic.name))
 
     def obstacle(self, topic: Topic) -> bytes:
-        """Why it cannot be had now; empty when nothing is in the way."""
+        """Why it cannot be had now; empty when nothing is in the way.
+
+        A node that is down is in the way of its own channels. Patterns are heard at the others meanwhile: what is
+        sent through a node that is down reaches nobody anyway, and it is listened to when it is back.
+        """
+        first = b""
         for station in self.homes(topic.kind, topic.name):
             obstacle = b"" if station.hears(topic) else station.obstacle()
-            if obstacle:
-                return obstacle
-        return b""
+            if not obstacle and is_everywhere(topic.kind, topic.name):
+                return b""
+            first = first or obstacle
+        return first
 
     def look(self, topic: Topic) -> None:
         """Its stations may have to tell their nodes; `go_on` does."""
@@ -231,6 +244,12 @@ class Switchboard(Board):
                 wish.topics = []
                 self.end(wish, b"")
         leaving.clear()
+
+    def lost(self, topic: Topic, error: bytes) -> None:
+        """A station has gone: that is an error for who waits for it, unless the others will do."""
+        if self.obstacle(topic) or not is_everywhere(topic.kind, topic.name):
+            self.refuse(topic, error)
+        self.review(topic)
 
     def refuse(self, topic: Topic, error: bytes) -> None:
         """Whoever waits for it gets the error; who waits for its end waits no longer."""

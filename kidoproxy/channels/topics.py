@@ -20,6 +20,8 @@ MESSAGES: Final[dict[bytes, int]] = {b"message": CHANNEL, b"pmessage": PATTERN, 
 
 #: Channels on which each node speaks of its own keys.
 KEYSPACE: Final = (b"__keyspace@", b"__keyevent@")
+#: WAIT publishes here, so that it waits for earlier writes (see `kidoproxy.session.lanes`): for no client's ears.
+MARK: Final = b"__kidoproxy:mark"
 
 
 def is_everywhere(kind: int, name: bytes) -> bool:

@@ -28,6 +28,8 @@ class Script:
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.reason: str | None = None
+        #: A command that it calls and that needs a key (see `kidoproxy.routes.scripts.keyed_call`); likewise.
+        self.keyed: str | None = None
 
 
 @final

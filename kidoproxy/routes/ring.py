@@ -27,6 +27,7 @@ from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.scripts import undeclared
 from kidoproxy.routes.split import cut
 from kidoproxy.routes.tags import Tags
 
@@ -88,25 +89,30 @@ class Ring(Route):
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
         if spec.reach == LANE and spec.rule != RELAY:
             return self.every(spec, request, ask)
-        if self.tags.gathers and spec.flags & NO_MANDATORY_KEYS:
+        if spec.flags & NO_MANDATORY_KEYS and len(self.members) > 1:
             return self.by_arguments(spec, request, ask)
         return self.anyone().plan(spec, request, ask)
 
     def by_arguments(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """A script may be told its keys as arguments, as channels_redis tells its own.
 
-        Those that belong to a family of ``together`` say where it must run.
+        Those that belong to a family of ``together`` say where it must run. Without any, a script that plainly calls
+        for a key is refused: it would find what happens to be on the node that runs it.
         """
         argv = request.argv
         first = 0
         for at in range(3, len(argv)):
-            if self.tags.home(argv[at]) is None:
+            if not self.tags.gathers or self.tags.home(argv[at]) is None:
                 continue
             if first and self.owner(argv[at]) != self.owner(argv[first]):
                 return Answer(errors.cross_slot(spec.name, argv[first], argv[at]))
             first = first or at
-        member = self.members[self.owner(argv[first])] if first else self.anyone()
-        return member.plan(spec, request, ask)
+        if first:
+            return self.members[self.owner(argv[first])].plan(spec, request, ask)
+        called = undeclared(ask.book, spec, argv)
+        if called:
+            return Answer(errors.names_no_keys(spec.name, called))
+        return self.anyone().plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""

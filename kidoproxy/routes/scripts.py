@@ -55,6 +55,29 @@ def unfit(text: bytes) -> str:
     return ""
 
 
+def keyed_call(text: bytes) -> str:
+    """The first command with a key that ``text`` calls by a literal name; empty when it calls none in plain sight."""
+    for call in _CALL.finditer(_COMMENT.sub(b" ", text)):
+        spec = COMMANDS.get(call.group(2).lower())
+        if spec is not None and any(key.is_key for key in spec.key_specs):
+            return spec.name.decode()
+    return ""
+
+
+def undeclared(book: Book, spec: CommandSpec, argv: list[bytes]) -> str:
+    """What a script that was given no keys calls although it needs one: on a ring nobody knows where it should run."""
+    script: Script | None = None
+    if spec.name in (b"eval", b"eval_ro"):
+        script = book.script(book.learn(argv[1])) or Script(argv[1])
+    elif spec.name in (b"evalsha", b"evalsha_ro"):
+        script = book.script(argv[1].lower())
+    if script is None:
+        return ""
+    if script.keyed is None:
+        script.keyed = keyed_call(script.text)
+    return script.keyed
+
+
 def steady(spec: CommandSpec, code: bytes, at: int) -> bool:
     """Whether copies that run this call, whose arguments begin at ``at``, come to the same result."""
     if spec.judged in (TTL_OPTIONS, READ_OR_TTL):

@@ -8,6 +8,7 @@ runs on the shared links keeps the client's order.
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
+from kidoproxy.channels import topics
 from kidoproxy.commands.judge import blocks, patience
 from kidoproxy.commands.spec import BLOCKING, LANE, LEAST, RELAY, CommandSpec
 from kidoproxy.errors import NodeFailure
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 #: WAIT speaks of the writes of its own connection, and a lane has made none; with one, which does nothing but reach
 #: the replicas, it waits for all that was written before, by this client through the shared links too.
-MARK: Final = build.command([b"PUBLISH", b"__kidoproxy:mark", b""])
+MARK: Final = build.command([b"PUBLISH", topics.MARK, b""])
 MONITOR: Final = build.command([b"MONITOR"])
 
 

@@ -325,9 +325,22 @@ def test_a_board_is_somebody() -> None:
     calls: list[Callable[[], None]] = [
         lambda: nobody.review(topic),
         lambda: nobody.refuse(topic, b""),
+        lambda: nobody.lost(topic, b""),
         lambda: nobody.deliver(topic, b""),
         lambda: nobody.tell(""),
     ]
     for call in calls:
         with pytest.raises(NotImplementedError):
             call()
+
+
+def test_a_mark_is_for_nobody() -> None:
+    """What WAIT publishes for its own sake is no message for those who listen to everything."""
+    (
+        hall(ring("a"))
+        >> granted("PSUBSCRIBE *")
+        >> says("a", "pmessage * __kidoproxy:mark m")
+        << silence()
+        >> says("a", "pmessage * x __kidoproxy:mark")
+        << to_client(message("pmessage * x __kidoproxy:mark"))
+    )

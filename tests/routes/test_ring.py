@@ -65,6 +65,15 @@ def test_script_without_keys() -> None:
     assert repr(planned(ring("a", "b"), "EVAL text 0 b")) == "a"
 
 
+def test_script_that_hides_its_keys() -> None:
+    """A script without keys that plainly calls for one is refused where there are several nodes."""
+    hidden = planned(ring("a", "b"), "EVAL redis.call('get','k') 0")
+    assert isinstance(hidden, Answer)
+    assert hidden.frame.startswith(b"-ERR 'eval' names no keys, but its script calls 'get'; ")
+    assert repr(planned(ring("a"), "EVAL redis.call('get','k') 0")) == "a"
+    assert repr(planned(ring("a", "b"), "EVAL redis.call('time') 0")) == "a"
+
+
 def test_sort_reaches_outside() -> None:
     """SORT by a pattern would read keys of other nodes; on a ring of one there are none."""
     refusal = planned(ring("a", "b"), "SORT {a}1 BY w_*")

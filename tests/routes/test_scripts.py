@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.routes.book import LARGE_SCRIPT, Book
-from kidoproxy.routes.scripts import arguments, judge, unfit
+from kidoproxy.routes.scripts import arguments, judge, keyed_call, undeclared, unfit
 
 HIDES = "it uses what lets a script hide the commands that it calls"
 NAMELESS = "it calls a command whose name is not a literal"
@@ -87,3 +87,33 @@ def test_judge() -> None:
         assert wild is not None
         assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: it calls time")
     assert judge(book, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        (b"return redis.call('get', 'k')", "get"),
+        (b'return redis.pcall("SORT", ARGV[1])', "sort"),
+        (b"return redis.call('time')", ""),
+        (b"return redis.call('publish', 'c', 'm')", ""),
+        (b"-- redis.call('get', 'k')\nreturn 1", ""),
+        (b"return redis.call(ARGV[1], ARGV[2])", ""),
+        (b"return redis.call('nosuch', 'k')", ""),
+    ],
+)
+def test_calls_for_a_key(text: bytes, called: str) -> None:
+    """A literal name of a command with keys is seen; what is not plain, or in a comment, is not."""
+    assert keyed_call(text) == called
+
+
+def test_undeclared() -> None:
+    """By text or by digest, if it is known; a text too large to be remembered is read each time."""
+    book = Book()
+    text = b"return redis.call('get', 'k')"
+    assert undeclared(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"]) == ""
+    assert undeclared(book, COMMANDS[b"eval"], [b"EVAL", text, b"0"]) == "get"
+    digest = book.learn(text)
+    assert undeclared(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", digest.upper(), b"0"]) == "get"
+    large = text + b" " * LARGE_SCRIPT
+    assert undeclared(book, COMMANDS[b"eval_ro"], [b"EVAL_RO", large, b"0"]) == "get"
+    assert undeclared(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) == ""
