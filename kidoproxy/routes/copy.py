@@ -8,7 +8,7 @@ from typing import Final, final
 
 from kidoproxy import cursor, errors
 from kidoproxy.commands.expiry import absolute
-from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
+from kidoproxy.commands.judge import asks_from_now, copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     COPY_ALL,
@@ -18,6 +18,7 @@ from kidoproxy.commands.spec import (
     COPY_REFUSED,
     INFO,
     SCAN,
+    STREAM_KEYS,
     CommandSpec,
 )
 from kidoproxy.resp.build import command, integer
@@ -68,7 +69,7 @@ class CopyPool(Route):
         if verdict == COPY_READ:
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
-            return self.read(spec, keyed, ask)
+            return self.read(spec, request, keyed, ask)
         payload = None
         if verdict == COPY_REFUSED:
             script = self.scripts.judge(spec, request.argv)
@@ -83,7 +84,7 @@ class CopyPool(Route):
         self.scripts.see(spec, request.argv)
         return self.write(spec, request, keyed, payload, ask)
 
-    def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
+    def read(self, spec: CommandSpec, request: Request, keyed: list[bytes], ask: Ask) -> Plan:
         """The leader of the first key, then the next one if it gives no reply.
 
         Inside a transaction all reads ask one node, so that they see one state; if it also writes, all nodes
@@ -94,6 +95,9 @@ class CopyPool(Route):
             return self.gather([Send(node) for node in nodes], spec)
         if ask.in_multi:
             return Send(nodes[0])
+        if spec.finder == STREAM_KEYS and asks_from_now(spec, request.argv):
+            # Asked once more later it would be another question: what came between would be lost in silence.
+            return self.gather([Send(nodes[0])], spec)
         others = nodes[1:] if len(nodes) > 1 else nodes
         if spec.rule == INFO:
             return Gather([Send(nodes[0], None, others)], INFO)

@@ -123,7 +123,7 @@ class ClientSession:
                     break
                 count += 1
                 self.handle(request)
-                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS:
+                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS and not self.stalled:
                     self.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
         except ProtocolError as problem:
             ledger.open(False).take(problem.line)
@@ -208,7 +208,7 @@ class ClientSession:
         if pause.holds(self, spec):
             self.stalled = True
             self.parked = request
-            self.pool.held.append(self)
+            self.pool.held[self.id] = self
         elif self.queue is not None and spec.name not in AT_ONCE:
             multi.enqueue(self, self.queue, spec, request)
         elif self.ledger.count() and self.comes_alone(spec, request.argv):
@@ -356,6 +356,10 @@ class ClientSession:
         if self.blocked is not None:
             self.blocked.abandon()
             self.ledger.forgive()
+        if self.monitor is not None:
+            if self.monitor.leg is not None:
+                self.ledger.forgive()
+            self.monitor.stop()
         self.ledger.wanted = 0
         self.ledger.emit(b"")
 
@@ -369,6 +373,7 @@ class ClientSession:
         if self.monitor is not None:
             self.monitor.stop()
         self.house.sessions.pop(self.id, None)
+        self.pool.held.pop(self.id, None)
 
     def __repr__(self) -> str:
         mode = "closing" if self.closing else "multi" if self.queue is not None else "open"

@@ -46,7 +46,7 @@ class PoolFacts:
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
         self.paused_until = 0
         self.only_writes = False
-        self.held: list[ClientSession] = []
+        self.held: dict[int, ClientSession] = {}
 
     def settle(self, house: "House") -> None:
         """Tell all sessions of the pool that something has changed for them."""
@@ -60,8 +60,8 @@ class PoolFacts:
         self.only_writes = False
         self.settle(house)
         held = self.held
-        self.held = []
-        for session in held:
+        self.held = {}
+        for session in held.values():
             session.wake()
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What begins and ends a transaction.
 WORDS: Final = (b"multi", b"exec", b"discard")
-NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply", b"monitor")
 
 
 @final
@@ -173,6 +173,10 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     session.ask.writes = call.write
     for queued in queue:
         plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
+    if watched is not None:
+        # Before anything is queued, for that may be an UNWATCH, or a write to what is watched.
+        session.watch = None
+        watched.executed()
     loan = transaction.loan
     node = only_node(plans) if loan is None else loan.link.node
     if node is not None and (loan is not None or not (session.each or session.pool.soft)):
@@ -185,9 +189,6 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
                 reached |= homes(plan)
         if len(reached) > 1:
             session.house.split_transactions += 1
-    if watched is not None:
-        session.watch = None
-        watched.executed()
     transaction.go(session.proto, session.db)
     if watched is not None:
         session.wait_if_owed()
