@@ -54,10 +54,20 @@ class Judged(Joint):
     def fill(self, at: int, raw: bytes) -> None:
         """A copy's reply; a refusal puts in doubt what it is read for until all have answered."""
         if self.epoch >= 0 and in_trouble(raw):
-            doubted = self.group.copy_of(self.asked()[at])
-            doubted.doubts += 1
-            self.doubted.append(doubted)
+            self.doubt(at)
         super().fill(at, raw)
+
+    def fault(self, at: int, failure: NodeFailure) -> None:
+        """So does a failure: a copy whose connection was lost may be asked again before the others have answered."""
+        if self.epoch >= 0:
+            self.doubt(at)
+        super().fault(at, failure)
+
+    def doubt(self, at: int) -> None:
+        """This copy may lack the write."""
+        doubted = self.group.copy_of(self.asked()[at])
+        doubted.doubts += 1
+        self.doubted.append(doubted)
 
     def finish(self) -> None:
         """Every in-sync copy has answered or failed."""

@@ -15,6 +15,7 @@ from kidoproxy.routes.topology import Node
 
 MULTI: Final = command([b"MULTI"])
 EXEC: Final = command([b"EXEC"])
+ABORTED: Final = b"-EXECABORT"
 
 
 @final
@@ -35,8 +36,7 @@ class Batch(Leg):
         self.missing -= 1
         if self.missing > 0:
             return
-        if self.transaction.loan is not None:
-            self.transaction.loan.give_back()
+        self.transaction.over(raw)
         if self.whole is not None:
             self.whole.take(raw)
             return
@@ -100,6 +100,14 @@ class Transaction(Wire):
             payload = plan.payload if isinstance(plan, Send) else None
             batch.payloads.append(payload if payload is not None else raw)
         self.batches[node.index] = batch
+
+    def over(self, raw: bytes) -> None:
+        """EXEC has been answered, and with it the keys are not watched any more; unless MULTI was refused."""
+        if self.loan is not None:
+            if is_error(raw) and not raw.startswith(ABORTED):
+                self.loan.close()
+            else:
+                self.loan.give_back()
 
     def go(self, proto: int, db: int) -> None:
         """Send every batch: one contiguous ``MULTI … EXEC`` for each node."""

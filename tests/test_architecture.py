@@ -64,6 +64,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in four files",
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in four files",
     "kidoproxy/link_states.py": "tests/test_link.py: the link in four files",
+    "kidoproxy/session/ending.py": "tests/session/test_lanes.py, tests/channels: each end of a conversation",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
 }
 

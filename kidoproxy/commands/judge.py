@@ -38,6 +38,11 @@ def blocks(spec: CommandSpec, argv: list[bytes]) -> bool:
     return True
 
 
+def asks_from_now(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether an XREAD waits for what comes after the moment at which its node reads it (``$``)."""
+    return blocks(spec, argv) and b"$" in argv[stream_word(argv) + 1 :]
+
+
 def patience(spec: CommandSpec, argv: list[bytes]) -> float:
     """How many seconds the node may take by the request's own time-out: infinite for ever, 0 if it makes no sense.
 

@@ -31,7 +31,7 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes from the node."""
-        if self.at < self.size:
+        if self.at < self.size or self.waiting:
             self.waiting.append(data)
             return
         self.chunk = data

@@ -116,7 +116,10 @@ class RequestReader:
         self.chunk: bytes = b""
         self.at: i64 = 0
         self.size: i64 = 0
+        #: Chunks that came before the one in front of them was used up; those before ``head`` have been taken.
         self.waiting: list[bytes] = []
+        self.head: i64 = 0
+        self.waiting_bytes: i64 = 0
         self.unfinished: bool = False
         self.pieces: Pieces = Pieces()
         self.scanner: RequestScanner = RequestScanner(limits)
@@ -124,8 +127,9 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes from the client."""
-        if self.at < self.size:
+        if self.at < self.size or self.waiting:
             self.waiting.append(data)
+            self.waiting_bytes += len(data)
             return
         self.chunk = data
         self.at = 0
@@ -153,17 +157,19 @@ class RequestReader:
 
     def buffered(self) -> int:
         """Bytes that were fed and did not come out yet."""
-        waiting = 0
-        for chunk in self.waiting:
-            waiting += len(chunk)
-        return self.pieces.size + self.size - self.at + waiting
+        return self.pieces.size + self.size - self.at + self.waiting_bytes
 
     def _load(self) -> bool:
         """The next chunk that was fed while an earlier one was not used up."""
         while self.waiting:
-            self.chunk = self.waiting.pop(0)
+            self.chunk = self.waiting[self.head]
+            self.head += 1
+            if self.head == len(self.waiting):
+                self.waiting.clear()
+                self.head = 0
             self.at = 0
             self.size = len(self.chunk)
+            self.waiting_bytes -= self.size
             if self.size:
                 return True
         return False

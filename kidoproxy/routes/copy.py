@@ -8,7 +8,7 @@ from typing import Final, final
 
 from kidoproxy import cursor, errors
 from kidoproxy.commands.expiry import absolute
-from kidoproxy.commands.judge import copy_class, copy_refusal, other_database
+from kidoproxy.commands.judge import asks_from_now, copy_class, copy_refusal, other_database
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     COPY_ALL,
@@ -20,6 +20,7 @@ from kidoproxy.commands.spec import (
     INFO,
     ONE_OK,
     SCAN,
+    STREAM_KEYS,
     CommandSpec,
 )
 from kidoproxy.resp.build import command, integer
@@ -72,7 +73,7 @@ class CopyPool(Route):
         if verdict == COPY_READ:
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
-            return self.read(spec, keyed, ask)
+            return self.read(spec, request, keyed, ask)
         if verdict == COPY_ONE:
             voice = self.voice()
             return Send(voice) if voice is not None else Answer(errors.NO_COPY)
@@ -89,7 +90,7 @@ class CopyPool(Route):
             payload = command(rewritten) if rewritten is not None else None
         return self.write(spec, request, keyed, payload, ask)
 
-    def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
+    def read(self, spec: CommandSpec, request: Request, keyed: list[bytes], ask: Ask) -> Plan:
         """The leader of the first key, then the next one if it gives no reply.
 
         Inside a transaction all reads ask one node, so that they see one state; if it also writes, all nodes
@@ -100,6 +101,9 @@ class CopyPool(Route):
             return self.gather([Send(node) for node in nodes], spec)
         if ask.in_multi:
             return Send(nodes[0])
+        if spec.finder == STREAM_KEYS and asks_from_now(spec, request.argv):
+            # Asked once more later it would be another question: what came between would be lost in silence.
+            return self.gather([Send(nodes[0])], spec)
         others = nodes[1:] if len(nodes) > 1 else nodes
         if spec.rule == INFO:
             return Gather([Send(nodes[0], None, others)], INFO)

@@ -82,7 +82,12 @@ class Ring(Route):
         """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""
         parts = streams.cut(argv, positions, [self.owner(argv[at]) for at in positions])
         found = streams.gather(argv, positions, parts)
-        found.plans = [self.members[child].plan(spec, request, ask) for child, request in parts]
+        for child, request in parts:
+            plan = self.members[child].plan(spec, request, ask)
+            if isinstance(plan, Answer):
+                # Before another part is asked, which would give its entries to a group.
+                return plan
+            found.plans.append(plan)
         return found
 
     def keyless(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:

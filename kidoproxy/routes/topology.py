@@ -250,6 +250,7 @@ class CopyGroup:
 
     def restarted(self, node: Node) -> None:
         """Another run id: the server may have lost data. If another copy is in sync, this one is not."""
+        self.stir(0, [], None)
         if self.elected:
             self.missed(node)
 

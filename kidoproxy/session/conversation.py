@@ -22,7 +22,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, lanes, local, multi, pause, proxy, pubsub, scripts, talk
+from kidoproxy.session import ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, talk
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up
@@ -135,7 +135,7 @@ class ClientSession:
                     break
                 count += 1
                 self.handle(request)
-                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS:
+                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS and not self.stalled:
                     self.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
         except ProtocolError as problem:
             ledger.open(False).take(problem.line)
@@ -220,7 +220,7 @@ class ClientSession:
         if pause.holds(self, spec):
             self.stalled = True
             self.parked = request
-            self.pool.held.append(self)
+            self.pool.held[self.id] = self
         elif self.queue is not None and spec.name not in AT_ONCE:
             multi.enqueue(self, self.queue, spec, request)
         elif self.ledger.count() and self.comes_alone(spec, request.argv):
@@ -357,10 +357,7 @@ class ClientSession:
 
     def reset(self) -> None:
         """RESET: as if the client had just connected."""
-        self.unwatch()
-        if self.monitor is not None:
-            self.monitor.stop()
-        pubsub.depart(self)
+        ending.forget(self)
         self.queue = None
         self.spoiled = False
         self.reply = REPLY_ON
@@ -375,24 +372,19 @@ class ClientSession:
     def close(self) -> None:
         """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""
         self.closing = True
-        if self.blocked is not None:
-            self.blocked.abandon()
-            self.ledger.forgive()
-        pubsub.depart(self)
+        ending.abandon(self)
+        ending.forget(self)
         self.ledger.wanted = 0
         self.ledger.emit(b"")
 
     def gone(self) -> None:
         """The socket is closed."""
         self.closing = True
+        ending.abandon(self)
         self.ledger.close()
-        if self.blocked is not None:
-            self.blocked.abandon()
-        self.unwatch()
-        if self.monitor is not None:
-            self.monitor.stop()
-        pubsub.depart(self)
+        ending.forget(self)
         self.house.sessions.pop(self.id, None)
+        self.pool.held.pop(self.id, None)
 
     def __repr__(self) -> str:
         mode = "closing" if self.closing else "multi" if self.queue is not None else "open"

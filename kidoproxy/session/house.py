@@ -51,7 +51,7 @@ class PoolFacts:
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
         self.paused_until = 0
         self.only_writes = False
-        self.held: list[ClientSession] = []
+        self.held: dict[int, ClientSession] = {}
         #: What was loaded through this pool is taught to its nodes again when they have lost it.
         self.book = Book()
         for node in root.nodes():
@@ -69,8 +69,8 @@ class PoolFacts:
         self.only_writes = False
         self.settle(house)
         held = self.held
-        self.held = []
-        for session in held:
+        self.held = {}
+        for session in held.values():
             session.wake()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: What begins and ends a transaction.
 WORDS: Final = (b"multi", b"exec", b"discard")
-NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply")
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply", b"monitor")
 
 
 @final
@@ -177,6 +177,10 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
         if plan is not None and queued.spec.scripting:
             scripts.recite(session, transaction, queued.spec, queued.request.argv, plan)
         plans.append(plan)
+    if watched is not None:
+        # Before anything is queued, for that may be an UNWATCH, or a write to what is watched.
+        session.watch = None
+        watched.executed()
     loan = transaction.loan
     node = only_node(plans) if loan is None else loan.link.node
     counts = any(queued.spec.copy == COPY_ONE for queued in queue)
@@ -190,9 +194,6 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
                 reached |= homes(plan)
         if len(reached) > 1:
             session.house.split_transactions += 1
-    if watched is not None:
-        session.watch = None
-        watched.executed()
     transaction.go(session.proto, session.db)
     if watched is not None:
         session.wait_if_owed()

@@ -132,8 +132,10 @@ class GroupWatch(Watch):
 def begin(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
     """WATCH; nothing is owed to the client."""
     session.ask.each = False
+    # A miss in place of a failure would hide when a key expires.
+    session.ask.soft = False
     watch(session, spec, request, session.pool.root.plan(spec, request, session.ask))
-    session.ask.each = session.each
+    session.settle()
     session.wait_if_owed()
 
 

@@ -188,6 +188,37 @@ def test_chunks_may_be_fed_before_requests_are_asked_for() -> None:
     assert reader.next() is None
 
 
+def test_chunks_keep_their_order() -> None:
+    """What is fed after a request has been taken comes behind all that was fed before, wherever chunks end."""
+    reader = RequestReader(RequestLimits())
+    fed = 0
+    taken = []
+    for feeds, takes in ((1, 1), (3, 1), (2, 2), (1, 0), (2, 9)):
+        for _ in range(feeds):
+            reader.feed(b"*1\r\n$1\r\n%d\r\n" % fed)
+            fed += 1
+        for _ in range(takes):
+            request = reader.next()
+            if request is not None:
+                taken.append(request.argv[0])
+        assert reader.buffered() == 11 * (fed - len(taken))
+    assert taken == [b"%d" % number for number in range(fed)]
+
+
+def test_many_small_chunks_are_linear() -> None:
+    """A client that blocks may send on in small packets: they are counted as they come, and none is moved."""
+    reader = RequestReader(RequestLimits())
+    count = 1000
+    for number in range(1, count + 1):
+        reader.feed(GET)
+        assert (reader.waiting_bytes, reader.buffered()) == ((number - 1) * len(GET), number * len(GET))
+    for number in range(1, count):
+        assert reader.next() is not None
+        assert (len(reader.waiting), reader.head) == (count - 1, number - 1)
+    assert reader.next() is not None
+    assert (reader.waiting, reader.head, reader.waiting_bytes, reader.next()) == ([], 0, 0, None)
+
+
 def test_a_broken_reader_stays_broken() -> None:
     """After an error the same error comes again, whatever is fed."""
     reader = RequestReader(RequestLimits())

@@ -342,8 +342,8 @@ def test_copies() -> None:
     key = led_by(pool, "a")
     (
         story(pool)
-        >> client(f"XREAD BLOCK 0 STREAMS {key} $") << to("a", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
-        >> lost("a", on=LANE) << to("b", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
+        >> client(f"XREAD BLOCK 0 STREAMS {key} 1-1") << to("a", f"XREAD BLOCK 0 STREAMS {key} 1-1", on=LANE)
+        >> lost("a", on=LANE) << to("b", f"XREAD BLOCK 0 STREAMS {key} 1-1", on=LANE)
         >> node("b", "*-1", on=LANE) << to_client("*-1") << free(0, 1)
         >> client("BLPOP q 0")
         << to_client(

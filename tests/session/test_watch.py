@@ -17,6 +17,8 @@ from tests.story import (
     led_by,
     lost,
     node,
+    refused,
+    restarted,
     ring,
     silence,
     story,
@@ -393,3 +395,93 @@ def test_every_kind_of_watch_says_how_it_ends() -> None:
         bare.changed(0)
     with pytest.raises(NotImplementedError):
         bare.release()
+
+
+# -- in the same moment as something else ---------------------------------------------------------------------
+
+
+def test_unwatch_inside_the_transaction_of_copies() -> None:
+    """UNWATCH that was queued comes too late to matter, and does no harm."""
+    (
+        story(copies("a", "b"))
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to_client("+OK")
+        >> client("MULTI", "UNWATCH", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
+        << to("a", "MULTI", f"SET {KEY} 1", "EXEC") << to("b", "MULTI", f"SET {KEY} 1", "EXEC")
+        >> node("a", "+OK", "+QUEUED", "*1 +OK") >> node("b", "+OK", "+QUEUED", "*1 +OK")
+        << to_client(b"*2\r\n+OK\r\n+OK\r\n") << then(lambda play: not play.pool.groups[0].vigils)
+    )  # fmt: skip
+
+
+def test_a_write_that_is_judged_late_is_not_overlooked() -> None:
+    """A copy that lost a write is not read, for the others may have it: else a watched change could be undone.
+
+    The write was sent before the key was watched, so it does not count as a change; what is read must have it.
+    """
+    (
+        story(copies("a", "b"))
+        >> client(f"SET {KEY} 2", name="other") << to("a", f"SET {KEY} 2") << to("b", f"SET {KEY} 2")
+        >> lost("a")
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to("b", f"PTTL {KEY}")
+        >> client(f"GET {KEY}") << silence()
+        >> node("b", "+OK") << to_client("+OK", name="other")
+        >> node("b", ":-1") << to_client("+OK") << to("b", f"GET {KEY}")
+        >> node("b", "$1 2") << to_client("$1 2")
+    )  # fmt: skip
+
+
+def test_a_restarted_copy_is_a_change() -> None:
+    """A server that was restarted may have lost what was watched, as a single one would have lost the WATCH."""
+    (
+        story(copies("a"))
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to_client("+OK")
+        >> restarted("a")
+        >> client("MULTI", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
+    )  # fmt: skip
+
+
+def test_a_soft_pool_does_not_make_up_when_a_key_expires() -> None:
+    """``on_down = "miss"`` is for reads: WATCH fails if nobody can say how long its key lives."""
+    pool = ring(copies("a", "d", name="a"), soft=True)
+    play = story(pool) >> client("WATCH {a}1")
+    for _ in range(2):
+        name = "a" if play.told["a"] else "d"
+        play.told[name].clear()
+        play >> refused(name)
+    assert play.guest("me").heard.startswith(b"-NODEDOWN")
+    assert play.pool.groups[0].vigils[0].spoiled
+
+
+@pytest.mark.parametrize(("said", "idle"), [("-EXECABORT no", 1), ("-ERR EXEC without MULTI", 0)])
+def test_a_lane_that_may_still_watch_is_closed(said: str, idle: int) -> None:
+    """An EXEC that a node aborts ends the watching; one that it did not understand does not."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 2", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        >> node("a", "+OK", "+QUEUED", said, on=LANE) << to_client(said) << free(idle)
+    )  # fmt: skip
+
+
+def test_client_goes_while_its_transaction_runs() -> None:
+    """The lane is clean when EXEC is answered, whoever hears it; nothing is said to the node beside it."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 2", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        >> gone() << silence() << then(lambda play: play.house.lanes.lent == [1])
+        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << free(1) << silence()
+    )  # fmt: skip
+
+
+def test_protocol_and_database_may_change_while_watching() -> None:
+    """HELLO and SELECT do not end a WATCH; the transaction runs in the new mode, on the same connection."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("SELECT 3", "HELLO 3") << then(lambda play: b"proto" in play.guest("me").heard) << given(unheard)
+        >> client("MULTI", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "HELLO 3", "SELECT 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
+        >> node("a", "%0", "+OK", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
+    )  # fmt: skip

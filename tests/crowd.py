@@ -1,0 +1,527 @@
+"""A crowd: several clients who say anything, and nodes that answer, fall silent, die and come back, as chance has it.
+
+The nodes are toys that keep for each connection what a server keeps: the transaction, the watched keys, whether it
+blocks. Their replies name the key that was asked for, so that a reply at the wrong place is seen.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kidoproxy.link import NodeLink
+from kidoproxy.link_states import CONNECTING, DOWN
+from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, command, error, integer, mapping, null, null_array
+from kidoproxy.resp.open import bulk as text
+from kidoproxy.resp.open import is_error, is_null, items
+from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.session.watch import LaneWatch
+from tests.story import Pool, Story, tick
+
+BLOCKING: Final = (b"BLPOP", b"BLMOVE", b"BZPOPMIN", b"WAIT")
+#: The words with which an error may begin here.
+WORDS: Final = (
+    b"ERR NODEDOWN TIMEOUT PARTIAL CROSSSLOT NOREPLICAS BEHIND EXECABORT UNBLOCKED NOPROTO WRONGPASS NOAUTH LOADING"
+).split()
+
+
+def blocks(argv: list[bytes]) -> bool:
+    """Whether a server may keep its client waiting."""
+    return argv[0] in BLOCKING or (argv[0] in (b"XREAD", b"XREADGROUP") and b"BLOCK" in argv)
+
+
+def streams(argv: list[bytes]) -> list[bytes]:
+    """The keys of an XREAD."""
+    rest = argv[argv.index(b"STREAMS") + 1 :]
+    return rest[: len(rest) // 2]
+
+
+# -- nodes ---------------------------------------------------------------------------------------------------
+
+
+class Connection:
+    """What a server knows of one connection."""
+
+    def __init__(self, number: int, link: NodeLink) -> None:
+        self.number = number
+        self.link = link
+        self.peer = link.peer
+        self.proto = 2
+        self.db = 0
+        self.unread: list[bytes] = []
+        self.queue: list[list[bytes]] | None = None
+        self.watched: dict[tuple[int, bytes], int] = {}
+        self.blocked: list[bytes] | None = None
+        self.monitor = False
+
+    def lives(self) -> bool:
+        """Whether the proxy still has it."""
+        return self.peer is not None and self.link.peer is self.peer and not self.link.drop
+
+
+class Server:
+    """One node."""
+
+    def __init__(self, crowd: "Crowd", name: str) -> None:
+        self.crowd = crowd
+        self.name = name
+        self.up = True
+        self.silent = False
+        self.versions: dict[tuple[int, bytes], int] = {}
+        self.connections: list[Connection] = []
+        self.last = 100
+
+    def of(self, link: NodeLink) -> Connection:
+        """The connection behind this link."""
+        for one in self.connections:
+            if one.link is link and one.peer is link.peer:
+                return one
+        self.last += 1
+        self.connections.append(Connection(self.last, link))
+        return self.connections[-1]
+
+    def sweep(self) -> None:
+        """Forget what the proxy has closed."""
+        self.connections = [one for one in self.connections if one.lives()]
+
+    def lost(self, hopeless: bool = False) -> None:
+        """All connections die."""
+        for one in self.connections:
+            if one.lives():
+                self.crowd.cut(one.link, hopeless)
+        self.sweep()
+
+    def step(self, at: int) -> None:
+        """One connection's next request is read and, unless it blocks, answered."""
+        self.sweep()
+        ready = [one for one in self.connections if one.unread and one.blocked is None]
+        if self.silent or not ready:
+            return
+        one = ready[at % len(ready)]
+        argv = [text(word) for word in items(one.unread.pop(0))]
+        raw = self.answer(one, argv)
+        if raw:
+            self.say(one, raw)
+
+    def say(self, one: Connection, raw: bytes) -> None:
+        """Bytes to the proxy."""
+        if one.lives():
+            one.link.feed(raw, self.crowd.play.exchange.now)
+
+    def serve(self, at: int, full: bool) -> None:
+        """Something comes for a connection that blocks, or its time is over."""
+        self.sweep()
+        waiting = [one for one in self.connections if one.blocked is not None]
+        if self.silent or not waiting:
+            return
+        one = waiting[at % len(waiting)]
+        argv, one.blocked = one.blocked, None
+        assert argv is not None
+        self.say(one, self.found(one, argv) if full else self.nothing(one, argv))
+
+    def nothing(self, one: Connection, argv: list[bytes]) -> bytes:
+        """The time is over."""
+        return integer(0) if argv[0] == b"WAIT" else null_array(one.proto)
+
+    def found(self, one: Connection, argv: list[bytes]) -> bytes:
+        """Something has come."""
+        name, key = argv[0], argv[1]
+        if name == b"WAIT":
+            return integer(1)
+        if name == b"BLMOVE":
+            return bulk(key)
+        if name in (b"XREAD", b"XREADGROUP"):
+            key = streams(argv)[0]
+            entries = array([array([bulk(b"1-1"), array([bulk(b"f"), bulk(b"v")])])])
+            return mapping(3, [bulk(key), entries]) if one.proto == 3 else array([array([bulk(key), entries])])
+        return array([bulk(key), bulk(b"x"), bulk(b"1")][: 3 if name == b"BZPOPMIN" else 2])
+
+    def answer(self, one: Connection, argv: list[bytes]) -> bytes:
+        """The reply to one request; empty when it begins to block."""
+        name = argv[0]
+        if name in (b"EXEC", b"MULTI", b"WATCH") or (name == b"UNWATCH" and one.queue is None):
+            return self.transact(one, argv)
+        if one.queue is not None:
+            one.queue.append(argv)
+            return QUEUED
+        if blocks(argv):
+            assert one.link.lane, f"a link that others share would block: {argv}"
+            one.blocked = argv
+            return b""
+        return self.run(one, argv)
+
+    def transact(self, one: Connection, argv: list[bytes]) -> bytes:
+        """MULTI, EXEC, WATCH, UNWATCH."""
+        name = argv[0]
+        if name == b"MULTI":
+            assert one.queue is None
+            one.queue = []
+        elif name == b"EXEC":
+            queue, one.queue = one.queue, None
+            watched, one.watched = one.watched, {}
+            assert queue is not None
+            if any(self.versions.get(key, 0) != version for key, version in watched.items()):
+                return null_array(one.proto)
+            return array([self.nothing(one, argv) if blocks(argv) else self.run(one, argv) for argv in queue])
+        elif name == b"WATCH":
+            assert one.link.lane, "a link that others share would watch"
+            for key in argv[1:]:
+                one.watched.setdefault((one.db, key), self.versions.get((one.db, key), 0))
+        else:
+            one.watched = {}
+        return OK
+
+    def run(self, one: Connection, argv: list[bytes]) -> bytes:
+        """Do it."""
+        name = argv[0]
+        if name in (b"SELECT", b"HELLO"):
+            one.db = int(argv[1]) if name == b"SELECT" else one.db
+            one.proto = int(argv[1]) if name == b"HELLO" else one.proto
+            return OK if name == b"SELECT" else mapping(one.proto, [bulk(b"proto"), integer(one.proto)])
+        if name == b"GET":
+            version = self.versions.get((one.db, argv[1]), 0)
+            return bulk(argv[1]) if version else null(one.proto)
+        if name == b"SET":
+            self.versions[one.db, argv[1]] = self.versions.get((one.db, argv[1]), 0) + 1
+            return OK
+        if name == b"MGET":
+            return array([self.run(one, [b"GET", key]) for key in argv[1:]])
+        if name == b"CLIENT":
+            return integer(one.number) if argv[1] == b"ID" else self.unblock(int(argv[2]), argv[3])
+        if name == b"MONITOR":
+            assert one.link.lane, "a link that others share would become a stream"
+            one.monitor = True
+            return OK
+        return self.fact(argv, one.proto)
+
+    def fact(self, argv: list[bytes], proto: int) -> bytes:
+        """What the proxy itself asks for, and what is not there."""
+        if argv[0] == b"INFO":
+            return bulk(self.crowd.play.info(self.name))
+        if argv[0] == b"PING":
+            return bulk(argv[1]) if len(argv) > 1 else PONG
+        if argv[0] == b"UNWATCH":
+            return OK
+        if argv[0] in (b"XREAD", b"XREADGROUP"):
+            return null_array(proto)
+        return integer(-1) if argv[0] == b"PTTL" else integer(0)
+
+    def unblock(self, number: int, reason: bytes) -> bytes:
+        """CLIENT UNBLOCK."""
+        self.sweep()
+        for one in self.connections:
+            if one.number == number and one.blocked is not None:
+                argv, one.blocked = one.blocked, None
+                self.crowd.may_be_unblocked(argv)
+                self.say(
+                    one, self.nothing(one, argv) if reason == b"TIMEOUT" else error(b"UNBLOCKED by CLIENT UNBLOCK")
+                )
+                return integer(1)
+        return integer(0)
+
+
+# -- clients -----------------------------------------------------------------------------------------------------
+
+
+class Speaker:
+    """One client: what it has said, and which of that has to be answered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.owed: list[list[bytes]] = []
+        self.reader = ReplyReader()
+        self.queued: list[list[bytes]] = []
+        self.multi = False
+        self.monitor = False
+        self.quiet = False
+        self.skip = False
+        self.ended = False
+        self.killed = False
+
+    def says(self, argv: list[bytes]) -> None:
+        """Note what must come of it."""
+        name = b" ".join(argv[:2]).upper()
+        silent = self.quiet or self.skip
+        self.skip = False
+        if argv[0] == b"RESET":
+            self.quiet = silent = self.multi = self.monitor = False
+        elif name == b"CLIENT REPLY" and not self.multi:
+            self.quiet = argv[2] == b"OFF" or (self.quiet and argv[2] == b"SKIP")
+            self.skip = argv[2] == b"SKIP" and not self.quiet
+            silent = argv[2] != b"ON"
+        elif argv[0] == b"MULTI":
+            self.multi = True
+        elif argv[0] in (b"EXEC", b"DISCARD"):
+            self.multi = False
+        elif argv[0] == b"QUIT":
+            self.ended = True
+        if not silent:
+            self.owed.append(argv)
+
+    def hear(self, raw: bytes) -> None:
+        """Each reply must be one to what was asked, in this order."""
+        self.reader.feed(raw)
+        while (reply := self.reader.next()) is not None:
+            if reply.startswith(b"+line "):
+                continue
+            assert self.owed, f"{self.name} was told what it has not asked for: {reply!r}"
+            asked = self.owed.pop(0)
+            assert self.fits(asked, reply), f"{self.name} has asked {asked} and was told {reply!r}"
+        assert not self.reader.held()
+
+    def fits(self, argv: list[bytes], raw: bytes) -> bool:
+        """Whether this may be said to that."""
+        name = argv[0]
+        queued: list[list[bytes]] = []
+        if name in (b"EXEC", b"DISCARD", b"RESET") or (name == b"MULTI" and raw == OK):
+            queued, self.queued = self.queued, []
+        if is_error(raw):
+            return raw[1:].split(b" ")[0].strip() in WORDS
+        if raw == QUEUED:
+            self.queued.append(argv)
+            return name not in (b"MULTI", b"EXEC", b"DISCARD", b"RESET", b"QUIT", b"WATCH")
+        if name == b"EXEC":
+            return is_null(raw) or all(self.fits(*both) for both in zip(queued, items(raw), strict=True))
+        return fits(argv, raw)
+
+
+def fits(argv: list[bytes], raw: bytes) -> bool:
+    """Whether a reply that is no error is one to this request."""
+    name, proto = argv[0], 3 if raw == b"_\r\n" else 2
+    if name in (b"GET", b"BLMOVE"):
+        return is_null(raw) or raw == bulk(argv[1])
+    if name == b"MGET":
+        return all(is_null(one) or one == bulk(key) for key, one in zip(argv[1:], items(raw), strict=True))
+    if name in (b"BLPOP", b"BZPOPMIN"):
+        return raw == null_array(proto) or items(raw)[0] == bulk(argv[1])
+    if name in (b"XREAD", b"XREADGROUP"):
+        flat = [] if raw == null_array(proto) else items(raw)
+        names = flat[::2] if raw[:1] == b"%" else [items(pair)[0] for pair in flat]
+        return all(text(one) in streams(argv) for one in names)
+    if name == b"PING":
+        return raw == bulk(argv[1])
+    if name == b"RESET":
+        return raw == b"+RESET\r\n"
+    if name in (b"SET", b"WATCH", b"UNWATCH", b"MULTI", b"DISCARD", b"SELECT", b"QUIT", b"MONITOR"):
+        return raw == OK
+    return raw[:1] in ((b":",) if name == b"WAIT" else (b":", b"+", b"*", b"%", b"$", b"="))
+
+
+# -- all of them ---------------------------------------------------------------------------------------------------
+
+
+class Crowd:
+    """A story in which anything may happen, and what must hold at any moment of it."""
+
+    def __init__(self, pool: Pool, count: int = 3) -> None:
+        self.play = Story(pool, shy=True)
+        self.servers = {node.name: Server(self, node.name) for node in pool.nodes}
+        self.speakers = [Speaker(f"c{at}") for at in range(count)]
+        self.to_unblock: set[str] = set()
+        for speaker in self.speakers:
+            self.play.guest(speaker.name)
+
+    # -- what may happen
+
+    def say(self, at: int, requests: list[str]) -> None:
+        """A client says something; ``ME`` stands for its name, ``#0`` for the number of the first client."""
+        speaker = self.speakers[at]
+        if speaker.ended:
+            return
+        said = b""
+        for template in requests:
+            line = self.filled(template, speaker.name)
+            argv = [word.encode() for word in line.split(" ")]
+            if speaker.ended or (argv[0] == b"MONITOR" and (speaker.monitor or speaker.multi)):
+                continue
+            speaker.monitor = speaker.monitor or argv[0] == b"MONITOR"
+            self.notice(line)
+            speaker.says(argv)
+            said += command(argv)
+        self.play.guest(speaker.name).session.feed(said)
+        self.turn()
+
+    def filled(self, line: str, name: str) -> str:
+        """The request that a template becomes."""
+        for number, other in enumerate(self.speakers):
+            line = line.replace(f"#{number}", str(self.play.guest(other.name).session.id))
+        return line.replace("ME", name)
+
+    def notice(self, line: str) -> None:
+        """Who may be unblocked from now on, or be killed."""
+        for other in self.speakers:
+            number = str(self.play.guest(other.name).session.id)
+            if line.startswith("CLIENT UNBLOCK " + number):
+                self.to_unblock.add(other.name)
+            if line == "CLIENT KILL ID " + number:
+                other.killed = True
+
+    def may_be_unblocked(self, argv: list[bytes]) -> None:
+        """Only who was to be unblocked is; streams of several nodes end each other's waiting."""
+        whose = {name for name in [speaker.name for speaker in self.speakers] if name.encode() in b" ".join(argv)}
+        assert whose & self.to_unblock or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
+
+    def hang_up(self, at: int) -> None:
+        """A client goes."""
+        speaker = self.speakers[at]
+        if not speaker.ended:
+            speaker.ended = speaker.killed = True
+            self.play.guest(speaker.name).session.gone()
+            self.turn()
+
+    def answer(self, name: str, at: int, count: int = 1) -> None:
+        """A node answers some of what it has been asked."""
+        for _ in range(count):
+            self.servers[name].step(at)
+            self.turn()
+
+    def serve(self, name: str, at: int, full: bool) -> None:
+        """Something comes for one who waits at a node, or its time is over."""
+        self.servers[name].serve(at, full)
+        self.turn()
+
+    def line(self, name: str) -> None:
+        """A node tells those who MONITOR it something."""
+        server = self.servers[name]
+        server.sweep()
+        for one in server.connections:
+            if one.monitor:
+                server.say(one, b"+line of MONITOR\r\n")
+        self.turn()
+
+    def connect(self, count: int = 100) -> None:
+        """Some of the connections that are wanted are made, or refused."""
+        wanted = [link for link in self.play.exchange.all_links() if link.state == CONNECTING and link.peer is None]
+        for link in wanted[:count]:
+            if self.servers[link.node.name].up:
+                self.play.connect(link)
+            elif link.state == CONNECTING:
+                link.lost("connection refused", self.play.exchange.now, True)
+        self.turn()
+
+    def cut(self, link: NodeLink, hopeless: bool = False) -> None:
+        """One connection dies."""
+        link.peer = None
+        link.lost("it closed the connection", self.play.exchange.now, hopeless)
+
+    def cut_one(self, name: str, at: int) -> None:
+        """One connection of a node dies, shared or not."""
+        server = self.servers[name]
+        server.sweep()
+        if server.connections:
+            self.cut(server.connections[at % len(server.connections)].link)
+            self.turn()
+
+    def harm(self, name: str, what: str) -> None:
+        """A node dies, falls silent, comes back, or is another run."""
+        server = self.servers[name]
+        server.up = what != "down"
+        server.silent = what == "silent"
+        if what in ("down", "restart"):
+            server.versions.clear()
+            self.play.run_ids[name] += "+"
+            server.lost()
+        self.turn()
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        tick(seconds)(self.play)
+        self.turn()
+
+    # -- the end of each turn
+
+    def turn(self) -> None:
+        """All that is to be done is done; who was told something looks at it."""
+        play = self.play
+        play.settle()
+        for name, told in play.told.items():
+            for one in told:
+                link = play.link(name, one.way)
+                self.servers[name].of(link).unread.append(one.raw)
+            told.clear()
+        for speaker in self.speakers:
+            guest = play.guest(speaker.name)
+            heard, guest.heard = guest.heard, b""
+            speaker.hear(heard)
+            if guest.closed and guest.session.id in play.house.sessions:
+                speaker.ended = True
+                guest.session.gone()
+        self.check()
+
+    def check(self) -> None:
+        """What holds at any moment."""
+        house = self.play.house
+        for node in self.play.pool.nodes:
+            lanes = [link for link in self.play.exchange.others if link.node is node]
+            assert house.lanes.lent[node.index] == len(lanes) - len(house.lanes.idle[node.index])
+        for link in self.owned():
+            assert link in self.play.exchange.others or link.state == DOWN
+        for idle in house.lanes.idle:
+            for link in idle:
+                assert link.ear is None
+                assert link.head == len(link.fifo)
+                assert not link.queue
+        for speaker in self.speakers:
+            self.check_session(speaker)
+        for copy in [copy for group in self.play.pool.groups for copy in group.copies]:
+            assert copy.doubts >= 0
+
+    def owned(self) -> list[NodeLink]:
+        """Every lane that somebody has, or that is kept; none of them twice."""
+        found = [link for idle in self.play.house.lanes.idle for link in idle]
+        for session in self.play.house.sessions.values():
+            watched = session.watch
+            if isinstance(watched, LaneWatch):
+                found.append(watched.lane.link)
+            if session.monitor is not None:
+                found += [loan.link for loan in session.monitor.loans.values()]
+            if session.blocked is not None:
+                found += [waiting.loan.link for waiting in session.blocked.waiting]
+        assert len({id(link) for link in found}) == len(found), found
+        return found
+
+    def check_session(self, speaker: Speaker) -> None:
+        """Who is stalled waits for something that will come."""
+        session = self.play.guest(speaker.name).session
+        if session.stalled and not session.closing:
+            held = session.id in session.pool.held
+            assert held or 0 <= session.ledger.wanted < session.ledger.count()
+            assert not held or session.parked is not None
+        if session.blocked is not None and not session.closing:
+            assert session.stalled
+        assert (session.monitor in self.play.house.monitors) == (session.monitor is not None)
+
+    # -- the end of all
+
+    def calm(self, done: Callable[[], bool]) -> None:
+        """The nodes are well, answer all, and time goes by, until it is done."""
+        for server in self.servers.values():
+            server.up, server.silent = True, False
+        for _ in range(400):
+            self.connect()
+            for server in self.servers.values():
+                while any(one.unread and one.blocked is None for one in server.connections if one.lives()):
+                    self.answer(server.name, 0)
+                while any(one.blocked is not None for one in server.connections if one.lives()):
+                    self.serve(server.name, 0, False)
+            if done():
+                return
+            self.wait(0.05)
+        raise AssertionError("it does not come to an end")
+
+    def all_told(self) -> bool:
+        """Every client that is still there has been told everything."""
+        return not any(speaker.owed for speaker in self.speakers if not speaker.killed)
+
+    def all_free(self) -> bool:
+        """Nobody has anything any more."""
+        exchange, house = self.play.exchange, self.play.house
+        lanes = {id(link) for idle in house.lanes.idle for link in idle}
+        assert not house.sessions
+        assert not house.monitors
+        assert not self.play.facts.held
+        assert not any(group.vigils for group in self.play.pool.groups)
+        return (
+            house.lanes.lent == [0] * len(exchange.nodes)
+            and {id(link) for link in exchange.others} == lanes
+            and not any(group.under_way for group in self.play.pool.groups)
+            and not any(copy.doubts for group in self.play.pool.groups for copy in group.copies)
+        )

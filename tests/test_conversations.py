@@ -1,0 +1,144 @@
+"""Any clients, any nodes, any order: conversations stay legal, are answered in order, and leave nothing behind."""
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.crowd import Crowd
+from tests.story import Pool, copies, ring
+
+BOUNDED = settings(max_examples=150, deadline=None)
+
+POOLS: dict[str, Callable[[], Pool]] = {
+    "one": lambda: ring("a"),
+    "ring": lambda: ring("a", "b", "c"),
+    "soft": lambda: ring("a", "b", "c", soft=True),
+    "strict": lambda: ring("a", "b", strict=True),
+    "copies": lambda: copies("a", "b"),
+    "both": lambda: ring(copies("a", "d", name="a"), copies("b", "e", name="b"), "c"),
+}
+
+#: ``ME`` is the client's name, ``#0`` the number of the first client.
+SAID = """
+GET {a}1
+GET {b}1
+SET {a}1 x
+SET {b}1 x
+MGET {a}1 {b}1 {c}1
+MGET {a}1 {a}2
+PING ME
+MULTI
+EXEC
+DISCARD
+WATCH {a}1
+WATCH {a}1 {a}2
+WATCH {b}1
+UNWATCH
+BLPOP {a}ME 0
+BLPOP {b}ME 1
+BLMOVE {a}ME {a}other LEFT RIGHT 0
+BZPOPMIN {a}ME 0
+XREAD BLOCK 0 STREAMS {a}ME $
+XREAD BLOCK 200 STREAMS {a}ME {b}ME 0 0
+XREAD BLOCK 0 STREAMS {a}ME {b}ME {c}ME $ 0 $
+XREAD STREAMS {a}ME {b}ME 0 0
+XREADGROUP GROUP g ME BLOCK 0 STREAMS {a}ME {c}ME > >
+WAIT 1 100
+WAIT 1 0
+MONITOR
+CLIENT PAUSE 200
+CLIENT PAUSE 300 WRITE
+CLIENT UNPAUSE
+CLIENT UNBLOCK #0
+CLIENT UNBLOCK #1 ERROR
+CLIENT UNBLOCK #2
+CLIENT KILL ID #0
+CLIENT KILL ID #1
+CLIENT REPLY OFF
+CLIENT REPLY ON
+CLIENT REPLY SKIP
+CLIENT LIST
+RESET
+SELECT 0
+SELECT 3
+HELLO 2
+HELLO 3
+AUTH default x
+AUTH nobody x
+QUIT
+""".strip().splitlines()
+#: Conversations as clients have them, so that chance has something to break.
+TALKS = [
+    ["WATCH {a}1", "MULTI", "SET {a}1 x", "EXEC"],
+    ["WATCH {a}1", "GET {a}1", "MULTI", "GET {a}1", "SET {a}1 y", "EXEC", "PING ME"],
+    ["MULTI", "SET {a}1 x", "SET {b}1 x", "EXEC"],
+    ["WATCH {b}1", "SELECT 3", "HELLO 3", "MULTI", "SET {b}1 x", "EXEC"],
+    ["WATCH {a}1", "MULTI", "UNWATCH", "GET {a}1", "EXEC"],
+    ["BLPOP {a}ME 0", "PING ME", "GET {a}1"],
+    ["MULTI", "BLPOP {a}ME 0", "XREAD BLOCK 0 STREAMS {a}ME $", "EXEC"],
+]
+
+AT = st.integers(0, 3)
+WHO = st.integers(0, 2)
+SOME = st.one_of(st.lists(st.sampled_from(SAID), min_size=1, max_size=3), st.sampled_from(TALKS))
+
+#: What may happen next; ``name`` is chosen when the nodes are known.
+NEXT = st.one_of(
+    st.tuples(st.just("say"), WHO, SOME),
+    st.tuples(st.just("answer"), AT, st.integers(1, 4)),
+    st.tuples(st.just("calm"), AT, AT),
+    st.tuples(st.just("serve"), AT, st.booleans()),
+    st.tuples(st.just("connect"), st.integers(1, 3), AT),
+    st.tuples(st.just("wait"), st.sampled_from([0.05, 0.15, 0.6]), AT),
+    st.tuples(st.just("cut"), AT, AT),
+    st.tuples(st.just("harm"), AT, st.sampled_from(["down", "silent", "up", "restart", "up"])),
+    st.tuples(st.just("line"), AT, AT),
+    st.tuples(st.just("hang up"), WHO, AT),
+)
+
+
+def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) -> None:
+    """One event."""
+    kind, first, second = what
+    at = first if isinstance(first, int) else 0
+    number = second if isinstance(second, int) else 0
+    name = names[at % len(names)]
+    if kind == "say":
+        assert isinstance(second, list)
+        crowd.say(at, second)
+    elif kind == "answer":
+        crowd.answer(name, number, number)
+    elif kind == "calm":
+        crowd.connect()
+        for one in names:
+            crowd.answer(one, 0, 12)
+    elif kind == "serve":
+        crowd.serve(name, at, bool(second))
+    elif kind == "connect":
+        crowd.connect(at)
+    elif kind == "wait":
+        assert isinstance(first, float)
+        crowd.wait(first)
+    elif kind == "cut":
+        crowd.cut_one(name, number)
+    elif kind == "harm":
+        crowd.harm(name, str(second))
+    elif kind == "line":
+        crowd.line(name)
+    else:
+        crowd.hang_up(at)
+
+
+@BOUNDED
+@given(st.sampled_from(sorted(POOLS)), st.lists(NEXT, max_size=50))
+def test_any_conversation(kind: str, events: list[tuple[str, object, object]]) -> None:
+    """Whatever is said and whatever dies: each request is answered once, in order, and no lane is left at the end."""
+    crowd = Crowd(POOLS[kind]())
+    names = sorted(crowd.servers)
+    for event in events:
+        happens(crowd, names, event)
+    crowd.calm(crowd.all_told)
+    for at in range(len(crowd.speakers)):
+        crowd.hang_up(at)
+    crowd.calm(crowd.all_free)
