@@ -12,7 +12,7 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 from typing import Final, final
 
 from kidoproxy import errors, limits
-from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, ONE_OK, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange_lanes import LaneWire
 from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
@@ -290,6 +290,9 @@ class ClientSession:
                 leg.take(facts.answer(self, request.argv))
                 return
             leg = facts.WithFacts(self, request.argv, leg)
+        if spec.rule == ONE_OK:
+            lanes.kill(self, spec, request, leg)
+            return
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
