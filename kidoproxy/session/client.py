@@ -207,7 +207,7 @@ def flags(session: "ClientSession") -> bytes:
     letters = b""
     if session.monitor is not None:
         letters += b"O"
-    if session.blocked is not None:
+    if session.waits():
         letters += b"b"
     if session.queue is not None:
         letters += b"x"

@@ -65,6 +65,8 @@ class ClientSession:
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
         self.stalled = False
         self.parked: Request | None = None
+        #: It waits for the end of CLIENT PAUSE.
+        self.held = False
         #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
         self.blocked: LaneWire | None = None
         self.watch: Watch | None = None
@@ -154,6 +156,7 @@ class ClientSession:
         """The ledger has drained as far as was wanted, or what else was waited for has come."""
         self.stalled = False
         self.blocked = None
+        self.held = False
         if self.closing:
             return
         request = self.parked
@@ -208,6 +211,7 @@ class ClientSession:
         if pause.holds(self, spec):
             self.stalled = True
             self.parked = request
+            self.held = True
             self.pool.held.append(self)
         elif self.queue is not None and spec.name not in AT_ONCE:
             multi.enqueue(self, self.queue, spec, request)
@@ -325,6 +329,10 @@ class ClientSession:
             talk.set_reply(self, request.argv)
         else:
             self.answer(talk.answer(self, spec, request.argv))
+
+    def waits(self) -> bool:
+        """Whether it counts as blocked: in a command that waits, or by CLIENT PAUSE."""
+        return self.blocked is not None or self.held
 
     def unwatch(self) -> None:
         """Watch nothing more."""

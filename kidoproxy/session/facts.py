@@ -17,7 +17,7 @@ from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import talk
+from kidoproxy.session import client, talk
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -86,7 +86,7 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
     clients = [
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
-        ("blocked_clients", str(sum([1 for other in house.sessions.values() if other.blocked is not None]))),
+        ("blocked_clients", str(sum([1 for other in client.neighbours(session) if other.waits()]))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),
