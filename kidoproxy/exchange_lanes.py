@@ -36,6 +36,8 @@ class Lanes:
         self.kept_until: list[float] = [0.0] * len(exchange.nodes)
         #: What is to be unblocked, and was not yet blocked when its node was asked for that: ask again.
         self.again: list[OnLane] = []
+        #: Links past all others, to nodes that may answer nobody else; see `PastAll`.
+        self.past_all: list[NodeLink | None] = [None for _ in exchange.nodes]
 
     def refusal(self, node: Node) -> NodeFailure | None:
         """Why none can be lent; a node that is down is not tested by anybody's request."""
@@ -78,12 +80,31 @@ class Lanes:
         self.lent[link.node.index] -= 1
         self.exchange.forget(link)
 
+    def link_past_all(self, node: Node) -> NodeLink:
+        """The one that is open, or a new one; it is not counted, and it tries a node that is down."""
+        link = self.past_all[node.index]
+        if link is None or link.state == DOWN:
+            self.hang_up(node.index)
+            link = self.exchange.other_link(node, 2, 0, True)
+            self.past_all[node.index] = link
+        return link
+
+    def hang_up(self, at: int) -> None:
+        """Close that one."""
+        link = self.past_all[at]
+        if link is not None:
+            self.past_all[at] = None
+            self.exchange.forget(link)
+
     def tick(self, now: float) -> None:
         """Close lanes that nobody wants any more; give up those to nodes that are known to be down."""
         again = self.again
         self.again = []
         for waiting in again:
             waiting.wire.let_go(waiting)
+        for at, link_past in enumerate(self.past_all):
+            if link_past is not None and link_past.count() == 0:
+                self.hang_up(at)
         for at, idle in enumerate(self.idle):
             if idle:
                 kept = limits.IDLE_LANES if now <= self.kept_until[at] else 0
@@ -258,6 +279,27 @@ class LaneWire(Wire):
         for one in waiting:
             one.done = True
             one.loan.close()
+
+
+@final
+class PastAll(Wire):
+    """Puts each leg on a link past all others: for SCRIPT KILL and FUNCTION KILL.
+
+    A script that runs for too long holds up whatever waits on the shared links, and a node that answers BUSY to all
+    but a few words is down for us. It takes AUTH and a KILL, though, on a connection where nobody waits; so this
+    link speaks RESP2, selects nothing, and is tried whatever is known of the node.
+    """
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.lanes = lanes
+
+    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
+        """The replies are the same in both protocols: OK, or an error."""
+        self.lanes.link_past_all(node).place(leg, payload, 2, 0, self.lanes.exchange.now)
+
+    def softened(self, write: bool) -> None:
+        """Count it where all are counted."""
+        self.lanes.exchange.softened(write)
 
 
 @final

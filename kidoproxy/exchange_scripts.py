@@ -12,7 +12,6 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.exchange import Exchange, Wire
 from kidoproxy.ledger import Joint, Ledger, Leg, Merged
-from kidoproxy.link import NodeLink
 from kidoproxy.link_school import Desk, remind
 from kidoproxy.resp.open import is_error
 from kidoproxy.routes.book import Book
@@ -214,35 +213,3 @@ class Present(Joint):
 
 
 # -- SCRIPT KILL and FUNCTION KILL -----------------------------------------------------------------------
-
-
-@final
-class Aside(Walk):
-    """A walk past the links that a running script holds up: each node is asked on a connection of its own."""
-
-    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
-        """One connection for one request; it is tried though the node counts as down, as a busy one does."""
-        exchange = self.exchange
-        link = exchange.other_link(node, proto, 0, True)
-        link.place(Parting(exchange, link, leg), payload, proto, 0, exchange.now)
-
-
-@final
-class Parting(Leg):
-    """The only leg of its link, which ends with it."""
-
-    def __init__(self, exchange: Exchange, link: NodeLink, parent: Leg) -> None:
-        super().__init__()
-        self.exchange = exchange
-        self.link = link
-        self.parent = parent
-
-    def take(self, raw: bytes) -> None:
-        """The reply."""
-        self.exchange.forget(self.link)
-        self.parent.take(raw)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """There is none."""
-        self.exchange.forget(self.link)
-        self.parent.fail(failure)

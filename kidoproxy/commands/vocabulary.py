@@ -57,8 +57,11 @@ class Vocabulary:
         return ""
 
     def worth_asking(self, name: bytes) -> bool:
-        """Whether the nodes should be asked about a command that we do not know."""
-        return name.lower() not in self.unknown and not self.hides(name)
+        """Whether the nodes should be asked about a command that we do not know.
+
+        ``CONFIG|GET`` is a name to COMMAND INFO, and to nobody who sends it as a request.
+        """
+        return b"|" not in name and name.lower() not in self.unknown and not self.hides(name)
 
     def learn(self, name: bytes, spec: CommandSpec | None) -> None:
         """What a node said about ``name``: a spec, or that it does not know it either."""

@@ -208,14 +208,12 @@ def flags(session: "ClientSession") -> bytes:
     letters = b""
     if session.monitor is not None:
         letters += b"O"
-    if session.blocked is not None:
+    if session.waits():
         letters += b"b"
     if is_listening(session):
         letters += b"P"
     if session.queue is not None:
         letters += b"x"
-    if session.closing:
-        letters += b"c"
     if session.no_evict:
         letters += b"e"
     if session.no_touch:
@@ -273,8 +271,8 @@ def described(session: "ClientSession") -> bytes:
 
 
 def neighbours(session: "ClientSession") -> "list[ClientSession]":
-    """The clients of the same pool, oldest first."""
-    return [other for other in session.house.sessions.values() if other.pool is session.pool]
+    """The clients of the same pool, oldest first; who has been killed or has said QUIT is one no more."""
+    return [other for other in session.house.sessions.values() if other.pool is session.pool and not other.closing]
 
 
 def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
@@ -383,7 +381,7 @@ def close_all(session: "ClientSession", wanted: Filter) -> int:
     """Close those that are meant; each gets what it is owed. How many there were."""
     count = 0
     for other in neighbours(session):
-        if wanted.fits(session, other) and not other.closing:
+        if wanted.fits(session, other):
             other.close()
             count += 1
     return count

@@ -115,8 +115,8 @@ class House:
         self.syncs: dict[str, str] = {}
 
     def blocked(self, pool: PoolFacts) -> int:
-        """How many clients of the pool wait in a command."""
-        return sum([1 for session in self.sessions.values() if session.pool is pool and session.blocked is not None])
+        """How many clients of the pool wait in a command, or for the end of a pause."""
+        return sum([1 for session in self.sessions.values() if session.pool is pool and session.waits()])
 
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""

@@ -12,7 +12,7 @@ from kidoproxy.channels import topics
 from kidoproxy.commands.judge import blocks, patience
 from kidoproxy.commands.spec import BLOCKING, LANE, LEAST, RELAY, CommandSpec
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange_lanes import LaneWire, Loan
+from kidoproxy.exchange_lanes import LaneWire, Loan, PastAll
 from kidoproxy.ledger import Leg
 from kidoproxy.link_greeting import Ear
 from kidoproxy.resp import build
@@ -60,6 +60,11 @@ def timed_out(spec: CommandSpec, proto: int) -> bytes:
     if spec.rule == RELAY:
         return build.null_array(proto)
     return build.integer(0) if spec.rule == LEAST else build.array([build.integer(0), build.integer(0)])
+
+
+def kill(session: "ClientSession", spec: CommandSpec, request: Request, leg: Leg) -> None:
+    """SCRIPT KILL, FUNCTION KILL: to every node, past all that the script holds up, be the node down for that."""
+    PastAll(session.house.lanes).scatter(session.plan(spec, request), leg, request.raw, spec, session.ask)
 
 
 # -- MONITOR -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Nothing is done per command for it: while a pool is paused its sessions go the long way round, where this is asked.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
@@ -12,6 +12,10 @@ from kidoproxy.session import client
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
+
+
+#: No writes, but a server counts them among these here: they may reach its replicas.
+REPLICATED: Final = (b"pfcount", b"publish", b"spublish")
 
 
 def pause(session: "ClientSession", argv: list[bytes]) -> bytes:
@@ -42,5 +46,10 @@ def holds(session: "ClientSession", spec: CommandSpec) -> bool:
         return True
     queue = session.queue
     if queue is not None:
-        return spec.name == b"exec" and any(queued.spec.write for queued in queue)
-    return spec.write
+        return spec.name == b"exec" and any(may_write(queued.spec) for queued in queue)
+    return may_write(spec)
+
+
+def may_write(spec: CommandSpec) -> bool:
+    """Whether PAUSE … WRITE holds it. Of a script nobody knows, unless it is called by its read-only twin."""
+    return spec.write or spec.name in REPLICATED

@@ -17,6 +17,7 @@ from kidoproxy.commands.spec import (
     LISTEN,
     LOCAL,
     ONE,
+    ONE_OK,
     REFUSED,
     SCAN,
     SESSION,
@@ -24,6 +25,8 @@ from kidoproxy.commands.spec import (
     WRITE,
     CommandSpec,
 )
+from kidoproxy.exchange import Wire
+from kidoproxy.exchange_lanes import PastAll
 from kidoproxy.ledger import AGAIN
 from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, items
@@ -180,7 +183,7 @@ def unknown(session: "ClientSession", name: bytes) -> bytes:
 
 
 def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
-    """Send one command to one node, on the link that all clients share."""
+    """Send one command to one node, on the link that all clients share; a KILL goes past it."""
     node = named(session, name)
     if node is None:
         session.refuse(unknown(session, name))
@@ -195,7 +198,8 @@ def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
     if spec.repeatable:
         call.tries = AGAIN
         call.payload = payload
-    session.exchange.send(node, call, payload, session.proto, session.db)
+    wire: Wire = PastAll(session.house.lanes) if spec.rule == ONE_OK else session.exchange
+    wire.send(node, call, payload, session.proto, session.db)
 
 
 def meant(session: "ClientSession", argv: list[bytes]) -> tuple[list[bytes], CommandSpec | None]:

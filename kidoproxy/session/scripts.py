@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Final, final
 from kidoproxy.commands.spec import ONE_OK, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_multi import Transaction
-from kidoproxy.exchange_scripts import Aside, Loading, Reciting
+from kidoproxy.exchange_scripts import Loading, Reciting
 from kidoproxy.ledger import Leg
 from kidoproxy.resp.open import is_error, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.session import lanes
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -34,7 +35,7 @@ def dispatch(session: "ClientSession", spec: CommandSpec, request: Request, leg:
     elif isinstance(leg, Noted) and leg.loading is not None:
         leg.loading.scatter(plan, leg, request.raw, spec, session.ask)
     elif spec.rule == ONE_OK:
-        Aside(exchange).scatter(plan, leg, request.raw, spec, session.ask)
+        lanes.kill(session, spec, request, leg)
     else:
         exchange.scatter(plan, leg, request.raw, spec, session.ask)
 

@@ -80,6 +80,13 @@ def test_learn() -> None:
     assert pool.find([b"X.GROUP", b"two"]) is container
 
 
+def test_full_names() -> None:
+    """The full name of a subcommand is no command, though COMMAND INFO knows it: nobody is asked about it."""
+    for name in (b"config|get", b"CONFIG|GET", b"get|", b"|", b"x.group|one"):
+        assert words().find([name, b"x"]) is None
+        assert not words().worth_asking(name)
+
+
 def test_unknown() -> None:
     """What no node knows is not asked for again, until a node comes back; so many names are kept at most."""
     pool = words()

@@ -18,6 +18,19 @@ def test_only_this_client_waits() -> None:
     )  # fmt: skip
 
 
+def test_full_name_of_a_subcommand() -> None:
+    """``CONFIG|GET x`` is an unknown command as in Redis, and no node is asked, though it would know the name."""
+    (
+        story(ring("a"))
+        >> client("CONFIG|GET x", "GET|")
+        << to_client(
+            "-ERR unknown command 'CONFIG|GET', with args beginning with: 'x' ",
+            "-ERR unknown command 'GET|', with args beginning with: ",
+        )
+        << silence()
+    )  # fmt: skip
+
+
 def test_client_gone() -> None:
     """Who hangs up before the answer leaves the knowledge behind."""
     play = story(ring("a")) >> client("X.GET {a}1") << to("a", "COMMAND INFO X.GET") >> gone()

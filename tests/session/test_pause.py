@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.story import client, given, gone, node, ring, silence, story, tick, to, to_client, unheard
+from kidoproxy.resp.build import bulk
+from tests.story import client, given, gone, node, ring, silence, story, then, tick, to, to_client, unheard
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,54 @@ def test_it_ends_while_something_is_owed() -> None:
         >> tick(0.1) << to("a", "GET {a}2")
         >> node("a", "$-1") << to_client("$-1") >> node("a", "$-1") << to_client("$-1", "+OK")
     )  # fmt: skip
+
+
+WRITES = [
+    "SET {a}1 x",
+    "DEL {a}1 {b}2",
+    "EVAL x 0",
+    "EVALSHA x 0",
+    "FCALL f 0",
+    "PFCOUNT {a}1",
+    "BLPOP {a}q 0",
+    "FLUSHALL",
+]
+
+
+@pytest.mark.parametrize("words", WRITES)
+def test_what_a_pause_of_writes_holds(words: str) -> None:
+    """Writes, scripts, and what may reach replicas, alone or at their EXEC."""
+    play = story(ring("a", "b")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play >> client(words) << silence()
+    play >> client("MULTI", "GET {a}1", "EXEC", name="you") << to("a", "MULTI", "GET {a}1", "EXEC") << given(unheard)
+    play >> client("MULTI", words.replace(" {b}2", ""), "EXEC", name="he") << to_client("+OK", "+QUEUED", name="he")
+    assert play.guest("me").session.waits()
+    assert play.guest("he").session.waits()
+    play >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
+    assert play.told["a"]
+    assert not play.guest("he").session.waits()
+    play << given(unheard)
+
+
+@pytest.mark.parametrize(
+    "words", ["GET {a}1", "EVAL_RO x 1 {a}1", "FCALL_RO f 1 {a}1", "EVALSHA_RO x 1 {a}1", "KEYS *"]
+)
+def test_what_a_pause_of_writes_does_not_hold(words: str) -> None:
+    """Reads, and scripts that are called as reads, alone or at their EXEC."""
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play >> client(words) << to("a", words)
+    play >> client("MULTI", words, "EXEC", name="you") << to("a", "MULTI", words, "EXEC")
+    play << to_client("+OK", "+QUEUED", name="you")
+
+
+def test_who_is_held_counts_as_blocked() -> None:
+    """In INFO and in CLIENT LIST, as in Redis, until the pause is over; clients of other pools do not count."""
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play >> client("SET {a}1 x") << silence()
+    play >> client("CLIENT LIST", name="boss") << then(lambda play: play.guest("boss").heard.count(b" flags=b ") == 1)
+    play << given(unheard) >> client("INFO clients", name="boss") << to("a", "INFO clients")
+    play >> node("a", bulk(b"# Clients\r\nblocked_clients:7\r\n"))
+    play << then(lambda play: b"blocked_clients:1\r\n" in play.guest("boss").heard) << given(unheard)
+    play >> client("CLIENT UNPAUSE", name="boss") << to("a", "SET {a}1 x") << given(unheard)
+    play >> client("CLIENT LIST", name="boss")
+    play << then(lambda play: b" flags=b " not in play.guest("boss").heard) << given(unheard)
