@@ -67,6 +67,9 @@ def keyed_call(text: bytes) -> str:
 def undeclared(book: Book, spec: CommandSpec, argv: list[bytes]) -> str:
     """What a script that was given no keys calls although it needs one: on a ring nobody knows where it should run."""
     script: Script | None = None
+    if argv[2:3] != [b"0"]:
+        # No number of keys at all: the node has the right error.
+        return ""
     if spec.name in (b"eval", b"eval_ro"):
         script = book.script(book.learn(argv[1])) or Script(argv[1])
     elif spec.name in (b"evalsha", b"evalsha_ro"):

@@ -117,3 +117,4 @@ def test_undeclared() -> None:
     large = text + b" " * LARGE_SCRIPT
     assert undeclared(book, COMMANDS[b"eval_ro"], [b"EVAL_RO", large, b"0"]) == "get"
     assert undeclared(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) == ""
+    assert undeclared(book, COMMANDS[b"eval"], [b"EVAL", text, b"1"]) == ""
