@@ -23,6 +23,11 @@ from kidoproxy.routes.topology import Node
 
 PING: Final = command([b"PING", b"hush"])
 
+#: A link on which nothing is listened to any more is kept so long. Many clients go on as soon as they have sent
+#: SUBSCRIBE, and may be answered on a channel before they have read the confirmation: a link that has to be opened
+#: first would be too late for that.
+LINGER_SECONDS: Final = 600.0
+
 
 class Board:
     """The switchboard, as its stations see it."""
@@ -63,6 +68,9 @@ class Station(Audience):
         #: What the node says of its keys is not passed on before this has come to its end.
         self.hush: Hush | None = None
         self.quiet = False
+        #: When something was listened to last, and how long the link is kept from then on.
+        self.needed_at = 0.0
+        self.linger = LINGER_SECONDS
 
     # -- for the switchboard ---------------------------------------------------------------------------
 
@@ -99,6 +107,7 @@ class Station(Audience):
                 return
             ear = self.listen(node)
             self.ear = ear
+            self.needed_at = self.exchange.now
         ear.look(topic.kind, topic.name)
         if self.heir is not None:
             self.heir.look(topic.kind, topic.name)
@@ -135,7 +144,9 @@ class Station(Audience):
         ear = self.ear
         if ear is None:
             return
-        if not any(self.topics):
+        if any(self.topics):
+            self.needed_at = self.exchange.now
+        elif self.exchange.now - self.needed_at > self.linger:
             self.hang_up(ear)
             return
         group = ear.node.group

@@ -26,6 +26,9 @@ class Hall(Story):
         self.hung_up: list[str] = []
         self.pings: dict[str, list[bytes]] = {}
         self.ticking.append(self.tick_board)
+        # Most stories end with the link that nobody needs any more.
+        for station in self.board.stations:
+            station.linger = -1.0
 
     @property
     def board(self) -> Switchboard:

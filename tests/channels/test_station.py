@@ -8,7 +8,20 @@ from kidoproxy import errors
 from kidoproxy.channels.station import Board
 from kidoproxy.channels.topics import CHANNEL, Topic
 from kidoproxy.routes.topology import BEHIND, IN_SYNC
-from tests.channels.hall import Hall, answers, became, confirms, granted, hall, message, pushed, refuses, says, told
+from tests.channels.hall import (
+    Hall,
+    answers,
+    became,
+    board,
+    confirms,
+    granted,
+    hall,
+    message,
+    pushed,
+    refuses,
+    says,
+    told,
+)
 from tests.story import (
     Event,
     Story,
@@ -24,6 +37,7 @@ from tests.story import (
     tick,
     to,
     to_client,
+    unheard,
 )
 
 
@@ -344,3 +358,18 @@ def test_a_mark_is_for_nobody() -> None:
         >> says("a", "pmessage * x __kidoproxy:mark")
         << to_client(message("pmessage * x __kidoproxy:mark"))
     )
+
+
+def test_the_link_is_kept_for_a_while() -> None:
+    """Who subscribes again does not wait for a connection; one that nobody has needed for long is closed."""
+    play = hall(ring("a"))
+    station = board(play).stations[0]
+    station.linger = 1.0
+    play >> granted("SUBSCRIBE {a}x") >> client("UNSUBSCRIBE {a}x") << told("a", "UNSUBSCRIBE {a}x")
+    play >> confirms("a", "unsubscribe {a}x") << to_client(became("unsubscribe", "{a}x", 0)) >> tick(0.9)
+    play >> client("SUBSCRIBE {a}y") << told("a", "SUBSCRIBE {a}y")
+    play >> confirms("a", "subscribe {a}y") << to_client(became("subscribe", "{a}y", 1)) >> tick(2.0) << given(unheard)
+    assert station.ear is not None
+    play >> gone() << told("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
+    play >> tick(0.9) >> tick(0.2) << given(unheard)
+    assert station.ear is None
