@@ -131,6 +131,14 @@ def reaches_outside(name: bytes, pattern: bytes) -> bytes:
     )
 
 
+def names_no_keys(name: bytes, called: str) -> bytes:
+    """A script without keys that calls a command which needs one: nobody knows which node is meant."""
+    return line(
+        f"ERR '{text(name)}' names no keys, but its script calls '{called}'; pass the keys as KEYS, so that the proxy "
+        "knows their node"
+    )
+
+
 def behind(node: str) -> bytes:
     """In a list of each node's replies: this copy is not read until it is synced."""
     return line(f"BEHIND {node} is not in sync; it gets writes and is not read")
@@ -259,6 +267,26 @@ def user_not_found(name: bytes) -> bytes:
 def command_not_found(name: bytes) -> bytes:
     """ACL DRYRUN of a command that is not known."""
     return line(f"ERR Command '{text(name[:128])}' not found")
+
+
+# -- channels --------------------------------------------------------------------------------------------
+
+
+def only_listening(name: bytes) -> bytes:
+    """A RESP2 client that has subscribed, and asks for something else."""
+    return line(
+        f"ERR Can't execute '{text(name)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+        "in this context"
+    )
+
+
+def not_confirmed(name: bytes) -> bytes:
+    """A node that answers a subscription with neither a confirmation nor an error."""
+    return line(f"ERR the node did not confirm the subscription to '{text(name[:128])}'")
+
+
+#: Why a node that knows no HELLO cannot be listened to.
+NO_PUSHES: Final = "it has no RESP3, in which the proxy listens: Redis 6 or newer has it"
 
 
 # -- our own command PROXY -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
+from kidoproxy.exchange_peers import Peers
 from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
 from kidoproxy.ledger_streams import Hurrier, StreamsRead
 from kidoproxy.link import NodeLink
@@ -94,6 +95,12 @@ class Exchange(Wire):
         self.seed = 1
         self.soft_misses = 0
         self.dropped_writes = 0
+        #: EVALSHAs that were sent again, and texts that were sent ahead of one.
+        self.healed = 0
+        self.recited = 0
+        peers = Peers(self)
+        for node in nodes:
+            node.school.librarian = peers
 
     def link(self, node: Node, proto: int, db: int) -> NodeLink:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""

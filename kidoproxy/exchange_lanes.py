@@ -5,7 +5,7 @@ client went away while it waited, or of which anything is in doubt, is never len
 time is bounded for each node, so that no client can use up what the others need.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy import errors, limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
@@ -17,6 +17,9 @@ from kidoproxy.link_states import DOWN
 from kidoproxy.resp import build
 from kidoproxy.routes.topology import Node
 
+#: There was nothing to unblock.
+NOTHING: Final = build.integer(0)
+
 
 @final
 class Lanes:
@@ -27,10 +30,12 @@ class Lanes:
         self.most = limits.LANES
         self.lent: list[int] = [0] * len(exchange.nodes)
         self.idle: list[list[NodeLink]] = [[] for _ in exchange.nodes]
+        self.loans: dict[int, Loan] = {}
+        self.loan_number = 0
         #: Until when an idle lane is kept, by node: a rush leaves some, and they go when nobody wants them.
         self.kept_until: list[float] = [0.0] * len(exchange.nodes)
-        #: Links past all others, to nodes that may answer nobody else; see `PastAll`.
-        self.past_all: list[NodeLink | None] = [None for _ in exchange.nodes]
+        #: What is to be unblocked, and was not yet blocked when its node was asked for that: ask again.
+        self.again: list[OnLane] = []
 
     def refusal(self, node: Node) -> NodeFailure | None:
         """Why none can be lent; a node that is down is not tested by anybody's request."""
@@ -49,9 +54,16 @@ class Lanes:
         while idle:
             link = idle.pop()
             if link.state != DOWN:
-                return Loan(self, link)
+                return self.loan(link)
             self.exchange.forget(link)
-        return Loan(self, self.exchange.other_link(node, proto, db, True))
+        return self.loan(self.exchange.other_link(node, proto, db, True))
+
+    def loan(self, link: NodeLink) -> "Loan":
+        """Note that it is lent."""
+        self.loan_number += 1
+        loan = Loan(self, link, self.loan_number)
+        self.loans[loan.number] = loan
+        return loan
 
     def give_back(self, link: NodeLink) -> None:
         """The lane is clean: nothing waits on it, and nothing that was said there lives on."""
@@ -66,35 +78,21 @@ class Lanes:
         self.lent[link.node.index] -= 1
         self.exchange.forget(link)
 
-    def link_past_all(self, node: Node) -> NodeLink:
-        """The one that is open, or a new one; it is not counted, and it tries a node that is down."""
-        link = self.past_all[node.index]
-        if link is None or link.state == DOWN:
-            self.hang_up(node.index)
-            link = self.exchange.other_link(node, 2, 0, True)
-            self.past_all[node.index] = link
-        return link
-
-    def hang_up(self, at: int) -> None:
-        """Close that one."""
-        link = self.past_all[at]
-        if link is not None:
-            self.past_all[at] = None
-            self.exchange.forget(link)
-
     def tick(self, now: float) -> None:
         """Close lanes that nobody wants any more; give up those to nodes that are known to be down."""
-        for at, link_past in enumerate(self.past_all):
-            if link_past is not None and link_past.count() == 0:
-                self.hang_up(at)
+        again = self.again
+        self.again = []
+        for waiting in again:
+            waiting.wire.let_go(waiting)
         for at, idle in enumerate(self.idle):
             if idle:
                 kept = limits.IDLE_LANES if now <= self.kept_until[at] else 0
                 self.idle[at] = idle[:kept]
                 for link in idle[kept:]:
                     self.exchange.forget(link)
-        for link in self.exchange.others[:]:
-            if link.lane and link.state != DOWN and not link.node.live and link is not self.past_all[link.node.index]:
+        for loan in list(self.loans.values()):
+            link = loan.link
+            if link.state != DOWN and not link.node.live:
                 link.lost(link.node.cause, now, True)
 
 
@@ -102,21 +100,24 @@ class Lanes:
 class Loan:
     """One lane that a session has; it is given back once, clean or not."""
 
-    def __init__(self, lanes: Lanes, link: NodeLink) -> None:
+    def __init__(self, lanes: Lanes, link: NodeLink, number: int) -> None:
         self.lanes = lanes
         self.link = link
+        self.number = number
         self.over = False
 
     def give_back(self) -> None:
         """Nothing that was said there lives on."""
         if not self.over:
             self.over = True
+            del self.lanes.loans[self.number]
             self.lanes.give_back(self.link)
 
     def close(self) -> None:
         """It must not be lent again."""
         if not self.over:
             self.over = True
+            del self.lanes.loans[self.number]
             self.lanes.close(self.link)
 
 
@@ -131,13 +132,17 @@ class OnLane(Leg):
         self.parent = parent
         #: So many replies are to come; the last one is the request's own.
         self.missing = replies
+        #: The node has been asked to unblock it, and has not said yet that it has looked. Until then the lane is kept,
+        #: for what would be unblocked late is the next one's request.
+        self.asked = False
 
     def take(self, raw: bytes) -> None:
         """The lane is free again before the session goes on."""
         self.missing -= 1
         if self.missing == 0:
             self.wire.over(self)
-            self.loan.give_back()
+            if not self.asked:
+                self.loan.give_back()
             self.parent.take(raw)
 
     def fail(self, failure: NodeFailure) -> None:
@@ -177,9 +182,14 @@ class LaneWire(Wire):
         self.timed_out = timed_out
         self.before = before
         self.waiting: list[OnLane] = []
+        #: CLIENT UNBLOCK's word, once it was said: what has not been asked yet does not begin to wait.
+        self.reason = b""
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """Borrow a lane, and send."""
+        if self.reason:
+            leg.take(self.unasked())
+            return
         refusal = self.lanes.refusal(node)
         if refusal is not None:
             leg.fail(refusal)
@@ -200,23 +210,36 @@ class LaneWire(Wire):
         """It waits no more."""
         self.waiting.remove(leg)
 
+    def unasked(self) -> bytes:
+        """What a node would say to a request that is unblocked at once."""
+        return self.timed_out if self.reason == b"TIMEOUT" else errors.UNBLOCKED
+
     def unblock(self, reason: bytes) -> bool:
         """Make the nodes answer what still waits, as if its time were over (TIMEOUT) or with an error (ERROR).
 
         The node decides: if something has just come for a request it gets that, and nothing is lost. Whether there
         was anything to unblock.
         """
+        self.reason = reason
         found = self.waiting[:]
         for waiting in found:
-            link = waiting.loan.link
-            if not link.ready():
-                waiting.skip(self.timed_out if reason == b"TIMEOUT" else errors.UNBLOCKED)
-            elif link.client_id:
-                question = build.command([b"CLIENT", b"UNBLOCK", link.client_id, reason])
-                self.lanes.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
-            else:
-                self.stop(waiting, "it was unblocked, and its node does not let us ask for that")
+            self.let_go(waiting)
         return bool(found)
+
+    def let_go(self, waiting: OnLane) -> None:
+        """Ask the node to unblock this one, which then has to be answered within the usual deadline."""
+        link = waiting.loan.link
+        if waiting.asked or waiting not in self.waiting:
+            return
+        if not link.ready():
+            waiting.skip(self.unasked())
+        elif link.client_id:
+            waiting.asked = True
+            waiting.due = min(waiting.due, self.lanes.exchange.now + link.login.timeout)
+            question = build.command([b"CLIENT", b"UNBLOCK", link.client_id, self.reason])
+            self.lanes.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
+        else:
+            self.stop(waiting, "it was unblocked, and its node does not let us ask for that")
 
     def hurry(self) -> None:
         """One of several lanes has something: the others answer with what they have, be it nothing."""
@@ -238,27 +261,6 @@ class LaneWire(Wire):
 
 
 @final
-class PastAll(Wire):
-    """Puts each leg on a link past all others: for SCRIPT KILL and FUNCTION KILL.
-
-    A script that runs for too long holds up whatever waits on the shared links, and a node that answers BUSY to all
-    but a few words is down for us. It takes AUTH and a KILL, though, on a connection where nobody waits; so this
-    link speaks RESP2, selects nothing, and is tried whatever is known of the node.
-    """
-
-    def __init__(self, lanes: Lanes) -> None:
-        self.lanes = lanes
-
-    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
-        """The replies are the same in both protocols: OK, or an error."""
-        self.lanes.link_past_all(node).place(leg, payload, 2, 0, self.lanes.exchange.now)
-
-    def softened(self, write: bool) -> None:
-        """Count it where all are counted."""
-        self.lanes.exchange.softened(write)
-
-
-@final
 class Unblocked(Leg):
     """Waits for what a node says to CLIENT UNBLOCK; if it cannot do it, the lane is cut."""
 
@@ -267,13 +269,23 @@ class Unblocked(Leg):
         self.waiting = waiting
 
     def take(self, raw: bytes) -> None:
-        """0 means that the answer is on its way already."""
-        if raw[:1] == b"-":
+        """0: the answer is on its way already, or the node has not read yet what it was to unblock."""
+        waiting = self.waiting
+        waiting.asked = False
+        if waiting.missing == 0:
+            waiting.loan.give_back()
+        elif raw[:1] == b"-":
             self.give_up("it refuses CLIENT UNBLOCK")
+        elif raw == NOTHING:
+            waiting.wire.lanes.again.append(waiting)
 
     def fail(self, failure: NodeFailure) -> None:
-        """The node cannot be asked."""
-        self.give_up(failure.reason())
+        """The node cannot be asked, or has been and may unblock whatever it finds there later."""
+        self.waiting.asked = False
+        if self.waiting.missing == 0:
+            self.waiting.loan.close()
+        else:
+            self.give_up(failure.reason())
 
     def give_up(self, why: str) -> None:
         """Cut the lane, if it still waits."""

@@ -7,6 +7,7 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange, Wire
 from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
+from kidoproxy.link_school import remind
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import is_error, items
 from kidoproxy.routes.plan import Plan, Send
@@ -71,6 +72,8 @@ class Transaction(Wire):
         self.exchange = exchange
         self.loan = loan
         self.batches: dict[int, Batch] = {}
+        #: By node, the texts of the scripts that its part names by digest.
+        self.texts: dict[int, dict[bytes, bytes]] = {}
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """Add to the node's batch."""
@@ -84,6 +87,10 @@ class Transaction(Wire):
     def softened(self, write: bool) -> None:
         """Count it where all are counted."""
         self.exchange.softened(write)
+
+    def recite(self, node: Node, digest: bytes, text: bytes) -> None:
+        """Send this script ahead of the node's part."""
+        self.texts.setdefault(node.index, {})[digest] = text
 
     def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes]) -> None:
         """All of it is for one node: what its EXEC says is the whole reply."""
@@ -102,4 +109,6 @@ class Transaction(Wire):
             batch.missing = replies
             payload = MULTI + b"".join(batch.payloads) + EXEC
             link = self.loan.link if self.loan is not None else exchange.link(exchange.nodes[index], proto, db)
+            for digest, text in self.texts.get(index, {}).items():
+                exchange.recited += remind(link, digest, text, proto, db, exchange.now, True)
             link.place(batch, payload, proto, db, exchange.now, replies)

@@ -10,7 +10,7 @@ place in another joint. Failures fill their place like replies do, so each is an
 
 from typing import Final, final
 
-from kidoproxy import errors
+from kidoproxy import errors, limits
 from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
 from kidoproxy.errors import NodeFailure
 from kidoproxy.merge import in_key_order, merge
@@ -88,6 +88,8 @@ class Ledger:
         self.closed = False
         #: A reply has left in part and its rest will never come: the client must be cut.
         self.torn = False
+        #: Bytes of messages that wait for the end of a reply which has left in part (of the last such reply).
+        self.held_bytes = 0
         #: Someone waits until at most so many calls are open (-1: nobody does).
         self.wanted = -1
         self.peer: Peer | None = None
@@ -110,6 +112,27 @@ class Ledger:
         self.out_bytes += len(raw)
         if not self.dirty:
             self.mark()
+
+    def push(self, raw: bytes) -> None:
+        """A message that nobody asked for: it leaves now, but never inside a reply that has left in part."""
+        calls = self.calls
+        if self.closed or self.head == len(calls) or not calls[self.head].begun:
+            self.emit(raw)
+            return
+        # It takes a place behind that reply and the messages that wait there: only they are *begun* there.
+        at = self.head + 1
+        while at < len(calls) and calls[at].begun:
+            at += 1
+        if at == self.head + 1:
+            self.held_bytes = 0
+        self.held_bytes += len(raw)
+        if self.held_bytes > limits.PUBSUB_OUTPUT_BYTES:
+            self.torn = True
+            self.emit(b"")
+        message = Call(self, False)
+        message.begun = True
+        message.reply = raw
+        calls.insert(at, message)
 
     def mark(self) -> None:
         """Ask for a write at the end of this turn."""
@@ -275,7 +298,10 @@ class Merged(Joint):
 
     def finish(self) -> None:
         """Merge, or say what failed."""
-        if self.failures or (self.write and self.rule != ONE_OK):
+        if self.rule == ONE_OK:
+            self.one_ok()
+            return
+        if self.failures or self.write:
             problem = self.problem()
             if problem is not None:
                 self.parent.take(problem)
@@ -285,6 +311,15 @@ class Merged(Joint):
             self.parent.take(in_key_order(self.replies, places, self.keys))
         else:
             self.parent.take(merge(self.rule, self.replies, self.proto))
+
+    def one_ok(self) -> None:
+        """It worked somewhere; else what could not be asked may be what was meant."""
+        good = [raw for at, raw in enumerate(self.replies) if not self.failed(at)]
+        failure = self.first_failure()
+        if good or failure is None:
+            self.parent.take(merge(self.rule, good or self.replies, self.proto))
+        else:
+            self.parent.fail(failure)
 
     def problem(self) -> bytes | None:
         """The error reply that the failed parts make; None when nothing failed."""

@@ -20,6 +20,8 @@ UNAUTHENTICATED_BULK_BYTES: Final[i64] = 16 * 1024
 CLIENTS: Final[int] = 10_000
 #: A client whose unread replies exceed this is cut (Redis: no limit for normal clients; we have neighbours).
 CLIENT_OUTPUT_BYTES: Final[int] = 1024 * 1024 * 1024
+#: The same for one that has subscribed (the hard limit of Redis's class ``pubsub``).
+PUBSUB_OUTPUT_BYTES: Final[int] = 32 * 1024 * 1024
 #: Reading from a client stops while it has this many bytes of replies unread, or this many calls open.
 CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024
 CLIENT_PAUSE_CALLS: Final[int] = 16_384
@@ -39,6 +41,8 @@ COMMAND_SECONDS: Final[float] = 0.5
 PROBE_SECONDS: Final[float] = 1.0
 #: Seconds for TCP connect and greeting together.
 CONNECT_SECONDS: Final[float] = 1.0
+#: Seconds for a node to take everything that was loaded, when it has lost it.
+TEACH_SECONDS: Final[float] = 1.0
 #: Reconnects wait between these, doubling, with jitter.
 BACKOFF_FIRST_SECONDS: Final[float] = 0.05
 BACKOFF_LAST_SECONDS: Final[float] = 5.0

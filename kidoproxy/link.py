@@ -33,6 +33,7 @@ from kidoproxy.link_greeting import (
     parse_info,
     text_of,
 )
+from kidoproxy.link_school import go_to_school
 from kidoproxy.link_states import CONNECTING, DOWN, GREETING, IDLE, READY, STATES
 from kidoproxy.resp.build import command
 from kidoproxy.resp.replies import ReplyReader
@@ -88,6 +89,8 @@ class NodeLink(Greeted):
         self.ear: Ear | None = None
         #: How the node calls this connection (a lane asks for it): CLIENT UNBLOCK wants to know.
         self.client_id = b""
+        #: Scripts that this connection has carried to the node, and when.
+        self.taught: dict[bytes, float] = {}
 
     def count(self) -> int:  # how many wait
         return len(self.fifo) - self.head + len(self.queue)
@@ -204,6 +207,7 @@ class NodeLink(Greeted):
         """The socket is there: greet, and wait ``patience`` seconds for the answers."""
         self.state = GREETING
         self.reader = ReplyReader()
+        self.taught = {}
         self.proto = self.home_proto
         self.db = self.home_db
         self.heard = now
@@ -228,13 +232,13 @@ class NodeLink(Greeted):
             node.group.restarted(node)
             if node.group.copy_of(node).state != IN_SYNC:
                 self.turn_away()
-        self.open_up()
+        self.probing = False
+        go_to_school(self)
 
     def open_up(self) -> None:
         """Legs may be sent from now on."""
         self.state = READY
         self.open = not self.holding
-        self.probing = False
         self.cause = ""
         self.backoff.reset()
         if self.ear is not None:

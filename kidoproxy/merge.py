@@ -5,7 +5,8 @@ whole that lacks a part must never look like a whole. So must replies that do no
 counts, another lists): they become an error too, for the nodes said so, not we.
 
 Items are never decoded: aggregates are joined and woven as raw bytes, in the protocol in which the nodes
-gave them. Nothing is removed: each key lives on one node, so the parts have nothing in common.
+gave them. Nothing is removed: each key lives on one node, so the parts have nothing in common. Only channels
+may be known to several nodes (UNION, TALLY).
 """
 
 from typing import Final
@@ -22,7 +23,9 @@ from kidoproxy.commands.spec import (
     ONE_OK,
     RELAY,
     SAME,
+    TALLY,
     TOTAL,
+    UNION,
 )
 from kidoproxy.errors import Bug
 from kidoproxy.merge_info import merge_info
@@ -53,6 +56,10 @@ def merge(rule: int, replies: list[bytes], proto: int) -> bytes:
         return joined(replies)
     if rule == EACH_AND:
         return each_and(replies)
+    if rule == UNION:
+        return union(replies)
+    if rule == TALLY:
+        return tally(replies)
     if rule == FIRST_VALUE:
         return first_value(replies)
     if rule == INFO:
@@ -170,6 +177,38 @@ def each_and(replies: list[bytes]) -> bytes:
         else:
             least = [min(a, b) for a, b in zip(least, values, strict=True)]
     return array([integer(value) for value in least or []])
+
+
+def union(replies: list[bytes]) -> bytes:
+    """One array of all items, each once, in the order in which they are first named."""
+    found: dict[bytes, bool] = {}
+    for raw in replies:
+        if kind(raw) not in _LIST_KINDS:
+            return misfit(replies)
+        for item in items(raw):
+            found[item] = True
+    return array(list(found))
+
+
+def tally(replies: list[bytes]) -> bytes:
+    """Of arrays ``name, number, name, number ...`` that name the same: each name with the sum of its numbers."""
+    names: list[bytes] | None = None
+    sums: list[int] = []
+    for raw in replies:
+        if kind(raw) not in _LIST_KINDS:
+            return misfit(replies)
+        found = items(raw)
+        if any(kind(item) not in _INTEGER_KINDS for item in found[1::2]):
+            return misfit(replies)
+        values = [integer_of(item) for item in found[1::2]]
+        if names is None:
+            names = found[::2]
+            sums = values
+        elif names != found[::2] or len(sums) != len(values):
+            return misfit(replies)
+        else:
+            sums = [a + b for a, b in zip(sums, values, strict=True)]
+    return array([raw for name, number in zip(names or [], sums, strict=True) for raw in (name, integer(number))])
 
 
 def first_value(replies: list[bytes]) -> bytes:

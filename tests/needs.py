@@ -16,6 +16,8 @@ import pytest
 #: What to install on Debian for each program.
 PACKAGES: Final = {
     "cc": "gcc",
+    "node": "nodejs",
+    "npm": "npm",
     "nutcracker": "nutcracker",
     "redis-benchmark": "redis-tools",
     "redis-cli": "redis-tools",
@@ -60,3 +62,13 @@ def needs_package(name: str, version: str, folder: Path) -> Path:
     if done.returncode:
         without(f"needs {name}{version}, which pip could not install: {done.stderr.strip()}")
     return folder
+
+
+def needs_node_packages(folder: Path, *packages: str) -> Path:
+    """Packages for Node.js, put into the folder by npm, without scripts of theirs; the folder, for NODE_PATH."""
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    command = [needs("npm"), "install", *options, *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        without(f"needs {' and '.join(packages)}, which npm could not install: {done.stderr.strip()}")
+    return folder / "node_modules"

@@ -29,7 +29,6 @@ from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.scripts import Scripts
 from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
@@ -169,7 +168,7 @@ def copies(*names: str, behind: str = "", min_in_sync: int = 1, elected: bool = 
         for copy in group.copies:
             if copy.node.name not in behind:
                 copy.state = IN_SYNC
-    pool.route = CopyPool(name, group, Scripts())
+    pool.route = CopyPool(name, group)
     return pool
 
 

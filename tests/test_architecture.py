@@ -27,6 +27,7 @@ FLOORS: Final = (
     ("routes", "ledger"),
     ("link",),
     ("exchange",),
+    ("channels",),
     ("session",),
     ("copies",),
     ("admin", "embedded", "offline"),

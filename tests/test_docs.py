@@ -20,6 +20,7 @@ from kidoproxy.commands.spec import COPY_REFUSED
 from kidoproxy.config import example, load
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange
+from kidoproxy.routes.tags import SETS
 from kidoproxy.session.house import House
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -79,6 +80,12 @@ def test_every_configuration_is_valid(tmp_path: Path) -> None:
 def test_settings() -> None:
     """The table of settings is what ``kidoproxy config --markdown`` prints."""
     assert between("settings") == example.markdown().strip()
+
+
+def test_libraries() -> None:
+    """The table of libraries has every set of ``together``, and no other."""
+    found = [row[1].strip("`") for row in rows(between("libraries"))]
+    assert [name for name in found if name.startswith("@")] == list(SETS)
 
 
 def test_metrics() -> None:

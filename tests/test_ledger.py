@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kidoproxy import limits
 from kidoproxy.commands.spec import ALL_OK, IN_KEY_ORDER, ONE_OK, TOTAL
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.ledger import Call, Dropped, Joint, Ledger, Leg, Listed, Merged, Part, Peer, Turn
@@ -190,3 +191,40 @@ def test_kinds_must_say() -> None:
     for act in acts:
         with pytest.raises(NotImplementedError):
             act()
+
+
+# -- messages ----------------------------------------------------------------------------------------------
+
+
+def test_push() -> None:
+    """A message leaves at once, between two replies; behind one that has left in part it waits for its end."""
+    ledger, call = opened()
+    later = ledger.open(False)
+    later.take(b"later")
+    ledger.push(b"1")
+    assert out(ledger) == b"1"
+    call.cut(b"half")
+    ledger.push(b"2")
+    ledger.push(b"3")
+    assert (out(ledger), ledger.held_bytes) == (b"half", 2)
+    call.take(b"whole")
+    assert out(ledger) == b"whole23later"
+    ledger.push(b"4")
+    assert out(ledger) == b"4"
+
+
+def test_messages_behind_half_a_reply_have_a_bound() -> None:
+    """They are counted anew for each such reply; too many tear it, and the client is cut."""
+    ledger, call = opened()
+    call.cut(b"half")
+    ledger.push(b"x" * 1000)
+    call.take(b"")
+    call = ledger.open(False)
+    call.cut(b"half")
+    ledger.push(b"x" * limits.PUBSUB_OUTPUT_BYTES)
+    torn = [ledger.torn]
+    ledger.push(b"x")
+    assert [*torn, ledger.torn] == [False, True]
+    ledger.close()
+    ledger.push(b"x")
+    assert out(ledger) == b""

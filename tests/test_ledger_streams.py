@@ -1,5 +1,8 @@
 """Streams on several nodes: the first to have something ends the waiting, and nothing given to a group is lost."""
 
+import pytest
+
+from kidoproxy.ledger_streams import Hurrier
 from tests.session.test_lanes import free
 from tests.story import (
     LANE,
@@ -127,3 +130,9 @@ def test_lists_do_not_change_it() -> None:
         >> node("a", A) >> node("b", B) << to_client(BOTH)
         >> client("XREAD BLOCK 0 STREAMS {a}s 0") << to("a", "XREAD BLOCK 0 STREAMS {a}s 0", on=LANE)
     )  # fmt: skip
+
+
+def test_whoever_can_hurry_others_says_how() -> None:
+    """The common class promises it."""
+    with pytest.raises(NotImplementedError):
+        Hurrier().hurry()

@@ -16,14 +16,16 @@ from kidoproxy.commands.spec import (
     ONE_OK,
     RELAY,
     SAME,
+    TALLY,
     TOTAL,
+    UNION,
 )
 from kidoproxy.errors import Bug
 from kidoproxy.merge import in_key_order, merge
 from kidoproxy.resp.build import array, bulk, integer, mapping, null, setof
 from kidoproxy.resp.open import items
 
-RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, FIRST_VALUE, INFO]
+RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, FIRST_VALUE, INFO, UNION, TALLY]
 DENIAL = b"-ERR no\r\n"
 
 
@@ -63,6 +65,9 @@ def test_the_first_error_wins_in_key_order() -> None:
         (CONCAT, [b"%1\r\n+a\r\n:1\r\n", b"%1\r\n+b\r\n:2\r\n"], b"%2\r\n+a\r\n:1\r\n+b\r\n:2\r\n"),
         (CONCAT, [b"*-1\r\n", b"*1\r\n:1\r\n"], b"*1\r\n:1\r\n"),
         (CONCAT, [b"_\r\n", b"_\r\n"], b"_\r\n"),
+        (UNION, [b"*2\r\n+a\r\n+b\r\n", b"*0\r\n", b"*2\r\n+b\r\n+c\r\n"], b"*3\r\n+a\r\n+b\r\n+c\r\n"),
+        (TALLY, [b"*0\r\n", b"*0\r\n"], b"*0\r\n"),
+        (TALLY, [b"*4\r\n+a\r\n:1\r\n+a\r\n:0\r\n"] * 2, b"*4\r\n+a\r\n:2\r\n+a\r\n:0\r\n"),
         (CONCAT, [b"|1\r\n+a\r\n*1\r\n:1\r\n*1\r\n:7\r\n", b"*1\r\n:8\r\n"], b"*2\r\n:7\r\n:8\r\n"),
     ],
 )
@@ -80,6 +85,11 @@ def test_rules(rule: int, replies: list[bytes], expected: bytes) -> None:
         (CONCAT, [b":1\r\n", b":1\r\n"]),
         (EACH_AND, [b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n"]),
         (EACH_AND, [b"*1\r\n:1\r\n", b":1\r\n"]),
+        (UNION, [b"*0\r\n", b":1\r\n"]),
+        (TALLY, [b"*0\r\n", b":1\r\n"]),
+        (TALLY, [b"*2\r\n+a\r\n:1\r\n", b"*2\r\n+b\r\n:1\r\n"]),
+        (TALLY, [b"*2\r\n+a\r\n:1\r\n", b"*1\r\n+a\r\n"]),
+        (TALLY, [b"*2\r\n+a\r\n+b\r\n", b"*2\r\n+a\r\n+b\r\n"]),
         (EACH_AND, [b"*1\r\n+1\r\n", b"*1\r\n:1\r\n"]),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import needs, needs_package
+from tests.needs import needs, needs_node_packages, needs_package
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,9 @@ def test_a_package_that_cannot_be_had_skips_the_test_and_says_why(tmp_path: Path
     """What pip said is in the reason."""
     with pytest.raises(pytest.skip.Exception, match=r"needs redis==0\.0\.0, which pip could not install: .+"):
         needs_package("redis", "==0.0.0", tmp_path)
+
+
+def test_a_node_package_that_cannot_be_had_skips_the_test_and_says_why(tmp_path: Path) -> None:
+    """What npm said is in the reason; without npm itself that is missing."""
+    with pytest.raises(pytest.skip.Exception, match=r"needs (\./no-such-folder, which npm could not install: .+|npm )"):
+        needs_node_packages(tmp_path, "./no-such-folder")

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.channels.topics import KINDS
 from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.house import House
@@ -50,6 +51,11 @@ class HouseCollector(Collector):
         yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
+        yield counter("messages_delivered", "Messages of channels sent to subscribers.", house.delivered())
+        yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", house.exchange.healed)
+        yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", house.exchange.recited)
+        lessons = sum(node.school.lessons for node in house.exchange.nodes)
+        yield counter("nodes_taught", "Times that a node got again what was loaded.", lessons)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
 
@@ -59,6 +65,14 @@ class HouseCollector(Collector):
         for pool in self.house.pools:
             clients.add_metric([pool.name], pool.clients)
         yield clients
+        blocked = GaugeMetricFamily("kidoproxy_blocked_clients", "Clients that wait in a command.", labels=["pool"])
+        for pool in self.house.pools:
+            blocked.add_metric([pool.name], self.house.blocked(pool))
+        yield blocked
+        heard = GaugeMetricFamily("kidoproxy_subscriptions", "Names that clients subscribe to.", labels=["pool"])
+        for name, board in self.house.boards.items():
+            heard.add_metric([name], sum(board.subscribed(kind) for kind in KINDS))
+        yield heard
 
     def of_nodes(self) -> Iterator[Metric]:
         """What each node has, over all its links."""
@@ -66,19 +80,25 @@ class HouseCollector(Collector):
         up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
         waiting = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
+        lanes = GaugeMetricFamily(
+            "kidoproxy_node_lanes", "Connections lent to clients that block, watch or monitor.", labels=labels
+        )
         late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
         again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
         # Two pools may stand on one server: it is one series.
         servers: dict[tuple[str, str], list[NodeLink]] = {}
+        lent: dict[tuple[str, str], int] = {}
         for node in self.house.exchange.nodes:
             servers.setdefault((node.name, node.address), []).extend(self.house.exchange.links_of(node))
+            lent[node.name, node.address] = lent.get((node.name, node.address), 0) + self.house.lanes.lent[node.index]
         for values, links in servers.items():
             up.add_metric(values, int(any(link.ready() for link in links)))
             waiting.add_metric(values, sum(link.count() for link in links))
             replies.add_metric(values, sum(link.replies for link in links))
             late.add_metric(values, sum(link.timeouts for link in links))
+            lanes.add_metric(values, lent[values])
             again.add_metric(values, sum(link.reconnects for link in links))
-        yield from (up, waiting, replies, late, again)
+        yield from (up, waiting, lanes, replies, late, again)
 
     def of_copies(self) -> Iterator[Metric]:
         """What copy pools know of their copies."""

@@ -30,7 +30,8 @@ _ANSWERS: Final[tuple[tuple[int, str], ...]] = (
     (
         ZERO,
         "exists strlen hexists hlen hstrlen llen scard sismember zcard zcount zlexcount getbit bitcount xlen pfcount "
-        "sintercard zintercard del unlink touch expire pexpire expireat pexpireat persist",
+        "sintercard zintercard del unlink touch expire pexpire expireat pexpireat persist "
+        "publish spublish",
     ),
     (
         LIST,

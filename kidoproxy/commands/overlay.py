@@ -13,21 +13,25 @@ from typing import Final
 from kidoproxy.commands.spec import (
     ALL_OK,
     ANY,
+    CHANNEL,
     CONCAT,
     COPY_ALL,
     COPY_COUNT,
     COPY_EXPIRY,
+    COPY_ONE,
     COPY_READ,
     COPY_REFUSED,
     EACH_AND,
     EVERY,
     FIRST_VALUE,
     GEORADIUS_KEYS,
+    GREATEST,
     IN_KEY_ORDER,
     INFO,
     KEY_COUNT,
     LANE,
     LEAST,
+    LISTEN,
     LOCAL,
     MIGRATE_KEYS,
     ONE,
@@ -48,8 +52,10 @@ from kidoproxy.commands.spec import (
     STREAM_KEYS,
     STREAM_TRIM,
     SUBCOMMANDS,
+    TALLY,
     TOTAL,
     TTL_OPTIONS,
+    UNION,
     CommandSpec,
     Row,
 )
@@ -66,6 +72,7 @@ _ZSET_WRITES = (
     "zadd zdiffstore zincrby zinterstore zmpop zpopmax zpopmin zrangestore zrem zremrangebylex zremrangebyrank "
     "zremrangebyscore zunionstore"
 )
+_LISTEN = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
 _HELP = "config function latency memory object pubsub script slowlog commandlog xgroup xinfo"
 _CLIENT = (
     "client|caching client|capa client|getname client|getredir client|help client|id client|import-source client|info "
@@ -120,6 +127,12 @@ SERVED: Final[tuple[Line, ...]] = (
     ("script|show", ANY, RELAY, COPY_READ, "scripts are the same everywhere"),
     ("config|get", ANY, RELAY, COPY_READ, "settings are meant to be the same everywhere"),
     (" ".join([name + "|help" for name in _HELP.split()]), ANY, RELAY, COPY_READ, "the same text everywhere"),
+    # Channels.
+    (_LISTEN, LISTEN, RELAY, COPY_READ, "one subscription at the nodes, fanned out here"),
+    ("publish spublish", CHANNEL, RELAY, COPY_ONE, "a channel lives where a key of its name would"),
+    ("pubsub|channels pubsub|shardchannels", EVERY, UNION, COPY_ONE, "keyspace events are listened to everywhere"),
+    ("pubsub|numsub pubsub|shardnumsub", EVERY, TALLY, COPY_ONE, "our own subscription is replaced by our clients'"),
+    ("pubsub|numpat", EVERY, GREATEST, COPY_ONE, "every pattern is listened to everywhere"),
     # Reads of keys that meet on one node.
     ("dump expiretime pexpiretime pttl ttl type", ONE, RELAY, COPY_READ, "reads its key"),
     ("object|encoding object|freq object|idletime", ONE, RELAY, COPY_READ, "reads what a node knows about its key"),
@@ -207,17 +220,9 @@ OPENABLE: Final[tuple[Line, ...]] = (
     ("module|list", ANY, RELAY, COPY_READ, "modules are a node's own; ask one node: PROXY NODE <name> MODULE LIST"),
 )
 
-_PUBSUB = "pub/sub is not served yet; connect to a node for it"
 _LATENCY = "latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset"
 _LATENCY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> LATENCY ..."
 _MEMORY_HINT = "it speaks of one node; ask one node: PROXY NODE <name> MEMORY "
-
-#: Not served yet. Names, reason.
-LANES: Final[tuple[tuple[str, str], ...]] = (
-    ("subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe", _PUBSUB),
-    ("publish spublish", _PUBSUB),
-    ("pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub", _PUBSUB),
-)
 
 _CLUSTER = "This instance has cluster support disabled; the proxy decides where keys live"
 _CLUSTER_SUBS = (
@@ -287,7 +292,8 @@ ALSO_WRITE: Final = (
 #: Change nothing though no server flags them as reads: may be asked again.
 ALSO_READ: Final = (
     "info config|get function|list function|dump function|stats script|exists script|show slowlog|get slowlog|len "
-    "commandlog|get commandlog|len module|list"
+    "commandlog|get commandlog|len module|list pubsub|channels pubsub|numsub pubsub|numpat pubsub|shardchannels "
+    "pubsub|shardnumsub"
 )
 
 #: Subcommands of our own command, which no server's table has. Name, arity, categories, summary. What shows the nodes
@@ -327,8 +333,8 @@ def _open(spec: CommandSpec, line: Line) -> None:
     spec.reason = line[4]
 
 
-def _refuse(spec: CommandSpec, reach: int, reason: str) -> None:
-    spec.reach = reach
+def _refuse(spec: CommandSpec, reason: str) -> None:
+    spec.reach = REFUSED
     spec.reason = reason
     spec.copy_reason = reason
 
@@ -341,12 +347,9 @@ def apply(specs: dict[bytes, CommandSpec]) -> None:
     for line in OPENABLE:
         for name in line[0].split():
             _open(specs[name.encode()], line)
-    for names, reason in LANES:
-        for name in names.split():
-            _refuse(specs[name.encode()], LANE, reason)
     for names, reason in REFUSALS:
         for name in names.split():
-            _refuse(specs[name.encode()], REFUSED, reason)
+            _refuse(specs[name.encode()], reason)
     _mark(specs)
     for spec in specs.values():
         spec.settle()

@@ -17,6 +17,8 @@ ANY: Final = 5  # any one live node
 SCAN: Final = 6  # SCAN itself: one node after another
 LANE: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.waits` says so)
 REFUSED: Final = 8  # never served
+CHANNEL: Final = 9  # the node on which the channel in first place lives
+LISTEN: Final = 10  # begins or ends a subscription: the pool's switchboard listens for the session
 
 # Rule: how several replies become one.
 RELAY: Final = 0  # there is only one
@@ -32,6 +34,8 @@ FIRST_VALUE: Final = 9  # the first that is not null
 INFO: Final = 10  # the text of INFO
 ONE_OK: Final = 11  # it worked somewhere: the first that is no error
 STREAMS: Final = 12  # what XREAD gives of several streams, in the order of the request
+UNION: Final = 13  # arrays joined, what several name stands once
+TALLY: Final = 14  # arrays of name, number, name, number ...: each name's numbers summed
 
 # Copy: what a copy pool does with it.
 COPY_READ: Final = 0  # ask the leader
@@ -39,6 +43,7 @@ COPY_ALL: Final = 1  # broadcast as it is: every copy comes to the same result
 COPY_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
 COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would part
 COPY_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
+COPY_ONE: Final = 5  # nothing is kept: the one copy that is listened to
 
 # Finder: how keys are found where the key specifications alone are not exact.
 BY_SPECS: Final = 0
@@ -186,6 +191,8 @@ class CommandSpec:
         self.write: bool = self.flags & WRITE != 0
         self.repeatable: bool = False
         self.plain: bool = False
+        #: EVAL, FCALL, SCRIPT and FUNCTION: what they say is noted in the pool's book.
+        self.scripting: bool = group == "scripting"
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

@@ -50,6 +50,7 @@ class Builder:
             log=file.proxy.log,
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
+            max_lanes=file.proxy.max_lanes,
         )
 
     def _admin(self, table: ProxyTable) -> Address | None:
@@ -246,6 +247,7 @@ def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:
     return ClientLimits(
         max_clients=proxy.max_clients if limits.max_clients is None else limits.max_clients,
         client_output_bytes=limits.client_output_mb * MIB,
+        pubsub_output_bytes=limits.pubsub_output_mb * MIB,
         bulk_bytes=limits.bulk_mb * MIB,
         query_buffer_bytes=limits.query_buffer_mb * MIB,
         idle_seconds=limits.idle_timeout_s,

@@ -75,6 +75,7 @@ class ClientLimits:
     bulk_bytes: int
     query_buffer_bytes: int
     idle_seconds: int  # 0: never
+    pubsub_output_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class Config:
     log: str = "text"
     drain_seconds: float = 10.0
     max_clients: int = 10_000
+    max_lanes: int = 4_000
 
     def listening(self) -> tuple[Pool, ...]:
         """The pools that clients can reach."""

@@ -45,6 +45,12 @@ class ProxyTable(Table):
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
     max_clients: int = Field(limits.CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
+    max_lanes: int = Field(
+        limits.LANES,
+        ge=1,
+        le=1_000_000,
+        description="Clients that may block, watch or monitor at one node at a time, each on a connection of its own.",
+    )
 
 
 class NodeTable(Table):
@@ -84,6 +90,9 @@ class LimitsTable(Table):
     )
     client_output_mb: int = Field(
         limits.CLIENT_OUTPUT_BYTES // MIB, ge=1, description="Unread replies after which a slow client is cut, in MiB."
+    )
+    pubsub_output_mb: int = Field(
+        limits.PUBSUB_OUTPUT_BYTES // MIB, ge=1, description="The same for a client that has subscribed, in MiB."
     )
     bulk_mb: int = Field(int(limits.BULK_BYTES) // MIB, ge=1, le=4096, description="Largest single value, in MiB.")
     query_buffer_mb: int = Field(

@@ -11,6 +11,7 @@ from typing import final
 from kidoproxy import errors, limits
 from kidoproxy.ledger import Peer
 from kidoproxy.net.flush import Hub, joined
+from kidoproxy.session.client import is_listening
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import PoolFacts
 
@@ -77,13 +78,18 @@ class ClientIO(Peer):
                 self.transport.write(chunks[0])
             else:
                 self.transport.writelines(chunks)
-            if self.full and self.transport.get_write_buffer_size() > self.pool.output_bytes:
+            if self.full and self.transport.get_write_buffer_size() > self.most(session):
                 self.cut("output limit")
                 return
         if ledger.torn:
-            self.cut("a node died in the middle of its reply")
+            full = ledger.held_bytes > limits.PUBSUB_OUTPUT_BYTES
+            self.cut("output limit" if full else "a node died in the middle of its reply")
         elif session.closing and not ledger.count():
             self.transport.close()
+
+    def most(self, session: ClientSession) -> int:
+        """How much may be unread: messages come unasked, and nothing slows them down."""
+        return self.pool.pubsub_output_bytes if is_listening(session) else self.pool.output_bytes
 
     def go_on(self) -> None:
         """The ledger has drained as far as the session wanted."""
@@ -133,10 +139,13 @@ class ClientIO(Peer):
             self.hub.touch()
 
     def leave_if_silent(self) -> bool:
-        """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so."""
+        """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
+
+        Who has subscribed waits for messages and is never idle, as in Redis.
+        """
         session = self.session
         seconds = self.pool.idle_seconds
-        if session is None or not seconds:
+        if session is None or not seconds or is_listening(session):
             return False
         left = self.transport.get_write_buffer_size()
         if left != self.unread:

@@ -33,18 +33,19 @@ def calm_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def allow_files(clients: int, nodes: int) -> None:
+def allow_files(clients: int, nodes: int, lanes: int) -> None:
     """Raise the soft limit of open files to what may be needed, as far as the hard one lets us; say what is missing.
 
-    A client that blocks or watches has a lane beside its own socket; not all do at a time.
+    A client that blocks or watches has a lane beside its own socket, but hardly all do at a time.
 
     At the limit the loop closes who comes new, without a word: ``max_clients`` says it better.
     """
-    wanted = clients + nodes * 4 + OTHER_FILES
+    least = clients + nodes * 4 + OTHER_FILES
+    wanted = least + lanes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     can = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (can, hard))
-    if can < wanted:
-        log.warning("few open files: limit=%d wanted=%d reason=not all of max_clients can be served", can, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(can, soft), hard))
+    if can < least:
+        log.warning("few open files: limit=%d wanted=%d reason=not all of max_clients can be served", can, least)

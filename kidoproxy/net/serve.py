@@ -47,6 +47,7 @@ from kidoproxy.session.users import User, Users, digest
 log = logging.getLogger("kidoproxy")
 nodes_log = logging.getLogger("kidoproxy.nodes")
 copies_log = logging.getLogger("kidoproxy.copies")
+channels_log = logging.getLogger("kidoproxy.channels")
 
 #: How often deadlines are looked at.
 TICK_SECONDS = 0.05
@@ -101,6 +102,7 @@ class Daemon:
         facts.bulk_bytes = pool.limits.bulk_bytes
         facts.query_bytes = pool.limits.query_buffer_bytes
         facts.output_bytes = pool.limits.client_output_bytes
+        facts.pubsub_output_bytes = pool.limits.pubsub_output_bytes
         facts.max_clients = pool.limits.max_clients
         facts.idle_seconds = pool.limits.idle_seconds
         self.house.pools.append(facts)
@@ -121,7 +123,9 @@ class Daemon:
         house.chance = os.urandom
         house.run_id = uuid.uuid4().hex.encode() + b"00000000"
         house.max_clients = self.config.max_clients
-        allow_files(house.max_clients, len(self.tree.nodes))
+        house.lanes.most = self.config.max_lanes
+        nodes = len(self.tree.nodes)
+        allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
         self.warm()
@@ -239,6 +243,7 @@ class Daemon:
         ticker.add("nodes", self.tell_nodes)
         for keeper in self.keepers.values():
             ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))
+        ticker.add("channels", self.tick_channels)
         if any(facts.idle_seconds for facts in self.house.pools):
             ticker.add("idle clients", IdleSweep(self.clients, TICK_SECONDS).tick)
         ticker.add("flush", self.hub.touch)
@@ -278,6 +283,14 @@ class Daemon:
         for line in keeper.news:
             copies_log.info("%s", line)
         keeper.news.clear()
+
+    def tick_channels(self) -> None:
+        """One tick of each switchboard, and its news."""
+        for board in self.house.boards.values():
+            board.tick(self.exchange.now)
+            for line in board.news:
+                channels_log.info("%s", line)
+            board.news.clear()
 
     def stop(self) -> None:
         """The first signal drains, the second one ends."""

@@ -89,6 +89,11 @@ def push(proto: int, items: list[bytes]) -> bytes:
     return array(items)
 
 
+def pushed(proto: int, raw: bytes) -> bytes:
+    """A push that a node sent, for a client that may not know pushes."""
+    return raw if proto == 3 else b"*" + raw[1:]
+
+
 def double(proto: int, value: float) -> bytes:
     """A floating-point number, in the shortest digits that mean it; a whole one without a fraction."""
     text = repr(value).removesuffix(".0").encode("ascii")

@@ -94,6 +94,19 @@ def items(raw: bytes) -> list[bytes]:
     return found
 
 
+def head(raw: bytes, count: int) -> list[bytes]:
+    """The payloads of the first ``count`` items of an array or push, which are bulks; the rest is not looked at."""
+    found: list[bytes] = []
+    at = line_end(raw, 0)
+    size: i64 = len(raw)
+    while at < size and len(found) < count and raw[at] == DOLLAR and raw[at + 1] != MINUS:
+        start = line_end(raw, at)
+        end: i64 = start + int(raw[at + 1 : start - 2])
+        found.append(raw[start:end])
+        at = end + 2
+    return found
+
+
 def decode(raw: bytes) -> object:
     """The value as Python objects, by hiredis; for the control plane only."""
     reader = hiredis.Reader(notEnoughData=Ellipsis)

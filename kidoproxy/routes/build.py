@@ -10,7 +10,6 @@ from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import Placement, django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.scripts import Scripts
 from kidoproxy.routes.tags import GREEDY, OFF, Tags
 from kidoproxy.routes.topology import CopyGroup, Node
 
@@ -78,7 +77,7 @@ def route_of(pool: config.Pool, members: list[Route], tree: Tree) -> Route:
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
     tree.groups.append(group)
-    return CopyPool(pool.name, group, Scripts(), ORDERS[options.read])
+    return CopyPool(pool.name, group, ORDERS[options.read])
 
 
 def add_node(source: config.Node, pool: config.Pool, tree: Tree) -> Node:

@@ -14,9 +14,11 @@ from kidoproxy.commands.spec import (
     COPY_ALL,
     COPY_COUNT,
     COPY_EXPIRY,
+    COPY_ONE,
     COPY_READ,
     COPY_REFUSED,
     INFO,
+    ONE_OK,
     SCAN,
     CommandSpec,
 )
@@ -25,7 +27,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.ring import scan_plan
 from kidoproxy.routes.route import Ask, Route
-from kidoproxy.routes.scripts import Scripts
+from kidoproxy.routes.scripts import judge
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or each in turn.
@@ -42,12 +44,11 @@ KEY_SCANS: Final = (b"hscan", b"sscan", b"zscan")
 class CopyPool(Route):
     """All writes to all copies, reads to the leader."""
 
-    def __init__(self, name: str, group: CopyGroup, scripts: Scripts, order: int = LEADER) -> None:
+    def __init__(self, name: str, group: CopyGroup, order: int = LEADER) -> None:
         super().__init__(name)
         self.order = order
         self.turn = 0
         self.group = group
-        self.scripts = scripts
 
     def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """By what the command does to the copies."""
@@ -59,6 +60,9 @@ class CopyPool(Route):
             if spec.reach == SCAN:
                 return scan_plan(self.scanned(), request)
             keyed = [request.argv[at] for at in keys(spec, request.argv)]
+        if spec.rule == ONE_OK:
+            # A kill: for whichever copy is busy.
+            return Gather([Send(node) for node in self.nodes()], ONE_OK)
         verdict = copy_class(spec, request.argv)
         if verdict == COPY_COUNT:
             return Answer(self.count(request.argv))
@@ -69,9 +73,12 @@ class CopyPool(Route):
             if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
                 return self.scan_key(request)
             return self.read(spec, keyed, ask)
+        if verdict == COPY_ONE:
+            voice = self.voice()
+            return Send(voice) if voice is not None else Answer(errors.NO_COPY)
         payload = None
         if verdict == COPY_REFUSED:
-            script = self.scripts.judge(spec, request.argv)
+            script = judge(ask.book, spec, request.argv)
             if script is None:
                 return Answer(errors.denied(spec.name, copy_refusal(spec, request.argv)))
             if script.refusal:
@@ -80,7 +87,6 @@ class CopyPool(Route):
         elif verdict == COPY_EXPIRY:
             rewritten = absolute(request.argv, ask.now_ms)
             payload = command(rewritten) if rewritten is not None else None
-        self.scripts.see(spec, request.argv)
         return self.write(spec, request, keyed, payload, ask)
 
     def read(self, spec: CommandSpec, keyed: list[bytes], ask: Ask) -> Plan:
@@ -186,6 +192,10 @@ class CopyPool(Route):
             if copy.node.number == number and copy.state == IN_SYNC:
                 return copy.node
         return None
+
+    def voice(self) -> Node | None:
+        """The copy that is listened to."""
+        return self.group.speaker() if self.group.elected else None
 
     def nodes(self) -> list[Node]:
         """The copies, in the order of the configuration."""

@@ -9,16 +9,27 @@ from typing import final
 from kidoproxy import cursor, errors
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import EVERY, INFO, LANE, RELAY, SCAN, SPLIT, STREAM_KEYS, CommandSpec
+from kidoproxy.commands.spec import (
+    CHANNEL,
+    EVERY,
+    INFO,
+    LANE,
+    NO_MANDATORY_KEYS,
+    RELAY,
+    SCAN,
+    SPLIT,
+    STREAM_KEYS,
+    CommandSpec,
+)
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.scripts import undeclared
 from kidoproxy.routes.split import cut
 from kidoproxy.routes.tags import Tags
-from kidoproxy.routes.topology import Node
 
 
 @final
@@ -41,6 +52,8 @@ class Ring(Route):
             return self.every(spec, request, ask)
         if spec.reach == SCAN:
             return self.scan(spec, request, ask)
+        if spec.reach == CHANNEL:
+            return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
         return self.by_keys(spec, request, ask)
 
     def owner(self, key: bytes) -> int:
@@ -76,6 +89,29 @@ class Ring(Route):
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
         if spec.reach == LANE and spec.rule != RELAY:
             return self.every(spec, request, ask)
+        if spec.flags & NO_MANDATORY_KEYS and len(self.members) > 1:
+            return self.by_arguments(spec, request, ask)
+        return self.anyone().plan(spec, request, ask)
+
+    def by_arguments(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """A script may be told its keys as arguments, as channels_redis tells its own.
+
+        Those that belong to a family of ``together`` say where it must run. Without any, a script that plainly calls
+        for a key is refused: it would find what happens to be on the node that runs it.
+        """
+        argv = request.argv
+        first = 0
+        for at in range(3, len(argv)):
+            if not self.tags.gathers or self.tags.home(argv[at]) is None:
+                continue
+            if first and self.owner(argv[at]) != self.owner(argv[first]):
+                return Answer(errors.cross_slot(spec.name, argv[first], argv[at]))
+            first = first or at
+        if first:
+            return self.members[self.owner(argv[first])].plan(spec, request, ask)
+        called = undeclared(ask.book, spec, argv)
+        if called:
+            return Answer(errors.names_no_keys(spec.name, called))
         return self.anyone().plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
@@ -125,9 +161,9 @@ class Ring(Route):
         """The children's, one after another."""
         return [leaf for member in self.members for leaf in member.scanned()]
 
-    def nodes(self) -> list[Node]:
-        """The children's nodes."""
-        return [node for member in self.members for node in member.nodes()]
+    def home(self, channel: bytes) -> Route:
+        """Where a key of this name would live."""
+        return self.members[self.owner(channel)].home(channel)
 
     def children(self) -> list[Route]:
         """The members."""

@@ -2,6 +2,7 @@
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes.book import Book
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.topology import Node
 
@@ -12,9 +13,10 @@ class Ask:
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
     ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
     ``writes``: this transaction also writes, or may. ``soft``: the pool answers a miss where a node gives no reply.
+    ``book``: the scripts that are known to the asker's pool.
     """
 
-    def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int) -> None:
+    def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int, book: Book | None = None) -> None:
         self.db = db
         self.proto = proto
         self.in_multi = in_multi
@@ -22,6 +24,7 @@ class Ask:
         self.now_ms = now_ms
         self.soft = False
         self.writes = False
+        self.book = book if book is not None else Book()
 
 
 class Route:
@@ -36,7 +39,7 @@ class Route:
 
     def nodes(self) -> list[Node]:
         """All nodes below, in the order of the configuration."""
-        raise NotImplementedError
+        return [node for child in self.children() for node in child.nodes()]
 
     def children(self) -> list["Route"]:
         """The routes directly below, for drawing; a node has none."""
@@ -55,6 +58,16 @@ class Route:
         for node in self.nodes():
             if number in (0, node.number):
                 return node
+        return None
+
+    def home(self, channel: bytes) -> "Route":
+        """Where ``channel`` lives: itself, unless it has several."""
+        return self
+
+    def voice(self) -> Node | None:
+        """The node that is told of a message, and listened to; None while there is none."""
+        for node in self.nodes():
+            return node
         return None
 
     def why(self, key: bytes) -> str:

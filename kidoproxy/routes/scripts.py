@@ -7,7 +7,6 @@ chance, time or the inner order of a collection. The check errs on the side of r
 EVALSHA travels as EVAL with the text, so that a copy which lost its script cache cannot miss a write.
 """
 
-import hashlib
 import re
 from typing import Final, final
 
@@ -15,9 +14,7 @@ from kidoproxy import errors
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import COPY_ALL, COPY_READ, ONE, READ_OR_TTL, SPLIT, TTL_OPTIONS, CommandSpec
 from kidoproxy.resp.build import command
-
-#: How many script texts are remembered; beyond, the oldest are forgotten and clients hear NOSCRIPT.
-SCRIPTS: Final = 10_000
+from kidoproxy.routes.book import Book, Script
 
 _COMMENT: Final = re.compile(rb"--\[\[.*?\]\]|--[^\n]*", re.DOTALL)
 _STRING: Final = re.compile(rb"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
@@ -58,6 +55,29 @@ def unfit(text: bytes) -> str:
     return ""
 
 
+def keyed_call(text: bytes) -> str:
+    """The first command with a key that ``text`` calls by a literal name; empty when it calls none in plain sight."""
+    for call in _CALL.finditer(_COMMENT.sub(b" ", text)):
+        spec = COMMANDS.get(call.group(2).lower())
+        if spec is not None and any(key.is_key for key in spec.key_specs):
+            return spec.name.decode()
+    return ""
+
+
+def undeclared(book: Book, spec: CommandSpec, argv: list[bytes]) -> str:
+    """What a script that was given no keys calls although it needs one: on a ring nobody knows where it should run."""
+    script: Script | None = None
+    if spec.name in (b"eval", b"eval_ro"):
+        script = book.script(book.learn(argv[1])) or Script(argv[1])
+    elif spec.name in (b"evalsha", b"evalsha_ro"):
+        script = book.script(argv[1].lower())
+    if script is None:
+        return ""
+    if script.keyed is None:
+        script.keyed = keyed_call(script.text)
+    return script.keyed
+
+
 def steady(spec: CommandSpec, code: bytes, at: int) -> bool:
     """Whether copies that run this call, whose arguments begin at ``at``, come to the same result."""
     if spec.judged in (TTL_OPTIONS, READ_OR_TTL):
@@ -92,47 +112,21 @@ def arguments(code: bytes, at: int) -> int:
     return -1
 
 
-@final
-class Scripts:
-    """The texts of scripts by digest, and whether copies may run them."""
-
-    def __init__(self) -> None:
-        self.texts: dict[bytes, bytes] = {}
-        self.reasons: dict[bytes, str] = {}
-
-    def learn(self, text: bytes) -> bytes:
-        """Remember a text; its digest."""
-        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-        if digest not in self.texts:
-            if len(self.texts) >= SCRIPTS:
-                oldest = next(iter(self.texts))
-                del self.texts[oldest]
-                del self.reasons[oldest]
-            self.texts[digest] = text
-            self.reasons[digest] = unfit(text)
-        return digest
-
-    def see(self, spec: CommandSpec, argv: list[bytes]) -> None:
-        """SCRIPT LOAD and SCRIPT FLUSH pass by."""
-        if spec.name == b"script|load":
-            self.learn(argv[2])
-        elif spec.name == b"script|flush":
-            self.texts.clear()
-            self.reasons.clear()
-
-    def judge(self, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
-        """What to do with EVAL and EVALSHA; None when the request is no script that we can read."""
-        if spec.name == b"eval":
-            digest = self.learn(argv[1])
-            payload = None
-        elif spec.name == b"evalsha":
-            digest = argv[1].lower()
-            if digest not in self.texts:
-                return Verdict(None, errors.NOSCRIPT)
-            payload = command([b"EVAL", self.texts[digest], *argv[2:]])
-        else:
-            return None
-        reason = self.reasons[digest]
-        if reason:
-            return Verdict(None, errors.denied(b"script", f"copies could part: {reason}"))
-        return Verdict(payload, b"")
+def judge(book: Book, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
+    """What a copy pool does with EVAL and EVALSHA; None when the request is no script that we can read."""
+    payload = None
+    if spec.name == b"eval":
+        script = book.script(book.learn(argv[1])) or Script(argv[1])
+    elif spec.name == b"evalsha":
+        known = book.script(argv[1].lower())
+        if known is None:
+            return Verdict(None, errors.NOSCRIPT)
+        script = known
+        payload = command([b"EVAL", script.text, *argv[2:]])
+    else:
+        return None
+    if script.reason is None:
+        script.reason = unfit(script.text)
+    if script.reason:
+        return Verdict(None, errors.denied(b"script", f"copies could part: {script.reason}"))
+    return Verdict(payload, b"")

@@ -33,9 +33,10 @@ SETS: Final[dict[str, tuple[bytes, ...]]] = {
     "@huey": (b"huey.",),
     "@channels_redis": (b"asgi",),
 }
-#: What keys of a set have inside, where no prefix can tell: Celery's replies to ``inspect`` and ``control``
-#: come to ``<uuid>.reply.celery.pidbox``, and it waits for its four priorities with one BRPOP.
-INSIDE: Final[dict[str, bytes]] = {"@celery": b".reply.celery.pidbox"}
+#: What keys of a set have inside, where no prefix can tell: what ``inspect`` and ``control`` ask lies in
+#: ``<host>.celery.pidbox``, the replies in ``<uuid>.reply.celery.pidbox``, and Celery asks for the length of
+#: its four priorities in one transaction and waits for them with one BRPOP.
+INSIDE: Final[dict[str, bytes]] = {"@celery": b".celery.pidbox"}
 
 
 @final

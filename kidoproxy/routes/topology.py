@@ -9,6 +9,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from kidoproxy.routes.school import School
+
 IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
@@ -36,6 +38,7 @@ class Node:
         self.version = b""
         #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
         self.group: CopyGroup | None = None
+        self.school = School()
 
     def meet(self, facts: dict[bytes, bytes]) -> bool:
         """What its INFO says; whether it is another run than the one we knew."""
@@ -46,7 +49,10 @@ class Node:
         self.uptime = int(uptime) if uptime.isdigit() else 0
         self.live = True
         self.cause = ""
-        return bool(before) and before != self.run_id
+        restarted = bool(before) and before != self.run_id
+        if restarted:
+            self.school.behind = True
+        return restarted
 
     def home(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
@@ -133,6 +139,9 @@ class CopyGroup:
         self.epoch = 0
         self.under_way: dict[int, int] = {}
         self.settled: Callable[[], None] | None = None
+        #: The copy that is told of messages, and how many switchboards listen to it: see `speaker`.
+        self.voice: Node | None = None
+        self.ears = 0
         for node in nodes:
             node.group = self
 
@@ -257,6 +266,23 @@ class CopyGroup:
         for vigil in self.vigils:
             if not keys or any((db, key) in vigil.keys or (other, key) in vigil.keys for key in keys):
                 vigil.spoiled = True
+
+    # -- the copy that is told of messages ----------------------------------------------------------------
+
+    def speaker(self) -> Node | None:
+        """The one that is told of messages; who is listened to stays it while it lives, until its heir is heard."""
+        voice = self.voice
+        if voice is None or not voice.live or not self.ears:
+            self.voice = self.successor()
+        return self.voice
+
+    def successor(self) -> Node | None:
+        """The one that should be told: who is, while it lives and is in sync, else the first that does."""
+        voice = self.voice
+        if voice is not None and voice.live and self.copy_of(voice).state == IN_SYNC:
+            return voice
+        ranked = self.ranked(None)
+        return ranked[0] if ranked else None
 
     # -- writes that are under way --------------------------------------------------------------------
 

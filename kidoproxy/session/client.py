@@ -7,6 +7,7 @@ clients try these at every connection and go on without them.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
+from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
 from kidoproxy.session.users import User, Users
@@ -14,7 +15,7 @@ from kidoproxy.session.users import User, Users
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
-#: Redis's kinds of clients; all of ours are the first.
+#: Redis's kinds of clients; ours are of the first, or of the last while they have subscribed.
 TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
 LARGEST: Final = (1 << 63) - 1
 
@@ -207,8 +208,10 @@ def flags(session: "ClientSession") -> bytes:
     letters = b""
     if session.monitor is not None:
         letters += b"O"
-    if session.waits():
+    if session.blocked is not None or session.id in session.pool.held:
         letters += b"b"
+    if is_listening(session):
+        letters += b"P"
     if session.queue is not None:
         letters += b"x"
     if session.no_evict:
@@ -216,6 +219,22 @@ def flags(session: "ClientSession") -> bytes:
     if session.no_touch:
         letters += b"T"
     return letters or b"N"
+
+
+def is_listening(session: "ClientSession") -> bool:
+    """Whether it has subscribed to anything."""
+    return session.subscriber is not None and session.subscriber.total() > 0
+
+
+def is_of_type(session: "ClientSession", word: bytes) -> bool:
+    """Whether it is of this kind of Redis's."""
+    return word == (b"pubsub" if is_listening(session) else b"normal")
+
+
+def subscriptions(session: "ClientSession") -> str:
+    """How many channels, patterns and shard channels it has subscribed to."""
+    names = session.subscriber.names if session.subscriber is not None else [{}, {}, {}]
+    return f"sub={len(names[CHANNEL])} psub={len(names[PATTERN])} ssub={len(names[SHARD])}"
 
 
 def described(session: "ClientSession") -> bytes:
@@ -231,10 +250,10 @@ def described(session: "ClientSession") -> bytes:
     address = f"id={session.id} addr={session.address} laddr={session.local} fd=-1"
     times = f"age={(now - session.created_ms) // 1000} idle={(now - session.active_ms) // 1000}"
     watched = session.watch.count if session.watch is not None else 0
-    multi = f"multi={len(queue) if queue is not None else -1} watch={watched}"
+    multi = f"{subscriptions(session)} multi={len(queue) if queue is not None else -1} watch={watched}"
     memory = f"qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0"
     output = f"obl=0 oll={len(ledger.out)} omem={ledger.out_bytes} tot-mem={unread + queued + ledger.out_bytes}"
-    return b"%b name=%b %b flags=%b db=%d sub=0 psub=0 ssub=0 %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
+    return b"%b name=%b %b flags=%b db=%d %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
         wire(address),
         session.name,
         times.encode("ascii"),
@@ -262,7 +281,7 @@ def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
     if option == b"type" and len(argv) == 4:
         if argv[3].lower() not in TYPES:
             return errors.unknown_client_type(argv[3])
-        chosen = neighbours(session) if argv[3].lower() == b"normal" else []
+        chosen = [other for other in neighbours(session) if is_of_type(other, argv[3].lower())]
     elif option == b"id":
         numbers = [integer(text) for text in argv[3:]]
         if None in numbers:
@@ -288,8 +307,8 @@ class Filter:
         self.address: bytes | None = None
         self.local: bytes | None = None
         self.max_age = 0
-        #: False once a TYPE was named that none of ours has.
-        self.normal = True
+        #: Empty: of any kind.
+        self.type = b""
         self.skip_me = True
         self.problem = b""
 
@@ -306,7 +325,7 @@ class Filter:
         elif option == b"type":
             if value.lower() not in TYPES:
                 self.problem = errors.unknown_client_type(value)
-            self.normal = value.lower() == b"normal"
+            self.type = value.lower()
         elif option == b"user":
             self.user = self.users.named(value)
             if self.user is None:
@@ -329,7 +348,9 @@ class Filter:
 
     def fits(self, me: "ClientSession", other: "ClientSession") -> bool:
         """Whether ``other`` is meant."""
-        if (self.skip_me and other is me) or not self.normal or self.id not in (0, other.id):
+        if (self.skip_me and other is me) or self.id not in (0, other.id):
+            return False
+        if self.type and not is_of_type(other, self.type):
             return False
         if self.user is not None and self.user is not other.user:
             return False

@@ -12,7 +12,9 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 from typing import Final, final
 
 from kidoproxy import errors, limits
-from kidoproxy.commands.spec import INFO, LANE, LOCAL, NO_AUTH, ONE_OK, REFUSED, SESSION, CommandSpec
+from kidoproxy.channels.counts import Counted
+from kidoproxy.channels.topics import Subscriber
+from kidoproxy.commands.spec import COPY_ONE, INFO, LANE, LISTEN, LOCAL, NO_AUTH, ONE_OK, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange_lanes import LaneWire
 from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
@@ -20,7 +22,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import facts, lanes, local, multi, pause, proxy, talk
+from kidoproxy.session import facts, lanes, local, multi, pause, proxy, pubsub, scripts, talk
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up
@@ -51,7 +53,7 @@ class ClientSession:
         self.reader = RequestReader(self.limits)
         self.proto = 2
         self.db = 0
-        self.ask = Ask(0, 2, False, False, 0)
+        self.ask = Ask(0, 2, False, False, 0, pool.book)
         self.user = pool.users.default
         self.authed = self.user.open
         self.queue: list[Queued] | None = None
@@ -62,16 +64,18 @@ class ClientSession:
         self.judged = False
         #: Nothing unusual: plain requests may take the short way.
         self.easy = False
+        self.confined = False
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
         self.stalled = False
         self.parked: Request | None = None
-        #: It waits for the end of CLIENT PAUSE.
-        self.held = False
         #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
         self.blocked: LaneWire | None = None
         self.watch: Watch | None = None
         self.monitor: Monitor | None = None
         self.closing = False
+        #: Made with the first subscription; and what is asked of the nodes for it now.
+        self.subscriber: Subscriber | None = None
+        self.wish: pubsub.Wished | None = None
         self.name = b""
         self.lib_name = b""
         self.lib_ver = b""
@@ -90,6 +94,12 @@ class ClientSession:
         self.judged = not (self.authed and self.user.free)
         self.easy = self.easy and not self.judged and not self.pool.words.picky
         self.easy = self.easy and not self.pool.paused_until and self.monitor is None
+        subscriber = self.subscriber
+        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
+        self.confined = subscriber is not None and self.proto == 2 and subscriber.total() > 0
+        if subscriber is not None:
+            subscriber.proto = self.proto
+            self.easy = self.easy and not self.confined
         self.ask.db = self.db
         self.ask.proto = self.proto
         self.ask.each = self.each
@@ -156,7 +166,6 @@ class ClientSession:
         """The ledger has drained as far as was wanted, or what else was waited for has come."""
         self.stalled = False
         self.blocked = None
-        self.held = False
         if self.closing:
             return
         request = self.parked
@@ -211,8 +220,7 @@ class ClientSession:
         if pause.holds(self, spec):
             self.stalled = True
             self.parked = request
-            self.held = True
-            self.pool.held.append(self)
+            self.pool.held[self.id] = self
         elif self.queue is not None and spec.name not in AT_ONCE:
             multi.enqueue(self, self.queue, spec, request)
         elif self.ledger.count() and self.comes_alone(spec, request.argv):
@@ -222,12 +230,14 @@ class ClientSession:
             self.converse(spec, request)
         elif spec.reach == LANE:
             lanes.handle(self, spec, request)
+        elif spec.reach == LISTEN:
+            pubsub.handle(self, spec, request.argv)
         else:
             self.dispatch(spec, request, self.open(spec))
 
     def comes_alone(self, spec: CommandSpec, argv: list[bytes]) -> bool:
         """Whether a request must wait until nothing is under way: what follows, or a lane, must not overtake it."""
-        if spec.name in BARRIERS or lanes.needed(spec, argv):
+        if spec.name in BARRIERS or spec.reach == LISTEN or spec.rule == ONE_OK or lanes.needed(spec, argv):
             return True
         return self.watch is not None and spec.name in multi.WORDS
 
@@ -256,6 +266,8 @@ class ClientSession:
             return errors.MONITORING
         if self.queue is not None and spec.name == b"watch":
             return errors.WATCH_IN_MULTI
+        if self.confined and spec.name not in pubsub.ALLOWED:
+            return errors.only_listening(spec.name)
         return None
 
     def refuse(self, frame: bytes) -> None:
@@ -289,14 +301,16 @@ class ClientSession:
             frame = local.answer(self, spec, request.argv)
             leg.take(build.array([frame]) if self.ask.each else frame)
             return
+        if spec.scripting:
+            scripts.dispatch(self, spec, request, leg)
+            return
         if spec.rule == INFO and not self.ask.each:
             if facts.only_ours(request.argv):
                 leg.take(facts.answer(self, request.argv))
                 return
             leg = facts.WithFacts(self, request.argv, leg)
-        if spec.rule == ONE_OK:
-            lanes.kill(self, spec, request, leg)
-            return
+        elif spec.copy == COPY_ONE and not self.ask.each:
+            leg = Counted(self.house.board(self.pool), spec, request.argv, leg)
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
@@ -330,10 +344,6 @@ class ClientSession:
         else:
             self.answer(talk.answer(self, spec, request.argv))
 
-    def waits(self) -> bool:
-        """Whether it counts as blocked: in a command that waits, or by CLIENT PAUSE."""
-        return self.blocked is not None or self.held
-
     def unwatch(self) -> None:
         """Watch nothing more."""
         if self.watch is not None:
@@ -350,6 +360,7 @@ class ClientSession:
         self.unwatch()
         if self.monitor is not None:
             self.monitor.stop()
+        pubsub.depart(self)
         self.queue = None
         self.spoiled = False
         self.reply = REPLY_ON
@@ -367,6 +378,7 @@ class ClientSession:
         if self.blocked is not None:
             self.blocked.abandon()
             self.ledger.forgive()
+        pubsub.depart(self)
         self.ledger.wanted = 0
         self.ledger.emit(b"")
 
@@ -379,6 +391,8 @@ class ClientSession:
         self.unwatch()
         if self.monitor is not None:
             self.monitor.stop()
+        pubsub.depart(self)
+        self.pool.held.pop(self.id, None)
         self.house.sessions.pop(self.id, None)
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ version before anything else, and one bad node must not stop them.
 
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
 from kidoproxy.link_states import READY
@@ -46,6 +47,8 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
         ("auth_failures", house.auth_failures),
+        ("delivered_messages", house.delivered()),
+        ("healed_scripts", house.exchange.healed),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
     ]
@@ -86,12 +89,14 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
     clients = [
         ("connected_clients", str(session.pool.clients)),
         ("maxclients", str(session.pool.max_clients)),
-        ("blocked_clients", str(sum([1 for other in client.neighbours(session) if other.waits()]))),
+        ("blocked_clients", str(house.blocked(session.pool))),
+        ("pubsub_clients", str(len([other for other in client.neighbours(session) if client.is_listening(other)]))),
     ]
     stats = [
         ("total_connections_received", str(house.connections)),
         ("total_commands_processed", str(house.commands)),
         ("rejected_connections", str(house.rejected)),
+        *[(field, str(number)) for field, number in subscriptions(session)],
     ]
     return [
         ("Server", server),
@@ -100,6 +105,13 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("Replication", [("role", "master"), ("connected_slaves", "0")]),
         ("Cluster", [("cluster_enabled", "0")]),
     ]
+
+
+def subscriptions(session: "ClientSession") -> list[tuple[str, int]]:
+    """What the clients of this pool have subscribed to, as INFO names it."""
+    board = session.house.boards.get(session.pool.name)
+    fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
+    return [(field, board.subscribed(kind) if board is not None else 0) for field, kind in fields]
 
 
 def port(local: str) -> str:
@@ -119,6 +131,7 @@ class NodeFacts:
         self.pool = pool
         self.node = node
         self.state = state(node)
+        self.lanes = session.house.lanes.lent[node.index]
         self.links = len([link for link in links if link.state == READY])
         self.waiting = sum([link.count() for link in links])
         self.reconnects = sum([link.reconnects for link in links])
@@ -140,7 +153,12 @@ class NodeFacts:
 
     def counts(self) -> list[tuple[str, int]]:
         """The facts that are numbers."""
-        return [("links", self.links), ("waiting", self.waiting), ("reconnects", self.reconnects)]
+        return [
+            ("links", self.links),
+            ("lanes", self.lanes),
+            ("waiting", self.waiting),
+            ("reconnects", self.reconnects),
+        ]
 
     def fact(self, at: int) -> Fact:
         """One line of the section ``# KidoproxyNodes``; names may hold a colon, so they cannot name the line."""
@@ -150,6 +168,7 @@ class NodeFacts:
             f"address={plain(node.address)}",
             f"state={self.state}",
             f"links={self.links}",
+            f"lanes={self.lanes}",
             f"waiting={self.waiting}",
             f"version={plain(text(node.version))}",
             f"reconnects={self.reconnects}",

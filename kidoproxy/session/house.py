@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy import limits
+from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
+from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.users import Users
@@ -40,13 +43,19 @@ class PoolFacts:
         self.bulk_bytes = 512 * 1024 * 1024
         self.query_bytes = 1024 * 1024 * 1024
         self.output_bytes = 1024 * 1024 * 1024
+        #: The same for clients that have subscribed.
+        self.pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
         self.max_clients = 10_000
         self.idle_seconds = 0
         self.clients = 0
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
         self.paused_until = 0
         self.only_writes = False
-        self.held: list[ClientSession] = []
+        self.held: dict[int, ClientSession] = {}
+        #: What was loaded through this pool is taught to its nodes again when they have lost it.
+        self.book = Book()
+        for node in root.nodes():
+            node.school.books.append(self.book)
 
     def settle(self, house: "House") -> None:
         """Tell all sessions of the pool that something has changed for them."""
@@ -60,8 +69,8 @@ class PoolFacts:
         self.only_writes = False
         self.settle(house)
         held = self.held
-        self.held = []
-        for session in held:
+        self.held = {}
+        for session in held.values():
             session.wake()
 
 
@@ -75,6 +84,8 @@ class House:
         self.monitors: list[Monitor] = []
         self.pools: list[PoolFacts] = []
         self.sessions: dict[int, ClientSession] = {}
+        #: By the pool's name; a pool whose clients never subscribe or publish has none.
+        self.boards: dict[str, Switchboard] = {}
         self.last_id = 0
         self.wall_ms = 0
         self.started_ms = 0
@@ -103,6 +114,13 @@ class House:
         #: One line per running or finished sync: node name -> what it is doing.
         self.syncs: dict[str, str] = {}
 
+    def blocked(self, pool: PoolFacts) -> int:
+        """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""
+        waiting = [
+            session for session in self.sessions.values() if session.pool is pool and session.blocked is not None
+        ]
+        return len(waiting) + len(pool.held)
+
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""
         self.lanes.tick(self.exchange.now)
@@ -111,6 +129,18 @@ class House:
         for pool in self.pools:
             if pool.paused_until and self.wall_ms >= pool.paused_until:
                 pool.unpause(self)
+
+    def board(self, pool: PoolFacts) -> Switchboard:
+        """The switchboard of this pool."""
+        board = self.boards.get(pool.name)
+        if board is None:
+            board = Switchboard(self.exchange, pool.root)
+            self.boards[pool.name] = board
+        return board
+
+    def delivered(self) -> int:
+        """Messages that subscribers were sent."""
+        return sum([board.delivered for board in self.boards.values()])
 
     def next_id(self) -> int:
         """A client id: they grow and are never used again."""

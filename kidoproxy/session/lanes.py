@@ -8,15 +8,15 @@ runs on the shared links keeps the client's order.
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
+from kidoproxy.channels import topics
 from kidoproxy.commands.judge import blocks, patience
 from kidoproxy.commands.spec import BLOCKING, LANE, LEAST, RELAY, CommandSpec
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange_lanes import LaneWire, Loan, PastAll
+from kidoproxy.exchange_lanes import LaneWire, Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.link_greeting import Ear
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import watch
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: WAIT speaks of the writes of its own connection, and a lane has made none; with one, which does nothing but reach
 #: the replicas, it waits for all that was written before, by this client through the shared links too.
-MARK: Final = build.command([b"PUBLISH", b"__kidoproxy:mark", b""])
+MARK: Final = build.command([b"PUBLISH", topics.MARK, b""])
 MONITOR: Final = build.command([b"MONITOR"])
 
 
@@ -60,12 +60,6 @@ def timed_out(spec: CommandSpec, proto: int) -> bytes:
     if spec.rule == RELAY:
         return build.null_array(proto)
     return build.integer(0) if spec.rule == LEAST else build.array([build.integer(0), build.integer(0)])
-
-
-def kill(session: "ClientSession", spec: CommandSpec, request: Request, leg: Leg) -> None:
-    """SCRIPT KILL, FUNCTION KILL: to every node, past all that the script holds up, be the node down for that."""
-    plan = Gather([Send(node) for node in session.pool.root.nodes()], spec.rule)
-    PastAll(session.house.lanes).scatter(plan, leg, request.raw, spec, session.ask)
 
 
 # -- MONITOR -----------------------------------------------------------------------------------------

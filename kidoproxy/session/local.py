@@ -16,7 +16,7 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
     """The reply to a command that reaches no node."""
     name = spec.name
     if name == b"ping":
-        return ping(argv)
+        return ping(argv, session.confined)
     if name == b"echo":
         return build.bulk(argv[1])
     if name == b"time":
@@ -32,10 +32,12 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
     return command_answer(argv, session.proto)
 
 
-def ping(argv: list[bytes]) -> bytes:
-    """PONG, or what the client said."""
+def ping(argv: list[bytes], confined: bool) -> bytes:
+    """PONG, or what the client said; in the shape of a message where nothing else is expected."""
     if len(argv) > 2:
         return errors.wrong_arity(b"ping")
+    if confined:
+        return build.array([build.bulk(b"pong"), build.bulk(b"".join(argv[1:]))])
     return build.PONG if len(argv) == 1 else build.bulk(argv[1])
 
 

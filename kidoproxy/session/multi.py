@@ -7,14 +7,15 @@ place in an array: each node's part is atomic, the whole is not. A strict pool r
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
-from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
+from kidoproxy.channels.counts import Counted
+from kidoproxy.commands.spec import COPY_ONE, LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
-from kidoproxy.ledger import Call, Listed, Part
+from kidoproxy.ledger import Call, Leg, Listed, Part
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import local, talk
+from kidoproxy.session import local, scripts, talk
 from kidoproxy.session.watch import Watch
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def finish(session: "ClientSession") -> None:
 
 def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
     """Why the command cannot be part of this transaction."""
-    if spec.flags & NO_MULTI or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
+    if spec.flags & NO_MULTI or spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
     on_lane = session.watch is not None and session.watch.loan() is not None
     if on_lane and (spec.reach == SCAN or (spec.reach == SESSION and spec.name != b"unwatch")):
@@ -172,10 +173,14 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     plans: list[Plan | None] = []
     session.ask.writes = call.write
     for queued in queue:
-        plans.append(None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request))
+        plan = None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request)
+        if plan is not None and queued.spec.scripting:
+            scripts.recite(session, transaction, queued.spec, queued.request.argv, plan)
+        plans.append(plan)
     loan = transaction.loan
     node = only_node(plans) if loan is None else loan.link.node
-    if node is not None and (loan is not None or not (session.each or session.pool.soft)):
+    counts = any(queued.spec.copy == COPY_ONE for queued in queue)
+    if node is not None and (loan is not None or not (session.each or session.pool.soft or counts)):
         transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
     else:
         collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
@@ -198,9 +203,13 @@ def collect(
 ) -> None:
     """Give each command its place in the reply, and its requests to the nodes' batches."""
     for at, queued in enumerate(queue):
-        part = Part(joint, at)
+        part: Leg = Part(joint, at)
         plan = plans[at]
         if plan is not None:
+            if queued.spec.copy == COPY_ONE and not session.each:
+                part = Counted(session.house.board(session.pool), queued.spec, queued.request.argv, part)
+            if queued.spec.scripting:
+                part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
         elif queued.spec.reach == LOCAL:
             part.take(local.answer(session, queued.spec, queued.request.argv))

@@ -7,11 +7,14 @@ and what would make one copy differ from the others is refused.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import errors
+from kidoproxy.channels.topics import BEGUN, ENDED, is_everywhere
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     ANY,
+    CHANNEL,
     EVERY,
     LANE,
+    LISTEN,
     LOCAL,
     ONE,
     ONE_OK,
@@ -23,7 +26,7 @@ from kidoproxy.commands.spec import (
     CommandSpec,
 )
 from kidoproxy.exchange import Wire
-from kidoproxy.exchange_lanes import PastAll
+from kidoproxy.exchange_scripts import Aside
 from kidoproxy.ledger import AGAIN
 from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, items
@@ -52,6 +55,8 @@ REACHES: Final[dict[int, str]] = {
     ANY: "any live node",
     SCAN: "one node after another, the cursor says which",
     LANE: "one node, on a link of the client's own",
+    CHANNEL: "the node where its channel lives",
+    LISTEN: "the proxy listens for the client, at the node where a channel lives, or at all",
 }
 
 HELP: Final = (
@@ -80,7 +85,7 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
     name = spec.name
     argv = request.argv
     if name == b"proxy|node":
-        ask_node(session, argv[2], argv[3:])
+        ask_node(session, request)
     elif name == b"proxy|each":
         ask_each(session, argv[2:])
     else:
@@ -177,23 +182,27 @@ def unknown(session: "ClientSession", name: bytes) -> bytes:
 # -- NODE ------------------------------------------------------------------------------------------------
 
 
-def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
-    """Send one command to one node, on the link that all clients share; a KILL goes past it."""
-    node = named(session, name)
+def ask_node(session: "ClientSession", request: Request) -> None:
+    """Send one command to one node, on the link that all clients share; a KILL goes past it, and comes alone."""
+    node = named(session, request.argv[2])
     if node is None:
-        session.refuse(unknown(session, name))
+        session.refuse(unknown(session, request.argv[2]))
         return
-    argv, spec = meant(session, argv)
+    argv, spec = meant(session, request.argv[3:])
     problem = unfit(session, node, spec, argv)
     if problem is not None or spec is None:
         session.refuse(problem if problem is not None else errors.unknown_command(argv))
+        return
+    if spec.rule == ONE_OK and session.ledger.count():
+        session.parked = request
+        session.wait_for(0)
         return
     call = session.open(spec)
     payload = build.command(argv)
     if spec.repeatable:
         call.tries = AGAIN
         call.payload = payload
-    wire: Wire = PastAll(session.house.lanes) if spec.rule == ONE_OK else session.exchange
+    wire: Wire = Aside(session.exchange) if spec.rule == ONE_OK else session.exchange
     wire.send(node, call, payload, session.proto, session.db)
 
 
@@ -226,7 +235,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         return errors.denied(spec.name, why)
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
-    if needed(spec, argv):
+    if needed(spec, argv) or spec.reach == LISTEN:
         return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
     if node.group is not None and (spec.flags & WRITE or (spec.write and spec.reach == ONE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
@@ -242,7 +251,7 @@ def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
     refusal = session.refusal(spec, argv)
     if refusal is not None or spec is None:
         session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
-    elif spec.reach == SESSION:
+    elif spec.reach in (SESSION, LISTEN):
         session.refuse(errors.not_for_each(spec.name, "no node is asked"))
     elif needed(spec, argv):
         session.refuse(errors.not_for_each(spec.name, "it needs a link of the client's own"))
@@ -269,8 +278,27 @@ def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
         return lines
     for at in keys(spec, argv):
         lines.append(f"key: {shown(argv[at])} at {at}: {session.pool.root.why(argv[at])}")
+    if spec.reach == LISTEN:
+        return lines + listened(session, spec, argv[1:])
+    if spec.reach == CHANNEL:
+        lines.append(f"channel: {shown(argv[1])}: {session.pool.root.why(argv[1])}")
     request = Request(argv, build.command(argv))
     return lines + drawn(session.plan(spec, request), request.raw)
+
+
+def listened(session: "ClientSession", spec: CommandSpec, names: list[bytes]) -> list[str]:
+    """For each name where it lives, and the nodes that are listened to for it."""
+    lines: list[str] = []
+    board = session.house.board(session.pool)
+    kind = BEGUN[spec.name] if spec.name in BEGUN else ENDED[spec.name]
+    for name in names:
+        where = "messages may come from any node" if is_everywhere(kind, name) else session.pool.root.why(name)
+        lines.append(f"channel: {shown(name)}: {where}")
+        for station in board.homes(kind, name):
+            node = station.leaf.voice()
+            if node is not None:
+                lines.append(f"listens: {introduced(node)}: {shown(name)}")
+    return lines
 
 
 def drawn(plan: Plan, raw: bytes) -> list[str]:

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_serving, is_up, scrape
 from kidoproxy.routes.topology import BEHIND
-from tests.session.stage import Stage, copies, key_on, request, ring, say
+from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
 
 
 def samples(stage: Stage) -> dict[str, float]:
@@ -44,6 +44,17 @@ def test_the_process() -> None:
     assert found["kidoproxy_clients{pool=cache}"] == 1
 
 
+def test_channels() -> None:
+    """How many names of each pool have subscribers, and how many messages these were sent."""
+    stage = ring("a")
+    assert samples(stage)["kidoproxy_messages_delivered_total"] == 0
+    listening(stage, stage.client(), "news")
+    stage.exchange.others[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+    found = samples(stage)
+    assert found["kidoproxy_messages_delivered_total"] == 1
+    assert found["kidoproxy_subscriptions{pool=cache}"] == 1
+
+
 def test_the_nodes_of_a_ring() -> None:
     """Per node: whether it is up, what waits, what was answered."""
     stage = ring("a", "b")
@@ -64,6 +75,16 @@ def test_the_nodes_of_a_ring() -> None:
     link.lost("it closed the connection", 1000.0, False)
     assert samples(stage)[f"kidoproxy_node_reconnects_total{a}"] == reconnects + 1
     assert not any(name.startswith("kidoproxy_copy_in_sync") for name in found)
+
+
+def test_lanes() -> None:
+    """Clients that block, and the connections that they hold at each node."""
+    stage = ring("a", "b")
+    say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
+    found = samples(stage)
+    assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
+    assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1
+    assert found["kidoproxy_node_lanes{address=10.0.0.2:6379,node=b}"] == 0
 
 
 def test_the_copies() -> None:

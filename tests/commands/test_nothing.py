@@ -17,7 +17,11 @@ lrange k 0 -1 | *0 | *0
 smembers k | *0 | ~0
 hgetall k | *0 | %0
 ttl k | :-2 | :-2
+zrank z m | $-1 | _
+zrevrank z m withscore | *-1 | _
 type k | +none | +none
+publish c m | :0 | :0
+spublish c m | :0 | :0
 getrange k 0 -1 | $0 | $0
 mget a b | *2 $-1 $-1 | *2 _ _
 hmget k f g | *2 $-1 $-1 | *2 _ _

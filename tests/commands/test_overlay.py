@@ -10,15 +10,18 @@ from kidoproxy.commands.spec import (
     ALL_OK,
     ANY,
     BY_SPECS,
+    CHANNEL,
     CONCAT,
     COPY_READ,
     EACH_AND,
     EVERY,
     FIRST_VALUE,
+    GREATEST,
     IN_KEY_ORDER,
     INFO,
     LANE,
     LEAST,
+    LISTEN,
     LOCAL,
     ONE,
     READ,
@@ -28,7 +31,9 @@ from kidoproxy.commands.spec import (
     SCAN,
     SESSION,
     SPLIT,
+    TALLY,
     TOTAL,
+    UNION,
     WRITE,
     CommandSpec,
 )
@@ -50,11 +55,16 @@ randomkey | EVERY FIRST_VALUE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
-watch blpop bzmpop xread xreadgroup subscribe publish spublish pubsub|numsub | LANE RELAY
+watch blpop bzmpop xread xreadgroup | LANE RELAY
 wait | LANE LEAST
 waitaof | LANE EACH_AND
 monitor | LANE SAME
 unwatch | SESSION RELAY
+subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe | LISTEN RELAY
+publish spublish | CHANNEL RELAY
+pubsub|channels pubsub|shardchannels | EVERY UNION
+pubsub|numsub pubsub|shardnumsub | EVERY TALLY
+pubsub|numpat | EVERY GREATEST
 shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
 restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest | REFUSED RELAY
 script|debug memory|stats | REFUSED RELAY
@@ -65,13 +75,16 @@ WORDS = {
     "LEAST": LEAST,
     "ALL_OK": ALL_OK,
     "ANY": ANY,
+    "CHANNEL": CHANNEL,
     "CONCAT": CONCAT,
     "EACH_AND": EACH_AND,
     "EVERY": EVERY,
     "FIRST_VALUE": FIRST_VALUE,
+    "GREATEST": GREATEST,
     "INFO": INFO,
     "IN_KEY_ORDER": IN_KEY_ORDER,
     "LANE": LANE,
+    "LISTEN": LISTEN,
     "LOCAL": LOCAL,
     "ONE": ONE,
     "REFUSED": REFUSED,
@@ -80,7 +93,9 @@ WORDS = {
     "SCAN": SCAN,
     "SESSION": SESSION,
     "SPLIT": SPLIT,
+    "TALLY": TALLY,
     "TOTAL": TOTAL,
+    "UNION": UNION,
 }
 
 DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof swapdb module|list"
@@ -108,7 +123,7 @@ def test_each_once() -> None:
     names: list[str] = []
     for line in overlay.SERVED + overlay.OPENABLE:
         names += line[0].split()
-    for group, _ in overlay.LANES + overlay.REFUSALS:
+    for group, _ in overlay.REFUSALS:
         names += group.split()
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert set(names) == {spec.name.decode() for spec in every()}
@@ -151,7 +166,7 @@ def test_keyed() -> None:
         keyed = any(key.is_key for key in spec.key_specs)
         if spec.reach in (ONE, SPLIT):
             assert keyed, spec
-        elif spec.reach in (LOCAL, SESSION, EVERY, ANY, SCAN):
+        elif spec.reach in (LOCAL, SESSION, EVERY, ANY, SCAN, CHANNEL, LISTEN):
             assert not keyed, spec
         else:
             assert not spec.plain, spec

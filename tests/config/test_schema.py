@@ -67,7 +67,12 @@ def test_every_pool_setting(tmp_path: Path) -> None:
             deny = ["KEYS", "config set"]
             allow = ["DEBUG|SLEEP"]
             rename = { FLUSHALL = "Gone", flushdb = "" }
-            limits = { max_clients = 7, client_output_mb = 1, bulk_mb = 2, query_buffer_mb = 3, idle_timeout_s = 4 }
+            limits.max_clients = 7
+            limits.client_output_mb = 1
+            limits.pubsub_output_mb = 5
+            limits.bulk_mb = 2
+            limits.query_buffer_mb = 3
+            limits.idle_timeout_s = 4
             tls = { ca_file = "ca.pem", verify = false }
             """,
             nodes='["rediss://10.0.0.1"]',
@@ -86,4 +91,5 @@ def test_every_pool_setting(tmp_path: Path) -> None:
     limits = cache.limits
     assert (limits.max_clients, limits.client_output_bytes, limits.bulk_bytes) == (7, 2**20, 2 * 2**20)
     assert (limits.query_buffer_bytes, limits.idle_seconds) == (3 * 2**20, 4)
+    assert limits.pubsub_output_bytes == 5 * 2**20
     assert cache.nodes[0].tls == Tls(str(ca), False)

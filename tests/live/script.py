@@ -498,6 +498,16 @@ memory purge
 memory help
 object help
 pubsub help
+pubsub channels
+pubsub channels a*
+pubsub numsub
+pubsub numsub a b a
+pubsub numpat
+pubsub shardchannels
+pubsub shardnumsub
+pubsub shardnumsub a b
+publish channel message
+spublish channel message
 latency help
 xgroup help
 xinfo help

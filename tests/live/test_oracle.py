@@ -12,7 +12,7 @@ import pytest
 from kidoproxy import errors
 from kidoproxy.commands.find import every, find
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import LANE, LOCAL, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import LANE, LISTEN, LOCAL, REFUSED, SESSION, CommandSpec
 from kidoproxy.embedded import EmbeddedNodes
 from tests.commands.oracle import program
 from tests.live.asking import exact, first_type, lines, replies
@@ -65,10 +65,10 @@ def pair(request: pytest.FixtureRequest, servers: dict[str, Pair]) -> Pair:
 SPECS: Final = every()
 #: What changes the conversation is asked in TALKS.
 TALKATIVE: Final = (b"watch", b"monitor")
+#: Subscriptions are confirmed by pushes: their dialogues are in test_pubsub.py.
+NOT_RELAYED: Final = (SESSION, LOCAL, LISTEN, REFUSED)
 SERVED: Final = [
-    spec
-    for spec in SPECS
-    if spec.reach not in (SESSION, LOCAL, REFUSED) and not spec.reason and spec.name not in TALKATIVE
+    spec for spec in SPECS if spec.reach not in NOT_RELAYED and not spec.reason and spec.name not in TALKATIVE
 ]
 BY_HAND: Final = lines(KEYED) + lines(WHOLE)
 

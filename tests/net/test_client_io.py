@@ -6,14 +6,14 @@ import pytest
 
 from kidoproxy import errors
 from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.limits import CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS
+from kidoproxy.limits import CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS, PUBSUB_OUTPUT_BYTES
 from kidoproxy.net.client_io import shown
 from kidoproxy.net.flush import JOIN_BYTES
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
 from tests.net.fakes import Net, Socket
-from tests.session.stage import ring
+from tests.session.stage import listening, ring
 
 PING = command([b"PING"])
 
@@ -127,6 +127,38 @@ def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
     assert "client cut: addr=10.9.9.9:5000 reason=output limit" in caplog.text
 
 
+def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Messages come unasked, so less of them may be unread."""
+    net = Net(ring("a"))
+    net.stage.pool.pubsub_output_bytes = 100
+    client, socket = net.client()
+    assert client.session is not None
+    listening(net.stage, client.session, "news")
+    client.pause_writing()
+    for unwritten, ended in ((100, ""), (101, "aborted")):
+        socket.unwritten = unwritten
+        net.stage.exchange.others[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+        net.hub.touch()
+        net.turn()
+        assert socket.ended() == ended
+    assert "reason=output limit" in caplog.text
+
+
+def test_messages_behind_half_a_reply_cut(caplog: pytest.LogCaptureFixture) -> None:
+    """If too many wait for the end of a reply the client is cut, for they cannot leave before."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, _ = net.node("a")
+    net.say(client, "GET", "k")
+    node.data_received(b"$100000\r\n" + b"x" * 50_000)
+    assert client.session is not None
+    client.session.ledger.push(b"x" * PUBSUB_OUTPUT_BYTES)
+    client.session.ledger.push(b"x")
+    net.turn()
+    assert socket.ended() == "aborted"
+    assert "reason=output limit" in caplog.text
+
+
 def test_half_a_reply_cuts(caplog: pytest.LogCaptureFixture) -> None:
     """A node that dies in the middle of a large reply that has begun to leave: the client must not take the rest."""
     net = Net(ring("a"))
@@ -216,6 +248,20 @@ def test_who_waits_for_a_reply_is_not_idle() -> None:
     net.say(client, "GET", "k")
     net.wait(5)
     assert not client.leave_if_silent()
+
+
+def test_who_has_subscribed_is_not_idle() -> None:
+    """It waits for messages, as long as it takes."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 1
+    client, _ = net.client()
+    assert client.session is not None
+    listening(net.stage, client.session, "news")
+    net.wait(5)
+    assert not client.leave_if_silent()
+    net.say(client, "RESET")
+    net.wait(5)
+    assert client.leave_if_silent()
 
 
 def test_who_reads_is_not_idle() -> None:

@@ -258,6 +258,23 @@ def test_a_link_that_gave_its_connection_up() -> None:
     run(scenario())
 
 
+def test_a_link_that_is_given_up_while_it_connects() -> None:
+    """A connection that comes when nobody wants it any more is closed."""
+
+    async def scenario() -> None:
+        node = Node()
+        async with node.tcp() as port:
+            stand = Stand(to(port))
+            link = stand.link()
+            await until(lambda: len(stand.tasks.running) > 0)
+            link.fall(stand.hub.now())
+            await until(lambda: not stand.tasks.running)
+            assert link.peer is None
+            assert link.state == DOWN
+
+    run(scenario())
+
+
 def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> None:
     """What nobody expected is told, and the link is down like any other, to be tried again."""
 

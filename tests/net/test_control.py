@@ -24,7 +24,7 @@ from kidoproxy.config import (
 )
 from kidoproxy.net.control import check, check_node, connect, listener_of, operator_of, reason, sync, version_of
 
-LIMITS = ClientLimits(10, 1, 1, 1, 0)
+LIMITS = ClientLimits(10, 1, 1, 1, 0, 1)
 
 
 def pool_of(

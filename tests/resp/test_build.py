@@ -28,6 +28,8 @@ FRAMES = [
     (build.setof(3, [b":1\r\n"]), b"~1\r\n:1\r\n"),
     (build.push(2, [b":1\r\n"]), b"*1\r\n:1\r\n"),
     (build.push(3, [b":1\r\n"]), b">1\r\n:1\r\n"),
+    (build.pushed(2, b">1\r\n:1\r\n"), b"*1\r\n:1\r\n"),
+    (build.pushed(3, b">1\r\n:1\r\n"), b">1\r\n:1\r\n"),
     (build.boolean(2, True), b":1\r\n"),
     (build.boolean(2, False), b":0\r\n"),
     (build.boolean(3, True), b"#t\r\n"),

@@ -86,6 +86,21 @@ class TestBehindAttributes:
         assert look.decode(front + b"%1\r\n+a\r\n*3\r\n:1\r\n_\r\n,1.5\r\n") == {b"a": [1, None, 1.5]}
 
 
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b">3\r\n$7\r\nmessage\r\n$3\r\na\r\n\r\n$1\r\nx\r\n", [b"message", b"a\r\n"]),
+        (b">2\r\n$0\r\n\r\n*0\r\n", [b""]),
+        (b"*3\r\n$2\r\nab\r\n$-1\r\n:0\r\n", [b"ab"]),
+        (b">1\r\n:1\r\n", []),
+        (b"*0\r\n", []),
+    ],
+)
+def test_the_first_words(raw: bytes, words: list[bytes]) -> None:
+    """The first words of a push, as far as they are words; a large message behind them is not looked at."""
+    assert look.head(raw, 2) == words
+
+
 def test_decode_an_error() -> None:
     """An error is decoded to an object, not raised."""
     value = look.decode(b"-ERR no\r\n")

@@ -6,7 +6,6 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.copy import FIRST, LEADER, RANDOM, CopyPool
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.scripts import Scripts
 from tests.story import Pool, copies, led_by
 
 
@@ -21,7 +20,7 @@ def planned(route: CopyPool, text: str, in_multi: bool = False, each: bool = Fal
 def pool(order: int = LEADER, behind: str = "") -> tuple[Pool, CopyPool]:
     """Three copies."""
     found = copies("a", "b", "c", behind=behind)
-    return found, CopyPool("pair", found.groups[0], Scripts(), order)
+    return found, CopyPool("pair", found.groups[0], order)
 
 
 def test_reads() -> None:
@@ -33,7 +32,7 @@ def test_reads() -> None:
     assert repr(planned(route, "DBSIZE")) == "a else b else c"
     assert repr(planned(route, "INFO")) == "[a else b else c]"
     assert repr(planned(route, f"GET {key}", each=True)).startswith("[b, ")
-    assert repr(planned(CopyPool("one", copies("a").groups[0], Scripts()), "GET k")) == "a else a"
+    assert repr(planned(CopyPool("one", copies("a").groups[0]), "GET k")) == "a else a"
 
 
 def test_key_scans() -> None:
@@ -128,7 +127,7 @@ def test_drawing() -> None:
 
 def test_not_ready() -> None:
     """Before the election nothing is served; with too few copies alive nothing is written."""
-    starting = CopyPool("pair", copies("a", elected=False).groups[0], Scripts())
+    starting = CopyPool("pair", copies("a", elected=False).groups[0])
     answer = planned(starting, "GET k")
     assert isinstance(answer, Answer)
     assert answer.frame.startswith(b"-LOADING")
@@ -147,3 +146,13 @@ def test_arguments() -> None:
     """Options decide what copies do, so a plan looks at all arguments."""
     _, route = pool()
     assert route.needs_arguments()
+
+
+def test_messages() -> None:
+    """A message goes to one copy, whatever its channel; nothing of it is kept, so it is no write of the pool."""
+    three, route = pool()
+    assert {repr(planned(route, f"PUBLISH {led_by(three, name)} m")) for name in "abc"} == {"a"}
+    assert repr(planned(route, "PUBSUB CHANNELS")) == "a"
+    assert route.voice() is three.nodes[0]
+    three.groups[0].elected = False
+    assert route.voice() is None

@@ -6,6 +6,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Plan
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Ask
+from kidoproxy.routes.tags import Tags
 from tests.story import Pool, client, copies, node, refused, ring, silence, story, then, to, to_client
 
 
@@ -28,7 +29,8 @@ def test_plans() -> None:
     assert repr(planned(pool, "DBSIZE")) == "[a, b]"
     assert repr(planned(pool, "SCAN 0")) == "[a]"
     assert repr(planned(pool, "SCAN 2")) == "[b]"
-    assert repr(planned(pool, "PUBLISH c m")).startswith(("a", "b", "["))
+    assert repr(planned(pool, "PUBLISH {b}c m")) == repr(planned(pool, "SPUBLISH {b}c m")) == "b"
+    assert repr(planned(pool, "PUBSUB NUMPAT")) == "[a, b]"
 
 
 def test_anyone() -> None:
@@ -42,6 +44,34 @@ def test_anyone() -> None:
         >> refused("b") >> client("CONFIG GET maxmemory")
         << to_client("-NODEDOWN a a:6379 (connection refused)") << silence()
     )  # fmt: skip
+
+
+def test_script_without_keys() -> None:
+    """A script that is told its keys as arguments runs where their family lives, whatever else it is told."""
+    pool = ring("a", "b", "c")
+    route = pool.route
+    assert isinstance(route, Ring)
+    pool.route = Ring("cache", route.members, route.placement, Tags(123, 125, [b"b", b"c"]))
+
+    assert repr(planned(pool, "EVAL text 0 x b1 b2")) == "b"
+    assert repr(planned(pool, "EVALSHA_RO digest 0 c*")) == "c"
+    assert repr(planned(pool, "EVAL text 0 x y")) == "a"
+    assert repr(planned(pool, "EVAL text 0")) == "a"
+    assert repr(planned(pool, "CONFIG GET b c")) == "a"
+    assert repr(planned(pool, "EVAL text 1 {a} b")) == "a"
+    apart = planned(pool, "EVAL text 0 x b1 c1")
+    assert isinstance(apart, Answer)
+    assert apart.frame.endswith(b"(command='eval', first-key='b1', violating-key='c1')\r\n")
+    assert repr(planned(ring("a", "b"), "EVAL text 0 b")) == "a"
+
+
+def test_script_that_hides_its_keys() -> None:
+    """A script without keys that plainly calls for one is refused where there are several nodes."""
+    hidden = planned(ring("a", "b"), "EVAL redis.call('get','k') 0")
+    assert isinstance(hidden, Answer)
+    assert hidden.frame.startswith(b"-ERR 'eval' names no keys, but its script calls 'get'; ")
+    assert repr(planned(ring("a"), "EVAL redis.call('get','k') 0")) == "a"
+    assert repr(planned(ring("a", "b"), "EVAL redis.call('time') 0")) == "a"
 
 
 def test_sort_reaches_outside() -> None:

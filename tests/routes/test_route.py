@@ -4,15 +4,29 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes.hashes import FNV1A_64
+from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.tags import Tags
+from tests.story import copies, ring
 
 
 def test_a_route_alone_knows_nothing() -> None:
-    """Who is asked, which nodes there are and why is for each kind of route to say."""
+    """Who is asked and why is for each kind of route to say; its nodes are those of its children."""
     route = Route("x")
+    assert route.nodes() == []
     with pytest.raises(NotImplementedError):
         route.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), Ask(0, 2, False, False, 0))
     with pytest.raises(NotImplementedError):
-        route.nodes()
-    with pytest.raises(NotImplementedError):
         route.why(b"k")
+
+
+def test_where_channels_live() -> None:
+    """A leaf has its own channels, and one node that speaks for it; a ring sends them to its members."""
+    pool = ring(copies("a", "d", name="a"), "b")
+    assert pool.route is not None
+    homes = [pool.route.home(name) for name in (b"{a}x", b"{b}x")]
+    assert [leaf.name for leaf in homes] == ["a", "b"]
+    assert [leaf.voice() for leaf in homes] == [pool.nodes[0], pool.nodes[2]]
+    assert Ring("none", [], Placement([1], [0], FNV1A_64), Tags(123, 125, [])).voice() is None

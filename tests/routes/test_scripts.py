@@ -2,9 +2,9 @@
 
 import pytest
 
-from kidoproxy.commands.find import COMMANDS, named
-from kidoproxy.routes import scripts
-from kidoproxy.routes.scripts import SCRIPTS, Scripts, arguments, unfit
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.routes.book import LARGE_SCRIPT, Book
+from kidoproxy.routes.scripts import arguments, judge, keyed_call, undeclared, unfit
 
 HIDES = "it uses what lets a script hide the commands that it calls"
 NAMELESS = "it calls a command whose name is not a literal"
@@ -70,45 +70,50 @@ def test_arguments() -> None:
 
 def test_judge() -> None:
     """EVAL as it is; EVALSHA as EVAL, once the text is known; others are none of its business."""
-    found = Scripts()
+    book = Book()
     text = b"return redis.call('get', KEYS[1])"
-    digest = found.learn(text)
-    verdict = found.judge(COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    digest = book.learn(text)
+    verdict = judge(book, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
     assert verdict is not None
     assert (verdict.payload, verdict.refusal) == (None, b"")
-    sha = found.judge(COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
+    sha = judge(book, COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
     assert sha is not None
     assert sha.payload == b"*4\r\n$4\r\nEVAL\r\n$33\r\nreturn redis.call('get', KEYS[1])\r\n$1\r\n1\r\n$1\r\nk\r\n"
-    missing = found.judge(COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
+    missing = judge(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
     assert missing is not None
     assert missing.refusal.startswith(b"-NOSCRIPT")
-    wild = found.judge(COMMANDS[b"eval"], [b"EVAL", b"return redis.call('time')", b"0"])
-    assert wild is not None
-    assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: it calls time")
-    assert found.judge(COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
+    for text in (b"return redis.call('time')", b"return redis.call('time') --" + b"x" * LARGE_SCRIPT):
+        wild = judge(book, COMMANDS[b"eval"], [b"EVAL", text, b"0"])
+        assert wild is not None
+        assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: it calls time")
+    assert judge(book, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
 
 
-def test_see() -> None:
-    """SCRIPT LOAD is remembered, SCRIPT FLUSH forgets, other commands pass."""
-    found = Scripts()
-    load, flush = named(b"script|load"), named(b"script|flush")
-    assert load is not None
-    assert flush is not None
-    found.see(load, [b"SCRIPT", b"LOAD", b"return 1"])
-    found.see(COMMANDS[b"set"], [b"SET", b"k", b"v"])
-    assert list(found.texts.values()) == [b"return 1"]
-    found.see(flush, [b"SCRIPT", b"FLUSH"])
-    assert (found.texts, found.reasons) == ({}, {})
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        (b"return redis.call('get', 'k')", "get"),
+        (b'return redis.pcall("SORT", ARGV[1])', "sort"),
+        (b"return redis.call('time')", ""),
+        (b"return redis.call('publish', 'c', 'm')", ""),
+        (b"-- redis.call('get', 'k')\nreturn 1", ""),
+        (b"return redis.call(ARGV[1], ARGV[2])", ""),
+        (b"return redis.call('nosuch', 'k')", ""),
+    ],
+)
+def test_calls_for_a_key(text: bytes, called: str) -> None:
+    """A literal name of a command with keys is seen; what is not plain, or in a comment, is not."""
+    assert keyed_call(text) == called
 
 
-def test_bounded() -> None:
-    """Only so many texts are remembered; the oldest go first, and a known one is not learned anew."""
-    assert scripts.SCRIPTS == SCRIPTS
-    found = Scripts()
-    first = found.learn(b"return 0")
-    for number in range(1, SCRIPTS):
-        found.learn(b"return %d" % number)
-    assert found.learn(b"return 0") == first
-    found.learn(b"return -1")
-    assert first not in found.texts
-    assert len(found.texts) == len(found.reasons) == SCRIPTS
+def test_undeclared() -> None:
+    """By text or by digest, if it is known; a text too large to be remembered is read each time."""
+    book = Book()
+    text = b"return redis.call('get', 'k')"
+    assert undeclared(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"]) == ""
+    assert undeclared(book, COMMANDS[b"eval"], [b"EVAL", text, b"0"]) == "get"
+    digest = book.learn(text)
+    assert undeclared(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", digest.upper(), b"0"]) == "get"
+    large = text + b" " * LARGE_SCRIPT
+    assert undeclared(book, COMMANDS[b"eval_ro"], [b"EVAL_RO", large, b"0"]) == "get"
+    assert undeclared(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) == ""

@@ -80,7 +80,8 @@ def test_prefix_wins_over_tag() -> None:
         (
             b"@celery",
             b"celery celery\x06\x163 celery.pidbox celeryev.x celery-task-meta-1 celery-taskset-meta-1.j unacked "
-            b"unacked_index unacked_mutex _kombu.binding.celery chord-unlock-1 0a-1b.reply.celery.pidbox\x06\x169",
+            b"unacked_index unacked_mutex _kombu.binding.celery chord-unlock-1 0a-1b.reply.celery.pidbox\x06\x169 "
+            b"_kombu.binding_deadlines celeryev.0a-1b\x06\x163 w@host.celery.pidbox w@host.celery.pidbox\x06\x163",
         ),
         (b"@rq", b"rq:job:1 rq:queue:default rq:queues rq:workers rq:wip:default rq:scheduler-lock:x"),
         (b"@dramatiq", b"dramatiq dramatiq:default dramatiq:default.DQ.msgs dramatiq:__acks__.w.default"),

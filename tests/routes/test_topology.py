@@ -170,3 +170,21 @@ def test_repr() -> None:
     assert repr(node) == "<node a 10.0.0.1:6379 live>"
     node.live = False
     assert repr(node) == "<node a 10.0.0.1:6379 down>"
+
+
+def test_who_speaks() -> None:
+    """One copy in sync is told of messages. It stays that while it is fit, and longer while somebody listens to it."""
+    pair = group(1, 1)
+    assert pair.speaker() is None
+    a, b = pair.copies
+    a.state = b.state = IN_SYNC
+    assert pair.speaker() is a.node
+    a.state = BEHIND
+    assert pair.speaker() is b.node
+    a.state = IN_SYNC
+    assert pair.speaker() is pair.successor() is b.node
+    pair.ears = 1
+    b.state = BEHIND
+    assert (pair.speaker(), pair.successor()) == (b.node, a.node)
+    b.node.live = False
+    assert pair.speaker() is pair.successor() is a.node

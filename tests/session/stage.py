@@ -4,13 +4,12 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.build import bulk, command, integer, push
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import ketama
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.scripts import Scripts
 from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
@@ -74,9 +73,21 @@ def copies(*names: str) -> Stage:
     """A copy pool; its first node is the one that is trusted, the others are behind."""
     nodes = [Node(at, name, f"10.0.0.{at + 1}:6379", at + 1) for at, name in enumerate(names)]
     group = CopyGroup("cache", nodes)
-    stage = Stage(nodes, CopyPool("cache", group, Scripts()), "copy")
+    stage = Stage(nodes, CopyPool("cache", group), "copy")
     group.elect([])
     return stage
+
+
+def listening(stage: Stage, session: ClientSession, name: str) -> None:
+    """The client has subscribed to a channel of node ``a``, and has heard so."""
+    session.feed(request("SUBSCRIBE", name))
+    link = stage.exchange.others[-1]
+    link.connected(0.0, 1.0)
+    link.feed(b"+OK\r\n" + bulk(b"run_id:aaaa\r\n"), 0.0)
+    link.take_out()
+    link.feed(push(3, [bulk(b"subscribe"), bulk(name.encode()), integer(1)]) + bulk(b"1"), 0.0)
+    session.resume()
+    heard(session)
 
 
 def say(session: ClientSession, *words: Words) -> bytes:

@@ -7,7 +7,7 @@ from kidoproxy.commands.permit import Permit
 from kidoproxy.session.client import integer
 from kidoproxy.session.house import PoolFacts
 from kidoproxy.session.users import User, Users
-from tests.session.stage import Stage, ring, say
+from tests.session.stage import Stage, listening, ring, say
 
 
 def lines(reply: bytes) -> list[str]:
@@ -154,6 +154,20 @@ def test_list_shows_states() -> None:
     assert (shown[0]["flags"], shown[0]["multi"], shown[0]["idle"], shown[0]["qbuf"]) == ("x", "1", "3", "6")
     assert (shown[0]["multi-mem"], shown[0]["oll"], shown[0]["omem"], shown[0]["events"]) == ("21", "2", "14", "rw")
     assert (shown[1]["flags"], shown[1]["resp"]) == ("N", "3")
+
+
+def test_who_listens() -> None:
+    """A client that has subscribed has the flag P and its counts; its kind is ``pubsub``, no longer ``normal``."""
+    stage = ring("a")
+    first, second = stage.client(), stage.client()
+    listening(stage, second, "news")
+    shown = fields(lines(say(first, "CLIENT", "LIST", "TYPE", "PubSub"))[0])
+    assert (shown["id"], shown["flags"], shown["cmd"]) == ("2", "P", "subscribe")
+    assert (shown["sub"], shown["psub"], shown["ssub"]) == ("1", "0", "0")
+    assert [fields(line)["id"] for line in lines(say(first, "CLIENT", "LIST", "TYPE", "normal"))] == ["1"]
+    assert say(first, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") == b":0\r\n"
+    assert say(first, "CLIENT", "KILL", "TYPE", "pubsub") == b":1\r\n"
+    assert (first.closing, second.closing) == (False, True)
 
 
 def test_list_chooses() -> None:

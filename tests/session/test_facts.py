@@ -121,8 +121,8 @@ def test_one_line_for_each_node() -> None:
         link.feed(b":1\r\n", 0.0)
     lines = sections(heard(session)[4:])
     assert lines["KidoproxyNodes"] == {
-        "node0": "name=a,address=10.0.0.1:6379,state=up,links=1,waiting=1,version=7.0.15,reconnects=0,cause=",
-        "node1": "name=b,address=10.0.0.2:6379,state=down,links=1,waiting=1,version=7.0.15,reconnects=0,"
+        "node0": "name=a,address=10.0.0.1:6379,state=up,links=1,lanes=0,waiting=1,version=7.0.15,reconnects=0,cause=",
+        "node1": "name=b,address=10.0.0.2:6379,state=down,links=1,lanes=0,waiting=1,version=7.0.15,reconnects=0,"
         "cause=refused; twice  # Server",
     }
 

@@ -35,3 +35,11 @@ def test_a_change_of_one_pool() -> None:
     play.facts.paused_until = 1
     play.facts.settle(play.house)
     assert (play.guest("one").session.easy, session.easy) == (False, True)
+
+
+def test_a_switchboard_for_each_pool() -> None:
+    """It is made when it is first asked for."""
+    play = story(ring("a"))
+    assert play.house.boards == {}
+    assert play.house.board(play.facts) is play.house.board(play.facts)
+    assert list(play.house.boards) == [play.facts.name]

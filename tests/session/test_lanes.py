@@ -342,8 +342,8 @@ def test_copies() -> None:
     key = led_by(pool, "a")
     (
         story(pool)
-        >> client(f"XREAD BLOCK 0 STREAMS {key} $") << to("a", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
-        >> lost("a", on=LANE) << to("b", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
+        >> client(f"XREAD BLOCK 0 STREAMS {key} 1-1") << to("a", f"XREAD BLOCK 0 STREAMS {key} 1-1", on=LANE)
+        >> lost("a", on=LANE) << to("b", f"XREAD BLOCK 0 STREAMS {key} 1-1", on=LANE)
         >> node("b", "*-1", on=LANE) << to_client("*-1") << free(0, 1)
         >> client("BLPOP q 0")
         << to_client(
@@ -500,90 +500,3 @@ def test_pool_without_nodes_in_sync_still_monitors() -> None:
     play = story(pool) >> client("MONITOR") << to("a", "MONITOR", on=LANE) << to("b", "MONITOR", on=LANE)
     assert pool.groups[0].copies[0].state == IN_SYNC
     play >> accepted("a", on=LANE) << given(unheard)
-
-
-# -- scripts that never end ----------------------------------------------------------------------------------
-
-BUSY = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
-NOTBUSY = "-NOTBUSY No scripts in execution right now."
-
-
-UNKNOWN_END = "-NODEDOWN a a:6379 (it closed the connection); the write may have run, its outcome is unknown"
-EACH_KILLED = b"*2\r\n" + NOTBUSY.encode() + b"\r\n+OK\r\n"
-
-
-def no_links_past() -> Event:
-    """The links past all others are closed."""
-    return then(lambda play: not any(play.house.lanes.past_all) and not play.exchange.others)
-
-
-@pytest.mark.parametrize("kill", ["SCRIPT KILL", "FUNCTION KILL"])
-def test_kill_goes_past_the_script(kill: str) -> None:
-    """A KILL does not wait behind the script that it is meant for; one node that obeys is enough."""
-    (
-        story(ring("a", "b"))
-        >> client("EVAL x 1 {a}1") << to("a", "EVAL x 1 {a}1")
-        >> client(kill, "PING", name="you") << to("a", kill, on=LANE) << to("b", kill, on=LANE)
-        >> node("b", NOTBUSY, on=LANE) << silence()
-        >> node("a", "+OK", on=LANE) << to_client("+OK", "+PONG", name="you")
-        >> node("a", "-ERR killed") << to_client("-ERR killed")
-        >> tick() << no_links_past()
-        >> client(kill, name="you") << to("a", kill, on=LANE2) << to("b", kill, on=LANE2)
-        >> node("a", NOTBUSY, on=LANE2) >> node("b", NOTBUSY, on=LANE2) << to_client(NOTBUSY, name="you")
-    )  # fmt: skip
-
-
-def test_kill_reaches_a_busy_node() -> None:
-    """A node that answers BUSY to the greeting of shared links is down; the KILL is sent to it all the same."""
-    (
-        story(ring("a"), shy=True)
-        >> client("GET {a}1") >> accepted("a") << to("a", "INFO server") >> node("a", BUSY)
-        << to_client(f"-NODEDOWN a a:6379 ({BUSY[1:]})")
-        >> client("SCRIPT KILL") >> tick() >> accepted("a", on=LANE) << to("a", "CLIENT ID", on=LANE)
-        >> tick() >> node("a", BUSY, on=LANE) << to("a", "SCRIPT KILL", on=LANE)
-        >> tick() >> node("a", "+OK", on=LANE) << to_client("+OK") >> tick() << no_links_past()
-    )  # fmt: skip
-
-
-def test_many_kills_share_a_link() -> None:
-    """However many clients say KILL, a node has one such link; when it is lost, the next KILL opens another."""
-    (
-        story(ring("a"))
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE)
-        >> client("FUNCTION KILL", name="you") << to("a", "FUNCTION KILL", on=LANE)
-        >> lost("a", on=LANE)
-        << to_client(UNKNOWN_END) << to_client(UNKNOWN_END, name="you")
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE2)
-        >> node("a", "+OK", on=LANE2) << to_client("+OK") >> tick() << no_links_past()
-    )  # fmt: skip
-
-
-def test_kill_that_nobody_answers() -> None:
-    """It has the deadline of every command, and the silent link is given up."""
-    (
-        story(ring("a"))
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE)
-        >> tick(0.6)
-        << to_client("-TIMEOUT a a:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
-        >> tick(1.0) << no_links_past()
-    )  # fmt: skip
-
-
-def test_kill_in_copies() -> None:
-    """A script may run on one copy alone: all are asked, and no copy falls behind by what it says."""
-    play = story(copies("a", "b"))
-    play >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE) << to("b", "SCRIPT KILL", on=LANE)
-    play >> node("a", NOTBUSY, on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
-    assert all(copy.state == IN_SYNC for copy in play.pool.groups[0].copies)
-    assert play.pool.groups[0].mismatches == 0
-
-
-def test_kill_of_one_node() -> None:
-    """PROXY NODE and PROXY EACH go past all others too; one node's word, and a list of each one's."""
-    (
-        story(ring("a", "b"))
-        >> client("PROXY NODE b SCRIPT KILL") << to("b", "SCRIPT KILL", on=LANE)
-        >> node("b", "+OK", on=LANE) << to_client("+OK") >> tick() << no_links_past()
-        >> client("PROXY EACH SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE) << to("b", "SCRIPT KILL", on=LANE2)
-        >> node("a", NOTBUSY, on=LANE) >> node("b", "+OK", on=LANE2) << to_client(EACH_KILLED)
-    )  # fmt: skip

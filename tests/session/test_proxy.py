@@ -66,12 +66,13 @@ def test_nodes() -> None:
         b"cause": b"",
         b"sync": b"",
         b"links": 1,
+        b"lanes": 0,
         b"waiting": 0,
         b"reconnects": 0,
     }
     assert (second[b"state"], second[b"cause"], second[b"links"]) == (b"down", b"connection refused", 0)
     say(session, "HELLO", "3")
-    assert say(session, "PROXY", "NODES").startswith(b"*2\r\n%11\r\n$4\r\npool\r\n")
+    assert say(session, "PROXY", "NODES").startswith(b"*2\r\n%12\r\n$4\r\npool\r\n")
 
 
 def test_stats() -> None:
@@ -387,6 +388,36 @@ def test_route_of_keys_that_do_not_meet() -> None:
     assert lines[0] == "command: rename (write), its keys must meet on one node"
     assert len(lines) == 4
     assert lines[3].startswith("refused: CROSSSLOT Keys in request don't hash to the same node")
+
+
+def test_route_of_channels() -> None:
+    """Where a channel lives, and who is listened to for it; nobody is, yet."""
+    stage = ring("a", "b")
+    session = stage.client()
+    name = key_on(stage, "b")
+    assert explained(session, "PUBLISH", name, "m") == [
+        "command: publish (write), the node where its channel lives",
+        f"channel: {name}: {stage.pool.root.why(name.encode())}",
+        f"asks: b 10.0.0.2:6379 (up): PUBLISH {name} m",
+    ]
+    lines = explained(session, "SUBSCRIBE", name)
+    assert lines[0].startswith("command: subscribe (read), the proxy listens for the client")
+    assert lines[1:] == [
+        f"channel: {name}: {stage.pool.root.why(name.encode())}",
+        f"listens: b 10.0.0.2:6379 (up): {name}",
+    ]
+    lines = explained(session, "PUNSUBSCRIBE", "*")
+    assert lines[1:] == [
+        "channel: *: messages may come from any node",
+        "listens: a 10.0.0.1:6379 (up): *",
+        "listens: b 10.0.0.2:6379 (up): *",
+    ]
+    assert stage.exchange.all_links() == []
+    unelected = copies("a")
+    group = unelected.node("a").group
+    assert group is not None
+    group.elected = False
+    assert len(explained(unelected.client(), "SUBSCRIBE", "c")) == 2
 
 
 def test_route_of_copies() -> None:

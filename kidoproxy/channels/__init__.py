@@ -1,0 +1,1 @@
+"""Channels: who listens to what, on which node, and how one message reaches many."""
