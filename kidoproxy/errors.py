@@ -159,6 +159,7 @@ NOT_INTEGER: Final = b"-ERR value is not an integer or out of range\r\n"
 INVALID_CURSOR: Final = b"-ERR invalid cursor\r\n"
 BAD_DB: Final = b"-ERR DB index is out of range\r\n"
 BAD_DB_INDEX: Final = b"-ERR invalid DB index\r\n"
+NOT_IN_MULTI: Final = b"-ERR Command not allowed inside a transaction\r\n"
 NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
 EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
@@ -178,6 +179,16 @@ NO_PASSWORD_SET: Final = (
     b"-ERR AUTH <password> called without any password configured for the default user. "
     b"Are you sure your configuration is correct?\r\n"
 )
+
+
+def aborted(cause: bytes) -> bytes:
+    """EXEC of a transaction whose node has refused one of its commands."""
+    return line(f"EXECABORT Transaction discarded because of: {text(cause)}")
+
+
+def not_begun(cause: bytes) -> bytes:
+    """EXEC of a transaction whose node has refused MULTI, and took what followed as it came."""
+    return line(f"ERR the node refused MULTI ({text(cause)}); the commands may have run one by one")
 
 
 # -- what Redis says about CLIENT and HELLO ----------------------------------------------------------

@@ -9,7 +9,7 @@ from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.link_school import remind
 from kidoproxy.resp.build import command
-from kidoproxy.resp.open import is_error, items
+from kidoproxy.resp.open import error_text, is_error, items
 from kidoproxy.routes.plan import Plan, Send
 from kidoproxy.routes.topology import Node
 
@@ -28,6 +28,9 @@ class Batch(Leg):
         self.payloads: list[bytes] = []
         self.legs: list[Leg] = []
         self.missing = 0
+        #: What the node said first to refuse something before EXEC, if anything; and whether that was MULTI itself.
+        self.refused = b""
+        self.began = True
         #: The transaction's own leg, when this node's EXEC reply is the whole reply.
         self.whole = whole
 
@@ -35,8 +38,13 @@ class Batch(Leg):
         """+OK, +QUEUED …, then what EXEC says."""
         self.missing -= 1
         if self.missing > 0:
+            if is_error(raw) and not self.refused:
+                self.refused = error_text(raw)
+                self.began = self.missing < len(self.payloads) + 1
             return
         self.transaction.over(raw)
+        if is_error(raw) and self.refused:
+            raw = errors.aborted(self.refused) if self.began else errors.not_begun(self.refused)
         if self.whole is not None:
             self.whole.take(raw)
             return

@@ -105,7 +105,9 @@ def finish(session: "ClientSession") -> None:
 
 def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
     """Why the command cannot be part of this transaction."""
-    if spec.flags & NO_MULTI or spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
+    if spec.flags & NO_MULTI:
+        return errors.NOT_IN_MULTI
+    if spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
     on_lane = session.watch is not None and session.watch.loan() is not None
     if on_lane and (spec.reach == SCAN or (spec.reach == SESSION and spec.name != b"unwatch")):

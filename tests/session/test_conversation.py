@@ -369,15 +369,16 @@ def test_multi_aborts() -> None:
 def test_exec_refused_by_node() -> None:
     """A node that refuses its EXEC answers for its own commands; alone it answers for the whole."""
     abort = "-EXECABORT Transaction discarded because of previous errors."
+    why = "-EXECABORT Transaction discarded because of: OOM no"
     (
         story(ring("a", "b"))
         >> client("MULTI", "SET {a}1 x", "SET {b}1 y", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
         << to("a", "MULTI", "SET {a}1 x", "EXEC") << to("b", "MULTI", "SET {b}1 y", "EXEC")
         >> node("a", "+OK", "-OOM no", abort) >> node("b", "+OK", "+QUEUED", "*1 +OK")
-        << to_client(b"*2\r\n" + abort.encode() + b"\r\n+OK\r\n")
+        << to_client(b"*2\r\n" + why.encode() + b"\r\n+OK\r\n")
         >> client("MULTI", "SET {a}1 x", "EXEC") << to_client("+OK", "+QUEUED")
         << to("a", "MULTI", "SET {a}1 x", "EXEC")
-        >> node("a", "+OK", "-OOM no", abort) << to_client(abort) << silence()
+        >> node("a", "+OK", "-OOM no", abort) << to_client(why) << silence()
     )  # fmt: skip
 
 
@@ -649,6 +650,43 @@ def test_refused_at_queue_time() -> None:
         >> client("MULTI", "SET k x", "EXEC")
         << to_client("+OK", "-NOREPLICAS Not enough good replicas to write.",
                      "-EXECABORT Transaction discarded because of previous errors.") << silence()
+    )  # fmt: skip
+
+
+OOM = "-OOM command not allowed when used memory > 'maxmemory'."
+BECAUSE = f"-EXECABORT Transaction discarded because of: {OOM[1:]}"
+ABORTED = "-EXECABORT Transaction discarded because of previous errors."
+
+
+def test_a_node_refuses_a_queued_command() -> None:
+    """The client has heard QUEUED, so EXEC tells what its node had against it, the first thing if there are more."""
+    (
+        story(ring("a", "b"))
+        >> client("MULTI", "SET {a}1 x", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
+        << to("a", "MULTI", "SET {a}1 x", "GET {a}1", "EXEC")
+        >> node("a", "+OK", OOM, "-BUSY no", ABORTED) << to_client(BECAUSE)
+        >> client("MULTI", "SET {a}1 x", "EXEC") << to("a", "MULTI", "SET {a}1 x", "EXEC") << given(unheard)
+        >> node("a", "+OK", "+QUEUED", BECAUSE) << to_client(BECAUSE)
+    )  # fmt: skip
+
+
+def test_a_node_refuses_multi() -> None:
+    """Then what follows is no transaction there, and the client is told that it may have run."""
+    (
+        story(ring("a"))
+        >> client("MULTI", "SET {a}1 x", "EXEC") << to("a", "MULTI", "SET {a}1 x", "EXEC") << given(unheard)
+        >> node("a", "-NOPERM no multi", "+OK", "-ERR EXEC without MULTI")
+        << to_client("-ERR the node refused MULTI (NOPERM no multi); the commands may have run one by one") << silence()
+    )  # fmt: skip
+
+
+def test_what_redis_allows_in_no_transaction() -> None:
+    """Redis's own words, and the transaction is spoiled."""
+    pool = ring("a", words=Vocabulary(frozenset(), frozenset([b"save"]), {}))
+    (
+        story(pool)
+        >> client("MULTI", "SAVE", "EXEC")
+        << to_client("+OK", "-ERR Command not allowed inside a transaction", ABORTED) << silence()
     )  # fmt: skip
 
 
