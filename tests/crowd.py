@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import NEVER
 from kidoproxy.link_states import CONNECTING, DOWN
 from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, command, error, integer, mapping, null, null_array
 from kidoproxy.resp.open import bulk as text
@@ -95,7 +96,10 @@ class Server:
         ready = [one for one in self.connections if one.unread and one.blocked is None]
         if self.silent or not ready:
             return
-        one = ready[at % len(ready)]
+        self.read(ready[at % len(ready)])
+
+    def read(self, one: Connection) -> None:
+        """The next request of a connection is read and, unless it blocks, answered."""
         argv = [text(word) for word in items(one.unread.pop(0))]
         raw = self.answer(one, argv)
         if raw:
@@ -235,6 +239,8 @@ class Speaker:
         self.skip = False
         self.ended = False
         self.killed = False
+        #: Somebody has asked to unblock what it waits for.
+        self.to_unblock = False
 
     def says(self, argv: list[bytes]) -> None:
         """Note what must come of it."""
@@ -264,6 +270,7 @@ class Speaker:
                 continue
             assert self.owed, f"{self.name} was told what it has not asked for: {reply!r}"
             asked = self.owed.pop(0)
+            self.to_unblock = self.to_unblock and not blocks(asked)
             assert self.fits(asked, reply), f"{self.name} has asked {asked} and was told {reply!r}"
         assert not self.reader.held()
 
@@ -315,9 +322,20 @@ class Crowd:
         self.play = Story(pool, shy=True)
         self.servers = {node.name: Server(self, node.name) for node in pool.nodes}
         self.speakers = [Speaker(f"c{at}") for at in range(count)]
-        self.to_unblock: set[str] = set()
         for speaker in self.speakers:
             self.play.guest(speaker.name)
+
+    def get_to_know(self) -> None:
+        """Each node is connected, and has an idle lane."""
+        for node in self.play.pool.nodes:
+            self.play.exchange.link(node, 2, 0).wake()
+            self.play.house.lanes.lend(node, 2, 0).link.wake()
+        self.turn()
+        self.connect()
+        for name in self.servers:
+            self.answer(name, 0, 2)
+        for link in self.play.exchange.others:
+            self.play.house.lanes.give_back(link)
 
     # -- what may happen
 
@@ -330,9 +348,13 @@ class Crowd:
         for template in requests:
             line = self.filled(template, speaker.name)
             argv = [word.encode() for word in line.split(" ")]
-            if speaker.ended or (argv[0] == b"MONITOR" and (speaker.monitor or speaker.multi)):
+            if argv[0] == b"MONITOR" and not speaker.multi:
+                # A second one is not answered.
+                if speaker.monitor:
+                    continue
+                speaker.monitor = True
+            if speaker.ended:
                 continue
-            speaker.monitor = speaker.monitor or argv[0] == b"MONITOR"
             self.notice(line)
             speaker.says(argv)
             said += command(argv)
@@ -350,21 +372,23 @@ class Crowd:
         for other in self.speakers:
             number = str(self.play.guest(other.name).session.id)
             if line.startswith("CLIENT UNBLOCK " + number):
-                self.to_unblock.add(other.name)
+                other.to_unblock = True
             if line == "CLIENT KILL ID " + number:
                 other.killed = True
 
     def may_be_unblocked(self, argv: list[bytes]) -> None:
         """Only who was to be unblocked is; streams of several nodes end each other's waiting."""
-        whose = {name for name in [speaker.name for speaker in self.speakers] if name.encode() in b" ".join(argv)}
-        assert whose & self.to_unblock or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
+        meant = any(speaker.to_unblock for speaker in self.speakers if speaker.name.encode() in b" ".join(argv))
+        assert meant or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
 
     def hang_up(self, at: int) -> None:
         """A client goes."""
         speaker = self.speakers[at]
         if not speaker.ended:
             speaker.ended = speaker.killed = True
-            self.play.guest(speaker.name).session.gone()
+            session = self.play.guest(speaker.name).session
+            session.gone()
+            assert session.blocked is None or not session.blocked.waiting
             self.turn()
 
     def answer(self, name: str, at: int, count: int = 1) -> None:
@@ -372,6 +396,14 @@ class Crowd:
         for _ in range(count):
             self.servers[name].step(at)
             self.turn()
+
+    def answer_lanes(self, name: str) -> None:
+        """A node reads all that came on lanes, while what came on links that are shared waits."""
+        server = self.servers[name]
+        for one in server.connections[:]:
+            while one.link.lane and one.unread and one.blocked is None and one.lives() and not server.silent:
+                server.read(one)
+                self.turn()
 
     def serve(self, name: str, at: int, full: bool) -> None:
         """Something comes for one who waits at a node, or its time is over."""
@@ -454,6 +486,7 @@ class Crowd:
             assert house.lanes.lent[node.index] == len(lanes) - len(house.lanes.idle[node.index])
         for link in self.owned():
             assert link in self.play.exchange.others or link.state == DOWN
+        assert all(number in house.sessions for number in self.play.facts.held)
         for idle in house.lanes.idle:
             for link in idle:
                 assert link.ear is None
@@ -487,6 +520,9 @@ class Crowd:
             assert not held or session.parked is not None
         if session.blocked is not None and not session.closing:
             assert session.stalled
+            # Who is to be let go is let go in time.
+            limit = NEVER if not session.blocked.reason else self.play.exchange.now + session.exchange.logins[0].timeout
+            assert all(waiting.due <= limit for waiting in session.blocked.waiting)
         assert (session.monitor in self.play.house.monitors) == (session.monitor is not None)
 
     # -- the end of all
@@ -508,8 +544,9 @@ class Crowd:
         raise AssertionError("it does not come to an end")
 
     def all_told(self) -> bool:
-        """Every client that is still there has been told everything."""
-        return not any(speaker.owed for speaker in self.speakers if not speaker.killed)
+        """Every client that is still there has been told everything; those that were to go are gone."""
+        waiting = any(speaker.owed for speaker in self.speakers if not speaker.killed)
+        return not waiting and not any(session.closing for session in self.play.house.sessions.values())
 
     def all_free(self) -> bool:
         """Nobody has anything any more."""

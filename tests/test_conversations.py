@@ -77,14 +77,34 @@ TALKS = [
     ["WATCH {a}1", "MULTI", "UNWATCH", "GET {a}1", "EXEC"],
     ["BLPOP {a}ME 0", "PING ME", "GET {a}1"],
     ["MULTI", "BLPOP {a}ME 0", "XREAD BLOCK 0 STREAMS {a}ME $", "EXEC"],
+    ["MULTI", "MONITOR", "GET {a}1", "EXEC"],
+    ["MONITOR", "PING ME"],
 ]
+#: What lanes are for, and what may come between: said more often than the rest.
+LANES = """
+BLPOP {a}ME 0
+BLPOP {a}ME 0
+XREAD BLOCK 0 STREAMS {a}ME {b}ME $ $
+WATCH {a}1
+EXEC
+CLIENT UNBLOCK #0
+CLIENT UNBLOCK #1
+CLIENT KILL ID #0
+MONITOR
+""".strip().splitlines()
 
 AT = st.integers(0, 3)
 WHO = st.integers(0, 2)
-SOME = st.one_of(st.lists(st.sampled_from(SAID), min_size=1, max_size=3), st.sampled_from(TALKS))
+SOME = st.one_of(
+    st.lists(st.sampled_from(SAID), min_size=1, max_size=3),
+    st.sampled_from(TALKS),
+    st.sampled_from(LANES).map(lambda line: [line]),
+)
 
 #: What may happen next; ``name`` is chosen when the nodes are known.
 NEXT = st.one_of(
+    st.tuples(st.just("say"), WHO, SOME),
+    st.tuples(st.just("say"), WHO, SOME),
     st.tuples(st.just("say"), WHO, SOME),
     st.tuples(st.just("answer"), AT, st.integers(1, 4)),
     st.tuples(st.just("calm"), AT, AT),
@@ -108,18 +128,20 @@ def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) ->
         assert isinstance(second, list)
         crowd.say(at, second)
     elif kind == "answer":
-        crowd.answer(name, number, number)
+        crowd.answer(name, number, max(at, 1))
     elif kind == "calm":
         crowd.connect()
         for one in names:
             crowd.answer(one, 0, 12)
+    elif kind == "lanes":
+        crowd.connect()
+        crowd.answer_lanes(name)
     elif kind == "serve":
         crowd.serve(name, at, bool(second))
     elif kind == "connect":
         crowd.connect(at)
     elif kind == "wait":
-        assert isinstance(first, float)
-        crowd.wait(first)
+        crowd.wait(first if isinstance(first, float) else 0.05)
     elif kind == "cut":
         crowd.cut_one(name, number)
     elif kind == "harm":
@@ -131,10 +153,39 @@ def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) ->
 
 
 @BOUNDED
-@given(st.sampled_from(sorted(POOLS)), st.lists(NEXT, max_size=50))
-def test_any_conversation(kind: str, events: list[tuple[str, object, object]]) -> None:
+@given(st.sampled_from(sorted(POOLS)), st.booleans(), st.lists(NEXT, max_size=50))
+def test_any_conversation(kind: str, known: bool, events: list[tuple[str, object, object]]) -> None:
     """Whatever is said and whatever dies: each request is answered once, in order, and no lane is left at the end."""
     crowd = Crowd(POOLS[kind]())
+    if known:
+        crowd.get_to_know()
+    play_out(crowd, events)
+
+
+#: Those who wait on one node, and those who end it, in every order.
+WAITED = st.one_of(
+    st.tuples(st.just("say"), WHO, st.sampled_from(["BLPOP {a}ME 0", "BZPOPMIN {a}ME 0"]).map(lambda s: [s])),
+    st.tuples(st.just("say"), WHO, st.integers(0, 2).map(lambda at: [f"CLIENT UNBLOCK #{at}"])),
+    st.tuples(st.just("say"), WHO, st.sampled_from([["MONITOR"], ["CLIENT KILL ID #0"], ["GET {a}1"]])),
+    st.tuples(st.just("lanes"), AT, AT),
+    st.tuples(st.just("lanes"), AT, AT),
+    st.tuples(st.just("serve"), AT, st.just(True)),
+    st.tuples(st.just("answer"), AT, AT),
+    st.tuples(st.sampled_from(["wait", "cut"]), AT, AT),
+)
+
+
+@BOUNDED
+@given(st.lists(WAITED, max_size=30))
+def test_any_race_for_lanes(events: list[tuple[str, object, object]]) -> None:
+    """Lanes go from hand to hand while clients are served, unblocked and killed: each gets what is its own."""
+    crowd = Crowd(ring("a"))
+    crowd.get_to_know()
+    play_out(crowd, events)
+
+
+def play_out(crowd: Crowd, events: list[tuple[str, object, object]]) -> None:
+    """All that happens, and the end of it."""
     names = sorted(crowd.servers)
     for event in events:
         happens(crowd, names, event)
