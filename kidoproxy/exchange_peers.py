@@ -10,7 +10,7 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
 from kidoproxy.link import NodeLink
 from kidoproxy.resp.build import command
-from kidoproxy.resp.open import bulk, is_error, items
+from kidoproxy.resp.open import bulk, items
 from kidoproxy.routes.school import Librarian, Pupil, School
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Fetch(Leg):
 
     def take(self, raw: bytes) -> None:
         """The libraries; an old server has none, and says that it does not know the command."""
-        if is_error(raw):
+        if raw[:1] != b"*":
             self.next()
         else:
             self.school.fetched(self.pupil, [lesson(items(library)) for library in items(raw)])

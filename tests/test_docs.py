@@ -26,7 +26,7 @@ from kidoproxy.session.house import House
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMANDS: Final = "kidoproxy/commands/README.md"
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
-README_LINES: Final = 700
+README_LINES: Final = 620
 
 #: ``[text](target)``, but not in a block of code.
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
