@@ -31,6 +31,8 @@ LINK_QUEUE_LEGS: Final[int] = 200_000
 
 #: Lanes that sessions may have at a node at a time: each client that blocks or watches has one.
 LANES: Final[int] = 4_000
+#: So many of them are being opened at a node at a time.
+LANE_ATTEMPTS: Final[int] = 32
 #: Lanes that came back are kept for the next one who asks: so many for each node, so long after the last came.
 IDLE_LANES: Final[int] = 64
 IDLE_LANE_SECONDS: Final[float] = 10.0

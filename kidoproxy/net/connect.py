@@ -8,8 +8,9 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from typing import cast, final
+from typing import Final, cast, final
 
+from kidoproxy import limits
 from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING
 from kidoproxy.net.flush import Hub
@@ -17,6 +18,9 @@ from kidoproxy.net.node_io import NodeIO, reason
 from kidoproxy.net.tasks import Tasks
 
 log = logging.getLogger("kidoproxy.nodes")
+
+#: How soon a node is asked again that had no place for us.
+BACKLOG_SECONDS: Final = 0.005
 
 
 @final
@@ -40,6 +44,8 @@ class Connector:
         self.targets = targets
         self.tasks = tasks
         self.busy: set[int] = set()
+        #: A rush of clients that block must not ask more of a node's backlog, or of our own second, than it has.
+        self.gates = [asyncio.Semaphore(limits.LANE_ATTEMPTS) for _ in targets]
 
     def look_after(self, link: NodeLink) -> None:
         """Close the socket that the link has given up, open the one that it wants."""
@@ -51,7 +57,18 @@ class Connector:
                 peer.abort()
         if link.state == CONNECTING and id(link) not in self.busy:
             self.busy.add(id(link))
-            self.tasks.start(self.connect(link), f"connect {link.node.name}")
+            self.tasks.start(self.in_turn(link), f"connect {link.node.name}")
+
+    async def in_turn(self, link: NodeLink) -> None:
+        """Lanes are opened so many at a time; the links that all share do not wait for them."""
+        if not link.lane:
+            await self.connect(link)
+            return
+        async with self.gates[link.node.index]:
+            if link.state == CONNECTING:
+                await self.connect(link)
+            else:
+                self.busy.discard(id(link))
 
     async def connect(self, link: NodeLink) -> None:
         """One attempt."""
@@ -81,7 +98,13 @@ class Connector:
         # A compiled class has no Python base, but all the methods that a loop calls.
         protocol = cast(Callable[[], asyncio.Protocol], lambda: peer)
         if target.path:
-            await loop.create_unix_connection(protocol, target.path, ssl=target.tls)
+            while True:
+                try:
+                    await loop.create_unix_connection(protocol, target.path, ssl=target.tls)
+                    break
+                except BlockingIOError:
+                    # Its backlog is full: where TCP would wait for a place, a unix socket says EAGAIN (connect(2)).
+                    await asyncio.sleep(BACKLOG_SECONDS)
         else:
             await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
         return peer

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kidoproxy import limits
 from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING, DOWN, READY
 from kidoproxy.net.connect import Connector, Target
@@ -286,3 +287,70 @@ def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> No
 
     run(scenario())
     assert "connect failed: node=a" in caplog.text
+
+
+def test_lanes_are_opened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rush of clients that block does not flood a node; all are served in the end, and shared links do not wait."""
+
+    async def scene() -> None:
+        node = Node()
+        async with node.tcp() as port:
+            stand = Stand(Target("127.0.0.1", port, "", None, 5.0))
+            exchange = stand.stage.exchange
+            opening = 0
+            most = 0
+            plain = stand.connector.open
+
+            async def counted(link: NodeLink, target: Target) -> NodeIO:
+                nonlocal opening, most
+                opening += link.lane
+                most = max(most, opening)
+                try:
+                    return await plain(link, target)
+                finally:
+                    opening -= link.lane
+
+            monkeypatch.setattr(stand.connector, "open", counted)
+            lanes = [exchange.other_link(stand.stage.node("a"), 2, 0, True) for _ in range(3 * limits.LANE_ATTEMPTS)]
+            for lane in lanes:
+                lane.wake()
+            given_up = lanes.pop()
+            stand.hub.touch()
+            await asyncio.sleep(0)
+            exchange.forget(given_up)
+            shared = stand.link()
+            await until(lambda: shared.state == READY and all(lane.state == READY for lane in lanes))
+            assert most == limits.LANE_ATTEMPTS
+            assert given_up.state == DOWN
+            await stand.tasks.stop()
+            for link in [*lanes, shared]:
+                if isinstance(link.peer, NodeIO):
+                    link.peer.abort()
+            await asyncio.sleep(0)
+
+    run(scene())
+
+
+def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+    """A unix socket whose backlog is full refuses at once, where TCP would wait: a place will be free soon."""
+
+    async def scene() -> None:
+        path = str(tmp_path / "node")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(0)
+            first = socket.socket(socket.AF_UNIX)
+            first.connect(path)
+            stand = Stand(Target("", 0, path, None, 10.0))
+            link = stand.link()
+            await asyncio.sleep(0)
+            assert link.state == CONNECTING
+            accepted, _ = await asyncio.to_thread(listener.accept)
+            await until(lambda: link.peer is not None)
+            stand.close(link)
+            await stand.tasks.stop()
+            first.close()
+            accepted.close()
+            await asyncio.sleep(0)
+
+    run(scene())
