@@ -341,7 +341,8 @@ class ClientSession:
             self.monitor.stop()
         self.queue = None
         self.spoiled = False
-        self.reply = REPLY_ON
+        if self.reply != REPLY_SKIP:
+            self.reply = REPLY_ON
         self.each = False
         self.proto = 2
         self.db = 0

@@ -121,6 +121,8 @@ class NodeFacts:
         self.state = state(node)
         self.links = len([link for link in links if link.state == READY])
         self.waiting = sum([link.count() for link in links])
+        #: Lanes that clients have.
+        self.lanes = session.house.lanes.lent[node.index]
         self.reconnects = sum([link.reconnects for link in links])
         self.sync = session.house.syncs.get(node.name, "")
 
@@ -140,7 +142,8 @@ class NodeFacts:
 
     def counts(self) -> list[tuple[str, int]]:
         """The facts that are numbers."""
-        return [("links", self.links), ("waiting", self.waiting), ("reconnects", self.reconnects)]
+        links = [("links", self.links), ("lanes", self.lanes)]
+        return [*links, ("waiting", self.waiting), ("reconnects", self.reconnects)]
 
     def fact(self, at: int) -> Fact:
         """One line of the section ``# KidoproxyNodes``; names may hold a colon, so they cannot name the line."""

@@ -66,12 +66,13 @@ def test_nodes() -> None:
         b"cause": b"",
         b"sync": b"",
         b"links": 1,
+        b"lanes": 0,
         b"waiting": 0,
         b"reconnects": 0,
     }
     assert (second[b"state"], second[b"cause"], second[b"links"]) == (b"down", b"connection refused", 0)
     say(session, "HELLO", "3")
-    assert say(session, "PROXY", "NODES").startswith(b"*2\r\n%11\r\n$4\r\npool\r\n")
+    assert say(session, "PROXY", "NODES").startswith(b"*2\r\n%12\r\n$4\r\npool\r\n")
 
 
 def test_stats() -> None:
