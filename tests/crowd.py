@@ -18,6 +18,7 @@ from kidoproxy.session.watch import LaneWatch
 from tests.story import Pool, Story, tick
 
 BLOCKING: Final = (b"BLPOP", b"BLMOVE", b"BZPOPMIN", b"WAIT")
+UNBLOCK: Final = [b"CLIENT", b"UNBLOCK"]
 #: The words with which an error may begin here.
 WORDS: Final = (
     b"ERR NODEDOWN TIMEOUT PARTIAL CROSSSLOT NOREPLICAS BEHIND EXECABORT UNBLOCKED NOPROTO WRONGPASS NOAUTH LOADING"
@@ -239,8 +240,11 @@ class Speaker:
         self.skip = False
         self.ended = False
         self.killed = False
-        #: Somebody has asked to unblock what it waits for.
+        #: What it waits for is to be unblocked, for so it was told to the proxy; or may be at any time.
         self.to_unblock = False
+        self.may_be_unblocked = False
+        #: The numbers of those that the proxy has unblocked for this one.
+        self.has_unblocked: list[bytes] = []
 
     def says(self, argv: list[bytes]) -> None:
         """Note what must come of it."""
@@ -248,7 +252,8 @@ class Speaker:
         silent = self.quiet or self.skip
         self.skip = False
         if argv[0] == b"RESET":
-            self.quiet = silent = self.multi = self.monitor = False
+            silent = silent and not self.quiet
+            self.quiet = self.multi = self.monitor = False
         elif name == b"CLIENT REPLY" and not self.multi:
             self.quiet = argv[2] == b"OFF" or (self.quiet and argv[2] == b"SKIP")
             self.skip = argv[2] == b"SKIP" and not self.quiet
@@ -271,6 +276,8 @@ class Speaker:
             assert self.owed, f"{self.name} was told what it has not asked for: {reply!r}"
             asked = self.owed.pop(0)
             self.to_unblock = self.to_unblock and not blocks(asked)
+            if asked[:2] == UNBLOCK and reply == integer(1):
+                self.has_unblocked.append(asked[2])
             assert self.fits(asked, reply), f"{self.name} has asked {asked} and was told {reply!r}"
         assert not self.reader.held()
 
@@ -342,10 +349,10 @@ class Crowd:
     def say(self, at: int, requests: list[str]) -> None:
         """A client says something; ``ME`` stands for its name, ``#0`` for the number of the first client."""
         speaker = self.speakers[at]
-        if speaker.ended:
-            return
         said = b""
         for template in requests:
+            if speaker.ended:
+                break
             line = self.filled(template, speaker.name)
             argv = [word.encode() for word in line.split(" ")]
             if argv[0] == b"MONITOR" and not speaker.multi:
@@ -353,10 +360,12 @@ class Crowd:
                 if speaker.monitor:
                     continue
                 speaker.monitor = True
-            if speaker.ended:
-                continue
             self.notice(line)
+            owed = len(speaker.owed)
             speaker.says(argv)
+            if argv[:2] == UNBLOCK and (len(speaker.owed) == owed or speaker.multi):
+                # Nobody will hear when that is done.
+                self.numbered(argv[2]).may_be_unblocked = True
             said += command(argv)
         self.play.guest(speaker.name).session.feed(said)
         self.turn()
@@ -367,19 +376,23 @@ class Crowd:
             line = line.replace(f"#{number}", str(self.play.guest(other.name).session.id))
         return line.replace("ME", name)
 
+    def numbered(self, number: bytes) -> Speaker:
+        """The client with this number."""
+        play = self.play
+        return next(one for one in self.speakers if b"%d" % play.guest(one.name).session.id == number)
+
     def notice(self, line: str) -> None:
-        """Who may be unblocked from now on, or be killed."""
-        for other in self.speakers:
-            number = str(self.play.guest(other.name).session.id)
-            if line.startswith("CLIENT UNBLOCK " + number):
-                other.to_unblock = True
-            if line == "CLIENT KILL ID " + number:
-                other.killed = True
+        """Who may be killed from now on."""
+        if line.startswith("CLIENT KILL ID "):
+            self.numbered(line.split(" ")[-1].encode()).killed = True
 
     def may_be_unblocked(self, argv: list[bytes]) -> None:
         """Only who was to be unblocked is; streams of several nodes end each other's waiting."""
-        meant = any(speaker.to_unblock for speaker in self.speakers if speaker.name.encode() in b" ".join(argv))
-        assert meant or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
+        asked = [line[2] for speaker in self.speakers for line in speaker.owed if line[:2] == UNBLOCK]
+        meant = [self.numbered(number) for number in asked]
+        meant += [speaker for speaker in self.speakers if speaker.to_unblock or speaker.may_be_unblocked]
+        is_meant = any(speaker.name.encode() in b" ".join(argv) for speaker in meant)
+        assert is_meant or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
 
     def hang_up(self, at: int) -> None:
         """A client goes."""
@@ -473,6 +486,9 @@ class Crowd:
             guest = play.guest(speaker.name)
             heard, guest.heard = guest.heard, b""
             speaker.hear(heard)
+            for number in speaker.has_unblocked:
+                self.numbered(number).to_unblock = True
+            speaker.has_unblocked.clear()
             if guest.closed and guest.session.id in play.house.sessions:
                 speaker.ended = True
                 guest.session.gone()

@@ -261,7 +261,9 @@ class Story:
             drained = turn.drained
             turn.drained = []
             for ledger in drained:
-                self.guest_of(ledger).session.resume()
+                guest = self.guest_of(ledger)
+                guest.session.resume()
+                guest.closed = guest.closed or (guest.session.closing and not ledger.count())
             links = exchange.dirty[:]
             exchange.dirty.clear()
             for link in links:

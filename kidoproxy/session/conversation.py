@@ -364,7 +364,8 @@ class ClientSession:
         ending.forget(self)
         self.queue = None
         self.spoiled = False
-        self.reply = REPLY_ON
+        if self.reply != REPLY_SKIP:
+            self.reply = REPLY_ON
         self.each = False
         self.proto = 2
         self.db = 0

@@ -67,6 +67,8 @@ class LaneWatch(Watch):
         self.lane = loan
         self.ear = Watched()
         loan.link.ear = self.ear
+        #: What was watched before it is lost.
+        self.doomed = False
 
     def loan(self) -> Loan | None:
         """Its lane."""
@@ -74,7 +76,7 @@ class LaneWatch(Watch):
 
     def changed(self, now_ms: int) -> bool:
         """The node tells; here only that it cannot."""
-        return self.ear.lost
+        return self.ear.lost or self.doomed
 
     def release(self) -> None:
         """Say UNWATCH; the lane is clean once that is answered."""
@@ -147,7 +149,8 @@ def watch(session: "ClientSession", spec: CommandSpec, request: Request, plan: P
     first = request.argv[1]
     node = plan.node
     watched = session.watch
-    if watched is not None and watched.home != node.home():
+    elsewhere = watched is not None and watched.home != node.home()
+    if watched is not None and elsewhere and not watched.changed(session.house.wall_ms):
         session.refuse(errors.cross_slot(spec.name, watched.first, first))
     elif node.group is not None:
         watch_copies(session, node.group, spec, request)
@@ -156,15 +159,22 @@ def watch(session: "ClientSession", spec: CommandSpec, request: Request, plan: P
 
 
 def watch_node(session: "ClientSession", node: Node, request: Request) -> None:
-    """Say WATCH on the session's lane to ``node``."""
+    """Say WATCH on the session's lane to ``node``.
+
+    A lane that is lost is replaced, for clients do not say UNWATCH after an error: EXEC will be answered with null,
+    and from then on all is well again.
+    """
     watched = session.watch
-    if not isinstance(watched, LaneWatch):
+    if not isinstance(watched, LaneWatch) or watched.home != node.home() or watched.ear.lost:
         refusal = session.house.lanes.refusal(node)
         if refusal is not None:
             session.open(None).fail(refusal)
             return
+        doomed = watched is not None
+        session.unwatch()
         loan = session.house.lanes.lend(node, session.proto, session.db)
         watched = LaneWatch(request.argv[1], loan)
+        watched.doomed = doomed
         session.watch = watched
     watched.count += len(request.argv) - 1
     leg = Watching(watched, session.open(None))
@@ -193,8 +203,11 @@ class Watching(Leg):
 def watch_copies(session: "ClientSession", group: CopyGroup, spec: CommandSpec, request: Request) -> None:
     """Note the keys, and ask when they expire."""
     watched = session.watch
-    if not isinstance(watched, GroupWatch):
+    if not isinstance(watched, GroupWatch) or watched.group is not group:
+        doomed = watched is not None
+        session.unwatch()
         watched = GroupWatch(group, request.argv[1])
+        watched.vigil.spoiled = doomed
         session.watch = watched
     found = [request.argv[at] for at in keys(spec, request.argv)]
     watched.count += len(found)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kidoproxy.embedded import EmbeddedNodes
 from tests.fuzz.contract import Broken, Fuzzer
+from tests.fuzz.talks import Lockstep, play
 from tests.live.proxies import starter
 
 
@@ -27,22 +28,40 @@ def round_of(fuzzer: Fuzzer, seed: int) -> None:
         fuzzer.bytes()
 
 
+def talks_of(fuzzer: Fuzzer, seed: int) -> None:
+    """One round of two clients in lockstep, on emptied servers, and what they hold."""
+    fuzzer.seed = seed
+    fuzzer.chance = random.Random(seed)
+    fuzzer.empty()
+    for _ in range(3):
+        both = Lockstep(fuzzer.ring.url, fuzzer.ring.nodes.urls, fuzzer.oracle, fuzzer.chance)
+        try:
+            play(both, 60)
+        except (Broken, AssertionError, TimeoutError) as broken:
+            said = "\n".join(["    " + line for line in both.told[-25:]])
+            raise Broken(f"seed {seed}: {broken}\n{said}") from broken
+        fuzzer.requests += both.requests
+    fuzzer.contents()
+
+
 def main() -> int:
     """The exit status is 1 when the contract was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="run this one round")
+    parser.add_argument("--talks", type=int, metavar="NODES", help="conversations, with a ring of so many")
     parser.add_argument("--copies", action="store_true", help="two copies in place of a ring of three")
     options = parser.parse_args()
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, EmbeddedNodes() as nodes:
-        proxy = start("copy", 2, timeout_ms=5000) if options.copies else start("ring", 3, timeout_ms=5000)
+        mode, count = ("copy", 2) if options.copies else ("ring", options.talks or 3)
+        proxy = start(mode, count, timeout_ms=5000)
         fuzzer = Fuzzer(proxy, nodes.start(1)[0], first, options.copies)
         until = time.monotonic() + options.seconds
         rounds = 0
         try:
             while rounds == 0 or (options.seed is None and time.monotonic() < until):
-                round_of(fuzzer, first + rounds)
+                (talks_of if options.talks else round_of)(fuzzer, first + rounds)
                 rounds += 1
         except Broken as broken:
             sys.stdout.write(f"{broken}\n")

@@ -13,7 +13,7 @@ import redis
 
 from kidoproxy.commands.find import find
 from kidoproxy.resp.build import command
-from kidoproxy.resp.open import items
+from kidoproxy.resp.open import is_null, items
 from kidoproxy.resp.replies import ReplyReader
 from tests.fuzz.requests import batch, noise, pieces
 from tests.live.asking import SECONDS, Normaliser, connect, exact, first_type, in_any_order
@@ -76,7 +76,7 @@ class Transcript:
         name = request[0].lower()
         if ours == b"+QUEUED\r\n":
             self.queue.append(request)
-        if name == b"exec" and right[:1] == ours[:1] == b"*":
+        if name == b"exec" and right[:1] == ours[:1] == b"*" and not (is_null(right) or is_null(ours)):
             queue, self.queue = self.queue, []
             both = zip(queue, items(right), items(ours), strict=True)
             return all(same(queued, one, other) or is_refusal(other) for queued, one, other in both)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kidoproxy.embedded import EmbeddedNodes
-from tests.fuzz.__main__ import round_of
+from tests.fuzz.__main__ import round_of, talks_of
 from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
 from tests.live.proxies import starter
 
@@ -36,6 +36,25 @@ def test_contract(fuzzer: Fuzzer, seed: int) -> None:
 def test_contract_of_copies(copies: Fuzzer, seed: int) -> None:
     """Copies answer as one server does, and each holds what it holds."""
     round_of(copies, seed)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
+    """A ring of one, and one server."""
+    with starter(tmp_path_factory.mktemp("fuzz")) as start, EmbeddedNodes() as nodes:
+        yield Fuzzer(start("ring", 1, timeout_ms=5000), nodes.start(1)[0], 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_conversations(single: Fuzzer, seed: int) -> None:
+    """With one node two clients hear, step by step, what the server itself would say."""
+    talks_of(single, seed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_conversations_on_a_ring(fuzzer: Fuzzer, seed: int) -> None:
+    """With three nodes it is the same, or a documented refusal; nobody is left waiting."""
+    talks_of(fuzzer, seed)
 
 
 def test_what_may_differ() -> None:

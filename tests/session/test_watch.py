@@ -9,6 +9,7 @@ from tests.story import (
     LANE,
     LANE2,
     Event,
+    Pool,
     Story,
     client,
     copies,
@@ -484,4 +485,64 @@ def test_protocol_and_database_may_change_while_watching() -> None:
         >> client("MULTI", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED")
         << to("a", "HELLO 3", "SELECT 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
         >> node("a", "%0", "+OK", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
+    )  # fmt: skip
+
+
+# -- after a loss ----------------------------------------------------------------------------------------------
+
+
+def watched(pool: Pool) -> Story:
+    """A client that watches ``{a}1`` on a lane, which is then lost."""
+    play = story(pool) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
+    return play << to_client("+OK") >> lost("a", on=LANE)
+
+
+def test_watch_works_again_after_a_loss() -> None:
+    """Clients do not say UNWATCH after an error: the next WATCH works, costs one lost race, and then all is well."""
+    (
+        watched(ring("a"))
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("a", "UNWATCH", on=LANE2)
+        >> node("a", "+OK", on=LANE2) << free(1)
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "MULTI", "SET {a}2 x", "EXEC", on=LANE2)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("other", ["b", "copies"])
+def test_what_is_lost_does_not_bind_a_client_to_its_node(other: str) -> None:
+    """After a loss another node's keys may be watched; the transaction after that is answered with null, too."""
+    there = copies("b", name="b") if other == "copies" else "b"
+    play = watched(ring("a", there)) >> client("WATCH {b}1")
+    if other == "copies":
+        play << to("b", "PTTL {b}1") >> node("b", ":-1") << to_client("+OK")
+    else:
+        play << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
+    play >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
+    if other == "b":
+        play << to("b", "UNWATCH", on=LANE) >> node("b", "+OK", on=LANE)
+    play << silence() << then(lambda play: play.house.lanes.lent == [0, 0])
+
+
+def test_what_copies_have_changed_does_not_bind_either() -> None:
+    """A change in a copy pool that was seen is remembered, wherever the client watches next."""
+    (
+        story(ring(copies("a", name="a"), "b"))
+        >> client("WATCH {a}1") << to("a", "PTTL {a}1") >> node("a", ":-1") << to_client("+OK")
+        >> client("WATCH {b}1") << to_client(CROSSED.format("watch"))
+        >> client("SET {a}1 x", name="other") << to("a", "SET {a}1 x")
+        >> node("a", "+OK") << to_client("+OK", name="other")
+        >> client("WATCH {b}1") << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("b", "UNWATCH", on=LANE)
+        << then(lambda play: not play.pool.groups[0].vigils)
+    )  # fmt: skip
+
+
+def test_loss_is_not_forgotten_when_the_node_is_down() -> None:
+    """A WATCH that fails changes nothing: what was lost still makes EXEC answer null."""
+    (
+        watched(ring("a")) >> refused("a", "gone")
+        >> client("WATCH {a}2") << to_client("-NODEDOWN a a:6379 (gone)")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << free(0)
     )  # fmt: skip
