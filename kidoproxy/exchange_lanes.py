@@ -223,6 +223,10 @@ class LaneWire(Wire):
         loan.link.place(waiting, self.before + payload, proto, db, now, replies)
         waiting.due = min(waiting.due + self.patience, NEVER)
 
+    def asked(self) -> bool:
+        """Whether the nodes have been sent what they are to wait for: what others do from now on comes after it."""
+        return bool(self.waiting) and all(waiting.loan.link.ready() for waiting in self.waiting)
+
     def softened(self, write: bool) -> None:
         """Count it where all are counted."""
         self.lanes.exchange.softened(write)

@@ -73,7 +73,7 @@ _ZSET_WRITES = (
     "zremrangebyscore zunionstore"
 )
 _LISTEN = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
-_HELP = "config function latency memory object pubsub script slowlog commandlog xgroup xinfo"
+_HELP = "config function latency memory module object pubsub script slowlog commandlog xgroup xinfo"
 _CLIENT = (
     "client|caching client|capa client|getname client|getredir client|help client|id client|import-source client|info "
     "client|kill client|list client|no-evict client|no-touch client|pause client|reply client|setinfo client|setname "
@@ -241,7 +241,7 @@ REFUSALS: Final[tuple[tuple[str, str], ...]] = (
     ("acl|deluser acl|load acl|save acl|setuser", "users stand in the proxy's configuration"),
     ("cluster " + " ".join(["cluster|" + sub for sub in _CLUSTER_SUBS.split()]), _CLUSTER),
     ("asking restore-asking clusterscan", _CLUSTER),
-    ("module module|help module|load module|loadex module|unload", "modules are for the operator of a node to load"),
+    ("module module|load module|loadex module|unload", "modules are for the operator of a node to load"),
     ("replicaof slaveof failover", _REPLICATION),
     ("sync psync replconf", "it is what replicas say to their master, and a shared link would be lost by it"),
     ("migrate", "it would move keys to where the proxy does not look for them"),

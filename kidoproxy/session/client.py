@@ -203,12 +203,18 @@ def unblock(session: "ClientSession", argv: list[bytes]) -> bytes:
 # -- LIST and INFO -----------------------------------------------------------------------------------
 
 
+def is_blocked(session: "ClientSession") -> bool:
+    """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
+    wire = session.blocked
+    return (wire is not None and wire.asked()) or session.id in session.pool.held
+
+
 def flags(session: "ClientSession") -> bytes:
     """Redis's letters."""
     letters = b""
     if session.monitor is not None:
         letters += b"O"
-    if session.waits():
+    if is_blocked(session):
         letters += b"b"
     if is_listening(session):
         letters += b"P"

@@ -344,10 +344,6 @@ class ClientSession:
         else:
             self.answer(talk.answer(self, spec, request.argv))
 
-    def waits(self) -> bool:
-        """Whether it counts as blocked: in a command that waits, or by CLIENT PAUSE."""
-        return self.blocked is not None or self.id in self.pool.held
-
     def unwatch(self) -> None:
         """Watch nothing more."""
         if self.watch is not None:

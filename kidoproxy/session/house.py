@@ -11,6 +11,7 @@ from kidoproxy.exchange_lanes import Lanes
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.session.client import is_blocked
 from kidoproxy.session.users import Users
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class House:
         self.syncs: dict[str, str] = {}
 
     def blocked(self, pool: PoolFacts) -> int:
-        """How many clients of the pool wait in a command, or for the end of a pause."""
-        return sum([1 for session in self.sessions.values() if session.pool is pool and session.waits()])
+        """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""
+        return len([session for session in self.sessions.values() if session.pool is pool and is_blocked(session)])
 
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""

@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_serving, is_up, scrape
+from kidoproxy.resp.build import integer
 from kidoproxy.routes.topology import BEHIND
 from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
 
@@ -78,9 +79,13 @@ def test_the_nodes_of_a_ring() -> None:
 
 
 def test_lanes() -> None:
-    """Clients that block, and the connections that they hold at each node."""
+    """Clients that wait in a command which its node has, and the connections that they hold at each node."""
     stage = ring("a", "b")
     say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
+    assert samples(stage)["kidoproxy_blocked_clients{pool=cache}"] == 0
+    lane = stage.exchange.others[0]
+    lane.connected(0.0, 1.0)
+    lane.feed(integer(7), 0.0)
     found = samples(stage)
     assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
     assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1

@@ -193,3 +193,9 @@ def test_reads() -> None:
     for spec in every():
         if spec.flags & READ and spec.reach != REFUSED and spec.name != b"pfcount":
             assert spec.copy == COPY_READ, spec
+
+
+def test_help() -> None:
+    """HELP of every container is served; but CLUSTER has none where there is no cluster, as in Redis."""
+    refused = [spec.name for spec in every() if spec.name.endswith(b"|help") and spec.reach == REFUSED]
+    assert refused == [b"cluster|help"]

@@ -496,6 +496,7 @@ commandlog len nonsense
 commandlog help
 memory purge
 memory help
+module help
 object help
 pubsub help
 pubsub channels

@@ -16,6 +16,7 @@ from tests.story import (
     copies,
     given,
     gone,
+    greeted,
     led_by,
     lost,
     node,
@@ -424,6 +425,21 @@ def test_client_list_shows_it() -> None:
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play >> client("CLIENT LIST", name="other")
     assert b" flags=b " in play.guest("other").heard
+    play << given(unheard)
+
+
+def test_who_waits_is_known_to_the_node() -> None:
+    """A client counts as blocked once its node has the command: who looks first, and then pushes, comes after it."""
+    play = story(ring("a", "b"), shy=True)
+    play >> client("XREAD BLOCK 0 STREAMS {a}s {b}s $ $")
+    seen = []
+    for step in (accepted("a", on=LANE), greeted("a", on=LANE), greeted("b", on=LANE)):
+        seen.append(play.house.blocked(play.facts))
+        play >> step << given(unheard)
+    assert seen == [0, 0, 0]
+    assert play.house.blocked(play.facts) == 1
+    play >> node("a", "*0", on=LANE) >> node("b", "*0", on=LANE)
+    assert play.house.blocked(play.facts) == 0
     play << given(unheard)
 
 
