@@ -349,10 +349,10 @@ class Crowd:
     def say(self, at: int, requests: list[str]) -> None:
         """A client says something; ``ME`` stands for its name, ``#0`` for the number of the first client."""
         speaker = self.speakers[at]
-        if speaker.ended:
-            return
         said = b""
         for template in requests:
+            if speaker.ended:
+                break
             line = self.filled(template, speaker.name)
             argv = [word.encode() for word in line.split(" ")]
             if argv[0] == b"MONITOR" and not speaker.multi:
@@ -360,8 +360,6 @@ class Crowd:
                 if speaker.monitor:
                     continue
                 speaker.monitor = True
-            if speaker.ended:
-                continue
             self.notice(line)
             owed = len(speaker.owed)
             speaker.says(argv)

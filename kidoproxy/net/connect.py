@@ -13,6 +13,7 @@ from typing import cast, final
 from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING
 from kidoproxy.net.flush import Hub
+from kidoproxy.net.listen import keep_alive
 from kidoproxy.net.node_io import NodeIO, reason
 from kidoproxy.net.tasks import Tasks
 
@@ -83,5 +84,7 @@ class Connector:
         if target.path:
             await loop.create_unix_connection(protocol, target.path, ssl=target.tls)
         else:
-            await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+            transport, _ = await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+            # A lane may wait for hours, and only shared links ask for signs of life.
+            keep_alive(transport.get_extra_info("socket"))
         return peer
