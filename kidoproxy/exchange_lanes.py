@@ -15,6 +15,7 @@ from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import NEVER, Ear
 from kidoproxy.link_states import DOWN
 from kidoproxy.resp import build
+from kidoproxy.resp.open import is_error
 from kidoproxy.routes.topology import Node
 
 #: There was nothing to unblock.
@@ -156,15 +157,19 @@ class OnLane(Leg):
         #: The node has been asked to unblock it, and has not said yet that it has looked. Until then the lane is kept,
         #: for what would be unblocked late is the next one's request.
         self.asked = False
+        #: What came before was refused, so the request's own answer means nothing.
+        self.refused = b""
 
     def take(self, raw: bytes) -> None:
         """The lane is free again before the session goes on."""
         self.missing -= 1
-        if self.missing == 0:
+        if self.missing:
+            self.refused = raw if is_error(raw) else b""
+        else:
             self.wire.over(self)
             if not self.asked:
                 self.loan.give_back()
-            self.parent.take(raw)
+            self.parent.take(self.refused or raw)
 
     def fail(self, failure: NodeFailure) -> None:
         """A late reply, or a lost connection: the lane is of no use."""

@@ -132,7 +132,15 @@ def test_lists_do_not_change_it() -> None:
     )  # fmt: skip
 
 
-def test_whoever_can_hurry_others_says_how() -> None:
-    """The common class promises it."""
+def test_who_can_hurry_says_how() -> None:
+    """A wire that forgets to is noticed."""
     with pytest.raises(NotImplementedError):
         Hurrier().hurry()
+
+
+def test_a_node_that_makes_no_sense() -> None:
+    """What is no list of streams becomes an error; no other client notices."""
+    play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 0 0", "PING")
+    play << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0") >> node("a", A) >> node("b", ":0")
+    assert b"-ERR the nodes' replies do not fit together: " in play.guest("me").heard
+    play << given(unheard) << silence()

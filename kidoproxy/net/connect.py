@@ -14,6 +14,7 @@ from kidoproxy import limits
 from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING
 from kidoproxy.net.flush import Hub
+from kidoproxy.net.listen import keep_alive
 from kidoproxy.net.node_io import NodeIO, reason
 from kidoproxy.net.tasks import Tasks
 
@@ -106,5 +107,7 @@ class Connector:
                     # Its backlog is full: where TCP would wait for a place, a unix socket says EAGAIN (connect(2)).
                     await asyncio.sleep(BACKLOG_SECONDS)
         else:
-            await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+            transport, _ = await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+            # A lane may wait for hours, and only shared links ask for signs of life.
+            keep_alive(transport.get_extra_info("socket"))
         return peer

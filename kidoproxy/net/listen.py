@@ -40,6 +40,14 @@ class Listener:
         self.server.close()
 
 
+def keep_alive(sock: socket.socket) -> None:
+    """Notice when the other side is gone, even if nothing is said for a long time."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // KEEPALIVE_PROBES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
 async def listen(make: Maker, address: Address, shared: bool) -> Listener:
     """Listen for clients; ``shared`` with other workers. OSError when that is not possible."""
     loop = asyncio.get_running_loop()
@@ -52,10 +60,7 @@ async def listen(make: Maker, address: Address, shared: bool) -> Listener:
     )
     for sock in server.sockets:
         # Who is accepted inherits it.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // KEEPALIVE_PROBES)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        keep_alive(sock)
     return Listener(server, "")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: What begins and ends a transaction.
 WORDS: Final = (b"multi", b"exec", b"discard")
 NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply", b"monitor")
+#: What the proxy answers, and a node would answer alike: the rest would tell of the node, its users among it.
+ANYWHERE: Final = (b"unwatch", b"ping", b"echo", b"time")
 
 
 @final
@@ -110,7 +112,7 @@ def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: 
     if spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
     on_lane = session.watch is not None and session.watch.loan() is not None
-    if on_lane and (spec.reach == SCAN or (spec.reach == SESSION and spec.name != b"unwatch")):
+    if on_lane and spec.reach in (SCAN, SESSION, LOCAL) and spec.name not in ANYWHERE:
         return errors.denied(spec.name, "it cannot be part of a transaction with watched keys, which its node runs")
     if spec.reach in (SESSION, LOCAL):
         return None

@@ -410,6 +410,12 @@ TALKS: Final = {
         ping
         client reply on
         ping
+        client reply skip
+        reset
+        ping
+        client reply off
+        reset
+        ping
         client setname
         client id x
     """,

@@ -14,6 +14,7 @@ from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING, DOWN, READY
 from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.flush import Hub
+from kidoproxy.net.listen import KEEPALIVE_SECONDS
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.tasks import Tasks
 from tests.net.fakes import INFO
@@ -120,6 +121,12 @@ def test_a_link_gets_its_socket() -> None:
             await until(lambda: link.state == READY)
             assert len(node.writers) == 1
             assert not stand.connector.busy
+            assert isinstance(link.peer, NodeIO)
+            assert link.peer.transport is not None
+            # A lane may wait for a long time, and nobody asks it for a sign of life.
+            ours = link.peer.transport.get_extra_info("socket")
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_SECONDS
             stand.close(link)
 
     run(scenario())

@@ -252,3 +252,12 @@ def test_lane_dies_in_the_turn_of_its_reply() -> None:
 
     play >> both << to_client(POPPED) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE2)
     play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: play.house.lanes.lent == [1])
+
+
+def test_reset_that_is_not_to_be_answered() -> None:
+    """As in Redis, SKIP hides the answer to RESET, and OFF does not."""
+    (
+        story(ring("a"))
+        >> client("CLIENT REPLY SKIP", "RESET", "PING") << to_client("+PONG")
+        >> client("CLIENT REPLY OFF", "PING", "RESET", "PING") << to_client("+RESET", "+PONG")
+    )  # fmt: skip

@@ -322,6 +322,13 @@ def test_wait_is_asked_of_all() -> None:
     )  # fmt: skip
 
 
+def test_wait_without_its_mark() -> None:
+    """A node that refuses the mark would count replicas that do not have this client's writes: it is an error."""
+    play = story(ring("a", "b")) >> client("WAIT 1 100") << given(lambda play: play.told["a"].clear())
+    play << given(unheard) >> node("b", ":0", ":1", on=LANE) >> node("a", "-NOPERM no", ":1", on=LANE)
+    play << to_client("-NOPERM no") << free(1, 1)
+
+
 def test_in_a_transaction_nothing_waits() -> None:
     """Inside MULTI a pop does not wait, so it goes the way of all others; in a copy pool it is repeated by all."""
     (

@@ -160,6 +160,7 @@ def test_what_a_watched_transaction_cannot_hold() -> None:
         >> client("MULTI", "UNWATCH", "DBSIZE") << to_client("+OK", "+QUEUED", "+QUEUED")
         >> client("CLIENT ID") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
         >> client("SCAN 0") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
+        >> client("ACL LIST") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
     )  # fmt: skip
 
 
