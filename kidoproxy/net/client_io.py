@@ -141,11 +141,11 @@ class ClientIO(Peer):
     def leave_if_silent(self) -> bool:
         """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
 
-        Who has subscribed waits for messages and is never idle, as in Redis.
+        Who has subscribed or monitors waits for messages and is never idle, as in Redis; nor is whom a pause holds.
         """
         session = self.session
         seconds = self.pool.idle_seconds
-        if session is None or not seconds or is_listening(session):
+        if session is None or not seconds or is_listening(session) or session.monitor is not None or session.waits():
             return False
         left = self.transport.get_write_buffer_size()
         if left != self.unread:

@@ -264,6 +264,29 @@ def test_who_has_subscribed_is_not_idle() -> None:
     assert client.leave_if_silent()
 
 
+def test_who_monitors_or_is_held_is_not_idle() -> None:
+    """The one waits for lines, the other for the end of a pause; its request would be lost with it."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 1
+    client, _ = net.client()
+    net.say(client, "MONITOR")
+    lane = net.stage.exchange.others[0]
+    lane.connected(net.hub.now(), 1.0)
+    lane.feed(b":7\r\n", net.hub.now())
+    lane.feed(b"+OK\r\n", net.hub.now())
+    net.turn()
+    net.wait(5)
+    assert not client.leave_if_silent()
+    net.say(client, "RESET")
+    net.say(client, "CLIENT", "PAUSE", "60000")
+    net.say(client, "PING")
+    net.wait(5)
+    assert not client.leave_if_silent()
+    net.say(net.client()[0], "CLIENT", "UNPAUSE")
+    net.wait(5)
+    assert client.leave_if_silent()
+
+
 def test_who_reads_is_not_idle() -> None:
     """A client that takes a large reply slowly lives; one that takes nothing more is cut, for it would never end."""
     net = Net(ring("a"))
