@@ -217,7 +217,7 @@ class ClientSession:
             self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
             return
         self.last_command = spec.name
-        if pause.holds(self, spec):
+        if pause.holds(self, spec, request.argv):
             self.stalled = True
             self.parked = request
             self.pool.held[self.id] = self

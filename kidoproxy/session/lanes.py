@@ -158,8 +158,9 @@ class MonitorEar(Ear):
         self.name = name
 
     def hear(self, raw: bytes) -> None:
-        """A line goes to the client as it is."""
-        self.monitor.session.ledger.emit(raw)
+        """A line goes to the client as it is, once MONITOR has been answered, and never into the middle of a reply."""
+        if self.monitor.leg is None:
+            self.monitor.session.ledger.push(raw)
 
     def ready(self) -> None:
         """MONITOR waits in the link's queue."""

@@ -187,7 +187,9 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     node = only_node(plans) if loan is None else loan.link.node
     counts = any(queued.spec.copy == COPY_ONE for queued in queue)
     if node is not None and (loan is not None or not (session.each or session.pool.soft or counts)):
-        transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
+        joint = Listed(call, len(queue), call.write)
+        legs = [corrected(session, queued, Part(joint, at)) for at, queued in enumerate(queue)] if counts else []
+        transaction.whole(node, call, plans, [queued.request.raw for queued in queue], legs)
     else:
         collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
         reached: set[int] = set()
@@ -209,8 +211,7 @@ def collect(
         part: Leg = Part(joint, at)
         plan = plans[at]
         if plan is not None:
-            if queued.spec.copy == COPY_ONE and not session.each:
-                part = Counted(session.house.board(session.pool), queued.spec, queued.request.argv, part)
+            part = corrected(session, queued, part)
             if queued.spec.scripting:
                 part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
@@ -218,6 +219,13 @@ def collect(
             part.take(local.answer(session, queued.spec, queued.request.argv))
         else:
             part.take(talk.answer(session, queued.spec, queued.request.argv))
+
+
+def corrected(session: "ClientSession", queued: Queued, leg: Leg) -> Leg:
+    """The leg for the reply to one command: what counts subscribers means all of ours."""
+    if queued.spec.copy == COPY_ONE and not session.each:
+        return Counted(session.house.board(session.pool), queued.spec, queued.request.argv, leg)
+    return leg
 
 
 def only_node(plans: list[Plan | None]) -> Node | None:
