@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
 from kidoproxy.channels.counts import Counted
+from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import COPY_ONE, LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
 from kidoproxy.ledger import Call, Leg, Listed, Part
@@ -126,24 +127,28 @@ def strays(
 ) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
     reached = homes(plan)
-    first = request.argv
+    first: bytes | None = None
     if session.watch is not None:
-        first = [b"WATCH", session.watch.first]
+        first = session.watch.first
         reached.add(session.watch.home)
     for queued in queue:
         if not queued.is_ours():
-            first = queued.request.argv
+            first = subject(queued.spec, queued.request.argv)
             reached |= homes(plan_in_multi(session, queued.spec, queued.request))
             break
     if len(reached) < 2:
         return None
-    key = first[1] if len(first) > 1 else b""
-    return errors.cross_slot(spec.name, key, request.argv[-1] if first is request.argv else second(request))
+    mine = subject(spec, request.argv)
+    if first is None:
+        return errors.cross_slot(spec.name, mine, request.argv[-1])
+    return errors.cross_slot(spec.name, first, mine)
 
 
-def second(request: Request) -> bytes:
-    """The key to name in the complaint."""
-    return request.argv[1] if len(request.argv) > 1 else b""
+def subject(spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """What to name in a complaint: the first key; without one the first argument, which may be a channel."""
+    for at in keys(spec, argv):
+        return argv[at]
+    return argv[1] if len(argv) > 1 else b""
 
 
 def homes(plan: Plan) -> set[int]:

@@ -6,6 +6,8 @@ from tests.channels.hall import granted, hall
 from tests.session.test_lanes import LINE, free
 from tests.story import (
     LANE,
+    LANE2,
+    Event,
     Story,
     client,
     closed,
@@ -15,6 +17,7 @@ from tests.story import (
     led_by,
     lost,
     node,
+    refused,
     ring,
     silence,
     story,
@@ -84,6 +87,34 @@ def test_lines_never_fall_into_a_reply() -> None:
     play >> node("a", big[:60_000]) << to_client(big[:60_000])
     play >> node("a", LINE, on=LANE) << silence()
     play >> node("a", big[60_000:]) << to_client(big[60_000:], LINE)
+
+
+@pytest.mark.parametrize("refusal", [node("a", "-BUSY no", on=LANE), refused("a", on=LANE)])
+def test_a_node_that_will_not_be_monitored_is_not_pestered(refusal: Event) -> None:
+    """It is asked again after a while, not at every tick: each time costs a connection."""
+    play = story(ring("a", "b")) >> client("MONITOR")
+    play << to("a", "MONITOR", on=LANE) << to("b", "MONITOR", on=LANE)
+    play >> refusal >> node("b", "+OK", on=LANE) << to_client("+OK")
+    play >> tick(0.9) << silence() >> tick(0.2) << to("a", "MONITOR", on=LANE2)
+
+
+# -- transactions that stay together ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "stray", "key", "other"),
+    [
+        ("SET {a}1 x", "EVAL return(1) 1 {b}1", "{a}1", "{b}1"),
+        ("EVAL return(1) 1 {a}1", "SET {b}1 x", "{a}1", "{b}1"),
+        ("PUBLISH {a}x m", "SET {b}1 x", "{a}x", "{b}1"),
+    ],
+)
+def test_a_strict_pool_names_the_keys_of_scripts(first: str, stray: str, key: str, other: str) -> None:
+    """CROSSSLOT names keys, or the channel of a PUBLISH, and not the text of a script."""
+    said = "-CROSSSLOT Keys in request don't hash to the same node "
+    said += f"(command='{stray.split(' ')[0].lower()}', first-key='{key}', violating-key='{other}')"
+    play = story(ring("a", "b", strict=True)) >> client("MULTI", first) << to_client("+OK", "+QUEUED")
+    play >> client(stray) << to_client(said)
 
 
 # -- CLIENT PAUSE -----------------------------------------------------------------------------------------------
