@@ -11,7 +11,7 @@ deadlines; a read that was under way is asked once more, a write never is.
 
 A node of a copy pool has one *ordered* link for all protocols and databases, so that every node gets the
 same writes in the same order: the link changes protocol and database between two legs when the next one
-needs it. A node of a ring has one link for each (protocol, database), and never changes.
+needs it. A node of a ring has one link for each (protocol, database), which never changes; a lane may.
 """
 
 from typing import Final, final

@@ -49,7 +49,13 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
 
 
 def block(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
-    """Ask, and let the session wait for the answer however long it takes."""
+    """Ask, and let the session wait for the answer however long it takes.
+
+    When the process is about to end nobody begins to wait: cut in the midst, an element that was popped would be lost.
+    """
+    if session.house.draining:
+        session.close()
+        return
     before = MARK if spec.rule != RELAY else b""
     wire = LaneWire(session.house.lanes, patience(spec, request.argv), timed_out(spec, session.proto), before)
     session.blocked = wire

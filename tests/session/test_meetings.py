@@ -66,6 +66,18 @@ def test_killed_while_it_begins_to_watch() -> None:
     play << to_client("-NODEDOWN a a:6379 (its client watches nothing any more)")
 
 
+# -- the end of the process ----------------------------------------------------------------------------------------
+
+
+def test_who_would_wait_again_is_closed() -> None:
+    """A worker that asks again as soon as it is let go does not hold up the end, nor lose an element at it."""
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+    play.house.draining = True
+    play.guest("me").session.leave()
+    play << to("a", "CLIENT UNBLOCK 101 TIMEOUT") >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client("*-1")
+    play >> client("BLPOP {a}q 0") << closed() << silence() << free(1)
+
+
 # -- MONITOR ----------------------------------------------------------------------------------------------------
 
 
