@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
 
-#: No writes, but a server counts them among these here: they may reach its replicas.
-REPLICATED: Final = (b"pfcount", b"publish", b"spublish")
+#: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
+REPLICATED: Final = b"pfcount"
 #: These carry another command, and where it begins.
 CARRIERS: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
@@ -57,4 +57,4 @@ def holds(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> boo
 
 def may_write(spec: CommandSpec) -> bool:
     """Whether PAUSE … WRITE holds it. Of a script nobody knows, unless it is called by its read-only twin."""
-    return spec.write or spec.name in REPLICATED
+    return spec.write or spec.name == REPLICATED
