@@ -96,6 +96,8 @@ def streams(replies: list[bytes], names: list[bytes]) -> bytes:
     found: list[tuple[int, bytes]] = []
     is_map = False
     for raw in replies:
+        if not is_null(raw) and kind(raw) not in _AGGREGATE_KINDS:
+            return misfit(replies)
         flat = items(raw)
         if kind(raw) == _MAP:
             is_map = True
