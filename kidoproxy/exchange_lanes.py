@@ -347,7 +347,7 @@ class Unblocked(Leg):
 
 @final
 class Watched(Ear):
-    """Notices when the connection of a lane is lost that holds something: a WATCH, or a MONITOR."""
+    """Notices when the connection of a lane is lost that holds a WATCH."""
 
     def __init__(self) -> None:
         self.lost = False

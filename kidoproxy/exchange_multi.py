@@ -9,7 +9,7 @@ from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.link_school import remind
 from kidoproxy.resp.build import command
-from kidoproxy.resp.open import error_text, is_error, items
+from kidoproxy.resp.open import error_text, is_error, is_null, items
 from kidoproxy.routes.plan import Plan, Send
 from kidoproxy.routes.topology import Node
 
@@ -31,7 +31,7 @@ class Batch(Leg):
         #: What the node said first to refuse something before EXEC, if anything; and whether that was MULTI itself.
         self.refused = b""
         self.began = True
-        #: The transaction's own leg, when this node's EXEC reply is the whole reply.
+        #: The transaction's own leg, when this node's EXEC reply is the whole reply: as it is, if ``legs`` is empty.
         self.whole = whole
 
     def take(self, raw: bytes) -> None:
@@ -45,7 +45,7 @@ class Batch(Leg):
         self.transaction.over(raw)
         if is_error(raw) and self.refused:
             raw = errors.aborted(self.refused) if self.began else errors.not_begun(self.refused)
-        if self.whole is not None:
+        if self.whole is not None and (not self.legs or is_error(raw) or is_null(raw)):
             self.whole.take(raw)
             return
         replies = [] if is_error(raw) else items(raw)
@@ -100,9 +100,10 @@ class Transaction(Wire):
         """Send this script ahead of the node's part."""
         self.texts.setdefault(node.index, {})[digest] = text
 
-    def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes]) -> None:
-        """All of it is for one node: what its EXEC says is the whole reply."""
+    def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes], legs: list[Leg]) -> None:
+        """All of it is for one node: what its EXEC says is the whole reply, or ``legs`` take it if it was run."""
         batch = Batch(self, leg)
+        batch.legs = legs
         for plan, raw in zip(plans, raws, strict=True):
             # What is for no node (PING), or for all nodes of a ring of one, goes as it came.
             payload = plan.payload if isinstance(plan, Send) else None

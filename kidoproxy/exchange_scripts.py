@@ -1,4 +1,4 @@
-"""Walks over the plans of scripts: EVALSHA finds its text, what is loaded reaches absent nodes later, a kill gets in.
+"""Walks over the plans of scripts: EVALSHA finds its text, what is loaded reaches absent nodes later.
 
 An EVALSHA that a node answers with NOSCRIPT did not run. It is sent once more behind its text, but only if its
 client has sent nothing since: what was sent since may have run, and would have run first. So that a client which
@@ -210,6 +210,3 @@ class Present(Joint):
                 merged.fill(place, self.replies[at])
             else:
                 merged.fault(place, failure)
-
-
-# -- SCRIPT KILL and FUNCTION KILL -----------------------------------------------------------------------

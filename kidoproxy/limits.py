@@ -20,7 +20,7 @@ UNAUTHENTICATED_BULK_BYTES: Final[i64] = 16 * 1024
 CLIENTS: Final[int] = 10_000
 #: A client whose unread replies exceed this is cut (Redis: no limit for normal clients; we have neighbours).
 CLIENT_OUTPUT_BYTES: Final[int] = 1024 * 1024 * 1024
-#: The same for one that has subscribed (the hard limit of Redis's class ``pubsub``).
+#: The same for one that has subscribed or monitors (the hard limit of Redis's class ``pubsub``).
 PUBSUB_OUTPUT_BYTES: Final[int] = 32 * 1024 * 1024
 #: Reading from a client stops while it has this many bytes of replies unread, or this many calls open.
 CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024

@@ -11,7 +11,7 @@ deadlines; a read that was under way is asked once more, a write never is.
 
 A node of a copy pool has one *ordered* link for all protocols and databases, so that every node gets the
 same writes in the same order: the link changes protocol and database between two legs when the next one
-needs it. A node of a ring has one link for each (protocol, database), and never changes.
+needs it. A node of a ring has one link for each (protocol, database), which never changes; a lane may.
 """
 
 from typing import Final, final
@@ -223,7 +223,9 @@ class NodeLink(Greeted):
             self.broken = refused.decode("utf-8", "replace")
             return
         node = self.node
-        if self.lane:
+        self.probing = False
+        if not self.shared:
+            # What is not shared does not stand for its node: shared links must not find a restart noticed already.
             self.client_id = info[1:-2] if info[:1] == b":" else b""
             self.open_up()
             return
@@ -232,7 +234,6 @@ class NodeLink(Greeted):
             node.group.restarted(node)
             if node.group.copy_of(node).state != IN_SYNC:
                 self.turn_away()
-        self.probing = False
         go_to_school(self)
 
     def open_up(self) -> None:

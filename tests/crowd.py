@@ -349,6 +349,11 @@ class Crowd:
     def say(self, at: int, requests: list[str]) -> None:
         """A client says something; ``ME`` stands for its name, ``#0`` for the number of the first client."""
         speaker = self.speakers[at]
+        if not speaker.ended:
+            self.send(speaker, requests)
+
+    def send(self, speaker: Speaker, requests: list[str]) -> None:
+        """In one go."""
         said = b""
         for template in requests:
             if speaker.ended:

@@ -40,6 +40,15 @@ def test_read() -> None:
     )  # fmt: skip
 
 
+def test_a_node_that_says_something_else() -> None:
+    """Replies that cannot be put together are an error that shows them."""
+    play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 1 1")
+    play << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
+    play >> node("a", ":1") >> node("b", B)
+    assert play.guest("me").heard.startswith(b"-ERR the nodes' replies do not fit together: ':1")
+    play << given(unheard)
+
+
 def test_order_of_keys() -> None:
     """Streams of one node that stand apart in the request stand apart in the reply, in a map as in a list."""
     first = "*2 *2 $4 {a}1 *0 *2 $4 {a}2 *0"

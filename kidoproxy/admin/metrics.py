@@ -65,7 +65,9 @@ class HouseCollector(Collector):
         for pool in self.house.pools:
             clients.add_metric([pool.name], pool.clients)
         yield clients
-        blocked = GaugeMetricFamily("kidoproxy_blocked_clients", "Clients that wait in a command.", labels=["pool"])
+        blocked = GaugeMetricFamily(
+            "kidoproxy_blocked_clients", "Clients that wait in a command, or for the end of a pause.", labels=["pool"]
+        )
         for pool in self.house.pools:
             blocked.add_metric([pool.name], self.house.blocked(pool))
         yield blocked

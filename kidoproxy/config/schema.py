@@ -92,7 +92,9 @@ class LimitsTable(Table):
         limits.CLIENT_OUTPUT_BYTES // MIB, ge=1, description="Unread replies after which a slow client is cut, in MiB."
     )
     pubsub_output_mb: int = Field(
-        limits.PUBSUB_OUTPUT_BYTES // MIB, ge=1, description="The same for a client that has subscribed, in MiB."
+        limits.PUBSUB_OUTPUT_BYTES // MIB,
+        ge=1,
+        description="The same for a client that has subscribed or monitors, in MiB.",
     )
     bulk_mb: int = Field(int(limits.BULK_BYTES) // MIB, ge=1, le=4096, description="Largest single value, in MiB.")
     query_buffer_mb: int = Field(

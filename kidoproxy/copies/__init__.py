@@ -1,1 +1,1 @@
-"""How a copy that missed writes gets them: sync now, hints and scrub as they arrive."""
+"""How a copy that missed writes gets them: a keeper for each copy pool, and one sync at a time."""

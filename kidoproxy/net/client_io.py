@@ -11,7 +11,7 @@ from typing import final
 from kidoproxy import errors, limits
 from kidoproxy.ledger import Peer
 from kidoproxy.net.flush import Hub, joined
-from kidoproxy.session.client import is_listening
+from kidoproxy.session.client import is_blocked, is_listening
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import PoolFacts
 
@@ -89,7 +89,7 @@ class ClientIO(Peer):
 
     def most(self, session: ClientSession) -> int:
         """How much may be unread: messages come unasked, and nothing slows them down."""
-        return self.pool.pubsub_output_bytes if is_listening(session) else self.pool.output_bytes
+        return self.pool.pubsub_output_bytes if hears_unasked(session) else self.pool.output_bytes
 
     def go_on(self) -> None:
         """The ledger has drained as far as the session wanted."""
@@ -141,11 +141,11 @@ class ClientIO(Peer):
     def leave_if_silent(self) -> bool:
         """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
 
-        Who has subscribed waits for messages and is never idle, as in Redis.
+        Who has subscribed or monitors waits for messages and is never idle, as in Redis; nor is whom a pause holds.
         """
         session = self.session
         seconds = self.pool.idle_seconds
-        if session is None or not seconds or is_listening(session):
+        if session is None or not seconds or hears_unasked(session) or is_blocked(session):
             return False
         left = self.transport.get_write_buffer_size()
         if left != self.unread:
@@ -179,6 +179,11 @@ class ClientIO(Peer):
             self.pool.clients -= 1
             session.gone()
             self.hub.touch()
+
+
+def hears_unasked(session: ClientSession) -> bool:
+    """Whether it has subscribed or monitors."""
+    return is_listening(session) or session.monitor is not None
 
 
 def shown(name: object, other: object) -> str:

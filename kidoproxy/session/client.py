@@ -1,6 +1,6 @@
 """CLIENT: who is connected, as Redis tells it. A client sees the clients of its own pool, which is its one Redis.
 
-What Redis has and we do not (tracking, pausing) gets an error reply that says so, never a closed socket:
+What Redis has and we do not (tracking) gets an error reply that says so, never a closed socket:
 clients try these at every connection and go on without them.
 """
 

@@ -5,6 +5,9 @@
                                  ▼
                                closing: what is owed leaves, then the socket is closed
 
+Beside that it may watch keys, have subscriptions (in RESP2 it is *confined* to them then) and monitor. It is *stalled*
+while its next request waits: for what is owed, a lane, a confirmation, what a node knows, the end of a pause.
+
 A request is *plain* when it has one key, in first place, and nothing about the conversation is unusual:
 then it costs one look-up, one plan and one leg. Everything else goes the long way round.
 """
@@ -217,7 +220,7 @@ class ClientSession:
             self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
             return
         self.last_command = spec.name
-        if pause.holds(self, spec):
+        if pause.holds(self, spec, request.argv):
             self.stalled = True
             self.parked = request
             self.pool.held[self.id] = self

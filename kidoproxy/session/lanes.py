@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: the replicas, it waits for all that was written before, by this client through the shared links too.
 MARK: Final = build.command([b"PUBLISH", topics.MARK, b""])
 MONITOR: Final = build.command([b"MONITOR"])
+#: A node that would not be monitored is asked again so often.
+RETRY_SECONDS: Final = 1.0
 
 
 def needed(spec: CommandSpec, argv: list[bytes]) -> bool:
@@ -47,7 +49,13 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
 
 
 def block(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
-    """Ask, and let the session wait for the answer however long it takes."""
+    """Ask, and let the session wait for the answer however long it takes.
+
+    When the process is about to end nobody begins to wait: cut in the midst, an element that was popped would be lost.
+    """
+    if session.house.draining:
+        session.close()
+        return
     before = MARK if spec.rule != RELAY else b""
     wire = LaneWire(session.house.lanes, patience(spec, request.argv), timed_out(spec, session.proto), before)
     session.blocked = wire
@@ -81,10 +89,14 @@ class Monitor:
         #: Nodes that have not answered yet.
         self.missing = 0
         self.failure: NodeFailure | None = None
+        #: Before that time no node is asked again: one of them would not.
+        self.retry_at = 0.0
 
     def listen(self) -> None:
         """Borrow a lane to each node that has none."""
         lanes = self.session.house.lanes
+        if self.session.exchange.now < self.retry_at:
+            return
         for node in self.session.pool.root.nodes():
             if node.name not in self.loans:
                 self.failure = lanes.refusal(node)
@@ -97,6 +109,12 @@ class Monitor:
         self.loans[node.name] = loan
         loan.link.ear = MonitorEar(self, node.name)
         loan.link.place(Attached(self, node.name), MONITOR, self.session.proto, 0, self.session.exchange.now)
+
+    def rejected(self, name: str, failure: NodeFailure | None, refusal: bytes) -> None:
+        """This node will not, or could not be asked; each attempt costs it a connection."""
+        self.retry_at = self.session.exchange.now + RETRY_SECONDS
+        self.detach(name)
+        self.attached(failure, refusal)
 
     def attached(self, failure: NodeFailure | None, refusal: bytes) -> None:
         """A node has answered: when all have, the client hears it once."""
@@ -138,15 +156,14 @@ class Attached(Leg):
 
     def take(self, raw: bytes) -> None:
         """+OK, or why not."""
-        refused = raw[:1] == b"-"
-        if refused:
-            self.monitor.detach(self.name)
-        self.monitor.attached(None, raw if refused else b"")
+        if raw[:1] == b"-":
+            self.monitor.rejected(self.name, None, raw)
+        else:
+            self.monitor.attached(None, b"")
 
     def fail(self, failure: NodeFailure) -> None:
         """No answer."""
-        self.monitor.detach(self.name)
-        self.monitor.attached(failure, b"")
+        self.monitor.rejected(self.name, failure, b"")
 
 
 @final
@@ -158,8 +175,9 @@ class MonitorEar(Ear):
         self.name = name
 
     def hear(self, raw: bytes) -> None:
-        """A line goes to the client as it is."""
-        self.monitor.session.ledger.emit(raw)
+        """A line goes to the client as it is, once MONITOR has been answered, and never into the middle of a reply."""
+        if self.monitor.leg is None:
+            self.monitor.session.ledger.push(raw)
 
     def ready(self) -> None:
         """MONITOR waits in the link's queue."""

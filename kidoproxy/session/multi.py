@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
 from kidoproxy.channels.counts import Counted
+from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import COPY_ONE, LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Transaction
 from kidoproxy.ledger import Call, Leg, Listed, Part
@@ -128,24 +129,28 @@ def strays(
 ) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
     reached = homes(plan)
-    first = request.argv
+    first: bytes | None = None
     if session.watch is not None:
-        first = [b"WATCH", session.watch.first]
+        first = session.watch.first
         reached.add(session.watch.home)
     for queued in queue:
         if not queued.is_ours():
-            first = queued.request.argv
+            first = subject(queued.spec, queued.request.argv)
             reached |= homes(plan_in_multi(session, queued.spec, queued.request))
             break
     if len(reached) < 2:
         return None
-    key = first[1] if len(first) > 1 else b""
-    return errors.cross_slot(spec.name, key, request.argv[-1] if first is request.argv else second(request))
+    mine = subject(spec, request.argv)
+    if first is None:
+        return errors.cross_slot(spec.name, mine, request.argv[-1])
+    return errors.cross_slot(spec.name, first, mine)
 
 
-def second(request: Request) -> bytes:
-    """The key to name in the complaint."""
-    return request.argv[1] if len(request.argv) > 1 else b""
+def subject(spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """What to name in a complaint: the first key; without one the first argument, which may be a channel."""
+    for at in keys(spec, argv):
+        return argv[at]
+    return argv[1] if len(argv) > 1 else b""
 
 
 def homes(plan: Plan) -> set[int]:
@@ -189,7 +194,9 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     node = only_node(plans) if loan is None else loan.link.node
     counts = any(queued.spec.copy == COPY_ONE for queued in queue)
     if node is not None and (loan is not None or not (session.each or session.pool.soft or counts)):
-        transaction.whole(node, call, plans, [queued.request.raw for queued in queue])
+        joint = Listed(call, len(queue), call.write)
+        legs = [corrected(session, queued, Part(joint, at)) for at, queued in enumerate(queue)] if counts else []
+        transaction.whole(node, call, plans, [queued.request.raw for queued in queue], legs)
     else:
         collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
         reached: set[int] = set()
@@ -211,8 +218,7 @@ def collect(
         part: Leg = Part(joint, at)
         plan = plans[at]
         if plan is not None:
-            if queued.spec.copy == COPY_ONE and not session.each:
-                part = Counted(session.house.board(session.pool), queued.spec, queued.request.argv, part)
+            part = corrected(session, queued, part)
             if queued.spec.scripting:
                 part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
@@ -220,6 +226,13 @@ def collect(
             part.take(local.answer(session, queued.spec, queued.request.argv))
         else:
             part.take(talk.answer(session, queued.spec, queued.request.argv))
+
+
+def corrected(session: "ClientSession", queued: Queued, leg: Leg) -> Leg:
+    """The leg for the reply to one command: what counts subscribers means all of ours."""
+    if queued.spec.copy == COPY_ONE and not session.each:
+        return Counted(session.house.board(session.pool), queued.spec, queued.request.argv, leg)
+    return leg
 
 
 def only_node(plans: list[Plan | None]) -> Node | None:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import client
+from kidoproxy.session import client, proxy
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
 
-#: No writes, but a server counts them among these here: they may reach its replicas.
-REPLICATED: Final = (b"pfcount", b"publish", b"spublish")
+#: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
+REPLICATED: Final = b"pfcount"
+#: These carry another command, and where it begins.
+CARRIERS: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
 
 def pause(session: "ClientSession", argv: list[bytes]) -> bytes:
@@ -37,7 +39,7 @@ def pause(session: "ClientSession", argv: list[bytes]) -> bytes:
     return build.OK
 
 
-def holds(session: "ClientSession", spec: CommandSpec) -> bool:
+def holds(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether this request must wait for the end of the pause; its end can always be asked for."""
     pool = session.pool
     if not pool.paused_until or spec.name == b"client|unpause":
@@ -47,9 +49,12 @@ def holds(session: "ClientSession", spec: CommandSpec) -> bool:
     queue = session.queue
     if queue is not None:
         return spec.name == b"exec" and any(may_write(queued.spec) for queued in queue)
+    if spec.name in CARRIERS:
+        _, carried = proxy.meant(session, argv[CARRIERS[spec.name] :])
+        return carried is not None and may_write(carried)
     return may_write(spec)
 
 
 def may_write(spec: CommandSpec) -> bool:
     """Whether PAUSE … WRITE holds it. Of a script nobody knows, unless it is called by its read-only twin."""
-    return spec.write or spec.name in REPLICATED
+    return spec.write or spec.name == REPLICATED

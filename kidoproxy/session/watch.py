@@ -81,10 +81,15 @@ class LaneWatch(Watch):
     def release(self) -> None:
         """Say UNWATCH; the lane is clean once that is answered."""
         link = self.lane.link
-        if self.ear.lost or not link.ready():
+        now = self.lane.lanes.exchange.now
+        if self.ear.lost:
+            self.lane.close()
+        elif not link.ready():
+            # The WATCH has not been sent yet; a client that was killed is not kept waiting for its end.
+            link.lost("its client watches nothing any more", now, True)
             self.lane.close()
         else:
-            link.place(Unwatched(self.lane), UNWATCH, link.proto, link.db, self.lane.lanes.exchange.now)
+            link.place(Unwatched(self.lane), UNWATCH, link.proto, link.db, now)
 
 
 @final

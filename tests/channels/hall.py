@@ -43,11 +43,11 @@ class Hall(Story):
 
     def look_after(self, link: NodeLink) -> None:
         """What is written to a listening link is told under its own name; what it was told ends with its socket."""
-        if link.drop and not link.shared:
+        if link.drop and not link.shared and not link.lane:
             self.told[link.node.name + "+"].clear()
             self.pings.pop(link.node.name, None)
             self.hung_up.append(link.node.name)
-        if link not in self.exchange.others or link.drop or link.peer is None:
+        if link.lane or link not in self.exchange.others or link.drop or link.peer is None:
             super().look_after(link)
             return
         link.dirty = False
@@ -69,7 +69,7 @@ class Hall(Story):
         """A shared link, or the one that listens."""
         if not name.endswith("+"):
             return super().link(name, on)
-        found = [link for link in self.exchange.others if link.node.name + "+" == name]
+        found = [link for link in self.exchange.others if link.node.name + "+" == name and not link.lane]
         assert len(found) == 1, f"{len(found)} links listen to {name}"
         return found[0]
 

@@ -7,7 +7,8 @@ import pytest
 from kidoproxy import errors
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.limits import CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS, PUBSUB_OUTPUT_BYTES
-from kidoproxy.net.client_io import shown
+from kidoproxy.link import NodeLink
+from kidoproxy.net.client_io import ClientIO, shown
 from kidoproxy.net.flush import JOIN_BYTES
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.route import Route
@@ -144,6 +145,32 @@ def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixt
     assert "reason=output limit" in caplog.text
 
 
+def test_who_monitors_has_the_same_limit() -> None:
+    """Lines come unasked too."""
+    net = Net(ring("a"))
+    net.stage.pool.pubsub_output_bytes = 100
+    client, socket = net.client()
+    lane = monitoring(net, client)
+    client.pause_writing()
+    for unwritten, ended in ((100, ""), (101, "aborted")):
+        socket.unwritten = unwritten
+        lane.feed(b"+a line\r\n", 0.0)
+        net.hub.touch()
+        net.turn()
+        assert socket.ended() == ended
+
+
+def monitoring(net: Net, client: ClientIO) -> NodeLink:
+    """The client has said MONITOR, and node ``a`` has said yes; the lane on which it speaks."""
+    net.say(client, "MONITOR")
+    lane = net.stage.exchange.others[0]
+    lane.connected(net.hub.now(), 1.0)
+    lane.feed(b":7\r\n", net.hub.now())
+    lane.feed(b"+OK\r\n", net.hub.now())
+    net.turn()
+    return lane
+
+
 def test_messages_behind_half_a_reply_cut(caplog: pytest.LogCaptureFixture) -> None:
     """If too many wait for the end of a reply the client is cut, for they cannot leave before."""
     net = Net(ring("a"))
@@ -260,6 +287,24 @@ def test_who_has_subscribed_is_not_idle() -> None:
     net.wait(5)
     assert not client.leave_if_silent()
     net.say(client, "RESET")
+    net.wait(5)
+    assert client.leave_if_silent()
+
+
+def test_who_monitors_or_is_held_is_not_idle() -> None:
+    """The one waits for lines, the other for the end of a pause; its request would be lost with it."""
+    net = Net(ring("a"))
+    net.stage.pool.idle_seconds = 1
+    client, _ = net.client()
+    monitoring(net, client)
+    net.wait(5)
+    assert not client.leave_if_silent()
+    net.say(client, "RESET")
+    net.say(client, "CLIENT", "PAUSE", "60000")
+    net.say(client, "PING")
+    net.wait(5)
+    assert not client.leave_if_silent()
+    net.say(net.client()[0], "CLIENT", "UNPAUSE")
     net.wait(5)
     assert client.leave_if_silent()
 
