@@ -251,7 +251,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("units", nargs="*", help="only these")
     parser.add_argument("--server", default="auto", help="the server behind: auto, embedded, system, or a path")
     parser.add_argument("--seconds", type=float, default=300, help="a unit that takes longer is ended")
-    parser.add_argument("--tags", default="-slow", help="more tags for Redis's suite")
+    parser.add_argument("--tags", default="", help="more tags for Redis's suite")
     parser.add_argument("--protocol", default="2", choices=["2", "3"], help="of redis-py")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has what the suite needs")
     parser.add_argument("--logs", type=Path, help="keep all that the suites say in this folder")
