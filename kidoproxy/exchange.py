@@ -40,7 +40,7 @@ class Wire(Hurrier):
         """Walk ``plan``; whatever it comes to is taken by ``leg``. ``raw`` is the request's own frame."""
         if isinstance(plan, Send):
             payload = plan.payload if plan.payload is not None else raw
-            if ask.soft:
+            if ask.soft and not ask.each:
                 leg = Soft(self, leg, payload, spec, ask.proto)
             if plan.others:
                 leg = Reask(self, leg, payload, plan.node, plan.others, ask.proto, ask.db)

@@ -43,6 +43,15 @@ class Vocabulary:
             return within(spec, argv) if spec is not None else None
         return spec
 
+    def meant(self, argv: list[bytes]) -> tuple[list[bytes], CommandSpec | None]:
+        """For a command inside another one: as the nodes know it, if this pool has renamed it, and its spec."""
+        original = self.original(argv[0])
+        if original is not None:
+            argv = [original, *argv[1:]]
+        elif self.hides(argv[0]):
+            return argv, None
+        return argv, self.find(argv)
+
     def hides(self, name: bytes) -> bool:
         """Whether this name has been renamed away: it is then unknown."""
         return name.lower() in self.hidden

@@ -11,7 +11,6 @@ from kidoproxy.commands.find import every
 from kidoproxy.commands.permit import CATEGORIES, COMMAND, KEY, Denial
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import proxy
 from kidoproxy.session.client import integer
 from kidoproxy.session.users import User
 
@@ -121,7 +120,7 @@ def dry_run(session: "ClientSession", argv: list[bytes]) -> bytes:
     user = session.pool.users.named(argv[2])
     if user is None:
         return errors.user_not_found(argv[2])
-    request, spec = proxy.meant(session, argv[3:])
+    request, spec = session.pool.words.meant(argv[3:])
     if spec is None or (spec.subs is not None and len(request) > 1):
         return errors.command_not_found(argv[3])
     if not spec.accepts(len(request)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import client, proxy
+from kidoproxy.session import client
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -50,7 +50,7 @@ def holds(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> boo
     if queue is not None:
         return spec.name == b"exec" and any(may_write(queued.spec) for queued in queue)
     if spec.name in CARRIERS:
-        _, carried = proxy.meant(session, argv[CARRIERS[spec.name] :])
+        _, carried = session.pool.words.meant(argv[CARRIERS[spec.name] :])
         return carried is not None and may_write(carried)
     return may_write(spec)
 

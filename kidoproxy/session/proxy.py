@@ -188,7 +188,7 @@ def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
     if node is None:
         session.refuse(unknown(session, name))
         return
-    argv, spec = meant(session, argv)
+    argv, spec = session.pool.words.meant(argv)
     problem = unfit(session, node, spec, argv)
     if problem is not None or spec is None:
         session.refuse(problem if problem is not None else errors.unknown_command(argv))
@@ -200,17 +200,6 @@ def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
         call.payload = payload
     wire: Wire = PastAll(session.house.lanes) if spec.rule == ONE_OK else session.exchange
     wire.send(node, call, payload, session.proto, session.db)
-
-
-def meant(session: "ClientSession", argv: list[bytes]) -> tuple[list[bytes], CommandSpec | None]:
-    """The command as the nodes know it, if this pool has renamed it, and its spec."""
-    words = session.pool.words
-    original = words.original(argv[0])
-    if original is not None:
-        argv = [original, *argv[1:]]
-    elif words.hides(argv[0]):
-        return argv, None
-    return argv, words.find(argv)
 
 
 def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
@@ -243,7 +232,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
 
 def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
     """As usual, but each node's own reply is listed."""
-    argv, spec = meant(session, argv)
+    argv, spec = session.pool.words.meant(argv)
     refusal = session.refusal(spec, argv)
     if refusal is not None or spec is None:
         session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
@@ -264,7 +253,7 @@ def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
 
 def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
     """Lines for a person: what the command is, where its keys are, who is asked with what."""
-    argv, spec = meant(session, argv)
+    argv, spec = session.pool.words.meant(argv)
     refusal = session.refusal(spec, argv)
     if refusal is not None or spec is None:
         return ["refused: " + errors.text(error_text(refusal if refusal is not None else errors.unknown_command(argv)))]

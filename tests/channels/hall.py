@@ -22,6 +22,8 @@ class Hall(Story):
         for one in pool.nodes:
             self.told[one.name + "+"] = []
         self.news: list[str] = []
+        #: Every link that was ever listened on; one that is given up looks like a lane.
+        self.listening: list[NodeLink] = []
         #: Nodes whose listening sockets have been closed, in order.
         self.hung_up: list[str] = []
         self.pings: dict[str, list[bytes]] = {}
@@ -43,7 +45,9 @@ class Hall(Story):
 
     def look_after(self, link: NodeLink) -> None:
         """What is written to a listening link is told under its own name; what it was told ends with its socket."""
-        if link.drop and not link.shared and not link.lane:
+        if not link.shared and not link.lane and link not in self.listening:
+            self.listening.append(link)
+        if link.drop and link in self.listening:
             self.told[link.node.name + "+"].clear()
             self.pings.pop(link.node.name, None)
             self.hung_up.append(link.node.name)
