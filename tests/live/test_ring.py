@@ -134,7 +134,6 @@ eval x 2 {0} {1}
 zunion 2 {0} {1}
 zrangestore {0} {1} 0 1
 smove {0} {1} m
-xread streams {0} {1} 0 0
 sort {0} store {1}
 lcs {0} {1}
 """
