@@ -402,9 +402,9 @@ class Crowd:
     def hang_up(self, at: int) -> None:
         """A client goes."""
         speaker = self.speakers[at]
-        if not speaker.ended:
+        session = self.play.guest(speaker.name).session
+        if session.id in self.play.house.sessions:
             speaker.ended = speaker.killed = True
-            session = self.play.guest(speaker.name).session
             session.gone()
             assert session.blocked is None or not session.blocked.waiting
             self.turn()

@@ -140,9 +140,9 @@ def test_other_nodes_die(own_proxy: Starter) -> None:
     eventually(lambda: no_lane_is_left(client))
 
 
-@pytest.mark.parametrize("harm", ["cut", "stall", "cut_after"])
+@pytest.mark.parametrize("harm", ["cut", "stall", "cut_after", "trickle"])
 def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
-    """The same over a link that is cut, stalls, or is cut in the middle of a reply: what is unknown is said to be."""
+    """The same over a link that is cut, stalls, trickles, or is cut within a reply: what is unknown is said to be."""
     with ExitStack() as stack:
         links: list[BadLink] = []
 
@@ -162,6 +162,9 @@ def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
                 eventually(lambda: not served(client, tally.key))
                 links[0].heal()
             elif harm == "cut":
+                links[0].cut()
+            elif harm == "trickle":
+                links[0].trickle(1 + next(numbers) % 3)
                 links[0].cut()
             else:
                 links[0].cut_after(next(numbers) % 40)
