@@ -28,6 +28,9 @@ PACKAGES: Final = {
 #: Where Debian puts servers, which a plain user's PATH may leave out.
 SERVER_FOLDERS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
+#: What npm may take, which tries a registry again and again; a test has more.
+INSTALL_SECONDS: Final = 100
+
 
 def in_ci() -> bool:
     """Whether a missing program is a failure."""
@@ -68,7 +71,9 @@ def needs_node_packages(folder: Path, *packages: str) -> Path:
     """Packages for Node.js, put into the folder by npm, without scripts of theirs; the folder, for NODE_PATH."""
     options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
     command = [needs("npm"), "install", *options, *packages]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        without(f"needs {' and '.join(packages)}, which npm could not install: {done.stderr.strip()}")
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=INSTALL_SECONDS)
+    except subprocess.SubprocessError as error:
+        said = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
+        without(f"needs {' and '.join(packages)}, which npm could not install: {said}")
     return folder / "node_modules"

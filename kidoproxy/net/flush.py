@@ -37,21 +37,26 @@ class Hub:
         self.exchange = house.exchange
         self.turn = house.exchange.turn
         self.scheduled = False
-        self.wall_offset = 0
+        #: Seconds from the loop's clock to the wall clock.
+        self.wall_offset = 0.0
         #: Opens and closes the sockets of links.
         self.look_after: Callable[[NodeLink], None] | None = None
         self.set_clock()
 
     def set_clock(self) -> None:
-        """Compare the loop's clock with the wall clock, now and then."""
-        self.wall_offset = int(time.time() * 1000) - int(self.loop.time() * 1000)
+        """Compare the two clocks, now and then.
+
+        The loop's clock is the monotonic one, but uvloop rounds it down and reads it once a turn. Compared with
+        itself it would run ahead of the wall clock by as much, and a time to live would come out too long.
+        """
+        self.wall_offset = time.time() - time.monotonic()
         self.now()
 
     def now(self) -> float:
         """One reading of the clock for a whole batch."""
         now: float = self.loop.time()
         self.exchange.now = now
-        self.house.wall_ms = int(now * 1000) + self.wall_offset
+        self.house.wall_ms = int((now + self.wall_offset) * 1000)
         return now
 
     def touch(self) -> None:

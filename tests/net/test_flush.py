@@ -1,10 +1,14 @@
 """One write per turn, and nobody's bytes are kept because of somebody else."""
 
+import asyncio
+import time
+
 import pytest
+import uvloop
 
 from kidoproxy.ledger import Peer
 from kidoproxy.link import NodeLink
-from kidoproxy.net.flush import JOIN_BYTES, joined
+from kidoproxy.net.flush import JOIN_BYTES, Hub, joined
 from kidoproxy.resp.build import command
 from tests.net.fakes import Net
 from tests.session.stage import ring
@@ -40,10 +44,27 @@ def test_a_turn_asks_the_loop_once() -> None:
 def test_the_clocks_are_read_together() -> None:
     """One reading sets the exchange's clock and the wall clock."""
     net = Net(ring("a"))
-    before = net.stage.house.wall_ms
-    net.loop.now += 2.5
+    net.hub.wall_offset = 1_000_000.0
+    net.loop.now = 2.5
     assert net.hub.now() == net.loop.now == net.stage.exchange.now
-    assert net.stage.house.wall_ms - before == 2500
+    assert net.stage.house.wall_ms == 1_000_002_500
+
+
+def test_the_wall_clock_is_never_ahead() -> None:
+    """However late in a turn it is set: a time to live that is reckoned by it is never longer than it was given."""
+
+    async def late() -> None:
+        loop = asyncio.get_running_loop()
+        hub = Hub(loop, ring("a").house)
+        for _ in range(20):
+            until = time.monotonic() + 0.0037
+            while time.monotonic() < until:
+                hub.set_clock()
+            await asyncio.sleep(0)
+            hub.now()
+            assert 0 <= time.time() * 1000 - hub.house.wall_ms < 60_000
+
+    uvloop.run(late())
 
 
 def test_links_without_a_socket_are_looked_after() -> None:
