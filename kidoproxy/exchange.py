@@ -177,22 +177,52 @@ class Exchange(Wire):
             link.tick(now)
 
 
-@final
-class Soft(Leg):
-    """For a pool that treats a node that is down as a miss: what would be answered if there were nothing."""
+class Walk(Wire):
+    """A wire that is not the exchange itself, and counts where all are counted."""
 
-    def __init__(self, wire: Wire, parent: Leg, payload: bytes, spec: CommandSpec, proto: int) -> None:
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def softened(self, write: bool) -> None:
+        """Count it at the exchange."""
+        self.exchange.softened(write)
+
+
+class Around(Leg):
+    """Around another leg, for what has to happen before it takes its reply: all goes on to ``parent`` as it is."""
+
+    def __init__(self, parent: Leg) -> None:
         super().__init__()
-        self.wire = wire
         self.parent = parent
-        self.request = payload
-        self.spec = spec
-        self.proto = proto
-        self.begun = False
 
     def take(self, raw: bytes) -> None:
         """A node's reply is the reply."""
         self.parent.take(raw)
+
+    def fail(self, failure: NodeFailure) -> None:
+        """There is no reply."""
+        self.parent.fail(failure)
+
+    def can_cut(self) -> bool:
+        """As its parent may."""
+        return self.parent.can_cut()
+
+    def cut(self, piece: bytes) -> None:
+        """As its parent does."""
+        self.parent.cut(piece)
+
+
+@final
+class Soft(Around):
+    """For a pool that treats a node that is down as a miss: what would be answered if there were nothing."""
+
+    def __init__(self, wire: Wire, parent: Leg, payload: bytes, spec: CommandSpec, proto: int) -> None:
+        super().__init__(parent)
+        self.wire = wire
+        self.request = payload
+        self.spec = spec
+        self.proto = proto
+        self.begun = False
 
     def fail(self, failure: NodeFailure) -> None:
         """A miss, counted; where there is no honest one, or half a reply has left, the failure stands."""
@@ -202,10 +232,6 @@ class Soft(Leg):
             return
         self.wire.softened(self.spec.write)
         self.parent.take(frame)
-
-    def can_cut(self) -> bool:
-        """As its parent may."""
-        return self.parent.can_cut()
 
     def cut(self, piece: bytes) -> None:
         """As its parent does."""

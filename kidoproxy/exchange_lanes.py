@@ -9,7 +9,7 @@ from typing import Final, final
 
 from kidoproxy import errors, limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
-from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.exchange import Around, Exchange, Walk
 from kidoproxy.ledger import Leg
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import NEVER, Ear
@@ -144,14 +144,13 @@ class Loan:
 
 
 @final
-class OnLane(Leg):
+class OnLane(Around):
     """One request that has a lane to itself until it is answered."""
 
     def __init__(self, wire: "LaneWire", loan: Loan, parent: Leg, replies: int) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.wire = wire
         self.loan = loan
-        self.parent = parent
         #: So many replies are to come; the last one is the request's own.
         self.missing = replies
         #: The node has been asked to unblock it, and has not said yet that it has looked. Until then the lane is kept,
@@ -184,17 +183,9 @@ class OnLane(Leg):
         self.loan.close()
         self.parent.take(raw)
 
-    def can_cut(self) -> bool:
-        """As its parent may."""
-        return self.parent.can_cut()
-
-    def cut(self, piece: bytes) -> None:
-        """As its parent does."""
-        self.parent.cut(piece)
-
 
 @final
-class LaneWire(Wire):
+class LaneWire(Walk):
     """Puts each leg of a plan on a lane of its own, and keeps them together while they wait.
 
     ``patience``: the seconds that the nodes themselves may take (`NEVER` if they may wait for ever), which come on
@@ -203,6 +194,7 @@ class LaneWire(Wire):
     """
 
     def __init__(self, lanes: Lanes, patience: float, timed_out: bytes, before: bytes = b"") -> None:
+        super().__init__(lanes.exchange)
         self.lanes = lanes
         self.patience = patience
         self.timed_out = timed_out
@@ -224,17 +216,13 @@ class LaneWire(Wire):
         replies = 2 if self.before else 1
         waiting = OnLane(self, loan, leg, replies)
         self.waiting.append(waiting)
-        now = self.lanes.exchange.now
+        now = self.exchange.now
         loan.link.place(waiting, self.before + payload, proto, db, now, replies)
         waiting.due = min(waiting.due + self.patience, NEVER)
 
     def asked(self) -> bool:
         """Whether the nodes have been sent what they are to wait for: what others do from now on comes after it."""
         return bool(self.waiting) and all(waiting.loan.link.ready() for waiting in self.waiting)
-
-    def softened(self, write: bool) -> None:
-        """Count it where all are counted."""
-        self.lanes.exchange.softened(write)
 
     def over(self, leg: OnLane) -> None:
         """It waits no more."""
@@ -265,9 +253,9 @@ class LaneWire(Wire):
             waiting.skip(self.unasked())
         elif link.client_id:
             waiting.asked = True
-            waiting.due = min(waiting.due, self.lanes.exchange.now + link.login.timeout)
+            waiting.due = min(waiting.due, self.exchange.now + link.login.timeout)
             question = build.command([b"CLIENT", b"UNBLOCK", link.client_id, self.reason])
-            self.lanes.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
+            self.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
         else:
             self.stop(waiting, "it was unblocked, and its node does not let us ask for that")
 
@@ -291,7 +279,7 @@ class LaneWire(Wire):
 
 
 @final
-class PastAll(Wire):
+class PastAll(Walk):
     """Puts each leg on a link past all others: for SCRIPT KILL and FUNCTION KILL.
 
     A script that runs for too long holds up whatever waits on the shared links, and a node that answers BUSY to all
@@ -300,15 +288,12 @@ class PastAll(Wire):
     """
 
     def __init__(self, lanes: Lanes) -> None:
+        super().__init__(lanes.exchange)
         self.lanes = lanes
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """The replies are the same in both protocols: OK, or an error."""
-        self.lanes.link_past_all(node).place(leg, payload, 2, 0, self.lanes.exchange.now)
-
-    def softened(self, write: bool) -> None:
-        """Count it where all are counted."""
-        self.lanes.exchange.softened(write)
+        self.lanes.link_past_all(node).place(leg, payload, 2, 0, self.exchange.now)
 
 
 @final

@@ -4,7 +4,7 @@ from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.exchange import Exchange, Walk
 from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.link_school import remind
@@ -70,14 +70,14 @@ class Batch(Leg):
 
 
 @final
-class Transaction(Wire):
+class Transaction(Walk):
     """Collects what a queued transaction sends to each node, then sends each node's part at one go.
 
     With a ``loan`` all of it is for the node of that lane, where keys are watched.
     """
 
     def __init__(self, exchange: Exchange, loan: Loan | None) -> None:
-        self.exchange = exchange
+        super().__init__(exchange)
         self.loan = loan
         self.batches: dict[int, Batch] = {}
         #: By node, the texts of the scripts that its part names by digest.
@@ -91,10 +91,6 @@ class Transaction(Wire):
             self.batches[node.index] = batch
         batch.payloads.append(payload)
         batch.legs.append(leg)
-
-    def softened(self, write: bool) -> None:
-        """Count it where all are counted."""
-        self.exchange.softened(write)
 
     def recite(self, node: Node, digest: bytes, text: bytes) -> None:
         """Send this script ahead of the node's part."""

@@ -10,7 +10,7 @@ from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NODEDOWN, NodeFailure
-from kidoproxy.exchange import Exchange, Wire
+from kidoproxy.exchange import Around, Exchange, Walk
 from kidoproxy.ledger import Joint, Ledger, Leg, Merged
 from kidoproxy.link_school import Desk, remind
 from kidoproxy.resp.open import is_error
@@ -20,17 +20,6 @@ from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import IN_SYNC, Node
 
 NOSCRIPT: Final = b"-NOSCRIPT"
-
-
-class Walk(Wire):
-    """Puts its legs on the links, as the exchange does."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-
-    def softened(self, write: bool) -> None:
-        """Count it where all are counted."""
-        self.exchange.softened(write)
 
 
 # -- EVALSHA ---------------------------------------------------------------------------------------------
@@ -75,13 +64,12 @@ class Reciting(Walk):
 
 
 @final
-class Heal(Leg):
+class Heal(Around):
     """Around the leg of an EVALSHA: NOSCRIPT is answered with the text, once."""
 
     def __init__(self, wire: Reciting, parent: Leg, node: Node, proto: int, db: int) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.wire = wire
-        self.parent = parent
         self.node = node
         self.proto = proto
         self.db = db
@@ -107,14 +95,6 @@ class Heal(Leg):
         link = self.wire.exchange.link(self.node, self.proto, self.db)
         link.taught.pop(self.wire.digest, None)
         return self.wire.recite(self.node, self.proto, self.db, True)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """There is no reply."""
-        self.parent.fail(failure)
-
-    def can_cut(self) -> bool:
-        """As its parent may."""
-        return self.parent.can_cut()
 
     def cut(self, piece: bytes) -> None:
         """As its parent does; what follows is a part of the reply."""

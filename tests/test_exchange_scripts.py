@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from kidoproxy import errors
-from kidoproxy.exchange_scripts import Walk
+from kidoproxy.exchange import Walk
 from kidoproxy.resp.build import command
 from tests.story import (
     LANE,
