@@ -43,6 +43,9 @@ class Wire(Hurrier):
             if ask.soft and not ask.each:
                 leg = Soft(self, leg, payload, spec, ask.proto)
             if plan.others:
+                group = plan.node.group
+                if group is not None:
+                    group.reads += 1
                 leg = Reask(self, leg, payload, plan.node, plan.others, ask.proto, ask.db)
             self.send(plan.node, leg, payload, ask.proto, ask.db)
         elif isinstance(plan, Gather):

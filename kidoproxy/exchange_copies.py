@@ -47,8 +47,11 @@ class Judged(Joint):
         self.touched = plan.touched
         #: Writes count as under way until they are judged (see `CopyGroup.settle`).
         self.epoch = group.write_begins() if plan.write else -1
-        if plan.write and group.vigils:
-            group.stir(ask.db, [] if plan.anywhere or not plan.touched else plan.touched, plan.other)
+        if plan.write:
+            touched = plan.touched or []
+            group.note_sent(ask.db, touched, plan.other, plan.anywhere, plan.strays)
+            if group.vigils:
+                group.stir(ask.db, [] if plan.anywhere else touched, plan.other)
         self.doubted: list[Copy] = []
 
     def fill(self, at: int, raw: bytes) -> None:

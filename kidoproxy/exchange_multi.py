@@ -5,6 +5,7 @@ from typing import Final, final
 from kidoproxy import errors
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange, Walk
+from kidoproxy.exchange_copies import in_trouble
 from kidoproxy.exchange_lanes import Loan
 from kidoproxy.ledger import Leg
 from kidoproxy.link_school import remind
@@ -22,9 +23,12 @@ ABORTED: Final = b"-EXECABORT"
 class Batch(Leg):
     """One node's part of a transaction: MULTI, its commands, EXEC; the array of EXEC is dealt out to the legs."""
 
-    def __init__(self, transaction: "Transaction", whole: Leg | None) -> None:
+    def __init__(self, transaction: "Transaction", node: Node, whole: Leg | None) -> None:
         super().__init__()
         self.transaction = transaction
+        self.node = node
+        #: The nodes that were asked before this one, in vain.
+        self.asked: list[Node] = []
         self.payloads: list[bytes] = []
         self.legs: list[Leg] = []
         self.missing = 0
@@ -42,6 +46,8 @@ class Batch(Leg):
                 self.refused = error_text(raw)
                 self.began = self.missing < len(self.payloads) + 1
             return
+        if self.is_no_answer(raw) and self.ask_next():
+            return
         self.transaction.over(raw)
         if is_error(raw) and self.refused:
             raw = errors.aborted(self.refused) if self.began else errors.not_begun(self.refused)
@@ -52,6 +58,30 @@ class Batch(Leg):
         for at, leg in enumerate(self.legs):
             leg.take(replies[at] if at < len(replies) else self.aborted(raw))
 
+    def is_no_answer(self, raw: bytes) -> bool:
+        """Whether the node was not fit to run it, or has missed a write that its reads may lack."""
+        group = self.node.group
+        refused = is_error(raw) and in_trouble(b"-" + self.refused if self.refused else raw)
+        return refused or (group is not None and group.doubts(self.node))
+
+    def ask_next(self) -> bool:
+        """Ask the next copy in sync, with a deadline of its own; False when this transaction may be asked only once."""
+        group = self.node.group
+        if group is None or not self.transaction.repeatable:
+            return False
+        asked = [*self.asked, self.node]
+        for node in group.ranked(None):
+            if node not in asked:
+                again = Batch(self.transaction, node, self.whole)
+                again.asked = asked
+                again.payloads = self.payloads
+                again.legs = self.legs
+                texts = self.transaction.texts
+                texts[node.index] = texts.get(self.node.index, {})
+                self.transaction.send_batch(again)
+                return True
+        return False
+
     def aborted(self, raw: bytes) -> bytes:
         """EXEC itself was refused by this node."""
         if is_error(raw):
@@ -59,7 +89,9 @@ class Batch(Leg):
         return errors.line(f"ERR the transaction was not run on its node: {raw[:24]!r}")
 
     def fail(self, failure: NodeFailure) -> None:
-        """Every place of this node's holds the failure."""
+        """The next copy is asked, or every place of this node's holds the failure."""
+        if self.ask_next():
+            return
         if self.transaction.loan is not None:
             self.transaction.loan.close()
         if self.whole is not None:
@@ -76,9 +108,13 @@ class Transaction(Walk):
     With a ``loan`` all of it is for the node of that lane, where keys are watched.
     """
 
-    def __init__(self, exchange: Exchange, loan: Loan | None) -> None:
+    def __init__(self, exchange: Exchange, loan: Loan | None, repeatable: bool = False) -> None:
         super().__init__(exchange)
         self.loan = loan
+        #: It only reads: a copy that does not answer costs nothing but the time of asking the next one.
+        self.repeatable = repeatable
+        self.proto = 2
+        self.db = 0
         self.batches: dict[int, Batch] = {}
         #: By node, the texts of the scripts that its part names by digest.
         self.texts: dict[int, dict[bytes, bytes]] = {}
@@ -87,7 +123,7 @@ class Transaction(Walk):
         """Add to the node's batch."""
         batch = self.batches.get(node.index)
         if batch is None:
-            batch = Batch(self, None)
+            batch = Batch(self, node, None)
             self.batches[node.index] = batch
         batch.payloads.append(payload)
         batch.legs.append(leg)
@@ -98,7 +134,7 @@ class Transaction(Walk):
 
     def whole(self, node: Node, leg: Leg, plans: list[Plan | None], raws: list[bytes], legs: list[Leg]) -> None:
         """All of it is for one node: what its EXEC says is the whole reply, or ``legs`` take it if it was run."""
-        batch = Batch(self, leg)
+        batch = Batch(self, node, leg)
         batch.legs = legs
         for plan, raw in zip(plans, raws, strict=True):
             # What is for no node (PING), or for all nodes of a ring of one, goes as it came.
@@ -116,12 +152,18 @@ class Transaction(Walk):
 
     def go(self, proto: int, db: int) -> None:
         """Send every batch: one contiguous ``MULTI … EXEC`` for each node."""
+        self.proto = proto
+        self.db = db
+        for batch in self.batches.values():
+            self.send_batch(batch)
+
+    def send_batch(self, batch: Batch) -> None:
+        """Send one node's part, behind the scripts that it names by digest."""
         exchange = self.exchange
-        for index, batch in self.batches.items():
-            replies = len(batch.payloads) + 2
-            batch.missing = replies
-            payload = MULTI + b"".join(batch.payloads) + EXEC
-            link = self.loan.link if self.loan is not None else exchange.link(exchange.nodes[index], proto, db)
-            for digest, text in self.texts.get(index, {}).items():
-                exchange.recited += remind(link, digest, text, proto, db, exchange.now, True)
-            link.place(batch, payload, proto, db, exchange.now, replies)
+        proto, db, now = self.proto, self.db, exchange.now
+        batch.missing = len(batch.payloads) + 2
+        payload = MULTI + b"".join(batch.payloads) + EXEC
+        link = self.loan.link if self.loan is not None else exchange.link(batch.node, proto, db)
+        for digest, text in self.texts.get(batch.node.index, {}).items():
+            exchange.recited += remind(link, digest, text, proto, db, now, True)
+        link.place(batch, payload, proto, db, now, batch.missing)

@@ -106,6 +106,8 @@ class Station(Audience):
             if node is None or not topic.needed():
                 return
             ear = self.listen(node)
+            if node.group is not None:
+                node.group.voice = node
             self.ear = ear
             self.needed_at = self.exchange.now
         ear.look(topic.kind, topic.name)

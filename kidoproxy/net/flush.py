@@ -69,6 +69,9 @@ class Hub:
         """Write everything once: first let go on who waited, then the nodes, then the clients."""
         self.scheduled = False
         turn = self.turn
+        if turn.drained:
+            # Whoever goes on begins a request now, however long ago the turn's bytes were read.
+            self.now()
         while turn.drained:
             drained = turn.drained
             turn.drained = []

@@ -48,7 +48,6 @@ class CopyPool(Route):
     def __init__(self, name: str, group: CopyGroup, order: int = LEADER) -> None:
         super().__init__(name)
         self.order = order
-        self.turn = 0
         self.group = group
 
     def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
@@ -136,8 +135,7 @@ class CopyPool(Route):
         nodes = self.group.ranked(None)
         if self.order == RANDOM:
             # By turns: as even as chance, and the core has no dice.
-            self.turn += 1
-            first = self.turn % len(nodes)
+            first = self.group.reads % len(nodes)
             return nodes[first:] + nodes[:first]
         return nodes
 
@@ -153,26 +151,9 @@ class CopyPool(Route):
         gather.touched = keyed
         gather.anywhere = spec.copy == COPY_REFUSED
         gather.other = other_database(spec, request.argv)
-        if group.touched is not None:
-            self.note(group.touched, gather, keyed, ask.db)
-        for copy in group.copies:
-            if copy.state != IN_SYNC and copy.node.live:
-                gather.strays.append(copy.node)
-            elif copy.state != IN_SYNC:
-                copy.missed = True
+        gather.strays = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
         gather.stray_payload = payload
         return gather
-
-    def note(self, touched: dict[tuple[int, bytes], bool], gather: Gather, keyed: list[bytes], db: int) -> None:
-        """While a sync runs: keys that a half-filled copy may have judged by others that it does not have yet."""
-        other = gather.other
-        if other is not None:
-            self.group.crossed = True
-        if len(keyed) > 1 or other is not None or gather.anywhere:
-            for key in keyed:
-                touched[(db, key)] = True
-                if other is not None:
-                    touched[(other, key)] = True
 
     def gather(self, plans: list[Plan], spec: CommandSpec) -> Gather:
         """The copies of one command, judged by the group."""

@@ -132,6 +132,8 @@ class CopyGroup:
         #: One of these writes went from one database to another.
         self.crossed = False
         self.mismatches = 0
+        #: Reads that were sent to one copy: whose turn the next one is.
+        self.reads = 0
         self.vigils: list[Vigil] = []
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.runs: dict[str, str] = {}
@@ -243,6 +245,25 @@ class CopyGroup:
         if changed:
             self.record()
 
+    def note_sent(self, db: int, keys: list[bytes], other: int | None, anywhere: bool, told: list[Node]) -> None:
+        """A write is being sent: to the copies in sync, and to those in ``told`` without waiting for them.
+
+        The rest of the copies miss it. While a sync runs, keys are noted that a half-filled copy may have judged by
+        others which it does not have yet: those of writes with several keys or databases.
+        """
+        for copy in self.copies:
+            if copy.state != IN_SYNC and copy.node not in told:
+                copy.missed = True
+        if self.touched is None:
+            return
+        if other is not None:
+            self.crossed = True
+        if len(keys) > 1 or other is not None or anywhere:
+            for key in keys:
+                self.touched[(db, key)] = True
+                if other is not None:
+                    self.touched[(other, key)] = True
+
     def missed(self, node: Node) -> None:
         """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
         self.copy_of(node).missed = True
@@ -271,11 +292,9 @@ class CopyGroup:
     # -- the copy that is told of messages ----------------------------------------------------------------
 
     def speaker(self) -> Node | None:
-        """The one that is told of messages; who is listened to stays it while it lives, until its heir is heard."""
+        """The one that is told of messages: who is listened to while it lives, until another one is heard."""
         voice = self.voice
-        if voice is None or not voice.live or not self.ears:
-            self.voice = self.successor()
-        return self.voice
+        return voice if voice is not None and voice.live and self.ears else self.successor()
 
     def successor(self) -> Node | None:
         """The one that should be told: who is, while it lives and is in sync, else the first that does."""

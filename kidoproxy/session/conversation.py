@@ -122,7 +122,6 @@ class ClientSession:
         if self.closing:
             return
         self.active_ms = self.house.wall_ms
-        self.ask.now_ms = self.house.wall_ms
         self.reader.feed(data)
         if not self.stalled:
             self.run()
@@ -131,6 +130,8 @@ class ClientSession:
         """Handle the requests that are there, until one makes us wait."""
         ledger = self.ledger
         count = 0
+        # A request may have waited since its bytes came: a relative expiry counts from now.
+        self.ask.now_ms = self.house.wall_ms
         try:
             while not self.stalled and not self.closing:
                 request = self.reader.next()
@@ -174,6 +175,7 @@ class ClientSession:
         request = self.parked
         if request is not None:
             self.parked = None
+            self.ask.now_ms = self.house.wall_ms
             self.handle(request)
         self.run()
 

@@ -178,7 +178,8 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
     With watched keys it runs on their lane, and nothing of this client's runs beside it.
     """
     call.write = any(queued.spec.write for queued in queue)
-    transaction = Transaction(session.exchange, watched.loan() if watched is not None else None)
+    repeatable = all(queued.is_ours() or queued.spec.repeatable for queued in queue)
+    transaction = Transaction(session.exchange, watched.loan() if watched is not None else None, repeatable)
     plans: list[Plan | None] = []
     session.ask.writes = call.write
     for queued in queue:

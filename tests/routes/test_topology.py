@@ -173,7 +173,7 @@ def test_repr() -> None:
 
 
 def test_who_speaks() -> None:
-    """One copy in sync is told of messages. It stays that while it is fit, and longer while somebody listens to it."""
+    """One copy in sync is told of messages; the one that is listened to stays it while it lives."""
     pair = group(1, 1)
     assert pair.speaker() is None
     a, b = pair.copies
@@ -181,9 +181,10 @@ def test_who_speaks() -> None:
     assert pair.speaker() is a.node
     a.state = BEHIND
     assert pair.speaker() is b.node
+    pair.voice = b.node
+    pair.ears = 1
     a.state = IN_SYNC
     assert pair.speaker() is pair.successor() is b.node
-    pair.ears = 1
     b.state = BEHIND
     assert (pair.speaker(), pair.successor()) == (b.node, a.node)
     b.node.live = False
