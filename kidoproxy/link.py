@@ -17,7 +17,7 @@ needs it. A node of a ring has one link for each (protocol, database), which nev
 from typing import Final, final
 
 from kidoproxy import limits
-from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure, ProtocolError
+from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure, ProtocolError, same_server
 from kidoproxy.ledger import AGAIN, ONCE, Leg, Peer
 from kidoproxy.link_deadlines import expire_queue, tick_ready
 from kidoproxy.link_greeting import (
@@ -229,7 +229,13 @@ class NodeLink(Greeted):
             self.client_id = info[1:-2] if info[:1] == b":" else b""
             self.open_up()
             return
-        restarted = node.meet(parse_info(text_of(info)))
+        facts = parse_info(text_of(info))
+        twin = node.twin(facts.get(b"run_id", b""))
+        if twin is not None:
+            node.double = twin
+            self.broken = same_server(twin.name)
+            return
+        restarted = node.meet(facts)
         if restarted and node.group is not None:
             node.group.restarted(node)
             if node.group.copy_of(node).state != IN_SYNC:

@@ -9,8 +9,9 @@ from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, NodeLink
 from kidoproxy.link_greeting import Ear, Greeted, Login
 from kidoproxy.resp.build import bulk, command
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import CopyGroup, Node, keep_apart
 from tests.story import (
+    Event,
     Story,
     accepted,
     client,
@@ -618,3 +619,77 @@ def test_an_ear_promises() -> None:
         ear.ready()
     with pytest.raises(NotImplementedError):
         ear.deaf(NodeFailure("", "", "", "", False))
+
+
+# -- one server under two names ------------------------------------------------------------------------------------
+
+
+def apart(nodes: str) -> Story:
+    """A shy story over a ring whose nodes must be different servers."""
+    play = story(ring(*nodes), shy=True)
+    keep_apart(play.pool.nodes)
+    for each in play.pool.nodes:
+        play.exchange.link(each, 2, 0).wake()
+    return play
+
+
+def is_down_as(name: str, other: str) -> Event:
+    """The node is down, and its cause names the other one."""
+
+    def expectation(play: Story) -> None:
+        assert not play.node(name).live
+        assert play.node(name).cause.startswith(f"it is the same server as {other} ")
+        assert play.node(other).live
+
+    return given(expectation)
+
+
+def test_one_server_under_two_names() -> None:
+    """The one that greets later is refused, whichever it is; the others do not care."""
+    for first, second in (("a", "b"), ("b", "a"), ("a", "c")):
+        play = apart("abc")
+        play.run_ids[second] = play.run_ids[first]
+        assert play >> greeted(first) >> greeted(second) << is_down_as(second, first)
+        (other,) = {"a", "b", "c"} - {first, second}
+        greeted(other)(play)
+        assert play.node(other).live
+
+
+def test_it_may_become_another_server() -> None:
+    """What was refused is asked again and again: its name may come to mean another server."""
+    play = apart("ab")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> greeted("a") >> greeted("b") << is_down_as("b", "a")
+    play.run_ids["b"] = "another"
+    play.settle()
+    play.link("b").tick(play.exchange.now + 60)
+    assert play >> greeted("b")
+    assert play.node("b").live
+    assert play.node("b").double is None
+
+
+def test_it_becomes_the_same_server_at_a_reconnect() -> None:
+    """A name that has moved to the other node's server is refused when the link is made anew, and missed nothing."""
+    play = apart("ab")
+    assert play >> greeted("a") >> greeted("b") >> lost("b")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> greeted("b") << is_down_as("b", "a")
+
+
+def test_a_server_that_is_gone_is_nobodys_twin() -> None:
+    """What a node that is down once was does not keep another name from that server."""
+    play = apart("ab")
+    assert play >> greeted("a") >> greeted("b") >> refused("a")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> lost("b") >> greeted("b")
+    assert play.node("b").live
+    assert play.node("b").double is None
+
+
+def test_without_a_run_id_nothing_can_be_said() -> None:
+    """A node that does not say which run it is, is nobody's twin."""
+    play = apart("ab")
+    play.run_ids["a"] = play.run_ids["b"] = ""
+    assert play >> greeted("a") >> greeted("b")
+    assert play.node("a").live
+    assert play.node("b").live

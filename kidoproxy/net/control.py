@@ -27,6 +27,7 @@ from kidoproxy.commands.find import named
 from kidoproxy.commands.permit import Permit
 from kidoproxy.config import Address, Config, Node, Pool, Secret, Tls, User
 from kidoproxy.config.problems import did_you_mean
+from kidoproxy.errors import same_server
 
 PINGS: Final = 5
 #: RESTORE … ABSTTL and much of what keeps copies equal; COPY, GETEX, PXAT came with 6.2.
@@ -47,8 +48,17 @@ class Checkup:
 
     node: Node
     server: str = ""
+    #: Empty if it does not say.
+    run_id: str = ""
+    #: How many databases it has; 0 if it does not say.
+    databases: int = 0
     latency_ms: float | None = None
     problems: list[str] = field(default_factory=list)
+
+    def note(self, problem: str) -> None:
+        """A problem is told once, in however many ways it was found."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def check(config: Config) -> dict[str, list[Checkup]]:
@@ -56,7 +66,31 @@ def check(config: Config) -> dict[str, list[Checkup]]:
     pools = config.pools.values()
     with ThreadPoolExecutor(_THREADS) as threads:
         asked = {pool.name: [threads.submit(check_node, node, pool) for node in pool.nodes] for pool in pools}
-        return {name: [answer.result() for answer in answers] for name, answers in asked.items()}
+        found = {name: [answer.result() for answer in answers] for name, answers in asked.items()}
+    for listener in config.listening():
+        _tell_apart([checkup for pool in config.below(listener.name) for checkup in found[pool.name]])
+    for pool in pools:
+        if pool.copy is not None:
+            _compare_databases(found[pool.name])
+    return found
+
+
+def _tell_apart(checkups: list[Checkup]) -> None:
+    """All nodes that one listener reaches are different servers; the later one of two that are not is wrong."""
+    first: dict[str, Checkup] = {}
+    for checkup in checkups:
+        same = first.setdefault(checkup.run_id, checkup)
+        if checkup.run_id and same.node != checkup.node:
+            checkup.note(same_server(same.node.name))
+
+
+def _compare_databases(checkups: list[Checkup]) -> None:
+    """Copies have the same databases, or some of their data cannot be copied."""
+    known = [checkup for checkup in checkups if checkup.databases]
+    for checkup in known[1:]:
+        if checkup.databases != known[0].databases:
+            first = f"{known[0].node.name} has {known[0].databases}"
+            checkup.note(f"has {checkup.databases} databases and {first}; copies need the same 'databases'")
 
 
 def check_node(node: Node, pool: Pool) -> Checkup:
@@ -67,6 +101,7 @@ def check_node(node: Node, pool: Pool) -> Checkup:
             client.ping()
             checkup.latency_ms = statistics.median(_ping_ms(client) for _ in range(PINGS))
             info: dict[str, Any] = client.info()
+            checkup.databases = _databases(client) if pool.copy is not None else 0
         except NoPermissionError:
             checkup.problems.append("the node's user may not say PING and INFO")
         except (RedisError, OSError) as error:
@@ -141,7 +176,20 @@ def _ping_ms(client: redis.Redis) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def _databases(client: redis.Redis) -> int:
+    """How many databases it has; 0 if its user may not ask, or it does not know."""
+    try:
+        found: Any = client.config_get("databases")
+    except (RedisError, OSError):
+        return 0
+    count = str(found.get("databases", ""))
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
+
+
 def _judge(info: dict[str, Any], pool: Pool, checkup: Checkup) -> None:
+    checkup.run_id = str(info.get("run_id", ""))
+    if pool.copy is not None and 0 < checkup.databases < pool.databases:
+        checkup.note(f"has {checkup.databases} databases, the pool serves {pool.databases}: set 'databases' alike")
     valkey = info.get("valkey_version")
     version = str(valkey or info.get("redis_version", "?"))
     checkup.server = f"{'valkey' if valkey else 'redis'} {version}"
@@ -192,7 +240,7 @@ def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause
         client.execute_command("PROXY", "SYNC", node)
         said, idle = "", 0
         while idle < IDLE_POLLS:
-            state, doing = state_of(client.execute_command("PROXY", "NODES"), node)
+            state, doing = state_of(client.execute_command("PROXY", "NODES"), pool, node)
             line = f"{node}: {state or 'the proxy does not know it'}{f' ({doing})' if doing else ''}"
             if line != said:
                 say(line)
@@ -204,11 +252,11 @@ def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause
     return False
 
 
-def state_of(rows: list[list[bytes | int]], node: str) -> tuple[str, str]:
+def state_of(rows: list[list[bytes | int]], pool: str, node: str) -> tuple[str, str]:
     """A node's state and what is being done about it, from ``PROXY NODES`` as RESP2 shows it; empty if unknown."""
     for row in rows:
         texts = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in row]
         facts = dict(zip(texts[::2], texts[1::2], strict=True))
-        if facts.get("name") == node:
+        if facts.get("name") == node and facts.get("pool", pool) == pool:
             return facts.get("state", ""), facts.get("sync", "")
     return "", ""

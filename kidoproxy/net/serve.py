@@ -23,8 +23,10 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Address, Config, Node, Pool
 from kidoproxy.config import User as ConfigUser
 from kidoproxy.copies.keeper import Keeper
+from kidoproxy.errors import same_server
 from kidoproxy.exchange import Exchange
 from kidoproxy.link_greeting import Login
+from kidoproxy.link_states import DOWN, READY
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.flush import Hub
@@ -189,16 +191,27 @@ class Daemon:
             return f"{node.name} is not part of a copy pool"
         keeper = self.keepers[group.name]
         problem = keeper.order(node)
-        self.house.syncs[node.name] = keeper.progress(node)
+        self.house.syncs[node.index] = keeper.progress(node)
         return problem
 
     async def settle(self) -> None:
-        """Wait until the copies have elected and compared what can be compared at once."""
+        """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
         for _ in range(int(SETTLE_SECONDS / TICK_SECONDS)):
-            busy = any(keeper.busy() for keeper in self.keepers.values())
+            self.refuse_doubles()
+            busy = self.greets() or any(keeper.busy() for keeper in self.keepers.values())
             if not busy or self.stopping.is_set():
                 return
             await asyncio.sleep(TICK_SECONDS)
+
+    def greets(self) -> bool:
+        """Whether some node has neither answered nor failed yet."""
+        return any(self.exchange.link(node, 2, 0).state not in (READY, DOWN) for node in self.tree.nodes)
+
+    def refuse_doubles(self) -> None:
+        """One server under two names would get each write twice, or be emptied as the copy of itself."""
+        for node, (_, pool) in zip(self.tree.nodes, self.tree.sources, strict=True):
+            if node.double is not None:
+                raise StartError(f'pool.{pool.name}: node "{node.name}": {same_server(node.double.name)}')
 
     async def listen(self, pool: Pool, address: Address) -> None:
         """One listener; a complaint is one line."""
@@ -279,7 +292,7 @@ class Daemon:
         """One tick of one keeper, and its news."""
         keeper.tick(self.exchange.now, self.house.wall_ms)
         for copy in keeper.group.copies:
-            self.house.syncs[copy.node.name] = keeper.progress(copy.node)
+            self.house.syncs[copy.node.index] = keeper.progress(copy.node)
         for line in keeper.news:
             copies_log.info("%s", line)
         keeper.news.clear()

@@ -11,7 +11,7 @@ from kidoproxy.routes.placement import Placement, django_redis_shard, hash_ring,
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.tags import GREEDY, OFF, Tags
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import CopyGroup, Node, keep_apart
 
 
 @final
@@ -50,7 +50,7 @@ def build(whole: config.Config) -> Tree:
     """The tree of every listening pool. A pool is built once, however many others it is a member of."""
     tree = Tree()
     for pool in whole.listening():
-        build_pool(whole, pool, tree)
+        keep_apart(build_pool(whole, pool, tree).nodes())
     for node, number in zip(tree.nodes, numbers([node.name for node in tree.nodes]), strict=True):
         node.number = number
     return tree

@@ -39,6 +39,20 @@ class Node:
         #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
         self.group: CopyGroup | None = None
         self.school = School()
+        #: The other nodes that one listening pool reaches together with this one: each must be another server.
+        self.neighbours: list[Node] = []
+        #: Its last greeting showed it to be the same server as this one, so it was refused.
+        self.double: Node | None = None
+
+    def twin(self, run_id: bytes) -> "Node | None":
+        """A live neighbour that is the very server which this node's greeting came from; None if there is none.
+
+        Without a run id (the user may not ask for it) nothing can be said.
+        """
+        for other in self.neighbours:
+            if run_id and other.run_id == run_id and other.live:
+                return other
+        return None
 
     def meet(self, facts: dict[bytes, bytes]) -> bool:
         """What its INFO says; whether it is another run than the one we knew."""
@@ -49,6 +63,7 @@ class Node:
         self.uptime = int(uptime) if uptime.isdigit() else 0
         self.live = True
         self.cause = ""
+        self.double = None
         restarted = bool(before) and before != self.run_id
         if restarted:
             self.school.behind = True
@@ -60,6 +75,12 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
+
+
+def keep_apart(nodes: list[Node]) -> None:
+    """One listening pool reaches all of ``nodes``: no two of them may be one server."""
+    for node in nodes:
+        node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
 
 
 @final

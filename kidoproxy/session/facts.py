@@ -135,7 +135,7 @@ class NodeFacts:
         self.links = len([link for link in links if link.state == READY])
         self.waiting = sum([link.count() for link in links])
         self.reconnects = sum([link.reconnects for link in links])
-        self.sync = session.house.syncs.get(node.name, "")
+        self.sync = session.house.syncs.get(node.index, "")
 
     def texts(self) -> list[Fact]:
         """The facts that are texts."""

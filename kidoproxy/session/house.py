@@ -112,8 +112,8 @@ class House:
         self.chance: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; answers with the error sentence, or "" when it has begun.
         self.begin_sync: Callable[[Node], str] | None = None
-        #: One line per running or finished sync: node name -> what it is doing.
-        self.syncs: dict[str, str] = {}
+        #: One line per running or finished sync, by the index of the node: names are unique in one pool only.
+        self.syncs: dict[int, str] = {}
 
     def blocked(self, pool: PoolFacts) -> int:
         """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""

@@ -152,7 +152,7 @@ def sync(session: "ClientSession", argv: list[bytes]) -> bytes:
     if len(argv) == 2:
         flat: list[bytes] = []
         for node in session.pool.root.nodes():
-            doing = session.house.syncs.get(node.name, "")
+            doing = session.house.syncs.get(node.index, "")
             if doing:
                 flat += [build.bulk(wire(node.name)), build.bulk(wire(doing))]
         return build.mapping(session.proto, flat)

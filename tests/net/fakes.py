@@ -10,7 +10,13 @@ from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.build import bulk, command
 from tests.session.stage import Stage
 
-INFO = bulk(b"run_id:abc\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n")
+
+def info(run: int) -> bytes:
+    """What INFO server of the server says whose run id ends so; no two servers have one."""
+    return bulk(b"run_id:abc%d\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n" % run)
+
+
+INFO = info(0)
 
 
 class Loop:

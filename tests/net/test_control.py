@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -197,6 +197,76 @@ def test_all_pools() -> None:
     }
 
 
+def found_in(config: Config, infos: dict[str, bytes]) -> dict[str, list[str]]:
+    """The problems that `check` finds, by node, if each node's INFO says this."""
+    with ExitStack() as stack:
+        places = {}
+        for name, line in infos.items():
+            places[name], _ = stack.enter_context(canned(*info("redis_version:7.0.0", line.decode())))
+        pools = {
+            name: replace(
+                pool,
+                members=tuple(
+                    replace(member, address=places[member.name]) if isinstance(member, Node) else member
+                    for member in pool.members
+                ),
+            )
+            for name, pool in config.pools.items()
+        }
+        found = check(Config(pools))
+    return {checkup.node.name: checkup.problems for checkups in found.values() for checkup in checkups}
+
+
+def test_one_server_twice() -> None:
+    """Two nodes below one listener with one run id are one server; below two listeners they may be."""
+    nowhere, other = Address("h", 1), Address("h", 2)
+    a, b, c = (Node(name, Address(name, 1)) for name in "abc")
+    same, apart, silent = b"run_id:1", b"run_id:2", b"run_id:"
+    told = ["it is the same server as a (one run id); name each server once"]
+    for mode in ("ring", "copy"):
+        pair = Config({"p": pool_of(a, b, c, mode=mode, listen=nowhere)})
+        assert found_in(pair, {"a": same, "b": same, "c": apart}) == {"a": [], "b": told, "c": []}
+        assert found_in(pair, {"a": silent, "b": silent, "c": apart}) == {"a": [], "b": [], "c": []}
+    below = {"l": pool_of(a, name="l"), "r": pool_of(b, name="r")}
+    top = Pool("top", "ring", (nowhere,), (PoolRef("l", "l"), PoolRef("r", "r"), c), LIMITS, ring=RingOptions())
+    assert found_in(Config({"top": top, **below}), {"a": same, "b": same, "c": apart})["b"] == told
+    two = {"l": pool_of(a, name="l", listen=nowhere), "r": pool_of(b, name="r", listen=other)}
+    assert found_in(Config(two), {"a": same, "b": same}) == {"a": [], "b": []}
+
+
+def databases_of(count: str) -> bytes:
+    """The reply to CONFIG GET databases."""
+    return b"*2\r\n%b%b" % (bulk("databases"), bulk(count))
+
+
+@pytest.mark.parametrize(
+    ("counts", "problems"),
+    [
+        (("16", "16"), [[], []]),
+        (("16", "64"), [[], ["has 64 databases and a has 16; copies need the same 'databases'"]]),
+        (("64", "x"), [[], []]),
+        (("", "64"), [[], []]),
+        (
+            ("16", "4"),
+            [
+                [],
+                [
+                    "has 4 databases, the pool serves 16: set 'databases' alike",
+                    "has 4 databases and a has 16; copies need the same 'databases'",
+                ],
+            ],
+        ),
+    ],
+)
+def test_databases(counts: tuple[str, str], problems: list[list[str]]) -> None:
+    """Copies whose databases differ, or are fewer than the pool serves, are found out; who does not say is not."""
+    first, second = (canned(*info("redis_version:7.0.0"), databases_of(count)) for count in counts)
+    with first as (a, _), second as (b, _):
+        found = check(Config({"p": pool_of(Node("a", a), Node("b", b))}))
+
+    assert [checkup.problems for checkup in found["p"]] == problems
+
+
 def test_versions() -> None:
     """Versions are compared by numbers, not as text."""
     assert version_of("6.10.1") > version_of("6.2.9")
@@ -249,6 +319,17 @@ class TestSync:
             done = sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
 
         assert (done, said) == (False, [last])
+
+    def test_nodes_of_one_name(self) -> None:
+        """Pools may have nodes of one name: the state that counts is that of the pool that was ordered."""
+        cells = [bulk(text) for text in ("pool", "q", "name", "b", "state", "in sync", "sync", "")]
+        other = b"*8\r\n" + b"".join(cells)
+        rows = b"*2\r\n" + other + row("b", "syncing", "1 of 2").removeprefix(b"*1\r\n")
+        said: list[str] = []
+        with canned(b"+OK\r\n", rows, row("b", "in sync")) as (address, _):
+            assert sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
+
+        assert said == ["b: syncing (1 of 2)", "b: in sync"]
 
     @pytest.mark.parametrize(
         ("users", "name"),

@@ -28,7 +28,7 @@ from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
 from kidoproxy.session.users import digest
 from tests.config.files import read
-from tests.net.fakes import INFO
+from tests.net.fakes import info
 from tests.net.real import run, until
 
 SECONDS: Final = 30
@@ -46,7 +46,8 @@ def collector() -> Iterator[None]:
 class Node:
     """A server that greets; whatever else it is asked, it answers +OK or, if it is `silent`, nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: int = 0) -> None:
+        self.run = run
         self.silent = False
         self.asked = 0
         self.writers: list[asyncio.StreamWriter] = []
@@ -62,7 +63,7 @@ class Node:
         while head := await reader.readline():
             words = [(await reader.readline(), await reader.readline())[1].strip() for _ in range(int(head[1:]))]
             if words[0] == b"INFO":
-                writer.write(INFO)
+                writer.write(info(self.run))
             else:
                 self.asked += 1
                 if not self.silent:
@@ -99,7 +100,7 @@ class Play:
         self.folder = folder
         self.options = options
         self.proxy = proxy
-        self.nodes = [Node() for _ in range(nodes)]
+        self.nodes = [Node(at) for at in range(nodes)]
         self.worker = worker
         self.clients: list[Client] = []
 
@@ -393,6 +394,29 @@ def test_an_address_that_somebody_has(tmp_path: Path, admin: bool) -> None:
             run(Daemon(read(tmp_path, text)).run(print_nothing))
     assert str(error.value) == f"{place}: cannot listen on {address}: address already in use"
     assert not path.exists()
+
+
+@pytest.mark.parametrize("worker", [None, 1])
+def test_one_server_under_two_names(tmp_path: Path, worker: int | None) -> None:
+    """It does not start, in no worker, and one line says which two are one."""
+
+    async def scenario() -> None:
+        nodes = [Node(1), Node(2), Node(1)]
+        ports = [await node.start() for node in nodes]
+        try:
+            with pytest.raises(StartError) as error:
+                await Daemon(config_for(tmp_path, ports), worker).run(print_nothing)
+        finally:
+            for node in nodes:
+                node.stop()
+        first, second = f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[2]}"
+        says = "it is the same server as {} (one run id); name each server once"
+        assert str(error.value) in (
+            f'pool.cache: node "{second}": {says.format(first)}',
+            f'pool.cache: node "{first}": {says.format(second)}',
+        )
+
+    run(scenario())
 
 
 def test_only_copies_can_be_synced(tmp_path: Path) -> None:

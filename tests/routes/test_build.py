@@ -100,3 +100,23 @@ nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
     assert [node.index for node in found.nodes] == [0, 1, 2, 3, 4]
     plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), Ask(0, 2, False, False, 0))
     assert "10.0.0.9" in repr(plan)
+
+
+def test_neighbours(tmp_path: Path) -> None:
+    """Whatever one listening pool reaches must be different servers; two pools may stand on one server."""
+    text = (
+        '[pool.top]\nlisten = "127.0.0.1:1"\nmode = "ring"\nnodes = ["pool:left", "pool:right", "redis://10.0.0.5"]\n'
+    )
+    for name, first in (("left", 1), ("right", 3)):
+        text += f'[pool.{name}]\nmode = "copy"\nnodes = ["redis://10.0.0.{first}", "redis://10.0.0.{first + 1}"]\n'
+    text += '[pool.other]\nlisten = "127.0.0.1:2"\nmode = "ring"\nnodes = ["redis://10.0.0.9", "pool:left"]\n'
+    found = {node.name.removesuffix(":6379"): node for node in tree(tmp_path, text).nodes}
+    seen = {name: sorted(other.name[7] for other in node.neighbours) for name, node in found.items()}
+    assert seen == {
+        "10.0.0.1": ["2", "3", "4", "5", "9"],
+        "10.0.0.2": ["1", "3", "4", "5", "9"],
+        "10.0.0.3": ["1", "2", "4", "5"],
+        "10.0.0.4": ["1", "2", "3", "5"],
+        "10.0.0.5": ["1", "2", "3", "4"],
+        "10.0.0.9": ["1", "2"],
+    }
