@@ -2,7 +2,8 @@
 #
 #   docker run --rm -p 6380:6380 -v ./ring.toml:/etc/kidoproxy/kidoproxy.toml:ro kidoproxy
 #
-# In the configuration, listen on 0.0.0.0 and let admin be "0.0.0.0:9380": the health check asks there.
+# In the configuration, listen on 0.0.0.0 with a password for the clients (without one it does not start, unless
+# "protected = false" says that this is meant), and let admin be "0.0.0.0:9380": the health check asks there.
 
 ARG PYTHON=3.12-slim-bookworm
 

@@ -185,6 +185,8 @@ def check(config_file: Path) -> None:
     from kidoproxy.net.control import check as check_nodes
 
     config = _load(config_file)
+    for warning in config.warnings:
+        click.echo(f"WARNING: {warning}", err=True)
     checkups = check_nodes(config)
     for name, pool in config.pools.items():
         click.echo(_heading(pool))

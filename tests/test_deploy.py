@@ -129,6 +129,14 @@ class TestCompose:
         assert {host for host, _, _ in published} == {"127.0.0.1"}
         assert {int(inner) for _, _, inner in published} == listens
 
+    @pytest.mark.parametrize("service", ["proxy", "redis-a", "redis-b", "redis-c"])
+    def test_no_container_may_do_more_than_it_must(self, service: str) -> None:
+        """No capabilities, none to be had, and a file system that cannot be written."""
+        settings = compose()[service]
+        assert settings["cap_drop"] == ["ALL"]
+        assert settings["security_opt"] == ["no-new-privileges:true"]
+        assert settings["read_only"] is True
+
     def test_the_proxy_waits_for_healthy_nodes(self) -> None:
         """Each node has a health check, and the proxy starts after all of them."""
         nodes = set(compose()) - {"proxy"}
@@ -194,6 +202,23 @@ class TestSidecar:
         assert self.pod()["securityContext"]["runAsNonRoot"] is True
         assert proxy["resources"]["limits"]["memory"]
 
+    def test_clients_at_their_limits_do_not_get_it_killed(self, tmp_path: Path) -> None:
+        """The memory limit holds the worst case that the configuration allows, beside the proxy itself."""
+        (proxy,) = self.pod()["initContainers"]
+        (pool,) = sidecar_config(tmp_path).listening()
+        limits = pool.limits
+        of_one = max(limits.client_output_bytes, limits.pubsub_output_bytes) + limits.query_buffer_bytes
+        assert limits.bulk_bytes <= limits.query_buffer_bytes
+        assert memory(proxy["resources"]["limits"]) >= limits.max_clients * of_one + memory(
+            proxy["resources"]["requests"]
+        )
+
+
+def memory(resources: dict[str, str]) -> int:
+    """``{ memory: 64Mi }`` in bytes."""
+    number, unit = resources["memory"][:-2], resources["memory"][-2:]
+    return int(number) * {"Mi": 1 << 20, "Gi": 1 << 30}[unit]
+
 
 class TestService:
     @pytest.fixture
@@ -223,6 +248,12 @@ class TestService:
         assert stop is not None
         assert int(stop[1]) > load(DEPLOY / "ring.toml", {}).drain_seconds
         assert "\nRestartPreventExitStatus=2\n" in unit
+
+    def test_it_leaves_no_secrets_behind_and_the_machine_its_memory(self) -> None:
+        """No core dump, and a bound on memory."""
+        unit = text("deploy/kidoproxy.service")
+        assert "\nLimitCORE=0\n" in unit
+        assert re.search(r"(?m)^MemoryMax=\d+%$", unit)
 
 
 class TestTestCommand:

@@ -3,6 +3,7 @@
 A complaint about a URL never repeats it: it may hold a password.
 """
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -36,6 +37,21 @@ class Address:
     def is_unix(self) -> bool:
         """Whether this is a socket in the file system."""
         return bool(self.path)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect: a socket, 127.0.0.0/8, ::1 (mapped addresses too), localhost.
+
+        Any other name may mean anything, whatever it resolves to at this moment.
+        """
+        if self.is_unix or self.host.lower().rstrip(".") == "localhost":
+            return True
+        try:
+            ip = ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        return (mapped or ip).is_loopback
 
 
 @dataclass(frozen=True, slots=True)

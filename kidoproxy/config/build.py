@@ -6,6 +6,7 @@ but for two placements that we inherited: ``hash_ring`` hashes the position in t
 ``django_redis_shard`` the URL as it stood in Django's settings.
 """
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen, parse_url
 from kidoproxy.config.graph import check_graph
 from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
-from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
+from kidoproxy.config.problems import Place, Problems, did_you_mean, dotted, quoted
 from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable, UserTable
 from kidoproxy.config.secret import NO_SECRET, Secret
 from kidoproxy.config.users import UserBuilder
@@ -33,6 +34,7 @@ class Builder:
         self.environ = environ
         self.folder = folder
         self.problems = problems
+        self.warnings: list[str] = []
 
     def config(self, file: FileTable) -> Config:
         """The whole; to be used only when no problem was noted."""
@@ -51,7 +53,12 @@ class Builder:
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
             max_lanes=file.proxy.max_lanes,
+            warnings=tuple(dict.fromkeys(self.warnings)),
         )
+
+    def warn(self, place: Place, what: str) -> None:
+        """Note something that is valid, and that somebody may regret."""
+        self.warnings.append(f"{self.problems.file}: {dotted(place)}: {what}")
 
     def _admin(self, table: ProxyTable) -> Address | None:
         return None if table.admin is None else self._listen(table.admin, ("proxy", "admin"))
@@ -70,7 +77,7 @@ class Builder:
         self._check_meaning(table, place)
         listen = [self._listen(text, (*place, "listen")) for text in table.listen]
         password = self._secret(table.password, table.password_file, place)
-        return Pool(
+        pool = Pool(
             name=name,
             mode=table.mode,
             listen=tuple(address for address in listen if address is not None),
@@ -87,6 +94,19 @@ class Builder:
             rename=self._rename(table, (*place, "rename")),
             users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*place, "users")),
         )
+        if table.protected:
+            self._check_protected(pool, (*place, "listen"))
+        return pool
+
+    def _check_protected(self, pool: Pool, place: Place) -> None:
+        """Redis's protected mode."""
+        exposed = [str(address) for address in pool.listen if not address.is_loopback]
+        if exposed and pool.is_open():
+            self.problems.add(
+                place,
+                f"{exposed[0]} is reached by other machines, and clients need no password; set 'password', listen on "
+                "127.0.0.1, or say 'protected = false'",
+            )
 
     def _check_meaning(self, table: PoolTable, place: Place) -> None:
         """A setting that would do nothing is a mistake somebody wants to know."""
@@ -143,6 +163,8 @@ class Builder:
     def _check_tls(self, table: PoolTable, place: Place) -> None:
         if "tls" in table.model_fields_set and not any(node.url.startswith("rediss:") for node in table.nodes):
             self.problems.add((*place, "tls"), "has no meaning: no node of this pool is rediss://")
+        if not table.tls.verify:
+            self.warn((*place, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password")
         if table.tls.ca_file is not None:
             self._read(table.tls.ca_file, (*place, "tls", "ca_file"))
 
@@ -202,6 +224,8 @@ class Builder:
         if file is None:
             return Secret(plain or "")
         text = self._read(file, (*place, "password_file"))
+        if text is not None and is_readable_by_all(self.folder / file):
+            self.warn((*place, "password_file"), f"every user of this machine may read {file}; chmod o-r it")
         if text is None:
             return NO_SECRET
         password = text.rstrip("\r\n")
@@ -217,6 +241,11 @@ class Builder:
         except UnicodeDecodeError:
             self.problems.add(place, f"cannot read {file}: it is not UTF-8 text")
         return None
+
+
+def is_readable_by_all(file: Path) -> bool:
+    """Whether the rights of a file let everybody read it."""
+    return bool(file.stat().st_mode & stat.S_IROTH)
 
 
 def stable_name(address: Address) -> str:

@@ -1,5 +1,7 @@
 """``${NAME}`` in any string of the file is replaced from the environment; ``$${`` stands for itself.
 
+``$NAME`` means nothing, and where a secret is wanted it is a mistake: it would be the secret itself.
+
 In front of the ``@`` of a ``redis://`` URL a value is percent-encoded on the way, so that a password
 may hold any character.
 """
@@ -11,8 +13,12 @@ from urllib.parse import quote
 
 from kidoproxy.config.problems import Place, Problems, did_you_mean
 
-_VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
+VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
 _USERINFO: Final = re.compile(r"^rediss?://(.*)@", re.DOTALL)
+#: The whole of a secret, or capitals inside one; a password that really is like this stands in a file.
+_NO_BRACES: Final = re.compile(r"\A\$([A-Za-z_][A-Za-z0-9_]*)\Z|\$([A-Z_][A-Z0-9_]{2,})(?![A-Za-z0-9_])")
+_ANY_NAME: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_SECRETS: Final = ("password", "username")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -23,6 +29,7 @@ def interpolated(value: object, environ: Mapping[str, str], problems: Problems, 
     if isinstance(value, list):
         return [interpolated(item, environ, problems, (*place, i)) for i, item in enumerate(value)]
     if isinstance(value, str) and "$" in value:
+        _check_braces(value, environ, problems, place)
         return _replace(value, environ, problems, place)
     return value
 
@@ -44,7 +51,27 @@ def _replace(text: str, environ: Mapping[str, str], problems: Problems, place: P
         found = environ[name]
         return quote(found, safe="") if match.end() <= encoded_up_to else found
 
-    return _VARIABLE.sub(value_of, text)
+    return VARIABLE.sub(value_of, text)
+
+
+def _check_braces(text: str, environ: Mapping[str, str], problems: Problems, place: Place) -> None:
+    userinfo = _USERINFO.match(text)
+    if userinfo:
+        secrets = userinfo.group(1).split(":", 1)
+    elif place and place[-1] in _SECRETS:
+        secrets = [text]
+    else:
+        return
+    for secret in secrets:
+        found = _NO_BRACES.search(secret) or _known(secret, environ)
+        if found:
+            name = next(filter(None, found.groups()))
+            problems.add(place, f'has "${name}" without braces; write "${{{name}}}", or put the secret into a file')
+
+
+def _known(secret: str, environ: Mapping[str, str]) -> re.Match[str] | None:
+    """``$name`` inside a secret, where the environment has that name."""
+    return next((found for found in _ANY_NAME.finditer(secret) if found[1] in environ), None)
 
 
 def _nearby(name: str, environ: Mapping[str, str]) -> str:

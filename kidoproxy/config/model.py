@@ -117,6 +117,10 @@ class Pool:
         """The members that are servers."""
         return tuple(member for member in self.members if isinstance(member, Node))
 
+    def is_open(self) -> bool:
+        """Whether somebody who connects needs no secret: some user takes any password, or none."""
+        return any(user.enabled and user.nopass for user in self.everybody())
+
     def everybody(self) -> tuple[User, ...]:
         """All users, the default one among them, whose password may be the pool's own."""
         mine = User("default", nopass=not self.password, password=self.password)
@@ -141,6 +145,7 @@ class Config:
     drain_seconds: float = 10.0
     max_clients: int = 10_000
     max_lanes: int = 4_000
+    warnings: tuple[str, ...] = ()  # what is valid and dangerous, a line each
 
     def listening(self) -> tuple[Pool, ...]:
         """The pools that clients can reach."""

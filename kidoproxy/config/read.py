@@ -10,13 +10,14 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kidoproxy.config.build import Builder
-from kidoproxy.config.interpolate import interpolated
+from kidoproxy.config.build import Builder, is_readable_by_all
+from kidoproxy.config.interpolate import VARIABLE, interpolated
 from kidoproxy.config.model import Config
 from kidoproxy.config.problems import Problems
 from kidoproxy.config.schema import FileTable
 from kidoproxy.errors import ConfigError
 
+_PASSWORD_IN_URL: Final = re.compile(r"^rediss?://[^:]*:(.*)@", re.DOTALL)
 _TOML_PLACE: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
@@ -32,7 +33,28 @@ def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file.name}: is not TOML: byte {error.start} is not UTF-8"]) from None
-    return parse(text, environ, problems, file.parent)
+    config = parse(text, environ, problems, file.parent)
+    if is_readable_by_all(file) and holds_secrets(text):
+        what = f"{file.name}: has a password in it, and every user of this machine may read it; chmod o-r it"
+        config = replace(config, warnings=(what, *config.warnings))
+    return config
+
+
+def holds_secrets(text: str) -> bool:
+    """Whether the text of a valid file has a password in it, and not only where to find one."""
+    return _holds_secrets(tomllib.loads(text))
+
+
+def _holds_secrets(value: object, key: str = "") -> bool:
+    if isinstance(value, dict):
+        return any(_holds_secrets(item, name) for name, item in value.items())
+    if isinstance(value, list):
+        return any(_holds_secrets(item, key) for item in value)
+    if not isinstance(value, str):
+        return False
+    if key == "password":
+        return VARIABLE.sub("", value) != ""
+    return any(VARIABLE.sub("", password) for password in _PASSWORD_IN_URL.findall(value))
 
 
 def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Path = Path()) -> Config:

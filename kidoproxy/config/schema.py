@@ -174,6 +174,12 @@ class PoolTable(Table):
         examples=["/run/secrets/proxy"],
         json_schema_extra={"listens": True},
     )
+    protected: bool = Field(
+        True,
+        description="Clients of other machines need a password. false: everybody who reaches the listener may do "
+        "everything.",
+        json_schema_extra={"listens": True},
+    )
     timeout_ms: int = Field(
         int(limits.COMMAND_SECONDS * 1000), ge=1, le=600_000, description="Deadline of every command at its node."
     )

@@ -53,6 +53,32 @@ class TestAddresses:
         with pytest.raises(ValueError, match=re.escape(expected)):
             parse_url(text)
 
+    @pytest.mark.parametrize(
+        ("listen", "loopback"),
+        [
+            ("127.0.0.1:1", True),
+            ("127.255.3.4:1", True),
+            ("[::1]:1", True),
+            ("[0:0:0:0:0:0:0:1]:1", True),
+            ("[::ffff:127.0.0.1]:1", True),
+            ("localhost:1", True),
+            ("LocalHost.:1", True),
+            ("unix:///run/s", True),
+            ("0.0.0.0:1", False),
+            ("[::]:1", False),
+            ("[::ffff:0.0.0.0]:1", False),
+            ("10.0.0.1:1", False),
+            ("128.0.0.1:1", False),
+            ("[fe80::1]:1", False),
+            ("0:1", False),
+            ("localhost.example.com:1", False),
+            ("myhost:1", False),
+        ],
+    )
+    def test_loopback(self, listen: str, loopback: bool) -> None:
+        """Nobody else can connect; a name may mean anything, but for one."""
+        assert parse_listen(listen).is_loopback is loopback
+
     def test_ipv6_without_port(self) -> None:
         """Brackets end the host, the port may be left out."""
         assert parse_url("redis://[::1]").address == Address("::1", 6379)
