@@ -4,7 +4,9 @@ Each answer is the careful one: what cannot be understood counts as the more dan
 error that every node gives alike.
 """
 
+import re
 from math import inf
+from typing import Final
 
 from kidoproxy.commands.expiry import is_absolute_restore, is_relative, options
 from kidoproxy.commands.keys import keys, stream_word
@@ -26,6 +28,16 @@ from kidoproxy.commands.spec import (
     STREAM_TRIM,
     SUBCOMMANDS,
     CommandSpec,
+)
+from kidoproxy.resp.scan import string2ll
+
+#: ``LLONG_MAX``: longer than this in milliseconds is refused.
+LONGEST_MS: Final = (1 << 63) - 1
+#: ``MAX_LONG_DOUBLE_CHARS``: a number that is longer is none.
+NUMBER_BYTES: Final = 5 * 1024
+FLOAT: Final = re.compile(
+    rb"[+-]?(?:0[xX](?:[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?"
+    rb"|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)"
 )
 
 
@@ -56,17 +68,23 @@ def patience(spec: CommandSpec, argv: list[bytes]) -> float:
     elif at == 0:
         # A module's command that may wait: nobody told us for how long.
         return inf
-    value = number(argv[at]) if at < len(argv) else -1.0
-    return inf if value == 0 else max(value, 0.0) / unit
+    if at >= len(argv):
+        return 0.0
+    value = number(argv[at]) if unit == 1 else string2ll(argv[at])
+    if value is None or not 0 <= value * (1000 // unit) <= LONGEST_MS:
+        return 0.0
+    return inf if value == 0 else value / unit
 
 
-def number(text: bytes) -> float:
-    """The value of a time-out; -1 if it is none."""
+def number(text: bytes) -> float | None:
+    """The value of a time-out in seconds, as ``strtold`` reads one (hexadecimal too) and servers take it from there."""
+    if len(text) >= NUMBER_BYTES or FLOAT.fullmatch(text) is None:
+        return None
+    plain = text.lstrip(b"+-")
     try:
-        value = float(text)
-    except ValueError:
-        return -1.0
-    return value if value < inf else -1.0
+        return float.fromhex(text.decode("ascii")) if plain[:2].lower() == b"0x" else float(text)
+    except OverflowError:
+        return inf
 
 
 def reaches_outside(spec: CommandSpec, argv: list[bytes]) -> bytes | None:
@@ -106,13 +124,24 @@ def copy_class(spec: CommandSpec, argv: list[bytes]) -> int:
 
 def other_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
     """The second database that MOVE, or COPY with DB, writes to; None for all others."""
-    if spec.name == b"move" and argv[2].isdigit():
-        return int(argv[2])
+    if spec.name == b"move":
+        return database(argv[2])
+    found: int | None = None
     if spec.name == b"copy":
-        for at in range(3, len(argv) - 1):
-            if argv[at].lower() == b"db" and argv[at + 1].isdigit():
-                return int(argv[at + 1])
-    return None
+        at = 3
+        while at < len(argv):
+            if argv[at].lower() == b"db":
+                at += 1
+                # The last one counts; one that is none is an error.
+                found = database(argv[at]) if at < len(argv) else None
+            at += 1
+    return found
+
+
+def database(text: bytes) -> int | None:
+    """The number of a database as servers read it; None when it is none, and nothing is written."""
+    number = string2ll(text)
+    return number if number is not None and number >= 0 else None
 
 
 def copy_refusal(spec: CommandSpec, argv: list[bytes]) -> str:

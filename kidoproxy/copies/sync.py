@@ -21,6 +21,7 @@ from kidoproxy.copies.transfer import Answers, Boss, Transfer, ask, first_error
 from kidoproxy.exchange import Exchange
 from kidoproxy.link_greeting import parse_info
 from kidoproxy.resp.open import bulk, integer, items
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.topology import IN_SYNC, SYNCING, CopyGroup, Node
 
 BATCH: Final = b"100"
@@ -266,6 +267,7 @@ def databases(replies: list[bytes]) -> list[int]:
     found: set[int] = set()
     for raw in replies:
         for name in parse_info(bulk(raw)):
-            if name[:2] == b"db" and name[2:].isdigit():
-                found.add(int(name[2:]))
+            number = string2ll(name[2:]) if name[:2] == b"db" else None
+            if number is not None and number >= 0:
+                found.add(number)
     return sorted(found)

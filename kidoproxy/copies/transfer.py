@@ -8,12 +8,13 @@ converges too. The hold lasts one round trip and concerns the target alone.
 
 from typing import final
 
-from kidoproxy.errors import NodeFailure
+from kidoproxy.errors import NodeFailure, said
 from kidoproxy.exchange import Exchange
 from kidoproxy.ledger import Leg
 from kidoproxy.link import NodeLink
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import bulk, error_text, integer, is_error, is_null
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.topology import Node
 
 #: Copying may take longer than a client would wait.
@@ -86,8 +87,8 @@ def ask(link: NodeLink, answers: Answers, first: int, requests: list[list[bytes]
 
 def expiry_request(node: Node, key: bytes) -> list[bytes]:
     """How to ask for a key's expiry: as a moment where the server can say it (7.0), as time left elsewhere."""
-    major = node.version.partition(b".")[0]
-    return [b"PEXPIRETIME" if major.isdigit() and int(major) >= 7 else b"PTTL", key]
+    major = string2ll(node.version.partition(b".")[0])
+    return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
 
 
 def moment(request: list[bytes], raw: bytes, wall_ms: int) -> int:
@@ -194,5 +195,5 @@ def first_error(replies: list[bytes]) -> str:
     """The first error among the replies, for a person; empty when there is none."""
     for raw in replies:
         if is_error(raw):
-            return error_text(raw).decode("utf-8", "replace")
+            return said(error_text(raw))
     return ""

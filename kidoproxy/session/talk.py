@@ -10,6 +10,7 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
 from kidoproxy.session import client, pause
 from kidoproxy.session.house import REPLY_OFF, REPLY_ON, REPLY_SKIP
+from kidoproxy.session.incidents import HTTP, LOGIN, is_web
 from kidoproxy.session.users import DEFAULT
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def version(session: "ClientSession") -> bytes:
 
 def ordinal(text: bytes) -> list[int]:
     """A version as numbers that can be compared; what is not a number counts as 0."""
-    return [int(part) if part.isdigit() else 0 for part in text.split(b".")]
+    return [int(part) if part.isdigit() and len(part) < 10 else 0 for part in text.split(b".")]
 
 
 # -- AUTH and SELECT -------------------------------------------------------------------------------------
@@ -132,9 +133,19 @@ def log_in(session: "ClientSession", name: bytes, password: bytes) -> bool:
     user = session.pool.users.login(name, password)
     if user is None:
         session.house.auth_failures += 1
+        session.house.incidents.note(LOGIN, session.pool.name, name, session.address)
         return False
     session.user = user
     session.authed = True
+    return True
+
+
+def hangs_up(session: "ClientSession", name: bytes) -> bool:
+    """Whether that was a web page, which may send any bytes to a port: no line behind is taken for a command."""
+    if not is_web(name):
+        return False
+    session.house.incidents.note(HTTP, session.pool.name, None, session.address)
+    session.close()
     return True
 
 
@@ -154,8 +165,10 @@ def auth(session: "ClientSession", argv: list[bytes]) -> bytes:
 def select(session: "ClientSession", text: bytes) -> bytes:
     """SELECT: the database of all later requests; each link to a node of a ring has its own."""
     number = client.integer(text)
-    if number is None or not -(1 << 31) <= number < 1 << 31:
+    if number is None:
         return errors.NOT_INTEGER
+    if not -(1 << 31) <= number < 1 << 31:
+        return errors.NOT_INT
     if not 0 <= number < session.pool.databases:
         return errors.BAD_DB
     session.db = number
