@@ -7,6 +7,9 @@
 
 Each error line starts with a stable code word. Redis's words are used where Redis has one, because
 clients have classes for them; the others are plain `ResponseError` to redis-py and are not retried.
+
+No sentence is longer than `MOST` characters, and none holds a control character: names, keys and what a node
+has said are cleaned and cut, the words around them are not.
 """
 
 from typing import Final
@@ -37,6 +40,14 @@ class Bug(Exception):
     """A promise between our own rooms was broken; always worth a report."""
 
 
+#: Most characters of one sentence, and of what a node has said.
+MOST: Final = 200
+#: Most characters of a node's name, and of its address, in a sentence that says more.
+NAME: Final = 40
+ADDRESS: Final = 60
+#: Most bytes of one word of a client's in a sentence that shows two of them.
+WORD: Final = 48
+
 NODEDOWN: Final = "NODEDOWN"
 TIMEOUT: Final = "TIMEOUT"
 OVERLOADED: Final = "OVERLOADED"
@@ -54,8 +65,8 @@ class NodeFailure:
 
     def line(self, write: bool) -> bytes:
         """The error reply; of a write that may have run it says that its outcome is unknown."""
-        tail = "; the write may have run, its outcome is unknown" if write and self.maybe_ran else ""
-        return line(f"{self.code} {self.node} {self.address} ({self.cause}){tail}")
+        tail = "); the write may have run, its outcome is unknown" if write and self.maybe_ran else ")"
+        return around(f"{self.code} {cut(self.node, NAME)} {cut(self.address, ADDRESS)} (", self.cause, tail)
 
     def reason(self) -> str:
         """The cause in a few words, for the inside of another sentence."""
@@ -71,9 +82,31 @@ def same_server(other: str) -> str:
 
 
 def line(text: str) -> bytes:
-    """An error reply from one sentence; line ends inside it become spaces, as Redis does."""
-    clean = text.replace("\r", " ").replace("\n", " ")
-    return b"-" + clean.encode("utf-8", "surrogateescape") + b"\r\n"
+    """An error reply from one sentence, cleaned and cut."""
+    return b"-" + clean(text).encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def around(head: str, inner: str, tail: str) -> bytes:
+    """An error reply whose end is worth more than its middle: of the three parts ``inner`` is cut."""
+    return line(head + cut(inner, MOST - len(head) - len(tail)) + tail)
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters; one that is longer ends in dots."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def clean(text: str, most: int = MOST) -> str:
+    """At most so many characters, each of which can be seen; bytes that are no UTF-8 stay as they are."""
+    short = cut(text, most)
+    if short.isprintable():
+        return short
+    return "".join([c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in short])
+
+
+def said(raw: bytes) -> str:
+    """What a node has said, for an error, a log line or a page."""
+    return clean(raw[: 4 * MOST].decode("utf-8", "backslashreplace"))
 
 
 def text(raw: bytes) -> str:
@@ -90,6 +123,11 @@ def unknown_command(argv: list[bytes]) -> bytes:
         shown += b"'%b' " % up_to_nul(arg[: 128 - len(shown)])
     name = up_to_nul(argv[0][:128])
     return line(f"ERR unknown command '{text(name)}', with args beginning with: {text(shown)}")
+
+
+def word(raw: bytes) -> str:
+    """A client's word beside others: its first bytes."""
+    return text(raw if len(raw) <= WORD else raw[: WORD - 3] + b"...")
 
 
 def up_to_nul(raw: bytes) -> bytes:
@@ -111,27 +149,30 @@ def wrong_arity(name: bytes) -> bytes:
 def cross_slot(name: bytes, first: bytes, violating: bytes) -> bytes:
     """Several keys that do not meet on one node. The code word is Redis's: clients have a class for it."""
     return line(
-        f"CROSSSLOT Keys in request don't hash to the same node (command='{text(name)}', "
-        f"first-key='{text(first[:128])}', violating-key='{text(violating[:128])}')"
+        f"CROSSSLOT Keys in request don't hash to the same node (command='{word(name[:24])}', "
+        f"first-key='{word(first)}', violating-key='{word(violating)}')"
     )
 
 
 def denied(name: bytes, why: str) -> bytes:
     """A command that this pool does not serve, and the reason."""
-    return line(f"ERR '{text(name)}' is not served here: {why}")
+    return line(f"ERR '{word(name)}' is not served here: {why}")
 
 
-def partial(name: bytes, failed: int, total: int, unit: str, where: str, cause: str) -> bytes:
-    """A split write that was applied in part; ``unit`` is what is counted: keys, nodes."""
-    return line(
-        f"PARTIAL '{text(name)}' failed for {failed} of {total} {unit} on {where} ({cause}); {total - failed} applied"
-    )
+def partial(name: bytes, failed: int, unknown: int, total: int, unit: str, where: str, cause: str) -> bytes:
+    """A split write that was applied in part; ``unit`` is what is counted: keys, nodes.
+
+    Of those that failed so many are ``unknown``: their node was asked and gave no answer, they may have been applied.
+    """
+    head = f"PARTIAL '{word(name)}' failed for {failed} of {total} {unit} on {cut(where, NAME)} ("
+    tail = f"); {total - failed} applied" + (f", {unknown} may have been applied" if unknown else "")
+    return around(head, cause, tail)
 
 
 def reaches_outside(name: bytes, pattern: bytes) -> bytes:
     """SORT with a pattern: it would read keys that may live on other nodes."""
     return line(
-        f"ERR '{text(name)}' with the pattern '{text(pattern[:128])}' reads keys that may live on other nodes; "
+        f"ERR '{word(name)}' with the pattern '{word(pattern)}' reads keys that may live on other nodes; "
         "use BY nosort or GET # only"
     )
 
@@ -139,19 +180,19 @@ def reaches_outside(name: bytes, pattern: bytes) -> bytes:
 def names_no_keys(name: bytes, called: str) -> bytes:
     """A script without keys that calls a command which needs one: nobody knows which node is meant."""
     return line(
-        f"ERR '{text(name)}' names no keys, but its script calls '{called}'; pass the keys as KEYS, so that the proxy "
-        "knows their node"
+        f"ERR '{word(name)}' names no keys, but its script calls '{cut(called, WORD)}'; pass the keys as KEYS, "
+        "so that the proxy knows their node"
     )
 
 
 def behind(node: str) -> bytes:
     """In a list of each node's replies: this copy is not read until it is synced."""
-    return line(f"BEHIND {node} is not in sync; it gets writes and is not read")
+    return line(f"BEHIND {cut(node, NAME)} is not in sync; it gets writes and is not read")
 
 
 def few_copies(reached: list[str], wanted: int) -> bytes:
     """A write that stands on fewer copies than ``min_in_sync`` because copies failed under way."""
-    return line(f"NOREPLICAS write stands on {', '.join(reached)} only, {wanted} copies are wanted")
+    return around("NOREPLICAS write stands on ", ", ".join(reached), f" only, {wanted} copies are wanted")
 
 
 NOPERM_KEY: Final = b"-NOPERM this user has no permissions to access one of the keys used as arguments\r\n"
@@ -161,6 +202,7 @@ WRONGPASS: Final = b"-WRONGPASS invalid username-password pair or user is disabl
 NOPROTO: Final = b"-NOPROTO unsupported protocol version\r\n"
 SYNTAX: Final = b"-ERR syntax error\r\n"
 NOT_INTEGER: Final = b"-ERR value is not an integer or out of range\r\n"
+NOT_INT: Final = b"-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"
 INVALID_CURSOR: Final = b"-ERR invalid cursor\r\n"
 BAD_DB: Final = b"-ERR DB index is out of range\r\n"
 NOT_IN_MULTI: Final = b"-ERR Command not allowed inside a transaction\r\n"
@@ -192,7 +234,7 @@ def aborted(cause: bytes) -> bytes:
 
 def not_begun(cause: bytes) -> bytes:
     """EXEC of a transaction whose node has refused MULTI, and took what followed as it came."""
-    return line(f"ERR the node refused MULTI ({text(cause)}); the commands may have run one by one")
+    return around("ERR the node refused MULTI (", text(cause), "); the commands may have run one by one")
 
 
 # -- what Redis says about CLIENT and HELLO ----------------------------------------------------------
@@ -290,8 +332,8 @@ def command_not_found(name: bytes) -> bytes:
 def only_listening(name: bytes) -> bytes:
     """A RESP2 client that has subscribed, and asks for something else."""
     return line(
-        f"ERR Can't execute '{text(name)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-        "in this context"
+        f"ERR Can't execute '{text(name[:24])}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+        "allowed in this context"
     )
 
 
@@ -309,19 +351,19 @@ NO_PUSHES: Final = "it has no RESP3, in which the proxy listens: Redis 6 or newe
 
 def unknown_node(name: bytes, names: list[str]) -> bytes:
     """PROXY NODE or PROXY SYNC with a name that is none of this pool's nodes."""
-    return line(f"ERR unknown node '{text(name[:128])}'; the nodes of this pool are: {', '.join(names)}")
+    return line(f"ERR unknown node '{word(name)}'; the nodes of this pool are: {', '.join(names)}")
 
 
 def not_for_one_node(name: bytes, why: str) -> bytes:
     """PROXY NODE with a command that must not go to one node."""
-    return line(f"ERR '{text(name)}' cannot be sent to one node: {why}")
+    return line(f"ERR '{word(name)}' cannot be sent to one node: {why}")
 
 
 def not_for_each(name: bytes, why: str) -> bytes:
     """PROXY EACH with a command that no node is asked for, or only one."""
-    return line(f"ERR '{text(name)}' cannot be asked of each node: {why}")
+    return line(f"ERR '{word(name)}' cannot be asked of each node: {why}")
 
 
 def no_sync(node: str, why: str) -> bytes:
     """PROXY SYNC that cannot begin."""
-    return line(f"ERR no sync of '{node}': {why}")
+    return line(f"ERR no sync of '{cut(node, NAME)}': {why}")

@@ -324,10 +324,12 @@ class Merged(Joint):
     def problem(self) -> bytes | None:
         """The error reply that the failed parts make; None when nothing failed."""
         failed = 0
+        unknown = 0
         first = -1
         for at in range(len(self.replies)):
             if self.failed(at):
                 failed += self.weight(at)
+                unknown += self.weight(at) if self.may_have_run(at) else 0
                 if first < 0:
                     first = at
         if first < 0:
@@ -340,8 +342,8 @@ class Merged(Joint):
             return failure.line(self.write) if failure is not None else self.replies[first]
         unit = "keys" if self.places is not None else "nodes"
         where = failure.node if failure is not None else "a node"
-        cause = failure.reason() if failure is not None else error_text(self.replies[first]).decode("utf-8", "replace")
-        return errors.partial(self.name, failed, total, unit, where, cause)
+        cause = failure.reason() if failure is not None else errors.said(error_text(self.replies[first]))
+        return errors.partial(self.name, failed, unknown, total, unit, where, cause)
 
     def agreed(self) -> bool:
         """Whether every node gave the same answer; of an error that means that nothing was applied anywhere."""
@@ -355,6 +357,11 @@ class Merged(Joint):
         if self.failures and self.failures[at] is not None:
             return True
         return is_error(self.replies[at])
+
+    def may_have_run(self, at: int) -> bool:
+        """Whether the node of place ``at`` was asked and gave no answer."""
+        failure = self.failures[at] if self.failures else None
+        return failure is not None and failure.maybe_ran
 
     def weight(self, at: int) -> int:
         """How many keys (of a split command) or nodes place ``at`` stands for."""

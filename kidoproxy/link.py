@@ -220,7 +220,7 @@ class NodeLink(Greeted):
     def greeted(self, info: bytes, refused: bytes) -> None:
         """All replies of the greeting are there."""
         if refused:
-            self.broken = refused.decode("utf-8", "replace")
+            self.broken = self.login.without_secrets(refused)
             return
         node = self.node
         self.probing = False

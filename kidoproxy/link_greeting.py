@@ -3,7 +3,7 @@
 from typing import Final, final
 
 from kidoproxy import limits
-from kidoproxy.errors import NodeFailure
+from kidoproxy.errors import NodeFailure, said
 from kidoproxy.ledger import Leg
 from kidoproxy.resp.open import bulk, error_text, is_error, kind
 
@@ -57,6 +57,13 @@ class Login:
         if not self.password:
             return []
         return [self.user.encode() or b"default", self.password.encode()]
+
+    def without_secrets(self, refused: bytes) -> str:
+        """Why a node has refused the greeting. One that does not know AUTH or HELLO repeats what it was told."""
+        shown = refused.partition(b", with args beginning with")[0]
+        if self.password:
+            shown = shown.replace(self.password.encode(), b"***")
+        return said(shown)
 
 
 @final
@@ -117,7 +124,7 @@ class Switched(Leg):
     def take(self, raw: bytes) -> None:
         """If the node refuses, the legs behind would be answered in the wrong mode: in doubt, close."""
         if is_error(raw):
-            self.link.broken = "refused to switch: " + error_text(raw).decode("utf-8", "replace")
+            self.link.broken = "refused to switch: " + said(error_text(raw))
 
     def fail(self, failure: NodeFailure) -> None:
         """The legs behind it fail by themselves."""

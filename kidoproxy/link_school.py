@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import limits
-from kidoproxy.errors import NodeFailure
+from kidoproxy.errors import NodeFailure, said
 from kidoproxy.ledger import Leg
 from kidoproxy.link_greeting import NEVER
 from kidoproxy.link_states import GREETING, READY
@@ -81,7 +81,7 @@ class Lessons(Leg):
             node = self.desk.link.node
             node.school.over(self.desk, not self.refused)
             if self.refused:
-                node.cause = "it refused what was loaded: " + self.refused.decode("utf-8", "replace")
+                node.cause = "it refused what was loaded: " + said(self.refused)
 
     def fail(self, failure: NodeFailure) -> None:
         """The connection is lost, or the node is too slow: another time."""

@@ -1,10 +1,15 @@
 """The sentences that users read: one line each, a stable code word in front, whatever stands in them."""
 
+import inspect
+from collections.abc import Callable
+from typing import get_type_hints
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy import errors
+from kidoproxy.commands.find import every
 from kidoproxy.errors import ConfigError, NodeFailure, ProtocolError
 
 
@@ -17,8 +22,12 @@ from kidoproxy.errors import ConfigError, NodeFailure, ProtocolError
         (errors.wrong_arity(b"config|get"), "ERR wrong number of arguments for 'config|get' command"),
         (errors.denied(b"keys", "no"), "ERR 'keys' is not served here: no"),
         (
-            errors.partial(b"mset", 3, 10, "keys", "b", "timeout"),
+            errors.partial(b"mset", 3, 0, 10, "keys", "b", "timeout"),
             "PARTIAL 'mset' failed for 3 of 10 keys on b (timeout); 7 applied",
+        ),
+        (
+            errors.partial(b"mset", 3, 2, 10, "keys", "b", "timeout"),
+            "PARTIAL 'mset' failed for 3 of 10 keys on b (timeout); 7 applied, 2 may have been applied",
         ),
         (errors.few_copies(["a", "b"], 3), "NOREPLICAS write stands on a, b only, 3 copies are wanted"),
         (errors.behind("a"), "BEHIND a is not in sync; it gets writes and is not read"),
@@ -31,13 +40,16 @@ def test_sentences(frame: bytes, sentence: str) -> None:
 
 
 def test_unknown_command_is_cut() -> None:
-    """As in Redis, 128 bytes of the name and about as many of the arguments."""
-    frame = errors.unknown_command([b"n" * 200, b"a" * 100, b"b" * 100, b"c" * 100])
+    """As in Redis, 128 bytes of the name and about as many of the arguments; and not more than any error has."""
+    frame = errors.unknown_command([b"n" * 200, b"a" * 100])
     assert b"'" + b"n" * 128 + b"'" in frame
+    assert frame.endswith(b"aaa...\r\n")
+    assert len(frame) == errors.MOST + 3
+    frame = errors.unknown_command([b"n", b"a" * 100, b"b" * 100, b"c" * 100])
     assert b"a" * 100 in frame
     assert b"b" * 25 in frame
     assert b"b" * 26 not in frame
-    assert b"c" * 2 not in frame
+    assert b"c" * 3 not in frame
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
@@ -55,6 +67,73 @@ def test_one_line(one: bytes, other: bytes) -> None:
         assert frame.endswith(b"\r\n")
         assert b"\r" not in frame[:-2]
         assert b"\n" not in frame[:-2]
+
+
+def _argument(kind: object) -> st.SearchStrategy[object]:
+    """Whatever may stand in a sentence: long, empty, not UTF-8, full of control characters."""
+    words = st.one_of(st.binary(max_size=20), st.binary(max_size=600), st.sampled_from([b"x" * 5000, b"\x1b[2J\r\n"]))
+    texts = words.map(lambda raw: raw.decode("latin-1"))
+    found: dict[object, st.SearchStrategy[object]] = {
+        bytes: words,
+        str: texts,
+        int: st.integers(0, 1 << 31),
+        bool: st.booleans(),
+        list[bytes]: st.lists(words, min_size=2, max_size=5),
+        list[str]: st.lists(texts, max_size=5),
+    }
+    return found[kind]
+
+
+SENTENCES = [
+    (name, maker)
+    for name, maker in vars(errors).items()
+    if inspect.isfunction(maker) and get_type_hints(maker).get("return") is bytes and name != "up_to_nul"
+]
+#: Where a client or a node has no say in what stands in them.
+TRUSTED = {"around": ["head", "tail"], "partial": ["unit"]}
+
+
+@pytest.mark.parametrize(("name", "maker"), SENTENCES, ids=[name for name, _ in SENTENCES])
+@given(data=st.data())
+def test_every_sentence_is_short_and_clean(name: str, maker: Callable[..., bytes], data: st.DataObject) -> None:
+    """Whatever clients, nodes and operators have said: one visible line of at most 200 characters."""
+    hints = get_type_hints(maker)
+    del hints["return"]
+    trusted = TRUSTED.get(name, [])
+    frame = maker(**{arg: "nodes" if arg in trusted else data.draw(_argument(hints[arg])) for arg in hints})
+    assert_short_and_clean(frame)
+
+
+def assert_short_and_clean(frame: bytes) -> None:
+    sentence = frame[1:-2].decode("utf-8", "surrogateescape")
+    assert len(sentence) <= errors.MOST
+    assert all(char.isprintable() or "\udc80" <= char <= "\udcff" for char in sentence)
+
+
+@given(_argument(str), _argument(str), _argument(str), st.booleans(), st.booleans())
+def test_every_failure_is_short_and_says_the_outcome(
+    node: str, address: str, cause: str, maybe_ran: bool, write: bool
+) -> None:
+    """A node that explains itself at length does not push out what the client has to know."""
+    frame = NodeFailure(errors.TIMEOUT, node, address, cause, maybe_ran).line(write)
+    assert_short_and_clean(frame)
+    assert frame.endswith(b"its outcome is unknown\r\n") == (maybe_ran and write)
+
+
+def test_reasons_of_the_table_are_not_cut() -> None:
+    """What a refusal says is read to its end."""
+    for spec in every():
+        for why in (spec.reason, spec.copy_reason, f"{spec.reason}; the pool's `allow` opens it"):
+            if spec.deny_default or not why.endswith("opens it"):
+                assert errors.denied(spec.name, why).endswith(f"here: {why}\r\n".encode()), (spec.name, why)
+
+
+@given(st.binary(max_size=3000))
+def test_what_a_node_has_said(raw: bytes) -> None:
+    """For a log line: visible, short, and no byte of it is taken for anything else."""
+    shown = errors.said(raw)
+    assert len(shown) <= errors.MOST
+    assert shown.isprintable()
 
 
 def test_constants() -> None:

@@ -10,6 +10,7 @@ from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.ledger import Call, Dropped, Joint, Ledger, Leg, Listed, Merged, Part, Peer, Turn
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
+UNSENT = NodeFailure(NODEDOWN, "b", "b:1", "gone", False)
 UNKNOWN = b"-NODEDOWN b b:1 (gone); the write may have run, its outcome is unknown\r\n"
 
 
@@ -136,11 +137,13 @@ def test_reads_that_fail() -> None:
 
 
 def test_writes_that_fail() -> None:
-    """In part: how much, where, why; all alike: the error itself; alone: its own failure."""
+    """In part: how much, where, why, and what nobody knows; all alike: the error itself; alone: its own failure."""
     partly = b"-PARTIAL 'cmd' failed for %b; %d applied\r\n"
-    assert merged(ALL_OK, True, None, b"+OK\r\n", FAILURE) == partly % (b"1 of 2 nodes on b (gone)", 1)
-    assert merged(TOTAL, True, [[0, 2], [1]], FAILURE, b":1\r\n") == partly % (b"2 of 3 keys on b (gone)", 1)
-    assert merged(ALL_OK, True, None, b"-ERR a\r\n", FAILURE) == partly % (b"2 of 2 nodes on a node (ERR a)", 0)
+    unknown = b"-PARTIAL 'cmd' failed for %b; %d applied, %d may have been applied\r\n"
+    assert merged(ALL_OK, True, None, b"+OK\r\n", FAILURE) == unknown % (b"1 of 2 nodes on b (gone)", 1, 1)
+    assert merged(TOTAL, True, [[0, 2], [1]], FAILURE, b":1\r\n") == unknown % (b"2 of 3 keys on b (gone)", 1, 2)
+    assert merged(ALL_OK, True, None, b"-ERR a\r\n", FAILURE) == unknown % (b"2 of 2 nodes on a node (ERR a)", 0, 1)
+    assert merged(ALL_OK, True, None, b"+OK\r\n", UNSENT) == partly % (b"1 of 2 nodes on b (gone)", 1)
     assert merged(ALL_OK, True, None, b"-ERR a\r\n", b"-ERR a\r\n") == b"-ERR a\r\n"
     assert merged(ALL_OK, True, None, b"-ERR a\r\n", b"-ERR b\r\n") == partly % (b"2 of 2 nodes on a node (ERR a)", 0)
     assert merged(ALL_OK, True, None, FAILURE) == UNKNOWN

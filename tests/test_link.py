@@ -98,6 +98,35 @@ def test_greeting_refused() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("ERR unknown command 'AUTH', with args beginning with: 'me' 's3cret' ", "ERR unknown command 'AUTH'"),
+        ("ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `me`, ", "ERR unknown command `HELLO`"),
+        ("ERR what is s3cret?", "ERR what is ***?"),
+        ("DENIED \x1b[2J" + "x" * 900, "DENIED  [2J" + "x" * 127 + "..."),
+        ("ERR \x00\x7fé", "ERR   é"),
+    ],
+)
+def test_a_node_that_talks_of_secrets_or_without_end(said: str, shown: str) -> None:
+    """What a node says about our login is shown without it, without control characters, and never at full length."""
+    play = story(ring("a"), shy=True, logins=Login("me", "s3cret"))
+    play = play >> client("GET {a}1") >> accepted("a") << to("a", "AUTH me s3cret", "INFO server")
+    play = play >> node("a", f"-{said}\r\n".encode(), "-NOAUTH no")
+    cause = play.node("a").cause
+    line = NodeFailure("NODEDOWN", "a", "a:6379", cause, False).line(False)
+    assert play << to_client(line) << silence()
+    assert line.startswith(f"-NODEDOWN a a:6379 ({shown[:100]}".encode())
+    assert "s3cret" not in cause
+    assert cause.isprintable()
+    assert len(cause) <= 200
+
+
+def test_a_login_without_a_password_hides_nothing() -> None:
+    """There is nothing to hide."""
+    assert Login().without_secrets(b"ERR no") == "ERR no"
+
+
 def test_accepts_and_says_nothing() -> None:
     """A node that accepts and never greets is down when its time is over; only then may others know."""
     (

@@ -10,6 +10,7 @@ from kidoproxy.channels.topics import KINDS
 from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.house import House
+from kidoproxy.session.incidents import HTTP, LOGIN
 
 
 def counter(name: str, text: str, value: float) -> Metric:
@@ -49,6 +50,7 @@ class HouseCollector(Collector):
         yield counter("errors", "Requests that the proxy itself refused.", house.errors)
         yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)
         yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
+        yield from self.of_incidents()
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", house.delivered())
@@ -58,6 +60,16 @@ class HouseCollector(Collector):
         yield counter("nodes_taught", "Times that a node got again what was loaded.", lessons)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
+
+    def of_incidents(self) -> Iterator[Metric]:
+        """What clients should not do, by pool."""
+        labels = ["pool"]
+        logins = CounterMetricFamily("kidoproxy_pool_auth_failures", "Logins refused.", labels=labels)
+        web = CounterMetricFamily("kidoproxy_http_requests", "Clients cut because they spoke HTTP.", labels=labels)
+        for pool in self.house.pools:
+            logins.add_metric([pool.name], self.house.incidents.total(LOGIN, pool.name))
+            web.add_metric([pool.name], self.house.incidents.total(HTTP, pool.name))
+        yield from (logins, web)
 
     def of_pools(self) -> Iterator[Metric]:
         """What each listening pool has."""

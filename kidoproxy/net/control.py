@@ -27,7 +27,7 @@ from kidoproxy.commands.find import named
 from kidoproxy.commands.permit import Permit
 from kidoproxy.config import Address, Config, Node, Pool, Secret, Tls, User
 from kidoproxy.config.problems import did_you_mean
-from kidoproxy.errors import same_server
+from kidoproxy.errors import clean, same_server
 
 PINGS: Final = 5
 #: RESTORE … ABSTTL and much of what keeps copies equal; COPY, GETEX, PXAT came with 6.2.
@@ -151,7 +151,8 @@ def _why_refused(text: str, login: bool) -> str:
     if "without any password" in text:
         return "wants no password, but one is configured"
     if not login:
-        return f"says: {text}"
+        # One that does not know AUTH repeats what it was told.
+        return f"says: {clean(text.partition(', with args beginning with')[0])}"
     if "required" in text:
         return "wants a password, and none is configured"
     return "refuses the configured user or password"
@@ -167,7 +168,7 @@ def _why_unreachable(error: BaseException) -> str:
     text = str(error)
     if "closed by server" in text:
         return "closed the connection; what answers there may not be Redis"
-    return text.splitlines()[0].rstrip(".").lower() if text else type(error).__name__
+    return clean(text.splitlines()[0]).rstrip(".").lower() if text else type(error).__name__
 
 
 def _ping_ms(client: redis.Redis) -> float:
@@ -192,9 +193,9 @@ def _judge(info: dict[str, Any], pool: Pool, checkup: Checkup) -> None:
         checkup.note(f"has {checkup.databases} databases, the pool serves {pool.databases}: set 'databases' alike")
     valkey = info.get("valkey_version")
     version = str(valkey or info.get("redis_version", "?"))
-    checkup.server = f"{'valkey' if valkey else 'redis'} {version}"
+    checkup.server = f"{'valkey' if valkey else 'redis'} {clean(version, 32)}"
     if info.get("role") not in (None, "master"):
-        master = f" of {info['master_host']}:{info['master_port']}" if "master_host" in info else ""
+        master = f" of {clean(str(info['master_host']))}:{info['master_port']}" if "master_host" in info else ""
         checkup.problems.append(f"is a replica{master}: writes to it would fail")
     if info.get("cluster_enabled"):
         checkup.problems.append("runs in cluster mode, which has slots of its own; a node must be a plain server")
@@ -206,7 +207,7 @@ def _judge(info: dict[str, Any], pool: Pool, checkup: Checkup) -> None:
 
 def version_of(text: str) -> tuple[int, ...]:
     """``7.0.15`` as numbers; what is no number counts as 0."""
-    return tuple(int(part) if part.isdigit() else 0 for part in text.split("."))
+    return tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else 0 for part in text.split("."))
 
 
 def listener_of(config: Config, pool: str) -> Pool | None:

@@ -55,11 +55,27 @@ class JsonLines(logging.Formatter):
         return json.dumps({**head, **fields, **head})
 
 
+class TextLines(logging.Formatter):
+    """One line for each record, whatever stands in its values; the lines of an exception follow it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without control characters."""
+        return visible(super().formatMessage(record))
+
+
+def visible(text: str) -> str:
+    """Nothing that would begin a line of its own, or tell a terminal what to do."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else " " for c in text])
+
+
 def set_up_logs(kind: str) -> None:
     """``text`` for people, ``json`` for machines."""
     handler = logging.StreamHandler(sys.stderr)
     if kind == "json":
         handler.setFormatter(JsonLines())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+        handler.setFormatter(TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

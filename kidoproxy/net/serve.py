@@ -49,6 +49,7 @@ from kidoproxy.session.users import User, Users, digest
 log = logging.getLogger("kidoproxy")
 nodes_log = logging.getLogger("kidoproxy.nodes")
 copies_log = logging.getLogger("kidoproxy.copies")
+clients_log = logging.getLogger("kidoproxy.clients")
 channels_log = logging.getLogger("kidoproxy.channels")
 
 #: How often deadlines are looked at.
@@ -253,6 +254,7 @@ class Daemon:
             ticker.add("parent", self.stop_with_parent)
         ticker.add("deadlines", self.tick_links)
         ticker.add("house", self.house.tick)
+        ticker.add("incidents", self.tell_incidents)
         ticker.add("nodes", self.tell_nodes)
         for keeper in self.keepers.values():
             ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))
@@ -287,6 +289,11 @@ class Daemon:
                 nodes_log.info("node up: node=%s address=%s version=%s", node.name, node.address, node.version.decode())
             else:
                 nodes_log.warning("node down: node=%s address=%s cause=%s", node.name, node.address, node.cause)
+
+    def tell_incidents(self) -> None:
+        """Logins that failed, and the like."""
+        for line in self.house.incidents.lines(self.house.wall_ms):
+            clients_log.warning("%s", line)
 
     def keep(self, keeper: Keeper) -> None:
         """One tick of one keeper, and its news."""
@@ -356,6 +363,8 @@ def target_of(node: Node, pool: Pool) -> Target:
 def run(config: Config, announce: Callable[[str], None]) -> int:
     """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
     set_up_logs(config.log)
+    for warning in config.warnings:
+        log.warning("dangerous setting: reason=%s", warning)
     if config.workers == 1:
         uvloop.run(Daemon(config).run(announce))
         return 0

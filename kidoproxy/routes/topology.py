@@ -9,11 +9,15 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.school import School
 
 IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
+
+#: Most bytes that are kept of what a node says of itself.
+FACT_BYTES: Final = 64
 
 #: More than any score: a live node comes before one that is not.
 LIVE: Final = 1 << 40
@@ -58,9 +62,9 @@ class Node:
         """What its INFO says; whether it is another run than the one we knew."""
         before = self.run_id
         uptime = facts.get(b"uptime_in_seconds", b"")
-        self.run_id = facts.get(b"run_id", b"")
-        self.version = facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b"")
-        self.uptime = int(uptime) if uptime.isdigit() else 0
+        self.run_id = shown(facts.get(b"run_id", b""))
+        self.version = shown(facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b""))
+        self.uptime = max(string2ll(uptime) or 0, 0)
         self.live = True
         self.cause = ""
         self.double = None
@@ -81,6 +85,11 @@ def keep_apart(nodes: list[Node]) -> None:
     """One listening pool reaches all of ``nodes``: no two of them may be one server."""
     for node in nodes:
         node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
+
+
+def shown(raw: bytes) -> bytes:
+    """A fact that a node tells of itself, for pages, logs and the state file: short, and nothing but visible ASCII."""
+    return bytes([byte for byte in raw[:FACT_BYTES] if 33 <= byte <= 126])
 
 
 @final

@@ -205,6 +205,8 @@ class ClientSession:
 
     def handle_with_care(self, spec: CommandSpec | None, request: Request) -> None:
         """Everything that is not plain, in the order in which Redis checks."""
+        if spec is None and talk.hangs_up(self, request.argv[0]):
+            return
         request.unfold()
         words = self.pool.words
         if words.hidden:

@@ -12,6 +12,7 @@ from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.client import is_blocked
+from kidoproxy.session.incidents import Incidents
 from kidoproxy.session.users import Users
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class House:
         self.split_transactions = 0
         #: Logins that were refused.
         self.auth_failures = 0
+        self.incidents = Incidents()
         self.bytes_in = 0
         self.bytes_out = 0
         #: So many bytes that nobody can guess; None where there is no source of them.

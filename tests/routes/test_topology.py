@@ -20,6 +20,17 @@ def names(nodes: list[Node]) -> str:
     return "".join(node.name for node in nodes)
 
 
+@given(st.binary(max_size=200), st.one_of(st.binary(max_size=30), st.just(b"9" * 5000)))
+def test_what_a_node_tells_of_itself_is_short_and_visible(said: bytes, uptime: bytes) -> None:
+    """Pages, logs and the state file show it."""
+    node = Node(0, "a", "a:1", 1)
+    node.meet({b"run_id": said, b"redis_version": said, b"uptime_in_seconds": uptime})
+    assert node.run_id == node.version
+    assert len(node.version) <= 64
+    assert all(33 <= byte <= 126 for byte in node.version)
+    assert node.uptime >= 0
+
+
 def test_fnv1a() -> None:
     """The published test vectors."""
     assert [int(fnv1a(data)) for data in (b"", b"a", b"foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]

@@ -1,0 +1,92 @@
+"""What a client can try at the door, beside a real server that is tried the same way."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.resp.build import command
+from tests.commands.oracle import program
+from tests.live.asking import replies
+from tests.live.proxies import Starter
+from tests.wait import eventually
+
+pytestmark = pytest.mark.live
+
+
+SERVERS: Final = ("redis", "valkey")
+
+
+class Door:
+    """A real server, and the proxy in front of an equal one."""
+
+    def __init__(self, straight: str, proxy: Any) -> None:
+        self.straight = straight
+        self.proxy = proxy
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def door(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[Door]:
+    """Both kinds of server."""
+    with EmbeddedNodes() as nodes:
+        straight = nodes.start(1, program(request.param))[0]
+        yield Door(straight, serve_proxy("ring", 1, server=program(request.param)))
+
+
+WEB: Final = [
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nSET pwned 1\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n",
+    b"post\r\nSET pwned 1\r\n",
+    b"hOST: x\r\nSET pwned 1\r\n",
+    b'"POST" x\r\nSET pwned 1\r\n',
+    command([b"POST", b"x"]) + command([b"SET", b"pwned", b"1"]),
+    command([b"Host:"]) + command([b"SET", b"pwned", b"1"]),
+    command([b"PoSt\0tail"]) + command([b"SET", b"pwned", b"1"]),
+    b"MULTI\r\nPOST\r\nSET pwned 1\r\nEXEC\r\n",
+]
+
+
+@pytest.mark.parametrize("page", WEB)
+def test_a_web_page_is_hung_up_on(door: Door, page: bytes) -> None:
+    """What a browser can be made to send runs no command: the connection is closed, as the server does, and logged."""
+    with door.proxy.raw() as connection:
+        connection.sendall(page)
+        while connection.recv(4096):
+            pass
+    assert door.proxy.client().exists("pwned") == 0
+    eventually(lambda: "http request: pool=pool addr=127.0.0.1" in door.proxy.log())
+
+
+@pytest.mark.parametrize("name", [b"host", b"posts", b"host:x", b"pos"])
+def test_names_like_those_are_just_unknown(door: Door, name: bytes) -> None:
+    """The very error of the server, and the conversation goes on."""
+    asked = [[name, b"x"], [b"PING"]]
+    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+
+
+#: Numbers in every way in which somebody may write one.
+ODD: Final = [b"0x1", b"0X1p-4", b"1e-2", b" 0.01", b"0.01 ", b"nan", b"-inf", b"+.01", b".01", b"0x.02", b"-1", b""]
+ODD_MORE: Final = [b"1_0", b"0.01\0", b"9" * 5000, b"0x", b"1e", b"--1", b"0.0001", b"1e400", b"0x1p99999", b"inf"]
+DIGITS: Final = [b"9" * 18, b"9" * 19, b"9" * 20, b"9" * 4300, b"9" * 5000, b"-1", b"01", b"16", b"+1", b" 1", b""]
+REQUESTS: Final = [
+    *[[b"BLPOP", b"k", odd] for odd in ODD if odd != b"0x1"],
+    *[[b"BZPOPMIN", b"k", odd] for odd in ODD_MORE],
+    [b"XREAD", b"BLOCK", b"0x1", b"STREAMS", b"s", b"$"],
+    [b"XREAD", b"BLOCK", b"1e1", b"STREAMS", b"s", b"$"],
+    [b"XREAD", b"BLOCK", b"9" * 5000, b"STREAMS", b"s", b"$"],
+    *[[b"WAIT", b"0", odd] for odd in DIGITS],
+    *[[b"MOVE", b"k", odd] for odd in DIGITS],
+    *[[b"COPY", b"k", b"l", b"DB", odd] for odd in DIGITS],
+    *[[b"SELECT", odd] for odd in DIGITS],
+    *[[b"EXPIRE", b"k", odd] for odd in DIGITS],
+    *[[b"SETEX", b"k", odd, b"v"] for odd in DIGITS],
+    *[[b"LMPOP", odd, b"k", b"LEFT"] for odd in DIGITS],
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda words: repr(words)[:60])
+def test_odd_numbers_are_read_as_the_server_reads_them(door: Door, request_: list[bytes]) -> None:
+    """Hexadecimal, exponents, spaces, thousands of digits: the same answer, and the same client afterwards."""
+    asked = [request_, [b"PING"]]
+    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
