@@ -151,8 +151,8 @@ def test_auth_where_no_password_is_set() -> None:
         ("-1", errors.BAD_DB),
         ("x", errors.NOT_INTEGER),
         ("1.5", errors.NOT_INTEGER),
-        ("99999999999", errors.NOT_INTEGER),
-        ("-99999999999", errors.NOT_INTEGER),
+        ("99999999999", errors.NOT_INT),
+        ("-99999999999", errors.NOT_INT),
     ],
 )
 def test_select(text: str, reply: bytes) -> None:
