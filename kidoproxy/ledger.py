@@ -13,6 +13,7 @@ from typing import Final, final
 from kidoproxy import errors, limits
 from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
 from kidoproxy.errors import NodeFailure
+from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.merge import in_key_order, merge
 from kidoproxy.resp.build import array
 from kidoproxy.resp.open import error_text, is_error
@@ -67,11 +68,16 @@ class Peer:
 
 @final
 class Turn:
-    """What has to be written when this turn of the loop ends, and who waits to go on."""
+    """What has to be written when this turn of the loop ends, who waits to go on, and what is done in slices.
+
+    ``spent``: the requests that were handled in this turn; who comes late in a busy one gets a smaller slice.
+    """
 
     def __init__(self) -> None:
         self.ledgers: list[Ledger] = []
         self.drained: list[Ledger] = []
+        self.jobs = Jobs()
+        self.spent = 0
 
 
 @final

@@ -25,6 +25,15 @@ PUBSUB_OUTPUT_BYTES: Final[int] = 32 * 1024 * 1024
 #: Reading from a client stops while it has this many bytes of replies unread, or this many calls open.
 CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024
 CLIENT_PAUSE_CALLS: Final[int] = 16_384
+#: One slice of work: so many units, of a microsecond or two each when compiled. A request is one, so is a key of a
+#: large one; so are so many bytes of an answer that is made here, and so many words of a request that is looked at.
+SLICE: Final[int] = 4096
+UNIT_BYTES: Final[int] = 128
+UNIT_WORDS: Final[int] = 8
+#: The slice of a client in a turn in which others have used up a whole one.
+SMALL_SLICE: Final[int] = 256
+#: A turn of the loop begins no further slice of what waits in line after so many seconds.
+TURN_SECONDS: Final[float] = 0.004
 #: A node's link refuses more with OVERLOADED beyond these.
 LINK_QUEUE_BYTES: Final[int] = 1024 * 1024 * 1024
 LINK_QUEUE_LEGS: Final[int] = 200_000

@@ -257,7 +257,9 @@ class Story:
         """The ends of turns, until nothing is to be done."""
         exchange = self.exchange
         turn = exchange.turn
-        while turn.drained or exchange.dirty or turn.ledgers:
+        while turn.drained or exchange.dirty or turn.ledgers or turn.jobs.waiting:
+            turn.spent = 0
+            turn.jobs.go_on(lambda: False)
             drained = turn.drained
             turn.drained = []
             for ledger in drained:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from kidoproxy.channels.topics import KINDS
+from kidoproxy.ledger_jobs import TURN_BUCKETS, Turns
 from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.house import House
@@ -21,6 +22,17 @@ def counter(name: str, text: str, value: float) -> Metric:
 def gauge(name: str, text: str, value: float) -> Metric:
     """A gauge without labels."""
     return GaugeMetricFamily(f"kidoproxy_{name}", text, value=value)
+
+
+def loop_turns(turns: Turns) -> Metric:
+    """The histogram of the loop's turns."""
+    buckets: list[tuple[str, float]] = []
+    so_far = 0
+    for bound, count in zip([*map(str, TURN_BUCKETS), "+Inf"], turns.counts, strict=True):
+        so_far += count
+        buckets.append((bound, so_far))
+    text = "How long the event loop was busy at one go, to the millisecond."
+    return HistogramMetricFamily("kidoproxy_loop_turn_seconds", text, buckets=buckets, sum_value=turns.seconds)
 
 
 class HouseCollector(Collector):
@@ -60,6 +72,7 @@ class HouseCollector(Collector):
         yield counter("nodes_taught", "Times that a node got again what was loaded.", lessons)
         yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
+        yield loop_turns(house.turns)
 
     def of_incidents(self) -> Iterator[Metric]:
         """What clients should not do, by pool."""

@@ -20,7 +20,15 @@ _WRITE: Final = ("OW", "update")
 
 def accesses(spec: CommandSpec, argv: list[bytes]) -> list[tuple[int, int]]:
     """Position and access of every key of this request, in the order in which Redis names them."""
-    return [(at, need(key_flags(spec, argv, at))) for at in keys(spec, argv)]
+    found: list[tuple[int, int]] = []
+    known: tuple[str, ...] = ()
+    access = need(known)
+    for at, flags in keys_and_flags(spec, argv):
+        if flags is not known:
+            known = flags
+            access = need(flags)
+        found.append((at, access))
+    return found
 
 
 def need(flags: tuple[str, ...]) -> int:
@@ -31,17 +39,27 @@ def need(flags: tuple[str, ...]) -> int:
     return bits | WRITES if any(change in flags for change in _CHANGES) else bits
 
 
-def key_flags(spec: CommandSpec, argv: list[bytes], at: int) -> tuple[str, ...]:
-    """What the command does to its key at ``at``; of SET and BITFIELD that hangs on their options."""
+def keys_and_flags(spec: CommandSpec, argv: list[bytes]) -> list[tuple[int, tuple[str, ...]]]:
+    """Position of every key, and what the command does to it; of SET and BITFIELD that hangs on their options."""
     if spec.name == b"set":
-        return _READ_AND_WRITE if b"get" in [word.lower() for word in argv[3:]] else _WRITE
+        reads = b"get" in [word.lower() for word in argv[3:]]
+        return [(at, _READ_AND_WRITE if reads else _WRITE) for at in keys(spec, argv)]
     if spec.name == b"bitfield":
-        return _READ if _only_gets(argv) else _READ_AND_WRITE
+        reads = _only_gets(argv)
+        return [(at, _READ if reads else _READ_AND_WRITE) for at in keys(spec, argv)]
+    found: list[tuple[int, tuple[str, ...]]] = []
     if spec.finder == BY_SPECS:
-        return next(each.flags for each in spec.key_specs if each.is_key and at in positions(each, argv))
+        for each in spec.key_specs:
+            if each.is_key:
+                flags = each.flags
+                found += [(at, flags) for at in positions(each, argv)]
+        return found
     # Found by hand: the first specification is that of the keys read, the last that of the key stored to.
     stored = spec.key_specs[-1].flags
-    return stored if stored[0] == "OW" and at != 1 else spec.key_specs[0].flags
+    read = spec.key_specs[0].flags
+    for at in keys(spec, argv):
+        found.append((at, stored if stored[0] == "OW" and at != 1 else read))
+    return found
 
 
 def _only_gets(argv: list[bytes]) -> bool:

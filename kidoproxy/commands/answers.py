@@ -3,10 +3,11 @@
 A command that is refused is listed too: clients read this list to learn where keys are, not what is allowed.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from kidoproxy import errors
-from kidoproxy.commands.access import key_flags
+from kidoproxy.commands.access import keys_and_flags
 from kidoproxy.commands.find import COMMANDS, every, find, named
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.keys import keys
@@ -42,11 +43,17 @@ HELP: Final[tuple[bytes, ...]] = (
 )
 
 
+#: What never changes is made once: by protocol, an entry of COMMAND, of COMMAND DOCS, and all of them (under ``b""``).
+_ENTRIES: Final[dict[tuple[int, bytes], bytes]] = {}
+_DOCS: Final[dict[tuple[int, bytes], bytes]] = {}
+ALL: Final = b""
+
+
 def command_answer(argv: list[bytes], proto: int) -> bytes:
     """The reply to this COMMAND request, for a client that speaks ``proto``."""
     spec = find(argv)
     if len(argv) == 1:
-        return array([entry(each, proto) for each in COMMANDS.values()])
+        return _all_entries(proto)
     if spec is None or spec.subs is not None:
         return errors.unknown_subcommand(argv)
     if not spec.accepts(len(argv)):
@@ -62,6 +69,24 @@ def command_answer(argv: list[bytes], proto: int) -> bytes:
     if spec.name == b"command|help":
         return array([simple(text) for text in HELP])
     return _getkeys(argv[2:], proto, spec.name == b"command|getkeysandflags")
+
+
+def _all_entries(proto: int) -> bytes:
+    """The COMMAND answer."""
+    found = _ENTRIES.get((proto, ALL))
+    if found is None:
+        found = array([entry(each, proto) for each in COMMANDS.values()])
+        _ENTRIES[(proto, ALL)] = found
+    return found
+
+
+def _entry(spec: CommandSpec, proto: int) -> bytes:
+    """The element for a command of the table."""
+    found = _ENTRIES.get((proto, spec.name))
+    if found is None:
+        found = entry(spec, proto)
+        _ENTRIES[(proto, spec.name)] = found
+    return found
 
 
 def entry(spec: CommandSpec, proto: int) -> bytes:
@@ -124,9 +149,9 @@ def _key_spec(key: KeySpec, proto: int) -> bytes:
 def _info(names: list[bytes], proto: int) -> bytes:
     """Those asked for, null for one that is not known; all when none is asked for."""
     if not names:
-        return array([entry(each, proto) for each in COMMANDS.values()])
+        return _all_entries(proto)
     found = [named(name) for name in names]
-    return array([entry(spec, proto) if spec is not None else null(proto) for spec in found])
+    return array([_entry(spec, proto) if spec is not None else null(proto) for spec in found])
 
 
 def _list(words: list[bytes]) -> bytes:
@@ -150,15 +175,32 @@ def _list(words: list[bytes]) -> bytes:
 
 def _docs(names: list[bytes], proto: int) -> bytes:
     """Those asked for, without those that are not known; all when none is asked for."""
-    found = [named(name) for name in names] if names else list(COMMANDS.values())
+    if names:
+        return _documented([named(name) for name in names], proto)
+    found = _DOCS.get((proto, ALL))
+    if found is None:
+        found = _documented(list(COMMANDS.values()), proto)
+        _DOCS[(proto, ALL)] = found
+    return found
+
+
+def _documented(specs: Sequence[CommandSpec | None], proto: int) -> bytes:
     flat: list[bytes] = []
-    for spec in found:
+    for spec in specs:
         if spec is not None:
             flat += [bulk(spec.name), _doc(spec, proto)]
     return mapping(proto, flat)
 
 
 def _doc(spec: CommandSpec, proto: int) -> bytes:
+    found = _DOCS.get((proto, spec.name))
+    if found is None:
+        found = _made_doc(spec, proto)
+        _DOCS[(proto, spec.name)] = found
+    return found
+
+
+def _made_doc(spec: CommandSpec, proto: int) -> bytes:
     flat = [_text("summary"), _text(spec.summary), _text("since"), _text(spec.since), _text("group"), _text(spec.group)]
     if spec.subs is not None:
         subs: list[bytes] = []
@@ -182,4 +224,4 @@ def _getkeys(argv: list[bytes], proto: int, with_flags: bool) -> bytes:
         return INVALID_ARGUMENTS
     if not with_flags:
         return array([bulk(argv[at]) for at in found])
-    return array([array([bulk(argv[at]), _words(key_flags(spec, argv, at), "", proto)]) for at in found])
+    return array([array([bulk(argv[at]), _words(flags, "", proto)]) for at, flags in keys_and_flags(spec, argv)])

@@ -10,6 +10,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Final, final
 
+from kidoproxy import limits
 from kidoproxy.ledger import Ledger
 from kidoproxy.link import NodeLink
 from kidoproxy.session.house import House
@@ -37,6 +38,11 @@ class Hub:
         self.exchange = house.exchange
         self.turn = house.exchange.turn
         self.scheduled = False
+        #: When this turn began, and when it should end, by the loop's clock; and how long turns have been.
+        self.began = 0.0
+        self.late = 0.0
+        self.turn_seconds = limits.TURN_SECONDS
+        self.turns = house.turns
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
         #: Opens and closes the sockets of links.
@@ -61,18 +67,23 @@ class Hub:
 
     def touch(self) -> None:
         """Something may have been queued."""
-        if not self.scheduled and (self.turn.ledgers or self.exchange.dirty or self.turn.drained):
+        turn = self.turn
+        if not self.scheduled and (turn.ledgers or self.exchange.dirty or turn.drained or turn.jobs.waiting):
             self.scheduled = True
+            self.began = self.exchange.now
             self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write everything once: first let go on who waited, then the nodes, then the clients."""
         self.scheduled = False
         turn = self.turn
-        if turn.drained:
+        turn.spent = 0
+        if turn.drained or turn.jobs.waiting:
             # Whoever goes on begins a request now, however long ago the turn's bytes were read.
             self.now()
-        while turn.drained:
+        if turn.jobs.waiting:
+            self.work()
+        while turn.drained and turn.spent < limits.SLICE:
             drained = turn.drained
             turn.drained = []
             self.flush_drained(drained)
@@ -85,22 +96,38 @@ class Hub:
         if ledgers:
             turn.ledgers = []
             self.flush_ledgers(ledgers)
+        turn.spent = 0
+        self.turns.end(time.monotonic() - self.began)
         self.touch()
+
+    def work(self) -> None:
+        """A slice of each job, as far as the time of one turn goes."""
+        self.late = time.monotonic() + self.turn_seconds
+        try:
+            self.turn.jobs.go_on(self.is_late)
+        except Exception:
+            log.exception("a slice of work failed")
+
+    def is_late(self) -> bool:
+        """Whether this turn should end."""
+        return time.monotonic() >= self.late
 
     # An exception in one of these is a bug. It must not keep the others' bytes: they go on behind it.
 
     def flush_drained(self, ledgers: list[Ledger]) -> None:
-        """Let go on who waited for their ledger."""
+        """Let go on who waited for their ledger, as many as a turn has time for; the others are first in the next."""
         at = 0
-        while at < len(ledgers):
+        turn = self.turn
+        while at < len(ledgers) and turn.spent < limits.SLICE:
             try:
-                while at < len(ledgers):
+                while at < len(ledgers) and turn.spent < limits.SLICE:
                     peer = ledgers[at].peer
                     at += 1
                     if peer is not None:
                         peer.go_on()
             except Exception:
                 log.exception("a client could not go on")
+        turn.drained = ledgers[at:] + turn.drained
 
     def flush_links(self, links: list[NodeLink]) -> None:
         """Write to the nodes; a link without a socket, or with one that it has given up, is looked after."""

@@ -29,6 +29,7 @@ from kidoproxy.link_greeting import Login
 from kidoproxy.link_states import DOWN, READY
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector, Target
+from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.flush import Hub
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import Listener, listen, listen_admin, why_not
@@ -52,9 +53,6 @@ copies_log = logging.getLogger("kidoproxy.copies")
 clients_log = logging.getLogger("kidoproxy.clients")
 channels_log = logging.getLogger("kidoproxy.channels")
 
-#: How often deadlines are looked at.
-TICK_SECONDS = 0.05
-LATE_TICK_SECONDS = 3 * TICK_SECONDS
 #: How long the start waits for copy pools to find out whom to trust.
 SETTLE_SECONDS = 3.0
 
@@ -86,7 +84,6 @@ class Daemon:
         self.keepers: dict[str, Keeper] = {}
         self.tasks = Tasks()
         self.ticker = Ticker()
-        self.ticked = 0.0
         self.listeners: list[Listener] = []
         #: The admin pages stay to the end: they say that we are draining.
         self.admin: Listener | None = None
@@ -248,11 +245,10 @@ class Daemon:
     def plan_ticks(self) -> None:
         """What is done a few times a second, in this order."""
         ticker = self.ticker
-        self.ticked = self.hub.now()
         ticker.add("clock", self.hub.set_clock)
         if self.worker is not None:
             ticker.add("parent", self.stop_with_parent)
-        ticker.add("deadlines", self.tick_links)
+        ticker.add("deadlines", Deadlines(self.hub, ticker).tick)
         ticker.add("house", self.house.tick)
         ticker.add("incidents", self.tell_incidents)
         ticker.add("nodes", self.tell_nodes)
@@ -267,15 +263,6 @@ class Daemon:
         """A worker does not outlive its parent."""
         if os.getppid() != self.parent and not self.stopping.is_set():
             self.stop()
-
-    def tick_links(self) -> None:
-        """Deadlines. One link that fails must not keep those of the others from being looked at."""
-        now = self.exchange.now
-        # After a stall of our own, replies may lie in the sockets unread: no deadline is judged before they are.
-        if now - self.ticked < LATE_TICK_SECONDS and not self.ticker.guard("links", partial(self.exchange.tick, now)):
-            for link in self.exchange.all_links():
-                self.ticker.guard(f"link to {link.node.name}", partial(link.tick, now))
-        self.ticked = now
 
     def tell_nodes(self) -> None:
         """One log line per change of a node's state."""

@@ -13,7 +13,10 @@ from kidoproxy.errors import ProtocolError
 
 SPACES: Final = b" \n\r\t\v\f"
 WORD_ENDS: Final = b" \n\r\t"
-ESCAPES: Final[dict[bytes, bytes]] = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+QUOTE: Final[i64] = 34
+APOSTROPHE: Final[i64] = 39
+BACKSLASH: Final[i64] = 92
+ESCAPES: Final[dict[int, bytes]] = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
 HEX: Final = b"0123456789abcdefABCDEF"
 
 
@@ -30,57 +33,72 @@ def split(line: bytes) -> list[bytes]:
 
 @final
 class Words:
-    """A walk over one line."""
+    """A walk over one line: each byte is looked at once, and copied with its neighbours."""
 
     def __init__(self, line: bytes) -> None:
         self.line = line
         self.at: i64 = 0
-
-    def peek(self, ahead: i64) -> bytes:
-        """The byte so far ahead; empty behind the end."""
-        return self.line[self.at + ahead : self.at + ahead + 1]
+        self.size: i64 = len(line)
 
     def more(self) -> bool:
         """Passes over white space; False at the end of the line."""
-        while self.peek(0) and self.peek(0) in SPACES:
-            self.at += 1
-        return self.at < len(self.line)
+        line = self.line
+        at = self.at
+        while at < self.size and line[at] in SPACES:
+            at += 1
+        self.at = at
+        return at < self.size
 
     def word(self) -> bytes:
         """One word, which may have quoted parts: ``foo"bar"`` is ``foobar``."""
-        out: list[bytes] = []
-        while True:
-            here = self.peek(0)
-            self.at += 1
-            if not here or here in WORD_ENDS:
-                return b"".join(out)
-            if here == b'"' or here == b"'":
+        line = self.line
+        start = self.at
+        at = start
+        while at < self.size:
+            here: i64 = line[at]
+            if here in (QUOTE, APOSTROPHE):
+                self.at = at + 1
+                out = [line[start:at]]
                 self.quoted(here, out)
                 return b"".join(out)
-            out.append(here)
+            if line[at] in WORD_ENDS:
+                break
+            at += 1
+        self.at = at + 1
+        return line[start:at]
 
-    def quoted(self, quote: bytes, out: list[bytes]) -> None:
+    def quoted(self, quote: i64, out: list[bytes]) -> None:
         """The rest of a quoted part, which ends its word."""
-        while True:
-            here = self.peek(0)
-            if not here:
-                raise ProtocolError("unbalanced quotes in request")
-            self.at += 1
+        line = self.line
+        start = self.at
+        at = start
+        while at < self.size:
+            here: i64 = line[at]
             if here == quote:
-                if self.peek(0) and self.peek(0) not in SPACES:
-                    raise ProtocolError("unbalanced quotes in request")
+                out.append(line[start:at])
+                self.at = at + 1
+                if self.at < self.size and line[self.at] not in SPACES:
+                    break
                 return
-            if here == b"\\" and self.peek(0) and (quote == b'"' or self.peek(0) == b"'"):
+            if here == BACKSLASH and at + 1 < self.size and (quote == QUOTE or line[at + 1] == quote):
+                out.append(line[start:at])
+                self.at = at + 1
                 out.append(self.escape(quote))
+                at = self.at
+                start = at
             else:
-                out.append(here)
+                at += 1
+        raise ProtocolError("unbalanced quotes in request")
 
-    def escape(self, quote: bytes) -> bytes:
+    def escape(self, quote: i64) -> bytes:
         """The byte that an escape means."""
-        digits = self.peek(1) + self.peek(2)
-        if quote == b'"' and self.peek(0) == b"x" and len(digits) == 2 and digits[:1] in HEX and digits[1:] in HEX:
-            self.at += 3
+        line = self.line
+        at = self.at
+        letter = line[at]
+        digits = line[at + 1 : at + 3]
+        if quote == QUOTE and letter == 120 and len(digits) == 2 and digits[:1] in HEX and digits[1:] in HEX:
+            self.at = at + 3
             return bytes([int(digits, 16)])
-        letter = self.peek(0)
-        self.at += 1
-        return ESCAPES.get(letter, letter) if quote == b'"' else letter
+        self.at = at + 1
+        plain = line[at : at + 1]
+        return ESCAPES.get(letter, plain) if quote == QUOTE else plain

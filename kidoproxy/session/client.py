@@ -289,7 +289,7 @@ def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
             return errors.unknown_client_type(argv[3])
         chosen = [other for other in neighbours(session) if is_of_type(other, argv[3].lower())]
     elif option == b"id":
-        numbers = [integer(text) for text in argv[3:]]
+        numbers = {integer(text) for text in argv[3:]}
         if None in numbers:
             return errors.BAD_CLIENT_ID
         chosen = [other for other in neighbours(session) if other.id in numbers]

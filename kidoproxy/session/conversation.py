@@ -25,11 +25,11 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, talk
+from kidoproxy.session import ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, slices, talk
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up
-from kidoproxy.session.multi import Queued
+from kidoproxy.session.multi import Anchor, Queued
 from kidoproxy.session.watch import Watch
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
@@ -60,6 +60,7 @@ class ClientSession:
         self.user = pool.users.default
         self.authed = self.user.open
         self.queue: list[Queued] | None = None
+        self.anchor: Anchor | None = None
         self.spoiled = False
         self.reply = REPLY_ON
         self.each = False
@@ -71,6 +72,9 @@ class ClientSession:
         #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
         self.stalled = False
         self.parked: Request | None = None
+        #: It has had its share of this turn (`kidoproxy.session.slices`); ``spent``: units of work beside the requests.
+        self.suspended: slices.Suspended | None = None
+        self.spent = 0
         #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
         self.blocked: LaneWire | None = None
         self.watch: Watch | None = None
@@ -127,23 +131,27 @@ class ClientSession:
             self.run()
 
     def run(self) -> None:
-        """Handle the requests that are there, until one makes us wait."""
-        ledger = self.ledger
+        """Handle the requests that are there, until one makes us wait, or this client has had its share of the turn."""
+        turn = self.exchange.turn
+        most = slices.share(self)
         count = 0
         # A request may have waited since its bytes came: a relative expiry counts from now.
         self.ask.now_ms = self.house.wall_ms
         try:
             while not self.stalled and not self.closing:
+                if count + self.spent >= most:
+                    slices.suspend(self)
+                    break
                 request = self.reader.next()
                 if request is None:
                     break
                 count += 1
                 self.handle(request)
-                if len(ledger.calls) - ledger.head >= limits.CLIENT_PAUSE_CALLS and not self.stalled:
-                    self.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
         except ProtocolError as problem:
-            ledger.open(False).take(problem.line)
+            self.ledger.open(False).take(problem.line)
             self.close()
+        turn.spent += count + self.spent
+        self.spent = 0
         self.commands += count
         self.house.commands += count
 
@@ -170,6 +178,7 @@ class ClientSession:
         """The ledger has drained as far as was wanted, or what else was waited for has come."""
         self.stalled = False
         self.blocked = None
+        slices.go_on(self)
         if self.closing:
             return
         request = self.parked
@@ -208,6 +217,7 @@ class ClientSession:
         if spec is None and talk.hangs_up(self, request.argv[0]):
             return
         request.unfold()
+        self.spent += len(request.argv) // limits.UNIT_WORDS
         words = self.pool.words
         if words.hidden:
             original = words.original(request.argv[0])
@@ -300,12 +310,14 @@ class ClientSession:
 
     def answer(self, frame: bytes) -> None:
         """A reply that the session itself gives."""
+        self.spent += len(frame) // limits.UNIT_BYTES
         self.open(None).take(frame)
 
     def dispatch(self, spec: CommandSpec, request: Request, leg: Leg) -> None:
         """Answer locally, or plan and scatter."""
         if spec.reach == LOCAL:
             frame = local.answer(self, spec, request.argv)
+            self.spent += len(frame) // limits.UNIT_BYTES
             leg.take(build.array([frame]) if self.ask.each else frame)
             return
         if spec.scripting:
@@ -330,6 +342,7 @@ class ClientSession:
     def leave_multi(self) -> None:
         """Forget what MULTI has queued."""
         self.queue = None
+        self.anchor = None
         self.spoiled = False
         self.settle()
 
@@ -361,21 +374,6 @@ class ClientSession:
         """The process is about to end: a client that blocks is let go, as if its time were over."""
         if self.blocked is not None:
             self.blocked.unblock(b"TIMEOUT")
-
-    def reset(self) -> None:
-        """RESET: as if the client had just connected."""
-        ending.forget(self)
-        self.queue = None
-        self.spoiled = False
-        if self.reply != REPLY_SKIP:
-            self.reply = REPLY_ON
-        self.each = False
-        self.proto = 2
-        self.db = 0
-        self.name = b""
-        self.user = self.pool.users.default
-        self.authed = self.user.open
-        self.settle()
 
     def close(self) -> None:
         """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""

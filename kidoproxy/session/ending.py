@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kidoproxy.session import pubsub
+from kidoproxy.session.house import REPLY_ON, REPLY_SKIP
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -24,3 +25,19 @@ def forget(session: "ClientSession") -> None:
     if session.monitor is not None:
         session.monitor.stop()
     pubsub.depart(session)
+
+
+def begin_anew(session: "ClientSession") -> None:
+    """RESET: as if the client had just connected."""
+    forget(session)
+    session.queue = None
+    session.spoiled = False
+    if session.reply != REPLY_SKIP:
+        session.reply = REPLY_ON
+    session.each = False
+    session.proto = 2
+    session.db = 0
+    session.name = b""
+    session.user = session.pool.users.default
+    session.authed = session.user.open
+    session.settle()

@@ -8,6 +8,7 @@ from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
+from kidoproxy.ledger_jobs import Turns
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
@@ -110,6 +111,8 @@ class House:
         self.incidents = Incidents()
         self.bytes_in = 0
         self.bytes_out = 0
+        #: How long the loop's turns were.
+        self.turns = Turns()
         #: So many bytes that nobody can guess; None where there is no source of them.
         self.chance: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; answers with the error sentence, or "" when it has begun.

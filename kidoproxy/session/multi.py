@@ -42,6 +42,15 @@ class Queued:
         return self.spec.reach in (SESSION, LOCAL)
 
 
+@final
+class Anchor:
+    """Where a transaction that must not leave one node or copy pool has to stay, and the key that says so."""
+
+    def __init__(self, first: bytes, homes: set[int]) -> None:
+        self.first = first
+        self.homes = homes
+
+
 def handle(session: "ClientSession", name: bytes) -> None:
     """MULTI, EXEC or DISCARD."""
     if name == b"multi":
@@ -58,6 +67,7 @@ def begin(session: "ClientSession") -> None:
         session.answer(errors.NESTED_MULTI)
         return
     session.queue = []
+    session.anchor = None
     session.spoiled = False
     session.settle()
     session.answer(build.OK)
@@ -75,7 +85,7 @@ def discard(session: "ClientSession") -> None:
 
 def enqueue(session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request) -> None:
     """Queue one command, after planning it once: a refusal must be told now."""
-    problem = unfit(session, spec, request, queue)
+    problem = unfit(session, spec, request)
     if problem is not None:
         session.refuse(problem)
         return
@@ -106,7 +116,7 @@ def finish(session: "ClientSession") -> None:
         execute(session, queue, call, watched)
 
 
-def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: list[Queued]) -> bytes | None:
+def unfit(session: "ClientSession", spec: CommandSpec, request: Request) -> bytes | None:
     """Why the command cannot be part of this transaction."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
@@ -121,29 +131,28 @@ def unfit(session: "ClientSession", spec: CommandSpec, request: Request, queue: 
     if isinstance(plan, Answer) and plan.frame[:1] == b"-":
         return plan.frame
     alone = session.pool.strict or session.watch is not None
-    return strays(session, queue, spec, request, plan) if alone else None
+    return strays(session, spec, request, plan) if alone else None
 
 
-def strays(
-    session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan
-) -> bytes | None:
+def strays(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
-    reached = homes(plan)
+    mine = homes(plan)
+    reached = set(mine)
     first: bytes | None = None
     if session.watch is not None:
         first = session.watch.first
         reached.add(session.watch.home)
-    for queued in queue:
-        if not queued.is_ours():
-            first = subject(queued.spec, queued.request.argv)
-            reached |= homes(plan_in_multi(session, queued.spec, queued.request))
-            break
+    anchor = session.anchor
+    if anchor is not None:
+        first = anchor.first
+        reached |= anchor.homes
     if len(reached) < 2:
+        if anchor is None and mine:
+            session.anchor = Anchor(subject(spec, request.argv), mine)
         return None
-    mine = subject(spec, request.argv)
     if first is None:
-        return errors.cross_slot(spec.name, mine, request.argv[-1])
-    return errors.cross_slot(spec.name, first, mine)
+        return errors.cross_slot(spec.name, subject(spec, request.argv), request.argv[-1])
+    return errors.cross_slot(spec.name, first, subject(spec, request.argv))
 
 
 def subject(spec: CommandSpec, argv: list[bytes]) -> bytes:

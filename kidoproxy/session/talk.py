@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import client, pause
+from kidoproxy.session import client, ending, pause
 from kidoproxy.session.house import REPLY_OFF, REPLY_ON, REPLY_SKIP
 from kidoproxy.session.incidents import HTTP, LOGIN, is_web
 from kidoproxy.session.users import DEFAULT
@@ -34,7 +34,7 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
         session.unwatch()
         return build.OK
     if name == b"reset":
-        session.reset()
+        ending.begin_anew(session)
         session.no_evict = False
         session.no_touch = False
         return RESET

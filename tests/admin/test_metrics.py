@@ -13,7 +13,7 @@ def samples(stage: Stage) -> dict[str, float]:
     found = {}
     for family in text_string_to_metric_families(scrape(stage.house).decode()):
         assert family.documentation
-        assert family.type in ("counter", "gauge")
+        assert family.type in ("counter", "gauge", "histogram")
         assert family.name.startswith("kidoproxy_")
         for sample in family.samples:
             labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
@@ -43,6 +43,19 @@ def test_the_process() -> None:
     assert found["kidoproxy_errors_total"] == 1
     assert found["kidoproxy_bytes_received_total"] == 10**12
     assert found["kidoproxy_clients{pool=cache}"] == 1
+
+
+def test_turns_of_the_loop() -> None:
+    """How long the loop was busy at one go: a histogram, and what it adds up to."""
+    stage = ring("a")
+    for seconds in (0.0005, 0.004, 0.004, 3.0):
+        stage.house.turns.end(seconds)
+    found = samples(stage)
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.001}"] == 1
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.005}"] == 3
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=1.0}"] == 3
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=+Inf}"] == found["kidoproxy_loop_turn_seconds_count"] == 4
+    assert round(found["kidoproxy_loop_turn_seconds_sum"], 6) == 3.0085
 
 
 def test_channels() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.commands.access import READS, WRITES, accesses, beyond, key_flags, need
+from kidoproxy.commands.access import READS, WRITES, accesses, beyond, keys_and_flags, need
 from kidoproxy.commands.find import find
 from kidoproxy.commands.spec import CommandSpec
 
@@ -68,7 +68,7 @@ def test_what_is_not_known_counts_as_both(flags: str, bits: int) -> None:
 
 def test_flags_are_those_of_the_specification() -> None:
     """As COMMAND GETKEYSANDFLAGS shows them."""
-    assert key_flags(*words("rename k l"), 2) == ("OW", "update")
+    assert keys_and_flags(*words("rename k l"))[1] == (2, ("OW", "update"))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,16 @@ import time
 import pytest
 import uvloop
 
+from kidoproxy import limits
 from kidoproxy.ledger import Peer
+from kidoproxy.ledger_jobs import Job
 from kidoproxy.link import NodeLink
 from kidoproxy.net.flush import JOIN_BYTES, Hub, joined
 from kidoproxy.resp.build import command
 from tests.net.fakes import Net
 from tests.session.stage import ring
+
+PING = command([b"PING"])
 
 
 @pytest.mark.parametrize(
@@ -121,3 +125,62 @@ def test_ledgers_and_links_without_an_owner_are_skipped() -> None:
     net.stage.exchange.turn.drained.append(session.ledger)
     net.turn()
     assert socket.take() == b""
+
+
+def test_a_turn_that_is_late_begins_no_further_slice() -> None:
+    """However many have much to do: a turn has its time, and the rest is first in the next one."""
+    net = Net(ring("a"))
+    net.hub.turn_seconds = -1.0
+    sockets = [net.client() for _ in range(3)]
+    for client, _ in sockets:
+        client.data_received(PING * (limits.SLICE + 1))
+    jobs = net.hub.turn.jobs
+    line = jobs.waiting[:]
+    assert len(line) == 3
+    for left in (2, 1):
+        soon, net.loop.soon = net.loop.soon, []
+        for callback in soon:
+            callback()
+        assert jobs.waiting[:left] == line[-left:]
+        assert net.hub.scheduled
+    net.turn()
+    assert [socket.take() for _, socket in sockets] == [b"+PONG\r\n" * (limits.SLICE + 1)] * 3
+    assert not net.hub.scheduled
+
+
+def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
+    """Those who waited go on in their order, in this turn or in a later one."""
+    net = Net(ring("a"))
+    sockets = [net.client() for _ in range(3)]
+    for client, _ in sockets:
+        session = client.session
+        assert session is not None
+        session.stalled = True
+        session.feed(PING * limits.SLICE)
+        session.wake()
+    net.hub.touch()
+    for done in (1, 2, 3):
+        soon, net.loop.soon = net.loop.soon, []
+        for callback in soon:
+            callback()
+        assert [bool(socket.written) for _, socket in sockets] == [at < done for at in range(3)]
+
+
+def test_a_bug_in_a_slice_costs_that_job_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, it is over, and the others go on."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    client.data_received(PING * (limits.SLICE + 1))
+    net.hub.turn.jobs.waiting.insert(0, Job())
+    net.turn()
+    assert socket.take() == b"+PONG\r\n" * (limits.SLICE + 1)
+    assert [record.message for record in caplog.records] == ["a slice of work failed"]
+
+
+def test_turns_are_measured() -> None:
+    """Each turn that wrote something is counted."""
+    net = Net(ring("a"))
+    client, _ = net.client()
+    net.say(client, "PING")
+    net.say(client, "PING")
+    assert sum(net.stage.house.turns.counts) == 2
