@@ -12,7 +12,8 @@ from kidoproxy.commands.spec import STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
 from kidoproxy.exchange_peers import Peers
-from kidoproxy.ledger import Joint, Leg, Listed, Merged, Part, Turn
+from kidoproxy.ledger import Joint, Leg, Listed, Part, Turn
+from kidoproxy.ledger_merged import Merged
 from kidoproxy.ledger_streams import Hurrier, StreamsRead
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login

@@ -11,7 +11,8 @@ from typing import Final, final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.exchange import Around, Exchange, Walk
-from kidoproxy.ledger import Joint, Ledger, Leg, Merged
+from kidoproxy.ledger import Joint, Ledger, Leg
+from kidoproxy.ledger_merged import Merged
 from kidoproxy.link_school import Desk, remind
 from kidoproxy.resp.open import is_error
 from kidoproxy.routes.book import Book

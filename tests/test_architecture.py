@@ -61,6 +61,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
+    "kidoproxy/ledger_merged.py": "tests/test_ledger.py: the joints of the ledger",
     "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in four files",
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in four files",
     "kidoproxy/link_states.py": "tests/test_link.py: the link in four files",

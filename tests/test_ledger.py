@@ -7,7 +7,8 @@ import pytest
 from kidoproxy import limits
 from kidoproxy.commands.spec import ALL_OK, IN_KEY_ORDER, ONE_OK, TOTAL
 from kidoproxy.errors import NODEDOWN, NodeFailure
-from kidoproxy.ledger import Call, Dropped, Joint, Ledger, Leg, Listed, Merged, Part, Peer, Turn
+from kidoproxy.ledger import Call, Dropped, Joint, Ledger, Leg, Listed, Part, Peer, Turn
+from kidoproxy.ledger_merged import Merged
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
 UNSENT = NodeFailure(NODEDOWN, "b", "b:1", "gone", False)

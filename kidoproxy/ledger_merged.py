@@ -1,0 +1,95 @@
+"""A joint whose replies become one by the command's rule, or an error that says what was applied and what was not."""
+
+from typing import final
+
+from kidoproxy import errors
+from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
+from kidoproxy.ledger import Joint, Leg
+from kidoproxy.merge import in_key_order, merge
+from kidoproxy.resp.open import error_text, is_error
+
+
+@final
+class Merged(Joint):
+    """A rule makes one reply of all; one that failed fails the whole, and a write says what was applied."""
+
+    def __init__(self, parent: Leg, count: int, rule: int, proto: int, name: bytes, write: bool) -> None:
+        super().__init__(parent, count)
+        self.rule = rule
+        self.proto = proto
+        self.name = name
+        self.write = write
+        #: For split commands: the positions of the keys of each part, and how many keys there are.
+        self.places: list[list[int]] | None = None
+        self.keys = 0
+
+    def finish(self) -> None:
+        """Merge, or say what failed."""
+        if self.rule == ONE_OK:
+            self.one_ok()
+            return
+        if self.failures or self.write:
+            problem = self.problem()
+            if problem is not None:
+                self.parent.take(problem)
+                return
+        places = self.places
+        if self.rule == IN_KEY_ORDER and places is not None:
+            self.parent.take(in_key_order(self.replies, places, self.keys))
+        else:
+            self.parent.take(merge(self.rule, self.replies, self.proto))
+
+    def one_ok(self) -> None:
+        """It worked somewhere; else what could not be asked may be what was meant."""
+        good = [raw for at, raw in enumerate(self.replies) if not self.failed(at)]
+        failure = self.first_failure()
+        if good or failure is None:
+            self.parent.take(merge(self.rule, good or self.replies, self.proto))
+        else:
+            self.parent.fail(failure)
+
+    def problem(self) -> bytes | None:
+        """The error reply that the failed parts make; None when nothing failed."""
+        failed = 0
+        unknown = 0
+        first = -1
+        for at in range(len(self.replies)):
+            if self.failed(at):
+                failed += self.weight(at)
+                unknown += self.weight(at) if self.may_have_run(at) else 0
+                if first < 0:
+                    first = at
+        if first < 0:
+            return None
+        if self.agreed():
+            return self.replies[0]
+        total = self.keys if self.places is not None else len(self.replies)
+        failure = self.failures[first] if self.failures else None
+        if not self.write or (failed == total and len(self.replies) == 1):
+            return failure.line(self.write) if failure is not None else self.replies[first]
+        unit = "keys" if self.places is not None else "nodes"
+        where = failure.node if failure is not None else "a node"
+        cause = failure.reason() if failure is not None else errors.said(error_text(self.replies[first]))
+        return errors.partial(self.name, failed, unknown, total, unit, where, cause)
+
+    def agreed(self) -> bool:
+        """Whether every node gave the same answer; of an error that means that nothing was applied anywhere."""
+        if self.failures:
+            return False
+        first = self.replies[0]
+        return all(raw == first for raw in self.replies)
+
+    def failed(self, at: int) -> bool:
+        """Whether place ``at`` holds a failure, or a node's own error."""
+        if self.failures and self.failures[at] is not None:
+            return True
+        return is_error(self.replies[at])
+
+    def may_have_run(self, at: int) -> bool:
+        """Whether the node of place ``at`` was asked and gave no answer."""
+        failure = self.failures[at] if self.failures else None
+        return failure is not None and failure.maybe_ran
+
+    def weight(self, at: int) -> int:
+        """How many keys (of a split command) or nodes place ``at`` stands for."""
+        return len(self.places[at]) if self.places is not None else 1
