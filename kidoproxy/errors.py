@@ -6,7 +6,8 @@
 * our own fault: `Bug`.
 
 Each error line starts with a stable code word. Redis's words are used where Redis has one, because
-clients have classes for them; the others are plain `ResponseError` to redis-py and are not retried.
+clients have classes for them; the others are plain `ResponseError` to redis-py and are not retried. A pool with
+``node_errors = "retry"`` says what is a node's fault behind LOADING: see `errors_loading`.
 
 No sentence is longer than `MOST` characters, and none holds a control character: names, keys and what a node
 has said are cleaned and cut, the words around them are not.

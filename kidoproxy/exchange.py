@@ -10,6 +10,7 @@ from typing import final
 from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
+from kidoproxy.errors_loading import retryable
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
 from kidoproxy.exchange_peers import Peers
 from kidoproxy.ledger import Joint, Leg, Listed, Part, Turn
@@ -52,7 +53,7 @@ class Wire(Hurrier):
         elif isinstance(plan, Gather):
             self.gather(plan, leg, raw, spec, ask)
         elif isinstance(plan, Answer):
-            leg.take(plan.frame)
+            leg.take(retryable(plan.frame) if ask.as_loading else plan.frame)
 
     def gather(self, plan: Gather, leg: Leg, raw: bytes, spec: CommandSpec, ask: Ask) -> None:
         """Open a joint of the right kind and walk the parts."""

@@ -7,7 +7,7 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange, Walk
 from kidoproxy.exchange_copies import in_trouble
 from kidoproxy.exchange_lanes import Loan
-from kidoproxy.ledger import Leg
+from kidoproxy.ledger import Leg, Listed
 from kidoproxy.link_school import remind
 from kidoproxy.resp.build import command
 from kidoproxy.resp.open import error_text, is_error, is_null, items
@@ -17,6 +17,29 @@ from kidoproxy.routes.topology import Node
 MULTI: Final = command([b"MULTI"])
 EXEC: Final = command([b"EXEC"])
 ABORTED: Final = b"-EXECABORT"
+
+
+@final
+class Executed(Listed):
+    """The array of EXEC, each command's reply in its place.
+
+    Where clients take a node's failure for a lost connection (``as_loading``) a transaction of which nothing was run
+    fails as a whole, and they may send it again. When some node has run its part the failures stay in their places,
+    as ordinary errors: sent again, that part would run twice.
+    """
+
+    def __init__(self, transaction: "Transaction", parent: Leg, count: int, write: bool, as_loading: bool) -> None:
+        super().__init__(parent, count, write)
+        self.transaction = transaction
+        self.as_loading = as_loading
+
+    def finish(self) -> None:
+        """The array, or why there is none."""
+        failure = self.first_failure()
+        if failure is not None and self.as_loading and not self.transaction.ran:
+            self.parent.fail(failure)
+        else:
+            super().finish()
 
 
 @final
@@ -118,6 +141,8 @@ class Transaction(Walk):
         self.batches: dict[int, Batch] = {}
         #: By node, the texts of the scripts that its part names by digest.
         self.texts: dict[int, dict[bytes, bytes]] = {}
+        #: Some node has run its part.
+        self.ran = False
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """Add to the node's batch."""
@@ -144,6 +169,7 @@ class Transaction(Walk):
 
     def over(self, raw: bytes) -> None:
         """EXEC has been answered, and with it the keys are not watched any more; unless MULTI was refused."""
+        self.ran = self.ran or not is_error(raw)
         if self.loan is not None:
             if is_error(raw) and not raw.startswith(ABORTED):
                 self.loan.close()

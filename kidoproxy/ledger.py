@@ -12,6 +12,7 @@ from typing import Final, final
 
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
+from kidoproxy.errors_loading import told
 from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.resp.build import array
 
@@ -81,7 +82,7 @@ class Turn:
 class Ledger:
     """The open calls of one client in request order, and the bytes that are ready to leave."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, as_loading: bool = False) -> None:
         self.turn = turn
         self.calls: list[Call] = []
         self.head = 0
@@ -93,6 +94,8 @@ class Ledger:
         self.torn = False
         #: Bytes of messages that wait for the end of a reply which has left in part (of the last such reply).
         self.held_bytes = 0
+        #: What is a node's fault is told behind LOADING (``node_errors = "retry"``).
+        self.as_loading = as_loading
         #: Someone waits until at most so many calls are open (-1: nobody does).
         self.wanted = -1
         self.peer: Peer | None = None
@@ -216,7 +219,7 @@ class Call(Leg):
             self.ledger.torn = True
             self.ledger.emit(b"")
         else:
-            self.take(failure.line(self.write))
+            self.take(told(failure.line(self.write), self.ledger.as_loading))
 
     def can_cut(self) -> bool:
         """When it is this call's turn."""
@@ -285,7 +288,6 @@ class Part(Leg):
         self.joint.fault(self.at, failure)
 
 
-@final
 class Listed(Joint):
     """Each place's own reply, as a list; a failure stands in its place as an error."""
 

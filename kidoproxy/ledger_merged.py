@@ -4,6 +4,8 @@ from typing import final
 
 from kidoproxy import errors
 from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
+from kidoproxy.errors import NodeFailure
+from kidoproxy.errors_loading import PartialFailure
 from kidoproxy.ledger import Joint, Leg
 from kidoproxy.merge import in_key_order, merge
 from kidoproxy.resp.open import error_text, is_error
@@ -28,11 +30,8 @@ class Merged(Joint):
         if self.rule == ONE_OK:
             self.one_ok()
             return
-        if self.failures or self.write:
-            problem = self.problem()
-            if problem is not None:
-                self.parent.take(problem)
-                return
+        if (self.failures or self.write) and self.spoiled():
+            return
         places = self.places
         if self.rule == IN_KEY_ORDER and places is not None:
             self.parent.take(in_key_order(self.replies, places, self.keys))
@@ -48,29 +47,34 @@ class Merged(Joint):
         else:
             self.parent.fail(failure)
 
-    def problem(self) -> bytes | None:
-        """The error reply that the failed parts make; None when nothing failed."""
-        failed = 0
-        unknown = 0
-        first = -1
-        for at in range(len(self.replies)):
-            if self.failed(at):
-                failed += self.weight(at)
-                unknown += self.weight(at) if self.may_have_run(at) else 0
-                if first < 0:
-                    first = at
-        if first < 0:
-            return None
-        if self.agreed():
-            return self.replies[0]
+    def spoiled(self) -> bool:
+        """Tell the parent what failed; False when nothing did."""
+        bad = [at for at in range(len(self.replies)) if self.failed(at)]
+        if not bad:
+            return False
+        failure = self.failures[bad[0]] if self.failures else None
+        whole = not self.write or len(self.replies) == 1
+        if failure is not None and whole:
+            self.parent.fail(failure)
+        elif whole or self.agreed():
+            self.parent.take(self.replies[bad[0]])
+        else:
+            self.tell(bad, failure)
+        return True
+
+    def tell(self, bad: list[int], failure: NodeFailure | None) -> None:
+        """How much of a write failed, where, and why: these places did, the first one maybe with a failure."""
+        failed = sum([self.weight(at) for at in bad])
+        unknown = sum([self.weight(at) for at in bad if self.may_have_run(at)])
         total = self.keys if self.places is not None else len(self.replies)
-        failure = self.failures[first] if self.failures else None
-        if not self.write or (failed == total and len(self.replies) == 1):
-            return failure.line(self.write) if failure is not None else self.replies[first]
         unit = "keys" if self.places is not None else "nodes"
         where = failure.node if failure is not None else "a node"
-        cause = failure.reason() if failure is not None else errors.said(error_text(self.replies[first]))
-        return errors.partial(self.name, failed, unknown, total, unit, where, cause)
+        cause = failure.reason() if failure is not None else errors.said(error_text(self.replies[bad[0]]))
+        sentence = errors.partial(self.name, failed, unknown, total, unit, where, cause)
+        if failure is not None:
+            self.parent.fail(PartialFailure(sentence, failure))
+        else:
+            self.parent.take(sentence)
 
     def agreed(self) -> bool:
         """Whether every node gave the same answer; of an error that means that nothing was applied anywhere."""

@@ -20,11 +20,18 @@ def explain(config: Config, pool: Pool, key: bytes) -> list[str]:
     part = tags_of(pool.ring).cut(key)
     placement = placement_of(pool.ring, pool.members)
     owner = pool.members[placement.owner(part)]
-    lines = [] if part == key else [f"{pool.name}: '{shown(part)}' of '{shown(key)}' is what counts"]
+    lines = [] if part == key else [f"{pool.name}: {_hashed(part, key)}"]
     lines.append(f"{pool.name}: {placement.explain(part)}: {_member(owner)}")
     if isinstance(owner, Node):
         return lines
     return [*lines, *explain(config, config.pools[owner.pool], key)]
+
+
+def _hashed(part: bytes, key: bytes) -> str:
+    """Why a key is not hashed by itself: its tag or prefix counts, or what its whole family is hashed by."""
+    if part in key:
+        return f"'{shown(part)}' of '{shown(key)}' is what counts"
+    return f"'{shown(key)}' is kept together with '{shown(part)}', which is what counts"
 
 
 def shown(data: bytes) -> str:

@@ -112,6 +112,7 @@ class Pool:
         self.users = Users([])
         self.strict = False
         self.soft = False
+        self.as_loading = False
         self.route: Route | None = None
 
     def add(self, name: str) -> Node:
@@ -225,6 +226,7 @@ class Story:
         self.facts.users = pool.users
         self.facts.strict = pool.strict
         self.facts.soft = pool.soft
+        self.facts.as_loading = pool.as_loading
         self.house.pools.append(self.facts)
         self.house.groups = pool.groups
         self.guests: dict[str, Guest] = {}

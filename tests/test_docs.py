@@ -18,6 +18,7 @@ from kidoproxy.commands.find import every
 from kidoproxy.commands.generate import refused
 from kidoproxy.commands.spec import COPY_REFUSED
 from kidoproxy.config import example, load
+from kidoproxy.config.schema import TOGETHER_SETS
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange
 from kidoproxy.routes.tags import SETS
@@ -25,6 +26,7 @@ from kidoproxy.session.house import House
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMANDS: Final = "kidoproxy/commands/README.md"
+LIBRARIES: Final = "kidoproxy/routes/README.md"
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 README_LINES: Final = 620
 
@@ -84,8 +86,10 @@ def test_settings() -> None:
 
 def test_libraries() -> None:
     """The table of libraries has every set of ``together``, and no other."""
-    found = [row[1].strip("`") for row in rows(between("libraries"))]
+    table = page(LIBRARIES).split("<!-- libraries -->\n", 1)[1].split("<!-- /libraries -->", 1)[0].strip()
+    found = [row[1].strip("`") for row in rows(table)]
     assert [name for name in found if name.startswith("@")] == list(SETS)
+    assert re.findall(r"`(@\w+)`", README.split("## Libraries\n", 1)[1].split("Django,", 1)[0]) == list(TOGETHER_SETS)
 
 
 def test_metrics() -> None:
@@ -168,7 +172,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", COMMANDS])
+@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", COMMANDS, LIBRARIES])
 def test_links(path: str) -> None:
     """Every link leads to a file that is there, and to a heading that it has."""
     for target in LINK.findall(BLOCK.sub("", page(path))):

@@ -15,12 +15,19 @@ from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen
 from kidoproxy.config.graph import check_graph
 from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
 from kidoproxy.config.problems import Place, Problems, did_you_mean, dotted, quoted
-from kidoproxy.config.schema import MIB, FileTable, NodeTable, PoolTable, ProxyTable, UserTable
+from kidoproxy.config.schema import (
+    MIB,
+    QUEUE_SETS,
+    TOGETHER_SETS,
+    FileTable,
+    NodeTable,
+    PoolTable,
+    ProxyTable,
+    UserTable,
+)
 from kidoproxy.config.secret import NO_SECRET, Secret
 from kidoproxy.config.users import UserBuilder
 
-#: The names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
-TOGETHER_SETS: Final = ("@celery", "@rq", "@dramatiq", "@huey", "@channels_redis")
 #: This ring has no weights.
 _SHARD: Final = "django_redis_shard"
 _NUTCRACKER_SILENT_PORT: Final = 11211
@@ -87,6 +94,7 @@ class Builder:
             timeout=table.timeout_ms / 1000,
             connect_timeout=table.connect_timeout_ms / 1000,
             databases=table.databases,
+            node_errors=table.node_errors or _node_errors(table),
             ring=self._ring(table, place) if table.mode == "ring" else None,
             copy=self._copy(table, place) if table.mode == "copy" else None,
             deny=frozenset(_command(word) for word in table.deny),
@@ -132,14 +140,23 @@ class Builder:
             transactions=table.transactions,
         )
 
-    def _together(self, words: list[str], place: Place) -> tuple[bytes, ...]:
-        for i, word in enumerate(words):
-            if not word:
-                self.problems.add((*place, i), "is empty: every key begins with it")
-            elif word.startswith("@") and word not in TOGETHER_SETS:
-                known = f"known are {quoted(TOGETHER_SETS)}"
-                self.problems.add((*place, i), f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
-        return tuple(dict.fromkeys(word.encode() for word in words))
+    def _together(self, groups: list[list[str]], place: Place) -> tuple[bytes | tuple[bytes, ...], ...]:
+        """A group of one is the word alone."""
+        found: list[bytes | tuple[bytes, ...]] = []
+        for i, group in enumerate(groups):
+            if not group:
+                self.problems.add((*place, i), "is an empty group")
+            words = tuple([self._word(word, (*place, i)) for word in group])
+            found.append(words[0] if len(words) == 1 else words)
+        return tuple(dict.fromkeys(found))
+
+    def _word(self, word: str, place: Place) -> bytes:
+        if not word:
+            self.problems.add(place, "is empty: every key begins with it")
+        elif word.startswith("@") and word not in TOGETHER_SETS:
+            known = f"known are {quoted(TOGETHER_SETS)}"
+            self.problems.add(place, f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
+        return word.encode()
 
     def _copy(self, table: PoolTable, place: Place) -> CopyOptions:
         if table.nodes and table.min_in_sync > len(table.nodes):
@@ -263,6 +280,11 @@ def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
         return Path(environ["STATE_DIRECTORY"].split(":")[0])
     home = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".local" / "state")
     return Path(home) / "kidoproxy"
+
+
+def _node_errors(table: PoolTable) -> str:
+    """Workers of a queue must live on while a node is gone; a page had better fail at once."""
+    return "retry" if any(word in QUEUE_SETS for group in table.together for word in group) else "fast"
 
 
 def _ring_name(table: PoolTable, index: int, name: str, as_listed: str) -> str:

@@ -52,7 +52,7 @@ class RingOptions:
 
     hash: str = "ketama"
     tags: bytes = b"{}"
-    together: tuple[bytes, ...] = ()  # prefixes, and names of sets with their @
+    together: tuple[bytes | tuple[bytes, ...], ...] = ()  # prefixes, names of sets with their @, groups of both
     on_down: str = "error"
     transactions: str = "split"
 
@@ -105,6 +105,7 @@ class Pool:
     timeout: float = 0.5
     connect_timeout: float = 1.0
     databases: int = 16
+    node_errors: str = "fast"
     ring: RingOptions | None = None
     copy: CopyOptions | None = None
     deny: frozenset[bytes] = frozenset()

@@ -97,6 +97,8 @@ def _sentence(kind: str, context: dict[str, Any], value: object, place: Place, r
 def _should_be(kind: str, place: Place) -> str:
     if kind == "list_type" and place[-1] in ("listen", "keys", "channels", "password_sha256"):
         return "a string or a list of strings"
+    if kind == "list_type" and place[-2] == "together":
+        return "a string or a list of strings"
     if isinstance(place[-1], int) and place[-2] == "nodes":
         return "a string or a table"
     return _SHOULD_BE.get(kind, "something else")

@@ -18,6 +18,33 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+#: Sets of prefixes for ``together`` whose libraries are queues: their workers must outlive a node's restart.
+QUEUE_SETS: Final = (
+    "@celery",
+    "@rq",
+    "@dramatiq",
+    "@huey",
+    "@bullmq",
+    "@beequeue",
+    "@resque",
+    "@sidekiq",
+    "@laravel",
+    "@arq",
+    "@saq",
+    "@streaq",
+)
+#: All names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
+TOGETHER_SETS: Final = (
+    *QUEUE_SETS,
+    "@channels_redis",
+    "@limits",
+    "@litestar",
+    "@python_redis_lock",
+    "@bottleneck",
+    "@throttled",
+    "@self_limiters",
+)
+
 Listed = Annotated[list[str], BeforeValidator(_listed)]
 
 
@@ -202,17 +229,25 @@ class PoolTable(Table):
         "With django_redis_shard the default finds tags as that ring does.",
         json_schema_extra={"only": "ring"},
     )
-    together: list[str] = Field(
+    together: list[Listed] = Field(
         default_factory=list,
-        description="Prefixes of keys that belong on one node; @celery, @rq, @dramatiq, @huey and @channels_redis "
-        "are known sets.",
-        examples=[["@rq", "lock:"]],
+        description="Prefixes of keys that belong on one node, each on its own; a list of prefixes in it is a group "
+        f"that is kept on one node together. Known sets of prefixes: {', '.join(TOGETHER_SETS)}.",
+        examples=[["@rq", ["cart:", "order:"]]],
         json_schema_extra={"only": "ring"},
     )
     on_down: Literal["error", "miss"] = Field(
         "error",
         description='While a node is down: "error" at once, or "miss": reads find nothing, writes are dropped.',
         json_schema_extra={"only": "ring", "later": ["next"]},
+    )
+    node_errors: Literal["fast", "retry"] | None = Field(
+        None,
+        description='What clients hear when a node gives no reply. "fast": NODEDOWN or TIMEOUT, an ordinary error; '
+        '"retry": the same behind LOADING, which client libraries take for a lost connection: they come again. '
+        'Default: "retry" if together names the set of a queue, else "fast".',
+        examples=["retry"],
+        json_schema_extra={"listens": True},
     )
     transactions: Literal["split", "strict"] = Field(
         "split",

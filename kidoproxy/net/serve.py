@@ -99,6 +99,7 @@ class Daemon:
         facts.strict = pool.ring is not None and pool.ring.transactions == "strict"
         facts.soft = pool.ring is not None and pool.ring.on_down == "miss"
         facts.thorough = facts.thorough or facts.soft
+        facts.as_loading = pool.node_errors == "retry"
         facts.bulk_bytes = pool.limits.bulk_bytes
         facts.query_bytes = pool.limits.query_buffer_bytes
         facts.output_bytes = pool.limits.client_output_bytes

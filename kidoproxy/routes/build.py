@@ -38,12 +38,11 @@ def placement_of(options: config.RingOptions, members: tuple[config.Member, ...]
 
 def tags_of(options: config.RingOptions) -> Tags:
     """Which part of a key is hashed."""
-    together = list(options.together)
     if options.hash == "django_redis_shard" and options.tags == b"{}":
-        return Tags(GREEDY, GREEDY, together)
+        return Tags(GREEDY, GREEDY, options.together)
     if not options.tags:
-        return Tags(OFF, OFF, together)
-    return Tags(options.tags[0], options.tags[1], together)
+        return Tags(OFF, OFF, options.together)
+    return Tags(options.tags[0], options.tags[1], options.together)
 
 
 def build(whole: config.Config) -> Tree:

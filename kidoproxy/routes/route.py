@@ -13,6 +13,7 @@ class Ask:
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
     ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
     ``writes``: this transaction also writes, or may. ``soft``: the pool answers a miss where a node gives no reply.
+    ``as_loading``: it hears what is a node's fault behind LOADING.
     ``book``: the scripts that are known to the asker's pool.
     """
 
@@ -23,6 +24,7 @@ class Ask:
         self.each = each
         self.now_ms = now_ms
         self.soft = False
+        self.as_loading = False
         self.writes = False
         self.book = book if book is not None else Book()
 

@@ -2,7 +2,10 @@
 
 ``{tags}`` count as in Redis Cluster: the text between the first ``{`` and the first ``}`` behind it, if
 there is any. Keys that begin with a prefix of ``together`` are hashed by that prefix alone; the longest
-one counts. A named set (``@celery``) is hashed by its name, so that all its keys meet on one node.
+one counts. A named set (``@celery``) is hashed by its name, so that all its keys meet on one node. A group
+of prefixes and sets (``("@celery", "mail", "news")``) is one family, hashed by the name of its first set or,
+without one, by its first prefix: a group that grows at its end keeps its keys where they are. Families that
+have a prefix in common are one.
 
 A prefix wins over a tag. It is the operator's word that these keys meet, and it must hold for all of
 them: a queue, a job or a routing key whose name happens to have braces (``_kombu.binding.{x}``) would
@@ -10,10 +13,11 @@ otherwise leave its family, and scripts that reach for the rest of it would miss
 
 What the sets cannot know are names that users choose without a prefix. A Celery queue is a key of its
 own name, so ``@celery`` covers queues whose names begin with ``celery``, the default one among them; for
-other names give Celery a ``global_keyprefix`` (transport options of broker and results) and put that
-prefix into ``together``.
+other names make a group of the set and the names, or give Celery a ``global_keyprefix`` (transport options
+of broker and results) and put that prefix into ``together``.
 """
 
+from collections.abc import Sequence
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -32,18 +36,41 @@ SETS: Final[dict[str, tuple[bytes, ...]]] = {
     "@dramatiq": (b"dramatiq",),
     "@huey": (b"huey.",),
     "@channels_redis": (b"asgi",),
+    # Bull and the Python port have the same keys.
+    "@bullmq": (b"bull:",),
+    "@beequeue": (b"bq:",),
+    "@resque": (b"resque:",),
+    # A worker waits for all its queues at once; the rest is counted and moved in one transaction. The list of queues
+    # and what a process says of itself are keys of other names, which are used alone.
+    "@sidekiq": (b"queue:", b"schedule", b"retry", b"dead", b"processes", b"stat:"),
+    # Without a prefix, and with the one that an application has which is still called Laravel.
+    "@laravel": (b"queues:", b"laravel_database_queues:", b"laravel-database-queues:"),
+    "@arq": (b"arq:",),
+    "@saq": (b"saq:",),
+    "@streaq": (b"streaq:",),
+    # A reset looks for all keys in a script.
+    "@limits": (b"LIMITS",),
+    # So do a store that is emptied and a channel's history that is flushed.
+    "@litestar": (b"LITESTAR",),
+    "@python_redis_lock": (b"lock:", b"lock-signal:"),
+    "@bottleneck": (b"b_",),
+    "@throttled": (b"throttled:",),
+    "@self_limiters": (b"__self-limiters:",),
 }
 #: What keys of a set have inside, where no prefix can tell: what ``inspect`` and ``control`` ask lies in
 #: ``<host>.celery.pidbox``, the replies in ``<uuid>.reply.celery.pidbox``, and Celery asks for the length of
 #: its four priorities in one transaction and waits for them with one BRPOP.
-INSIDE: Final[dict[str, bytes]] = {"@celery": b".celery.pidbox"}
+INSIDE: Final[dict[bytes, bytes]] = {b"@celery": b".celery.pidbox"}
 
 
 @final
 class Tags:
-    """Cuts out of a key what is hashed. ``together`` has prefixes and names of sets; ValueError if one is unknown."""
+    """Cuts out of a key what is hashed.
 
-    def __init__(self, open: int, close: int, together: list[bytes]) -> None:
+    ``together`` has prefixes, names of sets, and groups of both, none of them empty; ValueError if a set is unknown.
+    """
+
+    def __init__(self, open: int, close: int, together: Sequence[bytes | tuple[bytes, ...]]) -> None:
         self.open: i64 = open
         self.close: i64 = close
         #: Prefix -> what is hashed for it.
@@ -54,30 +81,29 @@ class Tags:
         self.gathers = bool(together)
         self.learn(together)
 
-    def learn(self, together: list[bytes]) -> None:
-        """Sort the prefixes; one that stands alone and in a set belongs to the set."""
-        for word in together:
-            if not word:
-                raise ValueError("an empty prefix would put every key on one node")
-            if not word.startswith(b"@"):
-                self.homes[word] = word
-        for word in together:
-            if word.startswith(b"@"):
-                self.learn_set(word)
+    def learn(self, together: Sequence[bytes | tuple[bytes, ...]]) -> None:
+        """Make the families, and sort their prefixes."""
+        for place in together:
+            self.join((place,) if isinstance(place, bytes) else place)
+        for place in together:
+            for word in (place,) if isinstance(place, bytes) else place:
+                mark = INSIDE.get(word)
+                if mark is not None:
+                    self.inside.append((mark, self.homes[prefixes(word)[0]]))
         for prefix in sorted(self.homes, key=len, reverse=True):
             self.starts[prefix[0]].append(prefix)
 
-    def learn_set(self, word: bytes) -> None:
-        """All prefixes of a set have the set's name as their home."""
-        name = word.decode("utf-8", "backslashreplace")
-        prefixes = SETS.get(name)
-        if prefixes is None:
-            raise ValueError(f"there is no set {name!r}; known are {', '.join(SETS)}")
-        for prefix in prefixes:
-            self.homes[prefix] = word
-        mark = INSIDE.get(name)
-        if mark is not None:
-            self.inside.append((mark, word))
+    def join(self, words: tuple[bytes, ...]) -> None:
+        """One family of these words, and of those families that have one of their prefixes already."""
+        found = [prefix for word in words for prefix in prefixes(word)]
+        met = {self.homes[prefix]: True for prefix in found if prefix in self.homes}
+        homes = [home for home in dict.fromkeys(self.homes.values()) if home in met] + list(words)
+        home = next((word for word in homes if word.startswith(b"@")), homes[0])
+        for prefix, old in self.homes.items():
+            if old in met:
+                self.homes[prefix] = home
+        for prefix in found:
+            self.homes[prefix] = home
 
     def cut(self, key: bytes) -> bytes:
         """The part of ``key`` that is hashed."""
@@ -119,6 +145,19 @@ class Tags:
             if mark in key:
                 return home
         return None
+
+
+def prefixes(word: bytes) -> tuple[bytes, ...]:
+    """The prefixes that a word of ``together`` stands for."""
+    if not word:
+        raise ValueError("an empty prefix would put every key on one node")
+    if not word.startswith(b"@"):
+        return (word,)
+    name = word.decode("utf-8", "backslashreplace")
+    found = SETS.get(name)
+    if found is None:
+        raise ValueError(f"there is no set {name!r}; known are {', '.join(SETS)}")
+    return found
 
 
 def greedy_tag(key: bytes) -> bytes:

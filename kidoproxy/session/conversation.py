@@ -51,7 +51,7 @@ class ClientSession:
         self.id = house.next_id()
         self.address = address
         self.local = local
-        self.ledger = Ledger(house.exchange.turn)
+        self.ledger = Ledger(house.exchange.turn, pool.as_loading)
         self.limits = RequestLimits()
         self.reader = RequestReader(self.limits)
         self.proto = 2
@@ -111,6 +111,7 @@ class ClientSession:
         self.ask.proto = self.proto
         self.ask.each = self.each
         self.ask.soft = self.pool.soft
+        self.ask.as_loading = self.pool.as_loading
         if self.authed:
             self.limits.arguments = limits.ARGUMENTS
             self.limits.bulk_bytes = self.pool.bulk_bytes
@@ -296,7 +297,7 @@ class ClientSession:
             self.unwatch()
             frame = errors.EXEC_ARITY
         self.house.errors += 1
-        self.open(None).take(frame)
+        self.open(None).take(self.pool.told(frame))
 
     def open(self, spec: CommandSpec | None) -> Call:
         """A place in the ledger, silent where CLIENT REPLY says so."""

@@ -288,4 +288,4 @@ class WithFacts(Leg):
 
     def fail(self, failure: NodeFailure) -> None:
         """Say what is known here."""
-        self.parent.take(alone(self.session, self.argv, f"{failure.code} {failure.node} ({failure.cause})"))
+        self.parent.take(alone(self.session, self.argv, text(error_text(failure.line(False)))))

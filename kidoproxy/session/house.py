@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 from kidoproxy import limits
 from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.errors_loading import retryable
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
 from kidoproxy.ledger_jobs import Turns
@@ -43,6 +44,8 @@ class PoolFacts:
         self.strict = False
         #: A node that gives no reply is a miss (``on_down = "miss"``).
         self.soft = False
+        #: Clients hear what is a node's fault behind LOADING (``node_errors = "retry"``).
+        self.as_loading = False
         self.bulk_bytes = 512 * 1024 * 1024
         self.query_bytes = 1024 * 1024 * 1024
         self.output_bytes = 1024 * 1024 * 1024
@@ -59,6 +62,10 @@ class PoolFacts:
         self.book = Book()
         for node in root.nodes():
             node.school.books.append(self.book)
+
+    def told(self, frame: bytes) -> bytes:
+        """An error as clients of this pool want to hear it."""
+        return retryable(frame) if self.as_loading else frame
 
     def settle(self, house: "House") -> None:
         """Tell all sessions of the pool that something has changed for them."""

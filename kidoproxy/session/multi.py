@@ -10,7 +10,7 @@ from kidoproxy import errors
 from kidoproxy.channels.counts import Counted
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import COPY_ONE, LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
-from kidoproxy.exchange_multi import Transaction
+from kidoproxy.exchange_multi import Executed, Transaction
 from kidoproxy.ledger import Call, Leg, Listed, Part
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
@@ -208,7 +208,8 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
         legs = [corrected(session, queued, Part(joint, at)) for at, queued in enumerate(queue)] if counts else []
         transaction.whole(node, call, plans, [queued.request.raw for queued in queue], legs)
     else:
-        collect(session, transaction, Listed(call, len(queue), call.write), queue, plans)
+        joint = Executed(transaction, call, len(queue), call.write, session.pool.as_loading)
+        collect(session, transaction, joint, queue, plans)
         reached: set[int] = set()
         for plan in plans:
             if plan is not None:

@@ -37,7 +37,7 @@ class Wished(Wish):
         session.wish = None
         if error:
             session.house.errors += 1
-        self.call.take(error or b"".join(self.frames))
+        self.call.take(session.pool.told(error) if error else b"".join(self.frames))
         session.settle()
         session.wake()
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy.commands.spec import ONE_OK, CommandSpec
 from kidoproxy.errors import NodeFailure
+from kidoproxy.errors_loading import PARTIAL
 from kidoproxy.exchange_multi import Transaction
 from kidoproxy.exchange_scripts import Loading, Reciting
 from kidoproxy.ledger import Leg
@@ -109,7 +110,10 @@ class Noted(Leg):
         self.parent.take(raw)
 
     def fail(self, failure: NodeFailure) -> None:
-        """It reached nobody, or nobody knows."""
+        """It reached nobody, or nobody knows; some have it."""
+        if failure.code == PARTIAL and self.loading is None:
+            # What some nodes have lost on purpose must not come back by itself.
+            self.note()
         self.parent.fail(failure)
 
     def note(self) -> None:

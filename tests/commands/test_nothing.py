@@ -30,10 +30,33 @@ set k v | +OK | +OK
 set k v ex 10 | +OK | +OK
 setex k 10 v | +OK | +OK
 mset a 1 b 2 | +OK | +OK
+hmset k f v | +OK | +OK
+set k v nx | $-1 | _
+set k v NX EX 10 | $-1 | _
+set k v xx | $-1 | _
+set k v ifeq x | $-1 | _
+setnx k v | :0 | :0
+msetnx a 1 b 2 | :0 | :0
+hsetnx k f v | :0 | :0
+getex k ex 10 | $-1 | _
+dump k | $-1 | _
+srandmember k | $-1 | _
+srandmember k 2 | *0 | *0
+lpos k x | $-1 | _
+lpos k x rank 1 count 2 | *0 | *0
+lcs a b | $0 | $0
+lcs a b len | :0 | :0
+bitpos k 1 | :-1 | :-1
+bitpos k 0 | :0 | :0
+bitfield_ro k get u8 0 GET u8 1 | *2 :0 :0 | *2 :0 :0
+httl k fields 2 a b | *2 :-2 :-2 | *2 :-2 :-2
+geopos k a b | *2 *-1 *-1 | *2 _ _
+hscan k 0 | *2 $1 0 *0 | *2 $1 0 *0
 """
 
 NO_ANSWER = (
-    "set k v nx|set k v ex 10 get|set k v XX|set k v ifeq x|incr k|setnx k v|rpush k v|eval s 0|hset k f v|dump k"
+    "set k v ex 10 get|set k v nx get|set k v xx get|set k v ifne x|getset k v|getdel k|incr k|rpush k v|lpop k|spop k|"
+    "eval s 0|hset k f v|lcs a b idx|xinfo stream k|restore k 0 x"
 )
 
 

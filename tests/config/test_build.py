@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import Address, Node, PoolRef, Tls
-from kidoproxy.config.build import TOGETHER_SETS
+from kidoproxy.config.problems import quoted
+from kidoproxy.config.schema import TOGETHER_SETS
 from kidoproxy.routes.tags import SETS
 from tests.config.files import COPY, RING, nodes, pool, problems, read
 
@@ -20,9 +21,14 @@ MISTAKES = [
     (pool('tags = "«»"'), "pool.cache.tags: must be two characters"),
     (
         pool('together = ["@rqq"]'),
-        'pool.cache.together[0]: there is no set "@rqq"; known are "@celery", "@rq", "@dramatiq", "@huey", '
-        '"@channels_redis"; did you mean "@rq"?',
+        f'pool.cache.together[0]: there is no set "@rqq"; known are {quoted(TOGETHER_SETS)}; did you mean "@rq"?',
     ),
+    (
+        pool('together = ["a:", ["b:", "@bulmq"]]'),
+        f'pool.cache.together[1]: there is no set "@bulmq"; known are {quoted(TOGETHER_SETS)}; did you mean "@bullmq"?',
+    ),
+    (pool('together = ["a:", []]'), "pool.cache.together[1]: is an empty group"),
+    (pool('together = [["a:", ""]]'), "pool.cache.together[0]: is empty: every key begins with it"),
     (
         pool('hash = "django_redis_shard"', nodes='[{ url = "redis://h", weight = 2 }]'),
         "pool.cache.nodes[0]: 'weight' has no meaning with hash = \"django_redis_shard\"",
@@ -115,6 +121,32 @@ def test_what_the_ring_hashes(tmp_path: Path, hash_name: str, names: list[str]) 
 def test_the_sets_are_those_of_the_ring() -> None:
     """A set that the file may name is one that the ring knows, and the other way round."""
     assert set(TOGETHER_SETS) == set(SETS)
+
+
+def test_groups(tmp_path: Path) -> None:
+    """A list in ``together`` is a group; one of a single word is the word, and what is said twice counts once."""
+    ring = read(tmp_path, pool('together = ["a:", ["b:", "@rq"], ["a:"], ["b:", "@rq"]]')).pools["cache"].ring
+
+    assert ring is not None
+    assert ring.together == (b"a:", (b"b:", b"@rq"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode", "expected"),
+    [
+        ("", "ring", "fast"),
+        ('together = ["lock:", "@limits"]', "ring", "fast"),
+        ('together = ["lock:", "@rq"]', "ring", "retry"),
+        ('together = [["jobs", "@celery"]]', "ring", "retry"),
+        ('together = ["@rq"]\nnode_errors = "fast"', "ring", "fast"),
+        ('node_errors = "retry"', "ring", "retry"),
+        ("", "copy", "fast"),
+        ('node_errors = "retry"', "copy", "retry"),
+    ],
+)
+def test_node_errors(tmp_path: Path, settings: str, mode: str, expected: str) -> None:
+    """As said; else queues, which are known by their set, hear what makes their workers come again."""
+    assert read(tmp_path, pool(settings, mode)).pools["cache"].node_errors == expected
 
 
 def test_listeners(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ MISTAKES = [
     (pool("timeout_ms = true"), "pool.cache.timeout_ms: must be a whole number, not true or false"),
     (pool("tls = { verify = 1 }"), "pool.cache.tls.verify: must be true or false, not a whole number"),
     (pool("deny = 'keys'"), "pool.cache.deny: must be a list, not a string"),
+    (pool("together = 'a:'"), "pool.cache.together: must be a list, not a string"),
+    (pool("together = [3]"), "pool.cache.together[0]: must be a string or a list of strings, not a whole number"),
+    (pool("together = [[3]]"), "pool.cache.together[0][0]: must be a string, not a whole number"),
+    (pool('node_errors = "slow"'), 'pool.cache.node_errors: "slow" is not known; known are "fast", "retry"'),
     (pool("rename = { keys = 1 }"), "pool.cache.rename.keys: must be a string, not a whole number"),
     (
         RING.replace('"127.0.0.1:6380"', "6380"),

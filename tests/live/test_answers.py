@@ -28,7 +28,14 @@ zintercard 1 k|del k|unlink k|touch k|expire k 9|pexpire k 9|expireat k 9|pexpir
 hvals k|zrange k 0 -1|zrangebyscore k 0 1|zrangebylex k - +|zrevrange k 0 -1|zrevrangebyscore k 1 0|zrevrangebylex k + -
 xrange k - +|xrevrange k + -|smembers k|sinter k|sunion k|sdiff k|hgetall k|ttl k|pttl k|expiretime k|pexpiretime k
 type k|getrange k 0 -1|substr k 0 -1|hmget k f g|zmscore k a b|smismember k a b|mget a b|set k v|setex k 9 v
-psetex k 9 v|mset a 1 b 2|hstrlen k f|set k v ex 9
+psetex k 9 v|mset a 1 b 2|hstrlen k f|set k v ex 9|set k v xx|hmset k f v|getex k|dump k|memory usage k
+object encoding k|object idletime k|object refcount k|geohash k a b|geopos k a b|srandmember k|srandmember k 2|lpos k x
+hrandfield k|hrandfield k 2|hrandfield k 2 withvalues|zrandmember k|zrandmember k 2|zrandmember k 2 withscores
+lpos k x count 2|lcs a b|lcs a b len|bitpos k 1|bitpos k 0|bitpos k 0 1 2|bitfield_ro k get u8 0 get i8 9|hscan k 0
+sscan k 0|zscan k 0 match * count 5|zdiff 1 k|zinter 1 k withscores|zunion 1 k|sort_ro k
+geosearch k fromlonlat 1 1 byradius 1 m asc|georadius_ro k 1 1 1 m
+hexpiretime k fields 1 f|hpexpiretime k fields 1 f|httl k fields 2 f g
+hpttl k fields 1 f
 """
 
 
@@ -160,4 +167,6 @@ def test_misses(server: Any, wire: tuple[Wire, int], line: str) -> None:
     spec = find(argv)
     assert spec is not None
     ask(server, [b"FLUSHALL"])
-    assert nothing(spec, command(argv), proto) == said.raw(argv)
+    real = said.raw(argv)
+    # Redis 7.0 does not know times to live of fields; Valkey is asked too.
+    assert nothing(spec, command(argv), proto) == real or real.startswith(b"-ERR unknown command")

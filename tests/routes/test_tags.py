@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.routes.tags import GREEDY, OFF, SETS, Tags, greedy_tag
+from kidoproxy.routes.tags import GREEDY, OFF, SETS, Tags, greedy_tag, prefixes
 
 BRACES = (ord("{"), ord("}"))
 
@@ -87,6 +87,20 @@ def test_prefix_wins_over_tag() -> None:
         (b"@dramatiq", b"dramatiq dramatiq:default dramatiq:default.DQ.msgs dramatiq:__acks__.w.default"),
         (b"@huey", b"huey.redis.app huey.schedule.app huey.results.app huey.r.app.1"),
         (b"@channels_redis", b"asgi:group:chat asgispecific.1234!"),
+        (b"@bullmq", b"bull:mail:wait bull:mail:1 bull:mail:meta"),
+        (b"@beequeue", b"bq:mail:jobs bq:mail:waiting"),
+        (b"@resque", b"resque:queue:mail resque:queues resque:workers"),
+        (b"@sidekiq", b"queue:default queue:mail schedule retry dead processes stat:processed stat:failed:2026-01-01"),
+        (b"@laravel", b"queues:default queues:default:reserved laravel_database_queues:default:notify"),
+        (b"@arq", b"arq:queue arq:job:1 arq:in-progress:1 arq:result:1"),
+        (b"@saq", b"saq:default:queued saq:job:default:1"),
+        (b"@streaq", b"streaq:default:queues: streaq:default:task:1"),
+        (b"@limits", b"LIMITS:LIMITER/a/1/1/minute LIMITS:{LIMITER/a/1/1/minute}/-1"),
+        (b"@litestar", b"LITESTAR:a LITESTAR_CHANNELS_NEWS"),
+        (b"@python_redis_lock", b"lock:a lock-signal:a"),
+        (b"@bottleneck", b"b_x_settings b_x_job_weights"),
+        (b"@throttled", b"throttled:v1:token_bucket:a"),
+        (b"@self_limiters", b"__self-limiters:a"),
     ],
 )
 def test_sets(name: bytes, keys: bytes) -> None:
@@ -103,6 +117,45 @@ def test_set_and_its_prefix() -> None:
         assert Tags(*BRACES, together).cut(b"rq:job:1") == b"@rq"
 
 
+def test_a_set_that_loses_nothing() -> None:
+    """A prefix of a set that is named in a group as well takes the whole set along: what is named together meets."""
+    group = (b"mine:", b"queue:")
+    for together in ((b"@sidekiq", group), (group, b"@sidekiq")):
+        tags = Tags(*BRACES, together)
+        assert {tags.cut(key) for key in (b"queue:x", b"schedule", b"mine:1")} == {b"@sidekiq"}
+
+
+def test_groups() -> None:
+    """Several prefixes are kept on one node; the first one says on which, and a group that grows stays there."""
+    for group in ([b"walrus|", b"temp."], [b"walrus|", b"temp.", b"more"]):
+        tags = Tags(*BRACES, [tuple(group), b"lock:"])
+        assert {tags.cut(key) for key in (b"walrus|x:1", b"temp.1", b"temp.{x}")} == {b"walrus|"}
+        assert tags.cut(b"lock:1") == b"lock:"
+        assert tags.gathers
+
+
+def test_groups_with_sets() -> None:
+    """A group may complete a set: its keys stay where they are, and what is found by its middle goes with them."""
+    for group in ((b"@celery", b"mail", b"news"), (b"mail", b"@celery")):
+        tags = Tags(*BRACES, [group])
+        keys = (b"mail", b"mail\x06\x163", b"celery", b"unacked", b"0a-1b.reply.celery.pidbox")
+        assert {tags.cut(key) for key in keys} == {b"@celery"}
+
+
+WORDS = st.sampled_from([b"a:", b"b:", b"c:", b"d:", b"e:", b"@rq", b"@bullmq", b"@sidekiq", b"@python_redis_lock"])
+
+
+@given(st.lists(st.one_of(WORDS, st.lists(WORDS, min_size=1, max_size=4).map(tuple)), max_size=6))
+def test_what_is_named_together_meets(together: list[bytes | tuple[bytes, ...]]) -> None:
+    """Whatever else is said: all prefixes of a set, and all of a group, are hashed alike, by one of their own words."""
+    tags = Tags(*BRACES, together)
+    for place in together:
+        words = (place,) if isinstance(place, bytes) else place
+        homes = {tags.home(prefix + b"x") for word in words for prefix in prefixes(word)}
+        assert len(homes) == 1
+        assert homes <= {word for one in together for word in ((one,) if isinstance(one, bytes) else one)}
+
+
 def test_sets_have_no_prefix_in_common() -> None:
     """Two sets used at once do not take each other's keys."""
     prefixes = [prefix for found in SETS.values() for prefix in found]
@@ -115,7 +168,7 @@ def test_sets_have_no_prefix_in_common() -> None:
     ("word", "sentence"),
     [
         (b"", "an empty prefix would put every key on one node"),
-        (b"@rqq", "there is no set '@rqq'; known are @celery, @rq, @dramatiq, @huey, @channels_redis"),
+        (b"@rqq", f"there is no set '@rqq'; known are {', '.join(SETS)}"),
     ],
 )
 def test_impossible(word: bytes, sentence: str) -> None:

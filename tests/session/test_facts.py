@@ -168,7 +168,7 @@ def test_info_of_a_single_node() -> None:
     assert list(found["KidoproxyNodes"]) == ["node0"]
     say(session, "INFO")
     link.lost("it is silent", 0.0, True)
-    assert sections(heard(session))["Kidoproxy"]["nodes_gave_no_info"] == "NODEDOWN a (it is silent)"
+    assert sections(heard(session))["Kidoproxy"]["nodes_gave_no_info"] == "NODEDOWN a 10.0.0.1:6379 (it is silent)"
 
 
 def test_lists_of_replies_are_left_alone() -> None:

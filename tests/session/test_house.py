@@ -22,7 +22,7 @@ def test_pool() -> None:
     """Redis's defaults; whether plans look at all arguments of a large write is the route's to say."""
     facts = story(ring("a")).facts
     assert (facts.databases, facts.bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
-    assert (facts.strict, facts.soft, facts.thorough) == (False, False, False)
+    assert (facts.strict, facts.soft, facts.thorough, facts.as_loading) == (False, False, False, False)
     assert story(copies("a")).facts.thorough
 
 
