@@ -4,9 +4,10 @@ from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.cursor import advance
-from kidoproxy.errors import NodeFailure
+from kidoproxy.errors import TIMEOUT, NodeFailure
 from kidoproxy.ledger import Joint, Leg
 from kidoproxy.resp.build import array
+from kidoproxy.routes.durability import Acknowledgement
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import IN_SYNC, Copy, CopyGroup, Node
@@ -95,12 +96,19 @@ class Judged(Joint):
             self.group.leave([node for at, node in enumerate(self.asked()) if at not in good])
             self.compare(good)
         if self.each:
-            self.parent.take(self.listed())
+            self.reply(self.listed())
         elif self.plan.write and len(good) < self.group.min_in_sync:
             names = [node.name for at, node in enumerate(self.asked()) if at in good]
-            self.parent.take(errors.few_copies(names, self.group.min_in_sync))
+            self.reply(errors.few_copies(names, self.group.min_in_sync))
         else:
-            self.parent.take(self.replies[good[0]])
+            self.reply(self.replies[good[0]])
+
+    def reply(self, raw: bytes) -> None:
+        """The client's reply; of a write it waits until the record of who is behind now is on disk."""
+        if self.epoch < 0 or self.group.durability.is_reached():
+            self.parent.take(raw)
+        else:
+            self.group.durability.hold(Recorded(self.group, self.asked()[0], self.parent, raw))
 
     def counts(self, node: Node) -> bool:
         """Whether a copy's word counts: one that has missed another write meanwhile acknowledges nothing."""
@@ -128,7 +136,7 @@ class Judged(Joint):
             else:
                 self.group.leave(self.asked()[1:])
         if self.each:
-            self.parent.take(self.listed())
+            self.reply(self.listed())
         elif failure is not None:
             self.parent.fail(failure)
         else:
@@ -146,7 +154,7 @@ class Judged(Joint):
         asked = self.asked()
         for at, node in enumerate(asked):
             if self.counts(node):
-                self.parent.take(self.replies[at])
+                self.reply(self.replies[at])
                 return
         first = asked[0]
         self.parent.fail(NodeFailure(BEHIND, first.name, first.address, "it fell behind meanwhile", True))
@@ -163,6 +171,27 @@ class Judged(Joint):
             else:
                 rows.append(errors.behind(copy.node.name))
         return array(rows)
+
+
+@final
+class Recorded(Acknowledgement):
+    """The reply to a write which some copy may have missed."""
+
+    def __init__(self, group: CopyGroup, node: Node, parent: Leg, raw: bytes) -> None:
+        super().__init__(group.durability.version)
+        self.group = group
+        self.node = node
+        self.parent = parent
+        self.raw = raw
+
+    def durable(self) -> None:
+        """Whoever restarts the proxy will know who missed the write."""
+        self.parent.take(self.raw)
+
+    def overdue(self) -> None:
+        """Nobody would know after a crash of the proxy."""
+        cause = f"the record of {self.group.name}'s copies is not on disk yet"
+        self.parent.fail(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 
 @final

@@ -61,3 +61,5 @@ BACKOFF_LAST_SECONDS: Final[float] = 5.0
 CUT_THROUGH_BYTES: Final[int] = 32 * 1024
 #: Databases that SELECT accepts, as in a stock redis.conf.
 DATABASES: Final[int] = 16
+#: Seconds that the acknowledgements of a copy pool wait for the disk to take the record of who is behind.
+RECORD_SECONDS: Final[float] = 5.0

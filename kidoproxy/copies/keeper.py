@@ -43,6 +43,7 @@ class Keeper(Boss):
 
     def tick(self, now: float, wall_ms: int) -> None:
         """Called some twenty times a second."""
+        self.group.durability.tick(now)
         if not self.group.elected:
             self.try_election(now)
         elif self.sync is not None:

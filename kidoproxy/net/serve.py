@@ -37,7 +37,7 @@ from kidoproxy.net.logs import set_up_logs
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.notify import notify
 from kidoproxy.net.process import allow_files, calm_collector
-from kidoproxy.net.state import StateFile
+from kidoproxy.net.state import Records, StateLocked
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
 from kidoproxy.net.workers import CANNOT_START, Workers
@@ -113,6 +113,7 @@ class Daemon:
         """Serve until a signal says stop."""
         loop = asyncio.get_running_loop()
         self.hub = Hub(loop, self.house)
+        self.records = Records(self.config.state_dir, self.hub)
         targets = [target_of(node, pool) for node, pool in self.tree.sources]
         self.hub.look_after = Connector(self.hub, targets, self.tasks).look_after
         house = self.house
@@ -129,11 +130,12 @@ class Daemon:
         allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
-        self.warm()
-        self.keep_copies()
-        self.plan_ticks()
-        self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
         try:
+            # First of all, for it may find that somebody else serves these copies.
+            self.keep_copies()
+            self.warm()
+            self.plan_ticks()
+            self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
             await self.settle()
             for pool in self.config.listening():
                 for address in pool.listen:
@@ -152,6 +154,7 @@ class Daemon:
                 self.admin.close()
             await self.tasks.stop()
             await self.hang_up()
+            self.records.close()
 
     def notify(self, state: str) -> None:
         """One process speaks for all."""
@@ -176,10 +179,11 @@ class Daemon:
     def keep_copies(self) -> None:
         """A keeper for each copy pool, with what a former run recorded."""
         for group in self.tree.groups:
-            state = StateFile(self.config.state_dir, group.name)
-            behind, group.runs = state.read()
+            try:
+                behind = self.records.keep(group)
+            except StateLocked as problem:
+                raise StartError(f"pool.{group.name}: {problem}") from None
             self.keepers[group.name] = Keeper(self.exchange, group, behind, self.hub.now())
-            group.journal = state.write
         self.house.begin_sync = self.begin_sync
         self.house.groups = self.tree.groups
 

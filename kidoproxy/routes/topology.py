@@ -10,6 +10,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from kidoproxy.resp.scan import string2ll
+from kidoproxy.routes.durability import Durability
 from kidoproxy.routes.school import School
 
 IN_SYNC: Final = "in sync"
@@ -145,8 +146,8 @@ class CopyGroup:
     """Who holds everything, who decides for a key, and what has to be mended.
 
     A copy leaves the in-sync set when it missed a write that another in-sync copy took; the last one
-    never leaves. ``journal`` is told the names that are behind *before* the write is acknowledged, so
-    that a restarted proxy knows them too.
+    never leaves. ``journal`` is told of each change of the set; ``durability`` hears when that is on disk;
+    acknowledgements wait for it, so that a restarted proxy knows who missed what was acknowledged.
     """
 
     def __init__(self, name: str, nodes: list[Node], min_in_sync: int = 1) -> None:
@@ -155,6 +156,7 @@ class CopyGroup:
         self.min_in_sync = min_in_sync
         self.elected = False
         self.journal: Callable[[CopyGroup], None] | None = None
+        self.durability = Durability()
         #: (database, key) whose copies were seen to differ, until the keeper has mended them.
         self.to_mend: dict[tuple[int, bytes], bool] = {}
         #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
@@ -364,12 +366,13 @@ class CopyGroup:
             self.settled = None
             settled()
 
-    # -- for those who watch ---------------------------------------------------------------------------
+    # -- the record of who is behind -------------------------------------------------------------------
 
     def record(self) -> None:
-        """Tell the journal, if there is one, who is behind now."""
+        """The in-sync set has changed: the journal, if there is one, puts it on disk."""
         for copy in self.copies:
             if copy.state == IN_SYNC and copy.node.run_id:
                 self.runs[copy.node.name] = copy.node.run_id.decode("latin-1")
         if self.journal is not None:
+            self.durability.version += 1
             self.journal(self)

@@ -77,7 +77,7 @@ def test_corrupt_record(own_proxy: Starter) -> None:
     """A record that cannot be read is told, and the copies are compared as if there were none."""
     proxy = own_proxy("copy", 2)
     proxy.client().set("k", 1)
-    (record,) = (proxy.folder / "state").iterdir()
+    (record,) = (proxy.folder / "state").glob("copies-*.json")
     for text in ("{", '{"behind": 5}', "[]", "\x00"):
         proxy.end()
         record.write_text(text)
