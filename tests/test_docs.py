@@ -28,7 +28,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 COMMANDS: Final = "kidoproxy/commands/README.md"
 LIBRARIES: Final = "kidoproxy/routes/README.md"
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
-README_LINES: Final = 620
+#: Every page for people.
+PAGES: Final = sorted(
+    str(path.relative_to(ROOT))
+    for top in (".", "kidoproxy", "tests", "deploy")
+    for path in (ROOT / top).glob("*.md" if top == "." else "**/*.md")
+)
+README_LINES: Final = 560
 
 #: ``[text](target)``, but not in a block of code.
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
@@ -172,7 +178,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", COMMANDS, LIBRARIES])
+@pytest.mark.parametrize("path", PAGES)
 def test_links(path: str) -> None:
     """Every link leads to a file that is there, and to a heading that it has."""
     for target in LINK.findall(BLOCK.sub("", page(path))):
