@@ -216,6 +216,10 @@ class Around(Leg):
         """As its parent does."""
         self.parent.cut(piece)
 
+    def hold(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.hold(size)
+
 
 @final
 class Soft(Around):
@@ -295,6 +299,10 @@ class Reask(Leg):
         """From here on this node's answer is the answer."""
         self.at = len(self.others)
         self.parent.cut(piece)
+
+    def hold(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.hold(size)
 
 
 @final

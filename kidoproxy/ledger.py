@@ -10,9 +10,9 @@ place in another joint. Failures fill their place like replies do, so each is an
 
 from typing import Final, final
 
-from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
 from kidoproxy.errors_loading import told
+from kidoproxy.ledger_account import HALF_REPLY, OUTPUT, Owing
 from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.resp.build import array
 
@@ -51,6 +51,9 @@ class Leg:
         """The reply's next piece; only after `can_cut` said yes. ``take`` brings the rest."""
         raise NotImplementedError
 
+    def hold(self, size: int) -> None:
+        """Bytes of replies are held below it (negative: no longer); whoever stands for a client counts them."""
+
 
 class Peer:
     """Whoever owns the socket behind a ledger or a link. The pure rooms only carry it."""
@@ -62,6 +65,10 @@ class Peer:
     def go_on(self) -> None:
         """The ledger has drained as far as somebody wanted."""
         raise NotImplementedError
+
+    def unwritten(self) -> int:
+        """Bytes that the socket was given and the other side has not taken."""
+        return 0
 
 
 @final
@@ -79,19 +86,15 @@ class Turn:
 
 
 @final
-class Ledger:
+class Ledger(Owing):
     """The open calls of one client in request order, and the bytes that are ready to leave."""
 
     def __init__(self, turn: Turn, as_loading: bool = False) -> None:
+        super().__init__()
         self.turn = turn
         self.calls: list[Call] = []
-        self.head = 0
         self.out: list[bytes] = []
         self.out_bytes = 0
-        self.dirty = False
-        self.closed = False
-        #: A reply has left in part and its rest will never come: the client must be cut.
-        self.torn = False
         #: Bytes of messages that wait for the end of a reply which has left in part (of the last such reply).
         self.held_bytes = 0
         #: What is a node's fault is told behind LOADING (``node_errors = "retry"``).
@@ -132,9 +135,10 @@ class Ledger:
         if at == self.head + 1:
             self.held_bytes = 0
         self.held_bytes += len(raw)
-        if self.held_bytes > limits.PUBSUB_OUTPUT_BYTES:
-            self.torn = True
-            self.emit(b"")
+        if self.held_bytes > self.message_limit:
+            self.condemn(OUTPUT)
+        self.hold(len(raw))
+        self.asked.insert()
         message = Call(self, False)
         message.begun = True
         message.reply = raw
@@ -150,6 +154,8 @@ class Ledger:
         calls = self.calls
         head = self.head
         n = len(calls)
+        first = calls[head]
+        before = self.out_bytes
         while head < n:
             call = calls[head]
             raw = call.reply
@@ -158,14 +164,21 @@ class Ledger:
             head += 1
             if not call.quiet:
                 self.emit(raw)
+        if self.waiting_bytes:
+            # All but the first were held before their turn.
+            reply = first.reply
+            own = 0 if first.quiet or reply is None else len(reply)
+            self.waiting_bytes -= self.out_bytes - before - own
         if head == n:
             calls.clear()
+            self.left += head
             head = 0
         elif head > 512 and head * 2 > n:
             del calls[:head]
+            self.left += head
             head = 0
         self.head = head
-        if self.wanted >= 0 and len(calls) - head <= self.wanted:
+        if self.wanted >= 0 and len(calls) - head <= self.wanted and (head == len(calls) or self.is_light()):
             self.wanted = -1
             self.turn.drained.append(self)
 
@@ -181,6 +194,7 @@ class Ledger:
         """What is still owed will never come: the client goes without it."""
         self.calls = []
         self.head = 0
+        self.waive()
 
     def close(self) -> None:
         """The client is gone: nothing leaves any more, what still comes is dropped."""
@@ -189,6 +203,7 @@ class Ledger:
         self.head = 0
         self.out = []
         self.out_bytes = 0
+        self.waive()
 
     def __repr__(self) -> str:
         return f"<ledger {self.count()} open, {self.out_bytes} bytes ready{', closed' if self.closed else ''}>"
@@ -210,14 +225,19 @@ class Call(Leg):
         """The reply is known; it leaves when it is this call's turn."""
         self.reply = raw
         ledger = self.ledger
-        if not ledger.closed and ledger.calls[ledger.head] is self:
+        if ledger.closed:
+            return
+        if ledger.calls[ledger.head] is self:
             ledger.release()
+        elif self.quiet:
+            self.reply = b""
+        else:
+            ledger.hold(len(raw))
 
     def fail(self, failure: NodeFailure) -> None:
         """The reply is an error line; half a reply that has left already cannot be mended."""
         if self.begun:
-            self.ledger.torn = True
-            self.ledger.emit(b"")
+            self.ledger.condemn(HALF_REPLY)
         else:
             self.take(told(failure.line(self.write), self.ledger.as_loading))
 
@@ -232,6 +252,10 @@ class Call(Leg):
         self.tries = ONCE
         self.ledger.emit(piece)
 
+    def hold(self, size: int) -> None:
+        """Its client's account has them."""
+        self.ledger.hold(size)
+
 
 class Joint:
     """Waits for ``count`` replies, then makes one of them for ``parent``. Rooms above add their own kinds."""
@@ -241,13 +265,25 @@ class Joint:
         self.missing = count
         self.replies: list[bytes] = [b""] * count
         self.failures: list[NodeFailure | None] = []
+        self.held = 0
 
     def fill(self, at: int, raw: bytes) -> None:
         """The reply for place ``at``."""
         self.replies[at] = raw
         self.missing -= 1
         if self.missing == 0:
-            self.finish()
+            self.complete()
+        else:
+            self.held += len(raw)
+            self.parent.hold(len(raw))
+
+    def complete(self) -> None:
+        """All that was held goes on; a late leg may keep the joint itself for long."""
+        if self.held:
+            self.parent.hold(-self.held)
+            self.held = 0
+        self.finish()
+        self.replies = []
 
     def fault(self, at: int, failure: NodeFailure) -> None:
         """No reply for place ``at``."""
@@ -256,7 +292,7 @@ class Joint:
         self.failures[at] = failure
         self.missing -= 1
         if self.missing == 0:
-            self.finish()
+            self.complete()
 
     def first_failure(self) -> NodeFailure | None:
         """The failure at the lowest place, if any."""
@@ -286,6 +322,10 @@ class Part(Leg):
     def fail(self, failure: NodeFailure) -> None:
         """Fill the place with a failure."""
         self.joint.fault(self.at, failure)
+
+    def hold(self, size: int) -> None:
+        """Whoever waits for the joint counts it."""
+        self.joint.parent.hold(size)
 
 
 class Listed(Joint):

@@ -22,8 +22,11 @@ CLIENTS: Final[int] = 10_000
 CLIENT_OUTPUT_BYTES: Final[int] = 1024 * 1024 * 1024
 #: The same for one that has subscribed or monitors (the hard limit of Redis's class ``pubsub``).
 PUBSUB_OUTPUT_BYTES: Final[int] = 32 * 1024 * 1024
-#: Reading from a client stops while it has this many bytes of replies unread, or this many calls open.
+#: A client that has this many bytes of replies unread, and reads, is not read from meanwhile. One that reads nothing
+#: for so long may be writing all that it has to write first: it is read on, up to its output limit.
 CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024
+CLIENT_PATIENCE_SECONDS: Final[float] = 0.1
+#: A client's next request waits while so many of its calls are open, or requests of so many bytes under way.
 CLIENT_PAUSE_CALLS: Final[int] = 16_384
 #: One slice of work: so many units, of a microsecond or two each when compiled. A request is one, so is a key of a
 #: large one; so are so many bytes of an answer that is made here, and so many words of a request that is looked at.
@@ -34,6 +37,13 @@ UNIT_WORDS: Final[int] = 8
 SMALL_SLICE: Final[int] = 256
 #: A turn of the loop begins no further slice of what waits in line after so many seconds.
 TURN_SECONDS: Final[float] = 0.004
+CLIENT_ASKED_BYTES: Final[int] = 64 * 1024 * 1024
+#: Bytes under way are noted each time that so many more have come.
+MARK_BYTES: Final[i64] = 16 * 1024
+#: What a queued request, an argument, a name that is subscribed to or a watched key costs beside its own bytes.
+REQUEST_COST: Final[int] = 256
+ARGUMENT_COST: Final[int] = 64
+NAME_COST: Final[int] = 1024
 #: A node's link refuses more with OVERLOADED beyond these.
 LINK_QUEUE_BYTES: Final[int] = 1024 * 1024 * 1024
 LINK_QUEUE_LEGS: Final[int] = 200_000

@@ -19,11 +19,11 @@ from typing import Final, final
 from kidoproxy import limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure, ProtocolError, same_server
 from kidoproxy.ledger import AGAIN, ONCE, Leg, Peer
+from kidoproxy.link_bytes import Holding
 from kidoproxy.link_deadlines import expire_queue, tick_ready
 from kidoproxy.link_greeting import (
     Backoff,
     Ear,
-    Greeted,
     Greeting,
     Login,
     Switched,
@@ -47,7 +47,7 @@ BIG: Final = 1024 * 1024
 
 
 @final
-class NodeLink(Greeted):
+class NodeLink(Holding):
     """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in.
 
     ``shared`` links stand for their node: when they fail it counts as down. A ``lane`` belongs to one session
@@ -55,9 +55,8 @@ class NodeLink(Greeted):
     """
 
     def __init__(self, node: Node, login: Login, proto: int, db: int, dirty: "list[NodeLink]") -> None:
-        super().__init__()
+        super().__init__(login)
         self.node = node
-        self.login = login
         self.home_proto = proto
         self.home_db = db
         self.proto = proto
@@ -68,13 +67,9 @@ class NodeLink(Greeted):
         self.state: int = IDLE
         self.open = False  # ready, and not held for a sync: a leg may be sent at once
         self.probing = False  # connecting from *down*: nobody may wait for it
-        self.reader = ReplyReader()
         self.fifo: list[Leg] = []
         self.head = 0
         self.written = 0
-        self.queue: list[Waiting] = []
-        self.out: list[bytes] = []
-        self.out_bytes = 0
         self.cause = "not connected yet"
         self.heard = 0.0
         self.due = 0.0
@@ -117,7 +112,7 @@ class NodeLink(Greeted):
     def send(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
         """Put ``payload`` on the wire of a ready link."""
         fifo = self.fifo
-        if len(fifo) - self.head >= limits.LINK_QUEUE_LEGS or self.out_bytes > limits.LINK_QUEUE_BYTES:
+        if len(fifo) - self.head >= limits.LINK_QUEUE_LEGS or self.out_bytes > self.room:
             leg.fail(self.failure(OVERLOADED, "its queue is full", False))
             return
         if proto != self.proto or db != self.db:
@@ -141,10 +136,10 @@ class NodeLink(Greeted):
         """The link is not open: wait for it, or fail at once when it is down."""
         if not self.holding and (self.state == DOWN or self.probing):
             leg.fail(self.failure(NODEDOWN, self.cause, False))
-        elif len(self.queue) >= limits.LINK_QUEUE_LEGS:
+        elif self.is_full(len(self.queue)):
             leg.fail(self.failure(OVERLOADED, "its queue is full", False))
         else:
-            self.queue.append(Waiting(leg, payload, proto, db, replies))
+            self.add_to_queue(Waiting(leg, payload, proto, db, replies))
             if self.state == IDLE:
                 self.wake()
 
@@ -176,8 +171,7 @@ class NodeLink(Greeted):
 
     def release_queue(self, now: float) -> None:
         """Send what waited; a leg's deadline stays what it was."""
-        queue = self.queue
-        self.queue = []
+        queue = self.take_queue()
         for waiting in queue:
             leg = waiting.leg
             due = leg.due
@@ -198,6 +192,7 @@ class NodeLink(Greeted):
     def take_out(self) -> list[bytes]:
         """The bytes to write; the caller writes them now."""
         out = self.out
+        self.note_sent(self.replies - self.head + len(self.fifo))
         self.out = []
         self.out_bytes = 0
         self.written = len(self.fifo)
@@ -253,9 +248,7 @@ class NodeLink(Greeted):
 
     def turn_away(self) -> None:
         """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
-        queue = self.queue
-        self.queue = []
-        fail_all(queue, self.failure(NODEDOWN, "it was restarted", False))
+        fail_all(self.take_queue(), self.failure(NODEDOWN, "it was restarted", False))
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes from the node: hand each reply to its leg."""
@@ -297,6 +290,8 @@ class NodeLink(Greeted):
 
     def compact(self) -> None:
         """Forget answered legs, cheaply."""
+        if self.in_flight.numbers:
+            self.note_answered(self.replies, self.head == len(self.fifo))
         n = len(self.fifo)
         if self.head == n:
             self.fifo.clear()
@@ -315,6 +310,11 @@ class NodeLink(Greeted):
             self.reader.take()
         elif leg.can_cut():
             leg.cut(self.reader.take())
+        elif self.reader.held() > self.login.queue_bytes:
+            # Nobody can be given it in part, and no more of it is held: what is left of it is passed over.
+            leg.done = True
+            leg.fail(self.failure(OVERLOADED, f"its reply is larger than {self.login.queue_bytes >> 20} MiB", True))
+            self.reader.take()
 
     def refuse(self, now: float) -> None:
         """The node has refused the greeting or a switch: nobody is made to wait for another attempt."""
@@ -356,7 +356,7 @@ class NodeLink(Greeted):
                 leg.done = True
                 leg.fail(failure if at < written else unsent)
         fail_all(queue, unsent)
-        self.queue = first + again + self.queue
+        self.put_queue(first + again + self.queue)
         if self.ear is not None:
             self.ear.deaf(unsent)
 
@@ -365,9 +365,10 @@ class NodeLink(Greeted):
         self.fifo = []
         self.head = 0
         self.written = 0
-        self.queue = []
         self.out = []
         self.out_bytes = 0
+        self.in_flight.clear()
+        self.put_queue([])
         self.open = False
         self.cause = cause
         if self.shared:

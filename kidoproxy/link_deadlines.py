@@ -47,11 +47,10 @@ def late(link: "NodeLink", leg: Leg, written: bool) -> None:
 def expire_queue(link: "NodeLink", now: float) -> None:
     """Deadlines of what waits for the link."""
     kept: list[Waiting] = []
-    queue = link.queue
-    link.queue = []
+    queue = link.take_queue()
     for waiting in queue:
         if waiting.leg.due < now:
             late(link, waiting.leg, False)
         else:
             kept.append(waiting)
-    link.queue = kept + link.queue
+    link.put_queue(kept + link.queue)

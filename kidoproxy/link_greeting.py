@@ -45,12 +45,19 @@ class Ear:
 
 @final
 class Login:
-    """How to greet a node: user, password (empty: none), and how patient to be."""
+    """How to greet a node: user, password (empty: none), how patient to be, and how much to hold for it."""
 
-    def __init__(self, user: str = "", password: str = "", timeout: float = limits.COMMAND_SECONDS) -> None:
+    def __init__(
+        self,
+        user: str = "",
+        password: str = "",
+        timeout: float = limits.COMMAND_SECONDS,
+        queue_bytes: int = limits.LINK_QUEUE_BYTES,
+    ) -> None:
         self.user = user
         self.password = password
         self.timeout = timeout
+        self.queue_bytes = queue_bytes
 
     def auth(self) -> list[bytes]:
         """The AUTH arguments; empty when there is no password."""

@@ -15,6 +15,7 @@ from kidoproxy.resp.open import bulk as text
 from kidoproxy.resp.open import is_error, is_null, items
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.session.watch import LaneWatch
+from tests import accounts
 from tests.story import Pool, Story, tick
 
 BLOCKING: Final = (b"BLPOP", b"BLMOVE", b"BZPOPMIN", b"WAIT")
@@ -517,6 +518,7 @@ class Crowd:
             self.check_session(speaker)
         for copy in [copy for group in self.play.pool.groups for copy in group.copies]:
             assert copy.doubts >= 0
+        accounts.check(house)
 
     def owned(self) -> list[NodeLink]:
         """Every lane that somebody has, or that is kept; none of them twice."""

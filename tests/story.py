@@ -277,7 +277,7 @@ class Story:
             for ledger in ledgers:
                 guest = self.guest_of(ledger)
                 guest.heard += b"".join(ledger.take_out())
-                guest.closed = ledger.torn or (guest.session.closing and not ledger.count())
+                guest.closed = bool(ledger.cut_for) or (guest.session.closing and not ledger.count())
 
     def guest_of(self, ledger: Ledger) -> Guest:
         """Whose ledger it is."""

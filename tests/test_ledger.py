@@ -8,6 +8,7 @@ from kidoproxy import limits
 from kidoproxy.commands.spec import ALL_OK, IN_KEY_ORDER, ONE_OK, TOTAL
 from kidoproxy.errors import NODEDOWN, NodeFailure
 from kidoproxy.ledger import Call, Dropped, Joint, Ledger, Leg, Listed, Part, Peer, Turn
+from kidoproxy.ledger_account import HALF_REPLY, OUTPUT
 from kidoproxy.ledger_merged import Merged
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
@@ -91,7 +92,7 @@ def test_cut() -> None:
     call.cut(b"half")
     assert call.tries == 0
     call.fail(FAILURE)
-    assert (out(ledger), ledger.torn) == (b"half", True)
+    assert (out(ledger), ledger.cut_for) == (b"half", HALF_REPLY)
     quiet = opened()[1]
     quiet.quiet = True
     assert not quiet.can_cut()
@@ -226,9 +227,9 @@ def test_messages_behind_half_a_reply_have_a_bound() -> None:
     call = ledger.open(False)
     call.cut(b"half")
     ledger.push(b"x" * limits.PUBSUB_OUTPUT_BYTES)
-    torn = [ledger.torn]
+    torn = [ledger.cut_for]
     ledger.push(b"x")
-    assert [*torn, ledger.torn] == [False, True]
+    assert [*torn, ledger.cut_for] == ["", OUTPUT]
     ledger.close()
     ledger.push(b"x")
     assert out(ledger) == b""

@@ -57,7 +57,10 @@ class HouseCollector(Collector):
         yield gauge("uptime_seconds", "Since the process serves.", (house.wall_ms - house.started_ms) / 1000)
         yield counter("connections_accepted", "Clients that have connected.", house.connections)
         yield counter("connections_rejected", "Clients turned away: there were too many.", house.rejected)
-        yield counter("clients_cut", "Clients cut because they did not read.", house.cut_clients)
+        cuts = CounterMetricFamily("kidoproxy_clients_cut", "Clients cut, by the reason.", labels=["reason"])
+        for reason, count in house.cuts.items():
+            cuts.add_metric([reason], count)
+        yield cuts
         yield counter("commands", "Requests read from clients.", house.commands)
         yield counter("errors", "Requests that the proxy itself refused.", house.errors)
         yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)

@@ -41,6 +41,10 @@ class Counted(Leg):
         """As it is."""
         self.parent.fail(failure)
 
+    def hold(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.hold(size)
+
 
 def corrected(said: int, share: int, ours: int) -> int:
     """``said`` without ``share`` of it, and ``ours`` instead; less than the share means that we were not counted."""

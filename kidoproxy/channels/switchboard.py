@@ -151,7 +151,7 @@ class Switchboard(Board):
         """Take the client off these; the topics that nobody needs any more."""
         unneeded: list[Topic] = []
         for name in names:
-            del subscriber.names[kind][name]
+            subscriber.remove(kind, name)
             topic = self.topics[kind][name]
             del topic.subscribers[subscriber.number]
             if not topic.needed():
@@ -181,7 +181,7 @@ class Switchboard(Board):
         for topic in wish.topics:
             topic.claims -= 1
             topic.subscribers[subscriber.number] = subscriber
-            subscriber.names[wish.kind][topic.name] = True
+            subscriber.add(wish.kind, topic.name)
         wish.topics = []
         self.end(wish, b"")
 

@@ -2,6 +2,7 @@
 
 from typing import Final, final
 
+from kidoproxy import limits
 from kidoproxy.ledger import Ledger
 
 #: The three kinds of what can be subscribed to.
@@ -38,6 +39,18 @@ class Subscriber:
         self.ledger = ledger
         self.proto = proto
         self.names: list[dict[bytes, bool]] = [{} for _ in KINDS]
+        #: What they cost to remember.
+        self.bytes = 0
+
+    def add(self, kind: int, name: bytes) -> None:
+        """It has this one now."""
+        self.names[kind][name] = True
+        self.bytes += len(name) + limits.NAME_COST
+
+    def remove(self, kind: int, name: bytes) -> None:
+        """It has this one no more."""
+        del self.names[kind][name]
+        self.bytes -= len(name) + limits.NAME_COST
 
     def count(self, kind: int) -> int:
         """The number that confirmations of this kind carry: shard channels are counted apart."""

@@ -44,9 +44,13 @@ UNREVIEWED: Final = "nobody has reviewed whether copies would come to the same r
 OPERATOR: Final = "it is an operator's command that has not been reviewed"
 
 
+#: A node that says more about one command is not believed: the largest real container takes a tenth of it.
+LARGEST_REPLY: Final = 256 * 1024
+
+
 def learn(raw: bytes) -> CommandSpec | None:
     """The spec from the reply to ``COMMAND INFO <name>``, in either protocol; None when the node does not know it."""
-    found = [] if is_error(raw) else items(raw)
+    found = [] if is_error(raw) or len(raw) > LARGEST_REPLY else items(raw)
     if not found or is_null(found[0]):
         return None
     return _spec(items(found[0]))

@@ -143,6 +143,16 @@ class Permit:
             return True
         return named(spec.name) is None and self.covers(spec)
 
+    def may_allow(self, name: bytes) -> bool:
+        """Whether the rules can come to allow a command of this name, in lower case, of which nothing is known yet."""
+        allowed = self.base
+        for rule in self.rules:
+            if rule.category:
+                allowed = allowed or rule.allow
+            elif rule.name.partition(b"|")[0] == name:
+                allowed = rule.allow
+        return allowed
+
     def check(self, spec: CommandSpec, argv: list[bytes]) -> Denial | None:
         """Why this request is denied; None when it is allowed. In Redis's order: command, keys, channels."""
         if not self.allows(spec):

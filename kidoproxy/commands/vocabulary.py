@@ -1,12 +1,16 @@
 """The commands that one pool serves: the table, less what it denies or renames, plus what its nodes taught us."""
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS, find, within
 from kidoproxy.commands.spec import CommandSpec
 
 #: Names that no node knew are remembered so that a client cannot make us ask again and again; at most so many.
-UNKNOWN_NAMES = 1024
+UNKNOWN_NAMES: Final = 1024
+#: The same for those that a node does know.
+LEARNED_NAMES: Final = 4096
+#: No command has a longer name, so nobody is asked about one; Redis shows no more of an unknown name either.
+LONGEST_NAME: Final = 128
 
 
 @final
@@ -70,11 +74,13 @@ class Vocabulary:
 
         ``CONFIG|GET`` is a name to COMMAND INFO, and to nobody who sends it as a request.
         """
-        return b"|" not in name and name.lower() not in self.unknown and not self.hides(name)
+        if len(name) > LONGEST_NAME or b"|" in name:
+            return False
+        return name.lower() not in self.unknown and not self.hides(name)
 
     def learn(self, name: bytes, spec: CommandSpec | None) -> None:
         """What a node said about ``name``: a spec, or that it does not know it either."""
-        if spec is not None:
+        if spec is not None and len(self.learned) < LEARNED_NAMES:
             self.learned[name.lower()] = spec
             return
         if len(self.unknown) >= UNKNOWN_NAMES:

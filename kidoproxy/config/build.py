@@ -93,6 +93,7 @@ class Builder:
             password=password,
             timeout=table.timeout_ms / 1000,
             connect_timeout=table.connect_timeout_ms / 1000,
+            node_queue_bytes=table.node_queue_mb * MIB,
             databases=table.databases,
             node_errors=table.node_errors or _node_errors(table),
             ring=self._ring(table, place) if table.mode == "ring" else None,

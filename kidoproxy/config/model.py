@@ -104,6 +104,7 @@ class Pool:
     password: Secret = NO_SECRET
     timeout: float = 0.5
     connect_timeout: float = 1.0
+    node_queue_bytes: int = 1024 * 1024 * 1024
     databases: int = 16
     node_errors: str = "fast"
     ring: RingOptions | None = None

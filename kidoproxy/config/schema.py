@@ -213,6 +213,12 @@ class PoolTable(Table):
     connect_timeout_ms: int = Field(
         int(limits.CONNECT_SECONDS * 1000), ge=1, le=600_000, description="Deadline of connecting to a node."
     )
+    node_queue_mb: int = Field(
+        limits.LINK_QUEUE_BYTES // MIB,
+        ge=1,
+        le=65_536,
+        description="Requests held for one connection to a node, in MiB; past it they get OVERLOADED.",
+    )
     databases: int = Field(
         limits.DATABASES, ge=1, le=65_536, description="Databases SELECT accepts.", json_schema_extra={"listens": True}
     )

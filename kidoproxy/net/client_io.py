@@ -1,7 +1,7 @@
 """A client's socket: bytes to the session, the ledger's bytes back, back-pressure both ways. Compiled.
 
-A client that does not read is not read from either; past its output limit it is cut. Its neighbours
-never notice.
+A client that reads slowly is not read from meanwhile. One that reads nothing at all may be writing what it has to
+write first, and is read on; past its output limit it is cut. Its neighbours never notice.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import logging
 from typing import final
 
 from kidoproxy import errors, limits
-from kidoproxy.ledger import Peer
-from kidoproxy.net.flush import Hub, joined
+from kidoproxy.ledger_account import OUTPUT
+from kidoproxy.net.flush import Hub, SlowReader, joined
 from kidoproxy.session.client import is_blocked, is_listening
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import PoolFacts
@@ -19,7 +19,7 @@ log = logging.getLogger("kidoproxy.clients")
 
 
 @final
-class ClientIO(Peer):
+class ClientIO(SlowReader):
     """One connection of one client: an asyncio protocol by its methods."""
 
     def __init__(self, hub: Hub, pool: PoolFacts, peers: "set[ClientIO]") -> None:
@@ -28,6 +28,10 @@ class ClientIO(Peer):
         self.pool = pool
         self.full = False
         self.reading = True
+        #: While it is full: it has taken nothing since `look_again` last looked. What it was given and had taken then.
+        self.stuck = False
+        self.given = 0
+        self.taken = 0
         #: How much was unwritten when `leave_if_silent` last looked.
         self.unread = 0
         self.session: ClientSession | None = None
@@ -73,23 +77,27 @@ class ClientIO(Peer):
         out = ledger.take_out()
         if size:
             self.hub.house.bytes_out += size
+            self.given += size
             chunks = joined(out, size)
             if len(chunks) == 1:
                 self.transport.write(chunks[0])
             else:
                 self.transport.writelines(chunks)
-            if self.full and self.transport.get_write_buffer_size() > self.most(session):
-                self.cut("output limit")
-                return
-        if ledger.torn:
-            full = ledger.held_bytes > limits.PUBSUB_OUTPUT_BYTES
-            self.cut("output limit" if full else "a node died in the middle of its reply")
+        if ledger.cut_for:
+            self.cut(ledger.cut_for)
+        elif (self.full or ledger.waiting_bytes > limits.CLIENT_PAUSE_BYTES) and self.is_past_limit(session):
+            self.cut(OUTPUT)
         elif session.closing and not ledger.count():
             self.transport.close()
 
-    def most(self, session: ClientSession) -> int:
-        """How much may be unread: messages come unasked, and nothing slows them down."""
-        return self.pool.pubsub_output_bytes if hears_unasked(session) else self.pool.output_bytes
+    def is_past_limit(self, session: ClientSession) -> bool:
+        """Whether too much is unread: of messages less, for they come unasked, and nothing slows them down."""
+        most = self.pool.pubsub_output_bytes if hears_unasked(session) else self.pool.output_bytes
+        return self.transport.get_write_buffer_size() + session.ledger.waiting_bytes > most
+
+    def unwritten(self) -> int:
+        """What the client has not taken."""
+        return 0 if self.session is None else self.transport.get_write_buffer_size()
 
     def go_on(self) -> None:
         """The ledger has drained as far as the session wanted."""
@@ -111,7 +119,7 @@ class ClientIO(Peer):
     def pace(self) -> None:
         """Read on, or stop reading, as the session and the socket allow."""
         session = self.session
-        wanted = session is not None and not self.full and session.is_listening()
+        wanted = session is not None and (self.stuck or not self.full) and session.is_listening()
         if wanted and not self.reading:
             self.reading = True
             self.transport.resume_reading()
@@ -120,13 +128,24 @@ class ClientIO(Peer):
             self.transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """The client does not read as fast as it asks."""
         self.full = True
+        self.taken = self.given - self.transport.get_write_buffer_size()
+        self.hub.slow.add(self)
+        self.pace()
+
+    def look_again(self) -> None:
+        """If it has taken nothing meanwhile it may never do so before it has written all."""
+        taken = self.given - self.transport.get_write_buffer_size()
+        self.stuck = taken <= self.taken
+        self.taken = taken
         self.pace()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.full = False
+        self.stuck = False
+        self.hub.slow.discard(self)
         self.pace()
 
     def leave_if_idle(self) -> None:
@@ -162,7 +181,7 @@ class ClientIO(Peer):
 
     def cut(self, why: str) -> None:
         """Close at once; what is unread is lost."""
-        self.hub.house.cut_clients += 1
+        self.hub.house.cuts[why] += 1
         log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", why)
         self.transport.abort()
 
@@ -175,6 +194,7 @@ class ClientIO(Peer):
         session = self.session
         if session is not None:
             self.session = None
+            self.hub.slow.discard(self)
             self.peers.discard(self)
             self.pool.clients -= 1
             session.gone()

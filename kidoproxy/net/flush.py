@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from kidoproxy import limits
-from kidoproxy.ledger import Ledger
+from kidoproxy.ledger import Ledger, Peer
 from kidoproxy.link import NodeLink
 from kidoproxy.session.house import House
 
@@ -26,6 +26,14 @@ def joined(out: list[bytes], size: int) -> list[bytes]:
     if len(out) == 1 or size > JOIN_BYTES:
         return out
     return [b"".join(out)]
+
+
+class SlowReader(Peer):
+    """A client whose socket is full."""
+
+    def look_again(self) -> None:
+        """Time has gone by: does it read?"""
+        raise NotImplementedError
 
 
 @final
@@ -43,6 +51,9 @@ class Hub:
         self.late = 0.0
         self.turn_seconds = limits.TURN_SECONDS
         self.turns = house.turns
+        #: Clients that leave too much unread, and when they are looked at again.
+        self.slow: set[SlowReader] = set()
+        self.look_at = 0.0
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
         #: Opens and closes the sockets of links.
@@ -72,6 +83,14 @@ class Hub:
             self.scheduled = True
             self.began = self.exchange.now
             self.loop.call_soon(self.flush)
+
+    def tick(self) -> None:
+        """Look at slow clients, now and then."""
+        now = self.exchange.now
+        if self.slow and now >= self.look_at:
+            self.look_at = now + limits.CLIENT_PATIENCE_SECONDS
+            for client in list(self.slow):
+                client.look_again()
 
     def flush(self) -> None:
         """Write everything once: first let go on who waited, then the nodes, then the clients."""

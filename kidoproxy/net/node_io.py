@@ -15,6 +15,8 @@ from kidoproxy.net.flush import Hub, joined
 log = logging.getLogger("kidoproxy.nodes")
 
 HIGH_WATER: Final = 4 * 1024 * 1024
+#: A node that has said so much before it was asked anything is none.
+EARLY_BYTES: Final = 256 * 1024
 
 
 @final
@@ -58,6 +60,8 @@ class NodeIO(Peer):
             self.hub.touch()
         elif self.link.state == CONNECTING:
             self.early += data
+            if len(self.early) > EARLY_BYTES:
+                self.abort()
 
     def write(self) -> None:
         """Write what is queued, unless the node does not read."""

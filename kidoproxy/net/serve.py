@@ -25,6 +25,7 @@ from kidoproxy.config import User as ConfigUser
 from kidoproxy.copies.keeper import Keeper
 from kidoproxy.errors import same_server
 from kidoproxy.exchange import Exchange
+from kidoproxy.ledger_account import DRAIN
 from kidoproxy.link_greeting import Login
 from kidoproxy.link_states import DOWN, READY
 from kidoproxy.net.client_io import ClientIO
@@ -260,6 +261,7 @@ class Daemon:
         for keeper in self.keepers.values():
             ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))
         ticker.add("channels", self.tick_channels)
+        ticker.add("slow clients", self.hub.tick)
         if any(facts.idle_seconds for facts in self.house.pools):
             ticker.add("idle clients", IdleSweep(self.clients, TICK_SECONDS).tick)
         ticker.add("flush", self.hub.touch)
@@ -322,13 +324,13 @@ class Daemon:
                 client.leave_if_idle()
             await asyncio.sleep(TICK_SECONDS)
         for client in list(self.clients):
-            client.cut("drain time is over")
+            client.cut(DRAIN)
         log.info("stopped: seconds=%.1f", time.monotonic() - started)
 
 
 def login_of(node: Node, pool: Pool) -> Login:
     """How to greet a node."""
-    return Login(node.username, node.password.reveal(), pool.timeout)
+    return Login(node.username, node.password.reveal(), pool.timeout, pool.node_queue_bytes)
 
 
 def user_of(user: ConfigUser) -> User:

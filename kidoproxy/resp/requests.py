@@ -33,6 +33,14 @@ class Request:
         self.raw = raw
         self.rest = rest
 
+    def size(self) -> int:
+        """Bytes of the frame."""
+        return len(self.raw) + (sum(map(len, self.rest)) if self.rest is not None else 0)
+
+    def cost(self) -> int:
+        """What it costs to keep: its bytes, and what each argument costs beside them."""
+        return self.size() + defaults.REQUEST_COST + len(self.argv) * defaults.ARGUMENT_COST
+
     def unfold(self) -> None:
         """Join the pieces and cut all arguments."""
         if self.rest is not None:
@@ -120,6 +128,8 @@ class RequestReader:
         self.waiting: list[bytes] = []
         self.head: i64 = 0
         self.waiting_bytes: i64 = 0
+        #: All bytes that ever came.
+        self.fed: i64 = 0
         self.unfinished: bool = False
         self.pieces: Pieces = Pieces()
         self.scanner: RequestScanner = RequestScanner(limits)
@@ -127,6 +137,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes from the client."""
+        self.fed += len(data)
         if self.at < self.size or self.waiting:
             self.waiting.append(data)
             self.waiting_bytes += len(data)

@@ -10,6 +10,7 @@ from kidoproxy import errors
 from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
+from kidoproxy.session import account
 from kidoproxy.session.users import User, Users
 
 if TYPE_CHECKING:
@@ -247,18 +248,17 @@ def described(session: "ClientSession") -> bytes:
     """One client as one line, in the format of Redis 7; a socket's number is not known here, so fd is -1."""
     now = session.house.wall_ms
     queue = session.queue
-    queued = 0
-    if queue is not None:
-        for item in queue:
-            queued += len(item.request.raw)
     ledger = session.ledger
-    unread = session.reader.buffered()
+    asked = account.under_way(session) + account.parked_bytes(session)
+    unread = account.unread_bytes(session)
+    watched_bytes = session.watch.bytes if session.watch is not None else 0
     address = f"id={session.id} addr={session.address} laddr={session.local} fd=-1"
     times = f"age={(now - session.created_ms) // 1000} idle={(now - session.active_ms) // 1000}"
     watched = session.watch.count if session.watch is not None else 0
     multi = f"{subscriptions(session)} multi={len(queue) if queue is not None else -1} watch={watched}"
-    memory = f"qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0"
-    output = f"obl=0 oll={len(ledger.out)} omem={ledger.out_bytes} tot-mem={unread + queued + ledger.out_bytes}"
+    held = f"qbuf={session.reader.buffered()} qbuf-free=0 argv-mem={asked}"
+    memory = f"{held} multi-mem={session.queue_bytes + watched_bytes} rbs=0 rbp=0"
+    output = f"obl=0 oll={len(ledger.out)} omem={unread} tot-mem={account.total_bytes(session)}"
     return b"%b name=%b %b flags=%b db=%d %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
         wire(address),
         session.name,

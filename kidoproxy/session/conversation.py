@@ -20,15 +20,15 @@ from kidoproxy.channels.topics import Subscriber
 from kidoproxy.commands.spec import COPY_ONE, INFO, LANE, LISTEN, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange_lanes import LaneWire
-from kidoproxy.ledger import AGAIN, Call, Ledger, Leg
+from kidoproxy.ledger import AGAIN, Call, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, slices, talk
+from kidoproxy.session import account, ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, slices, talk
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
-from kidoproxy.session.lookup import look_up
+from kidoproxy.session.lookup import look_up, may_ask
 from kidoproxy.session.multi import Anchor, Queued
 from kidoproxy.session.watch import Watch
 
@@ -51,7 +51,7 @@ class ClientSession:
         self.id = house.next_id()
         self.address = address
         self.local = local
-        self.ledger = Ledger(house.exchange.turn, pool.as_loading)
+        self.ledger = account.ledger(house.exchange.turn, pool)
         self.limits = RequestLimits()
         self.reader = RequestReader(self.limits)
         self.proto = 2
@@ -61,6 +61,9 @@ class ClientSession:
         self.authed = self.user.open
         self.queue: list[Queued] | None = None
         self.anchor: Anchor | None = None
+        self.queue_bytes = 0
+        #: How much of what came has been counted as asked.
+        self.counted = 0
         self.spoiled = False
         self.reply = REPLY_ON
         self.each = False
@@ -155,6 +158,8 @@ class ClientSession:
         self.spent = 0
         self.commands += count
         self.house.commands += count
+        if self.reader.fed - self.counted >= limits.MARK_BYTES:
+            account.count_asked(self)
 
     def is_listening(self) -> bool:
         """Whether more bytes are wanted. Of a client that blocks they are, for only so it is noticed when it goes."""
@@ -221,14 +226,10 @@ class ClientSession:
         self.spent += len(request.argv) // limits.UNIT_WORDS
         words = self.pool.words
         if words.hidden:
-            original = words.original(request.argv[0])
-            if original is not None:
-                argv = [original, *request.argv[1:]]
+            argv, spec = words.meant(request.argv)
+            if argv is not request.argv:
                 request = Request(argv, build.command(argv))
-                spec = words.find(argv)
-            elif words.hides(request.argv[0]):
-                spec = None
-        if spec is None and self.authed and words.worth_asking(request.argv[0]) and look_up(self, request):
+        if spec is None and may_ask(self, request.argv[0]) and look_up(self, request):
             return
         refusal = self.refusal(spec, request.argv)
         if refusal is not None or spec is None:
@@ -344,6 +345,7 @@ class ClientSession:
         """Forget what MULTI has queued."""
         self.queue = None
         self.anchor = None
+        self.queue_bytes = 0
         self.spoiled = False
         self.settle()
 

@@ -30,8 +30,7 @@ def forget(session: "ClientSession") -> None:
 def begin_anew(session: "ClientSession") -> None:
     """RESET: as if the client had just connected."""
     forget(session)
-    session.queue = None
-    session.spoiled = False
+    session.leave_multi()
     if session.reply != REPLY_SKIP:
         session.reply = REPLY_ON
     session.each = False

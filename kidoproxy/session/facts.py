@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
+from kidoproxy.ledger_account import OUTPUT, QUERY
 from kidoproxy.link_states import READY
 from kidoproxy.merge_info import merge_info
 from kidoproxy.resp import build
@@ -42,7 +43,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("connected_clients_of_all_pools", len(house.sessions)),
         ("total_connections_received", house.connections),
         ("rejected_connections", house.rejected),
-        ("cut_clients", house.cut_clients),
+        ("cut_clients", sum(house.cuts.values())),
         ("total_commands_processed", house.commands),
         ("refused_commands", house.errors),
         ("split_transactions", house.split_transactions),
@@ -96,6 +97,8 @@ def corrections(session: "ClientSession") -> list[tuple[str, list[Fact]]]:
         ("total_connections_received", str(house.connections)),
         ("total_commands_processed", str(house.commands)),
         ("rejected_connections", str(house.rejected)),
+        ("client_query_buffer_limit_disconnections", str(house.cuts[QUERY])),
+        ("client_output_buffer_limit_disconnections", str(house.cuts[OUTPUT])),
         *[(field, str(number)) for field, number in subscriptions(session)],
     ]
     return [
@@ -289,3 +292,7 @@ class WithFacts(Leg):
     def fail(self, failure: NodeFailure) -> None:
         """Say what is known here."""
         self.parent.take(alone(self.session, self.argv, text(error_text(failure.line(False)))))
+
+    def hold(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.hold(size)

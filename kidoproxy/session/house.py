@@ -9,6 +9,7 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.errors_loading import retryable
 from kidoproxy.exchange import Exchange
 from kidoproxy.exchange_lanes import Lanes
+from kidoproxy.ledger_account import CUTS
 from kidoproxy.ledger_jobs import Turns
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.route import Route
@@ -106,7 +107,8 @@ class House:
         self.run_id = b"0" * 40
         self.connections = 0
         self.rejected = 0
-        self.cut_clients = 0
+        #: Clients that were cut, by the reason.
+        self.cuts: dict[str, int] = dict.fromkeys(CUTS, 0)
         self.draining = False
         self.groups: list[CopyGroup] = []
         self.max_clients = 10_000

@@ -43,3 +43,10 @@ def look_up(session: "ClientSession", request: Request) -> bool:
             session.exchange.send(node, Lookup(session, request.argv[0]), question, session.proto, session.db)
             return True
     return False
+
+
+def may_ask(session: "ClientSession", name: bytes) -> bool:
+    """Whether a node should be asked about a command that we do not know: not for who could not use it anyway."""
+    if not session.authed or not session.pool.words.worth_asking(name):
+        return False
+    return session.user.free or session.user.permit.may_allow(name.lower())

@@ -16,7 +16,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import local, scripts, talk
+from kidoproxy.session import account, local, scripts, talk
 from kidoproxy.session.watch import Watch
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def begin(session: "ClientSession") -> None:
         return
     session.queue = []
     session.anchor = None
+    session.queue_bytes = 0
     session.spoiled = False
     session.settle()
     session.answer(build.OK)
@@ -89,6 +90,9 @@ def enqueue(session: "ClientSession", queue: list[Queued], spec: CommandSpec, re
     if problem is not None:
         session.refuse(problem)
         return
+    if account.overruns(session, request.cost()):
+        return
+    session.queue_bytes += request.cost()
     queue.append(Queued(spec, request))
     session.answer(build.QUEUED)
 
@@ -101,6 +105,7 @@ def finish(session: "ClientSession") -> None:
         return
     spoiled = session.spoiled
     watched = session.watch
+    session.counted -= session.queue_bytes
     session.leave_multi()
     call = session.open(None)
     if spoiled:
@@ -233,6 +238,9 @@ def collect(
             if queued.spec.scripting:
                 part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
+        elif session.ledger.waiting_bytes > session.pool.output_bytes:
+            # The client will be cut for that: what the proxy itself would say need not be made any more.
+            part.take(b"")
         elif queued.spec.reach == LOCAL:
             part.take(local.answer(session, queued.spec, queued.request.argv))
         else:

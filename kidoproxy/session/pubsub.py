@@ -7,10 +7,12 @@ which CLIENT REPLY OFF does not silence.
 
 from typing import TYPE_CHECKING, Final, final
 
+from kidoproxy import limits
 from kidoproxy.channels.topics import BEGUN, ENDED, SUBSCRIBE, UNSUBSCRIBE, Subscriber, Wish
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.ledger import Call
 from kidoproxy.resp import build
+from kidoproxy.session import account
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -50,6 +52,8 @@ def handle(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> No
         session.subscriber = subscriber
     board = session.house.board(session.pool)
     begins = spec.name in BEGUN
+    if begins and account.overruns(session, sum(map(len, argv)) + len(argv) * limits.NAME_COST):
+        return
     kind = BEGUN[spec.name] if begins else ENDED[spec.name]
     call = session.open(spec)
     call.quiet = False

@@ -116,6 +116,10 @@ class Noted(Leg):
             self.note()
         self.parent.fail(failure)
 
+    def hold(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.hold(size)
+
     def note(self) -> None:
         """Write it down."""
         book = self.book

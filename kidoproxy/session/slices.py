@@ -24,9 +24,15 @@ class Suspended(Job):
         return False
 
 
+def owes_much(session: "ClientSession") -> bool:
+    """Whether too much is owed to it, or under way for it, in calls or in bytes."""
+    ledger = session.ledger
+    return ledger.count() >= limits.CLIENT_PAUSE_CALLS or (ledger.heavy and not ledger.is_light())
+
+
 def share(session: "ClientSession") -> int:
     """How much it may do in this turn; nothing while too much is owed to it."""
-    if session.ledger.count() >= limits.CLIENT_PAUSE_CALLS:
+    if owes_much(session):
         return 0
     return limits.SLICE if session.exchange.turn.spent < limits.SLICE else limits.SMALL_SLICE
 
@@ -36,7 +42,7 @@ def suspend(session: "ClientSession") -> None:
 
     Reading stops meanwhile, so that what waits here stays bounded.
     """
-    if session.ledger.count() >= limits.CLIENT_PAUSE_CALLS:
+    if owes_much(session):
         session.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
         return
     session.stalled = True

@@ -12,7 +12,7 @@ again, as it does after any lost race.
 
 from typing import TYPE_CHECKING, Final, final
 
-from kidoproxy import errors
+from kidoproxy import errors, limits
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import CommandSpec
@@ -24,6 +24,7 @@ from kidoproxy.resp.open import integer, is_error
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Plan, Send
 from kidoproxy.routes.topology import CopyGroup, Node, Vigil
+from kidoproxy.session import account
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -41,6 +42,8 @@ class Watch:
         #: The first key, for complaints about those that live elsewhere.
         self.first = first
         self.count = 0
+        #: What it costs to remember them: nothing here, where the node does.
+        self.bytes = 0
 
     def loan(self) -> Loan | None:
         """The lane on which the transaction has to run, if it has to run on one."""
@@ -138,6 +141,8 @@ class GroupWatch(Watch):
 
 def begin(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
     """WATCH; nothing is owed to the client."""
+    if account.overruns(session, request.size() + len(request.argv) * limits.NAME_COST):
+        return
     session.ask.each = False
     # A miss in place of a failure would hide when a key expires.
     session.ask.soft = False
@@ -218,6 +223,7 @@ def watch_copies(session: "ClientSession", group: CopyGroup, spec: CommandSpec, 
     watched.count += len(found)
     for key in found:
         watched.vigil.keys[(session.db, key)] = True
+    watched.bytes += sum(map(len, found)) + len(found) * limits.NAME_COST
     joint = Expiries(session.open(None), len(found), watched.vigil, session.house.wall_ms)
     spec = COMMANDS[b"pttl"]
     for at, key in enumerate(found):

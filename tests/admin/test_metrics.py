@@ -29,7 +29,7 @@ def test_the_process() -> None:
     client = stage.client()
     stage.house.connections = 3
     stage.house.rejected = 2
-    stage.house.cut_clients = 1
+    stage.house.cuts["output limit"] = 1
     stage.house.bytes_in = 10**12
     say(client, "PING")
     say(client, "GET")
@@ -38,7 +38,7 @@ def test_the_process() -> None:
     assert found["kidoproxy_uptime_seconds"] == 90
     assert found["kidoproxy_connections_accepted_total"] == 3
     assert found["kidoproxy_connections_rejected_total"] == 2
-    assert found["kidoproxy_clients_cut_total"] == 1
+    assert found["kidoproxy_clients_cut_total{reason=output limit}"] == 1
     assert found["kidoproxy_commands_total"] == 2
     assert found["kidoproxy_errors_total"] == 1
     assert found["kidoproxy_bytes_received_total"] == 10**12

@@ -6,7 +6,7 @@ import pytest
 
 from kidoproxy import errors
 from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.limits import CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS, PUBSUB_OUTPUT_BYTES
+from kidoproxy.limits import CLIENT_PATIENCE_SECONDS, CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS, PUBSUB_OUTPUT_BYTES
 from kidoproxy.link import NodeLink
 from kidoproxy.net.client_io import ClientIO, shown
 from kidoproxy.net.flush import JOIN_BYTES
@@ -94,6 +94,63 @@ def test_a_client_that_does_not_read_is_not_read_from() -> None:
     assert socket.take() == b"+PONG\r\n"
 
 
+def test_a_client_that_reads_nothing_is_read_on() -> None:
+    """It may write all before it reads: after a while without progress it is read again, until it makes some."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    net.say(client, "ECHO", "x" * 1000)
+    socket.unwritten = 800
+    client.pause_writing()
+    for unwritten, reading in ((800, True), (800, True), (700, False), (700, True), (100, False)):
+        socket.unwritten = unwritten
+        net.wait(CLIENT_PATIENCE_SECONDS)
+        net.hub.tick()
+        assert socket.is_reading() == reading
+    net.hub.tick()
+    client.resume_writing()
+    assert socket.is_reading()
+    assert net.hub.slow == set()
+    client.pause_writing()
+    client.connection_lost(None)
+    assert net.hub.slow == set()
+    assert client.unwritten() == 0
+
+
+def test_more_is_read_while_nothing_is_taken() -> None:
+    """What is served meanwhile is no progress, and past the limit the client is cut; then it is looked at no more."""
+    net = Net(ring("a"))
+    net.stage.pool.output_bytes = 5000
+    client, socket = net.client()
+    client.pause_writing()
+    for _ in range(4):
+        net.wait(CLIENT_PATIENCE_SECONDS)
+        net.hub.tick()
+        assert (socket.is_reading(), socket.ended()) == (True, "")
+        socket.unwritten += 1207
+        assert client.unwritten() == socket.unwritten
+        net.say(client, "ECHO", "x" * 1198)
+    socket.unwritten += 1207
+    net.say(client, "ECHO", "x" * 1198)
+    assert socket.ended() == "aborted"
+
+
+def test_replies_that_wait_count_as_unread() -> None:
+    """Behind a node that is silent replies of others gather: past the output limit the client is cut."""
+    net = Net(ring("a", "b"))
+    net.stage.pool.output_bytes = 2 * CLIENT_PAUSE_BYTES
+    client, socket = net.client()
+    net.node("a")
+    node, _ = net.node("b")
+    client.data_received(command([b"GET", b"{a}"]) + command([b"GET", b"{b}"]) * 5)
+    net.turn()
+    for _ in range(3):
+        assert socket.ended() == ""
+        node.data_received(bulk(b"x" * (CLIENT_PAUSE_BYTES - 100)))
+        net.turn()
+    assert socket.ended() == "aborted"
+    assert net.stage.house.cuts["output limit"] == 1
+
+
 def test_a_client_with_too_many_calls_waits() -> None:
     """A pipeline without end stops being read at a number of calls, and is read on when half have been answered."""
     net = Net(ring("a"))
@@ -124,7 +181,7 @@ def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
     client.data_received(PING)
     net.turn()
     assert socket.ended() == "aborted"
-    assert net.stage.house.cut_clients == 1
+    assert net.stage.house.cuts["output limit"] == 1
     assert "client cut: addr=10.9.9.9:5000 reason=output limit" in caplog.text
 
 

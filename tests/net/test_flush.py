@@ -10,7 +10,7 @@ from kidoproxy import limits
 from kidoproxy.ledger import Peer
 from kidoproxy.ledger_jobs import Job
 from kidoproxy.link import NodeLink
-from kidoproxy.net.flush import JOIN_BYTES, Hub, joined
+from kidoproxy.net.flush import JOIN_BYTES, Hub, SlowReader, joined
 from kidoproxy.resp.build import command
 from tests.net.fakes import Net
 from tests.session.stage import ring
@@ -184,3 +184,9 @@ def test_turns_are_measured() -> None:
     net.say(client, "PING")
     net.say(client, "PING")
     assert sum(net.stage.house.turns.counts) == 2
+
+
+def test_what_a_slow_reader_does_is_for_it_to_say() -> None:
+    """The hub only asks."""
+    with pytest.raises(NotImplementedError):
+        SlowReader().look_again()

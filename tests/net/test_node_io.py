@@ -7,7 +7,7 @@ import pytest
 
 from kidoproxy.link_states import CONNECTING, DOWN, READY
 from kidoproxy.net.flush import JOIN_BYTES
-from kidoproxy.net.node_io import HIGH_WATER, reason
+from kidoproxy.net.node_io import EARLY_BYTES, HIGH_WATER, reason
 from kidoproxy.resp.build import command
 from tests.net.fakes import Net
 from tests.session.stage import ring
@@ -160,3 +160,13 @@ def handshake(why: str | None) -> ssl.SSLError:
 def test_reasons_are_short_and_without_addresses(problem: Exception, text: str) -> None:
     """Errors and logs name the node themselves; the cause is a few words."""
     assert reason(problem) == text
+
+
+def test_who_speaks_too_much_before_the_greeting_is_no_node() -> None:
+    """What comes before the link knows of the connection is kept up to a bound; then the connection is closed."""
+    net = Net(ring("a"))
+    node, socket = net.connecting("a")
+    node.data_received(b"x" * EARLY_BYTES)
+    assert socket.ended() == ""
+    node.data_received(b"x")
+    assert socket.ended() == "aborted"

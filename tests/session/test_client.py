@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy import errors
+from kidoproxy import errors, limits
 from kidoproxy.commands.permit import Permit
 from kidoproxy.session.client import integer
 from kidoproxy.session.house import PoolFacts
@@ -152,7 +152,8 @@ def test_list_shows_states() -> None:
     assert b"\r\ntxt:id=1 addr=10.9.9.9:5000 " in reply
     shown = [fields(line) for line in lines(reply)]
     assert (shown[0]["flags"], shown[0]["multi"], shown[0]["idle"], shown[0]["qbuf"]) == ("x", "1", "3", "6")
-    assert (shown[0]["multi-mem"], shown[0]["oll"], shown[0]["omem"], shown[0]["events"]) == ("21", "2", "14", "rw")
+    queued = str(len("*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n") + limits.REQUEST_COST + 2 * limits.ARGUMENT_COST)
+    assert (shown[0]["multi-mem"], shown[0]["oll"], shown[0]["omem"], shown[0]["events"]) == (queued, "2", "14", "rw")
     assert (shown[1]["flags"], shown[1]["resp"]) == ("N", "3")
 
 
