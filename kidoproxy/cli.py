@@ -158,13 +158,13 @@ def _run(config: "Config", announce: Callable[[str], None]) -> int:
 
 def _load(config_file: Path) -> "Config":
     from kidoproxy.config import load
-    from kidoproxy.offline import misnamed
+    from kidoproxy.offline import collisions, misnamed
 
     try:
         config = load(config_file)
     except ConfigError as error:
         raise BadConfig(error.problems) from None
-    wrong = misnamed(config)
+    wrong = misnamed(config) + collisions(config)
     if wrong:
         raise BadConfig(wrong)
     return config

@@ -1,17 +1,20 @@
 """The cursor of a SCAN over several nodes: the node's own cursor, and the small number of the node.
 
-A client gets one unsigned 64-bit decimal, ``own << 16 | number``. It is stateless, and since a node's number
-comes from its name it means the same after a reload and through another proxy. ``0`` begins and ends.
+A client gets one unsigned 64-bit decimal, ``own << 24 | number``. It is stateless, and since a node's number
+comes from its name and its pool's alone it means the same to every worker, through another proxy, and after pools and
+nodes have come or gone. ``0`` begins and ends.
 """
 
+import hashlib
 from typing import Final
 
 from kidoproxy import errors
 from kidoproxy.resp.build import array
 from kidoproxy.resp.build import bulk as build_bulk
 from kidoproxy.resp.open import bulk, is_error, items
+from kidoproxy.resp.scan import string2ll
 
-BITS: Final = 16
+BITS: Final = 24
 #: A node's own cursor must leave room for the number; Redis's stay far below (they are hash table indexes).
 LARGEST_OWN: Final = 1 << (64 - BITS)
 
@@ -22,11 +25,23 @@ def pack(own: int, number: int) -> bytes:
 
 
 def unpack(cursor: bytes) -> tuple[int, int] | None:
-    """(own, number) of a client's cursor; None when it is not an unsigned 64-bit decimal."""
-    if not cursor.isdigit() or len(cursor) > 20 or int(cursor) >= 1 << 64:
+    """(own, number) of a client's cursor; None when it is not an unsigned 64-bit decimal.
+
+    Read as ``strtoull`` reads one, and servers with it: a plus sign, zeros in front, and nothing at all for 0.
+    """
+    digits = cursor[1:] if cursor[:1] in (b"+", b"-") else cursor
+    if cursor and not digits.isdigit():
         return None
-    value = int(cursor)
+    value = decimal(digits.lstrip(b"0"))
+    if value is None or (value and cursor[:1] == b"-"):
+        return None
     return value >> BITS, value & ((1 << BITS) - 1)
+
+
+def decimal(digits: bytes) -> int | None:
+    """An unsigned 64-bit number without zeros in front; nothing is 0, None is what does not fit."""
+    value = int(digits) if 0 < len(digits) <= 20 else 0
+    return value if len(digits) <= 20 and value < 1 << 64 else None
 
 
 def advance(raw: bytes, number: int, following: int) -> bytes:
@@ -34,9 +49,10 @@ def advance(raw: bytes, number: int, following: int) -> bytes:
     if is_error(raw):
         return raw
     parts = items(raw)
-    own = int(bulk(parts[0]))
-    if own >= LARGEST_OWN:
-        return errors.line(f"ERR cursor overflow: a node's own cursor {own} leaves no room for the node")
+    own = string2ll(bulk(parts[0]))
+    if own is None or not 0 <= own < LARGEST_OWN:
+        shown = errors.said(bulk(parts[0]))
+        return errors.line(f"ERR cursor overflow: a node's own cursor {shown} leaves no room for the node")
     if own:
         cursor = pack(own, number)
     else:
@@ -44,16 +60,7 @@ def advance(raw: bytes, number: int, following: int) -> bytes:
     return array([build_bulk(cursor), parts[1]])
 
 
-def numbers(names: list[str]) -> list[int]:
-    """A number from 1 to 65535 for each name, from the name alone unless two collide."""
-    taken: set[int] = set()
-    found: list[int] = []
-    for name in names:
-        h = 0
-        for byte in name.encode("utf-8", "surrogateescape"):
-            h = (h * 31 + byte) % 65535
-        while h + 1 in taken:
-            h = (h + 1) % 65535
-        taken.add(h + 1)
-        found.append(h + 1)
-    return found
+def number_of(pool: str, node: str) -> int:
+    """The number of a node, never 0. Two of one pool's nodes that have the same are refused with the configuration."""
+    name = f"{pool}\0{node}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") % ((1 << BITS) - 1) + 1

@@ -9,6 +9,7 @@ from kidoproxy.commands.find import every, named
 from kidoproxy.commands.permit import mistake, similar
 from kidoproxy.config import Config, Member, Node, Pool
 from kidoproxy.config.problems import did_you_mean
+from kidoproxy.cursor import number_of
 from kidoproxy.routes import topology
 from kidoproxy.routes.build import placement_of, tags_of
 
@@ -76,6 +77,23 @@ def misnamed(config: Config) -> list[str]:
             place = f"{config.source}: pool.{pool.name}.users.{user.name}.commands"
             lines += [f"{place}: {what}" for what in map(_wrong_rule, user.commands.split()) if what]
     return lines
+
+
+def collisions(config: Config) -> list[str]:
+    """A line for each node whose number in cursors of SCAN is that of another node that the same clients reach.
+
+    It happens once in a million configurations. The number is a part of what clients hold, so nobody moves aside.
+    """
+    lines = []
+    for listener in config.listening():
+        taken: dict[int, str] = {}
+        for pool in config.below(listener.name):
+            for node in pool.nodes:
+                mine = f"pool.{pool.name}: node {node.name}"
+                first = taken.setdefault(number_of(pool.name, node.name), mine)
+                if first != mine:
+                    lines.append(f"{config.source}: {mine}: has the number of {first}; give the pool another name")
+    return list(dict.fromkeys(lines))
 
 
 def _misnamed(name: bytes) -> str:

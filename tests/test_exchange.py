@@ -363,7 +363,7 @@ def test_ring_of_copies() -> None:
         << then(lambda play: right.groups[0].behind() == ["d"])
         >> client("SCAN 0") << to("a", "SCAN 0") >> node("a", "*2 $1 0 *0") << to_client("*2 $1 3 *0")
         >> client("SCAN 3") << to("c", "SCAN 0") >> node("c", "*2 $1 5 *0")
-        << to_client(f"*2 $6 {5 << 16 | 3} *0")
+        << to_client(f"*2 $8 {5 << 24 | 3} *0")
         >> client("SCAN 4") << to_client("-ERR invalid cursor") << silence()
     )  # fmt: skip
 

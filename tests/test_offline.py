@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.offline import explain, misnamed, shares, shown
+from kidoproxy.offline import collisions, explain, misnamed, shares, shown
 from tests.config.files import COPY, RING, pool, read
 
 
@@ -111,3 +111,19 @@ def test_rules_that_mean_nothing(tmp_path: Path, rules: str, expected: list[str]
     found = misnamed(read(tmp_path, pool(f'[pool.cache.users.alice]\nnopass = true\ncommands = "{rules}"')))
 
     assert found == [f"ring.toml: pool.cache.users.alice.commands: {line}" for line in expected]
+
+
+def test_numbers_that_collide_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among the nodes that one listener reaches; what others reach does not matter. No two collide by themselves."""
+    below = '[pool.below]\nmode = "copy"\nnodes = ["redis://10.0.0.8", "redis://10.0.0.9"]\n'
+    config = read(tmp_path, pool("", nodes='["pool:below", "redis://10.0.0.1"]') + below)
+    assert collisions(config) == []
+    monkeypatch.setattr("kidoproxy.offline.number_of", lambda pool, node: len(pool) + (node == "10.0.0.1:6379"))
+    assert collisions(config) == [
+        f"ring.toml: pool.below: node 10.0.0.9:6379: has the number of pool.below: node 10.0.0.8:6379; {CURE}"
+    ]
+    monkeypatch.setattr("kidoproxy.offline.number_of", lambda pool, node: 1)
+    assert len(collisions(config)) == 2
+
+
+CURE = "give the pool another name"

@@ -139,6 +139,7 @@ class Builder:
             together=self._together(table.together, (*place, "together")),
             on_down=table.on_down,
             transactions=table.transactions,
+            same_server=table.same_server,
         )
 
     def _together(self, groups: list[list[str]], place: Place) -> tuple[bytes | tuple[bytes, ...], ...]:

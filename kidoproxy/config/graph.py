@@ -42,7 +42,9 @@ def _check_names(pool: Pool, problems: Problems) -> None:
         what = f'has the same name as nodes[{first}]: "{member.name}"'
         other = pool.members[first]
         if isinstance(member, Node) and isinstance(other, Node) and member.address == other.address:
-            what = f"is the same node as nodes[{first}]: {member.address}"
+            what = (
+                _same_server(pool, member, first) or f"{what}; one server under several names needs names that differ"
+            )
         problems.add(_member_place(pool, i), what)
 
 
@@ -90,18 +92,40 @@ def _check_used(pools: dict[str, Pool], problems: Problems) -> None:
 
 
 def _check_below(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
-    """Below one pool a node is reached once, else it gets keys or writes twice; and a name means one node."""
+    """Below one pool a node is reached once, else it gets keys or writes twice; and a name means one node.
+
+    A ring that says ``same_server`` may give one server several names, and asks it once all the same.
+    """
     addresses: dict[Address, int] = {}
     names: dict[str, int] = {}
     for i, member in enumerate(pool.members):
         for node in [member] if isinstance(member, Node) else _nodes(member.pool, pools):
             same = addresses.setdefault(node.address, i)
             if same != i:
-                problems.add(_member_place(pool, i), f"is the same node as nodes[{same}]: {node.address}")
+                what = _same_server(pool, member, same) if isinstance(member, Node) else _same_node(node.address, same)
+                if what:
+                    problems.add(_member_place(pool, i), what)
                 continue
             same = names.setdefault(node.name, i)
             if same != i and not isinstance(member, Node):
                 problems.add(_member_place(pool, i), f'has a node named as one below nodes[{same}]: "{node.name}"')
+
+
+def _same_node(address: Address, same: int) -> str:
+    return f"is the same node as nodes[{same}]: {address}"
+
+
+def _same_server(pool: Pool, member: Node, same: int) -> str:
+    """Why a member must not have the address of the one at ``same``; empty when it may."""
+    what = _same_node(member.address, same)
+    first = pool.members[same]
+    if pool.ring is None or not isinstance(first, Node):
+        return what
+    if not pool.ring.same_server:
+        return f"{what}; if it is to have several shares, give them names that differ and say 'same_server = true'"
+    if (first.username, first.password, first.tls) != (member.username, member.password, member.tls):
+        return f"{what}, and has another user, password or TLS"
+    return ""
 
 
 def _nodes(name: str, pools: dict[str, Pool]) -> list[Node]:

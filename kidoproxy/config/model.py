@@ -55,6 +55,7 @@ class RingOptions:
     together: tuple[bytes | tuple[bytes, ...], ...] = ()  # prefixes, names of sets with their @, groups of both
     on_down: str = "error"
     transactions: str = "split"
+    same_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,11 @@ class PoolTable(Table):
         description='MULTI/EXEC over several nodes: "split" into one per node, or "strict": refused.',
         json_schema_extra={"only": "ring"},
     )
+    same_server: bool = Field(
+        False,
+        description="true: several names may stand for one address, which is one server with several shares.",
+        json_schema_extra={"only": "ring"},
+    )
     ack: Literal["all"] = Field(
         "all",
         description="A write is answered when every node in sync has it.",

@@ -80,7 +80,7 @@ def _tell_apart(checkups: list[Checkup]) -> None:
     first: dict[str, Checkup] = {}
     for checkup in checkups:
         same = first.setdefault(checkup.run_id, checkup)
-        if checkup.run_id and same.node != checkup.node:
+        if checkup.run_id and same.node.address != checkup.node.address:
             checkup.note(same_server(same.node.name))
 
 

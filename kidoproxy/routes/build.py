@@ -3,7 +3,7 @@
 from typing import final
 
 from kidoproxy import config
-from kidoproxy.cursor import numbers
+from kidoproxy.cursor import number_of
 from kidoproxy.routes.copy import ORDERS, CopyPool
 from kidoproxy.routes.hashes import FNV1A_64, MD5
 from kidoproxy.routes.node import NodeRoute
@@ -50,8 +50,6 @@ def build(whole: config.Config) -> Tree:
     tree = Tree()
     for pool in whole.listening():
         keep_apart(build_pool(whole, pool, tree).nodes())
-    for node, number in zip(tree.nodes, numbers([node.name for node in tree.nodes]), strict=True):
-        node.number = number
     return tree
 
 
@@ -60,11 +58,15 @@ def build_pool(whole: config.Config, pool: config.Pool, tree: Tree) -> Route:
     if pool.name in tree.pools:
         return tree.pools[pool.name]
     members: list[Route] = []
+    servers: dict[config.Address, Route] = {}
     for member in pool.members:
         if isinstance(member, config.PoolRef):
             members.append(build_pool(whole, whole.pools[member.pool], tree))
-        else:
-            members.append(NodeRoute(add_node(member, pool, tree)))
+            continue
+        # One server under several names is one node, which has several shares of the ring.
+        if member.address not in servers:
+            servers[member.address] = NodeRoute(add_node(member, pool, tree))
+        members.append(servers[member.address])
     tree.pools[pool.name] = route_of(pool, members, tree)
     return tree.pools[pool.name]
 
@@ -81,7 +83,7 @@ def route_of(pool: config.Pool, members: list[Route], tree: Tree) -> Route:
 
 def add_node(source: config.Node, pool: config.Pool, tree: Tree) -> Node:
     """A node for each member that is a server."""
-    node = Node(len(tree.nodes), source.name, str(source.address), 0)
+    node = Node(len(tree.nodes), source.name, str(source.address), number_of(pool.name, source.name))
     tree.nodes.append(node)
     tree.sources.append((source, pool))
     return node

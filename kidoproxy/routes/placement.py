@@ -39,6 +39,10 @@ class Placement:
         self.dear = key_hash <= LAST_DEAR
         self.memo: dict[bytes, int] = {}
 
+    def joined(self, same: list[int]) -> "Placement":
+        """The same circle, on which the arcs of node ``i`` belong to node ``same[i]``."""
+        return Placement(self.points, [same[owner] for owner in self.owners], self.key_hash, self.nodes)
+
     def owner(self, key: bytes) -> int:
         """The place of the node that owns ``key``, which is the part that is hashed: tags are cut before."""
         if self.only >= 0:

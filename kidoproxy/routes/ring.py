@@ -34,12 +34,21 @@ from kidoproxy.routes.tags import Tags
 
 @final
 class Ring(Route):
-    """Children on a ring; ``placement`` answers with a child's place in the list."""
+    """Children on a ring; ``placement`` answers with a child's place in the list.
+
+    A child that stands there more than once has several shares and is asked once: the first place stands for all.
+    """
 
     def __init__(self, name: str, members: list[Route], placement: Placement, tags: Tags) -> None:
         super().__init__(name)
         self.members = members
-        self.placement = placement
+        self.distinct: list[Route] = []
+        same: list[int] = []
+        for member in members:
+            if member not in self.distinct:
+                self.distinct.append(member)
+            same.append(members.index(member))
+        self.placement = placement if len(self.distinct) == len(members) else placement.joined(same)
         self.tags = tags
 
     def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
@@ -72,7 +81,7 @@ class Ring(Route):
                 if spec.finder == STREAM_KEYS:
                     return self.streams(spec, argv, positions, ask)
                 return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
-        if len(self.members) > 1:
+        if len(self.distinct) > 1:
             outside = reaches_outside(spec, argv)
             if outside is not None:
                 return Answer(errors.reaches_outside(spec.name, outside))
@@ -94,7 +103,7 @@ class Ring(Route):
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
         if spec.reach == LANE and spec.rule != RELAY:
             return self.every(spec, request, ask)
-        if spec.flags & NO_MANDATORY_KEYS and len(self.members) > 1:
+        if spec.flags & NO_MANDATORY_KEYS and len(self.distinct) > 1:
             return self.by_arguments(spec, request, ask)
         return self.anyone().plan(spec, request, ask)
 
@@ -148,11 +157,11 @@ class Ring(Route):
 
     def every(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """All children, merged by the command's rule."""
-        return Gather([member.plan(spec, request, ask) for member in self.members], spec.rule)
+        return Gather([member.plan(spec, request, ask) for member in self.distinct], spec.rule)
 
     def anyone(self) -> Route:
         """A child for requests that any one can serve: the first one that is alive."""
-        for member in self.members:
+        for member in self.distinct:
             for node in member.nodes():
                 if node.live:
                     return member
@@ -164,15 +173,15 @@ class Ring(Route):
 
     def scanned(self) -> list[Route]:
         """The children's, one after another."""
-        return [leaf for member in self.members for leaf in member.scanned()]
+        return [leaf for member in self.distinct for leaf in member.scanned()]
 
     def home(self, channel: bytes) -> Route:
         """Where a key of this name would live."""
         return self.members[self.owner(channel)].home(channel)
 
     def children(self) -> list[Route]:
-        """The members."""
-        return self.members
+        """The members, each once."""
+        return self.distinct
 
     def why(self, key: bytes) -> str:
         """Hashed part, hash, point and owner, then what the child says."""

@@ -4,14 +4,39 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.files import RING, nodes, problems
+from tests.config.files import RING, nodes, pool, problems, read
 
 MISTAKES = [
     (nodes('"redis://a"', '"redis://a:6379"'), "pool.cache.nodes[1]: is the same node as nodes[0]: a:6379"),
     (
         nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://a", name = "y" }'),
+        "pool.cache.nodes[1]: is the same node as nodes[0]: a:6379; if it is to have several shares, give them names "
+        "that differ and say 'same_server = true'",
+    ),
+    (
+        pool("same_server = true", nodes='["redis://a", "redis://a"]'),
+        'pool.cache.nodes[1]: has the same name as nodes[0]: "a:6379"; one server under several names needs names that',
+    ),
+    (
+        pool(
+            "same_server = true",
+            nodes='[{ url = "redis://a", name = "x" }, { url = "redis://:pw@a", name = "y" }]',
+        ),
+        "pool.cache.nodes[1]: is the same node as nodes[0]: a:6379, and has another user, password or TLS",
+    ),
+    (
+        pool("same_server = true", nodes='["pool:b", "redis://h"]') + '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]',
+        "pool.cache.nodes[1]: is the same node as nodes[0]: h:6379",
+    ),
+    (
+        pool("same_server = true", nodes='["redis://h", "pool:b"]') + '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]',
+        "pool.cache.nodes[1]: is the same node as nodes[0]: h:6379",
+    ),
+    (
+        nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://a", name = "y" }', mode="copy"),
         "pool.cache.nodes[1]: is the same node as nodes[0]: a:6379",
     ),
+    (pool("same_server = true", "copy"), "pool.cache: 'same_server' has no meaning in a copy pool"),
     (
         nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://b", name = "x" }'),
         'pool.cache.nodes[1]: has the same name as nodes[0]: "x"',
@@ -68,3 +93,10 @@ def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
 
     assert [line for line in found if expected in line], found
     assert all(line.startswith("ring.toml: ") and "\n" not in line for line in found)
+
+
+def test_one_server_may_have_several_names(tmp_path: Path) -> None:
+    """In a ring that says so, under names that differ; below another ring too."""
+    shares = 'same_server = true\nnodes = [{ url = "redis://a", name = "x" }, { url = "redis://a:6379", name = "y" }]'
+    above = nodes('"pool:b"', '"redis://h"') + f'[pool.b]\nmode = "ring"\n{shares}\n'
+    assert [node.name for node in read(tmp_path, above).pools["b"].nodes] == ["x", "y"]

@@ -1,8 +1,12 @@
 """Config in, routes out: rings, copies, and pools in pools."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.config import Config
+from kidoproxy.net.workers import share
+from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.build import Tree, build
 from kidoproxy.routes.copy import FIRST, CopyPool
@@ -120,3 +124,74 @@ def test_neighbours(tmp_path: Path) -> None:
         "10.0.0.5": ["1", "2", "3", "4"],
         "10.0.0.9": ["1", "2"],
     }
+
+
+MANY = """
+[pool.cache]
+listen = "127.0.0.1:6380"
+mode = "ring"
+nodes = ["pool:pair", "redis://10.0.0.9", { url = "redis://10.0.0.1:7000", name = "n" }]
+[pool.alone]
+listen = "127.0.0.1:6381"
+mode = "ring"
+nodes = ["redis://10.0.0.9", "redis://10.0.0.8", { url = "redis://10.0.0.2:7000", name = "n" }]
+[pool.pair]
+mode = "copy"
+nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
+"""
+MORE = """
+[pool.a]
+listen = "127.0.0.1:6389"
+mode = "ring"
+nodes = ["redis://10.0.1.1", "redis://10.0.1.2"]
+"""
+
+
+def numbers(config: Config) -> dict[tuple[str, str], int]:
+    """The number of each node by pool and name."""
+    made = build(config)
+    return {
+        (pool.name, source.name): node.number for node, (source, pool) in zip(made.nodes, made.sources, strict=True)
+    }
+
+
+def test_numbers_in_cursors_are_the_same_everywhere(tmp_path: Path) -> None:
+    """In every worker, whatever pools it builds, and whatever pools and nodes come before, behind or away."""
+    whole = read(tmp_path, MANY)
+    known = numbers(whole)
+    assert len(set(known.values())) == len(known) == 7
+    second = numbers(share(replace(whole, workers=2), 1))
+    assert second
+    assert second.items() <= known.items()
+    assert known.items() <= numbers(read(tmp_path, MORE + MANY)).items()
+    fewer = numbers(read(tmp_path, MANY.replace('"redis://10.0.0.9", "redis://10.0.0.8"', '"redis://10.0.0.8"')))
+    assert fewer.items() <= known.items()
+    assert len(fewer) == 6
+
+
+SHARES = """nodes = [
+  { name = "one", url = "redis://10.0.0.1" }, { name = "two", url = "redis://10.0.0.2" },
+  { name = "three", url = "redis://10.0.0.1:6379", weight = 2 },
+]"""
+
+
+def test_one_server_with_several_shares(tmp_path: Path) -> None:
+    """Each name has its part of the ring, where it always was; the server is asked once for what is of all."""
+    found = ring(tmp_path, "same_server = true", SHARES)
+    apart = ketama(["one", "two", "three"], [1, 1, 2])
+    keys = [b"key:%d" % at for at in range(300)]
+    assert [found.owner(key) for key in keys] == [{0: 0, 1: 1, 2: 0}[apart.owner(key)] for key in keys]
+    assert [node.address for node in found.nodes()] == ["10.0.0.1:6379", "10.0.0.2:6379"]
+    assert len(found.members) == 3
+    ask = Ask(0, 2, False, False, 0)
+    for name in (b"dbsize", b"keys", b"flushdb", b"info", b"scan"):
+        argv = [name.upper(), b"0"]
+        plan = found.plan(COMMANDS[name], Request(argv, command(argv)), ask)
+        assert repr(plan).count("one") == 1
+    assert len(found.scanned()) == len(found.children()) == 2
+    here = next(key for key in keys if apart.owner(key) == 0)
+    there = next(key for key in keys if apart.owner(key) == 2)
+    request = Request([b"RENAME", here, there], b"")
+    assert repr(found.plan(COMMANDS[b"rename"], request, ask)) == "one"
+    request = Request([b"DEL", here, there], b"")
+    assert repr(found.plan(COMMANDS[b"del"], request, ask)) == "one"

@@ -42,7 +42,7 @@ def test_key_scans() -> None:
     begun = planned(route, f"HSCAN {key} 0 COUNT 5")
     assert isinstance(begun, Gather)
     assert (repr(begun), begun.number, begun.following) == ("[b]", 2, 0)
-    cursor = 7 << 16 | 3
+    cursor = 7 << 24 | 3
     on = planned(route, f"SSCAN {key} {cursor}")
     assert isinstance(on, Gather)
     assert isinstance(on.plans[0], Send)
@@ -113,8 +113,8 @@ def test_scan() -> None:
     """A scan stays on the copy that its cursor names, as long as that one is in sync."""
     _, route = pool(behind="c")
     assert repr(planned(route, "SCAN 0")) == "[a]"
-    assert repr(planned(route, f"SCAN {5 << 16 | 2}")) == "[b]"
-    assert isinstance(planned(route, f"SCAN {5 << 16 | 3}"), Answer)
+    assert repr(planned(route, f"SCAN {5 << 24 | 2}")) == "[b]"
+    assert isinstance(planned(route, f"SCAN {5 << 24 | 3}"), Answer)
     assert route.scanned() == [route]
     assert route.scan_node(77) is None
 
