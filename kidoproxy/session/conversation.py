@@ -15,9 +15,8 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 from typing import Final, final
 
 from kidoproxy import errors, limits
-from kidoproxy.channels.counts import Counted
 from kidoproxy.channels.topics import Subscriber
-from kidoproxy.commands.spec import COPY_ONE, INFO, LANE, LISTEN, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.spec import LANE, LISTEN, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange_lanes import LaneWire
 from kidoproxy.ledger import AGAIN, Call, Leg
@@ -325,13 +324,9 @@ class ClientSession:
         if spec.scripting:
             scripts.dispatch(self, spec, request, leg)
             return
-        if spec.rule == INFO and not self.ask.each:
-            if facts.only_ours(request.argv):
-                leg.take(facts.answer(self, request.argv))
-                return
-            leg = facts.WithFacts(self, request.argv, leg)
-        elif spec.copy == COPY_ONE and not self.ask.each:
-            leg = Counted(self.house.board(self.pool), spec, request.argv, leg)
+        if facts.answered(self, spec, request.argv, leg):
+            return
+        leg = facts.corrected(self, spec, request.argv, leg)
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:

@@ -9,6 +9,7 @@ version before anything else, and one bad node must not stop them.
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
+from kidoproxy.commands.spec import INFO, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.ledger import Leg
 from kidoproxy.ledger_account import OUTPUT, QUERY
@@ -19,7 +20,7 @@ from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import client, talk
+from kidoproxy.session import client, redact, talk
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -249,6 +250,21 @@ def own_sections(session: "ClientSession", argv: list[bytes], silence: str) -> l
     if wants(argv, b"kidoproxynodes"):
         found.append(section("KidoproxyNodes", [row.fact(at) for at, row in enumerate(node_facts(session))]))
     return found
+
+
+def answered(session: "ClientSession", spec: CommandSpec, argv: list[bytes], leg: Leg) -> bool:
+    """Whether this is an INFO that no node is needed for; ``leg`` has its answer then."""
+    ours = spec.rule == INFO and not session.ask.each and only_ours(argv)
+    if ours:
+        leg.take(answer(session, argv))
+    return ours
+
+
+def corrected(session: "ClientSession", spec: CommandSpec, argv: list[bytes], leg: Leg) -> Leg:
+    """The leg for what the nodes say, where that is not what the client hears."""
+    if spec.rule == INFO and not session.ask.each:
+        return WithFacts(session, argv, leg)
+    return redact.corrected(session, spec, argv, leg)
 
 
 def answer(session: "ClientSession", argv: list[bytes]) -> bytes:

@@ -18,7 +18,7 @@ from kidoproxy.link_greeting import Ear
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import watch
+from kidoproxy.session import redact, watch
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -177,7 +177,7 @@ class MonitorEar(Ear):
     def hear(self, raw: bytes) -> None:
         """A line goes to the client as it is, once MONITOR has been answered, and never into the middle of a reply."""
         if self.monitor.leg is None:
-            self.monitor.session.ledger.push(raw)
+            self.monitor.session.ledger.push(redact.line(raw))
 
     def ready(self) -> None:
         """MONITOR waits in the link's queue."""

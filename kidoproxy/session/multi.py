@@ -7,16 +7,15 @@ place in an array: each node's part is atomic, the whole is not. A strict pool r
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import errors
-from kidoproxy.channels.counts import Counted
 from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import COPY_ONE, LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
+from kidoproxy.commands.spec import LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
 from kidoproxy.exchange_multi import Executed, Transaction
 from kidoproxy.ledger import Call, Leg, Listed, Part
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import account, local, scripts, talk
+from kidoproxy.session import account, local, redact, scripts, talk
 from kidoproxy.session.watch import Watch
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: 
         watched.executed()
     loan = transaction.loan
     node = only_node(plans) if loan is None else loan.link.node
-    counts = any(queued.spec.copy == COPY_ONE for queued in queue)
+    counts = any(redact.is_corrected(queued.spec) for queued in queue)
     if node is not None and (loan is not None or not (session.each or session.pool.soft or counts)):
         joint = Listed(call, len(queue), call.write)
         legs = [corrected(session, queued, Part(joint, at)) for at, queued in enumerate(queue)] if counts else []
@@ -248,10 +247,8 @@ def collect(
 
 
 def corrected(session: "ClientSession", queued: Queued, leg: Leg) -> Leg:
-    """The leg for the reply to one command: what counts subscribers means all of ours."""
-    if queued.spec.copy == COPY_ONE and not session.each:
-        return Counted(session.house.board(session.pool), queued.spec, queued.request.argv, leg)
-    return leg
+    """The leg for the reply to one command, see `redact`."""
+    return redact.corrected(session, queued.spec, queued.request.argv, leg)
 
 
 def only_node(plans: list[Plan | None]) -> Node | None:

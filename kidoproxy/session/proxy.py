@@ -27,13 +27,13 @@ from kidoproxy.commands.spec import (
 )
 from kidoproxy.exchange import Wire
 from kidoproxy.exchange_lanes import PastAll
-from kidoproxy.ledger import AGAIN
+from kidoproxy.ledger import AGAIN, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import facts
+from kidoproxy.session import facts, redact
 from kidoproxy.session.lanes import needed
 
 if TYPE_CHECKING:
@@ -193,13 +193,15 @@ def ask_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
     if problem is not None or spec is None:
         session.refuse(problem if problem is not None else errors.unknown_command(argv))
         return
-    call = session.open(spec)
+    leg: Leg = session.open(spec)
     payload = build.command(argv)
+    if redact.tells(spec):
+        leg = redact.Redacted(leg, spec.name, False)
     if spec.repeatable:
-        call.tries = AGAIN
-        call.payload = payload
+        leg.tries = AGAIN
+        leg.payload = payload
     wire: Wire = PastAll(session.house.lanes) if spec.rule == ONE_OK else session.exchange
-    wire.send(node, call, payload, session.proto, session.db)
+    wire.send(node, leg, payload, session.proto, session.db)
 
 
 def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
@@ -218,6 +220,8 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         why = spec.reason
     if why and ONE_NODE not in why:
         return errors.denied(spec.name, why)
+    if spec.name in redact.USERS:
+        return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
     if needed(spec, argv) or spec.reach == LISTEN:

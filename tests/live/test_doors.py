@@ -1,5 +1,6 @@
 """What a client can try at the door, beside a real server that is tried the same way."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -90,3 +91,76 @@ def test_odd_numbers_are_read_as_the_server_reads_them(door: Door, request_: lis
     """Hexadecimal, exponents, spaces, thousands of digits: the same answer, and the same client afterwards."""
     asked = [request_, [b"PING"]]
     assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+
+
+PASSWORD: Final = "n0de-s3cret"
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def guarded(request: pytest.FixtureRequest, serve_proxy: Starter) -> Any:
+    """Two nodes that have a password, and one of their own for a master."""
+    args = ["--requirepass", PASSWORD, "--masterauth", "m4ster-s3cret", "--masteruser", "m4ster-user"]
+    args += ["--slowlog-log-slower-than", "0"]
+    return serve_proxy("ring", 2, server=program(request.param), args=args, node={"password": PASSWORD})
+
+
+GET: Final = ["CONFIG", "GET"]
+ASKED: Final = [
+    [*GET, "*"],
+    [*GET, "requirepass"],
+    [*GET, "REQUIREPASS"],
+    [*GET, "master*"],
+    [*GET, "[mr]*", "maxmemory"],
+    ["PROXY", "NODE", "node-0", *GET, "*"],
+    ["PROXY", "NODE", "node-0", "ACL", "LIST"],
+    ["PROXY", "NODE", "node-0", "ACL", "GETUSER", "default"],
+    ["PROXY", "NODE", "node-0", "CLIENT", "LIST"],
+    ["PROXY", "NODE", "node-0", "SLOWLOG", "GET", "-1"],
+    ["PROXY", "EACH", *GET, "*"],
+    ["PROXY", "EACH", "ACL", "LIST"],
+    ["PROXY", "EACH", "SLOWLOG", "GET", "128"],
+    ["PROXY", "NODES"],
+    ["SLOWLOG", "GET", "128"],
+    ["INFO", "everything"],
+    ["ACL", "LIST"],
+    ["EVAL", "return redis.call('config', 'get', 'requirepass')", "0"],
+    ["EVAL", "return redis.call('acl', 'list')", "0"],
+]
+
+
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+@pytest.mark.parametrize("way", ["straight", "multi", "watched", "listed"])
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_no_way_leads_to_a_nodes_secrets(guarded: Any, words: list[str], way: str, protocol: int) -> None:
+    """Passwords, their digests and the user at the master stay where they are; the rest is told."""
+    key = guarded.keys_on(0, 1)[0]
+    asked = [[word.encode() for word in words]]
+    if way == "multi":
+        asked = [[b"MULTI"], *asked, [b"GET", key.encode()], [b"EXEC"]]
+    elif way == "watched":
+        asked = [[b"WATCH", key.encode()], [b"MULTI"], *asked, [b"EXEC"]]
+    elif way == "listed":
+        asked = [[b"PROXY", b"REPLIES", b"LIST"], *asked]
+    said = b"".join(replies(guarded.url, [[b"HELLO", b"%d" % protocol], *asked]))
+    for secret in (PASSWORD, "m4ster", hashlib.sha256(PASSWORD.encode()).hexdigest()):
+        assert secret.encode() not in said
+    if words == [*GET, "*"]:
+        assert b"maxmemory-policy" in said
+
+
+def test_the_logs_know_no_secrets(guarded: Any) -> None:
+    """Nor does what is logged when a node refuses."""
+    assert "s3cret" not in guarded.log()
+
+
+@pytest.mark.parametrize("renamed", ["AUTH", "HELLO"])
+def test_a_node_that_repeats_our_login(serve_proxy: Starter, renamed: str) -> None:
+    """A server that does not know the command says what it was told, the password with it: clients do not hear that."""
+    args = ["--requirepass", PASSWORD, "--rename-command", renamed, "nothing-of-ours"]
+    proxy = serve_proxy("ring", 1, server=program("redis"), args=args, node={"password": PASSWORD})
+    protocol = b"3" if renamed == "HELLO" else b"2"
+    asked = [[b"HELLO", protocol], [b"GET", b"k"], [b"PROXY", b"NODES"], [b"INFO", b"kidoproxynodes"]]
+    said = b"".join(replies(proxy.url, asked))
+    assert PASSWORD.encode() not in said
+    assert b"unknown command" in said
+    assert PASSWORD not in proxy.log()

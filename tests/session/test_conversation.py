@@ -188,8 +188,8 @@ def test_scan() -> None:
     (
         story(ring("a", "b"))
         >> client("SCAN 0 COUNT 5") << to("a", "SCAN 0 COUNT 5")
-        >> node("a", "*2 $1 7 *1 $1 x") << to_client(f"*2 $6 {7 << 16 | 1} *1 $1 x")
-        >> client(f"SCAN {7 << 16 | 1}") << to("a", "SCAN 7")
+        >> node("a", "*2 $1 7 *1 $1 x") << to_client(f"*2 $9 {7 << 24 | 1} *1 $1 x")
+        >> client(f"SCAN {7 << 24 | 1}") << to("a", "SCAN 7")
         >> node("a", "*2 $1 0 *0") << to_client("*2 $1 2 *0")
         >> client("SCAN 2") << to("b", "SCAN 0")
         >> node("b", "*2 $1 0 *1 $1 y") << to_client("*2 $1 0 *1 $1 y")
