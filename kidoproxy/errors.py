@@ -102,7 +102,7 @@ def clean(text: str, most: int = MOST) -> str:
     short = cut(text, most)
     if short.isprintable():
         return short
-    return "".join([c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in short])
+    return "".join([c if c.isprintable() or 0xDC80 <= ord(c) <= 0xDCFF else " " for c in short])
 
 
 def said(raw: bytes) -> str:
