@@ -52,6 +52,8 @@ WORD: Final = 48
 NODEDOWN: Final = "NODEDOWN"
 TIMEOUT: Final = "TIMEOUT"
 OVERLOADED: Final = "OVERLOADED"
+#: The node has answered, and we could make nothing of it.
+BADREPLY: Final = "BADREPLY"
 
 
 class NodeFailure:

@@ -58,6 +58,7 @@ class Wire(Hurrier):
     def gather(self, plan: Gather, leg: Leg, raw: bytes, spec: CommandSpec, ask: Ask) -> None:
         """Open a joint of the right kind and walk the parts."""
         joint = self.joint(plan, leg, spec, ask)
+        joint.name = spec.name
         raws = plan.raws
         for at, part in enumerate(plan.plans):
             self.scatter(part, Part(joint, at), raws[at] if raws is not None else raw, spec, ask)
@@ -159,7 +160,7 @@ class Exchange(Wire):
         rest = request.rest
         if link.open and rest is not None:
             link.place(leg, request.raw, proto, db, self.now)
-            link.follow(leg, rest)
+            link.follow(leg, rest, self.now)
         else:
             request.unfold()
             link.place(leg, request.raw, proto, db, self.now)
@@ -207,6 +208,14 @@ class Around(Leg):
     def fail(self, failure: NodeFailure) -> None:
         """There is no reply."""
         self.parent.fail(failure)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()
 
     def can_cut(self) -> bool:
         """As its parent may."""
@@ -279,6 +288,14 @@ class Reask(Leg):
         else:
             self.parent.fail(failure)
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()
+
     def next(self) -> None:
         """Ask the next node, with a deadline of its own."""
         self.node = self.others[self.at]
@@ -320,6 +337,14 @@ class Again(Leg):
     def fail(self, failure: NodeFailure) -> None:
         """Its failure is the read's failure."""
         self.reask.fail(failure)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As the read does."""
+        self.reask.abort(failure, failed)
+
+    def title(self) -> str:
+        """The read's."""
+        return self.reask.title()
 
     def can_cut(self) -> bool:
         """As the read may."""

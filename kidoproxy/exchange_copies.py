@@ -76,10 +76,28 @@ class Judged(Joint):
     def finish(self) -> None:
         """Every in-sync copy has answered or failed."""
         self.judge()
-        for copy in self.doubted:
+        self.over()
+
+    def over(self) -> None:
+        """It is judged, once."""
+        doubted = self.doubted
+        self.doubted = []
+        for copy in doubted:
             copy.doubts -= 1
         if self.epoch >= 0:
-            self.group.write_ends(self.epoch)
+            epoch = self.epoch
+            self.epoch = -1
+            self.group.write_ends(epoch)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """Nobody knows how it was judged: the copies may differ, and nothing waits for it any more."""
+        if self.epoch >= 0:
+            if self.touched:
+                self.group.mend_later(self.db, self.touched)
+            else:
+                self.group.leave(self.asked()[1:])
+        self.over()
+        super().abort(failure, failed)
 
     def judge(self) -> None:
         """Who took it, who missed it, and what the client hears."""

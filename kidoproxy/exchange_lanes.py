@@ -176,6 +176,13 @@ class OnLane(Around):
         self.loan.close()
         self.parent.fail(failure)
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """The lane is in doubt, as far as it was not given back."""
+        if self in self.wire.waiting:
+            self.wire.over(self)
+        self.loan.close()
+        self.parent.abort(failure, failed)
+
     def skip(self, raw: bytes) -> None:
         """The lane is not ready, so nothing has been sent, and nothing will be."""
         self.done = True

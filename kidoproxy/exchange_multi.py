@@ -123,6 +123,19 @@ class Batch(Leg):
         for leg in self.legs:
             leg.fail(failure)
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """Every place that is not filled yet holds it."""
+        if self.transaction.loan is not None:
+            self.transaction.loan.close()
+        if self.whole is not None:
+            self.whole.abort(failure, failed)
+        for leg in self.legs:
+            leg.abort(failure, failed)
+
+    def title(self) -> str:
+        """What ends it."""
+        return "exec"
+
 
 @final
 class Transaction(Walk):

@@ -167,6 +167,14 @@ class Attendance(Leg):
         self.wire.note(self.node, failure)
         self.parent.fail(failure)
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()
+
 
 @final
 class Present(Joint):

@@ -15,10 +15,13 @@ from kidoproxy.errors_loading import told
 from kidoproxy.ledger_account import HALF_REPLY, OUTPUT, Owing
 from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.resp.build import array
+from kidoproxy.resp.open import head
 
 #: What a link may do with a leg whose connection died: never again, or once more.
 ONCE: Final = 0
 AGAIN: Final = 1
+#: So many replies are missing of a joint that will never finish.
+ABORTED: Final = 1 << 40
 
 
 class Leg:
@@ -42,6 +45,17 @@ class Leg:
     def fail(self, failure: NodeFailure) -> None:
         """There will be no reply, and why."""
         raise NotImplementedError
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """An exception of ours has left ``take`` half way (``failed``: ``fail``): whoever waits must hear of it."""
+        if not failed:
+            self.fail(failure)
+
+    def title(self) -> str:
+        """What was asked, for a person: the command, as far as it is known here."""
+        payload = self.payload
+        name = head(payload, 1) if payload is not None and payload[:1] == b"*" else []
+        return name[0][:64].lower().decode("utf-8", "backslashreplace") if name else type(self).__name__.lower()
 
     def can_cut(self) -> bool:
         """Whether a large reply may leave piece by piece, ahead of its end."""
@@ -68,6 +82,10 @@ class Peer:
 
     def unwritten(self) -> int:
         """Bytes that the socket was given and the other side has not taken."""
+        return 0
+
+    def sent(self) -> int:
+        """Bytes that have left through this socket, as far as is known; it grows while they do."""
         return 0
 
 
@@ -241,6 +259,11 @@ class Call(Leg):
         else:
             self.take(told(failure.line(self.write), self.ledger.as_loading))
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """The error is the reply, unless there is one."""
+        if self.reply is None:
+            self.fail(failure)
+
     def can_cut(self) -> bool:
         """When it is this call's turn."""
         ledger = self.ledger
@@ -262,6 +285,8 @@ class Joint:
 
     def __init__(self, parent: Leg, count: int) -> None:
         self.parent = parent
+        #: The command, where it is known.
+        self.name = b""
         self.missing = count
         self.replies: list[bytes] = [b""] * count
         self.failures: list[NodeFailure | None] = []
@@ -293,6 +318,18 @@ class Joint:
         self.missing -= 1
         if self.missing == 0:
             self.complete()
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """One place could not be filled, or all could and nothing could be made of them: it never finishes."""
+        self.missing = ABORTED
+        if self.held:
+            self.parent.hold(-self.held)
+            self.held = 0
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """The command."""
+        return self.name.decode("utf-8", "backslashreplace") or self.parent.title()
 
     def first_failure(self) -> NodeFailure | None:
         """The failure at the lowest place, if any."""
@@ -326,6 +363,14 @@ class Part(Leg):
     def hold(self, size: int) -> None:
         """Whoever waits for the joint counts it."""
         self.joint.parent.hold(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """The whole is spoilt."""
+        self.joint.abort(failure, failed)
+
+    def title(self) -> str:
+        """The command that it is a part of."""
+        return self.joint.title()
 
 
 class Listed(Joint):

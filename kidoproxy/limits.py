@@ -66,7 +66,21 @@ CONNECT_SECONDS: Final[float] = 1.0
 TEACH_SECONDS: Final[float] = 1.0
 #: Reconnects wait between these, doubling, with jitter.
 BACKOFF_FIRST_SECONDS: Final[float] = 0.05
-BACKOFF_LAST_SECONDS: Final[float] = 5.0
+BACKOFF_LAST_SECONDS: Final[float] = 1.0
+#: A connection that has lived this long was of use: after it the first attempt is made at once.
+USEFUL_SECONDS: Final[float] = 1.0
+#: A node that is not what its name stands for any more (READONLY) is looked up again at most this often.
+MOVE_SECONDS: Final[float] = 1.0
+#: A suspect node is asked this often, with so many questions open at most.
+SUSPECT_SECONDS: Final[float] = 0.2
+PROBES: Final[int] = 8
+#: What a network must carry at least, so that a large payload or reply is waited for while it moves.
+SLOWEST_BYTES_PER_SECOND: Final[float] = 100_000.0
+#: A reply that nobody can be given yet (a part of a split command, or out of turn) is waited for so long.
+REPLY_SECONDS: Final[float] = 30.0
+#: One that leaves while it comes may be so large, and take so long.
+PASSED_BYTES: Final[int] = 8 * 1024 * 1024 * 1024
+PASSED_SECONDS: Final[float] = 600.0
 #: Replies of at least this size are cut through to the client whose turn it is.
 CUT_THROUGH_BYTES: Final[int] = 32 * 1024
 #: Databases that SELECT accepts, as in a stock redis.conf.

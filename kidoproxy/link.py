@@ -9,18 +9,18 @@ While a link is *down* nothing is queued: what is placed fails at once, and only
 tests the node. After a loss the first attempt is made at once and requests may wait for it, within their
 deadlines; a read that was under way is asked once more, a write never is.
 
-A node of a copy pool has one *ordered* link for all protocols and databases, so that every node gets the
-same writes in the same order: the link changes protocol and database between two legs when the next one
-needs it. A node of a ring has one link for each (protocol, database), which never changes; a lane may.
+A node of a copy pool has one *ordered* link for all protocols and databases, so that every node gets the same
+writes in the same order: it changes protocol and database between two legs. A node of a ring has one link for
+each (protocol, database), which never changes; a lane may.
 """
 
 from typing import Final, final
 
 from kidoproxy import limits
-from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure, ProtocolError, same_server
-from kidoproxy.ledger import AGAIN, ONCE, Leg, Peer
+from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
+from kidoproxy.ledger import Leg, Peer
 from kidoproxy.link_bytes import Holding
-from kidoproxy.link_deadlines import expire_queue, tick_ready
+from kidoproxy.link_deadlines import in_time, tick, trusted
 from kidoproxy.link_greeting import (
     Backoff,
     Ear,
@@ -28,20 +28,19 @@ from kidoproxy.link_greeting import (
     Login,
     Switched,
     Waiting,
-    fail_all,
     greeting,
-    parse_info,
-    text_of,
 )
-from kidoproxy.link_school import go_to_school
+from kidoproxy.link_guard import deafen, fail_all, lose, mishap
+from kidoproxy.link_partial import arrived
 from kidoproxy.link_states import CONNECTING, DOWN, GREETING, IDLE, READY, STATES
+from kidoproxy.link_welcome import welcome
 from kidoproxy.resp.build import command
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.routes.topology import Node
 
 PUSH: Final = 62
 
-#: A large payload or reply gets this much more time, per byte: 50 MB/s is slow for a datacentre.
+#: A large payload gets this much more time, per byte: 50 MB/s is slow for a datacentre.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
 BIG: Final = 1024 * 1024
 
@@ -74,6 +73,21 @@ class NodeLink(Holding):
         self.heard = 0.0
         self.due = 0.0
         self.backoff = Backoff()
+        self.attempted = 0.0
+        self.opened = 0.0
+        #: The unfinished reply: which one, since when, how much of it has left.
+        self.part = 0
+        self.part_since = 0.0
+        self.part_passed = 0
+        #: Large payloads may take until then while their bytes leave; how many had left when last looked, and the
+        #: time that has given those behind.
+        self.write_until = 0.0
+        self.sent = 0
+        self.moved_until = 0.0
+        #: Since when nothing has come in time (0.0: it has), and whether that has made the link suspect.
+        self.late_since = 0.0
+        self.suspect = False
+        self.probe_at = 0.0
         self.holding = False  # legs are kept back while a sync copies through this link (see `hold`)
         self.reconnects = 0
         self.replies = 0
@@ -87,7 +101,7 @@ class NodeLink(Holding):
         #: Scripts that this connection has carried to the node, and when.
         self.taught: dict[bytes, float] = {}
 
-    def count(self) -> int:  # how many wait
+    def count(self) -> int:
         return len(self.fifo) - self.head + len(self.queue)
 
     def failure(self, code: str, cause: str, maybe_ran: bool) -> NodeFailure:
@@ -103,6 +117,7 @@ class NodeLink(Holding):
         due = now + self.login.timeout
         if len(payload) > BIG:
             due += len(payload) * SECONDS_PER_BYTE
+            self.grant(len(payload), now)
         leg.due = due
         if self.open:
             self.send(leg, payload, proto, db, replies)
@@ -124,17 +139,23 @@ class NodeLink(Holding):
         self.out_bytes += len(payload)
         self.mark()
 
-    def follow(self, leg: Leg, rest: list[bytes]) -> None:
+    def follow(self, leg: Leg, rest: list[bytes], now: float) -> None:
         """The other pieces of a large payload, whose first one has just been placed for ``leg``."""
         if self.head < len(self.fifo) and self.fifo[-1] is leg:
             size = sum(map(len, rest))
             self.out.extend(rest)
             self.out_bytes += size
             leg.due += size * SECONDS_PER_BYTE
+            self.grant(size, now)
+
+    def grant(self, size: int, now: float) -> None:
+        """A large payload has its time on the slowest of networks, as long as its bytes leave."""
+        self.write_until = max(self.write_until, now) + size / limits.SLOWEST_BYTES_PER_SECOND
 
     def place_later(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
         """The link is not open: wait for it, or fail at once when it is down."""
-        if not self.holding and (self.state == DOWN or self.probing):
+        if not self.holding and (self.state == DOWN or self.probing or self.suspect):
+            self.node.trouble("failed at once")
             leg.fail(self.failure(NODEDOWN, self.cause, False))
         elif self.is_full(len(self.queue)):
             leg.fail(self.failure(OVERLOADED, "its queue is full", False))
@@ -163,10 +184,14 @@ class NodeLink(Holding):
         self.holding = True
         self.open = False
 
+    def set_open(self) -> None:
+        """Whether a leg may be sent at once."""
+        self.open = self.state == READY and not self.holding and not self.suspect
+
     def unhold(self, now: float) -> None:
         """Let go what was kept back, in order."""
         self.holding = False
-        self.open = self.state == READY
+        self.set_open()
         self.release_queue(now)
 
     def release_queue(self, now: float) -> None:
@@ -206,6 +231,9 @@ class NodeLink(Holding):
         self.proto = self.home_proto
         self.db = self.home_db
         self.heard = now
+        self.part = 0
+        self.write_until = 0.0
+        self.moved_until = 0.0
         self.due = now + patience
         words = greeting(self.login, self.home_proto, self.home_db, self.lane)
         self.fifo = [Greeting(self, len(words), self.lane)] * len(words)
@@ -217,38 +245,16 @@ class NodeLink(Holding):
         if refused:
             self.broken = self.login.without_secrets(refused)
             return
-        node = self.node
-        self.probing = False
-        if not self.shared:
-            # What is not shared does not stand for its node: shared links must not find a restart noticed already.
-            self.client_id = info[1:-2] if info[:1] == b":" else b""
-            self.open_up()
-            return
-        facts = parse_info(text_of(info))
-        twin = node.twin(facts.get(b"run_id", b""))
-        if twin is not None:
-            node.double = twin
-            self.broken = same_server(twin.name)
-            return
-        restarted = node.meet(facts)
-        if restarted and node.group is not None:
-            node.group.restarted(node)
-            if node.group.copy_of(node).state != IN_SYNC:
-                self.turn_away()
-        go_to_school(self)
+        welcome(self, info)
 
     def open_up(self) -> None:
         """Legs may be sent from now on."""
         self.state = READY
-        self.open = not self.holding
+        self.opened = self.heard
+        self.set_open()
         self.cause = ""
-        self.backoff.reset()
         if self.ear is not None:
             self.ear.ready()
-
-    def turn_away(self) -> None:
-        """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
-        fail_all(self.take_queue(), self.failure(NODEDOWN, "it was restarted", False))
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes from the node: hand each reply to its leg."""
@@ -256,37 +262,62 @@ class NodeLink(Holding):
         reader = self.reader
         reader.feed(data)
         before = self.head
-        try:
-            while True:
-                raw = reader.next()
-                if raw is None:
-                    break
-                if raw[0] == PUSH and not reader.tail:
-                    if self.ear is not None:
-                        self.ear.hear(raw)
-                    continue
-                if self.head >= len(self.fifo):
-                    if self.ear is not None:
-                        self.ear.hear(raw)
+        leg: Leg | None = None
+        while True:
+            try:
+                while True:
+                    raw = reader.next()
+                    if raw is None:
+                        break
+                    if raw[0] == PUSH and not reader.tail:
+                        leg = None
+                        if self.ear is not None:
+                            self.ear.hear(raw)
                         continue
-                    self.lost("it sent a reply that nobody asked for", now, False)
+                    if self.head >= len(self.fifo):
+                        leg = None
+                        if self.ear is not None:
+                            self.ear.hear(raw)
+                            continue
+                        self.unasked(now)
+                        return
+                    leg = self.fifo[self.head]
+                    self.head += 1
+                    if not leg.done:
+                        leg.take(raw)
+                    if self.broken:
+                        break
+                break
+            except Exception as problem:
+                if reader.broken:
+                    self.lost(f"it does not speak the Redis protocol: {problem}", now, True)
                     return
-                leg = self.fifo[self.head]
-                self.head += 1
-                if not leg.done:
-                    leg.take(raw)
+                mishap(self, leg, problem)
                 if self.broken:
-                    self.refuse(now)
-                    return
-        except ProtocolError as problem:
-            self.lost(f"it does not speak the Redis protocol: {problem}", now, True)
+                    break
+        if self.broken:
+            # The greeting or a switch was refused: nobody is made to wait for another attempt.
+            self.lost(self.broken, now, True)
             return
-        self.replies += self.head - before
-        self.compact()
-        if self.head < len(self.fifo) and reader.held() >= limits.CUT_THROUGH_BYTES and reader.kind() != PUSH:
-            self.cut(now)
+        self.answered(before, leg, now)
+        if reader.kind():
+            arrived(self, reader, now)
         if self.queue and self.open:
             self.release_queue(now)
+
+    def answered(self, before: int, leg: Leg | None, now: float) -> None:
+        """All whole replies of a read have been taken, the last one by ``leg``."""
+        if self.head > before:
+            self.replies += self.head - before
+            if self.late_since and leg is not None and not leg.done:
+                in_time(self, now)
+        self.compact()
+
+    def unasked(self, now: float) -> None:
+        """A reply too many: which one was it? Unless the link has been given up while its replies were handled."""
+        if not self.drop:
+            self.node.trouble("unasked reply")
+            self.lost("it sent a reply that nobody asked for", now, False)
 
     def compact(self) -> None:
         """Forget answered legs, cheaply."""
@@ -302,26 +333,6 @@ class NodeLink(Holding):
             self.written -= self.head
             self.head = 0
 
-    def cut(self, now: float) -> None:
-        """A large reply has arrived in part: let the part go on when it is its client's turn."""
-        leg = self.fifo[self.head]
-        leg.due = max(leg.due, now + self.login.timeout)
-        if leg.done:
-            self.reader.take()
-        elif leg.can_cut():
-            leg.cut(self.reader.take())
-        elif self.reader.held() > self.login.queue_bytes:
-            # Nobody can be given it in part, and no more of it is held: what is left of it is passed over.
-            leg.done = True
-            leg.fail(self.failure(OVERLOADED, f"its reply is larger than {self.login.queue_bytes >> 20} MiB", True))
-            self.reader.take()
-
-    def refuse(self, now: float) -> None:
-        """The node has refused the greeting or a switch: nobody is made to wait for another attempt."""
-        cause = self.broken
-        self.broken = ""
-        self.lost(cause, now, True)
-
     def lost(self, cause: str, now: float, hopeless: bool) -> None:
         """The connection is gone, or cannot be had: fail what waits, in order.
 
@@ -331,9 +342,13 @@ class NodeLink(Holding):
         waiting = self.fifo[self.head :]
         written = self.written - self.head
         queue = self.queue
+        if self.state == READY and now - self.opened >= limits.USEFUL_SECONDS:
+            self.backoff.reset()
+        self.broken = ""
         self.reset(cause)
         again: list[Waiting] = []
-        if hopeless or self.lane:
+        down = hopeless or self.lane or not self.backoff.excuse()
+        if down:
             self.fall(now)
         else:
             self.reconnects += 1
@@ -343,22 +358,11 @@ class NodeLink(Holding):
         failure = self.failure(NODEDOWN, cause, True)
         unsent = self.failure(NODEDOWN, cause, False)
         # On an ordered link nobody remembers in which protocol and database a leg was sent.
-        once_more = not hopeless and not self.lane and self.node.group is None
-        first: list[Waiting] = []
-        for at, leg in enumerate(waiting):
-            payload = leg.payload
-            if leg.done:
-                continue
-            if leg.tries == AGAIN and payload is not None and once_more:
-                leg.tries = ONCE
-                first.append(Waiting(leg, payload, self.home_proto, self.home_db, 1))
-            else:
-                leg.done = True
-                leg.fail(failure if at < written else unsent)
-        fail_all(queue, unsent)
+        once_more = not down and self.node.group is None
+        first = lose(self, waiting, written, failure, unsent, once_more)
+        fail_all(self, queue, unsent)
         self.put_queue(first + again + self.queue)
-        if self.ear is not None:
-            self.ear.deaf(unsent)
+        deafen(self, unsent)
 
     def reset(self, cause: str) -> None:
         """Forget everything that belonged to the old connection."""
@@ -370,6 +374,9 @@ class NodeLink(Holding):
         self.in_flight.clear()
         self.put_queue([])
         self.open = False
+        if self.suspect:
+            trusted(self)
+        self.late_since = 0.0
         self.cause = cause
         if self.shared:
             self.node.cause = cause
@@ -378,22 +385,13 @@ class NodeLink(Holding):
 
     def fall(self, now: float) -> None:
         """Down: try again after a pause."""
+        began = self.attempted if self.probing else now
         self.state = DOWN
         self.probing = False
         # A link for RESP3 or for another database may be refused by a node that is well.
         self.node.live = self.node.live and (self.home_proto != 2 or self.home_db != 0 or not self.shared)
-        self.backoff.wait(now)
+        self.backoff.wait(now, began)
 
     def tick(self, now: float) -> None:
         """Called some twenty times a second: deadlines, silence, the next attempt."""
-        state = self.state
-        if state == READY:
-            tick_ready(self, now)
-        elif state == DOWN:
-            if now >= self.backoff.until and not self.lane:
-                self.probing = True
-                self.wake()
-        elif state == GREETING and now > self.due:
-            self.lost("it accepts connections and does not answer", now, True)
-        if self.queue:
-            expire_queue(self, now)
+        tick(self, now)

@@ -85,13 +85,6 @@ class Waiting:
         self.replies = replies
 
 
-def fail_all(queue: list[Waiting], failure: NodeFailure) -> None:
-    """None of these will be sent."""
-    for waiting in queue:
-        waiting.leg.done = True
-        waiting.leg.fail(failure)
-
-
 @final
 class Greeting(Leg):
     """Waits for the replies of the greeting; the last one says who the node is, or a lane's number there."""
@@ -114,6 +107,14 @@ class Greeting(Leg):
 
     def fail(self, failure: NodeFailure) -> None:
         """The link itself knows."""
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """A link that is greeted by half is of no use."""
+        self.link.broken = failure.cause
+
+    def title(self) -> str:
+        """What it is."""
+        return "the greeting"
 
 
 @final
@@ -139,22 +140,35 @@ class Switched(Leg):
 
 @final
 class Backoff:
-    """A pause that doubles each time, spread so that many proxies do not try together."""
+    """A pause that doubles each time, spread so that many proxies do not try together.
+
+    It counts from the last connection that was of use: one that was greeted and then lost is a failure like others.
+    """
 
     def __init__(self) -> None:
         self.pause = limits.BACKOFF_FIRST_SECONDS
+        self.excused = False
         self.until = 0.0
         self.seed = 1
 
-    def wait(self, now: float) -> None:
-        """Another failure: ``until`` is when to try again."""
+    def excuse(self) -> bool:
+        """Whether the next attempt may be made at once: the first time after a connection that was of use."""
+        if self.excused:
+            return False
+        self.excused = True
+        return True
+
+    def wait(self, now: float, began: float) -> None:
+        """Another failure, of an attempt that ``began`` then: ``until`` is when to try again."""
         self.seed = (self.seed * 1103515245 + 12345) & 0x7FFFFFFF
-        self.until = now + self.pause * (0.75 + 0.5 * (self.seed / 0x7FFFFFFF))
+        pause = min(self.pause * (0.75 + 0.5 * (self.seed / 0x7FFFFFFF)), limits.BACKOFF_LAST_SECONDS)
+        self.until = max(now, began + pause)
         self.pause = min(self.pause * 2, limits.BACKOFF_LAST_SECONDS)
 
     def reset(self) -> None:
-        """It worked: the next failure begins anew."""
+        """A connection was of use: the next failure begins anew."""
         self.pause = limits.BACKOFF_FIRST_SECONDS
+        self.excused = False
 
 
 def text_of(raw: bytes) -> bytes:

@@ -97,6 +97,18 @@ def requests(raw: bytes) -> list[bytes]:
         found.append(one.raw)
 
 
+def greet(link: NodeLink, info: bytes, number: int = 1) -> bytes:
+    """What a good node answers to the greeting that ``link`` has just queued, which counts as written then."""
+    answers = b""
+    for one in requests(b"".join(link.take_out())):
+        word = one.split(b"\r\n")[2]
+        if word == b"INFO":
+            answers += bulk(info)
+        else:
+            answers += b":%d\r\n" % number if word == b"CLIENT" else b"+OK\r\n"
+    return answers
+
+
 # -- who takes part ------------------------------------------------------------------------------------------
 
 
@@ -314,12 +326,8 @@ class Story:
 
     def greet(self, link: NodeLink) -> None:
         """The node answers the greeting as a good one does."""
-        count = len(link.fifo)
-        link.take_out()
-        last = bulk(self.info(link.node.name))
-        if link.lane:
-            last = b":%d\r\n" % (100 - self.way_of(link)[0])
-        link.feed(b"+OK\r\n" * (count - 1) + last, self.exchange.now)
+        number = 100 - self.way_of(link)[0] if link.lane else 1
+        link.feed(greet(link, self.info(link.node.name), number), self.exchange.now)
         if not link.dirty:
             link.mark()
 

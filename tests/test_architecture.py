@@ -62,9 +62,10 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/ledger_merged.py": "tests/test_ledger.py: the joints of the ledger",
-    "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in four files",
-    "kidoproxy/link_greeting.py": "tests/test_link.py: the link in four files",
-    "kidoproxy/link_states.py": "tests/test_link.py: the link in four files",
+    "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in several files",
+    "kidoproxy/link_greeting.py": "tests/test_link.py: the link in several files",
+    "kidoproxy/link_states.py": "tests/test_link.py: the link in several files",
+    "kidoproxy/link_welcome.py": "tests/test_link.py: the link in several files",
     "kidoproxy/session/ending.py": "tests/session/test_lanes.py, tests/channels: each end of a conversation",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
 }

@@ -97,7 +97,8 @@ def test_lost_while_asking() -> None:
     assert (
         linked() >> restarted("a") << to("b", LIST)
         >> lost("a") << silence()
-        >> node("b", known("new")) << to("b", LIST)
+        >> node("b", known("new")) << silence()
+        >> tick(0.1) << to("b", LIST)
         >> node("b", known("newer")) << taught("a", "newer")
     )  # fmt: skip
 

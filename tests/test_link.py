@@ -5,7 +5,7 @@ import pytest
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_lanes import Watched
-from kidoproxy.ledger import Ledger, Turn
+from kidoproxy.ledger import Ledger, Peer, Turn
 from kidoproxy.link import BIG, NodeLink
 from kidoproxy.link_greeting import Ear, Greeted, Login
 from kidoproxy.resp.build import bulk, command
@@ -18,6 +18,7 @@ from tests.story import (
     closed,
     copies,
     given,
+    greet,
     greeted,
     led_by,
     lost,
@@ -38,6 +39,7 @@ from tests.story import (
 DOWN = "-NODEDOWN a a:6379 (connection refused)"
 LATE = "-TIMEOUT a a:6379 (no reply in 500 ms)"
 LATE_WRITE = LATE + "; the write may have run, its outcome is unknown"
+SUSPECT = "-NODEDOWN a a:6379 (suspect: it answers, but nothing in 500 ms)"
 CUT = "-NODEDOWN a a:6379 (it closed the connection)"
 
 
@@ -140,7 +142,7 @@ def test_accepts_and_says_nothing() -> None:
 
 
 def test_back_off() -> None:
-    """Each attempt that fails doubles the pause, up to a limit; nobody waits for a probe; a success forgets it all."""
+    """Each attempt that fails doubles the pause, up to a limit; nobody waits for a probe; use forgets it all."""
     play = story(ring("a"), shy=True) >> client("GET {a}1") >> refused("a") << to_client(DOWN)
     link = play.link("a")
     pauses = []
@@ -151,14 +153,19 @@ def test_back_off() -> None:
         assert play >> client("GET {a}1") << to_client(DOWN) >> refused("a") << silence()
     for at, pause in enumerate(pauses):
         middle = min(0.05 * 2**at, limits.BACKOFF_LAST_SECONDS)
-        assert 0.75 * middle <= pause <= 1.25 * middle
+        assert 0.75 * middle - 0.06 <= pause <= min(1.25 * middle, limits.BACKOFF_LAST_SECONDS)
     assert (
         play
         >> tick(7.0)
         >> greeted("a")
         >> client("GET {a}1")
         << to("a", "GET {a}1")
-        << then(lambda play: link.backoff.pause == limits.BACKOFF_FIRST_SECONDS)
+        >> node("a", "$-1")
+        << to_client("$-1")
+        >> tick(1.1)
+        << given(unheard)
+        >> refused("a")
+        << then(lambda play: link.backoff.until - play.exchange.now <= 1.25 * limits.BACKOFF_FIRST_SECONDS)
     )
 
 
@@ -173,7 +180,7 @@ def test_read_is_asked_once_more() -> None:
         >> lost("a") << to("a", "GET {a}1", "GET {a}2") << silence()
         >> node("a", "$1 x") << to_client("$1 x", CUT + "; the write may have run, its outcome is unknown")
         >> lost("a") << to_client(CUT) << silence()
-        << then(lambda play: play.link("a").reconnects == 2)
+        << then(lambda play: "down" in repr(play.link("a")))
     )  # fmt: skip
 
 
@@ -195,7 +202,6 @@ def test_waits_for_the_next_attempt() -> None:
         >> client("SET {a}1 x") >> greeted("a") << to("a", "SET {a}1 x")
         >> node("a", "+OK") << to_client("+OK")
         >> lost("a") >> client("SET {a}2 x") << silence()
-        >> lost("a") << silence()
         >> greeted("a") << to("a", "SET {a}2 x")
         >> node("a", "+OK") << to_client("+OK") << silence()
     )  # fmt: skip
@@ -207,7 +213,7 @@ def test_reads_wait_before_what_came_later() -> None:
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> greeted("a") << to("a", "GET {a}1")
         >> lost("a") >> client("GET {a}2") >> greeted("a") << to("a", "GET {a}1", "GET {a}2")
-        >> lost("a") << to_client(CUT) >> refused("a") << to_client(DOWN) << silence()
+        >> lost("a") << to_client(CUT, CUT) << silence()
     )  # fmt: skip
 
 
@@ -276,9 +282,8 @@ def test_slow_but_alive() -> None:
         story(ring("a"))
         >> client("GET {a}1", "GET {a}2", "GET {a}3") << to("a", "GET {a}1", "GET {a}2", "GET {a}3")
         >> tick(0.6) << to_client(LATE, LATE, LATE)
-        >> node("a", "$1 1") >> tick(0.6) >> node("a", "$1 2") >> tick(0.6) << silence()
-        >> client("GET {a}4") << to("a", "GET {a}4")
-        >> node("a", "$1 3", "$1 4") << to_client("$1 4") << silence()
+        >> node("a", "$1 1") >> tick(0.4) >> node("a", "$1 2", "$1 3") >> client("GET {a}4") << to("a", "GET {a}4")
+        >> node("a", "$1 4") << to_client("$1 4") << silence()
     )  # fmt: skip
 
 
@@ -304,15 +309,94 @@ def test_waiting_has_a_deadline_too() -> None:
 
 
 def test_large_payload() -> None:
-    """A large request has more time, and what stands behind it is late on its own account."""
+    """A large request has more time, and what stands behind it has it too, and the usual time after that."""
     large = command([b"SET", b"{a}1", b"x" * (60 * BIG)])
     (
         story(ring("a"))
         >> client(large) << to("a", large)
         >> client("GET {a}2") << to("a", "GET {a}2")
-        >> tick(0.6) << silence()
-        >> node("a", "+OK", "$-1") << to_client("+OK", LATE) << silence()
+        >> tick(1.2) >> node("a", "+OK") << to_client("+OK")
+        >> tick(0.3) << silence()
+        >> client("GET {a}3") << to("a", "GET {a}3")
+        >> tick(0.3) << to_client(LATE)
+        >> node("a", "$-1", "$1 x") << to_client("$1 x") << silence()
     )  # fmt: skip
+
+
+def test_a_suspect_node_is_not_waited_for() -> None:
+    """A node that answers everything too late is failed fast, asked again by the link itself, and used when in time."""
+    play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1")
+    play >> tick(0.55) << to_client(LATE) >> node("a", "$1 1") << silence()
+    play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << to("a", "PING")
+    play >> client("GET {a}3", "SET {a}3 x") << to_client(SUSPECT, SUSPECT) >> node("a", "$1 2") << silence()
+    assert play.node("a").suspect
+    assert play.node("a").cause
+    assert play.node("a").troubles["failed at once"] == 2
+    for _ in range(5):
+        play >> tick(0.6) << given(lambda play: play.told["a"].clear()) >> node("a", "+PONG") << silence()
+    assert play.link("a").suspect
+    assert not play.link("a").open
+    play >> tick(0.2) << given(unheard) >> node("a", *["+PONG"] * len(play.link("a").fifo))
+    assert not play.node("a").suspect
+    assert not play.node("a").cause
+    play >> client("GET {a}3") << to("a", "GET {a}3") >> node("a", "$1 x") << to_client("$1 x") << silence()
+    assert play.link("a").timeouts == 2
+
+
+def test_a_suspect_node_that_falls_silent_is_down() -> None:
+    """Up, suspect, down: and a node that comes back from there is not suspect."""
+    play = story(ring("a"), shy=True) >> client("GET {a}1") >> greeted("a") << to("a", "GET {a}1")
+    play >> tick(0.55) << to_client(LATE) >> node("a", "$1 1")
+    play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << given(unheard)
+    assert play.node("a").suspect
+    play >> tick(1.5) << given(unheard)
+    assert "down" in repr(play.link("a")) or "connecting" in repr(play.link("a"))
+    assert not play.node("a").suspect
+    play >> greeted("a") >> client("GET {a}3") << to("a", "GET {a}3")
+
+
+def test_one_late_reply_makes_nobody_suspect() -> None:
+    """A node of which some replies are late and others are not is up."""
+    play = story(ring("a"))
+    for at in range(4):
+        play >> client(f"GET {{a}}{at}") << to("a", f"GET {{a}}{at}") >> tick(0.55) << to_client(LATE)
+        play >> node("a", "$1 x") >> client("GET {a}x") << to("a", "GET {a}x") >> node("a", "$1 x") << to_client("$1 x")
+    assert not play.node("a").suspect
+    assert play.node("a").troubles == {}
+
+
+class Socket(Peer):
+    """A socket that has taken so many bytes."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def sent(self) -> int:
+        """Of those that were written."""
+        return self.taken
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
+    """Slower than any datacentre, and progress is life for it and for all behind it; without any, the link is lost."""
+    rig = Rig()
+    peer = Socket()
+    rig.link.peer = peer
+    rig.link.place(rig.ledger.open(True), command([b"SET", b"k", b"x" * (10 * BIG)]), 2, 0, 0.0)
+    rig.place()
+    now = 0.0
+    while now < 20.0 and rig.link.ready():
+        now += 0.05
+        peer.taken += 50_000 if moves else 0
+        rig.link.tick(now)
+    if moves:
+        rig.link.feed(b"+OK\r\n", now)
+        rig.link.tick(now + 0.3)
+        rig.link.feed(b"+PONG\r\n", now + 0.4)
+        assert rig.heard() == ["+OK", "+PONG"]
+    else:
+        assert now < 3.0
+        assert [text[:8] for text in rig.heard()] == ["-TIMEOUT", "-TIMEOUT"]
 
 
 # -- large replies ------------------------------------------------------------------------------------------------
@@ -486,8 +570,7 @@ class Rig:
         self.ledger = Ledger(Turn())
         self.link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
         self.link.connected(0.0, 1.0)
-        self.link.take_out()
-        self.link.feed(bulk(b"run_id:1\r\n"), 0.0)
+        self.link.feed(greet(self.link, b"run_id:1\r\n"), 0.0)
 
     def place(self) -> None:
         """One more leg."""
@@ -528,7 +611,7 @@ def test_large_request_to_a_full_link() -> None:
     call = rig.ledger.open(True)
     rig.link.out_bytes = limits.LINK_QUEUE_BYTES + 1
     rig.link.place(call, b"*1\r\n$4\r\n", 2, 0, 0.0)
-    rig.link.follow(call, [b"PING", b"\r\n"])
+    rig.link.follow(call, [b"PING", b"\r\n"], 0.0)
     assert rig.heard() == [FULL]
     assert rig.link.take_out() == []
 
@@ -610,7 +693,7 @@ def test_restart_of_the_only_copy() -> None:
         info = b"run_id:" + run + b"\r\nredis_version:7.0.15\r\n"
         link.wake()
         link.connected(0.0, 1.0)
-        link.feed(b"+OK\r\n" * (len(link.fifo) - 1) + b"$%d\r\n%s\r\n" % (len(info), info), 0.0)
+        link.feed(greet(link, info), 0.0)
 
         assert link.ready()
         assert node.run_id == run
@@ -627,7 +710,7 @@ def test_what_nobody_asked_for() -> None:
     """A push is dropped unless somebody listens; without a listener any other frame that comes too much is a fault."""
     link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
     link.connected(0.0, 1.0)
-    link.feed(bulk(b""), 0.0)
+    link.feed(greet(link, b""), 0.0)
     link.feed(b">1\r\n+x\r\n", 0.0)
     assert link.ready()
     link.ear = ear = Watched()

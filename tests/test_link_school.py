@@ -166,7 +166,7 @@ def test_refused_lesson() -> None:
         << then(lambda play: play.node("a").cause == "it refused what was loaded: OOM no memory" and behind(play))
         >> node("a", "-OOM no memory", on=RESP3) << then(lambda play: play.link("a", RESP3).open)
         >> node("a", "$1 v") << to_client("$1 v")
-        >> lost("a") << to("a", lesson("lib"))
+        >> lost("a") >> tick(0.1) << to("a", lesson("lib"))
         >> node("a", "$3 lib") << then(lambda play: play.link("a").open and not behind(play))
     )  # fmt: skip
 

@@ -128,7 +128,23 @@ class HouseCollector(Collector):
             late.add_metric(values, sum(link.timeouts for link in links))
             lanes.add_metric(values, lent[values])
             again.add_metric(values, sum(link.reconnects for link in links))
-        yield from (up, waiting, lanes, replies, late, again)
+        yield from (up, waiting, lanes, replies, late, again, self.troubles())
+
+    def troubles(self) -> Metric:
+        """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.troubles`."""
+        family = CounterMetricFamily(
+            "kidoproxy_node_troubles",
+            "What has gone wrong with a node, by cause.",
+            labels=["node", "address", "cause"],
+        )
+        found: dict[tuple[str, str, str], int] = {}
+        for node in self.house.exchange.nodes:
+            for cause, count in node.troubles.items():
+                key = node.name, node.address, cause
+                found[key] = found.get(key, 0) + count
+        for labels, count in found.items():
+            family.add_metric(labels, count)
+        return family
 
     def of_copies(self) -> Iterator[Metric]:
         """What copy pools know of their copies."""

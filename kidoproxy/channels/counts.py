@@ -33,7 +33,7 @@ class Counted(Leg):
         name = self.spec.name
         if raw[:1] == b":" and name in (b"publish", b"spublish"):
             raw = integer(receivers(self.board, integer_of(raw), name == b"spublish", self.argv[1]))
-        elif raw[:1] == b"*" and name in (b"pubsub|numsub", b"pubsub|shardnumsub"):
+        elif is_tally(raw) and name in (b"pubsub|numsub", b"pubsub|shardnumsub"):
             raw = array(subscribers(self.board, items(raw), SHARD if name == b"pubsub|shardnumsub" else CHANNEL))
         self.parent.take(raw)
 
@@ -44,6 +44,20 @@ class Counted(Leg):
     def hold(self, size: int) -> None:
         """Its parent counts it."""
         self.parent.hold(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()
+
+
+def is_tally(raw: bytes) -> bool:
+    """Whether it is a flat list ``name, number, …``."""
+    found = items(raw) if raw[:1] == b"*" else [b""]
+    return len(found) % 2 == 0 and all(item[:1] == b":" for item in found[1::2])
 
 
 def corrected(said: int, share: int, ours: int) -> int:

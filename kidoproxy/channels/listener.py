@@ -269,6 +269,10 @@ class Fence(Leg):
         if failure.code == TIMEOUT:
             self.listener.fence(b"")
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """What the batch has come to is looked at again behind another one."""
+        self.listener.fence(b"")
+
 
 def explained(failure: NodeFailure) -> NodeFailure:
     """A node that is too old refuses our greeting in its own words: say what that means."""

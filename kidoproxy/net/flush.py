@@ -13,6 +13,7 @@ from typing import Final, final
 from kidoproxy import limits
 from kidoproxy.ledger import Ledger, Peer
 from kidoproxy.link import NodeLink
+from kidoproxy.net.logs import Folded
 from kidoproxy.session.house import House
 
 log = logging.getLogger("kidoproxy")
@@ -54,6 +55,8 @@ class Hub:
         #: Clients that leave too much unread, and when they are looked at again.
         self.slow: set[SlowReader] = set()
         self.look_at = 0.0
+        #: What there is to tell of the nodes; one that comes and goes must not flood the log.
+        self.node_news = Folded(logging.getLogger("kidoproxy.nodes"))
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
         #: Opens and closes the sockets of links.

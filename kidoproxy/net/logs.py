@@ -8,7 +8,9 @@ import json
 import logging
 import re
 import sys
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Final, final
 
 #: A name of a pair, at the beginning or behind a space.
 NAME: Final = re.compile(r"(?:^|(?<= ))([a-z_]+)=")
@@ -16,6 +18,9 @@ NAME: Final = re.compile(r"(?:^|(?<= ))([a-z_]+)=")
 NUMBER: Final = re.compile(r"([a-z_]+)=%[0-9.]*([df])")
 #: The value of one of these goes on to the end of the line.
 TO_THE_END: Final = ("cause", "reason")
+#: So many lines of one kind are told one by one, then those of so many seconds as one.
+FOLD_AFTER: Final = 5
+FOLD_SECONDS: Final = 10.0
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -69,6 +74,40 @@ class TextLines(logging.Formatter):
 def visible(text: str) -> str:
     """Nothing that would begin a line of its own, or tell a terminal what to do."""
     return text if text.isprintable() else "".join([c if c.isprintable() else " " for c in text])
+
+
+@final
+class Folded:
+    """Lines of one kind that come in a flood: the first few are told as they come, the rest as one, with a number.
+
+    A kind is what the caller says it is. ``clock`` gives seconds.
+    """
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self.log = log
+        self.clock = clock
+        #: By kind: when its first line came, how many did, and the last one of them that was not told.
+        self.kinds: dict[str, tuple[float, int, tuple[int, str, tuple[object, ...]] | None]] = {}
+
+    def tell(self, kind: str, level: int, text: str, *args: object) -> None:
+        """One line, ``event: name=value …``."""
+        since, count, _ = self.kinds.get(kind, (self.clock(), 0, None))
+        if count < FOLD_AFTER:
+            self.log.log(level, text, *args)
+            self.kinds[kind] = since, count + 1, None
+        else:
+            self.kinds[kind] = since, count + 1, (level, text, args)
+
+    def tick(self) -> None:
+        """Tell what was kept back, when its time is over."""
+        now = self.clock()
+        for kind, (since, count, kept) in list(self.kinds.items()):
+            if now - since >= FOLD_SECONDS:
+                del self.kinds[kind]
+                if kept is not None:
+                    level, text, args = kept
+                    event, _, rest = text.partition(": ")
+                    self.log.log(level, f"{event}: repeated=%d {rest}", count - FOLD_AFTER, *args)
 
 
 def set_up_logs(kind: str) -> None:

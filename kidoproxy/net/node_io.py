@@ -12,8 +12,6 @@ from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING, READY
 from kidoproxy.net.flush import Hub, joined
 
-log = logging.getLogger("kidoproxy.nodes")
-
 HIGH_WATER: Final = 4 * 1024 * 1024
 #: A node that has said so much before it was asked anything is none.
 EARLY_BYTES: Final = 256 * 1024
@@ -27,6 +25,8 @@ class NodeIO(Peer):
         self.hub = hub
         self.link = link
         self.full = False
+        #: Bytes handed to the transport.
+        self.handed = 0
         self.transport: asyncio.Transport | None = None
         #: What comes before the link knows of this connection: a node may answer, or hang up, at once.
         self.early = b""
@@ -72,6 +72,7 @@ class NodeIO(Peer):
         out = link.take_out()
         transport = self.transport
         if out and transport is not None:
+            self.handed += size
             chunks = joined(out, size)
             if len(chunks) == 1:
                 transport.write(chunks[0])
@@ -80,6 +81,11 @@ class NodeIO(Peer):
 
     def go_on(self) -> None:
         """Only clients wait for a ledger."""
+
+    def sent(self) -> int:
+        """Bytes that the kernel has taken."""
+        transport = self.transport
+        return self.handed - transport.get_write_buffer_size() if transport is not None else 0
 
     def abort(self) -> None:
         """Close at once: the link has given this connection up."""
@@ -114,7 +120,14 @@ class NodeIO(Peer):
         link.peer = None
         link.lost(cause, now, not ready)
         if ready and link.shared:
-            log.warning("node connection lost: node=%s address=%s cause=%s", link.node.name, link.node.address, cause)
+            self.hub.node_news.tell(
+                f"lost {link.node.name}",
+                logging.WARNING,
+                "node connection lost: node=%s address=%s cause=%s",
+                link.node.name,
+                link.node.address,
+                cause,
+            )
 
 
 def reason(problem: BaseException) -> str:

@@ -35,6 +35,7 @@ from kidoproxy.net.flush import Hub
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import Listener, listen, listen_admin, why_not
 from kidoproxy.net.logs import set_up_logs
+from kidoproxy.net.news import NodeNews
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.notify import notify
 from kidoproxy.net.process import allow_files, calm_collector
@@ -49,7 +50,6 @@ from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.users import User, Users, digest
 
 log = logging.getLogger("kidoproxy")
-nodes_log = logging.getLogger("kidoproxy.nodes")
 copies_log = logging.getLogger("kidoproxy.copies")
 clients_log = logging.getLogger("kidoproxy.clients")
 channels_log = logging.getLogger("kidoproxy.channels")
@@ -81,7 +81,6 @@ class Daemon:
         self.exchange.seed = int.from_bytes(os.urandom(3), "big")
         self.house = House(self.exchange)
         self.facts = {pool.name: self.facts_of(pool) for pool in config.listening()}
-        self.told: dict[int, bool] = {}
         self.keepers: dict[str, Keeper] = {}
         self.tasks = Tasks()
         self.ticker = Ticker()
@@ -257,7 +256,7 @@ class Daemon:
         ticker.add("deadlines", Deadlines(self.hub, ticker).tick)
         ticker.add("house", self.house.tick)
         ticker.add("incidents", self.tell_incidents)
-        ticker.add("nodes", self.tell_nodes)
+        ticker.add("nodes", NodeNews(self.hub, self.tree.nodes).tick)
         for keeper in self.keepers.values():
             ticker.add(f"copies of {keeper.group.name}", partial(self.keep, keeper))
         ticker.add("channels", self.tick_channels)
@@ -270,19 +269,6 @@ class Daemon:
         """A worker does not outlive its parent."""
         if os.getppid() != self.parent and not self.stopping.is_set():
             self.stop()
-
-    def tell_nodes(self) -> None:
-        """One log line per change of a node's state."""
-        for node in self.tree.nodes:
-            links = self.exchange.links_of(node)
-            up = any(link.ready() for link in links)
-            if up is self.told.get(node.index) or (not up and not node.cause):
-                continue
-            self.told[node.index] = up
-            if up:
-                nodes_log.info("node up: node=%s address=%s version=%s", node.name, node.address, node.version.decode())
-            else:
-                nodes_log.warning("node down: node=%s address=%s cause=%s", node.name, node.address, node.cause)
 
     def tell_incidents(self) -> None:
         """Logins that failed, and the like."""

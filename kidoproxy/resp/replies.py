@@ -21,6 +21,8 @@ class ReplyReader:
         self.tail: bool = False
         self.taken: bool = False
         self.first: i64 = 0
+        #: How many replies did not come in one piece.
+        self.serial: i64 = 0
         self.chunk: bytes = b""
         self.at: i64 = 0
         self.size: i64 = 0
@@ -98,6 +100,7 @@ class ReplyReader:
         """The rest of the chunk belongs to a reply that is not whole."""
         if not self.first:
             self.first = self.chunk[self.at]
+            self.serial += 1
         self.pieces.add(self.chunk if self.at == 0 else self.chunk[self.at :])
         self.at = self.size
         self.chunk = b""

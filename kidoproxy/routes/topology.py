@@ -22,6 +22,8 @@ FACT_BYTES: Final = 64
 
 #: More than any score: a live node comes before one that is not.
 LIVE: Final = 1 << 40
+#: Exceptions of ours that wait to be logged, for each node; more are only counted.
+MISHAPS: Final = 16
 #: Keys that wait to be mended before the copies concerned count as behind altogether.
 MEND_KEYS: Final = 10_000
 
@@ -38,6 +40,11 @@ class Node:
         #: False while a connection to it cannot be made; what is sent then fails at once.
         self.live = True
         self.cause = ""
+        #: It is there, and answers nothing in time: what is sent fails at once until it has proved itself.
+        self.suspect = False
+        #: What has gone wrong with it, by cause; and exceptions of ours while its reply to that request was handled.
+        self.troubles: dict[str, int] = {}
+        self.mishaps: list[tuple[str, Exception]] = []
         self.run_id = b""
         self.uptime = 0
         self.version = b""
@@ -73,6 +80,16 @@ class Node:
         if restarted:
             self.school.behind = True
         return restarted
+
+    def trouble(self, cause: str) -> None:
+        """Count it."""
+        self.troubles[cause] = self.troubles.get(cause, 0) + 1
+
+    def mishap(self, request: str, problem: Exception) -> None:
+        """An exception of ours, to be logged by whoever may."""
+        self.trouble("mishap")
+        if len(self.mishaps) < MISHAPS:
+            self.mishaps.append((request, problem))
 
     def home(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
@@ -200,7 +217,7 @@ class CopyGroup:
                 continue
             # Insertion into a list of two or three; without a key all scores are equal and the order stays.
             mine = int(score(h, copy.seed)) if key is not None else 0
-            if copy.node.live:
+            if copy.node.live and not copy.node.suspect:
                 mine += LIVE
             at = len(nodes)
             while at > 0 and scores[at - 1] < mine:

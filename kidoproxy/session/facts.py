@@ -50,6 +50,7 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
         ("split_transactions", house.split_transactions),
         ("auth_failures", house.auth_failures),
         ("delivered_messages", house.delivered()),
+        ("mishandled_replies", sum([node.troubles.get("mishap", 0) for node in house.exchange.nodes])),
         ("healed_scripts", house.exchange.healed),
         ("total_net_input_bytes", house.bytes_in),
         ("total_net_output_bytes", house.bytes_out),
@@ -182,9 +183,11 @@ class NodeFacts:
 
 
 def state(node: Node) -> str:
-    """Down when it cannot be reached; else what it is to its copy pool, or just up."""
+    """Down when it cannot be reached, suspect when it answers nothing in time; else what it is to its pool."""
     if not node.live:
         return "down"
+    if node.suspect:
+        return "suspect"
     return node.group.copy_of(node).state if node.group is not None else "up"
 
 
@@ -312,3 +315,11 @@ class WithFacts(Leg):
     def hold(self, size: int) -> None:
         """Its parent counts it."""
         self.parent.hold(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()

@@ -120,6 +120,14 @@ class Noted(Leg):
         """Its parent counts it."""
         self.parent.hold(size)
 
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def title(self) -> str:
+        """Its parent's."""
+        return self.parent.title()
+
     def note(self) -> None:
         """Write it down."""
         book = self.book

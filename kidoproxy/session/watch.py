@@ -19,9 +19,11 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_lanes import Loan, Watched
 from kidoproxy.ledger import Joint, Leg, Part
+from kidoproxy.merge import misfit
 from kidoproxy.resp import build
-from kidoproxy.resp.open import integer, is_error
+from kidoproxy.resp.open import integer, is_error, kind
 from kidoproxy.resp.requests import Request
+from kidoproxy.resp.scan import COLON
 from kidoproxy.routes.plan import Answer, Plan, Send
 from kidoproxy.routes.topology import CopyGroup, Node, Vigil
 from kidoproxy.session import account
@@ -250,9 +252,9 @@ class Expiries(Joint):
             self.parent.fail(failure)
             return
         for raw in self.replies:
-            if is_error(raw):
+            if kind(raw) != COLON:
                 self.vigil.spoiled = True
-                self.parent.take(raw)
+                self.parent.take(raw if is_error(raw) else misfit(self.replies))
                 return
             left = integer(raw)
             if left >= 0 and (not self.vigil.until_ms or self.now_ms + left < self.vigil.until_ms):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kidoproxy.net.logs import JsonLines, pairs, set_up_logs
+from kidoproxy.net.logs import FOLD_AFTER, FOLD_SECONDS, Folded, JsonLines, pairs, set_up_logs
 
 
 @pytest.fixture
@@ -95,3 +95,25 @@ def test_text_is_for_people(stderr: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("kidoproxy").info("listening: pool=%s", "cache")
     (line,) = stderr.readouterr().err.splitlines()
     assert line.endswith(" INFO    kidoproxy listening: pool=cache")
+
+
+def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:
+    """Of lines of one kind the first are told as they come, the rest as one; other kinds are told beside them."""
+    now = [0.0]
+    caplog.set_level(logging.INFO)
+    news = Folded(logging.getLogger("kidoproxy.nodes"), lambda: now[0])
+    for at in range(100):
+        news.tell("down a", logging.WARNING, "node down: node=%s cause=%s", "a", f"cause {at}")
+    news.tell("down b", logging.WARNING, "node down: node=%s cause=%s", "b", "x")
+    news.tick()
+    assert [record.getMessage() for record in caplog.records] == [
+        *[f"node down: node=a cause=cause {at}" for at in range(FOLD_AFTER)],
+        "node down: node=b cause=x",
+    ]
+    caplog.clear()
+    now[0] = FOLD_SECONDS
+    news.tick()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"node down: repeated={100 - FOLD_AFTER} node=a cause=cause 99"
+    ]
+    assert news.kinds == {}
