@@ -14,6 +14,7 @@ from kidoproxy.errors_loading import retryable
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
 from kidoproxy.exchange_peers import Peers
 from kidoproxy.ledger import Joint, Leg, Listed, Part, Turn
+from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.ledger_merged import Merged
 from kidoproxy.ledger_streams import Hurrier, StreamsRead
 from kidoproxy.link import NodeLink
@@ -33,6 +34,10 @@ class Wire(Hurrier):
 
     def softened(self, write: bool) -> None:
         """A miss was answered in place of a failure, or (``write``) a write was dropped."""
+        raise NotImplementedError
+
+    def jobs(self) -> Jobs:
+        """Where what takes long is done in slices."""
         raise NotImplementedError
 
     def hurry(self) -> None:
@@ -82,6 +87,7 @@ class Wire(Hurrier):
         merged = Merged(leg, count, plan.rule, ask.proto, spec.name, spec.write)
         merged.places = plan.places
         merged.keys = plan.keys
+        merged.jobs = self.jobs()
         return merged
 
 
@@ -172,6 +178,10 @@ class Exchange(Wire):
         else:
             self.soft_misses += 1
 
+    def jobs(self) -> Jobs:
+        """Those of the process."""
+        return self.turn.jobs
+
     def all_links(self) -> list[NodeLink]:
         """Every link there is."""
         return [link for node in self.nodes for link in self.links_of(node)] + self.others
@@ -192,6 +202,10 @@ class Walk(Wire):
     def softened(self, write: bool) -> None:
         """Count it at the exchange."""
         self.exchange.softened(write)
+
+    def jobs(self) -> Jobs:
+        """Those of the exchange."""
+        return self.exchange.jobs()
 
 
 class Around(Leg):

@@ -7,6 +7,8 @@ who has much to do gets the same share. Steps are cut by counting what they do, 
 from collections.abc import Callable
 from typing import Final, final
 
+from kidoproxy import limits
+
 #: Upper bounds of the buckets in which turns are counted, in seconds; longer ones are counted behind the last.
 TURN_BUCKETS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -17,6 +19,19 @@ class Job:
     def step(self) -> bool:
         """One slice of about `limits.SLICE` units of work. Whether there is more to do."""
         raise NotImplementedError
+
+
+@final
+class Disposal(Job):
+    """Lets go of a very long list that nobody needs any more: to free a million objects takes its time, too."""
+
+    def __init__(self, things: list[bytes]) -> None:
+        self.things = things
+
+    def step(self) -> bool:
+        """Some of them."""
+        del self.things[-limits.SLICE :]
+        return bool(self.things)
 
 
 @final

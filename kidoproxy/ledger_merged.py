@@ -2,12 +2,14 @@
 
 from typing import final
 
-from kidoproxy import errors
+from kidoproxy import errors, limits
 from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_OK
 from kidoproxy.errors import NodeFailure
 from kidoproxy.errors_loading import PartialFailure
 from kidoproxy.ledger import Joint, Leg
-from kidoproxy.merge import in_key_order, merge
+from kidoproxy.ledger_jobs import Job, Jobs
+from kidoproxy.merge import merge
+from kidoproxy.merge_weave import Weaver, in_key_order
 from kidoproxy.resp.open import error_text, is_error
 
 
@@ -24,6 +26,8 @@ class Merged(Joint):
         #: For split commands: the positions of the keys of each part, and how many keys there are.
         self.places: list[list[int]] | None = None
         self.keys = 0
+        #: Where a merge of very many keys is done in slices.
+        self.jobs: Jobs | None = None
 
     def finish(self) -> None:
         """Merge, or say what failed."""
@@ -33,7 +37,9 @@ class Merged(Joint):
         if (self.failures or self.write) and self.spoiled():
             return
         places = self.places
-        if self.rule == IN_KEY_ORDER and places is not None:
+        if self.rule == IN_KEY_ORDER and places is not None and self.keys > limits.SLICE and self.jobs is not None:
+            self.jobs.add(Weaving(Weaver(self.replies, places, self.keys), self.parent))
+        elif self.rule == IN_KEY_ORDER and places is not None:
             self.parent.take(in_key_order(self.replies, places, self.keys))
         else:
             self.parent.take(merge(self.rule, self.replies, self.proto))
@@ -97,3 +103,19 @@ class Merged(Joint):
     def weight(self, at: int) -> int:
         """How many keys (of a split command) or nodes place ``at`` stands for."""
         return len(self.places[at]) if self.places is not None else 1
+
+
+@final
+class Weaving(Job):
+    """Puts the values of very many keys into their order, then answers."""
+
+    def __init__(self, weaver: Weaver, parent: Leg) -> None:
+        self.weaver = weaver
+        self.parent = parent
+
+    def step(self) -> bool:
+        """Some keys more."""
+        if self.weaver.step(limits.SLICE):
+            return True
+        self.parent.take(self.weaver.raw)
+        return False

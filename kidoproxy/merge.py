@@ -67,24 +67,6 @@ def merge(rule: int, replies: list[bytes], proto: int) -> bytes:
     raise Bug(f"no merge for rule {rule}")
 
 
-def in_key_order(replies: list[bytes], places: list[list[int]], total: int) -> bytes:
-    """One array of ``total`` items; the items of ``replies[i]`` go to ``places[i]``, each place taken once."""
-    wrong = first_error(replies)
-    if wrong is not None:
-        return wrong
-    woven = [b""] * total
-    for i in range(len(replies)):
-        if kind(replies[i]) not in _LIST_KINDS:
-            return misfit(replies)
-        found = items(replies[i])
-        where = places[i]
-        if len(found) != len(where):
-            return misfit(replies)
-        for at in range(len(where)):
-            woven[where[at]] = found[at]
-    return array(woven)
-
-
 def streams(replies: list[bytes], names: list[bytes]) -> bytes:
     """What XREAD found in several streams, in the order of their ``names``; the null when that is nothing.
 

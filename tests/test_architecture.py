@@ -67,6 +67,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/link_states.py": "tests/test_link.py: the link in several files",
     "kidoproxy/link_welcome.py": "tests/test_link.py: the link in several files",
     "kidoproxy/session/ending.py": "tests/session/test_lanes.py, tests/channels: each end of a conversation",
+    "kidoproxy/session/refusals.py": "tests/session/test_conversation.py: what a conversation refuses",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
 }
 

@@ -21,8 +21,8 @@ from kidoproxy.commands.spec import (
     UNION,
 )
 from kidoproxy.errors import Bug
-from kidoproxy.merge import in_key_order, merge
-from kidoproxy.resp.build import array, bulk, integer, mapping, null, setof
+from kidoproxy.merge import merge
+from kidoproxy.resp.build import array, bulk, integer, mapping, setof
 from kidoproxy.resp.open import items
 
 RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, FIRST_VALUE, INFO, UNION, TALLY]
@@ -34,11 +34,6 @@ def test_the_first_error_wins(rule: int) -> None:
     """Whatever the rule: a whole that lacks a part must not look like a whole."""
     assert merge(rule, [b":1\r\n", DENIAL, b"-ERR later\r\n"], 2) == DENIAL
     assert merge(rule, [b"!5\r\nERR x\r\n", DENIAL], 3) == b"!5\r\nERR x\r\n"
-
-
-def test_the_first_error_wins_in_key_order() -> None:
-    """There as well: no value in place of one that could not be read."""
-    assert in_key_order([array([bulk(b"a")]), DENIAL], [[0], [1]], 2) == DENIAL
 
 
 @pytest.mark.parametrize(
@@ -108,28 +103,6 @@ def test_nothing_to_merge() -> None:
         merge(TOTAL, [], 2)
     with pytest.raises(Bug, match="no merge for rule"):
         merge(IN_KEY_ORDER, [b"*0\r\n"], 2)
-
-
-def test_in_key_order() -> None:
-    """Values go back to the places of their keys, raw as they came."""
-    replies = [array([bulk(b"a"), null(2)]), array([b"*1\r\n:1\r\n"]), array([])]
-
-    assert in_key_order(replies, [[2, 0], [1], []], 3) == b"*3\r\n$-1\r\n*1\r\n:1\r\n$1\r\na\r\n"
-
-
-@pytest.mark.parametrize("reply", [b"*2\r\n:1\r\n:2\r\n", b"*0\r\n", b"*-1\r\n", b":1\r\n", b"%1\r\n:1\r\n:1\r\n"])
-def test_in_key_order_misfits(reply: bytes) -> None:
-    """As many values as keys, in an array, or an error: never a value in a wrong place."""
-    assert in_key_order([reply], [[0]], 1).startswith(b"-ERR the nodes' replies do not fit together")
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=5)), max_size=12))
-def test_split_and_woven(keys: list[tuple[int, bytes]]) -> None:
-    """However keys are spread over nodes, the values come back as from one server."""
-    places = [[at for at, (owner, _) in enumerate(keys) if owner == node] for node in range(4)]
-    replies = [array([bulk(keys[at][1]) for at in where]) for where in places]
-
-    assert in_key_order(replies, places, len(keys)) == array([bulk(value) for _, value in keys])
 
 
 @given(st.lists(st.lists(st.binary(max_size=5), max_size=4), min_size=1, max_size=4), st.sampled_from([2, 3]))

@@ -18,17 +18,9 @@ _READ_AND_WRITE: Final = ("RW", "access", "update")
 _WRITE: Final = ("OW", "update")
 
 
-def accesses(spec: CommandSpec, argv: list[bytes]) -> list[tuple[int, int]]:
-    """Position and access of every key of this request, in the order in which Redis names them."""
-    found: list[tuple[int, int]] = []
-    known: tuple[str, ...] = ()
-    access = need(known)
-    for at, flags in keys_and_flags(spec, argv):
-        if flags is not known:
-            known = flags
-            access = need(flags)
-        found.append((at, access))
-    return found
+def accesses(spec: CommandSpec, argv: list[bytes]) -> list[tuple[list[int], int]]:
+    """The positions of the keys of this request, in the order in which Redis names them, by their access."""
+    return [(found, need(flags)) for found, flags in keys_and_flags(spec, argv)]
 
 
 def need(flags: tuple[str, ...]) -> int:
@@ -39,27 +31,21 @@ def need(flags: tuple[str, ...]) -> int:
     return bits | WRITES if any(change in flags for change in _CHANGES) else bits
 
 
-def keys_and_flags(spec: CommandSpec, argv: list[bytes]) -> list[tuple[int, tuple[str, ...]]]:
-    """Position of every key, and what the command does to it; of SET and BITFIELD that hangs on their options."""
+def keys_and_flags(spec: CommandSpec, argv: list[bytes]) -> list[tuple[list[int], tuple[str, ...]]]:
+    """The positions of the keys, and what the command does to them; of SET and BITFIELD that hangs on their options."""
     if spec.name == b"set":
         reads = b"get" in [word.lower() for word in argv[3:]]
-        return [(at, _READ_AND_WRITE if reads else _WRITE) for at in keys(spec, argv)]
+        return [(keys(spec, argv), _READ_AND_WRITE if reads else _WRITE)]
     if spec.name == b"bitfield":
-        reads = _only_gets(argv)
-        return [(at, _READ if reads else _READ_AND_WRITE) for at in keys(spec, argv)]
-    found: list[tuple[int, tuple[str, ...]]] = []
+        return [(keys(spec, argv), _READ if _only_gets(argv) else _READ_AND_WRITE)]
     if spec.finder == BY_SPECS:
-        for each in spec.key_specs:
-            if each.is_key:
-                flags = each.flags
-                found += [(at, flags) for at in positions(each, argv)]
-        return found
+        return [(positions(each, argv), each.flags) for each in spec.key_specs if each.is_key]
     # Found by hand: the first specification is that of the keys read, the last that of the key stored to.
     stored = spec.key_specs[-1].flags
-    read = spec.key_specs[0].flags
-    for at in keys(spec, argv):
-        found.append((at, stored if stored[0] == "OW" and at != 1 else read))
-    return found
+    found = keys(spec, argv)
+    if stored[0] != "OW":
+        return [(found, spec.key_specs[0].flags)]
+    return [([at], stored if at != 1 else spec.key_specs[0].flags) for at in found]
 
 
 def _only_gets(argv: list[bytes]) -> bool:

@@ -224,4 +224,8 @@ def _getkeys(argv: list[bytes], proto: int, with_flags: bool) -> bytes:
         return INVALID_ARGUMENTS
     if not with_flags:
         return array([bulk(argv[at]) for at in found])
-    return array([array([bulk(argv[at]), _words(flags, "", proto)]) for at, flags in keys_and_flags(spec, argv)])
+    told: list[bytes] = []
+    for where, flags in keys_and_flags(spec, argv):
+        shown = _words(flags, "", proto)
+        told += [array([bulk(argv[at]), shown]) for at in where]
+    return array(told)

@@ -24,6 +24,8 @@ CATEGORIES: Final = (
 #: They run code on a node, where nobody judges by the caller's rules.
 RUNNERS: Final = (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro")
 
+#: More keys than any request has.
+ALL_KEYS: Final = 1 << 60
 #: Why a request is denied.
 COMMAND: Final = 0
 KEY: Final = 1
@@ -155,17 +157,10 @@ class Permit:
 
     def check(self, spec: CommandSpec, argv: list[bytes]) -> Denial | None:
         """Why this request is denied; None when it is allowed. In Redis's order: command, keys, channels."""
-        if not self.allows(spec):
-            return Denial(COMMAND, 0)
-        if not self.all_keys:
-            for at, access in accesses(spec, argv):
-                if not self.reaches(argv[at], access):
-                    return Denial(KEY, at)
-        if not self.all_channels:
-            for at in channels_of(spec, argv):
-                if not self.hears(argv[at], spec.name == b"psubscribe"):
-                    return Denial(CHANNEL, at)
-        return None
+        checking = Checking(self, spec, argv)
+        while checking.step(ALL_KEYS):
+            pass
+        return checking.denial
 
     def reaches(self, key: bytes, access: int) -> bool:
         """Whether one of the patterns allows all of this access to the key."""
@@ -196,6 +191,57 @@ class Permit:
     def channels(self) -> bytes:
         """The patterns of channels."""
         return b" ".join([b"&" + pattern for pattern in self.channel_patterns])
+
+
+@final
+class Checking:
+    """`Permit.check` some keys at a time; ``denial`` is the result when `step` has said that there is no more to do."""
+
+    def __init__(self, permit: Permit, spec: CommandSpec, argv: list[bytes]) -> None:
+        self.permit = permit
+        self.spec = spec
+        self.argv = argv
+        self.denial: Denial | None = None
+        self.keys: list[tuple[list[int], int]] = []
+        self.channels: list[int] = []
+        #: Which of ``keys`` is looked at, and where in it; behind the keys come the channels.
+        self.part = 0
+        self.at = 0
+        if not permit.allows(spec):
+            self.denial = Denial(COMMAND, 0)
+            return
+        if not permit.all_keys:
+            self.keys = accesses(spec, argv)
+        if not permit.all_channels:
+            self.channels = channels_of(spec, argv)
+
+    def step(self, most: int) -> bool:
+        """So many keys or channels further. Whether there are more."""
+        if self.denial is not None:
+            return False
+        start = self.at
+        stop = start + most
+        if self.part < len(self.keys):
+            where, access = self.keys[self.part]
+            for at in where[start:stop]:
+                if not self.permit.reaches(self.argv[at], access):
+                    self.denial = Denial(KEY, at)
+                    return False
+            self.passed(stop, len(where))
+            return True
+        for at in self.channels[start:stop]:
+            if not self.permit.hears(self.argv[at], self.spec.name == b"psubscribe"):
+                self.denial = Denial(CHANNEL, at)
+                return False
+        self.at = stop
+        return stop < len(self.channels)
+
+    def passed(self, stop: int, end: int) -> None:
+        """These keys may be touched."""
+        self.at = stop
+        if stop >= end:
+            self.part += 1
+            self.at = 0
 
 
 def access_of(text: bytes) -> int:

@@ -109,10 +109,19 @@ def boolean(proto: int, value: bool) -> bytes:
 
 def command(argv: list[bytes]) -> bytes:
     """A request as clients send it: an array of bulks."""
-    parts = [array_head(len(argv))]
+    return b"".join(framed(argv, [array_head(len(argv))]))
+
+
+def bulks(argv: list[bytes]) -> bytes:
+    """Some of the bulks of a request."""
+    return b"".join(framed(argv, []))
+
+
+def framed(argv: list[bytes], parts: list[bytes]) -> list[bytes]:
+    """``parts``, and behind them these arguments as bulks."""
     for arg in argv:
         length = len(arg)
         parts.append(BULK_HEADS[length] if length < READY else b"$%d\r\n" % length)
         parts.append(arg)
         parts.append(b"\r\n")
-    return b"".join(parts)
+    return parts

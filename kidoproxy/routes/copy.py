@@ -20,6 +20,7 @@ from kidoproxy.commands.spec import (
     INFO,
     ONE_OK,
     SCAN,
+    SPLIT,
     STREAM_KEYS,
     CommandSpec,
 )
@@ -59,7 +60,7 @@ class CopyPool(Route):
         else:
             if spec.reach == SCAN:
                 return scan_plan(self.scanned(), request)
-            keyed = [request.argv[at] for at in keys(spec, request.argv)]
+            keyed = keys_of(spec, request.argv)
         if spec.rule == ONE_OK:
             # A kill: for whichever copy is busy.
             return Gather([Send(node) for node in self.nodes()], ONE_OK)
@@ -191,3 +192,10 @@ class CopyPool(Route):
         ranked = self.group.by_score(key)
         names = ", ".join(f"{copy.node.name} ({copy.state})" for copy in ranked)
         return f"copies, in the key's order: {names}"
+
+
+def keys_of(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
+    """The keys that a request names; those of a large split request at one go."""
+    if spec.reach == SPLIT:
+        return argv[1 :: spec.step]
+    return [argv[at] for at in keys(spec, argv)]

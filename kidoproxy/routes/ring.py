@@ -26,9 +26,9 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
-from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.route import Ask, Planned, Planning, Route
 from kidoproxy.routes.scripts import undeclared
-from kidoproxy.routes.split import cut
+from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
 
 
@@ -65,6 +65,16 @@ class Ring(Route):
             return self.members[self.owner(request.argv[1])].plan(spec, request, ask)
         return self.by_keys(spec, request, ask)
 
+    def planning(self, spec: CommandSpec, request: Request, ask: Ask) -> Planning:
+        """In slices, where each key is looked at."""
+        if spec.reach == SPLIT:
+            cutting = Cutting(spec, request.argv, self.placement, self.tags)
+            return Splitting(self.members, cutting, spec, request, ask)
+        if spec.plain or spec.reach in (EVERY, SCAN, CHANNEL):
+            return Planned(self.plan(spec, request, ask))
+        positions = keys(spec, request.argv)
+        return Meeting(self, spec, request, ask, positions) if positions else Planned(self.keyless(spec, request, ask))
+
     def owner(self, key: bytes) -> int:
         """The child that owns ``key``."""
         return self.placement.owner(self.tags.cut(key))
@@ -76,11 +86,22 @@ class Ring(Route):
         if not positions:
             return self.keyless(spec, request, ask)
         first = self.owner(argv[positions[0]])
-        for at in positions:
-            if self.owner(argv[at]) != first:
-                if spec.finder == STREAM_KEYS:
-                    return self.streams(spec, argv, positions, ask)
-                return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[at]))
+        return self.meet(spec, request, ask, positions, self.stray(argv, positions, 0, len(positions), first), first)
+
+    def stray(self, argv: list[bytes], positions: list[int], start: int, stop: int, owner: int) -> int:
+        """Of these keys the first one that lives elsewhere, by its place in ``positions``; -1 when none does."""
+        for at in range(start, min(stop, len(positions))):
+            if self.owner(argv[positions[at]]) != owner:
+                return at
+        return -1
+
+    def meet(self, spec: CommandSpec, request: Request, ask: Ask, positions: list[int], stray: int, first: int) -> Plan:
+        """All keys live on the child ``first``, or ``stray`` is one that does not."""
+        argv = request.argv
+        if stray >= 0:
+            if spec.finder == STREAM_KEYS:
+                return self.streams(spec, argv, positions, ask)
+            return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[positions[stray]]))
         if len(self.distinct) > 1:
             outside = reaches_outside(spec, argv)
             if outside is not None:
@@ -130,30 +151,16 @@ class Ring(Route):
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""
-        argv = request.argv
-        owners: list[int] = []
-        alone = True
-        at = 1
-        while at < len(argv):
-            owner = self.owner(argv[at])
-            if owners and owner != owners[0]:
-                alone = False
-            owners.append(owner)
-            at += spec.step
-        if alone:
-            return self.members[owners[0]].plan(spec, request, ask)
-        parts = cut(spec, argv, owners, len(self.members))
+        cutting = Cutting(spec, request.argv, self.placement, self.tags)
+        cutting.step(ALL_KEYS)
+        children = cutting.children()
+        if len(children) == 1:
+            return self.members[children[0]].plan(spec, request, ask)
+        parts = [cutting.part(child) for child in children]
         plans: list[Plan] = []
-        raws: list[bytes] = []
-        for at, child in enumerate(parts.children):
-            part = parts.requests[at]
-            plans.append(self.members[child].plan(spec, part, ask))
-            raws.append(part.raw)
-        gather = Gather(plans, spec.rule)
-        gather.raws = raws
-        gather.places = parts.places
-        gather.keys = len(owners)
-        return gather
+        for at, child in enumerate(children):
+            plans.append(self.members[child].plan(spec, parts[at], ask))
+        return cutting.gather(plans, parts)
 
     def every(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """All children, merged by the command's rule."""
@@ -188,6 +195,31 @@ class Ring(Route):
         part = self.tags.cut(key)
         child = self.members[self.placement.owner(part)]
         return f"{self.placement.explain(part)} -> {child.why(key)}"
+
+
+@final
+class Meeting(Planning):
+    """Whether very many keys meet on one child."""
+
+    def __init__(self, ring: Ring, spec: CommandSpec, request: Request, ask: Ask, positions: list[int]) -> None:
+        super().__init__()
+        self.ring = ring
+        self.spec = spec
+        self.request = request
+        self.ask = ask
+        self.positions = positions
+        self.owner = ring.owner(request.argv[positions[0]])
+        self.at = 0
+
+    def step(self, most: int) -> bool:
+        """So many keys more."""
+        start = self.at
+        self.at = start + most
+        stray = self.ring.stray(self.request.argv, self.positions, start, self.at, self.owner)
+        if stray < 0 and self.at < len(self.positions):
+            return True
+        self.plan = self.ring.meet(self.spec, self.request, self.ask, self.positions, stray, self.owner)
+        return False
 
 
 def scan_plan(steps: list[Route], request: Request) -> Plan:

@@ -1,6 +1,9 @@
 """What every route can do: say its name, plan a request, and show its children so that it can be drawn."""
 
+from typing import final
+
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.errors import Bug
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.plan import Plan
@@ -29,6 +32,37 @@ class Ask:
         self.book = book if book is not None else Book()
 
 
+class Planning:
+    """A plan in the making, for requests of so many keys that it is made in slices; nothing is sent for it before."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+
+    def step(self, most: int) -> bool:
+        """So many keys further, about. Whether there is more to do; if not ``plan`` is there."""
+        raise NotImplementedError
+
+    def get(self) -> Plan:
+        """The plan, once it is there."""
+        plan = self.plan
+        if plan is None:
+            raise Bug("this plan is not made yet")
+        return plan
+
+
+@final
+class Planned(Planning):
+    """A plan that was made at one go."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def step(self, most: int) -> bool:
+        """Nothing is left to do."""
+        return False
+
+
 class Route:
     """A node of the route tree."""
 
@@ -38,6 +72,10 @@ class Route:
     def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """Who is asked for ``request``; an `Answer` with the reason when nobody can be."""
         raise NotImplementedError
+
+    def planning(self, spec: CommandSpec, request: Request, ask: Ask) -> Planning:
+        """The same in slices, where a request of many keys takes long."""
+        return Planned(self.plan(spec, request, ask))
 
     def nodes(self) -> list[Node]:
         """All nodes below, in the order of the configuration."""

@@ -16,15 +16,31 @@ from typing import Final, final
 
 from kidoproxy import errors, limits
 from kidoproxy.channels.topics import Subscriber
-from kidoproxy.commands.spec import LANE, LISTEN, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from kidoproxy.commands.permit import Checking
+from kidoproxy.commands.spec import LANE, LISTEN, LOCAL, SESSION, CommandSpec
 from kidoproxy.errors import ProtocolError
 from kidoproxy.exchange_lanes import LaneWire
 from kidoproxy.ledger import AGAIN, Call, Leg
+from kidoproxy.ledger_jobs import Job
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.session import account, ending, facts, lanes, local, multi, pause, proxy, pubsub, scripts, slices, talk
+from kidoproxy.session import (
+    account,
+    ending,
+    facts,
+    lanes,
+    local,
+    multi,
+    pause,
+    proxy,
+    pubsub,
+    refusals,
+    scripts,
+    slices,
+    talk,
+)
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up, may_ask
@@ -77,6 +93,9 @@ class ClientSession:
         #: It has had its share of this turn (`kidoproxy.session.slices`); ``spent``: units of work beside the requests.
         self.suspended: slices.Suspended | None = None
         self.spent = 0
+        #: What is done before its next request, in slices; and a long request that has been judged by its user's rules.
+        self.task: Job | None = None
+        self.checked: Checking | None = None
         #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
         self.blocked: LaneWire | None = None
         self.watch: Watch | None = None
@@ -187,7 +206,9 @@ class ClientSession:
         if self.closing:
             return
         request = self.parked
-        if request is not None:
+        if self.task is not None:
+            slices.work(self)
+        elif request is not None:
             self.parked = None
             self.ask.now_ms = self.house.wall_ms
             self.handle(request)
@@ -230,7 +251,9 @@ class ClientSession:
                 request = Request(argv, build.command(argv))
         if spec is None and may_ask(self, request.argv[0]) and look_up(self, request):
             return
-        refusal = self.refusal(spec, request.argv)
+        if slices.check(self, spec, request):
+            return
+        refusal = refusals.why(self, spec, request.argv)
         if refusal is not None or spec is None:
             self.refuse(refusal if refusal is not None else errors.unknown_command(request.argv))
             return
@@ -250,6 +273,8 @@ class ClientSession:
             lanes.handle(self, spec, request)
         elif spec.reach == LISTEN:
             pubsub.handle(self, spec, request.argv)
+        elif slices.is_planned_slowly(spec, request):
+            slices.begin(self, slices.LongRequest(self, spec, request))
         else:
             self.dispatch(spec, request, self.open(spec))
 
@@ -262,31 +287,6 @@ class ClientSession:
     def wake(self) -> None:
         """What the session waited for has come: it goes on at the end of this turn."""
         self.exchange.turn.drained.append(self.ledger)
-
-    def refusal(self, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
-        """Why this request is not even tried; None when it is."""
-        if spec is None:
-            return errors.unknown_command(argv)
-        if spec.subs is not None and len(argv) > 1:
-            return errors.unknown_subcommand(argv)
-        if not spec.accepts(len(argv)):
-            return errors.wrong_arity(spec.name)
-        if self.judged:
-            denial = errors.NOAUTH if not (self.authed or spec.flags & NO_AUTH) else self.user.refusal(spec, argv)
-            if denial is not None:
-                return denial
-        why = self.pool.words.refused(spec)
-        if why:
-            return errors.denied(spec.name, why)
-        if spec.reach == REFUSED or (spec.reach == LANE and spec.reason):
-            return errors.denied(spec.name, spec.reason)
-        if self.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.name != b"monitor":
-            return errors.MONITORING
-        if self.queue is not None and spec.name == b"watch":
-            return errors.WATCH_IN_MULTI
-        if self.confined and spec.name not in pubsub.ALLOWED:
-            return errors.only_listening(spec.name)
-        return None
 
     def refuse(self, frame: bytes) -> None:
         """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
@@ -330,8 +330,11 @@ class ClientSession:
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
-        """The route's plan; the reply of a single node is a list of one when lists are wanted."""
-        plan = self.pool.root.plan(spec, request, self.ask)
+        """The route's plan."""
+        return self.listed(self.pool.root.plan(spec, request, self.ask), spec)
+
+    def listed(self, plan: Plan, spec: CommandSpec) -> Plan:
+        """The reply of a single node is a list of one when lists are wanted."""
         if self.ask.each and isinstance(plan, Send):
             return Gather([plan], spec.rule)
         return plan

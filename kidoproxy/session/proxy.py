@@ -33,7 +33,7 @@ from kidoproxy.resp.open import bulk, error_text, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import facts, redact
+from kidoproxy.session import facts, redact, refusals
 from kidoproxy.session.lanes import needed
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
 def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
     """As usual, but each node's own reply is listed."""
     argv, spec = session.pool.words.meant(argv)
-    refusal = session.refusal(spec, argv)
+    refusal = refusals.why(session, spec, argv)
     if refusal is not None or spec is None:
         session.refuse(refusal if refusal is not None else errors.unknown_command(argv))
     elif spec.reach in (SESSION, LISTEN):
@@ -258,7 +258,7 @@ def ask_each(session: "ClientSession", argv: list[bytes]) -> None:
 def route(session: "ClientSession", argv: list[bytes]) -> list[str]:
     """Lines for a person: what the command is, where its keys are, who is asked with what."""
     argv, spec = session.pool.words.meant(argv)
-    refusal = session.refusal(spec, argv)
+    refusal = refusals.why(session, spec, argv)
     if refusal is not None or spec is None:
         return ["refused: " + errors.text(error_text(refusal if refusal is not None else errors.unknown_command(argv)))]
     name = errors.text(spec.name.replace(b"|", b" "))

@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING, final
 
 from kidoproxy import limits
-from kidoproxy.ledger_jobs import Job
+from kidoproxy.commands.permit import Checking
+from kidoproxy.commands.spec import ONE, SPLIT, CommandSpec
+from kidoproxy.ledger_jobs import Disposal, Job
+from kidoproxy.resp.requests import Request
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -44,7 +47,12 @@ def suspend(session: "ClientSession") -> None:
     """
     if owes_much(session):
         session.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
-        return
+    else:
+        line_up(session)
+
+
+def line_up(session: "ClientSession") -> None:
+    """Go on in the next turn, behind those who stand in line already."""
     session.stalled = True
     job = Suspended(session)
     session.suspended = job
@@ -57,3 +65,87 @@ def go_on(session: "ClientSession") -> None:
     if job is not None:
         job.over = True
         session.suspended = None
+
+
+# -- one request that is long ---------------------------------------------------------------------------
+
+
+def is_long(request: Request) -> bool:
+    """Whether it has so many words that looking at each takes more than a slice."""
+    return len(request.argv) > limits.SLICE
+
+
+def begin(session: "ClientSession", task: Job) -> None:
+    """Do this before anything else of the client's is handled."""
+    session.task = task
+    work(session)
+
+
+def work(session: "ClientSession") -> None:
+    """Take its task a step further. With the last step it may begin another one, or wait for something else."""
+    task = session.task
+    if task is None:
+        return
+    session.task = None
+    session.spent += limits.SLICE
+    if task.step():
+        session.task = task
+        line_up(session)
+
+
+def check(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+    """Begin to judge a long request by the rules of its user, if that has to be done; then it is handled."""
+    known = session.checked
+    if spec is None or not session.judged or not session.authed or not is_long(request):
+        return False
+    if known is not None and known.argv is request.argv:
+        return False
+    begin(session, Judging(session, spec, request))
+    return True
+
+
+@final
+class Judging(Job):
+    """Judges a long request by the rules of its user."""
+
+    def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+        self.session = session
+        self.spec = spec
+        self.request = request
+        self.checking = Checking(session.user.permit, spec, request.argv)
+
+    def step(self) -> bool:
+        """Some keys more."""
+        if self.checking.step(limits.SLICE):
+            return True
+        session = self.session
+        session.checked = self.checking
+        session.handle_with_care(self.spec, self.request)
+        session.checked = None
+        return False
+
+
+def is_planned_slowly(spec: CommandSpec, request: Request) -> bool:
+    """Whether it is a long request whose keys the routes look at one by one."""
+    return spec.reach in (ONE, SPLIT) and not spec.scripting and is_long(request)
+
+
+@final
+class LongRequest(Job):
+    """Plans a long request, then sends it. Its place in the ledger is opened then: its client's next one waits."""
+
+    def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+        self.session = session
+        self.spec = spec
+        self.request = request
+        self.planning = session.pool.root.planning(spec, request, session.ask)
+
+    def step(self) -> bool:
+        """Some keys more."""
+        if self.planning.step(limits.SLICE):
+            return True
+        session = self.session
+        plan = session.listed(self.planning.get(), self.spec)
+        session.exchange.scatter(plan, session.open(self.spec), self.request.raw, self.spec, session.ask)
+        session.exchange.jobs().add(Disposal(self.request.argv))
+        return False

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from kidoproxy import errors
 from kidoproxy.commands.access import beyond
-from kidoproxy.commands.permit import COMMAND, KEY, Permit
+from kidoproxy.commands.permit import COMMAND, KEY, Checking, Permit
 from kidoproxy.commands.spec import CommandSpec
 
 #: Who a client is before it says who it is.
@@ -43,11 +43,14 @@ class User:
             right = compare_digest(known, hashed) or right
         return self.enabled and right
 
-    def refusal(self, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
-        """The error for a request that this user may not make; None for any other."""
+    def refusal(self, spec: CommandSpec, argv: list[bytes], checked: Checking | None = None) -> bytes | None:
+        """The error for a request that this user may not make; None for any other. ``checked`` may be its check."""
         if self.free:
             return None
-        denial = self.permit.check(spec, argv)
+        if checked is not None and checked.argv is argv and checked.permit is self.permit:
+            denial = checked.denial
+        else:
+            denial = self.permit.check(spec, argv)
         if denial is None:
             option = beyond(spec, argv)
             return errors.sort_denied(option) if option and not self.permit.reads_all() else None

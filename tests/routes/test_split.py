@@ -1,12 +1,50 @@
-"""A request cut by child: every key once, in its order, with what belongs to it."""
+"""A request cut by child: every key once, in its order, with what belongs to it; at one go or some keys at a time."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.errors import Bug
 from kidoproxy.resp.build import command
-from kidoproxy.routes.split import cut
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.node import NodeRoute
+from kidoproxy.routes.placement import ketama
+from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.ring import Ring
+from kidoproxy.routes.route import Ask, Planning, Route
+from kidoproxy.routes.split import ALL_KEYS, Cutting
+from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+
+NODES = [Node(at, f"n{at}", f"n{at}:1", at + 1) for at in range(6)]
+TAGS = Tags(123, 125, [])
+
+
+def circle(name: str, members: list[Route]) -> Ring:
+    """A ring of these."""
+    names = [member.name for member in members]
+    return Ring(name, members, ketama(names, [1] * len(names)), TAGS)
+
+
+def trees() -> dict[str, Ring]:
+    """A ring of nodes, one of copy pools, one of rings."""
+    leaves: list[Route] = [NodeRoute(node) for node in NODES[:3]]
+    group = CopyGroup("pair", NODES[4:])
+    group.elected = True
+    for copy in group.copies:
+        copy.state = IN_SYNC
+    pair = CopyPool("pair", group)
+    inner = circle("inner", leaves[:2])
+    return {
+        "nodes": circle("ring", leaves),
+        "copies": circle("both", [pair, leaves[0]]),
+        "rings": circle("deep", [inner, leaves[2]]),
+    }
+
+
+RINGS = trees()
 
 
 @pytest.mark.parametrize(
@@ -20,21 +58,101 @@ from kidoproxy.routes.split import cut
 def test_cut(words: str, owners: list[int], parts: list[str], places: list[list[int]]) -> None:
     """One request per child concerned, in the order of the children."""
     argv = words.encode().split(b" ")
-    found = cut(COMMANDS[argv[0].lower()], argv, owners, 3)
+    spec = COMMANDS[argv[0].lower()]
+    placement = ketama(["x", "y", "z"], [1, 1, 1])
+    placement.memo.update(zip(argv[1 :: spec.step], owners, strict=True))
+    cutting = Cutting(spec, argv, placement, TAGS)
+    assert not cutting.step(ALL_KEYS)
+    found = [cutting.part(child) for child in cutting.children()]
 
-    assert [request.raw for request in found.requests] == [command(part.encode().split(b" ")) for part in parts]
-    assert found.places == places
-    assert found.children == sorted(set(owners))
+    assert [request.raw for request in found] == [command(part.encode().split(b" ")) for part in parts]
+    assert cutting.children() == sorted(set(owners))
+    assert cutting.gather([], found).places == places
 
 
-@given(st.lists(st.tuples(st.binary(max_size=4), st.integers(0, 4)), min_size=1))
-def test_nothing_is_lost(keys: list[tuple[bytes, int]]) -> None:
+@given(st.lists(st.binary(max_size=4), min_size=1))
+def test_nothing_is_lost(keys: list[bytes]) -> None:
     """Put back by their places, the keys of the parts are the keys of the whole."""
-    found = cut(COMMANDS[b"mget"], [b"MGET", *[key for key, _ in keys]], [owner for _, owner in keys], 5)
+    cutting = Cutting(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
+    cutting.step(ALL_KEYS)
     whole: list[bytes | None] = [None] * len(keys)
-    for request, places in zip(found.requests, found.places, strict=True):
-        for key, place in zip(request.argv[1:], places, strict=True):
+    for child in cutting.children():
+        for key, place in zip(cutting.part(child).argv[1:], cutting.shares[child].places, strict=True):
             assert whole[place] is None
             whole[place] = key
 
-    assert whole == [key for key, _ in keys]
+    assert whole == keys
+
+
+def told(plan: Plan, raw: bytes) -> object:
+    """All that a plan says, comparable."""
+    if isinstance(plan, Send):
+        return (plan.node.name, plan.payload or raw, [other.name for other in plan.others or []])
+    if isinstance(plan, Answer):
+        return plan.frame
+    assert isinstance(plan, Gather)
+    raws = plan.raws
+    parts = [told(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
+    return (plan.rule, plan.places, plan.keys, plan.touched, parts)
+
+
+REQUESTS = [
+    "MGET",
+    "MSET",
+    "DEL",
+    "UNLINK",
+    "EXISTS",
+    "TOUCH",
+    "SUNION",
+    "PFCOUNT",
+    "SINTERSTORE",
+    "MSETNX",
+    "XREAD STREAMS",
+]
+
+
+@pytest.mark.parametrize("tree", RINGS)
+@given(
+    words=st.sampled_from(REQUESTS),
+    keys=st.lists(st.binary(max_size=2), min_size=1, max_size=9),
+    tag=st.sampled_from([b"", b"{t}"]),
+    most=st.integers(1, 4),
+)
+def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: bytes, most: int) -> None:
+    """A plan that is made in slices is the plan that is made at one go, whatever the command and the tree."""
+    ring = RINGS[tree]
+    argv = words.encode().split()
+    spec = COMMANDS[argv[0].lower()]
+    for key in keys:
+        argv += [tag + key, b"v"] if spec.step == 2 else [tag + key]
+    if spec.name == b"xread":
+        argv += [b"0"] * len(keys)
+    request = Request(argv, command(argv))
+    ask = Ask(0, 2, False, False, 0)
+    planning = ring.planning(spec, request, ask)
+    steps = 1
+    while planning.step(most):
+        steps += 1
+
+    assert told(planning.get(), request.raw) == told(ring.plan(spec, request, ask), request.raw)
+    assert steps <= 4 * len(keys) + 8
+
+
+@pytest.mark.parametrize("words", ["GET k", "DBSIZE", "PUBLISH c m", "SCAN 0", "EVAL return 0", "RANDOMKEY"])
+def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
+    """There is nothing to do in slices then."""
+    argv = words.encode().split(b" ")
+    request = Request(argv, command(argv))
+    spec = COMMANDS[argv[0].lower()]
+    ask = Ask(0, 2, False, False, 0)
+    planning = RINGS["nodes"].planning(spec, request, ask)
+    assert not planning.step(1)
+    assert told(planning.get(), request.raw) == told(RINGS["nodes"].plan(spec, request, ask), request.raw)
+
+
+def test_a_plan_that_is_not_made_yet() -> None:
+    """To ask for it is a bug, and so is a planning that does not say how it goes on."""
+    with pytest.raises(Bug):
+        Planning().get()
+    with pytest.raises(NotImplementedError):
+        Planning().step(1)
