@@ -1,11 +1,15 @@
 """What one client sends is handled in slices: others come in between, and nothing changes its order."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kidoproxy import limits
-from kidoproxy.resp.build import OK, PONG, command
+from kidoproxy.commands.permit import Permit
+from kidoproxy.resp.build import OK, PONG, array, bulk, command, integer
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.session.conversation import ClientSession
+from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, ring
 
 GET = command([b"GET", b"k"])
@@ -126,3 +130,134 @@ def test_much_that_is_owed_is_waited_for() -> None:
     stage.link("a").feed(OK * (limits.CLIENT_PAUSE_CALLS // 2), 0.0)
     turn(stage)
     assert (sent(stage), session.stalled) == (2 * 1024, False)
+
+
+# -- one long request ------------------------------------------------------------------------------------
+
+KEYS = 5 * limits.SLICE
+NAMES = [b"k%d" % at for at in range(KEYS)]
+
+
+def finished(stage: Stage) -> int:
+    """The turns that it takes until nothing is left to do."""
+    turns = 0
+    while stage.exchange.turn.jobs.waiting or stage.exchange.turn.drained:
+        turn(stage)
+        turns += 1
+    return turns
+
+
+def waiting(stage: Stage) -> int:
+    """How many requests wait at the nodes."""
+    return sum(link.count() for link in stage.exchange.all_links())
+
+
+def replied(stage: Stage, name: str, reply: Callable[[list[bytes]], bytes]) -> list[list[bytes]]:
+    """The requests that went to the node since last time, each answered."""
+    link = stage.link(name)
+    reader = RequestReader(RequestLimits())
+    reader.feed(b"".join(link.take_out()))
+    found = []
+    while (request := reader.next()) is not None:
+        found.append(request.argv)
+    for argv in found:
+        link.feed(reply(argv), 0.0)
+    return found
+
+
+def test_a_long_request_is_sent_when_all_of_it_is_planned() -> None:
+    """Slice by slice: nothing leaves before the last one, others are served meanwhile, the values come in order."""
+    stage = ring("a", "b")
+    stage.ready()
+    session, other = stage.client(), stage.client()
+    session.feed(command([b"MGET", *NAMES]) + PING)
+    other.feed(PING)
+    turns = 0
+    while session.task is not None:
+        assert (waiting(stage), session.ledger.count()) == (0, 0)
+        turn(stage)
+        turns += 1
+    assert turns >= KEYS // limits.SLICE
+    assert other.ledger.out == [PONG]
+    asked = [words for name in "ab" for words in replied(stage, name, lambda argv: array(list(map(bulk, argv[1:]))))]
+    assert sum(len(words) - 1 for words in asked) == KEYS
+    assert session.ledger.out == []
+    assert finished(stage) >= KEYS // limits.SLICE
+    assert b"".join(session.ledger.out) == array(list(map(bulk, NAMES))) + PONG
+
+
+@pytest.mark.parametrize("word", [b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"])
+def test_every_key_is_sent_once(word: bytes) -> None:
+    """Of a long request as of a short one, by whatever command, and also as each node's own reply."""
+    stage = ring("a", "b")
+    stage.ready()
+    session = stage.client()
+    for begin in (b"", command([b"PROXY", b"REPLIES", b"LIST"])):
+        session.feed(begin + command([word, *NAMES]))
+        finished(stage)
+        asked = [words for name in "ab" for words in replied(stage, name, lambda argv: integer(len(argv) - 1))]
+        assert sorted(key for words in asked for key in words[1:]) == sorted(NAMES)
+    assert b"".join(session.ledger.out).startswith(integer(KEYS) + OK + b"*2\r\n:")
+
+
+def test_a_long_request_that_cannot_be_planned() -> None:
+    """Keys on several nodes: refused with the two that part, and nothing is sent."""
+    stage = ring("a", "b")
+    stage.ready()
+    session = stage.client()
+    session.feed(command([b"SUNION", *[b"{x}%d" % at for at in range(KEYS)], *NAMES]) + PING)
+    assert finished(stage) >= KEYS // limits.SLICE
+    said = b"".join(session.ledger.out)
+    assert said.startswith(b"-CROSSSLOT")
+    assert said.endswith(PONG)
+
+
+def test_a_client_that_goes_in_the_middle_has_sent_nothing() -> None:
+    """Gone or killed: what was not planned to the end is not sent, and nothing is owed."""
+    stage = ring("a", "b")
+    stage.ready()
+    gone, killed = stage.client(), stage.client()
+    for session in (gone, killed):
+        session.feed(command([b"DEL", *NAMES]))
+    gone.gone()
+    killed.close()
+    finished(stage)
+    assert waiting(stage) == 0
+    assert killed.ledger.count() == 0
+
+
+@pytest.mark.parametrize(("last", "said"), [(b"k1", b":"), (b"other", b"-NOPERM")])
+@pytest.mark.parametrize("word", [b"DEL", b"MGET", b"SUNION", b"SADD"])
+def test_rules_are_asked_for_every_key(word: bytes, last: bytes, said: bytes) -> None:
+    """In slices too; one key that is not allowed at the very end is enough."""
+    stage = ring("a")
+    stage.ready()
+    stage.pool.users = Users([User(b"default", Permit("+@all", (b"~k*",)), True, True, [])])
+    session = stage.client()
+    argv = [word, *NAMES, last] if word != b"SADD" else [word, last, *NAMES]
+    session.feed(command(argv))
+    # SADD has one key, and the members are nobody's business.
+    assert (finished(stage) > 1) is (word != b"SADD" or said == b":")
+    for asked in replied(stage, "a", lambda _: b":1\r\n"):
+        assert asked == argv
+    assert b"".join(session.ledger.out).startswith(said)
+
+
+def test_what_is_judged_in_slices_may_still_have_to_wait() -> None:
+    """Behind a pause, and in a transaction."""
+    stage = ring("a")
+    stage.ready()
+    stage.pool.users = Users([User(b"default", Permit("+@all", (b"~k*",)), True, True, [])])
+    session = stage.client()
+    session.feed(command([b"MULTI"]) + command([b"DEL", *NAMES]) + PING)
+    finished(stage)
+    assert b"".join(session.ledger.out) == OK + b"+QUEUED\r\n" * 2
+    other = stage.client()
+    stage.pool.paused_until = stage.house.wall_ms + 1000
+    stage.pool.settle(stage.house)
+    other.feed(command([b"DEL", *NAMES]))
+    finished(stage)
+    assert (other.stalled, sent(stage)) == (True, 0)
+    stage.pool.unpause(stage.house)
+    finished(stage)
+    assert sent(stage) == 1
