@@ -73,3 +73,15 @@ def overruns(session: "ClientSession", size: int) -> bool:
     session.closing = True
     session.ledger.condemn(QUERY)
     return True
+
+
+def allow(session: "ClientSession") -> None:
+    """How much it may claim: as Redis has it, little before it has said who it is."""
+    allowed = session.limits
+    if session.authed:
+        allowed.arguments = limits.ARGUMENTS
+        allowed.bulk_bytes = session.pool.bulk_bytes
+    else:
+        allowed.arguments = limits.UNAUTHENTICATED_ARGUMENTS
+        allowed.bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
+    allowed.query_bytes = session.pool.query_bytes

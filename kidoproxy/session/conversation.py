@@ -133,13 +133,7 @@ class ClientSession:
         self.ask.each = self.each
         self.ask.soft = self.pool.soft
         self.ask.as_loading = self.pool.as_loading
-        if self.authed:
-            self.limits.arguments = limits.ARGUMENTS
-            self.limits.bulk_bytes = self.pool.bulk_bytes
-        else:
-            self.limits.arguments = limits.UNAUTHENTICATED_ARGUMENTS
-            self.limits.bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
-        self.limits.query_bytes = self.pool.query_bytes
+        account.allow(self)
 
     # -- bytes in --------------------------------------------------------------------------------
 
