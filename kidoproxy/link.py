@@ -66,8 +66,6 @@ class NodeLink(Holding):
         self.state: int = IDLE
         self.open = False  # ready, and not held for a sync: a leg may be sent at once
         self.probing = False  # connecting from *down*: nobody may wait for it
-        self.fifo: list[Leg] = []
-        self.head = 0
         self.written = 0
         self.cause = "not connected yet"
         self.heard = 0.0
@@ -90,7 +88,6 @@ class NodeLink(Holding):
         self.probe_at = 0.0
         self.holding = False  # legs are kept back while a sync copies through this link (see `hold`)
         self.reconnects = 0
-        self.replies = 0
         self.timeouts = 0
         self.peer: Peer | None = None
         self.shared = True
@@ -217,9 +214,8 @@ class NodeLink(Holding):
     def take_out(self) -> list[bytes]:
         """The bytes to write; the caller writes them now."""
         out = self.out
-        self.note_sent(self.replies - self.head + len(self.fifo))
-        self.out = []
-        self.out_bytes = 0
+        self.flushed()
+        self.empty_out()
         self.written = len(self.fifo)
         return out
 
@@ -369,8 +365,7 @@ class NodeLink(Holding):
         self.fifo = []
         self.head = 0
         self.written = 0
-        self.out = []
-        self.out_bytes = 0
+        self.empty_out()
         self.in_flight.clear()
         self.put_queue([])
         self.open = False

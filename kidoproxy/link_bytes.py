@@ -5,6 +5,7 @@ flush to flush. Both, and what is ready to be written, count against the same bo
 """
 
 from kidoproxy import limits
+from kidoproxy.ledger import Leg
 from kidoproxy.ledger_account import InFlight
 from kidoproxy.link_greeting import Greeted, Login, Waiting
 from kidoproxy.resp.replies import ReplyReader
@@ -16,11 +17,17 @@ class Holding(Greeted):
     def __init__(self, login: Login) -> None:
         super().__init__()
         self.login = login
+        #: Legs in the order of their replies; those before ``head`` have been answered, ``replies`` since ever.
+        self.fifo: list[Leg] = []
+        self.head = 0
+        self.replies = 0
         self.queue: list[Waiting] = []
         self.queue_bytes = 0
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.in_flight = InFlight()
+        #: How much of ``out`` is noted as in flight.
+        self.noted = 0
         self.room = login.queue_bytes
         self.reader = ReplyReader()
 
@@ -30,12 +37,21 @@ class Holding(Greeted):
 
     def measure(self) -> None:
         """Work out ``room``."""
-        self.room = self.login.queue_bytes - self.queue_bytes - self.in_flight.size()
+        self.room = self.login.queue_bytes - self.queue_bytes - self.in_flight.size() + self.noted
 
-    def note_sent(self, number: int) -> None:
-        """What is in ``out`` is written now; with it there have been ``number`` legs."""
-        flight = self.in_flight
-        if flight.add(self.out_bytes, number):
+    def flushed(self) -> None:
+        """A turn is over: what is in ``out`` is written now, or cannot be yet."""
+        fresh = self.out_bytes - self.noted
+        self.noted = self.out_bytes
+        if self.in_flight.add(fresh, self.replies - self.head + len(self.fifo)):
+            self.measure()
+
+    def empty_out(self) -> None:
+        """All of it is written."""
+        self.out = []
+        self.out_bytes = 0
+        self.noted = 0
+        if self.in_flight.numbers:
             self.measure()
 
     def note_answered(self, number: int, all_of_them: bool) -> None:
@@ -70,5 +86,5 @@ class Holding(Greeted):
 
     def held_bytes(self) -> int:
         """All of it: requests that wait or are not answered (or a few more), and half a reply."""
-        asked = self.queue_bytes + self.out_bytes + self.in_flight.size() if self.count() else 0
+        asked = self.queue_bytes + self.out_bytes - self.noted + self.in_flight.size() if self.count() else 0
         return asked + self.reader.held()

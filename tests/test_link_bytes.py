@@ -44,21 +44,23 @@ def test_kinds_must_say() -> None:
         Holding(Login()).count()
 
 
-@pytest.mark.parametrize("written", [True, False])
-def test_a_node_that_does_not_answer(written: bool) -> None:
+@pytest.mark.parametrize("how", ["written", "not written", "in one turn"])
+def test_a_node_that_does_not_answer(how: str) -> None:
     """Bytes count until they are answered, written or not: what is too much is refused, and later taken again.
 
-    What was written at one go counts until all of it is answered.
+    What came in one turn counts until all of it is answered.
     """
     rig = Rig(True)
     for _ in range(5):
         rig.place()
-        if written:
+        if how == "written":
             rig.link.take_out()
+        elif how == "not written":
+            rig.link.flushed()
     assert [call.reply for call in rig.ledger.calls] == [None] * 4 + [FULL]
     assert 4 * len(SET) <= rig.link.held_bytes() <= 4 * len(SET) + limits.MARK_BYTES
     rig.link.take_out()
-    rig.link.feed(b"+OK\r\n" * (2 if written else 4), 0.0)
+    rig.link.feed(b"+OK\r\n" * (4 if how == "in one turn" else 2), 0.0)
     rig.place()
     assert rig.ledger.calls[-1].reply is None
     rig.link.take_out()

@@ -65,9 +65,10 @@ class NodeIO(Peer):
 
     def write(self) -> None:
         """Write what is queued, unless the node does not read."""
-        if self.full:
-            return
         link = self.link
+        if self.full:
+            link.flushed()
+            return
         size = link.out_bytes
         out = link.take_out()
         transport = self.transport

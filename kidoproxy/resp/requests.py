@@ -17,6 +17,8 @@ from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable,
 
 #: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
 LARGE_BYTES: Final[i64] = 64 * 1024
+#: What is said of a request that is larger than its client may send.
+TOO_BIG: Final = "too big query"
 
 
 @final
@@ -255,7 +257,7 @@ class RequestScanner:
         size: i64 = len(buf)
         self.passed += (size if at < 0 else at) - start
         if self.passed > self.limits.query_bytes:
-            raise ProtocolError("too big query")
+            raise ProtocolError(TOO_BIG)
         if at >= 0:
             self.first = -1
             self.left = -1

@@ -7,8 +7,10 @@ kept, and what it may come to is Redis's ``client-query-buffer-limit``: with the
 from typing import TYPE_CHECKING
 
 from kidoproxy import limits
+from kidoproxy.errors import ProtocolError
 from kidoproxy.ledger import Ledger, Turn
-from kidoproxy.ledger_account import QUERY
+from kidoproxy.ledger_account import OUTPUT, QUERY
+from kidoproxy.resp.requests import TOO_BIG
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -85,3 +87,21 @@ def allow(session: "ClientSession") -> None:
         allowed.arguments = limits.UNAUTHENTICATED_ARGUMENTS
         allowed.bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
     allowed.query_bytes = session.pool.query_bytes
+
+
+def refuse(session: "ClientSession", problem: ProtocolError) -> None:
+    """A frame that is none, or is too large: it is told so, and closed."""
+    session.ledger.open(False).take(problem.line)
+    if problem.args == (TOO_BIG,):
+        session.closing = True
+        session.ledger.condemn(QUERY)
+    else:
+        session.close()
+
+
+def overflows(session: "ClientSession") -> bool:
+    """Whether more is made for it here than it may leave unread; then it is cut, and need not be made any more."""
+    if session.ledger.waiting_bytes <= session.pool.output_bytes:
+        return False
+    session.ledger.condemn(OUTPUT)
+    return True

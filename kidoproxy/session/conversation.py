@@ -164,8 +164,7 @@ class ClientSession:
                 count += 1
                 self.handle(request)
         except ProtocolError as problem:
-            self.ledger.open(False).take(problem.line)
-            self.close()
+            account.refuse(self, problem)
         turn.spent += count + self.spent
         self.spent = 0
         self.commands += count

@@ -237,8 +237,7 @@ def collect(
             if queued.spec.scripting:
                 part = scripts.heard(session, queued.spec, queued.request.argv, part)
             transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
-        elif session.ledger.waiting_bytes > session.pool.output_bytes:
-            # The client will be cut for that: what the proxy itself would say need not be made any more.
+        elif account.overflows(session):
             part.take(b"")
         elif queued.spec.reach == LOCAL:
             part.take(local.answer(session, queued.spec, queued.request.argv))

@@ -6,7 +6,7 @@ import pytest
 
 from kidoproxy import limits
 from kidoproxy.commands.permit import Permit
-from kidoproxy.ledger_account import QUERY
+from kidoproxy.ledger_account import OUTPUT, QUERY
 from kidoproxy.session import account
 from kidoproxy.session.users import User, Users
 from tests.story import client, closed, copies, given, open_still, ring, silence, story, to, to_client
@@ -138,6 +138,20 @@ def test_a_transaction_of_large_answers() -> None:
     me.feed(b"MULTI\r\n" + b"COMMAND\r\n" * 100)
     me.feed(b"EXEC\r\n")
     assert 1_000_000 < me.ledger.out_bytes < 3_000_000
+    assert me.ledger.cut_for == OUTPUT
+
+
+def test_a_request_that_is_too_large() -> None:
+    """It is told so, cut, and counted as what it is; a frame that is none is closed as ever."""
+    play = story(ring("a"))
+    play.facts.query_bytes = MOST
+    play.guest("me").session.settle()
+    play.guest("me").session.feed(b"*500\r\n" + b"$100\r\n" + b"x" * 100 + b"\r\n" + b"$9000\r\n" + b"x" * 8_000)
+    assert play.guest("me").session.ledger.cut_for == QUERY
+    assert play << to_client("-ERR Protocol error: too big query") << closed()
+    play.guest("you").session.feed(b"*1\r\nPING\r\n")
+    assert play << to_client("-ERR Protocol error: expected '$', got 'P'", name="you") << closed("you")
+    assert play.guest("you").session.ledger.cut_for == ""
 
 
 def test_who_may_ask_about_a_name() -> None:
