@@ -176,7 +176,7 @@ def reaches_outside(name: bytes, pattern: bytes) -> bytes:
     """SORT with a pattern: it would read keys that may live on other nodes."""
     return line(
         f"ERR '{word(name)}' with the pattern '{word(pattern)}' reads keys that may live on other nodes; "
-        "use BY nosort or GET # only"
+        "use BY nosort or GET # only, or one {tag}"
     )
 
 
@@ -185,6 +185,27 @@ def names_no_keys(name: bytes, called: str) -> bytes:
     return line(
         f"ERR '{word(name)}' names no keys, but its script calls '{cut(called, WORD)}'; pass the keys as KEYS, "
         "so that the proxy knows their node"
+    )
+
+
+def unseen(name: bytes, why: str) -> bytes:
+    """A script on a ring that hides what it calls, or cannot be read."""
+    return line(f"ERR '{word(name)}' is not served here: {cut(why, 90)}; call redis.call by that name, with its KEYS")
+
+
+def whole_node(name: bytes, called: bytes) -> bytes:
+    """A script on a ring that calls what speaks of a whole node."""
+    return line(
+        f"ERR '{word(name)}' is not served here: its script calls '{word(called)}', which would see one node of "
+        "several; send that command itself, or give it a pattern of one {tag}"
+    )
+
+
+def astray(name: bytes, called: bytes, key: bytes) -> bytes:
+    """A script on a ring that goes past its keys; the code word is the one for keys that do not meet."""
+    return line(
+        f"CROSSSLOT '{word(name)}' calls '{word(called[:20])}' with '{word(key)}', not where its KEYS are; "
+        "declare it, or keep the names in one {tag} or `together`"
     )
 
 

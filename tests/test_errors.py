@@ -60,6 +60,9 @@ def test_one_line(one: bytes, other: bytes) -> None:
         errors.cross_slot(one, other, one),
         errors.unknown_subcommand([b"config", one]),
         errors.reaches_outside(b"sort", one),
+        errors.unseen(b"eval", errors.text(one)),
+        errors.whole_node(b"eval", one[:20]),
+        errors.astray(b"evalsha_ro", one, other),
         errors.hello_option(one),
         errors.unknown_node(one, ["a"]),
     ):

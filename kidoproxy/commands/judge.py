@@ -87,17 +87,14 @@ def number(text: bytes) -> float | None:
         return inf
 
 
-def reaches_outside(spec: CommandSpec, argv: list[bytes]) -> bytes | None:
-    """The pattern by which SORT or SORT_RO reads keys that it does not name, and that may live on another node.
+def reaches_outside(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
+    """The patterns by which SORT or SORT_RO reads keys that it does not name.
 
     A pattern without a star reads no key: BY then means "do not sort", GET gives the element (``#``) or nil.
     """
     if spec.finder != SORT_KEYS:
-        return None
-    for pattern in _sort_patterns(argv, True):
-        if b"*" in pattern:
-            return pattern
-    return None
+        return []
+    return [argv[at] for at in sort_patterns(argv, True) if b"*" in argv[at]]
 
 
 def copy_class(spec: CommandSpec, argv: list[bytes]) -> int:
@@ -149,9 +146,9 @@ def copy_refusal(spec: CommandSpec, argv: list[bytes]) -> str:
     return spec.copy_reason if copy_class(spec, argv) == COPY_REFUSED else ""
 
 
-def _sort_patterns(argv: list[bytes], with_get: bool) -> list[bytes]:
-    """The patterns of BY, and of GET when asked for."""
-    found: list[bytes] = []
+def sort_patterns(argv: list[bytes], with_get: bool) -> list[int]:
+    """Where the patterns of BY are, and of GET when asked for."""
+    found: list[int] = []
     count = len(argv)
     i = 2
     while i < count:
@@ -163,7 +160,7 @@ def _sort_patterns(argv: list[bytes], with_get: bool) -> list[bytes]:
         elif word in (b"by", b"get"):
             i += 1
             if i < count and (with_get or word == b"by"):
-                found.append(argv[i])
+                found.append(i)
         i += 1
     return found
 
@@ -172,7 +169,7 @@ def _sort_class(spec: CommandSpec, argv: list[bytes]) -> int:
     """Without STORE it is a read; without BY all ties are broken by the elements themselves."""
     if len(keys(spec, argv)) < 2:
         return COPY_READ
-    return COPY_REFUSED if _sort_patterns(argv, False) else COPY_ALL
+    return COPY_REFUSED if sort_patterns(argv, False) else COPY_ALL
 
 
 def _bitfield_class(argv: list[bytes]) -> int:

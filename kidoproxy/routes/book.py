@@ -10,6 +10,7 @@ from typing import Final, final
 from kidoproxy.errors import ProtocolError
 from kidoproxy.resp.build import command
 from kidoproxy.resp.inline import split
+from kidoproxy.scripts.analysis import Analysis
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
 SCRIPTS: Final = 10_000
@@ -23,13 +24,11 @@ STEP_BYTES: Final = 64 * 1024 * 1024
 
 @final
 class Script:
-    """A text, and why copies may not run it: empty when they may, None while nobody has asked."""
+    """A text, and what is known of it; None while nobody has asked."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self.reason: str | None = None
-        #: A command that it calls and that needs a key (see `kidoproxy.routes.scripts.keyed_call`); likewise.
-        self.keyed: str | None = None
+        self.analysis: Analysis | None = None
 
 
 @final

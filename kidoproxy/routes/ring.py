@@ -27,9 +27,10 @@ from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Planned, Planning, Route
-from kidoproxy.routes.scripts import undeclared
+from kidoproxy.routes.scripts import analysis_of, names_no_keys, script_of, undeclared
 from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
+from kidoproxy.scripts.request import Inputs, names, whole
 
 
 @final
@@ -103,10 +104,40 @@ class Ring(Route):
                 return self.streams(spec, argv, positions, ask)
             return Answer(errors.cross_slot(spec.name, argv[positions[0]], argv[positions[stray]]))
         if len(self.distinct) > 1:
-            outside = reaches_outside(spec, argv)
-            if outside is not None:
-                return Answer(errors.reaches_outside(spec.name, outside))
+            for pattern in reaches_outside(spec, argv):
+                if self.place(pattern.partition(b"*")[0], True) != first:
+                    return Answer(errors.reaches_outside(spec.name, pattern))
+            refusal = self.unfit(spec, argv, first, ask) if spec.scripting else None
+            if refusal is not None:
+                return Answer(refusal)
         return self.members[first].plan(spec, request, ask)
+
+    def place(self, name: bytes, begins: bool) -> int | None:
+        """The child that owns this key, or all keys that begin so; None when that depends on how they go on."""
+        if not begins:
+            return self.owner(name)
+        part = self.tags.held(name)
+        return None if part is None else self.placement.owner(part)
+
+    def unfit(self, spec: CommandSpec, argv: list[bytes], child: int, ask: Ask) -> bytes | None:
+        """Why a script cannot run on this child: it is seen to use what lives elsewhere, or to hide what it uses."""
+        script = script_of(ask.book, spec, argv)
+        if script is None:
+            return None
+        analysis = analysis_of(script)
+        if analysis.unread or analysis.hidden:
+            return errors.unseen(spec.name, analysis.unread or analysis.hidden)
+        if not (analysis.whole or analysis.names or analysis.dynamic):
+            return None
+        inputs = Inputs(argv)
+        called = whole(analysis, inputs, False)
+        if called:
+            return errors.whole_node(spec.name, called)
+        for used in names(analysis, inputs):
+            place = self.place(used.text, used.begins)
+            if place != child and (place is not None or used.text or used.wanted):
+                return errors.astray(spec.name, used.command, used.text + (b"..." if used.begins else b""))
+        return None
 
     def streams(self, spec: CommandSpec, argv: list[bytes], positions: list[int], ask: Ask) -> Plan:
         """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""
@@ -142,12 +173,14 @@ class Ring(Route):
             if first and self.owner(argv[at]) != self.owner(argv[first]):
                 return Answer(errors.cross_slot(spec.name, argv[first], argv[at]))
             first = first or at
+        refusal: bytes | None = None
         if first:
-            return self.members[self.owner(argv[first])].plan(spec, request, ask)
-        called = undeclared(ask.book, spec, argv)
-        if called:
-            return Answer(errors.names_no_keys(spec.name, called))
-        return self.anyone().plan(spec, request, ask)
+            child = self.owner(argv[first])
+            refusal = self.unfit(spec, argv, child, ask)
+            return Answer(refusal) if refusal is not None else self.members[child].plan(spec, request, ask)
+        if names_no_keys(argv):
+            refusal = undeclared(ask.book, spec, argv)
+        return Answer(refusal) if refusal is not None else self.anyone().plan(spec, request, ask)
 
     def split(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""

@@ -122,6 +122,24 @@ class Tags:
             i += 1
         return key
 
+    def held(self, beginning: bytes) -> bytes | None:
+        """What is hashed for every key that begins so; None when that depends on how it goes on."""
+        if self.gathers and beginning:
+            homes: set[bytes] = set()
+            first: i64 = beginning[0]
+            for prefix in self.starts[first]:
+                if beginning.startswith(prefix):
+                    homes.add(self.homes[prefix])
+                    return self.homes[prefix] if len(homes) == 1 else None
+                if prefix.startswith(beginning):
+                    homes.add(self.homes[prefix])
+            if homes:
+                return None
+        if self.open < 0:
+            return None
+        part = self.cut(beginning)
+        return part if part != beginning else None
+
     def tag(self, key: bytes, start: i64) -> bytes:
         """What stands between ``start`` and the closing character; the key if that is nothing."""
         closing = self.close

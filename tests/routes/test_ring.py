@@ -1,13 +1,17 @@
 """A ring: each key on one child; what cannot be split is refused; what concerns the whole asks every child."""
 
-from kidoproxy.commands.find import find
+from typing import Final
+
+import pytest
+
+from kidoproxy.commands.find import COMMANDS, find
 from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Answer, Plan
+from kidoproxy.routes.plan import Answer, Plan, Send
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.tags import Tags
-from tests.story import Pool, client, copies, node, refused, ring, silence, story, then, to, to_client
+from tests.story import Pool, client, node, refused, ring, silence, story, to, to_client
 
 
 def planned(pool: Pool, text: str) -> Plan:
@@ -44,6 +48,19 @@ def test_anyone() -> None:
         >> refused("b") >> client("CONFIG GET maxmemory")
         << to_client("-NODEDOWN a a:6379 (connection refused)") << silence()
     )  # fmt: skip
+
+
+def gathered(*names: str, together: tuple[bytes, ...] = (b"a", b"ab:")) -> Ring:
+    """A ring whose keys that begin with ``a`` live on the node ``a``, but for those that begin with ``ab:``."""
+    route = ring(*names).route
+    assert isinstance(route, Ring)
+    return Ring("cache", route.members, route.placement, Tags(123, 125, list(together)))
+
+
+def scripted(route: Ring, text: str, *words: str) -> Plan:
+    """The plan of an EVAL."""
+    argv = [b"EVAL", text.encode(), *[word.encode() for word in words]]
+    return route.plan(COMMANDS[b"eval"], Request(argv, b""), Ask(0, 2, False, False, 0))
 
 
 def test_script_without_keys() -> None:
@@ -83,38 +100,116 @@ def test_sort_reaches_outside() -> None:
     assert repr(planned(ring("a"), "SORT {a}1 BY w_*")) == "a"
 
 
-def test_drawing() -> None:
-    """A ring can say where a key goes and why, and show its children."""
-    pool = ring("a", copies("b", "c", name="pair"))
-    route = pool.route
-    assert isinstance(route, Ring)
-    assert [child.name for child in route.children()] == ["a", "pair"]
-    assert [one.name for one in route.nodes()] == ["a", "b", "c"]
-    assert [step.name for step in route.scanned()] == ["a", "pair"]
-    assert route.why(b"{a}1").startswith("'a' hashes to ")
-    assert route.why(b"{a}1").endswith(" -> a (a:6379)")
-    assert "(in sync)" in route.why(b"{pair}1")
+@pytest.mark.parametrize(
+    ("words", "fits"),
+    [
+        ("SORT {a}1 BY {a}w_*", True),
+        ("SORT {a}1 BY {a}w_* GET {a}o_*->f GET # STORE {a}d", True),
+        ("SORT_RO x{a} GET y{a}*", True),
+        ("SORT {a}1 BY {b}w_*", False),
+        ("SORT {a}1 BY {a}w_* GET o_*", False),
+        ("SORT {a}1 BY *{a}", False),
+        ("SORT {a}1 BY {*a}", False),
+        ("SORT {a}1 BY {a*}", False),
+        ("SORT a1 BY a_w_*", True),
+        ("SORT a1 BY a*", False),
+        ("SORT a1 BY ab*", False),
+        ("SORT a1 BY {a}w_*", True),
+        ("SORT a1 BY {b}w_*", False),
+    ],
+)
+def test_sort_inside_a_tag(words: str, fits: bool) -> None:
+    """A pattern whose names all live with the key, by their tag or their family, is served."""
+    argv = [word.encode() for word in words.split()]
+    plan = gathered("a", "b").plan(COMMANDS[argv[0].lower()], Request(argv, b""), Ask(0, 2, False, False, 0))
+    assert isinstance(plan, Answer) != fits
 
 
-def test_large_write_through_nested_pools() -> None:
-    """A ring of copies looks at all arguments of a write, however large; a ring of nodes at the first key."""
-    plain, nested = ring("a").route, ring(copies("a", name="x")).route
-    assert plain is not None
-    assert nested is not None
-    assert not plain.needs_arguments()
-    assert nested.needs_arguments()
-    play = story(ring("a", password=b"x"))
-    assert play << then(lambda play: not play.facts.thorough)
+NAMES: Final = [
+    ("KEYS[1]", True),
+    ("KEYS[1] .. ':meta'", True),
+    ("KEYS[1] .. ':' .. ARGV[1]", True),
+    ("'x' .. KEYS[1]", True),
+    ("string.format('%s:%s', KEYS[1], ARGV[2])", True),
+    ("KEYS[1] .. redis.call('get', KEYS[1])", True),
+    ("redis.call('get', KEYS[1])", True),
+    ("redis.call('get', KEYS[1]) .. 'x'", True),
+    ("'{a}x'", True),
+    ("'a:1'", True),
+    ("'b'", False),
+    ("'{b}x'", False),
+    ("ARGV[1]", False),
+    ("ARGV[1] .. KEYS[1]", False),
+    ("ARGV[2]", True),
+    ("ARGV[9]", True),
+    ("ARGV[3]", True),
+    ("'{b}' .. redis.call('get', KEYS[1])", False),
+    ("'b' .. redis.call('get', KEYS[1])", False),
+    ("'b{a' .. redis.call('get', KEYS[1])", False),
+    ("'ax' .. redis.call('get', KEYS[1])", True),
+    ("'a' .. redis.call('get', KEYS[1])", False),
+    ("ARGV[1] == 'x' and KEYS[1] or KEYS[1] .. 'y'", True),
+]
 
 
-def test_refusals() -> None:
-    """Keys on several nodes, and cursors that nobody gave out."""
-    pool = ring("a", "b")
-    slot = planned(pool, "RENAME {a}1 {b}1")
-    assert isinstance(slot, Answer)
-    assert slot.frame.startswith(b"-CROSSSLOT")
-    for cursor in ("x", "-1", f"{1 << 64}", "77"):
-        assert repr(planned(pool, f"SCAN {cursor}")) == repr(b"-ERR invalid cursor\r\n")
-    for first, second in ((True, False), (False, True)):
-        pair = ring(copies("a", name="x", elected=first), copies("b", name="y", elected=second))
-        assert repr(planned(pair, "SCAN 0")) == repr(b"-NOREPLICAS No copy is in sync to be read.\r\n")
+@pytest.mark.parametrize(("name", "fits"), NAMES)
+@pytest.mark.parametrize(
+    "text", ["return redis.call('get', {})", "local f = redis.pcall local k = {} return f('SET', k, 1)"]
+)
+def test_script_that_goes_past_its_keys(name: str, fits: bool, text: str) -> None:
+    """A key that text and request give away must live where the declared ones live: by luck, by tag or by family."""
+    text = text.replace("{}", name, 1)
+    words = ("1", "{a}k", "{b}1", "{a}2", "")
+    assert isinstance(scripted(gathered("a"), text, *words), Send)
+    plan = scripted(gathered("a", "b"), text, *words)
+    assert isinstance(plan, Answer) != fits
+    if isinstance(plan, Answer):
+        assert plan.frame.startswith(b"-CROSSSLOT 'eval' calls '")
+        assert len(plan.frame) < 200
+
+
+def test_script_inside_a_family() -> None:
+    """What a family of `together` holds may be derived, listed and told as an argument."""
+    route = gathered("a", "b")
+    listing = "return redis.call('keys', KEYS[1])"
+    assert isinstance(scripted(route, listing, "1", "ax:*"), Send)
+    assert isinstance(scripted(route, "return redis.call('keys', 'ax*')", "1", "a:1"), Send)
+    assert isinstance(scripted(route, "return redis.call('keys', ARGV[1])", "0", "ax*"), Send)
+    assert isinstance(scripted(route, "return redis.call('scan', 0, 'match', KEYS[1] .. '*')", "1", "a:1"), Send)
+    deleting = "return redis.call('del', ARGV[1], 'a:' .. ARGV[1], 'a:' .. redis.call('get', ARGV[1]))"
+    assert isinstance(scripted(route, deleting, "0", "a:2"), Send)
+    assert isinstance(scripted(route, deleting.replace("'a:'", "'b:'"), "0", "a:2"), Answer)
+    assert isinstance(scripted(route, "return redis.call('get', 'a1')", "0"), Answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("return redis.call('keys', '*')", "calls 'keys' with '..."),
+        ("return redis.call('keys', 'x*')", "calls 'keys' with 'x...'"),
+        ("return redis.call('keys', '{b}*')", "calls 'keys' with '{b}...'"),
+        ("return redis.call('scan', 0, 'match', '{b}*')", "calls 'scan' with '{b}...'"),
+        ("return redis.call('scan', 0)", "calls 'scan', which would see one node of several"),
+        ("return redis.call('flushdb')", "calls 'flushdb', which"),
+        ("return redis.call('sort', KEYS[1], 'by', 'w_*')", "calls 'sort' with 'w_...'"),
+        ("return redis.call('sort', KEYS[1], 'by', ARGV[1])", "calls 'sort' with '{b}1'"),
+        ("return redis.call(ARGV[2])", "calls 'flushall', which"),
+        ("return redis.call(ARGV[3], ARGV[1])", "calls 'get' with '{b}1'"),
+        ("return loadstring(ARGV[1])()", "it uses loadstring"),
+        ("local t = {redis} return t[1].call('flushdb')", "it hands redis around"),
+        ("return redis.call(", "is no Lua 5.1"),
+    ],
+)
+def test_script_that_needs_more_nodes(text: str, said: str) -> None:
+    """What would see a part of the keys, and what hides what it calls, is refused with the reason."""
+    route = gathered("a", "b", together=())
+    plan = scripted(route, text, "1", "{a}k", "{b}1", "FLUSHALL", "get")
+    assert isinstance(plan, Answer)
+    assert said.encode() in plan.frame
+
+
+def test_script_that_stays() -> None:
+    """Names of the declared key's own tag are listed and read by patterns as by name."""
+    route = gathered("a", "b", together=())
+    for text in ("return redis.call('keys', '{a}*')", "return redis.call('sort', KEYS[1], 'by', 'nosort', 'get', '#')"):
+        assert isinstance(scripted(route, text, "1", "{a}k"), Send)

@@ -1,71 +1,10 @@
-"""Scripts of a copy pool: every copy must come to the same result, or the script is refused and told why."""
+"""Scripts by their texts: what copies run, and what a ring runs without keys."""
 
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.routes.book import LARGE_SCRIPT, Book
-from kidoproxy.routes.scripts import arguments, judge, keyed_call, undeclared, unfit
-
-HIDES = "it uses what lets a script hide the commands that it calls"
-NAMELESS = "it calls a command whose name is not a literal"
-
-LOCK = b"""
--- release the lock (redis.call)
-if redis.call("get", KEYS[1]) == ARGV[1] then --[[ still
-ours ]] return redis.call('del', KEYS[1])
-else return redis.error_reply("no (redis.call)") end
-"""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"return 1",
-        LOCK,
-        b"return redis.pcall('SET', KEYS[1], ARGV[1])",
-        b"server.log(server.LOG_NOTICE, 'x') return server.call('incrby', KEYS[1], 2)",
-        b"return redis.call('set', KEYS[1], f('a)', {1, 2}))",
-        b"local x = 'time (' return redis.sha1hex(x)",
-    ],
-)
-def test_fit(text: bytes) -> None:
-    """Commands named by literals, each of them sure."""
-    assert unfit(text) == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (b"return redis.call('time')", "it calls time, which depends on chance, time or order"),
-        (b"return redis.call('spop', KEYS[1])", "it calls spop, which depends on chance, time or order"),
-        (b"return redis.call('smembers', KEYS[1])", "it calls smembers, which depends on chance, time or order"),
-        (b"return redis.call('nosuch')", "it calls nosuch, which depends on chance, time or order"),
-        (b"return redis.call('set', KEYS[1], 1, 'EX', 5)", "it calls set, which depends on chance, time or order"),
-        (b"return redis.call('set', unpack(ARGV))", "it calls set, which depends on chance, time or order"),
-        (b"return redis.call('set', 'x", "it calls set, which depends on chance, time or order"),
-        (b"return redis.call('set', KEYS[1]", "it calls set, which depends on chance, time or order"),
-        (b"return redis.call('dbsize')", "it calls dbsize, which depends on chance, time or order"),
-        (b"return redis.call(ARGV[1], KEYS[1])", NAMELESS),
-        (b"return redis['call']('get', KEYS[1])", NAMELESS),
-        (b"local r = redis return r.call('time')", NAMELESS),
-        (b"return redis.call('get' .. 'x', KEYS[1])", NAMELESS),
-        (b"return _G['redis'].call('time')", HIDES),
-        (b"return loadstring(ARGV[1])()", HIDES),
-        (b"return [[redis.call]]", HIDES),
-    ],
-)
-def test_unfit(text: bytes, reason: str) -> None:
-    """Whatever could differ, or cannot be read, is refused."""
-    assert unfit(text) == reason
-
-
-def test_arguments() -> None:
-    """Counted up to the parenthesis that closes the call; what is not plain is not counted."""
-    assert arguments(b", KEYS[1], 'a,b', f(1, 2))", 0) == 4
-    assert arguments(b")", 0) == 1
-    assert arguments(b", 'open", 0) == -1
-    assert arguments(b", unpack(ARGV))", 0) == -1
-    assert arguments(b", KEYS[1]", 0) == -1
+from kidoproxy.routes.scripts import analysis_of, judge, names_no_keys, script_of, undeclared
 
 
 def test_judge() -> None:
@@ -82,39 +21,86 @@ def test_judge() -> None:
     missing = judge(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
     assert missing is not None
     assert missing.refusal.startswith(b"-NOSCRIPT")
-    for text in (b"return redis.call('time')", b"return redis.call('time') --" + b"x" * LARGE_SCRIPT):
-        wild = judge(book, COMMANDS[b"eval"], [b"EVAL", text, b"0"])
-        assert wild is not None
-        assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: it calls time")
     assert judge(book, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
+    assert judge(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "called"),
+    ("text", "why"),
     [
-        (b"return redis.call('get', 'k')", "get"),
-        (b'return redis.pcall("SORT", ARGV[1])', "sort"),
-        (b"return redis.call('time')", ""),
-        (b"return redis.call('publish', 'c', 'm')", ""),
-        (b"-- redis.call('get', 'k')\nreturn 1", ""),
-        (b"return redis.call(ARGV[1], ARGV[2])", ""),
-        (b"return redis.call('nosuch', 'k')", ""),
+        (b"return redis.call('time')", b"it calls time"),
+        (b"return redis.call('time') --" + b"x" * LARGE_SCRIPT, b"it is larger than the 128 KiB that are read"),
     ],
 )
-def test_calls_for_a_key(text: bytes, called: str) -> None:
-    """A literal name of a command with keys is seen; what is not plain, or in a comment, is not."""
-    assert keyed_call(text) == called
+def test_refused_by_copies(text: bytes, why: bytes) -> None:
+    """What could let them part, or is too large to tell."""
+    wild = judge(Book(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
+    assert wild is not None
+    assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: " + why)
 
 
-def test_undeclared() -> None:
-    """By text or by digest, if it is known; a text too large to be remembered is read each time."""
+def test_read_once() -> None:
+    """What is known of a text is remembered with it, whoever sends it, by text or by digest."""
     book = Book()
-    text = b"return redis.call('get', 'k')"
-    assert undeclared(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"]) == ""
-    assert undeclared(book, COMMANDS[b"eval"], [b"EVAL", text, b"0"]) == "get"
+    text = b"return redis.call('get', KEYS[1])"
+    first = script_of(book, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    again = script_of(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", book.learn(text).upper(), b"1", b"k"])
+    assert first is not None
+    assert again is not None
+    assert analysis_of(first) is analysis_of(again)
+    assert script_of(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"return 1", None),
+        (b"return redis.call('time')", None),
+        (b"return redis.call('publish', 'c', 'm')", None),
+        (b"return redis.call('nosuch', 'k')", None),
+        (b"-- redis.call('get', 'k')\nreturn 1", None),
+        (b"return nonsense(", None),
+        (b"return redis.call('get', 'k')", "names no keys, but its script calls 'get'"),
+        (b'return redis.pcall("SORT", ARGV[1])', "its script calls 'sort'"),
+        (b"local c = redis.call return c('get', 'k')", "its script calls 'get'"),
+        (b"return redis.call(ARGV[1], 'k')", "its script calls 'get'"),
+        (b"return redis.call('flushdb')", "calls 'flushdb', which would see one node of several"),
+        (b"return redis.call('keys', '*')", "calls 'keys'"),
+        (b"return redis.call('scan', 0)", "calls 'scan'"),
+        (b"return redis.call('dbsize')", "calls 'dbsize'"),
+        (b"return redis.call('randomkey')", "calls 'randomkey'"),
+        (b"return redis.call(ARGV[2])", "calls 'flushall'"),
+        (b"return _G.redis.call('flushdb')", "it uses _G"),
+        (b"return redis.call(x.y)", "whose name is not a literal"),
+        (b"return redis.call(", "line 1 is no Lua 5.1"),
+    ],
+)
+@pytest.mark.parametrize("name", [b"eval", b"eval_ro", b"evalsha", b"evalsha_ro"])
+def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
+    """A script without keys that plainly needs some, or every node, is refused and told why; one that hides it too."""
+    book = Book()
     digest = book.learn(text)
-    assert undeclared(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", digest.upper(), b"0"]) == "get"
-    large = text + b" " * LARGE_SCRIPT
-    assert undeclared(book, COMMANDS[b"eval_ro"], [b"EVAL_RO", large, b"0"]) == "get"
-    assert undeclared(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) == ""
-    assert undeclared(book, COMMANDS[b"eval"], [b"EVAL", text, b"1"]) == ""
+    refusal = undeclared(
+        book,
+        COMMANDS[name],
+        [name, text if name.startswith(b"eval_") or name == b"eval" else digest, b"0", b"get", b"flushall"],
+    )
+    assert (refusal is None) == (said is None)
+    assert refusal is None or (said is not None and said.encode() in refusal)
+
+
+def test_unknown() -> None:
+    """Of a digest that nobody has shown us the client is asked for the text; functions are not looked at."""
+    refusal = undeclared(Book(), COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
+    assert refusal is not None
+    assert refusal.startswith(b"-NOSCRIPT")
+    assert undeclared(Book(), COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "none"), [(b"0", True), (b"00", True), (b"+0", True), (b"1", False), (b"", False), (b"x", False)]
+)
+def test_no_keys(word: bytes, none: bool) -> None:
+    """No keys at all, by any server's reading; what is no number is the node's to refuse."""
+    assert names_no_keys([b"EVAL", b"x", word]) == none
+    assert not names_no_keys([b"EVAL", b"x"])

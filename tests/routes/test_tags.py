@@ -175,3 +175,39 @@ def test_impossible(word: bytes, sentence: str) -> None:
     """What cannot be meant is said in a sentence."""
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         Tags(*BRACES, [word])
+
+
+@pytest.mark.parametrize(
+    ("beginning", "hashed"),
+    [
+        (b"", None),
+        (b"x", None),
+        (b"{t}", b"t"),
+        (b"x{t}y", b"t"),
+        (b"x{t", None),
+        (b"{}x", None),
+        (b"job:", b"job:"),
+        (b"job:x", b"job:"),
+        (b"job:eu:{t}", b"job:eu:"),
+        (b"jo", None),
+        (b"j", None),
+        (b"q", b"q"),
+        (b"qu{t}", b"q"),
+        (b"rq:1", b"@rq"),
+        (b"r", None),
+    ],
+)
+def test_beginnings(beginning: bytes, hashed: bytes | None) -> None:
+    """What all keys that begin so have in common, if there is such a thing."""
+    tags = Tags(*BRACES, [b"job:", b"job:eu:", b"q", b"@rq"])
+    # Whatever follows may be the longer prefix.
+    assert tags.held(beginning) == (None if beginning == b"job:" else hashed)
+
+
+@given(st.text("{}ajo:b", max_size=6), st.text("{}ajo:b", max_size=6))
+def test_beginnings_hold(beginning: str, rest: str) -> None:
+    """However a key goes on, what was said of its beginning holds."""
+    family = Tags(*BRACES, [b"a", b"job:", b"job:b", b"o:"])
+    for tags in (family, Tags(*BRACES, []), Tags(OFF, OFF, []), Tags(GREEDY, GREEDY, [])):
+        hashed = tags.held(beginning.encode())
+        assert hashed in (None, tags.cut((beginning + rest).encode()))

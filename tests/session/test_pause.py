@@ -87,7 +87,7 @@ WRITES = [
     "SET {a}1 x",
     "DEL {a}1 {b}2",
     "EVAL x 0",
-    "EVALSHA x 0",
+    "EVALSHA x 1 {a}1",
     "FCALL f 0",
     "PFCOUNT {a}1",
     "PUBLISH {a}c x",

@@ -1,0 +1,66 @@
+"""What Redis gives to scripts, sorted by what it may do: data, each group with its reason."""
+
+from typing import Final
+
+#: They run a command.
+CALLERS: Final = frozenset(b"redis.call redis.pcall server.call server.pcall".split())
+
+#: With these any name can be reached, or text be run.
+HIDING: Final = frozenset(b"_G load loadstring loadfile dofile getfenv setfenv require module package debug".split())
+
+#: Their results hang on addresses, on the clock, on the node, or on what nobody has promised.
+UNSTEADY: Final = frozenset(
+    b"pairs next tostring cjson.encode cmsgpack.pack collectgarbage gcinfo newproxy table.foreach "
+    b"math.random math.randomseed os.clock os.time os.date os.getenv redis.acl_check_cmd server.acl_check_cmd "
+    b"redis.REDIS_VERSION redis.REDIS_VERSION_NUM server.SERVER_VERSION server.VALKEY_VERSION".split()
+)
+
+#: Equal everywhere, whatever they are given.
+HARMLESS: Final = frozenset(
+    b"assert error ipairs pcall print xpcall select tonumber type unpack rawequal KEYS ARGV "
+    b"string.byte string.char string.find string.format string.gmatch string.gsub string.len string.lower string.match "
+    b"string.rep string.reverse string.sub string.upper "
+    b"table.concat table.insert table.remove table.sort table.getn table.maxn table.unpack "
+    b"math.abs math.ceil math.floor math.fmod math.huge math.log math.log10 math.max math.min math.mod math.modf "
+    b"math.pi math.pow math.sqrt math.exp "
+    b"bit.band bit.bor bit.bxor bit.bnot bit.lshift bit.rshift bit.arshift bit.rol bit.ror bit.bswap bit.tobit "
+    b"bit.tohex "
+    b"struct.pack struct.unpack struct.size cjson.decode cjson.null cmsgpack.unpack cmsgpack.unpack_one "
+    b"cmsgpack.unpack_limit".split()
+    + [
+        server + b"." + name
+        for server in (b"redis", b"server")
+        for name in b"sha1hex error_reply status_reply log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING setresp "
+        b"set_repl "
+        b"REPL_ALL REPL_NONE REPL_AOF REPL_SLAVE REPL_REPLICA replicate_commands register_function breakpoint".split()
+    ]
+)
+
+#: They look at a table that they are given, and leave it as it is.
+READERS: Final = frozenset(
+    b"unpack table.unpack ipairs pairs next table.concat type select cjson.encode cmsgpack.pack tostring "
+    b"table.getn table.maxn error assert".split()
+)
+
+#: They give one value, and it is no table.
+SINGLE: Final = frozenset(
+    b"tonumber tostring type string.char string.format string.len string.lower string.rep string.reverse string.sub "
+    b"string.upper table.concat table.getn table.maxn math.abs math.ceil math.floor math.fmod math.log "
+    b"math.log10 math.max "
+    b"math.min math.pow math.sqrt math.exp bit.band bit.bor bit.bxor bit.bnot bit.lshift bit.rshift bit.arshift "
+    b"bit.rol "
+    b"bit.ror bit.bswap bit.tobit bit.tohex struct.pack struct.size cjson.encode cmsgpack.pack redis.sha1hex "
+    b"server.sha1hex".split()
+)
+
+#: Methods of strings that give one string or number.
+STRING_METHODS: Final = frozenset(b"format len lower rep reverse sub upper".split())
+
+#: Commands whose reply is a string, a number or nothing: no table.
+PLAIN_REPLIES: Final = frozenset(
+    b"get getrange substr getset getdel strlen append incr incrby incrbyfloat decr decrby setnx exists del unlink "
+    b"hget hlen hstrlen hincrby hincrbyfloat hexists hset hsetnx hdel llen lindex lpush rpush lpushx rpushx "
+    b"lrem linsert "
+    b"scard sismember sadd srem smove zcard zcount zrank zrevrank zrem zincrby getbit setbit bitcount ttl pttl "
+    b"expire pexpire expireat pexpireat persist xlen publish".split()
+)

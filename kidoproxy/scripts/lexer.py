@@ -1,0 +1,144 @@
+"""Lua 5.1 in tokens, as ``llex.c`` of Redis and Valkey cuts them.
+
+Each byte is looked at once. What the language does not allow is a `Malformed`: the node would refuse it, and
+what only another Lua would take (``\\x41``, ``goto``) is not guessed at.
+"""
+
+import re
+from typing import Final, final
+
+from mypy_extensions import mypyc_attr
+
+#: Of more bytes or tokens nothing is said: to read them would hold up everybody else.
+LARGEST: Final = 128 * 1024
+MOST_TOKENS: Final = 10_000
+
+# Kinds of tokens.
+SYMBOL: Final = 0  # operators and keywords
+NAME: Final = 1
+NUMBER: Final = 2
+STRING: Final = 3
+END: Final = 4
+
+KEYWORDS: Final = frozenset(
+    b"and break do else elseif end false for function if in local nil not or repeat return then true until "
+    b"while".split()
+)
+
+_TOKEN: Final = re.compile(
+    rb"""(?:
+    ([A-Za-z_][A-Za-z0-9_]*)
+  | (\.?[0-9][0-9.]*(?:[eE][+-]?)?[A-Za-z0-9_]*)
+  | ("[^"\\\r\n]*(?:\\(?:\r\n|\n\r|[\x00-\xff])[^"\\\r\n]*)*"|'[^'\\\r\n]*(?:\\(?:\r\n|\n\r|[\x00-\xff])[^'\\\r\n]*)*')
+  | (--\[=*\[|\[=*\[)
+  | (--[^\r\n]*)
+  | (\.\.\.|\.\.|==|~=|<=|>=|[-+*/%\^\#<>=(){}\[\];:,.])
+    )[ \t\r\n\v\f]*""",
+    re.VERBOSE,
+)
+_SPACE: Final = re.compile(rb"[ \t\r\n\v\f]*")
+_LINE_END: Final = re.compile(rb"\r\n|\n\r|\r|\n")
+_NUMBER: Final = re.compile(rb"(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\Z")
+_ESCAPE: Final = re.compile(rb"\\(?:([0-9]{1,3})|(\r\n|\n\r|\r|\n)|([\x00-\xff]))")
+_LETTERS: Final = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+#: Escapes that other versions of Lua read otherwise.
+_FOREIGN: Final = (b"x", b"z", b"u")
+
+
+@mypyc_attr(native_class=False)
+class Malformed(Exception):
+    """The text is not Lua 5.1, or it is larger than what is read; the sentence says what and in which line."""
+
+
+@final
+class Tokens:
+    """The kinds and values of the tokens of ``text``, the last one END. ``starts`` says at which byte each begins."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.kinds: list[int] = []
+        self.values: list[bytes] = []
+        self.starts: list[int] = []
+        if len(text) > LARGEST:
+            raise Malformed(f"it is larger than the {LARGEST // 1024} KiB that are read")
+        # Redis 7 reads ``#!lua flags=no-writes`` itself.
+        at = (text + b"\n").find(b"\n") if text.startswith(b"#!") else 0
+        matched = _SPACE.match(text, at)
+        at = matched.end() if matched is not None else at
+        while at < len(text):
+            at = self.cut(at)
+        self.add(END, b"", at)
+
+    def cut(self, at: int) -> int:
+        """Cut the token at ``at``, and the space behind it; where the next one begins."""
+        found = _TOKEN.match(self.text, at)
+        if found is None:
+            raise Malformed(f"line {self.line(at)} has what is no Lua 5.1")
+        kind = found.lastindex
+        raw = found.group(kind) if kind is not None else b""
+        if kind == 1:
+            self.add(SYMBOL if raw in KEYWORDS else NAME, raw, at)
+        elif kind == 6:
+            self.add(SYMBOL, raw, at)
+        elif kind == 3:
+            self.add(STRING, raw[1:-1] if b"\\" not in raw else self.unescaped(raw[1:-1], at), at)
+        elif kind == 2:
+            if _NUMBER.match(raw) is None:
+                raise Malformed(f"line {self.line(at)} has a malformed number")
+            self.add(NUMBER, raw, at)
+        elif kind == 4:
+            return self.long(raw, at)
+        return found.end()
+
+    def add(self, kind: int, value: bytes, at: int) -> None:
+        """One more token."""
+        if len(self.kinds) == MOST_TOKENS:
+            raise Malformed(f"it has more than the {MOST_TOKENS} words and signs that are read")
+        self.kinds.append(kind)
+        self.values.append(value)
+        self.starts.append(at)
+
+    def long(self, opening: bytes, at: int) -> int:
+        """A comment or a string in long brackets, of any level; where what follows begins."""
+        text = self.text
+        comment = opening.startswith(b"--")
+        level = len(opening) - (4 if comment else 2)
+        start = at + len(opening)
+        end = text.find(b"]" + b"=" * level + b"]", start)
+        # Lua 5.1 refuses what the versions before it nested.
+        if end < 0 or (level == 0 and text.find(b"[[", start, end) >= 0):
+            raise Malformed(f"line {self.line(at)} begins a long {'comment' if comment else 'string'} without an end")
+        if not comment:
+            first = _LINE_END.match(text, start, end)
+            self.add(STRING, _LINE_END.sub(b"\n", text[first.end() if first is not None else start : end]), at)
+        after = _SPACE.match(text, end + level + 2)
+        return after.end() if after is not None else len(text)
+
+    def unescaped(self, raw: bytes, at: int) -> bytes:
+        """The value of a string with escapes."""
+        pieces: list[bytes] = []
+        done = 0
+        for found in _ESCAPE.finditer(raw):
+            pieces.append(raw[done : found.start()])
+            pieces.append(self.escape(found, at))
+            done = found.end()
+        pieces.append(raw[done:])
+        return b"".join(pieces)
+
+    def escape(self, found: "re.Match[bytes]", at: int) -> bytes:
+        """The value of one escape."""
+        if found.group(1):
+            number = int(found.group(1))
+            if number > 255:
+                raise Malformed(f"line {self.line(at)} has an escape sequence that is too large")
+            return bytes([number])
+        if found.group(2):
+            return b"\n"
+        letter: bytes = found.group(3)
+        if letter in _FOREIGN:
+            raise Malformed(f"line {self.line(at)} has the escape \\{letter.decode()}, which is not Lua 5.1")
+        return _LETTERS.get(letter, letter)
+
+    def line(self, at: int) -> int:
+        """The number of the line of this byte."""
+        return self.text.count(b"\n", 0, at) + 1

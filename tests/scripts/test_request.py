@@ -1,0 +1,59 @@
+"""Keys that hang on the request, computed from it."""
+
+import pytest
+
+from kidoproxy.scripts.analysis import analyse
+from kidoproxy.scripts.request import Inputs, commands, keyed, names, whole
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("redis.call('get', KEYS[1])", []),
+        ("redis.call('get', KEYS[1] .. ':x')", ["k1:x"]),
+        ("redis.call('get', KEYS[9] .. ':x')", []),
+        ("for _, k in ipairs(KEYS) do redis.call('get', k .. ':x') end", ["k1:x", "k2:x"]),
+        ("for _, k in ipairs(KEYS) do redis.call('get', k .. ARGV[1]) end", ["k1a1", "k2a1"]),
+        (
+            "for _, k in ipairs(KEYS) do for _, a in ipairs(ARGV) do redis.call('get', k .. a) end end",
+            ["k1.", "k2."],
+        ),
+        ("for i = 2, #ARGV do redis.call('get', ARGV[i]) end", ["a2", "a4", "SET"]),
+        ("for i = 1, #ARGV, 2 do redis.call('get', ARGV[i]) end", ["a1", "SET"]),
+        ("redis.call('get', ARGV[1] .. x)", ["a1."]),
+        ("redis.call('get', x .. ARGV[1])", []),
+        ("redis.call('get', ARGV[3])", []),
+        ("redis.call('keys', KEYS[1] .. '[x]')", ["k1."]),
+        ("redis.call('keys', ARGV[1])", ["a1"]),
+        ("redis.call('mset', ARGV[1], 1, ARGV[2], 2)", ["a1", "a2"]),
+        ("redis.call(ARGV[5], ARGV[2], ARGV[1])", ["a2"]),
+        ("redis.call(ARGV[9], ARGV[2])", []),
+        ("redis.call(ARGV[1], ARGV[2])", []),
+    ],
+)
+def test_names(text: str, found: list[str]) -> None:
+    """Each with what is known of it; what is left empty stands for nothing."""
+    inputs = Inputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
+    used = names(analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode()), inputs)
+    assert [(each.text + b"." * each.begins).decode() for each in used] == found
+
+
+def test_commands() -> None:
+    """A command that the request names counts like one that the text names."""
+    found = analyse(b"redis.call(ARGV[1], KEYS[1]) redis.call(ARGV[2])")
+    assert list(commands(found, Inputs([b"EVAL", b"", b"1", b"k", b"Get", b"FlushDB"]))) == [b"get", b"flushdb"]
+    assert list(commands(found, Inputs([b"EVAL", b"", b"1", b"k", b"object"]))) == [b"object"]
+    assert list(commands(analyse(b"redis.call('get', KEYS[1])"), Inputs([b"EVAL", b"", b"0"]))) == [b"get"]
+    assert keyed(found, Inputs([b"EVAL", b"", b"1", b"k", b"time", b"get"])) == b"get"
+    assert keyed(found, Inputs([b"EVAL", b"", b"1", b"k", b"time", b"nosuch"])) == b""
+    assert whole(found, Inputs([b"EVAL", b"", b"1", b"k", b"get", b"DBSIZE"]), False) == b"dbsize"
+    assert whole(found, Inputs([b"EVAL", b"", b"1", b"k", b"get", b"get"]), False) == b""
+    listing = analyse(b"redis.call('get', 'x') redis.call('keys', 'x*')")
+    assert whole(listing, Inputs([b"EVAL", b"", b"0"]), False) == b""
+    assert whole(listing, Inputs([b"EVAL", b"", b"0"]), True) == b"keys"
+
+
+def test_odd_counts() -> None:
+    """What is no number of keys is none."""
+    for word in (b"x", b"-1", b"9" * 30):
+        assert Inputs([b"EVAL", b"", word, b"a"]).args == [b"a"]
