@@ -10,10 +10,13 @@ from typing import Final, final
 from kidoproxy import errors, limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.exchange import Around, Exchange, Walk
-from kidoproxy.ledger import Leg
+from kidoproxy.exchange_at_once import AtOnce, Outcome
+from kidoproxy.exchange_endings import Endings
+from kidoproxy.ledger import Dropped, Leg
 from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import NEVER, Ear
-from kidoproxy.link_states import DOWN
+from kidoproxy.link_first import has_sent, place_first
+from kidoproxy.link_greeting import NEVER
+from kidoproxy.link_states import DOWN, IDLE
 from kidoproxy.resp import build
 from kidoproxy.resp.open import is_error
 from kidoproxy.routes.topology import Node
@@ -37,6 +40,7 @@ class Lanes:
         self.kept_until: list[float] = [0.0] * len(exchange.nodes)
         #: What is to be unblocked, and was not yet blocked when its node was asked for that: ask again.
         self.again: list[OnLane] = []
+        self.endings = Endings(len(exchange.nodes))
         #: Links past all others, to nodes that may answer nobody else; see `PastAll`.
         self.past_all: list[NodeLink | None] = [None for _ in exchange.nodes]
 
@@ -68,6 +72,22 @@ class Lanes:
         self.loans[loan.number] = loan
         return loan
 
+    def tell(self, waiting: "OnLane", question: bytes) -> None:
+        """Tell a node to unblock a request, on every shared link and ahead of all that was not written yet there.
+
+        What others send from now on then comes after it, whichever link it takes. All but the first to arrive find
+        nothing to unblock.
+        """
+        node = waiting.loan.link.node
+        waiting.number = waiting.number or self.endings.begin(node.index)
+        links = [link for link in self.exchange.links_of(node) if link.state != IDLE]
+        if not links:
+            links = [self.exchange.link(node, 2, 0)]
+        waiting.asked = len(links)
+        waiting.tellings += 1
+        for link in links:
+            place_first(link, Unblocked(waiting), question, self.exchange.now)
+
     def give_back(self, link: NodeLink) -> None:
         """The lane is clean: nothing waits on it, and nothing that was said there lives on."""
         at = link.node.index
@@ -80,15 +100,6 @@ class Lanes:
         """The lane must not be used again; who waits on it hears nothing more."""
         self.lent[link.node.index] -= 1
         self.exchange.forget(link)
-
-    def link_past_all(self, node: Node) -> NodeLink:
-        """The one that is open, or a new one; it is not counted, and it tries a node that is down."""
-        link = self.past_all[node.index]
-        if link is None or link.state == DOWN:
-            self.hang_up(node.index)
-            link = self.exchange.other_link(node, 2, 0, True)
-            self.past_all[node.index] = link
-        return link
 
     def hang_up(self, at: int) -> None:
         """Close that one."""
@@ -147,15 +158,22 @@ class Loan:
 class OnLane(Around):
     """One request that has a lane to itself until it is answered."""
 
-    def __init__(self, wire: "LaneWire", loan: Loan, parent: Leg, replies: int) -> None:
+    def __init__(self, wire: "LaneWire", loan: Loan, parent: Leg, replies: int, request: bytes) -> None:
         super().__init__(parent)
         self.wire = wire
         self.loan = loan
+        self.request = request
         #: So many replies are to come; the last one is the request's own.
         self.missing = replies
-        #: The node has been asked to unblock it, and has not said yet that it has looked. Until then the lane is kept,
-        #: for what would be unblocked late is the next one's request.
-        self.asked = False
+        #: On so many links the node has been told to unblock it, and has not said yet that it has looked. Until then
+        #: the lane is kept, for what would be unblocked late is the next one's request.
+        self.asked = 0
+        #: Its place in `Lanes.endings`; how often the node was told; it has said that it did it; why it could not.
+        self.number = 0
+        self.tellings = 0
+        self.unblocked = False
+        self.problem = ""
+        self.doubt = False
         #: What came before was refused, so the request's own answer means nothing.
         self.refused = b""
 
@@ -168,12 +186,13 @@ class OnLane(Around):
             self.wire.over(self)
             if not self.asked:
                 self.loan.give_back()
+            self.wire.outcome.heard(raw)
             self.parent.take(self.refused or raw)
 
     def fail(self, failure: NodeFailure) -> None:
         """A late reply, or a lost connection: the lane is of no use."""
-        self.wire.over(self)
-        self.loan.close()
+        self.give_up()
+        self.wire.outcome.got = True
         self.parent.fail(failure)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
@@ -183,12 +202,16 @@ class OnLane(Around):
         self.loan.close()
         self.parent.abort(failure, failed)
 
-    def skip(self, raw: bytes) -> None:
-        """The lane is not ready, so nothing has been sent, and nothing will be."""
+    def cut(self, piece: bytes) -> None:
+        """It has something."""
+        self.wire.outcome.got = True
+        self.parent.cut(piece)
+
+    def give_up(self) -> None:
+        """It will not be answered on this lane."""
         self.done = True
         self.wire.over(self)
         self.loan.close()
-        self.parent.take(raw)
 
 
 @final
@@ -209,9 +232,13 @@ class LaneWire(Walk):
         self.waiting: list[OnLane] = []
         #: CLIENT UNBLOCK's word, once it was said: what has not been asked yet does not begin to wait.
         self.reason = b""
+        self.outcome = Outcome()
 
     def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
         """Borrow a lane, and send."""
+        if self.outcome.ending:
+            self.send_at_once(node, leg, payload, proto, db)
+            return
         if self.reason:
             leg.take(self.unasked())
             return
@@ -221,11 +248,15 @@ class LaneWire(Walk):
             return
         loan = self.lanes.lend(node, proto, db)
         replies = 2 if self.before else 1
-        waiting = OnLane(self, loan, leg, replies)
+        waiting = OnLane(self, loan, leg, replies, payload)
         self.waiting.append(waiting)
-        now = self.exchange.now
-        loan.link.place(waiting, self.before + payload, proto, db, now, replies)
+        self.lanes.endings.keep_order(loan.link)
+        loan.link.place(waiting, self.before + payload, proto, db, self.exchange.now, replies)
         waiting.due = min(waiting.due + self.patience, NEVER)
+
+    def send_at_once(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
+        """Ask for what is there now."""
+        AtOnce(self.exchange, self.outcome).send(node, leg, payload, proto, db)
 
     def asked(self) -> bool:
         """Whether the nodes have been sent what they are to wait for: what others do from now on comes after it."""
@@ -234,6 +265,11 @@ class LaneWire(Walk):
     def over(self, leg: OnLane) -> None:
         """It waits no more."""
         self.waiting.remove(leg)
+        self.ended(leg)
+
+    def ended(self, leg: OnLane) -> None:
+        """It does not wait at its node any more."""
+        self.lanes.endings.over(leg.loan.link.node.index, leg.number, self.exchange.now)
 
     def unasked(self) -> bytes:
         """What a node would say to a request that is unblocked at once."""
@@ -252,55 +288,54 @@ class LaneWire(Walk):
         return bool(found)
 
     def let_go(self, waiting: OnLane) -> None:
-        """Ask the node to unblock this one, which then has to be answered within the usual deadline."""
+        """Make the node unblock this one, which then has to be answered within the usual deadline."""
         link = waiting.loan.link
         if waiting.asked or waiting not in self.waiting:
             return
-        if not link.ready():
-            waiting.skip(self.unasked())
+        if not has_sent(link):
+            self.take_back(waiting)
         elif link.client_id:
-            waiting.asked = True
             waiting.due = min(waiting.due, self.exchange.now + link.login.timeout)
-            question = build.command([b"CLIENT", b"UNBLOCK", link.client_id, self.reason])
-            self.exchange.send(link.node, Unblocked(waiting), question, 2, 0)
+            self.lanes.tell(waiting, build.command([b"CLIENT", b"UNBLOCK", link.client_id, self.reason]))
         else:
             self.stop(waiting, "it was unblocked, and its node does not let us ask for that")
+
+    def take_back(self, waiting: OnLane) -> None:
+        """Nothing has been sent on this lane, and nothing will be."""
+        link = waiting.loan.link
+        waiting.give_up()
+        if self.outcome.ending:
+            self.send_at_once(link.node, waiting.parent, waiting.request, link.home_proto, link.home_db)
+        else:
+            waiting.parent.take(self.unasked())
 
     def hurry(self) -> None:
         """One of several lanes has something: the others answer with what they have, be it nothing."""
         self.unblock(b"TIMEOUT")
 
     def stop(self, waiting: OnLane, why: str) -> None:
-        """Cut the lane, and fail what waits there."""
+        """Cut the lane, and fail what waits there; a client that has hung up was waiting, as far as we know."""
         node = waiting.loan.link.node
-        waiting.done = True
-        waiting.fail(NodeFailure(NODEDOWN, node.name, node.address, why, True))
+        waiting.give_up()
+        self.outcome.got = self.outcome.got or not self.outcome.ending
+        waiting.parent.fail(NodeFailure(NODEDOWN, node.name, node.address, why, True))
+
+    def end(self) -> None:
+        """The client has hung up: its waiting ends at the nodes before anything that comes from now on reaches them.
+
+        What a node has found before that is still an answer, as it would be of a server.
+        """
+        if self.waiting:
+            self.outcome.ending = True
+            self.unblock(b"ERROR")
 
     def abandon(self) -> None:
-        """The client is gone: close what waits for it, and let nobody hear of it."""
-        waiting = self.waiting
-        self.waiting = []
-        for one in waiting:
-            one.done = True
-            one.loan.close()
-
-
-@final
-class PastAll(Walk):
-    """Puts each leg on a link past all others: for SCRIPT KILL and FUNCTION KILL.
-
-    A script that runs for too long holds up whatever waits on the shared links, and a node that answers BUSY to all
-    but a few words is down for us. It takes AUTH and a KILL, though, on a connection where nobody waits; so this
-    link speaks RESP2, selects nothing, and is tried whatever is known of the node.
-    """
-
-    def __init__(self, lanes: Lanes) -> None:
-        super().__init__(lanes.exchange)
-        self.lanes = lanes
-
-    def send(self, node: Node, leg: Leg, payload: bytes, proto: int, db: int) -> None:
-        """The replies are the same in both protocols: OK, or an error."""
-        self.lanes.link_past_all(node).place(leg, payload, 2, 0, self.exchange.now)
+        """The client is killed: the same, and nobody hears of it."""
+        for waiting in self.waiting[:]:
+            waiting.parent = Dropped()
+            if not has_sent(waiting.loan.link):
+                waiting.give_up()
+        self.end()
 
 
 @final
@@ -313,44 +348,45 @@ class Unblocked(Leg):
 
     def take(self, raw: bytes) -> None:
         """0: the answer is on its way already, or the node has not read yet what it was to unblock."""
-        waiting = self.waiting
-        waiting.asked = False
-        if waiting.missing == 0:
-            waiting.loan.give_back()
-        elif raw[:1] == b"-":
-            self.give_up("it refuses CLIENT UNBLOCK")
-        elif raw == NOTHING:
-            waiting.wire.lanes.again.append(waiting)
+        if raw[:1] == b"-":
+            self.waiting.problem = "it refuses CLIENT UNBLOCK"
+        elif raw != NOTHING:
+            self.waiting.unblocked = True
+            self.waiting.wire.ended(self.waiting)
+        self.looked()
 
     def fail(self, failure: NodeFailure) -> None:
         """The node cannot be asked, or has been and may unblock whatever it finds there later."""
-        self.waiting.asked = False
-        if self.waiting.missing == 0:
+        self.waiting.problem = failure.reason()
+        self.waiting.doubt = True
+        self.looked()
+
+    def looked(self) -> None:
+        """When all links have answered: the lane is free, or what waits there is unblocked, told again, or cut."""
+        waiting = self.waiting
+        waiting.asked -= 1
+        if waiting.asked:
+            return
+        if waiting.missing == 0:
+            self.set_free()
+        elif waiting.unblocked:
+            return
+        elif waiting.problem:
+            self.give_up(waiting.problem)
+        elif waiting.tellings == 1:
+            waiting.wire.let_go(waiting)
+        else:
+            waiting.wire.lanes.again.append(waiting)
+
+    def set_free(self) -> None:
+        """It was answered before; in doubt nobody uses its lane again."""
+        if self.waiting.doubt:
             self.waiting.loan.close()
         else:
-            self.give_up(failure.reason())
+            self.waiting.loan.give_back()
 
     def give_up(self, why: str) -> None:
         """Cut the lane, if it still waits."""
         wire = self.waiting.wire
         if self.waiting in wire.waiting:
             wire.stop(self.waiting, why)
-
-
-@final
-class Watched(Ear):
-    """Notices when the connection of a lane is lost that holds a WATCH."""
-
-    def __init__(self) -> None:
-        self.lost = False
-
-    def hear(self, raw: bytes) -> None:
-        """Nothing is expected: whatever it is, the lane is in doubt."""
-        self.lost = True
-
-    def ready(self) -> None:
-        """It has been greeted."""
-
-    def deaf(self, failure: NodeFailure) -> None:
-        """What it held is gone."""
-        self.lost = True

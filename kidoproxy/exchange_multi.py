@@ -203,6 +203,8 @@ class Transaction(Walk):
         batch.missing = len(batch.payloads) + 2
         payload = MULTI + b"".join(batch.payloads) + EXEC
         link = self.loan.link if self.loan is not None else exchange.link(batch.node, proto, db)
+        if self.loan is not None:
+            self.loan.lanes.endings.keep_order(link)
         for digest, text in self.texts.get(batch.node.index, {}).items():
             exchange.recited += remind(link, digest, text, proto, db, now, True)
         link.place(batch, payload, proto, db, now, batch.missing)

@@ -21,7 +21,8 @@ OUTPUT: Final = "output limit"
 QUERY: Final = "query buffer limit"
 HALF_REPLY: Final = "a node died in the middle of its reply"
 DRAIN: Final = "drain time is over"
-CUTS: Final = (OUTPUT, QUERY, HALF_REPLY, DRAIN)
+UNREAD: Final = "it hung up and does not read"
+CUTS: Final = (OUTPUT, QUERY, HALF_REPLY, DRAIN, UNREAD)
 
 
 @final

@@ -83,6 +83,8 @@ PASSED_BYTES: Final[int] = 8 * 1024 * 1024 * 1024
 PASSED_SECONDS: Final[float] = 600.0
 #: Replies of at least this size are cut through to the client whose turn it is.
 CUT_THROUGH_BYTES: Final[int] = 32 * 1024
+#: A client that has hung up, or said QUIT, and reads nothing of what it is owed for so long is cut.
+LINGER_SECONDS: Final[float] = 10.0
 #: Databases that SELECT accepts, as in a stock redis.conf.
 DATABASES: Final[int] = 16
 #: Seconds that the acknowledgements of a copy pool wait for the disk to take the record of who is behind.

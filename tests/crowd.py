@@ -14,6 +14,8 @@ from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, command, error, 
 from kidoproxy.resp.open import bulk as text
 from kidoproxy.resp.open import is_error, is_null, items
 from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.session import ending
+from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.watch import LaneWatch
 from tests import accounts
 from tests.story import Pool, Story, tick
@@ -401,14 +403,23 @@ class Crowd:
         assert is_meant or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
 
     def hang_up(self, at: int) -> None:
-        """A client goes."""
+        """A client goes; what it has sent is still run, with nobody to hear of it."""
+        session = self.half_close(at)
+        self.play.guest(self.speakers[at].name).gone = True
+        if session.closing and session.id in self.play.house.sessions:
+            session.gone()
+            assert session.blocked is None
+            self.turn()
+
+    def half_close(self, at: int) -> ClientSession:
+        """A client sends nothing more, and hears what it is owed, unless it waits for it."""
         speaker = self.speakers[at]
         session = self.play.guest(speaker.name).session
         if session.id in self.play.house.sessions:
-            speaker.ended = speaker.killed = True
-            session.gone()
-            assert session.blocked is None or not session.blocked.waiting
+            speaker.ended = speaker.killed = speaker.may_be_unblocked = True
+            ending.hang_up(session)
             self.turn()
+        return session
 
     def answer(self, name: str, at: int, count: int = 1) -> None:
         """A node answers some of what it has been asked."""

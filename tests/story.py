@@ -31,6 +31,7 @@ from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.session import ending
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.users import User, Users, digest
@@ -206,6 +207,8 @@ class Guest:
         session.ledger.peer = self.mark
         self.heard = b""
         self.closed = False
+        #: Nobody reads what it is told, as `ClientIO.write_nowhere` has it.
+        self.gone = False
 
 
 class Told:
@@ -288,8 +291,12 @@ class Story:
             turn.ledgers = []
             for ledger in ledgers:
                 guest = self.guest_of(ledger)
-                guest.heard += b"".join(ledger.take_out())
-                guest.closed = bool(ledger.cut_for) or (guest.session.closing and not ledger.count())
+                heard = b"".join(ledger.take_out())
+                guest.closed = guest.gone or bool(ledger.cut_for) or (guest.session.closing and not ledger.count())
+                if not guest.gone:
+                    guest.heard += heard
+                elif guest.session.closing:
+                    guest.session.gone()
 
     def guest_of(self, ledger: Ledger) -> Guest:
         """Whose ledger it is."""
@@ -457,10 +464,23 @@ def tick(seconds: float = TICK) -> Event:
 
 
 def gone(name: str = "me") -> Event:
-    """The client hangs up."""
+    """The client is gone: what has come whole is still run, but nobody hears of it."""
 
     def event(play: Story) -> None:
-        play.guest(name).session.gone()
+        guest = play.guest(name)
+        guest.gone = guest.closed = True
+        ending.hang_up(guest.session)
+        if guest.session.closing:
+            guest.session.gone()
+
+    return event
+
+
+def half_closed(name: str = "me") -> Event:
+    """The client sends nothing more, and still reads."""
+
+    def event(play: Story) -> None:
+        ending.hang_up(play.guest(name).session)
 
     return event
 

@@ -59,10 +59,15 @@ GENERATED: Final = (f"{PACKAGE}/commands/table.py",)
 #: Source files without a test file of the same name, and who tests them instead.
 TESTED_ELSEWHERE: Final = {
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
+    "kidoproxy/exchange_at_once.py": "tests/session/test_hanging_up.py: for whom it is there",
+    "kidoproxy/exchange_endings.py": "tests/session/test_hanging_up.py: what must come after an end",
+    "kidoproxy/exchange_past_all.py": "tests/session/test_scripts.py: SCRIPT KILL",
+    "kidoproxy/exchange_watched.py": "tests/test_exchange_lanes.py: the ears of lanes",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/ledger_merged.py": "tests/test_ledger.py: the joints of the ledger",
     "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in several files",
+    "kidoproxy/link_first.py": "tests/session/test_hanging_up.py: what goes first, and why",
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in several files",
     "kidoproxy/link_states.py": "tests/test_link.py: the link in several files",
     "kidoproxy/link_welcome.py": "tests/test_link.py: the link in several files",

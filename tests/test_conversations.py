@@ -115,6 +115,7 @@ NEXT = st.one_of(
     st.tuples(st.just("harm"), AT, st.sampled_from(["down", "silent", "up", "restart", "up"])),
     st.tuples(st.just("line"), AT, AT),
     st.tuples(st.just("hang up"), WHO, AT),
+    st.tuples(st.just("half"), WHO, AT),
 )
 
 
@@ -148,6 +149,8 @@ def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) ->
         crowd.harm(name, str(second))
     elif kind == "line":
         crowd.line(name)
+    elif kind == "half":
+        crowd.half_close(at)
     else:
         crowd.hang_up(at)
 
@@ -172,6 +175,7 @@ WAITED = st.one_of(
     st.tuples(st.just("serve"), AT, st.just(True)),
     st.tuples(st.just("answer"), AT, AT),
     st.tuples(st.sampled_from(["wait", "cut"]), AT, AT),
+    st.tuples(st.sampled_from(["hang up", "half"]), WHO, AT),
 )
 
 

@@ -3,7 +3,9 @@
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange import Exchange
-from kidoproxy.exchange_lanes import Lanes, LaneWire, PastAll, Watched
+from kidoproxy.exchange_lanes import Lanes, LaneWire
+from kidoproxy.exchange_past_all import PastAll
+from kidoproxy.exchange_watched import Watched
 from kidoproxy.link_greeting import Login
 from kidoproxy.link_states import DOWN, IDLE
 from kidoproxy.routes.topology import Node

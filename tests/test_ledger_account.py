@@ -213,8 +213,8 @@ def test_the_accounts_of_copies(steps: list[Event]) -> None:
 
 
 def at_rest(play: Story) -> None:
-    """Everybody goes, and every deadline passes."""
-    play_on(play, [tick(1.0), gone("me"), gone("you"), tick(1.0)])
+    """Everybody goes, and every deadline passes; what had come whole is run, one request after the other."""
+    play_on(play, [tick(1.0), gone("me"), gone("you"), *[tick(1.0)] * 20])
     assert not play.house.sessions
     for link in play.exchange.all_links():
         assert link.queue_bytes == link.out_bytes == 0

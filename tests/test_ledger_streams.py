@@ -107,7 +107,8 @@ def test_the_first_ends_the_waiting() -> None:
         >> client(f"{asked} {{a}}s {{b}}s $ $")
         << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
         >> node("b", B, on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-        >> node("a", ":0") >> node("a", A, on=LANE) << to_client(BOTH) << free(1, 1)
+        >> node("a", ":0") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", A, on=LANE) << to_client(BOTH) >> node("a", ":0") << free(1, 1)
     )  # fmt: skip
 
 

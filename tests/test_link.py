@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange_lanes import Watched
+from kidoproxy.exchange_watched import Watched
 from kidoproxy.ledger import Ledger, Peer, Turn
 from kidoproxy.link import BIG, NodeLink
 from kidoproxy.link_greeting import Ear, Greeted, Login

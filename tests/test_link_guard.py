@@ -82,7 +82,7 @@ def on_lane(rig: Rig) -> Leg:
     """A request that waits on a lane."""
     lanes = Lanes(rig.exchange)
     wire = LaneWire(lanes, 0.0, b"*-1\r\n")
-    leg = OnLane(wire, lanes.lend(rig.node, 2, 0), rig.bad(rig.call()), 1)
+    leg = OnLane(wire, lanes.lend(rig.node, 2, 0), rig.bad(rig.call()), 1, b"")
     wire.waiting.append(leg)
     return leg
 

@@ -9,8 +9,10 @@ import logging
 from typing import final
 
 from kidoproxy import errors, limits
-from kidoproxy.ledger_account import OUTPUT
+from kidoproxy.ledger_account import OUTPUT, UNREAD
 from kidoproxy.net.flush import Hub, SlowReader, joined
+from kidoproxy.net.hangup import has_ended
+from kidoproxy.session import ending
 from kidoproxy.session.client import is_blocked, is_listening
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import PoolFacts
@@ -32,9 +34,14 @@ class ClientIO(SlowReader):
         self.stuck = False
         self.given = 0
         self.taken = 0
+        #: The client has hung up its side; what is still to be written to it is watched.
+        self.ended = False
+        self.lingers = False
         #: How much was unwritten when `leave_if_silent` last looked.
         self.unread = 0
         self.session: ClientSession | None = None
+        #: The session of a client that is gone, while it still runs what had come whole.
+        self.rest: ClientSession | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A session begins, unless there are too many."""
@@ -63,14 +70,17 @@ class ClientIO(SlowReader):
         hub.now()
         hub.house.bytes_in += len(data)
         session.feed(data)
+        if session.blocked is not None and has_ended(self.transport):
+            ending.hang_up(session)
         if session.stalled or session.closing:
             self.pace()
-        hub.touch()
+        hub.touch_last()
 
     def write(self) -> None:
         """Write what is ready; cut a client that does not read, close one that is done."""
         session = self.session
         if session is None:
+            self.write_nowhere()
             return
         ledger = session.ledger
         size = ledger.out_bytes
@@ -88,7 +98,32 @@ class ClientIO(SlowReader):
         elif (self.full or ledger.waiting_bytes > limits.CLIENT_PAUSE_BYTES) and self.is_past_limit(session):
             self.cut(OUTPUT)
         elif session.closing and not ledger.count():
-            self.transport.close()
+            self.finish()
+
+    def write_nowhere(self) -> None:
+        """Nobody reads the replies any more; when nothing is left to run the session is over."""
+        rest = self.rest
+        if rest is not None:
+            rest.ledger.take_out()
+            if rest.closing:
+                self.rest = None
+                rest.gone()
+
+    def finish(self) -> None:
+        """Close when all has been written; a client that does not read it has so many seconds for each piece."""
+        self.transport.close()
+        left = self.transport.get_write_buffer_size()
+        if left and not self.lingers:
+            self.lingers = True
+            self.hub.loop.call_later(limits.LINGER_SECONDS, self.linger, left)
+
+    def linger(self, before: int) -> None:
+        """Look whether it has read anything since."""
+        left = self.transport.get_write_buffer_size() if self.session is not None else 0
+        if left >= before:
+            self.cut(UNREAD)
+        elif left:
+            self.hub.loop.call_later(limits.LINGER_SECONDS, self.linger, left)
 
     def is_past_limit(self, session: ClientSession) -> bool:
         """Whether too much is unread: of messages less, for they come unasked, and nothing slows them down."""
@@ -101,7 +136,7 @@ class ClientIO(SlowReader):
 
     def go_on(self) -> None:
         """The ledger has drained as far as the session wanted."""
-        session = self.session
+        session = self.session or self.rest
         if session is None:
             return
         if session.closing:
@@ -112,13 +147,16 @@ class ClientIO(SlowReader):
         except Exception:
             # As the loop does for `data_received`: a bug costs this client, and nobody else.
             log.exception("session failed: addr=%s", session.address)
-            self.transport.abort()
+            session.close()
+            self.abort()
             return
         self.pace()
 
     def pace(self) -> None:
         """Read on, or stop reading, as the session and the socket allow."""
         session = self.session
+        if self.ended:
+            return
         wanted = session is not None and (self.stuck or not self.full) and session.is_listening()
         if wanted and not self.reading:
             self.reading = True
@@ -152,7 +190,7 @@ class ClientIO(SlowReader):
         """While draining: close as soon as nothing is owed."""
         session = self.session
         if session is not None:
-            session.leave()
+            ending.leave(session)
         if session is not None and not session.closing and not session.ledger.count() and session.queue is None:
             session.close()
             self.hub.touch()
@@ -173,7 +211,7 @@ class ClientIO(SlowReader):
         if session.ledger.count() or self.hub.house.wall_ms - session.active_ms <= seconds * 1000:
             return False
         if left or session.closing:
-            self.transport.abort()
+            self.abort()
         else:
             session.close()
             self.hub.touch()
@@ -183,11 +221,25 @@ class ClientIO(SlowReader):
         """Close at once; what is unread is lost."""
         self.hub.house.cuts[why] += 1
         log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", why)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once. What waits at nodes for this client ends now: the transport tells of its end a turn later."""
+        if self.session is not None:
+            self.session.close()
+            self.connection_lost(None)
         self.transport.abort()
 
     def eof_received(self) -> bool:
-        """The client hangs up: let the transport close."""
-        return False
+        """The client sends nothing more; the transport reads no more, and is closed when all that is owed has left."""
+        session = self.session
+        if session is None:
+            return False
+        self.ended = True
+        self.hub.now()
+        ending.hang_up(session)
+        self.hub.touch()
+        return True
 
     def connection_lost(self, problem: Exception | None) -> None:
         """The session is over."""
@@ -197,7 +249,12 @@ class ClientIO(SlowReader):
             self.hub.slow.discard(self)
             self.peers.discard(self)
             self.pool.clients -= 1
-            session.gone()
+            self.hub.now()
+            ending.hang_up(session)
+            if session.closing:
+                session.gone()
+            else:
+                self.rest = session
             self.hub.touch()
 
 

@@ -46,7 +46,9 @@ class Hub:
         self.house = house
         self.exchange = house.exchange
         self.turn = house.exchange.turn
-        self.scheduled = False
+        self.lanes = house.lanes
+        #: How often `flush` will be called; the last call does it.
+        self.scheduled = 0
         #: When this turn began, and when it should end, by the loop's clock; and how long turns have been.
         self.began = 0.0
         self.late = 0.0
@@ -83,7 +85,7 @@ class Hub:
         """Something may have been queued."""
         turn = self.turn
         if not self.scheduled and (turn.ledgers or self.exchange.dirty or turn.drained or turn.jobs.waiting):
-            self.scheduled = True
+            self.scheduled = 1
             self.began = self.exchange.now
             self.loop.call_soon(self.flush)
 
@@ -95,9 +97,23 @@ class Hub:
             for client in list(self.slow):
                 client.look_again()
 
+    def touch_last(self) -> None:
+        """A client has sent something. While others wait at nodes, the flush moves behind all that this turn tells.
+
+        A client that was reset is told of by a call that the loop has queued when it saw that: what was sent after
+        that must not be written before the waiting has been ended.
+        """
+        if self.scheduled and self.lanes.loans:
+            self.scheduled += 1
+            self.loop.call_soon(self.flush)
+        else:
+            self.touch()
+
     def flush(self) -> None:
         """Write everything once: first let go on who waited, then the nodes, then the clients."""
-        self.scheduled = False
+        self.scheduled -= 1
+        if self.scheduled:
+            return
         turn = self.turn
         turn.spent = 0
         if turn.drained or turn.jobs.waiting:

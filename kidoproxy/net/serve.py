@@ -296,7 +296,7 @@ class Daemon:
         """The first signal drains, the second one ends."""
         if self.stopping.is_set():
             for client in list(self.clients):
-                client.transport.abort()
+                client.abort()
         self.stopping.set()
 
     async def drain(self) -> None:

@@ -101,6 +101,8 @@ class ClientSession:
         self.watch: Watch | None = None
         self.monitor: Monitor | None = None
         self.closing = False
+        #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
+        self.hung_up = False
         #: Made with the first subscription; and what is asked of the nodes for it now.
         self.subscriber: Subscriber | None = None
         self.wish: pubsub.Wished | None = None
@@ -174,8 +176,8 @@ class ClientSession:
 
     def is_listening(self) -> bool:
         """Whether more bytes are wanted. Of a client that blocks they are, for only so it is noticed when it goes."""
-        if self.closing or not self.stalled:
-            return not self.closing
+        if self.closing or self.hung_up or not self.stalled:
+            return not (self.closing or self.hung_up)
         waits = self.blocked is not None or self.pool.paused_until > 0
         return waits and self.reader.buffered() < limits.CLIENT_PAUSE_BYTES
 
@@ -193,10 +195,11 @@ class ClientSession:
 
     def resume(self) -> None:
         """The ledger has drained as far as was wanted, or what else was waited for has come."""
+        blocked = self.blocked
         self.stalled = False
         self.blocked = None
         slices.go_on(self)
-        if self.closing:
+        if self.closing or ending.gave_up(self, blocked):
             return
         request = self.parked
         if self.task is not None:
@@ -206,6 +209,7 @@ class ClientSession:
             self.ask.now_ms = self.house.wall_ms
             self.handle(request)
         self.run()
+        ending.has_run(self)
 
     def handle(self, request: Request) -> None:
         """One request: the short way if it is plain, the long way otherwise."""
@@ -363,11 +367,6 @@ class ClientSession:
         if self.watch is not None:
             self.watch.release()
             self.watch = None
-
-    def leave(self) -> None:
-        """The process is about to end: a client that blocks is let go, as if its time were over."""
-        if self.blocked is not None:
-            self.blocked.unblock(b"TIMEOUT")
 
     def close(self) -> None:
         """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""

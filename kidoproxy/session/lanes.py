@@ -12,7 +12,9 @@ from kidoproxy.channels import topics
 from kidoproxy.commands.judge import blocks, patience
 from kidoproxy.commands.spec import BLOCKING, LANE, LEAST, RELAY, CommandSpec
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange_lanes import LaneWire, Loan, PastAll
+from kidoproxy.exchange_at_once import ForWaiting
+from kidoproxy.exchange_lanes import LaneWire, Loan
+from kidoproxy.exchange_past_all import PastAll
 from kidoproxy.ledger import Leg
 from kidoproxy.link_greeting import Ear
 from kidoproxy.resp import build
@@ -58,8 +60,10 @@ def block(session: "ClientSession", spec: CommandSpec, request: Request) -> None
         return
     before = MARK if spec.rule != RELAY else b""
     wire = LaneWire(session.house.lanes, patience(spec, request.argv), timed_out(spec, session.proto), before)
+    wire.outcome.ending = session.hung_up
     session.blocked = wire
-    wire.scatter(session.plan(spec, request), session.open(spec), request.raw, spec, session.ask)
+    leg = ForWaiting(wire.outcome, session.open(spec))
+    wire.scatter(session.plan(spec, request), leg, request.raw, spec, session.ask)
     session.wait_if_owed()
 
 

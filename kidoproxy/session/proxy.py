@@ -26,7 +26,7 @@ from kidoproxy.commands.spec import (
     CommandSpec,
 )
 from kidoproxy.exchange import Wire
-from kidoproxy.exchange_lanes import PastAll
+from kidoproxy.exchange_past_all import PastAll
 from kidoproxy.ledger import AGAIN, Leg
 from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, items

@@ -17,7 +17,8 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange_lanes import Loan, Watched
+from kidoproxy.exchange_lanes import Loan
+from kidoproxy.exchange_watched import Watched
 from kidoproxy.ledger import Joint, Leg, Part
 from kidoproxy.merge import misfit
 from kidoproxy.resp import build

@@ -11,6 +11,7 @@ from tests.story import (
     Story,
     accepted,
     client,
+    given,
     gone,
     greeted,
     lost,
@@ -67,7 +68,7 @@ def test_begin_and_end_are_not_mixed() -> None:
         << told("a", "SUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}y", name="y")
         >> client("PSUBSCRIBE p*", name="p")
-        >> gone("x")
+        >> given(lambda play: play.guest("x").session.close())
         >> confirms("a", "subscribe {a}x")
         << told("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 from kidoproxy.net.client_io import ClientIO
@@ -25,6 +26,7 @@ class Loop:
     def __init__(self) -> None:
         self.now = 1000.0
         self.soon: list[Callable[[], object]] = []
+        self.later: list[tuple[float, Callable[[], object]]] = []
 
     def time(self) -> float:
         return self.now
@@ -32,12 +34,17 @@ class Loop:
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.soon.append(callback)
 
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: object) -> None:
+        self.later.append((self.now + seconds, partial(callback, *args)))
+
 
 class Socket(asyncio.Transport):
     """A transport that remembers. ``unwritten`` is what the other side has not taken."""
 
-    def __init__(self, peer: object = ("10.9.9.9", 5000), here: object = ("127.0.0.1", 6380)) -> None:
-        super().__init__({"peername": peer, "sockname": here})
+    def __init__(
+        self, peer: object = ("10.9.9.9", 5000), here: object = ("127.0.0.1", 6380), sock: object = None
+    ) -> None:
+        super().__init__({"peername": peer, "sockname": here, "socket": sock})
         self.written: list[bytes] = []
         self.reading = True
         self.closed = False
@@ -104,6 +111,12 @@ class Net:
         """Time goes by."""
         self.loop.now += seconds
         self.hub.now()
+        later, self.loop.later = self.loop.later, []
+        for at, callback in later:
+            if at <= self.loop.now:
+                callback()
+            else:
+                self.loop.later.append((at, callback))
 
     def client(self, socket: Socket | None = None) -> tuple[ClientIO, Socket]:
         """A client connects."""

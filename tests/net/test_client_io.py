@@ -1,15 +1,27 @@
 """A client's socket: what it reads, when it stops, and how it ends."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from socket import SHUT_WR, socketpair
+from typing import Any, cast
 
 import pytest
 
 from kidoproxy import errors
 from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.limits import CLIENT_PATIENCE_SECONDS, CLIENT_PAUSE_BYTES, CLIENT_PAUSE_CALLS, PUBSUB_OUTPUT_BYTES
+from kidoproxy.limits import (
+    CLIENT_PATIENCE_SECONDS,
+    CLIENT_PAUSE_BYTES,
+    CLIENT_PAUSE_CALLS,
+    LINGER_SECONDS,
+    PUBSUB_OUTPUT_BYTES,
+)
 from kidoproxy.link import NodeLink
 from kidoproxy.net.client_io import ClientIO, shown
 from kidoproxy.net.flush import JOIN_BYTES
+from kidoproxy.net.hangup import has_ended
+from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
@@ -70,8 +82,11 @@ def test_a_client_that_goes_is_forgotten_once() -> None:
     """The end of a connection may be told twice; the second time nothing happens."""
     net = Net(ring("a"))
     client, socket = net.client()
-    assert client.eof_received() is False
+    assert client.eof_received() is True
+    net.turn()
+    assert socket.ended() == "closed"
     client.connection_lost(None)
+    assert client.eof_received() is False
     client.connection_lost(ConnectionResetError())
     assert net.stage.pool.clients == 0
     assert net.stage.house.sessions == {}
@@ -435,3 +450,152 @@ def test_a_client_of_a_unix_socket() -> None:
     client, _ = net.client(Socket("", "/run/kido.sock"))
     assert client.session is not None
     assert (client.session.address, client.session.local) == ("/run/kido.sock:0", "/run/kido.sock:0")
+
+
+# -- how a client may end ------------------------------------------------------------------------------------------
+
+UNBLOCK = command([b"CLIENT", b"UNBLOCK", b"7", b"ERROR"])
+RPUSH = command([b"RPUSH", b"q", b"x"])
+
+
+def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
+    """A client that waits at a node; its socket, and those of the node: the shared one and the lane."""
+    _, shared = net.node("a")
+    client, socket = net.client()
+    net.say(client, "BLPOP", "q", "0")
+    link = net.stage.exchange.others[0]
+    lane, wire = NodeIO(net.hub, link), Socket()
+    lane.connection_made(wire)
+    lane.begin(net.hub.now(), 1.0)
+    net.hub.touch()
+    net.turn()
+    lane.data_received(b":7\r\n")
+    net.turn()
+    assert wire.take().endswith(command([b"BLPOP", b"q", b"0"]))
+    return client, socket, shared, wire
+
+
+def half_close(net: Net, client: ClientIO) -> None:
+    """EOF."""
+    assert client.eof_received()
+
+
+def reset(net: Net, client: ClientIO) -> None:
+    """The loop tells of a reset by a call that it queues when it sees it."""
+    net.loop.call_soon(partial(client.connection_lost, ConnectionResetError()))
+
+
+def cut(net: Net, client: ClientIO) -> None:
+    """By us, for whatever reason."""
+    client.cut("output limit")
+
+
+@pytest.mark.parametrize("end", [half_close, reset, cut])
+def test_nothing_overtakes_the_end_of_a_waiting(end: Callable[[Net, ClientIO], None]) -> None:
+    """What other clients send after it, in the same turn of the loop, is written behind it, whatever came before."""
+    net = Net(ring("a"))
+    client, _, shared, _ = waiting(net)
+    first, _ = net.client()
+    other, _ = net.client()
+    first.data_received(PING)
+    end(net, client)
+    other.data_received(RPUSH)
+    net.turn()
+    assert shared.take() == UNBLOCK + RPUSH
+    assert not net.loop.soon
+
+
+def test_the_end_is_seen_with_the_request() -> None:
+    """Who hangs up right behind a request that may wait is noticed before others are read from."""
+    net = Net(ring("a"))
+    _, shared = net.node("a")
+    far, near = socketpair()
+    with far, near:
+        client, socket = net.client(Socket(sock=near))
+        client.data_received(command([b"BLPOP", b"q", b"0"]))
+        assert not net.stage.exchange.others[0].queue[0].leg.done
+        client, socket = net.client(Socket(sock=near))
+        far.send(b"more")
+        far.shutdown(SHUT_WR)
+        client.data_received(command([b"BLPOP", b"q", b"0"]))
+        assert socket.is_reading()
+        assert not has_ended(socket)
+        near.recv(4)
+        client, socket = net.client(Socket(sock=near))
+        client.data_received(command([b"BLPOP", b"q", b"0"]))
+    other, _ = net.client()
+    other.data_received(RPUSH)
+    net.turn()
+    at_once = command([b"MULTI"]) + command([b"BLPOP", b"q", b"0"]) + command([b"EXEC"])
+    assert shared.take() == at_once + RPUSH
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_came_whole_is_run(gone: bool) -> None:
+    """After the client's end requests go on that had to wait here; who still reads is told, then closed."""
+    net = Net(ring("a"))
+    client, socket = net.client()
+    node, wire = net.node("a")
+    client.data_received(command([b"GET", b"k"]) + command([b"SELECT", b"0"]) + RPUSH + b"*1\r\n$4\r\nPI")
+    net.turn()
+    assert wire.take() == command([b"GET", b"k"])
+    assert client.eof_received()
+    if gone:
+        client.connection_lost(BrokenPipeError())
+        assert (net.stage.pool.clients, len(net.stage.house.sessions), net.clients) == (0, 1, set())
+    net.turn()
+    assert socket.ended() == ""
+    node.data_received(b"$-1\r\n")
+    net.turn()
+    assert wire.take() == RPUSH
+    client.resume_writing()
+    node.data_received(b":1\r\n")
+    net.turn()
+    assert socket.take() == (b"" if gone else b"$-1\r\n+OK\r\n:1\r\n")
+    assert socket.ended() == ("" if gone else "closed")
+    client.connection_lost(None)
+    assert net.stage.house.sessions == {}
+    client.go_on()
+    client.write()
+
+
+def test_a_bug_after_the_end_costs_only_that_client(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be run any more is given up."""
+    net = Net(ring("a"))
+    client, _ = net.client()
+    node, _ = net.node("a")
+    client.data_received(command([b"GET", b"k"]) + command([b"SELECT", b"0"]))
+    client.connection_lost(None)
+    session = client.rest
+    assert session is not None
+    session.parked = cast(Any, "no request")
+    net.turn()
+    node.data_received(b"$-1\r\n")
+    net.turn()
+    assert "session failed" in caplog.text
+    assert net.stage.house.sessions == {}
+
+
+def test_who_does_not_read_what_it_is_owed_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that has hung up may take its time, but not all of it: it has to read something now and then."""
+    for reads in (False, True):
+        net = Net(ring("a"))
+        client, socket = net.client()
+        socket.unwritten = 1000
+        assert client.eof_received()
+        net.turn()
+        assert socket.ended() == "closed"
+        client.write()
+        net.wait(LINGER_SECONDS / 2)
+        assert socket.ended() == "closed"
+        socket.unwritten = 500
+        net.wait(LINGER_SECONDS)
+        assert socket.ended() == "closed"
+        if reads:
+            client.connection_lost(None)
+        net.wait(LINGER_SECONDS)
+        assert socket.ended() == ("closed" if reads else "aborted")
+        assert not net.loop.later
+    assert caplog.text.count("reason=it hung up and does not read") == 1

@@ -64,6 +64,7 @@ def test_unblock_overtakes_the_request() -> None:
     """A node that reads UNBLOCK first finds nothing to unblock: it is asked again until the client is answered."""
     (
         blocked() << to("a", TO_BE_LET_GO)
+        >> node("a", ":0") << to("a", TO_BE_LET_GO)
         >> node("a", ":0") << silence()
         >> tick() << to("a", TO_BE_LET_GO)
         >> node("a", ":1") >> tick() << silence()
@@ -86,10 +87,13 @@ def test_unblocked_twice() -> None:
     play >> node("a", "*-1", on=LANE) << to_client("*-1") >> node("a", ":1") << free(1)
 
 
-@pytest.mark.parametrize("after", [":0", ":1", "-NOPERM no"])
-def test_client_goes_while_it_is_unblocked(after: str) -> None:
-    """The lane is closed once, whatever the node says afterwards."""
-    blocked() << to("a", TO_BE_LET_GO) >> gone() << free(0) >> node("a", after) >> tick() << silence() << free(0)
+@pytest.mark.parametrize(("after", "kept"), [(":1", 1), ("-NOPERM no", 0)])
+def test_client_goes_while_it_is_unblocked(after: str, kept: int) -> None:
+    """It has been told already; the lane is kept if the node did it, and closed once if it would not."""
+    play = blocked() << to("a", TO_BE_LET_GO) >> gone() << silence() >> node("a", after)
+    if kept:
+        play >> node("a", "*-1", on=LANE)
+    play >> tick() << silence() << free(kept)
 
 
 def test_unblock_in_the_instant_of_the_reply() -> None:

@@ -32,9 +32,10 @@ def test_full_name_of_a_subcommand() -> None:
 
 
 def test_client_gone() -> None:
-    """Who hangs up before the answer leaves the knowledge behind."""
+    """What a client has sent that hangs up before the answer is run, and leaves the knowledge behind."""
     play = story(ring("a")) >> client("X.GET {a}1") << to("a", "COMMAND INFO X.GET") >> gone()
-    assert play >> node("a", ROW) << silence()
+    assert play >> node("a", ROW) << to("a", "X.GET {a}1") >> node("a", "$-1") << silence()
+    assert not play.house.sessions
     assert b"x.get" in play.facts.words.learned
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kidoproxy.session import ending
 from tests.channels.hall import granted, hall
 from tests.session.test_lanes import LINE, free
 from tests.story import (
@@ -73,7 +74,7 @@ def test_who_would_wait_again_is_closed() -> None:
     """A worker that asks again as soon as it is let go does not hold up the end, nor lose an element at it."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play.house.draining = True
-    play.guest("me").session.leave()
+    ending.leave(play.guest("me").session)
     play << to("a", "CLIENT UNBLOCK 101 TIMEOUT") >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client("*-1")
     play >> client("BLPOP {a}q 0") << closed() << silence() << free(1)
 

@@ -15,6 +15,7 @@ from tests.story import (
     copies,
     given,
     gone,
+    greeted,
     led_by,
     lost,
     node,
@@ -238,9 +239,13 @@ def test_lists_of_replies_and_watch() -> None:
 
 
 def test_shy_lane() -> None:
-    """UNWATCH before the lane has connected closes it."""
-    play = story(ring("a"), shy=True) >> client("WATCH {a}1") >> gone() << free(0)
+    """A client that is killed before the lane has connected does not wait for it; one that goes has said WATCH."""
+    play = story(ring("a"), shy=True) >> client("WATCH {a}1")
+    play >> given(lambda play: play.guest("me").session.close()) << free(0)
     assert play.lanes["a"][0].state == DOWN
+    play = story(ring("a"), shy=True) >> client("WATCH {a}1") >> gone() >> greeted("a", on=LANE)
+    play << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to("a", "UNWATCH", on=LANE)
+    play >> node("a", "+OK", on=LANE) << free(1)
 
 
 # -- on copies -----------------------------------------------------------------------------------------------

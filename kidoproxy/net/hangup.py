@@ -1,0 +1,21 @@
+"""Whether a client has hung up behind what was read from it."""
+
+import asyncio
+import fcntl
+import select
+import termios
+from array import array
+
+
+def has_ended(transport: asyncio.Transport) -> bool:
+    """Whether the client has hung up behind what was read: the loop would tell only after it has read from others."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return False
+    ends = select.poll()
+    ends.register(sock, select.POLLRDHUP)
+    if not ends.poll(0):
+        return False
+    unread = array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, unread)
+    return unread[0] == 0
