@@ -60,10 +60,15 @@ def without(reason: str) -> NoReturn:
 
 def needs_package(name: str, version: str, folder: Path) -> Path:
     """Another version of a package than ours, put into the folder by pip; the folder, for PYTHONPATH."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), f"{name}{version}"]
+    return needs_packages(folder, f"{name}{version}")
+
+
+def needs_packages(folder: Path, *packages: str) -> Path:
+    """Packages that we do not have, put into the folder by pip; the folder, for PYTHONPATH."""
+    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        without(f"needs {name}{version}, which pip could not install: {done.stderr.strip()}")
+        without(f"needs {' and '.join(packages)}, which pip could not install: {done.stderr.strip()}")
     return folder
 
 

@@ -1,0 +1,72 @@
+"""``python -m tests.outage``: what client libraries make of a node that is killed and comes back three seconds later.
+
+Each client sends a job every half second, and its worker runs them, in processes of their own: straight on one server,
+and through a ring of three with ``node_errors = "fast"`` and "retry". All keys are on the node that is killed.
+The servers keep their data, so that every lost or doubled job is the client's. A cell reads *failed / lost / twice,
+seconds*: jobs that could not be sent, that were sent and never run, that were run again; and how long after the
+node's return the next one went well.
+
+Libraries that the tests do not have are installed into a temporary folder. It takes about five minutes.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.needs import needs_node_packages, needs_packages
+from tests.outage.measure import Outcome, measure
+from tests.outage.stage import Stage
+from tests.outage.table import CLIENTS, Client
+
+MODES = ("straight", "fast", "retry")
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.outage", description=__doc__.split("\n", maxsplit=1)[0])
+    names = [client.name for client in CLIENTS]
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
+    parser.add_argument("--mode", action="append", default=[], choices=MODES)
+    parser.add_argument("--at-once", type=int, default=6, help="clients that are measured together (6)")
+    parser.add_argument("--folder", type=Path, default=None, help="keep libraries, notes and logs here")
+    return parser.parse_args(argv)
+
+
+def install(clients: list[Client], folder: Path) -> dict[str, str]:
+    """The environment in which all libraries are found."""
+    pip = sorted({name for client in clients for name in client.pip})
+    npm = sorted({name for client in clients for name in client.npm})
+    path = {}
+    if pip:
+        path["PYTHONPATH"] = str(needs_packages(folder / "python", *pip))
+    if npm:
+        path["NODE_PATH"] = str(needs_node_packages(folder / "node", *npm))
+    return path
+
+
+def main(argv: list[str]) -> None:
+    """Measure, and print the table."""
+    options = arguments(argv)
+    clients = [client for client in CLIENTS if not options.only or client.name in options.only]
+    modes = options.mode or list(MODES)
+    found: dict[tuple[str, str], Outcome] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        path = install(clients, folder / "libraries")
+        for mode in modes:
+            for at in range(0, len(clients), options.at_once):
+                some = clients[at : at + options.at_once]
+                place = folder / f"{mode}-{at}"
+                place.mkdir(parents=True)
+                with Stage(mode, place) as stage:
+                    for client, outcome in zip(some, measure(some, stage, path), strict=True):
+                        found[client.name, mode] = outcome
+                        sys.stderr.write(f"{client.name}, {mode}: {outcome}\n")
+    sys.stdout.write(f"| client | {' | '.join(modes)} |\n| --- |{' --- |' * len(modes)}\n")
+    for client in clients:
+        sys.stdout.write(f"| {client.name} | {' | '.join(found[client.name, mode].cell() for mode in modes)} |\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

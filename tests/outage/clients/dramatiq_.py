@@ -1,0 +1,24 @@
+# mypy: disable-error-code="no-untyped-call"
+"""dramatiq."""
+
+from typing import Any
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from tests.outage.notes import URL, produce, ran
+
+broker: Any = RedisBroker(url=URL)
+
+
+def run(number: int) -> None:
+    """The job."""
+    ran(number)
+
+
+actor: Any = dramatiq.actor(broker=broker, queue_name="outage")(run)
+
+
+def main() -> None:
+    """What sends."""
+    produce(actor.send)

@@ -1,0 +1,24 @@
+# mypy: disable-error-code="import-untyped"
+"""huey."""
+
+from typing import Any
+
+from huey import RedisHuey
+
+from tests.outage.notes import URL, produce, ran
+
+huey: Any = RedisHuey("outage", url=URL)
+
+
+def run(number: int) -> int:
+    """The job."""
+    ran(number)
+    return number
+
+
+task: Any = huey.task()(run)
+
+
+def main() -> None:
+    """What sends."""
+    produce(task)

@@ -1,0 +1,88 @@
+"""The servers of a measurement: one, or three behind a proxy. The one that has all keys is killed and comes back."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Self
+
+import redis
+
+from kidoproxy.config.example import toml
+from kidoproxy.embedded import EmbeddedNodes
+from tests.live.proxies import READY, environment, free_port
+from tests.outage.table import FAMILY
+
+#: Nothing that was answered is lost with the process: what is counted is what clients make of it.
+DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "no")
+
+
+class Stage:
+    """``url``: where clients connect. ``mode`` is "straight", or the ring's ``node_errors``: "fast", "retry"."""
+
+    def __init__(self, mode: str, folder: Path) -> None:
+        self.mode = mode
+        self.folder = folder
+        self.stack = ExitStack()
+        self.nodes = [self.stack.enter_context(EmbeddedNodes()) for _ in range(1 if mode == "straight" else 3)]
+        self.urls = [nodes.start(1, tcp=True, args=DURABLE)[0] for nodes in self.nodes]
+        self.url = self.urls[0]
+        self.home = 0
+        if mode != "straight":
+            self.serve()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def serve(self) -> None:
+        """Start the proxy, and see where the family lives."""
+        port = free_port()
+        nodes = [{"url": url, "name": f"node-{at}"} for at, url in enumerate(self.urls)]
+        pool = {
+            "listen": f"127.0.0.1:{port}",
+            "mode": "ring",
+            "nodes": nodes,
+            "together": [list(FAMILY)],
+            "node_errors": self.mode,
+        }
+        file = self.folder / "ring.toml"
+        lines = ['[proxy]\nstate_dir = ""', "[pool.ring]", *(f"{key} = {toml(value)}" for key, value in pool.items())]
+        file.write_text("\n".join(lines) + "\n")
+        with (self.folder / "proxy.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "kidoproxy", "serve", "--config", str(file)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(),
+            )
+        self.stack.callback(end, process)
+        assert process.stdout is not None
+        assert any(READY in line for line in process.stdout)
+        self.url = f"redis://127.0.0.1:{port}"
+        with redis.Redis.from_url(self.url) as client:
+            said = repr(client.execute_command("PROXY", "ROUTE", "GET", FAMILY[0]))
+        self.home = next(at for at in range(3) if f"node-{at}" in said)
+
+    def kill(self) -> None:
+        """The node that has all keys ends at once."""
+        self.nodes[self.home].kill(0)
+
+    def restart(self) -> None:
+        """It is back, with its data."""
+        self.nodes[self.home].restart(0)
+
+    def pushed(self, key: str) -> list[int]:
+        """What a list has, as its node says."""
+        with redis.Redis.from_url(self.urls[self.home]) as client:
+            found: Any = client.lrange(key, 0, -1)
+            return [int(item) for item in found]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Stop the proxy."""
+    process.terminate()
+    process.communicate()
