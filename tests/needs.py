@@ -22,6 +22,7 @@ PACKAGES: Final = {
     "redis-benchmark": "redis-tools",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",
+    "ruby": "ruby-sidekiq",
     "systemd-analyze": "systemd",
 }
 

@@ -29,6 +29,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
     parser.add_argument("--mode", action="append", default=[], choices=MODES)
     parser.add_argument("--at-once", type=int, default=6, help="clients that are measured together (6)")
+    parser.add_argument("--busy", action="store_true", help="kill the node while workers run jobs, not while they wait")
     parser.add_argument("--folder", type=Path, default=None, help="keep libraries, notes and logs here")
     return parser.parse_args(argv)
 
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> None:
                 place = folder / f"{mode}-{at}"
                 place.mkdir(parents=True)
                 with Stage(mode, place) as stage:
-                    for client, outcome in zip(some, measure(some, stage, path), strict=True):
+                    for client, outcome in zip(some, measure(some, stage, path, options.busy), strict=True):
                         found[client.name, mode] = outcome
                         sys.stderr.write(f"{client.name}, {mode}: {outcome}\n")
     sys.stdout.write(f"| client | {' | '.join(modes)} |\n| --- |{' --- |' * len(modes)}\n")

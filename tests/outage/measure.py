@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ AFTER_SECONDS: Final = 8.0
 #: Who has not done anything for so long will not.
 QUIET_SECONDS: Final = 12.0
 WARM_JOBS: Final = 3
+#: After its last job a worker has something to write down.
+IDLE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,22 @@ class Running:
         wanted = "ran" if self.client.worker else "sent"
         return [(number, seconds) for word, number, seconds, _ in self.noted() if word == wanted]
 
-    def stop(self) -> None:
-        """No more jobs."""
-        Path(f"{self.notes}.stop").touch()
+    def tell(self, word: str) -> None:
+        """Make its producer ``pause``, or ``stop``."""
+        Path(f"{self.notes}.{word}").touch()
 
-    def waits(self) -> bool:
+    def go_on(self) -> None:
+        """End the pause."""
+        Path(f"{self.notes}.pause").unlink(missing_ok=True)
+
+    def is_busy(self) -> bool:
         """Whether something that was sent has not been run."""
         sent = {number for word, number, _, _ in self.noted() if word == "sent"}
-        return bool(sent - {number for number, _ in self.well()}) or self.processes[-1].poll() is None
+        return bool(sent - {number for number, _ in self.well()})
+
+    def is_going_on(self) -> bool:
+        """The same, or its producer still runs."""
+        return self.is_busy() or self.processes[-1].poll() is None
 
     def end(self) -> None:
         """Whatever still runs."""
@@ -115,8 +126,8 @@ class Running:
         )
 
 
-def measure(clients: list[Client], stage: Stage, path: dict[str, str]) -> list[Outcome]:
-    """All of them at once."""
+def measure(clients: list[Client], stage: Stage, path: dict[str, str], busy: bool = False) -> list[Outcome]:
+    """All of them at once. Unless they are to be ``busy`` their workers wait for jobs when the node is killed."""
     running = [Running(client, stage, path) for client in clients]
     try:
         deadline = time.monotonic() + WARM_SECONDS
@@ -126,24 +137,31 @@ def measure(clients: list[Client], stage: Stage, path: dict[str, str]) -> list[O
                 logs = "\n".join(Path(f"{one.notes}.log").read_text()[-2000:] for one in cold)
                 raise AssertionError(f"did not begin: {[one.client.name for one in cold]}\n{logs}")
             time.sleep(0.1)
+        if not busy:
+            for one in running:
+                one.tell("pause")
+            settle(running, Running.is_busy)
+            time.sleep(IDLE_SECONDS)
         stage.kill()
+        for one in running:
+            one.go_on()
         time.sleep(DOWN_SECONDS)
         stage.restart()
         back = time.monotonic()
         time.sleep(AFTER_SECONDS)
         for one in running:
-            one.stop()
-        settle(running)
+            one.tell("stop")
+        settle(running, Running.is_going_on)
         return [one.outcome(stage, back) for one in running]
     finally:
         for one in running:
             one.end()
 
 
-def settle(running: list[Running]) -> None:
-    """Wait until all that was sent has been run, or nothing happens any more."""
+def settle(running: list[Running], waits: Callable[[Running], bool]) -> None:
+    """Wait until nobody has anything to do, or nothing happens any more."""
     seen, since = -1, time.monotonic()
-    while any(one.waits() for one in running) and time.monotonic() - since < QUIET_SECONDS:
+    while any(waits(one) for one in running) and time.monotonic() - since < QUIET_SECONDS:
         count = sum(len(one.well()) for one in running)
         if count != seen:
             seen, since = count, time.monotonic()

@@ -1,7 +1,7 @@
 """What a client's processes write down, past all servers: which jobs were sent, failed to be sent, and were run.
 
-A line is ``word number seconds text``. The file is named by ``OUTAGE_NOTES``; producers end when ``<file>.stop`` is
-there.
+A line is ``word number seconds text``. The file is named by ``OUTAGE_NOTES``; producers wait while
+``<file>.pause`` is there, and end when ``<file>.stop`` is.
 """
 
 import asyncio
@@ -38,8 +38,11 @@ def ran(number: int) -> None:
 def numbers() -> Iterator[int]:
     """One after another, until there are enough."""
     stop = Path(f"{os.environ[NOTES]}.stop")
+    pause = Path(f"{os.environ[NOTES]}.pause")
     number = 0
     while not stop.exists():
+        while pause.exists():
+            time.sleep(0.05)
         yield number
         number += 1
 

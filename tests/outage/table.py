@@ -49,12 +49,6 @@ CLIENTS: Final = (
     Client("huey", module("huey_"), python("huey.bin.huey_consumer", f"{MODULES}.huey_.huey", "-w", "2")),
     Client("arq", module("arq_"), python("arq", f"{MODULES}.arq_.WorkerSettings"), pip=("arq",)),
     Client("saq", module("saq_"), python("saq", f"{MODULES}.saq_.settings"), pip=("saq[redis]",)),
-    Client(
-        "taskiq",
-        module("taskiq_"),
-        python("taskiq", "worker", f"{MODULES}.taskiq_:broker", "-w", "1"),
-        pip=("taskiq-redis",),
-    ),
     Client("channels_redis", module("channels_redis_"), module("channels_redis_", function="worker")),
     Client("python-socketio", module("socketio_"), module("socketio_", function="worker")),
     Client("redis-py, no retries", module("redis_", "none"), pushes="outage:redis-none"),
@@ -64,11 +58,11 @@ CLIENTS: Final = (
     Client("ioredis", node("ioredis"), pushes="outage:ioredis-plain", npm=("ioredis",)),
     Client("ioredis, reconnectOnError", node("ioredis", "resend"), pushes="outage:ioredis-resend", npm=("ioredis",)),
     Client("node-redis", node("node-redis"), pushes="outage:node-redis", npm=("redis",)),
-    Client("bullmq", node("bullmq"), node("bullmq", "worker"), npm=("bullmq",)),
+    Client("bullmq", node("bullmq"), node("bullmq", "worker"), npm=("bullmq", "ioredis")),
 )
 #: All of their keys, on one node.
 FAMILY: Final = (
     "outage",
     *("@celery", "@rq", "@dramatiq", "@huey", "@arq", "@saq", "@bullmq", "@channels_redis"),
-    *("taskiq:", "socketio"),
+    "socketio",
 )

@@ -11,6 +11,7 @@ function note(word, number, text = "") {
 
 async function produce(send) {
   for (let number = 0; !fs.existsSync(`${file}.stop`); number++) {
+    while (fs.existsSync(`${file}.pause`)) await new Promise((resolve) => setTimeout(resolve, 50));
     try {
       await send(number);
       note("sent", number);
