@@ -438,9 +438,10 @@ def test_a_node_is_missed(bereft: tuple[Any, list[str]]) -> None:
 def test_a_page_of_a_missed_node() -> None:
     """``cache_page`` and sessions: a visitor gets every page, and may have to log in again; nobody sees an error."""
 
-    @cache_page(60)
-    def view(request: HttpRequest) -> HttpResponse:
+    def page(request: HttpRequest) -> HttpResponse:
         return HttpResponse(f"page {request.path}")
+
+    view: Any = cache_page(60)(page)
 
     for number in range(30):
         for _ in range(2):
