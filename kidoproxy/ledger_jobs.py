@@ -20,6 +20,9 @@ class Job:
         """One slice of about `limits.SLICE` units of work. Whether there is more to do."""
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """There will be no further step."""
+
 
 @final
 class Disposal(Job):

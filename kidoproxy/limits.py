@@ -33,6 +33,10 @@ CLIENT_PAUSE_CALLS: Final[int] = 16_384
 SLICE: Final[int] = 4096
 UNIT_BYTES: Final[int] = 128
 UNIT_WORDS: Final[int] = 8
+#: Clients that are described or closed at one go.
+SLICE_CLIENTS: Final[int] = 512
+#: Names that one request subscribes to at one go: each costs several times what a key does.
+SLICE_NAMES: Final[int] = 512
 #: The slice of a client in a turn in which others have used up a whole one.
 SMALL_SLICE: Final[int] = 256
 #: A turn of the loop begins no further slice of what waits in line after so many seconds.

@@ -101,10 +101,11 @@ class Listener(Ear):
         todo = self.todo[kind]
         have = self.have[kind]
         names: list[bytes] = []
-        for name in list(todo):
+        stale: list[bytes] = []
+        for name in todo:
             wanted = self.audience.wants(kind, name)
             if wanted == (name in have):
-                del todo[name]
+                stale.append(name)
                 continue
             if not names:
                 self.batch_begins = wanted
@@ -112,6 +113,8 @@ class Listener(Ear):
                 names.append(name)
                 if len(names) >= self.size:
                     break
+        for name in stale:
+            del todo[name]
         return names
 
     def send(self, kind: int, names: list[bytes]) -> None:

@@ -5,6 +5,7 @@ keys, are listened to at every station. A client has a subscription from the mom
 that it needs has confirmed it; if one cannot, it gets that node's error and nothing of what it asked for.
 """
 
+from itertools import islice
 from typing import Final, final
 
 from kidoproxy.channels.station import Board, Station
@@ -29,6 +30,7 @@ class Switchboard(Board):
         self.wishes: list[Wish] = []
         self.news: list[str] = []
         self.delivered = 0
+        self.enlisted = 0
         self.retry_at = 0.0
 
     # -- what clients ask for --------------------------------------------------------------------------
@@ -69,6 +71,21 @@ class Switchboard(Board):
         for kind in KINDS:
             self.leave(subscriber, kind, list(subscriber.names[kind]))
         self.go_on()
+
+    def leave_some(self, subscriber: Subscriber, most: int) -> bool:
+        """The same for so many names at most. Whether there are more."""
+        for kind in KINDS:
+            names = list(islice(subscriber.names[kind], most))
+            if names:
+                self.leave(subscriber, kind, names)
+                break
+        self.go_on()
+        return subscriber.total() > 0
+
+    def enlist(self) -> int:
+        """A number for a new subscriber."""
+        self.enlisted += 1
+        return self.enlisted
 
     def cancel(self, wish: Wish) -> None:
         """Nobody waits for this any more."""

@@ -192,6 +192,9 @@ class ClientIO(SlowReader):
         if session is not None:
             ending.leave(session)
         if session is not None and not session.closing and not session.ledger.count() and session.queue is None:
+            if session.suspended is not None:
+                # It has sent requests, and would go on with them in the next turn.
+                return
             session.close()
             self.hub.touch()
 

@@ -21,6 +21,9 @@ log = logging.getLogger("kidoproxy")
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
 JOIN_BYTES: Final = 256 * 1024
 
+#: So many clients are written to between two looks at the clock.
+WRITES: Final = 64
+
 
 def joined(out: list[bytes], size: int) -> list[bytes]:
     """The chunks for one write: one buffer if that is cheap."""
@@ -133,6 +136,8 @@ class Hub:
         ledgers = turn.ledgers
         if ledgers:
             turn.ledgers = []
+            if len(ledgers) > WRITES:
+                self.late = time.monotonic() + self.turn_seconds
             self.flush_ledgers(ledgers)
         turn.spent = 0
         self.turns.end(time.monotonic() - self.began)
@@ -185,14 +190,16 @@ class Hub:
                 log.exception("a node could not be written to")
 
     def flush_ledgers(self, ledgers: list[Ledger]) -> None:
-        """Write to the clients."""
+        """Write to the clients, to as many as a turn has time for: a message may be for all of them."""
         at = 0
-        while at < len(ledgers):
+        while at < len(ledgers) and not (at and self.is_late()):
+            stop = min(at + WRITES, len(ledgers))
             try:
-                while at < len(ledgers):
+                while at < stop:
                     peer = ledgers[at].peer
                     at += 1
                     if peer is not None:
                         peer.write()
             except Exception:
                 log.exception("a client could not be written to")
+        self.turn.ledgers = ledgers[at:] + self.turn.ledgers

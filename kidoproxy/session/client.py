@@ -11,7 +11,6 @@ from kidoproxy.channels.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
 from kidoproxy.session import account
-from kidoproxy.session.users import User, Users
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -94,8 +93,6 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
         return build.verbatim(session.proto, described(session))
     if name == b"client|list":
         return listed(session, argv)
-    if name == b"client|kill":
-        return kill(session, argv)
     if name == b"client|help":
         return build.array([build.simple(line) for line in HELP])
     return answer_odd(session, name, argv)
@@ -283,111 +280,22 @@ def neighbours(session: "ClientSession") -> "list[ClientSession]":
 
 def listed(session: "ClientSession", argv: list[bytes]) -> bytes:
     """CLIENT LIST [TYPE type] [ID id …]."""
+    chosen = listed_clients(session, argv)
+    if isinstance(chosen, bytes):
+        return chosen
+    return build.verbatim(session.proto, b"".join([described(other) for other in chosen]))
+
+
+def listed_clients(session: "ClientSession", argv: list[bytes]) -> "list[ClientSession] | bytes":
+    """Those that are meant, or the error."""
     option = argv[2].lower() if len(argv) > 3 else b""
     if option == b"type" and len(argv) == 4:
         if argv[3].lower() not in TYPES:
             return errors.unknown_client_type(argv[3])
-        chosen = [other for other in neighbours(session) if is_of_type(other, argv[3].lower())]
-    elif option == b"id":
+        return [other for other in neighbours(session) if is_of_type(other, argv[3].lower())]
+    if option == b"id":
         numbers = {integer(text) for text in argv[3:]}
         if None in numbers:
             return errors.BAD_CLIENT_ID
-        chosen = [other for other in neighbours(session) if other.id in numbers]
-    elif len(argv) == 2:
-        chosen = neighbours(session)
-    else:
-        return errors.SYNTAX
-    return build.verbatim(session.proto, b"".join([described(other) for other in chosen]))
-
-
-# -- KILL ----------------------------------------------------------------------------------------------
-
-
-class Filter:
-    """Which clients a CLIENT KILL is about; ``problem`` is the error reply when that cannot be understood."""
-
-    def __init__(self, users: Users) -> None:
-        self.users = users
-        self.user: User | None = None
-        self.id = 0
-        self.address: bytes | None = None
-        self.local: bytes | None = None
-        self.max_age = 0
-        #: Empty: of any kind.
-        self.type = b""
-        self.skip_me = True
-        self.problem = b""
-
-    def read(self, option: bytes, value: bytes) -> None:
-        """One pair of words."""
-        if option == b"addr":
-            self.address = value
-        elif option == b"laddr":
-            self.local = value
-        elif option == b"id":
-            self.id = self.positive(value, errors.BAD_KILL_ID, errors.BAD_KILL_ID)
-        elif option == b"maxage":
-            self.max_age = self.positive(value, errors.BAD_MAXAGE, errors.SMALL_MAXAGE)
-        elif option == b"type":
-            if value.lower() not in TYPES:
-                self.problem = errors.unknown_client_type(value)
-            self.type = value.lower()
-        elif option == b"user":
-            self.user = self.users.named(value)
-            if self.user is None:
-                self.problem = errors.no_such_user(value)
-        elif option == b"skipme" and value.lower() in (b"yes", b"no"):
-            self.skip_me = value.lower() == b"yes"
-        else:
-            self.problem = errors.SYNTAX
-
-    def positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
-        """A number above 0."""
-        number = integer(value)
-        if number is None:
-            self.problem = not_a_number
-        elif number <= 0:
-            self.problem = too_small
-        else:
-            return number
-        return 0
-
-    def fits(self, me: "ClientSession", other: "ClientSession") -> bool:
-        """Whether ``other`` is meant."""
-        if (self.skip_me and other is me) or self.id not in (0, other.id):
-            return False
-        if self.type and not is_of_type(other, self.type):
-            return False
-        if self.user is not None and self.user is not other.user:
-            return False
-        if self.address is not None and self.address != wire(other.address):
-            return False
-        if self.local is not None and self.local != wire(other.local):
-            return False
-        return (other.house.wall_ms - other.created_ms) // 1000 >= self.max_age
-
-
-def kill(session: "ClientSession", argv: list[bytes]) -> bytes:
-    """CLIENT KILL: the old form names an address and is answered +OK, the new one counts."""
-    wanted = Filter(session.pool.users)
-    if len(argv) == 3:
-        wanted.address = argv[2]
-        wanted.skip_me = False
-        return build.OK if close_all(session, wanted) else errors.NO_SUCH_CLIENT
-    for at in range(2, len(argv), 2):
-        if at + 1 == len(argv):
-            return errors.SYNTAX
-        wanted.read(argv[at].lower(), argv[at + 1])
-        if wanted.problem:
-            return wanted.problem
-    return build.integer(close_all(session, wanted))
-
-
-def close_all(session: "ClientSession", wanted: Filter) -> int:
-    """Close those that are meant; each gets what it is owed. How many there were."""
-    count = 0
-    for other in neighbours(session):
-        if wanted.fits(session, other):
-            other.close()
-            count += 1
-    return count
+        return [other for other in neighbours(session) if other.id in numbers]
+    return neighbours(session) if len(argv) == 2 else errors.SYNTAX

@@ -28,6 +28,7 @@ from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.session import (
     account,
+    client_slices,
     ending,
     facts,
     lanes,
@@ -41,10 +42,11 @@ from kidoproxy.session import (
     slices,
     talk,
 )
+from kidoproxy.session.executing import Queued
 from kidoproxy.session.house import REPLY_ON, REPLY_SKIP, House, PoolFacts
 from kidoproxy.session.lanes import Monitor
 from kidoproxy.session.lookup import look_up, may_ask
-from kidoproxy.session.multi import Anchor, Queued
+from kidoproxy.session.multi import Anchor
 from kidoproxy.session.watch import Watch
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
@@ -359,7 +361,7 @@ class ClientSession:
             self.close()
         elif name == b"client|reply":
             talk.set_reply(self, request.argv)
-        else:
+        elif not client_slices.answer(self, name, request.argv):
             self.answer(talk.answer(self, spec, request.argv))
 
     def unwatch(self) -> None:

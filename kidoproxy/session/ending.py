@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 def abandon(session: "ClientSession") -> None:
     """What the client waits for will not be told: it goes without it, and its lanes are closed."""
     monitor = session.monitor
+    if session.task is not None:
+        # What was only planned has not been sent, and will not be.
+        session.task.abandon()
+        session.task = None
     if session.blocked is not None:
         session.blocked.abandon()
         session.blocked = None

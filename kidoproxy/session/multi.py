@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final, final
 from kidoproxy import errors
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import LISTEN, LOCAL, NO_MULTI, SCAN, SESSION, CommandSpec
-from kidoproxy.exchange_multi import Executed, Transaction
-from kidoproxy.ledger import Call, Leg, Listed, Part
+from kidoproxy.ledger_jobs import Job
 from kidoproxy.resp import build
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Answer, Gather, Plan, Send
-from kidoproxy.routes.topology import Node
-from kidoproxy.session import account, local, redact, scripts, talk
-from kidoproxy.session.watch import Watch
+from kidoproxy.routes.plan import Answer, Plan
+from kidoproxy.session import account, executing, slices
+from kidoproxy.session.executing import Queued, homes, plan_in_multi
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -26,19 +24,6 @@ WORDS: Final = (b"multi", b"exec", b"discard")
 NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply", b"monitor")
 #: What the proxy answers, and a node would answer alike: the rest would tell of the node, its users among it.
 ANYWHERE: Final = (b"unwatch", b"ping", b"echo", b"time")
-
-
-@final
-class Queued:
-    """A command between MULTI and EXEC."""
-
-    def __init__(self, spec: CommandSpec, request: Request) -> None:
-        self.spec = spec
-        self.request = request
-
-    def is_ours(self) -> bool:
-        """Whether the session answers it, and no node is asked."""
-        return self.spec.reach in (SESSION, LOCAL)
 
 
 @final
@@ -85,7 +70,34 @@ def discard(session: "ClientSession") -> None:
 
 def enqueue(session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request) -> None:
     """Queue one command, after planning it once: a refusal must be told now."""
-    problem = unfit(session, spec, request)
+    if slices.is_planned_slowly(spec, request):
+        slices.begin(session, Enqueuing(session, queue, spec, request))
+    else:
+        put(session, queue, spec, request, None)
+
+
+@final
+class Enqueuing(Job):
+    """Plans a long request, then queues it."""
+
+    def __init__(self, session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request) -> None:
+        self.session = session
+        self.queue = queue
+        self.spec = spec
+        self.request = request
+        self.planning = executing.planning_in_multi(session, spec, request)
+
+    def step(self) -> bool:
+        """Some keys more."""
+        if executing.step_in_multi(self.session, self.planning):
+            return True
+        put(self.session, self.queue, self.spec, self.request, self.planning.get())
+        return False
+
+
+def put(session: "ClientSession", queue: list[Queued], spec: CommandSpec, request: Request, plan: Plan | None) -> None:
+    """Queue it, unless it cannot be part of this transaction; ``plan`` is its plan if there is one already."""
+    problem = unfit(session, spec, request, plan)
     if problem is not None:
         session.refuse(problem)
         return
@@ -106,21 +118,19 @@ def finish(session: "ClientSession") -> None:
     watched = session.watch
     session.counted -= session.queue_bytes
     session.leave_multi()
-    call = session.open(None)
     if spoiled:
         session.unwatch()
-        call.take(errors.EXECABORT)
+        session.open(None).take(errors.EXECABORT)
     elif watched is not None and watched.changed(session.house.wall_ms):
-        session.unwatch()
-        call.take(build.null_array(session.proto))
+        executing.give_up(session)
     elif not queue and (watched is None or watched.loan() is None):
         session.unwatch()
-        call.take(build.array([]))
+        session.open(None).take(build.array([]))
     else:
-        execute(session, queue, call, watched)
+        slices.begin(session, executing.Executing(session, queue, watched))
 
 
-def unfit(session: "ClientSession", spec: CommandSpec, request: Request) -> bytes | None:
+def unfit(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
     """Why the command cannot be part of this transaction."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
@@ -131,7 +141,8 @@ def unfit(session: "ClientSession", spec: CommandSpec, request: Request) -> byte
         return errors.denied(spec.name, "it cannot be part of a transaction with watched keys, which its node runs")
     if spec.reach in (SESSION, LOCAL):
         return None
-    plan = plan_in_multi(session, spec, request)
+    if plan is None:
+        plan = plan_in_multi(session, spec, request)
     if isinstance(plan, Answer) and plan.frame[:1] == b"-":
         return plan.frame
     alone = session.pool.strict or session.watch is not None
@@ -164,97 +175,3 @@ def subject(spec: CommandSpec, argv: list[bytes]) -> bytes:
     for at in keys(spec, argv):
         return argv[at]
     return argv[1] if len(argv) > 1 else b""
-
-
-def homes(plan: Plan) -> set[int]:
-    """Where the keys of a plan live: nodes by their index, copy pools as a whole by that of their first node."""
-    if isinstance(plan, Send):
-        return {plan.node.home()}
-    found: set[int] = set()
-    if isinstance(plan, Gather):
-        for part in plan.plans:
-            found |= homes(part)
-    return found
-
-
-def plan_in_multi(session: "ClientSession", spec: CommandSpec, request: Request) -> Plan:
-    """The plan of a command inside a transaction."""
-    session.ask.in_multi = True
-    plan = session.plan(spec, request)
-    session.ask.in_multi = False
-    return plan
-
-
-def execute(session: "ClientSession", queue: list[Queued], call: Call, watched: Watch | None) -> None:
-    """EXEC of a transaction that nothing has spoiled; ``call`` gets the reply.
-
-    With watched keys it runs on their lane, and nothing of this client's runs beside it.
-    """
-    call.write = any(queued.spec.write for queued in queue)
-    repeatable = all(queued.is_ours() or queued.spec.repeatable for queued in queue)
-    transaction = Transaction(session.exchange, watched.loan() if watched is not None else None, repeatable)
-    plans: list[Plan | None] = []
-    session.ask.writes = call.write
-    for queued in queue:
-        plan = None if queued.is_ours() else plan_in_multi(session, queued.spec, queued.request)
-        if plan is not None and queued.spec.scripting:
-            scripts.recite(session, transaction, queued.spec, queued.request.argv, plan)
-        plans.append(plan)
-    if watched is not None:
-        # Before anything is queued, for that may be an UNWATCH, or a write to what is watched.
-        session.watch = None
-        watched.executed()
-    loan = transaction.loan
-    node = only_node(plans) if loan is None else loan.link.node
-    counts = any(redact.is_corrected(queued.spec) for queued in queue)
-    if node is not None and (loan is not None or not (session.each or session.pool.soft or counts)):
-        joint = Listed(call, len(queue), call.write)
-        legs = [corrected(session, queued, Part(joint, at)) for at, queued in enumerate(queue)] if counts else []
-        transaction.whole(node, call, plans, [queued.request.raw for queued in queue], legs)
-    else:
-        joint = Executed(transaction, call, len(queue), call.write, session.pool.as_loading)
-        collect(session, transaction, joint, queue, plans)
-        reached: set[int] = set()
-        for plan in plans:
-            if plan is not None:
-                reached |= homes(plan)
-        if len(reached) > 1:
-            session.house.split_transactions += 1
-    transaction.go(session.proto, session.db)
-    if watched is not None:
-        session.wait_if_owed()
-
-
-def collect(
-    session: "ClientSession", transaction: Transaction, joint: Listed, queue: list[Queued], plans: list[Plan | None]
-) -> None:
-    """Give each command its place in the reply, and its requests to the nodes' batches."""
-    for at, queued in enumerate(queue):
-        part: Leg = Part(joint, at)
-        plan = plans[at]
-        if plan is not None:
-            part = corrected(session, queued, part)
-            if queued.spec.scripting:
-                part = scripts.heard(session, queued.spec, queued.request.argv, part)
-            transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
-        elif account.overflows(session):
-            part.take(b"")
-        elif queued.spec.reach == LOCAL:
-            part.take(local.answer(session, queued.spec, queued.request.argv))
-        else:
-            part.take(talk.answer(session, queued.spec, queued.request.argv))
-
-
-def corrected(session: "ClientSession", queued: Queued, leg: Leg) -> Leg:
-    """The leg for the reply to one command, see `redact`."""
-    return redact.corrected(session, queued.spec, queued.request.argv, leg)
-
-
-def only_node(plans: list[Plan | None]) -> Node | None:
-    """The one node that all plans are for, whose EXEC reply is then the whole reply; None otherwise."""
-    node: Node | None = None
-    for plan in plans:
-        if not isinstance(plan, Send) or (node is not None and plan.node is not node):
-            return None
-        node = plan.node
-    return node

@@ -8,11 +8,13 @@ which CLIENT REPLY OFF does not silence.
 from typing import TYPE_CHECKING, Final, final
 
 from kidoproxy import limits
+from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.channels.topics import BEGUN, ENDED, SUBSCRIBE, UNSUBSCRIBE, Subscriber, Wish
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.ledger import Call
+from kidoproxy.ledger import Call, Ledger
+from kidoproxy.ledger_jobs import Job
 from kidoproxy.resp import build
-from kidoproxy.session import account
+from kidoproxy.session import account, slices
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -39,6 +41,8 @@ class Wished(Wish):
         session.wish = None
         if error:
             session.house.errors += 1
+            # Of a long request the rest is not tried.
+            session.task = None
         self.call.take(session.pool.told(error) if error else b"".join(self.frames))
         session.settle()
         session.wake()
@@ -47,10 +51,41 @@ class Wished(Wish):
 def handle(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
     """One request; everything before it has been answered."""
     subscriber = session.subscriber
-    if subscriber is None:
-        subscriber = Subscriber(session.id, session.ledger, session.proto)
-        session.subscriber = subscriber
+    if len(argv) == 1 and subscriber is not None and spec.name in ENDED:
+        argv = [argv[0], *subscriber.names[ENDED[spec.name]]]
+    if len(argv) > limits.SLICE_NAMES + 1:
+        slices.begin(session, LongListen(session, spec, argv))
+    else:
+        wish_for(session, spec, argv)
+
+
+@final
+class LongListen(Job):
+    """A request with very many names, as if it were several: each waits until the one before has been confirmed."""
+
+    def __init__(self, session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+        self.session = session
+        self.spec = spec
+        self.argv = argv
+        self.at = 1
+
+    def step(self) -> bool:
+        """Some names more. Whoever tells the client of them lets it go on."""
+        start = self.at
+        self.at = start + limits.SLICE_NAMES
+        if self.at < len(self.argv):
+            self.session.task = self
+        wish_for(self.session, self.spec, [self.argv[0], *self.argv[start : self.at]])
+        return False
+
+
+def wish_for(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+    """One request that is not too long."""
     board = session.house.board(session.pool)
+    subscriber = session.subscriber
+    if subscriber is None:
+        subscriber = Subscriber(board.enlist(), session.ledger, session.proto)
+        session.subscriber = subscriber
     begins = spec.name in BEGUN
     if begins and account.overruns(session, sum(map(len, argv)) + len(argv) * limits.NAME_COST):
         return
@@ -111,5 +146,24 @@ def depart(session: "ClientSession") -> None:
         session.wish = None
         board.cancel(wish)
         wish.call.take(b"")
-    board.depart(subscriber)
     session.subscriber = None
+    if subscriber.total() > limits.SLICE_NAMES:
+        # No message reaches it any more, but its names are taken off in slices.
+        subscriber.ledger = Ledger(session.exchange.turn)
+        subscriber.ledger.close()
+        session.exchange.jobs().add(Departing(board, subscriber))
+    else:
+        board.depart(subscriber)
+
+
+@final
+class Departing(Job):
+    """Takes a client that wants nothing more off very many names."""
+
+    def __init__(self, board: Switchboard, subscriber: Subscriber) -> None:
+        self.board = board
+        self.subscriber = subscriber
+
+    def step(self) -> bool:
+        """Some of them."""
+        return self.board.leave_some(self.subscriber, limits.SLICE_NAMES)

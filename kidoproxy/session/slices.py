@@ -87,8 +87,8 @@ def work(session: "ClientSession") -> None:
     if task is None:
         return
     session.task = None
-    session.spent += limits.SLICE
     if task.step():
+        session.spent += limits.SLICE
         session.task = task
         line_up(session)
 

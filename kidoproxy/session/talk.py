@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import build
-from kidoproxy.session import client, ending, pause
+from kidoproxy.session import client, client_kill, ending, pause
 from kidoproxy.session.house import REPLY_OFF, REPLY_ON, REPLY_SKIP
 from kidoproxy.session.incidents import HTTP, LOGIN, is_web
 from kidoproxy.session.users import DEFAULT
@@ -43,6 +43,8 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
     if name == b"client|unpause":
         session.pool.unpause(session.house)
         return build.OK
+    if name == b"client|kill":
+        return client_kill.kill(session, argv)
     if name.startswith(b"client|"):
         return client.answer(session, spec, argv)
     return errors.denied(name, "it cannot be part of a transaction here")

@@ -11,21 +11,11 @@ from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, ring
+from tests.session.turns import finished, turn
 
 GET = command([b"GET", b"k"])
 PING = command([b"PING"])
 COMMAND = command([b"COMMAND"])
-
-
-def turn(stage: Stage) -> None:
-    """One turn of the loop, as the hub makes it: the next slices, and no more."""
-    turn = stage.exchange.turn
-    turn.spent = 0
-    turn.jobs.go_on(lambda: False)
-    drained, turn.drained = turn.drained, []
-    for session in stage.house.sessions.values():
-        if session.ledger in drained:
-            session.resume()
 
 
 def sent(stage: Stage) -> int:
@@ -136,15 +126,6 @@ def test_much_that_is_owed_is_waited_for() -> None:
 
 KEYS = 5 * limits.SLICE
 NAMES = [b"k%d" % at for at in range(KEYS)]
-
-
-def finished(stage: Stage) -> int:
-    """The turns that it takes until nothing is left to do."""
-    turns = 0
-    while stage.exchange.turn.jobs.waiting or stage.exchange.turn.drained:
-        turn(stage)
-        turns += 1
-    return turns
 
 
 def waiting(stage: Stage) -> int:
