@@ -94,7 +94,7 @@ def test_kill_oneself() -> None:
     [
         ([b"10.9.9.8:5"], b"+OK\r\n"),
         ([b"10.9.9.8:x"], b"-ERR No such client\r\n"),
-        ([b"ID"] * 3, b"-ERR syntax error\r\n"),
+        ([b"ADDR"] * 3, b"-ERR syntax error\r\n"),
         ([b"ADDR", b"10.9.9.8:5"] * MANY, b":1\r\n"),
         ([b"ADDR", b"10.9.9.8:5"] * MANY + [b"WHAT", b"x"], b"-ERR syntax error\r\n"),
     ],

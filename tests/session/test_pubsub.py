@@ -2,11 +2,15 @@
 
 import pytest
 
+from kidoproxy import limits
+from kidoproxy.resp.build import command
 from tests.channels.hall import (
+    Hall,
     became,
     confirms,
     hall,
     message,
+    obey,
     refuses,
     says,
     speaks,
@@ -256,3 +260,66 @@ def test_names_in_a_list_of_replies() -> None:
         >> node("a", "+OK", "+QUEUED", "*1 :7", on=(3, 0))
         << to_client("*1 *1 :7")
     )
+
+
+# -- very many names ---------------------------------------------------------------------------------------
+
+MANY = 3 * limits.SLICE_NAMES + 7
+NAMES = [f"{{a}}{at}" for at in range(MANY)]
+
+
+def crowded(kind: str = "SUBSCRIBE") -> Hall:
+    """A client that has very many names, and has been told so."""
+    play = hall(ring("a"))
+    play.guest("me").session.feed(command([kind.encode(), *[name.encode() for name in NAMES]]) + b"PING\r\n")
+    obey(play)
+    word = kind.lower()
+    heard = b"".join([became(word, name, at + 1) for at, name in enumerate(NAMES)])
+    assert play << to_client(heard, "*2 $4 pong", b"$0\r\n\r\n")
+    return play
+
+
+@pytest.mark.parametrize("kind", ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"])
+def test_very_many_names(kind: str) -> None:
+    """In slices: each is confirmed in the order in which it was said, and what is behind waits for the last one."""
+    play = crowded(kind)
+    play.guest("me").session.feed(command([b"P" * (kind[0] == "P") + b"S" * (kind[:2] == "SS") + b"UNSUBSCRIBE"]))
+    obey(play)
+    word = kind.lower().replace("subscribe", "unsubscribe")
+    left = b"".join([became(word, name, MANY - at - 1) for at, name in enumerate(NAMES)])
+    assert play << to_client(left) << silence()
+    assert play.guest("me").session.subscriber is not None
+    assert play.board.topics == [{}, {}, {}]
+
+
+def test_one_of_very_many_is_refused() -> None:
+    """The client hears the error, and the rest is not tried."""
+    play = hall(ring("a", "b"))
+    play.node("b").live = False
+    names = [*NAMES[: limits.SLICE_NAMES], "{b}x", *NAMES[limits.SLICE_NAMES :]]
+    play.guest("me").session.feed(command([b"SUBSCRIBE", *[name.encode() for name in names]]))
+    obey(play)
+    heard = play.guest("me").heard
+    assert heard.count(b"$9\r\nsubscribe") == limits.SLICE_NAMES
+    assert b"-NODEDOWN b" in heard
+    assert not play.guest("me").session.stalled
+
+
+@pytest.mark.parametrize("end", ["gone", "RESET"])
+def test_who_leaves_very_many_names(end: str) -> None:
+    """They are left in slices; no message of them comes any more, and who begins anew has only its new ones."""
+    play = crowded()
+    session = play.guest("me").session
+    if end == "gone":
+        session.gone()
+    else:
+        session.feed(b"RESET\r\nSUBSCRIBE {a}1\r\n")
+    assert len(play.exchange.turn.jobs.waiting) == 1
+    obey(play)
+    topics = play.board.topics[0]
+    if end == "gone":
+        assert topics == {}
+        return
+    assert list(topics) == [b"{a}1"]
+    assert play << to_client("+RESET", became("subscribe", "{a}1", 1))
+    assert play >> says("a", "message {a}1 hello", "message {a}2 hello") << to_client(message("message {a}1 hello"))

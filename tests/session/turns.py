@@ -1,5 +1,6 @@
 """Turns of the loop over a stage, one at a time: to see how much is done in each."""
 
+from kidoproxy.resp.requests import RequestLimits, RequestReader
 from tests.session.stage import Stage
 
 
@@ -21,3 +22,16 @@ def finished(stage: Stage) -> int:
         turn(stage)
         turns += 1
     return turns
+
+
+def asked(stage: Stage, name: str, reply: bytes | None) -> list[list[bytes]]:
+    """The requests that went to the node since last time; it sends ``reply`` if there were any."""
+    link = stage.link(name)
+    reader = RequestReader(RequestLimits())
+    reader.feed(b"".join(link.take_out()))
+    found = []
+    while (request := reader.next()) is not None:
+        found.append(request.argv)
+    if found and reply is not None:
+        link.feed(reply, 0.0)
+    return found
