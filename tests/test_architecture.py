@@ -79,7 +79,6 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/session/ending.py": "tests/session/test_lanes.py, tests/channels: each end of a conversation",
     "kidoproxy/session/refusals.py": "tests/session/test_conversation.py: what a conversation refuses",
     "kidoproxy/session/client_kill.py": "tests/session/test_client.py: all of CLIENT",
-    "kidoproxy/session/executing.py": "tests/session/test_conversation.py: transactions are part of the conversation",
     "kidoproxy/session/multi.py": "tests/session/test_conversation.py: transactions are part of the conversation",
 }
 
