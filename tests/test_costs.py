@@ -1,0 +1,360 @@
+"""What a request costs grows as the request does: every command, n and 4n times as long, in every situation.
+
+Two measures, since neither sees all: the lines that the proxy's own code runs, which is exact (and nothing where it is
+compiled); and, for requests that are long, the processor's time, which sees what one line does to a long list. A cost
+that grows with the square is sixteen times as much; the bounds lie far from both that and what is right.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+
+from kidoproxy.commands.find import every
+from kidoproxy.commands.permit import Permit
+from kidoproxy.commands.spec import KEYNUM, LANE, LISTEN, REFUSED, CommandSpec
+from kidoproxy.link import NodeLink
+from kidoproxy.link_states import CONNECTING
+from kidoproxy.resp.build import array, bulk, command
+from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.session.users import User, Users, digest
+from tests.session.stage import Stage, copies, ring
+
+#: What four times as much may cost: four times as much, and a little for what is done once in a while.
+LINES: Final = 4.6
+SECONDS: Final = 9.0
+#: Words of the shorter request, and of one whose time is taken.
+WORDS: Final = 24
+LONG: Final = 2000
+
+
+class Meter:
+    """Lines and seconds that the proxy's own code has run."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.seconds = 0.0
+        self.counts = True
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Do this, measured."""
+        before = sys.gettrace()
+        if self.counts:
+            sys.settrace(self.called)
+        began = time.process_time()
+        try:
+            work()
+        finally:
+            self.seconds += time.process_time() - began
+            sys.settrace(before)
+
+    def called(self, frame: FrameType, event: str, arg: object) -> Any:
+        """A function begins."""
+        return self.passed if "/kidoproxy/" in frame.f_code.co_filename else None
+
+    def passed(self, frame: FrameType, event: str, arg: object) -> Any:
+        """A line runs."""
+        self.lines += 1
+        return self.passed
+
+
+class Play:
+    """A client, the turns of the loop, and nodes that have an answer to everything."""
+
+    def __init__(self, stage: Stage, meter: Meter) -> None:
+        self.stage = stage
+        self.meter = meter
+        stage.ready()
+        self.session = stage.client()
+        self.queued: dict[int, int] = {}
+
+    def say(self, raw: bytes) -> None:
+        """The client sends this, and all goes its way until nothing is left to do."""
+        self.meter.run(lambda: self.session.feed(raw))
+        self.settle()
+
+    def settle(self) -> None:
+        """Turn by turn."""
+        exchange = self.stage.exchange
+        turn = exchange.turn
+        for _ in range(100_000):
+            if not (turn.jobs.waiting or turn.drained or self.answer()):
+                self.session.ledger.take_out()
+                return
+            turn.spent = 0
+            self.meter.run(lambda: turn.jobs.go_on(lambda: False))
+            drained, turn.drained = turn.drained, []
+            for ledger in drained:
+                if ledger is self.session.ledger:
+                    self.meter.run(self.session.resume)
+        raise AssertionError("it does not come to an end")
+
+    def answer(self) -> bool:
+        """The nodes read and answer; whether there was anything."""
+        found = False
+        for link in self.stage.exchange.all_links():
+            if link.state == CONNECTING:
+                link.connected(0.0, 1.0)
+                link.take_out()
+                self.feed(link, b"+OK\r\n" * (len(link.fifo) - 1) + bulk(b"run_id:x\r\n"))
+                found = True
+            reader = RequestReader(RequestLimits())
+            reader.feed(b"".join(link.take_out()))
+            replies = []
+            while (request := reader.next()) is not None:
+                replies.append(self.reply(id(link), request.argv))
+            if replies:
+                self.feed(link, b"".join(replies))
+                found = True
+        return found
+
+    def feed(self, link: NodeLink, raw: bytes) -> None:
+        """The node sends this."""
+        self.meter.run(lambda: link.feed(raw, 0.0))
+
+    def reply(self, link: int, argv: list[bytes]) -> bytes:
+        """As a server would, about."""
+        name = argv[0].upper()
+        if name in (b"PING", b"ECHO"):
+            return bulk(argv[-1])
+        if name == b"MULTI":
+            self.queued[link] = 0
+            return b"+OK\r\n"
+        if name == b"EXEC":
+            return array([b":1\r\n"] * self.queued.pop(link))
+        if link in self.queued:
+            self.queued[link] += 1
+            return b"+QUEUED\r\n"
+        if name in (b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"):
+            return b"".join([b">3\r\n" + bulk(name.lower()) + bulk(word) + b":1\r\n" for word in argv[1:]])
+        if name == b"MGET":
+            return array([b"$-1\r\n"] * (len(argv) - 1))
+        return b"+OK\r\n" if name in (b"MSET", b"WATCH", b"UNWATCH") else b":1\r\n"
+
+
+# -- situations --------------------------------------------------------------------------------------------
+
+RULES: Final = Users(
+    [User(b"default", Permit("+@all +@scripting", (b"~{t}*", b"~nothing*"), (b"&{t}*",)), True, True, [])]
+)
+LOCKED: Final = Users([User(b"default", Permit(), True, False, [digest(b"secret")])])
+
+
+def plain() -> Stage:
+    """A ring, and a client that may do everything."""
+    return ring("a", "b", "c")
+
+
+def limited() -> Stage:
+    """A ring, and a user with rules for keys and channels."""
+    stage = ring("a", "b", "c")
+    stage.pool.users = RULES
+    return stage
+
+
+def locked() -> Stage:
+    """A ring, and a client that has not said AUTH."""
+    stage = ring("a")
+    stage.pool.users = LOCKED
+    return stage
+
+
+def strict() -> Stage:
+    """A ring whose transactions must not span nodes."""
+    stage = ring("a", "b", "c")
+    stage.pool.strict = True
+    return stage
+
+
+def soft() -> Stage:
+    """A ring where a node that is down is a miss."""
+    stage = ring("a", "b", "c")
+    stage.pool.soft = stage.pool.thorough = True
+    return stage
+
+
+def paired() -> Stage:
+    """A copy pool."""
+    return copies("a", "b")
+
+
+SITUATIONS: Final[dict[str, tuple[Callable[[], Stage], str]]] = {
+    "ring": (plain, ""),
+    "copies": (paired, ""),
+    "rules": (limited, ""),
+    "soft": (soft, ""),
+    "strict": (strict, ""),
+    "in MULTI": (plain, "MULTI"),
+    "copies in MULTI": (paired, "MULTI"),
+    "watched": (plain, "WATCH {t}w;MULTI"),
+    "copies watched": (paired, "WATCH {t}w;MULTI"),
+    "each": (plain, "PROXY REPLIES LIST"),
+    "resp3": (plain, "HELLO 3"),
+    "subscribed": (plain, "HELLO 3;SUBSCRIBE {t}c"),
+    "before AUTH": (locked, ""),
+}
+#: Situations that look at commands as others do, too: for them every command, for the rest what floods.
+THOROUGH: Final = ("ring", "copies", "rules", "in MULTI", "watched", "copies watched")
+
+
+def cost(situation: str, raw: bytes, counts: bool) -> Meter:
+    """What it costs from the first byte to the last reply, EXEC included."""
+    make, before = SITUATIONS[situation]
+    meter = Meter()
+    meter.counts = False
+    play = Play(make(), meter)
+    for words in before.split(";") if before else []:
+        play.say(command([word.encode() for word in words.split(" ")]))
+    meter.counts = counts
+    meter.seconds = 0.0
+    play.say(raw)
+    if "MULTI" in before:
+        play.say(command([b"EXEC"]))
+    return meter
+
+
+def compare(situation: str, short: bytes, long: bytes) -> None:
+    """What is four times as long costs four times as much at most. What is made once is made before."""
+    cost(situation, short, False)
+    assert cost(situation, long, True).lines <= LINES * cost(situation, short, True).lines
+
+
+# -- one request, n words long ----------------------------------------------------------------------------
+
+
+def head(name: str, shape: str, count: int) -> list[bytes]:
+    """The words before the names."""
+    words = name.upper().encode().split(b"|")
+    if shape == "number first":
+        return [*words, b"%d" % count]
+    if shape == "number second":
+        return [*words, b"{t}x", b"%d" % count]
+    if shape == "streams":
+        return [*words, b"STREAMS"] if name == "xread" else [*words, b"GROUP", b"g", b"c", b"STREAMS"]
+    return words
+
+
+def shapes(spec: CommandSpec) -> list[str]:
+    """The ways in which this command can be made longer."""
+    found = ["words"]
+    if any(key.find == KEYNUM for key in spec.key_specs):
+        found += ["number first", "number second"]
+    return [*found, "streams"] if spec.name in (b"xread", b"xreadgroup") else found
+
+
+def requests(name: str, shape: str) -> Callable[[int], bytes]:
+    """The request of so many names; keys have values between them where they must."""
+
+    def make(count: int) -> bytes:
+        return command([*head(name, shape, count // 2), *[b"{t}%d" % at for at in range(count // 2 * 2)]])
+
+    return make
+
+
+def is_served(spec: CommandSpec) -> bool:
+    """Whether it may have many words, and is more than refused."""
+    refused = spec.reach in (REFUSED, LISTEN) or (spec.reach == LANE and spec.reason != "")
+    return not refused and spec.subs is None and spec.arity < 0
+
+
+TABLE: Final = [(spec.name.decode(), shape) for spec in every() if is_served(spec) for shape in shapes(spec)]
+
+
+@pytest.mark.parametrize("situation", THOROUGH)
+@pytest.mark.parametrize(("name", "shape"), TABLE)
+def test_a_long_request(situation: str, name: str, shape: str) -> None:
+    """Every command that may have many words."""
+    make = requests(name, shape)
+    compare(situation, make(WORDS), make(4 * WORDS))
+
+
+# -- n requests ----------------------------------------------------------------------------------------------
+
+FLOODS: Final = [
+    *(
+        "PING",
+        "GET {t}k",
+        "SET {t}k v",
+        "MGET {t}k k l m",
+        "DEL a b c d",
+        "NOSUCH {t}k",
+        "GET",
+        "ECHO x",
+        "TIME",
+        "DBSIZE",
+    ),
+    *("COMMAND", "COMMAND DOCS", "COMMAND INFO get", "CLIENT LIST", "CLIENT LIST ID 1", "CLIENT SETNAME n", "ACL LIST"),
+    *("PROXY NODES", "PROXY ROUTE GET k", "PROXY EACH GET k", "INFO kidoproxy", "EVAL return 0", "SORT {t}k", "DBSIZE"),
+    *("XREAD STREAMS {t}k 0", "SUBSCRIBE {t}x", "UNSUBSCRIBE", "PUBLISH {t}x m", "WATCH {t}w", "UNWATCH", "MULTI"),
+    *("DISCARD", "SCAN 0", "SELECT 0", "HELLO 3", "RESET", "AUTH x"),
+]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("words", FLOODS)
+def test_a_flood(situation: str, words: str) -> None:
+    """The same request again and again, as frames; as lines where that makes a difference."""
+    one = command([word.encode() for word in words.split(" ")])
+    if situation == "before AUTH":
+        one = words.encode() + b"\r\n"
+    compare(situation, one * WORDS, one * (4 * WORDS))
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize(
+    ("first", "second"), [("PING", "GET {t}k"), ("GET {t}k", "PING"), ("SET {t}k v", "MGET {t}a {t}b")]
+)
+def test_one_kind_behind_another(situation: str, first: str, second: str) -> None:
+    """What is looked for among those before must not be looked for again each time."""
+
+    def raw(count: int) -> bytes:
+        return b"".join([command([word.encode() for word in words.split(" ")]) * count for words in (first, second)])
+
+    compare(situation, raw(WORDS), raw(4 * WORDS))
+
+
+# -- what only the time shows -----------------------------------------------------------------------------------
+
+
+def best(situation: str, raw: bytes) -> float:
+    """The least of a few: what is more is somebody else's."""
+    return min(cost(situation, raw, False).seconds for _ in range(2))
+
+
+TIMED: Final = [
+    *(
+        "MGET",
+        "DEL",
+        "SUNION",
+        "SADD {t}k",
+        "SINTERCARD 10",
+        "COMMAND GETKEYSANDFLAGS MGET",
+        "CLIENT LIST ID",
+        "CLIENT KILL",
+    ),
+    *("SUBSCRIBE", "WATCH", "EVAL x 10", "PROXY ROUTE MGET", "ACL DRYRUN default MGET", "COMMAND INFO"),
+]
+
+
+@pytest.mark.parametrize("situation", ["ring", "copies", "rules"])
+@pytest.mark.parametrize("words", TIMED)
+def test_a_very_long_request(situation: str, words: str) -> None:
+    """Lists are not copied, nor searched, once for each of their items."""
+
+    def raw(count: int) -> bytes:
+        return command([word.encode() for word in words.split(" ")] + [b"{t}%d" % at for at in range(count)])
+
+    assert best(situation, raw(4 * LONG)) <= SECONDS * best(situation, raw(LONG)) + 0.002
+
+
+@pytest.mark.parametrize("line", [b"a ", b'"\\x41" ', b"'\\'' ", b"\t\t", b'x"y" ', b'"' + b"\\x41"])
+def test_a_long_line(line: bytes) -> None:
+    """Words as people type them: however many quotes and escapes, each byte is looked at once."""
+
+    def raw(count: int) -> bytes:
+        return (line * count + b"\r\n") * 4
+
+    assert best("ring", raw(8000)) <= SECONDS * best("ring", raw(2000)) + 0.002
