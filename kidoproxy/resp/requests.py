@@ -17,6 +17,8 @@ from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable,
 
 #: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
 LARGE_BYTES: Final[i64] = 64 * 1024
+#: More arguments than any request has.
+ALL_ARGUMENTS: Final = 1 << 60
 #: What is said of a request that is larger than its client may send.
 TOO_BIG: Final = "too big query"
 
@@ -46,10 +48,40 @@ class Request:
     def unfold(self) -> None:
         """Join the pieces and cut all arguments."""
         if self.rest is not None:
-            self.raw = b"".join([self.raw, *self.rest])
-            self.rest = None
-            self.argv = []
-            cut(self.raw, 0, ANY_SIZE, self.argv)
+            unfolding = Unfolding(self)
+            while unfolding.step(ALL_ARGUMENTS):
+                pass
+
+
+@final
+class Unfolding:
+    """`Request.unfold` some arguments at a time; the request stays as it is until all are cut."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.raw = b"".join([request.raw, *(request.rest or [])])
+        self.argv: list[bytes] = []
+        _, at = number(self.raw, 1, len(self.raw))
+        self.at: i64 = at
+
+    def step(self, most: int) -> bool:
+        """So many arguments more. Whether there are others."""
+        raw = self.raw
+        argv = self.argv
+        size: i64 = len(raw)
+        at = self.at
+        stop = len(argv) + most
+        while at < size and len(argv) < stop:
+            length, at = number(raw, at + 1, size)
+            argv.append(raw[at : at + length])
+            at += length + 2
+        self.at = at
+        if at < size:
+            return True
+        self.request.raw = raw
+        self.request.rest = None
+        self.request.argv = argv
+        return False
 
 
 @final
@@ -98,10 +130,6 @@ def cut(buf: bytes, at: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
     if at - start > limits.query_bytes:
         return 0
     return at if tidy else -at
-
-
-#: For a request that has been checked already.
-ANY_SIZE: Final = RequestLimits(query_bytes=1 << 62, bulk_bytes=1 << 62)
 
 
 def head(buf: bytes, argv: list[bytes]) -> int:
@@ -278,6 +306,14 @@ class RequestScanner:
                 return at
             if at >= size:
                 return -1
+            if self.left > 0 and buf[at] == DOLLAR and not self.line:
+                # A length as it should be, and whole: most of a long request is like that.
+                length, behind = number(buf, at + 1, size)
+                if 0 <= length <= self.limits.bulk_bytes and buf[behind - 1] == LF:
+                    self.left -= 1
+                    self.skip = length + 2
+                    at = behind
+                    continue
             at = self._header(buf, at, size)
             if at < 0:
                 return -1

@@ -205,6 +205,7 @@ class ClientSession:
             return
         request = self.parked
         if self.task is not None:
+            self.ask.now_ms = self.house.wall_ms
             slices.work(self)
         elif request is not None:
             self.parked = None
@@ -216,8 +217,8 @@ class ClientSession:
     def handle(self, request: Request) -> None:
         """One request: the short way if it is plain, the long way otherwise."""
         spec = self.pool.words.find(request.argv)
-        if request.rest is not None and (spec is None or spec.repeatable or not spec.plain or self.pool.thorough):
-            request.unfold()
+        if request.rest is not None and slices.unfolds_slowly(self, spec, request):
+            return
         if spec is not None and self.easy and spec.plain and spec.accepts(len(request.argv)):
             call = self.ledger.open(spec.write)
             plan = self.pool.root.plan(spec, request, self.ask)

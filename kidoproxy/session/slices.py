@@ -6,7 +6,7 @@ from kidoproxy import limits
 from kidoproxy.commands.permit import Checking
 from kidoproxy.commands.spec import ONE, SPLIT, CommandSpec
 from kidoproxy.ledger_jobs import Disposal, Job
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.requests import Request, Unfolding
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -91,6 +91,34 @@ def work(session: "ClientSession") -> None:
         session.spent += limits.SLICE
         session.task = task
         line_up(session)
+
+
+def unfolds_slowly(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+    """Unfold a request whose arguments are wanted; whether that takes long, so that it is handled later."""
+    if spec is not None and spec.plain and not spec.repeatable and session.easy and not session.pool.thorough:
+        return False
+    if not is_long(request):
+        request.unfold()
+        return False
+    begin(session, Reading(session, request))
+    return True
+
+
+@final
+class Reading(Job):
+    """Cuts the arguments of a request of very many, then handles it."""
+
+    def __init__(self, session: "ClientSession", request: Request) -> None:
+        self.session = session
+        self.request = request
+        self.unfolding = Unfolding(request)
+
+    def step(self) -> bool:
+        """Some arguments more: to cut one is cheaper than to look at it."""
+        if self.unfolding.step(4 * limits.SLICE):
+            return True
+        self.session.handle(self.request)
+        return False
 
 
 def check(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:

@@ -167,6 +167,20 @@ def test_a_long_request_is_sent_when_all_of_it_is_planned() -> None:
     assert b"".join(session.ledger.out) == array(list(map(bulk, NAMES))) + PONG
 
 
+@pytest.mark.parametrize("words", [[b"DEL"], [b"SUNION"], [b"LPUSH", b"k0"]])
+def test_a_long_request_that_comes_in_pieces(words: list[bytes]) -> None:
+    """Its arguments are cut in slices, too, where somebody wants to see them; what is behind it waits."""
+    stage = ring("a")
+    stage.ready()
+    session = stage.client()
+    raw = command([*words, *NAMES]) + PING
+    for at in range(0, len(raw), 65536):
+        session.feed(raw[at : at + 65536])
+    assert (finished(stage) > 1) is (words[0] != b"LPUSH")
+    assert b"".join(stage.link("a").take_out()) == raw[: -len(PING)]
+    assert session.ledger.count() == 2
+
+
 @pytest.mark.parametrize("word", [b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"])
 def test_every_key_is_sent_once(word: bytes) -> None:
     """Of a long request as of a short one, by whatever command, and also as each node's own reply."""
