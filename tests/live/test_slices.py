@@ -1,0 +1,163 @@
+"""One client's work never holds up the others: whatever it sends, and whoever waits for a node that is silent."""
+
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from kidoproxy.config.example import toml
+from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.resp.build import command
+from tests.badlink import BadLink
+from tests.live.proxies import RunningProxy, free_port
+
+pytestmark = pytest.mark.live
+
+#: What clients of the silent node are patient for, and what they may wait at most on a machine that is busy.
+PATIENCE: Final = 0.5
+MOST: Final = 5.0
+KEYS: Final = 40_000
+END: Final = b"$3\r\nend\r\n"
+
+
+class TwoPools(RunningProxy):
+    """Beside its pool another one, ``other``, of the last of its nodes alone."""
+
+    def _toml(self, mode: str, options: dict[str, Any]) -> str:
+        self.other = free_port()
+        self.admin = free_port()
+        *urls, last = self.urls
+        self.urls, self.names = urls, self.names[:-1]
+        text = super()._toml(mode, {"proxy": {"admin": f"127.0.0.1:{self.admin}"}, "timeout_ms": 20_000, **options})
+        rows = {
+            "listen": f"127.0.0.1:{self.other}",
+            "mode": "ring",
+            "nodes": [last],
+            "timeout_ms": int(PATIENCE * 1000),
+        }
+        return text + "[pool.other]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in rows.items())
+
+    def turns(self) -> dict[str, float]:
+        """How many turns of the loop were at most so long, by bucket."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as page:
+            rows = [line.split() for line in page.read().decode().splitlines()]
+        name = 'kidoproxy_loop_turn_seconds_bucket{le="'
+        return {row[0].removeprefix(name).removesuffix('"}'): float(row[1]) for row in rows if row[0].startswith(name)}
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TwoPools, BadLink]]:
+    """A ring of two nodes, and another pool of a node behind a link that can be bad."""
+    nodes = EmbeddedNodes()
+    urls = nodes.start(3, tcp=True)
+    with (
+        BadLink(urls[2]) as link,
+        TwoPools(tmp_path_factory.mktemp("two"), "ring", [*urls[:2], link.url], nodes) as made,
+    ):
+        yield made.start(), link
+
+
+def said(connection: socket.socket) -> int:
+    """The bytes of all replies up to the last one."""
+    size, tail = 0, b""
+    while not tail.endswith(END):
+        data = connection.recv(1 << 20)
+        assert data, tail
+        size += len(data)
+        tail = (tail + data)[-len(END) :]
+    return size
+
+
+def send(proxy: TwoPools, raw: bytes) -> int:
+    """A client sends this and hears everything."""
+    with proxy.raw(120.0) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(raw + command([b"ECHO", b"end"]),))
+        sender.start()
+        size = said(connection)
+        sender.join()
+    return size
+
+
+@contextmanager
+def busy(proxy: TwoPools, raw: bytes, clients: int) -> Iterator[None]:
+    """So many clients send this again and again."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            send(proxy, raw)
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def names(count: int) -> list[bytes]:
+    """So many keys of all nodes."""
+    return [b"key:%d" % at for at in range(count)]
+
+
+def test_a_silent_node_of_another_pool(proxy: tuple[TwoPools, BadLink]) -> None:
+    """Deadlines are looked at however busy the loop is: TIMEOUT comes in time, each time."""
+    made, link = proxy
+    client = redis.Redis(port=made.other, protocol=2, retry=Retry(NoBackoff(), 0))
+    client.set("k", "v")
+    with busy(made, command([b"MGET", *names(KEYS)]), 4):
+        assert client.get("k") == b"v"
+        link.stall()
+        try:
+            for _ in range(3):
+                began = time.monotonic()
+                with pytest.raises(redis.RedisError, match=r"TIMEOUT|NODEDOWN"):
+                    client.get("k")
+                assert time.monotonic() - began < MOST
+        finally:
+            link.heal()
+    client.close()
+
+
+FLOODS: Final = {
+    "PING": command([b"PING"]) * 40_000,
+    "COMMAND": command([b"COMMAND"]) * 200,
+    "COMMAND DOCS": command([b"COMMAND", b"DOCS"]) * 200,
+    "INFO": command([b"INFO"]) * 100,
+    "lines": (b"a " * 30_000 + b"\r\n") * 8,
+    "numbers": command([b"CLIENT", b"LIST", b"ID", *[b"%d" % at for at in range(100_000)]]),
+    "MSET": command([b"MSET", *[word for name in names(KEYS) for word in (name, b"v")]]),
+    "MGET": command([b"MGET", *names(KEYS)]),
+    "EXISTS": command([b"EXISTS", *names(4 * KEYS)]),
+    "DEL": command([b"DEL", *names(4 * KEYS)]),
+    "SUNION": command([b"SUNION", *[b"{t}" + name for name in names(KEYS)]]),
+    "EXEC": command([b"MULTI"]) + b"".join([command([b"GET", name]) for name in names(KEYS)]) + command([b"EXEC"]),
+    "watched": command([b"WATCH", b"k"])
+    + command([b"MULTI"])
+    + command([b"PING"]) * 20_000
+    + command([b"GET", b"k"]) * 20_000
+    + command([b"EXEC"]),
+    "SUBSCRIBE": command([b"HELLO", b"3"]) + command([b"SUBSCRIBE", *names(10_000)]),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_leaves_turns_short(proxy: tuple[TwoPools, BadLink], kind: str) -> None:
+    """No turn of the loop is long, whatever is asked: others are served in many turns in between."""
+    made, _ = proxy
+    before = made.turns()
+    assert send(made, FLOODS[kind]) > 0
+    after = made.turns()
+    assert after["+Inf"] - after["1.0"] == before["+Inf"] - before["1.0"]
+    assert after["+Inf"] > before["+Inf"]
