@@ -125,7 +125,7 @@ class NodeLink(Holding):
         """Put ``payload`` on the wire of a ready link."""
         fifo = self.fifo
         if len(fifo) - self.head >= limits.LINK_QUEUE_LEGS or self.out_bytes > self.room:
-            leg.fail(self.failure(OVERLOADED, "its queue is full", False))
+            self.overload(leg)
             return
         if proto != self.proto or db != self.db:
             self.switch(proto, db)
@@ -135,6 +135,11 @@ class NodeLink(Holding):
         self.out.append(payload)
         self.out_bytes += len(payload)
         self.mark()
+
+    def overload(self, leg: Leg) -> None:
+        """No more is taken before some is answered."""
+        self.node.trouble("queue full")
+        leg.fail(self.failure(OVERLOADED, "its queue is full", False))
 
     def follow(self, leg: Leg, rest: list[bytes], now: float) -> None:
         """The other pieces of a large payload, whose first one has just been placed for ``leg``."""
@@ -155,7 +160,7 @@ class NodeLink(Holding):
             self.node.trouble("failed at once")
             leg.fail(self.failure(NODEDOWN, self.cause, False))
         elif self.is_full(len(self.queue)):
-            leg.fail(self.failure(OVERLOADED, "its queue is full", False))
+            self.overload(leg)
         else:
             self.add_to_queue(Waiting(leg, payload, proto, db, replies))
             if self.state == IDLE:

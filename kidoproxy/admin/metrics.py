@@ -10,6 +10,7 @@ from kidoproxy.channels.topics import KINDS
 from kidoproxy.ledger_jobs import TURN_BUCKETS, Turns
 from kidoproxy.link import NodeLink
 from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.session import account
 from kidoproxy.session.house import House
 from kidoproxy.session.incidents import HTTP, LOGIN
 
@@ -93,6 +94,13 @@ class HouseCollector(Collector):
         for pool in self.house.pools:
             clients.add_metric([pool.name], pool.clients)
         yield clients
+        held = GaugeMetricFamily(
+            "kidoproxy_client_bytes", "Bytes held for clients: asked, remembered, owed, unread.", labels=["pool"]
+        )
+        for pool in self.house.pools:
+            mine = [session for session in self.house.sessions.values() if session.pool is pool]
+            held.add_metric([pool.name], sum(account.total_bytes(session) for session in mine))
+        yield held
         blocked = GaugeMetricFamily(
             "kidoproxy_blocked_clients", "Clients that wait in a command, or for the end of a pause.", labels=["pool"]
         )
@@ -113,6 +121,9 @@ class HouseCollector(Collector):
         lanes = GaugeMetricFamily(
             "kidoproxy_node_lanes", "Connections lent to clients that block, watch or monitor.", labels=labels
         )
+        held = GaugeMetricFamily(
+            "kidoproxy_node_bytes", "Bytes held for a node's connections: not sent, not answered.", labels=labels
+        )
         late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
         again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
         # Two pools may stand on one server: it is one series.
@@ -121,14 +132,18 @@ class HouseCollector(Collector):
         for node in self.house.exchange.nodes:
             servers.setdefault((node.name, node.address), []).extend(self.house.exchange.links_of(node))
             lent[node.name, node.address] = lent.get((node.name, node.address), 0) + self.house.lanes.lent[node.index]
+        kept = dict.fromkeys(servers, 0)
+        for link in self.house.exchange.all_links():
+            kept[link.node.name, link.node.address] += link.held_bytes()
         for values, links in servers.items():
+            held.add_metric(values, kept[values])
             up.add_metric(values, int(any(link.ready() for link in links)))
             waiting.add_metric(values, sum(link.count() for link in links))
             replies.add_metric(values, sum(link.replies for link in links))
             late.add_metric(values, sum(link.timeouts for link in links))
             lanes.add_metric(values, lent[values])
             again.add_metric(values, sum(link.reconnects for link in links))
-        yield from (up, waiting, lanes, replies, late, again, self.troubles())
+        yield from (up, waiting, lanes, held, replies, late, again, self.troubles())
 
     def troubles(self) -> Metric:
         """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.troubles`."""

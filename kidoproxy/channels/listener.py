@@ -165,13 +165,19 @@ class Listener(Ear):
         if kind >= 0:
             self.audience.message(self, kind, name, raw)
         elif word in BEGUN:
-            kind = BEGUN[word]
-            self.have[kind][name] = True
-            self.answered(kind, name)
+            self.confirmed(BEGUN[word], name, True)
         elif word in ENDED:
-            kind = ENDED[word]
+            self.confirmed(ENDED[word], name, False)
+
+    def confirmed(self, kind: int, name: bytes, begun: bool) -> None:
+        """The node says that it has begun or ended to send this; of what it was not asked for nothing is kept."""
+        if not self.lingers(kind, name):
+            return
+        if begun:
+            self.have[kind][name] = True
+        else:
             self.have[kind].pop(name, None)
-            self.answered(kind, name)
+        self.answered(kind, name)
 
     def answered(self, kind: int, name: bytes) -> None:
         """The node has begun or ended to send this; what is wanted may be otherwise by now."""

@@ -11,6 +11,7 @@ from mypy_extensions import i64
 
 from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.durability import Durability
+from kidoproxy.routes.noted import MEND_BYTES, TOUCHED_BYTES, Places, Room
 from kidoproxy.routes.school import School
 
 IN_SYNC: Final = "in sync"
@@ -175,9 +176,11 @@ class CopyGroup:
         self.journal: Callable[[CopyGroup], None] | None = None
         self.durability = Durability()
         #: (database, key) whose copies were seen to differ, until the keeper has mended them.
-        self.to_mend: dict[tuple[int, bytes], bool] = {}
+        self.to_mend: Places = {}
+        self.mend_room = Room(MEND_BYTES)
         #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
-        self.touched: dict[tuple[int, bytes], bool] | None = None
+        self.touched: Places | None = None
+        self.touched_room = Room(TOUCHED_BYTES)
         #: One of these writes went from one database to another.
         self.crossed = False
         self.mismatches = 0
@@ -308,10 +311,14 @@ class CopyGroup:
         if other is not None:
             self.crossed = True
         if len(keys) > 1 or other is not None or anywhere:
-            for key in keys:
-                self.touched[(db, key)] = True
-                if other is not None:
-                    self.touched[(other, key)] = True
+            for place in (db,) if other is None else (db, other):
+                if self.touched_room.note(self.touched, place, keys):
+                    self.look_again()
+
+    def look_again(self) -> None:
+        """They were too many to remember: the sync compares everything once more."""
+        for copy in self.copies:
+            copy.missed = copy.missed or copy.state != IN_SYNC
 
     def missed(self, node: Node) -> None:
         """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
@@ -326,9 +333,7 @@ class CopyGroup:
 
     def mend_later(self, db: int, keys: list[bytes]) -> None:
         """Note that the copies of these keys may differ; past the cap every other copy is behind."""
-        for key in keys:
-            self.to_mend[(db, key)] = True
-        if len(self.to_mend) > MEND_KEYS:
+        if self.mend_room.note(self.to_mend, db, keys) or len(self.to_mend) > MEND_KEYS:
             self.to_mend.clear()
             self.leave([copy.node for copy in self.copies[1:]])
 

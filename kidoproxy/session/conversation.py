@@ -364,6 +364,7 @@ class ClientSession:
             talk.set_reply(self, request.argv)
         elif not client_slices.answer(self, name, request.argv):
             self.answer(talk.answer(self, spec, request.argv))
+            account.overruns(self, 0)
 
     def unwatch(self) -> None:
         """Watch nothing more."""

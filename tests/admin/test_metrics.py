@@ -130,3 +130,20 @@ def test_who_is_up_and_whether_we_serve() -> None:
     assert is_serving(stage.house)
     stage.house.draining = True
     assert not is_serving(stage.house)
+
+
+def test_bytes_that_are_held() -> None:
+    """For the clients of each pool, and for the connections to each node, lanes too."""
+    stage = ring("a")
+    client = stage.client()
+    node = stage.node("a")
+    for_clients, for_nodes = (
+        "kidoproxy_client_bytes{pool=cache}",
+        f"kidoproxy_node_bytes{{address={node.address},node=a}}",
+    )
+    found = samples(stage)
+    assert (found[for_clients], found[for_nodes]) == (0, 0)
+    client.feed(b"SET {a}1 " + b"x" * 10_000 + b"\r\n*2\r\n$5\r\nhello")
+    found = samples(stage)
+    assert 10_000 < found[for_nodes] < 10_100
+    assert 10_000 < found[for_clients] < 10_100

@@ -276,10 +276,18 @@ def test_what_means_nothing(raw: str) -> None:
 
 
 def test_messages_for_nobody() -> None:
-    """A message of a name that nobody has reaches nobody."""
+    """A message of a name that nobody has reaches nobody, and a confirmation of one is not kept."""
     play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
     play >> says("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
-    assert repr(listener(play)) == "<listener on a, 2 names>"
+    assert repr(listener(play)) == "<listener on a, 1 names>"
+
+
+def test_a_node_that_ends_it_by_itself() -> None:
+    """What clients still want is asked for again, whatever was asked for last."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> granted("PSUBSCRIBE q")
+    play >> says("a", "unsubscribe {a}x 0")
+    listener(play).go_on()
+    play << told("a", "SUBSCRIBE {a}x")
 
 
 def test_the_link_may_be_full() -> None:
