@@ -219,8 +219,11 @@ class NodeLink(Holding):
     def take_out(self) -> list[bytes]:
         """The bytes to write; the caller writes them now."""
         out = self.out
-        self.flushed()
-        self.empty_out()
+        self.sent_bytes += self.out_bytes - self.noted
+        if self.noted or self.sent_bytes >= limits.MARK_BYTES:
+            self.note_sent()
+        self.out = []
+        self.out_bytes = 0
         self.written = len(self.fifo)
         return out
 
@@ -370,8 +373,7 @@ class NodeLink(Holding):
         self.fifo = []
         self.head = 0
         self.written = 0
-        self.empty_out()
-        self.in_flight.clear()
+        self.forget_out()
         self.put_queue([])
         self.open = False
         if self.suspect:

@@ -26,8 +26,9 @@ class Holding(Greeted):
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.in_flight = InFlight()
-        #: How much of ``out`` is noted as in flight.
+        #: How much of ``out`` is noted as in flight; and what was written and is not noted yet, for it is little.
         self.noted = 0
+        self.sent_bytes = 0
         self.room = login.queue_bytes
         self.reader = ReplyReader()
 
@@ -40,19 +41,26 @@ class Holding(Greeted):
         self.room = self.login.queue_bytes - self.queue_bytes - self.in_flight.size() + self.noted
 
     def flushed(self) -> None:
-        """A turn is over: what is in ``out`` is written now, or cannot be yet."""
-        fresh = self.out_bytes - self.noted
+        """A turn is over, and what is in ``out`` cannot be written yet."""
+        self.sent_bytes += self.out_bytes - self.noted
+        self.note_sent()
         self.noted = self.out_bytes
-        if self.in_flight.add(fresh, self.replies - self.head + len(self.fifo)):
-            self.measure()
+        self.measure()
 
-    def empty_out(self) -> None:
-        """All of it is written."""
+    def note_sent(self) -> None:
+        """What has left ``out``, or has come to stay in it, is in flight from here on."""
+        self.noted = 0
+        self.in_flight.add(self.sent_bytes, self.replies - self.head + len(self.fifo))
+        self.sent_bytes = 0
+        self.measure()
+
+    def forget_out(self) -> None:
+        """The connection is gone, and with it what was sent on it or was to be."""
         self.out = []
         self.out_bytes = 0
         self.noted = 0
-        if self.in_flight.numbers:
-            self.measure()
+        self.sent_bytes = 0
+        self.in_flight.clear()
 
     def note_answered(self, number: int, all_of_them: bool) -> None:
         """So many legs have been answered."""
@@ -86,5 +94,7 @@ class Holding(Greeted):
 
     def held_bytes(self) -> int:
         """All of it: requests that wait or are not answered (or a few more), and half a reply."""
-        asked = self.queue_bytes + self.out_bytes - self.noted + self.in_flight.size() if self.count() else 0
-        return asked + self.reader.held()
+        if not self.count():
+            return self.reader.held()
+        written = self.in_flight.size() + self.sent_bytes - self.noted
+        return self.queue_bytes + self.out_bytes + written + self.reader.held()

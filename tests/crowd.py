@@ -398,7 +398,7 @@ class Crowd:
         """Only who was to be unblocked is; streams of several nodes end each other's waiting."""
         asked = [line[2] for speaker in self.speakers for line in speaker.owed if line[:2] == UNBLOCK]
         meant = [self.numbered(number) for number in asked]
-        meant += [speaker for speaker in self.speakers if speaker.to_unblock or speaker.may_be_unblocked]
+        meant += [one for one in self.speakers if one.to_unblock or one.may_be_unblocked or one.killed]
         is_meant = any(speaker.name.encode() in b" ".join(argv) for speaker in meant)
         assert is_meant or argv[0] in (b"XREAD", b"XREADGROUP", b"WAIT"), f"it was not meant: {argv}"
 
