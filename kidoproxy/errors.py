@@ -193,6 +193,19 @@ def unseen(name: bytes, why: str) -> bytes:
     return line(f"ERR '{word(name)}' is not served here: {cut(why, 90)}; call redis.call by that name, with its KEYS")
 
 
+def calls_denied(name: bytes, called: bytes, why: str) -> bytes:
+    """A script that calls what this pool does not serve."""
+    return line(f"ERR '{word(name)}' is not served here: its script calls '{word(called)}': {why}")
+
+
+def calls_forbidden(name: bytes, called: bytes) -> bytes:
+    """A script that calls what its user may not."""
+    return line(
+        f"NOPERM this user has no permissions to run the '{word(called)}' command, "
+        f"which the script of '{word(name)}' calls"
+    )
+
+
 def whole_node(name: bytes, called: bytes) -> bytes:
     """A script on a ring that calls what speaks of a whole node."""
     return line(

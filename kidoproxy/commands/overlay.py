@@ -125,6 +125,13 @@ SERVED: Final[tuple[Line, ...]] = (
     ("function|kill", EVERY, ONE_OK, COPY_ALL, "a function may run on any node"),
     ("function|list function|dump function|stats", ANY, RELAY, COPY_READ, "libraries are the same everywhere"),
     ("script|show", ANY, RELAY, COPY_READ, "scripts are the same everywhere"),
+    (
+        "module|list",
+        ANY,
+        RELAY,
+        COPY_READ,
+        "modules are meant to be the same everywhere",
+    ),
     ("config|get", ANY, RELAY, COPY_READ, "settings are meant to be the same everywhere"),
     (" ".join([name + "|help" for name in _HELP.split()]), ANY, RELAY, COPY_READ, "the same text everywhere"),
     # Channels.
@@ -217,7 +224,6 @@ OPENABLE: Final[tuple[Line, ...]] = (
     ("save", EVERY, ALL_OK, COPY_ALL, "it stops every node while it writes its file"),
     ("bgsave bgrewriteaof", EVERY, SAME, COPY_ALL, _PERSISTENCE),
     ("swapdb", EVERY, ALL_OK, COPY_REFUSED, "it exchanges whole databases under every client, and under a sync"),
-    ("module|list", ANY, RELAY, COPY_READ, "modules are a node's own; ask one node: PROXY NODE <name> MODULE LIST"),
 )
 
 _LATENCY = "latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset"

@@ -11,6 +11,7 @@ from kidoproxy.errors import ProtocolError
 from kidoproxy.resp.build import command
 from kidoproxy.resp.inline import split
 from kidoproxy.scripts.analysis import Analysis
+from kidoproxy.scripts.library import functions
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
 SCRIPTS: Final = 10_000
@@ -52,6 +53,9 @@ class Book:
         self.script_bytes = 0
         self.steps: list[Step] = []
         self.version = 0
+        #: What is known of functions, by name, and which of them each library has brought.
+        self.functions: dict[bytes, Analysis] = {}
+        self.brought: dict[bytes, list[bytes]] = {}
 
     # -- scripts --------------------------------------------------------------------------------------
 
@@ -100,10 +104,20 @@ class Book:
     def load_library(self, code: bytes) -> None:
         """FUNCTION LOAD has succeeded: whatever its name meant before is replaced."""
         name = library_name(code)
+        self.forget_functions(name)
+        found = functions(code)
+        self.functions.update(found)
+        self.brought[name] = list(found)
         self.add([step for step in self.steps if step.name != name], name, [b"LOAD", b"REPLACE", code])
+
+    def forget_functions(self, name: bytes) -> None:
+        """What this library has brought is gone."""
+        for function in self.brought.pop(name, []):
+            self.functions.pop(function, None)
 
     def delete_library(self, name: bytes) -> None:
         """FUNCTION DELETE has succeeded. It may have been a part of what was restored, which cannot be read here."""
+        self.forget_functions(name)
         kept = [step for step in self.steps if step.name != name]
         if any(not step.name for step in kept):
             self.add(kept, b"", [b"DELETE", name])
@@ -112,10 +126,15 @@ class Book:
 
     def restore_libraries(self, dump: bytes, policy: bytes) -> None:
         """FUNCTION RESTORE has succeeded; ``policy`` is APPEND, REPLACE or FLUSH."""
+        # What a dump brings cannot be read here, and it may replace what could.
+        self.functions.clear()
+        self.brought.clear()
         self.add([] if policy.lower() == b"flush" else self.steps, b"", [b"RESTORE", dump, b"REPLACE"])
 
     def flush_libraries(self) -> None:
         """FUNCTION FLUSH has succeeded."""
+        self.functions.clear()
+        self.brought.clear()
         self.keep([])
 
     def add(self, before: list[Step], name: bytes, words: list[bytes]) -> None:
@@ -127,7 +146,9 @@ class Book:
         """These are the steps now; the oldest are forgotten when there are too many."""
         size = sum([len(step.frame) for step in steps])
         while len(steps) > STEPS or size > STEP_BYTES:
-            size -= len(steps.pop(0).frame)
+            oldest = steps.pop(0)
+            size -= len(oldest.frame)
+            self.forget_functions(oldest.name)
         self.steps = steps
         self.version += 1
 

@@ -27,7 +27,7 @@ from kidoproxy.routes import streams
 from kidoproxy.routes.placement import Placement
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask, Planned, Planning, Route
-from kidoproxy.routes.scripts import analysis_of, names_no_keys, script_of, undeclared
+from kidoproxy.routes.scripts import known, names_no_keys, undeclared
 from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
 from kidoproxy.scripts.request import Inputs, names, whole
@@ -121,10 +121,9 @@ class Ring(Route):
 
     def unfit(self, spec: CommandSpec, argv: list[bytes], child: int, ask: Ask) -> bytes | None:
         """Why a script cannot run on this child: it is seen to use what lives elsewhere, or to hide what it uses."""
-        script = script_of(ask.book, spec, argv)
-        if script is None:
+        analysis = known(ask.book, spec, argv)
+        if analysis is None:
             return None
-        analysis = analysis_of(script)
         if analysis.unread or analysis.hidden:
             return errors.unseen(spec.name, analysis.unread or analysis.hidden)
         if not (analysis.whole or analysis.names or analysis.dynamic):

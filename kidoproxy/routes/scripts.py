@@ -43,6 +43,16 @@ def analysis_of(script: Script) -> Analysis:
     return found
 
 
+def known(book: Book, spec: CommandSpec, argv: list[bytes], queued: bool = False) -> Analysis | None:
+    """What is known of the script or function that this request runs; one that is only ``queued`` is not remembered."""
+    if queued and spec.name in (b"eval", b"eval_ro") and argv[1] not in book.digests:
+        return analyse(argv[1])
+    if spec.name in (b"fcall", b"fcall_ro"):
+        return book.functions.get(argv[1])
+    script = script_of(book, spec, argv)
+    return analysis_of(script) if script is not None else None
+
+
 def judge(book: Book, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
     """What a copy pool does with EVAL and EVALSHA; None when the request is no script that we can read."""
     if spec.name not in (b"eval", b"evalsha"):
@@ -52,7 +62,7 @@ def judge(book: Book, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
         return Verdict(None, errors.NOSCRIPT)
     reason = analysis_of(script).fate()
     if reason:
-        return Verdict(None, errors.denied(b"script", f"copies could part: {reason}"))
+        return Verdict(None, errors.denied(spec.name, f"copies could part: {reason}"))
     return Verdict(command([b"EVAL", script.text, *argv[2:]]) if spec.name == b"evalsha" else None, b"")
 
 
@@ -67,10 +77,9 @@ def undeclared(book: Book, spec: CommandSpec, argv: list[bytes]) -> bytes | None
 
     Of a text that is not known nobody can tell: the client is asked for it.
     """
-    script = script_of(book, spec, argv)
-    if script is None:
+    analysis = known(book, spec, argv)
+    if analysis is None:
         return errors.NOSCRIPT if spec.name in (b"evalsha", b"evalsha_ro") else None
-    analysis = analysis_of(script)
     why = analysis.unread or analysis.hidden
     if why:
         return errors.unseen(spec.name, why)

@@ -122,6 +122,10 @@ class Analysis:
         self.dynamic: list[Called] = []
         self.names: list[Name] = []
         self.nameless = 0
+        #: The command that the pool does not serve, and why, once that was asked: a book has but one pool.
+        self.denied = b""
+        self.denied_why = ""
+        self.is_judged = False
 
     def hides(self, why: str) -> None:
         """The first reason counts."""
@@ -146,7 +150,10 @@ def analyse(text: bytes) -> Analysis:
         if _ABLE.search(text) is not None:
             found.unread = str(problem)
         return found
-    Reading(tree, found).all()
+    reading = Reading(tree, found, Values(tree))
+    reading.read(tree.names, tree.calls)
+    for node in tree.written:
+        reading.assigned(node)
     return found
 
 
@@ -154,22 +161,20 @@ def analyse(text: bytes) -> Analysis:
 class Reading:
     """The way from a tree to its analysis."""
 
-    def __init__(self, tree: Tree, found: Analysis) -> None:
+    def __init__(self, tree: Tree, found: Analysis, values: Values) -> None:
         self.tree = tree
         self.found = found
-        self.values = Values(tree)
+        self.values = values
         self.look_for_changes()
         self.scalars = Scalars(tree, self.values)
         self.seen: set[tuple[bytes, Form]] = set()
 
-    def all(self) -> None:
-        """Everything."""
-        for node in self.tree.names:
+    def read(self, names: list[Node], calls: list[Node]) -> None:
+        """Look at these uses of names, and at these calls."""
+        for node in names:
             for path in self.values.paths(node) if node.role != TARGET else []:
                 self.judge(path, node.role)
-        for node in self.tree.written:
-            self.assigned(node)
-        for call in self.tree.calls:
+        for call in calls:
             self.call(call)
 
     def look_for_changes(self) -> None:

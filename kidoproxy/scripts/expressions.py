@@ -16,6 +16,7 @@ from kidoproxy.scripts.syntax import (
     INDEX,
     MEASURED,
     METHOD,
+    NO_FIELDS,
     NUMERIC,
     OR,
     PAREN,
@@ -138,8 +139,11 @@ class Expressions(Reader):
                 self.expression()
                 made.named += 1
             elif self.kinds[self.at] == NAME and self.values[self.at + 1] == b"=" and self.kinds[self.at + 1] == SYMBOL:
+                field = self.values[self.at]
                 self.at += 2
-                self.expression()
+                if made.fields is NO_FIELDS:
+                    made.fields = {}
+                made.fields[field] = self.expression()
                 made.named += 1
             else:
                 made.parts.append(self.expression())

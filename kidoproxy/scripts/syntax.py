@@ -19,7 +19,7 @@ METHOD: Final = 8  # text: the method; parts: the object, the arguments
 CONCAT: Final = 9  # parts
 AND: Final = 10  # parts
 OR: Final = 11  # parts
-TABLE: Final = 12  # parts: the values of its list; named: how many fields it has beside
+TABLE: Final = 12  # parts: the values of its list; named: how many fields it has beside; fields: those with a name
 FUNCTION: Final = 13  # slots: its parameters; parts: the first value of each return
 RANGE: Final = 14  # the variable of a numeric loop; parts: from, to, and perhaps the step
 VARARG: Final = 15
@@ -35,6 +35,10 @@ MEASURED: Final = 5  # looks at it, and leaves it as it is
 TARGET: Final = 6  # assigns to it
 
 
+#: What a node that is no table has for fields.
+NO_FIELDS: "Final[dict[bytes, Node]]" = {}
+
+
 @final
 class Node:
     """See the kinds. ``at`` is the byte of the text where it begins."""
@@ -46,6 +50,7 @@ class Node:
         self.parts = parts
         self.slot = -1
         self.named = 0
+        self.fields: dict[bytes, Node] = NO_FIELDS
         self.slots: list[int] = []
         self.role = VALUE
         #: Of a FUNCTION: the calls and names that lie in it, as ranges of `Tree.calls` and `Tree.names`.

@@ -70,6 +70,8 @@ class Values:
         self.open: set[int] = set()
         #: KEYS or ARGV may have been changed by the script.
         self.changed = False
+        #: Of a library the functions by the names that they are called by.
+        self.registered: dict[bytes, list[Node]] = {}
         self.pass_arguments()
         self.follow()
 
@@ -79,13 +81,14 @@ class Values:
         """Bind the parameters of the script's own functions to what they are called with."""
         tree = self.tree
         own = [self.own_functions(slot) for slot in range(len(tree.bound))]
+        registered = {id(function) for function in self.register(own)}
         direct = {id(function) for functions in own for function in functions}
         loose: set[int] = {slot for slot in range(len(own)) if own[slot] and len(own[slot]) != len(tree.bound[slot])}
         for node in tree.names:
             if node.kind == NAME and node.slot >= 0 and node.role not in (CALLEE, TARGET) and own[node.slot]:
                 loose.add(node.slot)
         for function in tree.functions:
-            if id(function) not in direct:
+            if id(function) not in direct and id(function) not in registered:
                 self.anything(function)
         for slot in loose:
             for function in own[slot]:
@@ -99,6 +102,27 @@ class Values:
             if callee.kind == NAME and callee.slot >= 0:
                 for function in own[callee.slot]:
                     self.given(function, arguments)
+
+    def register(self, own: list[list[Node]]) -> list[Node]:
+        """Bind the first two parameters of a library's functions to their keys and arguments; these functions."""
+        found: list[Node] = []
+        for call in self.tree.calls:
+            name, callback = registration(call)
+            if not name:
+                continue
+            functions = [callback] if callback.kind == FUNCTION else []
+            if callback.kind == NAME and callback.slot >= 0:
+                functions = own[callback.slot]
+                # Being registered is no way to be called with anything.
+                callback.role = CALLEE
+            for function in functions:
+                self.registered.setdefault(name, []).append(function)
+                for slot, given in zip(function.slots, (b"KEYS", b"ARGV"), strict=False):
+                    self.tree.bound[slot].append(Node(NAME, function.at, given, []))
+                for slot in function.slots[2:]:
+                    self.tree.bound[slot].append(Node(CONSTANT, function.at, b"nil", []))
+            found += functions
+        return found
 
     def own_functions(self, slot: int) -> list[Node]:
         """The functions that a local variable stands for."""
@@ -308,6 +332,22 @@ class Values:
             nodes.append(arguments[at] if piece[:1] == b"s" else Node(OTHER, 0, b"", []))
             nodes.append(Node(STRING, 0, piece[1:], []))
         return self.joined(nodes, depth)
+
+
+def registration(call: Node) -> tuple[bytes, Node]:
+    """The name and the function of ``redis.register_function(…)`` in either form; of other calls nothing."""
+    callee = call.parts[0]
+    nothing = (b"", callee)
+    if callee.kind != INDEX or callee.parts[1].text != b"register_function" or len(call.parts) < 2:
+        return nothing
+    first = call.parts[1]
+    if first.kind == STRING and len(call.parts) > 2:
+        return first.text, call.parts[2]
+    name = first.fields.get(b"function_name")
+    callback = first.fields.get(b"callback")
+    if name is None or callback is None or name.kind != STRING:
+        return nothing
+    return name.text, callback
 
 
 def is_open(node: Node) -> bool:

@@ -33,7 +33,7 @@ from kidoproxy.resp.open import bulk, error_text, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import facts, redact, refusals
+from kidoproxy.session import facts, redact, refusals, scripts
 from kidoproxy.session.lanes import needed
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def unfit(session: "ClientSession", node: Node, spec: CommandSpec | None, argv: 
         return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
     if node.group is not None and (spec.flags & WRITE or (spec.write and spec.reach == ONE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
-    return None
+    return scripts.refusal(session, spec, argv) if spec.name in scripts.RUNS else None
 
 
 # -- EACH ------------------------------------------------------------------------------------------------

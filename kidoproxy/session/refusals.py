@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from kidoproxy import errors
 from kidoproxy.commands.spec import LANE, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
-from kidoproxy.session import pubsub
+from kidoproxy.session import pubsub, scripts
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
@@ -35,4 +35,4 @@ def why(session: "ClientSession", spec: CommandSpec | None, argv: list[bytes]) -
         return errors.WATCH_IN_MULTI
     if session.confined and spec.name not in pubsub.ALLOWED:
         return errors.only_listening(spec.name)
-    return None
+    return scripts.refusal(session, spec, argv) if spec.scripting and spec.name in scripts.RUNS else None

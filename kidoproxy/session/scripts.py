@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Final, final
 
-from kidoproxy.commands.spec import ONE_OK, CommandSpec
+from kidoproxy import errors
+from kidoproxy.commands.spec import ONE_OK, REFUSED, CommandSpec
+from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.errors import NodeFailure
 from kidoproxy.errors_loading import PARTIAL
 from kidoproxy.exchange_multi import Transaction
@@ -12,15 +14,54 @@ from kidoproxy.resp.open import is_error, items
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.scripts import known
+from kidoproxy.scripts.request import Inputs, commands
 from kidoproxy.session import lanes
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
+RUNS: Final = (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro")
 TEXTS: Final = (b"eval", b"eval_ro")
 DIGESTS: Final = (b"evalsha", b"evalsha_ro")
 LOADS: Final = (b"script|load", b"function|load")
 CHANGES: Final = (b"function|delete", b"function|flush", b"function|restore")
+
+
+def refusal(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+    """Why a script is not served: it can be seen to call what this pool refuses, or what its user may not run."""
+    if len(argv) < 3:
+        return None
+    analysis = known(session.pool.book, spec, argv, session.queue is not None)
+    if analysis is None:
+        return None
+    called = commands(analysis, Inputs(argv)) if analysis.dynamic else analysis.commands
+    if analysis.dynamic or not analysis.is_judged:
+        analysis.denied, analysis.denied_why = denied(session.pool.words, called)
+        analysis.is_judged = True
+    if analysis.denied:
+        return errors.calls_denied(spec.name, analysis.denied, analysis.denied_why)
+    if not session.user.free:
+        for name, one in called.items():
+            if one is not None and not session.user.permit.allows(one):
+                return errors.calls_forbidden(spec.name, name)
+    return None
+
+
+def denied(words: Vocabulary, called: dict[bytes, CommandSpec | None]) -> tuple[bytes, str]:
+    """The first of these commands that a pool does not serve, and why; empty when it serves them all."""
+    for name, spec in called.items():
+        why = ""
+        if words.hides(name.partition(b"|")[0]):
+            why = "this pool has another name for it, or none"
+        elif spec is None:
+            why = "this pool's configuration denies it" if name in words.deny else ""
+        else:
+            # Which subcommand a container is asked for is not known, or not to us.
+            why = words.refused(spec) or (spec.reason if spec.reach == REFUSED and spec.subs is None else "")
+        if why:
+            return name, why
+    return b"", ""
 
 
 def dispatch(session: "ClientSession", spec: CommandSpec, request: Request, leg: Leg) -> None:

@@ -52,6 +52,7 @@ def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "| MODULE LOAD |" not in text
     assert "| ACL |" not in text
     assert "| ACL SETUSER |" in text
-    assert "| MODULE LIST |" in text
+    assert "| MODULE |" in text
+    assert "| MODULE LIST |" not in text
     assert "| CONFIG |" not in text
     assert "| GET |" not in text

@@ -98,7 +98,7 @@ WORDS = {
     "UNION": UNION,
 }
 
-DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof swapdb module|list"
+DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof swapdb"
 
 
 def spec_of(name: str) -> CommandSpec:

@@ -1,10 +1,12 @@
 """Scripts by their texts: what copies run, and what a ring runs without keys."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.routes.book import LARGE_SCRIPT, Book
-from kidoproxy.routes.scripts import analysis_of, judge, names_no_keys, script_of, undeclared
+from kidoproxy.routes.book import LARGE_SCRIPT, STEPS, Book
+from kidoproxy.routes.scripts import analysis_of, judge, known, names_no_keys, script_of, undeclared
 
 
 def test_judge() -> None:
@@ -36,7 +38,7 @@ def test_refused_by_copies(text: bytes, why: bytes) -> None:
     """What could let them part, or is too large to tell."""
     wild = judge(Book(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
     assert wild is not None
-    assert wild.refusal.startswith(b"-ERR 'script' is not served here: copies could part: " + why)
+    assert wild.refusal.startswith(b"-ERR 'eval' is not served here: copies could part: " + why)
 
 
 def test_read_once() -> None:
@@ -104,3 +106,42 @@ def test_no_keys(word: bytes, none: bool) -> None:
     """No keys at all, by any server's reading; what is no number is the node's to refuse."""
     assert names_no_keys([b"EVAL", b"x", word]) == none
     assert not names_no_keys([b"EVAL", b"x"])
+
+
+def test_functions() -> None:
+    """A function whose library was loaded through the pool is looked at like a script, until it is gone."""
+    book = Book()
+    call = [b"FCALL", b"f", b"0"]
+    flushing = b"#!lua name=%s\nredis.register_function('f', function() return redis.call('flushdb') end)"
+    ways: list[Callable[[], None]] = [
+        lambda: book.delete_library(b"lib"),
+        book.flush_libraries,
+        lambda: book.restore_libraries(b"dump", b"APPEND"),
+        lambda: book.load_library(b"#!lua name=lib\nredis.register_function('g', function() end)"),
+    ]
+    for gone in ways:
+        book.load_library(flushing % b"lib")
+        for name in (b"fcall", b"fcall_ro"):
+            refusal = undeclared(book, COMMANDS[name], call)
+            assert refusal is not None
+            assert b"its script calls 'flushdb'" in refusal
+        gone()
+        assert undeclared(book, COMMANDS[b"fcall"], call) is None
+    assert known(book, COMMANDS[b"fcall"], [b"FCALL", b"g", b"0"]) is not None
+
+
+def test_forgotten_functions() -> None:
+    """With the oldest libraries their functions are forgotten: what is known has a bound."""
+    book = Book()
+    for at in range(STEPS + 1):
+        book.load_library(b"#!lua name=l%d\nredis.register_function('f%d', function() end)" % (at, at))
+    assert len(book.functions) == len(book.brought) == STEPS
+
+
+def test_queued() -> None:
+    """What is only queued is looked at, and known no sooner than it runs."""
+    book = Book()
+    analysis = known(book, COMMANDS[b"eval"], [b"EVAL", b"return redis.call('flushdb')", b"0"], True)
+    assert analysis is not None
+    assert analysis.whole == b"flushdb"
+    assert not book.digests

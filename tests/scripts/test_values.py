@@ -4,14 +4,14 @@ import pytest
 
 from kidoproxy.scripts.analysis import Analysis, Reading
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.values import ANYTHING, MOST_FORMS, MOST_PARTS, Form
+from kidoproxy.scripts.values import ANYTHING, MOST_FORMS, MOST_PARTS, Form, Values
 
 
 def forms(before: str, expression: str) -> list[Form]:
     """The forms of an expression."""
     tree = parse(f"{before} redis.call('get', {expression})".encode())
     call = next(call for call in tree.calls if [part.text for part in call.parts[1:2]] == [b"get"])
-    return Reading(tree, Analysis()).values.forms(call.parts[2], 0)
+    return Reading(tree, Analysis(), Values(tree)).values.forms(call.parts[2], 0)
 
 
 def texts(before: str, expression: str) -> list[str]:

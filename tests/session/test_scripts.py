@@ -5,7 +5,10 @@ import hashlib
 import pytest
 
 from kidoproxy import errors
+from kidoproxy.commands.permit import Permit
+from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.resp.build import array, command
+from kidoproxy.session.users import User, Users
 from tests.story import (
     Event,
     Story,
@@ -211,3 +214,92 @@ def test_multi_refused() -> None:
     assert play >> client("MULTI", both, "EXEC") << then(lambda play: b"EXECABORT" in play.guest("me").heard)
     assert play << given(unheard) << silence()
     assert led_by(copies("a"), "a")
+
+
+# -- what a pool refuses -----------------------------------------------------------------------------------
+
+
+def words(deny: str = "", allow: str = "", **rename: str) -> Vocabulary:
+    """What a pool denies, allows and renames."""
+    return Vocabulary(
+        frozenset(deny.encode().split()),
+        frozenset(allow.encode().split()),
+        {old.encode(): new.encode() for old, new in rename.items()},
+    )
+
+
+DENIED = [
+    (words(), "migrate", "it would move keys to where the proxy does not look for them"),
+    (
+        words(),
+        "swapdb",
+        "it exchanges whole databases under every client, and under a sync; the pool's `allow` opens it",
+    ),
+    (words(), "shutdown", "it would stop a node under every client"),
+    (words("flushall"), "flushall", "this pool's configuration denies it"),
+    (words("get"), "get", "this pool's configuration denies it"),
+    (words("ft.search"), "ft.search", "this pool's configuration denies it"),
+    (words(flushall="really"), "flushall", "this pool has another name for it, or none"),
+    (words(flushall=""), "flushall", "this pool has another name for it, or none"),
+]
+
+
+@pytest.mark.parametrize(("vocabulary", "called", "why"), DENIED)
+@pytest.mark.parametrize("form", ["redis.call('{}')", "local c = redis.pcall return c([[{}]])", "redis.call(ARGV[1])"])
+def test_script_that_calls_what_is_denied(vocabulary: Vocabulary, called: str, why: str, form: str) -> None:
+    """A script may not do what its client may not: the command inside is named, alone, in MULTI, by EACH, by digest."""
+    text = form.replace("{}", called.upper()).encode()
+    refusal = f"-ERR '{{}}' is not served here: its script calls '{called}': {why}\r\n"
+    for pool in (ring("a"), ring("a", "b"), copies("a", "b")):
+        pool.words = vocabulary
+        play = story(pool)
+        digest = play.facts.book.learn(text)
+        for request in (
+            [b"EVAL", text, b"0", called.encode()],
+            [b"EVAL_RO", text, b"1", b"k", called.encode()],
+            [b"EVALSHA", digest, b"0", called.encode()],
+        ):
+            said = refusal.format(request[0].decode().lower()).encode()
+            for _ in range(2):
+                play >> client(command(request)) << to_client(said)
+            play >> client("MULTI", command(request), "EXEC") << to_client("+OK", said, errors.EXECABORT) << silence()
+            play >> client(command([b"PROXY", b"EACH", *request])) << to_client(said) << silence()
+            if request[0] == b"EVAL_RO":
+                play >> client(command([b"PROXY", b"NODE", b"a", *request])) << to_client(said) << silence()
+        play >> client(command([b"PROXY", b"ROUTE", b"EVAL", text, b"0", called.encode()]))
+        assert b"refused: ERR 'eval' is not served here: its script calls" in play.guest("me").heard
+        play << given(unheard)
+
+
+def test_function_that_calls_what_is_denied() -> None:
+    """So it is with functions that were loaded through the pool."""
+    play = story(ring("a"))
+    play.facts.book.load_library(b"#!lua name=x\nredis.register_function('f', function() redis.call('migrate') end)")
+    play >> client("FCALL f 0", "FCALL g 0") << to("a", "FCALL g 0")
+    assert b"its script calls 'migrate'" in play.guest("me").heard
+    play << given(unheard)
+
+
+def test_script_that_calls_what_is_served() -> None:
+    """What the pool opens, and what nobody knows, is the node's to answer; so is a request that is no script."""
+    play = story(ring("a", words=words("del", "swapdb")))
+    for text in (
+        "return redis.call('swapdb',0,1)",
+        "return redis.call('nosuch')",
+        "return redis.call('object',ARGV[1])",
+    ):
+        ask = command([b"EVAL", text.encode(), b"1", b"k"])
+        play = play >> client(ask) << to("a", ask) >> node("a", ":1") << to_client(":1")
+    play >> client("EVAL x", "FCALL f") << given(unheard) << silence()
+
+
+def test_script_that_calls_what_its_user_may_not() -> None:
+    """A user who may run scripts may not run in them what the rules forbid, as far as it can be seen."""
+    pool = ring("a", words=words())
+    pool.users = Users([User(b"default", Permit("+@all +eval -flushall -@dangerous"), True, True, [])])
+    play = story(pool)
+    flush = command([b"EVAL", b"return redis.call('FLUSHALL')", b"0"])
+    said = b"-NOPERM this user has no permissions to run the 'flushall' command, which the script of 'eval' calls\r\n"
+    play >> client(flush, flush) << to_client(said, said) << silence()
+    fine = command([b"EVAL", b"return redis.call('get', KEYS[1]) or redis.call('nosuch')", b"1", b"k"])
+    play >> client(fine) << to("a", fine)

@@ -1,0 +1,61 @@
+"""What the functions of a library do: each is read by itself, with what it calls of the library's own."""
+
+from typing import Final
+
+from kidoproxy.scripts.analysis import Analysis, Reading
+from kidoproxy.scripts.lexer import Malformed
+from kidoproxy.scripts.parser import parse
+from kidoproxy.scripts.syntax import NAME, Node, Tree
+from kidoproxy.scripts.values import Values
+
+#: How much may be looked at for all functions of a library together; beyond, each counts as all of them.
+MOST_WORK: Final = 20_000
+
+
+def functions(code: bytes) -> dict[bytes, Analysis]:
+    """The analyses of a library's functions by name; none when it cannot be read."""
+    try:
+        tree = parse(code)
+    except Malformed:
+        return {}
+    found: dict[bytes, Analysis] = {}
+    work = 0
+    shared: Analysis | None = None
+    values = Values(tree)
+    for name, roots in values.registered.items():
+        inside = reached(tree, values, roots) if work < MOST_WORK else tree.functions
+        work += sum([node.last_name - node.first_name for node in inside])
+        if work < MOST_WORK:
+            found[name] = read(tree, values, inside)
+        else:
+            shared = shared or read(tree, values, tree.functions)
+            found[name] = shared
+    return found
+
+
+def reached(tree: Tree, values: Values, roots: list[Node]) -> list[Node]:
+    """These functions, and those of the library's own that they name, and so on; inner ones lie within."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        found.append(function)
+        for node in tree.names[function.first_name : function.last_name]:
+            if node.kind == NAME and node.slot >= 0:
+                waiting += values.own_functions(node.slot)
+    return found
+
+
+def read(tree: Tree, values: Values, inside: list[Node]) -> Analysis:
+    """What these functions do."""
+    found = Analysis()
+    reading = Reading(tree, found, values)
+    for function in inside:
+        reading.read(
+            tree.names[function.first_name : function.last_name], tree.calls[function.first_call : function.last_call]
+        )
+    return found
