@@ -30,6 +30,7 @@ from kidoproxy.routes.route import Ask, Planned, Planning, Route
 from kidoproxy.routes.scripts import known, names_no_keys, undeclared
 from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
+from kidoproxy.scripts.analysis import WHOLE
 from kidoproxy.scripts.request import Inputs, names, whole
 
 
@@ -134,8 +135,11 @@ class Ring(Route):
             return errors.whole_node(spec.name, called)
         for used in names(analysis, inputs):
             place = self.place(used.text, used.begins)
-            if place != child and (place is not None or used.text or used.wanted):
-                return errors.astray(spec.name, used.command, used.text + (b"..." if used.begins else b""))
+            if place == child or (place is None and not used.text and not used.wanted):
+                continue
+            if used.command in WHOLE:
+                return errors.whole_node(spec.name, used.command)
+            return errors.astray(spec.name, used.command, used.text + (b"..." if used.begins else b""))
         return None
 
     def streams(self, spec: CommandSpec, argv: list[bytes], positions: list[int], ask: Ask) -> Plan:

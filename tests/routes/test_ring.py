@@ -185,10 +185,10 @@ def test_script_inside_a_family() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("return redis.call('keys', '*')", "calls 'keys' with '..."),
-        ("return redis.call('keys', 'x*')", "calls 'keys' with 'x...'"),
-        ("return redis.call('keys', '{b}*')", "calls 'keys' with '{b}...'"),
-        ("return redis.call('scan', 0, 'match', '{b}*')", "calls 'scan' with '{b}...'"),
+        ("return redis.call('keys', '*')", "calls 'keys', which would see one node"),
+        ("return redis.call('keys', 'x*')", "calls 'keys', which would see one node"),
+        ("return redis.call('keys', '{b}*')", "calls 'keys', which would see one node"),
+        ("return redis.call('scan', 0, 'match', '{b}*')", "calls 'scan', which would see one node"),
         ("return redis.call('scan', 0)", "calls 'scan', which would see one node of several"),
         ("return redis.call('flushdb')", "calls 'flushdb', which"),
         ("return redis.call('sort', KEYS[1], 'by', 'w_*')", "calls 'sort' with 'w_...'"),
