@@ -52,11 +52,12 @@ _ARITHMETIC: Final = (b"+", b"-", b"*", b"/", b"%", b"^")
 
 
 class Expressions(Reader):
-    """See the module. ``function`` is the one that is being read, the text as a whole at first."""
+    """See the module. ``function`` is the one that is being read, at first ``main``, the text as a whole."""
 
     def __init__(self, tokens: Tokens) -> None:
         super().__init__(tokens)
-        self.function = Node(FUNCTION, 0, b"", [])
+        self.main = Node(FUNCTION, 0, b"", [])
+        self.function = self.main
 
     def closed(self) -> None:
         """A block and its end."""
@@ -73,7 +74,7 @@ class Expressions(Reader):
         """One expression, of operators that bind more strongly than ``limit``."""
         self.enter()
         if self.accept(b"not"):
-            self.expression(_UNARY)
+            self.expression(_UNARY).role = MEASURED
             left = self.node(CONSTANT, b"", [])
         elif self.accept(b"-"):
             self.expression(_UNARY)
@@ -104,6 +105,7 @@ class Expressions(Reader):
             return grown(left, right) if left.kind == kind else self.node(kind, b"", [left, right])
         if symbol == b"+" and left.text == b"#" and right.text == b"1" and right.kind == NUMERAL:
             return self.node(NUMERIC, b"#+1", left.parts)
+        left.role = right.role = MEASURED
         return self.node(CONSTANT if symbol in _COMPARISONS else NUMERIC, b"", [])
 
     def simple(self) -> Node:

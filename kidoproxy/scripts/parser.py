@@ -67,7 +67,7 @@ class Parser(Expressions):
         if self.accept(b"if"):
             self.condition()
         elif self.accept(b"while"):
-            self.expression()
+            self.test()
             self.expect(b"do")
             self.closed()
         elif self.accept(b"do"):
@@ -92,16 +92,20 @@ class Parser(Expressions):
 
     def condition(self) -> None:
         """Behind ``if``."""
-        self.expression()
+        self.test()
         self.expect(b"then")
         self.block()
         while self.accept(b"elseif"):
-            self.expression()
+            self.test()
             self.expect(b"then")
             self.block()
         if self.accept(b"else"):
             self.block()
         self.expect(b"end")
+
+    def test(self) -> None:
+        """A condition."""
+        self.expression().role = MEASURED
 
     def repeat(self) -> None:
         """Behind ``repeat``: the condition sees the names of the block."""
@@ -109,7 +113,7 @@ class Parser(Expressions):
         self.scopes.append({})
         self.statements()
         self.expect(b"until")
-        self.expression()
+        self.test()
         self.scopes.pop()
         self.depth -= 1
 
@@ -184,7 +188,9 @@ class Parser(Expressions):
             b";"
         ):
             values = self.expressions()
-            values[0].role = MEASURED
+            if self.function is self.main:
+                # It goes to the client.
+                values[0].role = MEASURED
             self.function.parts.append(values[0])
 
     def assignment(self) -> None:

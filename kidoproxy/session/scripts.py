@@ -30,8 +30,6 @@ CHANGES: Final = (b"function|delete", b"function|flush", b"function|restore")
 
 def refusal(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """Why a script is not served: it can be seen to call what this pool refuses, or what its user may not run."""
-    if len(argv) < 3:
-        return None
     analysis = known(session.pool.book, spec, argv, session.queue is not None)
     if analysis is None:
         return None

@@ -89,6 +89,7 @@ def test_script_that_hides_its_keys() -> None:
     assert hidden.frame.startswith(b"-ERR 'eval' names no keys, but its script calls 'get'; ")
     assert repr(planned(ring("a"), "EVAL redis.call('get','k') 0")) == "a"
     assert repr(planned(ring("a", "b"), "EVAL redis.call('time') 0")) == "a"
+    assert repr(planned(ring("a", "b"), "EVAL redis.call('get','k') none")) == "a"
 
 
 def test_sort_reaches_outside() -> None:

@@ -20,6 +20,8 @@ redis.register_function('twice', get)
 redis.register_function('later', helper)
 redis.register_function(name(), get)
 redis.register_function('lone')
+local function loop(k) if k then return loop(k) end return loop(nil) or loop(k) end
+redis.register_function('loop', function(k) return loop(k) end)
 redis.register_function()
 redis.register_function{callback=get}
 redis.register_function('hides', function() return loadstring('x')() end)
@@ -34,7 +36,7 @@ def used(name: bytes) -> list[bytes]:
 def test_each_by_itself() -> None:
     """What one function does is not held against its neighbours."""
     found = functions(LIBRARY)
-    assert sorted(found) == [b"arg", b"clear", b"get", b"hides", b"meta", b"more", b"twice"]
+    assert sorted(found) == [b"arg", b"clear", b"get", b"hides", b"loop", b"meta", b"more", b"twice"]
     assert [name for name in found if found[name].whole] == [b"clear"]
     assert [name for name in found if found[name].hidden] == [b"hides"]
     assert [list(found[name].commands) for name in (b"get", b"clear")] == [[b"get"], [b"flushdb"]]

@@ -90,6 +90,8 @@ def texts(before: str, expression: str) -> list[str]:
         ("KEYS = {}", "KEYS[1]", ["?"]),
         ("table.insert(KEYS, 'x')", "KEYS[1]", ["?"]),
         ("local t = {KEYS}", "KEYS[1]", ["?"]),
+        ("local function f() return KEYS end f()[1] = 'x'", "KEYS[1]", ["?"]),
+        ("if KEYS == nil or not KEYS then return KEYS end while KEYS do end repeat until KEYS", "KEYS[1]", ["K1"]),
         ("local k = KEYS k[1] = 'x'", "KEYS[1]", ["?"]),
         ("local function f(k) return k[1] end", "f(KEYS)", ["K1"]),
         ("local n = table.concat(KEYS, ',')", "KEYS[1]", ["K1"]),
