@@ -169,6 +169,12 @@ class Reading:
         self.scalars = Scalars(tree, self.values)
         self.seen: set[tuple[bytes, Form]] = set()
 
+    def begin(self) -> Analysis:
+        """The next function of a library: what was found so far belongs to others."""
+        self.found = Analysis()
+        self.seen = set()
+        return self.found
+
     def read(self, names: list[Node], calls: list[Node]) -> None:
         """Look at these uses of names, and at these calls."""
         for node in names:
@@ -191,7 +197,7 @@ class Reading:
             callee = call.parts[0]
             if any(part.role == ARGUMENT and is_input(values.paths(part)) for part in call.parts):
                 paths = values.paths(callee)
-                own = callee.kind == NAME and callee.slot >= 0 and bool(values.own_functions(callee.slot))
+                own = callee.kind == NAME and callee.slot >= 0 and bool(values.own[callee.slot])
                 if not own and not (paths and all(path in READERS for path in paths)):
                     values.changed = True
         values.strings.clear()

@@ -22,13 +22,14 @@ def functions(code: bytes) -> dict[bytes, Analysis]:
     work = 0
     shared: Analysis | None = None
     values = Values(tree)
+    reading = Reading(tree, Analysis(), values)
     for name, roots in values.registered.items():
         inside = reached(tree, values, roots) if work < MOST_WORK else tree.functions
         work += sum([node.last_name - node.first_name for node in inside])
         if work < MOST_WORK:
-            found[name] = read(tree, values, inside)
+            found[name] = read(reading, inside)
         else:
-            shared = shared or read(tree, values, tree.functions)
+            shared = shared or read(reading, tree.functions)
             found[name] = shared
     return found
 
@@ -46,14 +47,14 @@ def reached(tree: Tree, values: Values, roots: list[Node]) -> list[Node]:
         found.append(function)
         for node in tree.names[function.first_name : function.last_name]:
             if node.kind == NAME and node.slot >= 0:
-                waiting += values.own_functions(node.slot)
+                waiting += values.own[node.slot]
     return found
 
 
-def read(tree: Tree, values: Values, inside: list[Node]) -> Analysis:
+def read(reading: Reading, inside: list[Node]) -> Analysis:
     """What these functions do."""
-    found = Analysis()
-    reading = Reading(tree, found, values)
+    found = reading.begin()
+    tree = reading.tree
     for function in inside:
         reading.read(
             tree.names[function.first_name : function.last_name], tree.calls[function.first_call : function.last_call]

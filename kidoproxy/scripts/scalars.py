@@ -47,7 +47,7 @@ class Scalars:
             before = sum(self.plain) + sum(self.giving)
             for slot, values in enumerate(self.tree.bound):
                 self.plain[slot] = self.plain[slot] and all(self.is_scalar(value, 0) for value in values)
-                own = self.values.own_functions(slot)
+                own = self.values.own[slot]
                 given = [value for function in own for value in function.parts]
                 sure = len(own) == len(values) > 0 and all(self.is_scalar(value, 0) for value in given)
                 self.giving[slot] = self.giving[slot] and sure

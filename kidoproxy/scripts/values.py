@@ -47,6 +47,8 @@ EMPTY: Final[Form] = ((LITERAL, 0, 0, b""),)
 #: More values for one expression are not told, nor are longer ones.
 MOST_FORMS: Final = 16
 MOST_PARTS: Final = 32
+#: A name that stands for more functions than this stands for none that is followed.
+MOST_FUNCTIONS: Final = 4
 #: How many names behind names are followed.
 FAR: Final = 40
 #: How often the names are gone through until nothing new is learned.
@@ -70,6 +72,8 @@ class Values:
         self.open: set[int] = set()
         #: KEYS or ARGV may have been changed by the script.
         self.changed = False
+        #: For each local variable the functions of the script that it stands for; none where they are too many.
+        self.own = [few_functions(values) for values in tree.bound]
         #: Of a library the functions by the names that they are called by.
         self.registered: dict[bytes, list[Node]] = {}
         self.pass_arguments()
@@ -80,7 +84,7 @@ class Values:
     def pass_arguments(self) -> None:
         """Bind the parameters of the script's own functions to what they are called with."""
         tree = self.tree
-        own = [self.own_functions(slot) for slot in range(len(tree.bound))]
+        own = self.own
         registered = {id(function) for function in self.register(own)}
         direct = {id(function) for functions in own for function in functions}
         loose: set[int] = {slot for slot in range(len(own)) if own[slot] and len(own[slot]) != len(tree.bound[slot])}
@@ -123,10 +127,6 @@ class Values:
                     self.tree.bound[slot].append(Node(CONSTANT, function.at, b"nil", []))
             found += functions
         return found
-
-    def own_functions(self, slot: int) -> list[Node]:
-        """The functions that a local variable stands for."""
-        return [value for value in self.tree.bound[slot] if value.kind == FUNCTION]
 
     def anything(self, function: Node) -> None:
         """It may be called with anything."""
@@ -290,7 +290,7 @@ class Values:
             return self.formatted([node.parts[0], *node.parts[1:]], depth) if node.text == b"format" else [UNKNOWN]
         callee = node.parts[0]
         if callee.kind == NAME and callee.slot >= 0:
-            functions = self.own_functions(callee.slot)
+            functions = self.own[callee.slot]
             if functions and len(functions) == len(self.tree.bound[callee.slot]):
                 return self.returned(callee.slot, functions, depth)
         path = self.only_path(callee)
@@ -365,6 +365,12 @@ def literal(form: Form) -> bytes | None:
     if all(part[0] == LITERAL for part in form):
         return b"".join([part[3] for part in form])
     return None
+
+
+def few_functions(values: list[Node]) -> list[Node]:
+    """The functions among these, if they are not too many."""
+    found = [value for value in values if value.kind == FUNCTION]
+    return found if len(found) <= MOST_FUNCTIONS else []
 
 
 def few(forms: list[Form]) -> list[Form]:

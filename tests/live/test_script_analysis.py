@@ -87,7 +87,7 @@ def made(rng: random.Random) -> tuple[str, list[str]]:
     return BEFORE + frame.replace("{}", call), [key, rng.choice(["x", "{t}x", "y"]), rng.choice(["z", "{u}z"])]
 
 
-def said(client: Any, *words: str) -> str:
+def said(client: Any, *words: str | int) -> str:
     """The reply, or the error."""
     try:
         return repr(client.execute_command(*words))
