@@ -10,7 +10,7 @@ from typing import Final, final
 from kidoproxy.errors import ProtocolError
 from kidoproxy.resp.build import command
 from kidoproxy.resp.inline import split
-from kidoproxy.scripts.analysis import Analysis
+from kidoproxy.scripts.analysis import Analysis, analyse
 from kidoproxy.scripts.library import functions
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
@@ -18,6 +18,8 @@ SCRIPTS: Final = 10_000
 SCRIPT_BYTES: Final = 64 * 1024 * 1024
 #: A text that is larger than this is not remembered.
 LARGE_SCRIPT: Final = 1024 * 1024
+#: How many bytes of what they say; beyond, it is forgotten and read again.
+ANALYSED_BYTES: Final = 32 * 1024 * 1024
 #: The same for the steps that lead to the libraries of functions.
 STEPS: Final = 1_000
 STEP_BYTES: Final = 64 * 1024 * 1024
@@ -51,6 +53,8 @@ class Book:
         self.loaded: dict[bytes, Script] = {}
         self.seen: dict[bytes, Script] = {}
         self.script_bytes = 0
+        self.analysed_bytes = 0
+        self.function_bytes = 0
         self.steps: list[Step] = []
         self.version = 0
         #: What is known of functions, by name, and which of them each library has brought.
@@ -83,6 +87,24 @@ class Book:
         """The script with this digest, in lower case; None when it is not known."""
         return self.loaded.get(digest) or self.seen.get(digest)
 
+    def analysis(self, script: Script) -> Analysis:
+        """What the text says; read once, and once more after all of it was forgotten because it was too much."""
+        found = script.analysis
+        if found is None:
+            found = analyse(script.text)
+            self.analysed_bytes += found.weight()
+            if self.analysed_bytes > ANALYSED_BYTES:
+                self.analysed_bytes = found.weight()
+                for scripts in (self.loaded, self.seen):
+                    for other in scripts.values():
+                        other.analysis = None
+            script.analysis = found
+        return found
+
+    def function(self, name: bytes) -> Analysis | None:
+        """What is known of a function; of one that nobody has seen loaded it may be that a library hides its name."""
+        return self.functions.get(name) or self.functions.get(b"")
+
     def load(self, text: bytes) -> None:
         """SCRIPT LOAD has succeeded; if SCRIPT FLUSH was asked meanwhile, there is nothing to keep."""
         digest = self.digests.get(text, b"")
@@ -106,9 +128,19 @@ class Book:
         name = library_name(code)
         self.forget_functions(name)
         found = functions(code)
+        weight = sum([analysis.weight() for analysis in found.values()])
+        if self.function_bytes + weight > ANALYSED_BYTES:
+            self.forget_all_functions()
+        self.function_bytes += weight
         self.functions.update(found)
         self.brought[name] = list(found)
         self.add([step for step in self.steps if step.name != name], name, [b"LOAD", b"REPLACE", code])
+
+    def forget_all_functions(self) -> None:
+        """Nothing is known of any function."""
+        self.function_bytes = 0
+        self.functions.clear()
+        self.brought.clear()
 
     def forget_functions(self, name: bytes) -> None:
         """What this library has brought is gone."""
@@ -127,14 +159,12 @@ class Book:
     def restore_libraries(self, dump: bytes, policy: bytes) -> None:
         """FUNCTION RESTORE has succeeded; ``policy`` is APPEND, REPLACE or FLUSH."""
         # What a dump brings cannot be read here, and it may replace what could.
-        self.functions.clear()
-        self.brought.clear()
+        self.forget_all_functions()
         self.add([] if policy.lower() == b"flush" else self.steps, b"", [b"RESTORE", dump, b"REPLACE"])
 
     def flush_libraries(self) -> None:
         """FUNCTION FLUSH has succeeded."""
-        self.functions.clear()
-        self.brought.clear()
+        self.forget_all_functions()
         self.keep([])
 
     def add(self, before: list[Step], name: bytes, words: list[bytes]) -> None:

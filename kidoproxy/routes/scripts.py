@@ -34,23 +34,14 @@ def script_of(book: Book, spec: CommandSpec, argv: list[bytes]) -> Script | None
     return None
 
 
-def analysis_of(script: Script) -> Analysis:
-    """What is known of it; read once."""
-    found = script.analysis
-    if found is None:
-        found = analyse(script.text)
-        script.analysis = found
-    return found
-
-
 def known(book: Book, spec: CommandSpec, argv: list[bytes], queued: bool = False) -> Analysis | None:
     """What is known of the script or function that this request runs; one that is only ``queued`` is not remembered."""
     if queued and spec.name in (b"eval", b"eval_ro") and argv[1] not in book.digests:
         return analyse(argv[1])
     if spec.name in (b"fcall", b"fcall_ro"):
-        return book.functions.get(argv[1])
+        return book.function(argv[1])
     script = script_of(book, spec, argv)
-    return analysis_of(script) if script is not None else None
+    return book.analysis(script) if script is not None else None
 
 
 def judge(book: Book, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
@@ -60,7 +51,7 @@ def judge(book: Book, spec: CommandSpec, argv: list[bytes]) -> Verdict | None:
     script = script_of(book, spec, argv)
     if script is None:
         return Verdict(None, errors.NOSCRIPT)
-    reason = analysis_of(script).fate()
+    reason = book.analysis(script).fate()
     if reason:
         return Verdict(None, errors.denied(spec.name, f"copies could part: {reason}"))
     return Verdict(command([b"EVAL", script.text, *argv[2:]]) if spec.name == b"evalsha" else None, b"")

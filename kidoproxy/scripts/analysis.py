@@ -56,6 +56,10 @@ from kidoproxy.scripts.values import (
 SOMETHING: Final = b"\0?"
 #: Commands that speak of all keys of a node: in a script they see one node's.
 WHOLE: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
+#: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
+MOST_PARTS: Final = 2048
+#: About how many bytes a part, and a command, take.
+PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
 _ABLE: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
 _CHANCE: Final = ("nondeterministic_output", "nondeterministic_output_order")
@@ -108,7 +112,7 @@ class Analysis:
     * ``keyed``: the first command that needs a key; ``whole``: the first that speaks of a whole node;
     * ``dynamic``: calls whose command the request names (see `kidoproxy.scripts.request`); ``nameless``: how many
       calls have no name in the text, those among them;
-    * ``names``: keys to look at with each request.
+    * ``names``: keys to look at with each request, of ``parts`` in all.
     """
 
     def __init__(self) -> None:
@@ -122,6 +126,7 @@ class Analysis:
         self.dynamic: list[Called] = []
         self.names: list[Name] = []
         self.nameless = 0
+        self.parts = 0
         #: The command that the pool does not serve, and why, once that was asked: a book has but one pool.
         self.denied = b""
         self.denied_why = ""
@@ -134,6 +139,10 @@ class Analysis:
     def differs(self, why: str) -> None:
         """The first reason counts."""
         self.unsteady = self.unsteady or why
+
+    def weight(self) -> int:
+        """About how many bytes it takes to remember this."""
+        return PART_BYTES * (4 + self.parts + len(self.commands) + 4 * len(self.dynamic))
 
     def fate(self) -> str:
         """Why copies must not run it; empty when they may."""
@@ -267,6 +276,7 @@ class Reading:
             else:
                 self.found.unnamed = "it calls a command whose name is not a literal"
                 self.found.nameless += 1
+                self.found.parts += len(form) + sum([len(forms) for forms in forms[1:]])
                 if all(part[0] not in (HOLE, ANY_KEY, ARGS) for part in form):
                     self.found.dynamic.append(Called(b"", None, [[form], *forms[1:]], opened))
 
@@ -334,6 +344,10 @@ class Reading:
             if declared or (command, form) in self.seen:
                 continue
             self.seen.add((command, form))
+            self.found.parts += len(form)
+            if self.found.parts > MOST_PARTS:
+                self.found.hides("it uses more names of keys than are followed")
+                return
             self.found.names.append(Name(command, form, signs, wanted))
 
 

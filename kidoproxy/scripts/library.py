@@ -1,4 +1,7 @@
-"""What the functions of a library do: each is read by itself, with what it calls of the library's own."""
+"""What the functions of a library do: each is read by itself, with what it calls of the library's own.
+
+Only what hides a command is held against all of them.
+"""
 
 from typing import Final
 
@@ -13,16 +16,21 @@ MOST_WORK: Final = 20_000
 
 
 def functions(code: bytes) -> dict[bytes, Analysis]:
-    """The analyses of a library's functions by name; none when it cannot be read."""
+    """The analyses of a library's functions by name; the empty name is for those whose names are not plain to see."""
+    found: dict[bytes, Analysis] = {}
     try:
         tree = parse(code)
-    except Malformed:
-        return {}
-    found: dict[bytes, Analysis] = {}
+    except Malformed as problem:
+        found[b""] = Analysis()
+        found[b""].unread = str(problem)
+        return found
     work = 0
     shared: Analysis | None = None
     values = Values(tree)
     reading = Reading(tree, Analysis(), values)
+    # What one function hides somewhere, another one may find there.
+    reading.read(tree.names, [])
+    hidden = reading.found.hidden
     for name, roots in values.registered.items():
         inside = reached(tree, values, roots) if work < MOST_WORK else tree.functions
         work += sum([node.last_name - node.first_name for node in inside])
@@ -31,6 +39,10 @@ def functions(code: bytes) -> dict[bytes, Analysis]:
         else:
             shared = shared or read(reading, tree.functions)
             found[name] = shared
+    if values.unclear:
+        found[b""] = shared or read(reading, tree.functions)
+    for analysis in found.values():
+        analysis.hidden = hidden
     return found
 
 

@@ -76,6 +76,8 @@ class Values:
         self.own = [few_functions(values) for values in tree.bound]
         #: Of a library the functions by the names that they are called by.
         self.registered: dict[bytes, list[Node]] = {}
+        #: Some function of a library is registered in a way that is not followed.
+        self.unclear = False
         self.pass_arguments()
         self.follow()
 
@@ -111,14 +113,15 @@ class Values:
         """Bind the first two parameters of a library's functions to their keys and arguments; these functions."""
         found: list[Node] = []
         for call in self.tree.calls:
-            name, callback = registration(call)
-            if not name:
+            if not self.registers(call.parts[0]):
                 continue
+            name, callback = registration(call)
             functions = [callback] if callback.kind == FUNCTION else []
             if callback.kind == NAME and callback.slot >= 0:
                 functions = own[callback.slot]
                 # Being registered is no way to be called with anything.
                 callback.role = CALLEE
+            self.unclear = self.unclear or not name or not functions
             for function in functions:
                 self.registered.setdefault(name, []).append(function)
                 for slot, given in zip(function.slots, (b"KEYS", b"ARGV"), strict=False):
@@ -127,6 +130,12 @@ class Values:
                     self.tree.bound[slot].append(Node(CONSTANT, function.at, b"nil", []))
             found += functions
         return found
+
+    def registers(self, callee: Node) -> bool:
+        """Whether this is ``redis.register_function``, or a local name for it."""
+        if callee.kind == NAME and callee.slot >= 0:
+            return any(value.kind == INDEX and self.registers(value) for value in self.tree.bound[callee.slot])
+        return callee.kind == INDEX and callee.parts[1].text == b"register_function"
 
     def anything(self, function: Node) -> None:
         """It may be called with anything."""
@@ -335,18 +344,17 @@ class Values:
 
 
 def registration(call: Node) -> tuple[bytes, Node]:
-    """The name and the function of ``redis.register_function(…)`` in either form; of other calls nothing."""
-    callee = call.parts[0]
-    nothing = (b"", callee)
-    if callee.kind != INDEX or callee.parts[1].text != b"register_function" or len(call.parts) < 2:
-        return nothing
-    first = call.parts[1]
-    if first.kind == STRING and len(call.parts) > 2:
-        return first.text, call.parts[2]
-    name = first.fields.get(b"function_name")
-    callback = first.fields.get(b"callback")
+    """The name and the function of a call of ``register_function`` in either form; no name where it is not plain."""
+    unclear = (b"", Node(OTHER, call.at, b"", []))
+    if len(call.parts) < 2:
+        return unclear
+    name: Node | None = call.parts[1]
+    callback = call.parts[2] if len(call.parts) > 2 else None
+    if name is not None and name.kind == TABLE:
+        callback = name.fields.get(b"callback")
+        name = name.fields.get(b"function_name")
     if name is None or callback is None or name.kind != STRING:
-        return nothing
+        return unclear
     return name.text, callback
 
 

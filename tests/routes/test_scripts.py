@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.routes.book import LARGE_SCRIPT, STEPS, Book
-from kidoproxy.routes.scripts import analysis_of, judge, known, names_no_keys, script_of, undeclared
+from kidoproxy.routes.book import ANALYSED_BYTES, LARGE_SCRIPT, STEPS, Book
+from kidoproxy.routes.scripts import judge, known, names_no_keys, script_of, undeclared
 
 
 def test_judge() -> None:
@@ -49,7 +49,7 @@ def test_read_once() -> None:
     again = script_of(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", book.learn(text).upper(), b"1", b"k"])
     assert first is not None
     assert again is not None
-    assert analysis_of(first) is analysis_of(again)
+    assert book.analysis(first) is book.analysis(again)
     assert script_of(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
 
 
@@ -145,3 +145,35 @@ def test_queued() -> None:
     assert analysis is not None
     assert analysis.whole == b"flushdb"
     assert not book.digests
+
+
+def test_analyses_are_bounded() -> None:
+    """What is remembered of texts has a bound in bytes: beyond, all is forgotten, and read again when it is asked."""
+    book = Book()
+    for number in range(3):
+        book.learn(b"return redis.call('get', 'k%d')" % number)
+    first, second, third = book.seen.values()
+    book.load(second.text)
+    weight = book.analysis(first).weight()
+    assert book.analysed_bytes == weight
+    book.analysed_bytes = ANALYSED_BYTES - weight
+    book.analysis(second)
+    assert first.analysis is not None
+    book.analysis(third)
+    assert book.analysed_bytes == weight
+    assert [script for script in (first, second, third) if script.analysis is not None] == [third]
+    assert book.analysis(first).names
+
+
+def test_functions_are_bounded() -> None:
+    """So has what is remembered of functions."""
+    book = Book()
+    code = b"#!lua name=l%d\nredis.register_function('f%d', function() return redis.call('get', 'k') end)"
+    book.load_library(code % (1, 1))
+    weight = book.function_bytes
+    book.function_bytes = ANALYSED_BYTES - weight
+    book.load_library(code % (2, 2))
+    assert sorted(book.functions) == [b"f1", b"f2"]
+    book.load_library(code % (3, 3))
+    assert list(book.functions) == [b"f3"]
+    assert book.function_bytes == weight

@@ -146,6 +146,10 @@ UNSTEADY = [
     ("local x = {} local function f() return x end return tostring(f())", "it uses tostring"),
     ("local x = {} return tostring(1 or x)", "it uses tostring"),
     ("local x = '' return tostring(" + "x and (" * 45 + "x" + ")" * 45 + ")", "it uses tostring"),
+    (
+        " ".join([f"redis.call('get', ('a' or 'b') .. ('c' or 'd') .. ('e' or 'f') .. '{n}')" for n in range(90)]),
+        "it uses more names of keys than are followed",
+    ),
     ("return tostring(x.y)", "it uses x, of which nothing is known"),
     ("local f = function() end return tostring(f)", "it uses tostring"),
     ("return cjson.encode({a = 1, b = 2})", "it uses cjson.encode with fields"),
