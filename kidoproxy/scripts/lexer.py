@@ -59,6 +59,7 @@ class Tokens:
         self.kinds: list[int] = []
         self.values: list[bytes] = []
         self.starts: list[int] = []
+        self.comments = 0
         if len(text) > LARGEST:
             raise Malformed(f"it is larger than the {LARGEST // 1024} KiB that are read")
         # Redis 7 reads ``#!lua flags=no-writes`` itself.
@@ -88,12 +89,23 @@ class Tokens:
             self.add(NUMBER, raw, at)
         elif kind == 4:
             return self.long(raw, at)
+        else:
+            self.count_comment()
         return found.end()
+
+    def count_comment(self) -> None:
+        """One more comment, which takes as long as a token."""
+        self.comments += 1
+        self.bound()
+
+    def bound(self) -> None:
+        """No more than so many."""
+        if len(self.kinds) + self.comments > MOST_TOKENS:
+            raise Malformed(f"it has more than the {MOST_TOKENS} words and signs that are read")
 
     def add(self, kind: int, value: bytes, at: int) -> None:
         """One more token."""
-        if len(self.kinds) == MOST_TOKENS:
-            raise Malformed(f"it has more than the {MOST_TOKENS} words and signs that are read")
+        self.bound()
         self.kinds.append(kind)
         self.values.append(value)
         self.starts.append(at)
@@ -108,7 +120,9 @@ class Tokens:
         # Lua 5.1 refuses what the versions before it nested.
         if end < 0 or (level == 0 and text.find(b"[[", start, end) >= 0):
             raise Malformed(f"line {self.line(at)} begins a long {'comment' if comment else 'string'} without an end")
-        if not comment:
+        if comment:
+            self.count_comment()
+        else:
             first = _LINE_END.match(text, start, end)
             self.add(STRING, _LINE_END.sub(b"\n", text[first.end() if first is not None else start : end]), at)
         after = _SPACE.match(text, end + level + 2)

@@ -73,7 +73,9 @@ def test_tokens(text: bytes, values: list[bytes]) -> None:
         (rb"'\z'", "not Lua 5.1"),
         (rb"'\u{41}'", "not Lua 5.1"),
         (b" " * (LARGEST + 1), "larger than the 128 KiB"),
-        (b"a " * MOST_TOKENS, "more than the 10000"),
+        (b"a " * (MOST_TOKENS + 1), "more than the 10000"),
+        (b"--a\n" * (MOST_TOKENS + 1), "more than the 10000"),
+        (b"--[[]]" * (MOST_TOKENS + 1), "more than the 10000"),
     ],
 )
 def test_malformed(text: bytes, why: str) -> None:
