@@ -190,12 +190,7 @@ def names_no_keys(name: bytes, called: str) -> bytes:
 
 def unseen(name: bytes, why: str) -> bytes:
     """A script on a ring that hides what it calls, or cannot be read."""
-    return line(f"ERR '{word(name)}' is not served here: {cut(why, 90)}; call redis.call by that name, with its KEYS")
-
-
-def calls_denied(name: bytes, called: bytes, why: str) -> bytes:
-    """A script that calls what this pool does not serve."""
-    return line(f"ERR '{word(name)}' is not served here: its script calls '{word(called)}': {why}")
+    return denied(name, f"{cut(why, 90)}; call redis.call by that name, with its KEYS")
 
 
 def calls_forbidden(name: bytes, called: bytes) -> bytes:
@@ -208,10 +203,8 @@ def calls_forbidden(name: bytes, called: bytes) -> bytes:
 
 def whole_node(name: bytes, called: bytes) -> bytes:
     """A script on a ring that calls what speaks of a whole node."""
-    return line(
-        f"ERR '{word(name)}' is not served here: its script calls '{word(called)}', which would see one node of "
-        "several; send that command itself, or give it a pattern of one {tag}"
-    )
+    why = "which would see one node of several; send that command itself, or give it a pattern of one {tag}"
+    return denied(name, f"its script calls '{word(called)}', {why}")
 
 
 def astray(name: bytes, called: bytes, key: bytes) -> bytes:

@@ -38,7 +38,7 @@ def refusal(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> b
         analysis.denied, analysis.denied_why = denied(session.pool.words, called)
         analysis.is_judged = True
     if analysis.denied:
-        return errors.calls_denied(spec.name, analysis.denied, analysis.denied_why)
+        return errors.denied(spec.name, f"its script calls '{errors.word(analysis.denied)}': {analysis.denied_why}")
     if not session.user.free:
         for name, one in called.items():
             if one is not None and not session.user.permit.allows(one):
