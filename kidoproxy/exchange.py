@@ -8,12 +8,13 @@ of the links; that is the only difference.
 from typing import final
 
 from kidoproxy.commands.nothing import nothing
-from kidoproxy.commands.spec import STREAMS, CommandSpec
+from kidoproxy.commands.spec import CHOICE, STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.errors_loading import retryable
 from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
 from kidoproxy.exchange_peers import Peers
 from kidoproxy.ledger import Joint, Leg, Listed, Part, Turn
+from kidoproxy.ledger_chosen import Chosen
 from kidoproxy.ledger_jobs import Jobs
 from kidoproxy.ledger_merged import Merged
 from kidoproxy.ledger_streams import Hurrier, StreamsRead
@@ -38,6 +39,10 @@ class Wire(Hurrier):
 
     def jobs(self) -> Jobs:
         """Where what takes long is done in slices."""
+        raise NotImplementedError
+
+    def throw(self) -> int:
+        """Dice: the next number that nobody foresees, below SIDES."""
         raise NotImplementedError
 
     def hurry(self) -> None:
@@ -84,6 +89,8 @@ class Wire(Hurrier):
             return StreamsRead(leg, count, plan.names, spec.write, self)
         if ask.each:
             return Listed(leg, count, spec.write)
+        if plan.rule == CHOICE:
+            return Chosen(leg, count, self.throw())
         merged = Merged(leg, count, plan.rule, ask.proto, spec.name, spec.write)
         merged.places = plan.places
         merged.keys = plan.keys
@@ -105,6 +112,7 @@ class Exchange(Wire):
         self.turn = Turn()
         self.now = 0.0
         self.seed = 1
+        self.dice = 0
         self.soft_misses = 0
         self.dropped_writes = 0
         #: EVALSHAs that were sent again, and texts that were sent ahead of one.
@@ -171,6 +179,11 @@ class Exchange(Wire):
             request.unfold()
             link.place(leg, request.raw, proto, db, self.now)
 
+    def throw(self) -> int:
+        """A linear congruence, whose seed is the process's own."""
+        self.dice = (self.dice * 6364136223846793005 + 2 * self.seed + 1442695040888963407) % (1 << 64)
+        return self.dice >> 33
+
     def softened(self, write: bool) -> None:
         """Count it."""
         if write:
@@ -198,6 +211,10 @@ class Walk(Wire):
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
+
+    def throw(self) -> int:
+        """The exchange's."""
+        return self.exchange.throw()
 
     def softened(self, write: bool) -> None:
         """Count it at the exchange."""

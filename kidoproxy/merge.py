@@ -16,7 +16,6 @@ from kidoproxy.commands.spec import (
     ALL_OK,
     CONCAT,
     EACH_AND,
-    FIRST_VALUE,
     GREATEST,
     INFO,
     LEAST,
@@ -60,8 +59,6 @@ def merge(rule: int, replies: list[bytes], proto: int) -> bytes:
         return union(replies)
     if rule == TALLY:
         return tally(replies)
-    if rule == FIRST_VALUE:
-        return first_value(replies)
     if rule == INFO:
         return merge_info(replies, proto, [])
     raise Bug(f"no merge for rule {rule}")
@@ -193,14 +190,6 @@ def tally(replies: list[bytes]) -> bytes:
         else:
             sums = [a + b for a, b in zip(sums, values, strict=True)]
     return array([raw for name, number in zip(names or [], sums, strict=True) for raw in (name, integer(number))])
-
-
-def first_value(replies: list[bytes]) -> bytes:
-    """The first that is not null, or the null."""
-    for raw in replies:
-        if not is_null(raw):
-            return raw
-    return replies[0]
 
 
 def misfit(replies: list[bytes]) -> bytes:

@@ -8,7 +8,6 @@ from kidoproxy.commands.spec import (
     ALL_OK,
     CONCAT,
     EACH_AND,
-    FIRST_VALUE,
     GREATEST,
     IN_KEY_ORDER,
     INFO,
@@ -25,7 +24,7 @@ from kidoproxy.merge import merge
 from kidoproxy.resp.build import array, bulk, integer, mapping, setof
 from kidoproxy.resp.open import items
 
-RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, FIRST_VALUE, INFO, UNION, TALLY]
+RULES = [RELAY, SAME, ALL_OK, TOTAL, LEAST, GREATEST, EACH_AND, CONCAT, INFO, UNION, TALLY]
 DENIAL = b"-ERR no\r\n"
 
 
@@ -51,10 +50,6 @@ def test_the_first_error_wins(rule: int) -> None:
         (TOTAL, [b"|1\r\n+ttl\r\n:5\r\n:1\r\n", b":2\r\n"], b":3\r\n"),
         (EACH_AND, [b"*2\r\n:1\r\n:1\r\n", b"*2\r\n:1\r\n:0\r\n"], b"*2\r\n:1\r\n:0\r\n"),
         (EACH_AND, [b"*0\r\n", b"*0\r\n"], b"*0\r\n"),
-        (FIRST_VALUE, [b"$-1\r\n", b"$1\r\nk\r\n", b"$1\r\nl\r\n"], b"$1\r\nk\r\n"),
-        (FIRST_VALUE, [b"_\r\n", b"_\r\n"], b"_\r\n"),
-        (FIRST_VALUE, [b"$-1\r\n", b"$-1\r\n"], b"$-1\r\n"),
-        (FIRST_VALUE, [b"$-1\r\n", b"$0\r\n\r\n"], b"$0\r\n\r\n"),
         (CONCAT, [b"*1\r\n:1\r\n", b"*0\r\n", b"*2\r\n:2\r\n$-1\r\n"], b"*3\r\n:1\r\n:2\r\n$-1\r\n"),
         (CONCAT, [b"~1\r\n:1\r\n", b"~1\r\n:2\r\n"], b"~2\r\n:1\r\n:2\r\n"),
         (CONCAT, [b"%1\r\n+a\r\n:1\r\n", b"%1\r\n+b\r\n:2\r\n"], b"%2\r\n+a\r\n:1\r\n+b\r\n:2\r\n"),

@@ -4,13 +4,15 @@ One key, or several that meet: the child's plan. Splittable commands are cut by 
 several children, not splittable: CROSSSLOT, never guessed, never mis-sent.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy import cursor, errors
+from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.judge import reaches_outside
 from kidoproxy.commands.keys import keys
 from kidoproxy.commands.spec import (
     CHANNEL,
+    CHOICE,
     EVERY,
     INFO,
     LANE,
@@ -32,6 +34,9 @@ from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
 from kidoproxy.scripts.analysis import WHOLE
 from kidoproxy.scripts.request import Inputs, names, whole
+
+DBSIZE: Final = COMMANDS[b"dbsize"]
+HOW_MANY: Final = Request([b"DBSIZE"], command([b"DBSIZE"]))
 
 
 @final
@@ -200,7 +205,18 @@ class Ring(Route):
 
     def every(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """All children, merged by the command's rule."""
+        if spec.rule == CHOICE and not ask.each:
+            return self.chance(spec, request, ask)
         return Gather([member.plan(spec, request, ask) for member in self.distinct], spec.rule)
+
+    def chance(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+        """Each child offers one and says how many keys it has; a child without keys is never chosen."""
+        plans: list[Plan] = []
+        for member in self.distinct:
+            plans += [member.plan(spec, request, ask), member.plan(DBSIZE, HOW_MANY, ask)]
+        gather = Gather(plans, CHOICE)
+        gather.raws = [request.raw, HOW_MANY.raw] * len(self.distinct)
+        return gather
 
     def anyone(self) -> Route:
         """A child for requests that any one can serve: the first one that is alive."""

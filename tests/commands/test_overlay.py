@@ -11,11 +11,11 @@ from kidoproxy.commands.spec import (
     ANY,
     BY_SPECS,
     CHANNEL,
+    CHOICE,
     CONCAT,
     COPY_READ,
     EACH_AND,
     EVERY,
-    FIRST_VALUE,
     GREATEST,
     IN_KEY_ORDER,
     INFO,
@@ -51,7 +51,7 @@ keys slowlog|get | EVERY CONCAT
 flushdb flushall script|flush slowlog|reset memory|purge config|set save swapdb | EVERY ALL_OK
 script|load function|load function|delete function|flush function|restore | EVERY SAME
 script|exists | EVERY EACH_AND
-randomkey | EVERY FIRST_VALUE
+randomkey | EVERY CHOICE
 info | EVERY INFO
 config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
 scan | SCAN RELAY
@@ -79,7 +79,7 @@ WORDS = {
     "CONCAT": CONCAT,
     "EACH_AND": EACH_AND,
     "EVERY": EVERY,
-    "FIRST_VALUE": FIRST_VALUE,
+    "CHOICE": CHOICE,
     "GREATEST": GREATEST,
     "INFO": INFO,
     "IN_KEY_ORDER": IN_KEY_ORDER,

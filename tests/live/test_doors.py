@@ -1,16 +1,20 @@
 """What a client can try at the door, beside a real server that is tried the same way."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner
 
+from kidoproxy.cli import main
 from kidoproxy.embedded import EmbeddedNodes
 from kidoproxy.resp.build import command
 from tests.commands.oracle import program
 from tests.live.asking import replies
-from tests.live.proxies import Starter
+from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -164,3 +168,98 @@ def test_a_node_that_repeats_our_login(serve_proxy: Starter, renamed: str) -> No
     assert PASSWORD.encode() not in said
     assert b"unknown command" in said
     assert PASSWORD not in proxy.log()
+
+
+AGREED: Final = [
+    b"0",
+    b"00",
+    b"+0",
+    b"-0",
+    b"0" * 30,
+    b"abc",
+    b"1e1",
+    b"0x10",
+    b"0 ",
+    b"9" * 21,
+    b"9" * 5000,
+    b"1.0",
+    b"+",
+]
+
+
+@pytest.mark.parametrize("cursor", AGREED, ids=lambda cursor: repr(cursor)[:30])
+def test_cursors_are_read_as_the_server_reads_them(door: Door, serve_proxy: Starter, cursor: bytes) -> None:
+    """Of the keyspace and within a key: what begins anew, and what is no cursor."""
+    asked = [
+        [b"FLUSHALL"],
+        [b"SADD", b"s", b"m"],
+        [b"SCAN", cursor],
+        [b"SSCAN", b"s", cursor],
+        [b"HSCAN", b"h", cursor],
+    ]
+    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+
+
+@pytest.fixture(scope="module")
+def pair(serve_proxy: Starter) -> Any:
+    """A copy pool, where cursors within keys are the proxy's own, too."""
+    return serve_proxy("copy", 2, server=program("redis"))
+
+
+@pytest.mark.parametrize("cursor", [*AGREED, b""], ids=lambda cursor: repr(cursor)[:30])
+def test_cursors_of_copies_are_read_as_the_server_reads_them(door: Door, pair: Any, cursor: bytes) -> None:
+    """The same; nothing at all begins anew, as with Redis 7."""
+    asked = [
+        [b"FLUSHALL"],
+        [b"SADD", b"s", b"m"],
+        [b"SCAN", cursor],
+        [b"SSCAN", b"s", cursor],
+        [b"HSCAN", b"h", cursor],
+    ]
+    said = replies(pair.url, asked)
+    meant = [[word if word else b"0" for word in words] for words in asked]
+    assert said == replies(door.straight, meant)
+
+
+def test_random_keys_come_from_all_nodes(serve_proxy: Starter) -> None:
+    """Of 90 keys each is met about as often as the others, wherever it lives; with one key it is always that one."""
+    proxy = serve_proxy("ring", 3)
+    client = proxy.client()
+    client.set("only", 1)
+    assert {client.randomkey() for _ in range(30)} == {b"only"}
+    client.delete("only")
+    assert client.randomkey() is None
+    for at, count in ((0, 60), (1, 30)):
+        for key in proxy.keys_on(at, count, f"of-{at}"):
+            client.set(key, 1)
+    with client.pipeline(transaction=False) as pipe:
+        for _ in range(3000):
+            pipe.randomkey()
+        found = Counter(key[:4] for key in pipe.execute())
+    assert found[b"of-0"] + found[b"of-1"] == 3000
+    assert 1700 < found[b"of-0"] < 2300
+
+
+def test_one_server_under_several_names(serve_proxy: Starter, tmp_path: Path) -> None:
+    """A ring that says so may name a server twice: nothing is counted twice, and nothing is said twice."""
+    with EmbeddedNodes() as nodes:
+        first, second = nodes.start(2)
+        with RunningProxy(tmp_path, "ring", [first, second, first], EmbeddedNodes(), same_server=True) as proxy:
+            client = proxy.start().client()
+            for number in range(200):
+                client.set(f"key:{number}", number)
+            assert client.dbsize() == 200
+            assert sorted(client.scan_iter(count=7)) == sorted(client.keys("*"))
+            assert len(set(client.scan_iter())) == len(client.keys("*")) == 200
+            assert int(client.info("keyspace")["db0"]["keys"]) == 200
+            assert client.delete(*[f"key:{number}" for number in range(150)]) == 150
+            listener = client.pubsub(ignore_subscribe_messages=True)
+            listener.psubscribe("*")
+            listener.get_message(timeout=5)
+            assert client.publish("news", "once") == 1
+            assert listener.get_message(timeout=5)["data"] == b"once"
+            listener.close()
+            assert client.flushdb()
+            assert client.dbsize() == 0
+            check = CliRunner().invoke(main, ["check", "--config", str(proxy.config)])
+            assert check.exit_code == 0, check.output

@@ -1,0 +1,90 @@
+"""A choice among nodes that is as fair as one server's, also when most of them have nothing."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.errors import NODEDOWN, NodeFailure
+from kidoproxy.exchange import Exchange
+from kidoproxy.exchange_multi import Transaction
+from kidoproxy.ledger import Ledger, Turn
+from kidoproxy.ledger_chosen import SIDES, Chosen, chosen
+from kidoproxy.resp.build import bulk, integer
+from tests.story import client, node, ring, silence, story, to, to_client
+from tests.strategies import replies
+
+NIL = b"$-1\r\n"
+
+
+def offers(*sizes: int) -> list[bytes]:
+    """What nodes a, b, … with so many keys say to RANDOMKEY and DBSIZE."""
+    pairs = [[bulk(b"%c" % (97 + at)) if size else NIL, integer(size)] for at, size in enumerate(sizes)]
+    return [reply for pair in pairs for reply in pair]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 0, 0), (0, 0, 1), (100, 1, 0, 0, 0, 0), (3, 5, 0, 7), (10**9, 10**9)])
+def test_by_the_number_of_keys(sizes: tuple[int, ...]) -> None:
+    """Each node as often as its share of the keys says; an empty one never."""
+    said = offers(*sizes)
+    thrown = 4000
+    exchange = Exchange([], [])
+    found = Counter(chosen(said, exchange.throw()) for _ in range(thrown))
+    for at, size in enumerate(sizes):
+        wanted = thrown * size / sum(sizes)
+        assert abs(found[bulk(b"%c" % (97 + at))] - wanted) <= 4 * (wanted**0.5) + (wanted > 0)
+
+
+@given(st.lists(st.integers(0, 1 << 62), min_size=1, max_size=8), st.integers(0, SIDES - 1))
+def test_something_if_there_is_something(sizes: list[int], dice: int) -> None:
+    """Whatever the dice say: the null only where all nodes are empty."""
+    assert (chosen(offers(*sizes), dice) == NIL) == (not any(sizes))
+
+
+@given(st.lists(st.tuples(replies(), replies()), min_size=1, max_size=5), st.integers(0, SIDES - 1))
+def test_whatever_nodes_say(pairs: list[tuple[bytes, bytes]], dice: int) -> None:
+    """It is one of the offers, or an error among them."""
+    assert chosen([reply for pair in pairs for reply in pair], dice) in [offer for offer, _ in pairs]
+
+
+def test_odd_counts_cost_fairness_alone() -> None:
+    """A node that may not be asked how many keys it has still takes part."""
+    for count in (b"-NOPERM no\r\n", b"_\r\n", b":x\r\n", b":-5\r\n", b":0\r\n", b":" + b"9" * 5000 + b"\r\n"):
+        assert chosen([NIL, integer(0), bulk(b"k"), count], SIDES - 1) == bulk(b"k")
+    assert chosen([b"-ERR no\r\n", integer(5), bulk(b"k"), integer(5)], 0) == b"-ERR no\r\n"
+
+
+def test_a_failure_is_the_answer() -> None:
+    """What the node would have offered is not known."""
+    ledger = Ledger(Turn())
+    joint = Chosen(ledger.open(False), 2, 0)
+    joint.fault(0, NodeFailure(NODEDOWN, "b", "b:1", "gone", False))
+    joint.fill(1, integer(1))
+    assert b"".join(ledger.take_out()) == b"-NODEDOWN b b:1 (gone)\r\n"
+
+
+def test_random_keys_of_a_ring() -> None:
+    """Each node is asked both in one go; the only one that has keys gives the key; a list shows each node's own."""
+    (
+        story(ring("a", "b"))
+        >> client("RANDOMKEY") << to("a", "RANDOMKEY", "DBSIZE") << to("b", "RANDOMKEY", "DBSIZE")
+        >> node("a", "$-1", ":0") >> node("b", "$1 k", ":9") << to_client("$1 k")
+        >> client("RANDOMKEY") << to("a", "RANDOMKEY", "DBSIZE") << to("b", "RANDOMKEY", "DBSIZE")
+        >> node("a", "$-1", ":0") >> node("b", "$-1", ":0") << to_client("$-1")
+        >> client("PROXY EACH RANDOMKEY") << to("a", "RANDOMKEY") << to("b", "RANDOMKEY")
+        >> node("a", "$-1") >> node("b", "$1 k") << to_client("*2 $-1 $1 k")
+        >> client("MULTI", "RANDOMKEY", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "MULTI", "RANDOMKEY", "DBSIZE", "EXEC") << to("b", "MULTI", "RANDOMKEY", "DBSIZE", "EXEC")
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", "*2 $1 j :1") >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 $-1 :0")
+        << to_client("*1 $1 j") << silence()
+    )  # fmt: skip
+
+
+def test_dice_are_the_exchanges() -> None:
+    """A transaction throws the same ones."""
+    exchange, other = Exchange([], []), Exchange([], [])
+    other.seed = 2
+    assert exchange.throw() != Transaction(exchange, None).throw()
+    assert exchange.throw() != other.throw()
+    assert 0 <= exchange.throw() < SIDES
