@@ -257,6 +257,11 @@ NO_PASSWORD_SET: Final = (
 )
 
 
+def not_in_multi(name: bytes) -> bytes:
+    """A command that would change how the rest of a transaction is answered; Valkey's words."""
+    return line(f"ERR Command '{word(name)}' not allowed inside a transaction")
+
+
 def aborted(cause: bytes) -> bytes:
     """EXEC of a transaction whose node has refused one of its commands."""
     return line(f"EXECABORT Transaction discarded because of: {text(cause)}")

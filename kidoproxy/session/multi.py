@@ -15,13 +15,14 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Plan
 from kidoproxy.session import account, executing, slices
 from kidoproxy.session.executing import Queued, homes, plan_in_multi
+from kidoproxy.session.house import REPLY_ON
 
 if TYPE_CHECKING:
     from kidoproxy.session.conversation import ClientSession
 
 #: What begins and ends a transaction.
 WORDS: Final = (b"multi", b"exec", b"discard")
-NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"client|reply", b"monitor")
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
 #: What the proxy answers, and a node would answer alike: the rest would tell of the node, its users among it.
 ANYWHERE: Final = (b"unwatch", b"ping", b"echo", b"time")
 
@@ -134,6 +135,10 @@ def unfit(session: "ClientSession", spec: CommandSpec, request: Request, plan: P
     """Why the command cannot be part of this transaction."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
+    if spec.name == b"client|reply":
+        # ON changes nothing here. The others would tear the reply of EXEC: Redis does, Valkey refuses them.
+        plain = session.reply == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
+        return None if plain else errors.not_in_multi(spec.name)
     if spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
     on_lane = session.watch is not None and session.watch.loan() is not None

@@ -45,6 +45,9 @@ def answer(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> by
         return build.OK
     if name == b"client|kill":
         return client_kill.kill(session, argv)
+    if name == b"client|reply":
+        # Inside a transaction, which only ON can be part of.
+        return build.OK
     if name.startswith(b"client|"):
         return client.answer(session, spec, argv)
     return errors.denied(name, "it cannot be part of a transaction here")

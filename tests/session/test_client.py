@@ -107,13 +107,15 @@ def test_help() -> None:
 
 
 def test_inside_a_transaction() -> None:
-    """CLIENT commands take their place in the reply of EXEC; CLIENT REPLY cannot."""
+    """CLIENT commands take their place in the reply of EXEC; CLIENT REPLY too, unless it would tear that reply."""
     session = ring("a").client()
     say(session, "MULTI")
     assert say(session, "CLIENT", "ID") == b"+QUEUED\r\n"
     assert say(session, "EXEC") == b"*1\r\n:1\r\n"
     say(session, "MULTI")
-    assert say(session, "CLIENT", "REPLY", "off").startswith(b"-ERR 'client|reply' is not served here")
+    refused = b"-ERR Command 'client|reply' not allowed inside a transaction\r\n"
+    assert say(session, "CLIENT", "REPLY", "off") == say(session, "CLIENT", "REPLY", "skip") == refused
+    assert say(session, "CLIENT", "REPLY", "bad") == refused
 
 
 # -- INFO and LIST -------------------------------------------------------------------------------------------
@@ -267,3 +269,15 @@ def test_kill_by_address_alone() -> None:
 def test_numbers_are_read_as_redis_reads_them(text: bytes, value: int | None) -> None:
     """No sign but a minus, no leading zero, no blank, 64 bits."""
     assert integer(text) == value
+
+
+def test_reply_on_in_a_transaction() -> None:
+    """It changes nothing, and is answered like any other; while nothing is answered it is refused, and spoils."""
+    session = ring("a").client()
+    say(session, "MULTI")
+    assert say(session, "CLIENT", "REPLY", "ON") == b"+QUEUED\r\n"
+    assert say(session, "EXEC") == b"*1\r\n+OK\r\n"
+    assert say(session, "CLIENT", "REPLY", "OFF") == b""
+    for words in (["MULTI"], ["CLIENT", "REPLY", "ON"], ["EXEC"], ["PING"]):
+        assert say(session, *words) == b""
+    assert say(session, "CLIENT", "REPLY", "ON") == b"+OK\r\n"
