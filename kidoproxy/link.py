@@ -20,13 +20,13 @@ from kidoproxy import limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.ledger import Leg, Peer
 from kidoproxy.link_bytes import Holding
+from kidoproxy.link_databases import fail_at_once, is_new, refuse_if_beyond, switch, try_out
 from kidoproxy.link_deadlines import in_time, tick, trusted
 from kidoproxy.link_greeting import (
     Backoff,
     Ear,
     Greeting,
     Login,
-    Switched,
     Waiting,
     greeting,
 )
@@ -128,7 +128,10 @@ class NodeLink(Holding):
             self.overload(leg)
             return
         if proto != self.proto or db != self.db:
-            self.switch(proto, db)
+            if is_new(self, db):
+                try_out(self, Waiting(leg, payload, proto, db, replies))
+                return
+            switch(self, proto, db)
         fifo.append(leg)
         if replies > 1:
             fifo.extend([leg] * (replies - 1))
@@ -157,25 +160,13 @@ class NodeLink(Holding):
     def place_later(self, leg: Leg, payload: bytes, proto: int, db: int, replies: int) -> None:
         """The link is not open: wait for it, or fail at once when it is down."""
         if not self.holding and (self.state == DOWN or self.probing or self.suspect):
-            self.node.trouble("failed at once")
-            leg.fail(self.failure(NODEDOWN, self.cause, False))
+            fail_at_once(self, leg, replies)
         elif self.is_full(len(self.queue)):
             self.overload(leg)
         else:
             self.add_to_queue(Waiting(leg, payload, proto, db, replies))
             if self.state == IDLE:
                 self.wake()
-
-    def switch(self, proto: int, db: int) -> None:
-        """Change the connection's mode for the legs that follow."""
-        if proto != self.proto:
-            self.fifo.append(Switched(self))
-            self.out.append(command([b"HELLO", b"%d" % proto]))
-        if db != self.db:
-            self.fifo.append(Switched(self))
-            self.out.append(command([b"SELECT", b"%d" % db]))
-        self.proto = proto
-        self.db = db
 
     def ready(self) -> bool:
         """Whether `send` may be called, held or not."""
@@ -188,7 +179,7 @@ class NodeLink(Holding):
 
     def set_open(self) -> None:
         """Whether a leg may be sent at once."""
-        self.open = self.state == READY and not self.holding and not self.suspect
+        self.open = self.state == READY and not (self.holding or self.suspect or self.trying)
 
     def unhold(self, now: float) -> None:
         """Let go what was kept back, in order."""
@@ -248,6 +239,7 @@ class NodeLink(Holding):
         """All replies of the greeting are there."""
         if refused:
             self.broken = self.login.without_secrets(refused)
+            refuse_if_beyond(self, refused)
             return
         welcome(self, info)
 
@@ -255,6 +247,8 @@ class NodeLink(Holding):
         """Legs may be sent from now on."""
         self.state = READY
         self.opened = self.heard
+        self.beyond = b""
+        self.node.last_db = max(self.node.last_db, self.home_db)
         self.set_open()
         self.cause = ""
         if self.ear is not None:
@@ -380,7 +374,8 @@ class NodeLink(Holding):
             trusted(self)
         self.late_since = 0.0
         self.cause = cause
-        if self.shared:
+        self.trying = False
+        if self.shared and not self.beyond:
             self.node.cause = cause
         self.drop = True
         self.mark()

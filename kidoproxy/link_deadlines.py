@@ -52,6 +52,9 @@ def tick_ready(link: "NodeLink", now: float) -> None:
         link.lost(f"its reply has not ended in {round((now - link.part_since) * 1000)} ms", now, False)
         return
     overdue = answer_late(link, now)
+    if link.broken:
+        link.lost(link.broken, now, True)
+        return
     if overdue >= link.login.timeout and now - link.heard >= 2 * link.login.timeout:
         link.node.trouble("silent")
         link.lost(f"no reply for {round((now - link.heard) * 1000)} ms", now, True)

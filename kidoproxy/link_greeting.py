@@ -21,6 +21,9 @@ class Greeted:
     def __init__(self) -> None:
         #: The node has refused something, so the connection is of no use: why.
         self.broken = ""
+        #: A database is asked for that the node may not have; and its error for the link's own, if it has not.
+        self.trying = False
+        self.beyond = b""
 
     def greeted(self, info: bytes, refused: bytes) -> None:
         """All replies of the greeting are there; ``refused`` is the first error among them."""

@@ -66,6 +66,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/ledger_merged.py": "tests/test_ledger.py: the joints of the ledger",
+    "kidoproxy/link_databases.py": "tests/test_link.py: databases that there are not, among the ordered links",
     "kidoproxy/link_deadlines.py": "tests/test_link.py: the link in several files",
     "kidoproxy/link_first.py": "tests/session/test_hanging_up.py: what goes first, and why",
     "kidoproxy/link_greeting.py": "tests/test_link.py: the link in several files",

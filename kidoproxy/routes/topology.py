@@ -46,6 +46,8 @@ class Node:
         #: What has gone wrong with it, by cause; and exceptions of ours while its reply to that request was handled.
         self.troubles: dict[str, int] = {}
         self.mishaps: list[tuple[str, Exception]] = []
+        #: The highest database that it is known to have.
+        self.last_db = 0
         self.run_id = b""
         self.uptime = 0
         self.version = b""
@@ -80,6 +82,7 @@ class Node:
         restarted = bool(before) and before != self.run_id
         if restarted:
             self.school.behind = True
+            self.last_db = 0
         return restarted
 
     def trouble(self, cause: str) -> None:

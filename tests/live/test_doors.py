@@ -263,3 +263,24 @@ def test_one_server_under_several_names(serve_proxy: Starter, tmp_path: Path) ->
             assert client.dbsize() == 0
             check = CliRunner().invoke(main, ["check", "--config", str(proxy.config)])
             assert check.exit_code == 0, check.output
+
+
+@pytest.mark.parametrize("mode", ["ring", "copy"])
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_database_that_the_nodes_have_not(serve_proxy: Starter, mode: str, protocol: int) -> None:
+    """Who asks for it hears the node's error, on whatever way; nothing lands elsewhere, and nobody else notices."""
+    proxy = serve_proxy(mode, 2, args=["--databases", "4"], databases=64)
+    other = proxy.client(protocol=protocol)
+    other.set("mine", "kept")
+    beyond = b"-ERR DB index is out of range\r\n"
+    for db in (4, 50, 63):
+        greet, select = [b"HELLO", b"%d" % protocol], [b"SELECT", b"%d" % db]
+        said = replies(proxy.url, [greet, select, [b"SET", b"mine", b"lost"], [b"GET", b"mine"], [b"PING"]])[1:]
+        assert said == [b"+OK\r\n", beyond, beyond, b"+PONG\r\n", b"+OK\r\n"]
+        said = replies(proxy.url, [greet, select, [b"MULTI"], [b"SET", b"mine", b"lost"], [b"EXEC"], [b"PING"]])
+        assert b"".join(said).count(b"DB index is out of range") == 1
+        assert b"NODEDOWN" not in b"".join(replies(proxy.url, [greet, select, [b"BLPOP", b"mine", b"0.1"]]))
+        assert other.get("mine") == b"kept"
+    there = [[b"SELECT", b"3"], [b"SET", b"mine", b"third"], [b"SELECT", b"0"], [b"GET", b"mine"]]
+    assert replies(proxy.url, there)[-2] == b"$4\r\nkept\r\n"
+    assert "node down" not in proxy.log()

@@ -297,8 +297,9 @@ def test_lanes_change_protocol_and_database() -> None:
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
         >> node("a", POPPED, on=LANE) << to_client(POPPED)
         >> client("SELECT 3", name="two") << to_client("+OK", name="two")
-        >> client("BLPOP {a}q 0", name="two") << to("a", "SELECT 3", "BLPOP {a}q 0", on=LANE)
-        >> node("a", "+OK", POPPED, on=LANE) << to_client(POPPED, name="two")
+        >> client("BLPOP {a}q 0", name="two") << to("a", "SELECT 3", on=LANE)
+        >> node("a", "+OK", on=LANE) << to("a", "BLPOP {a}q 0", on=LANE)
+        >> node("a", POPPED, on=LANE) << to_client(POPPED, name="two")
     )  # fmt: skip
 
 

@@ -489,8 +489,9 @@ def test_protocol_and_database_may_change_while_watching() -> None:
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
         >> client("SELECT 3", "HELLO 3") << then(lambda play: b"proto" in play.guest("me").heard) << given(unheard)
         >> client("MULTI", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED")
-        << to("a", "HELLO 3", "SELECT 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
-        >> node("a", "%0", "+OK", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
+        << to("a", "SELECT 3", on=LANE) >> node("a", "+OK", on=LANE)
+        << to("a", "HELLO 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
+        >> node("a", "%0", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
     )  # fmt: skip
 
 
