@@ -21,7 +21,7 @@ from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.ledger import Leg, Peer
 from kidoproxy.link_bytes import Holding
 from kidoproxy.link_databases import fail_at_once, is_new, refuse_if_beyond, switch, try_out
-from kidoproxy.link_deadlines import in_time, tick, trusted
+from kidoproxy.link_deadlines import SECONDS_PER_BYTE, in_time, own_time, tick, trusted
 from kidoproxy.link_greeting import (
     Backoff,
     Ear,
@@ -40,9 +40,8 @@ from kidoproxy.routes.topology import Node
 
 PUSH: Final = 62
 
-#: A large payload gets this much more time, per byte: 50 MB/s is slow for a datacentre.
-SECONDS_PER_BYTE: Final = 1 / 50_000_000
 BIG: Final = 1024 * 1024
+LARGE: Final = 64 * 1024
 
 
 @final
@@ -112,9 +111,10 @@ class NodeLink(Holding):
     def place(self, leg: Leg, payload: bytes, proto: int, db: int, now: float, replies: int = 1) -> None:
         """Send ``payload`` for ``leg``, which takes the next ``replies`` replies of the node, or one failure."""
         due = now + self.login.timeout
-        if len(payload) > BIG:
-            due += len(payload) * SECONDS_PER_BYTE
-            self.grant(len(payload), now)
+        if len(payload) > LARGE:
+            due += own_time(payload)
+            if len(payload) > BIG:
+                self.grant(len(payload), now)
         leg.due = due
         if self.open:
             self.send(leg, payload, proto, db, replies)

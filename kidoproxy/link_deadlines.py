@@ -2,6 +2,7 @@
 
 Replies come in order, so nobody is late while something in front of him still has time: a large payload's own time,
 or the time that its bytes take as long as they leave. When that is answered, those behind have the usual time left.
+So it is while its node is busy with a command that takes long, on whatever link that was sent.
 
 A node that answers, but nothing in time, is *suspect*: what is sent to it fails at once, and the link asks by itself
 until one answer is in time. A node that is silent is down.
@@ -16,11 +17,15 @@ from kidoproxy.link_greeting import NEVER, Waiting
 from kidoproxy.link_guard import fail
 from kidoproxy.link_partial import overdue as never_ends
 from kidoproxy.link_states import DOWN, GREETING, READY
+from kidoproxy.resp.scan import string2ll
 
 if TYPE_CHECKING:
     from kidoproxy.link import NodeLink
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
+#: 50 MB/s is slow for a datacentre, and 50 000 keys a second for a server.
+SECONDS_PER_BYTE: Final = 1 / 50_000_000
+SECONDS_PER_ARGUMENT: Final = 1 / 50_000
 
 
 def tick(link: "NodeLink", now: float) -> None:
@@ -33,7 +38,7 @@ def tick(link: "NodeLink", now: float) -> None:
             link.probing = True
             link.attempted = now
             link.wake()
-    elif state == GREETING and now > link.due:
+    elif state == GREETING and now > max(link.due, link.node.busy_until):
         link.lost("it accepts connections and does not answer", now, True)
     if link.queue:
         expire_queue(link, now)
@@ -64,11 +69,17 @@ def tick_ready(link: "NodeLink", now: float) -> None:
         suspect(link, now)
 
 
+def own_time(payload: bytes) -> float:
+    """How much longer a large request may take: by its bytes, and by its arguments, of which DEL may have very many."""
+    count = string2ll(payload[1 : payload.find(b"\r", 0, 24)]) or 0
+    return len(payload) * SECONDS_PER_BYTE + count * SECONDS_PER_ARGUMENT
+
+
 def answer_late(link: "NodeLink", now: float) -> float:
     """TIMEOUT for those whose time is over; by how much the first one's is."""
     fifo = link.fifo
     timeout = link.login.timeout
-    granted = write_patience(link, now)
+    granted = max(write_patience(link, now), link.node.busy_until)
     overdue = 0.0
     head = link.head
     at = head
@@ -116,7 +127,7 @@ def expire_queue(link: "NodeLink", now: float) -> None:
     kept: list[Waiting] = []
     queue = link.take_queue()
     for waiting in queue:
-        if waiting.leg.due < now:
+        if waiting.leg.due < now and link.node.busy_until < now:
             late(link, waiting.leg, False, now)
         else:
             kept.append(waiting)

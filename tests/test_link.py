@@ -875,3 +875,17 @@ def test_without_a_run_id_nothing_can_be_said() -> None:
     assert play >> greeted("a") >> greeted("b")
     assert play.node("a").live
     assert play.node("b").live
+
+
+def test_many_arguments_have_time_of_their_own() -> None:
+    """A DEL of very many keys is small for its work; what is no large request has the usual time, whatever it says."""
+    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, [])
+    for payload, extra in (
+        (command([b"DEL", *[b"k%d" % number for number in range(49_999)]]), 1.0),
+        (command([b"SET", b"k", b"x" * 100_000]), 0.0),
+        (b"+" + b"x" * 100_000, 0.0),
+        (command([b"DEL", *[b"k%d" % number for number in range(1000)]]), 0.0),
+    ):
+        leg = Ledger(Turn()).open(True)
+        link.place(leg, payload, 2, 0, 100.0)
+        assert extra <= leg.due - 100.5 <= extra + 0.05

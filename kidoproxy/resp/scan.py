@@ -68,6 +68,15 @@ def number(buf: bytes, at: i64, size: i64) -> tuple[i64, i64]:
     return value, at + 2
 
 
+#: Most bytes that are kept of what a node says of itself.
+FACT_BYTES: Final = 64
+
+
+def visible(raw: bytes) -> bytes:
+    """A fact that a node tells of itself, for pages, logs and the state file: short, and nothing but visible ASCII."""
+    return bytes([byte for byte in raw[:FACT_BYTES] if 33 <= byte <= 126])
+
+
 def string2ll(text: bytes) -> int | None:
     """A 64-bit number exactly as Redis reads it; None when it is none."""
     digits = text[1:] if text[:1] == b"-" else text

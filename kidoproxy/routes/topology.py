@@ -9,7 +9,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import string2ll, visible
 from kidoproxy.routes.durability import Durability
 from kidoproxy.routes.noted import MEND_BYTES, TOUCHED_BYTES, Places, Room
 from kidoproxy.routes.school import School
@@ -17,9 +17,6 @@ from kidoproxy.routes.school import School
 IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
-
-#: Most bytes that are kept of what a node says of itself.
-FACT_BYTES: Final = 64
 
 #: More than any score: a live node comes before one that is not.
 LIVE: Final = 1 << 40
@@ -43,6 +40,9 @@ class Node:
         self.cause = ""
         #: It is there, and answers nothing in time: what is sent fails at once until it has proved itself.
         self.suspect = False
+        #: Commands that may take long, and until when: it is busy with them, not silent.
+        self.busy = 0
+        self.busy_until = 0.0
         #: What has gone wrong with it, by cause; and exceptions of ours while its reply to that request was handled.
         self.troubles: dict[str, int] = {}
         self.mishaps: list[tuple[str, Exception]] = []
@@ -73,8 +73,8 @@ class Node:
         """What its INFO says; whether it is another run than the one we knew."""
         before = self.run_id
         uptime = facts.get(b"uptime_in_seconds", b"")
-        self.run_id = shown(facts.get(b"run_id", b""))
-        self.version = shown(facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b""))
+        self.run_id = visible(facts.get(b"run_id", b""))
+        self.version = visible(facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b""))
         self.uptime = max(string2ll(uptime) or 0, 0)
         self.live = True
         self.cause = ""
@@ -107,11 +107,6 @@ def keep_apart(nodes: list[Node]) -> None:
     """One listening pool reaches all of ``nodes``: no two of them may be one server."""
     for node in nodes:
         node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
-
-
-def shown(raw: bytes) -> bytes:
-    """A fact that a node tells of itself, for pages, logs and the state file: short, and nothing but visible ASCII."""
-    return bytes([byte for byte in raw[:FACT_BYTES] if 33 <= byte <= 126])
 
 
 @final

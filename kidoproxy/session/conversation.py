@@ -32,6 +32,7 @@ from kidoproxy.session import (
     ending,
     facts,
     lanes,
+    lasting,
     local,
     multi,
     pause,
@@ -324,7 +325,7 @@ class ClientSession:
         if spec.scripting:
             scripts.dispatch(self, spec, request, leg)
             return
-        if facts.answered(self, spec, request.argv, leg):
+        if facts.answered(self, spec, request.argv, leg) or lasting.begins(self, spec, request, leg):
             return
         leg = facts.corrected(self, spec, request.argv, leg)
         self.exchange.scatter(self.plan(spec, request), leg, request.raw, spec, self.ask)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import redis
 from click.testing import CliRunner
 
 from kidoproxy.cli import main
@@ -284,3 +285,26 @@ def test_a_database_that_the_nodes_have_not(serve_proxy: Starter, mode: str, pro
     there = [[b"SELECT", b"3"], [b"SET", b"mine", b"third"], [b"SELECT", b"0"], [b"GET", b"mine"]]
     assert replies(proxy.url, there)[-2] == b"$4\r\nkept\r\n"
     assert "node down" not in proxy.log()
+
+
+def counted(client: Any) -> int:
+    """How many keys there are; -1 while nobody can say."""
+    try:
+        return int(client.dbsize())
+    except redis.RedisError:
+        return -1
+
+
+@pytest.mark.parametrize("mode", ["ring", "copy"])
+def test_a_large_cache_can_be_cleared(serve_proxy: Starter, mode: str) -> None:
+    """What takes a node longer than the deadline is done and answered, and nobody takes the node for silent."""
+    proxy = serve_proxy(mode, 1, server=program("redis"), args=["--enable-debug-command", "yes"], timeout_ms=120)
+    (straight,) = proxy.node_clients()
+    straight.execute_command("DEBUG", "POPULATE", "500000")
+    client, other = (proxy.client(protocol=protocol, socket_timeout=60) for protocol in (2, 3))
+    eventually(lambda: counted(client) == counted(other) == 500_000)
+    before = len(proxy.log())
+    assert client.flushdb()
+    assert counted(straight) == 0
+    assert "node down" not in proxy.log()[before:]
+    eventually(lambda: counted(client) == counted(other) == 0)

@@ -173,9 +173,11 @@ def test_every_node() -> None:
         story(ring("a", "b"))
         >> client("DBSIZE") << to("a", "DBSIZE") << to("b", "DBSIZE")
         >> node("a", ":3") >> node("b", ":4") << to_client(":7")
-        >> client("KEYS *") << to("a", "KEYS *") << to("b", "KEYS *")
+        >> client("KEYS *") << to("a", "INFO memory") << to("b", "INFO memory") >> node("a", "$0 ") >> node("b", "$0 ")
+        << to("a", "KEYS *") << to("b", "KEYS *")
         >> node("b", "*1 $1 y") >> node("a", "*1 $1 x") << to_client("*2 $1 x $1 y")
-        >> client("FLUSHALL") << to("a", "FLUSHALL") << to("b", "FLUSHALL")
+        >> client("FLUSHALL") << to("a", "INFO memory") << to("b", "INFO memory")
+        >> node("a", "$0 ") >> node("b", "$0 ") << to("a", "FLUSHALL") << to("b", "FLUSHALL")
         >> node("a", "+OK") >> refused("b")
         << to_client("-PARTIAL 'flushall' failed for 1 of 2 nodes on b (connection refused); "
                      "1 applied, 1 may have been applied")
