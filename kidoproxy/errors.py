@@ -46,7 +46,7 @@ MOST: Final = 200
 #: Most characters of a node's name, and of its address, in a sentence that says more.
 NAME: Final = 40
 ADDRESS: Final = 60
-#: Most bytes of one word of a client's in a sentence that shows two of them.
+#: Most bytes of a client's word in a sentence that shows two.
 WORD: Final = 48
 
 NODEDOWN: Final = "NODEDOWN"
@@ -236,6 +236,7 @@ NOT_INT: Final = b"-ERR value is out of range, value must between -2147483648 an
 INVALID_CURSOR: Final = b"-ERR invalid cursor\r\n"
 BAD_DB: Final = b"-ERR DB index is out of range\r\n"
 NOT_IN_MULTI: Final = b"-ERR Command not allowed inside a transaction\r\n"
+REPLY_IN_MULTI: Final = b"-ERR Command 'client|reply' not allowed inside a transaction\r\n"
 NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
 EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
@@ -255,11 +256,6 @@ NO_PASSWORD_SET: Final = (
     b"-ERR AUTH <password> called without any password configured for the default user. "
     b"Are you sure your configuration is correct?\r\n"
 )
-
-
-def not_in_multi(name: bytes) -> bytes:
-    """A command that would change how the rest of a transaction is answered; Valkey's words."""
-    return line(f"ERR Command '{word(name)}' not allowed inside a transaction")
 
 
 def aborted(cause: bytes) -> bytes:

@@ -138,7 +138,7 @@ def unfit(session: "ClientSession", spec: CommandSpec, request: Request, plan: P
     if spec.name == b"client|reply":
         # ON changes nothing here. The others would tear the reply of EXEC: Redis does, Valkey refuses them.
         plain = session.reply == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
-        return None if plain else errors.not_in_multi(spec.name)
+        return None if plain else errors.REPLY_IN_MULTI
     if spec.reach == LISTEN or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
         return errors.denied(spec.name, "it cannot be part of a transaction here")
     on_lane = session.watch is not None and session.watch.loan() is not None
