@@ -5,6 +5,7 @@ client went away while it waited, or of which anything is in doubt, is never len
 time is bounded for each node, so that no client can use up what the others need.
 """
 
+from collections.abc import Callable
 from typing import Final, final
 
 from kidoproxy import errors, limits
@@ -32,6 +33,8 @@ class Lanes:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.most = limits.LANES
+        #: Whether a socket may be opened; None: always.
+        self.has_room: Callable[[], bool] | None = None
         self.lent: list[int] = [0] * len(exchange.nodes)
         self.idle: list[list[NodeLink]] = [[] for _ in exchange.nodes]
         self.loans: dict[int, Loan] = {}
@@ -50,6 +53,9 @@ class Lanes:
             return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)
         if self.lent[node.index] >= self.most:
             cause = f"all of its {self.most} lanes are in use"
+            return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
+        if self.has_room is not None and not self.idle[node.index] and not self.has_room():
+            cause = "no file is left for another connection; raise the limit of open files"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
         return None
 

@@ -50,7 +50,8 @@ class ClientIO(SlowReader):
         self.hub.now()
         house.connections += 1
         transport.set_write_buffer_limits(high=limits.CLIENT_PAUSE_BYTES)
-        if self.pool.clients >= self.pool.max_clients or len(house.sessions) >= house.max_clients:
+        full = self.pool.clients >= self.pool.max_clients or len(house.sessions) >= house.max_clients
+        if full or not house.has_room():
             house.rejected += 1
             transport.write(errors.MAX_CLIENTS)
             transport.close()

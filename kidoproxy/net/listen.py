@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
+from kidoproxy.net.claims import Claimed
 
 BACKLOG: Final = 511
 #: Redis's ``tcp-keepalive``: a client whose machine is gone does not stay for ever.
@@ -93,5 +94,7 @@ def clear_stale(path: str) -> None:
 
 
 def why_not(problem: OSError) -> str:
-    """Why nobody can listen there, in the system's words."""
+    """Why nobody can listen there, in the system's words, or in those of a claim."""
+    if isinstance(problem, Claimed):
+        return problem.strerror or str(problem)
     return os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else str(problem)

@@ -13,8 +13,10 @@ log = logging.getLogger("kidoproxy")
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 HEAP_BYTES: Final = 16 * 1024 * 1024
-#: Files that are neither a client's nor a node's: the loop's own, logs, state, listeners.
+#: Files that are neither a client's nor a node's: the loop's own, logs, state, listeners, clients that are turned away.
 OTHER_FILES: Final = 64
+#: Of each node: its shared connections, one for each protocol and database in use, and those that listen.
+NODE_FILES: Final = 8
 
 
 def keep_heap() -> None:
@@ -33,19 +35,24 @@ def calm_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def allow_files(clients: int, nodes: int, lanes: int) -> None:
-    """Raise the soft limit of open files to what may be needed, as far as the hard one lets us; say what is missing.
+def allow_files(clients: int, nodes: int, lanes: int) -> int:
+    """Raise the soft limit of open files to what may be needed, as far as the hard one lets us.
 
-    A client that blocks or watches has a lane beside its own socket, but hardly all do at a time.
-
-    At the limit the loop closes who comes new, without a word: ``max_clients`` says it better.
+    How many of them clients and lanes may have: the rest is kept for the nodes and for ourselves. A client that blocks
+    or watches has a lane beside its own socket, but hardly all do at a time.
     """
-    least = clients + nodes * 4 + OTHER_FILES
-    wanted = least + lanes
+    kept = nodes * NODE_FILES + OTHER_FILES
+    wanted = kept + clients + lanes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    can = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(can, soft), hard))
-    if can < least:
-        log.warning("few open files: limit=%d wanted=%d reason=not all of max_clients can be served", can, least)
+    if soft == resource.RLIM_INFINITY:
+        return clients + lanes
+    if soft < wanted:
+        soft = max(soft, wanted if hard == resource.RLIM_INFINITY else min(wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # Of very few, half.
+    kept = min(kept, soft // 2)
+    left = soft - kept
+    if left < clients:
+        why = f"the limit of open files (ulimit -n, LimitNOFILE) is {soft}, and {kept} are kept for nodes and ourselves"
+        log.warning("max_clients lowered: from=%d to=%d reason=%s", clients, left, why)
+    return min(left, clients + lanes)

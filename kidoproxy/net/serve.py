@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import ssl
 import time
 import uuid
@@ -28,6 +29,7 @@ from kidoproxy.exchange import Exchange
 from kidoproxy.ledger_account import DRAIN
 from kidoproxy.link_greeting import Login
 from kidoproxy.link_states import DOWN, READY
+from kidoproxy.net.claims import Claims
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector, Target
 from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
@@ -127,7 +129,7 @@ class Daemon:
         house.max_clients = self.config.max_clients
         house.lanes.most = self.config.max_lanes
         nodes = len(self.tree.nodes)
-        allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes))
+        house.limit_files(allow_files(house.max_clients, nodes, min(house.max_clients, house.lanes.most * nodes)))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self.stop)
         try:
@@ -345,8 +347,12 @@ def run(config: Config, announce: Callable[[str], None]) -> int:
     set_up_logs(config.log)
     for warning in config.warnings:
         log.warning("dangerous setting: reason=%s", warning)
+    claims = claimed(config)
     if config.workers == 1:
-        uvloop.run(Daemon(config).run(announce))
+        try:
+            uvloop.run(Daemon(config).run(announce))
+        finally:
+            claims.close()
         return 0
 
     def work(own: Config, at: int) -> int:
@@ -357,7 +363,27 @@ def run(config: Config, announce: Callable[[str], None]) -> int:
             return CANNOT_START
         return 0
 
-    return Workers(config, work).run()
+    try:
+        return Workers(config, work).run()
+    finally:
+        claims.close()
+
+
+def claimed(config: Config) -> Claims:
+    """A claim to each address, which holds while any worker lives; what cannot be resolved fails when it is bound."""
+    claims = Claims()
+    wanted = [(f"pool.{pool.name}", address) for pool in config.listening() for address in pool.listen]
+    if config.admin is not None:
+        wanted.append(("proxy.admin", config.admin))
+    for place, address in wanted:
+        try:
+            claims.claim(address, config.workers > 1)
+        except socket.gaierror:
+            continue
+        except OSError as problem:
+            claims.close()
+            raise StartError(f"{place}: cannot listen on {address}: {why_not(problem)}") from None
+    return claims
 
 
 def print_nothing(text: str) -> None:

@@ -112,6 +112,7 @@ class House:
         self.draining = False
         self.groups: list[CopyGroup] = []
         self.max_clients = 10_000
+        self.files = 1_000_000_000
         self.commands = 0
         self.errors = 0
         self.split_transactions = 0
@@ -128,6 +129,16 @@ class House:
         self.begin_sync: Callable[[Node], str] | None = None
         #: One line per running or finished sync, by the index of the node: names are unique in one pool only.
         self.syncs: dict[int, str] = {}
+
+    def limit_files(self, files: int) -> None:
+        """So many sockets there may be of clients and lanes together."""
+        self.files = files
+        self.max_clients = min(self.max_clients, files)
+        self.lanes.has_room = self.has_room
+
+    def has_room(self) -> bool:
+        """Whether one more socket may be opened, for a client or for a lane: what is left belongs to the nodes."""
+        return len(self.sessions) + len(self.exchange.others) < self.files
 
     def blocked(self, pool: PoolFacts) -> int:
         """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""

@@ -11,11 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import redis
 
+from kidoproxy.net.claims import owners
 from kidoproxy.resp.build import command
 from tests.live.proxies import READY, RunningProxy, Starter, environment, free_port
 from tests.wait import eventually
@@ -50,6 +51,37 @@ def test_port_in_use(own_proxy: Starter, workers: int) -> None:
         text = failed(lambda: own_proxy("ring", 1, listen=listen, proxy={"workers": workers}))
     assert f"pool.pool: cannot listen on {listen}: address already in use" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("mode", "first", "second", "host"),
+    [
+        ("ring", 1, 1, "127.0.0.1"),
+        ("ring", 1, 2, "0.0.0.0"),
+        ("ring", 2, 1, "0.0.0.0"),
+        ("ring", 2, 2, "127.0.0.1"),
+        ("copy", 2, 2, "0.0.0.0"),
+    ],
+)
+def test_a_second_proxy(own_proxy: Starter, mode: str, first: int, second: int, host: str) -> None:
+    """It does not start, however many workers either has, and is told whose the address is; a death frees it."""
+    one = own_proxy(mode, 1, proxy={"workers": first, "state_dir": ""})
+    listen = f"{host}:{one.port}"
+    options: dict[str, Any] = {"listen": listen, "protected": False, "proxy": {"workers": second, "state_dir": ""}}
+    text = failed(lambda: own_proxy(mode, 1, **options))
+    told = f"pool.pool: cannot listen on {listen}: address already in use by kidoproxy with pid {one.pid}, since 20"
+    assert told in text
+    assert one.client().ping()
+    # Its workers notice that their parent is gone, and serve until then: the address is theirs so long.
+    one.end(signal.SIGKILL)
+    eventually(lambda: not claimed(one.port))
+    one.start()
+    assert one.client().ping()
+
+
+def claimed(port: int) -> bool:
+    """Whether somebody still has that port."""
+    return any(owner.place.where == f"tcp/{port}" for owner in owners())
 
 
 def test_no_permission(own_proxy: Starter, tmp_path: Path) -> None:

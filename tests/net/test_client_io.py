@@ -78,6 +78,23 @@ def test_too_many_clients(of_the_house: bool) -> None:
     assert heard.take() == b"+PONG\r\n"
 
 
+def test_a_file_is_kept_for_the_nodes() -> None:
+    """Clients and lanes share what is there; the one that would take the last of the nodes' files is turned away."""
+    net = Net(ring("a"))
+    net.stage.house.limit_files(3)
+    assert net.stage.house.max_clients == 3
+    client, _ = net.client()
+    net.say(client, "WATCH", "k")
+    other, heard = net.client()
+    _, full = net.client()
+    assert full.take() == errors.MAX_CLIENTS
+    net.say(other, "BLPOP", "k", "0")
+    assert heard.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
+    lanes = net.stage.house.lanes
+    lanes.give_back(next(iter(lanes.loans.values())).link)
+    assert lanes.refusal(net.stage.node("a")) is None
+
+
 def test_a_client_that_goes_is_forgotten_once() -> None:
     """The end of a connection may be told twice; the second time nothing happens."""
     net = Net(ring("a"))

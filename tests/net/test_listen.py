@@ -11,6 +11,7 @@ import pytest
 
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
+from kidoproxy.net.claims import Claimed
 from kidoproxy.net.listen import KEEPALIVE_SECONDS, clear_stale, listen, listen_admin, why_not
 from tests.net.real import run
 from tests.session.stage import ring
@@ -151,6 +152,10 @@ def test_a_socket_that_somebody_has_is_left_alone(tmp_path: Path, kind: int) -> 
         (OSError(98, "error while attempting to bind on address ('127.0.0.1', 6380)"), os.strerror(98).lower()),
         (socket.gaierror(-2, "Name or service not known"), "[Errno -2] Name or service not known"),
         (OSError("odd"), "odd"),
+        (
+            Claimed(98, "address already in use by kidoproxy with pid 7"),
+            "address already in use by kidoproxy with pid 7",
+        ),
     ],
 )
 def test_why_nobody_can_listen_there(problem: OSError, text: str) -> None:
