@@ -26,6 +26,22 @@ def test_a_tag(tmp_path: Path) -> None:
     assert [second] == explain(config, config.pools["cache"], b"user:1")
 
 
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        (b"walrus|1", "cache: 'walrus|' of 'walrus|1' is what counts"),
+        (b"temp.1", "cache: 'temp.1' is kept together with 'walrus|', which is what counts"),
+        (b"unacked", "cache: 'unacked' is kept together with '@celery', which is what counts"),
+        (b"mail", "cache: 'mail' is kept together with '@celery', which is what counts"),
+    ],
+)
+def test_a_family(tmp_path: Path, key: bytes, sentence: str) -> None:
+    """So is the prefix, or what the key's whole family is hashed by."""
+    config = read(tmp_path, pool('together = [["walrus|", "temp."], ["@celery", "mail"]]'))
+
+    assert explain(config, config.pools["cache"], key)[0] == sentence
+
+
 def test_a_named_node(tmp_path: Path) -> None:
     """A node with a name of its own is shown with its address."""
     config = read(tmp_path, pool("", nodes='[{ name = "a", url = "redis://h" }]'))

@@ -199,7 +199,10 @@ class Executing(Job):
             part = corrected(session, queued, part)
             if queued.spec.scripting:
                 part = scripts.heard(session, queued.spec, queued.request.argv, part)
+            # What a pool refuses has a place in the array, beside what other nodes have run.
+            session.ask.as_loading = False
             self.transaction.scatter(plan, part, queued.request.raw, queued.spec, session.ask)
+            session.ask.as_loading = session.pool.as_loading
             return 1
         frame = b""
         if not account.overflows(session):

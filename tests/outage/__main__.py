@@ -34,15 +34,13 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def install(clients: list[Client], folder: Path) -> dict[str, str]:
-    """The environment in which all libraries are found."""
-    pip = sorted({name for client in clients for name in client.pip})
-    npm = sorted({name for client in clients for name in client.npm})
+def install(client: Client, folder: Path) -> dict[str, str]:
+    """The environment in which its libraries are found; others must not see them, for they bring a redis-py along."""
     path = {}
-    if pip:
-        path["PYTHONPATH"] = str(needs_packages(folder / "python", *pip))
-    if npm:
-        path["NODE_PATH"] = str(needs_node_packages(folder / "node", *npm))
+    if client.pip:
+        path["PYTHONPATH"] = str(needs_packages(folder, *client.pip))
+    if client.npm:
+        path["NODE_PATH"] = str(needs_node_packages(folder, *client.npm))
     return path
 
 
@@ -54,14 +52,14 @@ def main(argv: list[str]) -> None:
     found: dict[tuple[str, str], Outcome] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        path = install(clients, folder / "libraries")
+        paths = {client.name: install(client, folder / client.name) for client in clients}
         for mode in modes:
             for at in range(0, len(clients), options.at_once):
                 some = clients[at : at + options.at_once]
                 place = folder / f"{mode}-{at}"
                 place.mkdir(parents=True)
                 with Stage(mode, place) as stage:
-                    for client, outcome in zip(some, measure(some, stage, path, options.busy), strict=True):
+                    for client, outcome in zip(some, measure(some, stage, paths, options.busy), strict=True):
                         found[client.name, mode] = outcome
                         sys.stderr.write(f"{client.name}, {mode}: {outcome}\n")
     sys.stdout.write(f"| client | {' | '.join(modes)} |\n| --- |{' --- |' * len(modes)}\n")

@@ -126,9 +126,9 @@ class Running:
         )
 
 
-def measure(clients: list[Client], stage: Stage, path: dict[str, str], busy: bool = False) -> list[Outcome]:
+def measure(clients: list[Client], stage: Stage, paths: dict[str, dict[str, str]], busy: bool = False) -> list[Outcome]:
     """All of them at once. Unless they are to be ``busy`` their workers wait for jobs when the node is killed."""
-    running = [Running(client, stage, path) for client in clients]
+    running = [Running(client, stage, paths.get(client.name, {})) for client in clients]
     try:
         deadline = time.monotonic() + WARM_SECONDS
         while any(len(one.well()) < WARM_JOBS for one in running):

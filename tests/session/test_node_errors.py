@@ -39,8 +39,8 @@ def softened() -> Pool:
 
 
 def nested() -> Pool:
-    """A ring over a copy pool and a node."""
-    return ring(copies("a", "d", name="a"), "b")
+    """A ring over two copies, both of which a write wants, and a node."""
+    return ring(copies("a", "d", name="a", min_in_sync=2), "b")
 
 
 def pair() -> Pool:
@@ -60,6 +60,12 @@ def down(*names: str) -> Event:
         unheard(play)
 
     return event
+
+
+def one_copy_less(play: Story) -> None:
+    """A copy has missed a write."""
+    group = play.pool.groups[0]
+    group.leave([group.copies[1].node])
 
 
 def crowded(play: Story) -> None:
@@ -167,6 +173,16 @@ PLAIN: list[Case] = [
         two,
         [says("DEL {a}1 {b}1"), node("a", "-READONLY no"), node("b", ":1")],
         "-PARTIAL 'del' failed for 1 of 2 keys on a node (READONLY no); 1 applied\r\n",
+    ),
+    (
+        nested,
+        [
+            says("MULTI", "SET {a}1 x", "INCR {b}1"),
+            given(one_copy_less),
+            says("EXEC"),
+            node("b", "+OK", "+QUEUED", "*1 :1"),
+        ],
+        "*2\r\n-NOREPLICAS Not enough good replicas to write.\r\n:1\r\n",
     ),
     (softened, [down("a"), says("GET {a}1")], "$-1\r\n"),
     (pair, [says(f"SET {KEY} x"), refused("b"), node("a", "+OK")], "-NOREPLICAS write stands on a only"),
