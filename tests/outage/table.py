@@ -58,7 +58,18 @@ CLIENTS: Final = (
     Client("ioredis", node("ioredis"), pushes="outage:ioredis-plain", npm=("ioredis",)),
     Client("ioredis, reconnectOnError", node("ioredis", "resend"), pushes="outage:ioredis-resend", npm=("ioredis",)),
     Client("node-redis", node("node-redis"), pushes="outage:node-redis", npm=("redis",)),
-    Client("bullmq", node("bullmq"), node("bullmq", "worker"), npm=("bullmq", "ioredis")),
+    Client(
+        "bullmq",
+        node("bullmq", "producer", "plain"),
+        node("bullmq", "worker", "plain"),
+        npm=("bullmq", "ioredis"),
+    ),
+    Client(
+        "bullmq, reconnectOnError",
+        node("bullmq", "producer", "resend"),
+        node("bullmq", "worker", "resend"),
+        npm=("bullmq", "ioredis"),
+    ),
 )
 #: All of their keys, on one node.
 FAMILY: Final = (
