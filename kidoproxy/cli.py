@@ -5,6 +5,7 @@ wrong, and nothing was started. What a command needs is imported when it runs, s
 """
 
 import platform
+import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -293,38 +294,66 @@ def _pool(config: "Config", name: str | None) -> "Pool":
 
 @main.command(short_help="Bring a copy up to date, now.")
 @config_option(required=True)
-@click.argument("pool_name", metavar="POOL")
-@click.argument("node")
-def sync(config_file: Path, pool_name: str, node: str) -> None:
+@click.argument("names", metavar="[POOL] NODE", nargs=-1, required=True)
+@click.option("--refill", is_flag=True, help="Empty NODE first (FLUSHALL), then fill it.")
+@click.option("--cancel", is_flag=True, help="End the sync of NODE; it stays behind.")
+@click.option("--trust", is_flag=True, help="When no copy is trusted: serve what NODE has. Says first what is lost.")
+@click.option("--yes", "-y", is_flag=True, help="With --trust: do not ask.")
+def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, trust: bool, yes: bool) -> None:
     """Bring NODE of the copy pool POOL up to date, now.
 
-    Talks to the running proxy through its own listener, and shows how far it is. The node is emptied
-    (FLUSHALL), filled from a live one while writes go on, compared, and read again. A node that missed
-    writes is not read before somebody orders this, or the proxy is started anew.
+    Talks to the running proxy through its own listener, and shows how far it is. NODE is compared with a
+    live copy that is in sync and made equal to it while writes go on; then it is read again. What only NODE
+    has is removed. A node that missed writes is not read before somebody orders this, or the proxy is
+    started anew. POOL may be left out if the file has one copy pool.
 
     \b
-    Example:
+    Examples:
       kidoproxy sync --config copies.toml sessions node-b
+      kidoproxy sync --config copies.toml sessions node-b --cancel
+      kidoproxy sync --config copies.toml sessions --trust node-b
     """
     import redis
 
+    from kidoproxy.net import orders
     from kidoproxy.net.control import reason
-    from kidoproxy.net.control import sync as sync_node
 
+    if refill + cancel + trust > 1:
+        raise click.UsageError("--refill, --cancel and --trust are different orders: give one.")
     config = _load(config_file)
-    pool = _pool(config, pool_name)
-    if pool.copy is None:
-        raise BadConfig([f'{config.source}: pool "{pool_name}" is a ring: only copies can be behind'])
-    if node not in [member.name for member in pool.nodes]:
-        raise BadConfig([f'{config.source}: pool "{pool_name}" has no node "{node}"'])
+    pool, node = _copy(config, names)
     try:
-        done = sync_node(config, pool_name, node, click.echo)
+        if trust:
+            orders.trust(config, pool, node, click.echo, lambda question: yes or _sure(question))
+        elif cancel:
+            orders.cancel(config, pool, node, click.echo)
+        else:
+            orders.sync(config, pool, node, refill, click.echo)
     except (redis.RedisError, OSError) as error:
         raise Failed(f"the proxy {reason(error)}") from None
     except LookupError as error:
         raise Failed(str(error)) from None
-    if not done:
-        raise Failed(f"{node} is not in sync")
+
+
+def _sure(question: str) -> bool:
+    """What a person says; where there is none, no."""
+    return sys.stdin.isatty() and click.confirm(question)
+
+
+def _copy(config: "Config", names: tuple[str, ...]) -> tuple[str, str]:
+    """The pool and the node that are meant."""
+    if len(names) > 2:
+        raise click.UsageError("Give a pool and a node, or a node alone.")
+    pools = [pool.name for pool in config.pools.values() if pool.copy is not None]
+    if len(names) == 1 and len(pools) != 1:
+        raise click.UsageError(f"There are {len(pools)} copy pools in the file: name the pool before the node.")
+    pool = _pool(config, names[0] if len(names) == 2 else pools[0])
+    node = names[-1]
+    if pool.copy is None:
+        raise BadConfig([f'{config.source}: pool "{pool.name}" is a ring: only copies can be behind'])
+    if node not in [member.name for member in pool.nodes]:
+        raise BadConfig([f'{config.source}: pool "{pool.name}" has no node "{node}"'])
+    return pool.name, node
 
 
 @main.command("config", short_help="Print a configuration file with every setting.")

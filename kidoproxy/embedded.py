@@ -138,10 +138,10 @@ class EmbeddedNodes:
         self._nodes[index].kill()
         self._nodes[index].wait()
 
-    def restart(self, index: int) -> None:
-        """Start one node again at the same address, empty; returns once it answers."""
+    def restart(self, index: int, args: Sequence[str] = ()) -> None:
+        """Start one node again at the same address, empty unless ``args`` say otherwise; returns once it answers."""
         self.kill(index)
-        self._nodes[index] = self._spawn(index)
+        self._nodes[index] = self._spawn(index, args)
         self._ready(index)
 
     def pause(self, index: int) -> None:
@@ -152,7 +152,7 @@ class EmbeddedNodes:
         """Let a paused node go on."""
         self._nodes[index].send_signal(signal.SIGCONT)
 
-    def _spawn(self, index: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, index: int, args: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         assert self._warden is not None
         command = [str(self._program), "--dir", str(self._folder), "--save", "", "--appendonly", "no"]
         if self._ports[index]:
@@ -162,7 +162,7 @@ class EmbeddedNodes:
         try:
             with self._log(index).open("wb") as log:
                 return subprocess.Popen(
-                    [*command, *self._args],
+                    [*command, *self._args, *args],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

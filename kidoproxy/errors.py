@@ -79,11 +79,6 @@ class NodeFailure:
         return f"<{self.code} {self.node}: {self.cause}>"
 
 
-def same_server(other: str) -> str:
-    """Why a node is refused whose run id is that of another node of its pool."""
-    return f"it is the same server as {other} (one run id); name each server once"
-
-
 def line(text: str) -> bytes:
     """An error reply from one sentence, cleaned and cut."""
     return b"-" + clean(text).encode("utf-8", "surrogateescape") + b"\r\n"

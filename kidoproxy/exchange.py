@@ -328,7 +328,11 @@ class Reask(Leg):
         return self.parent.title()
 
     def next(self) -> None:
-        """Ask the next node, with a deadline of its own."""
+        """Ask the next node, with a deadline of its own; none when no copy is trusted any more."""
+        group = self.node.group
+        if group is not None and not group.elected:
+            self.parent.take(group.refusal)
+            return
         self.node = self.others[self.at]
         self.at += 1
         again = Again(self)

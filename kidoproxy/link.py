@@ -86,6 +86,7 @@ class NodeLink(Holding):
         self.suspect = False
         self.probe_at = 0.0
         self.holding = False  # legs are kept back while a sync copies through this link (see `hold`)
+        self.held_since = self.grace = 0.0
         self.reconnects = 0
         self.timeouts = 0
         self.peer: Peer | None = None
@@ -172,19 +173,24 @@ class NodeLink(Holding):
         """Whether `send` may be called, held or not."""
         return self.state == READY
 
-    def hold(self) -> None:
-        """Keep back what is placed from now on; `send` still passes. For a sync that copies through this link."""
+    def hold(self, now: float = 0.0, grace: float = 0.0) -> None:
+        """Keep back what is placed from now on, `send` passes: a sync copies; ``grace`` more seconds may be waited."""
         self.holding = True
         self.open = False
+        self.held_since = now
+        self.grace = grace
 
     def set_open(self) -> None:
         """Whether a leg may be sent at once."""
         self.open = self.state == READY and not (self.holding or self.suspect or self.trying)
 
     def unhold(self, now: float) -> None:
-        """Let go what was kept back, in order."""
+        """Let go what was kept back, in order; the time that it was kept is given back to it."""
+        for waiting in self.queue if self.held_since else []:
+            waiting.leg.due += now - self.held_since
         self.holding = False
         self.set_open()
+        self.grace = 0.0
         self.release_queue(now)
 
     def release_queue(self, now: float) -> None:

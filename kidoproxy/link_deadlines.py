@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from kidoproxy import limits
 from kidoproxy.errors import TIMEOUT
 from kidoproxy.ledger import Dropped, Leg
-from kidoproxy.link_greeting import NEVER, Waiting
+from kidoproxy.link_greeting import NEVER, Unhurried, Waiting
 from kidoproxy.link_guard import fail
 from kidoproxy.link_partial import overdue as never_ends
 from kidoproxy.link_states import DOWN, GREETING, READY
@@ -86,7 +86,10 @@ def answer_late(link: "NodeLink", now: float) -> float:
     while at < len(fifo):
         leg = fifo[at]
         due = leg.due
-        if due >= now:
+        if isinstance(leg, Unhurried) and due >= now:
+            # Our own traffic gives those behind what it needs itself, not all that it would wait.
+            granted = max(granted, leg.until)
+        elif due >= now:
             if granted < due < NEVER:
                 granted = due
             if at > head and due <= now + 2 * timeout:
@@ -127,7 +130,7 @@ def expire_queue(link: "NodeLink", now: float) -> None:
     kept: list[Waiting] = []
     queue = link.take_queue()
     for waiting in queue:
-        if waiting.leg.due < now and link.node.busy_until < now:
+        if max(waiting.leg.due + link.grace, link.node.busy_until) < now:
             late(link, waiting.leg, False, now)
         else:
             kept.append(waiting)

@@ -30,6 +30,17 @@ class Greeted:
         raise NotImplementedError
 
 
+class Unhurried(Leg):
+    """Traffic of our own, which may take longer than a client would wait.
+
+    ``until`` is when it should be answered: nobody behind it is late before, nor is the node held to be dead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.until: float = 0.0
+
+
 class Ear:
     """Hears what a node says without being asked: pushes, and the lines of MONITOR; and how the link is."""
 

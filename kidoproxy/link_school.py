@@ -55,7 +55,7 @@ def go_to_school(link: "NodeLink") -> None:
     """A link has been greeted: it is opened when its node knows what it has to know."""
     node = link.node
     group = node.group
-    if group is not None and group.copy_of(node).state != IN_SYNC:
+    if group is not None and (not group.elected or group.copy_of(node).state != IN_SYNC):
         # Nobody reads this copy before its sync is over, and a sync does not wait.
         link.open_up()
     if not node.school.attend(Desk(link)) and link.state == GREETING:

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from kidoproxy.errors import NODEDOWN, same_server
+from kidoproxy.errors import NODEDOWN
 from kidoproxy.link_greeting import parse_info, text_of
 from kidoproxy.link_guard import fail_all
 from kidoproxy.link_school import go_to_school
-from kidoproxy.routes.topology import IN_SYNC
 
 if TYPE_CHECKING:
     from kidoproxy.link import NodeLink
@@ -22,16 +21,12 @@ def welcome(link: "NodeLink", info: bytes) -> None:
         link.open_up()
         return
     facts = parse_info(text_of(info))
-    twin = node.twin(facts.get(b"run_id", b""))
-    if twin is not None:
-        node.double = twin
-        link.broken = same_server(twin.name)
+    if node.is_double(facts):
+        link.broken = node.cause
         return
-    restarted = node.meet(facts)
-    if restarted and node.group is not None:
-        node.group.restarted(node)
-        if node.group.copy_of(node).state != IN_SYNC:
-            turn_away(link)
+    group = node.group
+    if node.meet(facts) and group is not None and not group.restarted(node):
+        turn_away(link)
     go_to_school(link)
 
 

@@ -214,9 +214,11 @@ class Guest:
 class Told:
     """A request as it was written to a node."""
 
-    def __init__(self, way: Way, raw: bytes) -> None:
+    def __init__(self, way: Way, raw: bytes, link: NodeLink | None = None) -> None:
         self.way = way
         self.raw = raw
+        #: The connection, where `way` cannot say which: a sync has some of its own.
+        self.link = link
 
 
 # -- the story -------------------------------------------------------------------------------------------------
@@ -312,7 +314,7 @@ class Story:
         if link.peer is not None:
             way = self.way_of(link)
             for raw in requests(b"".join(link.take_out())):
-                self.told[link.node.name].append(Told(way, raw))
+                self.told[link.node.name].append(Told(way, raw, link))
         elif link.state == CONNECTING:
             if link.lane and link not in self.lanes[link.node.name]:
                 self.lanes[link.node.name].append(link)

@@ -63,6 +63,8 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/exchange_endings.py": "tests/session/test_hanging_up.py: what must come after an end",
     "kidoproxy/exchange_past_all.py": "tests/session/test_scripts.py: SCRIPT KILL",
     "kidoproxy/exchange_watched.py": "tests/test_exchange_lanes.py: the ears of lanes",
+    "kidoproxy/copies/mender.py": "tests/copies/test_keeper.py: the keeper in two files",
+    "kidoproxy/copies/stages.py": "tests/copies/test_sync.py: the sync in two files",
     "kidoproxy/exchange_copies.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/exchange_multi.py": "tests/test_exchange.py: the exchange in three files",
     "kidoproxy/ledger_merged.py": "tests/test_ledger.py: the joints of the ledger",

@@ -225,6 +225,40 @@ def test_sync(copies: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bad.output.endswith("kidoproxy: 10.0.0.1:6379 is not in sync\n")
 
 
+def test_orders_about_a_copy(copies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool may be left out if there is one; what would be lost needs somebody's word, or --yes."""
+    given: list[tuple[str, ...]] = []
+
+    def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+        given.append((pool, node, *words))
+        return ["what is lost"]
+
+    monkeypatch.setattr(control, "order", order)
+    node = "10.0.0.1:6379"
+    assert invoke("sync", "--config", copies, node, "--cancel").exit_code == 0
+    unsure = invoke("sync", "--config", copies, "--trust", node)
+    assert (unsure.exit_code, unsure.output.splitlines()[0]) == (1, "what is lost")
+    assert invoke("sync", "--config", copies, "cache", "--trust", node, "--yes").exit_code == 0
+    assert given == [
+        ("cache", node, "CANCEL"),
+        ("cache", node, "TRUST"),
+        ("cache", node, "TRUST"),
+        ("cache", node, "TRUST", "CONFIRM"),
+    ]
+    assert invoke("sync", "--config", copies, node, "--trust", "--refill").exit_code == 2
+    assert invoke("sync", "--config", copies, "a", "b", "c").exit_code == 2
+
+
+def test_which_pool(tmp_path: Path) -> None:
+    """With two copy pools a node alone says nothing."""
+    file = tmp_path / "two.toml"
+    text = '[pool.{}]\nlisten = "127.0.0.1:{}"\nmode = "copy"\nnodes = ["redis://10.0.0.1"]\n'
+    file.write_text(text.format("a", 1) + text.format("b", 2))
+    result = invoke("sync", "--config", str(file), "10.0.0.1:6379")
+    assert result.exit_code == 2
+    assert "There are 2 copy pools in the file" in result.output
+
+
 def test_sync_of_nothing(copies: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool or node that is not in the file is status 2; a proxy that is not there is status 1."""
     assert invoke("sync", "--config", copies, "cahce", "x").exit_code == 2

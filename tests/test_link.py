@@ -9,7 +9,9 @@ from kidoproxy.ledger import Ledger, Peer, Turn
 from kidoproxy.link import BIG, NodeLink
 from kidoproxy.link_greeting import Ear, Greeted, Login
 from kidoproxy.resp.build import bulk, command
-from kidoproxy.routes.topology import CopyGroup, Node, keep_apart
+from kidoproxy.routes.build import keep_apart
+from kidoproxy.routes.election import trust
+from kidoproxy.routes.topology import CopyGroup, Node
 from tests.story import (
     Event,
     Story,
@@ -663,7 +665,7 @@ def test_overloaded() -> None:
     assert rig.ledger.calls[-1].reply == FULL.encode() + b"\r\n"
 
     rig = Rig()
-    rig.link.hold()
+    rig.link.hold(0.0, 0.0)
     for _ in range(limits.LINK_QUEUE_LEGS + 1):
         rig.place()
     assert rig.link.count() == limits.LINK_QUEUE_LEGS
@@ -702,7 +704,7 @@ def test_long_fifo() -> None:
 def test_hold() -> None:
     """While a link is held what is placed waits, and what is sent passes; then it goes on in order."""
     rig = Rig()
-    rig.link.hold()
+    rig.link.hold(0.0, 0.0)
     rig.place()
     assert repr(rig.link) == "<link a resp2 db0 ready held, 1 waiting>"
     passing = rig.ledger.open(False)
@@ -719,7 +721,7 @@ def test_hold() -> None:
 def test_hold_of_a_link_that_is_down() -> None:
     """Held and down: it waits for the hold's end, and then fails at once."""
     rig = Rig()
-    rig.link.hold()
+    rig.link.hold(0.0, 0.0)
     rig.link.lost("gone", 0.0, True)
     rig.place()
     assert rig.heard() == []
@@ -757,7 +759,7 @@ def test_restart_of_the_only_copy() -> None:
     """The last copy in sync stays in sync, whatever it lost: what waited for it is sent."""
     node = Node(0, "a", "10.0.0.1:6379", 1)
     group = CopyGroup("pool", [node])
-    group.elect([])
+    trust(group, group.copies[0])
     link = NodeLink(node, Login(), 2, 0, [])
     for run in (b"one", b"two"):
         info = b"run_id:" + run + b"\r\nredis_version:7.0.15\r\n"

@@ -102,7 +102,7 @@ def test_held_while_taught() -> None:
     assert (
         loaded(copies("a"))
         >> restarted("a") << to("a", lesson("lib"))
-        >> given(lambda play: play.link("a").hold())
+        >> given(lambda play: play.link("a").hold(play.exchange.now, 0.0))
         >> client("SET k v")
         >> node("a", "$3 lib") << silence()
         >> given(lambda play: play.link("a").unhold(play.exchange.now)) << to("a", "SET k v")

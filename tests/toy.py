@@ -3,44 +3,62 @@
 from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, error, integer, null
 from kidoproxy.resp.open import bulk as text
 from kidoproxy.resp.open import items
-from tests.story import Story, client
+from tests.story import Story, Told, client
+
+
+class Connection:
+    """What a server keeps for one connection."""
+
+    def __init__(self) -> None:
+        self.db = 0
+        self.queue: list[list[bytes]] | None = None
 
 
 class Toy:
     """One server. ``scan`` says how many keys a step of SCAN gives, whatever COUNT says."""
 
-    def __init__(self, scan: int = 2) -> None:
+    def __init__(self, scan: int = 2, databases: int = 16) -> None:
         self.dbs: dict[int, dict[bytes, bytes]] = {}
         self.until: dict[bytes, int] = {}
-        self.db = 0
         self.scan = scan
+        self.databases = databases
         self.seen: list[bytes] = []
         self.places: dict[bytes, int] = {}
-        self.queue: list[list[bytes]] | None = None
+        self.connections: dict[object, Connection] = {}
+        self.connection = Connection()
+        self.run_id = ""
+        #: INFO has these lines, too; commands by their first word that are answered by this frame.
+        self.info: list[str] = []
+        self.lies: dict[bytes, bytes] = {}
 
     @property
     def keys(self) -> dict[bytes, bytes]:
-        """The keys of the database that the one connection has selected."""
-        return self.dbs.setdefault(self.db, {})
+        """The keys of the database that this connection has selected."""
+        return self.dbs.setdefault(self.connection.db, {})
 
-    def answer(self, raw: bytes) -> bytes:
-        """The reply to one request, queued or not."""
+    def answer(self, raw: bytes, connection: object = None) -> bytes:
+        """The reply to one request on one of the connections, queued or not."""
+        self.connection = self.connections.setdefault(connection, Connection())
         argv = [text(word) for word in items(raw)]
         name = argv[0].upper()
         self.seen.append(b" ".join(argv))
         if name == b"PING":
             return PONG
         if name == b"MULTI":
-            self.queue = []
+            self.connection.queue = []
             return OK
         if name == b"EXEC":
-            queue, self.queue = self.queue, None
+            queue, self.connection.queue = self.connection.queue, None
             assert queue is not None
-            return array([self.run(one) for one in queue])
-        if self.queue is not None:
-            self.queue.append(argv)
+            return self.lies.get(name) or array([self.lie(one) or self.run(one) for one in queue])
+        if self.connection.queue is not None:
+            self.connection.queue.append(argv)
             return QUEUED
-        return self.run(argv)
+        return self.lie(argv) or self.run(argv)
+
+    def lie(self, argv: list[bytes]) -> bytes | None:
+        """What it says instead of the truth, to this command or to it with its first argument."""
+        return self.lies.get(argv[0].upper()) or self.lies.get(b" ".join(argv[:2]))
 
     def run(self, argv: list[bytes]) -> bytes:
         """Do it."""
@@ -50,13 +68,20 @@ class Toy:
         if name in (b"DUMP", b"PEXPIRETIME", b"PTTL", b"RESTORE", b"GET", b"SET", b"APPEND", b"RENAME"):
             return self.single(name, argv)
         if name == b"SELECT":
-            self.db = int(argv[1])
+            if int(argv[1]) >= self.databases:
+                return error(b"ERR DB index is out of range")
+            self.connection.db = int(argv[1])
             return OK
         if name == b"SCAN":
             return self.step(int(argv[1]))
         if name == b"INFO":
-            rows = [f"db{db}:keys={len(keys)}" for db, keys in sorted(self.dbs.items()) if keys]
-            return bulk("\r\n".join(["# Keyspace", *rows, "dbx:1", ""]).encode())
+            rows = [f"db{db}:keys={len(keys)},expires=0" for db, keys in sorted(self.dbs.items()) if keys]
+            head = ["# Server", f"run_id:{self.run_id}", "role:master", *self.info]
+            return bulk("\r\n".join([*head, "# Keyspace", *rows, "dbx:1", ""]).encode())
+        if name == b"DBSIZE":
+            return integer(len(self.keys))
+        if name == b"MEMORY":
+            return integer(len(self.keys[argv[2]]) + 50) if argv[2] in self.keys else null(2)
         if name == b"FUNCTION":
             return array([])
         assert name == b"FLUSHALL", argv
@@ -93,6 +118,8 @@ class Toy:
         if name == b"APPEND":
             keys[key] = keys.get(key, b"") + argv[2]
             return integer(len(keys[key]))
+        if name == b"SET" and b"NX" in argv and key in keys:
+            return null(2)
         keys[key] = argv[3] if name == b"RESTORE" else argv[2]
         if name == b"RESTORE":
             self.until[key] = int(argv[2]) or -1
@@ -120,9 +147,17 @@ class Stage:
         play = self.play
         told = play.told[name]
         for _ in range(min(count, len(told))):
-            one = told.pop(0)
-            play.link(name, one.way).feed(self.toys[name].answer(one.raw), play.exchange.now)
+            self.reply(name, told.pop(0))
             play.settle()
+
+    def reply(self, name: str, one: Told) -> None:
+        """The node answers this request, on the connection on which it came."""
+        link = one.link or self.play.link(name, one.way)
+        toy = self.toys[name]
+        toy.run_id = self.play.run_ids[name]
+        raw = toy.answer(one.raw, (id(link), id(link.reader)))
+        if link.peer is not None and not link.drop:
+            link.feed(raw, self.play.exchange.now)
 
     def run(self) -> None:
         """All nodes answer until nothing is asked any more."""

@@ -172,7 +172,7 @@ class HouseCollector(Collector):
             wrong.add_metric([group.name], group.mismatches)
             mend.add_metric([group.name], len(group.to_mend))
             for copy in group.copies:
-                synced.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC))
+                synced.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
         yield from (synced, wrong, mend)
 
 

@@ -4,85 +4,45 @@ The writes of a copy pool travel to each node on one ordered link. So: hold the 
 source for its values (DUMP and expiry) on *its* ordered link; put what differs on the target's link;
 let the held writes go. On both nodes the same writes now stand before and after the copy, hence a hot key
 converges too. The hold lasts one round trip and concerns the target alone.
+
+Value and expiry are asked for in one transaction: else a key that expires between the two would look as if it
+never expired.
 """
 
-from typing import final
+from typing import Final, final
 
-from kidoproxy.errors import NodeFailure, said
+from kidoproxy.copies.answers import (
+    Answers,
+    Boss,
+    ask,
+    ask_at_once,
+    first_error,
+    number,
+    payload,
+    rows,
+    seconds_for,
+)
+from kidoproxy.copies.proof import Proof
 from kidoproxy.exchange import Exchange
-from kidoproxy.ledger import Leg
-from kidoproxy.link import NodeLink
-from kidoproxy.resp.build import command
-from kidoproxy.resp.open import bulk, error_text, integer, is_error, is_null
+from kidoproxy.resp.open import is_null
 from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.topology import Node
 
-#: Copying may take longer than a client would wait.
-PATIENCE = 30.0
-
-
-class Boss:
-    """Whoever wants to know that a batch, or a question, is done."""
-
-    def done(self, answer: "Answers") -> None:
-        """All replies are there, or ``answer.problem`` says why not."""
-        raise NotImplementedError
+#: What a node says of the expiry of a key that there is not.
+NO_KEY: Final = -2
 
 
 @final
-class Answers:
-    """The replies to several requests that belong together, in their order."""
+class Holding:
+    """What one node holds for a key: the value as DUMP gives it (None: no such key), and when it expires (0: never)."""
 
-    def __init__(self, boss: Boss, count: int) -> None:
-        self.boss = boss
-        self.missing = count
-        self.replies: list[bytes] = [b""] * count
-        self.problem = ""
+    def __init__(self, dump: bytes | None, until: int) -> None:
+        self.dump = dump
+        self.until = until
 
-    def fill(self, at: int, raw: bytes) -> None:
-        """The reply at ``at``."""
-        self.replies[at] = raw
-        self.count()
-
-    def fault(self, failure: NodeFailure) -> None:
-        """One of them failed."""
-        self.problem = f"{failure.code} {failure.node} ({failure.cause})"
-        self.count()
-
-    def count(self) -> None:
-        """One less is missing."""
-        self.missing -= 1
-        if self.missing == 0:
-            self.boss.done(self)
-
-
-@final
-class Question(Leg):
-    """One place in `Answers`."""
-
-    def __init__(self, answers: Answers, at: int) -> None:
-        super().__init__()
-        self.answers = answers
-        self.at = at
-
-    def take(self, raw: bytes) -> None:
-        """Fill the place."""
-        self.answers.fill(self.at, raw)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """Say why not."""
-        self.answers.fault(failure)
-
-
-def ask(link: NodeLink, answers: Answers, first: int, requests: list[list[bytes]], db: int, now: float) -> None:
-    """Send ``requests`` past any hold; their replies fill ``answers`` from place ``first`` on."""
-    for at, argv in enumerate(requests):
-        leg = Question(answers, first + at)
-        if link.ready():
-            leg.due = now + PATIENCE
-            link.send(leg, command(argv), link.proto, db, 1)
-        else:
-            leg.fail(link.failure("NODEDOWN", link.cause, False))
+    def same(self, other: "Holding") -> bool:
+        """As equal as can be seen; two clocks may round differently."""
+        return self.dump == other.dump and abs(self.until - other.until) <= 1
 
 
 def expiry_request(node: Node, key: bytes) -> list[bytes]:
@@ -91,33 +51,40 @@ def expiry_request(node: Node, key: bytes) -> list[bytes]:
     return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
 
 
-def moment(request: list[bytes], raw: bytes, wall_ms: int) -> int:
-    """The reply to `expiry_request` as a moment in milliseconds; 0: never expires."""
-    value = integer(raw)
-    if value < 0:
-        return 0
-    return value if request[0] == b"PEXPIRETIME" else wall_ms + value
+def holding(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: int) -> Holding | None:
+    """What the replies to DUMP and to `expiry_request` say; None if they say nothing that makes sense."""
+    left = number(expiry)
+    value = payload(dump)
+    if left is None or left < NO_KEY or (value is None and not is_null(dump)):
+        return None
+    if value is None or left == NO_KEY:
+        return Holding(None, 0)
+    if left < 0:
+        return Holding(value, 0)
+    return Holding(value, left if request[0] == b"PEXPIRETIME" else wall_ms + left)
 
 
 @final
 class Transfer(Boss):
-    """Copies ``keys`` of ``db`` from ``source`` to ``target``; tells ``boss`` through ``report``.
+    """Copies ``keys`` of ``db`` as ``proof`` allows; tells ``boss`` with ``problem``.
 
-    ``report.replies`` are the target's answers to what was put right (empty: nothing differed);
-    ``changed`` are the keys concerned. With ``blind`` the target is not asked first.
+    ``changed`` are the keys that differed. With ``blind`` the target is not asked first. ``size``: about so many bytes.
     """
 
     def __init__(
-        self, exchange: Exchange, source: Node, target: Node, db: int, keys: list[bytes], blind: bool, wall_ms: int
+        self, exchange: Exchange, proof: Proof, db: int, keys: list[bytes], blind: bool, wall_ms: int, size: int = 0
     ) -> None:
         self.exchange = exchange
-        self.source = source
-        self.from_link = exchange.link(source, 2, db)
-        self.to_link = exchange.link(target, 2, db)
+        self.proof = proof
+        self.from_link = proof.source
+        self.to_link = proof.target
         self.db = db
         self.keys = keys
         self.blind = blind
         self.wall_ms = wall_ms
+        self.size = size
+        #: Bytes of values that were really there.
+        self.seen = 0
         self.changed: list[bytes] = []
         self.boss: Boss | None = None
         self.asking = True
@@ -127,14 +94,12 @@ class Transfer(Boss):
         """Hold the target and ask."""
         self.boss = boss
         now = self.exchange.now
-        self.to_link.hold()
-        questions = self.questions(self.source)
-        both = questions if self.blind else questions + self.questions(self.to_link.node)
-        answers = Answers(self, len(both))
+        self.to_link.hold(now, seconds_for(self.size))
+        answers = Answers(self, 1 if self.blind else 2)
         # If a link is down its questions fail at once: the last one of all must be the one that ends it.
-        ask(self.from_link, answers, 0, questions, self.db, now)
+        ask_at_once(self.from_link, answers, 0, self.questions(self.from_link.node), self.db, now, self.size)
         if not self.blind:
-            ask(self.to_link, answers, len(questions), both[len(questions) :], self.db, now)
+            ask_at_once(self.to_link, answers, 1, self.questions(self.to_link.node), self.db, now, self.size)
 
     def questions(self, node: Node) -> list[list[bytes]]:
         """DUMP and expiry of every key."""
@@ -146,39 +111,59 @@ class Transfer(Boss):
 
     def done(self, answers: Answers) -> None:
         """First the questions, then what was put right."""
+        if self.boss is None:
+            return
+        problem = answers.problem or first_error(answers.replies)
         if not self.asking:
-            self.finish(answers.problem or first_error(answers.replies))
+            self.finish(problem)
             return
         self.asking = False
-        problem = answers.problem or first_error(answers.replies)
         repairs = [] if problem else self.repairs(answers.replies)
-        if repairs:
+        problem = problem or self.problem or (self.proof.refusal(self.exchange.now) if repairs else "")
+        if repairs and not problem:
             report = Answers(self, len(repairs))
-            ask(self.to_link, report, 0, repairs, self.db, self.exchange.now)
+            ask(self.to_link, report, 0, repairs, self.db, self.exchange.now, self.seen)
         self.to_link.unhold(self.exchange.now)
-        if not repairs:
+        if problem or not repairs:
             self.finish(problem)
 
     def repairs(self, replies: list[bytes]) -> list[list[bytes]]:
         """RESTORE what the target has otherwise, UNLINK what the source does not have."""
+        mine = self.holdings(self.from_link.node, replies[0])
+        theirs = mine if self.blind else self.holdings(self.to_link.node, replies[1])
         words: list[list[bytes]] = []
-        offset = 2 * len(self.keys)
-        for at, key in enumerate(self.keys):
-            dump = replies[2 * at]
-            until = moment(expiry_request(self.source, key), replies[2 * at + 1], self.wall_ms)
-            if not self.blind:
-                theirs = replies[offset + 2 * at]
-                theirs_until = moment(
-                    expiry_request(self.to_link.node, key), replies[offset + 2 * at + 1], self.wall_ms
-                )
-                if theirs == dump and abs(theirs_until - until) <= 1:
-                    continue
+        for at, key in enumerate(self.keys if mine and theirs else []):
+            held = mine[at]
+            self.seen += len(held.dump or b"")
+            if not self.blind and held.same(theirs[at]):
+                continue
             self.changed.append(key)
-            if is_null(dump):
+            if held.dump is None:
                 words.append([b"UNLINK", key])
             else:
-                words.append([b"RESTORE", key, b"%d" % until, bulk(dump), b"REPLACE", b"ABSTTL"])
+                words.append([b"RESTORE", key, b"%d" % held.until, held.dump, b"REPLACE", b"ABSTTL"])
         return words
+
+    def holdings(self, node: Node, raw: bytes) -> list[Holding]:
+        """One for each key; none, and ``problem``, if the node answered something else."""
+        found: list[Holding] = []
+        said = rows(raw) or []
+        if len(said) == 2 * len(self.keys):
+            for at, key in enumerate(self.keys):
+                one = holding(expiry_request(node, key), said[2 * at], said[2 * at + 1], self.wall_ms)
+                if one is not None:
+                    found.append(one)
+        if len(found) != len(self.keys):
+            self.problem = first_error(said) or f"{node.name} gave no sensible answer to DUMP"
+            return []
+        return found
+
+    def abandon(self) -> None:
+        """Nobody wants it any more; answers that still come change nothing."""
+        self.boss = None
+        if self.asking:
+            self.asking = False
+            self.to_link.unhold(self.exchange.now)
 
     def finish(self, problem: str) -> None:
         """Tell the boss."""
@@ -189,11 +174,3 @@ class Transfer(Boss):
             report = Answers(boss, 1)
             report.problem = problem
             report.fill(0, b"")
-
-
-def first_error(replies: list[bytes]) -> str:
-    """The first error among the replies, for a person; empty when there is none."""
-    for raw in replies:
-        if is_error(raw):
-            return said(error_text(raw))
-    return ""

@@ -27,7 +27,8 @@ from kidoproxy.commands.find import named
 from kidoproxy.commands.permit import Permit
 from kidoproxy.config import Address, Config, Node, Pool, Secret, Tls, User
 from kidoproxy.config.problems import did_you_mean
-from kidoproxy.errors import clean, same_server
+from kidoproxy.errors import clean
+from kidoproxy.errors_copies import same_server
 
 PINGS: Final = 5
 #: RESTORE … ABSTTL and much of what keeps copies equal; COPY, GETEX, PXAT came with 6.2.
@@ -231,14 +232,33 @@ def operator_of(pool: Pool) -> User:
     )
 
 
-def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause: float = POLL_SECONDS) -> bool:
-    """Tell the running proxy to bring ``node`` up to date, and report until it is; False when it gave up."""
+def proxy_of(config: Config, pool: str) -> redis.Redis:
+    """A client of the running proxy, through a listener from which ``pool`` can be reached."""
     listener = listener_of(config, pool)
     if listener is None:
         raise LookupError(f'there is no pool "{pool}"' + did_you_mean(pool, config.pools))
     user = operator_of(listener)
-    with connect(listener.listen[0], user.name, user.password, None, ANSWER_SECONDS) as client:
-        client.execute_command("PROXY", "SYNC", node)
+    return connect(listener.listen[0], user.name, user.password, None, ANSWER_SECONDS)
+
+
+def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+    """Give the running proxy another order about a copy; the lines that it says."""
+    with proxy_of(config, pool) as client:
+        said = client.execute_command("PROXY", "SYNC", node, *words)
+    return [line.decode("utf-8", "replace") for line in said] if isinstance(said, list) else []
+
+
+def sync(
+    config: Config,
+    pool: str,
+    node: str,
+    say: Callable[[str], object],
+    pause: float = POLL_SECONDS,
+    words: tuple[str, ...] = (),
+) -> bool:
+    """Tell the running proxy to bring ``node`` up to date, and report until it is; False when it gave up."""
+    with proxy_of(config, pool) as client:
+        client.execute_command("PROXY", "SYNC", node, *words)
         said, idle = "", 0
         while idle < IDLE_POLLS:
             state, doing = state_of(client.execute_command("PROXY", "NODES"), pool, node)
@@ -251,6 +271,11 @@ def sync(config: Config, pool: str, node: str, say: Callable[[str], None], pause
             idle = 0 if doing else idle + 1
             time.sleep(pause)
     return False
+
+
+def refill(config: Config, pool: str, node: str, say: Callable[[str], object]) -> bool:
+    """As `sync`, but the node is emptied first."""
+    return sync(config, pool, node, say, words=("REFILL",))
 
 
 def state_of(rows: list[list[bytes | int]], pool: str, node: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Address, Config, Node, Pool
 from kidoproxy.config import User as ConfigUser
 from kidoproxy.copies.keeper import Keeper
-from kidoproxy.errors import same_server
+from kidoproxy.errors_copies import same_server
 from kidoproxy.exchange import Exchange
 from kidoproxy.ledger_account import DRAIN
 from kidoproxy.link_greeting import Login
@@ -187,6 +187,7 @@ class Daemon:
                 raise StartError(f"pool.{group.name}: {problem}") from None
             self.keepers[group.name] = Keeper(self.exchange, group, behind, self.hub.now())
         self.house.begin_sync = self.begin_sync
+        self.house.order_copy = self.order_copy
         self.house.groups = self.tree.groups
 
     def begin_sync(self, node: TreeNode) -> str:
@@ -195,9 +196,16 @@ class Daemon:
         if group is None:
             return f"{node.name} is not part of a copy pool"
         keeper = self.keepers[group.name]
-        problem = keeper.order(node)
+        problem = keeper.order(node, False)
         self.house.syncs[node.index] = keeper.progress(node)
         return problem
+
+    def order_copy(self, node: TreeNode, word: str) -> tuple[str, list[str]]:
+        """PROXY SYNC with a word behind the name; the session has seen to it that there is a group."""
+        keeper = next(keeper for keeper in self.keepers.values() if keeper.group is node.group)
+        problem, lines = keeper.obey(node, word)
+        self.house.syncs[node.index] = keeper.progress(node)
+        return problem, lines
 
     async def settle(self) -> None:
         """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""

@@ -11,7 +11,7 @@ from kidoproxy.routes.placement import Placement, django_redis_shard, hash_ring,
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.tags import GREEDY, OFF, Tags
-from kidoproxy.routes.topology import CopyGroup, Node, keep_apart
+from kidoproxy.routes.topology import CopyGroup, Node
 
 
 @final
@@ -51,6 +51,12 @@ def build(whole: config.Config) -> Tree:
     for pool in whole.listening():
         keep_apart(build_pool(whole, pool, tree).nodes())
     return tree
+
+
+def keep_apart(nodes: list[Node]) -> None:
+    """One listening pool reaches all of ``nodes``: no two of them may be one server."""
+    for node in nodes:
+        node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
 
 
 def build_pool(whole: config.Config, pool: config.Pool, tree: Tree) -> Route:

@@ -54,7 +54,7 @@ class CopyPool(Route):
     def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
         """By what the command does to the copies."""
         if not self.group.elected:
-            return Answer(errors.STARTING)
+            return Answer(self.group.refusal)
         if spec.plain:
             keyed = [request.argv[1]]
         else:
@@ -172,6 +172,8 @@ class CopyPool(Route):
 
     def scan_node(self, number: int) -> Node | None:
         """The copy that the cursor names if it is in sync; for a new scan the leader."""
+        if not self.group.elected:
+            return None
         if not number:
             return self.group.leader(None)
         for copy in self.group.copies:

@@ -9,6 +9,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from kidoproxy.errors import STARTING
+from kidoproxy.errors_copies import in_doubt, same_server
 from kidoproxy.resp.scan import string2ll, visible
 from kidoproxy.routes.durability import Durability
 from kidoproxy.routes.noted import MEND_BYTES, TOUCHED_BYTES, Places, Room
@@ -59,15 +61,15 @@ class Node:
         #: Its last greeting showed it to be the same server as this one, so it was refused.
         self.double: Node | None = None
 
-    def twin(self, run_id: bytes) -> "Node | None":
-        """A live neighbour that is the very server which this node's greeting came from; None if there is none.
-
-        Without a run id (the user may not ask for it) nothing can be said.
-        """
+    def is_double(self, facts: dict[bytes, bytes]) -> bool:
+        """Whether its INFO (if it has a run id) shows it to be the very server that a live neighbour is."""
+        run_id = visible(facts.get(b"run_id", b""))
         for other in self.neighbours:
             if run_id and other.run_id == run_id and other.live:
-                return other
-        return None
+                self.double = other
+                self.cause = same_server(other.name)
+                return True
+        return False
 
     def meet(self, facts: dict[bytes, bytes]) -> bool:
         """What its INFO says; whether it is another run than the one we knew."""
@@ -103,12 +105,6 @@ class Node:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
 
 
-def keep_apart(nodes: list[Node]) -> None:
-    """One listening pool reaches all of ``nodes``: no two of them may be one server."""
-    for node in nodes:
-        node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
-
-
 @final
 class Copy:
     """One member of a copy group: the node, its state, and the seed of its rendezvous score."""
@@ -116,6 +112,8 @@ class Copy:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.state: str = BEHIND
+        self.kept = False  # not in sync, but it had every acknowledged write when it was last seen
+        self.restarted = False  # its server is another run since then, and may have lost data
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed = False
         #: So many writes that it refused are not judged yet: what it is read for meanwhile may lack them.
@@ -171,6 +169,10 @@ class CopyGroup:
         self.copies: list[Copy] = [Copy(node) for node in nodes]
         self.min_in_sync = min_in_sync
         self.elected = False
+        self.doubted = False  # it was elected once, and nobody is trusted now
+        self.refusal = STARTING  # what clients are told while no copy is trusted
+        #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
+        self.returned = False
         self.journal: Callable[[CopyGroup], None] | None = None
         self.durability = Durability()
         #: (database, key) whose copies were seen to differ, until the keeper has mended them.
@@ -212,6 +214,8 @@ class CopyGroup:
         """
         h: i64 = fnv1a(key) if key is not None else 0
         nodes: list[Node] = []
+        if self.doubted:
+            return nodes
         scores: list[int] = []
         for copy in self.copies:
             if copy.state != IN_SYNC:
@@ -252,33 +256,18 @@ class CopyGroup:
         copy = self.copy_of(node)
         return copy.state != IN_SYNC or copy.doubts > 0
 
-    def elect(self, recorded_behind: list[str]) -> None:
-        """At the start: one copy is trusted, the others are compared with it before they are read.
-
-        ``recorded_behind`` are the names that a former run knew to be behind; among the rest the live
-        node with the longest uptime is trusted, since a server that was restarted may have lost data. So a
-        copy whose run id is not the recorded one is trusted only if there is no other: even one that cannot
-        be reached now may hold what this one has lost.
-        """
-        known = [copy for copy in self.copies if copy.node.name not in recorded_behind] or self.copies
-        fit = [copy for copy in known if not self.was_restarted(copy.node)] or known
-        best = fit[0]
-        for copy in fit[1:]:
-            if (copy.node.live, copy.node.uptime) > (best.node.live, best.node.uptime):
-                best = copy
-        best.state = IN_SYNC
-        self.elected = True
-        self.record()
-
-    def was_restarted(self, node: Node) -> bool:
-        """Whether it is known to be another run than the one that a former run of the proxy recorded."""
-        run = self.runs.get(node.name, "")
-        return bool(run) and bool(node.run_id) and run != node.run_id.decode("latin-1")
-
     def admit(self, node: Node) -> None:
         """A sync has proved that ``node`` holds what the others hold."""
-        self.copy_of(node).state = IN_SYNC
+        copy = self.copy_of(node)
+        copy.state = IN_SYNC
+        copy.kept = False
+        copy.restarted = False
         self.record()
+
+    def doubt(self, node: Node) -> None:
+        """The last one that was trusted has lost its server: nobody is asked until it is decided who is."""
+        self.elected, self.doubted = False, True
+        self.refusal = in_doubt(node.name, node.address, node.cause)
 
     def sync_failed(self, node: Node) -> None:
         """Its sync has ended without proof: it is behind, as before."""
@@ -292,6 +281,9 @@ class CopyGroup:
             if copy.state == IN_SYNC and len(self.in_sync()) > 1:
                 copy.state = BEHIND
                 changed = True
+        for copy in self.copies if self.returned else []:
+            copy.kept = False  # a write may have been acknowledged without it
+        self.returned = False
         if changed:
             self.record()
 
@@ -323,11 +315,21 @@ class CopyGroup:
         self.copy_of(node).missed = True
         self.leave([node])
 
-    def restarted(self, node: Node) -> None:
-        """Another run id: the server may have lost data. If another copy is in sync, this one is not."""
+    def restarted(self, node: Node) -> bool:
+        """Another run id: it may have lost data, and is asked no more; nobody is if no other is in sync."""
         self.stir(0, [], None)
-        if self.elected:
-            self.missed(node)
+        copy = self.copy_of(node)
+        if not self.in_sync():
+            return False
+        copy.restarted = copy.missed = True
+        if copy.state == IN_SYNC and len(self.in_sync()) > 1:
+            copy.state = BEHIND
+            copy.kept = True
+            self.returned = True
+            self.record()
+        elif copy.state == IN_SYNC and len(self.copies) > 1:
+            self.doubt(node)
+        return self.elected and copy.state == IN_SYNC
 
     def mend_later(self, db: int, keys: list[bytes]) -> None:
         """Note that the copies of these keys may differ; past the cap every other copy is behind."""
@@ -391,7 +393,7 @@ class CopyGroup:
     def record(self) -> None:
         """The in-sync set has changed: the journal, if there is one, puts it on disk."""
         for copy in self.copies:
-            if copy.state == IN_SYNC and copy.node.run_id:
+            if copy.state == IN_SYNC and copy.node.run_id and not copy.restarted:
                 self.runs[copy.node.name] = copy.node.run_id.decode("latin-1")
         if self.journal is not None:
             self.durability.version += 1

@@ -19,7 +19,7 @@ from kidoproxy.resp import build
 from kidoproxy.resp.open import bulk, error_text, is_error
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.topology import Node
+from kidoproxy.routes.topology import BEHIND, Node
 from kidoproxy.session import client, redact, talk
 
 if TYPE_CHECKING:
@@ -188,7 +188,11 @@ def state(node: Node) -> str:
         return "down"
     if node.suspect:
         return "suspect"
-    return node.group.copy_of(node).state if node.group is not None else "up"
+    group = node.group
+    if group is None:
+        return "up"
+    # While nobody is trusted, nobody is read.
+    return group.copy_of(node).state if group.elected else BEHIND
 
 
 def text(raw: bytes) -> str:

@@ -127,6 +127,8 @@ class House:
         self.chance: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; answers with the error sentence, or "" when it has begun.
         self.begin_sync: Callable[[Node], str] | None = None
+        #: PROXY SYNC with a word behind the name: why not (or empty), and lines for a person.
+        self.order_copy: Callable[[Node, str], tuple[str, list[str]]] | None = None
         #: One line per running or finished sync, by the index of the node: names are unique in one pool only.
         self.syncs: dict[int, str] = {}
 

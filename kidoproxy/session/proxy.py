@@ -59,6 +59,9 @@ REACHES: Final[dict[int, str]] = {
     LISTEN: "the proxy listens for the client, at the node where a channel lives, or at all",
 }
 
+#: What may stand behind the name in PROXY SYNC.
+COPY_ORDERS: Final = (b"refill", b"cancel", b"trust", b"trust confirm")
+
 HELP: Final = (
     b"PROXY <subcommand> [<arg> ...]. Subcommands are:",
     b"NODES",
@@ -73,8 +76,9 @@ HELP: Final = (
     b"    LIST: from now on as if EACH stood before every command of this connection.",
     b"STATS",
     b"    The proxy's counters.",
-    b"SYNC [<name>]",
-    b"    Copy to this node what it misses; without a name: what syncs are doing.",
+    b"SYNC [<name> [REFILL|CANCEL|TRUST [CONFIRM]]]",
+    b"    Copy to this node what it misses; without a name: what syncs are doing. REFILL: empty it first.",
+    b"    CANCEL: end its sync. TRUST: when no copy is trusted, what is lost if this one is; CONFIRM: trust it.",
     b"HELP",
     b"    Print this help.",
 )
@@ -146,8 +150,8 @@ def replies(session: "ClientSession", word: bytes) -> bytes:
 
 
 def sync(session: "ClientSession", argv: list[bytes]) -> bytes:
-    """Begin a sync of one copy, or say what syncs are doing."""
-    if len(argv) > 3:
+    """Begin a sync of one copy, or say what syncs are doing; or another order about a copy."""
+    if len(argv) > 5:
         return errors.wrong_arity(b"proxy|sync")
     if len(argv) == 2:
         flat: list[bytes] = []
@@ -162,8 +166,21 @@ def sync(session: "ClientSession", argv: list[bytes]) -> bytes:
     begin = session.house.begin_sync
     if node_or_none.group is None or begin is None:
         return errors.no_sync(node_or_none.name, "it is not part of a copy pool, there is nothing to copy from")
+    if len(argv) > 3:
+        return order_copy(session, node_or_none, b" ".join(argv[3:]).lower())
     problem = begin(node_or_none)
     return errors.no_sync(node_or_none.name, problem) if problem else build.OK
+
+
+def order_copy(session: "ClientSession", node: Node, word: bytes) -> bytes:
+    """REFILL, CANCEL, TRUST (what would be lost, a line for each copy) and TRUST CONFIRM."""
+    order = session.house.order_copy
+    if order is None or word not in COPY_ORDERS:
+        return errors.wrong_arity(b"proxy|sync")
+    problem, lines = order(node, word.decode("ascii"))
+    if problem:
+        return errors.no_sync(node.name, problem)
+    return build.array([build.bulk(wire(line)) for line in lines]) if lines else build.OK
 
 
 def named(session: "ClientSession", name: bytes) -> Node | None:

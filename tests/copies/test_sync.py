@@ -1,6 +1,10 @@
 """A copy's way back while writes go on: it is let in when it holds what the others hold, and not before."""
 
-from kidoproxy.copies.sync import AGAIN, OVER, PASSES, SETTLING, Sync
+import pytest
+
+from kidoproxy.copies.stages import OVER, SETTLING
+from kidoproxy.copies.sync import PASSES, Sync
+from kidoproxy.copies.touched import AGAIN
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
 from tests.story import client, copies, lost, node, refused, restarted, story, unheard
 from tests.toy import Stage
@@ -11,7 +15,7 @@ def begun(refill: bool) -> tuple[Stage, Sync]:
     play = story(copies("a", "b", behind="b"))
     stage = Stage(play)
     assert stage.say("SET warm up") == b"+OK\r\n"
-    sync = Sync(play.exchange, play.pool.groups[0], play.node("b"), refill)
+    sync = Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), refill)
     sync.wall_ms = play.house.wall_ms
     return stage, sync
 
@@ -31,7 +35,7 @@ def test_refill() -> None:
     stage.toys["a"].until[b"k1"] = 1_800_000_000_000
     sync.begin()
     assert stage.play.pool.groups[0].copies[1].state == SYNCING
-    assert sync.progress() == "emptying: pass 0, 0 keys seen, 0 copied"
+    assert sync.progress() == "making sure of the source: pass 0, 0 keys seen, 0 copied"
     stage.run()
 
     assert same(stage)
@@ -111,9 +115,9 @@ def test_move_between_databases() -> None:
 
 
 def asks(stage: Stage, name: str, word: bytes) -> bool:
-    """Whether the node's next request is this command."""
-    told = stage.play.told[name]
-    return bool(told) and told[0].raw.split(b"\r\n")[2] == word
+    """Whether the node's next request is this command, or a transaction that begins with it."""
+    words = [one.raw.split(b"\r\n")[2] for one in stage.play.told[name][:2]]
+    return words[:1] == [word] or words == [b"MULTI", word]
 
 
 def until(stage: Stage, name: str, word: bytes) -> None:
@@ -232,7 +236,7 @@ def test_source_falls_behind() -> None:
     play = story(copies("a", "b", "c", behind="b"))
     stage = Stage(play)
     assert stage.say("SET k 1") == b"+OK\r\n"
-    sync = Sync(play.exchange, play.pool.groups[0], play.node("b"), False)
+    sync = Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), False)
     sync.begin()
     play.pool.groups[0].leave([play.node("a")])
     stage.run()
@@ -243,13 +247,22 @@ def test_source_falls_behind() -> None:
 
 def test_errors() -> None:
     """A node that says no ends the sync with its own words."""
-    stage, sync = begun(True)
-    sync.begin()
-    stage.play.settle()
-    stage.play.told["b"].clear()
-    node("b", "-NOPERM no")(stage.play)
+    for name, word in (
+        ("b", b"FLUSHALL"),
+        ("a", b"INFO keyspace"),
+        ("a", b"SCAN"),
+        ("a", b"DUMP"),
+        ("b", b"RESTORE"),
+    ):
+        stage, sync = begun(True)
+        filled(stage)
+        stage.toys[name].lies[word] = b"-NOPERM no\r\n"
+        sync.begin()
+        stage.run()
 
-    assert sync.problem == "NOPERM no"
+        assert sync.problem == "NOPERM no", word
+        assert stage.play.pool.groups[0].behind() == ["b"]
+        assert not stage.play.link("b").holding
 
 
 def test_created_meanwhile() -> None:
@@ -318,7 +331,7 @@ def three() -> tuple[Stage, Sync]:
     stage = Stage(play)
     assert stage.say("SET k 1") == b"+OK\r\n"
     filled(stage)
-    return stage, Sync(play.exchange, play.pool.groups[0], play.node("b"), False)
+    return stage, Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), False)
 
 
 def test_writes_under_way() -> None:
@@ -368,3 +381,104 @@ def test_never_equal() -> None:
 
     assert sync.problem == f"still 1 differences after {PASSES} passes; is another proxy writing?"
     assert stage.play.pool.groups[0].copies[1].state == BEHIND
+
+
+def test_source_is_lost_in_between() -> None:
+    """A source that comes back as the same run goes on; as another one it may have lost what it had."""
+    for event, problem in ((lost("a"), ""), (restarted("a"), "a was lost, or restarted, meanwhile")):
+        stage, sync = begun(False)
+        filled(stage)
+        stage.toys["b"].dbs[0][b"k"] = b"other"
+        sync.begin()
+        until(stage, "a", b"EXISTS")
+        stage.play.told["a"], kept = [], stage.play.told["a"]
+        event(stage.play)
+        stage.play.settle()
+        stage.play.told["a"] = kept + stage.play.told["a"]
+        stage.run()
+        assert sync.problem == problem
+
+
+def test_refill_of_a_copy_whose_source_has_fallen_behind() -> None:
+    """Between the proof and FLUSHALL: nothing is emptied."""
+    stage, sync = begun(True)
+    stage.toys["b"].dbs[0] = {b"k": b"1"}
+    sync.begin()
+    stage.play.pool.groups[0].elected = False
+    stage.run()
+    assert sync.problem == "a, from which it was copied, fell behind meanwhile"
+    assert stage.toys["b"].dbs[0] == {b"k": b"1"}
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_databases_differ(name: str) -> None:
+    """A database that only one has ends the sync with that reason; the shared connections are left alone."""
+    stage, sync = begun(False)
+    filled(stage)
+    stage.toys["ab".replace(name, "")].databases = 64
+    stage.toys["ab".replace(name, "")].dbs[50] = {b"far": b"1"}
+    sync.begin()
+    stage.run()
+    assert sync.problem == (
+        "a and b do not both have database 50 (ERR DB index is out of range); set 'databases' alike"
+    )
+    assert all(stage.play.link(each).reconnects == 0 for each in "ab")
+
+
+def test_a_write_names_a_database_that_there_is_not() -> None:
+    """It failed on both: the sync passes over it. One that has no keys yet is looked at."""
+    stage, sync = begun(False)
+    filled(stage)
+    sync.begin()
+    until(stage, "a", b"EXISTS")
+    group = stage.play.pool.groups[0]
+    assert group.touched is not None
+    group.touched[(99, b"x")] = True
+    group.touched[(7, b"x")] = True
+    for toy in stage.toys.values():
+        toy.dbs[7] = {b"x": b"1"}
+    stage.run()
+    assert (sync.problem, group.behind()) == ("", [])
+
+
+def test_a_guess_does_not_cut_down() -> None:
+    """Without a record of who is right a copy that holds much more than the source is left as it is."""
+    stage, sync = begun(False)
+    stage.toys["a"].dbs = {0: {b"k": b"1"}}
+    stage.toys["b"].dbs = {0: {b"k": b"1", b"l": b"1", b"m": b"1"}}
+    sync.cautious = True
+    sync.begin()
+    stage.run()
+    says = "it holds 3 keys, a only 1, and no record says who is right; order its sync, or trust it"
+    assert sync.problem == says
+    assert len(stage.toys["b"].dbs[0]) == 3
+
+
+def test_no_keyspace() -> None:
+    """Who does not say which databases have keys is not compared, and so not let in."""
+    stage, sync = begun(False)
+    filled(stage)
+    stage.toys["a"].lies[b"INFO keyspace"] = b":1\r\n"
+    sync.begin()
+    stage.run()
+    assert sync.problem == "a or b gave no sensible answer to INFO keyspace"
+
+
+def test_missed_while_settling() -> None:
+    """A write that is lost while others are judged asks for one more pass; a source that falls behind ends it."""
+    stage, sync = three()
+    settling(stage, sync)
+    stage.play.pool.groups[0].copy_of(stage.play.node("b")).missed = True
+    stage.run()
+    assert (sync.problem, sync.passes) == ("", 2)
+
+    stage, sync = begun(False)
+    stage.toys["b"].dbs[0] = {b"k": b"other"}
+    stage.toys["a"].dbs[0] = {b"k": b"1"}
+    sync.begin()
+    until(stage, "b", b"RESTORE")
+    stage.play.pool.groups[0].elected = False
+    stage.run()
+    assert sync.problem == "a, from which it was copied, fell behind meanwhile"
+    sync.end("twice")
+    assert sync.problem == "a, from which it was copied, fell behind meanwhile"

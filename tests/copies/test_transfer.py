@@ -2,7 +2,9 @@
 
 import pytest
 
-from kidoproxy.copies.transfer import Answers, Boss, Transfer, expiry_request, first_error, moment
+from kidoproxy.copies.answers import Answers, Boss, first_error
+from kidoproxy.copies.proof import Proof
+from kidoproxy.copies.transfer import Transfer, expiry_request, holding
 from kidoproxy.routes.topology import Node
 from tests.story import copies, story
 
@@ -18,11 +20,27 @@ def test_expiry_request(version: bytes, name: bytes) -> None:
     assert expiry_request(server, b"k") == [name, b"k"]
 
 
-def test_moment() -> None:
-    """Whatever was asked, the answer becomes a moment; none is 0."""
-    assert moment([b"PEXPIRETIME", b"k"], b":123\r\n", 1000) == 123
-    assert moment([b"PTTL", b"k"], b":123\r\n", 1000) == 1123
-    assert moment([b"PTTL", b"k"], b":-1\r\n", 1000) == 0
+@pytest.mark.parametrize(
+    ("dump", "expiry", "found"),
+    [
+        (b"$1\r\nv\r\n", b":123\r\n", (b"v", 123, 1123)),
+        (b"$1\r\nv\r\n", b":-1\r\n", (b"v", 0, 0)),
+        (b"$1\r\nv\r\n", b":-2\r\n", (None, 0, 0)),
+        (b"$-1\r\n", b":-2\r\n", (None, 0, 0)),
+        (b"_\r\n", b":-1\r\n", (None, 0, 0)),
+        (b"$1\r\nv\r\n", b":-3\r\n", None),
+        (b"$1\r\nv\r\n", b"+OK\r\n", None),
+        (b":1\r\n", b":-1\r\n", None),
+        (b"*0\r\n", b":-1\r\n", None),
+        (b"-ERR no\r\n", b":-1\r\n", None),
+        (b"$1\r\nv\r\n", b":9999999999999999999999999\r\n", None),
+    ],
+)
+def test_holding(dump: bytes, expiry: bytes, found: tuple[bytes | None, int, int] | None) -> None:
+    """A value and a moment, however it was asked for; a key that has just expired is none, and never lives for ever."""
+    for name, at in ((b"PEXPIRETIME", 1), (b"PTTL", 2)):
+        held = holding([name, b"k"], dump, expiry, 1000)
+        assert (None if held is None else (held.dump, held.until)) == (None if found is None else (found[0], found[at]))
 
 
 def test_first_error() -> None:
@@ -34,7 +52,8 @@ def test_first_error() -> None:
 def test_nobody_is_told() -> None:
     """A transfer that nobody began tells nobody; who wants to know must say what he does then."""
     play = story(copies("a", "b"))
-    transfer = Transfer(play.exchange, play.node("a"), play.node("b"), 0, [b"k"], False, 0)
+    proof = Proof(play.pool.groups[0], play.link("a"), play.link("b"))
+    transfer = Transfer(play.exchange, proof, 0, [b"k"], False, 0)
     transfer.finish("over")
     assert transfer.problem == "over"
     with pytest.raises(NotImplementedError):

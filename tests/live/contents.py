@@ -96,6 +96,16 @@ def sync(proxy: RunningProxy, at: int) -> str:
     return done.stdout
 
 
+def ordered(proxy: RunningProxy, at: int, *options: str) -> str:
+    """``kidoproxy sync`` with options; what it said."""
+    words = [sys.executable, "-m", "kidoproxy", "sync", "--config", str(proxy.config), "pool", proxy.names[at]]
+    done = subprocess.run(
+        [*words, *options], env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 # -- writers --------------------------------------------------------------------------------------------------------
 
 

@@ -191,6 +191,16 @@ class RunningProxy:
         """Start a node again at the same address, empty."""
         self.nodes.restart(at)
 
+    def save(self, at: int) -> None:
+        """A node writes what it has to a file of its own."""
+        with redis.Redis.from_url(self.nodes.urls[at], protocol=2) as node:
+            node.config_set("dbfilename", f"{at}.rdb")
+            node.save()
+
+    def restart_from_disk(self, at: int) -> None:
+        """Start a node again with what it had at its last `save`."""
+        self.nodes.restart(at, ["--dbfilename", f"{at}.rdb"])
+
     def pause(self, at: int) -> None:
         """A node is silent from now on."""
         self.nodes.pause(at)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from tests.live.contents import equal, states
-from tests.live.proxies import Starter
+from tests.live.contents import equal, states, sync
+from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -110,3 +110,71 @@ def test_proxy_killed_under_writers(own_proxy: Starter) -> None:
     assert proxy.client().exists(*[f"k{number}" for number in range(acked[0] + 1)]) == acked[0] + 1
     eventually(lambda: states(proxy) == ["in sync"] * 2)
     equal(proxy)
+
+
+# -- all of them die -------------------------------------------------------------------------------------------
+
+
+#: Servers that may be told where to save.
+SAVES = ("--enable-protected-configs", "yes")
+
+
+@pytest.mark.parametrize("proxy_too", [False, True])
+@pytest.mark.parametrize("first", [0, 1])
+def test_all_die_and_one_is_back(own_proxy: Starter, first: int, proxy_too: bool) -> None:
+    """The one that is back with data serves at once; ordering its sync empties nobody."""
+    proxy = own_proxy("copy", 2, args=SAVES)
+    proxy.client().mset({f"k{number}": 1 for number in range(1000)})
+    for at in (0, 1):
+        proxy.save(at)
+    proxy.kill(0)
+    proxy.kill(1)
+    if proxy_too:
+        proxy.restart_proxy()
+    proxy.restart_from_disk(first)
+    eventually(lambda: answered(proxy) == b"1")
+    client = proxy.client()
+    with pytest.raises(redis.ResponseError, match="is in sync already"):
+        client.execute_command("PROXY", "SYNC", proxy.names[first])
+    other = 1 - first
+    with pytest.raises(redis.ResponseError, match="no sync"):
+        client.execute_command("PROXY", "SYNC", proxy.names[other], "REFILL")
+    assert client.dbsize() == 1000
+    proxy.restart(other)
+    if proxy_too:
+        # What differs at the start is compared without an order.
+        eventually(lambda: states(proxy) == ["in sync"] * 2, 20)
+    else:
+        eventually(lambda: states(proxy)[other] == "behind")
+        sync(proxy, other)
+    assert len(equal(proxy)) == 1000
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_all_die_and_one_is_back_empty(own_proxy: Starter, first: int) -> None:
+    """It does not serve while the other one may have the data; when that is back it serves, and nothing was lost."""
+    proxy = own_proxy("copy", 2, args=SAVES)
+    proxy.client().mset({f"k{number}": 1 for number in range(1000)})
+    other = 1 - first
+    proxy.save(other)
+    proxy.kill(0)
+    proxy.kill(1)
+    proxy.restart(first)
+    eventually(lambda: "no copy is trusted: pool=pool" in proxy.log())
+    with pytest.raises(redis.ResponseError, match="NOREPLICAS no copy can be trusted"):
+        proxy.client().get("k1")
+    with pytest.raises(redis.ResponseError, match="no copy is trusted"):
+        proxy.client().execute_command("PROXY", "SYNC", proxy.names[first], "REFILL")
+    proxy.restart_from_disk(other)
+    eventually(lambda: answered(proxy) == b"1")
+    sync(proxy, first)
+    assert len(equal(proxy)) == 1000
+
+
+def answered(proxy: RunningProxy) -> bytes | None:
+    """What a read says; nothing while nobody answers."""
+    try:
+        value: bytes | None = proxy.client(protocol=2).get("k1")
+    except redis.RedisError:
+        return None
+    return value

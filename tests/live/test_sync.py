@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from tests.live.contents import Crowd, equal, is_behind, states, sync
+from tests.live.contents import Crowd, equal, is_behind, ordered, states, sync
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
@@ -228,6 +228,29 @@ def test_both_die(own_proxy: Starter) -> None:
     assert equal(proxy)[(0, b"k")][1] == b"4"
 
 
+def test_the_last_one_is_back_empty(own_proxy: Starter) -> None:
+    """The one that is behind may hold more than the last one in sync that came back empty: a person decides."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.mset({f"k{number}": 1 for number in range(100)})
+    full = proxy.node_clients()[1]
+    full.config_set("maxmemory", 1)
+    client.set("k1", 2)
+    full.config_set("maxmemory", 0)
+    proxy.kill(0)
+    proxy.restart(0)
+    eventually(lambda: "no copy is trusted: pool=pool" in proxy.log())
+    with pytest.raises(redis.ResponseError, match="NOREPLICAS no copy can be trusted: node-0 is empty"):
+        client.get("k1")
+    assert full.dbsize() == 100
+    said = ordered(proxy, 1, "--trust", "--yes")
+    assert "node-1 has 100 keys; it missed writes; will be served" in said
+    assert client.get("k2") == b"1"
+    client.set("k1", 3)
+    sync(proxy, 0)
+    assert len(equal(proxy)) == 100
+
+
 def answers(client: Any) -> bool:
     """Whether a read gets an answer."""
     try:
@@ -311,6 +334,80 @@ def test_read_only(own_proxy: Starter) -> None:
     assert client.set("k", 2)
     assert client.get("k") == b"2"
     assert states(proxy) == ["in sync", "behind"]
+
+
+# -- a sync that hurts nobody, ends, and empties nobody ---------------------------------------------------------
+
+
+def test_large_values(own_proxy: Starter) -> None:
+    """Hashes of twenty thousand fields come over while clients go on: none of them hears of it, and it ends well."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    for number in range(40):
+        client.hset(f"hash:{number}", mapping={f"field:{at}": f"value-{at}" for at in range(20_000)})
+    proxy.kill(1)
+    client.set("k", 1)
+    proxy.restart(1)
+    eventually(is_behind(proxy, 1))
+    with Crowd() as crowd:
+        for number in range(4):
+            crowd.join(Polite(proxy, number).step)
+        assert "in sync" in sync(proxy, 1)
+    assert states(proxy) == ["in sync"] * 2
+    assert len(equal(proxy)) >= 41
+
+
+class Polite:
+    """A client that asks some fifty times a second; any error is a complaint."""
+
+    def __init__(self, proxy: RunningProxy, number: int) -> None:
+        self.client = proxy.client(protocol=2 + number % 2)
+        self.number = number
+
+    def step(self, turn: int) -> None:
+        """Write, read, and write into one of the large values."""
+        self.client.set(f"polite:{self.number}", turn)
+        assert int(self.client.get(f"polite:{self.number}")) == turn
+        self.client.hset(f"hash:{turn % 40}", f"field:{self.number}", turn)
+        time.sleep(0.02)
+
+
+def test_other_databases(own_proxy: Starter) -> None:
+    """A database that only one copy has ends the sync with that reason; the good copy does not notice."""
+    proxy = own_proxy("copy", 2)
+    client = proxy.client()
+    client.set("k", 1)
+    proxy.nodes.kill(1)
+    client.set("k", 2)
+    proxy.nodes.restart(1, ["--databases", "64"])
+    with redis.Redis.from_url(proxy.nodes.urls[1], db=50, protocol=2) as far:
+        far.set("far", 1)
+    eventually(is_behind(proxy, 1))
+    before = client.execute_command("PROXY", "NODES")[0][b"reconnects"]
+    client.execute_command("PROXY", "SYNC", "node-1")
+    eventually(lambda: "do not both have database 50" in proxy.log())
+    for turn in range(20):
+        client.set("k", turn)
+        assert client.get("k") == b"%d" % turn
+    assert client.execute_command("PROXY", "NODES")[0][b"reconnects"] == before
+    assert states(proxy) == ["in sync", "behind"]
+
+
+def test_cancel(own_proxy: Starter) -> None:
+    """A sync is ended by a word, says so, and can be ordered again."""
+    proxy = own_proxy("copy", 2)
+    fill(proxy, 2000)
+    proxy.kill(1)
+    proxy.client().set("k", 1)
+    proxy.restart(1)
+    eventually(is_behind(proxy, 1))
+    proxy.client().execute_command("PROXY", "SYNC", "node-1")
+    eventually(lambda: states(proxy)[1] == "syncing")
+    assert "cancelled" in ordered(proxy, 1, "--cancel")
+    assert states(proxy)[1] == "behind"
+    assert proxy.client().execute_command("PROXY", "SYNC")[b"node-1"] == b"failed: cancelled"
+    sync(proxy, 1)
+    equal(proxy, DATABASES)
 
 
 def test_min_in_sync(own_proxy: Starter) -> None:

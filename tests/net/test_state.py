@@ -11,6 +11,7 @@ from queue import SimpleQueue
 import pytest
 
 from kidoproxy.net.state import Record, StateFile, StateLocked, StateWriter
+from kidoproxy.routes.election import trust
 from kidoproxy.routes.topology import CopyGroup, Node
 
 
@@ -20,7 +21,7 @@ def group(pool: str = "pair", port: int = 6379, names: str = "ab", moved: str = 
     for node in nodes:
         node.run_id = f"run-{node.name}".encode()
     found = CopyGroup(pool, nodes)
-    found.elect(["b"])
+    trust(found, found.copies[0])
     return found
 
 

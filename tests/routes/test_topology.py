@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidoproxy.routes.election import trust
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, MEND_KEYS, CopyGroup, Node, fnv1a, score
 
 
@@ -42,26 +43,6 @@ def test_score(key: bytes, name: bytes) -> None:
     assert 0 <= score(fnv1a(key), fnv1a(name)) < 1 << 32
 
 
-def test_election() -> None:
-    """The live one that is up longest is trusted, among those not recorded as behind; if all are, among all."""
-    cases: list[tuple[tuple[int, ...], list[str], str]] = [
-        ((1, 3, 2), [], "b"),
-        ((1, 3, 2), ["b"], "c"),
-        ((3, 3), [], "a"),
-        ((1, 3), ["a", "b"], "b"),
-    ]
-    for uptimes, recorded, winner in cases:
-        pair = group(*uptimes)
-        assert pair.leader(b"k") is None
-        pair.elect(recorded)
-        assert pair.elected
-        assert names([copy.node for copy in pair.in_sync()]) == winner
-    pair = group(5, 1)
-    pair.copies[0].node.live = False
-    pair.elect([])
-    assert pair.behind() == ["a"]
-
-
 @given(st.binary(), st.lists(st.sampled_from(["ok", "down", "behind"]), min_size=1, max_size=5))
 def test_ranked(key: bytes, states: list[str]) -> None:
     """In-sync nodes in the key's own order, the live ones first; without a key in the order of the configuration."""
@@ -97,7 +78,7 @@ def test_leaving() -> None:
     a, b = [copy.node for copy in pool.copies]
     pool.restarted(a)
     assert not pool.copies[0].missed
-    pool.elect([])
+    trust(pool, pool.copies[0])
     pool.admit(b)
     assert journal == [["b"], []]
     pool.leave([a, b])
@@ -113,30 +94,33 @@ def test_leaving() -> None:
     assert repr(pool.copies) == "[<copy a behind>, <copy b in sync>]"
 
 
-def test_elect_by_run() -> None:
-    """A server that was restarted while nobody looked is trusted only if every other one was, too."""
-    pool = group(9, 5)
-    a, b = [copy.node for copy in pool.copies]
-    a.run_id, b.run_id = b"new", b"old"
-    pool.runs = {"a": "old", "b": "old"}
-    pool.elect([])
+def test_the_last_one_is_restarted() -> None:
+    """Nobody is asked before it is known what it has lost; what clients hear names it."""
+    pool = group(1, 1)
+    trust(pool, pool.copies[0])
+    assert not pool.restarted(pool.copies[0].node)
+    assert (pool.elected, pool.doubted, pool.ranked(b"k"), pool.leader(None)) == (False, True, [], None)
+    assert pool.refusal == b"-NODEDOWN a 0 (it was restarted, and what the copies hold is looked at)\r\n"
+    trust(pool, pool.copies[1])
     assert pool.behind() == ["a"]
-    assert pool.runs == {"a": "old", "b": "old"}
+    assert [node.name for node in pool.ranked(None)] == ["b"]
+    alone = group(1)
+    trust(alone, alone.copies[0])
+    assert alone.restarted(alone.copies[0].node)
 
-    away = group(9, 5)
-    away.copies[0].node.run_id = b"new"
-    away.copies[1].node.live = False
-    away.runs = {"a": "old", "b": "old"}
-    away.elect([])
-    assert away.behind() == ["a"]
 
-    both = group(9, 5)
-    for copy in both.copies:
-        copy.node.run_id = b"new"
-    both.runs = {"a": "old", "b": "old"}
-    both.elect([])
-    assert both.behind() == ["b"]
-    assert both.runs == {"a": "new", "b": "old"}
+def test_who_had_everything() -> None:
+    """Who was restarted had everything until a write is acknowledged without it."""
+    pool = group(1, 1, 1)
+    for copy in pool.copies:
+        pool.admit(copy.node)
+    pool.elected = True
+    pool.restarted(pool.copies[2].node)
+    pool.restarted(pool.copies[1].node)
+    assert [copy.kept for copy in pool.copies] == [False, True, True]
+    assert pool.returned
+    pool.leave([])
+    assert [copy.kept for copy in pool.copies] == [False, False, False]
 
 
 def test_settle() -> None:

@@ -6,6 +6,7 @@ from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
 from kidoproxy.resp.build import bulk, command, integer, push
 from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.election import trust
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement import ketama
 from kidoproxy.routes.ring import Ring
@@ -74,7 +75,7 @@ def copies(*names: str) -> Stage:
     nodes = [Node(at, name, f"10.0.0.{at + 1}:6379", at + 1) for at, name in enumerate(names)]
     group = CopyGroup("cache", nodes)
     stage = Stage(nodes, CopyPool("cache", group), "copy")
-    group.elect([])
+    trust(group, group.copies[0])
     return stage
 
 
