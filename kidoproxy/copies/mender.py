@@ -17,7 +17,7 @@ class Mender(Boss):
         self.exchange = exchange
         self.group = group
         self.wall_ms = 0
-        self.place: tuple[int, bytes] | None = None
+        self.place: tuple[int, bytes] = (0, b"")
         self.targets: list[Node] = []
         self.prover: Prover | None = None
         self.transfer: Transfer | None = None
@@ -30,15 +30,11 @@ class Mender(Boss):
         return self.prover is not None or self.transfer is not None
 
     def begin(self, wall_ms: int) -> None:
-        """The next copy of the first key that waits."""
+        """The next copy of the first key that waits; some copy in sync can be reached, and the first is its leader."""
         self.wall_ms = wall_ms
         place = next(iter(self.group.to_mend))
         ranked = self.group.ranked(place[1])
         leader = ranked[0]
-        if not leader.live:
-            # Nobody is there; whoever comes back first decides.
-            self.targets.clear()
-            return
         if not self.targets:
             self.targets = [node for node in ranked[1:] if node.live]
             # The others may differ, and nobody can tell now.
@@ -63,10 +59,9 @@ class Mender(Boss):
 
     def copy(self, proof: Proof) -> None:
         """Bring the key over."""
-        place = self.place
-        if place is not None:
-            self.transfer = Transfer(self.exchange, proof, place[0], [place[1]], False, self.wall_ms)
-            self.transfer.begin(self)
+        db, key = self.place
+        self.transfer = Transfer(self.exchange, proof, db, [key], False, self.wall_ms)
+        self.transfer.begin(self)
 
     def done(self, answers: Answers) -> None:
         """It is proved, or a copy of the key has been mended, or one of the two failed."""
@@ -83,8 +78,6 @@ class Mender(Boss):
 
     def ended(self, proof: Proof, problem: str) -> None:
         """One copy of one key has been mended, or could not be: then that copy is behind."""
-        place = self.place
-        self.place = None
         if problem and not proof.source.ready():
             # Not the copy's fault: the next leader is asked, if there is one.
             self.targets.clear()
@@ -92,5 +85,5 @@ class Mender(Boss):
         if problem:
             self.group.leave([proof.target.node])
         self.mended += 1
-        if place is not None and not self.targets and not self.group.to_mend.get(place, False):
-            self.group.to_mend.pop(place, None)
+        if not self.targets and not self.group.to_mend.get(self.place, False):
+            self.group.to_mend.pop(self.place, None)

@@ -2,6 +2,7 @@
 
 from kidoproxy.copies.answers import Answers
 from kidoproxy.copies.keeper import Keeper
+from kidoproxy.link_states import CONNECTING
 from kidoproxy.routes.topology import IN_SYNC, SYNCING
 from tests.story import (
     Story,
@@ -154,6 +155,79 @@ def test_failed_sync() -> None:
     assert keeper.unproven == []
 
 
+def test_nothing_to_copy_from() -> None:
+    """While every copy in sync is down a sync is refused; one that was ordered before waits for its source."""
+    stage, keeper = level("b", "abc")
+    play = stage.play
+    play.shy = True
+    assert keeper.order(play.node("b"), False) == ""
+    refused("a")(play)
+    refused("c")(play)
+    tick()(play)
+    assert keeper.progress(play.node("b")) == "waiting for its turn"
+    play.pool.groups[0].leave([play.node("c")])
+    says = "there is nothing to copy from: a is down (connection refused)"
+    refused("a")(play)
+    assert keeper.order(play.node("c"), True).startswith("c is down")
+    keeper.ordered.clear()
+    assert keeper.order(play.node("b"), True) == says
+
+
+def test_cancel_what_is_owed() -> None:
+    """A comparison that the start owes is ended like any other, and is not begun again."""
+    stage, keeper = level("b")
+    keeper.unproven = [stage.play.node("b")]
+    stage.toys["a"].dbs[0] = {b"k": b"1"}
+    tick()(stage.play)
+    assert keeper.obey(stage.play.node("b"), "cancel") == ("", [])
+    tick(3.0)(stage.play)
+    on(stage)
+    assert stage.play.pool.groups[0].behind() == ["b"]
+
+
+def test_an_order_for_one_that_is_in_sync_by_now() -> None:
+    """Nothing is done for it."""
+    stage, keeper = level("b")
+    assert keeper.order(stage.play.node("b"), True) == ""
+    stage.play.pool.groups[0].admit(stage.play.node("b"))
+    on(stage)
+    assert stage.toys["b"].seen == []
+
+
+def test_trust_while_the_trusted_one_is_dead() -> None:
+    """A copy that is behind may be trusted when the one in sync is gone; a sync that runs ends with that."""
+    stage, keeper = level("b")
+    play = stage.play
+    play.shy = True
+    refused("a")(play)
+    tick(2.0)(play)
+    on(stage)
+    assert keeper.obey(play.node("b"), "trust confirm") == ("", [])
+    assert play.pool.groups[0].behind() == ["a"]
+
+
+def test_the_trusted_one_was_a_guess() -> None:
+    """A copy that was never restarted, and only seemed dead, decides when it is back before anything was written."""
+    play = story(copies("a", "b", elected=False), shy=True)
+    group = play.pool.groups[0]
+    group.runs = {"a": "a-first", "b": "b-before"}
+    keeper = kept(play)
+    assert play >> waking >> refused("a") >> greeted("b")
+    stage = Stage(play)
+    for toy in stage.toys.values():
+        toy.dbs[0] = {b"k": b"1"}
+    on(stage)
+    assert group.behind() == ["a"]
+    for _ in range(60):
+        on(stage, 1)
+        if play.link("a").state == CONNECTING:
+            greeted("a")(play)
+            break
+    on(stage)
+    assert "copy in sync: pool=pair node=a" in keeper.news
+    assert group.elected
+
+
 # -- single keys ---------------------------------------------------------------------------------------------------
 
 
@@ -259,9 +333,37 @@ def test_nobody_alive() -> None:
     assert (play.pool.groups[0].to_mend, keeper.mender.mended) == ({}, 1)
 
 
+def test_one_server_is_not_mended_from_itself() -> None:
+    """Without a proof nothing is overwritten: the other name is behind."""
+    stage, _ = level()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    stage.toys["b"] = stage.toys["a"]
+    play.run_ids["b"] = play.run_ids["a"]
+    stage.toys["a"].dbs[0] = {key: b"1"}
+    play.pool.groups[0].mend_later(0, [key])
+    on(stage)
+    assert stage.toys["a"].dbs[0] == {key: b"1"}
+    assert play.pool.groups[0].behind() == ["b"]
+
+
+def test_a_proof_is_used_again() -> None:
+    """Who has been proved once is not asked again while the connections stand."""
+    stage, keeper = level()
+    play = stage.play
+    keys = [led_by(play.pool, "a", number).encode() for number in (1, 2)]
+    stage.toys["a"].dbs[0] = dict.fromkeys(keys, b"1")
+    play.pool.groups[0].mend_later(0, keys)
+    on(stage, 8)
+    assert stage.toys["b"].dbs[0] == dict.fromkeys(keys, b"1")
+    assert stage.toys["b"].seen.count(b"INFO") == 1
+    assert keeper.mender.mended == 2
+
+
 def test_unasked_answer() -> None:
     """An answer that belongs to nothing changes nothing."""
     _, keeper = level()
     keeper.done(Answers(keeper, 1))
+    keeper.mender.done(Answers(keeper, 1))
 
     assert keeper.mender.mended == 0

@@ -126,6 +126,27 @@ def test_sync() -> None:
     assert say(session, "PROXY", "SYNC", "a", "b") == errors.wrong_arity(b"proxy|sync")
 
 
+def test_orders_about_a_copy() -> None:
+    """A word behind the name is another order; what it says is a list of lines, or OK, or why not."""
+    stage = copies("a", "b")
+    session = stage.client()
+    stage.house.begin_sync = lambda node: ""
+    given: list[tuple[str, str]] = []
+
+    def order(node: Node, word: str) -> tuple[str, list[str]]:
+        given.append((node.name, word))
+        return ("it is not so", []) if word == "cancel" else ("", ["line"] if word == "trust" else [])
+
+    assert say(session, "PROXY", "SYNC", "b", "CANCEL") == errors.wrong_arity(b"proxy|sync")
+    stage.house.order_copy = order
+    assert say(session, "PROXY", "SYNC", "b", "refill") == b"+OK\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "CANCEL") == b"-ERR no sync of 'b': it is not so\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "TRUST") == b"*1\r\n$4\r\nline\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "TRUST", "Confirm") == b"+OK\r\n"
+    assert given == [("b", "refill"), ("b", "cancel"), ("b", "trust"), ("b", "trust confirm")]
+    assert say(session, "PROXY", "SYNC", "b", "TRUST", "CONFIRM", "x") == errors.wrong_arity(b"proxy|sync")
+
+
 def test_no_sync_in_a_ring() -> None:
     """A key of a ring is nowhere else."""
     stage = ring("a")
