@@ -62,10 +62,11 @@ def work(config, at):
 {work}
 
 def own(config, at):
-    print(at, sorted(pool.name for pool in config.listening()))
+    # In one piece, for all of them write to the same pipe.
+    os.write(1, f"{{at}} {{sorted(pool.name for pool in config.listening())}}\\n".encode())
     return work(config, at)
 
-print("begins")
+print("begins", flush=True)
 {before}
 sys.exit(Workers(load(Path(sys.argv[1]), {{}}), own, 0.01).run())
 """
