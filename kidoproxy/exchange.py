@@ -5,14 +5,15 @@ part, an `Answer` is taken at once. Inside a transaction the same walk fills a `
 of the links; that is the only difference.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.nothing import nothing
 from kidoproxy.commands.spec import CHOICE, STREAMS, CommandSpec
 from kidoproxy.errors import NodeFailure
 from kidoproxy.errors_loading import retryable
-from kidoproxy.exchange_copies import Judged, Scanned, Stray, in_trouble
+from kidoproxy.exchange_copies import Judged, Scanned, Stray
 from kidoproxy.exchange_peers import Peers
+from kidoproxy.exchange_reask import Reask
 from kidoproxy.ledger import Joint, Leg, Listed, Part, Turn
 from kidoproxy.ledger_chosen import Chosen
 from kidoproxy.ledger_jobs import Jobs
@@ -24,6 +25,17 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Answer, Gather, Plan, Send
 from kidoproxy.routes.route import Ask
 from kidoproxy.routes.topology import Node
+
+#: What a node answers that is there and cannot serve now: what was asked has not been done.
+UNFIT: Final[tuple[bytes, ...]] = (
+    b"-LOADING",
+    b"-OOM",
+    b"-MISCONF",
+    b"-MASTERDOWN",
+    b"-READONLY",
+    b"-BUSY ",
+    b"-NOREPLICAS",
+)
 
 
 class Wire(Hurrier):
@@ -67,6 +79,10 @@ class Wire(Hurrier):
 
     def gather(self, plan: Gather, leg: Leg, raw: bytes, spec: CommandSpec, ask: Ask) -> None:
         """Open a joint of the right kind and walk the parts."""
+        if ask.soft and not ask.each and plan.group is not None:
+            # The copies judge among themselves who has taken a write: to them a copy that is down has not.
+            leg = Soft(self, leg, raw, spec, ask.proto)
+            ask = ask.hard()
         joint = self.joint(plan, leg, spec, ask)
         joint.name = spec.name
         raws = plan.raws
@@ -275,116 +291,24 @@ class Soft(Around):
 
     def fail(self, failure: NodeFailure) -> None:
         """A miss, counted; where there is no honest one, or half a reply has left, the failure stands."""
+        if not self.miss():
+            self.parent.fail(failure)
+
+    def take(self, raw: bytes) -> None:
+        """A node that is there and not fit to serve is as good as down."""
+        if raw[:1] != b"-" or not raw.startswith(UNFIT) or not self.miss():
+            self.parent.take(raw)
+
+    def miss(self) -> bool:
+        """Answer as if there were nothing; False where that cannot be said."""
         frame = None if self.begun else nothing(self.spec, self.request, self.proto)
         if frame is None:
-            self.parent.fail(failure)
-            return
+            return False
         self.wire.softened(self.spec.write)
         self.parent.take(frame)
+        return True
 
     def cut(self, piece: bytes) -> None:
         """As its parent does."""
         self.begun = True
         self.parent.cut(piece)
-
-
-@final
-class Reask(Leg):
-    """A read of a copy pool: if the node gives no reply, or none that counts, the next one is asked."""
-
-    def __init__(
-        self, wire: Wire, parent: Leg, payload: bytes, node: Node, others: list[Node], proto: int, db: int
-    ) -> None:
-        super().__init__()
-        self.wire = wire
-        self.parent = parent
-        self.request = payload
-        self.node = node
-        self.others = others
-        self.at = 0
-        self.proto = proto
-        self.db = db
-
-    def take(self, raw: bytes) -> None:
-        """A node in trouble is no answer while another can be asked; nor is one that fell behind meanwhile."""
-        if self.at < len(self.others) and (in_trouble(raw) or self.fell_behind()):
-            self.next()
-        else:
-            self.parent.take(raw)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """Ask the next one; the last one's failure stands."""
-        if self.at < len(self.others):
-            self.next()
-        else:
-            self.parent.fail(failure)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
-        self.parent.abort(failure, failed)
-
-    def title(self) -> str:
-        """Its parent's."""
-        return self.parent.title()
-
-    def next(self) -> None:
-        """Ask the next node, with a deadline of its own; none when no copy is trusted any more."""
-        group = self.node.group
-        if group is not None and not group.elected:
-            self.parent.take(group.refusal)
-            return
-        self.node = self.others[self.at]
-        self.at += 1
-        again = Again(self)
-        self.wire.send(self.node, again, self.request, self.proto, self.db)
-
-    def fell_behind(self) -> bool:
-        """Whether the node that was asked has missed a write since, or may have."""
-        group = self.node.group
-        return group is not None and group.doubts(self.node)
-
-    def can_cut(self) -> bool:
-        """As its parent may, if the node's word counts."""
-        return not self.fell_behind() and self.parent.can_cut()
-
-    def cut(self, piece: bytes) -> None:
-        """From here on this node's answer is the answer."""
-        self.at = len(self.others)
-        self.parent.cut(piece)
-
-    def hold(self, size: int) -> None:
-        """Its parent counts it."""
-        self.parent.hold(size)
-
-
-@final
-class Again(Leg):
-    """A further attempt of a `Reask`; a leg of its own, for the first one may still be in its link's fifo."""
-
-    def __init__(self, reask: Reask) -> None:
-        super().__init__()
-        self.reask = reask
-
-    def take(self, raw: bytes) -> None:
-        """Its reply is the read's reply."""
-        self.reask.take(raw)
-
-    def fail(self, failure: NodeFailure) -> None:
-        """Its failure is the read's failure."""
-        self.reask.fail(failure)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As the read does."""
-        self.reask.abort(failure, failed)
-
-    def title(self) -> str:
-        """The read's."""
-        return self.reask.title()
-
-    def can_cut(self) -> bool:
-        """As the read may."""
-        return self.reask.can_cut()
-
-    def cut(self, piece: bytes) -> None:
-        """As the read does."""
-        self.reask.cut(piece)

@@ -20,25 +20,25 @@ from kidoproxy import limits
 from kidoproxy.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.ledger import Leg, Peer
 from kidoproxy.link_bytes import Holding
-from kidoproxy.link_databases import fail_at_once, is_new, refuse_if_beyond, switch, try_out
+from kidoproxy.link_databases import fail_at_once, is_new, switch, try_out
 from kidoproxy.link_deadlines import SECONDS_PER_BYTE, in_time, own_time, tick, trusted
 from kidoproxy.link_greeting import (
     Backoff,
     Ear,
     Greeting,
+    Introduction,
     Login,
     Waiting,
     greeting,
 )
-from kidoproxy.link_guard import deafen, fail_all, lose, mishap
+from kidoproxy.link_guard import deafen, fail_all, lose, mishap, unasked
 from kidoproxy.link_partial import arrived
 from kidoproxy.link_states import CONNECTING, DOWN, GREETING, IDLE, READY, STATES
-from kidoproxy.link_welcome import welcome
+from kidoproxy.link_welcome import last_words, welcome
 from kidoproxy.resp.build import command
 from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.scan import MINUS, PUSH
 from kidoproxy.routes.topology import Node
-
-PUSH: Final = 62
 
 BIG: Final = 1024 * 1024
 LARGE: Final = 64 * 1024
@@ -84,6 +84,9 @@ class NodeLink(Holding):
         #: Since when nothing has come in time (0.0: it has), and whether that has made the link suspect.
         self.late_since = 0.0
         self.suspect = False
+        #: The node's moves that this connection has seen; it waits for its last replies, to be made anew.
+        self.moves = 0
+        self.moving = False
         self.probe_at = 0.0
         self.holding = False  # legs are kept back while a sync copies through this link (see `hold`)
         self.held_since = self.grace = 0.0
@@ -182,7 +185,7 @@ class NodeLink(Holding):
 
     def set_open(self) -> None:
         """Whether a leg may be sent at once."""
-        self.open = self.state == READY and not (self.holding or self.suspect or self.trying)
+        self.open = self.state == READY and not (self.holding or self.suspect or self.trying or self.moving)
 
     def unhold(self, now: float) -> None:
         """Let go what was kept back, in order; the time that it was kept is given back to it."""
@@ -233,21 +236,19 @@ class NodeLink(Holding):
         self.db = self.home_db
         self.heard = now
         self.part = 0
+        self.moves = self.node.moves
+        self.moving = False
         self.write_until = 0.0
         self.moved_until = 0.0
         self.due = now + patience
         words = greeting(self.login, self.home_proto, self.home_db, self.lane)
-        self.fifo = [Greeting(self, len(words), self.lane)] * len(words)
+        self.fifo = [Greeting(self, words)] * len(words)
         self.out = [command(argv) for argv in words]
         self.mark()
 
-    def greeted(self, info: bytes, refused: bytes) -> None:
+    def greeted(self, introduction: Introduction) -> None:
         """All replies of the greeting are there."""
-        if refused:
-            self.broken = self.login.without_secrets(refused)
-            refuse_if_beyond(self, refused)
-            return
-        welcome(self, info)
+        welcome(self, introduction)
 
     def open_up(self) -> None:
         """Legs may be sent from now on."""
@@ -273,7 +274,8 @@ class NodeLink(Holding):
                     raw = reader.next()
                     if raw is None:
                         break
-                    if raw[0] == PUSH and not reader.tail:
+                    first = raw[0]
+                    if first == PUSH and not reader.tail:
                         leg = None
                         if self.ear is not None:
                             self.ear.hear(raw)
@@ -283,10 +285,12 @@ class NodeLink(Holding):
                         if self.ear is not None:
                             self.ear.hear(raw)
                             continue
-                        self.unasked(now)
+                        unasked(self, now)
                         return
                     leg = self.fifo[self.head]
                     self.head += 1
+                    if first == MINUS:
+                        self.node.complained(raw, now)
                     if not leg.done:
                         leg.take(raw)
                     if self.broken:
@@ -317,12 +321,6 @@ class NodeLink(Holding):
                 in_time(self, now)
         self.compact()
 
-    def unasked(self, now: float) -> None:
-        """A reply too many: which one was it? Unless the link has been given up while its replies were handled."""
-        if not self.drop:
-            self.node.trouble("unasked reply")
-            self.lost("it sent a reply that nobody asked for", now, False)
-
     def compact(self) -> None:
         """Forget answered legs, cheaply."""
         if self.in_flight.numbers:
@@ -349,6 +347,7 @@ class NodeLink(Holding):
         if self.state == READY and now - self.opened >= limits.USEFUL_SECONDS:
             self.backoff.reset()
         self.broken = ""
+        cause = last_words(self, waiting, cause)
         self.reset(cause)
         again: list[Waiting] = []
         down = hopeless or self.lane or not self.backoff.excuse()

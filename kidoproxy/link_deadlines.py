@@ -11,10 +11,10 @@ until one answer is in time. A node that is silent is down.
 from typing import TYPE_CHECKING, Final
 
 from kidoproxy import limits
-from kidoproxy.errors import TIMEOUT
+from kidoproxy.errors import NODEDOWN, TIMEOUT
 from kidoproxy.ledger import Dropped, Leg
 from kidoproxy.link_greeting import NEVER, Unhurried, Waiting
-from kidoproxy.link_guard import fail
+from kidoproxy.link_guard import deafen, fail
 from kidoproxy.link_partial import overdue as never_ends
 from kidoproxy.link_states import DOWN, GREETING, READY
 from kidoproxy.resp.scan import string2ll
@@ -22,6 +22,7 @@ from kidoproxy.resp.scan import string2ll
 if TYPE_CHECKING:
     from kidoproxy.link import NodeLink
 
+MOVED: Final = "it is not what its name stands for, which is looked up again"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 #: 50 MB/s is slow for a datacentre, and 50 000 keys a second for a server.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
@@ -32,7 +33,10 @@ def tick(link: "NodeLink", now: float) -> None:
     """Some twenty times a second: deadlines, silence, the next attempt."""
     state = link.state
     if state == READY:
-        tick_ready(link, now)
+        if link.moves != link.node.moves and not link.holding:
+            move(link, now)
+        else:
+            tick_ready(link, now)
     elif state == DOWN:
         if now >= link.backoff.until and not link.lane:
             link.probing = True
@@ -73,6 +77,30 @@ def own_time(payload: bytes) -> float:
     """How much longer a large request may take: by its bytes, and by its arguments, of which DEL may have very many."""
     count = string2ll(payload[1 : payload.find(b"\r", 0, 24)]) or 0
     return len(payload) * SECONDS_PER_BYTE + count * SECONDS_PER_ARGUMENT
+
+
+def move(link: "NodeLink", now: float) -> None:
+    """The node is not what its name stands for any more: look that up again, as soon as nothing is under way."""
+    if link.head < len(link.fifo):
+        if not link.lane:
+            link.moving = True
+            link.set_open()
+        tick_ready(link, now)
+    elif not link.lane:
+        renew(link)
+    elif link.ear is None:
+        # Nobody has it: it is not lent any more.
+        link.lost(MOVED, now, True)
+
+
+def renew(link: "NodeLink") -> None:
+    """Connect anew, with nothing under way; what waits goes on waiting."""
+    queue = link.take_queue()
+    link.reset(MOVED)
+    link.reconnects += 1
+    link.wake()
+    link.put_queue(queue)
+    deafen(link, link.failure(NODEDOWN, MOVED, False))
 
 
 def answer_late(link: "NodeLink", now: float) -> float:

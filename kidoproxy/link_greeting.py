@@ -6,6 +6,7 @@ from kidoproxy import limits
 from kidoproxy.errors import NodeFailure, said
 from kidoproxy.ledger import Leg
 from kidoproxy.resp.open import bulk, error_text, is_error, kind
+from kidoproxy.resp.scan import COLON
 
 #: When a leg is due that has no deadline of its own.
 NEVER: Final = 1e18
@@ -13,6 +14,12 @@ NEVER: Final = 1e18
 
 #: The first bytes of replies that are texts: bulk, simple and verbatim strings.
 TEXTS: Final = b"$+="
+#: What a node is to say back.
+ECHO: Final = b"kidoproxy"
+#: Why a connection is given up on which the replies are not those to our requests.
+OUT_OF_STEP: Final = b"it sends what nobody asked for"
+#: Such a node answers INFO, and next to nothing else.
+NOT_NOW: Final = (b"LOADING", b"MASTERDOWN", b"BUSY")
 
 
 class Greeted:
@@ -25,8 +32,8 @@ class Greeted:
         self.trying = False
         self.beyond = b""
 
-    def greeted(self, info: bytes, refused: bytes) -> None:
-        """All replies of the greeting are there; ``refused`` is the first error among them."""
+    def greeted(self, introduction: "Introduction") -> None:
+        """All replies of the greeting are there."""
         raise NotImplementedError
 
 
@@ -101,23 +108,24 @@ class Waiting:
 
 @final
 class Greeting(Leg):
-    """Waits for the replies of the greeting; the last one says who the node is, or a lane's number there."""
+    """Waits for the replies of the greeting, then tells the link what they come to."""
 
-    def __init__(self, link: Greeted, count: int, lane: bool) -> None:
+    def __init__(self, link: Greeted, words: list[list[bytes]]) -> None:
         super().__init__()
         self.link = link
-        self.lane = lane
-        self.missing = count
-        self.refused = b""
+        self.words = words
+        self.replies: list[bytes] = []
 
     def take(self, raw: bytes) -> None:
-        """Count down; an error in any of them refuses the greeting."""
-        self.missing -= 1
-        # A lane can live without its number, if the node's user may not ask for it.
-        if is_error(raw) and not self.refused and (self.missing or not self.lane):
-            self.refused = error_text(raw)
-        if self.missing == 0:
-            self.link.greeted(raw, self.refused)
+        """One more; each has a place, so none is judged before all are there."""
+        self.replies.append(raw)
+        if len(self.replies) == len(self.words):
+            self.link.greeted(understood(self.words, self.replies))
+
+    def last_words(self) -> bytes:
+        """Of a node that hangs up in the midst of it: the error that it began with, if any (it has no place for us)."""
+        first = self.replies[0] if self.replies else b"+"
+        return error_text(first) if is_error(first) and not lacks_command(first) else b""
 
     def fail(self, failure: NodeFailure) -> None:
         """The link itself knows."""
@@ -185,13 +193,30 @@ class Backoff:
         self.excused = False
 
 
-def text_of(raw: bytes) -> bytes:
-    """The text of an INFO reply; nothing when a node answers with anything else."""
-    return bulk(raw) if kind(raw) in TEXTS else b""
+@final
+class Introduction:
+    """What a node has said in its greeting: ``refused`` is why it, or we, will not go on; empty when all is well."""
+
+    def __init__(self) -> None:
+        self.refused = b""
+        #: The fields of INFO; with ``mute``, why there are none.
+        self.facts: dict[bytes, bytes] = {}
+        self.mute = b""
+        #: How the node calls this connection.
+        self.client_id = b""
+        #: Whether it knows HELLO; None when it was not asked.
+        self.resp3: bool | None = None
+
+    def refuse(self, why: bytes) -> None:
+        """The first reason counts."""
+        self.refused = self.refused or why
 
 
 def greeting(login: Login, proto: int, db: int, lane: bool) -> list[list[bytes]]:
-    """The requests of the greeting: log in, choose protocol and database, ask who is there (a lane: who we are)."""
+    """The requests of the greeting: log in, choose protocol and database, ask who is there (a lane: who we are).
+
+    An echo among them shows that each reply is the one to its request: a node may send what nobody asked for.
+    """
     words: list[list[bytes]] = []
     auth = login.auth()
     if proto == 3:
@@ -200,8 +225,71 @@ def greeting(login: Login, proto: int, db: int, lane: bool) -> list[list[bytes]]
         words.append([b"AUTH", *auth] if login.user else [b"AUTH", auth[1]])
     if db:
         words.append([b"SELECT", b"%d" % db])
+    if proto == 2 and not db and not lane:
+        # It changes nothing, and tells whether the node knows RESP3.
+        words.append([b"HELLO", b"2"])
+    words.append([b"PING", ECHO])
     words.append([b"CLIENT", b"ID"] if lane else [b"INFO", b"server"])
     return words
+
+
+def understood(words: list[list[bytes]], replies: list[bytes]) -> Introduction:
+    """What the replies to the greeting come to. Only what is needed must be granted: a login, a mode, the echo."""
+    found = Introduction()
+    for request, raw in zip(words, replies, strict=True):
+        name = request[0]
+        if name == b"PING":
+            listen_to_echo(found, raw)
+        elif name == b"INFO":
+            listen_to_info(found, raw)
+        elif name == b"CLIENT":
+            # A lane can live without its number, if the node's user may not ask for it.
+            found.client_id = raw[1:-2] if kind(raw) == COLON else b""
+            if kind(raw) != COLON and not is_error(raw):
+                found.refuse(OUT_OF_STEP)
+        elif request == [b"HELLO", b"2"]:
+            found.resp3 = not is_error(raw)
+        elif is_error(raw):
+            found.refuse(error_text(raw))
+    return found
+
+
+def listen_to_echo(found: Introduction, raw: bytes) -> None:
+    """The echo, or why there is none: a user may lack PING, and a node that loads answers INFO alone."""
+    if kind(raw) in TEXTS and bulk(raw) == ECHO:
+        return
+    if not is_error(raw):
+        found.refuse(OUT_OF_STEP)
+    elif b"ping" not in raw.lower() and not error_text(raw).startswith(NOT_NOW):
+        found.refuse(error_text(raw))
+
+
+def listen_to_info(found: Introduction, raw: bytes) -> None:
+    """Who the node is; one whose user may not ask, or that has no INFO, is not asked."""
+    if not is_error(raw):
+        if kind(raw) not in TEXTS:
+            found.refuse(OUT_OF_STEP)
+        else:
+            found.facts = parse_info(bulk(raw))
+    elif lacks_command(raw) or error_text(raw).startswith(b"NOPERM"):
+        found.mute = error_text(raw)
+    else:
+        found.refuse(error_text(raw))
+
+
+def lacks_command(raw: bytes) -> bool:
+    """Whether an error says that the node does not know the command."""
+    return b"unknown command" in raw.lower()
+
+
+def explained(cause: str) -> str:
+    """What a node says when it hangs up, and what that means for us."""
+    return f"it is full, and nothing was sent to it: {cause}" if "max number of clients" in cause else cause
+
+
+def text_of(raw: bytes) -> bytes:
+    """The text of an INFO reply; nothing when a node answers with anything else."""
+    return bulk(raw) if kind(raw) in TEXTS else b""
 
 
 def parse_info(text: bytes) -> dict[bytes, bytes]:

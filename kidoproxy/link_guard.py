@@ -26,6 +26,13 @@ def mishap(link: "NodeLink", leg: Leg | None, problem: Exception) -> None:
     abort(link, leg, link.failure(BADREPLY, cause, True), False)
 
 
+def unasked(link: "NodeLink", now: float) -> None:
+    """A reply too many: which one was it? Unless the link has been given up while its replies were handled."""
+    if not link.drop:
+        link.node.trouble("unasked reply")
+        link.lost("it sent a reply that nobody asked for", now, False)
+
+
 def fail(link: "NodeLink", leg: Leg, failure: NodeFailure) -> None:
     """Tell ``leg`` that there is no reply; whatever comes of it, the caller goes on with the next one."""
     leg.done = True

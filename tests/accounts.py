@@ -1,8 +1,8 @@
 """Byte accounts, checked against what is really held: a walk over the ledgers, the joints and the links of a house."""
 
 from kidoproxy import limits
-from kidoproxy.exchange import Again
 from kidoproxy.exchange_multi import Batch
+from kidoproxy.exchange_reask import Again
 from kidoproxy.ledger import Call, Joint, Leg, Part
 from kidoproxy.link import NodeLink
 from kidoproxy.session import account

@@ -18,6 +18,7 @@ from kidoproxy.session import ending
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.watch import LaneWatch
 from tests import accounts
+from tests.greet import GREETING, LANE_GREETING
 from tests.story import Pool, Story, tick
 
 BLOCKING: Final = (b"BLPOP", b"BLMOVE", b"BZPOPMIN", b"WAIT")
@@ -343,7 +344,7 @@ class Crowd:
         self.turn()
         self.connect()
         for name in self.servers:
-            self.answer(name, 0, 2)
+            self.answer(name, 0, len(GREETING) + len(LANE_GREETING))
         for link in self.play.exchange.others:
             self.play.house.lanes.give_back(link)
 

@@ -21,7 +21,7 @@ from kidoproxy.ledger import Ledger, Peer
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
 from kidoproxy.link_states import CONNECTING
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.build import command
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.hashes import FNV1A_64, hash32
@@ -35,6 +35,7 @@ from kidoproxy.session import ending
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.users import User, Users, digest
+from tests.greet import greet
 
 Text = str | bytes
 #: A link of a ring: (protocol, database). A node of a copy pool has only the first of these. Lanes are counted.
@@ -96,18 +97,6 @@ def requests(raw: bytes) -> list[bytes]:
             assert not reader.buffered(), f"half a request was written: {raw[:200]!r}"
             return found
         found.append(one.raw)
-
-
-def greet(link: NodeLink, info: bytes, number: int = 1) -> bytes:
-    """What a good node answers to the greeting that ``link`` has just queued, which counts as written then."""
-    answers = b""
-    for one in requests(b"".join(link.take_out())):
-        word = one.split(b"\r\n")[2]
-        if word == b"INFO":
-            answers += bulk(info)
-        else:
-            answers += b":%d\r\n" % number if word == b"CLIENT" else b"+OK\r\n"
-    return answers
 
 
 # -- who takes part ------------------------------------------------------------------------------------------

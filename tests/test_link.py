@@ -7,11 +7,12 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_watched import Watched
 from kidoproxy.ledger import Ledger, Peer, Turn
 from kidoproxy.link import BIG, NodeLink
-from kidoproxy.link_greeting import Ear, Greeted, Login
+from kidoproxy.link_greeting import Ear, Greeted, Introduction, Login
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.build import keep_apart
 from kidoproxy.routes.election import trust
 from kidoproxy.routes.topology import CopyGroup, Node
+from tests.greet import GREETING, greet
 from tests.story import (
     Event,
     Story,
@@ -20,7 +21,6 @@ from tests.story import (
     closed,
     copies,
     given,
-    greet,
     greeted,
     led_by,
     lost,
@@ -53,7 +53,8 @@ def test_first_request() -> None:
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") << silence()
-        >> accepted("a") << to("a", "INFO server")
+        >> accepted("a") << to("a", *GREETING)
+        >> node("a", "+OK", "$9 kidoproxy")
         >> node("a", bulk(b"run_id:1\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nuptime_in_seconds:5\r\nx\r\n"))
         << then(lambda play: play.node("a").version == b"8.0.1" and play.node("a").uptime == 5)
         << to("a", "GET {a}1")
@@ -64,12 +65,12 @@ def test_first_request() -> None:
 @pytest.mark.parametrize(
     ("login", "way", "words"),
     [
-        (Login(), (2, 0), ["INFO server"]),
-        (Login("", "pw"), (2, 0), ["AUTH pw", "INFO server"]),
-        (Login("me", "pw"), (2, 3), ["AUTH me pw", "SELECT 3", "INFO server"]),
-        (Login(), (3, 0), ["HELLO 3", "INFO server"]),
-        (Login("", "pw"), (3, 1), ["HELLO 3 AUTH default pw", "SELECT 1", "INFO server"]),
-        (Login("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", "INFO server"]),
+        (Login(), (2, 0), [*GREETING]),
+        (Login("", "pw"), (2, 0), ["AUTH pw", *GREETING]),
+        (Login("me", "pw"), (2, 3), ["AUTH me pw", "SELECT 3", *GREETING[1:]]),
+        (Login(), (3, 0), ["HELLO 3", *GREETING[1:]]),
+        (Login("", "pw"), (3, 1), ["HELLO 3 AUTH default pw", "SELECT 1", *GREETING[1:]]),
+        (Login("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", *GREETING[1:]]),
     ],
 )
 def test_greeting(login: Login, way: tuple[int, int], words: list[str]) -> None:
@@ -95,8 +96,8 @@ def test_greeting_refused() -> None:
     """A node that refuses the login is down, and says so itself."""
     (
         story(ring("a"), shy=True, logins=Login("", "wrong"))
-        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", "INFO server")
-        >> node("a", "-WRONGPASS no such", "-NOAUTH Authentication required.")
+        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", *GREETING)
+        >> node("a", "-WRONGPASS no such", *["-NOAUTH Authentication required."] * 3)
         << to_client("-NODEDOWN a a:6379 (WRONGPASS no such)")
         << then(lambda play: play.dropped == 1) << silence()
     )  # fmt: skip
@@ -115,8 +116,8 @@ def test_greeting_refused() -> None:
 def test_a_node_that_talks_of_secrets_or_without_end(said: str, shown: str) -> None:
     """What a node says about our login is shown without it, without control characters, and never at full length."""
     play = story(ring("a"), shy=True, logins=Login("me", "s3cret"))
-    play = play >> client("GET {a}1") >> accepted("a") << to("a", "AUTH me s3cret", "INFO server")
-    play = play >> node("a", f"-{said}\r\n".encode(), "-NOAUTH no")
+    play = play >> client("GET {a}1") >> accepted("a") << to("a", "AUTH me s3cret", *GREETING)
+    play = play >> node("a", f"-{said}\r\n".encode(), *["-NOAUTH no"] * 3)
     cause = play.node("a").cause
     line = NodeFailure("NODEDOWN", "a", "a:6379", cause, False).line(False)
     assert play << to_client(line) << silence()
@@ -135,7 +136,7 @@ def test_accepts_and_says_nothing() -> None:
     """A node that accepts and never greets is down when its time is over; only then may others know."""
     (
         story(ring("a"), shy=True)
-        >> client("GET {a}1") >> accepted("a") << to("a", "INFO server")
+        >> client("GET {a}1") >> accepted("a") << to("a", *GREETING)
         >> tick(0.6) << to_client(LATE)
         >> client("GET {a}2") >> tick(0.5)
         << to_client("-NODEDOWN a a:6379 (it accepts connections and does not answer)")
@@ -551,13 +552,13 @@ def test_a_database_that_a_node_of_a_ring_has_not(reply: str) -> None:
     (
         story(ring("a"), shy=True)
         >> client("SELECT 9", "GET {a}1") << to_client("+OK")
-        >> accepted("a", on=there) << to("a", "SELECT 9", "INFO server", on=there)
-        >> node("a", reply, bulk(b"run_id:1"), on=there) << to_client(reply)
+        >> accepted("a", on=there) << to("a", "SELECT 9", "PING kidoproxy", "INFO server", on=there)
+        >> node("a", reply, "$9 kidoproxy", bulk(b"run_id:1"), on=there) << to_client(reply)
         << then(lambda play: play.node("a").live and not play.node("a").cause)
         >> client("GET {a}1", "SET {a}1 x") << to_client(reply, reply)
-        >> tick(0.1) >> accepted("a", on=there) << to("a", "SELECT 9", "INFO server", on=there)
+        >> tick(0.1) >> accepted("a", on=there) << to("a", "SELECT 9", "PING kidoproxy", "INFO server", on=there)
         >> client("GET {a}1") << to_client(reply)
-        >> node("a", "+OK", bulk(b"run_id:2"), on=there)
+        >> node("a", "+OK", "$9 kidoproxy", bulk(b"run_id:2"), on=there)
         >> client("GET {a}1") << to("a", "GET {a}1", on=there) >> node("a", "$-1", on=there) << to_client("$-1")
         << silence()
     )  # fmt: skip
@@ -775,7 +776,7 @@ def test_restart_of_the_only_copy() -> None:
 def test_a_greeting_needs_a_link() -> None:
     """The half of a link that the greeting knows does nothing by itself."""
     with pytest.raises(NotImplementedError):
-        Greeted().greeted(b"", b"")
+        Greeted().greeted(Introduction())
 
 
 def test_what_nobody_asked_for() -> None:

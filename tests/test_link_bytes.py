@@ -9,8 +9,9 @@ from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import NodeLink
 from kidoproxy.link_bytes import Holding
 from kidoproxy.link_greeting import Login
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.build import command
 from kidoproxy.routes.topology import Node
+from tests.greet import greet
 
 MOST: Final = 100_000
 SET: Final = command([b"SET", b"k", b"x" * 30_000])
@@ -28,8 +29,7 @@ class Rig:
 
     def open(self) -> None:
         self.link.connected(0.0, 1.0)
-        self.link.take_out()
-        self.link.feed(bulk(b"run_id:1\r\n"), 0.0)
+        self.link.feed(greet(self.link, b"run_id:1\r\n"), 0.0)
 
     def place(self) -> None:
         self.link.place(self.ledger.open(True), SET, 2, 0, 0.0)

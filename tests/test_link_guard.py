@@ -12,25 +12,28 @@ from kidoproxy.channels.listener import Fence, Listener
 from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange import Again, Exchange, Reask, Soft
+from kidoproxy.exchange import Exchange, Soft
 from kidoproxy.exchange_copies import Judged
 from kidoproxy.exchange_lanes import Lanes, LaneWire, OnLane
 from kidoproxy.exchange_multi import Batch, Transaction
+from kidoproxy.exchange_reask import Again, Reask
 from kidoproxy.exchange_scripts import Attendance, Loading
 from kidoproxy.ledger import Call, Dropped, Ledger, Leg, Part
 from kidoproxy.ledger_merged import Merged
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Ear, Greeting, Login
 from kidoproxy.routes.book import Book
+from kidoproxy.routes.health import MISHAPS
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import Ask
-from kidoproxy.routes.topology import MISHAPS, CopyGroup, Node
+from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.facts import WithFacts
 from kidoproxy.session.house import House, PoolFacts
 from kidoproxy.session.scripts import Noted
-from tests.story import greet, only_default, ring
+from tests.greet import greet
+from tests.story import only_default, ring
 
 NO_RULE = 999
 GET = COMMANDS[b"get"]
@@ -214,7 +217,7 @@ def test_a_lane_in_doubt_is_closed() -> None:
 def test_a_greeting_that_cannot_be_handled() -> None:
     """A link that is greeted by half is given up; a listener asks for the echo of its batch again."""
     rig = Rig()
-    greeting = Greeting(rig.link, 1, False)
+    greeting = Greeting(rig.link, [])
     greeting.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert greeting.title() == "the greeting"
     rig.place(Dropped())

@@ -9,7 +9,7 @@ from kidoproxy.ledger import AGAIN, Ledger, Turn
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Login
 from kidoproxy.routes.topology import Node
-from tests.story import greet
+from tests.greet import greet
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 

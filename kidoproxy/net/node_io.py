@@ -10,6 +10,7 @@ from typing import Final, final
 from kidoproxy.ledger import Peer
 from kidoproxy.link import NodeLink
 from kidoproxy.link_states import CONNECTING, READY
+from kidoproxy.link_welcome import spoke_first
 from kidoproxy.net.flush import Hub, joined
 
 HIGH_WATER: Final = 4 * 1024 * 1024
@@ -44,7 +45,7 @@ class NodeIO(Peer):
         early = self.early
         self.early = b""
         if early:
-            link.feed(early, now)
+            spoke_first(link, early, now)
         if self.ended and self.is_current():
             self.lose(self.ended, now)
 

@@ -31,6 +31,13 @@ class Ask:
         self.writes = False
         self.book = book if book is not None else Book()
 
+    def hard(self) -> "Ask":
+        """The same, for parts whose failures must be seen as such."""
+        other = Ask(self.db, self.proto, self.in_multi, self.each, self.now_ms, self.book)
+        other.as_loading = self.as_loading
+        other.writes = self.writes
+        return other
+
 
 class Planning:
     """A plan in the making, for requests of so many keys that it is made in slices; nothing is sent for it before."""

@@ -13,6 +13,7 @@ from kidoproxy.errors import STARTING
 from kidoproxy.errors_copies import in_doubt, same_server
 from kidoproxy.resp.scan import string2ll, visible
 from kidoproxy.routes.durability import Durability
+from kidoproxy.routes.health import Health
 from kidoproxy.routes.noted import MEND_BYTES, TOUCHED_BYTES, Places, Room
 from kidoproxy.routes.school import School
 
@@ -22,17 +23,16 @@ SYNCING: Final = "syncing"
 
 #: More than any score: a live node comes before one that is not.
 LIVE: Final = 1 << 40
-#: Exceptions of ours that wait to be logged, for each node; more are only counted.
-MISHAPS: Final = 16
 #: Keys that wait to be mended before the copies concerned count as behind altogether.
 MEND_KEYS: Final = 10_000
 
 
 @final
-class Node:
+class Node(Health):
     """One configured server. ``index`` is its place in the exchange, ``number`` its small number in SCAN cursors."""
 
     def __init__(self, index: int, name: str, address: str, number: int) -> None:
+        super().__init__()
         self.index = index
         self.name = name
         self.address = address
@@ -40,14 +40,9 @@ class Node:
         #: False while a connection to it cannot be made; what is sent then fails at once.
         self.live = True
         self.cause = ""
-        #: It is there, and answers nothing in time: what is sent fails at once until it has proved itself.
-        self.suspect = False
         #: Commands that may take long, and until when: it is busy with them, not silent.
         self.busy = 0
         self.busy_until = 0.0
-        #: What has gone wrong with it, by cause; and exceptions of ours while its reply to that request was handled.
-        self.troubles: dict[str, int] = {}
-        self.mishaps: list[tuple[str, Exception]] = []
         #: The highest database that it is known to have.
         self.last_db = 0
         self.run_id = b""
@@ -80,22 +75,13 @@ class Node:
         self.uptime = max(string2ll(uptime) or 0, 0)
         self.live = True
         self.cause = ""
+        self.met += 1
         self.double = None
         restarted = bool(before) and before != self.run_id
         if restarted:
             self.school.behind = True
             self.last_db = 0
         return restarted
-
-    def trouble(self, cause: str) -> None:
-        """Count it."""
-        self.troubles[cause] = self.troubles.get(cause, 0) + 1
-
-    def mishap(self, request: str, problem: Exception) -> None:
-        """An exception of ours, to be logged by whoever may."""
-        self.trouble("mishap")
-        if len(self.mishaps) < MISHAPS:
-            self.mishaps.append((request, problem))
 
     def home(self) -> int:
         """The same number for all copies of the same keys, and for no others."""

@@ -54,6 +54,8 @@ class PoolFacts:
         self.pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
         self.max_clients = 10_000
         self.idle_seconds = 0
+        #: How often its nodes have been greeted.
+        self.met = 0
         self.clients = 0
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
         self.paused_until = 0
@@ -73,6 +75,13 @@ class PoolFacts:
         for session in house.sessions.values():
             if session.pool is self:
                 session.settle()
+
+    def notice_newcomers(self) -> None:
+        """A node that has come back may know commands that it did not know before."""
+        met = sum([node.met for node in self.root.nodes()])
+        if met != self.met:
+            self.met = met
+            self.words.forget()
 
     def unpause(self, house: "House") -> None:
         """Everybody goes on."""
@@ -152,6 +161,7 @@ class House:
         for monitor in self.monitors:
             monitor.listen()
         for pool in self.pools:
+            pool.notice_newcomers()
             if pool.paused_until and self.wall_ms >= pool.paused_until:
                 pool.unpause(self)
 

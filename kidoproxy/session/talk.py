@@ -65,6 +65,8 @@ def hello(session: "ClientSession", argv: list[bytes]) -> bytes:
             return errors.BAD_PROTO
         if wanted not in (2, 3):
             return errors.NOPROTO
+        if wanted == 3 and not all(node.resp3 for node in session.pool.root.nodes()):
+            return errors.NOPROTO
         proto = wanted
     login: list[bytes] = []
     name: bytes | None = None

@@ -3,8 +3,8 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_serving, is_up, scrape
-from kidoproxy.resp.build import integer
 from kidoproxy.routes.topology import BEHIND
+from tests.greet import greet
 from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
 
 
@@ -98,7 +98,7 @@ def test_lanes() -> None:
     assert samples(stage)["kidoproxy_blocked_clients{pool=cache}"] == 0
     lane = stage.exchange.others[0]
     lane.connected(0.0, 1.0)
-    lane.feed(integer(7), 0.0)
+    lane.feed(greet(lane, b"", 7), 0.0)
     found = samples(stage)
     assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
     assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1

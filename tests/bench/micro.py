@@ -30,12 +30,13 @@ from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
 from tests.bench import report
 from tests.bench.workloads import bulk, frame, key, value
+from tests.greet import greet
 
 NAMES: Final = ["node-a", "node-b", "node-c"]
 KEYS: Final = 10_000
 RUN_SECONDS: Final = 0.1
 RUNS: Final = 5
-INFO: Final = bulk(b"# Server\r\nredis_version:7.0.15\r\nrun_id:0123\r\nuptime_in_seconds:1\r\n")
+INFO: Final = b"# Server\r\nredis_version:7.0.15\r\nrun_id:0123\r\nuptime_in_seconds:1\r\n"
 
 
 class Path:
@@ -53,8 +54,8 @@ class Path:
         self.links = [self.exchange.link(node, 2, 0) for node in nodes]
         for link in self.links:
             link.connected(0.0, 1.0)
+            link.feed(greet(link, INFO), 0.0)
             self.write(link)
-            link.feed(INFO, 0.0)
         self.exchange.dirty.clear()
 
     def write(self, link: NodeLink) -> int:

@@ -265,7 +265,7 @@ def test_a_node_without_resp3() -> None:
     """A node that is too old to be listened to is an error that says so."""
     play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> accepted("a+")
     play.told["a+"].clear()
-    play >> node("a+", "-ERR unknown command `HELLO`, with args beginning with: `3`, ", "$1 x")
+    play >> node("a+", "-ERR unknown command `HELLO`, with args beginning with: `3`, ", "$9 kidoproxy", "$1 x")
     play << to_client(f"-NODEDOWN a a:6379 ({NO_PUSHES})")
 
 

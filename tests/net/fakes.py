@@ -8,13 +8,14 @@ from typing import Any, cast
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.flush import Hub
 from kidoproxy.net.node_io import NodeIO
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp.build import command
+from tests.greet import answers
 from tests.session.stage import Stage
 
 
 def info(run: int) -> bytes:
     """What INFO server of the server says whose run id ends so; no two servers have one."""
-    return bulk(b"run_id:abc%d\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n" % run)
+    return b"run_id:abc%d\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n" % run
 
 
 INFO = info(0)
@@ -139,8 +140,7 @@ class Net:
         node.begin(self.hub.now(), 1.0)
         self.hub.touch()
         self.turn()
-        assert socket.take() == command([b"INFO", b"server"])
-        node.data_received(INFO)
+        node.data_received(answers(socket.take(), INFO))
         return node, socket
 
     def say(self, client: ClientIO, *words: str) -> None:

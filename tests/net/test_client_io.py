@@ -25,6 +25,7 @@ from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
+from tests.greet import greet
 from tests.net.fakes import Net, Socket
 from tests.session.stage import listening, ring
 
@@ -254,7 +255,7 @@ def monitoring(net: Net, client: ClientIO) -> NodeLink:
     net.say(client, "MONITOR")
     lane = net.stage.exchange.others[0]
     lane.connected(net.hub.now(), 1.0)
-    lane.feed(b":7\r\n", net.hub.now())
+    lane.feed(greet(lane, b"", 7), net.hub.now())
     lane.feed(b"+OK\r\n", net.hub.now())
     net.turn()
     return lane
@@ -486,7 +487,7 @@ def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
     lane.begin(net.hub.now(), 1.0)
     net.hub.touch()
     net.turn()
-    lane.data_received(b":7\r\n")
+    lane.data_received(b"$9\r\nkidoproxy\r\n:7\r\n")
     net.turn()
     assert wire.take().endswith(command([b"BLPOP", b"q", b"0"]))
     return client, socket, shared, wire

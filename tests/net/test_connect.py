@@ -17,6 +17,7 @@ from kidoproxy.net.flush import Hub
 from kidoproxy.net.listen import KEEPALIVE_SECONDS
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.tasks import Tasks
+from tests.greet import answers
 from tests.net.fakes import INFO
 from tests.net.real import run, until
 from tests.session.stage import ring
@@ -36,11 +37,8 @@ class Node:
         if not self.greets:
             writer.transport.abort()
             return
-        while await reader.readline():
-            # Five lines are INFO server.
-            for _ in range(4):
-                await reader.readline()
-            writer.write(INFO)
+        while data := await reader.read(1 << 16):
+            writer.write(answers(data, INFO))
 
     @asynccontextmanager
     async def tcp(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:

@@ -9,6 +9,7 @@ from kidoproxy.link_states import CONNECTING, DOWN, READY
 from kidoproxy.net.flush import JOIN_BYTES
 from kidoproxy.net.node_io import EARLY_BYTES, HIGH_WATER, reason
 from kidoproxy.resp.build import command
+from tests.greet import GREETING
 from tests.net.fakes import Net
 from tests.session.stage import ring
 
@@ -84,7 +85,7 @@ def test_what_comes_before_the_link_knows_is_kept() -> None:
     node.connection_lost(None)
     node.begin(net.hub.now(), 1.0)
     assert node.link.state == DOWN
-    assert node.link.cause == "ERR max number of clients reached"
+    assert node.link.cause == "it is full, and nothing was sent to it: ERR max number of clients reached"
 
 
 def test_a_connection_that_ended_before_the_link_knew() -> None:
@@ -113,7 +114,7 @@ def test_a_connection_that_was_given_up_says_nothing_more() -> None:
     net.turn()
     assert new.link.peer is new
     assert old_wire.take() == b""
-    assert wire.take() == command([b"INFO", b"server"])
+    assert wire.take() == b"".join([command([word.encode() for word in row.split()]) for row in GREETING])
     old.abort()
     assert old_wire.ended() == "aborted"
     assert new.link.state != READY

@@ -20,6 +20,7 @@ from kidoproxy import errors
 from kidoproxy.commands.vocabulary import Vocabulary
 from kidoproxy.config import Config
 from kidoproxy.ledger import Leg
+from kidoproxy.link_greeting import ECHO
 from kidoproxy.link_states import READY
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.listen import Listener
@@ -29,6 +30,7 @@ from kidoproxy.routes.route import Route
 from kidoproxy.session.house import PoolFacts
 from kidoproxy.session.users import digest
 from tests.config.files import read
+from tests.greet import answers
 from tests.net.fakes import info
 from tests.net.real import run, until
 
@@ -63,8 +65,8 @@ class Node:
         self.writers.append(writer)
         while head := await reader.readline():
             words = [(await reader.readline(), await reader.readline())[1].strip() for _ in range(int(head[1:]))]
-            if words[0] == b"INFO":
-                writer.write(info(self.run))
+            if words[0] in (b"INFO", b"HELLO") or words[1:] == [ECHO]:
+                writer.write(answers(command(words), info(self.run)))
             else:
                 self.asked += 1
                 if not self.silent:

@@ -15,6 +15,7 @@ from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.session.conversation import ClientSession
 from kidoproxy.session.house import House, PoolFacts
+from tests.greet import greet
 
 STARTED_MS = 1_700_000_000_000
 
@@ -50,10 +51,8 @@ class Stage:
         link = self.exchange.link(self.node(name), proto, db)
         if not link.open:
             link.connected(0.0, 1.0)
-            count = len(link.fifo)
             info = f"run_id:{name * 4}\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n".encode()
-            link.feed(b"+OK\r\n" * (count - 1) + bulk(info), 0.0)
-            link.take_out()
+            link.feed(greet(link, info), 0.0)
         return link
 
     def ready(self) -> None:
@@ -84,7 +83,7 @@ def listening(stage: Stage, session: ClientSession, name: str) -> None:
     session.feed(request("SUBSCRIBE", name))
     link = stage.exchange.others[-1]
     link.connected(0.0, 1.0)
-    link.feed(b"+OK\r\n" + bulk(b"run_id:aaaa\r\n"), 0.0)
+    link.feed(greet(link, b"run_id:aaaa\r\n"), 0.0)
     link.take_out()
     link.feed(push(3, [bulk(b"subscribe"), bulk(name.encode()), integer(1)]) + bulk(b"1"), 0.0)
     session.resume()

@@ -3,6 +3,7 @@
 import pytest
 
 from kidoproxy import limits
+from tests.greet import LANE_GREETING
 from tests.session.test_lanes import free
 from tests.story import (
     LANE,
@@ -245,7 +246,13 @@ def test_a_lane_that_is_not_open() -> None:
     """What was not sent yet is asked without waiting; a client that is killed is owed nothing."""
     play = story(ring("a"), shy=True)
     play.exchange.link(play.node("a"), 2, 0).wake()
-    play >> greeted("a") >> client("BLPOP {a}q 0", "PING") >> accepted("a", on=LANE) << to("a", "CLIENT ID", on=LANE)
+    (
+        play
+        >> greeted("a")
+        >> client("BLPOP {a}q 0", "PING")
+        >> accepted("a", on=LANE)
+        << to("a", *LANE_GREETING, on=LANE)
+    )
     play >> half_closed() << to("a", "MULTI", "BLPOP {a}q 0", "EXEC") << free(0)
     play >> node("a", "+OK", "+QUEUED", "*1 *2 $4 {a}q $1 x") << to_client("*2 $4 {a}q $1 x", "+PONG") << closed()
     play >> client("BLPOP {a}q 0", name="next") >> given(lambda play: play.guest("next").session.close()) << free(0)

@@ -5,6 +5,7 @@ import pytest
 from kidoproxy import limits
 from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.session import ending
+from tests.greet import GREETING, LANE_GREETING
 from tests.story import (
     LANE,
     LANE2,
@@ -201,9 +202,12 @@ def test_unblock_before_the_lane_is_ready(asked: str, reason: str, said: str) ->
 def test_unblock_of_a_lane_without_a_number() -> None:
     """A node whose ACL hides our own number from us cannot be told whom to let go: the lane is cut."""
     play = (
-        story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> accepted("a", on=LANE) << to("a", "CLIENT ID", on=LANE)
+        story(ring("a"), shy=True)
+        >> client("BLPOP {a}q 0")
+        >> accepted("a", on=LANE)
+        << to("a", *LANE_GREETING, on=LANE)
     )
-    play >> node("a", "-NOPERM no", on=LANE) << to("a", "BLPOP {a}q 0", on=LANE)
+    play >> node("a", "$9 kidoproxy", "-NOPERM no", on=LANE) << to("a", "BLPOP {a}q 0", on=LANE)
     number = play.guest("me").session.id
     play >> client(f"CLIENT UNBLOCK {number}", name="other") << to_client(":1", name="other")
     assert b"its outcome is unknown" in play.guest("me").heard
@@ -565,10 +569,10 @@ def test_kill_reaches_a_busy_node() -> None:
     """A node that answers BUSY to the greeting of shared links is down; the KILL is sent to it all the same."""
     (
         story(ring("a"), shy=True)
-        >> client("GET {a}1") >> accepted("a") << to("a", "INFO server") >> node("a", BUSY)
+        >> client("GET {a}1") >> accepted("a") << to("a", *GREETING) >> node("a", BUSY, BUSY, BUSY)
         << to_client(f"-NODEDOWN a a:6379 ({BUSY[1:]})")
-        >> client("SCRIPT KILL") >> tick() >> accepted("a", on=LANE) << to("a", "CLIENT ID", on=LANE)
-        >> tick() >> node("a", BUSY, on=LANE) << to("a", "SCRIPT KILL", on=LANE)
+        >> client("SCRIPT KILL") >> tick() >> accepted("a", on=LANE) << to("a", *LANE_GREETING, on=LANE)
+        >> tick() >> node("a", BUSY, BUSY, on=LANE) << to("a", "SCRIPT KILL", on=LANE)
         >> tick() >> node("a", "+OK", on=LANE) << to_client("+OK") >> tick() << no_links_past()
     )  # fmt: skip
 

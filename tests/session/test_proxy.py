@@ -9,6 +9,7 @@ from kidoproxy.routes.plan import Answer, Gather, Plan
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session import proxy
 from kidoproxy.session.conversation import ClientSession
+from tests.greet import greet
 from tests.session.stage import Words, asked, copies, heard, key_on, request, ring, say
 
 
@@ -284,7 +285,7 @@ def test_a_read_of_one_node_is_asked_again() -> None:
     asked(link)
     link.lost("cut", 0.0, False)
     link.connected(0.0, 1.0)
-    link.feed(b"$0\r\n\r\n", 0.0)
+    link.feed(greet(link, b""), 0.0)
     link.feed(b"$1\r\nv\r\n", 0.0)
     assert heard(session) == b"$1\r\nv\r\n" + (
         b"-NODEDOWN a 10.0.0.1:6379 (cut); the write may have run, its outcome is unknown\r\n"

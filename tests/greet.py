@@ -1,0 +1,32 @@
+"""How a node greets a link: what a link says first, and what a good node answers."""
+
+from kidoproxy.link import NodeLink
+from kidoproxy.link_greeting import ECHO
+from kidoproxy.resp.build import bulk
+from kidoproxy.resp.requests import RequestLimits, RequestReader
+
+#: What a link says first, behind a login and a database.
+GREETING = ("HELLO 2", "PING kidoproxy", "INFO server")
+#: The same of a lane.
+LANE_GREETING = ("PING kidoproxy", "CLIENT ID")
+
+
+def greet(link: NodeLink, info: bytes, number: int = 1) -> bytes:
+    """What a good node answers to the greeting that ``link`` has just queued, which counts as written then."""
+    return answers(b"".join(link.take_out()), info, number)
+
+
+def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
+    """The replies to a greeting; ``number`` is the connection's own, for a lane."""
+    reader = RequestReader(RequestLimits())
+    reader.feed(written)
+    found = b""
+    while (request := reader.next()) is not None:
+        name = request.argv[0]
+        if name == b"INFO":
+            found += bulk(info)
+        elif name == b"PING":
+            found += bulk(ECHO)
+        else:
+            found += b":%d\r\n" % number if name == b"CLIENT" else b"+OK\r\n"
+    return found
