@@ -71,8 +71,9 @@ TEACH_SECONDS: Final[float] = 1.0
 #: Reconnects wait between these, doubling, with jitter.
 BACKOFF_FIRST_SECONDS: Final[float] = 0.05
 BACKOFF_LAST_SECONDS: Final[float] = 1.0
-#: A connection that has lived this long was of use: after it the first attempt is made at once.
+#: A connection that lived this long, or answered so much, was of use: after it the first attempt is made at once.
 USEFUL_SECONDS: Final[float] = 1.0
+USEFUL_REPLIES: Final[int] = 16
 #: A node that is not what its name stands for any more (READONLY) is looked up again at most this often.
 MOVE_SECONDS: Final[float] = 1.0
 #: A suspect node is asked this often, with so many questions open at most.

@@ -71,7 +71,6 @@ class NodeLink(Holding):
         self.due = 0.0
         self.backoff = Backoff()
         self.attempted = 0.0
-        self.opened = 0.0
         #: The unfinished reply: which one, since when, how much of it has left.
         self.part = 0
         self.part_since = 0.0
@@ -253,7 +252,7 @@ class NodeLink(Holding):
     def open_up(self) -> None:
         """Legs may be sent from now on."""
         self.state = READY
-        self.opened = self.heard
+        self.backoff.opened(self.heard, self.replies)
         self.beyond = b""
         self.node.last_db = max(self.node.last_db, self.home_db)
         self.set_open()
@@ -344,8 +343,8 @@ class NodeLink(Holding):
         waiting = self.fifo[self.head :]
         written = self.written - self.head
         queue = self.queue
-        if self.state == READY and now - self.opened >= limits.USEFUL_SECONDS:
-            self.backoff.reset()
+        if self.state == READY:
+            self.backoff.closed(now, self.replies)
         self.broken = ""
         cause = last_words(self, waiting, cause)
         self.reset(cause)

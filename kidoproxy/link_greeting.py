@@ -172,6 +172,19 @@ class Backoff:
         self.excused = False
         self.until = 0.0
         self.seed = 1
+        #: Of the connection that is ready: since when, and the replies that had come before it.
+        self.since = 0.0
+        self.replies = 0
+
+    def opened(self, now: float, replies: int) -> None:
+        """A connection is ready; the link has had so many replies before."""
+        self.since = now
+        self.replies = replies
+
+    def closed(self, now: float, replies: int) -> None:
+        """It is lost. If it has lasted, or answered its share, the next failure begins anew."""
+        if now - self.since >= limits.USEFUL_SECONDS or replies - self.replies >= limits.USEFUL_REPLIES:
+            self.reset()
 
     def excuse(self) -> bool:
         """Whether the next attempt may be made at once: the first time after a connection that was of use."""
@@ -248,7 +261,8 @@ def understood(words: list[list[bytes]], replies: list[bytes]) -> Introduction:
             if kind(raw) != COLON and not is_error(raw):
                 found.refuse(OUT_OF_STEP)
         elif request == [b"HELLO", b"2"]:
-            found.resp3 = not is_error(raw)
+            # Another error (it wants a login, it is loading) tells nothing of what it knows.
+            found.resp3 = False if lacks(raw) else None if is_error(raw) else True
         elif is_error(raw):
             found.refuse(error_text(raw))
     return found
@@ -271,10 +285,15 @@ def listen_to_info(found: Introduction, raw: bytes) -> None:
             found.refuse(OUT_OF_STEP)
         else:
             found.facts = parse_info(bulk(raw))
-    elif lacks_command(raw) or error_text(raw).startswith(b"NOPERM"):
+    elif lacks(raw):
         found.mute = error_text(raw)
     else:
         found.refuse(error_text(raw))
+
+
+def lacks(raw: bytes) -> bool:
+    """Whether an error says that the node will never do this for us: it does not know it, or we may not."""
+    return is_error(raw) and (lacks_command(raw) or error_text(raw).startswith(b"NOPERM"))
 
 
 def lacks_command(raw: bytes) -> bool:

@@ -26,6 +26,8 @@ from tests.session.stage import Stage, copies, ring
 #: What four times as much may cost: four times as much, and a little for what is done once in a while.
 LINES: Final = 4.6
 SECONDS: Final = 9.0
+#: What a busy machine may add; a square of these lengths takes far more.
+SLACK: Final = 0.05
 #: Words of the shorter request, and of one whose time is taken.
 WORDS: Final = 24
 LONG: Final = 2000
@@ -321,7 +323,7 @@ def test_one_kind_behind_another(situation: str, first: str, second: str) -> Non
 
 def best(situation: str, raw: bytes) -> float:
     """The least of a few: what is more is somebody else's."""
-    return min(cost(situation, raw, False).seconds for _ in range(2))
+    return min(cost(situation, raw, False).seconds for _ in range(4))
 
 
 TIMED: Final = [
@@ -347,7 +349,7 @@ def test_a_very_long_request(situation: str, words: str) -> None:
     def raw(count: int) -> bytes:
         return command([word.encode() for word in words.split(" ")] + [b"{t}%d" % at for at in range(count)])
 
-    assert best(situation, raw(4 * LONG)) <= SECONDS * best(situation, raw(LONG)) + 0.002
+    assert best(situation, raw(4 * LONG)) <= SECONDS * best(situation, raw(LONG)) + SLACK
 
 
 @pytest.mark.parametrize("line", [b"a ", b'"\\x41" ', b"'\\'' ", b"\t\t", b'x"y" ', b'"' + b"\\x41"])
@@ -357,4 +359,4 @@ def test_a_long_line(line: bytes) -> None:
     def raw(count: int) -> bytes:
         return (line * count + b"\r\n") * 4
 
-    assert best("ring", raw(8000)) <= SECONDS * best("ring", raw(2000)) + 0.002
+    assert best("ring", raw(8000)) <= SECONDS * best("ring", raw(2000)) + SLACK

@@ -5,7 +5,7 @@ from hypothesis import given as each
 from hypothesis import strategies as st
 
 from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import Login, understood
+from kidoproxy.link_greeting import Backoff, Login, understood
 from kidoproxy.link_states import DOWN
 from kidoproxy.link_welcome import spoke_first
 from kidoproxy.resp.build import bulk, command
@@ -249,3 +249,28 @@ def test_the_words_of_the_greeting() -> None:
     assert b"".join(linked().take_out()) == b"".join(
         [command([word.encode() for word in row.split()]) for row in ("AUTH me pw", *GREETING)]
     )
+
+
+@pytest.mark.parametrize(
+    ("reply", "known"),
+    [
+        (b"*0\r\n", True),
+        (b"-ERR unknown command 'HELLO'\r\n", False),
+        (b"-NOPERM no\r\n", False),
+        (b"-NOAUTH no\r\n", None),
+    ],
+)
+def test_what_an_answer_to_hello_tells(reply: bytes, known: bool | None) -> None:
+    """Whether the node has RESP3 for us; an error that is about something else tells nothing of that."""
+    found = understood([[b"HELLO", b"2"]], [reply])
+    assert (found.resp3, found.refused) == (known, b"")
+
+
+@pytest.mark.parametrize(("seconds", "replies", "useful"), [(0.5, 3, False), (2.0, 3, True), (0.5, 100, True)])
+def test_which_connections_were_of_use(seconds: float, replies: int, useful: bool) -> None:
+    """One that lasted, or answered its share: after it the next attempt is made at once."""
+    backoff = Backoff()
+    assert backoff.excuse()
+    backoff.opened(10.0, 1000)
+    backoff.closed(10.0 + seconds, 1000 + replies)
+    assert backoff.excuse() is useful

@@ -71,7 +71,6 @@ select 2
 hello 2
 hello 3
 reset
-client reply on
 client reply off
 client reply skip
 client setname me
@@ -282,8 +281,11 @@ class Lockstep:
         modes = self.modes[who]
         if (modes.off or modes.skip) and not self.is_safe(request):
             return False
-        if modes.multi and request[0] in (b"multi", b"watch"):
+        if modes.multi and (request[0] in (b"multi", b"watch") or request[:2] == [b"client", b"reply"]):
             # Servers do not agree on what that means.
+            return False
+        if modes.off and request[0] == b"multi":
+            # For then it could not speak up again before the end.
             return False
         if self.dark[1 - who]:
             # Nobody knows whether what the other one has said in silence was done before this.

@@ -497,6 +497,7 @@ commandlog help
 memory purge
 memory help
 module help
+module list
 object help
 pubsub help
 pubsub channels

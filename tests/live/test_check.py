@@ -25,6 +25,8 @@ def nodes() -> Iterator[EmbeddedNodes]:
 def check(tmp_path: Path, text: str) -> Result:
     file = tmp_path / "ring.toml"
     file.write_text(text)
+    # For there may be a password in it.
+    file.chmod(0o600)
     return CliRunner().invoke(main, ["check", "--config", str(file)])
 
 
