@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kidoproxy import limits
-from kidoproxy.ledger import Dropped, Joint, Ledger, Part, Turn
+from kidoproxy.ledger import Dropped, Ledger, Listed, Part, Turn
 from kidoproxy.ledger_account import HALF_REPLY, OUTPUT, InFlight, Owing
 from kidoproxy.resp.build import array, bulk
 from tests import accounts
@@ -77,19 +77,15 @@ def test_a_silent_head() -> None:
 def test_parts_are_counted() -> None:
     """Of a reply that several nodes make, what is there already is held for the client, however deep it lies."""
 
-    class Last(Joint):
-        def finish(self) -> None:
-            self.parent.take(b"all")
-
     ledger = Ledger(Turn())
-    outer = Last(ledger.open(False), 2)
-    inner = Last(Part(outer, 1), 2)
-    inner.fill(0, b"12345")
+    outer = Listed(ledger.open(False), 2, False)
+    inner = Listed(Part(outer, 1), 2, False)
+    inner.fill(0, b":12\r\n")
     assert ledger.waiting_bytes == 5
-    outer.fill(0, b"123")
-    assert ledger.waiting_bytes == 8
-    inner.fill(1, b"x")
-    assert (ledger.waiting_bytes, b"".join(ledger.take_out())) == (0, b"all")
+    outer.fill(0, b"+a\r\n")
+    assert ledger.waiting_bytes == 9
+    inner.fill(1, b"+b\r\n")
+    assert (ledger.waiting_bytes, b"".join(ledger.take_out())) == (0, b"*2\r\n+a\r\n*2\r\n:12\r\n+b\r\n")
     Dropped().hold(5)
 
 

@@ -5,14 +5,17 @@ import pytest
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_watched import Watched
-from kidoproxy.ledger import Ledger, Peer, Turn
+from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, NodeLink
 from kidoproxy.link_greeting import Ear, Greeted, Introduction, Login
+from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.build import bulk, command
 from kidoproxy.routes.build import keep_apart
 from kidoproxy.routes.election import trust
 from kidoproxy.routes.topology import CopyGroup, Node
 from tests.greet import GREETING, greet
+from tests.net.fakes import Net, Socket
+from tests.session.stage import ring as stage_ring
 from tests.story import (
     Event,
     Story,
@@ -368,29 +371,21 @@ def test_one_late_reply_makes_nobody_suspect() -> None:
     assert play.node("a").troubles == {}
 
 
-class Socket(Peer):
-    """A socket that has taken so many bytes."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def sent(self) -> int:
-        """Of those that were written."""
-        return self.taken
-
-
 @pytest.mark.parametrize("moves", [True, False])
 def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
     """Slower than any datacentre, and progress is life for it and for all behind it; without any, the link is lost."""
     rig = Rig()
-    peer = Socket()
+    socket = Socket()
+    peer = NodeIO(Net(stage_ring("a")).hub, rig.link)
+    peer.connection_made(socket)
+    peer.handed = socket.unwritten = 20 * BIG
     rig.link.peer = peer
     rig.link.place(rig.ledger.open(True), command([b"SET", b"k", b"x" * (10 * BIG)]), 2, 0, 0.0)
     rig.place()
     now = 0.0
     while now < 20.0 and rig.link.ready():
         now += 0.05
-        peer.taken += 50_000 if moves else 0
+        socket.unwritten -= 50_000 if moves else 0
         rig.link.tick(now)
     if moves:
         rig.link.feed(b"+OK\r\n", now)

@@ -6,6 +6,8 @@ wants is None (or empty), never an exception.
 
 from typing import Final, final
 
+from mypy_extensions import mypyc_attr
+
 from kidoproxy.errors import NodeFailure, said
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Unhurried
@@ -22,6 +24,7 @@ LONGEST: Final = 60.0
 KEYSPACE: Final = b"# Keyspace"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Boss:
     """Whoever wants to know that a batch, or a question, is done."""
 
