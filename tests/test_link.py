@@ -7,6 +7,8 @@ from kidoproxy.errors import NodeFailure
 from kidoproxy.exchange_watched import Watched
 from kidoproxy.ledger import Ledger, Turn
 from kidoproxy.link import BIG, NodeLink
+from kidoproxy.link_deadlines import suspect, trusted
+from kidoproxy.link_first import has_sent, place_first
 from kidoproxy.link_greeting import Ear, Greeted, Introduction, Login
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.build import bulk, command
@@ -342,8 +344,10 @@ def test_a_suspect_node_is_not_waited_for() -> None:
         play >> tick(0.6) << given(lambda play: play.told["a"].clear()) >> node("a", "+PONG") << silence()
     assert play.link("a").suspect
     assert not play.link("a").open
-    play >> tick(0.2) << given(unheard) >> node("a", *["+PONG"] * len(play.link("a").fifo))
+    link = play.link("a")
+    play >> node("a", *["+PONG"] * (len(link.fifo) - link.head))
     assert not play.node("a").suspect
+    assert link.reconnects == 0
     assert not play.node("a").cause
     play >> client("GET {a}3") << to("a", "GET {a}3") >> node("a", "$1 x") << to_client("$1 x") << silence()
     assert play.link("a").timeouts == 2
@@ -887,3 +891,59 @@ def test_many_arguments_have_time_of_their_own() -> None:
         leg = Ledger(Turn()).open(True)
         link.place(leg, payload, 2, 0, 100.0)
         assert extra <= leg.due - 100.5 <= extra + 0.05
+
+
+# -- deadlines of links that stand alone ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_only_a_shared_link_makes_its_node_suspect(shared: bool) -> None:
+    """A link of its own is suspect by itself, and asks again when nothing else is under way."""
+    rig = Rig()
+    rig.link.shared = shared
+    suspect(rig.link, 1.0)
+    assert rig.link.suspect
+    assert rig.link.node.suspect == shared
+    rig.link.take_out()
+    rig.link.feed(b"+PONG\r\n", 1.1)
+    rig.link.tick(2.0)
+    assert rig.link.take_out() == [command([b"PING"])]
+    trusted(rig.link)
+    assert not rig.link.node.suspect
+
+
+def test_time_of_its_own_for_those_who_were_told() -> None:
+    """While a large payload moves nobody behind it is late; whoever has been told before is not told again."""
+    rig = Rig()
+    rig.place()
+    rig.place()
+    rig.link.take_out()
+    rig.link.tick(0.55)
+    first, second = rig.heard()
+    assert first == second == LATE
+    rig.link.moved_until = 9.0
+    rig.link.tick(0.7)
+    assert rig.heard() == []
+    assert rig.link.timeouts == 2
+
+
+def test_ahead_of_the_greeting() -> None:
+    """What goes first waits for a greeting that is under way, which is not begun again."""
+    dirty: list[NodeLink] = []
+    link = NodeLink(Node(0, "a", "a:6379", 1), Login(), 2, 0, dirty)
+    link.wake()
+    link.connected(0.0, 1.0)
+    place_first(link, Ledger(Turn()).open(False), command([b"PING"]), 0.0)
+    assert len(link.queue) == 1
+    assert not has_sent(link)
+
+
+def test_a_listener_whose_node_has_moved() -> None:
+    """A lane that somebody listens on is left to its listener; one that nobody has is closed."""
+    for ear in (Ear(), None):
+        rig = Rig()
+        rig.link.lane = True
+        rig.link.ear = ear
+        rig.link.node.moves += 1
+        rig.link.tick(0.1)
+        assert rig.link.ready() == (ear is not None)

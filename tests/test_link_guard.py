@@ -12,7 +12,7 @@ from kidoproxy.channels.listener import Fence, Listener
 from kidoproxy.channels.switchboard import Switchboard
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange import Exchange, Soft
+from kidoproxy.exchange import Around, Exchange, Soft
 from kidoproxy.exchange_copies import Judged
 from kidoproxy.exchange_lanes import Lanes, LaneWire, OnLane
 from kidoproxy.exchange_multi import Batch, Transaction
@@ -22,6 +22,7 @@ from kidoproxy.ledger import Call, Dropped, Ledger, Leg, Part
 from kidoproxy.ledger_merged import Merged
 from kidoproxy.link import NodeLink
 from kidoproxy.link_greeting import Ear, Greeting, Login
+from kidoproxy.link_guard import unasked
 from kidoproxy.routes.book import Book
 from kidoproxy.routes.health import MISHAPS
 from kidoproxy.routes.node import NodeRoute
@@ -266,3 +267,142 @@ def test_what_a_leg_is_called() -> None:
     assert call.title() == "get"
     call.payload = b"PING\r\n"
     assert call.title() == "call"
+
+
+class Silent(Leg):
+    """Nobody waits for its reply."""
+
+    def take(self, raw: bytes) -> None:
+        """Drop it."""
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Drop it."""
+
+
+def test_told_already() -> None:
+    """What could not hear of its failure is not told again; what is around a leg hands on what it hears."""
+    rig = Rig()
+    call = rig.call()
+    told = Told()
+    told.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
+    assert told.times == 0
+    Around(call).take(b"+x\r\n")
+    assert rig.heard() == [b"+x"]
+
+
+class Told(Silent):
+    """Counts how often it hears that there is no reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def fail(self, failure: NodeFailure) -> None:
+        """Once more."""
+        self.times += 1
+
+
+def test_bytes_held_for_what_never_finishes() -> None:
+    """They are given back."""
+    rig = Rig()
+    parent = Weighed()
+    joint = Merged(parent, 2, NO_RULE, 2, b"dbsize", False)
+    parent.hold(500)
+    joint.held = 500
+    joint.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    assert parent.held == 0
+    reask = Reask(rig.exchange, parent, b"", rig.node, [], 2, 0)
+    reask.hold(7)
+    assert parent.held == 7
+
+
+class Weighed(Silent):
+    """Counts what is held for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+
+    def hold(self, size: int) -> None:
+        """So many bytes more."""
+        self.held += size
+
+
+def test_given_up_while_its_replies_are_handled() -> None:
+    """What comes behind the reply that broke the link is nobody's, not a reply too many."""
+    rig = Rig()
+    rig.link.lost("gone", 1.0, True)
+    unasked(rig.link, 1.0)
+    assert rig.node.cause == "gone"
+    assert "unasked reply" not in rig.node.troubles
+
+    rig = Rig()
+    breaking = Breaking(rig.link)
+    behind = rig.call()
+    rig.place(breaking)
+    rig.place(behind)
+    rig.link.feed(b"+1\r\n+2\r\n", 1.0)
+    assert rig.node.cause == "it was closed"
+    assert [line[:15] for line in rig.heard()] == [b"-NODEDOWN a a:6"]
+
+
+class Breaking(Silent):
+    """Its reply breaks the link, and cannot be handled."""
+
+    def __init__(self, link: NodeLink) -> None:
+        super().__init__()
+        self.link = link
+
+    def take(self, raw: bytes) -> None:
+        """A bug."""
+        self.link.broken = "it was closed"
+        raise ValueError(raw)
+
+
+def test_a_transaction_in_doubt_closes_its_lane() -> None:
+    """Nobody else may run what it has queued there."""
+    rig = Rig()
+    loan = Lanes(rig.exchange).lend(rig.node, 2, 0)
+    found = Batch(Transaction(rig.exchange, loan), rig.node, None)
+    found.legs = [rig.call()]
+    found.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    assert loan.over
+    assert [line[:9] for line in rig.heard()] == [b"-BADREPLY"]
+
+
+def test_a_read_that_may_not_be_asked_again() -> None:
+    """When no copy is trusted any more the next one is not asked: the group says why."""
+    nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
+    group = CopyGroup("pair", nodes)
+    exchange = Exchange(nodes, [Login(), Login()])
+    ledger = Ledger(exchange.turn)
+    group.elected = False
+    group.refusal = b"-NODEDOWN nobody is trusted\r\n"
+    reask = Reask(exchange, ledger.open(False), b"", nodes[0], [nodes[1]], 2, 0)
+    reask.take(b"-LOADING\r\n")
+    assert ledger.take_out() == [group.refusal]
+    # Nodes that are no copies can be asked in turn, too.
+    alone = Exchange([Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)], [Login(), Login()])
+    ledger = Ledger(alone.turn)
+    alone.scatter(
+        Send(alone.nodes[0], b"*1\r\n$4\r\nPING\r\n", [alone.nodes[1]]),
+        ledger.open(False),
+        b"",
+        GET,
+        Ask(0, 2, False, False, 0),
+    )
+    assert alone.link(alone.nodes[0], 2, 0).count() == 1
+
+
+def test_a_judged_write_is_aborted_once() -> None:
+    """A read of several copies has nothing that waits for its judgement."""
+    nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
+    group = CopyGroup("pair", nodes)
+    exchange = Exchange(nodes, [Login(), Login()])
+    ledger = Ledger(exchange.turn)
+    plan = Gather([Send(node, None) for node in nodes], 0)
+    plan.group = group
+    judged = Judged(ledger.open(True), plan, group, Ask(0, 2, False, False, 0, Book()))
+    judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    assert not group.to_mend
+    assert [raw[:9] for raw in ledger.take_out()] == [b"-BADREPLY"]

@@ -48,9 +48,7 @@ class Request:
     def unfold(self) -> None:
         """Join the pieces and cut all arguments."""
         if self.rest is not None:
-            unfolding = Unfolding(self)
-            while unfolding.step(ALL_ARGUMENTS):
-                pass
+            Unfolding(self).step(ALL_ARGUMENTS)
 
 
 @final

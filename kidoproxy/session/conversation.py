@@ -204,10 +204,10 @@ class ClientSession:
         slices.go_on(self)
         if self.closing or ending.gave_up(self, blocked):
             return
-        request = self.parked
-        if self.task is not None:
+        request, task = self.parked, self.task
+        if task is not None:
             self.ask.now_ms = self.house.wall_ms
-            slices.work(self)
+            slices.work(self, task)
         elif request is not None:
             self.parked = None
             self.ask.now_ms = self.house.wall_ms

@@ -77,15 +77,11 @@ def is_long(request: Request) -> bool:
 
 def begin(session: "ClientSession", task: Job) -> None:
     """Do this before anything else of the client's is handled."""
-    session.task = task
-    work(session)
+    work(session, task)
 
 
-def work(session: "ClientSession") -> None:
+def work(session: "ClientSession", task: Job) -> None:
     """Take its task a step further. With the last step it may begin another one, or wait for something else."""
-    task = session.task
-    if task is None:
-        return
     session.task = None
     if task.step():
         session.spent += limits.SLICE

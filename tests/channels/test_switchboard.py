@@ -51,6 +51,13 @@ def test_the_order_of_subscription() -> None:
     assert order == [play.guest(name).session.id for name in ("two", "one")]
 
 
+def test_leaving_a_few_at_a_time() -> None:
+    """Kind by kind, so many names at most, until there are none."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> granted("PSUBSCRIBE {a}*")
+    one = next(iter(board(play).topics[0][b"{a}x"].subscribers.values()))
+    assert [board(play).leave_some(one, 1) for _ in range(4)] == [True, True, False, False]
+
+
 def test_all_or_nothing() -> None:
     """If one node cannot be listened to the request fails, and the other node forgets its part."""
     play = hall(ring("a", "b"))

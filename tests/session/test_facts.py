@@ -135,6 +135,8 @@ def test_states_of_copies() -> None:
     group.copies[1].state = SYNCING
     stage.node("c").live = False
     assert [facts.state(node) for node in stage.nodes] == ["in sync", "syncing", "down"]
+    stage.node("a").suspect = True
+    assert facts.state(stage.node("a")) == "suspect"
 
 
 def test_info_of_nodes_that_give_none() -> None:
