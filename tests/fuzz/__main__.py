@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kidoproxy.embedded import EmbeddedNodes
 from tests.fuzz.contract import Broken, Fuzzer
+from tests.fuzz.liar import lying
 from tests.fuzz.talks import Lockstep, play
 from tests.live.proxies import starter
 
@@ -44,15 +45,35 @@ def talks_of(fuzzer: Fuzzer, seed: int) -> None:
     fuzzer.contents()
 
 
+def lies(first: int, options: argparse.Namespace) -> int:
+    """Rounds with a node that lies."""
+    until = time.monotonic() + options.seconds
+    mode = "copy" if options.copies else "ring"
+    with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, lying(start, mode) as trial:
+        seed = first
+        try:
+            while seed == first or (options.seed is None and time.monotonic() < until):
+                trial.round(seed)
+                seed += 1
+        except (Broken, AssertionError) as broken:
+            sys.stdout.write(f"{broken}\n")
+            return 1
+    sys.stdout.write(f"{seed - first} rounds, {trial.requests} requests from seed {first}: the contract holds\n")
+    return 0
+
+
 def main() -> int:
     """The exit status is 1 when the contract was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="run this one round")
     parser.add_argument("--talks", type=int, metavar="NODES", help="conversations, with a ring of so many")
+    parser.add_argument("--lies", action="store_true", help="one of two nodes lies")
     parser.add_argument("--copies", action="store_true", help="two copies in place of a ring of three")
     options = parser.parse_args()
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    if options.lies:
+        return lies(first, options)
     with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, EmbeddedNodes() as nodes:
         mode, count = ("copy", 2) if options.copies else ("ring", options.talks or 3)
         proxy = start(mode, count, timeout_ms=5000)

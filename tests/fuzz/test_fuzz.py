@@ -1,12 +1,14 @@
 """A short run of the fuzzer, with seeds that are always the same."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from kidoproxy.embedded import EmbeddedNodes
 from tests.fuzz.__main__ import round_of, talks_of
 from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
+from tests.fuzz.liar import lying
 from tests.live.proxies import starter
 
 pytestmark = pytest.mark.live
@@ -55,6 +57,14 @@ def test_conversations(single: Fuzzer, seed: int) -> None:
 def test_conversations_on_a_ring(fuzzer: Fuzzer, seed: int) -> None:
     """With three nodes it is the same, or a documented refusal; nobody is left waiting."""
     talks_of(fuzzer, seed)
+
+
+@pytest.mark.parametrize("mode", ["ring", "copy"])
+def test_a_node_that_lies(tmp_path: Path, mode: str) -> None:
+    """Whatever it says, each request has one reply, the other node's keys are served, and its own are soon again."""
+    with starter(tmp_path) as start, lying(start, mode) as trial:
+        for seed in range(8):
+            trial.round(seed)
 
 
 def test_what_may_differ() -> None:
