@@ -269,63 +269,30 @@ def test_what_a_leg_is_called() -> None:
     assert call.title() == "call"
 
 
-class Silent(Leg):
-    """Nobody waits for its reply."""
-
-    def take(self, raw: bytes) -> None:
-        """Drop it."""
-
-    def fail(self, failure: NodeFailure) -> None:
-        """Drop it."""
-
-
 def test_told_already() -> None:
     """What could not hear of its failure is not told again; what is around a leg hands on what it hears."""
     rig = Rig()
     call = rig.call()
-    told = Told()
-    told.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
-    assert told.times == 0
-    Around(call).take(b"+x\r\n")
+    Soft(rig.exchange, call, b"", GET, 2).abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
+    told = rig.heard()
+    Dropped().abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
+    assert rig.heard() == []
+    assert [line[:9] for line in told] == [b"-BADREPLY"]
+    Around(rig.call()).take(b"+x\r\n")
     assert rig.heard() == [b"+x"]
-
-
-class Told(Silent):
-    """Counts how often it hears that there is no reply."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times = 0
-
-    def fail(self, failure: NodeFailure) -> None:
-        """Once more."""
-        self.times += 1
 
 
 def test_bytes_held_for_what_never_finishes() -> None:
     """They are given back."""
     rig = Rig()
-    parent = Weighed()
-    joint = Merged(parent, 2, NO_RULE, 2, b"dbsize", False)
-    parent.hold(500)
+    call = rig.call()
+    joint = Merged(call, 2, NO_RULE, 2, b"dbsize", False)
+    call.hold(500)
     joint.held = 500
     joint.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
-    assert parent.held == 0
-    reask = Reask(rig.exchange, parent, b"", rig.node, [], 2, 0)
-    reask.hold(7)
-    assert parent.held == 7
-
-
-class Weighed(Silent):
-    """Counts what is held for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held = 0
-
-    def hold(self, size: int) -> None:
-        """So many bytes more."""
-        self.held += size
+    assert rig.ledger.waiting_bytes == 0
+    Reask(rig.exchange, rig.call(), b"", rig.node, [], 2, 0).hold(7)
+    assert rig.ledger.waiting_bytes == 7
 
 
 def test_given_up_while_its_replies_are_handled() -> None:
@@ -337,26 +304,12 @@ def test_given_up_while_its_replies_are_handled() -> None:
     assert "unasked reply" not in rig.node.troubles
 
     rig = Rig()
-    breaking = Breaking(rig.link)
-    behind = rig.call()
-    rig.place(breaking)
-    rig.place(behind)
+    rig.place(rig.bad(rig.call()))
+    rig.place(rig.call())
+    rig.link.broken = "it was closed"
     rig.link.feed(b"+1\r\n+2\r\n", 1.0)
     assert rig.node.cause == "it was closed"
-    assert [line[:15] for line in rig.heard()] == [b"-NODEDOWN a a:6"]
-
-
-class Breaking(Silent):
-    """Its reply breaks the link, and cannot be handled."""
-
-    def __init__(self, link: NodeLink) -> None:
-        super().__init__()
-        self.link = link
-
-    def take(self, raw: bytes) -> None:
-        """A bug."""
-        self.link.broken = "it was closed"
-        raise ValueError(raw)
+    assert [line[:11] for line in rig.heard()] == [b"-BADREPLY a", b"-NODEDOWN a"]
 
 
 def test_a_transaction_in_doubt_closes_its_lane() -> None:
