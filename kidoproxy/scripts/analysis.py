@@ -297,6 +297,9 @@ class Reading:
         if is_input(self.values.paths(table)):
             each = Node(OTHER, table.at, b"each" if len(last.parts) == 2 else b"", [])
             return [*arguments[:-1], Node(INDEX, table.at, b"", [table, each])], True
+        if len(last.parts) != 2:
+            # Part of a table: it may begin anywhere.
+            return arguments[:-1], True
         return [*arguments[:-1], *self.scalars.beginning(table)], True
 
     def named(self, name: bytes, arguments: list[list[Form]], opened: bool) -> None:

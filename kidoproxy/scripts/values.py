@@ -76,7 +76,9 @@ class Values:
         self.own = [few_functions(values) for values in tree.bound]
         #: Of a library the functions by the names that they are called by.
         self.registered: dict[bytes, list[Node]] = {}
-        #: Some function of a library is registered in a way that is not followed.
+        #: The nodes that are seen to register, and to be registered.
+        self.registering: set[int] = set()
+        #: Some function is registered in a way that is not followed.
         self.unclear = False
         self.pass_arguments()
         self.follow()
@@ -115,12 +117,14 @@ class Values:
         for call in self.tree.calls:
             if not self.registers(call.parts[0]):
                 continue
+            self.registering.add(id(call.parts[0]))
             name, callback = registration(call)
             functions = [callback] if callback.kind == FUNCTION else []
             if callback.kind == NAME and callback.slot >= 0:
                 functions = own[callback.slot]
                 # Being registered is no way to be called with anything.
                 callback.role = CALLEE
+                self.registering.add(id(callback))
             self.unclear = self.unclear or not name or not functions
             for function in functions:
                 self.registered.setdefault(name, []).append(function)

@@ -113,6 +113,8 @@ UNSTEADY = [
     ("local t = {'get', a = 1} return redis.call(unpack(t))", NAMELESS),
     ("local t = {'get'} t = {'spop'} return redis.call(unpack(t))", NAMELESS),
     ("return redis.call(unpack(x))", NAMELESS),
+    ("return redis.call(unpack({'get', 'spop', KEYS[1]}, 2))", NAMELESS),
+    ("local t = {'get', 'spop', KEYS[1]} return redis.call(unpack(t, 2, 3))", NAMELESS),
     ("return redis[ARGV[1]]('get', KEYS[1])", "it uses redis.?"),
     ("return _G['redis'].call('time')", "it uses _G"),
     ("return _G.redis.call('time')", "it uses _G"),
@@ -352,7 +354,7 @@ def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     found = analyse(text)
     assert found.unread == found.hidden == found.unnamed == ""
     inputs = Inputs([b"EVAL", text, b"2", b"k1", b"k2", b"a1", b"a2", b"a3"])
-    texts = [(each.text.decode(), each.begins) for each in names(found, inputs)]
+    texts = [(each.text.decode(), each.begins) for each in names(found.names, found.dynamic, inputs) or []]
     for _, key in called(text) if has_lua() else []:
         told = any(key == text or (begins and key.startswith(text)) for text, begins in texts)
         assert told or key in ("k1", "k2") or not texts
