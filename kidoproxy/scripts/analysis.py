@@ -63,6 +63,8 @@ PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
 _ABLE: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
 _CHANCE: Final = ("nondeterministic_output", "nondeterministic_output_order")
+#: They tell of a node's memory, or of when a consumer was seen, and have no tip that says so.
+_UNTOLD: Final = (b"memory|usage", b"xinfo|stream")
 
 
 @final
@@ -371,7 +373,7 @@ def is_steady(spec: CommandSpec, argv: list[bytes], opened: bool) -> bool:
         return not opened and is_without_options(spec, argv)
     if spec.reach not in (ONE, SPLIT) or spec.judged or spec.copy not in (COPY_ALL, COPY_READ):
         return False
-    return not any(tip in _CHANCE for tip in spec.tips)
+    return spec.name not in _UNTOLD and not any(tip in _CHANCE for tip in spec.tips)
 
 
 def is_without_options(spec: CommandSpec, argv: list[bytes]) -> bool:

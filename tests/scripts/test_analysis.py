@@ -87,6 +87,8 @@ UNSTEADY = [
     ("return redis.call('expire', KEYS[1], 5)", "it calls expire"),
     ("return redis.call('xadd', KEYS[1], '*', 'a', 1)", "it calls xadd"),
     ("return redis.call('object', 'freq', KEYS[1])", "it calls object"),
+    ("return redis.call('memory', 'usage', KEYS[1])", "it calls memory"),
+    ("return redis.call('xinfo', 'stream', KEYS[1], 'full')", "it calls xinfo"),
     ("return redis.call('publish', 'c', 'm')", "it calls publish"),
     ("--[[ x\n]] return redis.call('spop', KEYS[1])", "it calls spop"),
     ("-- x\rreturn redis.call('spop', KEYS[1])", "it calls spop"),
