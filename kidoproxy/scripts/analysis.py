@@ -58,6 +58,7 @@ SOMETHING: Final = b"\0?"
 WHOLE: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
 #: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
 MOST_PARTS: Final = 2048
+MOST_UNPACKED: Final = 4096
 #: About how many bytes a part, and a command, take.
 PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
@@ -179,6 +180,8 @@ class Reading:
         self.look_for_changes()
         self.scalars = Scalars(tree, self.values)
         self.seen: set[tuple[bytes, Form]] = set()
+        #: So many values have come out of tables, which may be unpacked again and again.
+        self.unpacking = 0
 
     def begin(self) -> Analysis:
         """The next function of a library: what was found so far belongs to others."""
@@ -302,7 +305,12 @@ class Reading:
         if len(last.parts) != 2:
             # Part of a table: it may begin anywhere.
             return arguments[:-1], True
-        return [*arguments[:-1], *self.scalars.beginning(table)], True
+        beginning = self.scalars.beginning(table)
+        self.unpacking += len(beginning)
+        if self.unpacking > MOST_UNPACKED:
+            self.found.hides("it unpacks more than is followed")
+            return arguments[:-1], True
+        return [*arguments[:-1], *beginning], True
 
     def named(self, name: bytes, arguments: list[list[Form]], opened: bool) -> None:
         """A call of a command whose name is known."""
