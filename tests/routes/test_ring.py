@@ -146,6 +146,16 @@ def test_many_names_of_many_keys(text: str, key: str, fits: bool) -> None:
         assert b"it uses more names of keys than are followed" in plan.frame
 
 
+def test_names_of_keys_that_nothing_holds() -> None:
+    """Without a tag or a family what begins as a key does need not live there: it is computed, and looked for."""
+    pool = gathered("a", "b")
+    text = "redis.call('get', KEYS[1] .. ':x') redis.call('get', KEYS[1] .. ':y')"
+    assert repr(scripted(pool, text, "1", "b1")) == "a"
+    apart = scripted(pool, text, "1", "b")
+    assert isinstance(apart, Answer)
+    assert apart.frame.startswith(b"-CROSSSLOT 'eval' calls 'get' with 'b:x', not where its KEYS are")
+
+
 NAMES: Final = [
     ("KEYS[1]", True),
     ("KEYS[1] .. ':meta'", True),
