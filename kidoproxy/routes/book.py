@@ -11,7 +11,7 @@ from kidoproxy.errors import ProtocolError
 from kidoproxy.resp.build import command
 from kidoproxy.resp.inline import split
 from kidoproxy.scripts.analysis import Analysis, analyse
-from kidoproxy.scripts.library import functions
+from kidoproxy.scripts.library import functions, joined
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
 SCRIPTS: Final = 10_000
@@ -57,9 +57,12 @@ class Book:
         self.function_bytes = 0
         self.steps: list[Step] = []
         self.version = 0
-        #: What is known of functions, by name, and which of them each library has brought.
+        #: What is known of functions, by name in lower case as nodes look for them, and which each library has brought.
         self.functions: dict[bytes, Analysis] = {}
         self.brought: dict[bytes, list[bytes]] = {}
+        #: By library, what any of its functions may do whose names are not plain to see; and all of these as one.
+        self.unclear: dict[bytes, Analysis] = {}
+        self.nameless: Analysis | None = None
 
     # -- scripts --------------------------------------------------------------------------------------
 
@@ -103,7 +106,7 @@ class Book:
 
     def function(self, name: bytes) -> Analysis | None:
         """What is known of a function; of one that nobody has seen loaded it may be that a library hides its name."""
-        return self.functions.get(name) or self.functions.get(b"")
+        return self.functions.get(name.lower()) or self.nameless
 
     def load(self, text: bytes) -> None:
         """SCRIPT LOAD has succeeded; if SCRIPT FLUSH was asked meanwhile, there is nothing to keep."""
@@ -132,8 +135,13 @@ class Book:
         if self.function_bytes + weight > ANALYSED_BYTES:
             self.forget_all_functions()
         self.function_bytes += weight
-        self.functions.update(found)
-        self.brought[name] = list(found)
+        unclear = found.pop(b"", None)
+        if unclear is not None:
+            self.unclear[name] = unclear
+            self.nameless = joined(list(self.unclear.values()))
+        for function, analysis in found.items():
+            self.functions[function.lower()] = analysis
+        self.brought[name] = [function.lower() for function in found]
         self.add([step for step in self.steps if step.name != name], name, [b"LOAD", b"REPLACE", code])
 
     def forget_all_functions(self) -> None:
@@ -141,11 +149,15 @@ class Book:
         self.function_bytes = 0
         self.functions.clear()
         self.brought.clear()
+        self.unclear.clear()
+        self.nameless = None
 
     def forget_functions(self, name: bytes) -> None:
         """What this library has brought is gone."""
         for function in self.brought.pop(name, []):
             self.functions.pop(function, None)
+        if self.unclear.pop(name, None) is not None:
+            self.nameless = joined(list(self.unclear.values()))
 
     def delete_library(self, name: bytes) -> None:
         """FUNCTION DELETE has succeeded. It may have been a part of what was restored, which cannot be read here."""

@@ -32,10 +32,12 @@ from kidoproxy.routes.route import Ask, Planned, Planning, Route
 from kidoproxy.routes.scripts import known, names_no_keys, undeclared
 from kidoproxy.routes.split import ALL_KEYS, Cutting, Splitting
 from kidoproxy.routes.tags import Tags
-from kidoproxy.scripts.analysis import WHOLE
+from kidoproxy.scripts.analysis import WHOLE, Analysis, Name
 from kidoproxy.scripts.request import Inputs, names, whole
+from kidoproxy.scripts.values import ANY_KEY, KEY, LITERAL
 
 DBSIZE: Final = COMMANDS[b"dbsize"]
+TOO_MANY: Final = "it uses more names of keys than are followed"
 HOW_MANY: Final = Request([b"DBSIZE"], command([b"DBSIZE"]))
 
 
@@ -138,7 +140,10 @@ class Ring(Route):
         called = whole(analysis, inputs, False)
         if called:
             return errors.whole_node(spec.name, called)
-        for used in names(analysis, inputs):
+        found = names(self.unsettled(analysis, inputs, child), analysis.dynamic, inputs)
+        if found is None:
+            return errors.unseen(spec.name, TOO_MANY)
+        for used in found:
             place = self.place(used.text, used.begins)
             if place == child or (place is None and not used.text and not used.wanted):
                 continue
@@ -146,6 +151,25 @@ class Ring(Route):
                 return errors.whole_node(spec.name, used.command)
             return errors.astray(spec.name, used.command, used.text + (b"..." if used.begins else b""))
         return None
+
+    def unsettled(self, analysis: Analysis, inputs: Inputs, child: int) -> list[Name]:
+        """The names in a script that have to be computed: not those whose beginning says that they live on ``child``.
+
+        The KEYS live there. Held by a tag or a family, so does all that begins as they do, however much there is of it.
+        """
+        found: list[Name] = []
+        held = -1
+        for name in analysis.names:
+            kind, _, _, text = name.form[0]
+            if kind == LITERAL and not name.signs and self.place(text, True) == child:
+                continue
+            if kind in (KEY, ANY_KEY) and not name.signs:
+                if held < 0:
+                    held = int(all(self.tags.held(key) is not None for key in inputs.keys))
+                if held:
+                    continue
+            found.append(name)
+        return found
 
     def streams(self, spec: CommandSpec, argv: list[bytes], positions: list[int], ask: Ask) -> Plan:
         """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""

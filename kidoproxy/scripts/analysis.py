@@ -58,11 +58,14 @@ SOMETHING: Final = b"\0?"
 WHOLE: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
 #: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
 MOST_PARTS: Final = 2048
+MOST_UNPACKED: Final = 4096
 #: About how many bytes a part, and a command, take.
 PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
 _ABLE: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
 _CHANCE: Final = ("nondeterministic_output", "nondeterministic_output_order")
+#: They tell of a node's memory, or of when a consumer was seen, and have no tip that says so.
+_UNTOLD: Final = (b"memory|usage", b"xinfo|stream")
 
 
 @final
@@ -177,6 +180,8 @@ class Reading:
         self.look_for_changes()
         self.scalars = Scalars(tree, self.values)
         self.seen: set[tuple[bytes, Form]] = set()
+        #: So many values have come out of tables, which may be unpacked again and again.
+        self.unpacking = 0
 
     def begin(self) -> Analysis:
         """The next function of a library: what was found so far belongs to others."""
@@ -297,7 +302,15 @@ class Reading:
         if is_input(self.values.paths(table)):
             each = Node(OTHER, table.at, b"each" if len(last.parts) == 2 else b"", [])
             return [*arguments[:-1], Node(INDEX, table.at, b"", [table, each])], True
-        return [*arguments[:-1], *self.scalars.beginning(table)], True
+        if len(last.parts) != 2:
+            # Part of a table: it may begin anywhere.
+            return arguments[:-1], True
+        beginning = self.scalars.beginning(table)
+        self.unpacking += len(beginning)
+        if self.unpacking > MOST_UNPACKED:
+            self.found.hides("it unpacks more than is followed")
+            return arguments[:-1], True
+        return [*arguments[:-1], *beginning], True
 
     def named(self, name: bytes, arguments: list[list[Form]], opened: bool) -> None:
         """A call of a command whose name is known."""
@@ -368,7 +381,7 @@ def is_steady(spec: CommandSpec, argv: list[bytes], opened: bool) -> bool:
         return not opened and is_without_options(spec, argv)
     if spec.reach not in (ONE, SPLIT) or spec.judged or spec.copy not in (COPY_ALL, COPY_READ):
         return False
-    return not any(tip in _CHANCE for tip in spec.tips)
+    return spec.name not in _UNTOLD and not any(tip in _CHANCE for tip in spec.tips)
 
 
 def is_without_options(spec: CommandSpec, argv: list[bytes]) -> bool:

@@ -1,6 +1,6 @@
 """The keys of a script that hang on the request which runs it, computed from its KEYS and ARGV as the script does."""
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS, within
 from kidoproxy.commands.keys import keys
@@ -9,7 +9,9 @@ from kidoproxy.scripts.analysis import WHOLE, Analysis, Called, Name
 from kidoproxy.scripts.values import ANY_KEY, ARG, ARGS, KEY, LITERAL, Part
 
 #: Where the number of keys stands in EVAL, EVALSHA and FCALL.
-COUNT_AT = 2
+COUNT_AT: Final = 2
+#: More names than this are not computed for one request: they are as many as names in the text times keys.
+MOST_USED: Final = 4096
 
 
 @final
@@ -129,14 +131,28 @@ def keyed(analysis: Analysis, inputs: Inputs) -> bytes:
     return b""
 
 
-def names(analysis: Analysis, inputs: Inputs) -> list[Used]:
-    """All keys beside the declared ones that can be computed."""
-    found = [each for name in analysis.names for each in used(name, inputs)]
-    for call in analysis.dynamic:
+def names(found: list[Name], dynamic: list[Called], inputs: Inputs) -> list[Used] | None:
+    """All keys that these names and calls come to; None when they are too many to look at."""
+    names = list(found)
+    for call in dynamic:
         one = resolved(call, inputs)
-        if one is None or one.spec is None:
-            continue
-        for at in keys(one.spec, one.argv()):
-            for form in one.arguments[at - 1]:
-                found += used(Name(one.name, form, b"", False), inputs)
-    return found
+        if one is not None and one.spec is not None:
+            for at in keys(one.spec, one.argv()):
+                names += [Name(one.name, form, b"", False) for form in one.arguments[at - 1]]
+    computed: list[Used] = []
+    for name in names:
+        if len(computed) + count(name, inputs) > MOST_USED:
+            return None
+        computed += used(name, inputs)
+    return computed
+
+
+def count(name: Name, inputs: Inputs) -> int:
+    """At most how many keys this name comes to."""
+    most = 1
+    for part in name.form:
+        if part[0] == ANY_KEY:
+            most = max(most, len(inputs.keys))
+        elif part[0] == ARGS:
+            most = max(most, len(inputs.args))
+    return most

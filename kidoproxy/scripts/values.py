@@ -7,6 +7,7 @@ values are possible all of them are told; what is too much to tell is a hole, wh
 from typing import Final
 
 from kidoproxy.scripts.expressions import is_global
+from kidoproxy.scripts.registration import is_registrar, registration
 from kidoproxy.scripts.syntax import (
     AND,
     CALL,
@@ -69,6 +70,8 @@ class Values:
         #: For each local variable the global names that it may stand for, and its strings once they are known.
         self.aliases: list[list[bytes]] = [[] for _ in tree.bound]
         self.strings: dict[int, list[Form]] = {}
+        #: Whether it stands for global names only.
+        self.sure: dict[int, bool] = {}
         self.open: set[int] = set()
         #: KEYS or ARGV may have been changed by the script.
         self.changed = False
@@ -76,7 +79,11 @@ class Values:
         self.own = [few_functions(values) for values in tree.bound]
         #: Of a library the functions by the names that they are called by.
         self.registered: dict[bytes, list[Node]] = {}
-        #: Some function of a library is registered in a way that is not followed.
+        #: The local variables that may stand for what registers them.
+        self.registrars = {slot for slot, values in enumerate(tree.bound) if any(map(is_registrar, values))}
+        #: The nodes that are seen to register, and to be registered.
+        self.registering: set[int] = set()
+        #: Some function is registered in a way that is not followed.
         self.unclear = False
         self.pass_arguments()
         self.follow()
@@ -115,12 +122,14 @@ class Values:
         for call in self.tree.calls:
             if not self.registers(call.parts[0]):
                 continue
+            self.registering.add(id(call.parts[0]))
             name, callback = registration(call)
             functions = [callback] if callback.kind == FUNCTION else []
             if callback.kind == NAME and callback.slot >= 0:
                 functions = own[callback.slot]
                 # Being registered is no way to be called with anything.
                 callback.role = CALLEE
+                self.registering.add(id(callback))
             self.unclear = self.unclear or not name or not functions
             for function in functions:
                 self.registered.setdefault(name, []).append(function)
@@ -133,9 +142,7 @@ class Values:
 
     def registers(self, callee: Node) -> bool:
         """Whether this is ``redis.register_function``, or a local name for it."""
-        if callee.kind == NAME and callee.slot >= 0:
-            return any(value.kind == INDEX and self.registers(value) for value in self.tree.bound[callee.slot])
-        return callee.kind == INDEX and callee.parts[1].text == b"register_function"
+        return callee.slot in self.registrars if callee.kind == NAME else is_registrar(callee)
 
     def anything(self, function: Node) -> None:
         """It may be called with anything."""
@@ -158,6 +165,7 @@ class Values:
         for _ in range(PASSES):
             changed = False
             self.strings.clear()
+            self.sure.clear()
             for slot, values in enumerate(self.tree.bound):
                 found = self.aliases[slot]
                 for value in values:
@@ -194,8 +202,11 @@ class Values:
         paths = self.paths(node)
         if len(paths) != 1:
             return b""
-        if node.kind == NAME and node.slot >= 0 and not all(self.paths(value) for value in self.tree.bound[node.slot]):
-            return b""
+        if node.kind == NAME and node.slot >= 0:
+            sure = self.sure.get(node.slot)
+            if sure is None:
+                sure = self.sure[node.slot] = all(self.paths(value) for value in self.tree.bound[node.slot])
+            return paths[0] if sure else b""
         return paths[0]
 
     def members(self, node: Node) -> list[bytes]:
@@ -341,21 +352,6 @@ class Values:
             nodes.append(arguments[at] if piece[:1] == b"s" else Node(OTHER, 0, b"", []))
             nodes.append(Node(STRING, 0, piece[1:], []))
         return self.joined(nodes, depth)
-
-
-def registration(call: Node) -> tuple[bytes, Node]:
-    """The name and the function of a call of ``register_function`` in either form; no name where it is not plain."""
-    unclear = (b"", Node(OTHER, call.at, b"", []))
-    if len(call.parts) < 2:
-        return unclear
-    name: Node | None = call.parts[1]
-    callback = call.parts[2] if len(call.parts) > 2 else None
-    if name is not None and name.kind == TABLE:
-        callback = name.fields.get(b"callback")
-        name = name.fields.get(b"function_name")
-    if name is None or callback is None or name.kind != STRING:
-        return unclear
-    return name.text, callback
 
 
 def is_open(node: Node) -> bool:

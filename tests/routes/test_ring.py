@@ -126,6 +126,36 @@ def test_sort_inside_a_tag(words: str, fits: bool) -> None:
     assert isinstance(plan, Answer) != fits
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "fits"),
+    [
+        ("redis.call('set', KEYS[i] .. ':%d', 1)", "{a}k%d", True),
+        ("redis.call('set', 'ac:%d' .. KEYS[i], 1)", "{a}k%d", True),
+        ("redis.call('set', '{a}%d' .. ARGV[i], 1)", "{a}k%d", True),
+        ("redis.call('set', 'x{a}%d' .. KEYS[i] .. ARGV[i], 1)", "{a}k%d", True),
+        ("redis.call('set', ARGV[i] .. ':%d', 1)", "{a}k%d", False),
+    ],
+)
+def test_many_names_of_many_keys(text: str, key: str, fits: bool) -> None:
+    """Names whose beginning says where they live are not made one by one; of others there may not be too many."""
+    body = " ".join(text % at for at in range(50))
+    words = [key % at for at in range(100)]
+    plan = scripted(gathered("a", "b"), f"for i = 1, #ARGV do {body} end", "100", *words, *words)
+    assert isinstance(plan, Answer) != fits
+    if isinstance(plan, Answer):
+        assert b"it uses more names of keys than are followed" in plan.frame
+
+
+def test_names_of_keys_that_nothing_holds() -> None:
+    """Without a tag or a family what begins as a key does need not live there: it is computed, and looked for."""
+    pool = gathered("a", "b")
+    text = "redis.call('get', KEYS[1] .. ':x') redis.call('get', KEYS[1] .. ':y')"
+    assert repr(scripted(pool, text, "1", "b1")) == "a"
+    apart = scripted(pool, text, "1", "b")
+    assert isinstance(apart, Answer)
+    assert apart.frame.startswith(b"-CROSSSLOT 'eval' calls 'get' with 'b:x', not where its KEYS are")
+
+
 NAMES: Final = [
     ("KEYS[1]", True),
     ("KEYS[1] .. ':meta'", True),

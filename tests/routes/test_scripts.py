@@ -130,6 +130,33 @@ def test_functions() -> None:
     assert known(book, COMMANDS[b"fcall"], [b"FCALL", b"g", b"0"]) is not None
 
 
+def test_functions_are_found_as_nodes_find_them() -> None:
+    """Nodes take no notice of the case of a function's name."""
+    book = Book()
+    book.load_library(b"#!lua name=lib\nredis.register_function('Clear', function() redis.call('flushdb') end)")
+    for name in (b"clear", b"CLEAR", b"Clear"):
+        refusal = undeclared(book, COMMANDS[b"fcall"], [b"FCALL", name, b"0"])
+        assert refusal is not None
+        assert b"its script calls 'flushdb'" in refusal
+    book.delete_library(b"lib")
+    assert not book.functions
+
+
+def test_functions_without_plain_names() -> None:
+    """What a library hides behind names that are not plain is known until that library is gone, whatever others do."""
+    book = Book()
+    call = [b"FCALL", b"f", b"0"]
+    text = b"#!lua name=%s\nredis.register_function('%s' .. '', function() return redis.call('%s') end)"
+    assert undeclared(book, COMMANDS[b"fcall"], call) is None
+    book.load_library(text % (b"one", b"f", b"flushdb"))
+    book.load_library(text % (b"two", b"g", b"time"))
+    assert b"'flushdb'" in (undeclared(book, COMMANDS[b"fcall"], call) or b"")
+    book.delete_library(b"two")
+    assert b"'flushdb'" in (undeclared(book, COMMANDS[b"fcall"], call) or b"")
+    book.delete_library(b"one")
+    assert undeclared(book, COMMANDS[b"fcall"], call) is None
+
+
 def test_forgotten_functions() -> None:
     """With the oldest libraries their functions are forgotten: what is known has a bound."""
     book = Book()

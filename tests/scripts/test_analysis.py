@@ -87,6 +87,8 @@ UNSTEADY = [
     ("return redis.call('expire', KEYS[1], 5)", "it calls expire"),
     ("return redis.call('xadd', KEYS[1], '*', 'a', 1)", "it calls xadd"),
     ("return redis.call('object', 'freq', KEYS[1])", "it calls object"),
+    ("return redis.call('memory', 'usage', KEYS[1])", "it calls memory"),
+    ("return redis.call('xinfo', 'stream', KEYS[1], 'full')", "it calls xinfo"),
     ("return redis.call('publish', 'c', 'm')", "it calls publish"),
     ("--[[ x\n]] return redis.call('spop', KEYS[1])", "it calls spop"),
     ("-- x\rreturn redis.call('spop', KEYS[1])", "it calls spop"),
@@ -113,6 +115,8 @@ UNSTEADY = [
     ("local t = {'get', a = 1} return redis.call(unpack(t))", NAMELESS),
     ("local t = {'get'} t = {'spop'} return redis.call(unpack(t))", NAMELESS),
     ("return redis.call(unpack(x))", NAMELESS),
+    ("return redis.call(unpack({'get', 'spop', KEYS[1]}, 2))", NAMELESS),
+    ("local t = {'get', 'spop', KEYS[1]} return redis.call(unpack(t, 2, 3))", NAMELESS),
     ("return redis[ARGV[1]]('get', KEYS[1])", "it uses redis.?"),
     ("return _G['redis'].call('time')", "it uses _G"),
     ("return _G.redis.call('time')", "it uses _G"),
@@ -352,7 +356,7 @@ def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     found = analyse(text)
     assert found.unread == found.hidden == found.unnamed == ""
     inputs = Inputs([b"EVAL", text, b"2", b"k1", b"k2", b"a1", b"a2", b"a3"])
-    texts = [(each.text.decode(), each.begins) for each in names(found, inputs)]
+    texts = [(each.text.decode(), each.begins) for each in names(found.names, found.dynamic, inputs) or []]
     for _, key in called(text) if has_lua() else []:
         told = any(key == text or (begins and key.startswith(text)) for text, begins in texts)
         assert told or key in ("k1", "k2") or not texts

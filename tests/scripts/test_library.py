@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.scripts.library import MOST_WORK, functions
+from kidoproxy.scripts.library import MOST_WORK, functions, joined
 from kidoproxy.scripts.request import Inputs, names
 
 LIBRARY = b"""#!lua name=lib
@@ -23,7 +23,9 @@ redis.register_function('loop', function(k) return loop(k) end)
 
 def used(name: bytes) -> list[bytes]:
     """The keys that it uses beside those that are declared."""
-    return [each.text for each in names(functions(LIBRARY)[name], Inputs([b"FCALL", name, b"1", b"k", b"a", b"b"]))]
+    found = functions(LIBRARY)[name]
+    inputs = Inputs([b"FCALL", name, b"1", b"k", b"a", b"b"])
+    return [each.text for each in names(found.names, found.dynamic, inputs) or []]
 
 
 def test_each_by_itself() -> None:
@@ -54,6 +56,12 @@ def test_keys_and_arguments(name: bytes, keys: list[bytes]) -> None:
         b"redis.register_function{callback=get}",
         b"redis.register_function{}",
         b"local r = redis.register_function r('f', helper)",
+        b"local n = 'register_function' redis[n]('f', get)",
+        b"redis['register_' .. 'function']('f', get)",
+        b"local r = redis.register_function local q = r q('f', get)",
+        b"local r = (redis.register_function) r('f', get)",
+        b"pcall(redis.register_function, 'f', get)",
+        b"local function register(name, f) redis.register_function(name, f) end register('f', get)",
     ],
 )
 def test_unclear(text: bytes) -> None:
@@ -83,6 +91,41 @@ def test_aliased() -> None:
 def test_hidden(text: bytes) -> None:
     """What hides a command anywhere in a library is held against each of its functions."""
     assert functions(text)[b"f"].hidden
+
+
+CLEAR = b"function() return redis.call('flushdb') end"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"local h = {} h.go = %s redis.register_function('f', function() return h.go() end)",
+        b"local h = {go = %s} redis.register_function('f', function() return h.go() end)",
+        b"local h = {{%s}} local g = h redis.register_function('f', function() return g[1][1]() end)",
+        b"local go = (%s) redis.register_function('f', function() return go() end)",
+        b"local go = nil or %s redis.register_function('f', function() return go() end)",
+        b"local function make() return %s end local go = make() redis.register_function('f', function() go() end)",
+        b"local clear = %s local go = clear redis.register_function('f', function() return go() end)",
+        b"local clear = %s redis.register_function('f', function() return go() end) local go = clear",
+        b"local clear = %s local h = {go = clear} redis.register_function('f', function() return h.go() end)",
+    ],
+)
+def test_helpers_without_a_plain_name(text: bytes) -> None:
+    """A function that is kept in a table, or was made while loading, may be what any of them calls."""
+    found = functions(text % CLEAR + b" local a = 1 a = 2 redis.register_function('g', function() end)")
+    assert [(name, analysis.whole) for name, analysis in found.items()] == [(b"f", b"flushdb"), (b"g", b"flushdb")]
+
+
+def test_joined() -> None:
+    """Several readings as one have what each of them has."""
+    assert joined([]) is None
+    one = functions(b"redis.register_function('f' .. '', function() return redis.call('get', 'x') end)")[b""]
+    two = functions(b"redis.register_function('g' .. '', function() return redis.call('flushdb', loadstring) end)")[b""]
+    assert joined([one]) is one
+    both = joined([one, two])
+    assert both is not None
+    assert (both.keyed, both.whole, bool(both.hidden)) == (b"get", b"flushdb", True)
+    assert (sorted(both.commands), len(both.names)) == ([b"flushdb", b"get"], 1)
 
 
 def test_unreadable() -> None:

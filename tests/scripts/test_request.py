@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.scripts.analysis import analyse
-from kidoproxy.scripts.request import Inputs, commands, keyed, names, whole
+from kidoproxy.scripts.request import MOST_USED, Inputs, commands, keyed, names, whole
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,20 @@ from kidoproxy.scripts.request import Inputs, commands, keyed, names, whole
 def test_names(text: str, found: list[str]) -> None:
     """Each with what is known of it; what is left empty stands for nothing."""
     inputs = Inputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
-    used = names(analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode()), inputs)
+    analysis = analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode())
+    used = names(analysis.names, analysis.dynamic, inputs)
+    assert used is not None
     assert [(each.text + b"." * each.begins).decode() for each in used] == found
+
+
+@pytest.mark.parametrize("text", ["KEYS[i] .. ':a'", "'a' .. ARGV[i]", "KEYS[i] .. ARGV[i]"])
+@pytest.mark.parametrize(("rows", "computed"), [(MOST_USED, True), (MOST_USED + 1, False)])
+def test_names_are_bounded(text: str, rows: int, computed: bool) -> None:
+    """As many names as the text has, times keys, are not computed at one go."""
+    analysis = analyse(f"for i = 1, #KEYS do for i = 1, #ARGV do redis.call('get', {text}) end end".encode())
+    words = [b"%d" % at for at in range(rows)]
+    found = names(analysis.names, analysis.dynamic, Inputs([b"EVAL", b"", b"%d" % rows, *words, *words]))
+    assert (found is not None) == computed
 
 
 def test_commands() -> None:

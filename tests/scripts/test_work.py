@@ -67,6 +67,11 @@ KINDS: Final[dict[str, Callable[[int], bytes]]] = {
         b"local function h() return redis.call('get', 'x') end "
         + b"".join(b"redis.register_function('f%d', function() return h() end) " % at for at in range(n // 4))
     ),
+    "registered by a name of many meanings": lambda n: b"local r " + b"r = redis.x " * n + b"r('f', nil) " * n,
+    "input by a name of many meanings": lambda n: (
+        b"local k " + b"k = KEYS " * n + b"redis.call('get', k[1]) " * (n // 2)
+    ),
+    "unpacked": lambda n: b"local t = {'mget', " + b"'a', " * n + b"} " + b"redis.call(unpack(t)) " * n,
     "nonsense": lambda n: b"redis ) ( " * n,
 }
 
@@ -82,6 +87,13 @@ def test_work_grows_with_the_text(kind: str) -> None:
 def test_work_is_bounded(kind: str) -> None:
     """However large the text is, there is no more to do than for as many tokens as are read."""
     assert work(KINDS[kind](20_000)) < 200 * MOST_TOKENS
+
+
+def test_unpacking_is_bounded() -> None:
+    """A table that is unpacked again and again is not followed for ever."""
+    text = b"local t = {'mget', " + b"'a', " * 1000 + b"} " + b"redis.call(unpack(t)) " * 4
+    assert not analyse(text).hidden
+    assert analyse(text + b"redis.call(unpack(t)) ").hidden == "it unpacks more than is followed"
 
 
 PIECES: Final = st.sampled_from(

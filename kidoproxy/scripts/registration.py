@@ -1,0 +1,23 @@
+"""How a library gives names to its functions."""
+
+from kidoproxy.scripts.syntax import INDEX, OTHER, STRING, TABLE, Node
+
+
+def is_registrar(node: Node) -> bool:
+    """Whether this is ``redis.register_function``."""
+    return node.kind == INDEX and node.parts[1].text == b"register_function"
+
+
+def registration(call: Node) -> tuple[bytes, Node]:
+    """The name and the function of a call of ``register_function`` in either form; no name where it is not plain."""
+    unclear = (b"", Node(OTHER, call.at, b"", []))
+    if len(call.parts) < 2:
+        return unclear
+    name: Node | None = call.parts[1]
+    callback = call.parts[2] if len(call.parts) > 2 else None
+    if name is not None and name.kind == TABLE:
+        callback = name.fields.get(b"callback")
+        name = name.fields.get(b"function_name")
+    if name is None or callback is None or name.kind != STRING:
+        return unclear
+    return name.text, callback

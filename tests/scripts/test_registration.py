@@ -1,0 +1,32 @@
+"""How a library gives names to its functions; what follows from it is in test_library."""
+
+import pytest
+
+from kidoproxy.scripts.parser import parse
+from kidoproxy.scripts.registration import is_registrar, registration
+from kidoproxy.scripts.syntax import FUNCTION, OTHER
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind"),
+    [
+        (b"redis.register_function('f', function() end)", b"f", FUNCTION),
+        (b"server.register_function{function_name='f', callback=function() end, flags={}}", b"f", FUNCTION),
+        (b"redis.register_function('f' .. x, function() end)", b"", OTHER),
+        (b"redis.register_function{function_name=x, callback=function() end}", b"", OTHER),
+        (b"redis.register_function{callback=function() end}", b"", OTHER),
+        (b"redis.register_function('f')", b"", OTHER),
+        (b"redis.register_function()", b"", OTHER),
+    ],
+)
+def test_registration(text: bytes, name: bytes, kind: int) -> None:
+    """In either form, where name and function are plain to see."""
+    call = parse(text).calls[0]
+    assert is_registrar(call.parts[0])
+    found, callback = registration(call)
+    assert (found, callback.kind) == (name, kind)
+
+
+def test_others() -> None:
+    """What else is called registers nothing."""
+    assert not any(is_registrar(call.parts[0]) for call in parse(b"register_function() redis.call() f()()").calls)
