@@ -37,7 +37,7 @@ def cut(link: "NodeLink", now: float) -> None:
     leg = link.fifo[link.head]
     leg.due = max(leg.due, min(now + link.login.timeout, patience(link)))
     if leg.done:
-        link.part_passed += len(link.reader.take())
+        link.part_passed += link.reader.pass_over()
     elif leg.can_cut():
         piece = link.reader.take()
         link.part_passed += len(piece)
@@ -47,7 +47,7 @@ def cut(link: "NodeLink", now: float) -> None:
         link.node.trouble("reply too long")
         failure = link.failure(OVERLOADED, f"its reply is larger than {link.login.queue_bytes >> 20} MiB", True)
         fail(link, leg, failure)
-        link.part_passed += len(link.reader.take())
+        link.part_passed += link.reader.pass_over()
 
 
 def patience(link: "NodeLink") -> float:

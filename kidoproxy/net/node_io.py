@@ -16,6 +16,9 @@ from kidoproxy.net.flush import Hub, joined
 HIGH_WATER: Final = 4 * 1024 * 1024
 #: A node that has said so much before it was asked anything is none.
 EARLY_BYTES: Final = 256 * 1024
+#: A read of that size has about filled the loop's buffer (256 KiB; with TLS a little less): there is more to come, and
+#: the loop would go on reading, 32 times, before anybody else has a turn.
+LONG_READ: Final = 128 * 1024
 
 
 @final
@@ -59,10 +62,23 @@ class NodeIO(Peer):
         if self.is_current():
             self.link.feed(data, self.hub.now())
             self.hub.touch()
+            if len(data) >= LONG_READ:
+                self.rest()
         elif self.link.state == CONNECTING:
             self.early += data
             if len(self.early) > EARLY_BYTES:
                 self.abort()
+
+    def rest(self) -> None:
+        """Read nothing more in this turn: a node that sends as fast as it can must not keep the others waiting."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+            self.hub.loop.call_soon(self.read_on)
+
+    def read_on(self) -> None:
+        """The others have had their turn."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def write(self) -> None:
         """Write what is queued, unless the node does not read."""

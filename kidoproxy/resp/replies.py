@@ -70,6 +70,14 @@ class ReplyReader:
         self.taken = True
         return self.pieces.take()
 
+    def pass_over(self) -> i64:
+        """Forgets what is held of the unfinished reply, which nobody wants; how much that was."""
+        size = self.pieces.size
+        if size:
+            self.taken = True
+            self.pieces.take_parts()
+        return size
+
     def _load(self) -> bool:
         """The next chunk that was fed while an earlier one was not used up."""
         while self.waiting:

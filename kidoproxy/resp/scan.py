@@ -42,6 +42,8 @@ PLAIN_DIGITS: Final[i64] = 18
 HEADER_BYTES: Final[i64] = 32
 #: As hiredis: more items than this in one aggregate is a lie.
 MOST_ITEMS: Final[i64] = 4_294_967_295
+#: Lines longer than this are searched, not walked through.
+SHORT_LINE: Final[i64] = 64
 #: More payload than this is a lie, and our sums must not overflow.
 MOST_BYTES: Final[i64] = 4_611_686_018_427_387_904
 #: Pieces smaller than this are joined with their neighbours, so that each one's object is not the dearer part.
@@ -66,6 +68,15 @@ def number(buf: bytes, at: i64, size: i64) -> tuple[i64, i64]:
     if at == first or at + 1 >= size or buf[at] != CR or (buf[first] == ZERO and at - first > 1):
         return -1, at
     return value, at + 2
+
+
+def line_end(buf: bytes, at: i64, size: i64) -> i64:
+    """Where the first CR or LF is from ``at`` on; ``size`` when there is none."""
+    end = buf.find(b"\r", at)
+    if end < 0:
+        end = size
+    feed = buf.find(b"\n", at, end)
+    return end if feed < 0 else feed
 
 
 #: Most bytes that are kept of what a node says of itself.
@@ -206,8 +217,11 @@ class ReplyScanner:
     def _line(self, buf: bytes, at: i64, size: i64) -> i64:
         """Passes over a line of any length; a lone CR or LF in it means that we are out of step."""
         if not self.ending:
-            while at < size and buf[at] != CR and buf[at] != LF:
+            stop = min(size, at + SHORT_LINE)
+            while at < stop and buf[at] != CR and buf[at] != LF:
                 at += 1
+            if at == stop:
+                at = line_end(buf, at, size)
             if at >= size:
                 return -1
             if buf[at] == LF:

@@ -80,6 +80,9 @@ class Socket(asyncio.Transport):
         """How the socket was closed from here, if it was."""
         return "aborted" if self.aborted else "closed" if self.closed else ""
 
+    def is_closing(self) -> bool:
+        return self.closed or self.aborted
+
     def close(self) -> None:
         self.closed = True
 

@@ -7,7 +7,7 @@ import pytest
 
 from kidoproxy.link_states import CONNECTING, DOWN, READY
 from kidoproxy.net.flush import JOIN_BYTES
-from kidoproxy.net.node_io import EARLY_BYTES, HIGH_WATER, reason
+from kidoproxy.net.node_io import EARLY_BYTES, HIGH_WATER, LONG_READ, reason
 from kidoproxy.resp.build import command
 from tests.greet import GREETING
 from tests.net.fakes import Net
@@ -51,6 +51,27 @@ def test_a_node_that_does_not_read_is_not_written_to() -> None:
     assert wire.take() == b""
     node.resume_writing()
     assert wire.take() == command([b"GET", b"k"])
+
+
+def test_a_node_that_sends_as_fast_as_it_can_leaves_the_others_their_turn() -> None:
+    """After a read that has filled the loop's buffer it is not read on before the next turn."""
+    net = Net(ring("a"))
+    node, wire = net.node("a")
+    client, heard = net.client()
+    net.say(client, "GET", "k")
+    node.data_received(b"$%d\r\n" % (2 * LONG_READ))
+    assert wire.is_reading()
+    node.data_received(b"x" * LONG_READ)
+    assert not wire.is_reading()
+    net.turn()
+    assert wire.is_reading()
+    node.data_received(b"x" * LONG_READ)
+    wire.close()
+    net.turn()
+    assert not wire.is_reading()
+    node.data_received(b"\r\n")
+    net.turn()
+    assert len(heard.take()) == 2 * LONG_READ + 11
 
 
 def test_a_lost_connection_is_made_again_at_once() -> None:

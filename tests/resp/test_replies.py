@@ -133,3 +133,19 @@ def test_a_long_array_is_linear() -> None:
     reader.feed(piece)
     raw = reader.next()
     assert raw == b"*100000\r\n" + piece * (100_000 // items)
+
+
+def test_what_nobody_wants_is_passed_over_without_being_joined() -> None:
+    """Only its size is told; the reply then ends as one of which the beginning was taken."""
+    reader = ReplyReader()
+    assert reader.pass_over() == 0
+    for piece in (b"$10\r\n", b"abc", b"def"):
+        reader.feed(piece)
+        assert reader.next() is None
+    assert reader.pass_over() == 11
+    assert reader.held() == 0
+    reader.feed(b"ghij\r\n+next\r\n")
+    assert reader.next() == b"ghij\r\n"
+    assert reader.tail
+    assert reader.next() == b"+next\r\n"
+    assert not reader.tail

@@ -38,6 +38,7 @@ WHOLE = [
     b"~2\r\n+a\r\n~0\r\n",
     b">2\r\n+pubsub\r\n+hello\r\n",
     b"|0\r\n+OK\r\n",
+    *[b"*2\r\n-" + b"x" * length + b"\r\n+OK\r\n" for length in (63, 64, 65, 66, 200)],
     b"|1\r\n+ttl\r\n:3\r\n$1\r\nx\r\n",
     b"|1\r\n+ttl\r\n:3\r\n|1\r\n+a\r\n|0\r\n+b\r\n*1\r\n|1\r\n_\r\n_\r\n$1\r\nx\r\n",
 ]
@@ -51,6 +52,8 @@ BROKEN = [
     (b"+a\nb\r\n", "a line feed inside a line"),
     (b"+a\rb\r\n", "a carriage return inside a line"),
     (b"-" + b"x" * 100 + b"\r\r\n", "a carriage return inside a line"),
+    (b"-" + b"x" * 100 + b"\n" + b"x" * 100 + b"\r\n", "a line feed inside a line"),
+    (b"-" + b"x" * 100 + b"\n", "a line feed inside a line"),
     (b"$3\r\nabcd\r\n", "a bulk is longer than it said"),
     (b"$3\r\nabc\r\r", "a bulk is longer than it said"),
     (b"$3\r\nabc\n\n", "a bulk is longer than it said"),
