@@ -5,8 +5,8 @@ from typing import Final, final
 from kidoproxy import limits
 from kidoproxy.errors import NodeFailure, said
 from kidoproxy.ledger import Leg
-from kidoproxy.resp.open import bulk, error_text, is_error, kind
-from kidoproxy.resp.scan import COLON
+from kidoproxy.resp.open import bulk, error_text, is_error, kind, line, value_at
+from kidoproxy.resp.scan import COLON, string2ll
 
 #: When a leg is due that has no deadline of its own.
 NEVER: Final = 1e18
@@ -257,8 +257,9 @@ def understood(words: list[list[bytes]], replies: list[bytes]) -> Introduction:
             listen_to_info(found, raw)
         elif name == b"CLIENT":
             # A lane can live without its number, if the node's user may not ask for it.
-            found.client_id = raw[1:-2] if kind(raw) == COLON else b""
-            if kind(raw) != COLON and not is_error(raw):
+            number = string2ll(line(raw, value_at(raw))) if kind(raw) == COLON else None
+            found.client_id = b"%d" % number if number is not None else b""
+            if number is None and not is_error(raw):
                 found.refuse(OUT_OF_STEP)
         elif request == [b"HELLO", b"2"]:
             # Another error (it wants a login, it is loading) tells nothing of what it knows.

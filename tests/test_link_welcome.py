@@ -122,6 +122,13 @@ def test_a_banner_shifts_nothing(ways: tuple[str, ...], banner: bytes) -> None:
         assert link.cause
 
 
+def test_a_number_with_attributes_in_front() -> None:
+    """They are no part of it; what has too many digits is none."""
+    words = [[b"CLIENT", b"ID"]]
+    assert understood(words, [b"|1\r\n+a\r\n+b\r\n:12\r\n"]).client_id == b"12"
+    assert understood(words, [b":" + b"9" * 40 + b"\r\n"]).client_id == b""
+
+
 @each(st.sampled_from(WAYS), st.integers(0, 4), replies())
 def test_greetings_of_any_shape(ways: tuple[str, ...], at: int, raw: bytes) -> None:
     """Whatever one of the replies is: the node is greeted or it is not, and nothing is raised."""
