@@ -1,11 +1,9 @@
 """The ledger: replies come back in any order and leave in the order of the requests.
 
-A `Call` is one place in the ledger of one client. A reply is put into its call; when that call is the
-head, it and every ready one behind it leave into ``out``. That is the whole ordering story; there is
-no other ordering code anywhere.
-
-A `Joint` waits for several replies and merges them into one, for whoever waits above it: a call, or a
-place in another joint. Failures fill their place like replies do, so each is answered exactly once.
+A `Call` is one place in the ledger of one client. A reply is put into its call; when that call is the head, it and all
+ready ones behind it leave into ``out``. There is no other ordering code. A `Joint` waits for several replies and merges
+them into one, for whoever waits above it: a call, or a place in another joint. Failures fill their place as replies do,
+so each is answered exactly once.
 """
 
 from typing import Final, final
@@ -174,17 +172,19 @@ class Ledger(Owing):
         n = len(calls)
         first = calls[head]
         before = self.out_bytes
+        reply = first.reply
         while head < n:
             call = calls[head]
             raw = call.reply
             if raw is None:
                 break
             head += 1
+            # Answered calls are forgotten many at a time: their replies must not stay.
+            call.reply = b""
             if not call.quiet:
                 self.emit(raw)
         if self.waiting_bytes:
             # All but the first were held before their turn.
-            reply = first.reply
             own = 0 if first.quiet or reply is None else len(reply)
             self.waiting_bytes -= self.out_bytes - before - own
         if head == n:
@@ -241,10 +241,10 @@ class Call(Leg):
 
     def take(self, raw: bytes) -> None:
         """The reply is known; it leaves when it is this call's turn."""
-        self.reply = raw
         ledger = self.ledger
         if ledger.closed:
             return
+        self.reply = raw
         if ledger.calls[ledger.head] is self:
             ledger.release()
         elif self.quiet:

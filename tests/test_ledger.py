@@ -233,3 +233,17 @@ def test_messages_behind_half_a_reply_have_a_bound() -> None:
     ledger.close()
     ledger.push(b"x")
     assert out(ledger) == b""
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_answered_calls_keep_no_bytes(gone: bool) -> None:
+    """Whoever still knows an answered call, as the node's connection does for a while, does not keep its reply."""
+    ledger = Ledger(Turn())
+    calls = [ledger.open(False) for _ in range(3)]
+    if gone:
+        ledger.close()
+    for call in reversed(calls):
+        call.take(b"+large\r\n")
+    assert ledger.take_out() == ([] if gone else [b"+large\r\n"] * 3)
+    assert not any(call.reply for call in calls)
+    assert ledger.waiting_bytes == 0
