@@ -298,6 +298,8 @@ class Soft(Around):
         """A node that is there and not fit to serve is as good as down."""
         if raw[:1] != b"-" or not raw.startswith(UNFIT) or not self.miss():
             self.parent.take(raw)
+        # The node's connection may know an answered leg for a while.
+        self.request = b""
 
     def miss(self) -> bool:
         """Answer as if there were nothing; False where that cannot be said."""

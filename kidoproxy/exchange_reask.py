@@ -34,6 +34,8 @@ class Reask(Leg):
             self.next()
         else:
             self.parent.take(raw)
+            # The node's connection may know an answered leg for a while.
+            self.request = b""
 
     def fail(self, failure: NodeFailure) -> None:
         """Ask the next one; the last one's failure stands."""

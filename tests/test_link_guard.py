@@ -359,3 +359,18 @@ def test_a_judged_write_is_aborted_once() -> None:
     judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert not group.to_mend
     assert [raw[:9] for raw in ledger.take_out()] == [b"-BADREPLY"]
+
+
+def test_answered_legs_keep_no_request() -> None:
+    """The connection forgets them many at a time: what they might have asked again must not stay."""
+    rig = Rig()
+    request = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+    soft = Soft(rig.exchange, rig.call(), request, GET, 2)
+    soft.take(b"$1\r\nv\r\n")
+    again = Reask(rig.exchange, rig.call(), request, rig.node, [], 2, 0)
+    again.take(b"$1\r\nv\r\n")
+    assert (soft.request, again.request) == (b"", b"")
+    missed = Soft(rig.exchange, rig.call(), request, GET, 2)
+    missed.take(b"-LOADING\r\n")
+    assert missed.request == b""
+    assert rig.heard() == [b"$1", b"v", b"$1", b"v", b"$-1"]
