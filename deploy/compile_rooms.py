@@ -23,13 +23,9 @@ PACKAGE: Final = "kidoproxy"
 IMPURE: Final = (
     "kidoproxy/__main__.py",
     "kidoproxy/admin/*",
-    "kidoproxy/cli.py",
-    "kidoproxy/cli/*",
     "kidoproxy/config/*",
     "kidoproxy/django/*",
-    "kidoproxy/embedded.py",
     "kidoproxy/net/*",
-    "kidoproxy/offline.py",
     "kidoproxy/commands/generate.py",
 )
 

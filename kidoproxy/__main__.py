@@ -1,6 +1,6 @@
 """``python -m kidoproxy`` is ``kidoproxy``."""
 
-from kidoproxy.cli import main
+from kidoproxy.admin.cli import main
 
 if __name__ == "__main__":
     main()

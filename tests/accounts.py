@@ -1,84 +1,94 @@
 """Byte accounts, checked against what is really held: a walk over the ledgers, the joints and the links of a house."""
 
-from kidoproxy import limits
-from kidoproxy.exchange_multi import Batch
-from kidoproxy.exchange_reask import Again
-from kidoproxy.ledger import Call, Joint, Leg, Part
-from kidoproxy.link import NodeLink
-from kidoproxy.session import account
-from kidoproxy.session.conversation import ClientSession
-from kidoproxy.session.house import House
+from kidoproxy.replication.read_failover import ReadAttempt
+from kidoproxy.replies.queue import Aggregate, AggregateSlot, PendingRequest, ReplyHandler
+from kidoproxy.resp import limits
+from kidoproxy.session import accounting
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.session.session import ClientSession
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.transaction import NodeBatch
 
 
-def check(house: House) -> None:
+def check(proxy: ProxyState) -> None:
     """Every account of the house is what is held."""
-    links = house.exchange.all_links()
-    legs = [leg for link in links for leg in waiting_legs(link)]
-    joints: dict[int, Joint] = {}
+    conns = proxy.executor.all_connections()
+    handlers = [handler for conn in conns for handler in waiting_legs(conn)]
+    joints: dict[int, Aggregate] = {}
     owners: dict[int, int] = {}
-    for leg in legs:
-        climb(leg, joints, owners)
-    for link in links:
-        check_link(link)
-    for session in house.sessions.values():
-        own = [joint for key, joint in joints.items() if owners.get(key) == id(session.ledger)]
+    for handler in handlers:
+        climb(handler, joints, owners)
+    for conn in conns:
+        check_link(conn)
+    for session in proxy.sessions.values():
+        own = [aggregate for key, aggregate in joints.items() if owners.get(key) == id(session.replies)]
         check_session(session, own)
 
 
-def waiting_legs(link: NodeLink) -> list[Leg]:
+def waiting_legs(conn: NodeConnection) -> list[ReplyHandler]:
     """All that wait at a link, with the legs inside of transactions."""
-    found = link.fifo[link.head :] + [waiting.leg for waiting in link.queue]
-    inside = [leg for batch in found if isinstance(batch, Batch) for leg in [*batch.legs, batch.whole] if leg]
+    found = conn.reply_handlers[conn.head :] + [waiting.handler for waiting in conn.queue]
+    inside = [
+        handler
+        for batch in found
+        if isinstance(batch, NodeBatch)
+        for handler in [*batch.handlers, batch.exec_handler]
+        if handler
+    ]
     return found + inside
 
 
-def climb(leg: Leg, joints: dict[int, Joint], owners: dict[int, int]) -> None:
+def climb(handler: ReplyHandler, joints: dict[int, Aggregate], owners: dict[int, int]) -> None:
     """From a leg up to the call that it is for; the joints on the way belong to its ledger."""
     passed: list[int] = []
-    at: object = leg
-    while at is not None and not isinstance(at, Call):
-        if isinstance(at, Part):
-            joints[id(at.joint)] = at.joint
-            passed.append(id(at.joint))
-            at = at.joint.parent
+    at: object = handler
+    while at is not None and not isinstance(at, PendingRequest):
+        if isinstance(at, AggregateSlot):
+            joints[id(at.aggregate)] = at.aggregate
+            passed.append(id(at.aggregate))
+            at = at.aggregate.parent
         else:
-            at = at.reask if isinstance(at, Again) else getattr(at, "parent", None)
-    if isinstance(at, Call):
+            at = at.failover if isinstance(at, ReadAttempt) else getattr(at, "parent", None)
+    if isinstance(at, PendingRequest):
         for key in passed:
-            owners[key] = id(at.ledger)
+            owners[key] = id(at.replies)
 
 
-def check_link(link: NodeLink) -> None:
+def check_link(conn: NodeConnection) -> None:
     """Queue, requests under way and room of one connection."""
-    assert link.queue_bytes == sum(len(waiting.payload) for waiting in link.queue)
-    flight = link.in_flight
-    assert 0 <= flight.over <= flight.total
-    assert flight.numbers == sorted(flight.numbers)
-    kept = {id(leg): len(leg.payload) for leg in link.fifo[link.head :] if leg.payload is not None and not leg.done}
-    assert sum(kept.values()) <= link.held_bytes()
-    assert link.room <= link.login.queue_bytes - link.queue_bytes
-    if not link.count():
-        assert link.held_bytes() == link.reader.held()
+    assert conn.queue_bytes == sum(len(waiting.payload) for waiting in conn.queue)
+    flight = conn.in_flight
+    assert 0 <= flight.answered <= flight.total
+    assert flight.mark_numbers == sorted(flight.mark_numbers)
+    kept = {
+        id(handler): len(handler.payload)
+        for handler in conn.reply_handlers[conn.head :]
+        if handler.payload is not None and not handler.discard_reply
+    }
+    assert sum(kept.values()) <= conn.held_bytes()
+    assert conn.out_budget <= conn.options.max_queue_bytes - conn.queue_bytes
+    if not conn.pending_count():
+        assert conn.held_bytes() == conn.reader.held_bytes()
 
 
-def check_session(session: ClientSession, joints: list[Joint]) -> None:
+def check_session(session: ClientSession, joints: list[Aggregate]) -> None:
     """What one client has sent, is owed, and makes us remember."""
-    ledger = session.ledger
-    assert ledger.out_bytes == sum(map(len, ledger.out))
-    if not ledger.waived:
-        early = [call.reply for call in ledger.calls[ledger.head + 1 :] if call.reply is not None]
-        assert ledger.waiting_bytes == sum(map(len, early)) + sum(joint.held for joint in joints)
-    for joint in joints:
-        assert joint.held == sum(map(len, joint.replies))
-    kept = sum(len(call.payload) for call in ledger.calls[ledger.head :] if call.payload is not None)
-    under_way = account.under_way(session)
+    replies = session.replies
+    assert replies.out_bytes == sum(map(len, replies.out))
+    if not replies.accounting_stopped:
+        early = [pending.reply for pending in replies.open_requests[replies.head + 1 :] if pending.reply is not None]
+        assert replies.held_reply_bytes == sum(map(len, early)) + sum(aggregate.held_bytes for aggregate in joints)
+    for aggregate in joints:
+        assert aggregate.held_bytes == sum(map(len, aggregate.replies))
+    kept = sum(len(pending.payload) for pending in replies.open_requests[replies.head :] if pending.payload is not None)
+    under_way = accounting.in_flight_bytes(session)
     assert kept <= under_way
-    if not ledger.count():
+    if not replies.open_count():
         assert under_way == 0
-        assert ledger.waiting_bytes == 0
-    queue = session.queue or []
-    assert session.queue_bytes == sum(queued.request.cost() for queued in queue)
+        assert replies.held_reply_bytes == 0
+    queue = session.multi_queue or []
+    assert session.multi_queue_bytes == sum(queued.request.memory_cost() for queued in queue)
     if session.subscriber is not None:
-        names = [name for kind in session.subscriber.names for name in kind]
-        assert session.subscriber.bytes == sum(len(name) + limits.NAME_COST for name in names)
-    assert account.total_bytes(session) >= account.kept_bytes(session) >= 0
+        names = [name for kind in session.subscriber.names_by_kind for name in kind]
+        assert session.subscriber.memory_bytes == sum(len(name) + limits.NAME_OVERHEAD_BYTES for name in names)
+    assert accounting.total_bytes(session) >= accounting.state_bytes(session) >= 0

@@ -7,16 +7,28 @@ blocks. Their replies name the key that was asked for, so that a reply at the wr
 from collections.abc import Callable
 from typing import Final
 
-from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import NEVER
-from kidoproxy.link_states import CONNECTING, DOWN
-from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, command, error, integer, mapping, null, null_array
-from kidoproxy.resp.open import bulk as text
-from kidoproxy.resp.open import is_error, is_null, items
+from kidoproxy.resp.decode import is_error, is_null, items
+from kidoproxy.resp.decode import string_value as text
+from kidoproxy.resp.encode import (
+    OK,
+    PONG,
+    QUEUED,
+    array,
+    bulk,
+    encode_request,
+    error,
+    integer,
+    mapping,
+    null,
+    null_array,
+)
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.session import ending
-from kidoproxy.session.conversation import ClientSession
-from kidoproxy.session.watch import LaneWatch
+from kidoproxy.session import cleanup
+from kidoproxy.session.handlers.watch import DedicatedWatch
+from kidoproxy.session.session import ClientSession
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.states import CONNECTING, DOWN
 from tests import accounts
 from tests.greet import GREETING, LANE_GREETING
 from tests.story import Pool, Story, tick
@@ -46,10 +58,10 @@ def streams(argv: list[bytes]) -> list[bytes]:
 class Connection:
     """What a server knows of one connection."""
 
-    def __init__(self, number: int, link: NodeLink) -> None:
+    def __init__(self, number: int, conn: NodeConnection) -> None:
         self.number = number
-        self.link = link
-        self.peer = link.peer
+        self.link = conn
+        self.peer = conn.transport
         self.proto = 2
         self.db = 0
         self.unread: list[bytes] = []
@@ -60,7 +72,7 @@ class Connection:
 
     def lives(self) -> bool:
         """Whether the proxy still has it."""
-        return self.peer is not None and self.link.peer is self.peer and not self.link.drop
+        return self.peer is not None and self.link.transport is self.peer and not self.link.must_close
 
 
 class Server:
@@ -75,13 +87,13 @@ class Server:
         self.connections: list[Connection] = []
         self.last = 100
 
-    def of(self, link: NodeLink) -> Connection:
+    def of(self, conn: NodeConnection) -> Connection:
         """The connection behind this link."""
         for one in self.connections:
-            if one.link is link and one.peer is link.peer:
+            if one.link is conn and one.peer is conn.transport:
                 return one
         self.last += 1
-        self.connections.append(Connection(self.last, link))
+        self.connections.append(Connection(self.last, conn))
         return self.connections[-1]
 
     def sweep(self) -> None:
@@ -152,7 +164,7 @@ class Server:
             one.queue.append(argv)
             return QUEUED
         if blocks(argv):
-            assert one.link.lane, f"a link that others share would block: {argv}"
+            assert one.link.dedicated, f"a link that others share would block: {argv}"
             one.blocked = argv
             return b""
         return self.run(one, argv)
@@ -171,7 +183,7 @@ class Server:
                 return null_array(one.proto)
             return array([self.nothing(one, argv) if blocks(argv) else self.run(one, argv) for argv in queue])
         elif name == b"WATCH":
-            assert one.link.lane, "a link that others share would watch"
+            assert one.link.dedicated, "a link that others share would watch"
             for key in argv[1:]:
                 one.watched.setdefault((one.db, key), self.versions.get((one.db, key), 0))
         else:
@@ -196,7 +208,7 @@ class Server:
         if name == b"CLIENT":
             return integer(one.number) if argv[1] == b"ID" else self.unblock(int(argv[2]), argv[3])
         if name == b"MONITOR":
-            assert one.link.lane, "a link that others share would become a stream"
+            assert one.link.dedicated, "a link that others share would become a stream"
             one.monitor = True
             return OK
         return self.fact(argv, one.proto)
@@ -283,7 +295,7 @@ class Speaker:
             if asked[:2] == UNBLOCK and reply == integer(1):
                 self.has_unblocked.append(asked[2])
             assert self.fits(asked, reply), f"{self.name} has asked {asked} and was told {reply!r}"
-        assert not self.reader.held()
+        assert not self.reader.held_bytes()
 
     def fits(self, argv: list[bytes], raw: bytes) -> bool:
         """Whether this may be said to that."""
@@ -339,14 +351,14 @@ class Crowd:
     def get_to_know(self) -> None:
         """Each node is connected, and has an idle lane."""
         for node in self.play.pool.nodes:
-            self.play.exchange.link(node, 2, 0).wake()
-            self.play.house.lanes.lend(node, 2, 0).link.wake()
+            self.play.exchange.connection(node, 2, 0).start_connecting()
+            self.play.house.dedicated_pool.acquire(node, 2, 0).connection.start_connecting()
         self.turn()
         self.connect()
         for name in self.servers:
             self.answer(name, 0, len(GREETING) + len(LANE_GREETING))
-        for link in self.play.exchange.others:
-            self.play.house.lanes.give_back(link)
+        for conn in self.play.exchange.unshared_connections:
+            self.play.house.dedicated_pool.release(conn)
 
     # -- what may happen
 
@@ -375,7 +387,7 @@ class Crowd:
             if argv[:2] == UNBLOCK and (len(speaker.owed) == owed or speaker.multi):
                 # Nobody will hear when that is done.
                 self.numbered(argv[2]).may_be_unblocked = True
-            said += command(argv)
+            said += encode_request(argv)
         self.play.guest(speaker.name).session.feed(said)
         self.turn()
 
@@ -408,8 +420,8 @@ class Crowd:
         session = self.half_close(at)
         self.play.guest(self.speakers[at].name).gone = True
         if session.closing and session.id in self.play.house.sessions:
-            session.gone()
-            assert session.blocked is None
+            session.on_disconnect()
+            assert session.blocked_request is None
             self.turn()
 
     def half_close(self, at: int) -> ClientSession:
@@ -418,7 +430,7 @@ class Crowd:
         session = self.play.guest(speaker.name).session
         if session.id in self.play.house.sessions:
             speaker.ended = speaker.killed = speaker.may_be_unblocked = True
-            ending.hang_up(session)
+            cleanup.on_eof(session)
             self.turn()
         return session
 
@@ -432,7 +444,7 @@ class Crowd:
         """A node reads all that came on lanes, while what came on links that are shared waits."""
         server = self.servers[name]
         for one in server.connections[:]:
-            while one.link.lane and one.unread and one.blocked is None and one.lives() and not server.silent:
+            while one.link.dedicated and one.unread and one.blocked is None and one.lives() and not server.silent:
                 server.read(one)
                 self.turn()
 
@@ -452,18 +464,20 @@ class Crowd:
 
     def connect(self, count: int = 100) -> None:
         """Some of the connections that are wanted are made, or refused."""
-        wanted = [link for link in self.play.exchange.all_links() if link.state == CONNECTING and link.peer is None]
-        for link in wanted[:count]:
-            if self.servers[link.node.name].up:
-                self.play.connect(link)
-            elif link.state == CONNECTING:
-                link.lost("connection refused", self.play.exchange.now, True)
+        wanted = [
+            conn for conn in self.play.exchange.all_connections() if conn.state == CONNECTING and conn.transport is None
+        ]
+        for conn in wanted[:count]:
+            if self.servers[conn.node.name].up:
+                self.play.connect(conn)
+            elif conn.state == CONNECTING:
+                conn.on_connection_lost("connection refused", self.play.exchange.now, True)
         self.turn()
 
-    def cut(self, link: NodeLink, hopeless: bool = False) -> None:
+    def cut(self, conn: NodeConnection, hopeless: bool = False) -> None:
         """One connection dies."""
-        link.peer = None
-        link.lost("it closed the connection", self.play.exchange.now, hopeless)
+        conn.transport = None
+        conn.on_connection_lost("it closed the connection", self.play.exchange.now, hopeless)
 
     def cut_one(self, name: str, at: int) -> None:
         """One connection of a node dies, shared or not."""
@@ -497,8 +511,8 @@ class Crowd:
         play.settle()
         for name, told in play.told.items():
             for one in told:
-                link = play.link(name, one.way)
-                self.servers[name].of(link).unread.append(one.raw)
+                conn = play.link(name, one.way)
+                self.servers[name].of(conn).unread.append(one.raw)
             told.clear()
         for speaker in self.speakers:
             guest = play.guest(speaker.name)
@@ -509,55 +523,59 @@ class Crowd:
             speaker.has_unblocked.clear()
             if guest.closed and guest.session.id in play.house.sessions:
                 speaker.ended = True
-                guest.session.gone()
+                guest.session.on_disconnect()
         self.check()
 
     def check(self) -> None:
         """What holds at any moment."""
-        house = self.play.house
+        proxy = self.play.house
         for node in self.play.pool.nodes:
-            lanes = [link for link in self.play.exchange.others if link.node is node]
-            assert house.lanes.lent[node.index] == len(lanes) - len(house.lanes.idle[node.index])
-        for link in self.owned():
-            assert link in self.play.exchange.others or link.state == DOWN
-        assert all(number in house.sessions for number in self.play.facts.held)
-        for idle in house.lanes.idle:
-            for link in idle:
-                assert link.ear is None
-                assert link.head == len(link.fifo)
-                assert not link.queue
+            lanes = [conn for conn in self.play.exchange.unshared_connections if conn.node is node]
+            assert proxy.dedicated_pool.leased[node.index] == len(lanes) - len(proxy.dedicated_pool.idle[node.index])
+        for conn in self.owned():
+            assert conn in self.play.exchange.unshared_connections or conn.state == DOWN
+        assert all(number in proxy.sessions for number in self.play.facts.paused_sessions)
+        for idle in proxy.dedicated_pool.idle:
+            for conn in idle:
+                assert conn.push_handler is None
+                assert conn.head == len(conn.reply_handlers)
+                assert not conn.queue
         for speaker in self.speakers:
             self.check_session(speaker)
         for copy in [copy for group in self.play.pool.groups for copy in group.copies]:
-            assert copy.doubts >= 0
-        accounts.check(house)
+            assert copy.unconfirmed >= 0
+        accounts.check(proxy)
 
-    def owned(self) -> list[NodeLink]:
+    def owned(self) -> list[NodeConnection]:
         """Every lane that somebody has, or that is kept; none of them twice."""
-        found = [link for idle in self.play.house.lanes.idle for link in idle]
+        found = [conn for idle in self.play.house.dedicated_pool.idle for conn in idle]
         for session in self.play.house.sessions.values():
             watched = session.watch
-            if isinstance(watched, LaneWatch):
-                found.append(watched.lane.link)
+            if isinstance(watched, DedicatedWatch):
+                found.append(watched.lease.connection)
             if session.monitor is not None:
-                found += [loan.link for loan in session.monitor.loans.values()]
-            if session.blocked is not None:
-                found += [waiting.loan.link for waiting in session.blocked.waiting]
-        assert len({id(link) for link in found}) == len(found), found
+                found += [lease.connection for lease in session.monitor.leases.values()]
+            if session.blocked_request is not None:
+                found += [waiting.lease.connection for waiting in session.blocked_request.blocked]
+        assert len({id(conn) for conn in found}) == len(found), found
         return found
 
     def check_session(self, speaker: Speaker) -> None:
         """Who is stalled waits for something that will come."""
         session = self.play.guest(speaker.name).session
-        if session.stalled and not session.closing:
-            held = session.id in session.pool.held
-            assert held or 0 <= session.ledger.wanted < session.ledger.count()
-            assert not held or session.parked is not None
-        if session.blocked is not None and not session.closing:
-            assert session.stalled
+        if session.suspended and not session.closing:
+            held = session.id in session.context.paused_sessions
+            assert held or 0 <= session.replies.resume_at < session.replies.open_count()
+            assert not held or session.suspended_request is not None
+        if session.blocked_request is not None and not session.closing:
+            assert session.suspended
             # Who is to be let go is let go in time.
-            limit = NEVER if not session.blocked.reason else self.play.exchange.now + session.exchange.logins[0].timeout
-            assert all(waiting.due <= limit for waiting in session.blocked.waiting)
+            limit = (
+                NO_DEADLINE
+                if not session.blocked_request.unblock_reason
+                else self.play.exchange.now + session.executor.logins[0].timeout
+            )
+            assert all(waiting.due <= limit for waiting in session.blocked_request.blocked)
         assert (session.monitor in self.play.house.monitors) == (session.monitor is not None)
 
     # -- the end of all
@@ -585,21 +603,21 @@ class Crowd:
 
     def all_free(self) -> bool:
         """Nobody has anything any more."""
-        exchange, house = self.play.exchange, self.play.house
-        lanes = {id(link) for idle in house.lanes.idle for link in idle}
-        for session in list(house.sessions.values()):
+        executor, proxy = self.play.exchange, self.play.house
+        lanes = {id(conn) for idle in proxy.dedicated_pool.idle for conn in idle}
+        for session in list(proxy.sessions.values()):
             # What it has sent has been run by now, and its socket is closed.
             if session.closing:
-                session.gone()
+                session.on_disconnect()
                 self.turn()
-        if house.sessions:
+        if proxy.sessions:
             return False
-        assert not house.monitors
-        assert not self.play.facts.held
-        assert not any(group.vigils for group in self.play.pool.groups)
+        assert not proxy.monitors
+        assert not self.play.facts.paused_sessions
+        assert not any(group.watches for group in self.play.pool.groups)
         return (
-            house.lanes.lent == [0] * len(exchange.nodes)
-            and {id(link) for link in exchange.others} == lanes
-            and not any(group.under_way for group in self.play.pool.groups)
-            and not any(copy.doubts for group in self.play.pool.groups for copy in group.copies)
+            proxy.dedicated_pool.leased == [0] * len(executor.nodes)
+            and {id(conn) for conn in executor.unshared_connections} == lanes
+            and not any(group.open_writes for group in self.play.pool.groups)
+            and not any(copy.unconfirmed for group in self.play.pool.groups for copy in group.copies)
         )

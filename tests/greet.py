@@ -1,9 +1,9 @@
 """How a node greets a link: what a link says first, and what a good node answers."""
 
-from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import ECHO
-from kidoproxy.resp.build import bulk
+from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.handshake import PING_ECHO
 
 #: What a link says first, behind a login and a database.
 GREETING = ("HELLO 2", "PING kidoproxy", "INFO server")
@@ -11,9 +11,9 @@ GREETING = ("HELLO 2", "PING kidoproxy", "INFO server")
 LANE_GREETING = ("PING kidoproxy", "CLIENT ID")
 
 
-def greet(link: NodeLink, info: bytes, number: int = 1) -> bytes:
+def greet(conn: NodeConnection, info: bytes, number: int = 1) -> bytes:
     """What a good node answers to the greeting that ``link`` has just queued, which counts as written then."""
-    return answers(b"".join(link.take_out()), info, number)
+    return answers(b"".join(conn.take_output()), info, number)
 
 
 def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
@@ -26,7 +26,7 @@ def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
         if name == b"INFO":
             found += bulk(info)
         elif name == b"PING":
-            found += bulk(ECHO)
+            found += bulk(PING_ECHO)
         else:
             found += b":%d\r\n" % number if name == b"CLIENT" else b"+OK\r\n"
     return found

@@ -14,27 +14,27 @@ replies as tokens: ``+OK``, ``-ERR no``, ``:1``, ``$1 x``, ``$-1``, ``*2 $1 a :1
 
 from collections.abc import Callable
 
-from kidoproxy.commands.permit import Permit
-from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.exchange import Exchange
-from kidoproxy.ledger import Ledger, Peer
-from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import Login
-from kidoproxy.link_states import CONNECTING
-from kidoproxy.resp.build import command
+from kidoproxy.commands.acl import Acl
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.replies.queue import ReplyQueue, Transport
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.routes.copy import CopyPool
-from kidoproxy.routes.hashes import FNV1A_64, hash32
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.placement.hashes import FNV1A_64, hash32
+from kidoproxy.routes.placement.owners import Placement
+from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
-from kidoproxy.session import ending
-from kidoproxy.session.conversation import ClientSession
-from kidoproxy.session.house import House, PoolFacts
-from kidoproxy.session.users import User, Users, digest
+from kidoproxy.session import cleanup
+from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.session import ClientSession
+from kidoproxy.session.users import User, Users, password_digest
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.states import CONNECTING
 from tests.greet import greet
 
 Text = str | bytes
@@ -55,7 +55,7 @@ def request(text: Text) -> bytes:
     """The frame of a request written as words; bytes are a frame already."""
     if isinstance(text, bytes):
         return text
-    return command([word.encode() for word in text.split(" ")])
+    return encode_request([word.encode() for word in text.split(" ")])
 
 
 def frame(text: Text) -> bytes:
@@ -94,7 +94,7 @@ def requests(raw: bytes) -> list[bytes]:
     while True:
         one = reader.next()
         if one is None:
-            assert not reader.buffered(), f"half a request was written: {raw[:200]!r}"
+            assert not reader.buffered_bytes(), f"half a request was written: {raw[:200]!r}"
             return found
         found.append(one.raw)
 
@@ -110,7 +110,7 @@ class Pool:
         self.mode = mode
         self.nodes: list[Node] = []
         self.groups: list[CopyGroup] = []
-        self.words = Vocabulary(frozenset(), frozenset(), {})
+        self.words = CommandSet(frozenset(), frozenset(), {})
         self.users = Users([])
         self.strict = False
         self.soft = False
@@ -138,7 +138,7 @@ def ring(
     strict: bool = False,
     soft: bool = False,
     password: bytes = b"",
-    words: Vocabulary | None = None,
+    words: CommandSet | None = None,
 ) -> Pool:
     """A ring; the key ``{a}…`` lives on its member ``a``."""
     pool = Pool("cache", "ring")
@@ -156,7 +156,7 @@ def ring(
 
 def only_default(password: bytes) -> Users:
     """The default user, who must say this password."""
-    return Users([User(b"default", Permit(), True, False, [digest(password)])])
+    return Users([User(b"default", Acl(), True, False, [password_digest(password)])])
 
 
 def copies(*names: str, behind: str = "", min_in_sync: int = 1, elected: bool = True, name: str = "pair") -> Pool:
@@ -179,7 +179,7 @@ def led_by(pool: Pool, name: str, number: int = 1) -> str:
     """A key of a copy pool whose leader is the node ``name``; another one for each ``number``."""
     found = 0
     for at in range(1000):
-        leader = pool.groups[0].by_score(b"k%d" % at)[0]
+        leader = pool.groups[0].ranked_copies(b"k%d" % at)[0]
         found += leader.node.name == name
         if found == number:
             return f"k{at}"
@@ -192,8 +192,8 @@ class Guest:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
         #: Compiled classes cannot be derived from here, so a bare one marks whose ledger it is.
-        self.mark = Peer()
-        session.ledger.peer = self.mark
+        self.mark = Transport()
+        session.replies.transport = self.mark
         self.heard = b""
         self.closed = False
         #: Nobody reads what it is told, as `ClientIO.write_nowhere` has it.
@@ -203,11 +203,11 @@ class Guest:
 class Told:
     """A request as it was written to a node."""
 
-    def __init__(self, way: Way, raw: bytes, link: NodeLink | None = None) -> None:
+    def __init__(self, way: Way, raw: bytes, conn: NodeConnection | None = None) -> None:
         self.way = way
         self.raw = raw
         #: The connection, where `way` cannot say which: a sync has some of its own.
-        self.link = link
+        self.link = conn
 
 
 # -- the story -------------------------------------------------------------------------------------------------
@@ -218,28 +218,28 @@ Event = Callable[["Story"], None]
 class Story:
     """Plays the part of the network around the core."""
 
-    def __init__(self, pool: Pool, shy: bool = False, logins: Login | None = None) -> None:
+    def __init__(self, pool: Pool, shy: bool = False, logins: ConnectionOptions | None = None) -> None:
         self.pool = pool
         self.shy = shy
         for at, node in enumerate(pool.nodes):
             node.index = at
-        self.exchange = Exchange(pool.nodes, [logins or Login() for _ in pool.nodes])
+        self.exchange = Executor(pool.nodes, [logins or ConnectionOptions() for _ in pool.nodes])
         self.exchange.now = 100.0
-        self.house = House(self.exchange)
+        self.house = ProxyState(self.exchange)
         self.house.wall_ms = WALL_MS
         assert pool.route is not None
-        self.facts = PoolFacts(pool.name, pool.mode, pool.route, pool.words)
+        self.facts = PoolContext(pool.name, pool.mode, pool.route, pool.words)
         self.facts.users = pool.users
-        self.facts.strict = pool.strict
-        self.facts.soft = pool.soft
+        self.facts.strict_transactions = pool.strict
+        self.facts.miss_on_failure = pool.soft
         self.facts.as_loading = pool.as_loading
-        self.house.pools.append(self.facts)
-        self.house.groups = pool.groups
+        self.house.contexts.append(self.facts)
+        self.house.copy_groups = pool.groups
         self.guests: dict[str, Guest] = {}
         self.told: dict[str, list[Told]] = {node.name: [] for node in pool.nodes}
         self.run_ids: dict[str, str] = {node.name: f"{node.name}-first" for node in pool.nodes}
         #: Every lane that was ever opened, by node.
-        self.lanes: dict[str, list[NodeLink]] = {node.name: [] for node in pool.nodes}
+        self.lanes: dict[str, list[NodeConnection]] = {node.name: [] for node in pool.nodes}
         #: Called at every tick, with the time: keepers.
         self.ticking: list[Callable[[float], None]] = []
         #: Sockets that the links gave up.
@@ -263,71 +263,75 @@ class Story:
 
     def settle(self) -> None:
         """The ends of turns, until nothing is to be done."""
-        exchange = self.exchange
-        turn = exchange.turn
-        while turn.drained or exchange.dirty or turn.ledgers or turn.jobs.waiting:
-            turn.spent = 0
-            turn.jobs.go_on(lambda: False)
+        executor = self.exchange
+        turn = executor.pending_writes
+        while turn.drained or executor.dirty_connections or turn.reply_queues or turn.jobs.queue:
+            turn.spent_units = 0
+            turn.jobs.step_all(lambda: False)
             drained = turn.drained
             turn.drained = []
-            for ledger in drained:
-                guest = self.guest_of(ledger)
+            for replies in drained:
+                guest = self.guest_of(replies)
                 guest.session.resume()
-                guest.closed = guest.closed or (guest.session.closing and not ledger.count())
-            links = exchange.dirty[:]
-            exchange.dirty.clear()
-            for link in links:
-                self.look_after(link)
-            ledgers = turn.ledgers
-            turn.ledgers = []
-            for ledger in ledgers:
-                guest = self.guest_of(ledger)
-                heard = b"".join(ledger.take_out())
-                guest.closed = guest.gone or bool(ledger.cut_for) or (guest.session.closing and not ledger.count())
+                guest.closed = guest.closed or (guest.session.closing and not replies.open_count())
+            conns = executor.dirty_connections[:]
+            executor.dirty_connections.clear()
+            for conn in conns:
+                self.look_after(conn)
+            ledgers = turn.reply_queues
+            turn.reply_queues = []
+            for replies in ledgers:
+                guest = self.guest_of(replies)
+                heard = b"".join(replies.take_output())
+                guest.closed = (
+                    guest.gone
+                    or bool(replies.disconnect_reason)
+                    or (guest.session.closing and not replies.open_count())
+                )
                 if not guest.gone:
                     guest.heard += heard
                 elif guest.session.closing:
-                    guest.session.gone()
+                    guest.session.on_disconnect()
 
-    def guest_of(self, ledger: Ledger) -> Guest:
+    def guest_of(self, replies: ReplyQueue) -> Guest:
         """Whose ledger it is."""
-        return next(guest for guest in self.guests.values() if guest.mark is ledger.peer)
+        return next(guest for guest in self.guests.values() if guest.mark is replies.transport)
 
-    def look_after(self, link: NodeLink) -> None:
+    def look_after(self, conn: NodeConnection) -> None:
         """Write what is there; open and close sockets."""
-        link.dirty = False
-        if link.drop:
-            link.drop = False
-            link.peer = None
+        conn.flush_scheduled = False
+        if conn.must_close:
+            conn.must_close = False
+            conn.transport = None
             self.dropped += 1
-        if link.peer is not None:
-            way = self.way_of(link)
-            for raw in requests(b"".join(link.take_out())):
-                self.told[link.node.name].append(Told(way, raw, link))
-        elif link.state == CONNECTING:
-            if link.lane and link not in self.lanes[link.node.name]:
-                self.lanes[link.node.name].append(link)
+        if conn.transport is not None:
+            way = self.way_of(conn)
+            for raw in requests(b"".join(conn.take_output())):
+                self.told[conn.node.name].append(Told(way, raw, conn))
+        elif conn.state == CONNECTING:
+            if conn.dedicated and conn not in self.lanes[conn.node.name]:
+                self.lanes[conn.node.name].append(conn)
             if not self.shy:
-                self.connect(link)
-                self.greet(link)
+                self.connect(conn)
+                self.greet(conn)
 
-    def way_of(self, link: NodeLink) -> Way:
+    def way_of(self, conn: NodeConnection) -> Way:
         """How stories call this link."""
-        if link.lane:
-            return (-1 - self.lanes[link.node.name].index(link), 0)
-        return (link.home_proto, link.home_db)
+        if conn.dedicated:
+            return (-1 - self.lanes[conn.node.name].index(conn), 0)
+        return (conn.base_proto, conn.base_db)
 
-    def connect(self, link: NodeLink) -> None:
+    def connect(self, conn: NodeConnection) -> None:
         """The socket is there."""
-        link.peer = Peer()
-        link.connected(self.exchange.now, 1.0)
+        conn.transport = Transport()
+        conn.on_connected(self.exchange.now, 1.0)
 
-    def greet(self, link: NodeLink) -> None:
+    def greet(self, conn: NodeConnection) -> None:
         """The node answers the greeting as a good one does."""
-        number = 100 - self.way_of(link)[0] if link.lane else 1
-        link.feed(greet(link, self.info(link.node.name), number), self.exchange.now)
-        if not link.dirty:
-            link.mark()
+        number = 100 - self.way_of(conn)[0] if conn.dedicated else 1
+        conn.feed(greet(conn, self.info(conn.node.name), number), self.exchange.now)
+        if not conn.flush_scheduled:
+            conn.schedule_flush()
 
     def info(self, name: str) -> bytes:
         """INFO server of a node."""
@@ -339,11 +343,11 @@ class Story:
         """The node of that name."""
         return next(node for node in self.pool.nodes if node.name == name)
 
-    def link(self, name: str, on: Way = PLAIN) -> NodeLink:
+    def link(self, name: str, on: Way = PLAIN) -> NodeConnection:
         """Its link for (protocol, database), or one of its lanes."""
         if on[0] < 0:
             return self.lanes[name][-1 - on[0]]
-        return self.exchange.link(self.node(name), on[0], on[1])
+        return self.exchange.connection(self.node(name), on[0], on[1])
 
     def guest(self, name: str) -> Guest:
         """The client of that name; it connects when it is first spoken of."""
@@ -390,9 +394,9 @@ def lost(name: str, cause: str = "it closed the connection", on: Way = PLAIN) ->
     """The node's socket is closed by somebody else."""
 
     def event(play: Story) -> None:
-        link = play.link(name, on)
-        link.peer = None
-        link.lost(cause, play.exchange.now, False)
+        conn = play.link(name, on)
+        conn.transport = None
+        conn.on_connection_lost(cause, play.exchange.now, False)
 
     return event
 
@@ -401,9 +405,9 @@ def refused(name: str, cause: str = "connection refused", on: Way = PLAIN) -> Ev
     """An attempt to connect has failed (in a shy story), or a link is lost and so is the attempt that follows."""
 
     def event(play: Story) -> None:
-        link = play.link(name, on)
-        link.peer = None
-        link.lost(cause, play.exchange.now, True)
+        conn = play.link(name, on)
+        conn.transport = None
+        conn.on_connection_lost(cause, play.exchange.now, True)
 
     return event
 
@@ -460,9 +464,9 @@ def gone(name: str = "me") -> Event:
     def event(play: Story) -> None:
         guest = play.guest(name)
         guest.gone = guest.closed = True
-        ending.hang_up(guest.session)
+        cleanup.on_eof(guest.session)
         if guest.session.closing:
-            guest.session.gone()
+            guest.session.on_disconnect()
 
     return event
 
@@ -471,7 +475,7 @@ def half_closed(name: str = "me") -> Event:
     """The client sends nothing more, and still reads."""
 
     def event(play: Story) -> None:
-        ending.hang_up(play.guest(name).session)
+        cleanup.on_eof(play.guest(name).session)
 
     return event
 

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from kidoproxy.resp import build
+from kidoproxy.resp import encode
 
 #: Payloads that look like frames, so that a walk that is off by one finds something to trip over.
 TRAPS = (b"", b"\r", b"\n", b"\r\n", b"$-1\r\n", b"*1\r\n", b"+OK\r\n", b"\0", b"'", b'"a b"', b"x" * 300)
@@ -18,7 +18,7 @@ def payloads() -> SearchStrategy[bytes]:
 
 def lines() -> SearchStrategy[bytes]:
     """What may stand in a simple string: anything but line ends."""
-    return st.binary(max_size=80).map(build.one_line)
+    return st.binary(max_size=80).map(encode.one_line)
 
 
 def scalars(proto: int = 3) -> SearchStrategy[bytes]:
@@ -26,8 +26,8 @@ def scalars(proto: int = 3) -> SearchStrategy[bytes]:
     both = [
         lines().map(lambda text: b"+" + text + b"\r\n"),
         lines().map(lambda text: b"-ERR " + text + b"\r\n"),
-        (INT64 | st.integers(-5, 5)).map(build.integer),
-        payloads().map(build.bulk),
+        (INT64 | st.integers(-5, 5)).map(encode.integer),
+        payloads().map(encode.bulk),
         st.sampled_from([b"$-1\r\n", b"*-1\r\n"]),
     ]
     if proto == 2:
@@ -35,7 +35,7 @@ def scalars(proto: int = 3) -> SearchStrategy[bytes]:
     return st.one_of(
         *both,
         st.sampled_from([b"_\r\n", b"#t\r\n", b"#f\r\n", b",inf\r\n", b",-inf\r\n", b",nan\r\n"]),
-        st.floats(allow_nan=False, allow_infinity=False).map(lambda value: build.double(3, value)),
+        st.floats(allow_nan=False, allow_infinity=False).map(lambda value: encode.double(3, value)),
         st.integers().map(lambda value: b"(%d\r\n" % value),
         payloads().map(lambda text: b"!%d\r\n%b\r\n" % (len(text), text)),
         payloads().map(lambda text: b"=%d\r\ntxt:%b\r\n" % (len(text) + 4, text)),
@@ -58,12 +58,12 @@ def replies(proto: int = 3) -> SearchStrategy[bytes]:
     def around(inner: SearchStrategy[bytes]) -> SearchStrategy[bytes]:
         some = st.lists(inner, max_size=4)
         if proto == 2:
-            return some.map(build.array)
+            return some.map(encode.array)
         pairs = st.lists(st.tuples(inner, inner), max_size=3).map(lambda pairs: [raw for pair in pairs for raw in pair])
         return st.one_of(
-            some.map(build.array),
-            some.map(lambda items: build.setof(3, items)),
-            pairs.map(lambda flat: build.mapping(3, flat)),
+            some.map(encode.array),
+            some.map(lambda items: encode.set_of(3, items)),
+            pairs.map(lambda flat: encode.mapping(3, flat)),
         )
 
     if proto == 2:
@@ -73,7 +73,7 @@ def replies(proto: int = 3) -> SearchStrategy[bytes]:
 
 def pushes() -> SearchStrategy[bytes]:
     """RESP3 push frames, as pub/sub sends them."""
-    return st.lists(scalars(), min_size=1, max_size=4).map(lambda items: build.push(3, items))
+    return st.lists(scalars(), min_size=1, max_size=4).map(lambda items: encode.push(3, items))
 
 
 def commands() -> SearchStrategy[list[bytes]]:
@@ -92,7 +92,7 @@ def requests(draw: DrawFn) -> tuple[list[bytes], bytes]:
     """The arguments of a request and one of the ways in which it may stand on the wire."""
     argv = draw(commands())
     if draw(st.integers(0, 4)):
-        return argv, build.command(argv)
+        return argv, encode.encode_request(argv)
     gap = draw(st.sampled_from([b" ", b"\t", b"  "]))
     return argv, gap.join(quoted(arg) for arg in argv) + draw(st.sampled_from([b"\r\n", b"\n"]))
 

@@ -24,7 +24,7 @@ def echo(listener: socket.socket) -> None:
 
 
 @pytest.fixture
-def link() -> Iterator[BadLink]:
+def conn() -> Iterator[BadLink]:
     """A link to a server that says everything back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=echo, args=(listener,))
@@ -35,9 +35,9 @@ def link() -> Iterator[BadLink]:
         thread.join()
 
 
-def dial(link: BadLink) -> socket.socket:
+def dial(conn: BadLink) -> socket.socket:
     """A connection through it."""
-    return socket.create_connection(("127.0.0.1", link.port), SECONDS)
+    return socket.create_connection(("127.0.0.1", conn.port), SECONDS)
 
 
 def read(connection: socket.socket, count: int) -> bytes:
@@ -48,59 +48,59 @@ def read(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-def test_passes(link: BadLink) -> None:
+def test_passes(conn: BadLink) -> None:
     """A good link passes what it is given, also in small pieces."""
-    with dial(link) as connection:
+    with dial(conn) as connection:
         connection.sendall(b"hello")
         assert read(connection, 5) == b"hello"
-        link.trickle(2)
+        conn.trickle(2)
         connection.sendall(b"small pieces")
         assert read(connection, 12) == b"small pieces"
 
 
-def test_stalls(link: BadLink) -> None:
+def test_stalls(conn: BadLink) -> None:
     """A stalled link passes nothing, and everything once it is healed."""
-    with dial(link) as connection:
-        link.stall()
+    with dial(conn) as connection:
+        conn.stall()
         connection.sendall(b"late")
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        link.heal()
+        conn.heal()
         connection.settimeout(SECONDS)
         assert read(connection, 4) == b"late"
 
 
-def test_cuts_in_the_middle(link: BadLink) -> None:
+def test_cuts_in_the_middle(conn: BadLink) -> None:
     """A link that cuts passes so many bytes and no more; the next connection is whole."""
-    with dial(link) as connection:
-        link.cut_after(3)
+    with dial(conn) as connection:
+        conn.cut_after(3)
         connection.sendall(b"abcdef")
         assert read(connection, 6) == b"abc"
-    with dial(link) as connection:
+    with dial(conn) as connection:
         connection.sendall(b"abcdef")
         assert read(connection, 6) == b"abcdef"
 
 
-def test_refuses(link: BadLink) -> None:
+def test_refuses(conn: BadLink) -> None:
     """A link that refuses cuts what is open, and nobody can connect until it accepts again."""
-    with dial(link) as connection:
+    with dial(conn) as connection:
         connection.sendall(b"a")
         assert read(connection, 1) == b"a"
-        link.refuse()
+        conn.refuse()
         assert connection.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        dial(link)
-    link.accept()
-    with dial(link) as connection:
+        dial(conn)
+    conn.accept()
+    with dial(conn) as connection:
         connection.sendall(b"b")
         assert read(connection, 1) == b"b"
 
 
-def test_swallows(link: BadLink) -> None:
+def test_swallows(conn: BadLink) -> None:
     """What a black hole is sent never comes back."""
-    with dial(link) as connection:
-        link.swallow()
+    with dial(conn) as connection:
+        conn.swallow()
         connection.sendall(b"gone")
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):

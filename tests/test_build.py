@@ -25,5 +25,5 @@ def test_every_compiled_room_comes_from_the_build_under_test(name: str) -> None:
 
 def test_the_package_is_installed_beside_the_rooms() -> None:
     """The door sign and the rooms come from one place: two builds are never mixed."""
-    rooms = importlib.import_module("kidoproxy.errors")
-    assert Path(str(kidoproxy.__file__)).parent == Path(str(rooms.__file__)).parent
+    rooms = importlib.import_module("kidoproxy.resp.errors")
+    assert Path(str(kidoproxy.__file__)).parent == Path(str(rooms.__file__)).parent.parent

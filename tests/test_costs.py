@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import pytest
 
-from kidoproxy.commands.find import every
-from kidoproxy.commands.permit import Permit
-from kidoproxy.commands.spec import KEYNUM, LANE, LISTEN, REFUSED, CommandSpec
-from kidoproxy.link import NodeLink
-from kidoproxy.link_states import CONNECTING
-from kidoproxy.resp.build import array, bulk, command
+from kidoproxy.commands.acl import Acl
+from kidoproxy.commands.find import all_specs
+from kidoproxy.commands.spec import DEDICATED, FIND_KEYNUM, REFUSED, SUBSCRIBE, CommandSpec
+from kidoproxy.resp.encode import array, bulk, encode_request
 from kidoproxy.resp.requests import RequestLimits, RequestReader
-from kidoproxy.session.users import User, Users, digest
+from kidoproxy.session.users import User, Users, password_digest
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.states import CONNECTING
 from tests.session.stage import Stage, copies, ring
 
 #: What four times as much may cost: four times as much, and a little for what is done once in a while.
@@ -80,55 +80,55 @@ class Play:
 
     def settle(self) -> None:
         """Turn by turn."""
-        exchange = self.stage.exchange
-        turn = exchange.turn
+        executor = self.stage.exchange
+        turn = executor.pending_writes
         for _ in range(100_000):
-            if not (turn.jobs.waiting or turn.drained or self.answer()):
-                self.session.ledger.take_out()
+            if not (turn.jobs.queue or turn.drained or self.answer()):
+                self.session.replies.take_output()
                 return
-            turn.spent = 0
-            self.meter.run(lambda: turn.jobs.go_on(lambda: False))
+            turn.spent_units = 0
+            self.meter.run(lambda: turn.jobs.step_all(lambda: False))
             drained, turn.drained = turn.drained, []
-            for ledger in drained:
-                if ledger is self.session.ledger:
+            for replies in drained:
+                if replies is self.session.replies:
                     self.meter.run(self.session.resume)
         raise AssertionError("it does not come to an end")
 
     def answer(self) -> bool:
         """The nodes read and answer; whether there was anything."""
         found = False
-        for link in self.stage.exchange.all_links():
-            if link.state == CONNECTING:
-                link.connected(0.0, 1.0)
-                link.take_out()
-                self.feed(link, b"+OK\r\n" * (len(link.fifo) - 1) + bulk(b"run_id:x\r\n"))
+        for conn in self.stage.exchange.all_connections():
+            if conn.state == CONNECTING:
+                conn.on_connected(0.0, 1.0)
+                conn.take_output()
+                self.feed(conn, b"+OK\r\n" * (len(conn.reply_handlers) - 1) + bulk(b"run_id:x\r\n"))
                 found = True
             reader = RequestReader(RequestLimits())
-            reader.feed(b"".join(link.take_out()))
+            reader.feed(b"".join(conn.take_output()))
             replies = []
             while (request := reader.next()) is not None:
-                replies.append(self.reply(id(link), request.argv))
+                replies.append(self.reply(id(conn), request.argv))
             if replies:
-                self.feed(link, b"".join(replies))
+                self.feed(conn, b"".join(replies))
                 found = True
         return found
 
-    def feed(self, link: NodeLink, raw: bytes) -> None:
+    def feed(self, conn: NodeConnection, raw: bytes) -> None:
         """The node sends this."""
-        self.meter.run(lambda: link.feed(raw, 0.0))
+        self.meter.run(lambda: conn.feed(raw, 0.0))
 
-    def reply(self, link: int, argv: list[bytes]) -> bytes:
+    def reply(self, conn: int, argv: list[bytes]) -> bytes:
         """As a server would, about."""
         name = argv[0].upper()
         if name in (b"PING", b"ECHO"):
             return bulk(argv[-1])
         if name == b"MULTI":
-            self.queued[link] = 0
+            self.queued[conn] = 0
             return b"+OK\r\n"
         if name == b"EXEC":
-            return array([b":1\r\n"] * self.queued.pop(link))
-        if link in self.queued:
-            self.queued[link] += 1
+            return array([b":1\r\n"] * self.queued.pop(conn))
+        if conn in self.queued:
+            self.queued[conn] += 1
             return b"+QUEUED\r\n"
         if name in (b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"):
             return b"".join([b">3\r\n" + bulk(name.lower()) + bulk(word) + b":1\r\n" for word in argv[1:]])
@@ -140,9 +140,9 @@ class Play:
 # -- situations --------------------------------------------------------------------------------------------
 
 RULES: Final = Users(
-    [User(b"default", Permit("+@all +@scripting", (b"~{t}*", b"~nothing*"), (b"&{t}*",)), True, True, [])]
+    [User(b"default", Acl("+@all +@scripting", (b"~{t}*", b"~nothing*"), (b"&{t}*",)), True, True, [])]
 )
-LOCKED: Final = Users([User(b"default", Permit(), True, False, [digest(b"secret")])])
+LOCKED: Final = Users([User(b"default", Acl(), True, False, [password_digest(b"secret")])])
 
 
 def plain() -> Stage:
@@ -167,14 +167,14 @@ def locked() -> Stage:
 def strict() -> Stage:
     """A ring whose transactions must not span nodes."""
     stage = ring("a", "b", "c")
-    stage.pool.strict = True
+    stage.pool.strict_transactions = True
     return stage
 
 
 def soft() -> Stage:
     """A ring where a node that is down is a miss."""
     stage = ring("a", "b", "c")
-    stage.pool.soft = stage.pool.thorough = True
+    stage.pool.miss_on_failure = stage.pool.needs_arguments = True
     return stage
 
 
@@ -209,12 +209,12 @@ def cost(situation: str, raw: bytes, counts: bool) -> Meter:
     meter.counts = False
     play = Play(make(), meter)
     for words in before.split(";") if before else []:
-        play.say(command([word.encode() for word in words.split(" ")]))
+        play.say(encode_request([word.encode() for word in words.split(" ")]))
     meter.counts = counts
     meter.seconds = 0.0
     play.say(raw)
     if "MULTI" in before:
-        play.say(command([b"EXEC"]))
+        play.say(encode_request([b"EXEC"]))
     return meter
 
 
@@ -242,7 +242,7 @@ def head(name: str, shape: str, count: int) -> list[bytes]:
 def shapes(spec: CommandSpec) -> list[str]:
     """The ways in which this command can be made longer."""
     found = ["words"]
-    if any(key.find == KEYNUM for key in spec.key_specs):
+    if any(key.find_kind == FIND_KEYNUM for key in spec.key_specs):
         found += ["number first", "number second"]
     return [*found, "streams"] if spec.name in (b"xread", b"xreadgroup") else found
 
@@ -251,18 +251,18 @@ def requests(name: str, shape: str) -> Callable[[int], bytes]:
     """The request of so many names; keys have values between them where they must."""
 
     def make(count: int) -> bytes:
-        return command([*head(name, shape, count // 2), *[b"{t}%d" % at for at in range(count // 2 * 2)]])
+        return encode_request([*head(name, shape, count // 2), *[b"{t}%d" % at for at in range(count // 2 * 2)]])
 
     return make
 
 
 def is_served(spec: CommandSpec) -> bool:
     """Whether it may have many words, and is more than refused."""
-    refused = spec.reach in (REFUSED, LISTEN) or (spec.reach == LANE and spec.reason != "")
-    return not refused and spec.subs is None and spec.arity < 0
+    refused = spec.reach in (REFUSED, SUBSCRIBE) or (spec.reach == DEDICATED and spec.reason != "")
+    return not refused and spec.subcommands is None and spec.arity < 0
 
 
-TABLE: Final = [(spec.name.decode(), shape) for spec in every() if is_served(spec) for shape in shapes(spec)]
+TABLE: Final = [(spec.name.decode(), shape) for spec in all_specs() if is_served(spec) for shape in shapes(spec)]
 
 
 @pytest.mark.parametrize("situation", THOROUGH)
@@ -299,7 +299,7 @@ FLOODS: Final = [
 @pytest.mark.parametrize("words", FLOODS)
 def test_a_flood(situation: str, words: str) -> None:
     """The same request again and again, as frames; as lines where that makes a difference."""
-    one = command([word.encode() for word in words.split(" ")])
+    one = encode_request([word.encode() for word in words.split(" ")])
     if situation == "before AUTH":
         one = words.encode() + b"\r\n"
     compare(situation, one * WORDS, one * (4 * WORDS))
@@ -313,7 +313,9 @@ def test_one_kind_behind_another(situation: str, first: str, second: str) -> Non
     """What is looked for among those before must not be looked for again each time."""
 
     def raw(count: int) -> bytes:
-        return b"".join([command([word.encode() for word in words.split(" ")]) * count for words in (first, second)])
+        return b"".join(
+            [encode_request([word.encode() for word in words.split(" ")]) * count for words in (first, second)]
+        )
 
     compare(situation, raw(WORDS), raw(4 * WORDS))
 
@@ -347,7 +349,7 @@ def test_a_very_long_request(situation: str, words: str) -> None:
     """Lists are not copied, nor searched, once for each of their items."""
 
     def raw(count: int) -> bytes:
-        return command([word.encode() for word in words.split(" ")] + [b"{t}%d" % at for at in range(count)])
+        return encode_request([word.encode() for word in words.split(" ")] + [b"{t}%d" % at for at in range(count)])
 
     assert best(situation, raw(4 * LONG)) <= SECONDS * best(situation, raw(LONG)) + SLACK
 

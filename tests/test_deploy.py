@@ -37,7 +37,7 @@ class TestExamples:
     @pytest.mark.parametrize("name", ["ring.toml", "copy.toml", "compose.toml"])
     def test_an_example_is_a_valid_configuration(self, name: str) -> None:
         """Without a single variable set: an example that cannot start would teach nothing."""
-        assert load(DEPLOY / name, {}).listening()
+        assert load(DEPLOY / name, {}).listening_pools()
 
     @pytest.mark.parametrize("name", ["ring.toml", "copy.toml"])
     def test_what_an_example_says_in_comments_is_valid_too(self, name: str, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ class TestCompose:
         """Every port is published on the loopback, and is one that the proxy listens on."""
         config = load(DEPLOY / "compose.toml", {})
         assert config.admin is not None
-        listens = {address.port for pool in config.listening() for address in pool.listen} | {config.admin.port}
+        listens = {address.port for pool in config.listening_pools() for address in pool.listen} | {config.admin.port}
         published = [port.rsplit(":", 2) for port in compose()["proxy"]["ports"]]
         assert {host for host, _, _ in published} == {"127.0.0.1"}
         assert {int(inner) for _, _, inner in published} == listens
@@ -175,7 +175,7 @@ class TestSidecar:
     def test_the_application_and_the_probes_ask_where_it_listens(self, tmp_path: Path) -> None:
         """The application on the pod's loopback, the kubelet on an address it can reach."""
         config = sidecar_config(tmp_path)
-        (pool,) = config.listening()
+        (pool,) = config.listening_pools()
         (proxy,), (app,) = self.pod()["initContainers"], self.pod()["containers"]
         (redis_url,) = [variable["value"] for variable in app["env"] if variable["name"] == "REDIS_URL"]
         assert redis_url == f"redis://{pool.listen[0]}/0"
@@ -205,7 +205,7 @@ class TestSidecar:
     def test_clients_at_their_limits_do_not_get_it_killed(self, tmp_path: Path) -> None:
         """The memory limit holds the worst case that the configuration allows, beside the proxy itself."""
         (proxy,) = self.pod()["initContainers"]
-        (pool,) = sidecar_config(tmp_path).listening()
+        (pool,) = sidecar_config(tmp_path).listening_pools()
         limits = pool.limits
         of_one = max(limits.client_output_bytes, limits.pubsub_output_bytes) + limits.query_buffer_bytes
         assert limits.bulk_bytes <= limits.query_buffer_bytes

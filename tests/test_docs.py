@@ -12,17 +12,17 @@ from typing import Final
 
 import pytest
 
-from kidoproxy import errors
-from kidoproxy.admin.metrics import HouseCollector
-from kidoproxy.commands.find import every
-from kidoproxy.commands.generate import refused
+from kidoproxy.admin.metrics import ProxyCollector
+from kidoproxy.commands.find import all_specs
+from kidoproxy.commands.generate import refused_table
 from kidoproxy.commands.spec import COPY_REFUSED
 from kidoproxy.config import example, load
 from kidoproxy.config.schema import TOGETHER_SETS
-from kidoproxy.errors import NodeFailure
-from kidoproxy.exchange import Exchange
-from kidoproxy.routes.tags import SETS
-from kidoproxy.session.house import House
+from kidoproxy.resp import errors
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.routes.placement.tags import NAMED_SETS
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.upstream.executor import Executor
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMANDS: Final = "kidoproxy/commands/README.md"
@@ -79,7 +79,7 @@ def test_every_configuration_is_valid(tmp_path: Path) -> None:
     for block in blocks:
         file = tmp_path / "readme.toml"
         file.write_text(block, encoding="utf-8")
-        assert load(file, {}).listening()
+        assert load(file, {}).listening_pools()
 
 
 # -- tables that the source makes ------------------------------------------------------------------------
@@ -87,14 +87,14 @@ def test_every_configuration_is_valid(tmp_path: Path) -> None:
 
 def test_settings() -> None:
     """The table of settings is what ``kidoproxy config --markdown`` prints."""
-    assert between("settings") == example.markdown().strip()
+    assert between("settings") == example.markdown_table().strip()
 
 
 def test_libraries() -> None:
     """The table of libraries has every set of ``together``, and no other."""
     table = page(LIBRARIES).split("<!-- libraries -->\n", 1)[1].split("<!-- /libraries -->", 1)[0].strip()
     found = [row[1].strip("`") for row in rows(table)]
-    assert [name for name in found if name.startswith("@")] == list(SETS)
+    assert [name for name in found if name.startswith("@")] == list(NAMED_SETS)
     assert re.findall(r"`(@\w+)`", README.split("## Libraries\n", 1)[1].split("Django,", 1)[0]) == list(TOGETHER_SETS)
 
 
@@ -102,22 +102,22 @@ def test_metrics() -> None:
     """The table of metrics has every metric by the name that Prometheus shows, with its meaning, in order."""
     found = [
         [f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`", metric.documentation]
-        for metric in HouseCollector(House(Exchange([], []))).collect()
+        for metric in ProxyCollector(ProxyState(Executor([], []))).collect()
     ]
     assert rows(between("metrics")) == found
 
 
 def test_refused_commands() -> None:
     """The list of refused commands is what ``python -m kidoproxy.commands.generate --refused`` prints."""
-    assert f"\n\n{refused()}\n" in page(COMMANDS)
+    assert f"\n\n{refused_table()}\n" in page(COMMANDS)
 
 
 def test_commands_that_copies_refuse() -> None:
     """The list of what only copy pools refuse has each such command with the reason that the client reads."""
     wanted = [
-        [spec.name.decode().upper().replace("|", " "), spec.copy_reason]
-        for spec in every()
-        if spec.copy == COPY_REFUSED and spec.copy_reason not in ("", spec.reason)
+        [spec.name.decode().upper().replace("|", " "), spec.replication_reason]
+        for spec in all_specs()
+        if spec.replication == COPY_REFUSED and spec.replication_reason not in ("", spec.reason)
     ]
     table = page(COMMANDS).split("## In a copy pool\n", 1)[1]
     assert rows(table[table.index("|") :].strip()) == wanted
@@ -127,11 +127,11 @@ def test_commands_that_copies_refuse() -> None:
 
 
 def words(source: str) -> Iterator[str]:
-    """The code words in one source file: of whole frames, of sentences given to ``line``, and their names."""
+    """The code words in one source file: of whole frames, of sentences given to ``error_reply``, and their names."""
     for item in ast.walk(ast.parse(source)):
         if isinstance(item, ast.Constant) and isinstance(item.value, bytes):
             yield from re.findall(r"^-([A-Z]+)\b", item.value.decode("latin-1"))
-        elif isinstance(item, ast.Call) and ast.unparse(item.func).rpartition(".")[2] == "line" and item.args:
+        elif isinstance(item, ast.Call) and ast.unparse(item.func).rpartition(".")[2] == "error_reply" and item.args:
             yield from re.findall(r"^f?['\"]([A-Z]{3,}) ", ast.unparse(item.args[0]))
 
 
@@ -150,9 +150,9 @@ def test_every_code_word_is_explained() -> None:
     [
         ('OLD = b"-LOADING kidoproxy\\r\\n"', ["LOADING"]),
         ('TROUBLE = (b"-BUSY ", b"-OOM")', ["BUSY", "OOM"]),
-        ('errors.line(f"PARTIAL {name}")', ["PARTIAL"]),
-        ('line("ERR " "cursor")', ["ERR"]),
-        ('line(f"{self.code} {self.node}")', []),
+        ('errors.error_reply(f"PARTIAL {name}")', ["PARTIAL"]),
+        ('error_reply("ERR " "cursor")', ["ERR"]),
+        ('error_reply(f"{self.code} {self.node}")', []),
         ('word = b"-"; name = b"MULTI"; say("ERR no")', []),
     ],
 )
@@ -164,7 +164,7 @@ def test_words_are_found_however_they_are_written(source: str, found: list[str])
 @pytest.mark.parametrize("code", [errors.NODEDOWN, errors.TIMEOUT, errors.OVERLOADED])
 def test_failures_name_node_and_cause(code: str) -> None:
     """A node's failure begins with its code word and names the node, its address and the cause."""
-    frame = NodeFailure(code, "cache-b", "10.0.0.2:6379", "connection refused", False).line(False)
+    frame = NodeFailure(code, "cache-b", "10.0.0.2:6379", "connection refused", False).error_reply(False)
 
     assert frame == f"-{code} cache-b 10.0.0.2:6379 (connection refused)\r\n".encode()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from tests.story import Event, client, copies, lost, node, ring, silence, story, tick, to, to_client, unheard
 
 READS = ("MULTI", "GET k", "HGET h f", "EXEC")
@@ -41,7 +41,7 @@ def test_a_copy_that_fell_behind() -> None:
     """What a copy answers that has missed a write meanwhile does not count."""
     pool = copies("a", "b")
     play = story(pool) >> client(*READS) << to_client("+OK", "+QUEUED", "+QUEUED") << to("a", *READS)
-    pool.groups[0].leave([pool.nodes[0]])
+    pool.groups[0].mark_behind([pool.nodes[0]])
     assert play >> node("a", *ANSWER) << to("b", *READS) >> node("b", *ANSWER) << to_client("*2 $1 x $1 y")
 
 
@@ -68,7 +68,7 @@ def test_shards_of_copies() -> None:
 
 def test_scripts_by_digest() -> None:
     """The text that a node may not know any more goes ahead of its digest at the next copy too."""
-    load = command([b"SCRIPT", b"LOAD", b"return 1"])
+    load = encode_request([b"SCRIPT", b"LOAD", b"return 1"])
     digest = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
     sent = ("MULTI", f"EVALSHA_RO {digest} 1 k", "EXEC")
     play = story(copies("a", "b")) >> client(load) << unheard

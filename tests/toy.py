@@ -1,8 +1,8 @@
 """A toy Redis for stories: strings in databases, and what a sync asks for. Replies byte for byte as Redis 7."""
 
-from kidoproxy.resp.build import OK, PONG, QUEUED, array, bulk, error, integer, null
-from kidoproxy.resp.open import bulk as text
-from kidoproxy.resp.open import items
+from kidoproxy.resp.decode import items
+from kidoproxy.resp.decode import string_value as text
+from kidoproxy.resp.encode import OK, PONG, QUEUED, array, bulk, error, integer, null
 from tests.story import Story, Told, client
 
 
@@ -152,12 +152,12 @@ class Stage:
 
     def reply(self, name: str, one: Told) -> None:
         """The node answers this request, on the connection on which it came."""
-        link = one.link or self.play.link(name, one.way)
+        conn = one.link or self.play.link(name, one.way)
         toy = self.toys[name]
         toy.run_id = self.play.run_ids[name]
-        raw = toy.answer(one.raw, (id(link), id(link.reader)))
-        if link.peer is not None and not link.drop:
-            link.feed(raw, self.play.exchange.now)
+        raw = toy.answer(one.raw, (id(conn), id(conn.reader)))
+        if conn.transport is not None and not conn.must_close:
+            conn.feed(raw, self.play.exchange.now)
 
     def run(self) -> None:
         """All nodes answer until nothing is asked any more."""

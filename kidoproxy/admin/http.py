@@ -9,84 +9,84 @@ import contextlib
 import logging
 from typing import Final
 
-from kidoproxy.admin.metrics import is_serving, scrape
+from kidoproxy.admin.metrics import is_ready, render
 from kidoproxy.config import Address
-from kidoproxy.session.house import House
+from kidoproxy.session.proxy_state import ProxyState
 
 log = logging.getLogger("kidoproxy")
 
 #: A request that is longer, or takes longer, is not one of ours.
-HEADER_BYTES: Final = 8192
-SECONDS: Final = 5.0
+MAX_HEADER_BYTES: Final = 8192
+CONNECTION_SECONDS: Final = 5.0
 
-TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def page(house: House, method: str, path: str) -> tuple[str, bytes]:
+def find_page(proxy: ProxyState, method: str, path: str) -> tuple[str, bytes]:
     """Status line and body."""
     if method not in ("GET", "HEAD"):
         return "405 Method Not Allowed", b"only GET and HEAD\n"
     if path in ("/healthz", "/health"):
         return "200 OK", b"ok\n"
     if path in ("/readyz", "/ready"):
-        if is_serving(house):
+        if is_ready(proxy):
             return "200 OK", b"ready\n"
-        return "503 Service Unavailable", b"draining\n" if house.draining else b"no node can be reached\n"
+        return "503 Service Unavailable", b"draining\n" if proxy.draining else b"no node can be reached\n"
     if path == "/metrics":
-        return "200 OK", scrape(house)
+        return "200 OK", render(proxy)
     return "404 Not Found", b"try /healthz, /readyz or /metrics\n"
 
 
-def respond(house: House, head: bytes) -> bytes:
+def handle_request(proxy: ProxyState, head: bytes) -> bytes:
     """The whole answer to a request's head."""
-    words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/"):
-        return response("400 Bad Request", b"this is not HTTP\n", True)
-    status, body = page(house, words[0], words[1].partition("?")[0])
-    return response(status, body, words[0] != "HEAD")
+    request_line = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    if len(request_line) != 3 or not request_line[2].startswith("HTTP/"):
+        return build_response("400 Bad Request", b"this is not HTTP\n", True)
+    status, body = find_page(proxy, request_line[0], request_line[1].partition("?")[0])
+    return build_response(status, body, request_line[0] != "HEAD")
 
 
-def response(status: str, body: bytes, whole: bool) -> bytes:
+def build_response(status: str, body: bytes, with_body: bool) -> bytes:
     """Head, and body if ``whole``."""
     allow = "Allow: GET, HEAD\r\n" if status.startswith("405") else ""
-    lines = f"HTTP/1.1 {status}\r\nContent-Type: {TEXT}\r\nContent-Length: {len(body)}\r\n{allow}"
-    return f"{lines}Connection: close\r\n\r\n".encode() + (body if whole else b"")
+    lines = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n{allow}"
+    return f"{lines}Connection: close\r\n\r\n".encode() + (body if with_body else b"")
 
 
 class AdminServer:
     """The listener. ``seconds`` is how long a connection may last, in any state."""
 
-    def __init__(self, house: House, seconds: float = SECONDS) -> None:
-        self.house = house
-        self.seconds = seconds
+    def __init__(self, proxy: ProxyState, timeout_seconds: float = CONNECTION_SECONDS) -> None:
+        self.proxy = proxy
+        self.timeout_seconds = timeout_seconds
 
     async def start(self, address: Address) -> asyncio.Server:
         """Listen; OSError when that is not possible."""
         if address.path:
-            return await asyncio.start_unix_server(self.serve, address.path, limit=HEADER_BYTES)
-        return await asyncio.start_server(self.serve, address.host, address.port, limit=HEADER_BYTES)
+            return await asyncio.start_unix_server(self.handle_connection, address.path, limit=MAX_HEADER_BYTES)
+        return await asyncio.start_server(self.handle_connection, address.host, address.port, limit=MAX_HEADER_BYTES)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer, and an end that waits for nobody."""
         # Drained means: the kernel has it all.
         writer.transport.set_write_buffer_limits(high=0)
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-                async with asyncio.timeout(self.seconds):
-                    writer.write(await self.answer(reader))
+                async with asyncio.timeout(self.timeout_seconds):
+                    writer.write(await self.read_and_respond(reader))
                     await writer.drain()
                     writer.write_eof()
                     # Closed with bytes unread, the socket would take back what it has sent.
-                    while await reader.read(HEADER_BYTES):
+                    while await reader.read(MAX_HEADER_BYTES):
                         pass
         except Exception:
             log.exception("admin page failed")
         finally:
             writer.transport.abort()
 
-    async def answer(self, reader: asyncio.StreamReader) -> bytes:
+    async def read_and_respond(self, reader: asyncio.StreamReader) -> bytes:
         """Read the head of the request and answer it."""
         try:
-            return respond(self.house, await reader.readuntil(b"\r\n\r\n"))
+            return handle_request(self.proxy, await reader.readuntil(b"\r\n\r\n"))
         except asyncio.LimitOverrunError:
-            return response("431 Request Header Fields Too Large", b"too long\n", True)
+            return build_response("431 Request Header Fields Too Large", b"too long\n", True)

@@ -6,190 +6,196 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kidoproxy.channels.topics import KINDS
-from kidoproxy.ledger_jobs import TURN_BUCKETS, Turns
-from kidoproxy.link import NodeLink
+from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.routes.topology import IN_SYNC, Node
-from kidoproxy.session import account
-from kidoproxy.session.house import House
-from kidoproxy.session.incidents import HTTP, LOGIN
+from kidoproxy.session import accounting
+from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.session.pubsub.topics import KINDS
+from kidoproxy.upstream.connection import NodeConnection
 
 
-def counter(name: str, text: str, value: float) -> Metric:
+def counter(name: str, documentation: str, value: float) -> Metric:
     """A counter without labels."""
-    return CounterMetricFamily(f"kidoproxy_{name}", text, value=value)
+    return CounterMetricFamily(f"kidoproxy_{name}", documentation, value=value)
 
 
-def gauge(name: str, text: str, value: float) -> Metric:
+def gauge(name: str, documentation: str, value: float) -> Metric:
     """A gauge without labels."""
-    return GaugeMetricFamily(f"kidoproxy_{name}", text, value=value)
+    return GaugeMetricFamily(f"kidoproxy_{name}", documentation, value=value)
 
 
-def loop_turns(turns: Turns) -> Metric:
+def loop_turn_histogram(turn_durations: TurnDurations) -> Metric:
     """The histogram of the loop's turns."""
     buckets: list[tuple[str, float]] = []
-    so_far = 0
-    for bound, count in zip([*map(str, TURN_BUCKETS), "+Inf"], turns.counts, strict=True):
-        so_far += count
-        buckets.append((bound, so_far))
-    text = "How long the event loop was busy at one go, to the millisecond."
-    return HistogramMetricFamily("kidoproxy_loop_turn_seconds", text, buckets=buckets, sum_value=turns.seconds)
+    cumulative = 0
+    for bound, count in zip([*map(str, TURN_DURATION_BUCKETS), "+Inf"], turn_durations.bucket_counts, strict=True):
+        cumulative += count
+        buckets.append((bound, cumulative))
+    documentation = "How long the event loop was busy at one go, to the millisecond."
+    return HistogramMetricFamily(
+        "kidoproxy_loop_turn_seconds", documentation, buckets=buckets, sum_value=turn_durations.total_seconds
+    )
 
 
-class HouseCollector(Collector):
+class ProxyCollector(Collector):
     """Reads the house at each scrape."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, proxy: ProxyState) -> None:
+        self.proxy = proxy
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
-        yield from self.of_the_process()
-        yield from self.of_pools()
-        yield from self.of_nodes()
-        yield from self.of_copies()
+        yield from self.process_metrics()
+        yield from self.pool_metrics()
+        yield from self.node_metrics()
+        yield from self.copy_metrics()
 
-    def of_the_process(self) -> Iterator[Metric]:
+    def process_metrics(self) -> Iterator[Metric]:
         """What there is one of."""
-        house = self.house
+        proxy = self.proxy
         info = GaugeMetricFamily("kidoproxy_build_info", "Always 1.", labels=["version", "build"])
-        info.add_metric([house.version, house.build], 1)
+        info.add_metric([proxy.version, proxy.build], 1)
         yield info
-        yield gauge("uptime_seconds", "Since the process serves.", (house.wall_ms - house.started_ms) / 1000)
-        yield counter("connections_accepted", "Clients that have connected.", house.connections)
-        yield counter("connections_rejected", "Clients turned away: there were too many.", house.rejected)
-        cuts = CounterMetricFamily("kidoproxy_clients_cut", "Clients cut, by the reason.", labels=["reason"])
-        for reason, count in house.cuts.items():
-            cuts.add_metric([reason], count)
-        yield cuts
-        yield counter("commands", "Requests read from clients.", house.commands)
-        yield counter("errors", "Requests that the proxy itself refused.", house.errors)
-        yield counter("transactions_split", "Transactions that spanned several nodes.", house.split_transactions)
-        yield counter("auth_failures", "Logins refused: a wrong user or password.", house.auth_failures)
-        yield from self.of_incidents()
-        yield counter("soft_misses", "Reads answered as a miss for a node that is down.", house.exchange.soft_misses)
-        yield counter("dropped_writes", "Writes taken as done for a node that is down.", house.exchange.dropped_writes)
-        yield counter("messages_delivered", "Messages of channels sent to subscribers.", house.delivered())
-        yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", house.exchange.healed)
-        yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", house.exchange.recited)
-        lessons = sum(node.school.lessons for node in house.exchange.nodes)
-        yield counter("nodes_taught", "Times that a node got again what was loaded.", lessons)
-        yield counter("bytes_received", "Bytes from clients.", house.bytes_in)
-        yield counter("bytes_sent", "Bytes to clients.", house.bytes_out)
-        yield loop_turns(house.turns)
+        yield gauge("uptime_seconds", "Since the process serves.", (proxy.wall_ms - proxy.started_ms) / 1000)
+        yield counter("connections_accepted", "Clients that have connected.", proxy.connections_received)
+        yield counter("connections_rejected", "Clients turned away: there were too many.", proxy.connections_rejected)
+        disconnects = CounterMetricFamily("kidoproxy_clients_cut", "Clients cut, by the reason.", labels=["reason"])
+        for reason, count in proxy.forced_disconnects.items():
+            disconnects.add_metric([reason], count)
+        yield disconnects
+        yield counter("commands", "Requests read from clients.", proxy.commands_processed)
+        yield counter("errors", "Requests that the proxy itself refused.", proxy.commands_rejected)
+        yield counter("transactions_split", "Transactions that spanned several nodes.", proxy.split_transactions)
+        yield counter("auth_failures", "Logins refused: a wrong user or password.", proxy.auth_failures)
+        yield from self.incident_metrics()
+        yield counter("soft_misses", "Reads answered as a miss for a node that is down.", proxy.executor.soft_misses)
+        yield counter("dropped_writes", "Writes taken as done for a node that is down.", proxy.executor.dropped_writes)
+        yield counter("messages_delivered", "Messages of channels sent to subscribers.", proxy.messages_delivered())
+        yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)
+        yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
+        warmups = sum(node.warmup.warmup_count for node in proxy.executor.nodes)
+        yield counter("nodes_taught", "Times that a node got again what was loaded.", warmups)
+        yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
+        yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
+        yield loop_turn_histogram(proxy.turn_durations)
 
-    def of_incidents(self) -> Iterator[Metric]:
+    def incident_metrics(self) -> Iterator[Metric]:
         """What clients should not do, by pool."""
         labels = ["pool"]
-        logins = CounterMetricFamily("kidoproxy_pool_auth_failures", "Logins refused.", labels=labels)
-        web = CounterMetricFamily("kidoproxy_http_requests", "Clients cut because they spoke HTTP.", labels=labels)
-        for pool in self.house.pools:
-            logins.add_metric([pool.name], self.house.incidents.total(LOGIN, pool.name))
-            web.add_metric([pool.name], self.house.incidents.total(HTTP, pool.name))
-        yield from (logins, web)
+        login_failures = CounterMetricFamily("kidoproxy_pool_auth_failures", "Logins refused.", labels=labels)
+        http_requests = CounterMetricFamily(
+            "kidoproxy_http_requests", "Clients cut because they spoke HTTP.", labels=labels
+        )
+        for context in self.proxy.contexts:
+            login_failures.add_metric([context.name], self.proxy.incidents.total(LOGIN_FAILED, context.name))
+            http_requests.add_metric([context.name], self.proxy.incidents.total(HTTP_REQUEST, context.name))
+        yield from (login_failures, http_requests)
 
-    def of_pools(self) -> Iterator[Metric]:
+    def pool_metrics(self) -> Iterator[Metric]:
         """What each listening pool has."""
         clients = GaugeMetricFamily("kidoproxy_clients", "Connected clients.", labels=["pool"])
-        for pool in self.house.pools:
-            clients.add_metric([pool.name], pool.clients)
+        for context in self.proxy.contexts:
+            clients.add_metric([context.name], context.client_count)
         yield clients
-        held = GaugeMetricFamily(
+        held_bytes = GaugeMetricFamily(
             "kidoproxy_client_bytes", "Bytes held for clients: asked, remembered, owed, unread.", labels=["pool"]
         )
-        for pool in self.house.pools:
-            mine = [session for session in self.house.sessions.values() if session.pool is pool]
-            held.add_metric([pool.name], sum(account.total_bytes(session) for session in mine))
-        yield held
+        for context in self.proxy.contexts:
+            pool_sessions = [session for session in self.proxy.sessions.values() if session.context is context]
+            held_bytes.add_metric([context.name], sum(accounting.total_bytes(session) for session in pool_sessions))
+        yield held_bytes
         blocked = GaugeMetricFamily(
             "kidoproxy_blocked_clients", "Clients that wait in a command, or for the end of a pause.", labels=["pool"]
         )
-        for pool in self.house.pools:
-            blocked.add_metric([pool.name], self.house.blocked(pool))
+        for context in self.proxy.contexts:
+            blocked.add_metric([context.name], self.proxy.blocked_clients(context))
         yield blocked
-        heard = GaugeMetricFamily("kidoproxy_subscriptions", "Names that clients subscribe to.", labels=["pool"])
-        for name, board in self.house.boards.items():
-            heard.add_metric([name], sum(board.subscribed(kind) for kind in KINDS))
-        yield heard
+        names = GaugeMetricFamily("kidoproxy_subscriptions", "Names that clients subscribe to.", labels=["pool"])
+        for name, subscriptions in self.proxy.subscriptions_by_pool.items():
+            names.add_metric([name], sum(subscriptions.subscribed_count(kind) for kind in KINDS))
+        yield names
 
-    def of_nodes(self) -> Iterator[Metric]:
+    def node_metrics(self) -> Iterator[Metric]:
         """What each node has, over all its links."""
         labels = ["node", "address"]
         up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
-        waiting = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
+        pending_requests = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
-        lanes = GaugeMetricFamily(
+        dedicated = GaugeMetricFamily(
             "kidoproxy_node_lanes", "Connections lent to clients that block, watch or monitor.", labels=labels
         )
-        held = GaugeMetricFamily(
+        held_bytes = GaugeMetricFamily(
             "kidoproxy_node_bytes", "Bytes held for a node's connections: not sent, not answered.", labels=labels
         )
-        late = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
-        again = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
+        timeouts = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
+        reconnects = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
         # Two pools may stand on one server: it is one series.
-        servers: dict[tuple[str, str], list[NodeLink]] = {}
-        lent: dict[tuple[str, str], int] = {}
-        for node in self.house.exchange.nodes:
-            servers.setdefault((node.name, node.address), []).extend(self.house.exchange.links_of(node))
-            lent[node.name, node.address] = lent.get((node.name, node.address), 0) + self.house.lanes.lent[node.index]
-        kept = dict.fromkeys(servers, 0)
-        for link in self.house.exchange.all_links():
-            kept[link.node.name, link.node.address] += link.held_bytes()
-        for values, links in servers.items():
-            held.add_metric(values, kept[values])
-            up.add_metric(values, int(any(link.ready() for link in links)))
-            waiting.add_metric(values, sum(link.count() for link in links))
-            replies.add_metric(values, sum(link.replies for link in links))
-            late.add_metric(values, sum(link.timeouts for link in links))
-            lanes.add_metric(values, lent[values])
-            again.add_metric(values, sum(link.reconnects for link in links))
-        yield from (up, waiting, lanes, held, replies, late, again, self.troubles())
+        conns_by_server: dict[tuple[str, str], list[NodeConnection]] = {}
+        leased_by_server: dict[tuple[str, str], int] = {}
+        for node in self.proxy.executor.nodes:
+            conns_by_server.setdefault((node.name, node.address), []).extend(self.proxy.executor.connections_to(node))
+            leased_by_server[node.name, node.address] = (
+                leased_by_server.get((node.name, node.address), 0) + self.proxy.dedicated_pool.leased[node.index]
+            )
+        bytes_by_server = dict.fromkeys(conns_by_server, 0)
+        for conn in self.proxy.executor.all_connections():
+            bytes_by_server[conn.node.name, conn.node.address] += conn.held_bytes()
+        for server, conns in conns_by_server.items():
+            held_bytes.add_metric(server, bytes_by_server[server])
+            up.add_metric(server, int(any(conn.is_ready() for conn in conns)))
+            pending_requests.add_metric(server, sum(conn.pending_count() for conn in conns))
+            replies.add_metric(server, sum(conn.replies_received for conn in conns))
+            timeouts.add_metric(server, sum(conn.timeouts for conn in conns))
+            dedicated.add_metric(server, leased_by_server[server])
+            reconnects.add_metric(server, sum(conn.reconnects for conn in conns))
+        yield from (up, pending_requests, dedicated, held_bytes, replies, timeouts, reconnects, self.failure_metric())
 
-    def troubles(self) -> Metric:
+    def failure_metric(self) -> Metric:
         """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.troubles`."""
         family = CounterMetricFamily(
             "kidoproxy_node_troubles",
             "What has gone wrong with a node, by cause.",
             labels=["node", "address", "cause"],
         )
-        found: dict[tuple[str, str, str], int] = {}
-        for node in self.house.exchange.nodes:
-            for cause, count in node.troubles.items():
+        totals: dict[tuple[str, str, str], int] = {}
+        for node in self.proxy.executor.nodes:
+            for cause, count in node.failure_counts.items():
                 key = node.name, node.address, cause
-                found[key] = found.get(key, 0) + count
-        for labels, count in found.items():
+                totals[key] = totals.get(key, 0) + count
+        for labels, count in totals.items():
             family.add_metric(labels, count)
         return family
 
-    def of_copies(self) -> Iterator[Metric]:
+    def copy_metrics(self) -> Iterator[Metric]:
         """What copy pools know of their copies."""
-        synced = GaugeMetricFamily("kidoproxy_copy_in_sync", "1 while the copy is read.", labels=["pool", "node"])
-        wrong = CounterMetricFamily(
+        in_sync = GaugeMetricFamily("kidoproxy_copy_in_sync", "1 while the copy is read.", labels=["pool", "node"])
+        mismatches = CounterMetricFamily(
             "kidoproxy_copy_mismatches", "Writes answered differently by copies.", labels=["pool"]
         )
-        mend = GaugeMetricFamily("kidoproxy_copy_keys_to_mend", "Keys whose copies may differ.", labels=["pool"])
-        for group in self.house.groups:
-            wrong.add_metric([group.name], group.mismatches)
-            mend.add_metric([group.name], len(group.to_mend))
+        to_repair = GaugeMetricFamily("kidoproxy_copy_keys_to_mend", "Keys whose copies may differ.", labels=["pool"])
+        for group in self.proxy.copy_groups:
+            mismatches.add_metric([group.name], group.mismatches)
+            to_repair.add_metric([group.name], len(group.to_repair))
             for copy in group.copies:
-                synced.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
-        yield from (synced, wrong, mend)
+                in_sync.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
+        yield from (in_sync, mismatches, to_repair)
 
 
-def is_up(house: House, node: Node) -> bool:
+def is_node_up(proxy: ProxyState, node: Node) -> bool:
     """Whether some link to the node is ready."""
-    return any(link.ready() for link in house.exchange.links_of(node))
+    return any(conn.is_ready() for conn in proxy.executor.connections_to(node))
 
 
-def is_serving(house: House) -> bool:
+def is_ready(proxy: ProxyState) -> bool:
     """Whether every pool could answer for at least one node, and is not about to stop."""
-    if house.draining:
+    if proxy.draining:
         return False
-    return all(any(is_up(house, node) for node in pool.root.nodes()) for pool in house.pools)
+    return all(any(is_node_up(proxy, node) for node in context.root.nodes()) for context in proxy.contexts)
 
 
-def scrape(house: House) -> bytes:
+def render(proxy: ProxyState) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry()
-    registry.register(HouseCollector(house))
+    registry.register(ProxyCollector(proxy))
     return generate_latest(registry)

@@ -12,27 +12,27 @@ def matches(pattern: bytes, text: bytes) -> bool:
         return not pattern
     p = t = 0
     star = -1
-    retry = 0
+    retry_t = 0
     while t < len(text):
         if p < len(pattern) and pattern[p : p + 1] == b"*":
             star = p
-            retry = t
+            retry_t = t
             p += 1
             continue
-        following = _one(pattern, p, text[t])
-        if following >= 0:
-            p = following
+        next_p = _match_one(pattern, p, text[t])
+        if next_p >= 0:
+            p = next_p
             t += 1
         elif star >= 0:
-            retry += 1
+            retry_t += 1
             p = star + 1
-            t = retry
+            t = retry_t
         else:
             return False
     return not pattern[p:].strip(b"*")
 
 
-def _one(pattern: bytes, p: int, char: int) -> int:
+def _match_one(pattern: bytes, p: int, char: int) -> int:
     """Where the pattern goes on when its piece at ``p`` fits this byte; -1 when it does not."""
     if p >= len(pattern):
         return -1
@@ -40,27 +40,27 @@ def _one(pattern: bytes, p: int, char: int) -> int:
     if piece == b"?":
         return p + 1
     if piece == b"[":
-        return _class(pattern, p + 1, char)
+        return _match_class(pattern, p + 1, char)
     if piece == b"\\" and p + 1 < len(pattern):
         p += 1
     return p + 1 if pattern[p] == char else -1
 
 
-def _class(pattern: bytes, p: int, char: int) -> int:
+def _match_class(pattern: bytes, p: int, char: int) -> int:
     """The same for what stands in brackets; a bracket that is never closed ends with the pattern."""
     inverted = pattern[p : p + 1] == b"^"
     if inverted:
         p += 1
-    found = False
+    in_class = False
     while p < len(pattern) and pattern[p : p + 1] != b"]":
         if pattern[p : p + 1] == b"\\" and p + 1 < len(pattern):
             p += 1
-            found = found or pattern[p] == char
+            in_class = in_class or pattern[p] == char
         elif pattern[p + 1 : p + 2] == b"-" and p + 2 < len(pattern):
             low, high = sorted((pattern[p], pattern[p + 2]))
-            found = found or low <= char <= high
+            in_class = in_class or low <= char <= high
             p += 2
         else:
-            found = found or pattern[p] == char
+            in_class = in_class or pattern[p] == char
         p += 1
-    return p + 1 if found != inverted else -1
+    return p + 1 if in_class != inverted else -1

@@ -9,12 +9,12 @@ Numbers are read more liberally than Redis 7 reads them (``02``, ``+2``), becaus
 """
 
 from kidoproxy.commands.spec import (
+    BEGIN_INDEX,
+    BEGIN_KEYWORD,
     BY_SPECS,
+    FIND_KEYNUM,
+    FIND_RANGE,
     GEORADIUS_KEYS,
-    INDEX,
-    KEYNUM,
-    KEYWORD,
-    RANGE,
     SORT_KEYS,
     STREAM_KEYS,
     CommandSpec,
@@ -22,32 +22,32 @@ from kidoproxy.commands.spec import (
 )
 
 
-def keys(spec: CommandSpec, argv: list[bytes]) -> list[int]:
+def key_positions(spec: CommandSpec, argv: list[bytes]) -> list[int]:
     """The positions of the keys in ``argv``, in the order in which Redis names them."""
-    if spec.plain:
+    if spec.single_key:
         return [1] if len(argv) > 1 else []
-    finder = spec.finder
+    finder = spec.key_finder
     if finder == BY_SPECS:
         found: list[int] = []
         for key_spec in spec.key_specs:
             if key_spec.is_key:
-                found += positions(key_spec, argv)
+                found += spec_key_positions(key_spec, argv)
         return found
     if finder == SORT_KEYS:
         return _sort_keys(argv)
     if finder == STREAM_KEYS:
-        return _stream_keys(argv, stream_word(argv))
+        return _stream_keys(argv, stream_option(argv))
     if finder == GEORADIUS_KEYS:
         return _georadius_keys(argv, 6 if spec.arity == -6 else 5)
     return _migrate_keys(argv)
 
 
-def positions(key_spec: KeySpec, argv: list[bytes]) -> list[int]:
+def spec_key_positions(key_spec: KeySpec, argv: list[bytes]) -> list[int]:
     """The keys that one specification finds; none when the request does not fit it, as Redis has it."""
     count = len(argv)
-    first = _begin(key_spec, argv)
-    a, b, c = key_spec.numbers
-    if key_spec.find == RANGE:
+    first = _first_key(key_spec, argv)
+    a, b, c = key_spec.find_args
+    if key_spec.find_kind == FIND_RANGE:
         step = b
         if a >= 0:
             last = first + a
@@ -55,9 +55,9 @@ def positions(key_spec: KeySpec, argv: list[bytes]) -> list[int]:
             last = count + a
         else:
             last = first + (count - first) // c + a
-    elif key_spec.find == KEYNUM:
+    elif key_spec.find_kind == FIND_KEYNUM:
         step = c
-        number = _count(argv, first + a)
+        number = _parse_numkeys(argv, first + a)
         first += b
         last = first + (number - 1) * step
     else:
@@ -67,13 +67,13 @@ def positions(key_spec: KeySpec, argv: list[bytes]) -> list[int]:
     return list(range(first, last + 1, step))
 
 
-def _begin(key_spec: KeySpec, argv: list[bytes]) -> int:
+def _first_key(key_spec: KeySpec, argv: list[bytes]) -> int:
     """Where the keys of this specification begin; past the end when nowhere."""
     count = len(argv)
-    if key_spec.begin == INDEX:
-        return key_spec.position
-    if key_spec.begin == KEYWORD:
-        i = key_spec.position
+    if key_spec.begin_kind == BEGIN_INDEX:
+        return key_spec.begin_position
+    if key_spec.begin_kind == BEGIN_KEYWORD:
+        i = key_spec.begin_position
         step = 1
         if i < 0:
             i += count
@@ -85,7 +85,7 @@ def _begin(key_spec: KeySpec, argv: list[bytes]) -> int:
     return count
 
 
-def _count(argv: list[bytes], i: int) -> int:
+def _parse_numkeys(argv: list[bytes], i: int) -> int:
     """The number of keys that the argument at ``i`` claims; 0 when it claims none."""
     if i >= len(argv):
         return 0
@@ -104,7 +104,7 @@ def _sort_keys(argv: list[bytes]) -> list[int]:
     count = len(argv)
     if count < 2:
         return []
-    store = 0
+    store_position = 0
     i = 2
     while i < count:
         word = argv[i].lower()
@@ -115,12 +115,12 @@ def _sort_keys(argv: list[bytes]) -> list[int]:
         elif word == b"store":
             i += 1
             if i < count:
-                store = i
+                store_position = i
         i += 1
-    return [1, store] if store else [1]
+    return [1, store_position] if store_position else [1]
 
 
-def stream_word(argv: list[bytes], wanted: bytes = b"streams") -> int:
+def stream_option(argv: list[bytes], option: bytes = b"streams") -> int:
     """The position of this option of XREAD and XREADGROUP, which stands at STREAMS or before it; 0 when it does not.
 
     What another option claims (the count, the group, the consumer) is not taken for it.
@@ -129,7 +129,7 @@ def stream_word(argv: list[bytes], wanted: bytes = b"streams") -> int:
     i = 1
     while i < count:
         word = argv[i].lower()
-        if word == wanted:
+        if word == option:
             return i
         if word == b"streams":
             return 0
@@ -156,7 +156,7 @@ def _georadius_keys(argv: list[bytes], i: int) -> list[int]:
     count = len(argv)
     if count < 2:
         return []
-    store = 0
+    store_position = 0
     while i < count:
         word = argv[i].lower()
         if word == b"count":
@@ -164,9 +164,9 @@ def _georadius_keys(argv: list[bytes], i: int) -> list[int]:
         elif word in (b"store", b"storedist"):
             i += 1
             if i < count:
-                store = i
+                store_position = i
         i += 1
-    return [1, store] if store else [1]
+    return [1, store_position] if store_position else [1]
 
 
 def _migrate_keys(argv: list[bytes]) -> list[int]:

@@ -10,40 +10,40 @@ from typing import Final, final
 # Reach: whom a command is for.
 SESSION: Final = 0  # changes or needs the conversation itself: the session answers
 LOCAL: Final = 1  # the proxy answers, no node is asked
-ONE: Final = 2  # its keys meet on one node; without keys any node will do
-SPLIT: Final = 3  # cut into one command per node
-EVERY: Final = 4  # all nodes, merged
-ANY: Final = 5  # any one live node
-SCAN: Final = 6  # SCAN itself: one node after another
-LANE: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.blocks` says so)
+SINGLE_NODE: Final = 2  # its keys meet on one node; without keys any node will do
+SPLIT_BY_NODE: Final = 3  # cut into one command per node
+ALL_NODES: Final = 4  # all nodes, merged
+ANY_NODE: Final = 5  # any one live node
+SCAN_NODES: Final = 6  # SCAN itself: one node after another
+DEDICATED: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.blocks` says so)
 REFUSED: Final = 8  # never served
-CHANNEL: Final = 9  # the node on which the channel in first place lives
-LISTEN: Final = 10  # begins or ends a subscription: the pool's switchboard listens for the session
+CHANNEL_NODE: Final = 9  # the node on which the channel in first place lives
+SUBSCRIBE: Final = 10  # begins or ends a subscription: the pool's switchboard listens for the session
 
 # Rule: how several replies become one.
-RELAY: Final = 0  # there is only one
-SAME: Final = 1  # all should be equal
-ALL_OK: Final = 2  # +OK when all said so
-TOTAL: Final = 3  # the sum
-LEAST: Final = 4  # the smallest integer
-GREATEST: Final = 5  # the greatest integer
-EACH_AND: Final = 6  # arrays of 0 and 1, element by element
+PASS_THROUGH: Final = 0  # there is only one
+ALL_EQUAL: Final = 1  # all should be equal
+ALL_SUCCEEDED: Final = 2  # +OK when all said so
+AGG_SUM: Final = 3  # the sum
+AGG_MIN: Final = 4  # the smallest integer
+AGG_MAX: Final = 5  # the greatest integer
+AGG_LOGICAL_AND: Final = 6  # arrays of 0 and 1, element by element
 CONCAT: Final = 7  # arrays, sets or maps joined
 IN_KEY_ORDER: Final = 8  # arrays woven back by the places of their keys
-CHOICE: Final = 9  # one of what they offer, by how much there is behind each
-INFO: Final = 10  # the text of INFO
-ONE_OK: Final = 11  # it worked somewhere: the first that is no error
-STREAMS: Final = 12  # what XREAD gives of several streams, in the order of the request
+WEIGHTED_CHOICE: Final = 9  # one of what they offer, by how much there is behind each
+MERGE_INFO: Final = 10  # the text of INFO
+ONE_SUCCEEDED: Final = 11  # it worked somewhere: the first that is no error
+MERGE_STREAMS: Final = 12  # what XREAD gives of several streams, in the order of the request
 UNION: Final = 13  # arrays joined, what several name stands once
-TALLY: Final = 14  # arrays of name, number, name, number ...: each name's numbers summed
+SUM_BY_NAME: Final = 14  # arrays of name, number, name, number ...: each name's numbers summed
 
 # Copy: what a copy pool does with it.
 COPY_READ: Final = 0  # ask the leader
-COPY_ALL: Final = 1  # broadcast as it is: every copy comes to the same result
-COPY_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
+COPY_BROADCAST: Final = 1  # broadcast as it is: every copy comes to the same result
+COPY_ABSOLUTE_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
 COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would part
-COPY_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
-COPY_ONE: Final = 5  # nothing is kept: the one copy that is listened to
+COPY_ACK_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
+COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that is listened to
 
 # Finder: how keys are found where the key specifications alone are not exact.
 BY_SPECS: Final = 0
@@ -53,20 +53,20 @@ GEORADIUS_KEYS: Final = 3
 MIGRATE_KEYS: Final = 4
 
 # Judged: which arguments decide the copy class.
-NOT_JUDGED: Final = 0
+ARG_INDEPENDENT: Final = 0
 TTL_OPTIONS: Final = 1  # a relative expiry, or none
 READ_OR_TTL: Final = 2  # no option at all makes it a read
 RESTORE_TTL: Final = 3
-SUBCOMMANDS: Final = 4  # of BITFIELD
-STORE_KEY: Final = 5  # a second key, or it is a read
-KEY_COUNT: Final = 6  # several keys make it a read
-SORT_STORE: Final = 7
-STREAM_ID: Final = 8
-STREAM_TRIM: Final = 9
+BITFIELD_SUBCOMMANDS: Final = 4  # of BITFIELD
+STORE_OR_READ: Final = 5  # a second key, or it is a read
+SEVERAL_KEYS_READ: Final = 6  # several keys make it a read
+SORT_BY_STORE: Final = 7
+XADD_ID: Final = 8
+XTRIM_APPROXIMATE: Final = 9
 
 # Flags of the COMMAND answer, as a bitmask.
 WRITE: Final = 1 << 0
-READ: Final = 1 << 1
+READONLY: Final = 1 << 1
 BLOCKING: Final = 1 << 2
 DENYOOM: Final = 1 << 3
 ADMIN: Final = 1 << 4
@@ -75,7 +75,7 @@ NOSCRIPT: Final = 1 << 6
 LOADING: Final = 1 << 7
 STALE: Final = 1 << 8
 FAST: Final = 1 << 9
-MOVABLE: Final = 1 << 10
+MOVABLE_KEYS: Final = 1 << 10
 NO_MULTI: Final = 1 << 11
 NO_AUTH: Final = 1 << 12
 ALLOW_BUSY: Final = 1 << 13
@@ -85,9 +85,9 @@ NO_MANDATORY_KEYS: Final = 1 << 16
 SKIP_MONITOR: Final = 1 << 17
 SKIP_SLOWLOG: Final = 1 << 18
 
-FLAGS: Final[dict[str, int]] = {
+FLAG_BITS: Final[dict[str, int]] = {
     "write": WRITE,
-    "readonly": READ,
+    "readonly": READONLY,
     "blocking": BLOCKING,
     "denyoom": DENYOOM,
     "admin": ADMIN,
@@ -96,7 +96,7 @@ FLAGS: Final[dict[str, int]] = {
     "loading": LOADING,
     "stale": STALE,
     "fast": FAST,
-    "movablekeys": MOVABLE,
+    "movablekeys": MOVABLE_KEYS,
     "no_multi": NO_MULTI,
     "no_auth": NO_AUTH,
     "allow_busy": ALLOW_BUSY,
@@ -108,11 +108,11 @@ FLAGS: Final[dict[str, int]] = {
 }
 
 # Where a key specification begins, and how it goes on.
-INDEX: Final = 0
-KEYWORD: Final = 1
-UNKNOWN: Final = 2
-RANGE: Final = 0
-KEYNUM: Final = 1
+BEGIN_INDEX: Final = 0
+BEGIN_KEYWORD: Final = 1
+SEARCH_UNKNOWN: Final = 2
+FIND_RANGE: Final = 0
+FIND_KEYNUM: Final = 1
 
 #: flags, begin, keyword, position, find, three numbers, notes: a key specification in the table.
 KeyRow = tuple[str, int, str, int, int, int, int, int, str]
@@ -132,22 +132,22 @@ class KeySpec:
     def __init__(self, row: KeyRow) -> None:
         flags, begin, keyword, position, find, a, b, c, notes = row
         self.flags: tuple[str, ...] = tuple(flags.split())
-        self.begin: int = begin
+        self.begin_kind: int = begin
         self.keyword: bytes = keyword.encode().lower()
-        self.position: int = position
-        self.find: int = find
-        self.numbers: tuple[int, int, int] = (a, b, c)
+        self.begin_position: int = position
+        self.find_kind: int = find
+        self.find_args: tuple[int, int, int] = (a, b, c)
         self.notes: str = notes
         self.is_key: bool = "not_key" not in self.flags
 
-    def is_first(self) -> bool:
+    def is_first_argument(self) -> bool:
         """Whether it finds ``argv[1]`` and nothing else."""
-        place = self.is_key and self.begin == INDEX and self.position == 1
-        return place and self.find == RANGE and self.numbers[0] == 0
+        starts_at_first = self.is_key and self.begin_kind == BEGIN_INDEX and self.begin_position == 1
+        return starts_at_first and self.find_kind == FIND_RANGE and self.find_args[0] == 0
 
     def __repr__(self) -> str:
-        start = self.keyword.decode() if self.begin == KEYWORD else str(self.position)
-        return f"<keys from {start}: {self.numbers}>"
+        start = self.keyword.decode() if self.begin_kind == BEGIN_KEYWORD else str(self.begin_position)
+        return f"<keys from {start}: {self.find_args}>"
 
 
 @final
@@ -156,8 +156,8 @@ class CommandSpec:
 
     ``reason`` says why a REFUSED or LANE command, or one with ``deny_default``, is not served;
     ``deny_default`` means that a pool's ``allow`` opens it. Unless ``judged`` is 0 the copy class hangs on the
-    arguments: ask `kidoproxy.commands.judge`. ``write``: may change something; ``repeatable``: changes nothing, may be
-    asked again; ``plain``: its one key is ``argv[1]``. ``subs`` is None unless it is a container.
+    arguments: ask `kidoproxy.commands.request_traits`. ``write``: may change something; ``repeatable``: changes
+    nothing, may be asked again; ``plain``: its one key is ``argv[1]``. ``subs`` is None unless it is a container.
     """
 
     def __init__(self, row: Row) -> None:
@@ -168,49 +168,49 @@ class CommandSpec:
         self.flags: int = flag_bits(self.flag_names)
         self.categories: tuple[str, ...] = tuple(categories.split())
         self.tips: tuple[str, ...] = tuple(tips.split())
-        self.first: int = first
-        self.last: int = last
-        self.step: int = step
+        self.first_key: int = first
+        self.last_key: int = last
+        self.key_step: int = step
         self.key_specs: tuple[KeySpec, ...] = tuple([KeySpec(key) for key in keys])
         self.group: str = group
         self.since: str = since
         self.summary: str = summary
-        self.subs: dict[bytes, CommandSpec] | None = None
+        self.subcommands: dict[bytes, CommandSpec] | None = None
         # What the overlay says; a command that it does not name is never served.
         self.reach: int = REFUSED
-        self.rule: int = RELAY
-        self.copy: int = COPY_REFUSED
-        self.judged: int = NOT_JUDGED
-        self.finder: int = BY_SPECS
+        self.response_policy: int = PASS_THROUGH
+        self.replication: int = COPY_REFUSED
+        self.arg_dependence: int = ARG_INDEPENDENT
+        self.key_finder: int = BY_SPECS
         #: Where its own time-out stands, and how many of its units make a second; 0: it has none, or an option.
-        self.timeout_at: int = 0
-        self.timeout_unit: int = 1
-        self.deny_default: bool = False
+        self.timeout_position: int = 0
+        self.timeout_units_per_second: int = 1
+        self.denied_by_default: bool = False
         self.reason: str = "not reviewed"
-        self.copy_reason: str = "not reviewed"
-        self.write: bool = self.flags & WRITE != 0
-        self.repeatable: bool = False
-        self.plain: bool = False
+        self.replication_reason: str = "not reviewed"
+        self.may_write: bool = self.flags & WRITE != 0
+        self.retryable: bool = False
+        self.single_key: bool = False
         #: EVAL, FCALL, SCRIPT and FUNCTION: what they say is noted in the pool's book.
-        self.scripting: bool = group == "scripting"
+        self.is_scripting: bool = group == "scripting"
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""
         if self.arity > 0:
             return count == self.arity
         # The keys of MSET and MSETNX come in pairs with their values, which arity alone cannot say.
-        return count >= -self.arity and (self.step != 2 or count % 2 == 1)
+        return count >= -self.arity and (self.key_step != 2 or count % 2 == 1)
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Work out what follows from the rest; called once, after the overlay."""
-        self.plain = (
-            self.reach == ONE
-            and not self.deny_default
-            and self.subs is None
-            and self.finder == BY_SPECS
-            and self.flags & (MOVABLE | BLOCKING) == 0
+        self.single_key = (
+            self.reach == SINGLE_NODE
+            and not self.denied_by_default
+            and self.subcommands is None
+            and self.key_finder == BY_SPECS
+            and self.flags & (MOVABLE_KEYS | BLOCKING) == 0
             and len(self.key_specs) == 1
-            and self.key_specs[0].is_first()
+            and self.key_specs[0].is_first_argument()
         )
 
     def __repr__(self) -> str:
@@ -221,5 +221,5 @@ def flag_bits(names: tuple[str, ...]) -> int:
     """The bitmask of these flags; a flag of a newer server that we do not know counts for nothing."""
     bits = 0
     for name in names:
-        bits |= FLAGS.get(name, 0)
+        bits |= FLAG_BITS.get(name, 0)
     return bits

@@ -20,7 +20,7 @@ from kidoproxy.config.model import (
 )
 from kidoproxy.config.read import embedded_config, load
 from kidoproxy.config.secret import Secret
-from kidoproxy.errors import ConfigError
+from kidoproxy.resp.errors import ConfigError
 
 __all__ = [
     "Address",

@@ -12,10 +12,10 @@ from kidoproxy.config.secret import NO_SECRET, Secret
 
 DEFAULT_PORT: Final = 6379
 #: ``sun_path`` of Linux is 108 bytes with its zero, that of macOS 104.
-SOCKET_PATH_BYTES: Final = 103
+MAX_SOCKET_PATH_BYTES: Final = 103
 POOL_PREFIX: Final = "pool:"
 
-NO_DATABASE: Final = (
+DATABASE_IN_URL: Final = (
     "a database cannot be part of a node: clients choose it with SELECT, and the proxy passes it on; drop the path"
 )
 
@@ -67,7 +67,7 @@ class NodeUrl:
 def parse_listen(text: str) -> Address:
     """An address to listen on; port 0 lets the system choose. Raises ValueError with a sentence."""
     if text.startswith("unix:"):
-        return _unix(text)
+        return _parse_unix(text)
     if "://" in text:
         raise ValueError('is a URL; listen takes "host:port", "[::1]:port" or "unix:///path"')
     host, colon, port = text.rpartition(":")
@@ -75,45 +75,45 @@ def parse_listen(text: str) -> Address:
         raise ValueError('needs a host and a port, for example "127.0.0.1:6380"')
     if host == "*":
         raise ValueError('has "*" for a host; write "0.0.0.0" for every IPv4 address, "[::]" for IPv6')
-    return Address(_host(host), _port(port, least=0))
+    return Address(_parse_host(host), _parse_port(port, minimum=0))
 
 
 def parse_url(text: str) -> NodeUrl:
     """The URL of a node. Raises ValueError with a sentence that does not repeat the URL."""
     if text.startswith("unix:"):
-        return NodeUrl(_unix(text))
-    scheme, mark, rest = text.partition("://")
-    if not mark:
+        return NodeUrl(_parse_unix(text))
+    scheme, separator, rest = text.partition("://")
+    if not separator:
         raise ValueError('is not a URL; write "redis://host:port", "rediss://…", "unix:///path" or "pool:name"')
     if scheme not in ("redis", "rediss"):
         raise ValueError(f'has the scheme "{scheme}"; known are "redis", "rediss" and "unix"')
-    return _redis_url(scheme, rest)
+    return _parse_redis_url(scheme, rest)
 
 
-def _redis_url(scheme: str, rest: str) -> NodeUrl:
+def _parse_redis_url(scheme: str, rest: str) -> NodeUrl:
     # By hand up to the host: a password with "/" or "#" in it must be named as such, not cut in silence.
-    userinfo, at, place = rest.rpartition("@")
+    userinfo, at, host_part = rest.rpartition("@")
     if at and any(char in userinfo for char in "/?#@"):
         raise ValueError("has a character in its user or password that must be percent-encoded (/ ? # @)")
-    parts = urlsplit(f"{scheme}://{place}")
+    parts = urlsplit(f"{scheme}://{host_part}")
     if parts.query or parts.fragment:
         raise ValueError("has a query or a fragment, which mean nothing here")
     if parts.path not in ("", "/", "/0"):
-        raise ValueError(NO_DATABASE)
-    address = _host_and_port(parts.netloc)
+        raise ValueError(DATABASE_IN_URL)
+    address = _parse_host_and_port(parts.netloc)
     username, _, password = userinfo.partition(":")
     return NodeUrl(address, scheme == "rediss", unquote(username), Secret(unquote(password)))
 
 
-def _host_and_port(netloc: str) -> Address:
+def _parse_host_and_port(netloc: str) -> Address:
     bracket = netloc.rfind("]")
     host, colon, port = netloc.rpartition(":") if netloc.rfind(":") > bracket else (netloc, "", "")
     if not host:
         raise ValueError("has no host")
-    return Address(_host(host), _port(port, least=1) if colon else DEFAULT_PORT)
+    return Address(_parse_host(host), _parse_port(port, minimum=1) if colon else DEFAULT_PORT)
 
 
-def _host(text: str) -> str:
+def _parse_host(text: str) -> str:
     if text.startswith("[") and text.endswith("]"):
         return text[1:-1]
     if ":" in text or "[" in text or "]" in text:
@@ -123,18 +123,20 @@ def _host(text: str) -> str:
     return text
 
 
-def _port(text: str, least: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 65535:
-        raise ValueError(f'has the port "{text}"; a port is a number from {least} to 65535')
+def _parse_port(text: str, minimum: int) -> int:
+    if not text.isascii() or not text.isdigit() or not minimum <= int(text) <= 65535:
+        raise ValueError(f'has the port "{text}"; a port is a number from {minimum} to 65535')
     return int(text)
 
 
-def _unix(text: str) -> Address:
+def _parse_unix(text: str) -> Address:
     path = text.removeprefix("unix://")
     if path == text or not path.startswith("/"):
         raise ValueError('needs an absolute path after three slashes: "unix:///run/redis.sock"')
     if "?" in path or "@" in path:
         raise ValueError('has a "?" or "@" in its path; give username and password in a table { url, password }')
-    if len(path.encode()) > SOCKET_PATH_BYTES:
-        raise ValueError(f"has a path of {len(path.encode())} bytes; a socket's path has at most {SOCKET_PATH_BYTES}")
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(
+            f"has a path of {len(path.encode())} bytes; a socket's path has at most {MAX_SOCKET_PATH_BYTES}"
+        )
     return Address(path=path)

@@ -14,7 +14,7 @@ from typing import Final
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen, parse_url
 from kidoproxy.config.graph import check_graph
 from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
-from kidoproxy.config.problems import Place, Problems, did_you_mean, dotted, quoted
+from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
 from kidoproxy.config.schema import (
     MIB,
     QUEUE_SETS,
@@ -29,12 +29,12 @@ from kidoproxy.config.secret import NO_SECRET, Secret
 from kidoproxy.config.users import UserBuilder
 
 #: This ring has no weights.
-_SHARD: Final = "django_redis_shard"
+_DJANGO_REDIS_SHARD: Final = "django_redis_shard"
 _NUTCRACKER_SILENT_PORT: Final = 11211
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
-class Builder:
+class ConfigBuilder:
     """Builds one `Config`; ``folder`` is where relative file names start."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path, problems: Problems) -> None:
@@ -43,7 +43,7 @@ class Builder:
         self.problems = problems
         self.warnings: list[str] = []
 
-    def config(self, file: FileTable) -> Config:
+    def build(self, file: FileTable) -> Config:
         """The whole; to be used only when no problem was noted."""
         if not file.pool:
             self.problems.add(("pool",), "there is no pool; the file needs at least one [pool.NAME] table")
@@ -63,163 +63,167 @@ class Builder:
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
 
-    def warn(self, place: Place, what: str) -> None:
+    def warn(self, location: Location, message: str) -> None:
         """Note something that is valid, and that somebody may regret."""
-        self.warnings.append(f"{self.problems.file}: {dotted(place)}: {what}")
+        self.warnings.append(f"{self.problems.file}: {format_location(location)}: {message}")
 
     def _admin(self, table: ProxyTable) -> Address | None:
         return None if table.admin is None else self._listen(table.admin, ("proxy", "admin"))
 
-    def _listen(self, text: str, place: Place) -> Address | None:
+    def _listen(self, text: str, location: Location) -> Address | None:
         try:
             return parse_listen(text)
         except ValueError as error:
-            self.problems.add(place, str(error))
+            self.problems.add(location, str(error))
             return None
 
     def _pool(self, name: str, table: PoolTable, proxy: ProxyTable) -> Pool:
-        place = ("pool", name)
+        location = ("pool", name)
         if not name or not set(name) <= _NAME_CHARACTERS:
-            self.problems.add(place, "a pool's name has only letters, digits, - and _")
-        self._check_meaning(table, place)
-        listen = [self._listen(text, (*place, "listen")) for text in table.listen]
-        password = self._secret(table.password, table.password_file, place)
+            self.problems.add(location, "a pool's name has only letters, digits, - and _")
+        self._check_ignored_settings(table, location)
+        listen = [self._listen(text, (*location, "listen")) for text in table.listen]
+        password = self._secret(table.password, table.password_file, location)
         pool = Pool(
             name=name,
             mode=table.mode,
             listen=tuple(address for address in listen if address is not None),
-            members=self._members(table, place),
+            members=self._members(table, location),
             limits=_limits(table, proxy),
             password=password,
             timeout=table.timeout_ms / 1000,
             connect_timeout=table.connect_timeout_ms / 1000,
             node_queue_bytes=table.node_queue_mb * MIB,
             databases=table.databases,
-            node_errors=table.node_errors or _node_errors(table),
-            ring=self._ring(table, place) if table.mode == "ring" else None,
-            copy=self._copy(table, place) if table.mode == "copy" else None,
-            deny=frozenset(_command(word) for word in table.deny),
-            allow=frozenset(_command(word) for word in table.allow),
-            rename=self._rename(table, (*place, "rename")),
-            users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*place, "users")),
+            node_errors=table.node_errors or _default_node_errors(table),
+            ring=self._ring(table, location) if table.mode == "ring" else None,
+            copy=self._copy(table, location) if table.mode == "copy" else None,
+            deny=frozenset(_command_name(word) for word in table.deny),
+            allow=frozenset(_command_name(word) for word in table.allow),
+            rename=self._rename(table, (*location, "rename")),
+            users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*location, "users")),
         )
         if table.protected:
-            self._check_protected(pool, (*place, "listen"))
+            self._check_protected(pool, (*location, "listen"))
         return pool
 
-    def _check_protected(self, pool: Pool, place: Place) -> None:
+    def _check_protected(self, pool: Pool, location: Location) -> None:
         """Redis's protected mode."""
         exposed = [str(address) for address in pool.listen if not address.is_loopback]
-        if exposed and pool.is_open():
+        if exposed and pool.needs_no_password():
             self.problems.add(
-                place,
+                location,
                 f"{exposed[0]} is reached by other machines, and clients need no password; set 'password', listen on "
                 "127.0.0.1, or say 'protected = false'",
             )
 
-    def _check_meaning(self, table: PoolTable, place: Place) -> None:
+    def _check_ignored_settings(self, table: PoolTable, location: Location) -> None:
         """A setting that would do nothing is a mistake somebody wants to know."""
         for key, field in PoolTable.model_fields.items():
             extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
             if key not in table.model_fields_set:
                 continue
             if extra.get("only", table.mode) != table.mode:
-                self.problems.add(place, f"'{key}' has no meaning in a {table.mode} pool")
+                self.problems.add(location, f"'{key}' has no meaning in a {table.mode} pool")
             if extra.get("listens") and not table.listen:
-                self.problems.add(place, f"'{key}' has no meaning in a pool without 'listen'")
-        for word in sorted({_command(word) for word in table.deny} & {_command(word) for word in table.allow}):
-            self.problems.add(place, f"'{word.decode()}' is both denied and allowed")
+                self.problems.add(location, f"'{key}' has no meaning in a pool without 'listen'")
+        for word in sorted(
+            {_command_name(word) for word in table.deny} & {_command_name(word) for word in table.allow}
+        ):
+            self.problems.add(location, f"'{word.decode()}' is both denied and allowed")
 
-    def _ring(self, table: PoolTable, place: Place) -> RingOptions:
+    def _ring(self, table: PoolTable, location: Location) -> RingOptions:
         if table.tags and (len(table.tags.encode()) != 2 or not table.tags.isascii()):
-            self.problems.add((*place, "tags"), 'must be two characters, such as "{}", or "" to turn tags off')
+            self.problems.add((*location, "tags"), 'must be two characters, such as "{}", or "" to turn tags off')
         return RingOptions(
             hash=table.hash,
             tags=table.tags.encode(),
-            together=self._together(table.together, (*place, "together")),
+            together=self._together(table.together, (*location, "together")),
             on_down=table.on_down,
             transactions=table.transactions,
             same_server=table.same_server,
         )
 
-    def _together(self, groups: list[list[str]], place: Place) -> tuple[bytes | tuple[bytes, ...], ...]:
+    def _together(self, groups: list[list[str]], location: Location) -> tuple[bytes | tuple[bytes, ...], ...]:
         """A group of one is the word alone."""
         found: list[bytes | tuple[bytes, ...]] = []
         for i, group in enumerate(groups):
             if not group:
-                self.problems.add((*place, i), "is an empty group")
-            words = tuple([self._word(word, (*place, i)) for word in group])
+                self.problems.add((*location, i), "is an empty group")
+            words = tuple([self._together_prefix(word, (*location, i)) for word in group])
             found.append(words[0] if len(words) == 1 else words)
         return tuple(dict.fromkeys(found))
 
-    def _word(self, word: str, place: Place) -> bytes:
+    def _together_prefix(self, word: str, location: Location) -> bytes:
         if not word:
-            self.problems.add(place, "is empty: every key begins with it")
+            self.problems.add(location, "is empty: every key begins with it")
         elif word.startswith("@") and word not in TOGETHER_SETS:
-            known = f"known are {quoted(TOGETHER_SETS)}"
-            self.problems.add(place, f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
+            known = f"known are {quote_words(TOGETHER_SETS)}"
+            self.problems.add(location, f'there is no set "{word}"; {known}' + did_you_mean(word, TOGETHER_SETS))
         return word.encode()
 
-    def _copy(self, table: PoolTable, place: Place) -> CopyOptions:
+    def _copy(self, table: PoolTable, location: Location) -> CopyOptions:
         if table.nodes and table.min_in_sync > len(table.nodes):
-            self.problems.add((*place, "min_in_sync"), f"must be at most {len(table.nodes)}, the number of nodes")
+            self.problems.add((*location, "min_in_sync"), f"must be at most {len(table.nodes)}, the number of nodes")
         return CopyOptions(ack=table.ack, min_in_sync=table.min_in_sync, read=table.read)
 
-    def _rename(self, table: PoolTable, place: Place) -> dict[bytes, bytes]:
-        renamed = {_command(old): _command(new) for old, new in table.rename.items()}
+    def _rename(self, table: PoolTable, location: Location) -> dict[bytes, bytes]:
+        renamed = {_command_name(old): _command_name(new) for old, new in table.rename.items()}
         given = [new for new in renamed.values() if new]
         for new in sorted(set(given)):
             if given.count(new) > 1:
-                self.problems.add(place, f'two commands have the new name "{new.decode()}"')
+                self.problems.add(location, f'two commands have the new name "{new.decode()}"')
         return renamed
 
-    def _members(self, table: PoolTable, place: Place) -> tuple[Member, ...]:
+    def _members(self, table: PoolTable, location: Location) -> tuple[Member, ...]:
         if not table.nodes:
-            self.problems.add((*place, "nodes"), "is empty: a pool needs at least one node")
-        self._check_tls(table, place)
-        return tuple(self._member(node, table, i, (*place, "nodes", i)) for i, node in enumerate(table.nodes))
+            self.problems.add((*location, "nodes"), "is empty: a pool needs at least one node")
+        self._check_tls(table, location)
+        return tuple(self._member(node, table, i, (*location, "nodes", i)) for i, node in enumerate(table.nodes))
 
-    def _check_tls(self, table: PoolTable, place: Place) -> None:
+    def _check_tls(self, table: PoolTable, location: Location) -> None:
         if "tls" in table.model_fields_set and not any(node.url.startswith("rediss:") for node in table.nodes):
-            self.problems.add((*place, "tls"), "has no meaning: no node of this pool is rediss://")
+            self.problems.add((*location, "tls"), "has no meaning: no node of this pool is rediss://")
         if not table.tls.verify:
-            self.warn((*place, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password")
+            self.warn(
+                (*location, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password"
+            )
         if table.tls.ca_file is not None:
-            self._read(table.tls.ca_file, (*place, "tls", "ca_file"))
+            self._read_file(table.tls.ca_file, (*location, "tls", "ca_file"))
 
-    def _member(self, node: NodeTable, table: PoolTable, index: int, place: Place) -> Member:
+    def _member(self, node: NodeTable, table: PoolTable, index: int, location: Location) -> Member:
         if table.mode == "copy" and "weight" in node.model_fields_set:
-            self.problems.add(place, "'weight' has no meaning in a copy pool")
-        if table.hash == _SHARD and "weight" in node.model_fields_set:
-            self.problems.add(place, f"'weight' has no meaning with hash = \"{_SHARD}\"")
+            self.problems.add(location, "'weight' has no meaning in a copy pool")
+        if table.hash == _DJANGO_REDIS_SHARD and "weight" in node.model_fields_set:
+            self.problems.add(location, f"'weight' has no meaning with hash = \"{_DJANGO_REDIS_SHARD}\"")
         if node.url.startswith(POOL_PREFIX):
-            return self._pool_ref(node, table, index, place)
+            return self._pool_ref(node, table, index, location)
         try:
             url = parse_url(node.url)
         except ValueError as error:
-            self.problems.add(place, str(error))
+            self.problems.add(location, str(error))
             # Keeps its place in the list, so that later lines count right; this configuration is never used.
             return Node(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
-        return self._node(node, url, table, index, place)
+        return self._node(node, url, table, index, location)
 
-    def _pool_ref(self, node: NodeTable, table: PoolTable, index: int, place: Place) -> Member:
+    def _pool_ref(self, node: NodeTable, table: PoolTable, index: int, location: Location) -> Member:
         for key in ("username", "password", "password_file"):
             if key in node.model_fields_set:
-                self.problems.add(place, f"'{key}' has no meaning for a pool")
+                self.problems.add(location, f"'{key}' has no meaning for a pool")
         pool = node.url.removeprefix(POOL_PREFIX)
         name = node.name or pool
         return PoolRef(name, pool, node.weight, _ring_name(table, index, name, name))
 
-    def _node(self, node: NodeTable, url: NodeUrl, table: PoolTable, index: int, place: Place) -> Member:
+    def _node(self, node: NodeTable, url: NodeUrl, table: PoolTable, index: int, location: Location) -> Member:
         if url.password and (node.password or node.password_file):
-            self.problems.add(place, "has a password in its URL and another one beside it")
+            self.problems.add(location, "has a password in its URL and another one beside it")
         if url.username and node.username:
-            self.problems.add(place, "has a user in its URL and another one beside it")
-        password = self._secret(node.password, node.password_file, place) or url.password
+            self.problems.add(location, "has a user in its URL and another one beside it")
+        password = self._secret(node.password, node.password_file, location) or url.password
         username = node.username or url.username
         if username and not password and node.password_file is None:
-            self.problems.add(place, "has a user but no password")
-        name = node.name or stable_name(url.address)
+            self.problems.add(location, "has a user but no password")
+        name = node.name or default_node_name(url.address)
         return Node(
             name=name,
             address=url.address,
@@ -234,40 +238,40 @@ class Builder:
         ca_file = str(self.folder / table.tls.ca_file) if table.tls.ca_file else ""
         return Tls(ca_file, table.tls.verify)
 
-    def _user_secret(self, table: UserTable, place: Place) -> Secret:
-        return self._secret(table.password, table.password_file, place)
+    def _user_secret(self, table: UserTable, location: Location) -> Secret:
+        return self._secret(table.password, table.password_file, location)
 
-    def _secret(self, plain: str | None, file: str | None, place: Place) -> Secret:
-        if plain is not None and file is not None:
-            self.problems.add(place, "has both 'password' and 'password_file'")
+    def _secret(self, inline: str | None, file: str | None, location: Location) -> Secret:
+        if inline is not None and file is not None:
+            self.problems.add(location, "has both 'password' and 'password_file'")
         if file is None:
-            return Secret(plain or "")
-        text = self._read(file, (*place, "password_file"))
-        if text is not None and is_readable_by_all(self.folder / file):
-            self.warn((*place, "password_file"), f"every user of this machine may read {file}; chmod o-r it")
+            return Secret(inline or "")
+        text = self._read_file(file, (*location, "password_file"))
+        if text is not None and is_world_readable(self.folder / file):
+            self.warn((*location, "password_file"), f"every user of this machine may read {file}; chmod o-r it")
         if text is None:
             return NO_SECRET
         password = text.rstrip("\r\n")
         if not password:
-            self.problems.add((*place, "password_file"), f"{file} is empty")
+            self.problems.add((*location, "password_file"), f"{file} is empty")
         return Secret(password)
 
-    def _read(self, file: str, place: Place) -> str | None:
+    def _read_file(self, file: str, location: Location) -> str | None:
         try:
             return (self.folder / file).read_text("utf-8")
         except OSError as error:
-            self.problems.add(place, f"cannot read {file}: {error.strerror}")
+            self.problems.add(location, f"cannot read {file}: {error.strerror}")
         except UnicodeDecodeError:
-            self.problems.add(place, f"cannot read {file}: it is not UTF-8 text")
+            self.problems.add(location, f"cannot read {file}: it is not UTF-8 text")
         return None
 
 
-def is_readable_by_all(file: Path) -> bool:
+def is_world_readable(file: Path) -> bool:
     """Whether the rights of a file let everybody read it."""
     return bool(file.stat().st_mode & stat.S_IROTH)
 
 
-def stable_name(address: Address) -> str:
+def default_node_name(address: Address) -> str:
     """The name nutcracker gives a server that has none, so that its rings can be taken over."""
     if address.is_unix:
         return f"{address.path}:"
@@ -284,7 +288,7 @@ def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
     return Path(home) / "kidoproxy"
 
 
-def _node_errors(table: PoolTable) -> str:
+def _default_node_errors(table: PoolTable) -> str:
     """Workers of a queue must live on while a node is gone; a page had better fail at once."""
     return "retry" if any(word in QUEUE_SETS for group in table.together for word in group) else "fast"
 
@@ -292,7 +296,7 @@ def _node_errors(table: PoolTable) -> str:
 def _ring_name(table: PoolTable, index: int, name: str, as_listed: str) -> str:
     if table.hash == "hash_ring":
         return str(index)
-    return as_listed if table.hash == _SHARD else name
+    return as_listed if table.hash == _DJANGO_REDIS_SHARD else name
 
 
 def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:
@@ -307,6 +311,6 @@ def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:
     )
 
 
-def _command(word: str) -> bytes:
+def _command_name(word: str) -> bytes:
     """``CONFIG SET`` and ``config|set`` are the same command."""
     return "|".join(word.lower().replace("|", " ").split()).encode()

@@ -23,7 +23,7 @@ TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("pool.cache.tls", TlsTable),
 )
 _WIDTH: Final = 96
-_ACTIVE: Final = frozenset({"listen", "mode", "nodes"})
+_UNCOMMENTED: Final = frozenset({"listen", "mode", "nodes"})
 _INTRO: Final = """\
 # kidoproxy: every setting. What is commented out is the default, or an example where that is said.
 # "${NAME}" in any string is replaced from the environment. Check this file: kidoproxy check --config FILE
@@ -42,49 +42,51 @@ class Setting:
     default: str  # as TOML; empty when there is none
     example: str
     bounds: str
-    only: str  # the mode that knows this key; empty for both
-    meaning: str
+    only_mode: str  # the mode that knows this key; empty for both
+    description: str
 
     @property
-    def sentence(self) -> str:
+    def full_description(self) -> str:
         """The meaning with bounds and mode."""
-        only = f"Only in a {self.only} pool. " if self.only else ""
-        return f"{only}{self.meaning}{f' {self.bounds}.' if self.bounds else ''}"
+        only = f"Only in a {self.only_mode} pool. " if self.only_mode else ""
+        return f"{only}{self.description}{f' {self.bounds}.' if self.bounds else ''}"
 
 
 def settings(header: str, table: type[Table]) -> Iterator[Setting]:
     """The keys of one table, but not the tables below it."""
     for key, field in table.model_fields.items():
-        if any(isinstance(kind, type) and issubclass(kind, Table) for kind in _kinds(field.annotation)):
+        if any(
+            isinstance(held_type, type) and issubclass(held_type, Table) for held_type in _held_types(field.annotation)
+        ):
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
         yield Setting(
             table=header,
             key=key,
-            default="" if default is None else toml(default),
-            example=toml(field.examples[0]) if field.examples else "",
-            bounds=_bounds(field),
-            only=str(extra.get("only", "")),
-            meaning=field.description or "",
+            default="" if default is None else to_toml(default),
+            example=to_toml(field.examples[0]) if field.examples else "",
+            bounds=_bounds_text(field),
+            only_mode=str(extra.get("only", "")),
+            description=field.description or "",
         )
 
 
-def example() -> str:
+def example_file() -> str:
     """A whole commented file."""
     parts = [_INTRO]
     for header, table in TABLES:
-        sign = "" if header in ("proxy", "pool.cache") else "# "
-        lines = [f"{sign}[{header}]"]
+        comment_prefix = "" if header in ("proxy", "pool.cache") else "# "
+        lines = [f"{comment_prefix}[{header}]"]
         for setting in settings(header, table):
-            lines += ["", *_comment(setting.sentence), _line(setting)]
+            lines += ["", *_comment(setting.full_description), _setting_line(setting)]
         if table is PoolTable:
             lines += ["", _NODE_INTRO.rstrip(), *(f"#   {line}" for line in _node_lines())]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def markdown() -> str:
+def markdown_table() -> str:
     """The same as a table for a README."""
     rows = ["| table | key | default | meaning |", "| --- | --- | --- | --- |"]
     tables: list[tuple[str, type[Table]]] = [*TABLES, ("a node", NodeTable)]
@@ -92,25 +94,25 @@ def markdown() -> str:
         for setting in settings(header.replace("cache", "NAME").replace("app", "USER"), table):
             default = f"`{setting.default}`" if setting.default else ""
             rows.append(
-                f"| {setting.table} | `{setting.key}` | {default} | {setting.sentence.replace('|', '&#124;')} |"
+                f"| {setting.table} | `{setting.key}` | {default} | {setting.full_description.replace('|', '&#124;')} |"
             )
     return "\n".join(rows) + "\n"
 
 
-def toml(value: Any) -> str:
+def to_toml(value: Any) -> str:
     """A value as TOML writes it inline."""
     if isinstance(value, list):
-        return f"[{', '.join(toml(item) for item in value)}]"
+        return f"[{', '.join(to_toml(item) for item in value)}]"
     if isinstance(value, dict):
-        inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
+        inside = ", ".join(f"{key} = {to_toml(item)}" for key, item in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     # What JSON writes for strings, numbers and truth is TOML too.
     return json.dumps(value, ensure_ascii=False)
 
 
-def _line(setting: Setting) -> str:
+def _setting_line(setting: Setting) -> str:
     line = f"{setting.key} = {setting.example or setting.default}"
-    if setting.key in _ACTIVE:
+    if setting.key in _UNCOMMENTED:
         return line
     default = f"; the default is {setting.default}" if setting.default else ""
     remark = f"  # an example{default}" if setting.example else ""
@@ -121,10 +123,10 @@ def _node_lines() -> Iterator[str]:
     shown = [setting for setting in settings("node", NodeTable) if setting.key != "password_file"]
     yield "nodes = [{ " + ", ".join(f"{item.key} = {item.example or item.default}" for item in shown) + " }]"
     for setting in settings("node", NodeTable):
-        yield from wrap(f"{setting.key}: {setting.sentence}", _WIDTH, subsequent_indent="  ")
+        yield from wrap(f"{setting.key}: {setting.full_description}", _WIDTH, subsequent_indent="  ")
 
 
-def _kinds(annotation: Any) -> tuple[Any, ...]:
+def _held_types(annotation: Any) -> tuple[Any, ...]:
     """What a key holds: the annotation itself, or what a table of tables has in it."""
     return get_args(annotation) if get_origin(annotation) is dict else (annotation,)
 
@@ -133,9 +135,9 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in wrap(text, _WIDTH)]
 
 
-def _bounds(field: FieldInfo) -> str:
-    least = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
-    most = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
-    if least is None:
+def _bounds_text(field: FieldInfo) -> str:
+    minimum = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
+    maximum = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
+    if minimum is None:
         return ""
-    return f"At least {least}" if most is None else f"{least} to {most}"
+    return f"At least {minimum}" if maximum is None else f"{minimum} to {maximum}"

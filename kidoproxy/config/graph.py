@@ -2,7 +2,7 @@
 
 from kidoproxy.config.address import Address
 from kidoproxy.config.model import Node, Pool
-from kidoproxy.config.problems import Place, Problems, did_you_mean, quoted
+from kidoproxy.config.problems import Location, Problems, did_you_mean, quote_words
 
 
 def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:
@@ -12,13 +12,13 @@ def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problem
         _check_names(pool, problems)
     in_cycles = _check_cycles(pools, problems)
     _check_listeners(pools, admin, problems)
-    _check_used(pools, problems)
+    _check_unused(pools, problems)
     if not in_cycles:
         for pool in pools.values():
-            _check_below(pool, pools, problems)
+            _check_duplicates(pool, pools, problems)
 
 
-def _member_place(pool: Pool, index: int) -> Place:
+def _member_location(pool: Pool, index: int) -> Location:
     return ("pool", pool.name, "nodes", index)
 
 
@@ -26,11 +26,11 @@ def _check_references(pool: Pool, pools: dict[str, Pool], problems: Problems) ->
     for i, member in enumerate(pool.members):
         if isinstance(member, Node):
             continue
-        place = _member_place(pool, i)
+        location = _member_location(pool, i)
         if member.pool not in pools:
-            problems.add(place, f'there is no pool "{member.pool}"' + did_you_mean(member.pool, pools))
+            problems.add(location, f'there is no pool "{member.pool}"' + did_you_mean(member.pool, pools))
         elif pool.mode == "copy":
-            problems.add(place, "a copy pool of pools is not served yet; a ring may have copy pools for nodes")
+            problems.add(location, "a copy pool of pools is not served yet; a ring may have copy pools for nodes")
 
 
 def _check_names(pool: Pool, problems: Problems) -> None:
@@ -39,32 +39,33 @@ def _check_names(pool: Pool, problems: Problems) -> None:
         first = seen.setdefault(member.name, i)
         if first == i:
             continue
-        what = f'has the same name as nodes[{first}]: "{member.name}"'
+        message = f'has the same name as nodes[{first}]: "{member.name}"'
         other = pool.members[first]
         if isinstance(member, Node) and isinstance(other, Node) and member.address == other.address:
-            what = (
-                _same_server(pool, member, first) or f"{what}; one server under several names needs names that differ"
+            message = (
+                _same_server_message(pool, member, first)
+                or f"{message}; one server under several names needs names that differ"
             )
-        problems.add(_member_place(pool, i), what)
+        problems.add(_member_location(pool, i), message)
 
 
 def _check_cycles(pools: dict[str, Pool], problems: Problems) -> bool:
     done: set[str] = set()
-    loops: list[list[str]] = []
+    cycles: list[list[str]] = []
 
     def walk(name: str, path: list[str]) -> None:
         if name in path:
-            loops.append(path[path.index(name) :])
+            cycles.append(path[path.index(name) :])
         elif name not in done and name in pools:
-            for child in pools[name].children:
+            for child in pools[name].pool_refs:
                 walk(child.pool, [*path, name])
             done.add(name)
 
     for name in pools:
         walk(name, [])
-    for loop in loops:
-        problems.add(("pool", loop[0], "nodes"), f"is a cycle: {' -> '.join([*loop, loop[0]])}")
-    return bool(loops)
+    for cycle in cycles:
+        problems.add(("pool", cycle[0], "nodes"), f"is a cycle: {' -> '.join([*cycle, cycle[0]])}")
+    return bool(cycles)
 
 
 def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:
@@ -79,19 +80,21 @@ def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Pr
     for pool in pools.values():
         for i, member in enumerate(pool.members):
             if isinstance(member, Node) and member.address in taken:
-                problems.add(_member_place(pool, i), f"{member.address} is the proxy itself: {taken[member.address]}")
+                problems.add(
+                    _member_location(pool, i), f"{member.address} is the proxy itself: {taken[member.address]}"
+                )
 
 
-def _check_used(pools: dict[str, Pool], problems: Problems) -> None:
-    used = {child.pool for pool in pools.values() for child in pool.children}
+def _check_unused(pools: dict[str, Pool], problems: Problems) -> None:
+    used = {child.pool for pool in pools.values() for child in pool.pool_refs}
     for pool in pools.values():
         if not pool.listen and pool.name not in used:
             problems.add(("pool", pool.name), "has no 'listen', and no pool uses it")
     if pools and not any(pool.listen for pool in pools.values()):
-        problems.add(("pool",), f"none of the pools listens: {quoted(pools)}")
+        problems.add(("pool",), f"none of the pools listens: {quote_words(pools)}")
 
 
-def _check_below(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
+def _check_duplicates(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
     """Below one pool a node is reached once, else it gets keys or writes twice; and a name means one node.
 
     A ring that says ``same_server`` may give one server several names, and asks it once all the same.
@@ -99,37 +102,43 @@ def _check_below(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None
     addresses: dict[Address, int] = {}
     names: dict[str, int] = {}
     for i, member in enumerate(pool.members):
-        for node in [member] if isinstance(member, Node) else _nodes(member.pool, pools):
-            same = addresses.setdefault(node.address, i)
-            if same != i:
-                what = _same_server(pool, member, same) if isinstance(member, Node) else _same_node(node.address, same)
-                if what:
-                    problems.add(_member_place(pool, i), what)
+        for node in [member] if isinstance(member, Node) else _nodes_below(member.pool, pools):
+            first_index = addresses.setdefault(node.address, i)
+            if first_index != i:
+                message = (
+                    _same_server_message(pool, member, first_index)
+                    if isinstance(member, Node)
+                    else _same_node_message(node.address, first_index)
+                )
+                if message:
+                    problems.add(_member_location(pool, i), message)
                 continue
-            same = names.setdefault(node.name, i)
-            if same != i and not isinstance(member, Node):
-                problems.add(_member_place(pool, i), f'has a node named as one below nodes[{same}]: "{node.name}"')
+            first_index = names.setdefault(node.name, i)
+            if first_index != i and not isinstance(member, Node):
+                problems.add(
+                    _member_location(pool, i), f'has a node named as one below nodes[{first_index}]: "{node.name}"'
+                )
 
 
-def _same_node(address: Address, same: int) -> str:
-    return f"is the same node as nodes[{same}]: {address}"
+def _same_node_message(address: Address, first_index: int) -> str:
+    return f"is the same node as nodes[{first_index}]: {address}"
 
 
-def _same_server(pool: Pool, member: Node, same: int) -> str:
+def _same_server_message(pool: Pool, member: Node, first_index: int) -> str:
     """Why a member must not have the address of the one at ``same``; empty when it may."""
-    what = _same_node(member.address, same)
-    first = pool.members[same]
+    message = _same_node_message(member.address, first_index)
+    first = pool.members[first_index]
     if pool.ring is None or not isinstance(first, Node):
-        return what
+        return message
     if not pool.ring.same_server:
-        return f"{what}; if it is to have several shares, give them names that differ and say 'same_server = true'"
+        return f"{message}; if it is to have several shares, give them names that differ and say 'same_server = true'"
     if (first.username, first.password, first.tls) != (member.username, member.password, member.tls):
-        return f"{what}, and has another user, password or TLS"
+        return f"{message}, and has another user, password or TLS"
     return ""
 
 
-def _nodes(name: str, pools: dict[str, Pool]) -> list[Node]:
+def _nodes_below(name: str, pools: dict[str, Pool]) -> list[Node]:
     found: list[Node] = []
     for member in pools[name].members if name in pools else ():
-        found.extend([member] if isinstance(member, Node) else _nodes(member.pool, pools))
+        found.extend([member] if isinstance(member, Node) else _nodes_below(member.pool, pools))
     return found

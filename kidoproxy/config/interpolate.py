@@ -11,70 +11,72 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from kidoproxy.config.problems import Place, Problems, did_you_mean
+from kidoproxy.config.problems import Location, Problems, did_you_mean
 
-VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
+VARIABLE_PATTERN: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
 _USERINFO: Final = re.compile(r"^rediss?://(.*)@", re.DOTALL)
 #: The whole of a secret, or capitals inside one; a password that really is like this stands in a file.
-_NO_BRACES: Final = re.compile(r"\A\$([A-Za-z_][A-Za-z0-9_]*)\Z|\$([A-Z_][A-Z0-9_]{2,})(?![A-Za-z0-9_])")
+_UNBRACED: Final = re.compile(r"\A\$([A-Za-z_][A-Za-z0-9_]*)\Z|\$([A-Z_][A-Z0-9_]{2,})(?![A-Za-z0-9_])")
 _ANY_NAME: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
-_SECRETS: Final = ("password", "username")
+_SECRET_KEYS: Final = ("password", "username")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def interpolated(value: object, environ: Mapping[str, str], problems: Problems, place: Place = ()) -> object:
+def interpolate(value: object, environ: Mapping[str, str], problems: Problems, location: Location = ()) -> object:
     """The same tree of tables, lists and strings with all variables replaced; the missing ones are noted."""
     if isinstance(value, dict):
-        return {key: interpolated(item, environ, problems, (*place, key)) for key, item in value.items()}
+        return {key: interpolate(item, environ, problems, (*location, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [interpolated(item, environ, problems, (*place, i)) for i, item in enumerate(value)]
+        return [interpolate(item, environ, problems, (*location, i)) for i, item in enumerate(value)]
     if isinstance(value, str) and "$" in value:
-        _check_braces(value, environ, problems, place)
-        return _replace(value, environ, problems, place)
+        _check_braces(value, environ, problems, location)
+        return _substitute(value, environ, problems, location)
     return value
 
 
-def _replace(text: str, environ: Mapping[str, str], problems: Problems, place: Place) -> str:
+def _substitute(text: str, environ: Mapping[str, str], problems: Problems, location: Location) -> str:
     userinfo = _USERINFO.match(text)
-    encoded_up_to = userinfo.end(1) if userinfo else 0
+    userinfo_end = userinfo.end(1) if userinfo else 0
 
     def value_of(match: re.Match[str]) -> str:
         if match.group(1):
             return "${"
         name = match.group(2)
         if not _NAME.fullmatch(name):
-            problems.add(place, f'"${{{name}}}" does not name an environment variable; write "$${{" for a plain "${{"')
+            problems.add(
+                location, f'"${{{name}}}" does not name an environment variable; write "$${{" for a plain "${{"'
+            )
             return ""
         if name not in environ:
-            problems.add(place, f'the environment has no "{name}"' + _nearby(name, environ))
+            problems.add(location, f'the environment has no "{name}"' + _suggest_variable(name, environ))
             return ""
         found = environ[name]
-        return quote(found, safe="") if match.end() <= encoded_up_to else found
+        return quote(found, safe="") if match.end() <= userinfo_end else found
 
-    return VARIABLE.sub(value_of, text)
+    return VARIABLE_PATTERN.sub(value_of, text)
 
 
-def _check_braces(text: str, environ: Mapping[str, str], problems: Problems, place: Place) -> None:
+def _check_braces(text: str, environ: Mapping[str, str], problems: Problems, location: Location) -> None:
     userinfo = _USERINFO.match(text)
     if userinfo:
         secrets = userinfo.group(1).split(":", 1)
-    elif place and place[-1] in _SECRETS:
+    elif location and location[-1] in _SECRET_KEYS:
         secrets = [text]
     else:
         return
     for secret in secrets:
-        found = _NO_BRACES.search(secret) or _known(secret, environ)
+        found = _UNBRACED.search(secret) or _find_unbraced_variable(secret, environ)
         if found:
             name = next(filter(None, found.groups()))
-            problems.add(place, f'has "${name}" without braces; write "${{{name}}}", or put the secret into a file')
+            problems.add(location, f'has "${name}" without braces; write "${{{name}}}", or put the secret into a file')
 
 
-def _known(secret: str, environ: Mapping[str, str]) -> re.Match[str] | None:
+def _find_unbraced_variable(secret: str, environ: Mapping[str, str]) -> re.Match[str] | None:
     """``$name`` inside a secret, where the environment has that name."""
     return next((found for found in _ANY_NAME.finditer(secret) if found[1] in environ), None)
 
 
-def _nearby(name: str, environ: Mapping[str, str]) -> str:
+def _suggest_variable(name: str, environ: Mapping[str, str]) -> str:
     by_lower = {key.lower(): key for key in environ}
     hint = did_you_mean(name, by_lower)
     return re.sub(r'"(.*)"', lambda match: f'"{by_lower[match.group(1)]}"', hint)

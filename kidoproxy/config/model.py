@@ -120,17 +120,17 @@ class Pool:
         """The members that are servers."""
         return tuple(member for member in self.members if isinstance(member, Node))
 
-    def is_open(self) -> bool:
+    def needs_no_password(self) -> bool:
         """Whether somebody who connects needs no secret: some user takes any password, or none."""
-        return any(user.enabled and user.nopass for user in self.everybody())
+        return any(user.enabled and user.nopass for user in self.all_users())
 
-    def everybody(self) -> tuple[User, ...]:
+    def all_users(self) -> tuple[User, ...]:
         """All users, the default one among them, whose password may be the pool's own."""
-        mine = User("default", nopass=not self.password, password=self.password)
-        return self.users if any(user.name == mine.name for user in self.users) else (mine, *self.users)
+        default_user = User("default", nopass=not self.password, password=self.password)
+        return self.users if any(user.name == default_user.name for user in self.users) else (default_user, *self.users)
 
     @property
-    def children(self) -> tuple[PoolRef, ...]:
+    def pool_refs(self) -> tuple[PoolRef, ...]:
         """The members that are pools."""
         return tuple(member for member in self.members if isinstance(member, PoolRef))
 
@@ -150,17 +150,17 @@ class Config:
     max_lanes: int = 4_000
     warnings: tuple[str, ...] = ()  # what is valid and dangerous, a line each
 
-    def listening(self) -> tuple[Pool, ...]:
+    def listening_pools(self) -> tuple[Pool, ...]:
         """The pools that clients can reach."""
         return tuple(pool for pool in self.pools.values() if pool.listen)
 
-    def below(self, name: str) -> Iterator[Pool]:
+    def pools_below(self, name: str) -> Iterator[Pool]:
         """The pool and all pools under it, itself first."""
         pool = self.pools[name]
         yield pool
-        for child in pool.children:
-            yield from self.below(child.pool)
+        for child in pool.pool_refs:
+            yield from self.pools_below(child.pool)
 
-    def has_copies(self, name: str) -> bool:
+    def contains_copy_pool(self, name: str) -> bool:
         """Whether writes below this pool need one place that orders them."""
-        return any(pool.copy is not None for pool in self.below(name))
+        return any(pool.copy is not None for pool in self.pools_below(name))

@@ -7,9 +7,9 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-Place = Sequence[str | int]
+Location = Sequence[str | int]
 
-_SHOULD_BE: Final = {
+_EXPECTED_TYPES: Final = {
     "string_type": "a string",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -20,7 +20,7 @@ _SHOULD_BE: Final = {
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
-_KINDS: Final[tuple[tuple[type, str], ...]] = (
+_TYPE_NAMES: Final[tuple[tuple[type, str], ...]] = (
     (bool, "true or false"),
     (str, "a string"),
     (int, "a whole number"),
@@ -41,24 +41,24 @@ class Problems:
         self.file = file
         self.lines: list[str] = []
 
-    def add(self, place: Place, what: str) -> None:
+    def add(self, location: Location, message: str) -> None:
         """Note one mistake; an empty place means the file as a whole."""
-        where = f"{dotted(place)}: " if place else ""
-        line = f"{self.file}: {where}{what}"
+        where = f"{format_location(location)}: " if location else ""
+        line = f"{self.file}: {where}{message}"
         if line not in self.lines:
             self.lines.append(line)
 
-    def add_schema(self, error: ValidationError, root: type[BaseModel]) -> None:
+    def add_validation_error(self, error: ValidationError, root: type[BaseModel]) -> None:
         """Note what pydantic found, in our own words and without the values (they may be secret)."""
         for found in error.errors(include_url=False):
-            place = [part for part in found["loc"] if part != "[key]"]
-            self.add(place, _sentence(found["type"], found.get("ctx", {}), found["input"], place, root))
+            location = [part for part in found["loc"] if part != "[key]"]
+            self.add(location, _message(found["type"], found.get("ctx", {}), found["input"], location, root))
 
 
-def dotted(place: Place) -> str:
+def format_location(location: Location) -> str:
     """A place as a person would write it: ``pool.cache.nodes[1]``."""
     text = ""
-    for part in place:
+    for part in location:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
@@ -68,69 +68,71 @@ def dotted(place: Place) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean "hash"?`` for a word that is close to a known one, else nothing."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{matches[0]}"?' if matches else ""
 
 
-def quoted(words: Iterable[str]) -> str:
+def quote_words(words: Iterable[str]) -> str:
     """``"ring", "copy"``."""
     return ", ".join(f'"{word}"' for word in words)
 
 
-def _sentence(kind: str, context: dict[str, Any], value: object, place: Place, root: type[BaseModel]) -> str:
-    if kind == "extra_forbidden":
-        return "unknown key" + did_you_mean(str(place[-1]), _keys_beside(place, root))
-    if kind == "missing":
+def _message(
+    error_type: str, error_context: dict[str, Any], value: object, location: Location, root: type[BaseModel]
+) -> str:
+    if error_type == "extra_forbidden":
+        return "unknown key" + did_you_mean(str(location[-1]), _sibling_keys(location, root))
+    if error_type == "missing":
         return "is missing"
-    if kind == "literal_error":
-        return _wrong_choice(value, context, place, root)
-    if kind in _BOUNDS:
-        words, bound = _BOUNDS[kind]
-        return f"{words} {context[bound]:g}"
-    if kind == "string_too_short":
+    if error_type == "literal_error":
+        return _wrong_choice(value, error_context, location, root)
+    if error_type in _BOUNDS:
+        words, bound = _BOUNDS[error_type]
+        return f"{words} {error_context[bound]:g}"
+    if error_type == "string_too_short":
         return "is empty"
-    if kind == "string_too_long":
-        return f"has more than {context['max_length']} characters"
-    return f"must be {_should_be(kind, place)}, not {_kind(value)}"
+    if error_type == "string_too_long":
+        return f"has more than {error_context['max_length']} characters"
+    return f"must be {_expected_type(error_type, location)}, not {_type_name(value)}"
 
 
-def _should_be(kind: str, place: Place) -> str:
-    if kind == "list_type" and place[-1] in ("listen", "keys", "channels", "password_sha256"):
+def _expected_type(error_type: str, location: Location) -> str:
+    if error_type == "list_type" and location[-1] in ("listen", "keys", "channels", "password_sha256"):
         return "a string or a list of strings"
-    if kind == "list_type" and place[-2] == "together":
+    if error_type == "list_type" and location[-2] == "together":
         return "a string or a list of strings"
-    if isinstance(place[-1], int) and place[-2] == "nodes":
+    if isinstance(location[-1], int) and location[-2] == "nodes":
         return "a string or a table"
-    return _SHOULD_BE.get(kind, "something else")
+    return _EXPECTED_TYPES.get(error_type, "something else")
 
 
-def _wrong_choice(value: object, context: dict[str, Any], place: Place, root: type[BaseModel]) -> str:
-    choices = re.findall(r"'([^']*)'", context["expected"])
+def _wrong_choice(value: object, error_context: dict[str, Any], location: Location, root: type[BaseModel]) -> str:
+    choices = re.findall(r"'([^']*)'", error_context["expected"])
     if not isinstance(value, str):
-        return f"must be one of {quoted(choices)}, not {_kind(value)}"
-    later = _extra(place, root).get("later", [])
-    if value in later:
-        return f'"{value}" is not served yet; served {"are" if len(choices) > 1 else "is"} {quoted(choices)}'
-    return f'"{value}" is not known; known are {quoted(choices)}' + did_you_mean(value, choices)
+        return f"must be one of {quote_words(choices)}, not {_type_name(value)}"
+    planned = _schema_extra(location, root).get("later", [])
+    if value in planned:
+        return f'"{value}" is not served yet; served {"are" if len(choices) > 1 else "is"} {quote_words(choices)}'
+    return f'"{value}" is not known; known are {quote_words(choices)}' + did_you_mean(value, choices)
 
 
-def _kind(value: object) -> str:
-    return next((name for kind, name in _KINDS if isinstance(value, kind)), "a date or time")
+def _type_name(value: object) -> str:
+    return next((name for error_type, name in _TYPE_NAMES if isinstance(value, error_type)), "a date or time")
 
 
-def _keys_beside(place: Place, root: type[BaseModel]) -> list[str]:
-    return list(_table_at(place[:-1], root).model_fields)
+def _sibling_keys(location: Location, root: type[BaseModel]) -> list[str]:
+    return list(_table_at(location[:-1], root).model_fields)
 
 
-def _extra(place: Place, root: type[BaseModel]) -> dict[str, Any]:
-    extra = _table_at(place[:-1], root).model_fields[str(place[-1])].json_schema_extra
+def _schema_extra(location: Location, root: type[BaseModel]) -> dict[str, Any]:
+    extra = _table_at(location[:-1], root).model_fields[str(location[-1])].json_schema_extra
     return extra if isinstance(extra, dict) else {}
 
 
-def _table_at(place: Place, root: type[BaseModel]) -> type[BaseModel]:
+def _table_at(location: Location, root: type[BaseModel]) -> type[BaseModel]:
     """The table class that a place leads to: through fields, and through lists and dicts of tables."""
     found: Any = root
-    for part in place:
+    for part in location:
         if isinstance(found, type) and issubclass(found, BaseModel):
             found = found.model_fields[str(part)].annotation
         else:

@@ -10,15 +10,15 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kidoproxy.config.build import Builder, is_readable_by_all
-from kidoproxy.config.interpolate import VARIABLE, interpolated
+from kidoproxy.config.build import ConfigBuilder, is_world_readable
+from kidoproxy.config.interpolate import VARIABLE_PATTERN, interpolate
 from kidoproxy.config.model import Config
 from kidoproxy.config.problems import Problems
 from kidoproxy.config.schema import FileTable
-from kidoproxy.errors import ConfigError
+from kidoproxy.resp.errors import ConfigError
 
 _PASSWORD_IN_URL: Final = re.compile(r"^rediss?://[^:]*:(.*)@", re.DOTALL)
-_TOML_PLACE: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
+_TOML_ERROR: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Config:
@@ -34,27 +34,27 @@ def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file.name}: is not TOML: byte {error.start} is not UTF-8"]) from None
     config = parse(text, environ, problems, file.parent)
-    if is_readable_by_all(file) and holds_secrets(text):
+    if is_world_readable(file) and contains_password(text):
         what = f"{file.name}: has a password in it, and every user of this machine may read it; chmod o-r it"
         config = replace(config, warnings=(what, *config.warnings))
     return config
 
 
-def holds_secrets(text: str) -> bool:
+def contains_password(text: str) -> bool:
     """Whether the text of a valid file has a password in it, and not only where to find one."""
-    return _holds_secrets(tomllib.loads(text))
+    return _contains_password(tomllib.loads(text))
 
 
-def _holds_secrets(value: object, key: str = "") -> bool:
+def _contains_password(value: object, key: str = "") -> bool:
     if isinstance(value, dict):
-        return any(_holds_secrets(item, name) for name, item in value.items())
+        return any(_contains_password(item, name) for name, item in value.items())
     if isinstance(value, list):
-        return any(_holds_secrets(item, key) for item in value)
+        return any(_contains_password(item, key) for item in value)
     if not isinstance(value, str):
         return False
     if key == "password":
-        return VARIABLE.sub("", value) != ""
-    return any(VARIABLE.sub("", password) for password in _PASSWORD_IN_URL.findall(value))
+        return VARIABLE_PATTERN.sub("", value) != ""
+    return any(VARIABLE_PATTERN.sub("", password) for password in _PASSWORD_IN_URL.findall(value))
 
 
 def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Path = Path()) -> Config:
@@ -62,15 +62,15 @@ def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Pat
     try:
         tree: object = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_not_toml(str(error), problems.file)]) from None
-    tree = interpolated(tree, environ, problems)
+        raise ConfigError([_toml_error(str(error), problems.file)]) from None
+    tree = interpolate(tree, environ, problems)
     try:
         table = FileTable.model_validate(tree)
     except ValidationError as error:
-        problems.add_schema(error, FileTable)
+        problems.add_validation_error(error, FileTable)
     if problems.lines:
         raise ConfigError(problems.lines)
-    config = Builder(environ, folder, problems).config(table)
+    config = ConfigBuilder(environ, folder, problems).build(table)
     if problems.lines:
         raise ConfigError(problems.lines)
     return config
@@ -84,15 +84,15 @@ def embedded_config(mode: str, listen: str, sockets: Sequence[str]) -> Config:
     nodes = [{"name": f"node-{i}", "url": url} for i, url in enumerate(sockets, 1)]
     problems = Problems("--listen")
     tree = {"proxy": {"state_dir": ""}, "pool": {"local": {"listen": listen, "mode": mode, "nodes": nodes}}}
-    config = Builder({}, Path(), problems).config(FileTable.model_validate(tree))
+    config = ConfigBuilder({}, Path(), problems).build(FileTable.model_validate(tree))
     if problems.lines:
         raise ConfigError(problems.lines)
     return replace(config, source="")
 
 
-def _not_toml(message: str, file: str) -> str:
+def _toml_error(message: str, file: str) -> str:
     # Where tomllib stopped is a part of its sentence, and the only part of it that may be missing.
-    found = _TOML_PLACE.match(message)
+    found = _TOML_ERROR.match(message)
     what, line, column = found.groups() if found else (message, None, None)
-    where = f"line {line}, column {column}" if line else "at its end"
-    return f"{file}: {where}: is not TOML: {what[:1].lower()}{what[1:]}"
+    location = f"line {line}, column {column}" if line else "at its end"
+    return f"{file}: {location}: is not TOML: {what[:1].lower()}{what[1:]}"

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kidoproxy import limits
+from kidoproxy.resp import limits
 
 MIB: Final = 1024 * 1024
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
@@ -33,7 +33,7 @@ QUEUE_SETS: Final = (
     "@saq",
     "@streaq",
 )
-#: All names of `kidoproxy.routes.tags.SETS`; a test compares them. The routes read us, not we them.
+#: All names of `kidoproxy.routes.placement.tags.SETS`; a test compares them. The routes read us, not we them.
 TOGETHER_SETS: Final = (
     *QUEUE_SETS,
     "@channels_redis",
@@ -45,7 +45,7 @@ TOGETHER_SETS: Final = (
     "@self_limiters",
 )
 
-Listed = Annotated[list[str], BeforeValidator(_listed)]
+StringList = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 class Table(BaseModel):
@@ -71,9 +71,9 @@ class ProxyTable(Table):
     )
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
-    max_clients: int = Field(limits.CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
+    max_clients: int = Field(limits.MAX_CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
     max_lanes: int = Field(
-        limits.LANES,
+        limits.DEDICATED_PER_NODE,
         ge=1,
         le=1_000_000,
         description="Clients that may block, watch or monitor at one node at a time, each on a connection of its own.",
@@ -123,9 +123,9 @@ class LimitsTable(Table):
         ge=1,
         description="The same for a client that has subscribed or monitors, in MiB.",
     )
-    bulk_mb: int = Field(int(limits.BULK_BYTES) // MIB, ge=1, le=4096, description="Largest single value, in MiB.")
+    bulk_mb: int = Field(int(limits.MAX_BULK_BYTES) // MIB, ge=1, le=4096, description="Largest single value, in MiB.")
     query_buffer_mb: int = Field(
-        int(limits.QUERY_BUFFER_BYTES) // MIB, ge=1, le=65_536, description="Largest unfinished request, in MiB."
+        int(limits.MAX_QUERY_BUFFER_BYTES) // MIB, ge=1, le=65_536, description="Largest unfinished request, in MiB."
     )
     idle_timeout_s: int = Field(0, ge=0, description="Seconds after which an idle client is closed; 0: never.")
 
@@ -151,7 +151,7 @@ class UserTable(Table):
     password_file: str | None = Field(
         None, min_length=1, description="File that holds this password.", examples=["/run/secrets/app"]
     )
-    password_sha256: Listed = Field(
+    password_sha256: StringList = Field(
         default_factory=list,
         description="SHA-256 of a password, or of several, in hexadecimal digits; each of them will do.",
         examples=["0a041b9462caa4a31bac3567e0b6e6fd9100787db2ab433d96f6d178cabfce90"],
@@ -163,18 +163,20 @@ class UserTable(Table):
         description="Rules of Redis's ACL, in the order in which they count.",
         examples=["+@all -@dangerous -@scripting"],
     )
-    keys: Listed = Field(
+    keys: StringList = Field(
         default_factory=lambda: ["*"],
         description='Patterns of keys; "%R~pattern" may only be read, "%W~pattern" only be written.',
         examples=[["app:*", "%R~shared:*"]],
     )
-    channels: Listed = Field(default_factory=lambda: ["*"], description="Patterns of channels.", examples=[["app:*"]])
+    channels: StringList = Field(
+        default_factory=lambda: ["*"], description="Patterns of channels.", examples=[["app:*"]]
+    )
 
 
 class PoolTable(Table):
     """One pool."""
 
-    listen: Listed = Field(
+    listen: StringList = Field(
         default_factory=list,
         description='Where clients connect: "host:port", "[::1]:port", "unix:///path", or a list of these. '
         "A pool without it serves other pools only.",
@@ -214,13 +216,17 @@ class PoolTable(Table):
         int(limits.CONNECT_SECONDS * 1000), ge=1, le=600_000, description="Deadline of connecting to a node."
     )
     node_queue_mb: int = Field(
-        limits.LINK_QUEUE_BYTES // MIB,
+        limits.CONNECTION_QUEUE_BYTES // MIB,
         ge=1,
         le=65_536,
         description="Requests held for one connection to a node, in MiB; past it they get OVERLOADED.",
     )
     databases: int = Field(
-        limits.DATABASES, ge=1, le=65_536, description="Databases SELECT accepts.", json_schema_extra={"listens": True}
+        limits.DATABASE_COUNT,
+        ge=1,
+        le=65_536,
+        description="Databases SELECT accepts.",
+        json_schema_extra={"listens": True},
     )
     hash: Literal["ketama", "fnv1a_64", "hash_ring", "django_redis_shard"] = Field(
         "ketama",
@@ -235,7 +241,7 @@ class PoolTable(Table):
         "With django_redis_shard the default finds tags as that ring does.",
         json_schema_extra={"only": "ring"},
     )
-    together: list[Listed] = Field(
+    together: list[StringList] = Field(
         default_factory=list,
         description="Prefixes of keys that belong on one node, each on its own; a list of prefixes in it is a group "
         f"that is kept on one node together. Known sets of prefixes: {', '.join(TOGETHER_SETS)}.",

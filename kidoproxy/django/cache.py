@@ -10,7 +10,7 @@ from typing import Any
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
 
-from kidoproxy.django.keys import KEY_PARAMETERS, placed
+from kidoproxy.django.keys import KEY_PARAMETERS, with_made_keys
 
 
 class KidoCache(RedisCache):
@@ -47,7 +47,7 @@ class KidoCache(RedisCache):
 
         def command(*args: Any, version: int | None = None, **kwargs: Any) -> Any:
             client = self._client_for(name)
-            args, kwargs = placed(
+            args, kwargs = with_made_keys(
                 type(client), name, args, kwargs, lambda key: self.make_and_validate_key(key, version=version)
             )
             return getattr(client, name)(*args, **kwargs)

@@ -13,21 +13,23 @@ from kidoproxy.django.replies import Replies
 _NOT_FOR_CALLBACKS: Final = frozenset(("EMPTY_RESPONSE", "NEVER_DECODE", "keys"))
 
 
-class EachRedis(Redis):
+class EachNodeRedis(Redis):
     """Methods answer `Replies`; an error is raised only when no node did what was asked."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One reply per node, each through the callback that redis-py has for the command."""
         # redis-py cuts the first argument at its spaces ("XGROUP CREATE"), so our words go in front of it there.
-        ask: Any = super().execute_command
-        raw = ask(f"PROXY EACH {args[0]}", *args[1:], **options)
+        execute: Any = super().execute_command
+        raw = execute(f"PROXY EACH {args[0]}", *args[1:], **options)
         callbacks: Any = self.response_callbacks
         callback = callbacks.get(args[0])
         if callback is None:
             replies = Replies(raw)
         else:
-            facts = {name: value for name, value in options.items() if name not in _NOT_FOR_CALLBACKS}
-            replies = Replies(reply if isinstance(reply, Exception) else callback(reply, **facts) for reply in raw)
+            callback_options = {name: value for name, value in options.items() if name not in _NOT_FOR_CALLBACKS}
+            replies = Replies(
+                reply if isinstance(reply, Exception) else callback(reply, **callback_options) for reply in raw
+            )
         errors = [reply for reply in replies if isinstance(reply, Exception)]
         if errors and len(errors) == len(replies):
             raise errors[0]

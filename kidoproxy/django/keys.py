@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
-Place = Callable[[Any], Any]  # one key of the user's -> the key that is sent
+MakeKey = Callable[[Any], Any]  # one key of the user's -> the key that is sent
 
 #: The names of the key parameters, the methods that have them and only read, and those that write by Redis's own flag
 #: (scripts have none: they run on one copy, and their effect on the others). Patterns (of KEYS, SCAN, BY and GET of
 #: SORT) and channels are no keys: they are sent as they are.
-_REVIEWED: Final = (
+_REVIEWED_METHODS: Final = (
     (
         "",
         "dbsize echo info keys lastsave ping publish pubsub_channels pubsub_numpat pubsub_numsub randomkey scan "
@@ -65,46 +65,48 @@ _REVIEWED: Final = (
 #: Method -> the names of its key parameters.
 KEY_PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     method: tuple(parameters.split())
-    for parameters, reads, writes in _REVIEWED
+    for parameters, reads, writes in _REVIEWED_METHODS
     for method in [*reads.split(), *writes.split()]
 }
 
 #: The methods that `RedisCopy` asks of each node.
-WRITES: Final = frozenset(method for _, _, writes in _REVIEWED for method in writes.split())
+WRITES: Final = frozenset(method for _, _, writes in _REVIEWED_METHODS for method in writes.split())
 
-_NOTHING: Final = object()
+_MISSING: Final = object()
 
 
-def placed(kind: type, name: str, args: Any, kwargs: Any, place: Place) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def with_made_keys(
+    client_class: type, name: str, args: Any, kwargs: Any, make_key: MakeKey
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments for the method ``name`` of the client class ``kind``, ``place`` applied to every key among them."""
-    signature = _signature(kind, name)
+    signature = _signature(client_class, name)
     bound = signature.bind(None, *args, **kwargs)  # None stands for self
     for parameter in KEY_PARAMETERS[name]:
-        given: Any = bound.arguments.get(parameter, _NOTHING)
-        if given is _NOTHING or given is signature.parameters[parameter].default:
+        argument: Any = bound.arguments.get(parameter, _MISSING)
+        if argument is _MISSING or argument is signature.parameters[parameter].default:
             continue  # an optional key that was not given
         if parameter == "keys_and_args":
             count = int(bound.arguments["numkeys"])
-            bound.arguments[parameter] = (*map(place, given[:count]), *given[count:])
+            bound.arguments[parameter] = (*map(make_key, argument[:count]), *argument[count:])
         else:
-            bound.arguments[parameter] = _each(given, place, name)
+            bound.arguments[parameter] = _map_keys(argument, make_key, name)
     return bound.args[1:], bound.kwargs
 
 
 @cache
-def _signature(kind: type, name: str) -> inspect.Signature:
+def _signature(client_class: type, name: str) -> inspect.Signature:
     """Remembered: to look it up costs more than all the rest here."""
-    return inspect.signature(getattr(kind, name))
+    return inspect.signature(getattr(client_class, name))
 
 
-def _each(given: Any, place: Place, name: str) -> Any:
+def _map_keys(argument: Any, make_key: MakeKey, name: str) -> Any:
     """``place`` applied to one key, to the keys of a mapping, or to every one of several."""
-    if isinstance(given, str | bytes | int | float):
-        return place(given)
-    if isinstance(given, Mapping):
-        return {place(key): value for key, value in given.items()}
-    if isinstance(given, Iterable):
-        several = [_each(key, place, name) for key in given]
+    if isinstance(argument, str | bytes | int | float):
+        return make_key(argument)
+    if isinstance(argument, Mapping):
+        return {make_key(key): value for key, value in argument.items()}
+    if isinstance(argument, Iterable):
+        mapped = [_map_keys(key, make_key, name) for key in argument]
         # redis-py adds lists to its keys here and there, which works with lists only; ``*names`` are a tuple.
-        return tuple(several) if isinstance(given, tuple) else several
-    raise TypeError(f"{name}() takes keys as text, not {type(given).__name__}")
+        return tuple(mapped) if isinstance(argument, tuple) else mapped
+    raise TypeError(f"{name}() takes keys as text, not {type(argument).__name__}")

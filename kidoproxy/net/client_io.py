@@ -8,14 +8,14 @@ import asyncio
 import logging
 from typing import final
 
-from kidoproxy import errors, limits
-from kidoproxy.ledger_account import OUTPUT, UNREAD
-from kidoproxy.net.flush import Hub, SlowReader, joined
-from kidoproxy.net.hangup import has_ended
-from kidoproxy.session import ending
-from kidoproxy.session.client import is_blocked, is_listening
-from kidoproxy.session.conversation import ClientSession
-from kidoproxy.session.house import PoolFacts
+from kidoproxy.net.flush import LoopBridge, SlowReader, join_chunks
+from kidoproxy.net.hangup import has_hung_up
+from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
+from kidoproxy.resp import errors, limits
+from kidoproxy.session import cleanup
+from kidoproxy.session.handlers.client import is_blocked, is_subscriber
+from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.session import ClientSession
 
 log = logging.getLogger("kidoproxy.clients")
 
@@ -24,124 +24,128 @@ log = logging.getLogger("kidoproxy.clients")
 class ClientIO(SlowReader):
     """One connection of one client: an asyncio protocol by its methods."""
 
-    def __init__(self, hub: Hub, pool: PoolFacts, peers: "set[ClientIO]") -> None:
-        self.hub = hub
-        self.peers = peers
-        self.pool = pool
-        self.full = False
-        self.reading = True
+    def __init__(self, bridge: LoopBridge, context: PoolContext, clients: "set[ClientIO]") -> None:
+        self.bridge = bridge
+        self.clients = clients
+        self.context = context
+        self.write_paused = False
+        self.is_reading = True
         #: While it is full: it has taken nothing since `look_again` last looked. What it was given and had taken then.
-        self.stuck = False
-        self.given = 0
-        self.taken = 0
+        self.not_draining = False
+        self.written_bytes = 0
+        self.drained_bytes = 0
         #: The client has hung up its side; what is still to be written to it is watched.
-        self.ended = False
-        self.lingers = False
+        self.saw_eof = False
+        self.lingering = False
         #: How much was unwritten when `leave_if_silent` last looked.
-        self.unread = 0
+        self.last_unsent_bytes = 0
         self.session: ClientSession | None = None
         #: The session of a client that is gone, while it still runs what had come whole.
-        self.rest: ClientSession | None = None
+        self.orphan_session: ClientSession | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A session begins, unless there are too many."""
         self.transport = transport
-        house = self.hub.house
-        self.hub.now()
-        house.connections += 1
+        proxy = self.bridge.proxy
+        self.bridge.update_clock()
+        proxy.connections_received += 1
         transport.set_write_buffer_limits(high=limits.CLIENT_PAUSE_BYTES)
-        full = self.pool.clients >= self.pool.max_clients or len(house.sessions) >= house.max_clients
-        if full or not house.has_room():
-            house.rejected += 1
+        is_full = self.context.client_count >= self.context.max_clients or len(proxy.sessions) >= proxy.max_clients
+        if is_full or not proxy.has_free_socket():
+            proxy.connections_rejected += 1
             transport.write(errors.MAX_CLIENTS)
             transport.close()
             return
-        self.pool.clients += 1
-        self.peers.add(self)
-        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.session = ClientSession(house, self.pool, shown(peer, here), shown(here, peer))
-        self.session.ledger.peer = self
+        self.context.client_count += 1
+        self.clients.add(self)
+        remote_name, local_name = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.session = ClientSession(
+            proxy, self.context, format_address(remote_name, local_name), format_address(local_name, remote_name)
+        )
+        self.session.replies.transport = self
 
     def data_received(self, data: bytes) -> None:
         """Requests, or pieces of them."""
         session = self.session
         if session is None:
             return
-        hub = self.hub
-        hub.now()
-        hub.house.bytes_in += len(data)
+        bridge = self.bridge
+        bridge.update_clock()
+        bridge.proxy.bytes_in += len(data)
         session.feed(data)
-        if session.blocked is not None and has_ended(self.transport):
-            ending.hang_up(session)
-        if session.stalled or session.closing:
-            self.pace()
-        hub.touch_last()
+        if session.blocked_request is not None and has_hung_up(self.transport):
+            cleanup.on_eof(session)
+        if session.suspended or session.closing:
+            self.update_reading()
+        bridge.schedule_flush_last()
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Write what is ready; cut a client that does not read, close one that is done."""
         session = self.session
         if session is None:
-            self.write_nowhere()
+            self.discard_output()
             return
-        ledger = session.ledger
-        size = ledger.out_bytes
-        out = ledger.take_out()
+        replies = session.replies
+        size = replies.out_bytes
+        out = replies.take_output()
         if size:
-            self.hub.house.bytes_out += size
-            self.given += size
-            chunks = joined(out, size)
+            self.bridge.proxy.bytes_out += size
+            self.written_bytes += size
+            chunks = join_chunks(out, size)
             if len(chunks) == 1:
                 self.transport.write(chunks[0])
             else:
                 self.transport.writelines(chunks)
-        if ledger.cut_for:
-            self.cut(ledger.cut_for)
-        elif (self.full or ledger.waiting_bytes > limits.CLIENT_PAUSE_BYTES) and self.is_past_limit(session):
-            self.cut(OUTPUT)
-        elif session.closing and not ledger.count():
-            self.finish()
+        if replies.disconnect_reason:
+            self.disconnect(replies.disconnect_reason)
+        elif (self.write_paused or replies.held_reply_bytes > limits.CLIENT_PAUSE_BYTES) and self.exceeds_output_limit(
+            session
+        ):
+            self.disconnect(OUTPUT_LIMIT)
+        elif session.closing and not replies.open_count():
+            self.close_when_flushed()
 
-    def write_nowhere(self) -> None:
+    def discard_output(self) -> None:
         """Nobody reads the replies any more; when nothing is left to run the session is over."""
-        rest = self.rest
-        if rest is not None:
-            rest.ledger.take_out()
-            if rest.closing:
-                self.rest = None
-                rest.gone()
+        orphan = self.orphan_session
+        if orphan is not None:
+            orphan.replies.take_output()
+            if orphan.closing:
+                self.orphan_session = None
+                orphan.on_disconnect()
 
-    def finish(self) -> None:
+    def close_when_flushed(self) -> None:
         """Close when all has been written; a client that does not read it has so many seconds for each piece."""
         self.transport.close()
-        left = self.transport.get_write_buffer_size()
-        if left and not self.lingers:
-            self.lingers = True
-            self.hub.loop.call_later(limits.LINGER_SECONDS, self.linger, left)
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and not self.lingering:
+            self.lingering = True
+            self.bridge.loop.call_later(limits.UNREAD_CLOSE_SECONDS, self.check_linger, unsent)
 
-    def linger(self, before: int) -> None:
+    def check_linger(self, unsent_before: int) -> None:
         """Look whether it has read anything since."""
-        left = self.transport.get_write_buffer_size() if self.session is not None else 0
-        if left >= before:
-            self.cut(UNREAD)
-        elif left:
-            self.hub.loop.call_later(limits.LINGER_SECONDS, self.linger, left)
+        unsent = self.transport.get_write_buffer_size() if self.session is not None else 0
+        if unsent >= unsent_before:
+            self.disconnect(UNREAD_AFTER_EOF)
+        elif unsent:
+            self.bridge.loop.call_later(limits.UNREAD_CLOSE_SECONDS, self.check_linger, unsent)
 
-    def is_past_limit(self, session: ClientSession) -> bool:
+    def exceeds_output_limit(self, session: ClientSession) -> bool:
         """Whether too much is unread: of messages less, for they come unasked, and nothing slows them down."""
-        most = self.pool.pubsub_output_bytes if hears_unasked(session) else self.pool.output_bytes
-        return self.transport.get_write_buffer_size() + session.ledger.waiting_bytes > most
+        limit = self.context.max_pubsub_output_bytes if receives_pushes(session) else self.context.max_output_bytes
+        return self.transport.get_write_buffer_size() + session.replies.held_reply_bytes > limit
 
-    def unwritten(self) -> int:
+    def unsent_bytes(self) -> int:
         """What the client has not taken."""
         return 0 if self.session is None else self.transport.get_write_buffer_size()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The ledger has drained as far as the session wanted."""
-        session = self.session or self.rest
+        session = self.session or self.orphan_session
         if session is None:
             return
         if session.closing:
-            self.write()
+            self.flush()
             return
         try:
             session.resume()
@@ -151,80 +155,85 @@ class ClientIO(SlowReader):
             session.close()
             self.abort()
             return
-        self.pace()
+        self.update_reading()
 
-    def pace(self) -> None:
+    def update_reading(self) -> None:
         """Read on, or stop reading, as the session and the socket allow."""
         session = self.session
-        if self.ended:
+        if self.saw_eof:
             return
-        wanted = session is not None and (self.stuck or not self.full) and session.is_listening()
-        if wanted and not self.reading:
-            self.reading = True
+        should_read = session is not None and (self.not_draining or not self.write_paused) and session.wants_input()
+        if should_read and not self.is_reading:
+            self.is_reading = True
             self.transport.resume_reading()
-        elif not wanted and self.reading:
-            self.reading = False
+        elif not should_read and self.is_reading:
+            self.is_reading = False
             self.transport.pause_reading()
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it asks."""
-        self.full = True
-        self.taken = self.given - self.transport.get_write_buffer_size()
-        self.hub.slow.add(self)
-        self.pace()
+        self.write_paused = True
+        self.drained_bytes = self.written_bytes - self.transport.get_write_buffer_size()
+        self.bridge.slow_clients.add(self)
+        self.update_reading()
 
-    def look_again(self) -> None:
+    def check_progress(self) -> None:
         """If it has taken nothing meanwhile it may never do so before it has written all."""
-        taken = self.given - self.transport.get_write_buffer_size()
-        self.stuck = taken <= self.taken
-        self.taken = taken
-        self.pace()
+        drained_bytes = self.written_bytes - self.transport.get_write_buffer_size()
+        self.not_draining = drained_bytes <= self.drained_bytes
+        self.drained_bytes = drained_bytes
+        self.update_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self.full = False
-        self.stuck = False
-        self.hub.slow.discard(self)
-        self.pace()
+        self.write_paused = False
+        self.not_draining = False
+        self.bridge.slow_clients.discard(self)
+        self.update_reading()
 
-    def leave_if_idle(self) -> None:
+    def close_if_drained(self) -> None:
         """While draining: close as soon as nothing is owed."""
         session = self.session
         if session is not None:
-            ending.leave(session)
-        if session is not None and not session.closing and not session.ledger.count() and session.queue is None:
-            if session.suspended is not None:
+            cleanup.drain(session)
+        if (
+            session is not None
+            and not session.closing
+            and not session.replies.open_count()
+            and session.multi_queue is None
+        ):
+            if session.resume_job is not None:
                 # It has sent requests, and would go on with them in the next turn.
                 return
             session.close()
-            self.hub.touch()
+            self.bridge.schedule_flush()
 
-    def leave_if_silent(self) -> bool:
+    def close_if_idle(self) -> bool:
         """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
 
         Who has subscribed or monitors waits for messages and is never idle, as in Redis; nor is whom a pause holds.
         """
         session = self.session
-        seconds = self.pool.idle_seconds
-        if session is None or not seconds or hears_unasked(session) or is_blocked(session):
+        idle_seconds = self.context.idle_seconds
+        if session is None or not idle_seconds or receives_pushes(session) or is_blocked(session):
             return False
-        left = self.transport.get_write_buffer_size()
-        if left != self.unread:
-            self.unread = left
-            session.active_ms = self.hub.house.wall_ms
-        if session.ledger.count() or self.hub.house.wall_ms - session.active_ms <= seconds * 1000:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self.last_unsent_bytes:
+            self.last_unsent_bytes = unsent
+            session.last_active_ms = self.bridge.proxy.wall_ms
+        if session.replies.open_count() or self.bridge.proxy.wall_ms - session.last_active_ms <= idle_seconds * 1000:
             return False
-        if left or session.closing:
+        if unsent or session.closing:
             self.abort()
         else:
             session.close()
-            self.hub.touch()
+            self.bridge.schedule_flush()
         return True
 
-    def cut(self, why: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """Close at once; what is unread is lost."""
-        self.hub.house.cuts[why] += 1
-        log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", why)
+        self.bridge.proxy.forced_disconnects[reason] += 1
+        log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", reason)
         self.abort()
 
     def abort(self) -> None:
@@ -239,10 +248,10 @@ class ClientIO(SlowReader):
         session = self.session
         if session is None:
             return False
-        self.ended = True
-        self.hub.now()
-        ending.hang_up(session)
-        self.hub.touch()
+        self.saw_eof = True
+        self.bridge.update_clock()
+        cleanup.on_eof(session)
+        self.bridge.schedule_flush()
         return True
 
     def connection_lost(self, problem: Exception | None) -> None:
@@ -250,27 +259,27 @@ class ClientIO(SlowReader):
         session = self.session
         if session is not None:
             self.session = None
-            self.hub.slow.discard(self)
-            self.peers.discard(self)
-            self.pool.clients -= 1
-            self.hub.now()
-            ending.hang_up(session)
+            self.bridge.slow_clients.discard(self)
+            self.clients.discard(self)
+            self.context.client_count -= 1
+            self.bridge.update_clock()
+            cleanup.on_eof(session)
             if session.closing:
-                session.gone()
+                session.on_disconnect()
             else:
-                self.rest = session
-            self.hub.touch()
+                self.orphan_session = session
+            self.bridge.schedule_flush()
 
 
-def hears_unasked(session: ClientSession) -> bool:
+def receives_pushes(session: ClientSession) -> bool:
     """Whether it has subscribed or monitors."""
-    return is_listening(session) or session.monitor is not None
+    return is_subscriber(session) or session.monitor is not None
 
 
-def shown(name: object, other: object) -> str:
+def format_address(name: object, fallback: object) -> str:
     """``host:port`` of a TCP peer; ``path:0`` of a unix socket, as Redis shows it."""
     if isinstance(name, tuple):
         host = f"[{name[0]}]" if ":" in str(name[0]) else name[0]
         return f"{host}:{name[1]}"
-    text = name if isinstance(name, str) and name else other
+    text = name if isinstance(name, str) and name else fallback
     return f"{text if isinstance(text, str) else ''}:0"

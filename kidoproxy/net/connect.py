@@ -10,104 +10,104 @@ import ssl
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from kidoproxy import limits
-from kidoproxy.link import NodeLink
-from kidoproxy.link_states import CONNECTING
-from kidoproxy.net.flush import Hub
-from kidoproxy.net.listen import keep_alive
-from kidoproxy.net.node_io import NodeIO, reason
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.listen import enable_keepalive
+from kidoproxy.net.node_io import NodeIO, describe_os_error
 from kidoproxy.net.tasks import Tasks
+from kidoproxy.resp import limits
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.states import CONNECTING
 
 log = logging.getLogger("kidoproxy.nodes")
 
 #: How soon a node is asked again that had no place for us.
-BACKLOG_SECONDS: Final = 0.005
+BACKLOG_RETRY_SECONDS: Final = 0.005
 
 
 @final
-class Target:
+class ConnectTarget:
     """Where a node listens: host and port, or a path; TLS or not; how long to try."""
 
-    def __init__(self, host: str, port: int, path: str, tls: ssl.SSLContext | None, patience: float) -> None:
+    def __init__(self, host: str, port: int, path: str, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
         self.host = host
         self.port = port
         self.path = path
         self.tls = tls
-        self.patience = patience
+        self.connect_timeout = connect_timeout
 
 
 @final
 class Connector:
     """Looks after links at the end of a turn: opens, closes and writes their sockets."""
 
-    def __init__(self, hub: Hub, targets: list[Target], tasks: Tasks) -> None:
-        self.hub = hub
+    def __init__(self, bridge: LoopBridge, targets: list[ConnectTarget], tasks: Tasks) -> None:
+        self.bridge = bridge
         self.targets = targets
         self.tasks = tasks
-        self.busy: set[int] = set()
+        self.connecting: set[int] = set()
         #: A rush of clients that block must not ask more of a node's backlog, or of our own second, than it has.
-        self.gates = [asyncio.Semaphore(limits.LANE_ATTEMPTS) for _ in targets]
+        self.dedicated_slots = [asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE) for _ in targets]
 
-    def look_after(self, link: NodeLink) -> None:
+    def update_socket(self, conn: NodeConnection) -> None:
         """Close the socket that the link has given up, open the one that it wants."""
-        peer = link.peer
-        if link.drop:
-            link.drop = False
-            link.peer = None
-            if isinstance(peer, NodeIO):
-                peer.abort()
-        if link.state == CONNECTING and id(link) not in self.busy:
-            self.busy.add(id(link))
-            self.tasks.start(self.in_turn(link), f"connect {link.node.name}")
+        node_io = conn.transport
+        if conn.must_close:
+            conn.must_close = False
+            conn.transport = None
+            if isinstance(node_io, NodeIO):
+                node_io.abort()
+        if conn.state == CONNECTING and id(conn) not in self.connecting:
+            self.connecting.add(id(conn))
+            self.tasks.start(self.connect_limited(conn), f"connect {conn.node.name}")
 
-    async def in_turn(self, link: NodeLink) -> None:
+    async def connect_limited(self, conn: NodeConnection) -> None:
         """Lanes are opened so many at a time; the links that all share do not wait for them."""
-        if not link.lane:
-            await self.connect(link)
+        if not conn.dedicated:
+            await self.connect(conn)
             return
-        async with self.gates[link.node.index]:
-            if link.state == CONNECTING:
-                await self.connect(link)
+        async with self.dedicated_slots[conn.node.index]:
+            if conn.state == CONNECTING:
+                await self.connect(conn)
             else:
-                self.busy.discard(id(link))
+                self.connecting.discard(id(conn))
 
-    async def connect(self, link: NodeLink) -> None:
+    async def connect(self, conn: NodeConnection) -> None:
         """One attempt."""
-        target = self.targets[link.node.index]
+        target = self.targets[conn.node.index]
         try:
-            async with asyncio.timeout(target.patience):
-                peer = await self.open(link, target)
+            async with asyncio.timeout(target.connect_timeout):
+                node_io = await self.open(conn, target)
         except (OSError, TimeoutError, ValueError) as problem:
-            link.lost(reason(problem), self.hub.now(), True)
+            conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
         except Exception as problem:
-            log.exception("connect failed: node=%s", link.node.name)
-            link.lost(reason(problem), self.hub.now(), True)
+            log.exception("connect failed: node=%s", conn.node.name)
+            conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
         else:
-            if link.state == CONNECTING:
-                peer.begin(self.hub.now(), target.patience)
+            if conn.state == CONNECTING:
+                node_io.attach(self.bridge.update_clock(), target.connect_timeout)
             else:
                 # It was given up meanwhile: nobody would ever close this socket.
-                peer.abort()
+                node_io.abort()
         finally:
-            self.busy.discard(id(link))
-        self.hub.touch()
+            self.connecting.discard(id(conn))
+        self.bridge.schedule_flush()
 
-    async def open(self, link: NodeLink, target: Target) -> NodeIO:
+    async def open(self, conn: NodeConnection, target: ConnectTarget) -> NodeIO:
         """The socket."""
-        loop = self.hub.loop
-        peer = NodeIO(self.hub, link)
+        loop = self.bridge.loop
+        node_io = NodeIO(self.bridge, conn)
         # A compiled class has no Python base, but all the methods that a loop calls.
-        protocol = cast(Callable[[], asyncio.Protocol], lambda: peer)
+        protocol_factory = cast(Callable[[], asyncio.Protocol], lambda: node_io)
         if target.path:
             while True:
                 try:
-                    await loop.create_unix_connection(protocol, target.path, ssl=target.tls)
+                    await loop.create_unix_connection(protocol_factory, target.path, ssl=target.tls)
                     break
                 except BlockingIOError:
                     # Its backlog is full: where TCP would wait for a place, a unix socket says EAGAIN (connect(2)).
-                    await asyncio.sleep(BACKLOG_SECONDS)
+                    await asyncio.sleep(BACKLOG_RETRY_SECONDS)
         else:
-            transport, _ = await loop.create_connection(protocol, target.host, target.port, ssl=target.tls)
+            transport, _ = await loop.create_connection(protocol_factory, target.host, target.port, ssl=target.tls)
             # A lane may wait for hours, and only shared links ask for signs of life.
-            keep_alive(transport.get_extra_info("socket"))
-        return peer
+            enable_keepalive(transport.get_extra_info("socket"))
+        return node_io

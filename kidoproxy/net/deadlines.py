@@ -7,39 +7,39 @@ the nodes the time that we were away, up to a bound. It never waits for a tick t
 
 from functools import partial
 
-from kidoproxy.net.flush import Hub
+from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.ticker import Ticker
 
 TICK_SECONDS = 0.05
 LATE_TICK_SECONDS = 3 * TICK_SECONDS
 #: After a stall of our own the nodes are given the time that we were away, but no more than this.
-GRACE_SECONDS = 0.25
+MAX_GRACE_SECONDS = 0.25
 
 
 class Deadlines:
     """Of all links of one process."""
 
-    def __init__(self, hub: Hub, ticker: Ticker) -> None:
-        self.hub = hub
+    def __init__(self, bridge: LoopBridge, ticker: Ticker) -> None:
+        self.bridge = bridge
         self.ticker = ticker
-        self.ticked = hub.now()
+        self.last_tick = bridge.update_clock()
 
     def tick(self) -> None:
         """Judge now, or after one turn of the loop."""
-        now = self.hub.now()
-        away = now - self.ticked
-        self.ticked = now
-        if away < LATE_TICK_SECONDS:
-            self.judge(0.0)
+        now = self.bridge.update_clock()
+        elapsed = now - self.last_tick
+        self.last_tick = now
+        if elapsed < LATE_TICK_SECONDS:
+            self.enforce(0.0)
         else:
-            self.hub.loop.call_soon(partial(self.judge, min(away, GRACE_SECONDS)))
+            self.bridge.loop.call_soon(partial(self.enforce, min(elapsed, MAX_GRACE_SECONDS)))
 
-    def judge(self, grace: float) -> None:
+    def enforce(self, grace: float) -> None:
         """Who is overdue by more than ``grace`` is told so. A link that fails must not keep the others from that."""
-        exchange = self.hub.exchange
-        now = self.hub.now() - grace
-        if not self.ticker.guard("links", partial(exchange.tick, now)):
-            for link in exchange.all_links():
-                self.ticker.guard(f"link to {link.node.name}", partial(link.tick, now))
-        self.hub.now()
-        self.hub.touch()
+        executor = self.bridge.executor
+        now = self.bridge.update_clock() - grace
+        if not self.ticker.run_step("links", partial(executor.tick, now)):
+            for conn in executor.all_connections():
+                self.ticker.run_step(f"link to {conn.node.name}", partial(conn.tick, now))
+        self.bridge.update_clock()
+        self.bridge.schedule_flush()

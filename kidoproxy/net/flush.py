@@ -10,196 +10,201 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Final, final
 
-from kidoproxy import limits
-from kidoproxy.ledger import Ledger, Peer
-from kidoproxy.link import NodeLink
-from kidoproxy.net.logs import Folded
-from kidoproxy.session.house import House
+from kidoproxy.net.logs import RateLimitedLog
+from kidoproxy.replies.queue import ReplyQueue, Transport
+from kidoproxy.resp import limits
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.upstream.connection import NodeConnection
 
 log = logging.getLogger("kidoproxy")
 
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
-JOIN_BYTES: Final = 256 * 1024
+MAX_JOIN_BYTES: Final = 256 * 1024
 
 #: So many clients are written to between two looks at the clock.
-WRITES: Final = 64
+WRITES_PER_CLOCK_CHECK: Final = 64
 
 
-def joined(out: list[bytes], size: int) -> list[bytes]:
+def join_chunks(out: list[bytes], size: int) -> list[bytes]:
     """The chunks for one write: one buffer if that is cheap."""
-    if len(out) == 1 or size > JOIN_BYTES:
+    if len(out) == 1 or size > MAX_JOIN_BYTES:
         return out
     return [b"".join(out)]
 
 
-class SlowReader(Peer):
+class SlowReader(Transport):
     """A client whose socket is full."""
 
-    def look_again(self) -> None:
+    def check_progress(self) -> None:
         """Time has gone by: does it read?"""
         raise NotImplementedError
 
 
 @final
-class Hub:
+class LoopBridge:
     """The loop's side of the house: the clock, and the flush."""
 
-    def __init__(self, loop: AbstractEventLoop, house: House) -> None:
+    def __init__(self, loop: AbstractEventLoop, proxy: ProxyState) -> None:
         self.loop = loop
-        self.house = house
-        self.exchange = house.exchange
-        self.turn = house.exchange.turn
-        self.lanes = house.lanes
+        self.proxy = proxy
+        self.executor = proxy.executor
+        self.pending_writes = proxy.executor.pending_writes
+        self.dedicated_pool = proxy.dedicated_pool
         #: How often `flush` will be called; the last call does it.
-        self.scheduled = 0
+        self.scheduled_flushes = 0
         #: When this turn began, and when it should end, by the loop's clock; and how long turns have been.
-        self.began = 0.0
-        self.late = 0.0
-        self.turn_seconds = limits.TURN_SECONDS
-        self.turns = house.turns
+        self.turn_began = 0.0
+        self.turn_deadline = 0.0
+        self.turn_seconds = limits.TURN_BUDGET_SECONDS
+        self.turn_durations = proxy.turn_durations
         #: Clients that leave too much unread, and when they are looked at again.
-        self.slow: set[SlowReader] = set()
-        self.look_at = 0.0
+        self.slow_clients: set[SlowReader] = set()
+        self.next_slow_check = 0.0
         #: What there is to tell of the nodes; one that comes and goes must not flood the log.
-        self.node_news = Folded(logging.getLogger("kidoproxy.nodes"))
+        self.node_log = RateLimitedLog(logging.getLogger("kidoproxy.nodes"))
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
         #: Opens and closes the sockets of links.
-        self.look_after: Callable[[NodeLink], None] | None = None
-        self.set_clock()
+        self.update_socket: Callable[[NodeConnection], None] | None = None
+        self.sync_wall_clock()
 
-    def set_clock(self) -> None:
+    def sync_wall_clock(self) -> None:
         """Compare the two clocks, now and then.
 
         The loop's clock is the monotonic one, but uvloop rounds it down and reads it once a turn. Compared with
         itself it would run ahead of the wall clock by as much, and a time to live would come out too long.
         """
         self.wall_offset = time.time() - time.monotonic()
-        self.now()
+        self.update_clock()
 
-    def now(self) -> float:
+    def update_clock(self) -> float:
         """One reading of the clock for a whole batch."""
         now: float = self.loop.time()
-        self.exchange.now = now
-        self.house.wall_ms = int((now + self.wall_offset) * 1000)
+        self.executor.now = now
+        self.proxy.wall_ms = int((now + self.wall_offset) * 1000)
         return now
 
-    def touch(self) -> None:
+    def schedule_flush(self) -> None:
         """Something may have been queued."""
-        turn = self.turn
-        if not self.scheduled and (turn.ledgers or self.exchange.dirty or turn.drained or turn.jobs.waiting):
-            self.scheduled = 1
-            self.began = self.exchange.now
+        pending_writes = self.pending_writes
+        if not self.scheduled_flushes and (
+            pending_writes.reply_queues
+            or self.executor.dirty_connections
+            or pending_writes.drained
+            or pending_writes.jobs.queue
+        ):
+            self.scheduled_flushes = 1
+            self.turn_began = self.executor.now
             self.loop.call_soon(self.flush)
 
-    def tick(self) -> None:
+    def check_slow_clients(self) -> None:
         """Look at slow clients, now and then."""
-        now = self.exchange.now
-        if self.slow and now >= self.look_at:
-            self.look_at = now + limits.CLIENT_PATIENCE_SECONDS
-            for client in list(self.slow):
-                client.look_again()
+        now = self.executor.now
+        if self.slow_clients and now >= self.next_slow_check:
+            self.next_slow_check = now + limits.CLIENT_PAUSE_GRACE_SECONDS
+            for client in list(self.slow_clients):
+                client.check_progress()
 
-    def touch_last(self) -> None:
+    def schedule_flush_last(self) -> None:
         """A client has sent something. While others wait at nodes, the flush moves behind all that this turn tells.
 
         A client that was reset is told of by a call that the loop has queued when it saw that: what was sent after
         that must not be written before the waiting has been ended.
         """
-        if self.scheduled and self.lanes.loans:
-            self.scheduled += 1
+        if self.scheduled_flushes and self.dedicated_pool.leases:
+            self.scheduled_flushes += 1
             self.loop.call_soon(self.flush)
         else:
-            self.touch()
+            self.schedule_flush()
 
     def flush(self) -> None:
         """Write everything once: first let go on who waited, then the nodes, then the clients."""
-        self.scheduled -= 1
-        if self.scheduled:
+        self.scheduled_flushes -= 1
+        if self.scheduled_flushes:
             return
-        turn = self.turn
-        turn.spent = 0
-        if turn.drained or turn.jobs.waiting:
+        pending_writes = self.pending_writes
+        pending_writes.spent_units = 0
+        if pending_writes.drained or pending_writes.jobs.queue:
             # Whoever goes on begins a request now, however long ago the turn's bytes were read.
-            self.now()
-        if turn.jobs.waiting:
-            self.work()
-        while turn.drained and turn.spent < limits.SLICE:
-            drained = turn.drained
-            turn.drained = []
-            self.flush_drained(drained)
-        if self.exchange.dirty:
+            self.update_clock()
+        if pending_writes.jobs.queue:
+            self.run_jobs()
+        while pending_writes.drained and pending_writes.spent_units < limits.SLICE_UNITS:
+            drained = pending_writes.drained
+            pending_writes.drained = []
+            self.resume_drained(drained)
+        if self.executor.dirty_connections:
             # The links hold on to the list itself, so it is emptied in place.
-            links = self.exchange.dirty[:]
-            self.exchange.dirty.clear()
-            self.flush_links(links)
-        ledgers = turn.ledgers
-        if ledgers:
-            turn.ledgers = []
-            if len(ledgers) > WRITES:
-                self.late = time.monotonic() + self.turn_seconds
-            self.flush_ledgers(ledgers)
-        turn.spent = 0
-        self.turns.end(time.monotonic() - self.began)
-        self.touch()
+            conns = self.executor.dirty_connections[:]
+            self.executor.dirty_connections.clear()
+            self.flush_connections(conns)
+        reply_queues = pending_writes.reply_queues
+        if reply_queues:
+            pending_writes.reply_queues = []
+            if len(reply_queues) > WRITES_PER_CLOCK_CHECK:
+                self.turn_deadline = time.monotonic() + self.turn_seconds
+            self.flush_clients(reply_queues)
+        pending_writes.spent_units = 0
+        self.turn_durations.observe(time.monotonic() - self.turn_began)
+        self.schedule_flush()
 
-    def work(self) -> None:
+    def run_jobs(self) -> None:
         """A slice of each job, as far as the time of one turn goes."""
-        self.late = time.monotonic() + self.turn_seconds
+        self.turn_deadline = time.monotonic() + self.turn_seconds
         try:
-            self.turn.jobs.go_on(self.is_late)
+            self.pending_writes.jobs.step_all(self.is_turn_over)
         except Exception:
             log.exception("a slice of work failed")
 
-    def is_late(self) -> bool:
+    def is_turn_over(self) -> bool:
         """Whether this turn should end."""
-        return time.monotonic() >= self.late
+        return time.monotonic() >= self.turn_deadline
 
     # An exception in one of these is a bug. It must not keep the others' bytes: they go on behind it.
 
-    def flush_drained(self, ledgers: list[Ledger]) -> None:
+    def resume_drained(self, reply_queues: list[ReplyQueue]) -> None:
         """Let go on who waited for their ledger, as many as a turn has time for; the others are first in the next."""
-        at = 0
-        turn = self.turn
-        while at < len(ledgers) and turn.spent < limits.SLICE:
+        index = 0
+        pending_writes = self.pending_writes
+        while index < len(reply_queues) and pending_writes.spent_units < limits.SLICE_UNITS:
             try:
-                while at < len(ledgers) and turn.spent < limits.SLICE:
-                    peer = ledgers[at].peer
-                    at += 1
-                    if peer is not None:
-                        peer.go_on()
+                while index < len(reply_queues) and pending_writes.spent_units < limits.SLICE_UNITS:
+                    transport = reply_queues[index].transport
+                    index += 1
+                    if transport is not None:
+                        transport.resume()
             except Exception:
                 log.exception("a client could not go on")
-        turn.drained = ledgers[at:] + turn.drained
+        pending_writes.drained = reply_queues[index:] + pending_writes.drained
 
-    def flush_links(self, links: list[NodeLink]) -> None:
+    def flush_connections(self, conns: list[NodeConnection]) -> None:
         """Write to the nodes; a link without a socket, or with one that it has given up, is looked after."""
-        at = 0
-        while at < len(links):
+        index = 0
+        while index < len(conns):
             try:
-                while at < len(links):
-                    link = links[at]
-                    at += 1
-                    link.dirty = False
-                    peer = link.peer
-                    if peer is not None and not link.drop:
-                        peer.write()
-                    elif self.look_after is not None:
-                        self.look_after(link)
+                while index < len(conns):
+                    conn = conns[index]
+                    index += 1
+                    conn.flush_scheduled = False
+                    transport = conn.transport
+                    if transport is not None and not conn.must_close:
+                        transport.flush()
+                    elif self.update_socket is not None:
+                        self.update_socket(conn)
             except Exception:
                 log.exception("a node could not be written to")
 
-    def flush_ledgers(self, ledgers: list[Ledger]) -> None:
+    def flush_clients(self, reply_queues: list[ReplyQueue]) -> None:
         """Write to the clients, to as many as a turn has time for: a message may be for all of them."""
-        at = 0
-        while at < len(ledgers) and not (at and self.is_late()):
-            stop = min(at + WRITES, len(ledgers))
+        index = 0
+        while index < len(reply_queues) and not (index and self.is_turn_over()):
+            stop = min(index + WRITES_PER_CLOCK_CHECK, len(reply_queues))
             try:
-                while at < stop:
-                    peer = ledgers[at].peer
-                    at += 1
-                    if peer is not None:
-                        peer.write()
+                while index < stop:
+                    transport = reply_queues[index].transport
+                    index += 1
+                    if transport is not None:
+                        transport.flush()
             except Exception:
                 log.exception("a client could not be written to")
-        self.turn.ledgers = ledgers[at:] + self.turn.ledgers
+        self.pending_writes.reply_queues = reply_queues[index:] + self.pending_writes.reply_queues

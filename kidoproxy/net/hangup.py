@@ -7,14 +7,14 @@ import termios
 from array import array
 
 
-def has_ended(transport: asyncio.Transport) -> bool:
+def has_hung_up(transport: asyncio.Transport) -> bool:
     """Whether the client has hung up behind what was read: the loop would tell only after it has read from others."""
     sock = transport.get_extra_info("socket")
     if sock is None:
         return False
-    ends = select.poll()
-    ends.register(sock, select.POLLRDHUP)
-    if not ends.poll(0):
+    poller = select.poll()
+    poller.register(sock, select.POLLRDHUP)
+    if not poller.poll(0):
         return False
     unread = array("i", [0])
     fcntl.ioctl(sock, termios.FIONREAD, unread)

@@ -16,17 +16,17 @@ class IdleSweep:
 
     def __init__(self, clients: set[ClientIO], tick_seconds: float) -> None:
         self.clients = clients
-        self.ticks = max(1, round(SWEEP_SECONDS / tick_seconds))
+        self.ticks_per_sweep = max(1, round(SWEEP_SECONDS / tick_seconds))
         self.slices: list[list[ClientIO]] = []
-        self.closed = 0
+        self.closed_count = 0
 
     def tick(self) -> None:
         """Look at the next slice; one line at the end of a round that has closed somebody."""
         if not self.slices:
-            everybody = list(self.clients)
-            self.slices = [everybody[at :: self.ticks] for at in range(self.ticks)]
+            all_clients = list(self.clients)
+            self.slices = [all_clients[offset :: self.ticks_per_sweep] for offset in range(self.ticks_per_sweep)]
         for client in self.slices.pop():
-            self.closed += client.leave_if_silent()
-        if not self.slices and self.closed:
-            log.info("idle clients closed: count=%d", self.closed)
-            self.closed = 0
+            self.closed_count += client.close_if_idle()
+        if not self.slices and self.closed_count:
+            log.info("idle clients closed: count=%d", self.closed_count)
+            self.closed_count = 0

@@ -14,18 +14,18 @@ from typing import Final, cast
 
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
-from kidoproxy.net.claims import Claimed
+from kidoproxy.net.address_claims import AddressClaimed
 
-BACKLOG: Final = 511
+LISTEN_BACKLOG: Final = 511
 #: Redis's ``tcp-keepalive``: a client whose machine is gone does not stay for ever.
 KEEPALIVE_SECONDS: Final = 300
 KEEPALIVE_PROBES: Final = 3
 
 #: An asyncio protocol by its methods: a compiled class has no Python base.
-Maker = Callable[[], object]
+ProtocolFactory = Callable[[], object]
 
 
-class Listener:
+class ListeningServer:
     """One open listener. It may be closed twice."""
 
     def __init__(self, server: asyncio.Server, path: str) -> None:
@@ -41,7 +41,7 @@ class Listener:
         self.server.close()
 
 
-def keep_alive(sock: socket.socket) -> None:
+def enable_keepalive(sock: socket.socket) -> None:
     """Notice when the other side is gone, even if nothing is said for a long time."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
@@ -49,30 +49,32 @@ def keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
-async def listen(make: Maker, address: Address, shared: bool) -> Listener:
+async def start_listener(factory: ProtocolFactory, address: Address, reuse_port: bool) -> ListeningServer:
     """Listen for clients; ``shared`` with other workers. OSError when that is not possible."""
     loop = asyncio.get_running_loop()
-    protocol = cast(Callable[[], asyncio.Protocol], make)
+    protocol = cast(Callable[[], asyncio.Protocol], factory)
     if address.path:
-        clear_stale(address.path)
-        return Listener(await loop.create_unix_server(protocol, address.path, backlog=BACKLOG), address.path)
+        remove_stale_socket(address.path)
+        return ListeningServer(
+            await loop.create_unix_server(protocol, address.path, backlog=LISTEN_BACKLOG), address.path
+        )
     server = await loop.create_server(
-        protocol, address.host, address.port, backlog=BACKLOG, reuse_address=True, reuse_port=shared
+        protocol, address.host, address.port, backlog=LISTEN_BACKLOG, reuse_address=True, reuse_port=reuse_port
     )
     for sock in server.sockets:
         # Who is accepted inherits it.
-        keep_alive(sock)
-    return Listener(server, "")
+        enable_keepalive(sock)
+    return ListeningServer(server, "")
 
 
-async def listen_admin(pages: AdminServer, address: Address) -> Listener:
+async def start_admin_listener(admin_server: AdminServer, address: Address) -> ListeningServer:
     """Listen for orchestrators."""
     if address.path:
-        clear_stale(address.path)
-    return Listener(await pages.start(address), address.path)
+        remove_stale_socket(address.path)
+    return ListeningServer(await admin_server.start(address), address.path)
 
 
-def clear_stale(path: str) -> None:
+def remove_stale_socket(path: str) -> None:
     """Remove a unix socket that nobody listens on any more; one that is served is left alone."""
     try:
         mode = os.stat(path).st_mode
@@ -93,8 +95,8 @@ def clear_stale(path: str) -> None:
     raise OSError(errno.EADDRINUSE, "in use")
 
 
-def why_not(problem: OSError) -> str:
+def describe_bind_error(problem: OSError) -> str:
     """Why nobody can listen there, in the system's words, or in those of a claim."""
-    if isinstance(problem, Claimed):
+    if isinstance(problem, AddressClaimed):
         return problem.strerror or str(problem)
     return os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else str(problem)

@@ -7,103 +7,103 @@ import socket
 import ssl
 from typing import Final, final
 
-from kidoproxy.ledger import Peer
-from kidoproxy.link import NodeLink
-from kidoproxy.link_states import CONNECTING, READY
-from kidoproxy.link_welcome import spoke_first
-from kidoproxy.net.flush import Hub, joined
+from kidoproxy.net.flush import LoopBridge, join_chunks
+from kidoproxy.replies.queue import Transport
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.identity import on_early_data
+from kidoproxy.upstream.states import CONNECTING, READY
 
-HIGH_WATER: Final = 4 * 1024 * 1024
+WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 #: A node that has said so much before it was asked anything is none.
-EARLY_BYTES: Final = 256 * 1024
+MAX_EARLY_BYTES: Final = 256 * 1024
 #: A read of that size has about filled the loop's buffer (256 KiB; with TLS a little less): there is more to come, and
 #: the loop would go on reading, 32 times, before anybody else has a turn.
-LONG_READ: Final = 128 * 1024
+LONG_READ_BYTES: Final = 128 * 1024
 
 
 @final
-class NodeIO(Peer):
+class NodeIO(Transport):
     """One connection to one node: an asyncio protocol by its methods."""
 
-    def __init__(self, hub: Hub, link: NodeLink) -> None:
-        self.hub = hub
-        self.link = link
-        self.full = False
+    def __init__(self, bridge: LoopBridge, conn: NodeConnection) -> None:
+        self.bridge = bridge
+        self.connection = conn
+        self.write_paused = False
         #: Bytes handed to the transport.
-        self.handed = 0
+        self.written_bytes = 0
         self.transport: asyncio.Transport | None = None
         #: What comes before the link knows of this connection: a node may answer, or hang up, at once.
-        self.early = b""
-        self.ended = ""
+        self.early_data = b""
+        self.close_cause = ""
 
     def is_current(self) -> bool:
         """Whether the link lives by this connection; one that it has given up says nothing more."""
-        return self.link.peer is self and not self.link.drop
+        return self.connection.transport is self and not self.connection.must_close
 
-    def begin(self, now: float, patience: float) -> None:
+    def attach(self, now: float, handshake_timeout: float) -> None:
         """The connector hands this connection to the link, which greets."""
-        link = self.link
-        link.peer = self
-        link.connected(now, patience)
-        early = self.early
-        self.early = b""
-        if early:
-            spoke_first(link, early, now)
-        if self.ended and self.is_current():
-            self.lose(self.ended, now)
+        conn = self.connection
+        conn.transport = self
+        conn.on_connected(now, handshake_timeout)
+        early_data = self.early_data
+        self.early_data = b""
+        if early_data:
+            on_early_data(conn, early_data, now)
+        if self.close_cause and self.is_current():
+            self.detach(self.close_cause, now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Kept until the connector hands it to the link."""
         self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Replies, or pieces of them."""
         if self.is_current():
-            self.link.feed(data, self.hub.now())
-            self.hub.touch()
-            if len(data) >= LONG_READ:
-                self.rest()
-        elif self.link.state == CONNECTING:
-            self.early += data
-            if len(self.early) > EARLY_BYTES:
+            self.connection.feed(data, self.bridge.update_clock())
+            self.bridge.schedule_flush()
+            if len(data) >= LONG_READ_BYTES:
+                self.pause_reading_this_turn()
+        elif self.connection.state == CONNECTING:
+            self.early_data += data
+            if len(self.early_data) > MAX_EARLY_BYTES:
                 self.abort()
 
-    def rest(self) -> None:
+    def pause_reading_this_turn(self) -> None:
         """Read nothing more in this turn: a node that sends as fast as it can must not keep the others waiting."""
         if self.transport is not None:
             self.transport.pause_reading()
-            self.hub.loop.call_soon(self.read_on)
+            self.bridge.loop.call_soon(self.continue_reading)
 
-    def read_on(self) -> None:
+    def continue_reading(self) -> None:
         """The others have had their turn."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Write what is queued, unless the node does not read."""
-        link = self.link
-        if self.full:
-            link.flushed()
+        conn = self.connection
+        if self.write_paused:
+            conn.on_write_blocked()
             return
-        size = link.out_bytes
-        out = link.take_out()
+        size = conn.out_bytes
+        out = conn.take_output()
         transport = self.transport
         if out and transport is not None:
-            self.handed += size
-            chunks = joined(out, size)
+            self.written_bytes += size
+            chunks = join_chunks(out, size)
             if len(chunks) == 1:
                 transport.write(chunks[0])
             else:
                 transport.writelines(chunks)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Only clients wait for a ledger."""
 
-    def sent(self) -> int:
+    def sent_bytes(self) -> int:
         """Bytes that the kernel has taken."""
         transport = self.transport
-        return self.handed - transport.get_write_buffer_size() if transport is not None else 0
+        return self.written_bytes - transport.get_write_buffer_size() if transport is not None else 0
 
     def abort(self) -> None:
         """Close at once: the link has given this connection up."""
@@ -116,39 +116,39 @@ class NodeIO(Peer):
 
     def pause_writing(self) -> None:
         """The node does not read: what comes is kept in the link, which knows its limits."""
-        self.full = True
+        self.write_paused = True
 
     def resume_writing(self) -> None:
         """The node reads again."""
-        self.full = False
+        self.write_paused = False
         if self.is_current():
-            self.write()
+            self.flush()
 
     def connection_lost(self, problem: Exception | None) -> None:
         """Tell the link, unless it has already given this connection up."""
-        self.ended = reason(problem) if problem else "it closed the connection"
+        self.close_cause = describe_os_error(problem) if problem else "it closed the connection"
         if self.is_current():
-            self.lose(self.ended, self.hub.now())
-            self.hub.touch()
+            self.detach(self.close_cause, self.bridge.update_clock())
+            self.bridge.schedule_flush()
 
-    def lose(self, cause: str, now: float) -> None:
+    def detach(self, cause: str, now: float) -> None:
         """A link that was ready connects again at once; one that the node did not even greet waits."""
-        link = self.link
-        ready = link.state == READY
-        link.peer = None
-        link.lost(cause, now, not ready)
-        if ready and link.shared:
-            self.hub.node_news.tell(
-                f"lost {link.node.name}",
+        conn = self.connection
+        was_ready = conn.state == READY
+        conn.transport = None
+        conn.on_connection_lost(cause, now, not was_ready)
+        if was_ready and conn.shared:
+            self.bridge.node_log.emit(
+                f"lost {conn.node.name}",
                 logging.WARNING,
                 "node connection lost: node=%s address=%s cause=%s",
-                link.node.name,
-                link.node.address,
+                conn.node.name,
+                conn.node.address,
                 cause,
             )
 
 
-def reason(problem: BaseException) -> str:
+def describe_os_error(problem: BaseException) -> str:
     """An operating system's complaint in a few words."""
     if isinstance(problem, TimeoutError):
         return "no connection in time"

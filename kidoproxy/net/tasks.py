@@ -18,10 +18,10 @@ class Tasks:
         """Run ``work`` in the background under ``name``."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self.running.add(task)
-        task.add_done_callback(self.ended)
+        task.add_done_callback(self.on_done)
         return task
 
-    def ended(self, task: asyncio.Task[None]) -> None:
+    def on_done(self, task: asyncio.Task[None]) -> None:
         """Forget it; an exception that nobody expected is a bug and is told."""
         self.running.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:

@@ -12,7 +12,7 @@ class Ticker:
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, Callable[[], None]]] = []
-        self.told: set[tuple[str, type[Exception]]] = set()
+        self.logged_failures: set[tuple[str, type[Exception]]] = set()
 
     def add(self, name: str, step: Callable[[], None]) -> None:
         """Take ``step`` at every tick from now on."""
@@ -21,15 +21,15 @@ class Ticker:
     def tick(self) -> None:
         """All steps, once."""
         for name, step in self.steps:
-            self.guard(name, step)
+            self.run_step(name, step)
 
-    def guard(self, name: str, step: Callable[[], None]) -> bool:
+    def run_step(self, name: str, step: Callable[[], None]) -> bool:
         """Take ``step``; whether it went well. An exception is a bug, told once of its kind."""
         try:
             step()
         except Exception as problem:
-            if (name, type(problem)) not in self.told:
-                self.told.add((name, type(problem)))
+            if (name, type(problem)) not in self.logged_failures:
+                self.logged_failures.add((name, type(problem)))
                 log.exception("tick failed: step=%s", name)
             return False
         return True

@@ -22,21 +22,21 @@ log = logging.getLogger("kidoproxy.workers")
 #: A worker that dies again and again is not restarted faster than this.
 RESTART_SECONDS: Final = 1.0
 #: What tells us to stop.
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: The exit status of a worker that cannot serve, now or ever: all stop.
-CANNOT_START: Final = 1
+EXIT_CANNOT_START: Final = 1
 #: Of one that ended by a bug (EX_SOFTWARE of sysexits.h): it is replaced.
-FAILED: Final = 70
+EXIT_CRASHED: Final = 70
 
 
-def share(config: Config, at: int) -> Config:
+def worker_config(config: Config, worker: int) -> Config:
     """What worker number ``at`` serves."""
-    if at == 0:
+    if worker == 0:
         return config
     pools = {}
     for name, pool in config.pools.items():
-        ours = not config.has_copies(name)
-        listen = tuple(address for address in pool.listen if not address.is_unix) if ours else ()
+        serves_pool = not config.contains_copy_pool(name)
+        listen = tuple(address for address in pool.listen if not address.is_unix) if serves_pool else ()
         pools[name] = replace(pool, listen=listen)
     return replace(config, pools=pools, admin=None)
 
@@ -45,78 +45,78 @@ class Workers:
     """The parent: starts, replaces and stops the others."""
 
     def __init__(
-        self, config: Config, work: Callable[[Config, int], int], restart_seconds: float = RESTART_SECONDS
+        self, config: Config, run_worker: Callable[[Config, int], int], restart_seconds: float = RESTART_SECONDS
     ) -> None:
         self.config = config
-        self.work = work
+        self.run_worker = run_worker
         self.restart_seconds = restart_seconds
-        self.running: dict[int, int] = {}
+        self.worker_by_pid: dict[int, int] = {}
         self.stopping = False
-        self.worst = 0
+        self.exit_status = 0
 
     def run(self) -> int:
         """Until all have ended; the highest exit status."""
-        for sign in SIGNALS:
-            signal.signal(sign, self.pass_on)
-        for at in range(self.config.workers):
-            if share(self.config, at).listening():
-                self.start(at)
-        while self.running:
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, self.forward_signal)
+        for worker in range(self.config.workers):
+            if worker_config(self.config, worker).listening_pools():
+                self.start(worker)
+        while self.worker_by_pid:
             pid, status = os.wait()
-            at = self.running.pop(pid, -1)
+            worker = self.worker_by_pid.pop(pid, -1)
             # As the first process of a container we are also given orphans to bury.
-            if at >= 0:
-                self.ended(at, pid, os.waitstatus_to_exitcode(status))
-        return self.worst
+            if worker >= 0:
+                self.on_exit(worker, pid, os.waitstatus_to_exitcode(status))
+        return self.exit_status
 
-    def ended(self, at: int, pid: int, code: int) -> None:
+    def on_exit(self, worker: int, pid: int, code: int) -> None:
         """One has ended: it was told to, or all must stop, or it is replaced."""
         if self.stopping:
             # Killed by our own signal before it could listen to it: a clean end.
-            self.worst = max(self.worst, 0 if -code in SIGNALS else abs(code))
-        elif code == CANNOT_START:
-            self.worst = code
-            self.pass_on(signal.SIGTERM, None)
+            self.exit_status = max(self.exit_status, 0 if -code in STOP_SIGNALS else abs(code))
+        elif code == EXIT_CANNOT_START:
+            self.exit_status = code
+            self.forward_signal(signal.SIGTERM, None)
         else:
-            log.error("worker died: worker=%d pid=%d status=%d", at, pid, code)
+            log.error("worker died: worker=%d pid=%d status=%d", worker, pid, code)
             time.sleep(self.restart_seconds)
-            self.start(at)
+            self.start(worker)
 
-    def start(self, at: int) -> None:
+    def start(self, worker: int) -> None:
         """Fork one; a signal meanwhile waits until both sides know who they are."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             flush_output()
             pid = os.fork()
             if pid == 0:
-                self.be_worker(at)
-            self.running[pid] = at
+                self.run_child(worker)
+            self.worker_by_pid[pid] = worker
             if self.stopping:
                 # While we slept, for one.
                 os.kill(pid, signal.SIGTERM)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    def be_worker(self, at: int) -> NoReturn:
+    def run_child(self, worker: int) -> NoReturn:
         """The child: it works, and never returns into the parent's code."""
-        code = FAILED
+        code = EXIT_CRASHED
         try:
-            for sign in SIGNALS:
-                signal.signal(sign, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            code = self.work(share(self.config, at), at)
+            for signum in STOP_SIGNALS:
+                signal.signal(signum, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            code = self.run_worker(worker_config(self.config, worker), worker)
         except Exception:
-            log.exception("worker failed: worker=%d", at)
+            log.exception("worker failed: worker=%d", worker)
         finally:
             flush_output()
             os._exit(code)
 
-    def pass_on(self, sign: int, frame: FrameType | None) -> None:
+    def forward_signal(self, signum: int, frame: FrameType | None) -> None:
         """Tell all to stop."""
         self.stopping = True
-        for pid in list(self.running):
+        for pid in list(self.worker_by_pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sign)
+                os.kill(pid, signum)
 
 
 def flush_output() -> None:

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.errors import ProtocolError
 
 SPACES: Final = b" \n\r\t\v\f"
 WORD_ENDS: Final = b" \n\r\t"
@@ -17,88 +17,94 @@ QUOTE: Final[i64] = 34
 APOSTROPHE: Final[i64] = 39
 BACKSLASH: Final[i64] = 92
 ESCAPES: Final[dict[int, bytes]] = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
-HEX: Final = b"0123456789abcdefABCDEF"
+HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
 
 
-def split(line: bytes) -> list[bytes]:
+def split_args(line: bytes) -> list[bytes]:
     """The words of a line. A NUL in it would make Redis wait for ever for the line's end: refused at once."""
     if b"\0" in line:
         raise ProtocolError("NUL byte in inline request")
-    words = Words(line.removesuffix(b"\r"))
+    splitter = ArgSplitter(line.removesuffix(b"\r"))
     argv: list[bytes] = []
-    while words.more():
-        argv.append(words.word())
+    while splitter.skip_spaces():
+        argv.append(splitter.read_word())
     return argv
 
 
 @final
-class Words:
+class ArgSplitter:
     """A walk over one line: each byte is looked at once, and copied with its neighbours."""
 
     def __init__(self, line: bytes) -> None:
         self.line = line
-        self.at: i64 = 0
+        self.pos: i64 = 0
         self.size: i64 = len(line)
 
-    def more(self) -> bool:
+    def skip_spaces(self) -> bool:
         """Passes over white space; False at the end of the line."""
         line = self.line
-        at = self.at
-        while at < self.size and line[at] in SPACES:
-            at += 1
-        self.at = at
-        return at < self.size
+        pos = self.pos
+        while pos < self.size and line[pos] in SPACES:
+            pos += 1
+        self.pos = pos
+        return pos < self.size
 
-    def word(self) -> bytes:
+    def read_word(self) -> bytes:
         """One word, which may have quoted parts: ``foo"bar"`` is ``foobar``."""
         line = self.line
-        start = self.at
-        at = start
-        while at < self.size:
-            here: i64 = line[at]
-            if here in (QUOTE, APOSTROPHE):
-                self.at = at + 1
-                out = [line[start:at]]
-                self.quoted(here, out)
-                return b"".join(out)
-            if line[at] in WORD_ENDS:
+        start = self.pos
+        pos = start
+        while pos < self.size:
+            char: i64 = line[pos]
+            if char in (QUOTE, APOSTROPHE):
+                self.pos = pos + 1
+                fragments = [line[start:pos]]
+                self.read_quoted(char, fragments)
+                return b"".join(fragments)
+            if line[pos] in WORD_ENDS:
                 break
-            at += 1
-        self.at = at + 1
-        return line[start:at]
+            pos += 1
+        self.pos = pos + 1
+        return line[start:pos]
 
-    def quoted(self, quote: i64, out: list[bytes]) -> None:
+    def read_quoted(self, quote: i64, fragments: list[bytes]) -> None:
         """The rest of a quoted part, which ends its word."""
         line = self.line
-        start = self.at
-        at = start
-        while at < self.size:
-            here: i64 = line[at]
-            if here == quote:
-                out.append(line[start:at])
-                self.at = at + 1
-                if self.at < self.size and line[self.at] not in SPACES:
+        start = self.pos
+        pos = start
+        while pos < self.size:
+            char: i64 = line[pos]
+            if char == quote:
+                fragments.append(line[start:pos])
+                self.pos = pos + 1
+                if self.pos < self.size and line[self.pos] not in SPACES:
                     break
                 return
-            if here == BACKSLASH and at + 1 < self.size and (quote == QUOTE or line[at + 1] == quote):
-                out.append(line[start:at])
-                self.at = at + 1
-                out.append(self.escape(quote))
-                at = self.at
-                start = at
+            if char == BACKSLASH and pos + 1 < self.size and (quote == QUOTE or line[pos + 1] == quote):
+                fragments.append(line[start:pos])
+                self.pos = pos + 1
+                fragments.append(self.read_escape(quote))
+                pos = self.pos
+                start = pos
             else:
-                at += 1
+                pos += 1
         raise ProtocolError("unbalanced quotes in request")
 
-    def escape(self, quote: i64) -> bytes:
+    def read_escape(self, quote: i64) -> bytes:
         """The byte that an escape means."""
         line = self.line
-        at = self.at
-        letter = line[at]
-        digits = line[at + 1 : at + 3]
-        if quote == QUOTE and letter == 120 and len(digits) == 2 and digits[:1] in HEX and digits[1:] in HEX:
-            self.at = at + 3
+        pos = self.pos
+        letter = line[pos]
+        digits = line[pos + 1 : pos + 3]
+        if (
+            quote == QUOTE
+            and letter == 120
+            and len(digits) == 2
+            and digits[:1] in HEX_DIGITS
+            and digits[1:] in HEX_DIGITS
+        ):
+            self.pos = pos + 3
             return bytes([int(digits, 16)])
-        self.at = at + 1
-        plain = line[at : at + 1]
-        return ESCAPES.get(letter, plain) if quote == QUOTE else plain
+        self.pos = pos + 1
+        literal = line[pos : pos + 1]
+        return ESCAPES.get(letter, literal) if quote == QUOTE else literal

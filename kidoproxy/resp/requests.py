@@ -9,18 +9,18 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from kidoproxy import limits as defaults
-from kidoproxy.errors import ProtocolError
-from kidoproxy.resp.build import command
-from kidoproxy.resp.inline import split
-from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, Pieces, number, printable, string2ll
+from kidoproxy.resp import limits as defaults
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import ProtocolError
+from kidoproxy.resp.inline import split_args
+from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, FramePieces, parse_length, printable, string2ll
 
 #: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
-LARGE_BYTES: Final[i64] = 64 * 1024
+LARGE_REQUEST_BYTES: Final[i64] = 64 * 1024
 #: More arguments than any request has.
-ALL_ARGUMENTS: Final = 1 << 60
+UNBOUNDED_STEP: Final = 1 << 60
 #: What is said of a request that is larger than its client may send.
-TOO_BIG: Final = "too big query"
+QUERY_TOO_BIG: Final = "too big query"
 
 
 @final
@@ -32,52 +32,52 @@ class Request:
     a megabyte passes without being copied. `unfold` makes an ordinary request of it.
     """
 
-    def __init__(self, argv: list[bytes], raw: bytes, rest: list[bytes] | None = None) -> None:
+    def __init__(self, argv: list[bytes], raw: bytes, tail_pieces: list[bytes] | None = None) -> None:
         self.argv = argv
         self.raw = raw
-        self.rest = rest
+        self.tail_pieces = tail_pieces
 
-    def size(self) -> int:
+    def frame_bytes(self) -> int:
         """Bytes of the frame."""
-        return len(self.raw) + (sum(map(len, self.rest)) if self.rest is not None else 0)
+        return len(self.raw) + (sum(map(len, self.tail_pieces)) if self.tail_pieces is not None else 0)
 
-    def cost(self) -> int:
+    def memory_cost(self) -> int:
         """What it costs to keep: its bytes, and what each argument costs beside them."""
-        return self.size() + defaults.REQUEST_COST + len(self.argv) * defaults.ARGUMENT_COST
+        return self.frame_bytes() + defaults.REQUEST_OVERHEAD_BYTES + len(self.argv) * defaults.ARGUMENT_OVERHEAD_BYTES
 
-    def unfold(self) -> None:
+    def materialize(self) -> None:
         """Join the pieces and cut all arguments."""
-        if self.rest is not None:
-            Unfolding(self).step(ALL_ARGUMENTS)
+        if self.tail_pieces is not None:
+            RequestMaterializer(self).step(UNBOUNDED_STEP)
 
 
 @final
-class Unfolding:
+class RequestMaterializer:
     """`Request.unfold` some arguments at a time; the request stays as it is until all are cut."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.raw = b"".join([request.raw, *(request.rest or [])])
+        self.raw = b"".join([request.raw, *(request.tail_pieces or [])])
         self.argv: list[bytes] = []
-        _, at = number(self.raw, 1, len(self.raw))
-        self.at: i64 = at
+        _, pos = parse_length(self.raw, 1, len(self.raw))
+        self.pos: i64 = pos
 
-    def step(self, most: int) -> bool:
+    def step(self, limit: int) -> bool:
         """So many arguments more. Whether there are others."""
         raw = self.raw
         argv = self.argv
         size: i64 = len(raw)
-        at = self.at
-        stop = len(argv) + most
-        while at < size and len(argv) < stop:
-            length, at = number(raw, at + 1, size)
-            argv.append(raw[at : at + length])
-            at += length + 2
-        self.at = at
-        if at < size:
+        pos = self.pos
+        stop = len(argv) + limit
+        while pos < size and len(argv) < stop:
+            length, pos = parse_length(raw, pos + 1, size)
+            argv.append(raw[pos : pos + length])
+            pos += length + 2
+        self.pos = pos
+        if pos < size:
             return True
         self.request.raw = raw
-        self.request.rest = None
+        self.request.tail_pieces = None
         self.request.argv = argv
         return False
 
@@ -88,10 +88,10 @@ class RequestLimits:
 
     def __init__(
         self,
-        arguments: i64 = defaults.ARGUMENTS,
-        bulk_bytes: i64 = defaults.BULK_BYTES,
-        inline_bytes: i64 = defaults.INLINE_BYTES,
-        query_bytes: i64 = defaults.QUERY_BUFFER_BYTES,
+        arguments: i64 = defaults.MAX_ARGUMENTS,
+        bulk_bytes: i64 = defaults.MAX_BULK_BYTES,
+        inline_bytes: i64 = defaults.MAX_INLINE_BYTES,
+        query_bytes: i64 = defaults.MAX_QUERY_BUFFER_BYTES,
     ) -> None:
         self.arguments: i64 = arguments
         self.bulk_bytes: i64 = bulk_bytes
@@ -99,47 +99,47 @@ class RequestLimits:
         self.query_bytes: i64 = query_bytes
 
 
-def cut(buf: bytes, at: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
+def parse_multibulk(buf: bytes, pos: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
     """Adds the arguments of the multibulk request at ``at`` and says where it ends.
 
     0 when it is not whole here or not in order; minus the end when Redis accepts it although a line does not
     end in CR LF: it counts these two bytes and does not look at them, but a node behind us might.
     """
     size: i64 = len(buf)
-    start = at
-    left, at = number(buf, at + 1, size)
-    if left < 0 or left > limits.arguments:
+    start = pos
+    arguments_left, pos = parse_length(buf, pos + 1, size)
+    if arguments_left < 0 or arguments_left > limits.arguments:
         return 0
-    tidy = buf[at - 1] == LF
-    while left > 0:
-        if at >= size or buf[at] != DOLLAR:
+    is_canonical = buf[pos - 1] == LF
+    while arguments_left > 0:
+        if pos >= size or buf[pos] != DOLLAR:
             return 0
-        length, at = number(buf, at + 1, size)
+        length, pos = parse_length(buf, pos + 1, size)
         if length < 0 or length > limits.bulk_bytes:
             return 0
-        end = at + length
+        end = pos + length
         if end + 2 > size:
             return 0
-        if buf[at - 1] != LF or buf[end] != CR or buf[end + 1] != LF:
-            tidy = False
-        argv.append(buf[at:end])
-        at = end + 2
-        left -= 1
-    if at - start > limits.query_bytes:
+        if buf[pos - 1] != LF or buf[end] != CR or buf[end + 1] != LF:
+            is_canonical = False
+        argv.append(buf[pos:end])
+        pos = end + 2
+        arguments_left -= 1
+    if pos - start > limits.query_bytes:
         return 0
-    return at if tidy else -at
+    return pos if is_canonical else -pos
 
 
-def head(buf: bytes, argv: list[bytes]) -> int:
+def parse_first_arguments(buf: bytes, argv: list[bytes]) -> int:
     """How many arguments the tidy request that begins in ``buf`` has; adds those that are whole there."""
     size: i64 = len(buf)
-    count, at = number(buf, 1, size)
-    while at < size and buf[at] == DOLLAR:
-        length, at = number(buf, at + 1, size)
-        if length < 0 or at + length > size:
+    count, pos = parse_length(buf, 1, size)
+    while pos < size and buf[pos] == DOLLAR:
+        length, pos = parse_length(buf, pos + 1, size)
+        if length < 0 or pos + length > size:
             break
-        argv.append(buf[at : at + length])
-        at += length + 2
+        argv.append(buf[pos : pos + length])
+        pos += length + 2
     return int(count)
 
 
@@ -150,107 +150,107 @@ class RequestReader:
     def __init__(self, limits: RequestLimits) -> None:
         self.limits: RequestLimits = limits
         self.chunk: bytes = b""
-        self.at: i64 = 0
+        self.pos: i64 = 0
         self.size: i64 = 0
         #: Chunks that came before the one in front of them was used up; those before ``head`` have been taken.
-        self.waiting: list[bytes] = []
-        self.head: i64 = 0
-        self.waiting_bytes: i64 = 0
+        self.queued_chunks: list[bytes] = []
+        self.next_chunk: i64 = 0
+        self.queued_bytes: i64 = 0
         #: All bytes that ever came.
-        self.fed: i64 = 0
-        self.unfinished: bool = False
-        self.pieces: Pieces = Pieces()
+        self.fed_bytes: i64 = 0
+        self.in_progress: bool = False
+        self.pieces: FramePieces = FramePieces()
         self.scanner: RequestScanner = RequestScanner(limits)
-        self.broken: str = ""
+        self.protocol_error: str = ""
 
     def feed(self, data: bytes) -> None:
         """More bytes from the client."""
-        self.fed += len(data)
-        if self.at < self.size or self.waiting:
-            self.waiting.append(data)
-            self.waiting_bytes += len(data)
+        self.fed_bytes += len(data)
+        if self.pos < self.size or self.queued_chunks:
+            self.queued_chunks.append(data)
+            self.queued_bytes += len(data)
             return
         self.chunk = data
-        self.at = 0
+        self.pos = 0
         self.size = len(data)
 
     def next(self) -> Request | None:
         """One request; None when more bytes are needed. Requests without arguments are passed over, as Redis does."""
-        if self.broken:
-            raise ProtocolError(self.broken)
-        while self.at < self.size or self._load():
-            at = self.at
-            if not self.unfinished and self.chunk[at] == STAR:
+        if self.protocol_error:
+            raise ProtocolError(self.protocol_error)
+        while self.pos < self.size or self._load_chunk():
+            pos = self.pos
+            if not self.in_progress and self.chunk[pos] == STAR:
                 argv: list[bytes] = []
-                end = cut(self.chunk, at, self.limits, argv)
+                end = parse_multibulk(self.chunk, pos, self.limits, argv)
                 if end > 0:
-                    self.at = end
+                    self.pos = end
                     if argv:
-                        whole = at == 0 and end == self.size
-                        return Request(argv, self.chunk if whole else self.chunk[at:end])
+                        whole = pos == 0 and end == self.size
+                        return Request(argv, self.chunk if whole else self.chunk[pos:end])
                     continue
-            request = self._follow()
+            request = self._scan_partial()
             if request is not None and request.argv:
                 return request
         return None
 
-    def buffered(self) -> int:
+    def buffered_bytes(self) -> int:
         """Bytes that were fed and did not come out yet."""
-        return self.pieces.size + self.size - self.at + self.waiting_bytes
+        return self.pieces.size + self.size - self.pos + self.queued_bytes
 
-    def _load(self) -> bool:
+    def _load_chunk(self) -> bool:
         """The next chunk that was fed while an earlier one was not used up."""
-        while self.waiting:
-            self.chunk = self.waiting[self.head]
-            self.head += 1
-            if self.head == len(self.waiting):
-                self.waiting.clear()
-                self.head = 0
-            self.at = 0
+        while self.queued_chunks:
+            self.chunk = self.queued_chunks[self.next_chunk]
+            self.next_chunk += 1
+            if self.next_chunk == len(self.queued_chunks):
+                self.queued_chunks.clear()
+                self.next_chunk = 0
+            self.pos = 0
             self.size = len(self.chunk)
-            self.waiting_bytes -= self.size
+            self.queued_bytes -= self.size
             if self.size:
                 return True
         return False
 
-    def _follow(self) -> Request | None:
+    def _scan_partial(self) -> Request | None:
         """Goes on with a request that is not whole in one chunk, or not in order."""
         try:
-            end = self.scanner.advance(self.chunk, self.at)
+            end = self.scanner.advance(self.chunk, self.pos)
         except ProtocolError as error:
-            self.broken = str(error)
+            self.protocol_error = str(error)
             raise
         if end < 0:
-            self.pieces.add(self.chunk if self.at == 0 else self.chunk[self.at :])
-            self.at = self.size
+            self.pieces.add(self.chunk if self.pos == 0 else self.chunk[self.pos :])
+            self.pos = self.size
             self.chunk = b""
-            self.unfinished = True
+            self.in_progress = True
             return None
-        self.pieces.add(self.chunk[self.at : end])
-        self.at = end
-        self.unfinished = False
-        if self.pieces.size > LARGE_BYTES and self.scanner.tidy:
-            return self._fold(self.pieces.take_parts())
-        return self._open(self.pieces.take())
+        self.pieces.add(self.chunk[self.pos : end])
+        self.pos = end
+        self.in_progress = False
+        if self.pieces.size > LARGE_REQUEST_BYTES and self.scanner.is_canonical:
+            return self._build_segmented(self.pieces.take_parts())
+        return self._build_complete(self.pieces.take_joined())
 
-    def _fold(self, parts: list[bytes]) -> Request:
+    def _build_segmented(self, pieces: list[bytes]) -> Request:
         """A large request, with the arguments that are whole in its first piece: its name and first key at least."""
         argv: list[bytes] = []
-        first = parts[0]
-        count = head(first, argv)
-        if len(argv) < 2 or len(parts) == 1:
-            return self._open(b"".join(parts))
+        first = pieces[0]
+        count = parse_first_arguments(first, argv)
+        if len(argv) < 2 or len(pieces) == 1:
+            return self._build_complete(b"".join(pieces))
         argv.extend([b""] * (count - len(argv)))
-        return Request(argv, first, parts[1:])
+        return Request(argv, first, pieces[1:])
 
-    def _open(self, raw: bytes) -> Request:
+    def _build_complete(self, raw: bytes) -> Request:
         """The request that the scanner found whole."""
         if raw[0] != STAR:
-            argv = self.scanner.argv
-            return Request(argv, command(argv))
+            argv = self.scanner.inline_argv
+            return Request(argv, encode_request(argv))
         argv = []
-        tidy = cut(raw, 0, self.limits, argv) > 0
-        return Request(argv, raw if tidy else command(argv))
+        is_canonical = parse_multibulk(raw, 0, self.limits, argv) > 0
+        return Request(argv, raw if is_canonical else encode_request(argv))
 
 
 @final
@@ -260,128 +260,132 @@ class RequestScanner:
     def __init__(self, limits: RequestLimits) -> None:
         self.limits: RequestLimits = limits
         #: The arguments of the inline request that was found last.
-        self.argv: list[bytes] = []
-        self.first: i64 = -1  # the first byte of the request, -1 before it
-        self.left: i64 = -1  # arguments still wanted; -1 before the line that says how many
-        self.skip: i64 = 0  # bytes of the current argument and its line end that have not come yet
-        self.line: list[bytes] = []  # a line that was cut in pieces, without its CR
+        self.inline_argv: list[bytes] = []
+        self.first_byte: i64 = -1  # the first byte of the request, -1 before it
+        self.arguments_left: i64 = -1  # arguments still wanted; -1 before the line that says how many
+        self.bulk_bytes_left: i64 = 0  # bytes of the current argument and its line end that have not come yet
+        self.line_pieces: list[bytes] = []  # a line that was cut in pieces, without its CR
         self.line_bytes: i64 = 0
-        self.ending: bool = False  # that line's CR was the last byte
-        self.passed: i64 = 0  # bytes of this request in earlier buffers
-        self.tidy: bool = True  # each line end was seen to be one, so the frame may be passed on as it is
+        self.awaiting_lf: bool = False  # that line's CR was the last byte
+        self.scanned_bytes: i64 = 0  # bytes of this request in earlier buffers
+        self.is_canonical: bool = True  # each line end was seen to be one, so the frame may be passed on as it is
 
-    def advance(self, buf: bytes, at: i64) -> i64:
+    def advance(self, buf: bytes, pos: i64) -> i64:
         """The place behind the request that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
-        start = at
-        if self.first < 0:
-            self.first = buf[at]
-            self.tidy = self.first == STAR
-        if self.first == STAR:
-            at = self._multibulk(buf, at)
+        start = pos
+        if self.first_byte < 0:
+            self.first_byte = buf[pos]
+            self.is_canonical = self.first_byte == STAR
+        if self.first_byte == STAR:
+            pos = self._multibulk(buf, pos)
         else:
-            at = self._inline(buf, at)
+            pos = self._inline(buf, pos)
         size: i64 = len(buf)
-        self.passed += (size if at < 0 else at) - start
-        if self.passed > self.limits.query_bytes:
-            raise ProtocolError(TOO_BIG)
-        if at >= 0:
-            self.first = -1
-            self.left = -1
-            self.passed = 0
-        return at
+        self.scanned_bytes += (size if pos < 0 else pos) - start
+        if self.scanned_bytes > self.limits.query_bytes:
+            raise ProtocolError(QUERY_TOO_BIG)
+        if pos >= 0:
+            self.first_byte = -1
+            self.arguments_left = -1
+            self.scanned_bytes = 0
+        return pos
 
-    def _multibulk(self, buf: bytes, at: i64) -> i64:
+    def _multibulk(self, buf: bytes, pos: i64) -> i64:
         size: i64 = len(buf)
         while True:
-            if self.skip > size - at:
-                self.skip -= size - at
+            if self.bulk_bytes_left > size - pos:
+                self.bulk_bytes_left -= size - pos
                 return -1
-            if self.skip and (self.skip < 2 or buf[at + self.skip - 2] != CR or buf[at + self.skip - 1] != LF):
-                self.tidy = False
-            at += self.skip
-            self.skip = 0
-            if self.left == 0:
-                return at
-            if at >= size:
+            if self.bulk_bytes_left and (
+                self.bulk_bytes_left < 2
+                or buf[pos + self.bulk_bytes_left - 2] != CR
+                or buf[pos + self.bulk_bytes_left - 1] != LF
+            ):
+                self.is_canonical = False
+            pos += self.bulk_bytes_left
+            self.bulk_bytes_left = 0
+            if self.arguments_left == 0:
+                return pos
+            if pos >= size:
                 return -1
-            if self.left > 0 and buf[at] == DOLLAR and not self.line:
+            if self.arguments_left > 0 and buf[pos] == DOLLAR and not self.line_pieces:
                 # A length as it should be, and whole: most of a long request is like that.
-                length, behind = number(buf, at + 1, size)
-                if 0 <= length <= self.limits.bulk_bytes and buf[behind - 1] == LF:
-                    self.left -= 1
-                    self.skip = length + 2
-                    at = behind
+                length, end = parse_length(buf, pos + 1, size)
+                if 0 <= length <= self.limits.bulk_bytes and buf[end - 1] == LF:
+                    self.arguments_left -= 1
+                    self.bulk_bytes_left = length + 2
+                    pos = end
                     continue
-            at = self._header(buf, at, size)
-            if at < 0:
+            pos = self._read_header(buf, pos, size)
+            if pos < 0:
                 return -1
 
-    def _header(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _read_header(self, buf: bytes, pos: i64, size: i64) -> i64:
         """Redis reads a header when its CR and one more byte are there; it does not ask which byte."""
-        if not self.ending:
-            too_big = "too big mbulk count string" if self.left < 0 else "too big bulk count string"
-            at = self._line(buf, at, size, b"\r", too_big)
-            if at < 0:
+        if not self.awaiting_lf:
+            too_big = "too big mbulk count string" if self.arguments_left < 0 else "too big bulk count string"
+            pos = self._collect_line(buf, pos, size, b"\r", too_big)
+            if pos < 0:
                 return -1
-            at += 1
-            if at >= size:
-                self.ending = True
+            pos += 1
+            if pos >= size:
+                self.awaiting_lf = True
                 return -1
-        self.ending = False
-        if buf[at] != LF:
-            self.tidy = False
-        line = self._whole_line()
-        if self.left < 0:
-            self._count(line)
+        self.awaiting_lf = False
+        if buf[pos] != LF:
+            self.is_canonical = False
+        line = self._join_line()
+        if self.arguments_left < 0:
+            self._parse_argument_count(line)
         else:
-            self._length(line)
-        return at + 1
+            self._parse_bulk_length(line)
+        return pos + 1
 
-    def _line(self, buf: bytes, at: i64, size: i64, mark: bytes, too_big: str) -> i64:
+    def _collect_line(self, buf: bytes, pos: i64, size: i64, terminator: bytes, too_big: str) -> i64:
         """Collects a line up to ``mark`` and says where that is; -1 when it is not here."""
-        found: i64 = buf.find(mark, at)
+        found: i64 = buf.find(terminator, pos)
         end = size if found < 0 else found
-        self.line_bytes += end - at
+        self.line_bytes += end - pos
         if self.line_bytes > self.limits.inline_bytes:
             raise ProtocolError(too_big)
-        self.line.append(buf[at:end])
+        self.line_pieces.append(buf[pos:end])
         return found
 
-    def _whole_line(self) -> bytes:
-        line = b"".join(self.line)
-        self.line = []
+    def _join_line(self) -> bytes:
+        line = b"".join(self.line_pieces)
+        self.line_pieces = []
         self.line_bytes = 0
         return line
 
-    def _count(self, line: bytes) -> None:
+    def _parse_argument_count(self, line: bytes) -> None:
         """``*3``: how many arguments; none or less than none is a request to pass over."""
         count = string2ll(line[1:])
-        if count is None or count > defaults.ARGUMENTS:
+        if count is None or count > defaults.MAX_ARGUMENTS:
             raise ProtocolError("invalid multibulk length")
         if count > self.limits.arguments:
             # Before AUTH the session allows so few; a configured limit is above it.
-            early = self.limits.arguments <= defaults.UNAUTHENTICATED_ARGUMENTS
-            raise ProtocolError("unauthenticated multibulk length" if early else "invalid multibulk length")
-        self.left = max(count, 0)
+            unauthenticated = self.limits.arguments <= defaults.MAX_UNAUTHENTICATED_ARGUMENTS
+            raise ProtocolError("unauthenticated multibulk length" if unauthenticated else "invalid multibulk length")
+        self.arguments_left = max(count, 0)
 
-    def _length(self, line: bytes) -> None:
+    def _parse_bulk_length(self, line: bytes) -> None:
         """``$3``: how long the next argument is."""
         if line[:1] != b"$":
             # An empty line's first byte is its CR, which Redis shows as a space.
             raise ProtocolError(f"expected '$', got '{printable(line[:1]) or ' '}'")
         length = string2ll(line[1:])
-        if length is None or length < 0 or length > max(defaults.BULK_BYTES, self.limits.bulk_bytes):
+        if length is None or length < 0 or length > max(defaults.MAX_BULK_BYTES, self.limits.bulk_bytes):
             raise ProtocolError("invalid bulk length")
         if length > self.limits.bulk_bytes:
-            early = self.limits.bulk_bytes <= defaults.UNAUTHENTICATED_BULK_BYTES
-            raise ProtocolError("unauthenticated bulk length" if early else "invalid bulk length")
-        self.left -= 1
-        self.skip = length + 2
+            unauthenticated = self.limits.bulk_bytes <= defaults.MAX_UNAUTHENTICATED_BULK_BYTES
+            raise ProtocolError("unauthenticated bulk length" if unauthenticated else "invalid bulk length")
+        self.arguments_left -= 1
+        self.bulk_bytes_left = length + 2
 
-    def _inline(self, buf: bytes, at: i64) -> i64:
+    def _inline(self, buf: bytes, pos: i64) -> i64:
         """A line of words, as a person types it into telnet."""
-        at = self._line(buf, at, len(buf), b"\n", "too big inline request")
-        if at < 0:
+        pos = self._collect_line(buf, pos, len(buf), b"\n", "too big inline request")
+        if pos < 0:
             return -1
-        self.argv = split(self._whole_line())
-        return at + 1
+        self.inline_argv = split_args(self._join_line())
+        return pos + 1

@@ -13,7 +13,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.errors import ProtocolError
 
 CR: Final[i64] = 13
 LF: Final[i64] = 10
@@ -32,60 +32,60 @@ BANG: Final[i64] = 33
 EQUALS: Final[i64] = 61
 PERCENT: Final[i64] = 37
 TILDE: Final[i64] = 126
-PUSH: Final[i64] = 62
+GREATER: Final[i64] = 62
 BAR: Final[i64] = 124
 
-KINDS: Final = b"+-:$*_#,(!=%~>|"
+TYPE_BYTES: Final = b"+-:$*_#,(!=%~>|"
 #: Digits that surely fit; longer numbers take the exact way through `string2ll`.
-PLAIN_DIGITS: Final[i64] = 18
+FAST_DIGITS: Final[i64] = 18
 #: The longest header line is a sign and the 19 digits of a 64-bit number.
-HEADER_BYTES: Final[i64] = 32
+MAX_HEADER_BYTES: Final[i64] = 32
 #: As hiredis: more items than this in one aggregate is a lie.
-MOST_ITEMS: Final[i64] = 4_294_967_295
+MAX_ITEMS: Final[i64] = 4_294_967_295
 #: Lines longer than this are searched, not walked through.
-SHORT_LINE: Final[i64] = 64
+SHORT_LINE_BYTES: Final[i64] = 64
 #: More payload than this is a lie, and our sums must not overflow.
-MOST_BYTES: Final[i64] = 4_611_686_018_427_387_904
+MAX_PAYLOAD_BYTES: Final[i64] = 4_611_686_018_427_387_904
 #: Pieces smaller than this are joined with their neighbours, so that each one's object is not the dearer part.
-SMALL_BYTES: Final[i64] = 4096
-SMALL_PIECES: Final[i64] = 256
+SMALL_PIECE_BYTES: Final[i64] = 4096
+SMALL_RUN_PIECES: Final[i64] = 256
 
 
-def number(buf: bytes, at: i64, size: i64) -> tuple[i64, i64]:
+def parse_length(buf: bytes, pos: i64, size: i64) -> tuple[i64, i64]:
     """The plain number of a header line and the place behind its line end; -1 where the exact way is needed.
 
     That the line end's second byte is a line feed is left to the caller: Redis does not ask for it.
     """
-    first = at
-    stop = min(size, at + PLAIN_DIGITS)
+    first = pos
+    stop = min(size, pos + FAST_DIGITS)
     value: i64 = 0
-    while at < stop:
-        digit: i64 = buf[at]
+    while pos < stop:
+        digit: i64 = buf[pos]
         if digit < ZERO or digit > NINE:
             break
         value = value * 10 + digit - ZERO
-        at += 1
-    if at == first or at + 1 >= size or buf[at] != CR or (buf[first] == ZERO and at - first > 1):
-        return -1, at
-    return value, at + 2
+        pos += 1
+    if pos == first or pos + 1 >= size or buf[pos] != CR or (buf[first] == ZERO and pos - first > 1):
+        return -1, pos
+    return value, pos + 2
 
 
-def line_end(buf: bytes, at: i64, size: i64) -> i64:
+def find_line_end(buf: bytes, pos: i64, size: i64) -> i64:
     """Where the first CR or LF is from ``at`` on; ``size`` when there is none."""
-    end = buf.find(b"\r", at)
+    end = buf.find(b"\r", pos)
     if end < 0:
         end = size
-    feed = buf.find(b"\n", at, end)
-    return end if feed < 0 else feed
+    lf_pos = buf.find(b"\n", pos, end)
+    return end if lf_pos < 0 else lf_pos
 
 
 #: Most bytes that are kept of what a node says of itself.
-FACT_BYTES: Final = 64
+MAX_INFO_VALUE_BYTES: Final = 64
 
 
-def visible(raw: bytes) -> bytes:
+def visible_ascii(raw: bytes) -> bytes:
     """A fact that a node tells of itself, for pages, logs and the state file: short, and nothing but visible ASCII."""
-    return bytes([byte for byte in raw[:FACT_BYTES] if 33 <= byte <= 126])
+    return bytes([byte for byte in raw[:MAX_INFO_VALUE_BYTES] if 33 <= byte <= 126])
 
 
 def string2ll(text: bytes) -> int | None:
@@ -100,26 +100,26 @@ def string2ll(text: bytes) -> int | None:
 
 
 @final
-class Pieces:
+class FramePieces:
     """What has arrived of an unfinished frame; joined once."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.size: i64 = 0
-        self.small: i64 = 0
+        self.small_run: i64 = 0
 
     def add(self, part: bytes) -> None:
         """One more piece. A long run of tiny ones becomes one: each byte moves once more at most."""
         self.parts.append(part)
         self.size += len(part)
-        self.small = self.small + 1 if len(part) < SMALL_BYTES else 0
-        if self.small == SMALL_PIECES:
-            run = b"".join(self.parts[-SMALL_PIECES:])
-            del self.parts[-SMALL_PIECES:]
+        self.small_run = self.small_run + 1 if len(part) < SMALL_PIECE_BYTES else 0
+        if self.small_run == SMALL_RUN_PIECES:
+            run = b"".join(self.parts[-SMALL_RUN_PIECES:])
+            del self.parts[-SMALL_RUN_PIECES:]
             self.parts.append(run)
-            self.small = 0
+            self.small_run = 0
 
-    def take(self) -> bytes:
+    def take_joined(self) -> bytes:
         """All of it, once."""
         parts = self.take_parts()
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -129,7 +129,7 @@ class Pieces:
         parts = self.parts
         self.parts = []
         self.size = 0
-        self.small = 0
+        self.small_run = 0
         return parts
 
 
@@ -138,167 +138,167 @@ class ReplyScanner:
     """Finds the end of one reply, attributes in front included, across any number of buffers."""
 
     def __init__(self) -> None:
-        self.need: i64 = 1  # items still wanted until the frame is whole
-        self.skip: i64 = 0  # bytes of the current bulk and its line end that have not come yet
-        self.text: bool = False  # inside a simple string or another line of any length
-        self.ending: bool = False  # that line's CR was the last byte
-        self.carry: bytes = b""  # the first part of a short header line that was cut in two
+        self.items_left: i64 = 1  # items still wanted until the frame is whole
+        self.bulk_bytes_left: i64 = 0  # bytes of the current bulk and its line end that have not come yet
+        self.in_line: bool = False  # inside a simple string or another line of any length
+        self.awaiting_lf: bool = False  # that line's CR was the last byte
+        self.partial_header: bytes = b""  # the first part of a short header line that was cut in two
 
-    def advance(self, buf: bytes, at: i64) -> i64:
+    def advance(self, buf: bytes, pos: i64) -> i64:
         """The place behind the frame that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
         size: i64 = len(buf)
-        if at >= size:
+        if pos >= size:
             return -1
-        if self.skip or self.text or self.carry:
-            at = self._resume(buf, at, size)
-            if at < 0:
+        if self.bulk_bytes_left or self.in_line or self.partial_header:
+            pos = self._resume(buf, pos, size)
+            if pos < 0:
                 return -1
-        while self.need > 0:
-            if at >= size:
+        while self.items_left > 0:
+            if pos >= size:
                 return -1
-            kind: i64 = buf[at]
-            if kind == DOLLAR:
-                length, behind = number(buf, at + 1, size)
-                if length >= 0 and buf[behind - 1] == LF:
-                    self.need -= 1
-                    self.skip = length + 2
-                    at = self._bulk(buf, behind, size)
+            type_byte: i64 = buf[pos]
+            if type_byte == DOLLAR:
+                length, end = parse_length(buf, pos + 1, size)
+                if length >= 0 and buf[end - 1] == LF:
+                    self.items_left -= 1
+                    self.bulk_bytes_left = length + 2
+                    pos = self._skip_bulk(buf, end, size)
                 else:
-                    at = self._header(buf, at, size)
-            elif kind in (STAR, COLON):
-                length, behind = number(buf, at + 1, size)
-                if length >= 0 and length <= MOST_ITEMS and buf[behind - 1] == LF:
-                    self.need += length - 1 if kind == STAR else -1
-                    at = behind
+                    pos = self._read_header(buf, pos, size)
+            elif type_byte in (STAR, COLON):
+                length, end = parse_length(buf, pos + 1, size)
+                if length >= 0 and length <= MAX_ITEMS and buf[end - 1] == LF:
+                    self.items_left += length - 1 if type_byte == STAR else -1
+                    pos = end
                 else:
-                    at = self._header(buf, at, size)
-            elif kind in (PLUS, MINUS, COMMA, PAREN):
-                self.need -= 1
-                self.text = True
-                at = self._line(buf, at + 1, size)
+                    pos = self._read_header(buf, pos, size)
+            elif type_byte in (PLUS, MINUS, COMMA, PAREN):
+                self.items_left -= 1
+                self.in_line = True
+                pos = self._skip_line(buf, pos + 1, size)
             else:
-                at = self._header(buf, at, size)
-            if at < 0:
+                pos = self._read_header(buf, pos, size)
+            if pos < 0:
                 return -1
-        self.need = 1
-        return at
+        self.items_left = 1
+        return pos
 
-    def _resume(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _resume(self, buf: bytes, pos: i64, size: i64) -> i64:
         """Finishes what the last buffer left open."""
-        if self.skip:
-            return self._bulk(buf, at, size)
-        if self.text:
-            return self._line(buf, at, size)
-        before: i64 = len(self.carry)
-        line = self.carry + buf[at : at + HEADER_BYTES]
-        self.carry = b""
-        behind = self._header_line(line, 0, len(line))
-        if behind < 0:
-            self.carry = line
+        if self.bulk_bytes_left:
+            return self._skip_bulk(buf, pos, size)
+        if self.in_line:
+            return self._skip_line(buf, pos, size)
+        carried_bytes: i64 = len(self.partial_header)
+        line = self.partial_header + buf[pos : pos + MAX_HEADER_BYTES]
+        self.partial_header = b""
+        end = self._parse_header(line, 0, len(line))
+        if end < 0:
+            self.partial_header = line
             return -1
-        at += behind - before
-        if self.skip:
-            return self._bulk(buf, at, size)
-        return at
+        pos += end - carried_bytes
+        if self.bulk_bytes_left:
+            return self._skip_bulk(buf, pos, size)
+        return pos
 
-    def _bulk(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _skip_bulk(self, buf: bytes, pos: i64, size: i64) -> i64:
         """Passes over the payload of a bulk and checks its line end, which may come a byte at a time."""
-        behind = at + self.skip
-        if behind <= size:
-            if buf[behind - 1] != LF or (self.skip > 1 and buf[behind - 2] != CR):
+        end = pos + self.bulk_bytes_left
+        if end <= size:
+            if buf[end - 1] != LF or (self.bulk_bytes_left > 1 and buf[end - 2] != CR):
                 raise ProtocolError("a bulk is longer than it said")
-            self.skip = 0
-            return behind
-        self.skip = behind - size
-        if self.skip == 1 and at < size and buf[size - 1] != CR:
+            self.bulk_bytes_left = 0
+            return end
+        self.bulk_bytes_left = end - size
+        if self.bulk_bytes_left == 1 and pos < size and buf[size - 1] != CR:
             raise ProtocolError("a bulk is longer than it said")
         return -1
 
-    def _line(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _skip_line(self, buf: bytes, pos: i64, size: i64) -> i64:
         """Passes over a line of any length; a lone CR or LF in it means that we are out of step."""
-        if not self.ending:
-            stop = min(size, at + SHORT_LINE)
-            while at < stop and buf[at] != CR and buf[at] != LF:
-                at += 1
-            if at == stop:
-                at = line_end(buf, at, size)
-            if at >= size:
+        if not self.awaiting_lf:
+            stop = min(size, pos + SHORT_LINE_BYTES)
+            while pos < stop and buf[pos] != CR and buf[pos] != LF:
+                pos += 1
+            if pos == stop:
+                pos = find_line_end(buf, pos, size)
+            if pos >= size:
                 return -1
-            if buf[at] == LF:
+            if buf[pos] == LF:
                 raise ProtocolError("a line feed inside a line")
-            at += 1
-            if at >= size:
-                self.ending = True
+            pos += 1
+            if pos >= size:
+                self.awaiting_lf = True
                 return -1
-        if buf[at] != LF:
+        if buf[pos] != LF:
             raise ProtocolError("a carriage return inside a line")
-        self.ending = False
-        self.text = False
-        return at + 1
+        self.awaiting_lf = False
+        self.in_line = False
+        return pos + 1
 
-    def _header(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _read_header(self, buf: bytes, pos: i64, size: i64) -> i64:
         """A header of any kind, the exact way."""
-        behind = self._header_line(buf, at, size)
-        if behind < 0:
-            self.carry = buf[at:]
+        end = self._parse_header(buf, pos, size)
+        if end < 0:
+            self.partial_header = buf[pos:]
             return -1
-        if self.skip:
-            return self._bulk(buf, behind, size)
-        return behind
+        if self.bulk_bytes_left:
+            return self._skip_bulk(buf, end, size)
+        return end
 
-    def _header_line(self, buf: bytes, at: i64, size: i64) -> i64:
+    def _parse_header(self, buf: bytes, pos: i64, size: i64) -> i64:
         """The place behind a short header line, its meaning noted; -1 when the line is not whole."""
-        kind: i64 = buf[at]
-        if KINDS.find(buf[at : at + 1]) < 0:
-            raise ProtocolError(f"expected a reply, got '{printable(buf[at : at + 1])}'")
-        end = at + 1
-        stop = min(size, at + HEADER_BYTES)
+        type_byte: i64 = buf[pos]
+        if TYPE_BYTES.find(buf[pos : pos + 1]) < 0:
+            raise ProtocolError(f"expected a reply, got '{printable(buf[pos : pos + 1])}'")
+        end = pos + 1
+        stop = min(size, pos + MAX_HEADER_BYTES)
         while end < stop and buf[end] != CR:
             end += 1
-        if end + 1 >= size and end < at + HEADER_BYTES:
+        if end + 1 >= size and end < pos + MAX_HEADER_BYTES:
             return -1
-        if end == at + HEADER_BYTES or buf[end + 1] != LF:
-            raise ProtocolError(f"invalid header line '{printable(buf[at:end])}'")
-        self._meaning(kind, buf[at + 1 : end])
+        if end == pos + MAX_HEADER_BYTES or buf[end + 1] != LF:
+            raise ProtocolError(f"invalid header line '{printable(buf[pos:end])}'")
+        self._apply_header(type_byte, buf[pos + 1 : end])
         return end + 2
 
-    def _meaning(self, kind: i64, text: bytes) -> None:
+    def _apply_header(self, type_byte: i64, text: bytes) -> None:
         """Counts what a header line announces."""
-        good: bool
-        if kind == UNDERSCORE:
-            good = text == b""
-            self.need -= 1
-        elif kind == HASH:
-            good = text == b"t" or text == b"f"
-            self.need -= 1
+        valid: bool
+        if type_byte == UNDERSCORE:
+            valid = text == b""
+            self.items_left -= 1
+        elif type_byte == HASH:
+            valid = text == b"t" or text == b"f"
+            self.items_left -= 1
         else:
             value = string2ll(text)
-            good = value is not None
+            valid = value is not None
             if value is not None:
-                good = self._count(kind, value)
-        if not good:
-            raise ProtocolError(f"invalid header line '{chr(kind)}{printable(text)}'")
+                valid = self._apply_length(type_byte, value)
+        if not valid:
+            raise ProtocolError(f"invalid header line '{chr(type_byte)}{printable(text)}'")
 
-    def _count(self, kind: i64, value: i64) -> bool:
+    def _apply_length(self, type_byte: i64, value: i64) -> bool:
         """Counts an announced length; False when this kind cannot have it."""
-        if kind == COLON:
-            self.need -= 1
+        if type_byte == COLON:
+            self.items_left -= 1
             return True
-        if value == -1 and kind in (DOLLAR, STAR):  # the nulls of RESP2
-            self.need -= 1
+        if value == -1 and type_byte in (DOLLAR, STAR):  # the nulls of RESP2
+            self.items_left -= 1
             return True
-        if kind in (DOLLAR, BANG, EQUALS):
-            self.need -= 1
-            self.skip = value + 2
+        if type_byte in (DOLLAR, BANG, EQUALS):
+            self.items_left -= 1
+            self.bulk_bytes_left = value + 2
             # A verbatim string begins with its format: "txt:".
-            return value <= MOST_BYTES and value >= (4 if kind == EQUALS else 0)
-        if kind == BAR:  # does not count itself: the value that it describes follows
-            self.need += 2 * value
-        elif kind == PERCENT:
-            self.need += 2 * value - 1
+            return value <= MAX_PAYLOAD_BYTES and value >= (4 if type_byte == EQUALS else 0)
+        if type_byte == BAR:  # does not count itself: the value that it describes follows
+            self.items_left += 2 * value
+        elif type_byte == PERCENT:
+            self.items_left += 2 * value - 1
         else:
-            self.need += value - 1
-        return value >= 0 and value <= MOST_ITEMS
+            self.items_left += value - 1
+        return value >= 0 and value <= MAX_ITEMS
 
 
 def printable(raw: bytes) -> str:

@@ -3,29 +3,29 @@
 from typing import final
 
 from kidoproxy import config
-from kidoproxy.cursor import number_of
-from kidoproxy.routes.copy import ORDERS, CopyPool
-from kidoproxy.routes.hashes import FNV1A_64, MD5
+from kidoproxy.replies.cursor import cursor_id_of
+from kidoproxy.routes.copy import READ_ORDERS, CopyPool
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.placement import Placement, django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.placement.hashes import FNV1A_64, MD5
+from kidoproxy.routes.placement.owners import Placement, django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.placement.tags import GREEDY, OFF, Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.tags import GREEDY, OFF, Tags
 from kidoproxy.routes.topology import CopyGroup, Node
 
 
 @final
-class Tree:
+class RouteTree:
     """The routes of all pools by name, and all nodes with the configuration that each came from."""
 
     def __init__(self) -> None:
         self.pools: dict[str, Route] = {}
         self.nodes: list[Node] = []
-        self.sources: list[tuple[config.Node, config.Pool]] = []
-        self.groups: list[CopyGroup] = []
+        self.node_configs: list[tuple[config.Node, config.Pool]] = []
+        self.copy_groups: list[CopyGroup] = []
 
 
-def placement_of(options: config.RingOptions, members: tuple[config.Member, ...]) -> Placement:
+def build_placement(options: config.RingOptions, members: tuple[config.Member, ...]) -> Placement:
     """The ring of these members."""
     names = [member.ring_name for member in members]
     weights = [member.weight for member in members]
@@ -36,7 +36,7 @@ def placement_of(options: config.RingOptions, members: tuple[config.Member, ...]
     return ketama(names, weights, FNV1A_64 if options.hash == "fnv1a_64" else MD5)
 
 
-def tags_of(options: config.RingOptions) -> Tags:
+def build_tags(options: config.RingOptions) -> Tags:
     """Which part of a key is hashed."""
     if options.hash == "django_redis_shard" and options.tags == b"{}":
         return Tags(GREEDY, GREEDY, options.together)
@@ -45,51 +45,51 @@ def tags_of(options: config.RingOptions) -> Tags:
     return Tags(options.tags[0], options.tags[1], options.together)
 
 
-def build(whole: config.Config) -> Tree:
+def build(full_config: config.Config) -> RouteTree:
     """The tree of every listening pool. A pool is built once, however many others it is a member of."""
-    tree = Tree()
-    for pool in whole.listening():
-        keep_apart(build_pool(whole, pool, tree).nodes())
+    tree = RouteTree()
+    for pool in full_config.listening_pools():
+        require_distinct_servers(build_pool(full_config, pool, tree).nodes())
     return tree
 
 
-def keep_apart(nodes: list[Node]) -> None:
+def require_distinct_servers(nodes: list[Node]) -> None:
     """One listening pool reaches all of ``nodes``: no two of them may be one server."""
     for node in nodes:
-        node.neighbours += [other for other in nodes if other is not node and other not in node.neighbours]
+        node.pool_neighbours += [other for other in nodes if other is not node and other not in node.pool_neighbours]
 
 
-def build_pool(whole: config.Config, pool: config.Pool, tree: Tree) -> Route:
+def build_pool(full_config: config.Config, pool: config.Pool, tree: RouteTree) -> Route:
     """One pool and everything below."""
     if pool.name in tree.pools:
         return tree.pools[pool.name]
     members: list[Route] = []
-    servers: dict[config.Address, Route] = {}
+    routes_by_address: dict[config.Address, Route] = {}
     for member in pool.members:
         if isinstance(member, config.PoolRef):
-            members.append(build_pool(whole, whole.pools[member.pool], tree))
+            members.append(build_pool(full_config, full_config.pools[member.pool], tree))
             continue
         # One server under several names is one node, which has several shares of the ring.
-        if member.address not in servers:
-            servers[member.address] = NodeRoute(add_node(member, pool, tree))
-        members.append(servers[member.address])
-    tree.pools[pool.name] = route_of(pool, members, tree)
+        if member.address not in routes_by_address:
+            routes_by_address[member.address] = NodeRoute(add_node(member, pool, tree))
+        members.append(routes_by_address[member.address])
+    tree.pools[pool.name] = build_route(pool, members, tree)
     return tree.pools[pool.name]
 
 
-def route_of(pool: config.Pool, members: list[Route], tree: Tree) -> Route:
+def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Route:
     """The route over these members: the one place that asks for the mode."""
     if pool.ring is not None:
-        return Ring(pool.name, members, placement_of(pool.ring, pool.members), tags_of(pool.ring))
+        return Ring(pool.name, members, build_placement(pool.ring, pool.members), build_tags(pool.ring))
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
-    tree.groups.append(group)
-    return CopyPool(pool.name, group, ORDERS[options.read])
+    tree.copy_groups.append(group)
+    return CopyPool(pool.name, group, READ_ORDERS[options.read])
 
 
-def add_node(source: config.Node, pool: config.Pool, tree: Tree) -> Node:
+def add_node(node_config: config.Node, pool: config.Pool, tree: RouteTree) -> Node:
     """A node for each member that is a server."""
-    node = Node(len(tree.nodes), source.name, str(source.address), number_of(pool.name, source.name))
+    node = Node(len(tree.nodes), node_config.name, str(node_config.address), cursor_id_of(pool.name, node_config.name))
     tree.nodes.append(node)
-    tree.sources.append((source, pool))
+    tree.node_configs.append((node_config, pool))
     return node

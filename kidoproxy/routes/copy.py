@@ -6,37 +6,43 @@ to a write is the reply. A node that is not in sync gets every write and is not 
 
 from typing import Final, final
 
-from kidoproxy import cursor, errors
-from kidoproxy.commands.expiry import absolute
-from kidoproxy.commands.judge import asks_from_now, copy_class, copy_refusal, other_database
-from kidoproxy.commands.keys import keys
+from kidoproxy.commands.expiry import with_absolute_expiry
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.request_traits import (
+    replication_class,
+    replication_refusal,
+    target_database,
+    waits_for_new_entries,
+)
 from kidoproxy.commands.spec import (
-    COPY_ALL,
-    COPY_COUNT,
-    COPY_EXPIRY,
-    COPY_ONE,
+    COPY_ABSOLUTE_EXPIRY,
+    COPY_ACK_COUNT,
+    COPY_BROADCAST,
+    COPY_PUBSUB_NODE,
     COPY_READ,
     COPY_REFUSED,
-    INFO,
-    ONE_OK,
-    SCAN,
-    SPLIT,
+    MERGE_INFO,
+    ONE_SUCCEEDED,
+    SCAN_NODES,
+    SPLIT_BY_NODE,
     STREAM_KEYS,
     CommandSpec,
 )
-from kidoproxy.resp.build import command, integer
+from kidoproxy.replies import cursor
+from kidoproxy.resp import errors
+from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.ring import scan_plan
-from kidoproxy.routes.route import Ask, Route
-from kidoproxy.routes.scripts import judge
+from kidoproxy.routes.route import RequestContext, Route
+from kidoproxy.routes.scripts import decide_copy_script
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or each in turn.
-LEADER: Final = 0
-FIRST: Final = 1
-RANDOM: Final = 2
-ORDERS: Final[dict[str, int]] = {"leader": LEADER, "first": FIRST, "random": RANDOM}
+READ_LEADER: Final = 0
+READ_FIRST: Final = 1
+READ_ROUND_ROBIN: Final = 2
+READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST, "random": READ_ROUND_ROBIN}
 
 #: Scans within one key; their cursors mean something to one copy only.
 KEY_SCANS: Final = (b"hscan", b"sscan", b"zscan")
@@ -46,119 +52,128 @@ KEY_SCANS: Final = (b"hscan", b"sscan", b"zscan")
 class CopyPool(Route):
     """All writes to all copies, reads to the leader."""
 
-    def __init__(self, name: str, group: CopyGroup, order: int = LEADER) -> None:
+    def __init__(self, name: str, group: CopyGroup, read_order: int = READ_LEADER) -> None:
         super().__init__(name)
-        self.order = order
+        self.read_order = read_order
         self.group = group
 
-    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+    def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """By what the command does to the copies."""
         if not self.group.elected:
-            return Answer(self.group.refusal)
-        if spec.plain:
-            keyed = [request.argv[1]]
+            return DirectReply(self.group.refusal)
+        if spec.single_key:
+            routed_keys = [request.argv[1]]
         else:
-            if spec.reach == SCAN:
-                return scan_plan(self.scanned(), request)
-            keyed = keys_of(spec, request.argv)
-        if spec.rule == ONE_OK:
+            if spec.reach == SCAN_NODES:
+                return scan_plan(self.scan_routes(), request)
+            routed_keys = request_keys(spec, request.argv)
+        if spec.response_policy == ONE_SUCCEEDED:
             # A kill: for whichever copy is busy.
-            return Gather([Send(node) for node in self.nodes()], ONE_OK)
-        verdict = copy_class(spec, request.argv)
-        if verdict == COPY_COUNT:
-            return Answer(self.count(request.argv))
-        if verdict == COPY_REFUSED and ask.in_multi and spec.timeout_at:
+            return Gather([Send(node) for node in self.nodes()], ONE_SUCCEEDED)
+        replication = replication_class(spec, request.argv)
+        if replication == COPY_ACK_COUNT:
+            return DirectReply(self.wait_reply(request.argv))
+        if replication == COPY_REFUSED and request_context.in_multi and spec.timeout_position:
             # Inside a transaction nothing waits.
-            verdict = COPY_ALL
-        if verdict == COPY_READ:
-            if len(request.argv) > 2 and spec.name in KEY_SCANS and not ask.each:
-                return self.scan_key(request)
-            return self.read(spec, request, keyed, ask)
-        if verdict == COPY_ONE:
-            voice = self.voice()
-            return Send(voice) if voice is not None else Answer(errors.NO_COPY)
+            replication = COPY_BROADCAST
+        if replication == COPY_READ:
+            if len(request.argv) > 2 and spec.name in KEY_SCANS and not request_context.per_node:
+                return self.plan_key_scan(request)
+            return self.plan_read(spec, request, routed_keys, request_context)
+        if replication == COPY_PUBSUB_NODE:
+            pubsub_node = self.pubsub_node()
+            return Send(pubsub_node) if pubsub_node is not None else DirectReply(errors.NO_COPY_IN_SYNC)
         payload = None
-        if verdict == COPY_REFUSED:
-            script = judge(ask.book, spec, request.argv)
-            if script is None:
-                return Answer(errors.denied(spec.name, copy_refusal(spec, request.argv)))
-            if script.refusal:
-                return Answer(script.refusal)
-            payload = script.payload
-        elif verdict == COPY_EXPIRY:
-            rewritten = absolute(request.argv, ask.now_ms)
-            payload = command(rewritten) if rewritten is not None else None
-        return self.write(spec, request, keyed, payload, ask)
+        if replication == COPY_REFUSED:
+            script_decision = decide_copy_script(request_context.registry, spec, request.argv)
+            if script_decision is None:
+                return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
+            if script_decision.refusal:
+                return DirectReply(script_decision.refusal)
+            payload = script_decision.payload
+        elif replication == COPY_ABSOLUTE_EXPIRY:
+            rewritten = with_absolute_expiry(request.argv, request_context.now_ms)
+            payload = encode_request(rewritten) if rewritten is not None else None
+        return self.plan_write(spec, request, routed_keys, payload, request_context)
 
-    def read(self, spec: CommandSpec, request: Request, keyed: list[bytes], ask: Ask) -> Plan:
+    def plan_read(
+        self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
+    ) -> Plan:
         """The leader of the first key, then the next one if it gives no reply.
 
         Inside a transaction all reads ask one node, so that they see one state; if it also writes, all nodes
         are asked, and the one whose word counts for the writes is heard. With ``each`` all in-sync ones are asked.
         """
-        nodes = self.choose(keyed[0] if keyed and not ask.in_multi else None)
-        if ask.each or (ask.in_multi and ask.writes):
-            return self.gather([Send(node) for node in nodes], spec)
-        if ask.in_multi:
+        nodes = self.nodes_to_read(routed_keys[0] if routed_keys and not request_context.in_multi else None)
+        if request_context.per_node or (request_context.in_multi and request_context.may_write):
+            return self.gather_copies([Send(node) for node in nodes], spec)
+        if request_context.in_multi:
             return Send(nodes[0])
-        if spec.finder == STREAM_KEYS and asks_from_now(spec, request.argv):
+        if spec.key_finder == STREAM_KEYS and waits_for_new_entries(spec, request.argv):
             # Asked once more later it would be another question: what came between would be lost in silence.
-            return self.gather([Send(nodes[0])], spec)
-        others = nodes[1:] if len(nodes) > 1 else nodes
-        if spec.rule == INFO:
-            return Gather([Send(nodes[0], None, others)], INFO)
-        return Send(nodes[0], None, others)
+            return self.gather_copies([Send(nodes[0])], spec)
+        fallbacks = nodes[1:] if len(nodes) > 1 else nodes
+        if spec.response_policy == MERGE_INFO:
+            return Gather([Send(nodes[0], None, fallbacks)], MERGE_INFO)
+        return Send(nodes[0], None, fallbacks)
 
-    def count(self, argv: list[bytes]) -> bytes:
+    def wait_reply(self, argv: list[bytes]) -> bytes:
         """WAIT: a write is answered when every copy in sync has it, so there is nothing to wait for."""
         if not argv[1].isdigit() or not argv[2].isdigit():
             return errors.NOT_INTEGER
         return integer(len(self.group.in_sync()) - 1)
 
-    def scan_key(self, request: Request) -> Plan:
+    def plan_key_scan(self, request: Request) -> Plan:
         """HSCAN, SSCAN, ZSCAN: begun on the key's leader, continued where it was begun, or not at all."""
         argv = request.argv
         found = cursor.unpack(argv[2])
         if found is None:
-            return Answer(errors.INVALID_CURSOR)
-        own, number = found
-        node = self.scan_node(number) if number else self.group.leader(argv[1])
+            return DirectReply(errors.INVALID_CURSOR)
+        node_cursor, cursor_id = found
+        node = self.scan_node(cursor_id) if cursor_id else self.group.leader(argv[1])
         if node is None:
-            return Answer(errors.INVALID_CURSOR)
-        gather = Gather([Send(node, command([argv[0], argv[1], b"%d" % own, *argv[3:]]))], INFO)
-        gather.number = node.number
+            return DirectReply(errors.INVALID_CURSOR)
+        gather = Gather([Send(node, encode_request([argv[0], argv[1], b"%d" % node_cursor, *argv[3:]]))], MERGE_INFO)
+        gather.cursor_id = node.cursor_id
         return gather
 
-    def choose(self, key: bytes | None) -> list[Node]:
+    def nodes_to_read(self, key: bytes | None) -> list[Node]:
         """The in-sync nodes in the order in which a read asks them."""
-        if self.order == LEADER or key is None:
+        if self.read_order == READ_LEADER or key is None:
             return self.group.ranked(key)
         nodes = self.group.ranked(None)
-        if self.order == RANDOM:
+        if self.read_order == READ_ROUND_ROBIN:
             # By turns: as even as chance, and the core has no dice.
-            first = self.group.reads % len(nodes)
+            first = self.group.read_count % len(nodes)
             return nodes[first:] + nodes[:first]
         return nodes
 
-    def write(self, spec: CommandSpec, request: Request, keyed: list[bytes], payload: bytes | None, ask: Ask) -> Plan:
+    def plan_write(
+        self,
+        spec: CommandSpec,
+        request: Request,
+        routed_keys: list[bytes],
+        payload: bytes | None,
+        request_context: RequestContext,
+    ) -> Plan:
         """Every node; the in-sync ones are waited for, the others are not."""
         group = self.group
-        nodes = group.ranked(keyed[0] if keyed and not ask.in_multi else None)
+        nodes = group.ranked(routed_keys[0] if routed_keys and not request_context.in_multi else None)
         live = [node for node in nodes if node.live]
         if len(live) < group.min_in_sync:
-            return Answer(errors.NOREPLICAS)
-        gather = self.gather([Send(node, payload) for node in nodes], spec)
-        gather.write = True
-        gather.touched = keyed
-        gather.anywhere = spec.copy == COPY_REFUSED
-        gather.other = other_database(spec, request.argv)
-        gather.strays = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
-        gather.stray_payload = payload
+            return DirectReply(errors.NOREPLICAS)
+        gather = self.gather_copies([Send(node, payload) for node in nodes], spec)
+        gather.is_write = True
+        gather.written_keys = routed_keys
+        gather.may_write_other_keys = spec.replication == COPY_REFUSED
+        gather.other_db = target_database(spec, request.argv)
+        gather.unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
+        gather.unawaited_payload = payload
         return gather
 
-    def gather(self, plans: list[Plan], spec: CommandSpec) -> Gather:
+    def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:
         """The copies of one command, judged by the group."""
-        gather = Gather(plans, spec.rule)
+        gather = Gather(plans, spec.response_policy)
         gather.group = self.group
         return gather
 
@@ -166,38 +181,38 @@ class CopyPool(Route):
         """Options decide what copies do, and expiry is rewritten."""
         return True
 
-    def scanned(self) -> list[Route]:
+    def scan_routes(self) -> list[Route]:
         """One step: a scan stays on one copy."""
         return [self]
 
-    def scan_node(self, number: int) -> Node | None:
+    def scan_node(self, cursor_id: int) -> Node | None:
         """The copy that the cursor names if it is in sync; for a new scan the leader."""
         if not self.group.elected:
             return None
-        if not number:
+        if not cursor_id:
             return self.group.leader(None)
         for copy in self.group.copies:
-            if copy.node.number == number and copy.state == IN_SYNC:
+            if copy.node.cursor_id == cursor_id and copy.state == IN_SYNC:
                 return copy.node
         return None
 
-    def voice(self) -> Node | None:
+    def pubsub_node(self) -> Node | None:
         """The copy that is listened to."""
-        return self.group.speaker() if self.group.elected else None
+        return self.group.active_pubsub_node() if self.group.elected else None
 
     def nodes(self) -> list[Node]:
         """The copies, in the order of the configuration."""
         return [copy.node for copy in self.group.copies]
 
-    def why(self, key: bytes) -> str:
+    def explain(self, key: bytes) -> str:
         """The leader that is read, and all that are written."""
-        ranked = self.group.by_score(key)
+        ranked = self.group.ranked_copies(key)
         names = ", ".join(f"{copy.node.name} ({copy.state})" for copy in ranked)
         return f"copies, in the key's order: {names}"
 
 
-def keys_of(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
+def request_keys(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
     """The keys that a request names; those of a large split request at one go."""
-    if spec.reach == SPLIT:
-        return argv[1 :: spec.step]
-    return [argv[at] for at in keys(spec, argv)]
+    if spec.reach == SPLIT_BY_NODE:
+        return argv[1 :: spec.key_step]
+    return [argv[at] for at in key_positions(spec, argv)]

@@ -5,7 +5,7 @@ from typing import final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Plan, Send
-from kidoproxy.routes.route import Ask, Route
+from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.topology import Node
 
 
@@ -16,16 +16,16 @@ class NodeRoute(Route):
     def __init__(self, node: Node) -> None:
         super().__init__(node.name)
         self.node = node
-        self.send = Send(node)
+        self.ready_plan = Send(node)
 
-    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
+    def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """The ready-made plan."""
-        return self.send
+        return self.ready_plan
 
     def nodes(self) -> list[Node]:
         """Its node."""
         return [self.node]
 
-    def why(self, key: bytes) -> str:
+    def explain(self, key: bytes) -> str:
         """Its name and address."""
         return f"{self.node.name} ({self.node.address})"

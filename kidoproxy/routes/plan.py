@@ -1,7 +1,7 @@
 """A plan: who is asked, and how the replies become one. A value; three shapes are enough.
 
 `Send` asks one node. `Gather` asks several plans and merges what they say; plans nest, so a ring of
-copy pools needs no shape of its own. `Answer` is a reply that no node is needed for.
+copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for.
 """
 
 from typing import Final, final
@@ -10,7 +10,7 @@ from kidoproxy.routes.topology import CopyGroup, Node
 
 SEND: Final = 0
 GATHER: Final = 1
-ANSWER: Final = 2
+DIRECT_REPLY: Final = 2
 
 
 class Plan:
@@ -27,20 +27,20 @@ class Send(Plan):
     ``others`` is only ever given for reads: a write that may have run is not repeated.
     """
 
-    def __init__(self, node: Node, payload: bytes | None = None, others: list[Node] | None = None) -> None:
+    def __init__(self, node: Node, payload: bytes | None = None, fallbacks: list[Node] | None = None) -> None:
         super().__init__(SEND)
         self.node = node
         self.payload = payload
-        self.others = others
+        self.fallbacks = fallbacks
 
     def __repr__(self) -> str:
-        tail = "".join(f" else {other.name}" for other in self.others or [])
+        tail = "".join(f" else {fallback.name}" for fallback in self.fallbacks or [])
         return f"{self.node.name}{tail}"
 
 
 @final
 class Gather(Plan):
-    """Ask all ``plans``; ``rule`` (see `kidoproxy.merge`) makes one reply of theirs.
+    """Ask all ``plans``; ``rule`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
 
     * ``places[i]``: the positions of the keys that ``plans[i]`` serves, of ``keys`` in all (split commands);
     * ``raws[i]``: the frame that ``plans[i]`` is about, where it is not the request's own;
@@ -51,34 +51,34 @@ class Gather(Plan):
       ``strays`` are nodes that get ``stray_payload`` too and are not waited for.
     """
 
-    def __init__(self, plans: list[Plan], rule: int) -> None:
+    def __init__(self, plans: list[Plan], merge_rule: int) -> None:
         super().__init__(GATHER)
         self.plans = plans
-        self.rule = rule
-        self.places: list[list[int]] | None = None
-        self.keys = 0
-        self.names: list[bytes] = []
-        self.raws: list[bytes] | None = None
-        self.number = 0
-        self.following = 0
+        self.merge_rule = merge_rule
+        self.key_positions: list[list[int]] | None = None
+        self.key_count = 0
+        self.stream_names: list[bytes] = []
+        self.frames: list[bytes] | None = None
+        self.cursor_id = 0
+        self.next_cursor_id = 0
         self.group: CopyGroup | None = None
-        self.write = False
-        self.touched: list[bytes] | None = None
-        self.anywhere = False
-        self.other: int | None = None
-        self.strays: list[Node] = []
-        self.stray_payload: bytes | None = None
+        self.is_write = False
+        self.written_keys: list[bytes] | None = None
+        self.may_write_other_keys = False
+        self.other_db: int | None = None
+        self.unawaited_nodes: list[Node] = []
+        self.unawaited_payload: bytes | None = None
 
     def __repr__(self) -> str:
         return "[" + ", ".join(repr(plan) for plan in self.plans) + "]"
 
 
 @final
-class Answer(Plan):
+class DirectReply(Plan):
     """A reply that is already known: an error, or something that the proxy itself can say."""
 
     def __init__(self, frame: bytes) -> None:
-        super().__init__(ANSWER)
+        super().__init__(DIRECT_REPLY)
         self.frame = frame
 
     def __repr__(self) -> str:

@@ -3,14 +3,14 @@
 from typing import final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.errors import Bug
+from kidoproxy.resp.errors import Bug
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.book import Book
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.topology import Node
+from kidoproxy.scripts.registry import ScriptRegistry
 
 
-class Ask:
+class RequestContext:
     """What a route may know about the asker beside the request: the database, and where it stands.
 
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
@@ -20,36 +20,38 @@ class Ask:
     ``book``: the scripts that are known to the asker's pool.
     """
 
-    def __init__(self, db: int, proto: int, in_multi: bool, each: bool, now_ms: int, book: Book | None = None) -> None:
+    def __init__(
+        self, db: int, proto: int, in_multi: bool, per_node: bool, now_ms: int, registry: ScriptRegistry | None = None
+    ) -> None:
         self.db = db
         self.proto = proto
         self.in_multi = in_multi
-        self.each = each
+        self.per_node = per_node
         self.now_ms = now_ms
-        self.soft = False
-        self.as_loading = False
-        self.writes = False
-        self.book = book if book is not None else Book()
+        self.miss_on_failure = False
+        self.failures_as_loading = False
+        self.may_write = False
+        self.registry = registry if registry is not None else ScriptRegistry()
 
-    def hard(self) -> "Ask":
+    def without_misses(self) -> "RequestContext":
         """The same, for parts whose failures must be seen as such."""
-        other = Ask(self.db, self.proto, self.in_multi, self.each, self.now_ms, self.book)
-        other.as_loading = self.as_loading
-        other.writes = self.writes
+        other = RequestContext(self.db, self.proto, self.in_multi, self.per_node, self.now_ms, self.registry)
+        other.failures_as_loading = self.failures_as_loading
+        other.may_write = self.may_write
         return other
 
 
-class Planning:
+class PlanBuilder:
     """A plan in the making, for requests of so many keys that it is made in slices; nothing is sent for it before."""
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
 
-    def step(self, most: int) -> bool:
+    def step(self, max_keys: int) -> bool:
         """So many keys further, about. Whether there is more to do; if not ``plan`` is there."""
         raise NotImplementedError
 
-    def get(self) -> Plan:
+    def finished_plan(self) -> Plan:
         """The plan, once it is there."""
         plan = self.plan
         if plan is None:
@@ -58,14 +60,14 @@ class Planning:
 
 
 @final
-class Planned(Planning):
+class ReadyPlan(PlanBuilder):
     """A plan that was made at one go."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
 
-    def step(self, most: int) -> bool:
+    def step(self, max_keys: int) -> bool:
         """Nothing is left to do."""
         return False
 
@@ -76,13 +78,13 @@ class Route:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def plan(self, spec: CommandSpec, request: Request, ask: Ask) -> Plan:
-        """Who is asked for ``request``; an `Answer` with the reason when nobody can be."""
+    def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
+        """Who is asked for ``request``; an `DirectReply` with the reason when nobody can be."""
         raise NotImplementedError
 
-    def planning(self, spec: CommandSpec, request: Request, ask: Ask) -> Planning:
+    def plan_builder(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> PlanBuilder:
         """The same in slices, where a request of many keys takes long."""
-        return Planned(self.plan(spec, request, ask))
+        return ReadyPlan(self.plan(spec, request, request_context))
 
     def nodes(self) -> list[Node]:
         """All nodes below, in the order of the configuration."""
@@ -96,27 +98,27 @@ class Route:
         """Whether a plan for a plain write looks at more of the request than its first key."""
         return any(child.needs_arguments() for child in self.children())
 
-    def scanned(self) -> list["Route"]:
+    def scan_routes(self) -> list["Route"]:
         """The steps of a SCAN: itself, unless it has several."""
         return [self]
 
-    def scan_node(self, number: int) -> Node | None:
+    def scan_node(self, cursor_id: int) -> Node | None:
         """The node of this step with that ``number``, or (0) the one to begin with; None: not one of ours."""
         for node in self.nodes():
-            if number in (0, node.number):
+            if cursor_id in (0, node.cursor_id):
                 return node
         return None
 
-    def home(self, channel: bytes) -> "Route":
+    def channel_route(self, channel: bytes) -> "Route":
         """Where ``channel`` lives: itself, unless it has several."""
         return self
 
-    def voice(self) -> Node | None:
+    def pubsub_node(self) -> Node | None:
         """The node that is told of a message, and listened to; None while there is none."""
         for node in self.nodes():
             return node
         return None
 
-    def why(self, key: bytes) -> str:
+    def explain(self, key: bytes) -> str:
         """One line for a person: where ``key`` goes from here, and why."""
         raise NotImplementedError

@@ -1,149 +1,156 @@
 """Cutting one request by child: MGET, MSET, DEL, UNLINK, EXISTS and TOUCH become one request per child.
 
-A small request is cut at one go, a large one some keys at a time (`Splitting`), by the same loop.
+A small request is cut at one go, a large one some keys at a time (`SplitPlanBuilder`), by the same loop.
 """
 
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp.build import array_head, bulks, command
+from kidoproxy.resp.encode import array_header, encode_bulks, encode_request
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.placement.owners import Placement
+from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.plan import Gather, Plan
-from kidoproxy.routes.route import Ask, Planning, Route
-from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.route import PlanBuilder, RequestContext, Route
 
 #: More keys than any request has.
 ALL_KEYS: Final = 1 << 60
 
 
 @final
-class Share:
+class ChildRequest:
     """What one child gets of a request: the words, the positions of its keys, and its frame as far as it is made."""
 
     def __init__(self, name: bytes) -> None:
-        self.words: list[bytes] = [name]
-        self.places: list[int] = []
-        self.made = 0
-        self.frame: list[bytes] = []
+        self.argv: list[bytes] = [name]
+        self.key_positions: list[int] = []
+        self.encoded_words = 0
+        self.frame_parts: list[bytes] = []
 
     def encode(self) -> None:
         """The words that have come since last time."""
-        self.frame.append(bulks(self.words[self.made :]))
-        self.made = len(self.words)
+        self.frame_parts.append(encode_bulks(self.argv[self.encoded_words :]))
+        self.encoded_words = len(self.argv)
 
-    def request(self) -> Request:
+    def build_request(self) -> Request:
         """All of it."""
-        if not self.made:
-            return Request(self.words, command(self.words))
-        return Request(self.words, b"".join([array_head(len(self.words)), *self.frame]))
+        if not self.encoded_words:
+            return Request(self.argv, encode_request(self.argv))
+        return Request(self.argv, b"".join([array_header(len(self.argv)), *self.frame_parts]))
 
 
 @final
-class Cutting:
+class RequestSplitter:
     """The request has the form ``NAME (key [value …])+``, with ``spec.step`` words from one key to the next."""
 
     def __init__(self, spec: CommandSpec, argv: list[bytes], placement: Placement, tags: Tags) -> None:
-        self.rule = spec.rule
-        self.width = spec.step
+        self.merge_rule = spec.response_policy
+        self.stride = spec.key_step
         self.argv = argv
         self.placement = placement
         self.tags = tags
-        self.at = 1
-        self.keys = 0
-        self.shares: dict[int, Share] = {}
+        self.next_index = 1
+        self.key_count = 0
+        self.child_requests: dict[int, ChildRequest] = {}
 
-    def step(self, most: int) -> bool:
+    def step(self, max_keys: int) -> bool:
         """So many keys more. Whether there are others."""
         argv = self.argv
-        shares = self.shares
-        at = self.at
+        child_requests = self.child_requests
+        at = self.next_index
         end = len(argv)
-        position = self.keys
-        stop = position + most
+        position = self.key_count
+        stop = position + max_keys
         while at < end and position < stop:
             key = argv[at]
-            owner = self.placement.owner(self.tags.cut(key))
-            share = shares.get(owner)
-            if share is None:
-                share = Share(argv[0])
-                shares[owner] = share
-            share.words.append(key)
-            if self.width == 2:
-                share.words.append(argv[at + 1])
-            share.places.append(position)
+            owner = self.placement.owner(self.tags.hashed_part(key))
+            child_request = child_requests.get(owner)
+            if child_request is None:
+                child_request = ChildRequest(argv[0])
+                child_requests[owner] = child_request
+            child_request.argv.append(key)
+            if self.stride == 2:
+                child_request.argv.append(argv[at + 1])
+            child_request.key_positions.append(position)
             position += 1
-            at += self.width
-        self.at = at
-        self.keys = position
+            at += self.stride
+        self.next_index = at
+        self.key_count = position
         return at < end
 
     def children(self) -> list[int]:
         """The children concerned, in their order."""
-        return sorted(self.shares)
+        return sorted(self.child_requests)
 
     def encode(self) -> None:
         """Make the frames as far as the request is cut: that is work, too, and must not all be left to the end."""
-        for share in self.shares.values():
-            if share.made < len(share.words):
-                share.encode()
+        for child_request in self.child_requests.values():
+            if child_request.encoded_words < len(child_request.argv):
+                child_request.encode()
 
     def gather(self, plans: list[Plan], parts: list[Request]) -> Gather:
         """The plan of the whole, given those of the parts, which are in the order of the children."""
-        found = Gather(plans, self.rule)
-        found.raws = [part.raw for part in parts]
-        found.places = [self.shares[child].places for child in self.children()]
-        found.keys = self.keys
-        return found
+        gather = Gather(plans, self.merge_rule)
+        gather.frames = [part.raw for part in parts]
+        gather.key_positions = [self.child_requests[builder].key_positions for builder in self.children()]
+        gather.key_count = self.key_count
+        return gather
 
-    def part(self, child: int) -> Request:
+    def request_of(self, builder: int) -> Request:
         """What this child gets, which is concerned."""
-        return self.shares[child].request()
+        return self.child_requests[builder].build_request()
 
 
 @final
-class Splitting(Planning):
+class SplitPlanBuilder(PlanBuilder):
     """The plan of a large request: cut some keys at a time, then planned child by child."""
 
-    def __init__(self, members: list[Route], cutting: Cutting, spec: CommandSpec, request: Request, ask: Ask) -> None:
+    def __init__(
+        self,
+        members: list[Route],
+        splitter: RequestSplitter,
+        spec: CommandSpec,
+        request: Request,
+        request_context: RequestContext,
+    ) -> None:
         super().__init__()
         self.members = members
-        self.cutting = cutting
+        self.splitter = splitter
         self.spec = spec
         self.request = request
-        self.ask = ask
+        self.request_context = request_context
         self.children: list[int] = []
         self.plans: list[Plan] = []
-        self.parts: list[Request] = []
-        self.child: Planning | None = None
+        self.requests: list[Request] = []
+        self.child_builder: PlanBuilder | None = None
 
-    def step(self, most: int) -> bool:
+    def step(self, max_keys: int) -> bool:
         """One of: some keys; some of one child's own planning."""
         if not self.children:
-            if not self.cutting.step(most):
-                self.children = self.cutting.children()
-            self.cutting.encode()
+            if not self.splitter.step(max_keys):
+                self.children = self.splitter.children()
+            self.splitter.encode()
             return True
-        child = self.child
-        if child is None:
-            child = self.begin(self.children[len(self.plans)])
-        if child.step(most):
+        builder = self.child_builder
+        if builder is None:
+            builder = self.start_child(self.children[len(self.plans)])
+        if builder.step(max_keys):
             return True
-        return self.planned(child.get())
+        return self.on_child_plan(builder.finished_plan())
 
-    def begin(self, at: int) -> Planning:
+    def start_child(self, at: int) -> PlanBuilder:
         """The planning of the next child; of the whole request if there is only one."""
-        part = self.cutting.part(at) if len(self.children) > 1 else self.request
-        self.parts.append(part)
-        child = self.members[at].planning(self.spec, part, self.ask)
-        self.child = child
-        return child
+        part = self.splitter.request_of(at) if len(self.children) > 1 else self.request
+        self.requests.append(part)
+        builder = self.members[at].plan_builder(self.spec, part, self.request_context)
+        self.child_builder = builder
+        return builder
 
-    def planned(self, plan: Plan) -> bool:
+    def on_child_plan(self, plan: Plan) -> bool:
         """A child's plan is there: the next one, if there is one."""
-        self.child = None
+        self.child_builder = None
         self.plans.append(plan)
         if len(self.plans) < len(self.children):
             return True
-        self.plan = plan if len(self.children) == 1 else self.cutting.gather(self.plans, self.parts)
+        self.plan = plan if len(self.children) == 1 else self.splitter.gather(self.plans, self.requests)
         return False

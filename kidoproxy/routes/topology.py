@@ -9,26 +9,26 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from kidoproxy.errors import STARTING
-from kidoproxy.errors_copies import in_doubt, same_server
-from kidoproxy.resp.scan import string2ll, visible
-from kidoproxy.routes.durability import Durability
-from kidoproxy.routes.health import Health
-from kidoproxy.routes.noted import MEND_BYTES, TOUCHED_BYTES, Places, Room
-from kidoproxy.routes.school import School
+from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.write_log import Durability
+from kidoproxy.resp.errors import STARTING_UP
+from kidoproxy.resp.replication_errors import same_server_cause, trust_lost
+from kidoproxy.resp.scan import string2ll, visible_ascii
+from kidoproxy.scripts.warmup import WarmupState
+from kidoproxy.upstream.health import NodeHealth
 
 IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
 
 #: More than any score: a live node comes before one that is not.
-LIVE: Final = 1 << 40
+LIVE_BONUS: Final = 1 << 40
 #: Keys that wait to be mended before the copies concerned count as behind altogether.
-MEND_KEYS: Final = 10_000
+MAX_REPAIR_KEYS: Final = 10_000
 
 
 @final
-class Node(Health):
+class Node(NodeHealth):
     """One configured server. ``index`` is its place in the exchange, ``number`` its small number in SCAN cursors."""
 
     def __init__(self, index: int, name: str, address: str, number: int) -> None:
@@ -36,54 +36,54 @@ class Node(Health):
         self.index = index
         self.name = name
         self.address = address
-        self.number = number
+        self.cursor_id = number
         #: False while a connection to it cannot be made; what is sent then fails at once.
         self.live = True
         self.cause = ""
         #: Commands that may take long, and until when: it is busy with them, not silent.
-        self.busy = 0
+        self.slow_commands = 0
         self.busy_until = 0.0
         #: The highest database that it is known to have.
-        self.last_db = 0
+        self.highest_db = 0
         self.run_id = b""
         self.uptime = 0
         self.version = b""
         #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
         self.group: CopyGroup | None = None
-        self.school = School()
+        self.warmup = WarmupState()
         #: The other nodes that one listening pool reaches together with this one: each must be another server.
-        self.neighbours: list[Node] = []
+        self.pool_neighbours: list[Node] = []
         #: Its last greeting showed it to be the same server as this one, so it was refused.
-        self.double: Node | None = None
+        self.same_server_as: Node | None = None
 
-    def is_double(self, facts: dict[bytes, bytes]) -> bool:
+    def detect_same_server(self, info: dict[bytes, bytes]) -> bool:
         """Whether its INFO (if it has a run id) shows it to be the very server that a live neighbour is."""
-        run_id = visible(facts.get(b"run_id", b""))
-        for other in self.neighbours:
-            if run_id and other.run_id == run_id and other.live:
-                self.double = other
-                self.cause = same_server(other.name)
+        run_id = visible_ascii(info.get(b"run_id", b""))
+        for other_db in self.pool_neighbours:
+            if run_id and other_db.run_id == run_id and other_db.live:
+                self.same_server_as = other_db
+                self.cause = same_server_cause(other_db.name)
                 return True
         return False
 
-    def meet(self, facts: dict[bytes, bytes]) -> bool:
+    def on_info(self, info: dict[bytes, bytes]) -> bool:
         """What its INFO says; whether it is another run than the one we knew."""
-        before = self.run_id
-        uptime = facts.get(b"uptime_in_seconds", b"")
-        self.run_id = visible(facts.get(b"run_id", b""))
-        self.version = visible(facts.get(b"valkey_version", b"") or facts.get(b"redis_version", b""))
+        previous_run_id = self.run_id
+        uptime = info.get(b"uptime_in_seconds", b"")
+        self.run_id = visible_ascii(info.get(b"run_id", b""))
+        self.version = visible_ascii(info.get(b"valkey_version", b"") or info.get(b"redis_version", b""))
         self.uptime = max(string2ll(uptime) or 0, 0)
         self.live = True
         self.cause = ""
-        self.met += 1
-        self.double = None
-        restarted = bool(before) and before != self.run_id
+        self.handshakes += 1
+        self.same_server_as = None
+        restarted = bool(previous_run_id) and previous_run_id != self.run_id
         if restarted:
-            self.school.behind = True
-            self.last_db = 0
+            self.warmup.needs_warmup = True
+            self.highest_db = 0
         return restarted
 
-    def home(self) -> int:
+    def placement_id(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
         return self.index if self.group is None else self.group.copies[0].node.index
 
@@ -98,19 +98,19 @@ class Copy:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.state: str = BEHIND
-        self.kept = False  # not in sync, but it had every acknowledged write when it was last seen
+        self.had_all_writes = False  # not in sync, but it had every acknowledged write when it was last seen
         self.restarted = False  # its server is another run since then, and may have lost data
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
-        self.missed = False
+        self.missed_write = False
         #: So many writes that it refused are not judged yet: what it is read for meanwhile may lack them.
-        self.doubts = 0
-        self.seed: i64 = fnv1a(node.name.encode("utf-8", "surrogateescape"))
+        self.unconfirmed = 0
+        self.seed: i64 = unsigned_fnv1a(node.name.encode("utf-8", "surrogateescape"))
 
     def __repr__(self) -> str:
         return f"<copy {self.node.name} {self.state}>"
 
 
-def fnv1a(data: bytes) -> i64:
+def unsigned_fnv1a(data: bytes) -> i64:
     """The 32-bit FNV-1a hash of ``data``."""
     h: i64 = 0x811C9DC5
     i: i64 = 0
@@ -121,7 +121,7 @@ def fnv1a(data: bytes) -> i64:
     return h
 
 
-def score(key_hash: i64, seed: i64) -> i64:
+def rendezvous_score(key_hash: i64, seed: i64) -> i64:
     """Rendezvous score of a node for a key: both hashes mixed; the highest decides."""
     x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
@@ -129,7 +129,7 @@ def score(key_hash: i64, seed: i64) -> i64:
 
 
 @final
-class Vigil:
+class WatchedKeys:
     """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes.
 
     ``until_ms``: the moment, by the wall clock, at which the first of the keys expires; 0: none does.
@@ -137,8 +137,8 @@ class Vigil:
 
     def __init__(self) -> None:
         self.keys: dict[tuple[int, bytes], bool] = {}
-        self.until_ms = 0
-        self.spoiled = False
+        self.first_expiry_ms = 0
+        self.cas_dirty = False
 
 
 @final
@@ -155,33 +155,33 @@ class CopyGroup:
         self.copies: list[Copy] = [Copy(node) for node in nodes]
         self.min_in_sync = min_in_sync
         self.elected = False
-        self.doubted = False  # it was elected once, and nobody is trusted now
-        self.refusal = STARTING  # what clients are told while no copy is trusted
+        self.trust_lost = False  # it was elected once, and nobody is trusted now
+        self.refusal = STARTING_UP  # what clients are told while no copy is trusted
         #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
-        self.returned = False
+        self.left_by_restart = False
         self.journal: Callable[[CopyGroup], None] | None = None
         self.durability = Durability()
         #: (database, key) whose copies were seen to differ, until the keeper has mended them.
-        self.to_mend: Places = {}
-        self.mend_room = Room(MEND_BYTES)
+        self.to_repair: KeySet = {}
+        self.repair_budget = ByteBudget(REPAIR_BYTES)
         #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
-        self.touched: Places | None = None
-        self.touched_room = Room(TOUCHED_BYTES)
+        self.touched_keys: KeySet | None = None
+        self.touched_budget = ByteBudget(TOUCHED_BYTES)
         #: One of these writes went from one database to another.
-        self.crossed = False
+        self.cross_db_write = False
         self.mismatches = 0
         #: Reads that were sent to one copy: whose turn the next one is.
-        self.reads = 0
-        self.vigils: list[Vigil] = []
+        self.read_count = 0
+        self.watches: list[WatchedKeys] = []
         #: The run ids that the copies in sync had when they were last seen, by name.
-        self.runs: dict[str, str] = {}
+        self.run_ids: dict[str, str] = {}
         #: Writes that are not judged yet, by epoch, and who waits for those of the epochs before.
-        self.epoch = 0
-        self.under_way: dict[int, int] = {}
-        self.settled: Callable[[], None] | None = None
+        self.write_epoch = 0
+        self.open_writes: dict[int, int] = {}
+        self.on_writes_done: Callable[[], None] | None = None
         #: The copy that is told of messages, and how many switchboards listen to it: see `speaker`.
-        self.voice: Node | None = None
-        self.ears = 0
+        self.pubsub_node: Node | None = None
+        self.pubsub_listeners = 0
         for node in nodes:
             node.group = self
 
@@ -189,7 +189,7 @@ class CopyGroup:
         """The copies that may be read, in the order of the configuration."""
         return [copy for copy in self.copies if copy.state == IN_SYNC]
 
-    def behind(self) -> list[str]:
+    def behind_names(self) -> list[str]:
         """The names of the copies that may not be read."""
         return [copy.node.name for copy in self.copies if copy.state != IN_SYNC]
 
@@ -198,23 +198,23 @@ class CopyGroup:
 
         Without a key (DBSIZE, a transaction) the order of the configuration decides.
         """
-        h: i64 = fnv1a(key) if key is not None else 0
+        h: i64 = unsigned_fnv1a(key) if key is not None else 0
         nodes: list[Node] = []
-        if self.doubted:
+        if self.trust_lost:
             return nodes
         scores: list[int] = []
         for copy in self.copies:
             if copy.state != IN_SYNC:
                 continue
             # Insertion into a list of two or three; without a key all scores are equal and the order stays.
-            mine = int(score(h, copy.seed)) if key is not None else 0
-            if copy.node.live and not copy.node.suspect:
-                mine += LIVE
+            own_score = int(rendezvous_score(h, copy.seed)) if key is not None else 0
+            if copy.node.live and not copy.node.unresponsive:
+                own_score += LIVE_BONUS
             at = len(nodes)
-            while at > 0 and scores[at - 1] < mine:
+            while at > 0 and scores[at - 1] < own_score:
                 at -= 1
             nodes.insert(at, copy.node)
-            scores.insert(at, mine)
+            scores.insert(at, own_score)
         return nodes
 
     def leader(self, key: bytes | None) -> Node | None:
@@ -222,12 +222,12 @@ class CopyGroup:
         ranked = self.ranked(key)
         return ranked[0] if ranked else None
 
-    def by_score(self, key: bytes | None) -> list[Copy]:
+    def ranked_copies(self, key: bytes | None) -> list[Copy]:
         """All copies in rendezvous order of ``key`` (Thaler and Ravishankar, 1998)."""
         if key is None:
             return list(self.copies)
-        h = fnv1a(key)
-        ordered = sorted((-score(h, copy.seed), at) for at, copy in enumerate(self.copies))
+        h = unsigned_fnv1a(key)
+        ordered = sorted((-rendezvous_score(h, copy.seed), at) for at, copy in enumerate(self.copies))
         return [self.copies[at] for _, at in ordered]
 
     def copy_of(self, node: Node) -> Copy:
@@ -237,29 +237,29 @@ class CopyGroup:
                 return copy
         raise KeyError(node.name)
 
-    def doubts(self, node: Node) -> bool:
+    def may_lack_writes(self, node: Node) -> bool:
         """Whether what it is read for may lack a write."""
         copy = self.copy_of(node)
-        return copy.state != IN_SYNC or copy.doubts > 0
+        return copy.state != IN_SYNC or copy.unconfirmed > 0
 
-    def admit(self, node: Node) -> None:
+    def mark_in_sync(self, node: Node) -> None:
         """A sync has proved that ``node`` holds what the others hold."""
         copy = self.copy_of(node)
         copy.state = IN_SYNC
-        copy.kept = False
+        copy.had_all_writes = False
         copy.restarted = False
-        self.record()
+        self.record_change()
 
-    def doubt(self, node: Node) -> None:
+    def lose_trust(self, node: Node) -> None:
         """The last one that was trusted has lost its server: nobody is asked until it is decided who is."""
-        self.elected, self.doubted = False, True
-        self.refusal = in_doubt(node.name, node.address, node.cause)
+        self.elected, self.trust_lost = False, True
+        self.refusal = trust_lost(node.name, node.address, node.cause)
 
     def sync_failed(self, node: Node) -> None:
         """Its sync has ended without proof: it is behind, as before."""
         self.copy_of(node).state = BEHIND
 
-    def leave(self, nodes: list[Node]) -> None:
+    def mark_behind(self, nodes: list[Node]) -> None:
         """These missed a write that another copy took; the last in-sync copy stays, whatever happened."""
         changed = False
         for node in nodes:
@@ -267,120 +267,126 @@ class CopyGroup:
             if copy.state == IN_SYNC and len(self.in_sync()) > 1:
                 copy.state = BEHIND
                 changed = True
-        for copy in self.copies if self.returned else []:
-            copy.kept = False  # a write may have been acknowledged without it
-        self.returned = False
+        for copy in self.copies if self.left_by_restart else []:
+            copy.had_all_writes = False  # a write may have been acknowledged without it
+        self.left_by_restart = False
         if changed:
-            self.record()
+            self.record_change()
 
-    def note_sent(self, db: int, keys: list[bytes], other: int | None, anywhere: bool, told: list[Node]) -> None:
+    def on_write_sent(
+        self, db: int, keys: list[bytes], other_db: int | None, may_write_other_keys: bool, unawaited_nodes: list[Node]
+    ) -> None:
         """A write is being sent: to the copies in sync, and to those in ``told`` without waiting for them.
 
         The rest of the copies miss it. While a sync runs, keys are noted that a half-filled copy may have judged by
         others which it does not have yet: those of writes with several keys or databases.
         """
         for copy in self.copies:
-            if copy.state != IN_SYNC and copy.node not in told:
-                copy.missed = True
-        if self.touched is None:
+            if copy.state != IN_SYNC and copy.node not in unawaited_nodes:
+                copy.missed_write = True
+        if self.touched_keys is None:
             return
-        if other is not None:
-            self.crossed = True
-        if len(keys) > 1 or other is not None or anywhere:
-            for place in (db,) if other is None else (db, other):
-                if self.touched_room.note(self.touched, place, keys):
-                    self.look_again()
+        if other_db is not None:
+            self.cross_db_write = True
+        if len(keys) > 1 or other_db is not None or may_write_other_keys:
+            for touched_db in (db,) if other_db is None else (db, other_db):
+                if self.touched_budget.add_keys(self.touched_keys, touched_db, keys):
+                    self.recheck_everything()
 
-    def look_again(self) -> None:
+    def recheck_everything(self) -> None:
         """They were too many to remember: the sync compares everything once more."""
         for copy in self.copies:
-            copy.missed = copy.missed or copy.state != IN_SYNC
+            copy.missed_write = copy.missed_write or copy.state != IN_SYNC
 
-    def missed(self, node: Node) -> None:
+    def on_unawaited_write_lost(self, node: Node) -> None:
         """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
-        self.copy_of(node).missed = True
-        self.leave([node])
+        self.copy_of(node).missed_write = True
+        self.mark_behind([node])
 
-    def restarted(self, node: Node) -> bool:
+    def on_restart(self, node: Node) -> bool:
         """Another run id: it may have lost data, and is asked no more; nobody is if no other is in sync."""
-        self.stir(0, [], None)
+        self.invalidate_watches(0, [], None)
         copy = self.copy_of(node)
         if not self.in_sync():
             return False
-        copy.restarted = copy.missed = True
+        copy.restarted = copy.missed_write = True
         if copy.state == IN_SYNC and len(self.in_sync()) > 1:
             copy.state = BEHIND
-            copy.kept = True
-            self.returned = True
-            self.record()
+            copy.had_all_writes = True
+            self.left_by_restart = True
+            self.record_change()
         elif copy.state == IN_SYNC and len(self.copies) > 1:
-            self.doubt(node)
+            self.lose_trust(node)
         return self.elected and copy.state == IN_SYNC
 
-    def mend_later(self, db: int, keys: list[bytes]) -> None:
+    def repair_later(self, db: int, keys: list[bytes]) -> None:
         """Note that the copies of these keys may differ; past the cap every other copy is behind."""
-        if self.mend_room.note(self.to_mend, db, keys) or len(self.to_mend) > MEND_KEYS:
-            self.to_mend.clear()
-            self.leave([copy.node for copy in self.copies[1:]])
+        if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
+            self.to_repair.clear()
+            self.mark_behind([copy.node for copy in self.copies[1:]])
 
-    def stir(self, db: int, keys: list[bytes], other: int | None) -> None:
+    def invalidate_watches(self, db: int, keys: list[bytes], other_db: int | None) -> None:
         """A write to these keys has been sent (``other``: of that database too); without keys, to any."""
-        for vigil in self.vigils:
-            if not keys or any((db, key) in vigil.keys or (other, key) in vigil.keys for key in keys):
-                vigil.spoiled = True
+        for watched in self.watches:
+            if not keys or any((db, key) in watched.keys or (other_db, key) in watched.keys for key in keys):
+                watched.cas_dirty = True
 
     # -- the copy that is told of messages ----------------------------------------------------------------
 
-    def speaker(self) -> Node | None:
+    def active_pubsub_node(self) -> Node | None:
         """The one that is told of messages: who is listened to while it lives, until another one is heard."""
-        voice = self.voice
-        return voice if voice is not None and voice.live and self.ears else self.successor()
+        pubsub_node = self.pubsub_node
+        return (
+            pubsub_node
+            if pubsub_node is not None and pubsub_node.live and self.pubsub_listeners
+            else self.preferred_pubsub_node()
+        )
 
-    def successor(self) -> Node | None:
+    def preferred_pubsub_node(self) -> Node | None:
         """The one that should be told: who is, while it lives and is in sync, else the first that does."""
-        voice = self.voice
-        if voice is not None and voice.live and self.copy_of(voice).state == IN_SYNC:
-            return voice
+        pubsub_node = self.pubsub_node
+        if pubsub_node is not None and pubsub_node.live and self.copy_of(pubsub_node).state == IN_SYNC:
+            return pubsub_node
         ranked = self.ranked(None)
         return ranked[0] if ranked else None
 
     # -- writes that are under way --------------------------------------------------------------------
 
-    def write_begins(self) -> int:
+    def begin_write(self) -> int:
         """A write has been sent; the epoch that `write_ends` wants."""
-        epoch = self.epoch
-        self.under_way[epoch] = self.under_way.get(epoch, 0) + 1
+        epoch = self.write_epoch
+        self.open_writes[epoch] = self.open_writes.get(epoch, 0) + 1
         return epoch
 
-    def write_ends(self, epoch: int) -> None:
+    def end_write(self, epoch: int) -> None:
         """It has been judged: who missed it has left."""
-        left = self.under_way[epoch] - 1
-        if left:
-            self.under_way[epoch] = left
+        remaining = self.open_writes[epoch] - 1
+        if remaining:
+            self.open_writes[epoch] = remaining
         else:
-            del self.under_way[epoch]
-            self.tell_settled()
+            del self.open_writes[epoch]
+            self.notify_if_writes_done()
 
-    def settle(self, settled: Callable[[], None]) -> None:
+    def when_writes_done(self, callback: Callable[[], None]) -> None:
         """Call ``settled`` as soon as every write that is under way now has been judged."""
-        self.epoch += 1
-        self.settled = settled
-        self.tell_settled()
+        self.write_epoch += 1
+        self.on_writes_done = callback
+        self.notify_if_writes_done()
 
-    def tell_settled(self) -> None:
+    def notify_if_writes_done(self) -> None:
         """Nothing of the epochs before is under way: whoever waits for that goes on."""
-        settled = self.settled
-        if settled is not None and all(epoch == self.epoch for epoch in self.under_way):
-            self.settled = None
-            settled()
+        callback = self.on_writes_done
+        if callback is not None and all(epoch == self.write_epoch for epoch in self.open_writes):
+            self.on_writes_done = None
+            callback()
 
     # -- the record of who is behind -------------------------------------------------------------------
 
-    def record(self) -> None:
+    def record_change(self) -> None:
         """The in-sync set has changed: the journal, if there is one, puts it on disk."""
         for copy in self.copies:
             if copy.state == IN_SYNC and copy.node.run_id and not copy.restarted:
-                self.runs[copy.node.name] = copy.node.run_id.decode("latin-1")
+                self.run_ids[copy.node.name] = copy.node.run_id.decode("latin-1")
         if self.journal is not None:
-            self.durability.version += 1
+            self.durability.latest_version += 1
             self.journal(self)

@@ -7,101 +7,103 @@ result uncertain; of a key that nobody can compute from text and request it says
 import re
 from typing import Final, final
 
-from kidoproxy.commands.find import COMMANDS, within
-from kidoproxy.commands.judge import copy_class, sort_patterns
-from kidoproxy.commands.keys import keys
+from kidoproxy.commands.find import COMMANDS, resolve_subcommand
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.request_traits import replication_class, sort_pattern_positions
 from kidoproxy.commands.spec import (
-    COPY_ALL,
+    COPY_BROADCAST,
     COPY_READ,
-    ONE,
     READ_OR_TTL,
+    SINGLE_NODE,
     SORT_KEYS,
-    SPLIT,
+    SPLIT_BY_NODE,
     TTL_OPTIONS,
     CommandSpec,
 )
-from kidoproxy.scripts.builtins import CALLERS, HARMLESS, HIDING, READERS, UNSTEADY
-from kidoproxy.scripts.lexer import Malformed
+from kidoproxy.scripts.builtins import COMMAND_CALLERS, DETERMINISTIC, NON_MUTATING, NONDETERMINISTIC, UNTRACEABLE
+from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.scalars import Scalars
+from kidoproxy.scripts.scalars import ScalarAnalysis
 from kidoproxy.scripts.syntax import (
-    ARGUMENT,
-    BASE,
-    BOUND,
-    CALLEE,
     INDEX,
-    MEASURED,
     NAME,
     OTHER,
-    TARGET,
-    VALUE,
+    ROLE_ALIASED,
+    ROLE_ARGUMENT,
+    ROLE_BASE,
+    ROLE_CALLEE,
+    ROLE_INSPECTED,
+    ROLE_TARGET,
+    ROLE_VALUE,
     Node,
-    Tree,
+    SyntaxTree,
 )
 from kidoproxy.scripts.values import (
-    ANY_KEY,
     ANY_PATH,
-    ARGS,
-    HOLE,
-    KEY,
+    ANY_TEXT,
+    ARGV_RANGE,
+    KEYS_ANY,
+    KEYS_ITEM,
     NAMESPACES,
-    UNKNOWN,
-    Form,
-    Values,
-    is_open,
-    literal,
+    UNKNOWN_FORM,
+    StringForm,
+    ValueTracker,
+    gives_many_values,
+    literal_text,
 )
 
 #: What stands for an argument that is not known: no option and no number is written so.
-SOMETHING: Final = b"\0?"
+UNKNOWN_ARGUMENT: Final = b"\0?"
 #: Commands that speak of all keys of a node: in a script they see one node's.
-WHOLE: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
+KEYSPACE_COMMANDS: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
 #: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
-MOST_PARTS: Final = 2048
-MOST_UNPACKED: Final = 4096
+MAX_KEY_PARTS: Final = 2048
+MAX_UNPACKED: Final = 4096
 #: About how many bytes a part, and a command, take.
 PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
-_ABLE: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
-_CHANCE: Final = ("nondeterministic_output", "nondeterministic_output_order")
+_CAN_REACH_COMMANDS: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
+_NONDETERMINISTIC_TIPS: Final = ("nondeterministic_output", "nondeterministic_output_order")
 #: They tell of a node's memory, or of when a consumer was seen, and have no tip that says so.
-_UNTOLD: Final = (b"memory|usage", b"xinfo|stream")
+_NONDETERMINISTIC_COMMANDS: Final = (b"memory|usage", b"xinfo|stream")
 
 
 @final
-class Called:
+class ScriptCall:
     """One call: the command's name in lower case, its spec if it has one here, and its arguments' forms.
 
     ``opened``: more arguments may follow that are not known.
     """
 
-    def __init__(self, name: bytes, spec: CommandSpec | None, arguments: list[list[Form]], opened: bool) -> None:
+    def __init__(
+        self, name: bytes, spec: CommandSpec | None, arguments: list[list[StringForm]], open_ended: bool
+    ) -> None:
         self.name = name
         self.spec = spec
         self.arguments = arguments
-        self.opened = opened
+        self.open_ended = open_ended
 
     def argv(self) -> list[bytes]:
         """The request, with `SOMETHING` for what is not known from the text alone."""
         found = [self.name]
         for forms in self.arguments:
-            text = literal(forms[0]) if len(forms) == 1 else None
-            found.append(text if text is not None else SOMETHING)
+            text = literal_text(forms[0]) if len(forms) == 1 else None
+            found.append(text if text is not None else UNKNOWN_ARGUMENT)
         return found
 
 
 @final
-class Name:
+class UndeclaredKey:
     """A key that ``command`` uses beside those that are declared. A pattern: up to the first of ``signs``.
 
     ``wanted``: it must be known where all names of the pattern live.
     """
 
-    def __init__(self, command: bytes, form: Form, signs: bytes, wanted: bool) -> None:
+    def __init__(self, command: bytes, form: StringForm, pattern_chars: bytes, must_locate: bool) -> None:
         self.command = command
         self.form = form
-        self.signs = signs
-        self.wanted = wanted
+        self.pattern_chars = pattern_chars
+        self.must_locate = must_locate
 
 
 @final
@@ -119,37 +121,37 @@ class Analysis:
     """
 
     def __init__(self) -> None:
-        self.unread = ""
-        self.hidden = ""
-        self.unnamed = ""
-        self.unsteady = ""
-        self.keyed = b""
-        self.whole = b""
+        self.parse_error = ""
+        self.hidden_reason = ""
+        self.unnamed_reason = ""
+        self.nondeterministic_reason = ""
+        self.key_command = b""
+        self.keyspace_command = b""
         self.commands: dict[bytes, CommandSpec | None] = {}
-        self.dynamic: list[Called] = []
-        self.names: list[Name] = []
-        self.nameless = 0
-        self.parts = 0
+        self.dynamic_calls: list[ScriptCall] = []
+        self.undeclared_keys: list[UndeclaredKey] = []
+        self.nameless_calls = 0
+        self.part_count = 0
         #: The command that the pool does not serve, and why, once that was asked: a book has but one pool.
-        self.denied = b""
-        self.denied_why = ""
-        self.is_judged = False
+        self.denied_command = b""
+        self.denied_reason = ""
+        self.denial_known = False
 
-    def hides(self, why: str) -> None:
+    def mark_hidden(self, reason: str) -> None:
         """The first reason counts."""
-        self.hidden = self.hidden or why
+        self.hidden_reason = self.hidden_reason or reason
 
-    def differs(self, why: str) -> None:
+    def mark_nondeterministic(self, reason: str) -> None:
         """The first reason counts."""
-        self.unsteady = self.unsteady or why
+        self.nondeterministic_reason = self.nondeterministic_reason or reason
 
-    def weight(self) -> int:
+    def memory_bytes(self) -> int:
         """About how many bytes it takes to remember this."""
-        return PART_BYTES * (4 + self.parts + len(self.commands) + 4 * len(self.dynamic))
+        return PART_BYTES * (4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls))
 
-    def fate(self) -> str:
+    def replication_refusal(self) -> str:
         """Why copies must not run it; empty when they may."""
-        return self.unread or self.hidden or self.unnamed or self.unsteady
+        return self.parse_error or self.hidden_reason or self.unnamed_reason or self.nondeterministic_reason
 
 
 def analyse(text: bytes) -> Analysis:
@@ -157,241 +159,253 @@ def analyse(text: bytes) -> Analysis:
     found = Analysis()
     try:
         tree = parse(text)
-    except Malformed as problem:
+    except LuaSyntaxError as problem:
         # What has none of these words can call nothing, and the node has the right error for it.
-        if _ABLE.search(text) is not None:
-            found.unread = str(problem)
+        if _CAN_REACH_COMMANDS.search(text) is not None:
+            found.parse_error = str(problem)
         return found
-    reading = Reading(tree, found, Values(tree))
-    reading.read(tree.names, tree.calls)
-    for node in tree.written:
-        reading.assigned(node)
+    analyzer = Analyzer(tree, found, ValueTracker(tree))
+    analyzer.analyze(tree.name_nodes, tree.calls)
+    for node in tree.assigned_nodes:
+        analyzer.visit_assignment(node)
     return found
 
 
 @final
-class Reading:
+class Analyzer:
     """The way from a tree to its analysis."""
 
-    def __init__(self, tree: Tree, found: Analysis, values: Values) -> None:
+    def __init__(self, tree: SyntaxTree, found: Analysis, values: ValueTracker) -> None:
         self.tree = tree
-        self.found = found
+        self.analysis = found
         self.values = values
-        self.look_for_changes()
-        self.scalars = Scalars(tree, self.values)
-        self.seen: set[tuple[bytes, Form]] = set()
+        self.detect_input_mutation()
+        self.scalars = ScalarAnalysis(tree, self.values)
+        self.seen_keys: set[tuple[bytes, StringForm]] = set()
         #: So many values have come out of tables, which may be unpacked again and again.
-        self.unpacking = 0
+        self.unpacked_count = 0
 
-    def begin(self) -> Analysis:
+    def start_function(self) -> Analysis:
         """The next function of a library: what was found so far belongs to others."""
-        self.found = Analysis()
-        self.seen = set()
-        return self.found
+        self.analysis = Analysis()
+        self.seen_keys = set()
+        return self.analysis
 
-    def read(self, names: list[Node], calls: list[Node]) -> None:
+    def analyze(self, names: list[Node], calls: list[Node]) -> None:
         """Look at these uses of names, and at these calls."""
         for node in names:
-            for path in self.values.paths(node) if node.role != TARGET else []:
-                self.judge(path, node.role)
-        for call in calls:
-            self.call(call)
+            for path in self.values.global_paths(node) if node.role != ROLE_TARGET else []:
+                self.visit_name(path, node.role)
+        for call_node in calls:
+            self.visit_call(call_node)
 
-    def look_for_changes(self) -> None:
+    def detect_input_mutation(self) -> None:
         """Whether the script may change KEYS or ARGV, whose elements then mean nothing."""
         values = self.values
-        for node in self.tree.written:
-            base = node if node.kind == NAME else node.parts[0]
-            if is_input(values.paths(base)):
-                values.changed = True
-        for node in self.tree.names:
-            if node.role == VALUE and is_input(values.paths(node)):
-                values.changed = True
-        for call in self.tree.calls:
-            callee = call.parts[0]
-            if any(part.role == ARGUMENT and is_input(values.paths(part)) for part in call.parts):
-                paths = values.paths(callee)
-                own = callee.kind == NAME and callee.slot >= 0 and bool(values.own[callee.slot])
-                if not own and not (paths and all(path in READERS for path in paths)):
-                    values.changed = True
-        values.strings.clear()
+        for node in self.tree.assigned_nodes:
+            base = node if node.kind == NAME else node.children[0]
+            if may_be_input(values.global_paths(base)):
+                values.inputs_mutated = True
+        for node in self.tree.name_nodes:
+            if node.role == ROLE_VALUE and may_be_input(values.global_paths(node)):
+                values.inputs_mutated = True
+        for call_node in self.tree.calls:
+            callee = call_node.children[0]
+            if any(
+                part.role == ROLE_ARGUMENT and may_be_input(values.global_paths(part)) for part in call_node.children
+            ):
+                paths = values.global_paths(callee)
+                is_local_function = (
+                    callee.kind == NAME and callee.slot >= 0 and bool(values.local_functions[callee.slot])
+                )
+                if not is_local_function and not (paths and all(path in NON_MUTATING for path in paths)):
+                    values.inputs_mutated = True
+        values.form_cache.clear()
 
     # -- names -----------------------------------------------------------------------------------------------
 
-    def judge(self, path: bytes, role: int) -> None:
+    def visit_name(self, path: bytes, role: int) -> None:
         """One use of a global name."""
         text = path.decode("ascii", "replace")
         root = path.partition(b".")[0]
-        if path in CALLERS:
-            if role not in (CALLEE, BOUND):
-                self.found.hides(f"it hands {text} around")
-        elif path == ANY_PATH or root in HIDING or path in (b"redis.?", b"server.?"):
-            self.found.hides(f"it uses {'too many names for one thing' if path == ANY_PATH else text}")
+        if path in COMMAND_CALLERS:
+            if role not in (ROLE_CALLEE, ROLE_ALIASED):
+                self.analysis.mark_hidden(f"it hands {text} around")
+        elif path == ANY_PATH or root in UNTRACEABLE or path in (b"redis.?", b"server.?"):
+            self.analysis.mark_hidden(f"it uses {'too many names for one thing' if path == ANY_PATH else text}")
         elif path in (b"redis", b"server"):
-            if role not in (BASE, BOUND):
-                self.found.hides(f"it hands {text} around")
-        elif path in UNSTEADY:
-            if path not in (b"tostring", b"cjson.encode", b"cmsgpack.pack") or role not in (CALLEE, BOUND):
-                self.found.differs(f"it uses {text}, whose result may differ from node to node")
+            if role not in (ROLE_BASE, ROLE_ALIASED):
+                self.analysis.mark_hidden(f"it hands {text} around")
+        elif path in NONDETERMINISTIC:
+            if path not in (b"tostring", b"cjson.encode", b"cmsgpack.pack") or role not in (ROLE_CALLEE, ROLE_ALIASED):
+                self.analysis.mark_nondeterministic(f"it uses {text}, whose result may differ from node to node")
         elif path in NAMESPACES:
-            if role not in (BASE, BOUND, MEASURED) and not is_input([path]):
-                self.found.differs(f"it hands {text} around")
-        elif path not in HARMLESS and path not in self.tree.globals:
-            self.found.differs(f"it uses {text}, of which nothing is known")
+            if role not in (ROLE_BASE, ROLE_ALIASED, ROLE_INSPECTED) and not may_be_input([path]):
+                self.analysis.mark_nondeterministic(f"it hands {text} around")
+        elif path not in DETERMINISTIC and path not in self.tree.global_values:
+            self.analysis.mark_nondeterministic(f"it uses {text}, of which nothing is known")
 
-    def assigned(self, node: Node) -> None:
+    def visit_assignment(self, node: Node) -> None:
         """An assignment to a global name, or to a field."""
         if node.kind == NAME:
-            self.found.differs(f"it assigns to the global name {node.text.decode('ascii', 'replace')}")
+            self.analysis.mark_nondeterministic(f"it assigns to the global name {node.text.decode('ascii', 'replace')}")
             return
-        for path in self.values.paths(node.parts[0]):
-            if not is_input([path]):
-                self.found.differs(f"it changes {path.decode('ascii', 'replace')}")
+        for path in self.values.global_paths(node.children[0]):
+            if not may_be_input([path]):
+                self.analysis.mark_nondeterministic(f"it changes {path.decode('ascii', 'replace')}")
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def call(self, call: Node) -> None:
+    def visit_call(self, call_node: Node) -> None:
         """One call."""
-        callee = call.parts[0]
-        arguments = call.parts[1:]
-        paths = self.values.paths(callee)
-        if b"pcall" in paths and arguments and arguments[0].role == CALLEE:
-            paths = self.values.paths(arguments[0])
+        callee = call_node.children[0]
+        arguments = call_node.children[1:]
+        paths = self.values.global_paths(callee)
+        if b"pcall" in paths and arguments and arguments[0].role == ROLE_CALLEE:
+            paths = self.values.global_paths(arguments[0])
             arguments = arguments[1:]
         for path in paths:
-            if path in CALLERS:
-                self.command(arguments)
+            if path in COMMAND_CALLERS:
+                self.visit_command_call(arguments)
                 return
             if path == b"tostring" and arguments and not self.scalars.is_scalar(arguments[0], 0):
-                self.found.differs("it uses tostring, which may print the address of a table")
+                self.analysis.mark_nondeterministic("it uses tostring, which may print the address of a table")
             if path in (b"cjson.encode", b"cmsgpack.pack") and not all(
-                self.scalars.is_list(each, 0) for each in arguments
+                self.scalars.has_stable_order(each, 0) for each in arguments
             ):
-                self.found.differs(f"it uses {path.decode()} with fields, whose order may differ from node to node")
+                self.analysis.mark_nondeterministic(
+                    f"it uses {path.decode()} with fields, whose order may differ from node to node"
+                )
 
-    def command(self, arguments: list[Node]) -> None:
+    def visit_command_call(self, arguments: list[Node]) -> None:
         """``redis.call(…)``."""
-        arguments, opened = self.unpacked(arguments)
-        forms = [self.argument(node) for node in arguments]
-        names = forms[0] if forms else [UNKNOWN]
-        for form in names or [UNKNOWN]:
-            name = literal(form)
+        arguments, open_ended = self.expand_unpack(arguments)
+        forms = [self.argument_forms(node) for node in arguments]
+        names = forms[0] if forms else [UNKNOWN_FORM]
+        for form in names or [UNKNOWN_FORM]:
+            name = literal_text(form)
             if name is not None:
-                self.named(name.lower(), forms[1:], opened)
+                self.record_command(name.lower(), forms[1:], open_ended)
             else:
-                self.found.unnamed = "it calls a command whose name is not a literal"
-                self.found.nameless += 1
-                self.found.parts += len(form) + sum([len(forms) for forms in forms[1:]])
-                if all(part[0] not in (HOLE, ANY_KEY, ARGS) for part in form):
-                    self.found.dynamic.append(Called(b"", None, [[form], *forms[1:]], opened))
+                self.analysis.unnamed_reason = "it calls a command whose name is not a literal"
+                self.analysis.nameless_calls += 1
+                self.analysis.part_count += len(form) + sum([len(forms) for forms in forms[1:]])
+                if all(part[0] not in (ANY_TEXT, KEYS_ANY, ARGV_RANGE) for part in form):
+                    self.analysis.dynamic_calls.append(ScriptCall(b"", None, [[form], *forms[1:]], open_ended))
 
-    def argument(self, node: Node) -> list[Form]:
+    def argument_forms(self, node: Node) -> list[StringForm]:
         """The forms of one argument; nil and tables, which no command takes, are errors of the node."""
-        return self.values.forms(node, 0) or [UNKNOWN]
+        return self.values.string_forms(node, 0) or [UNKNOWN_FORM]
 
-    def unpacked(self, arguments: list[Node]) -> tuple[list[Node], bool]:
+    def expand_unpack(self, arguments: list[Node]) -> tuple[list[Node], bool]:
         """The arguments one by one; True when more may follow that are not known."""
-        if not arguments or not is_open(arguments[-1]):
+        if not arguments or not gives_many_values(arguments[-1]):
             return arguments, False
         last = arguments[-1]
-        paths = self.values.paths(last.parts[0]) if last.parts else []
+        paths = self.values.global_paths(last.children[0]) if last.children else []
         if not any(path in (b"unpack", b"table.unpack") for path in paths):
-            single = bool(paths) and all(self.scalars.gives_one(path) for path in paths)
-            return arguments, not single
-        table = last.parts[1] if len(last.parts) > 1 else last
-        if is_input(self.values.paths(table)):
-            each = Node(OTHER, table.at, b"each" if len(last.parts) == 2 else b"", [])
-            return [*arguments[:-1], Node(INDEX, table.at, b"", [table, each])], True
-        if len(last.parts) != 2:
+            gives_one_value = bool(paths) and all(self.scalars.gives_one_value(path) for path in paths)
+            return arguments, not gives_one_value
+        table = last.children[1] if len(last.children) > 1 else last
+        if may_be_input(self.values.global_paths(table)):
+            each = Node(OTHER, table.offset, b"each" if len(last.children) == 2 else b"", [])
+            return [*arguments[:-1], Node(INDEX, table.offset, b"", [table, each])], True
+        if len(last.children) != 2:
             # Part of a table: it may begin anywhere.
             return arguments[:-1], True
-        beginning = self.scalars.beginning(table)
-        self.unpacking += len(beginning)
-        if self.unpacking > MOST_UNPACKED:
-            self.found.hides("it unpacks more than is followed")
+        known_elements = self.scalars.known_elements(table)
+        self.unpacked_count += len(known_elements)
+        if self.unpacked_count > MAX_UNPACKED:
+            self.analysis.mark_hidden("it unpacks more than is followed")
             return arguments[:-1], True
-        return [*arguments[:-1], *beginning], True
+        return [*arguments[:-1], *known_elements], True
 
-    def named(self, name: bytes, arguments: list[list[Form]], opened: bool) -> None:
+    def record_command(self, name: bytes, arguments: list[list[StringForm]], open_ended: bool) -> None:
         """A call of a command whose name is known."""
-        found = self.found
-        called = Called(name, COMMANDS.get(name), arguments, opened)
-        argv = called.argv()
-        if called.spec is not None:
-            called.spec = within(called.spec, argv)
-        spec = called.spec
+        found = self.analysis
+        script_call = ScriptCall(name, COMMANDS.get(name), arguments, open_ended)
+        argv = script_call.argv()
+        if script_call.spec is not None:
+            script_call.spec = resolve_subcommand(script_call.spec, argv)
+        spec = script_call.spec
         found.commands[spec.name if spec is not None else name] = spec
-        if spec is None or not is_steady(spec, argv, opened):
-            found.differs(f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order")
+        if spec is None or not is_deterministic(spec, argv, open_ended):
+            found.mark_nondeterministic(
+                f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order"
+            )
         if spec is None:
             return
-        if name in WHOLE:
-            self.whole(called, argv)
+        if name in KEYSPACE_COMMANDS:
+            self.record_keyspace_command(script_call, argv)
         if any(key.is_key for key in spec.key_specs):
-            found.keyed = found.keyed or spec.name
-            for at in keys(spec, argv):
-                self.name(name, arguments[at - 1], b"", False)
-        if spec.finder == SORT_KEYS:
-            for at in sort_patterns(argv, True):
-                forms = [form for form in arguments[at - 1] if not is_free(form)]
-                self.name(name, forms, b"*", True)
+            found.key_command = found.key_command or spec.name
+            for at in key_positions(spec, argv):
+                self.record_key(name, arguments[at - 1], b"", False)
+        if spec.key_finder == SORT_KEYS:
+            for at in sort_pattern_positions(argv, True):
+                forms = [form for form in arguments[at - 1] if not reads_no_key(form)]
+                self.record_key(name, forms, b"*", True)
 
-    def whole(self, called: Called, argv: list[bytes]) -> None:
+    def record_keyspace_command(self, script_call: ScriptCall, argv: list[bytes]) -> None:
         """What speaks of all keys is told apart by its pattern, if that begins as the names of a family do."""
         at = 0
-        if called.name == b"keys":
+        if script_call.name == b"keys":
             at = 1
-        elif called.name == b"scan":
+        elif script_call.name == b"scan":
             at = next((i + 1 for i in range(2, len(argv)) if argv[i].lower() == b"match"), 0)
         if 0 < at < len(argv):
-            self.name(called.name, called.arguments[at - 1], b"*?[\\", True)
+            self.record_key(script_call.name, script_call.arguments[at - 1], b"*?[\\", True)
         else:
-            self.found.whole = self.found.whole or called.name
+            self.analysis.keyspace_command = self.analysis.keyspace_command or script_call.name
 
-    def name(self, command: bytes, forms: list[Form], signs: bytes, wanted: bool) -> None:
+    def record_key(self, command: bytes, forms: list[StringForm], pattern_chars: bytes, must_locate: bool) -> None:
         """A key to look at with each request, unless it is declared, or may be one that nobody knows."""
-        if not wanted and any(form[:1] == UNKNOWN for form in forms):
+        if not must_locate and any(form[:1] == UNKNOWN_FORM for form in forms):
             return
         for form in forms:
-            declared = not signs and len(form) == 1 and form[0][0] in (KEY, ANY_KEY)
-            if declared or (command, form) in self.seen:
+            declared = not pattern_chars and len(form) == 1 and form[0][0] in (KEYS_ITEM, KEYS_ANY)
+            if declared or (command, form) in self.seen_keys:
                 continue
-            self.seen.add((command, form))
-            self.found.parts += len(form)
-            if self.found.parts > MOST_PARTS:
-                self.found.hides("it uses more names of keys than are followed")
+            self.seen_keys.add((command, form))
+            self.analysis.part_count += len(form)
+            if self.analysis.part_count > MAX_KEY_PARTS:
+                self.analysis.mark_hidden("it uses more names of keys than are followed")
                 return
-            self.found.names.append(Name(command, form, signs, wanted))
+            self.analysis.undeclared_keys.append(UndeclaredKey(command, form, pattern_chars, must_locate))
 
 
-def is_input(paths: list[bytes]) -> bool:
+def may_be_input(paths: list[bytes]) -> bool:
     """Whether it may be KEYS or ARGV."""
     return b"KEYS" in paths or b"ARGV" in paths
 
 
-def is_free(form: Form) -> bool:
+def reads_no_key(form: StringForm) -> bool:
     """Whether a pattern of SORT reads no other key."""
-    text = literal(form)
+    text = literal_text(form)
     return text is not None and b"*" not in text
 
 
-def is_steady(spec: CommandSpec, argv: list[bytes], opened: bool) -> bool:
+def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> bool:
     """Whether copies that run this call come to the same result."""
-    if spec.judged in (TTL_OPTIONS, READ_OR_TTL):
-        return not opened and is_without_options(spec, argv)
-    if spec.reach not in (ONE, SPLIT) or spec.judged or spec.copy not in (COPY_ALL, COPY_READ):
+    if spec.arg_dependence in (TTL_OPTIONS, READ_OR_TTL):
+        return not open_ended and has_no_relative_expiry(spec, argv)
+    if (
+        spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE)
+        or spec.arg_dependence
+        or spec.replication not in (COPY_BROADCAST, COPY_READ)
+    ):
         return False
-    return spec.name not in _UNTOLD and not any(tip in _CHANCE for tip in spec.tips)
+    return spec.name not in _NONDETERMINISTIC_COMMANDS and not any(tip in _NONDETERMINISTIC_TIPS for tip in spec.tips)
 
 
-def is_without_options(spec: CommandSpec, argv: list[bytes]) -> bool:
+def has_no_relative_expiry(spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether a command that may name an expiry names none, or a moment."""
     at = 3 if spec.name == b"set" else 2
     while at < len(argv):
         word = argv[at].lower()
         if word in (b"pxat", b"exat"):
             at += 1
-        elif word == SOMETHING:
+        elif word == UNKNOWN_ARGUMENT:
             return False
         at += 1
-    return copy_class(spec, argv) in (COPY_ALL, COPY_READ)
+    return replication_class(spec, argv) in (COPY_BROADCAST, COPY_READ)

@@ -3,20 +3,22 @@
 from typing import Final
 
 #: They run a command.
-CALLERS: Final = frozenset(b"redis.call redis.pcall server.call server.pcall".split())
+COMMAND_CALLERS: Final = frozenset(b"redis.call redis.pcall server.call server.pcall".split())
 
 #: With these any name can be reached, or text be run.
-HIDING: Final = frozenset(b"_G load loadstring loadfile dofile getfenv setfenv require module package debug".split())
+UNTRACEABLE: Final = frozenset(
+    b"_G load loadstring loadfile dofile getfenv setfenv require module package debug".split()
+)
 
 #: Their results hang on addresses, on the clock, on the node, or on what nobody has promised.
-UNSTEADY: Final = frozenset(
+NONDETERMINISTIC: Final = frozenset(
     b"pairs next tostring cjson.encode cmsgpack.pack collectgarbage gcinfo newproxy table.foreach "
     b"math.random math.randomseed os.clock os.time os.date os.getenv redis.acl_check_cmd server.acl_check_cmd "
     b"redis.REDIS_VERSION redis.REDIS_VERSION_NUM server.SERVER_VERSION server.VALKEY_VERSION".split()
 )
 
 #: Equal everywhere, whatever they are given.
-HARMLESS: Final = frozenset(
+DETERMINISTIC: Final = frozenset(
     b"assert error ipairs pcall print xpcall select tonumber type unpack rawequal KEYS ARGV "
     b"string.byte string.char string.find string.format string.gmatch string.gsub string.len string.lower string.match "
     b"string.rep string.reverse string.sub string.upper "
@@ -37,13 +39,13 @@ HARMLESS: Final = frozenset(
 )
 
 #: They look at a table that they are given, and leave it as it is.
-READERS: Final = frozenset(
+NON_MUTATING: Final = frozenset(
     b"unpack table.unpack ipairs pairs next table.concat type select cjson.encode cmsgpack.pack tostring "
     b"table.getn table.maxn error assert".split()
 )
 
 #: They give one value, and it is no table.
-SINGLE: Final = frozenset(
+SINGLE_SCALAR: Final = frozenset(
     b"tonumber tostring type string.char string.format string.len string.lower string.rep string.reverse string.sub "
     b"string.upper table.concat table.getn table.maxn math.abs math.ceil math.floor math.fmod math.log "
     b"math.log10 math.max "
@@ -57,7 +59,7 @@ SINGLE: Final = frozenset(
 STRING_METHODS: Final = frozenset(b"format len lower rep reverse sub upper".split())
 
 #: Commands whose reply is a string, a number or nothing: no table.
-PLAIN_REPLIES: Final = frozenset(
+SCALAR_REPLIES: Final = frozenset(
     b"get getrange substr getset getdel strlen append incr incrby incrbyfloat decr decrby setnx exists del unlink "
     b"hget hlen hstrlen hincrby hincrbyfloat hexists hset hsetnx hdel llen lindex lpush rpush lpushx rpushx "
     b"lrem linsert "

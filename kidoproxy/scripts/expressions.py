@@ -2,25 +2,25 @@
 
 from typing import Final
 
-from kidoproxy.scripts.lexer import NAME, NUMBER, STRING, SYMBOL, Tokens
-from kidoproxy.scripts.reader import DEEPEST, Reader
+from kidoproxy.scripts.lexer import NAME_TOKEN, NUMBER_TOKEN, STRING_TOKEN, SYMBOL_TOKEN, Tokens
+from kidoproxy.scripts.reader import MAX_DEPTH, ParserBase
 from kidoproxy.scripts.syntax import (
     AND,
-    ARGUMENT,
-    BASE,
     CALL,
-    CALLEE,
     CONCAT,
     CONSTANT,
     FUNCTION,
     INDEX,
-    MEASURED,
     METHOD,
     NO_FIELDS,
-    NUMERIC,
     OR,
     PAREN,
+    ROLE_ARGUMENT,
+    ROLE_BASE,
+    ROLE_CALLEE,
+    ROLE_INSPECTED,
     TABLE,
+    UNKNOWN_NUMBER,
     VARARG,
     Node,
 )
@@ -29,7 +29,7 @@ from kidoproxy.scripts.syntax import NUMBER as NUMERAL
 from kidoproxy.scripts.syntax import STRING as TEXT
 
 #: How strongly binary operators bind, to the left and to the right.
-_PRIORITY: Final[dict[bytes, tuple[int, int]]] = {
+_BINARY_PRIORITY: Final[dict[bytes, tuple[int, int]]] = {
     b"or": (1, 1),
     b"and": (2, 2),
     b"<": (3, 3),
@@ -46,12 +46,12 @@ _PRIORITY: Final[dict[bytes, tuple[int, int]]] = {
     b"%": (7, 7),
     b"^": (10, 9),
 }
-_UNARY: Final = 8
+_UNARY_PRIORITY: Final = 8
 _COMPARISONS: Final = (b"<", b">", b"<=", b">=", b"~=", b"==")
 _ARITHMETIC: Final = (b"+", b"-", b"*", b"/", b"%", b"^")
 
 
-class Expressions(Reader):
+class ExpressionParser(ParserBase):
     """See the module. ``function`` is the one that is being read, at first ``main``, the text as a whole."""
 
     def __init__(self, tokens: Tokens) -> None:
@@ -59,193 +59,197 @@ class Expressions(Reader):
         self.main = Node(FUNCTION, 0, b"", [])
         self.function = self.main
 
-    def closed(self) -> None:
+    def parse_block_to_end(self) -> None:
         """A block and its end."""
         raise NotImplementedError
 
-    def expressions(self) -> list[Node]:
+    def parse_expression_list(self) -> list[Node]:
         """Expressions with commas between."""
-        found = [self.expression()]
+        found = [self.parse_expression()]
         while self.accept(b","):
-            found.append(self.expression())
+            found.append(self.parse_expression())
         return found
 
-    def expression(self, limit: int = 0) -> Node:
+    def parse_expression(self, limit: int = 0) -> Node:
         """One expression, of operators that bind more strongly than ``limit``."""
-        self.enter()
+        self.enter_level()
         if self.accept(b"not"):
-            self.expression(_UNARY).role = MEASURED
-            left = self.node(CONSTANT, b"", [])
+            self.parse_expression(_UNARY_PRIORITY).role = ROLE_INSPECTED
+            left = self.new_node(CONSTANT, b"", [])
         elif self.accept(b"-"):
-            self.expression(_UNARY)
-            left = self.node(NUMERIC, b"", [])
+            self.parse_expression(_UNARY_PRIORITY)
+            left = self.new_node(UNKNOWN_NUMBER, b"", [])
         elif self.accept(b"#"):
-            measured = self.expression(_UNARY)
-            measured.role = MEASURED
-            left = self.node(NUMERIC, b"#", [measured])
+            operand = self.parse_expression(_UNARY_PRIORITY)
+            operand.role = ROLE_INSPECTED
+            left = self.new_node(UNKNOWN_NUMBER, b"#", [operand])
         else:
-            left = self.simple()
-        while self.kinds[self.at] == SYMBOL:
-            symbol = self.values[self.at]
-            priority = _PRIORITY.get(symbol)
+            left = self.parse_simple()
+        while self.kinds[self.pos] == SYMBOL_TOKEN:
+            symbol = self.values[self.pos]
+            priority = _BINARY_PRIORITY.get(symbol)
             if priority is None or priority[0] <= limit:
                 break
-            self.at += 1
-            left = self.combined(symbol, left, self.expression(priority[1]))
+            self.pos += 1
+            left = self.binary_node(symbol, left, self.parse_expression(priority[1]))
         self.depth -= 1
         return left
 
-    def combined(self, symbol: bytes, left: Node, right: Node) -> Node:
+    def binary_node(self, symbol: bytes, left: Node, right: Node) -> Node:
         """Two operands and their operator."""
         if symbol == b"..":
-            return self.node(CONCAT, b"", [left, *right.parts] if right.kind == CONCAT else [left, right])
+            return self.new_node(CONCAT, b"", [left, *right.children] if right.kind == CONCAT else [left, right])
         if symbol in (b"and", b"or"):
             kind = AND if symbol == b"and" else OR
             # A long row is no deep tree.
-            return grown(left, right) if left.kind == kind else self.node(kind, b"", [left, right])
+            return append_operand(left, right) if left.kind == kind else self.new_node(kind, b"", [left, right])
         if symbol == b"+" and left.text == b"#" and right.text == b"1" and right.kind == NUMERAL:
-            return self.node(NUMERIC, b"#+1", left.parts)
-        left.role = right.role = MEASURED
-        return self.node(CONSTANT if symbol in _COMPARISONS else NUMERIC, b"", [])
+            return self.new_node(UNKNOWN_NUMBER, b"#+1", left.children)
+        left.role = right.role = ROLE_INSPECTED
+        return self.new_node(CONSTANT if symbol in _COMPARISONS else UNKNOWN_NUMBER, b"", [])
 
-    def simple(self) -> Node:
+    def parse_simple(self) -> Node:
         """A literal, a table, a function, or something with suffixes."""
-        kind = self.kinds[self.at]
-        value = self.values[self.at]
-        if kind in (NUMBER, STRING):
-            self.at += 1
-            return self.node(NUMERAL if kind == NUMBER else TEXT, value, [])
-        if kind == SYMBOL:
+        kind = self.kinds[self.pos]
+        value = self.values[self.pos]
+        if kind in (NUMBER_TOKEN, STRING_TOKEN):
+            self.pos += 1
+            return self.new_node(NUMERAL if kind == NUMBER_TOKEN else TEXT, value, [])
+        if kind == SYMBOL_TOKEN:
             if value in (b"nil", b"true", b"false"):
-                self.at += 1
-                return self.node(CONSTANT, value, [])
+                self.pos += 1
+                return self.new_node(CONSTANT, value, [])
             if value == b"...":
-                self.at += 1
-                return self.node(VARARG, b"", [])
+                self.pos += 1
+                return self.new_node(VARARG, b"", [])
             if value == b"{":
-                return self.table()
+                return self.parse_table()
             if value == b"function":
-                self.at += 1
-                return self.body(False)
-        return self.suffixed()
+                self.pos += 1
+                return self.parse_function_body(False)
+        return self.parse_suffixed()
 
-    def table(self) -> Node:
+    def parse_table(self) -> Node:
         """A table constructor."""
-        made = self.node(TABLE, b"", [])
+        created = self.new_node(TABLE, b"", [])
         self.expect(b"{")
         while not self.is_symbol(b"}"):
             if self.accept(b"["):
-                self.expression()
+                self.parse_expression()
                 self.expect(b"]")
                 self.expect(b"=")
-                self.expression()
-                made.named += 1
-            elif self.kinds[self.at] == NAME and self.values[self.at + 1] == b"=" and self.kinds[self.at + 1] == SYMBOL:
-                field = self.values[self.at]
-                self.at += 2
-                if made.fields is NO_FIELDS:
-                    made.fields = {}
-                made.fields[field] = self.expression()
-                made.named += 1
+                self.parse_expression()
+                created.field_count += 1
+            elif (
+                self.kinds[self.pos] == NAME_TOKEN
+                and self.values[self.pos + 1] == b"="
+                and self.kinds[self.pos + 1] == SYMBOL_TOKEN
+            ):
+                field = self.values[self.pos]
+                self.pos += 2
+                if created.fields is NO_FIELDS:
+                    created.fields = {}
+                created.fields[field] = self.parse_expression()
+                created.field_count += 1
             else:
-                made.parts.append(self.expression())
+                created.children.append(self.parse_expression())
             if not self.accept(b",") and not self.accept(b";"):
                 break
         self.expect(b"}")
-        return made
+        return created
 
-    def body(self, method: bool) -> Node:
+    def parse_function_body(self, is_method: bool) -> Node:
         """A function from its parameters to its end."""
         outer = self.function
-        made = self.node(FUNCTION, b"", [])
-        made.first_call, made.first_name = len(self.tree.calls), len(self.tree.names)
-        self.tree.functions.append(made)
-        self.function = made
+        created = self.new_node(FUNCTION, b"", [])
+        created.first_call, created.first_name = len(self.tree.calls), len(self.tree.name_nodes)
+        self.tree.functions.append(created)
+        self.function = created
         self.scopes.append({})
-        if method:
-            made.slots.append(self.declare(b"self"))
-        self.parameters(made)
-        self.closed()
+        if is_method:
+            created.parameter_slots.append(self.declare(b"self"))
+        self.parse_parameters(created)
+        self.parse_block_to_end()
         self.scopes.pop()
-        made.last_call, made.last_name = len(self.tree.calls), len(self.tree.names)
+        created.last_call, created.last_name = len(self.tree.calls), len(self.tree.name_nodes)
         self.function = outer
-        return made
+        return created
 
-    def parameters(self, made: Node) -> None:
+    def parse_parameters(self, created: Node) -> None:
         """In parentheses."""
         self.expect(b"(")
         if self.accept(b")"):
             return
         while not self.accept(b"..."):
-            made.slots.append(self.declare(self.name()))
+            created.parameter_slots.append(self.declare(self.expect_name()))
             if not self.accept(b","):
                 break
         self.expect(b")")
 
-    def suffixed(self) -> Node:
+    def parse_suffixed(self) -> Node:
         """A name or something in parentheses, and what is done with it."""
         if self.accept(b"("):
-            inner = self.expression()
+            inner = self.parse_expression()
             self.expect(b")")
-            found = self.node(PAREN, b"", [inner])
+            found = self.new_node(PAREN, b"", [inner])
             # In Lua a name in parentheses cannot be assigned to, and is else as without.
             if inner.kind in (NAMED, INDEX):
                 found = inner if self.has_suffix() else found
         else:
-            found = self.variable(self.name())
+            found = self.resolve_name(self.expect_name())
         count = 0
         while True:
             count += 1
-            if count > DEEPEST:
-                raise self.too_deep()
+            if count > MAX_DEPTH:
+                raise self.too_deep_error()
             if self.accept(b"."):
-                found = self.indexed(found, self.node(TEXT, self.name(), []))
+                found = self.index_node(found, self.new_node(TEXT, self.expect_name(), []))
             elif self.accept(b"["):
-                key = self.expression()
+                key = self.parse_expression()
                 self.expect(b"]")
-                found = self.indexed(found, key)
+                found = self.index_node(found, key)
             elif self.accept(b":"):
-                found = self.node(METHOD, self.name(), [found])
-                found.parts += self.arguments()
-            elif self.kinds[self.at] == STRING or self.is_symbol(b"(") or self.is_symbol(b"{"):
-                found = self.called(found)
+                found = self.new_node(METHOD, self.expect_name(), [found])
+                found.children += self.parse_arguments()
+            elif self.kinds[self.pos] == STRING_TOKEN or self.is_symbol(b"(") or self.is_symbol(b"{"):
+                found = self.parse_call(found)
             else:
                 return found
 
     def has_suffix(self) -> bool:
         """Whether something is done with what stands before."""
-        return self.kinds[self.at] == STRING or (
-            self.kinds[self.at] == SYMBOL and self.values[self.at] in (b".", b"[", b":", b"(", b"{")
+        return self.kinds[self.pos] == STRING_TOKEN or (
+            self.kinds[self.pos] == SYMBOL_TOKEN and self.values[self.pos] in (b".", b"[", b":", b"(", b"{")
         )
 
-    def indexed(self, base: Node, key: Node) -> Node:
+    def index_node(self, base: Node, key: Node) -> Node:
         """``base[key]``."""
-        base.role = BASE
-        return self.node(INDEX, b"", [base, key])
+        base.role = ROLE_BASE
+        return self.new_node(INDEX, b"", [base, key])
 
-    def called(self, callee: Node) -> Node:
+    def parse_call(self, callee: Node) -> Node:
         """``callee(…)``."""
-        callee.role = CALLEE
-        made = self.node(CALL, b"", [callee])
-        made.at = self.tokens.starts[self.at]
-        self.tree.calls.append(made)
-        made.parts += self.arguments()
-        if is_global(callee, b"pcall") and len(made.parts) > 1:
-            made.parts[1].role = CALLEE
-        return made
+        callee.role = ROLE_CALLEE
+        created = self.new_node(CALL, b"", [callee])
+        created.offset = self.tokens.starts[self.pos]
+        self.tree.calls.append(created)
+        created.children += self.parse_arguments()
+        if is_global(callee, b"pcall") and len(created.children) > 1:
+            created.children[1].role = ROLE_CALLEE
+        return created
 
-    def arguments(self) -> list[Node]:
+    def parse_arguments(self) -> list[Node]:
         """Of a call: a string, a table, or a list in parentheses."""
-        if self.kinds[self.at] == STRING:
-            self.at += 1
-            return [self.node(TEXT, self.values[self.at - 1], [])]
+        if self.kinds[self.pos] == STRING_TOKEN:
+            self.pos += 1
+            return [self.new_node(TEXT, self.values[self.pos - 1], [])]
         if self.is_symbol(b"{"):
-            return [self.table()]
+            return [self.parse_table()]
         self.expect(b"(")
-        found = [] if self.is_symbol(b")") else self.expressions()
+        found = [] if self.is_symbol(b")") else self.parse_expression_list()
         self.expect(b")")
         for value in found:
-            value.role = ARGUMENT
+            value.role = ROLE_ARGUMENT
         return found
 
 
@@ -254,7 +258,7 @@ def is_global(node: Node, name: bytes) -> bool:
     return node.kind == NAMED and node.slot < 0 and node.text == name
 
 
-def grown(row: Node, part: Node) -> Node:
+def append_operand(chain: Node, operand: Node) -> Node:
     """A row of operands with one more."""
-    row.parts.append(part)
-    return row
+    chain.children.append(operand)
+    return chain

@@ -2,21 +2,21 @@
 
 from typing import Final, final
 
-from kidoproxy.scripts.expressions import Expressions, is_global
-from kidoproxy.scripts.lexer import END, SYMBOL, Tokens
-from kidoproxy.scripts.reader import bound
+from kidoproxy.scripts.expressions import ExpressionParser, is_global
+from kidoproxy.scripts.lexer import END_TOKEN, SYMBOL_TOKEN, Tokens
+from kidoproxy.scripts.reader import mark_aliased
 from kidoproxy.scripts.syntax import (
     CALL,
     CONSTANT,
     INDEX,
-    MEASURED,
     METHOD,
-    NUMERIC,
     OTHER,
     RANGE,
+    ROLE_INSPECTED,
+    UNKNOWN_NUMBER,
     VARARG,
     Node,
-    Tree,
+    SyntaxTree,
 )
 from kidoproxy.scripts.syntax import NAME as NAMED
 from kidoproxy.scripts.syntax import STRING as TEXT
@@ -24,187 +24,192 @@ from kidoproxy.scripts.syntax import STRING as TEXT
 _BLOCK_ENDS: Final = (b"end", b"else", b"elseif", b"until", b"")
 
 
-def parse(text: bytes) -> Tree:
-    """The tree of this text; `Malformed` when it is none."""
+def parse(text: bytes) -> SyntaxTree:
+    """The tree of this text; `LuaSyntaxError` when it is none."""
     parser = Parser(Tokens(text))
-    parser.chunk()
+    parser.parse_chunk()
     return parser.tree
 
 
 @final
-class Parser(Expressions):
+class Parser(ExpressionParser):
     """See the module."""
 
-    def chunk(self) -> None:
+    def parse_chunk(self) -> None:
         """The whole text."""
-        self.block()
-        if self.kinds[self.at] != END:
-            raise self.wrong()
+        self.parse_block()
+        if self.kinds[self.pos] != END_TOKEN:
+            raise self.syntax_error()
 
     # -- statements ----------------------------------------------------------------------------------------
 
-    def block(self) -> None:
+    def parse_block(self) -> None:
         """Statements, in a scope of their own, up to what ends a block."""
-        self.enter()
+        self.enter_level()
         self.scopes.append({})
-        self.statements()
+        self.parse_statements()
         self.scopes.pop()
         self.depth -= 1
 
-    def statements(self) -> None:
+    def parse_statements(self) -> None:
         """Up to what ends a block."""
-        while not (self.values[self.at] in _BLOCK_ENDS and self.kinds[self.at] in (SYMBOL, END)):
-            last = self.is_symbol(b"return") or self.is_symbol(b"break")
-            self.statement()
+        while not (self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)):
+            is_last = self.is_symbol(b"return") or self.is_symbol(b"break")
+            self.parse_statement()
             self.accept(b";")
-            if last:
-                if not (self.values[self.at] in _BLOCK_ENDS and self.kinds[self.at] in (SYMBOL, END)):
-                    raise self.wrong()
+            if is_last:
+                if not (self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)):
+                    raise self.syntax_error()
                 return
 
-    def statement(self) -> None:
+    def parse_statement(self) -> None:
         """One of them."""
         if self.accept(b"if"):
-            self.condition()
+            self.parse_if()
         elif self.accept(b"while"):
-            self.test()
+            self.parse_condition()
             self.expect(b"do")
-            self.closed()
+            self.parse_block_to_end()
         elif self.accept(b"do"):
-            self.closed()
+            self.parse_block_to_end()
         elif self.accept(b"for"):
-            self.loop()
+            self.parse_for()
         elif self.accept(b"repeat"):
-            self.repeat()
+            self.parse_repeat()
         elif self.accept(b"function"):
-            self.named_function()
+            self.parse_function_statement()
         elif self.accept(b"local"):
-            self.local()
+            self.parse_local()
         elif self.accept(b"return"):
-            self.give_back()
+            self.parse_return()
         elif not self.accept(b"break"):
-            self.assignment()
+            self.parse_assignment_or_call()
 
-    def closed(self) -> None:
+    def parse_block_to_end(self) -> None:
         """A block and its end."""
-        self.block()
+        self.parse_block()
         self.expect(b"end")
 
-    def condition(self) -> None:
+    def parse_if(self) -> None:
         """Behind ``if``."""
-        self.test()
+        self.parse_condition()
         self.expect(b"then")
-        self.block()
+        self.parse_block()
         while self.accept(b"elseif"):
-            self.test()
+            self.parse_condition()
             self.expect(b"then")
-            self.block()
+            self.parse_block()
         if self.accept(b"else"):
-            self.block()
+            self.parse_block()
         self.expect(b"end")
 
-    def test(self) -> None:
+    def parse_condition(self) -> None:
         """A condition."""
-        self.expression().role = MEASURED
+        self.parse_expression().role = ROLE_INSPECTED
 
-    def repeat(self) -> None:
+    def parse_repeat(self) -> None:
         """Behind ``repeat``: the condition sees the names of the block."""
-        self.enter()
+        self.enter_level()
         self.scopes.append({})
-        self.statements()
+        self.parse_statements()
         self.expect(b"until")
-        self.test()
+        self.parse_condition()
         self.scopes.pop()
         self.depth -= 1
 
-    def loop(self) -> None:
+    def parse_for(self) -> None:
         """Behind ``for``."""
-        names = [self.name()]
+        names = [self.expect_name()]
         if self.accept(b"="):
-            parts = self.expressions()
+            parts = self.parse_expression_list()
             if not 2 <= len(parts) <= 3:
-                raise self.wrong()
-            values = [self.node(RANGE, b"", parts)]
+                raise self.syntax_error()
+            values = [self.new_node(RANGE, b"", parts)]
         else:
             while self.accept(b","):
-                names.append(self.name())
+                names.append(self.expect_name())
             self.expect(b"in")
-            values = self.visited(self.expressions())
+            values = self.for_in_values(self.parse_expression_list())
         self.expect(b"do")
         self.scopes.append({})
         for at, name in enumerate(names):
             slot = self.declare(name)
-            self.tree.bound[slot].append(values[at] if at < len(values) else self.node(OTHER, b"", []))
-        self.closed()
+            self.tree.slot_values[slot].append(values[at] if at < len(values) else self.new_node(OTHER, b"", []))
+        self.parse_block_to_end()
         self.scopes.pop()
 
-    def visited(self, given: list[Node]) -> list[Node]:
+    def for_in_values(self, iterables: list[Node]) -> list[Node]:
         """What the names of ``for … in`` stand for: of ``ipairs(t)`` a number, and an element of ``t``."""
-        first = given[0]
-        if len(given) == 1 and first.kind == CALL and len(first.parts) == 2 and is_global(first.parts[0], b"ipairs"):
-            first.parts[1].role = MEASURED
+        first = iterables[0]
+        if (
+            len(iterables) == 1
+            and first.kind == CALL
+            and len(first.children) == 2
+            and is_global(first.children[0], b"ipairs")
+        ):
+            first.children[1].role = ROLE_INSPECTED
             return [
-                self.node(NUMERIC, b"", []),
-                Node(INDEX, first.at, b"", [first.parts[1], Node(OTHER, 0, b"each", [])]),
+                self.new_node(UNKNOWN_NUMBER, b"", []),
+                Node(INDEX, first.offset, b"", [first.children[1], Node(OTHER, 0, b"each", [])]),
             ]
         return []
 
-    def named_function(self) -> None:
+    def parse_function_statement(self) -> None:
         """Behind ``function``."""
-        target = self.variable(self.name())
-        method = False
-        while not method and (self.is_symbol(b".") or self.is_symbol(b":")):
-            method = self.is_symbol(b":")
-            self.at += 1
-            target = self.indexed(target, self.node(TEXT, self.name(), []))
-        self.bind(target, self.body(method))
+        target = self.resolve_name(self.expect_name())
+        is_method = False
+        while not is_method and (self.is_symbol(b".") or self.is_symbol(b":")):
+            is_method = self.is_symbol(b":")
+            self.pos += 1
+            target = self.index_node(target, self.new_node(TEXT, self.expect_name(), []))
+        self.assign(target, self.parse_function_body(is_method))
 
-    def local(self) -> None:
+    def parse_local(self) -> None:
         """Behind ``local``."""
         if self.accept(b"function"):
-            slot = self.declare(self.name())
-            self.tree.bound[slot].append(self.body(False))
+            slot = self.declare(self.expect_name())
+            self.tree.slot_values[slot].append(self.parse_function_body(False))
             return
-        names = [self.name()]
+        names = [self.expect_name()]
         while self.accept(b","):
-            names.append(self.name())
-        values = self.expressions() if self.accept(b"=") else []
+            names.append(self.expect_name())
+        values = self.parse_expression_list() if self.accept(b"=") else []
         for at, name in enumerate(names):
             slot = self.declare(name)
-            value = self.given(values, at)
+            value = self.value_at(values, at)
             if value is not None:
-                bound(value)
-                self.tree.bound[slot].append(value)
+                mark_aliased(value)
+                self.tree.slot_values[slot].append(value)
 
-    def given(self, values: list[Node], at: int) -> Node | None:
+    def value_at(self, values: list[Node], at: int) -> Node | None:
         """The value for the name in this place; None for nil."""
         if at < len(values):
             return values[at]
-        return self.node(OTHER, b"", []) if values and values[-1].kind in (CALL, METHOD, VARARG) else None
+        return self.new_node(OTHER, b"", []) if values and values[-1].kind in (CALL, METHOD, VARARG) else None
 
-    def give_back(self) -> None:
+    def parse_return(self) -> None:
         """Behind ``return``."""
-        if not (self.values[self.at] in _BLOCK_ENDS and self.kinds[self.at] in (SYMBOL, END)) and not self.is_symbol(
-            b";"
-        ):
-            values = self.expressions()
+        if not (
+            self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)
+        ) and not self.is_symbol(b";"):
+            values = self.parse_expression_list()
             if self.function is self.main:
                 # It goes to the client.
-                values[0].role = MEASURED
-            self.function.parts.append(values[0])
+                values[0].role = ROLE_INSPECTED
+            self.function.children.append(values[0])
 
-    def assignment(self) -> None:
+    def parse_assignment_or_call(self) -> None:
         """A call, or an assignment."""
-        target = self.suffixed()
+        target = self.parse_suffixed()
         if target.kind in (CALL, METHOD) and not self.is_symbol(b"=") and not self.is_symbol(b","):
             return
         targets = [target]
         while self.accept(b","):
-            targets.append(self.suffixed())
+            targets.append(self.parse_suffixed())
         self.expect(b"=")
-        values = self.expressions()
+        values = self.parse_expression_list()
         for at, target in enumerate(targets):
             if target.kind not in (NAMED, INDEX):
-                raise self.wrong()
-            value = self.given(values, at)
-            self.bind(target, value if value is not None else self.node(CONSTANT, b"nil", []))
+                raise self.syntax_error()
+            value = self.value_at(values, at)
+            self.assign(target, value if value is not None else self.new_node(CONSTANT, b"nil", []))

@@ -2,86 +2,86 @@
 
 from typing import Final
 
-from kidoproxy.scripts.lexer import NAME, SYMBOL, Malformed, Tokens
-from kidoproxy.scripts.syntax import AND, BOUND, INDEX, METHOD, OR, PAREN, TARGET, Node, Tree
+from kidoproxy.scripts.lexer import NAME_TOKEN, SYMBOL_TOKEN, LuaSyntaxError, Tokens
+from kidoproxy.scripts.syntax import AND, INDEX, METHOD, OR, PAREN, ROLE_ALIASED, ROLE_TARGET, Node, SyntaxTree
 from kidoproxy.scripts.syntax import NAME as NAMED
 
 #: How deep blocks and expressions may be nested. Lua allows 200; nobody writes half of that.
-DEEPEST: Final = 100
+MAX_DEPTH: Final = 100
 
 
-class Reader:
+class ParserBase:
     """``at`` is the next token, ``scopes`` the numbers of the local variables by name, the innermost scope last."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
         self.kinds = tokens.kinds
         self.values = tokens.values
-        self.at = 0
+        self.pos = 0
         self.depth = 0
-        self.tree = Tree()
+        self.tree = SyntaxTree()
         self.scopes: list[dict[bytes, int]] = [{}]
 
     # -- tokens ----------------------------------------------------------------------------------------
 
-    def wrong(self) -> Malformed:
+    def syntax_error(self) -> LuaSyntaxError:
         """What stands here makes no sense."""
-        start = self.tokens.starts[self.at]
-        near = self.values[self.at][:20].decode("ascii", "replace") or "its end"
-        return Malformed(f"line {self.tokens.line(start)} is no Lua 5.1 near '{near}'")
+        start = self.tokens.starts[self.pos]
+        near = self.values[self.pos][:20].decode("ascii", "replace") or "its end"
+        return LuaSyntaxError(f"line {self.tokens.line_number(start)} is no Lua 5.1 near '{near}'")
 
     def is_symbol(self, symbol: bytes) -> bool:
         """Whether the next token is this operator or keyword."""
-        return self.values[self.at] == symbol and self.kinds[self.at] == SYMBOL
+        return self.values[self.pos] == symbol and self.kinds[self.pos] == SYMBOL_TOKEN
 
     def accept(self, symbol: bytes) -> bool:
         """Take it if it is next."""
-        if self.values[self.at] == symbol and self.kinds[self.at] == SYMBOL:
-            self.at += 1
+        if self.values[self.pos] == symbol and self.kinds[self.pos] == SYMBOL_TOKEN:
+            self.pos += 1
             return True
         return False
 
     def expect(self, symbol: bytes) -> None:
         """Take it; nothing else may be next."""
         if not self.accept(symbol):
-            raise self.wrong()
+            raise self.syntax_error()
 
-    def name(self) -> bytes:
+    def expect_name(self) -> bytes:
         """Take a name."""
-        if self.kinds[self.at] != NAME:
-            raise self.wrong()
-        self.at += 1
-        return self.values[self.at - 1]
+        if self.kinds[self.pos] != NAME_TOKEN:
+            raise self.syntax_error()
+        self.pos += 1
+        return self.values[self.pos - 1]
 
-    def node(self, kind: int, text: bytes, parts: list[Node]) -> Node:
+    def new_node(self, kind: int, text: bytes, parts: list[Node]) -> Node:
         """A node that begins about here."""
-        made = Node(kind, self.tokens.starts[self.at], text, parts)
+        created = Node(kind, self.tokens.starts[self.pos], text, parts)
         if kind in (NAMED, INDEX, METHOD):
-            self.tree.names.append(made)
-        return made
+            self.tree.name_nodes.append(created)
+        return created
 
-    def enter(self) -> None:
+    def enter_level(self) -> None:
         """One level deeper."""
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise self.too_deep()
+        if self.depth > MAX_DEPTH:
+            raise self.too_deep_error()
 
-    def too_deep(self) -> Malformed:
+    def too_deep_error(self) -> LuaSyntaxError:
         """What is nested so deeply is not read."""
-        return Malformed(f"it is nested more than {DEEPEST} levels deep")
+        return LuaSyntaxError(f"it is nested more than {MAX_DEPTH} levels deep")
 
     # -- names -------------------------------------------------------------------------------------------
 
     def declare(self, name: bytes) -> int:
         """A new local variable; its number."""
-        slot = len(self.tree.bound)
-        self.tree.bound.append([])
+        slot = len(self.tree.slot_values)
+        self.tree.slot_values.append([])
         self.scopes[-1][name] = slot
         return slot
 
-    def variable(self, name: bytes) -> Node:
+    def resolve_name(self, name: bytes) -> Node:
         """What this name means here."""
-        found = self.node(NAMED, name, [])
+        found = self.new_node(NAMED, name, [])
         for scope in reversed(self.scopes):
             slot = scope.get(name)
             if slot is not None:
@@ -89,23 +89,23 @@ class Reader:
                 break
         return found
 
-    def bind(self, target: Node, value: Node) -> None:
+    def assign(self, target: Node, value: Node) -> None:
         """An assignment."""
-        target.role = TARGET
+        target.role = ROLE_TARGET
         if target.kind != NAMED:
-            self.tree.written.append(target)
+            self.tree.assigned_nodes.append(target)
         elif target.slot >= 0:
-            self.tree.bound[target.slot].append(value)
-            bound(value)
+            self.tree.slot_values[target.slot].append(value)
+            mark_aliased(value)
         else:
-            self.tree.written.append(target)
-            self.tree.globals.setdefault(target.text, []).append(value)
+            self.tree.assigned_nodes.append(target)
+            self.tree.global_values.setdefault(target.text, []).append(value)
 
 
-def bound(value: Node) -> None:
+def mark_aliased(value: Node) -> None:
     """The value gets a local name: what becomes of it is seen there."""
     if value.kind in (AND, OR, PAREN):
-        for part in value.parts:
-            bound(part)
+        for part in value.children:
+            mark_aliased(part)
     elif value.kind in (NAMED, INDEX):
-        value.role = BOUND
+        value.role = ROLE_ALIASED

@@ -3,18 +3,18 @@
 from kidoproxy.scripts.syntax import INDEX, OTHER, STRING, TABLE, Node
 
 
-def is_registrar(node: Node) -> bool:
+def is_register_function(node: Node) -> bool:
     """Whether this is ``redis.register_function``."""
-    return node.kind == INDEX and node.parts[1].text == b"register_function"
+    return node.kind == INDEX and node.children[1].text == b"register_function"
 
 
-def registration(call: Node) -> tuple[bytes, Node]:
+def parse_registration(call_node: Node) -> tuple[bytes, Node]:
     """The name and the function of a call of ``register_function`` in either form; no name where it is not plain."""
-    unclear = (b"", Node(OTHER, call.at, b"", []))
-    if len(call.parts) < 2:
+    unclear = (b"", Node(OTHER, call_node.offset, b"", []))
+    if len(call_node.children) < 2:
         return unclear
-    name: Node | None = call.parts[1]
-    callback = call.parts[2] if len(call.parts) > 2 else None
+    name: Node | None = call_node.children[1]
+    callback = call_node.children[2] if len(call_node.children) > 2 else None
     if name is not None and name.kind == TABLE:
         callback = name.fields.get(b"callback")
         name = name.fields.get(b"function_name")

@@ -2,157 +2,167 @@
 
 from typing import Final, final
 
-from kidoproxy.commands.find import COMMANDS, within
-from kidoproxy.commands.keys import keys
+from kidoproxy.commands.find import COMMANDS, resolve_subcommand
+from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.scripts.analysis import WHOLE, Analysis, Called, Name
-from kidoproxy.scripts.values import ANY_KEY, ARG, ARGS, KEY, LITERAL, Part
+from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, ScriptCall, UndeclaredKey
+from kidoproxy.scripts.values import ARGV_ITEM, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, LITERAL, FormPart
 
 #: Where the number of keys stands in EVAL, EVALSHA and FCALL.
-COUNT_AT: Final = 2
+NUMKEYS_POSITION: Final = 2
 #: More names than this are not computed for one request: they are as many as names in the text times keys.
-MOST_USED: Final = 4096
+MAX_RESOLVED_KEYS: Final = 4096
 
 
 @final
-class Used:
+class ResolvedKey:
     """A key that ``command`` would use: ``text`` as a whole, or (``begins``) all that is known of it.
 
     ``wanted``: a pattern, of which it must be known where its names live.
     """
 
-    def __init__(self, command: bytes, text: bytes, begins: bool, wanted: bool) -> None:
+    def __init__(self, command: bytes, text: bytes, is_prefix: bool, must_locate: bool) -> None:
         self.command = command
         self.text = text
-        self.begins = begins
-        self.wanted = wanted
+        self.is_prefix = is_prefix
+        self.must_locate = must_locate
 
 
 @final
-class Inputs:
+class ScriptInputs:
     """KEYS and ARGV of a request."""
 
     def __init__(self, argv: list[bytes]) -> None:
-        text = argv[COUNT_AT]
+        text = argv[NUMKEYS_POSITION]
         count = int(text) if text.isdigit() and len(text) < 10 else 0
-        self.keys = argv[COUNT_AT + 1 : COUNT_AT + 1 + count]
-        self.args = argv[COUNT_AT + 1 + count :]
+        self.keys = argv[NUMKEYS_POSITION + 1 : NUMKEYS_POSITION + 1 + count]
+        self.args = argv[NUMKEYS_POSITION + 1 + count :]
 
-    def values(self, part: Part) -> list[bytes] | None:
+    def part_values(self, part: FormPart) -> list[bytes] | None:
         """What a part may be; none when it is nil, None when it may be anything."""
         kind, number, step, text = part
         if kind == LITERAL:
             return [text]
-        if kind == KEY:
+        if kind == KEYS_ITEM:
             return self.keys[number - 1 : number]
-        if kind == ARG:
+        if kind == ARGV_ITEM:
             return self.args[number - 1 : number]
-        if kind == ANY_KEY:
+        if kind == KEYS_ANY:
             return self.keys
-        return self.args[number - 1 :: step] if kind == ARGS else None
+        return self.args[number - 1 :: step] if kind == ARGV_RANGE else None
 
 
-def used(name: Name, inputs: Inputs) -> list[Used]:
+def resolve_key(name: UndeclaredKey, inputs: ScriptInputs) -> list[ResolvedKey]:
     """The keys that this one comes to; of rows of them in one name only the first is followed.
 
     What is left empty stands for nothing: scripts are told so that there is no such key.
     """
     texts = [b""]
-    begins = False
+    is_prefix = False
     for part in name.form:
-        values = inputs.values(part)
+        values = inputs.part_values(part)
         if values is not None and part[0] != LITERAL:
             values = [value for value in values if value]
         if values is None or (len(values) > 1 and len(texts) > 1):
-            begins = True
+            is_prefix = True
             break
         texts = [text + value for text in texts for value in values]
-    found: list[Used] = []
+    found: list[ResolvedKey] = []
     for text in texts:
-        cut = until(text, name.signs) if name.signs else text
-        found.append(Used(name.command, cut, begins or cut != text, name.wanted))
+        prefix = text_before(text, name.pattern_chars) if name.pattern_chars else text
+        found.append(ResolvedKey(name.command, prefix, is_prefix or prefix != text, name.must_locate))
     return found
 
 
-def until(text: bytes, signs: bytes) -> bytes:
+def text_before(text: bytes, pattern_chars: bytes) -> bytes:
     """Up to the first of these signs."""
     for at in range(len(text)):
-        if text[at] in signs:
+        if text[at] in pattern_chars:
             return text[:at]
     return text
 
 
-def resolved(call: Called, inputs: Inputs) -> Called | None:
+def resolve_call(script_call: ScriptCall, inputs: ScriptInputs) -> ScriptCall | None:
     """A call whose command the request names; None when it names none."""
-    names = used(Name(b"", call.arguments[0][0], b"", False), inputs)
+    names = resolve_key(UndeclaredKey(b"", script_call.arguments[0][0], b"", False), inputs)
     if not names:
         return None
     name = names[0].text.lower()
-    found = Called(name, COMMANDS.get(name), call.arguments[1:], call.opened)
+    found = ScriptCall(name, COMMANDS.get(name), script_call.arguments[1:], script_call.open_ended)
     if found.spec is not None:
-        found.spec = within(found.spec, found.argv())
+        found.spec = resolve_subcommand(found.spec, found.argv())
     return found
 
 
-def commands(analysis: Analysis, inputs: Inputs) -> dict[bytes, CommandSpec | None]:
+def called_commands(analysis: Analysis, inputs: ScriptInputs) -> dict[bytes, CommandSpec | None]:
     """All commands that it calls with this request, by full name, as far as they are known."""
-    if not analysis.dynamic:
+    if not analysis.dynamic_calls:
         return analysis.commands
     found = dict(analysis.commands)
-    for call in analysis.dynamic:
-        one = resolved(call, inputs)
-        if one is not None:
-            found[one.spec.name if one.spec is not None else one.name] = one.spec
+    for script_call in analysis.dynamic_calls:
+        resolved_call = resolve_call(script_call, inputs)
+        if resolved_call is not None:
+            found[resolved_call.spec.name if resolved_call.spec is not None else resolved_call.name] = (
+                resolved_call.spec
+            )
     return found
 
 
-def whole(analysis: Analysis, inputs: Inputs, listed: bool) -> bytes:
+def find_keyspace_command(analysis: Analysis, inputs: ScriptInputs, include_patterns: bool) -> bytes:
     """The first command that speaks of all keys of a node; empty when there is none. ``listed``: even by a pattern."""
-    if analysis.whole:
-        return analysis.whole
-    for name in analysis.names:
-        if listed and name.command in WHOLE:
+    if analysis.keyspace_command:
+        return analysis.keyspace_command
+    for name in analysis.undeclared_keys:
+        if include_patterns and name.command in KEYSPACE_COMMANDS:
             return name.command
-    for call in analysis.dynamic:
-        one = resolved(call, inputs)
-        if one is not None and one.name in WHOLE:
-            return one.name
+    for script_call in analysis.dynamic_calls:
+        resolved_call = resolve_call(script_call, inputs)
+        if resolved_call is not None and resolved_call.name in KEYSPACE_COMMANDS:
+            return resolved_call.name
     return b""
 
 
-def keyed(analysis: Analysis, inputs: Inputs) -> bytes:
+def find_key_command(analysis: Analysis, inputs: ScriptInputs) -> bytes:
     """The first command that needs a key; empty when there is none."""
-    if analysis.keyed:
-        return analysis.keyed
-    for call in analysis.dynamic:
-        one = resolved(call, inputs)
-        if one is not None and one.spec is not None and any(key.is_key for key in one.spec.key_specs):
-            return one.name
+    if analysis.key_command:
+        return analysis.key_command
+    for script_call in analysis.dynamic_calls:
+        resolved_call = resolve_call(script_call, inputs)
+        if (
+            resolved_call is not None
+            and resolved_call.spec is not None
+            and any(key.is_key for key in resolved_call.spec.key_specs)
+        ):
+            return resolved_call.name
     return b""
 
 
-def names(found: list[Name], dynamic: list[Called], inputs: Inputs) -> list[Used] | None:
+def resolve_all_keys(
+    found: list[UndeclaredKey], dynamic_calls: list[ScriptCall], inputs: ScriptInputs
+) -> list[ResolvedKey] | None:
     """All keys that these names and calls come to; None when they are too many to look at."""
     names = list(found)
-    for call in dynamic:
-        one = resolved(call, inputs)
-        if one is not None and one.spec is not None:
-            for at in keys(one.spec, one.argv()):
-                names += [Name(one.name, form, b"", False) for form in one.arguments[at - 1]]
-    computed: list[Used] = []
+    for script_call in dynamic_calls:
+        resolved_call = resolve_call(script_call, inputs)
+        if resolved_call is not None and resolved_call.spec is not None:
+            for at in key_positions(resolved_call.spec, resolved_call.argv()):
+                names += [
+                    UndeclaredKey(resolved_call.name, form, b"", False) for form in resolved_call.arguments[at - 1]
+                ]
+    resolved_keys: list[ResolvedKey] = []
     for name in names:
-        if len(computed) + count(name, inputs) > MOST_USED:
+        if len(resolved_keys) + max_resolved(name, inputs) > MAX_RESOLVED_KEYS:
             return None
-        computed += used(name, inputs)
-    return computed
+        resolved_keys += resolve_key(name, inputs)
+    return resolved_keys
 
 
-def count(name: Name, inputs: Inputs) -> int:
+def max_resolved(name: UndeclaredKey, inputs: ScriptInputs) -> int:
     """At most how many keys this name comes to."""
-    most = 1
+    max_count = 1
     for part in name.form:
-        if part[0] == ANY_KEY:
-            most = max(most, len(inputs.keys))
-        elif part[0] == ARGS:
-            most = max(most, len(inputs.args))
-    return most
+        if part[0] == KEYS_ANY:
+            max_count = max(max_count, len(inputs.keys))
+        elif part[0] == ARGV_RANGE:
+            max_count = max(max_count, len(inputs.args))
+    return max_count

@@ -2,10 +2,9 @@
 
 from typing import Final, final
 
-from kidoproxy.scripts.builtins import CALLERS, PLAIN_REPLIES, READERS, SINGLE, STRING_METHODS
+from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SCALAR_REPLIES, SINGLE_SCALAR, STRING_METHODS
 from kidoproxy.scripts.syntax import (
     AND,
-    BOUND,
     CALL,
     CONCAT,
     CONSTANT,
@@ -13,120 +12,123 @@ from kidoproxy.scripts.syntax import (
     METHOD,
     NAME,
     NUMBER,
-    NUMERIC,
     OR,
     PAREN,
     RANGE,
+    ROLE_ALIASED,
+    ROLE_VALUE,
     STRING,
     TABLE,
-    VALUE,
+    UNKNOWN_NUMBER,
     Node,
-    Tree,
+    SyntaxTree,
 )
-from kidoproxy.scripts.values import FAR, PASSES, Values, literal
+from kidoproxy.scripts.values import MAX_ALIAS_DEPTH, MAX_PASSES, ValueTracker, literal_text
 
-_SURE: Final = (CONCAT, CONSTANT, NUMBER, NUMERIC, RANGE, STRING)
+_SCALAR_KINDS: Final = (CONCAT, CONSTANT, NUMBER, UNKNOWN_NUMBER, RANGE, STRING)
 
 
 @final
-class Scalars:
+class ScalarAnalysis:
     """See the module."""
 
-    def __init__(self, tree: Tree, values: Values) -> None:
+    def __init__(self, tree: SyntaxTree, values: ValueTracker) -> None:
         self.tree = tree
         self.values = values
         #: For each local variable whether it never is a table, and whether the functions behind it never give one.
-        self.plain = [True] * len(tree.bound)
-        self.giving = [True] * len(tree.bound)
-        self.settle()
-        self.changed = self.changed_tables()
+        self.never_table = [True] * len(tree.slot_values)
+        self.returns_scalar = [True] * len(tree.slot_values)
+        self.run_to_fixpoint()
+        self.mutated_tables = self.find_mutated_tables()
 
-    def settle(self) -> None:
+    def run_to_fixpoint(self) -> None:
         """Begin with hope, and give up whatever does not bear it out until all the rest does."""
-        for _ in range(PASSES):
-            before = sum(self.plain) + sum(self.giving)
-            for slot, values in enumerate(self.tree.bound):
-                self.plain[slot] = self.plain[slot] and all(self.is_scalar(value, 0) for value in values)
-                own = self.values.own[slot]
-                given = [value for function in own for value in function.parts]
-                sure = len(own) == len(values) > 0 and all(self.is_scalar(value, 0) for value in given)
-                self.giving[slot] = self.giving[slot] and sure
-            if sum(self.plain) + sum(self.giving) == before:
+        for _ in range(MAX_PASSES):
+            before = sum(self.never_table) + sum(self.returns_scalar)
+            for slot, values in enumerate(self.tree.slot_values):
+                self.never_table[slot] = self.never_table[slot] and all(self.is_scalar(value, 0) for value in values)
+                local_functions = self.values.local_functions[slot]
+                returned = [value for function in local_functions for value in function.children]
+                all_scalar = len(local_functions) == len(values) > 0 and all(
+                    self.is_scalar(value, 0) for value in returned
+                )
+                self.returns_scalar[slot] = self.returns_scalar[slot] and all_scalar
+            if sum(self.never_table) + sum(self.returns_scalar) == before:
                 return
-        self.plain = [False] * len(self.plain)
-        self.giving = [False] * len(self.giving)
+        self.never_table = [False] * len(self.never_table)
+        self.returns_scalar = [False] * len(self.returns_scalar)
 
     def is_scalar(self, node: Node, depth: int) -> bool:
         """Whether it never is a table or a function."""
         kind = node.kind
-        if depth > FAR:
+        if depth > MAX_ALIAS_DEPTH:
             return False
-        if kind in _SURE:
+        if kind in _SCALAR_KINDS:
             return True
         if kind == NAME:
-            return node.slot >= 0 and self.plain[node.slot]
+            return node.slot >= 0 and self.never_table[node.slot]
         if kind == INDEX:
-            return self.values.only_path(node.parts[0]) in (b"KEYS", b"ARGV") and not self.values.changed
+            return self.values.sole_path(node.children[0]) in (b"KEYS", b"ARGV") and not self.values.inputs_mutated
         if kind in (AND, OR):
-            return all(self.is_scalar(part, depth + 1) for part in node.parts)
+            return all(self.is_scalar(part, depth + 1) for part in node.children)
         if kind == PAREN:
-            return self.is_scalar(node.parts[0], depth + 1)
+            return self.is_scalar(node.children[0], depth + 1)
         if kind == METHOD:
-            return node.text in STRING_METHODS and self.is_scalar(node.parts[0], depth + 1)
-        return kind == CALL and self.gives_scalar(node, depth)
+            return node.text in STRING_METHODS and self.is_scalar(node.children[0], depth + 1)
+        return kind == CALL and self.call_gives_scalar(node, depth)
 
-    def gives_scalar(self, call: Node, depth: int) -> bool:
+    def call_gives_scalar(self, call_node: Node, depth: int) -> bool:
         """The same for what a call gives."""
-        callee = call.parts[0]
-        path = self.values.only_path(callee)
-        if path in SINGLE:
+        callee = call_node.children[0]
+        path = self.values.sole_path(callee)
+        if path in SINGLE_SCALAR:
             return True
-        if path in CALLERS and len(call.parts) > 1:
-            names = [literal(form) for form in self.values.forms(call.parts[1], depth + 1)]
-            return bool(names) and all(name is not None and name.lower() in PLAIN_REPLIES for name in names)
-        return callee.kind == NAME and callee.slot >= 0 and self.giving[callee.slot]
+        if path in COMMAND_CALLERS and len(call_node.children) > 1:
+            names = [literal_text(form) for form in self.values.string_forms(call_node.children[1], depth + 1)]
+            return bool(names) and all(name is not None and name.lower() in SCALAR_REPLIES for name in names)
+        return callee.kind == NAME and callee.slot >= 0 and self.returns_scalar[callee.slot]
 
-    def is_list(self, node: Node, depth: int) -> bool:
+    def has_stable_order(self, node: Node, depth: int) -> bool:
         """Whether what it writes has no fields whose order nobody has promised."""
         if node.kind == TABLE:
-            if node.named > 1 or (node.named and node.parts):
+            if node.field_count > 1 or (node.field_count and node.children):
                 return False
-            return node.named == 0 and all(self.is_list(part, depth + 1) for part in node.parts)
+            return node.field_count == 0 and all(self.has_stable_order(part, depth + 1) for part in node.children)
         return self.is_scalar(node, depth)
 
-    def gives_one(self, path: bytes) -> bool:
+    def gives_one_value(self, path: bytes) -> bool:
         """Whether this function gives exactly one value."""
-        return path in SINGLE or path in CALLERS
+        return path in SINGLE_SCALAR or path in COMMAND_CALLERS
 
-    def beginning(self, table: Node) -> list[Node]:
+    def known_elements(self, table: Node) -> list[Node]:
         """The first elements of a table that the script only ever adds to."""
         if table.kind == TABLE:
-            return table.parts
-        if table.kind != NAME or table.slot < 0 or len(self.tree.bound[table.slot]) != 1:
+            return table.children
+        if table.kind != NAME or table.slot < 0 or len(self.tree.slot_values[table.slot]) != 1:
             return []
-        made = self.tree.bound[table.slot][0]
-        if made.kind != TABLE or made.named or table.slot in self.changed:
+        constructor = self.tree.slot_values[table.slot][0]
+        if constructor.kind != TABLE or constructor.field_count or table.slot in self.mutated_tables:
             return []
-        return made.parts
+        return constructor.children
 
-    def changed_tables(self) -> set[int]:
+    def find_mutated_tables(self) -> set[int]:
         """The local variables whose table something may change beside what is added at its end."""
         found: set[int] = set()
-        for node in self.tree.names:
-            if node.kind == NAME and node.slot >= 0 and node.role in (VALUE, BOUND):
+        for node in self.tree.name_nodes:
+            if node.kind == NAME and node.slot >= 0 and node.role in (ROLE_VALUE, ROLE_ALIASED):
                 found.add(node.slot)
-        for node in self.tree.written:
-            base = node.parts[0] if node.kind == INDEX else node
-            if base.kind == NAME and base.slot >= 0 and not self.adds(node.parts[1], base.slot):
+        for node in self.tree.assigned_nodes:
+            base = node.children[0] if node.kind == INDEX else node
+            if base.kind == NAME and base.slot >= 0 and not self.is_append(node.children[1], base.slot):
                 found.add(base.slot)
-        for call in self.tree.calls:
-            path = self.values.only_path(call.parts[0])
-            kept = path in READERS or (path == b"table.insert" and len(call.parts) == 3)
-            for part in call.parts[1:]:
-                if part.kind == NAME and part.slot >= 0 and not kept:
+        for call_node in self.tree.calls:
+            path = self.values.sole_path(call_node.children[0])
+            is_unchanged = path in NON_MUTATING or (path == b"table.insert" and len(call_node.children) == 3)
+            for part in call_node.children[1:]:
+                if part.kind == NAME and part.slot >= 0 and not is_unchanged:
                     found.add(part.slot)
         return found
 
-    def adds(self, key: Node, slot: int) -> bool:
+    def is_append(self, key: Node, slot: int) -> bool:
         """Whether this key of a table is the place behind its end."""
-        return key.text == b"#+1" and key.parts[0].kind == NAME and key.parts[0].slot == slot
+        return key.text == b"#+1" and key.children[0].kind == NAME and key.children[0].slot == slot

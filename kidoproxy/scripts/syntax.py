@@ -9,7 +9,7 @@ from typing import Final, final
 # Kinds of nodes.
 OTHER: Final = 0  # nobody knows what it gives
 CONSTANT: Final = 1  # nil, true, false, or what gives a boolean
-NUMERIC: Final = 2  # a number that nobody knows
+UNKNOWN_NUMBER: Final = 2  # a number that nobody knows
 NUMBER: Final = 3  # text: as it is written
 STRING: Final = 4  # text: its value
 NAME: Final = 5  # text; slot: of the local variable, -1 for a global one
@@ -26,13 +26,13 @@ VARARG: Final = 15
 PAREN: Final = 16  # one part, cut to one value
 
 # What the node that has it does with a node.
-VALUE: Final = 0  # anything: it may end up anywhere
-BASE: Final = 1  # indexes it
-CALLEE: Final = 2  # calls it
-BOUND: Final = 3  # gives it another local name
-ARGUMENT: Final = 4  # passes it to a call
-MEASURED: Final = 5  # looks at it, and leaves it as it is
-TARGET: Final = 6  # assigns to it
+ROLE_VALUE: Final = 0  # anything: it may end up anywhere
+ROLE_BASE: Final = 1  # indexes it
+ROLE_CALLEE: Final = 2  # calls it
+ROLE_ALIASED: Final = 3  # gives it another local name
+ROLE_ARGUMENT: Final = 4  # passes it to a call
+ROLE_INSPECTED: Final = 5  # looks at it, and leaves it as it is
+ROLE_TARGET: Final = 6  # assigns to it
 
 
 #: What a node that is no table has for fields.
@@ -45,14 +45,14 @@ class Node:
 
     def __init__(self, kind: int, at: int, text: bytes, parts: "list[Node]") -> None:
         self.kind = kind
-        self.at = at
+        self.offset = at
         self.text = text
-        self.parts = parts
+        self.children = parts
         self.slot = -1
-        self.named = 0
+        self.field_count = 0
         self.fields: dict[bytes, Node] = NO_FIELDS
-        self.slots: list[int] = []
-        self.role = VALUE
+        self.parameter_slots: list[int] = []
+        self.role = ROLE_VALUE
         #: Of a FUNCTION: the calls and names that lie in it, as ranges of `Tree.calls` and `Tree.names`.
         self.first_call = 0
         self.last_call = 0
@@ -60,21 +60,21 @@ class Node:
         self.last_name = 0
 
     def __repr__(self) -> str:
-        return f"<node {self.kind} {self.text!r} {self.parts}>"
+        return f"<node {self.kind} {self.text!r} {self.children}>"
 
 
 @final
-class Tree:
+class SyntaxTree:
     """What a text is made of, in the order of the text."""
 
     def __init__(self) -> None:
         #: For each local variable all that it is ever bound to, and whether a function is its only value.
-        self.bound: list[list[Node]] = []
+        self.slot_values: list[list[Node]] = []
         #: What global names are bound to by the text itself.
-        self.globals: dict[bytes, list[Node]] = {}
+        self.global_values: dict[bytes, list[Node]] = {}
         self.calls: list[Node] = []
         #: NAME, INDEX and METHOD nodes.
-        self.names: list[Node] = []
+        self.name_nodes: list[Node] = []
         self.functions: list[Node] = []
         #: NAME (global) and INDEX nodes that are assigned to.
-        self.written: list[Node] = []
+        self.assigned_nodes: list[Node] = []

@@ -1,17 +1,16 @@
 """What the expressions of a script may stand for: global names, and strings made of literals, KEYS and ARGV.
 
-A string is a `Form`: parts in a row, some known from the text, some from the request, some not at all. Where several
-values are possible all of them are told; what is too much to tell is a hole, which may be anything.
+A string is a `StringForm`: parts in a row, some known from the text, some from the request, some not at all. Where
+several values are possible all of them are told; what is too much to tell is a hole, which may be anything.
 """
 
 from typing import Final
 
 from kidoproxy.scripts.expressions import is_global
-from kidoproxy.scripts.registration import is_registrar, registration
+from kidoproxy.scripts.registration import is_register_function, parse_registration
 from kidoproxy.scripts.syntax import (
     AND,
     CALL,
-    CALLEE,
     CONCAT,
     CONSTANT,
     FUNCTION,
@@ -23,157 +22,169 @@ from kidoproxy.scripts.syntax import (
     OTHER,
     PAREN,
     RANGE,
+    ROLE_CALLEE,
+    ROLE_TARGET,
     STRING,
     TABLE,
-    TARGET,
     VARARG,
     Node,
-    Tree,
+    SyntaxTree,
 )
 
 # Parts of a form: what it is, a number, another number, a text.
 LITERAL: Final = 0  # text
-KEY: Final = 1  # KEYS[number]
-ANY_KEY: Final = 2  # one of KEYS
-ARG: Final = 3  # ARGV[number]
-ARGS: Final = 4  # one of ARGV, from the first number on, by steps of the second
-HOLE: Final = 5  # anything
+KEYS_ITEM: Final = 1  # KEYS[number]
+KEYS_ANY: Final = 2  # one of KEYS
+ARGV_ITEM: Final = 3  # ARGV[number]
+ARGV_RANGE: Final = 4  # one of ARGV, from the first number on, by steps of the second
+ANY_TEXT: Final = 5  # anything
 
-Part = tuple[int, int, int, bytes]
-Form = tuple[Part, ...]
+FormPart = tuple[int, int, int, bytes]
+StringForm = tuple[FormPart, ...]
 
-ANYTHING: Final[Part] = (HOLE, 0, 0, b"")
-UNKNOWN: Final[Form] = (ANYTHING,)
-EMPTY: Final[Form] = ((LITERAL, 0, 0, b""),)
+ANY_TEXT_PART: Final[FormPart] = (ANY_TEXT, 0, 0, b"")
+UNKNOWN_FORM: Final[StringForm] = (ANY_TEXT_PART,)
+EMPTY_FORM: Final[StringForm] = ((LITERAL, 0, 0, b""),)
 #: More values for one expression are not told, nor are longer ones.
-MOST_FORMS: Final = 16
-MOST_PARTS: Final = 32
+MAX_FORMS: Final = 16
+MAX_FORM_PARTS: Final = 32
 #: A name that stands for more functions than this stands for none that is followed.
-MOST_FUNCTIONS: Final = 4
+MAX_FUNCTIONS: Final = 4
 #: How many names behind names are followed.
-FAR: Final = 40
+MAX_ALIAS_DEPTH: Final = 40
 #: How often the names are gone through until nothing new is learned.
-PASSES: Final = 8
+MAX_PASSES: Final = 8
 #: A name that may be more than this may be anything.
-MOST_PATHS: Final = 8
+MAX_PATHS: Final = 8
 #: The path of what may be any global.
 ANY_PATH: Final = b"?"
 
 NAMESPACES: Final = frozenset(b"redis server string table math bit struct cjson cmsgpack os KEYS ARGV".split())
 
 
-class Values:
+class ValueTracker:
     """See the module."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: SyntaxTree) -> None:
         self.tree = tree
         #: For each local variable the global names that it may stand for, and its strings once they are known.
-        self.aliases: list[list[bytes]] = [[] for _ in tree.bound]
-        self.strings: dict[int, list[Form]] = {}
+        self.aliases: list[list[bytes]] = [[] for _ in tree.slot_values]
+        self.form_cache: dict[int, list[StringForm]] = {}
         #: Whether it stands for global names only.
-        self.sure: dict[int, bool] = {}
-        self.open: set[int] = set()
+        self.always_global: dict[int, bool] = {}
+        self.in_progress: set[int] = set()
         #: KEYS or ARGV may have been changed by the script.
-        self.changed = False
+        self.inputs_mutated = False
         #: For each local variable the functions of the script that it stands for; none where they are too many.
-        self.own = [few_functions(values) for values in tree.bound]
+        self.local_functions = [collect_functions(values) for values in tree.slot_values]
         #: Of a library the functions by the names that they are called by.
-        self.registered: dict[bytes, list[Node]] = {}
+        self.registered_functions: dict[bytes, list[Node]] = {}
         #: The local variables that may stand for what registers them.
-        self.registrars = {slot for slot, values in enumerate(tree.bound) if any(map(is_registrar, values))}
+        self.registrar_slots = {
+            slot for slot, values in enumerate(tree.slot_values) if any(map(is_register_function, values))
+        }
         #: The nodes that are seen to register, and to be registered.
-        self.registering: set[int] = set()
+        self.registration_nodes: set[int] = set()
         #: Some function is registered in a way that is not followed.
-        self.unclear = False
-        self.pass_arguments()
-        self.follow()
+        self.has_unresolved_registration = False
+        self.bind_arguments()
+        self.propagate_aliases()
 
     # -- functions ---------------------------------------------------------------------------------------
 
-    def pass_arguments(self) -> None:
+    def bind_arguments(self) -> None:
         """Bind the parameters of the script's own functions to what they are called with."""
         tree = self.tree
-        own = self.own
-        registered = {id(function) for function in self.register(own)}
-        direct = {id(function) for functions in own for function in functions}
-        loose: set[int] = {slot for slot in range(len(own)) if own[slot] and len(own[slot]) != len(tree.bound[slot])}
-        for node in tree.names:
-            if node.kind == NAME and node.slot >= 0 and node.role not in (CALLEE, TARGET) and own[node.slot]:
-                loose.add(node.slot)
+        local_functions = self.local_functions
+        registered = {id(function) for function in self.bind_registered(local_functions)}
+        bound_functions = {id(function) for functions in local_functions for function in functions}
+        escaping_slots: set[int] = {
+            slot
+            for slot in range(len(local_functions))
+            if local_functions[slot] and len(local_functions[slot]) != len(tree.slot_values[slot])
+        }
+        for node in tree.name_nodes:
+            if (
+                node.kind == NAME
+                and node.slot >= 0
+                and node.role not in (ROLE_CALLEE, ROLE_TARGET)
+                and local_functions[node.slot]
+            ):
+                escaping_slots.add(node.slot)
         for function in tree.functions:
-            if id(function) not in direct and id(function) not in registered:
-                self.anything(function)
-        for slot in loose:
-            for function in own[slot]:
-                self.anything(function)
-        for call in tree.calls:
-            callee = call.parts[0]
-            arguments = call.parts[1:]
+            if id(function) not in bound_functions and id(function) not in registered:
+                self.bind_unknown(function)
+        for slot in escaping_slots:
+            for function in local_functions[slot]:
+                self.bind_unknown(function)
+        for call_node in tree.calls:
+            callee = call_node.children[0]
+            arguments = call_node.children[1:]
             if is_global(callee, b"pcall") and arguments:
                 callee = arguments[0]
                 arguments = arguments[1:]
             if callee.kind == NAME and callee.slot >= 0:
-                for function in own[callee.slot]:
-                    self.given(function, arguments)
+                for function in local_functions[callee.slot]:
+                    self.bind_call(function, arguments)
 
-    def register(self, own: list[list[Node]]) -> list[Node]:
+    def bind_registered(self, local_functions: list[list[Node]]) -> list[Node]:
         """Bind the first two parameters of a library's functions to their keys and arguments; these functions."""
         found: list[Node] = []
-        for call in self.tree.calls:
-            if not self.registers(call.parts[0]):
+        for call_node in self.tree.calls:
+            if not self.is_registration(call_node.children[0]):
                 continue
-            self.registering.add(id(call.parts[0]))
-            name, callback = registration(call)
+            self.registration_nodes.add(id(call_node.children[0]))
+            name, callback = parse_registration(call_node)
             functions = [callback] if callback.kind == FUNCTION else []
             if callback.kind == NAME and callback.slot >= 0:
-                functions = own[callback.slot]
+                functions = local_functions[callback.slot]
                 # Being registered is no way to be called with anything.
-                callback.role = CALLEE
-                self.registering.add(id(callback))
-            self.unclear = self.unclear or not name or not functions
+                callback.role = ROLE_CALLEE
+                self.registration_nodes.add(id(callback))
+            self.has_unresolved_registration = self.has_unresolved_registration or not name or not functions
             for function in functions:
-                self.registered.setdefault(name, []).append(function)
-                for slot, given in zip(function.slots, (b"KEYS", b"ARGV"), strict=False):
-                    self.tree.bound[slot].append(Node(NAME, function.at, given, []))
-                for slot in function.slots[2:]:
-                    self.tree.bound[slot].append(Node(CONSTANT, function.at, b"nil", []))
+                self.registered_functions.setdefault(name, []).append(function)
+                for slot, input_name in zip(function.parameter_slots, (b"KEYS", b"ARGV"), strict=False):
+                    self.tree.slot_values[slot].append(Node(NAME, function.offset, input_name, []))
+                for slot in function.parameter_slots[2:]:
+                    self.tree.slot_values[slot].append(Node(CONSTANT, function.offset, b"nil", []))
             found += functions
         return found
 
-    def registers(self, callee: Node) -> bool:
+    def is_registration(self, callee: Node) -> bool:
         """Whether this is ``redis.register_function``, or a local name for it."""
-        return callee.slot in self.registrars if callee.kind == NAME else is_registrar(callee)
+        return callee.slot in self.registrar_slots if callee.kind == NAME else is_register_function(callee)
 
-    def anything(self, function: Node) -> None:
+    def bind_unknown(self, function: Node) -> None:
         """It may be called with anything."""
-        for slot in function.slots:
-            self.tree.bound[slot].append(Node(OTHER, function.at, b"", []))
+        for slot in function.parameter_slots:
+            self.tree.slot_values[slot].append(Node(OTHER, function.offset, b"", []))
 
-    def given(self, function: Node, arguments: list[Node]) -> None:
+    def bind_call(self, function: Node, arguments: list[Node]) -> None:
         """It is called with these."""
-        for at, slot in enumerate(function.slots):
+        for at, slot in enumerate(function.parameter_slots):
             if at < len(arguments):
                 value = arguments[at]
-                self.tree.bound[slot].append(value)
-            elif arguments and is_open(arguments[-1]):
-                self.tree.bound[slot].append(Node(OTHER, function.at, b"", []))
+                self.tree.slot_values[slot].append(value)
+            elif arguments and gives_many_values(arguments[-1]):
+                self.tree.slot_values[slot].append(Node(OTHER, function.offset, b"", []))
 
     # -- global names ------------------------------------------------------------------------------------
 
-    def follow(self) -> None:
+    def propagate_aliases(self) -> None:
         """Learn what global names the local variables stand for, until there is nothing more to learn."""
-        for _ in range(PASSES):
+        for _ in range(MAX_PASSES):
             changed = False
-            self.strings.clear()
-            self.sure.clear()
-            for slot, values in enumerate(self.tree.bound):
+            self.form_cache.clear()
+            self.always_global.clear()
+            for slot, values in enumerate(self.tree.slot_values):
                 found = self.aliases[slot]
                 for value in values:
-                    for path in self.paths(value):
+                    for path in self.global_paths(value):
                         if path not in found and ANY_PATH not in found:
                             found.append(path)
                             changed = True
-                if len(found) > MOST_PATHS:
+                if len(found) > MAX_PATHS:
                     self.aliases[slot] = [ANY_PATH]
             if not changed:
                 return
@@ -182,40 +193,42 @@ class Values:
             if found:
                 found.append(ANY_PATH)
 
-    def paths(self, node: Node) -> list[bytes]:
+    def global_paths(self, node: Node) -> list[bytes]:
         """The global names that this may stand for: ``redis.call``; none for what is no global."""
         if node.kind == NAME:
             return [node.text] if node.slot < 0 else self.aliases[node.slot]
         if node.kind == INDEX:
-            return self.members(node)
+            return self.member_paths(node)
         if node.kind == PAREN:
-            return self.paths(node.parts[0])
+            return self.global_paths(node.children[0])
         if node.kind == AND:
-            return self.paths(node.parts[-1])
+            return self.global_paths(node.children[-1])
         if node.kind == OR:
-            found = {path for part in node.parts for path in self.paths(part)}
-            return sorted(found) if len(found) <= MOST_PATHS else [ANY_PATH]
+            found = {path for part in node.children for path in self.global_paths(part)}
+            return sorted(found) if len(found) <= MAX_PATHS else [ANY_PATH]
         return []
 
-    def only_path(self, node: Node) -> bytes:
+    def sole_path(self, node: Node) -> bytes:
         """The one global name that this stands for; empty when it may be something else."""
-        paths = self.paths(node)
+        paths = self.global_paths(node)
         if len(paths) != 1:
             return b""
         if node.kind == NAME and node.slot >= 0:
-            sure = self.sure.get(node.slot)
-            if sure is None:
-                sure = self.sure[node.slot] = all(self.paths(value) for value in self.tree.bound[node.slot])
-            return paths[0] if sure else b""
+            always_global = self.always_global.get(node.slot)
+            if always_global is None:
+                always_global = self.always_global[node.slot] = all(
+                    self.global_paths(value) for value in self.tree.slot_values[node.slot]
+                )
+            return paths[0] if always_global else b""
         return paths[0]
 
-    def members(self, node: Node) -> list[bytes]:
+    def member_paths(self, node: Node) -> list[bytes]:
         """The same for ``base[key]``."""
         found: list[bytes] = []
-        for base in self.paths(node.parts[0]):
+        for base in self.global_paths(node.children[0]):
             if base in (b"KEYS", b"ARGV", ANY_PATH):
                 continue
-            keys = [literal(form) for form in self.forms(node.parts[1], 0)]
+            keys = [literal_text(form) for form in self.string_forms(node.children[1], 0)]
             if not keys or None in keys:
                 found.append(base + b".?")
             else:
@@ -224,124 +237,130 @@ class Values:
 
     # -- strings -----------------------------------------------------------------------------------------
 
-    def forms(self, node: Node, depth: int) -> list[Form]:
+    def string_forms(self, node: Node, depth: int) -> list[StringForm]:
         """The strings that this may be; none for what is never a string."""
         kind = node.kind
-        if depth > FAR:
-            return [UNKNOWN]
+        if depth > MAX_ALIAS_DEPTH:
+            return [UNKNOWN_FORM]
         if kind == STRING:
             return [((LITERAL, 0, 0, node.text),)]
         if kind == NUMBER:
-            return [((LITERAL, 0, 0, b"%d" % whole(node)),)] if whole(node) else [UNKNOWN]
+            return [((LITERAL, 0, 0, b"%d" % integer_literal(node)),)] if integer_literal(node) else [UNKNOWN_FORM]
         if kind in (CONSTANT, FUNCTION, TABLE):
             return []
         if kind == NAME:
-            return self.variable(node, depth)
+            return self.variable_forms(node, depth)
         if kind == INDEX:
-            return self.element(node, depth)
+            return self.input_element_forms(node, depth)
         if kind == CONCAT:
-            return self.joined(node.parts, depth)
+            return self.concat_forms(node.children, depth)
         if kind == PAREN:
-            return self.forms(node.parts[0], depth + 1)
+            return self.string_forms(node.children[0], depth + 1)
         if kind == AND:
-            return self.forms(node.parts[-1], depth + 1)
+            return self.string_forms(node.children[-1], depth + 1)
         if kind == OR:
-            found: list[Form] = []
-            for part in node.parts:
-                found = few(found + self.forms(part, depth + 1))
+            found: list[StringForm] = []
+            for part in node.children:
+                found = dedupe_forms(found + self.string_forms(part, depth + 1))
             return found
         if kind in (CALL, METHOD):
-            return self.result(node, depth)
-        return [UNKNOWN]
+            return self.call_forms(node, depth)
+        return [UNKNOWN_FORM]
 
-    def variable(self, node: Node, depth: int) -> list[Form]:
+    def variable_forms(self, node: Node, depth: int) -> list[StringForm]:
         """What a local variable may be."""
         slot = node.slot
-        if slot < 0 or slot in self.open:
-            return [UNKNOWN]
-        known = self.strings.get(slot)
-        if known is None:
-            self.open.add(slot)
-            known = []
-            for value in self.tree.bound[slot]:
-                known = few(known + self.forms(value, depth + 1))
-            self.open.discard(slot)
-            self.strings[slot] = known
-        return known
+        if slot < 0 or slot in self.in_progress:
+            return [UNKNOWN_FORM]
+        cached = self.form_cache.get(slot)
+        if cached is None:
+            self.in_progress.add(slot)
+            cached = []
+            for value in self.tree.slot_values[slot]:
+                cached = dedupe_forms(cached + self.string_forms(value, depth + 1))
+            self.in_progress.discard(slot)
+            self.form_cache[slot] = cached
+        return cached
 
-    def element(self, node: Node, depth: int) -> list[Form]:
+    def input_element_forms(self, node: Node, depth: int) -> list[StringForm]:
         """An element of KEYS or ARGV."""
-        path = self.only_path(node.parts[0])
-        if path not in (b"KEYS", b"ARGV") or self.changed:
-            return [UNKNOWN]
-        number = whole(node.parts[1])
+        path = self.sole_path(node.children[0])
+        if path not in (b"KEYS", b"ARGV") or self.inputs_mutated:
+            return [UNKNOWN_FORM]
+        number = integer_literal(node.children[1])
         if path == b"KEYS":
-            return [((KEY, number, 0, b""),)] if number else [((ANY_KEY, 0, 0, b""),)]
-        return [((ARG, number, 0, b""),)] if number else [self.counted(node.parts[1])]
+            return [((KEYS_ITEM, number, 0, b""),)] if number else [((KEYS_ANY, 0, 0, b""),)]
+        return [((ARGV_ITEM, number, 0, b""),)] if number else [self.loop_element_form(node.children[1])]
 
-    def counted(self, key: Node) -> Form:
+    def loop_element_form(self, key: Node) -> StringForm:
         """ARGV by the variable of a numeric loop that runs from a number to its end, or by that of ``ipairs``."""
         if key.text == b"each":
-            return ((ARGS, 1, 1, b""),)
-        if key.kind == NAME and key.slot >= 0 and len(self.tree.bound[key.slot]) == 1:
-            loop = self.tree.bound[key.slot][0]
-            if loop.kind == RANGE and loop.parts[1].text == b"#" and loop.parts[1].parts:
-                first = whole(loop.parts[0])
-                step = whole(loop.parts[2]) if len(loop.parts) == 3 else 1
-                if first and step and self.only_path(loop.parts[1].parts[0]) == b"ARGV":
-                    return ((ARGS, first, step, b""),)
-        return UNKNOWN
+            return ((ARGV_RANGE, 1, 1, b""),)
+        if key.kind == NAME and key.slot >= 0 and len(self.tree.slot_values[key.slot]) == 1:
+            loop = self.tree.slot_values[key.slot][0]
+            if loop.kind == RANGE and loop.children[1].text == b"#" and loop.children[1].children:
+                first = integer_literal(loop.children[0])
+                step = integer_literal(loop.children[2]) if len(loop.children) == 3 else 1
+                if first and step and self.sole_path(loop.children[1].children[0]) == b"ARGV":
+                    return ((ARGV_RANGE, first, step, b""),)
+        return UNKNOWN_FORM
 
-    def joined(self, nodes: list[Node], depth: int) -> list[Form]:
+    def concat_forms(self, nodes: list[Node], depth: int) -> list[StringForm]:
         """One behind the other."""
-        found: list[Form] = [()]
+        found: list[StringForm] = [()]
         for node in nodes:
-            if all(len(form) == MOST_PARTS and form[-1] == ANYTHING for form in found):
+            if all(len(form) == MAX_FORM_PARTS and form[-1] == ANY_TEXT_PART for form in found):
                 break
-            ends = self.forms(node, depth + 1) or [UNKNOWN]
-            if len(found) * len(ends) > MOST_FORMS:
-                ends = [UNKNOWN]
-            found = [shortened(form + end) if end != EMPTY else form for form in found for end in ends]
-        return [form or EMPTY for form in found]
+            suffixes = self.string_forms(node, depth + 1) or [UNKNOWN_FORM]
+            if len(found) * len(suffixes) > MAX_FORMS:
+                suffixes = [UNKNOWN_FORM]
+            found = [
+                truncate_form(form + suffix) if suffix != EMPTY_FORM else form for form in found for suffix in suffixes
+            ]
+        return [form or EMPTY_FORM for form in found]
 
-    def result(self, node: Node, depth: int) -> list[Form]:
+    def call_forms(self, node: Node, depth: int) -> list[StringForm]:
         """What a call gives: of functions that make strings in plain sight, and of the script's own."""
         if node.kind == METHOD:
-            return self.formatted([node.parts[0], *node.parts[1:]], depth) if node.text == b"format" else [UNKNOWN]
-        callee = node.parts[0]
+            return (
+                self.format_forms([node.children[0], *node.children[1:]], depth)
+                if node.text == b"format"
+                else [UNKNOWN_FORM]
+            )
+        callee = node.children[0]
         if callee.kind == NAME and callee.slot >= 0:
-            functions = self.own[callee.slot]
-            if functions and len(functions) == len(self.tree.bound[callee.slot]):
-                return self.returned(callee.slot, functions, depth)
-        path = self.only_path(callee)
-        if path == b"tostring" and len(node.parts) == 2:
-            return self.forms(node.parts[1], depth + 1)
-        if path == b"string.format" and len(node.parts) > 1:
-            return self.formatted(node.parts[1:], depth)
-        return [UNKNOWN]
+            functions = self.local_functions[callee.slot]
+            if functions and len(functions) == len(self.tree.slot_values[callee.slot]):
+                return self.return_forms(callee.slot, functions, depth)
+        path = self.sole_path(callee)
+        if path == b"tostring" and len(node.children) == 2:
+            return self.string_forms(node.children[1], depth + 1)
+        if path == b"string.format" and len(node.children) > 1:
+            return self.format_forms(node.children[1:], depth)
+        return [UNKNOWN_FORM]
 
-    def returned(self, slot: int, functions: list[Node], depth: int) -> list[Form]:
+    def return_forms(self, slot: int, functions: list[Node], depth: int) -> list[StringForm]:
         """What the functions behind a local name return."""
-        mark = -1 - slot
-        if mark in self.open:
-            return [UNKNOWN]
-        known = self.strings.get(mark)
-        if known is None:
-            self.open.add(mark)
-            known = []
+        cache_key = -1 - slot
+        if cache_key in self.in_progress:
+            return [UNKNOWN_FORM]
+        cached = self.form_cache.get(cache_key)
+        if cached is None:
+            self.in_progress.add(cache_key)
+            cached = []
             for function in functions:
-                for value in function.parts:
-                    known = few(known + self.forms(value, depth + 1))
-            self.open.discard(mark)
-            self.strings[mark] = known
-        return known
+                for value in function.children:
+                    cached = dedupe_forms(cached + self.string_forms(value, depth + 1))
+            self.in_progress.discard(cache_key)
+            self.form_cache[cache_key] = cached
+        return cached
 
-    def formatted(self, arguments: list[Node], depth: int) -> list[Form]:
+    def format_forms(self, arguments: list[Node], depth: int) -> list[StringForm]:
         """``string.format`` with ``%s``, and with ``%d``, which is a hole."""
-        formats = [literal(form) for form in self.forms(arguments[0], depth + 1)]
+        formats = [literal_text(form) for form in self.string_forms(arguments[0], depth + 1)]
         pattern = formats[0] if len(formats) == 1 else None
         if pattern is None:
-            return [UNKNOWN]
+            return [UNKNOWN_FORM]
         pieces = pattern.split(b"%")
         nodes = [Node(STRING, 0, pieces[0], [])]
         for at, piece in enumerate(pieces[1:], 1):
@@ -351,41 +370,41 @@ class Values:
                 break
             nodes.append(arguments[at] if piece[:1] == b"s" else Node(OTHER, 0, b"", []))
             nodes.append(Node(STRING, 0, piece[1:], []))
-        return self.joined(nodes, depth)
+        return self.concat_forms(nodes, depth)
 
 
-def is_open(node: Node) -> bool:
+def gives_many_values(node: Node) -> bool:
     """Whether it may give any number of values in the last place of a list."""
     return node.kind in (CALL, METHOD, VARARG)
 
 
-def whole(node: Node) -> int:
+def integer_literal(node: Node) -> int:
     """The number that is written here; 0 if it is none."""
     return int(node.text) if node.kind == NUMBER and node.text.isdigit() and len(node.text) < 9 else 0
 
 
-def literal(form: Form) -> bytes | None:
+def literal_text(form: StringForm) -> bytes | None:
     """The string, if the text alone says it."""
     if all(part[0] == LITERAL for part in form):
         return b"".join([part[3] for part in form])
     return None
 
 
-def few_functions(values: list[Node]) -> list[Node]:
+def collect_functions(values: list[Node]) -> list[Node]:
     """The functions among these, if they are not too many."""
     found = [value for value in values if value.kind == FUNCTION]
-    return found if len(found) <= MOST_FUNCTIONS else []
+    return found if len(found) <= MAX_FUNCTIONS else []
 
 
-def few(forms: list[Form]) -> list[Form]:
+def dedupe_forms(forms: list[StringForm]) -> list[StringForm]:
     """Each once; something unknown if there are too many."""
-    found: list[Form] = []
+    found: list[StringForm] = []
     for form in forms:
         if form not in found:
             found.append(form)
-    return found if len(found) <= MOST_FORMS else [UNKNOWN]
+    return found if len(found) <= MAX_FORMS else [UNKNOWN_FORM]
 
 
-def shortened(form: Form) -> Form:
+def truncate_form(form: StringForm) -> StringForm:
     """With a hole for what goes on for too long."""
-    return form if len(form) <= MOST_PARTS else (*form[: MOST_PARTS - 1], ANYTHING)
+    return form if len(form) <= MAX_FORM_PARTS else (*form[: MAX_FORM_PARTS - 1], ANY_TEXT_PART)

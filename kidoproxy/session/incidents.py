@@ -7,37 +7,37 @@ that nobody can fill a disk by guessing.
 
 from typing import Final, final
 
-from kidoproxy import errors
+from kidoproxy.resp import errors
 
-LOGIN: Final = "login failed"
-HTTP: Final = "http request"
+LOGIN_FAILED: Final = "login failed"
+HTTP_REQUEST: Final = "http request"
 
 #: So long repeats are counted before they are told.
-FOLD_MS: Final = 10_000
+FOLD_INTERVAL_MS: Final = 10_000
 #: So many different ones are told apart in that time.
-KINDS: Final = 32
+MAX_RECENT: Final = 32
 #: Most characters of a user's name in a line.
-USER: Final = 64
+MAX_USER_CHARS: Final = 64
 #: What stands for all that are not told apart.
-OTHERS: Final = "(several)"
+SEVERAL_ADDRESSES: Final = "(several)"
 
 #: Names of requests that no client of Redis sends. A browser does, and its lines must not run as commands.
-WEB: Final = (b"post", b"host:")
+HTTP_NAMES: Final = (b"post", b"host:")
 
 
-def is_web(name: bytes) -> bool:
+def is_http_request(name: bytes) -> bool:
     """Whether a request of this name comes from a web page, as Redis judges it: up to a NUL, in any case."""
-    return len(name) < 4096 and errors.up_to_nul(name).lower() in WEB
+    return len(name) < 4096 and errors.up_to_nul(name).lower() in HTTP_NAMES
 
 
-def host(address: str) -> str:
+def strip_port(address: str) -> str:
     """An address without its port."""
     return address.rpartition(":")[0] or address
 
 
-def plain(raw: bytes) -> str:
+def format_user(raw: bytes) -> str:
     """A user's name as one word of a line: nothing in it can be taken for another field."""
-    text = errors.clean(raw[: 4 * USER].decode("utf-8", "backslashreplace"), USER)
+    text = errors.sanitize(raw[: 4 * MAX_USER_CHARS].decode("utf-8", "backslashreplace"), MAX_USER_CHARS)
     return text.replace(" ", "_").replace("=", "_") or "-"
 
 
@@ -45,9 +45,9 @@ def plain(raw: bytes) -> str:
 class Incident:
     """One kind of one origin; ``count`` have not been told yet."""
 
-    def __init__(self, told_ms: int) -> None:
-        self.count = 1
-        self.told_ms = told_ms
+    def __init__(self, logged_ms: int) -> None:
+        self.unlogged_count = 1
+        self.logged_ms = logged_ms
 
 
 @final
@@ -57,35 +57,35 @@ class Incidents:
     def __init__(self) -> None:
         self.totals: dict[tuple[str, str], int] = {}
         #: By what their lines say.
-        self.recent: dict[str, Incident] = {}
+        self.recent_by_line: dict[str, Incident] = {}
 
-    def note(self, kind: str, pool: str, user: bytes | None, address: str) -> None:
+    def record(self, kind: str, pool_name: str, user: bytes | None, address: str) -> None:
         """One more."""
-        self.totals[kind, pool] = self.totals.get((kind, pool), 0) + 1
-        name = "" if user is None else f" user={plain(user)}"
-        line = f"{kind}: pool={pool}{name} addr={host(address)}"
-        if line not in self.recent and len(self.recent) >= KINDS:
-            line = f"{kind}: pool={pool} addr={OTHERS}"
-        found = self.recent.get(line)
-        if found is None:
-            self.recent[line] = Incident(-FOLD_MS)
+        self.totals[kind, pool_name] = self.totals.get((kind, pool_name), 0) + 1
+        name = "" if user is None else f" user={format_user(user)}"
+        line = f"{kind}: pool={pool_name}{name} addr={strip_port(address)}"
+        if line not in self.recent_by_line and len(self.recent_by_line) >= MAX_RECENT:
+            line = f"{kind}: pool={pool_name} addr={SEVERAL_ADDRESSES}"
+        incident = self.recent_by_line.get(line)
+        if incident is None:
+            self.recent_by_line[line] = Incident(-FOLD_INTERVAL_MS)
         else:
-            found.count += 1
+            incident.unlogged_count += 1
 
-    def total(self, kind: str, pool: str) -> int:
+    def total(self, kind: str, pool_name: str) -> int:
         """How many there were in this pool."""
-        return self.totals.get((kind, pool), 0)
+        return self.totals.get((kind, pool_name), 0)
 
-    def lines(self, now_ms: int) -> list[str]:
+    def take_due_lines(self, now_ms: int) -> list[str]:
         """What is to be told now; what has been quiet since it was told is forgotten."""
-        told: list[str] = []
-        for line, incident in list(self.recent.items()):
-            if now_ms - incident.told_ms < FOLD_MS:
+        due_lines: list[str] = []
+        for line, incident in list(self.recent_by_line.items()):
+            if now_ms - incident.logged_ms < FOLD_INTERVAL_MS:
                 continue
-            if incident.count:
-                told.append(f"{line} count={incident.count}")
-                incident.count = 0
-                incident.told_ms = now_ms
+            if incident.unlogged_count:
+                due_lines.append(f"{line} count={incident.unlogged_count}")
+                incident.unlogged_count = 0
+                incident.logged_ms = now_ms
             else:
-                del self.recent[line]
-        return told
+                del self.recent_by_line[line]
+        return due_lines

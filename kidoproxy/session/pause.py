@@ -5,56 +5,55 @@ Nothing is done per command for it: while a pool is paused its sessions go the l
 
 from typing import TYPE_CHECKING, Final
 
-from kidoproxy import errors
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import build
-from kidoproxy.session import client
+from kidoproxy.resp import encode, errors
+from kidoproxy.session.handlers import client
 
 if TYPE_CHECKING:
-    from kidoproxy.session.conversation import ClientSession
+    from kidoproxy.session.session import ClientSession
 
 
 #: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
-REPLICATED: Final = b"pfcount"
+WRITE_LIKE_READ: Final = b"pfcount"
 #: These carry another command, and where it begins.
-CARRIERS: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
+WRAPPED_COMMAND_AT: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
 
-def pause(session: "ClientSession", argv: list[bytes]) -> bytes:
+def pause_pool(session: "ClientSession", argv: list[bytes]) -> bytes:
     """CLIENT PAUSE milliseconds [WRITE | ALL]; a pause that is under way is only ever made longer and stricter."""
     if len(argv) > 4:
         return errors.PAUSE_ARITY
-    word = argv[3].lower() if len(argv) == 4 else b"all"
-    if word not in (b"write", b"all"):
+    mode = argv[3].lower() if len(argv) == 4 else b"all"
+    if mode not in (b"write", b"all"):
         return errors.BAD_PAUSE_MODE
-    left = client.integer(argv[2])
-    if left is None:
+    duration_ms = client.parse_int64(argv[2])
+    if duration_ms is None:
         return errors.BAD_TIMEOUT
-    if left < 0:
+    if duration_ms < 0:
         return errors.NEGATIVE_TIMEOUT
-    pool = session.pool
-    pool.only_writes = word == b"write" and (pool.only_writes or not pool.paused_until)
-    pool.paused_until = max(pool.paused_until, session.house.wall_ms + left)
-    pool.settle(session.house)
-    return build.OK
+    context = session.context
+    context.pause_writes_only = mode == b"write" and (context.pause_writes_only or not context.paused_until_ms)
+    context.paused_until_ms = max(context.paused_until_ms, session.proxy.wall_ms + duration_ms)
+    context.update_sessions(session.proxy)
+    return encode.OK
 
 
-def holds(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bool:
+def must_wait(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether this request must wait for the end of the pause; its end can always be asked for."""
-    pool = session.pool
-    if not pool.paused_until or spec.name == b"client|unpause":
+    context = session.context
+    if not context.paused_until_ms or spec.name == b"client|unpause":
         return False
-    if not pool.only_writes:
+    if not context.pause_writes_only:
         return True
-    queue = session.queue
+    queue = session.multi_queue
     if queue is not None:
-        return spec.name == b"exec" and any(may_write(queued.spec) for queued in queue)
-    if spec.name in CARRIERS:
-        _, carried = session.pool.words.meant(argv[CARRIERS[spec.name] :])
-        return carried is not None and may_write(carried)
-    return may_write(spec)
+        return spec.name == b"exec" and any(is_paused_write(queued.spec) for queued in queue)
+    if spec.name in WRAPPED_COMMAND_AT:
+        _, wrapped = session.context.commands.resolve_nested(argv[WRAPPED_COMMAND_AT[spec.name] :])
+        return wrapped is not None and is_paused_write(wrapped)
+    return is_paused_write(spec)
 
 
-def may_write(spec: CommandSpec) -> bool:
+def is_paused_write(spec: CommandSpec) -> bool:
     """Whether PAUSE … WRITE holds it. Of a script nobody knows, unless it is called by its read-only twin."""
-    return spec.write or spec.name == REPLICATED
+    return spec.may_write or spec.name == WRITE_LIKE_READ

@@ -11,138 +11,140 @@ that has not the shape of such an answer is passed on, for then it is none.
 
 from typing import TYPE_CHECKING, Final, final
 
-from kidoproxy.channels.counts import Counted
-from kidoproxy.commands.spec import COPY_ONE, CommandSpec
-from kidoproxy.exchange import Around
-from kidoproxy.ledger import Leg
-from kidoproxy.resp.build import array, bulk, mapping
-from kidoproxy.resp.open import bulk as text_of
-from kidoproxy.resp.open import is_null, items, kind
+from kidoproxy.commands.spec import COPY_PUBSUB_NODE, CommandSpec
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp.decode import is_null, items, type_byte
+from kidoproxy.resp.decode import string_value as text_of
+from kidoproxy.resp.encode import array, bulk, mapping
+from kidoproxy.session.pubsub.counts import CountCorrection
+from kidoproxy.upstream.executor import DelegatingHandler
 
 if TYPE_CHECKING:
-    from kidoproxy.session.conversation import ClientSession
+    from kidoproxy.session.session import ClientSession
 
 #: Commands whose replies may hold a node's secrets.
-TELLING: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")
+REVEALING_COMMANDS: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")
 #: Never asked of one node: its users are its operator's.
-USERS: Final = (b"acl|list", b"acl|getuser", b"acl|users", b"acl|log", b"acl|dryrun")
+NODE_USER_COMMANDS: Final = (b"acl|list", b"acl|getuser", b"acl|users", b"acl|log", b"acl|dryrun")
 #: Settings whose name says it: what ends like this, and these.
-ENDINGS: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
-NAMES: Final = (b"masteruser", b"primaryuser", b"user", b"aclfile", b"loadmodule")
+SECRET_SUFFIXES: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
+SECRET_SETTINGS: Final = (b"masteruser", b"primaryuser", b"user", b"aclfile", b"loadmodule")
 #: Commands whose arguments hold secrets, or may.
-LOGINS: Final = (b"auth", b"hello", b"migrate", b"acl", b"config", b"sentinel")
-HIDDEN: Final = b"(redacted)"
+SECRET_ARGUMENT_COMMANDS: Final = (b"auth", b"hello", b"migrate", b"acl", b"config", b"sentinel")
+PLACEHOLDER: Final = b"(redacted)"
 
-LISTS: Final = b"*~"
-MAP: Final = ord("%")
-STRINGS: Final = b"$+="
+LIST_TYPES: Final = b"*~"
+MAP_TYPE: Final = ord("%")
+STRING_TYPES: Final = b"$+="
 
 
-def tells(spec: CommandSpec) -> bool:
+def may_hold_secrets(spec: CommandSpec) -> bool:
     """Whether the reply has to be looked through."""
-    return spec.name in TELLING
+    return spec.name in REVEALING_COMMANDS
 
 
-def is_secret(setting: bytes) -> bool:
+def is_secret_setting(setting: bytes) -> bool:
     """Whether the value of a setting of this name is for the node's operator alone."""
     name = setting.lower()
-    return name in NAMES or name.endswith(ENDINGS)
+    return name in SECRET_SETTINGS or name.endswith(SECRET_SUFFIXES)
 
 
-def is_corrected(spec: CommandSpec) -> bool:
+def has_client_view(spec: CommandSpec) -> bool:
     """Whether what a node says is not what the client hears."""
-    return spec.copy == COPY_ONE or tells(spec)
+    return spec.replication == COPY_PUBSUB_NODE or may_hold_secrets(spec)
 
 
-def corrected(session: "ClientSession", spec: CommandSpec, argv: list[bytes], leg: Leg) -> Leg:
+def client_view_handler(
+    session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
+) -> ReplyHandler:
     """The leg for a node's reply: secrets stay with the nodes, and what counts subscribers means all of ours."""
-    if tells(spec):
-        return Redacted(leg, spec.name, session.ask.each)
-    if spec.copy == COPY_ONE and not session.ask.each:
-        return Counted(session.house.board(session.pool), spec, argv, leg)
-    return leg
+    if may_hold_secrets(spec):
+        return RedactingHandler(handler, spec.name, session.request_context.per_node)
+    if spec.replication == COPY_PUBSUB_NODE and not session.request_context.per_node:
+        return CountCorrection(session.proxy.subscriptions_of(session.context), spec, argv, handler)
+    return handler
 
 
 @final
-class Redacted(Around):
+class RedactingHandler(DelegatingHandler):
     """Takes a node's reply, or (``listed``) a list of several nodes'."""
 
-    def __init__(self, parent: Leg, name: bytes, listed: bool) -> None:
+    def __init__(self, parent: ReplyHandler, name: bytes, per_node: bool) -> None:
         super().__init__(parent)
-        self.name = name
-        self.listed = listed
+        self.command_name = name
+        self.per_node = per_node
 
-    def take(self, raw: bytes) -> None:
+    def on_reply(self, raw: bytes) -> None:
         """Without the secrets."""
-        if self.listed and is_list(raw):
-            self.parent.take(array([redact(self.name, item) for item in items(raw)]))
+        if self.per_node and is_list(raw):
+            self.parent.on_reply(array([redact_reply(self.command_name, item) for item in items(raw)]))
         else:
-            self.parent.take(redact(self.name, raw))
+            self.parent.on_reply(redact_reply(self.command_name, raw))
 
-    def can_cut(self) -> bool:
+    def can_cut_through(self) -> bool:
         """It is looked through as a whole."""
         return False
 
 
-def redact(name: bytes, raw: bytes) -> bytes:
+def redact_reply(name: bytes, raw: bytes) -> bytes:
     """One node's reply to a command of this name."""
     if name == b"config|get":
-        return settings(raw)
+        return redact_config(raw)
     if not is_list(raw):
         return raw
-    hide = module if name == b"module|list" else entry
-    return array([hide(item) for item in items(raw)])
+    redact_item = redact_module if name == b"module|list" else redact_log_entry
+    return array([redact_item(item) for item in items(raw)])
 
 
-def settings(raw: bytes) -> bytes:
+def redact_config(raw: bytes) -> bytes:
     """Name, value, name, value … without those that are secret."""
-    if not is_list(raw) and kind(raw) != MAP:
+    if not is_list(raw) and type_byte(raw) != MAP_TYPE:
         return raw
-    found = items(raw)
+    elements = items(raw)
     kept: list[bytes] = []
-    for at in range(0, len(found) - 1, 2):
-        if not is_text(found[at]) or not is_secret(text_of(found[at])):
-            kept += found[at : at + 2]
-    return mapping(3, kept) if kind(raw) == MAP else array(kept)
+    for index in range(0, len(elements) - 1, 2):
+        if not is_string(elements[index]) or not is_secret_setting(text_of(elements[index])):
+            kept += elements[index : index + 2]
+    return mapping(3, kept) if type_byte(raw) == MAP_TYPE else array(kept)
 
 
-def entry(raw: bytes) -> bytes:
+def redact_log_entry(raw: bytes) -> bytes:
     """One entry of a slow log: id, time, duration, the words of the command, and what newer servers add."""
     if not is_list(raw):
         return raw
-    found = items(raw)
-    if len(found) > 3 and is_list(found[3]):
-        words = items(found[3])
-        if words and is_text(words[0]) and text_of(words[0]).lower() in LOGINS:
-            found[3] = array([words[0], bulk(HIDDEN)])
-    return array(found)
+    elements = items(raw)
+    if len(elements) > 3 and is_list(elements[3]):
+        arguments = items(elements[3])
+        if arguments and is_string(arguments[0]) and text_of(arguments[0]).lower() in SECRET_ARGUMENT_COMMANDS:
+            elements[3] = array([arguments[0], bulk(PLACEHOLDER)])
+    return array(elements)
 
 
-def module(raw: bytes) -> bytes:
+def redact_module(raw: bytes) -> bytes:
     """One module: its facts, less the arguments that it was loaded with."""
-    if not is_list(raw) and kind(raw) != MAP:
+    if not is_list(raw) and type_byte(raw) != MAP_TYPE:
         return raw
-    found = items(raw)
-    for at in range(0, len(found) - 1, 2):
-        if is_text(found[at]) and text_of(found[at]) == b"args":
-            found[at + 1] = array([])
-    return mapping(3, found) if kind(raw) == MAP else array(found)
+    elements = items(raw)
+    for index in range(0, len(elements) - 1, 2):
+        if is_string(elements[index]) and text_of(elements[index]) == b"args":
+            elements[index + 1] = array([])
+    return mapping(3, elements) if type_byte(raw) == MAP_TYPE else array(elements)
 
 
-def line(raw: bytes) -> bytes:
+def redact_monitor_line(raw: bytes) -> bytes:
     """One line of MONITOR: ``+1339518083.107412 [0 127.0.0.1:60866] "auth" "secret"``."""
     head, bracket, tail = raw.partition(b'] "')
-    word = tail[:16].partition(b'"')[0]
-    if not bracket or word.lower() not in LOGINS:
+    command_name = tail[:16].partition(b'"')[0]
+    if not bracket or command_name.lower() not in SECRET_ARGUMENT_COMMANDS:
         return raw
-    return b'%b] "%b" "%b"\r\n' % (head, word, HIDDEN)
+    return b'%b] "%b" "%b"\r\n' % (head, command_name, PLACEHOLDER)
 
 
 def is_list(raw: bytes) -> bool:
     """Whether it has items, and is no map."""
-    return kind(raw) in LISTS and not is_null(raw)
+    return type_byte(raw) in LIST_TYPES and not is_null(raw)
 
 
-def is_text(raw: bytes) -> bool:
+def is_string(raw: bytes) -> bool:
     """Whether it is a string of any kind."""
-    return kind(raw) in STRINGS and not is_null(raw)
+    return type_byte(raw) in STRING_TYPES and not is_null(raw)

@@ -2,42 +2,48 @@
 
 from typing import TYPE_CHECKING, final
 
-from kidoproxy import limits
-from kidoproxy.commands.permit import Checking
-from kidoproxy.commands.spec import ONE, SPLIT, CommandSpec
-from kidoproxy.ledger_jobs import Disposal, Job
-from kidoproxy.resp.requests import Request, Unfolding
+from kidoproxy.commands.acl import AclCheck
+from kidoproxy.commands.spec import SINGLE_NODE, SPLIT_BY_NODE, CommandSpec
+from kidoproxy.replies.jobs import FreeListJob, Job
+from kidoproxy.resp import limits
+from kidoproxy.resp.requests import Request, RequestMaterializer
 
 if TYPE_CHECKING:
-    from kidoproxy.session.conversation import ClientSession
+    from kidoproxy.session.session import ClientSession
 
 
 @final
-class Suspended(Job):
+class ResumeJob(Job):
     """A session that goes on when its turn comes; ``over`` when something else has let it go on meanwhile."""
 
     def __init__(self, session: "ClientSession") -> None:
         self.session = session
-        self.over = False
+        self.cancelled = False
 
     def step(self) -> bool:
         """Let it go on; if that is not all it stands in line again by itself."""
-        if not self.over:
+        if not self.cancelled:
             self.session.wake()
         return False
 
 
-def owes_much(session: "ClientSession") -> bool:
+def has_large_backlog(session: "ClientSession") -> bool:
     """Whether too much is owed to it, or under way for it, in calls or in bytes."""
-    ledger = session.ledger
-    return ledger.count() >= limits.CLIENT_PAUSE_CALLS or (ledger.heavy and not ledger.is_light())
+    replies = session.replies
+    return replies.open_count() >= limits.CLIENT_PAUSE_REQUESTS or (
+        replies.backlogged and not replies.is_below_limits()
+    )
 
 
-def share(session: "ClientSession") -> int:
+def turn_budget(session: "ClientSession") -> int:
     """How much it may do in this turn; nothing while too much is owed to it."""
-    if owes_much(session):
+    if has_large_backlog(session):
         return 0
-    return limits.SLICE if session.exchange.turn.spent < limits.SLICE else limits.SMALL_SLICE
+    return (
+        limits.SLICE_UNITS
+        if session.executor.pending_writes.spent_units < limits.SLICE_UNITS
+        else limits.SMALL_SLICE_UNITS
+    )
 
 
 def suspend(session: "ClientSession") -> None:
@@ -45,131 +51,139 @@ def suspend(session: "ClientSession") -> None:
 
     Reading stops meanwhile, so that what waits here stays bounded.
     """
-    if owes_much(session):
-        session.wait_for(limits.CLIENT_PAUSE_CALLS // 2)
+    if has_large_backlog(session):
+        session.suspend_until(limits.CLIENT_PAUSE_REQUESTS // 2)
     else:
-        line_up(session)
+        resume_next_turn(session)
 
 
-def line_up(session: "ClientSession") -> None:
+def resume_next_turn(session: "ClientSession") -> None:
     """Go on in the next turn, behind those who stand in line already."""
-    session.stalled = True
-    job = Suspended(session)
-    session.suspended = job
-    session.exchange.turn.jobs.add(job)
+    session.suspended = True
+    job = ResumeJob(session)
+    session.resume_job = job
+    session.executor.pending_writes.jobs.add(job)
 
 
-def go_on(session: "ClientSession") -> None:
+def cancel_resume_job(session: "ClientSession") -> None:
     """It goes on, for whatever reason."""
-    job = session.suspended
+    job = session.resume_job
     if job is not None:
-        job.over = True
-        session.suspended = None
+        job.cancelled = True
+        session.resume_job = None
 
 
 # -- one request that is long ---------------------------------------------------------------------------
 
 
-def is_long(request: Request) -> bool:
+def has_many_arguments(request: Request) -> bool:
     """Whether it has so many words that looking at each takes more than a slice."""
-    return len(request.argv) > limits.SLICE
+    return len(request.argv) > limits.SLICE_UNITS
 
 
-def begin(session: "ClientSession", task: Job) -> None:
+def start_job(session: "ClientSession", job: Job) -> None:
     """Do this before anything else of the client's is handled."""
-    work(session, task)
+    step_job(session, job)
 
 
-def work(session: "ClientSession", task: Job) -> None:
+def step_job(session: "ClientSession", job: Job) -> None:
     """Take its task a step further. With the last step it may begin another one, or wait for something else."""
-    session.task = None
-    if task.step():
-        session.spent += limits.SLICE
-        session.task = task
-        line_up(session)
+    session.current_job = None
+    if job.step():
+        session.extra_units += limits.SLICE_UNITS
+        session.current_job = job
+        resume_next_turn(session)
 
 
-def unfolds_slowly(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+def unfold_or_defer(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
     """Unfold a request whose arguments are wanted; whether that takes long, so that it is handled later."""
-    if spec is not None and spec.plain and not spec.repeatable and session.easy and not session.pool.thorough:
+    if (
+        spec is not None
+        and spec.single_key
+        and not spec.retryable
+        and session.fast_path
+        and not session.context.needs_arguments
+    ):
         return False
-    if not is_long(request):
-        request.unfold()
+    if not has_many_arguments(request):
+        request.materialize()
         return False
-    begin(session, Reading(session, request))
+    start_job(session, UnfoldJob(session, request))
     return True
 
 
 @final
-class Reading(Job):
+class UnfoldJob(Job):
     """Cuts the arguments of a request of very many, then handles it."""
 
     def __init__(self, session: "ClientSession", request: Request) -> None:
         self.session = session
         self.request = request
-        self.unfolding = Unfolding(request)
+        self.unfolding = RequestMaterializer(request)
 
     def step(self) -> bool:
         """Some arguments more: to cut one is cheaper than to look at it."""
-        if self.unfolding.step(4 * limits.SLICE):
+        if self.unfolding.step(4 * limits.SLICE_UNITS):
             return True
-        self.session.handle(self.request)
+        self.session.handle_request(self.request)
         return False
 
 
-def check(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+def start_acl_check(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
     """Begin to judge a long request by the rules of its user, if that has to be done; then it is handled."""
-    known = session.checked
-    if spec is None or not session.judged or not session.authed or not is_long(request):
+    acl_check = session.acl_check
+    if spec is None or not session.needs_acl or not session.authed or not has_many_arguments(request):
         return False
-    if known is not None and known.argv is request.argv:
+    if acl_check is not None and acl_check.argv is request.argv:
         return False
-    begin(session, Judging(session, spec, request))
+    start_job(session, AclCheckJob(session, spec, request))
     return True
 
 
 @final
-class Judging(Job):
+class AclCheckJob(Job):
     """Judges a long request by the rules of its user."""
 
     def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
         self.session = session
         self.spec = spec
         self.request = request
-        self.checking = Checking(session.user.permit, spec, request.argv)
+        self.acl_check = AclCheck(session.user.acl, spec, request.argv)
 
     def step(self) -> bool:
         """Some keys more."""
-        if self.checking.step(limits.SLICE):
+        if self.acl_check.step(limits.SLICE_UNITS):
             return True
         session = self.session
-        session.checked = self.checking
-        session.handle_with_care(self.spec, self.request)
-        session.checked = None
+        session.acl_check = self.acl_check
+        session.dispatch_checked(self.spec, self.request)
+        session.acl_check = None
         return False
 
 
-def is_planned_slowly(spec: CommandSpec, request: Request) -> bool:
+def needs_sliced_planning(spec: CommandSpec, request: Request) -> bool:
     """Whether it is a long request whose keys the routes look at one by one."""
-    return spec.reach in (ONE, SPLIT) and not spec.scripting and is_long(request)
+    return spec.reach in (SINGLE_NODE, SPLIT_BY_NODE) and not spec.is_scripting and has_many_arguments(request)
 
 
 @final
-class LongRequest(Job):
+class PlanJob(Job):
     """Plans a long request, then sends it. Its place in the ledger is opened then: its client's next one waits."""
 
     def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
         self.session = session
         self.spec = spec
         self.request = request
-        self.planning = session.pool.root.planning(spec, request, session.ask)
+        self.planning = session.context.root.plan_builder(spec, request, session.request_context)
 
     def step(self) -> bool:
         """Some keys more."""
-        if self.planning.step(limits.SLICE):
+        if self.planning.step(limits.SLICE_UNITS):
             return True
         session = self.session
-        plan = session.listed(self.planning.get(), self.spec)
-        session.exchange.scatter(plan, session.open(self.spec), self.request.raw, self.spec, session.ask)
-        session.exchange.jobs().add(Disposal(self.request.argv))
+        plan = session.wrap_each_plan(self.planning.finished_plan(), self.spec)
+        session.executor.execute(
+            plan, session.open_pending(self.spec), self.request.raw, self.spec, session.request_context
+        )
+        session.executor.jobs().add(FreeListJob(self.request.argv))
         return False

@@ -7,16 +7,16 @@ import hashlib
 from hmac import compare_digest
 from typing import Final, final
 
-from kidoproxy import errors
-from kidoproxy.commands.access import beyond
-from kidoproxy.commands.permit import COMMAND, KEY, Checking, Permit
+from kidoproxy.commands.acl import DENIED_COMMAND, DENIED_KEY, Acl, AclCheck
+from kidoproxy.commands.key_access import external_key_option
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp import errors
 
 #: Who a client is before it says who it is.
-DEFAULT: Final = b"default"
+DEFAULT_USER: Final = b"default"
 
 
-def digest(password: bytes) -> bytes:
+def password_digest(password: bytes) -> bytes:
     """What is kept of a password: its SHA-256 in lower-case hexadecimal digits."""
     return hashlib.sha256(password).hexdigest().encode("ascii")
 
@@ -25,38 +25,38 @@ def digest(password: bytes) -> bytes:
 class User:
     """``nopass``: any password will do, and for the default user none."""
 
-    def __init__(self, name: bytes, permit: Permit, enabled: bool, nopass: bool, digests: list[bytes]) -> None:
+    def __init__(self, name: bytes, acl: Acl, enabled: bool, nopass: bool, password_hashes: list[bytes]) -> None:
         self.name = name
-        self.permit = permit
+        self.acl = acl
         self.enabled = enabled
         self.nopass = nopass
-        self.digests = digests
+        self.password_hashes = password_hashes
         #: Nothing is forbidden, so nothing is judged.
-        self.free = permit.free
+        self.unrestricted = acl.unrestricted
         #: A client is this user without having said anything.
-        self.open = enabled and nopass
+        self.needs_no_login = enabled and nopass
 
-    def admits(self, hashed: bytes) -> bool:
+    def accepts_password(self, password_hash: bytes) -> bool:
         """Whether somebody with this password may log in."""
-        right = self.nopass
-        for known in self.digests:
-            right = compare_digest(known, hashed) or right
-        return self.enabled and right
+        is_right = self.nopass
+        for stored in self.password_hashes:
+            is_right = compare_digest(stored, password_hash) or is_right
+        return self.enabled and is_right
 
-    def refusal(self, spec: CommandSpec, argv: list[bytes], checked: Checking | None = None) -> bytes | None:
+    def rejection(self, spec: CommandSpec, argv: list[bytes], acl_check: AclCheck | None = None) -> bytes | None:
         """The error for a request that this user may not make; None for any other. ``checked`` may be its check."""
-        if self.free:
+        if self.unrestricted:
             return None
-        if checked is not None and checked.argv is argv and checked.permit is self.permit:
-            denial = checked.denial
+        if acl_check is not None and acl_check.argv is argv and acl_check.acl is self.acl:
+            denial = acl_check.denial
         else:
-            denial = self.permit.check(spec, argv)
+            denial = self.acl.check(spec, argv)
         if denial is None:
-            option = beyond(spec, argv)
-            return errors.sort_denied(option) if option and not self.permit.reads_all() else None
-        if denial.kind == COMMAND:
+            option = external_key_option(spec, argv)
+            return errors.sort_denied(option) if option and not self.acl.allows_reading_all() else None
+        if denial.kind == DENIED_COMMAND:
             return errors.no_permission(spec.name)
-        return errors.NOPERM_KEY if denial.kind == KEY else errors.NOPERM_CHANNEL
+        return errors.NOPERM_KEY if denial.kind == DENIED_KEY else errors.NOPERM_CHANNEL
 
     def __repr__(self) -> str:
         return f"<user {self.name.decode('utf-8', 'replace')}{'' if self.enabled else ', disabled'}>"
@@ -68,20 +68,20 @@ class Users:
 
     def __init__(self, users: list[User]) -> None:
         self.by_name: dict[bytes, User] = {user.name: user for user in users}
-        if DEFAULT not in self.by_name:
-            self.by_name[DEFAULT] = User(DEFAULT, Permit(), True, True, [])
-        self.default = self.by_name[DEFAULT]
+        if DEFAULT_USER not in self.by_name:
+            self.by_name[DEFAULT_USER] = User(DEFAULT_USER, Acl(), True, True, [])
+        self.default = self.by_name[DEFAULT_USER]
 
-    def named(self, name: bytes) -> User | None:
+    def find(self, name: bytes) -> User | None:
         """The user of that name."""
         return self.by_name.get(name)
 
-    def sorted(self) -> list[User]:
+    def sorted_by_name(self) -> list[User]:
         """All of them, in the order in which Redis lists them."""
         return [self.by_name[name] for name in sorted(self.by_name)]
 
-    def login(self, name: bytes, password: bytes) -> User | None:
+    def authenticate(self, name: bytes, password: bytes) -> User | None:
         """The user of that name, if the password is right."""
-        hashed = digest(password)
+        password_hash = password_digest(password)
         user = self.by_name.get(name)
-        return user if user is not None and user.admits(hashed) else None
+        return user if user is not None and user.accepts_password(password_hash) else None

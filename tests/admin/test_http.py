@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from kidoproxy.admin.http import HEADER_BYTES, AdminServer, page, respond
+from kidoproxy.admin.http import MAX_HEADER_BYTES, AdminServer, find_page, handle_request
 from kidoproxy.config import Address
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from tests.net.real import run
 from tests.session.stage import Stage, ring
 
@@ -30,22 +30,24 @@ def ready() -> Stage:
 )
 def test_pages(path: str, status: str, body: bytes) -> None:
     """A status that a machine reads, and a word for a person."""
-    assert page(ready().house, "GET", path) == (status, body)
+    assert find_page(ready().house, "GET", path) == (status, body)
 
 
 def test_not_ready() -> None:
     """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
     stage = ring("a")
-    assert page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
+    assert find_page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
     stage.ready()
     stage.house.draining = True
-    assert page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
-    assert page(stage.house, "GET", "/healthz")[0] == "200 OK"
+    assert find_page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
+    assert find_page(stage.house, "GET", "/healthz")[0] == "200 OK"
 
 
 def test_a_whole_answer() -> None:
     """Length, type, and an end; a query is ignored."""
-    head, _, body = respond(ready().house, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(b"\r\n\r\n")
+    head, _, body = handle_request(ready().house, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(
+        b"\r\n\r\n"
+    )
     lines = head.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 200 OK"
     assert f"Content-Length: {len(body)}" in lines
@@ -56,14 +58,14 @@ def test_a_whole_answer() -> None:
 
 def test_head_has_no_body() -> None:
     """HEAD says what GET would, without it."""
-    answer = respond(ready().house, b"HEAD /healthz HTTP/1.1\r\n\r\n")
+    answer = handle_request(ready().house, b"HEAD /healthz HTTP/1.1\r\n\r\n")
     assert b"Content-Length: 3\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
 
 
 def test_other_methods() -> None:
     """Nothing can be changed here."""
-    answer = respond(ready().house, b"POST /healthz HTTP/1.1\r\n\r\n")
+    answer = handle_request(ready().house, b"POST /healthz HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert b"Allow: GET, HEAD\r\n" in answer
 
@@ -73,7 +75,7 @@ def test_other_methods() -> None:
 )
 def test_garbage(head: bytes) -> None:
     """What is not HTTP is told so."""
-    assert respond(ready().house, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert handle_request(ready().house, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 class Client:
@@ -127,7 +129,7 @@ def test_an_oversized_request() -> None:
     """It is told so, and not read to its end."""
 
     async def scenario() -> None:
-        told = await talk(ready(), b"GET /" + b"x" * 3 * HEADER_BYTES, 0.2)
+        told = await talk(ready(), b"GET /" + b"x" * 3 * MAX_HEADER_BYTES, 0.2)
         assert told.startswith(b"HTTP/1.1 431 ")
 
     run(scenario())
@@ -153,7 +155,7 @@ def test_a_client_that_does_not_read_holds_nothing() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             # More than the kernel takes.
             writer.write(b"x" * 50_000_000)
-            await admin.serve(reader, writer)
+            await admin.handle_connection(reader, writer)
             assert writer.transport.is_closing()
             done.set()
 
@@ -187,6 +189,6 @@ def test_redis_clients_that_lost_their_way() -> None:
     """A RESP request to the admin port ends soon, whatever it is."""
 
     async def scenario() -> None:
-        assert await talk(ready(), command([b"PING"]), 0.05) == b""
+        assert await talk(ready(), encode_request([b"PING"]), 0.05) == b""
 
     run(scenario())

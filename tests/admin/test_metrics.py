@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kidoproxy.admin.metrics import is_serving, is_up, scrape
+from kidoproxy.admin.metrics import is_node_up, is_ready, render
 from kidoproxy.routes.topology import BEHIND
 from tests.greet import greet
 from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
@@ -11,7 +11,7 @@ from tests.session.stage import Stage, copies, key_on, listening, request, ring,
 def samples(stage: Stage) -> dict[str, float]:
     """``name{label=value}`` of all samples; every family has a type and a text."""
     found = {}
-    for family in text_string_to_metric_families(scrape(stage.house).decode()):
+    for family in text_string_to_metric_families(render(stage.house).decode()):
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram")
         assert family.name.startswith("kidoproxy_")
@@ -27,9 +27,9 @@ def test_the_process() -> None:
     """What there is one of: the build, the time, the clients, the commands."""
     stage = ring("a")
     client = stage.client()
-    stage.house.connections = 3
-    stage.house.rejected = 2
-    stage.house.cuts["output limit"] = 1
+    stage.house.connections_received = 3
+    stage.house.connections_rejected = 2
+    stage.house.forced_disconnects["output limit"] = 1
     stage.house.bytes_in = 10**12
     say(client, "PING")
     say(client, "GET")
@@ -49,7 +49,7 @@ def test_turns_of_the_loop() -> None:
     """How long the loop was busy at one go: a histogram, and what it adds up to."""
     stage = ring("a")
     for seconds in (0.0005, 0.004, 0.004, 3.0):
-        stage.house.turns.end(seconds)
+        stage.house.turn_durations.observe(seconds)
     found = samples(stage)
     assert found["kidoproxy_loop_turn_seconds_bucket{le=0.001}"] == 1
     assert found["kidoproxy_loop_turn_seconds_bucket{le=0.005}"] == 3
@@ -63,7 +63,7 @@ def test_channels() -> None:
     stage = ring("a")
     assert samples(stage)["kidoproxy_messages_delivered_total"] == 0
     listening(stage, stage.client(), "news")
-    stage.exchange.others[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+    stage.exchange.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
     found = samples(stage)
     assert found["kidoproxy_messages_delivered_total"] == 1
     assert found["kidoproxy_subscriptions{pool=cache}"] == 1
@@ -72,21 +72,21 @@ def test_channels() -> None:
 def test_the_nodes_of_a_ring() -> None:
     """Per node: whether it is up, what waits, what was answered."""
     stage = ring("a", "b")
-    link = stage.link("a")
+    conn = stage.link("a")
     client = stage.client()
     for _ in range(3):
         client.feed(request("GET", key_on(stage, "a")))
-    link.feed(b"$-1\r\n", 0.0)
+    conn.feed(b"$-1\r\n", 0.0)
     found = samples(stage)
     a, b = "{address=10.0.0.1:6379,node=a}", "{address=10.0.0.2:6379,node=b}"
     assert (found[f"kidoproxy_node_up{a}"], found[f"kidoproxy_node_up{b}"]) == (1, 0)
     assert found[f"kidoproxy_node_waiting{a}"] == 2
     assert found[f"kidoproxy_node_replies_total{a}"] >= 1
-    link.tick(1000.0)
+    conn.tick(1000.0)
     assert samples(stage)[f"kidoproxy_node_timeouts_total{a}"] == 2
-    reconnects = link.reconnects
-    link.connected(1000.0, 1.0)
-    link.lost("it closed the connection", 1000.0, False)
+    reconnects = conn.reconnects
+    conn.on_connected(1000.0, 1.0)
+    conn.on_connection_lost("it closed the connection", 1000.0, False)
     assert samples(stage)[f"kidoproxy_node_reconnects_total{a}"] == reconnects + 1
     assert not any(name.startswith("kidoproxy_copy_in_sync") for name in found)
 
@@ -96,8 +96,8 @@ def test_lanes() -> None:
     stage = ring("a", "b")
     say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
     assert samples(stage)["kidoproxy_blocked_clients{pool=cache}"] == 0
-    lane = stage.exchange.others[0]
-    lane.connected(0.0, 1.0)
+    lane = stage.exchange.unshared_connections[0]
+    lane.on_connected(0.0, 1.0)
     lane.feed(greet(lane, b"", 7), 0.0)
     found = samples(stage)
     assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
@@ -110,7 +110,7 @@ def test_the_copies() -> None:
     stage = copies("a", "b")
     group = stage.nodes[0].group
     assert group is not None
-    stage.house.groups = [group]
+    stage.house.copy_groups = [group]
     group.mismatches = 4
     assert group.copy_of(stage.nodes[1]).state == BEHIND
     found = samples(stage)
@@ -123,13 +123,13 @@ def test_the_copies() -> None:
 def test_who_is_up_and_whether_we_serve() -> None:
     """A pool serves while one of its nodes can be reached, and until it drains."""
     stage = ring("a", "b")
-    assert not is_serving(stage.house)
+    assert not is_ready(stage.house)
     stage.link("a")
-    assert is_up(stage.house, stage.node("a"))
-    assert not is_up(stage.house, stage.node("b"))
-    assert is_serving(stage.house)
+    assert is_node_up(stage.house, stage.node("a"))
+    assert not is_node_up(stage.house, stage.node("b"))
+    assert is_ready(stage.house)
     stage.house.draining = True
-    assert not is_serving(stage.house)
+    assert not is_ready(stage.house)
 
 
 def test_bytes_that_are_held() -> None:

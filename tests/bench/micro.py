@@ -12,22 +12,22 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.find import find
-from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.exchange import Exchange
-from kidoproxy.link import NodeLink
-from kidoproxy.link_greeting import Login
 from kidoproxy.resp import scan
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.placement import ketama
+from kidoproxy.routes.placement.owners import ketama
+from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.tags import Tags
 from kidoproxy.routes.topology import Node
-from kidoproxy.session.conversation import ClientSession
-from kidoproxy.session.house import House, PoolFacts
+from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.session import ClientSession
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.handshake import ConnectionOptions
 from tests.bench import report
 from tests.bench.workloads import bulk, frame, key, value
 from tests.greet import greet
@@ -44,37 +44,37 @@ class Path:
 
     def __init__(self, value_bytes: int) -> None:
         nodes = [Node(at, name, f"127.0.0.1:{at}", at + 1) for at, name in enumerate(NAMES)]
-        self.exchange = Exchange(nodes, [Login() for _ in nodes])
+        self.exchange = Executor(nodes, [ConnectionOptions() for _ in nodes])
         members: list[Route] = [NodeRoute(node) for node in nodes]
         ring = Ring("bench", members, ketama(NAMES, [1, 1, 1]), Tags(ord("{"), ord("}"), []))
-        house = House(self.exchange)
-        pool = PoolFacts("bench", "ring", ring, Vocabulary(frozenset(), frozenset(), {}))
-        self.session = ClientSession(house, pool, "127.0.0.1:1", "127.0.0.1:2")
+        proxy = ProxyState(self.exchange)
+        pool = PoolContext("bench", "ring", ring, CommandSet(frozenset(), frozenset(), {}))
+        self.session = ClientSession(proxy, pool, "127.0.0.1:1", "127.0.0.1:2")
         self.reply = bulk(value(0, value_bytes))
-        self.links = [self.exchange.link(node, 2, 0) for node in nodes]
-        for link in self.links:
-            link.connected(0.0, 1.0)
-            link.feed(greet(link, INFO), 0.0)
-            self.write(link)
-        self.exchange.dirty.clear()
+        self.links = [self.exchange.connection(node, 2, 0) for node in nodes]
+        for conn in self.links:
+            conn.on_connected(0.0, 1.0)
+            conn.feed(greet(conn, INFO), 0.0)
+            self.write(conn)
+        self.exchange.dirty_connections.clear()
 
-    def write(self, link: NodeLink) -> int:
+    def write(self, conn: NodeConnection) -> int:
         """What the node's socket does at the end of a turn."""
-        link.dirty = False
-        return len(b"".join(link.take_out()))
+        conn.flush_scheduled = False
+        return len(b"".join(conn.take_output()))
 
     def turn(self, requests: bytes) -> int:
         """Requests in, links out, replies in, client out; the number of bytes that the client gets."""
         self.session.feed(requests)
-        dirty = self.exchange.dirty
-        links = dirty[:]
+        dirty = self.exchange.dirty_connections
+        conns = dirty[:]
         dirty.clear()
-        for link in links:
-            self.write(link)
-        for link in links:
-            link.feed(self.reply * link.count(), 0.0)
-        self.exchange.turn.ledgers.clear()
-        return len(b"".join(self.session.ledger.take_out()))
+        for conn in conns:
+            self.write(conn)
+        for conn in conns:
+            conn.feed(self.reply * conn.pending_count(), 0.0)
+        self.exchange.pending_writes.reply_queues.clear()
+        return len(b"".join(self.session.replies.take_output()))
 
 
 def nanoseconds(operation: Callable[[int], object], count: int) -> float:
@@ -119,7 +119,7 @@ def measure() -> list[tuple[str, float]]:
         ("cut a 64 B reply, 16 at once", nanoseconds(cut_replies, 16)),
         ("find a command", nanoseconds(lambda nth: find(argv), 1)),
         ("place a key, seen before", nanoseconds(lambda nth: ring.owner(keys[nth % KEYS]), 1)),
-        ("place a key, worked out", nanoseconds(lambda nth: cold.work_out(keys[nth % KEYS]), 1)),
+        ("place a key, worked out", nanoseconds(lambda nth: cold.compute_owner(keys[nth % KEYS]), 1)),
         ("there and back, one GET", nanoseconds(lambda nth: path.turn(single[nth % KEYS]), 1)),
         ("there and back, per GET of 16", nanoseconds(lambda nth: path.turn(requests[nth % len(requests)]), 16)),
         ("there and back, one GET of 64 KiB", nanoseconds(lambda nth: large.turn(single[nth % KEYS]), 1)),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kidoproxy.embedded import find_server
+from kidoproxy.admin.embedded import find_server
 from tests.bench import gauge
 
 ROOT: Final = Path(__file__).parents[2]

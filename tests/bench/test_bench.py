@@ -206,9 +206,9 @@ def test_generator_counts_whole_replies() -> None:
     batch = Batch(b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n")
     with Load(answering(b"+PONG\r\n")) as load:
         load.open(1, batch)
-        leg = load.run([batch], 0.05)
-    assert leg.batches == len(leg.latencies) > 0
-    assert leg.seconds >= 0.05
+        handler = load.run([batch], 0.05)
+    assert handler.batches == len(handler.latencies) > 0
+    assert handler.seconds >= 0.05
 
 
 def test_generator_refuses_another_answer() -> None:

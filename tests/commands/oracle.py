@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis
 
-from kidoproxy.embedded import find_server
+from kidoproxy.admin.embedded import find_server
 from tests.needs import needs
 
 #: The servers that are asked.

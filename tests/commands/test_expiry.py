@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.commands.expiry import absolute, options
+from kidoproxy.commands.expiry import option_positions, with_absolute_expiry
 
 NOW = 1_700_000_000_000
 
@@ -68,7 +68,7 @@ def test_rewritten(line: str) -> None:
     before, _, after = line.partition(" | ")
     argv = before.encode().split()
     kept = list(argv)
-    assert absolute(argv, NOW) == after.encode().split()
+    assert with_absolute_expiry(argv, NOW) == after.encode().split()
     assert argv == kept
 
 
@@ -76,15 +76,15 @@ def test_rewritten(line: str) -> None:
 def test_alone(line: str) -> None:
     """Nothing relative, or something that Redis itself must complain about."""
     if line != "hsetex k ex 10 fields":
-        assert absolute(line.encode().split(), NOW) is None
+        assert with_absolute_expiry(line.encode().split(), NOW) is None
         return
     # The count is missing: whatever is sent is a syntax error.
-    assert absolute(line.encode().split(), NOW) == [b"hsetex", b"k", b"PXAT", b"1700000010000", b"fields"]
+    assert with_absolute_expiry(line.encode().split(), NOW) == [b"hsetex", b"k", b"PXAT", b"1700000010000", b"fields"]
 
 
 def test_options() -> None:
     """Option words only: keys, values and fields may look like them."""
-    assert options(b"set ex px get ex 10 nx".split()) == [3, 4, 6]
-    assert options(b"msetex 2 ex px nx xx ex 10".split()) == [6]
-    assert options(b"hgetex k ex 10 fields 2 ex px".split()) == [2]
-    assert options(b"getex k persist".split()) == [2]
+    assert option_positions(b"set ex px get ex 10 nx".split()) == [3, 4, 6]
+    assert option_positions(b"msetex 2 ex px nx xx ex 10".split()) == [6]
+    assert option_positions(b"hgetex k ex 10 fields 2 ex px".split()) == [2]
+    assert option_positions(b"getex k persist".split()) == [2]

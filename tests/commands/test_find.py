@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.commands.find import COMMANDS, build, every, find, named, within
+from kidoproxy.commands.find import COMMANDS, all_specs, build_table, find, find_by_name, resolve_subcommand
 
 
 @pytest.mark.parametrize(
@@ -38,30 +38,30 @@ def test_empty_name() -> None:
 def test_named() -> None:
     """By the full name, which only a subcommand has a bar in."""
     for name in (b"get", b"CONFIG|Get"):
-        spec = named(name)
+        spec = find_by_name(name)
         assert spec is not None
         assert spec.name == name.lower()
     for name in (b"nonsense", b"nonsense|get", b"config|nonsense", b"get|nonsense"):
-        assert named(name) is None
+        assert find_by_name(name) is None
 
 
 def test_within() -> None:
     """Of a command that is no container it is the command."""
     get, config = COMMANDS[b"get"], COMMANDS[b"config"]
-    assert within(get, [b"get", b"get"]) is get
-    assert within(config, [b"config"]) is config
-    assert within(config, [b"config", b"SET"]).name == b"config|set"
+    assert resolve_subcommand(get, [b"get", b"get"]) is get
+    assert resolve_subcommand(config, [b"config"]) is config
+    assert resolve_subcommand(config, [b"config", b"SET"]).name == b"config|set"
 
 
 def test_every() -> None:
     """Subcommands follow their container; each is found by its name."""
-    names = [spec.name for spec in every()]
+    names = [spec.name for spec in all_specs()]
     assert names.index(b"config|get") > names.index(b"config")
     assert len(names) == len(set(names)) > 400
-    assert all(named(name) is not None for name in names)
+    assert all(find_by_name(name) is not None for name in names)
 
 
 def test_build_needs_all() -> None:
     """A table that lacks what the overlay corrects is refused at import, not at some request."""
     with pytest.raises(KeyError):
-        build(())
+        build_table(())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.commands import generate
-from kidoproxy.commands.generate import main, refused, render, rows
+from kidoproxy.commands.generate import main, refused_table, render, rows
 from kidoproxy.commands.table import ROWS
 
 FACTS = Path(__file__).parents[1] / "data" / "redis-commands.json"
@@ -36,14 +36,14 @@ def test_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(generate.__file__, run_name="__main__")
     assert stopped.value.code == 0
-    assert capsys.readouterr().out == refused()
+    assert capsys.readouterr().out == refused_table()
 
 
 def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A Markdown row for each command that is not served, one for a container of which nothing is."""
     assert main(["--refused"]) == 0
     text = capsys.readouterr().out
-    assert text == refused()
+    assert text == refused_table()
     assert "| SHUTDOWN | it would stop a node under every client | no |" in text
     assert "| CONFIG SET | it changes the settings of every node | yes |" in text
     assert text.count("| CLUSTER") == 2

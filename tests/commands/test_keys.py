@@ -3,8 +3,8 @@
 import pytest
 
 from kidoproxy.commands.find import COMMANDS, find
-from kidoproxy.commands.keys import keys, positions, stream_word
-from kidoproxy.commands.spec import INDEX, KEYWORD, RANGE, UNKNOWN, KeySpec
+from kidoproxy.commands.keys import key_positions, spec_key_positions, stream_option
+from kidoproxy.commands.spec import BEGIN_INDEX, BEGIN_KEYWORD, FIND_RANGE, SEARCH_UNKNOWN, KeySpec
 
 #: A request, and its keys.
 CASES = """
@@ -65,38 +65,38 @@ def test_keys(line: str) -> None:
     argv = text.encode().split()
     spec = find(argv)
     assert spec is not None
-    assert [argv[at] for at in keys(spec, argv)] == expected.encode().split()
+    assert [argv[at] for at in key_positions(spec, argv)] == expected.encode().split()
 
 
 def test_too_short() -> None:
     """A request without its key has none: the arity check refuses it, but nothing breaks before."""
     for name in (b"get", b"sort", b"georadius", b"xread", b"mget", b"rename"):
-        assert keys(COMMANDS[name], [name]) == []
+        assert key_positions(COMMANDS[name], [name]) == []
 
 
 def test_migrate_many() -> None:
     """The keys are behind KEYS when the third argument is empty."""
     argv = [b"migrate", b"h", b"1", b"", b"0", b"1", b"KEYS", b"a", b"b"]
-    assert keys(COMMANDS[b"migrate"], argv) == [7, 8]
+    assert key_positions(COMMANDS[b"migrate"], argv) == [7, 8]
 
 
 def test_stream_word() -> None:
     """An option that is claimed by another one is not found, nor one behind STREAMS."""
-    assert stream_word(b"xread block 0 streams a 0".split(), b"block") == 1
-    assert stream_word(b"xreadgroup group block block streams block 0".split(), b"block") == 0
-    assert stream_word(b"xread count 2".split()) == 0
+    assert stream_option(b"xread block 0 streams a 0".split(), b"block") == 1
+    assert stream_option(b"xreadgroup group block block streams block 0".split(), b"block") == 0
+    assert stream_option(b"xread count 2".split()) == 0
 
 
 def test_positions() -> None:
     """A keyword is found from the front or the back, a limit halves what follows, what is unknown finds nothing."""
     argv = b"cmd x KEYS a b c d".split()
-    forward = KeySpec(("RO", KEYWORD, "keys", 1, RANGE, -1, 1, 0, ""))
-    backward = KeySpec(("RO", KEYWORD, "keys", -1, RANGE, -1, 1, 0, ""))
-    absent = KeySpec(("RO", KEYWORD, "nothing", -1, RANGE, -1, 1, 0, ""))
-    halved = KeySpec(("RO", KEYWORD, "keys", 1, RANGE, -1, 1, 2, ""))
-    assert positions(forward, argv) == positions(backward, argv) == [3, 4, 5, 6]
-    assert positions(absent, argv) == []
-    assert positions(halved, argv) == [3, 4]
-    assert positions(KeySpec(("RO", INDEX, "", 1, UNKNOWN, 0, 0, 0, "")), argv) == []
-    assert positions(KeySpec(("RO", UNKNOWN, "", 0, RANGE, 0, 1, 0, "")), argv) == []
+    forward = KeySpec(("RO", BEGIN_KEYWORD, "keys", 1, FIND_RANGE, -1, 1, 0, ""))
+    backward = KeySpec(("RO", BEGIN_KEYWORD, "keys", -1, FIND_RANGE, -1, 1, 0, ""))
+    absent = KeySpec(("RO", BEGIN_KEYWORD, "nothing", -1, FIND_RANGE, -1, 1, 0, ""))
+    halved = KeySpec(("RO", BEGIN_KEYWORD, "keys", 1, FIND_RANGE, -1, 1, 2, ""))
+    assert spec_key_positions(forward, argv) == spec_key_positions(backward, argv) == [3, 4, 5, 6]
+    assert spec_key_positions(absent, argv) == []
+    assert spec_key_positions(halved, argv) == [3, 4]
+    assert spec_key_positions(KeySpec(("RO", BEGIN_INDEX, "", 1, SEARCH_UNKNOWN, 0, 0, 0, "")), argv) == []
+    assert spec_key_positions(KeySpec(("RO", SEARCH_UNKNOWN, "", 0, FIND_RANGE, 0, 1, 0, "")), argv) == []
     assert repr(forward) == "<keys from keys: (-1, 1, 0)>"

@@ -5,35 +5,35 @@ from collections import Counter
 import pytest
 
 from kidoproxy.commands import overlay
-from kidoproxy.commands.find import every, named
+from kidoproxy.commands.find import all_specs, find_by_name
 from kidoproxy.commands.spec import (
-    ALL_OK,
-    ANY,
+    AGG_LOGICAL_AND,
+    AGG_MAX,
+    AGG_MIN,
+    AGG_SUM,
+    ALL_EQUAL,
+    ALL_NODES,
+    ALL_SUCCEEDED,
+    ANY_NODE,
     BY_SPECS,
-    CHANNEL,
-    CHOICE,
+    CHANNEL_NODE,
     CONCAT,
     COPY_READ,
-    EACH_AND,
-    EVERY,
-    GREATEST,
+    DEDICATED,
     IN_KEY_ORDER,
-    INFO,
-    LANE,
-    LEAST,
-    LISTEN,
     LOCAL,
-    ONE,
-    READ,
+    MERGE_INFO,
+    PASS_THROUGH,
+    READONLY,
     REFUSED,
-    RELAY,
-    SAME,
-    SCAN,
+    SCAN_NODES,
     SESSION,
-    SPLIT,
-    TALLY,
-    TOTAL,
+    SINGLE_NODE,
+    SPLIT_BY_NODE,
+    SUBSCRIBE,
+    SUM_BY_NAME,
     UNION,
+    WEIGHTED_CHOICE,
     WRITE,
     CommandSpec,
 )
@@ -72,29 +72,29 @@ latency|reset latency|doctor clusterscan | REFUSED RELAY
 """
 
 WORDS = {
-    "LEAST": LEAST,
-    "ALL_OK": ALL_OK,
-    "ANY": ANY,
-    "CHANNEL": CHANNEL,
+    "LEAST": AGG_MIN,
+    "ALL_OK": ALL_SUCCEEDED,
+    "ANY": ANY_NODE,
+    "CHANNEL": CHANNEL_NODE,
     "CONCAT": CONCAT,
-    "EACH_AND": EACH_AND,
-    "EVERY": EVERY,
-    "CHOICE": CHOICE,
-    "GREATEST": GREATEST,
-    "INFO": INFO,
+    "EACH_AND": AGG_LOGICAL_AND,
+    "EVERY": ALL_NODES,
+    "CHOICE": WEIGHTED_CHOICE,
+    "GREATEST": AGG_MAX,
+    "INFO": MERGE_INFO,
     "IN_KEY_ORDER": IN_KEY_ORDER,
-    "LANE": LANE,
-    "LISTEN": LISTEN,
+    "LANE": DEDICATED,
+    "LISTEN": SUBSCRIBE,
     "LOCAL": LOCAL,
-    "ONE": ONE,
+    "ONE": SINGLE_NODE,
     "REFUSED": REFUSED,
-    "RELAY": RELAY,
-    "SAME": SAME,
-    "SCAN": SCAN,
+    "RELAY": PASS_THROUGH,
+    "SAME": ALL_EQUAL,
+    "SCAN": SCAN_NODES,
     "SESSION": SESSION,
-    "SPLIT": SPLIT,
-    "TALLY": TALLY,
-    "TOTAL": TOTAL,
+    "SPLIT": SPLIT_BY_NODE,
+    "TALLY": SUM_BY_NAME,
+    "TOTAL": AGG_SUM,
     "UNION": UNION,
 }
 
@@ -103,7 +103,7 @@ DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof sw
 
 def spec_of(name: str) -> CommandSpec:
     """The spec with this full name."""
-    spec = named(name.encode())
+    spec = find_by_name(name.encode())
     assert spec is not None, name
     return spec
 
@@ -115,87 +115,92 @@ def test_promised(line: str) -> None:
     reach, rule = words.split()
     for name in names.split():
         spec = spec_of(name)
-        assert (spec.reach, spec.rule) == (WORDS[reach], WORDS[rule]), name
+        assert (spec.reach, spec.response_policy) == (WORDS[reach], WORDS[rule]), name
 
 
 def test_each_once() -> None:
     """Every command has exactly one line: a new one cannot slip in unreviewed."""
     names: list[str] = []
-    for line in overlay.SERVED + overlay.OPENABLE:
+    for line in overlay.SERVED + overlay.SERVED_IF_ALLOWED:
         names += line[0].split()
-    for group, _ in overlay.REFUSALS:
+    for group, _ in overlay.REFUSED_COMMANDS:
         names += group.split()
     assert [name for name, count in Counter(names).items() if count > 1] == []
-    assert set(names) == {spec.name.decode() for spec in every()}
-    assert not [spec for spec in every() if "not reviewed" in (spec.reason, spec.copy_reason)]
+    assert set(names) == {spec.name.decode() for spec in all_specs()}
+    assert not [spec for spec in all_specs() if "not reviewed" in (spec.reason, spec.replication_reason)]
 
 
 def test_reasons() -> None:
     """Whatever is not served says why, in a sentence that ends without a full stop; each line has its reason."""
-    for spec in every():
-        if spec.reach == REFUSED or spec.deny_default:
+    for spec in all_specs():
+        if spec.reach == REFUSED or spec.denied_by_default:
             assert len(spec.reason) > 15, spec
             assert spec.reason[-1] != "." or spec.reason.endswith("..."), spec
-    for line in overlay.SERVED + overlay.OPENABLE:
+    for line in overlay.SERVED + overlay.SERVED_IF_ALLOWED:
         assert line[4], line
 
 
 def test_deny_default() -> None:
     """Just these are refused until a pool allows them; they have a reach for when it does."""
-    denied = {spec.name.decode() for spec in every() if spec.deny_default}
+    denied = {spec.name.decode() for spec in all_specs() if spec.denied_by_default}
     assert denied == set(DENIED.split())
-    assert all(spec_of(name).reach not in (REFUSED, LANE) for name in denied)
+    assert all(spec_of(name).reach not in (REFUSED, DEDICATED) for name in denied)
 
 
 def test_repeatable() -> None:
     """What may be asked again changes nothing; what a server calls a read and is sent to a node may be asked again."""
-    for spec in every():
-        if spec.repeatable:
-            assert not spec.write, spec
+    for spec in all_specs():
+        if spec.retryable:
+            assert not spec.may_write, spec
             assert spec.flags & WRITE == 0, spec
-        if spec.flags & READ and spec.reach in (ONE, SPLIT, EVERY, ANY, SCAN):
-            assert spec.repeatable, spec
+        if spec.flags & READONLY and spec.reach in (SINGLE_NODE, SPLIT_BY_NODE, ALL_NODES, ANY_NODE, SCAN_NODES):
+            assert spec.retryable, spec
     for name in ("eval", "fcall", "script|load", "publish", "config|set", "set", "sort"):
-        assert spec_of(name).write
-        assert not spec_of(name).repeatable
+        assert spec_of(name).may_write
+        assert not spec_of(name).retryable
 
 
 def test_keyed() -> None:
     """Commands of one node or of split keys have keys to go by, or are help; the others have none."""
-    for spec in every():
+    for spec in all_specs():
         keyed = any(key.is_key for key in spec.key_specs)
-        if spec.reach in (ONE, SPLIT):
+        if spec.reach in (SINGLE_NODE, SPLIT_BY_NODE):
             assert keyed, spec
-        elif spec.reach in (LOCAL, SESSION, EVERY, ANY, SCAN, CHANNEL, LISTEN):
+        elif spec.reach in (LOCAL, SESSION, ALL_NODES, ANY_NODE, SCAN_NODES, CHANNEL_NODE, SUBSCRIBE):
             assert not keyed, spec
         else:
-            assert not spec.plain, spec
+            assert not spec.single_key, spec
 
 
 def test_plain() -> None:
     """The short way is for commands with one key at ``argv[1]``: nothing that moves, waits, splits or is opened."""
-    plain = {spec.name.decode() for spec in every() if spec.plain}
+    plain = {spec.name.decode() for spec in all_specs() if spec.single_key}
     assert {"get", "set", "incr", "hgetall", "zadd", "lpush", "expire", "xadd", "publish"} - plain == {"publish"}
-    for spec in every():
-        if spec.plain:
-            assert (spec.first, spec.last, spec.step) == (1, 1, 1), spec
-            assert (spec.reach, spec.rule, spec.finder, spec.deny_default) == (ONE, RELAY, BY_SPECS, False), spec
+    for spec in all_specs():
+        if spec.single_key:
+            assert (spec.first_key, spec.last_key, spec.key_step) == (1, 1, 1), spec
+            assert (spec.reach, spec.response_policy, spec.key_finder, spec.denied_by_default) == (
+                SINGLE_NODE,
+                PASS_THROUGH,
+                BY_SPECS,
+                False,
+            ), spec
 
 
 def test_unknown_name() -> None:
     """An overlay that names a command which the table lacks does not pass in silence."""
     with pytest.raises(KeyError):
-        overlay.apply({})
+        overlay.apply_overlay({})
 
 
 def test_reads() -> None:
     """A copy pool asks one copy for what a server calls a read, but for PFCOUNT, which may write."""
-    for spec in every():
-        if spec.flags & READ and spec.reach != REFUSED and spec.name != b"pfcount":
-            assert spec.copy == COPY_READ, spec
+    for spec in all_specs():
+        if spec.flags & READONLY and spec.reach != REFUSED and spec.name != b"pfcount":
+            assert spec.replication == COPY_READ, spec
 
 
 def test_help() -> None:
     """HELP of every container is served; but CLUSTER has none where there is no cluster, as in Redis."""
-    refused = [spec.name for spec in every() if spec.name.endswith(b"|help") and spec.reach == REFUSED]
+    refused = [spec.name for spec in all_specs() if spec.name.endswith(b"|help") and spec.reach == REFUSED]
     assert refused == [b"cluster|help"]

@@ -1,7 +1,7 @@
 """A spec, made from one row."""
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.commands.spec import COPY_REFUSED, READ, REFUSED, CommandSpec, flag_bits
+from kidoproxy.commands.spec import COPY_REFUSED, READONLY, REFUSED, CommandSpec, flag_bits
 
 
 def test_accepts() -> None:
@@ -16,9 +16,9 @@ def test_accepts() -> None:
 def test_refused_until_reviewed() -> None:
     """A spec that no overlay has seen is not served, and copies do not repeat it."""
     spec = CommandSpec(("new", -2, "readonly future", 1, 1, 1, "read", "tip", (), "generic", "9.9", "New"))
-    spec.settle()
-    assert (spec.reach, spec.copy, spec.plain, spec.repeatable) == (REFUSED, COPY_REFUSED, False, False)
-    assert spec.flags == READ
+    spec.finalize()
+    assert (spec.reach, spec.replication, spec.single_key, spec.retryable) == (REFUSED, COPY_REFUSED, False, False)
+    assert spec.flags == READONLY
     assert repr(spec) == "<new -2 readonly,future>"
     assert repr(COMMANDS[b"get"].key_specs) == "(<keys from 1: (0, 1, 0)>,)"
 
@@ -26,4 +26,4 @@ def test_refused_until_reviewed() -> None:
 def test_flags() -> None:
     """Unknown flags of newer servers count for nothing."""
     assert flag_bits(("future",)) == 0
-    assert flag_bits(("readonly", "future")) == READ
+    assert flag_bits(("readonly", "future")) == READONLY

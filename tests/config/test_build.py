@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import Address, Node, PoolRef, Tls
-from kidoproxy.config.problems import quoted
+from kidoproxy.config.problems import quote_words
 from kidoproxy.config.schema import TOGETHER_SETS
-from kidoproxy.routes.tags import SETS
+from kidoproxy.routes.placement.tags import NAMED_SETS
 from tests.config.files import COPY, RING, nodes, pool, problems, read
 
 MISTAKES = [
@@ -21,11 +21,12 @@ MISTAKES = [
     (pool('tags = "«»"'), "pool.cache.tags: must be two characters"),
     (
         pool('together = ["@rqq"]'),
-        f'pool.cache.together[0]: there is no set "@rqq"; known are {quoted(TOGETHER_SETS)}; did you mean "@rq"?',
+        f'pool.cache.together[0]: there is no set "@rqq"; known are {quote_words(TOGETHER_SETS)}; did you mean "@rq"?',
     ),
     (
         pool('together = ["a:", ["b:", "@bulmq"]]'),
-        f'pool.cache.together[1]: there is no set "@bulmq"; known are {quoted(TOGETHER_SETS)}; did you mean "@bullmq"?',
+        f'pool.cache.together[1]: there is no set "@bulmq"; known are {quote_words(TOGETHER_SETS)}; '
+        'did you mean "@bullmq"?',
     ),
     (pool('together = ["a:", []]'), "pool.cache.together[1]: is an empty group"),
     (pool('together = [["a:", ""]]'), "pool.cache.together[0]: is empty: every key begins with it"),
@@ -120,7 +121,7 @@ def test_what_the_ring_hashes(tmp_path: Path, hash_name: str, names: list[str]) 
 
 def test_the_sets_are_those_of_the_ring() -> None:
     """A set that the file may name is one that the ring knows, and the other way round."""
-    assert set(TOGETHER_SETS) == set(SETS)
+    assert set(TOGETHER_SETS) == set(NAMED_SETS)
 
 
 def test_groups(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-from kidoproxy.config.example import TABLES, example, markdown, settings, toml
+from kidoproxy.config.example import TABLES, example_file, markdown_table, settings, to_toml
 from kidoproxy.config.schema import NodeTable
 from tests.config.files import read
 
 
 def test_it_is_valid(tmp_path: Path) -> None:
     """The example can be used as it is, and means the defaults."""
-    config = read(tmp_path, example())
+    config = read(tmp_path, example_file())
 
     assert list(config.pools) == ["cache"]
     assert config.workers == 1
@@ -19,7 +19,7 @@ def test_it_is_valid(tmp_path: Path) -> None:
 def test_every_ring_setting_can_be_uncommented(tmp_path: Path) -> None:
     """Each commented line is valid TOML for its key: only what belongs to another mode is left as it is."""
     (tmp_path / "ca.pem").write_text("x")
-    text = example().replace("/etc/ssl/redis-ca.pem", "ca.pem").replace("redis://10.0.0.1", "rediss://10.0.0.1")
+    text = example_file().replace("/etc/ssl/redis-ca.pem", "ca.pem").replace("redis://10.0.0.1", "rediss://10.0.0.1")
     kept = ("ack", "min_in_sync", "read", "password_file")
     lines = [
         line[2:] if re.match(r"# (\[pool|\w+ = )", line) and not line[2:].startswith(kept) else line
@@ -35,13 +35,13 @@ def test_every_ring_setting_can_be_uncommented(tmp_path: Path) -> None:
 def test_every_key_has_a_sentence() -> None:
     """Each key is explained where it is defined."""
     for _, table in TABLES:
-        assert all(setting.meaning.endswith(".") for setting in settings("", table))
-    assert all(setting.meaning.endswith(".") for setting in settings("", NodeTable))
+        assert all(setting.description.endswith(".") for setting in settings("", table))
+    assert all(setting.description.endswith(".") for setting in settings("", NodeTable))
 
 
 def test_the_table_names_every_key() -> None:
     """The table for the README has a row for each key, with its bounds and its mode."""
-    table = markdown()
+    table = markdown_table()
 
     assert "| pool.NAME | `timeout_ms` | `500` | Deadline of every command at its node. 1 to 600000. |" in table
     assert "| pool.NAME | `min_in_sync` | `1` | Only in a copy pool. " in table
@@ -51,6 +51,6 @@ def test_the_table_names_every_key() -> None:
 
 def test_values_as_toml() -> None:
     """Values are written as TOML reads them."""
-    assert toml(["a", 1, True]) == '["a", 1, true]'
-    assert toml({"a": "b"}) == '{ a = "b" }'
-    assert toml({}) == "{}"
+    assert to_toml(["a", 1, True]) == '["a", 1, true]'
+    assert to_toml({"a": "b"}) == '{ a = "b" }'
+    assert to_toml({}) == "{}"

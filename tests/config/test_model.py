@@ -14,11 +14,11 @@ def test_the_tree_of_pools(tmp_path: Path) -> None:
     text += RING.replace("pool.cache", "pool.plain").replace("6380", "6381")
     config = read(tmp_path, text)
 
-    assert [found.name for found in config.below("cache")] == ["cache", "a", "b"]
-    assert [found.name for found in config.listening()] == ["cache", "plain"]
-    assert [child.pool for child in config.pools["cache"].children] == ["a", "b"]
-    assert config.has_copies("cache")
-    assert not config.has_copies("plain")
+    assert [found.name for found in config.pools_below("cache")] == ["cache", "a", "b"]
+    assert [found.name for found in config.listening_pools()] == ["cache", "plain"]
+    assert [child.pool for child in config.pools["cache"].pool_refs] == ["a", "b"]
+    assert config.contains_copy_pool("cache")
+    assert not config.contains_copy_pool("plain")
 
 
 def test_it_travels_to_workers(tmp_path: Path) -> None:

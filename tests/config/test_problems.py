@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config.problems import did_you_mean, dotted
+from kidoproxy.config.problems import did_you_mean, format_location
 from tests.config.files import RING, nodes, pool, problems
 
 MISTAKES = [
@@ -85,5 +85,5 @@ def test_all_at_once(tmp_path: Path) -> None:
 
 def test_places() -> None:
     """A place is written as one would say it."""
-    assert dotted(("pool", "a", "nodes", 1, "url")) == "pool.a.nodes[1].url"
+    assert format_location(("pool", "a", "nodes", 1, "url")) == "pool.a.nodes[1].url"
     assert did_you_mean("zzz", ["ring"]) == ""

@@ -112,11 +112,11 @@ def test_the_default_user(tmp_path: Path, lines: str, before: str, nopass: bool,
 def test_everybody(tmp_path: Path) -> None:
     """The default user is one of them, whether it has a table or not."""
     text = table("nopass = true", before='password = "x"')
-    assert [one.name for one in read(tmp_path, text).pools["cache"].everybody()] == ["default", "alice"]
-    assert read(tmp_path, text).pools["cache"].everybody()[0].password == Secret("x")
-    assert read(tmp_path, pool("")).pools["cache"].everybody() == (User("default", nopass=True),)
+    assert [one.name for one in read(tmp_path, text).pools["cache"].all_users()] == ["default", "alice"]
+    assert read(tmp_path, text).pools["cache"].all_users()[0].password == Secret("x")
+    assert read(tmp_path, pool("")).pools["cache"].all_users() == (User("default", nopass=True),)
     listed = read(tmp_path, table("", "default")).pools["cache"]
-    assert listed.everybody() == listed.users
+    assert listed.all_users() == listed.users
 
 
 def test_never_shown(tmp_path: Path) -> None:

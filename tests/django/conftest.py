@@ -7,7 +7,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.django.canned import CannedNode
 
 if not settings.configured:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis.connection
 
-from kidoproxy.django.each import EachRedis
+from kidoproxy.django.each import EachNodeRedis
 from tests.django.canned import CannedNode
 
 
@@ -19,7 +19,7 @@ def parser(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(params=[2, 3])
 def client(request: pytest.FixtureRequest, canned: CannedNode, parser: Any) -> Iterator[Any]:
     """The client, on the canned node."""
-    with EachRedis.from_url(canned.url, protocol=request.param, parser_class=parser) as each:
+    with EachNodeRedis.from_url(canned.url, protocol=request.param, parser_class=parser) as each:
         yield each
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from kidoproxy.django.keys import KEY_PARAMETERS, WRITES, placed
+from kidoproxy.django.keys import KEY_PARAMETERS, WRITES, with_made_keys
 
 #: Methods that send nothing by themselves, or not at once.
 HELPERS: Final = {"lock", "bitfield", "scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"}
@@ -92,7 +92,7 @@ def record(name: str) -> list[bytes]:
             named[parameter.name] = value
         else:
             args.append(value)
-    places, names = placed(Recorder, name, args, named, lambda key: f":1:{key}")
+    places, names = with_made_keys(Recorder, name, args, named, lambda key: f":1:{key}")
     method(*places, **names)
     return client.argv
 
@@ -112,10 +112,10 @@ def test_the_parameters_exist(name: str) -> None:
 def commands(node_url: str) -> dict[bytes, set[bytes]]:
     """The commands of a real node, subcommands as ``b"xgroup|create"``, and their flags."""
     with redis.Redis.from_url(node_url, protocol=2) as client:
-        ask: Any = client.execute_command
+        request_context: Any = client.execute_command
         found = {}
-        for name in ask("COMMAND LIST"):
-            (entry,) = ask("COMMAND INFO", name)
+        for name in request_context("COMMAND LIST"):
+            (entry,) = request_context("COMMAND INFO", name)
             found[name.lower()] = set(entry[2])
         return found
 
@@ -146,7 +146,7 @@ def test_the_node_flags_the_same_writes(name: str, commands: dict[bytes, set[byt
 
 
 def keys_of(name: str, /, *args: Any, **kwargs: Any) -> Any:
-    return placed(redis.Redis, name, args, kwargs, lambda key: f"<{key}>")
+    return with_made_keys(redis.Redis, name, args, kwargs, lambda key: f"<{key}>")
 
 
 def test_one_key_by_place_and_by_name() -> None:

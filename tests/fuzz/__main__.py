@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.fuzz.contract import Broken, Fuzzer
 from tests.fuzz.liar import lying
 from tests.fuzz.talks import Lockstep, play

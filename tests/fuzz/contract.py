@@ -12,8 +12,8 @@ from typing import Any, Final
 import redis
 
 from kidoproxy.commands.find import find
-from kidoproxy.resp.build import command
-from kidoproxy.resp.open import is_null, items
+from kidoproxy.resp.decode import is_null, items
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.fuzz.requests import batch, noise, pieces
 from tests.live.asking import SECONDS, Normaliser, connect, exact, first_type, in_any_order
@@ -87,7 +87,7 @@ class Transcript:
 
 def talk(connection: socket.socket, requests: Sequence[list[bytes]], chance: random.Random) -> list[bytes]:
     """Send the requests in pieces of any size; their replies."""
-    data = b"".join([command(request) for request in requests])
+    data = b"".join([encode_request(request) for request in requests])
     for piece in pieces(data, chance):
         connection.sendall(piece)
     reader = ReplyReader()

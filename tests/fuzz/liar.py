@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-from kidoproxy.resp.build import bulk
+from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.replies import ReplyReader
 from tests.badlink import connect
 from tests.fuzz.contract import Broken, talk

@@ -9,8 +9,8 @@ import random
 from typing import Final
 
 from kidoproxy.commands.find import find
-from kidoproxy.commands.spec import EVERY, SPLIT
-from kidoproxy.resp.build import command
+from kidoproxy.commands.spec import ALL_NODES, SPLIT_BY_NODE
+from kidoproxy.resp.encode import encode_request
 from tests.live.asking import lines
 
 TEMPLATES: Final = lines(
@@ -259,7 +259,7 @@ def may_be_queued(template: list[bytes]) -> bool:
     spec = find(template)
     if spec is None or not spec.accepts(len(template)):
         return False
-    return spec.reach in (SPLIT, EVERY) or template.count(b"K") == 1
+    return spec.reach in (SPLIT_BY_NODE, ALL_NODES) or template.count(b"K") == 1
 
 
 def batch(chance: random.Random, count: int) -> list[list[bytes]]:
@@ -287,7 +287,7 @@ def noise(chance: random.Random) -> bytes:
         return b"".join(chance.choice(NOISE) for _ in range(chance.randrange(1, 60)))
     if chance.random() < 0.1:
         return chance.randbytes(chance.randrange(1, 2000))
-    data = bytearray(b"".join([command(one(chance)) for _ in range(chance.randrange(1, 6))]))
+    data = bytearray(b"".join([encode_request(one(chance)) for _ in range(chance.randrange(1, 6))]))
     for _ in range(chance.randrange(0, 4)):
         at = chance.randrange(len(data))
         piece = chance.choice(NOISE)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kidoproxy.commands.find import find
-from kidoproxy.resp.build import command
-from kidoproxy.resp.open import bulk, integer, items
+from kidoproxy.resp.decode import integer_value, items, string_value
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.fuzz.contract import NOTHING, Broken, Transcript, is_refusal
 from tests.live.asking import connect, lines, replies
@@ -157,11 +157,11 @@ class Talk:
         self.name = name
         self.connection = connect(url)
         self.reader = ReplyReader()
-        self.id = integer(self.ask([b"CLIENT", b"ID"]))
+        self.id = integer_value(self.ask([b"CLIENT", b"ID"]))
 
     def send(self, request: list[bytes]) -> None:
         """Say something."""
-        self.connection.sendall(command(request))
+        self.connection.sendall(encode_request(request))
 
     def reply(self) -> bytes:
         """The next reply; nothing when the server hangs up."""
@@ -237,7 +237,7 @@ class Side:
         if self.nodes == [self.url]:
             return 1
         rows = items(replies(self.url, [[b"PROXY", b"ROUTE", *request]])[0])
-        return sum(bulk(row).startswith(b"asks: ") for row in rows)
+        return sum(string_value(row).startswith(b"asks: ") for row in rows)
 
     def waiting(self) -> int:
         """How many connections block at the servers themselves."""
@@ -257,7 +257,7 @@ class Side:
 
 def blocked(url: str) -> int:
     """How many clients wait in a command there."""
-    text = bulk(replies(url, [[b"INFO", b"clients"]])[0])
+    text = string_value(replies(url, [[b"INFO", b"clients"]])[0])
     return int(text.partition(b"blocked_clients:")[2].partition(b"\r\n")[0])
 
 

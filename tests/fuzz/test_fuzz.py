@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.fuzz.__main__ import round_of, talks_of
 from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
 from tests.fuzz.liar import lying

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.libraries.run import install, run
 from tests.libraries.table import LIBRARIES, Library
 from tests.live.proxies import starter

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from kidoproxy.resp.build import command
-from kidoproxy.resp.inline import split
-from kidoproxy.resp.open import items, kind
+from kidoproxy.resp.decode import items, type_byte
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.inline import split_args
 from kidoproxy.resp.replies import ReplyReader
 
 SECONDS: Final = 20.0
@@ -19,7 +19,7 @@ def lines(text: str) -> list[list[bytes]]:
     found = []
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
-            words = split(line.strip().encode())
+            words = split_args(line.strip().encode())
             assert words, line
             found.append(words)
     return found
@@ -42,14 +42,14 @@ def replies(url: str, requests: Sequence[list[bytes]]) -> list[bytes]:
     A server that has read QUIT answers what came before it, says +OK and hangs up: nothing waits for a clock.
     """
     with connect(url) as connection:
-        connection.sendall(b"".join([command(words) for words in [*requests, [b"QUIT"]]]))
+        connection.sendall(b"".join([encode_request(words) for words in [*requests, [b"QUIT"]]]))
         reader = ReplyReader()
         while piece := connection.recv(1 << 16):
             reader.feed(piece)
     found = []
     while (reply := reader.next()) is not None:
         found.append(reply)
-    assert not reader.held()
+    assert not reader.held_bytes()
     return found
 
 
@@ -82,7 +82,7 @@ def shape(raw: bytes) -> object:
     """Only the types must be the same; an error must be the same error."""
     if raw[:1] == b"-":
         return raw
-    first = chr(kind(raw))
+    first = chr(type_byte(raw))
     if raw[:1] == b"%":
         return first, sorted(repr(item) for item in items(raw)[::2])
     if raw[:1] in (b"*", b"~"):
@@ -92,4 +92,4 @@ def shape(raw: bytes) -> object:
 
 def first_type(raw: bytes) -> object:
     """Only the outermost type must be the same; an error must be the same error."""
-    return raw if raw[:1] == b"-" else chr(kind(raw))
+    return raw if raw[:1] == b"-" else chr(type_byte(raw))

@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.live.proxies import Starter, starter
 
 STRAIGHT: Final = os.environ.get("KIDOPROXY_STRAIGHT") == "1"

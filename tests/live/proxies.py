@@ -16,8 +16,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from kidoproxy.config.example import toml
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.config.example import to_toml
 
 READY: Final = "is ready"
 STOP_SECONDS: Final = 20.0
@@ -66,8 +66,8 @@ class RunningProxy:
         for at, weight in enumerate(weights or []):
             nodes[at]["weight"] = weight
         pool = {"listen": f"127.0.0.1:{self.port}", "mode": mode, "nodes": nodes, **options}
-        lines = ["[proxy]", *(f"{key} = {toml(value)}" for key, value in proxy.items())]
-        lines += ["[pool.pool]", *(f"{key} = {toml(value)}" for key, value in pool.items())]
+        lines = ["[proxy]", *(f"{key} = {to_toml(value)}" for key, value in proxy.items())]
+        lines += ["[pool.pool]", *(f"{key} = {to_toml(value)}" for key, value in pool.items())]
         return "\n".join(lines) + "\n"
 
     def __enter__(self) -> Self:

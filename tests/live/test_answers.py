@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from kidoproxy.commands.answers import command_answer
-from kidoproxy.commands.find import COMMANDS, every, find
+from kidoproxy.commands.command_reply import command_reply
+from kidoproxy.commands.empty_reply import empty_reply
+from kidoproxy.commands.find import COMMANDS, all_specs, find
 from kidoproxy.commands.glob import matches
-from kidoproxy.commands.learn import learn
-from kidoproxy.commands.nothing import nothing
-from kidoproxy.resp.build import array, command
-from kidoproxy.resp.open import bulk, is_null, items, kind
+from kidoproxy.commands.module_commands import parse_command_info
+from kidoproxy.resp.decode import is_null, items, string_value, type_byte
+from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.commands.oracle import SERVERS, ask, running
 
@@ -58,7 +58,7 @@ class Wire:
 
     def raw(self, argv: list[bytes]) -> bytes:
         """The reply as it came."""
-        self.socket.sendall(command(argv))
+        self.socket.sendall(encode_request(argv))
         while True:
             reply = self.reader.next()
             if reply is not None:
@@ -78,14 +78,14 @@ def shape(raw: bytes) -> Any:
     """A reply without the order of its items."""
     if is_null(raw):
         return None
-    if chr(kind(raw)) in "*~%":
-        return chr(kind(raw)), sorted((shape(item) for item in items(raw)), key=repr)
-    return chr(kind(raw)), bulk(raw)
+    if chr(type_byte(raw)) in "*~%":
+        return chr(type_byte(raw)), sorted((shape(item) for item in items(raw)), key=repr)
+    return chr(type_byte(raw)), string_value(raw)
 
 
 def places(entry: bytes) -> list[str]:
     """Where this entry of COMMAND INFO says that the keys are."""
-    spec = learn(array([entry]))
+    spec = parse_command_info(array([entry]))
     assert spec is not None
     return [repr(key) for key in spec.key_specs]
 
@@ -98,8 +98,10 @@ def test_command_info(server: Any, wire: tuple[Wire, int]) -> None:
         theirs = items(said.raw([b"COMMAND", b"INFO", name]))[0]
         if is_null(theirs):
             continue
-        ours = items(command_answer([b"COMMAND", b"INFO", name], proto))[0]
-        assert [kind(field) for field in items(ours)[:9]] == [kind(field) for field in items(theirs)[:9]], name
+        ours = items(command_reply([b"COMMAND", b"INFO", name], proto))[0]
+        assert [type_byte(field) for field in items(ours)[:9]] == [type_byte(field) for field in items(theirs)[:9]], (
+            name
+        )
         # Versions differ in a few flags, hints and arities; where the keys are is the same in all of them.
         assert places(ours) == places(theirs), name
         assert items(ours)[3:6] == items(theirs)[3:6], name
@@ -111,11 +113,11 @@ def test_command_docs(wire: tuple[Wire, int]) -> None:
     """Maps of maps, as theirs."""
     said, proto = wire
     for argv in ([b"COMMAND", b"DOCS", b"xgroup"], [b"COMMAND", b"DOCS", b"nonsense"]):
-        ours, theirs = command_answer(argv, proto), said.raw(argv)
-        assert kind(ours) == kind(theirs)
+        ours, theirs = command_reply(argv, proto), said.raw(argv)
+        assert type_byte(ours) == type_byte(theirs)
         assert items(ours)[:1] == items(theirs)[:1]
         for one, other in zip(items(ours)[1:2], items(theirs)[1:2], strict=True):
-            assert kind(one) == kind(other)
+            assert type_byte(one) == type_byte(other)
             assert items(one)[0] == items(other)[0]
 
 
@@ -145,12 +147,12 @@ def test_same(wire: tuple[Wire, int], line: str) -> None:
     """The very same reply, error sentences included; the order in a set is nobody's."""
     said, proto = wire
     argv = [b"COMMAND", *line.encode().split()]
-    assert shape(command_answer(argv, proto)) == shape(said.raw(argv))
+    assert shape(command_reply(argv, proto)) == shape(said.raw(argv))
 
 
 def test_patterns(server: Any) -> None:
     """The same keys match as for KEYS, odd patterns included."""
-    names = [spec.name for spec in every()] + [b"[", b"ge\\", b"^et", b"g-t"]
+    names = [spec.name for spec in all_specs()] + [b"[", b"ge\\", b"^et", b"g-t"]
     for name in names:
         server.execute_command("SET", name, "")
     for pattern in PATTERNS:
@@ -169,4 +171,4 @@ def test_misses(server: Any, wire: tuple[Wire, int], line: str) -> None:
     ask(server, [b"FLUSHALL"])
     real = said.raw(argv)
     # Redis 7.0 does not know times to live of fields; Valkey is asked too.
-    assert nothing(spec, command(argv), proto) == real or real.startswith(b"-ERR unknown command")
+    assert empty_reply(spec, encode_request(argv), proto) == real or real.startswith(b"-ERR unknown command")

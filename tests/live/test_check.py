@@ -8,8 +8,8 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from kidoproxy.cli import main
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.cli import main
+from kidoproxy.admin.embedded import EmbeddedNodes
 
 pytestmark = pytest.mark.live
 

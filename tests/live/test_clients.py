@@ -11,7 +11,7 @@ import pytest
 import redis
 from redis.lock import Lock
 
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from tests.live.asking import replies
 from tests.live.proxies import RunningProxy, Starter, environment
 from tests.needs import needs, needs_package
@@ -325,7 +325,7 @@ def test_malformed(ring: RunningProxy, frame: bytes, text: str) -> None:
 def test_bytewise(ring: RunningProxy) -> None:
     """A request that comes byte by byte, each a packet of its own."""
     with ring.raw() as connection:
-        for byte in command([b"SET", b"k", b"v"]) + command([b"MGET", b"k", b"none"]) + b"QUIT\r\n":
+        for byte in encode_request([b"SET", b"k", b"v"]) + encode_request([b"MGET", b"k", b"none"]) + b"QUIT\r\n":
             connection.sendall(bytes([byte]))
         said = b"".join(iter(lambda: connection.recv(1000), b""))
     assert said == b"+OK\r\n*2\r\n$1\r\nv\r\n$-1\r\n+OK\r\n"
@@ -344,8 +344,8 @@ def test_client_that_leaves(ring: RunningProxy) -> None:
     for _ in range(10):
         for data in (
             b"*2\r\n$3\r\nGET\r\n$100\r\nabc",
-            command([b"GET", b"big"]) * 5,
-            command([b"MSET", b"a", b"1"]) * 100,
+            encode_request([b"GET", b"big"]) * 5,
+            encode_request([b"MSET", b"a", b"1"]) * 100,
         ):
             with ring.raw() as connection:
                 connection.sendall(data)

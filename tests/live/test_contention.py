@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import redis.asyncio
 
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
@@ -86,7 +86,7 @@ class Waiting:
     async def begin(cls, port: int, key: str) -> "Waiting":
         """Connect and wait."""
         made = cls(*await asyncio.open_connection("127.0.0.1", port))
-        made.writer.write(command([b"BLPOP", key.encode(), b"0"]))
+        made.writer.write(encode_request([b"BLPOP", key.encode(), b"0"]))
         return made
 
     async def served(self) -> bytes:

@@ -204,10 +204,10 @@ def test_chance_and_time(cache: Any, pools: Callable[[str], RunningProxy], act: 
         assert first == second
 
 
-def refused(call: Callable[[], Any]) -> str:
+def refused(pending: Callable[[], Any]) -> str:
     """The error that the call gets, or nothing."""
     try:
-        call()
+        pending()
     except redis.ResponseError as error:
         return str(error)
     return ""

@@ -10,9 +10,9 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from kidoproxy.cli import main
-from kidoproxy.embedded import EmbeddedNodes
-from kidoproxy.resp.build import command
+from kidoproxy.admin.cli import main
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.resp.encode import encode_request
 from tests.commands.oracle import program
 from tests.live.asking import replies
 from tests.live.proxies import RunningProxy, Starter
@@ -46,9 +46,9 @@ WEB: Final = [
     b"post\r\nSET pwned 1\r\n",
     b"hOST: x\r\nSET pwned 1\r\n",
     b'"POST" x\r\nSET pwned 1\r\n',
-    command([b"POST", b"x"]) + command([b"SET", b"pwned", b"1"]),
-    command([b"Host:"]) + command([b"SET", b"pwned", b"1"]),
-    command([b"PoSt\0tail"]) + command([b"SET", b"pwned", b"1"]),
+    encode_request([b"POST", b"x"]) + encode_request([b"SET", b"pwned", b"1"]),
+    encode_request([b"Host:"]) + encode_request([b"SET", b"pwned", b"1"]),
+    encode_request([b"PoSt\0tail"]) + encode_request([b"SET", b"pwned", b"1"]),
     b"MULTI\r\nPOST\r\nSET pwned 1\r\nEXEC\r\n",
 ]
 

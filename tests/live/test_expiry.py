@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kidoproxy.commands.expiry import absolute
+from kidoproxy.commands.expiry import with_absolute_expiry
 from kidoproxy.commands.find import find
 from tests.commands.oracle import SERVERS, ask, running
 
@@ -182,7 +182,7 @@ def test_same_answer_same_moment(server: Any, line: str) -> None:
     now = int(time.time() * 1000) - 1234
     started = time.time()
     reply, moment = run(server, argv, place)
-    rewritten = absolute(argv, now)
+    rewritten = with_absolute_expiry(argv, now)
     assert rewritten is not None
     other_reply, other_moment = run(server, rewritten, place)
     assert other_reply == reply
@@ -209,7 +209,7 @@ def test_at_once(server: Any, line: str) -> None:
         return
     _, moment = run(server, argv, place)
 
-    assert absolute(argv, int(time.time() * 1000) + 5000) is None
+    assert with_absolute_expiry(argv, int(time.time() * 1000) + 5000) is None
     assert moment == int(ahead)
 
 
@@ -218,7 +218,7 @@ def test_left_alone(server: Any, line: str) -> None:
     """What is not rewritten sets no expiry that counts from now: an error, absolute, none, or gone at once."""
     argv = words(line)
     now = int(time.time() * 1000)
-    assert absolute(argv, now) is None
+    assert with_absolute_expiry(argv, now) is None
     if not knows(server, argv):
         return
     reply, moment = run(server, argv, "h:f" if argv[0].startswith(b"h") else "k")
@@ -230,11 +230,11 @@ def test_restore(server: Any) -> None:
     server.execute_command("SET", "source", "x")
     dumped = server.execute_command("DUMP", "source")
     now = int(time.time() * 1000)
-    rewritten = absolute([b"RESTORE", b"k", b"10500", dumped, b"REPLACE", b"IDLETIME", b"7"], now)
+    rewritten = with_absolute_expiry([b"RESTORE", b"k", b"10500", dumped, b"REPLACE", b"IDLETIME", b"7"], now)
     assert rewritten is not None
     assert run(server, rewritten, "k") == (b"OK", now + 10500)
-    rewritten = absolute([b"restore", b"k", b"10500", dumped], now)
+    rewritten = with_absolute_expiry([b"restore", b"k", b"10500", dumped], now)
     assert rewritten is not None
     assert run(server, rewritten, "k")[0] == run(server, [b"restore", b"k", b"10500", dumped], "k")[0]
     for alone in ([b"0", dumped], [b"-1", dumped], [b"x", dumped], [b"5", dumped, b"AbsTTL"], [b"5"]):
-        assert absolute([b"RESTORE", b"new", *alone], now) is None
+        assert with_absolute_expiry([b"RESTORE", b"new", *alone], now) is None

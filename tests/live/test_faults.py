@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.badlink import BadLink
 from tests.live.fake import Fake
@@ -101,7 +101,9 @@ def test_killed_in_a_pipeline(ring: RunningProxy) -> None:
     good, bad = (ring.keys_on(at, 50) for at in (0, 1))
     with ring.raw() as connection:
         ring.pause(1)
-        requests = [command([b"SET", key.encode(), b"v"]) for both in zip(good, bad, strict=True) for key in both]
+        requests = [
+            encode_request([b"SET", key.encode(), b"v"]) for both in zip(good, bad, strict=True) for key in both
+        ]
         connection.sendall(b"".join(requests))
         # The replies of the node that lives cannot leave before those in front of them: kill the other one.
         ring.kill(1)
@@ -113,18 +115,18 @@ def test_killed_in_a_pipeline(ring: RunningProxy) -> None:
         ring.restart(1)
         client = ring.client()
         eventually(served(client, bad[0]))
-        connection.sendall(command([b"SET", bad[0].encode(), b"v"]) + command([b"GET", bad[0].encode()]))
+        connection.sendall(encode_request([b"SET", bad[0].encode(), b"v"]) + encode_request([b"GET", bad[0].encode()]))
         assert said(connection, 2) == [b"+OK\r\n", b"$1\r\nv\r\n"]
 
 
 def test_a_write_may_have_run(own_proxy: Starter) -> None:
     """Of a write that was sent before the link died the error says that its outcome is unknown."""
-    with behind_bad_link(own_proxy) as (proxy, link):
+    with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.set("k", 1)
-        link.cut_after(0)
+        conn.cut_after(0)
         assert error_of(client, "INCR", "k").endswith("the write may have run, its outcome is unknown")
-        link.heal()
+        conn.heal()
         eventually(served(client, "k"))
         assert client.get("k") == b"2"
 
@@ -132,19 +134,19 @@ def test_a_write_may_have_run(own_proxy: Starter) -> None:
 @contextmanager
 def behind_bad_link(start: Starter, **options: Any) -> Iterator[tuple[RunningProxy, BadLink]]:
     """A proxy with one node behind a link that can be bad."""
-    links: list[BadLink] = []
+    conns: list[BadLink] = []
 
     def through(urls: list[str]) -> list[str]:
-        links.extend(BadLink(url) for url in urls)
-        return [link.url for link in links]
+        conns.extend(BadLink(url) for url in urls)
+        return [conn.url for conn in conns]
 
     try:
         proxy = start("ring", 1, through=through, **{**OPTIONS, **options})
-        yield proxy, links[0]
+        yield proxy, conns[0]
         proxy.stop()
     finally:
-        for link in links:
-            link.__exit__(None, None, None)
+        for conn in conns:
+            conn.__exit__(None, None, None)
 
 
 def test_silent(ring: RunningProxy) -> None:
@@ -168,50 +170,50 @@ def test_silent(ring: RunningProxy) -> None:
 
 def test_black_hole(own_proxy: Starter) -> None:
     """A link that swallows everything costs TIMEOUT, then the node counts as down until the link is well."""
-    with behind_bad_link(own_proxy) as (proxy, link):
+    with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.set("k", "v")
-        link.swallow()
+        conn.swallow()
         assert error_of(client, "GET", "k").startswith("TIMEOUT node-0 ")
         assert client.ping()
-        link.heal()
-        link.cut()
+        conn.heal()
+        conn.cut()
         eventually(served(client, "k"))
         assert client.get("k") == b"v"
 
 
 def test_stalled(own_proxy: Starter) -> None:
     """What a stalled link brings late is never given to somebody else."""
-    with behind_bad_link(own_proxy) as (proxy, link):
+    with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.mset({f"k{number}": number for number in range(50)})
         for number in range(5):
-            link.stall()
+            conn.stall()
             assert error_of(client, "GET", f"k{number}").startswith(("TIMEOUT node-0 ", "NODEDOWN node-0 "))
-            link.heal()
+            conn.heal()
             eventually(served(client, "k0"))
             assert [client.get(f"k{at}") for at in range(50)] == [b"%d" % at for at in range(50)]
 
 
 def test_refusing_then_accepting(own_proxy: Starter) -> None:
     """A node that refuses is down at once, and is used again by itself once it accepts."""
-    with behind_bad_link(own_proxy) as (proxy, link):
+    with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.set("k", "v")
-        link.refuse()
+        conn.refuse()
         eventually(lambda: "(connection refused)" in error_of(client, "GET", "k"))
-        link.accept()
+        conn.accept()
         eventually(served(client, "k"))
         assert client.get("k") == b"v"
 
 
 def test_trickling(own_proxy: Starter) -> None:
     """Replies that come byte by byte are put together."""
-    with behind_bad_link(own_proxy, timeout_ms=20_000) as (proxy, link):
+    with behind_bad_link(own_proxy, timeout_ms=20_000) as (proxy, conn):
         client = proxy.client()
         value = bytes(range(256)) * 8
         client.set("k", value)
-        link.trickle()
+        conn.trickle()
         assert client.mget("k", "none", "k") == [value, None, value]
         assert client.get("k") == value
 
@@ -219,22 +221,22 @@ def test_trickling(own_proxy: Starter) -> None:
 @pytest.mark.parametrize("at", [0, 1, 3, 500, 1005])
 def test_cut_in_a_reply(own_proxy: Starter, at: int) -> None:
     """A read whose reply is cut off is asked again: the client gets the whole value, never a part of it."""
-    with behind_bad_link(own_proxy, timeout_ms=2000) as (proxy, link):
+    with behind_bad_link(own_proxy, timeout_ms=2000) as (proxy, conn):
         client = proxy.client()
         client.set("k", b"x" * 1000)
-        link.cut_after(at)
+        conn.cut_after(at)
         assert client.get("k") == b"x" * 1000
 
 
 def test_cut_in_a_large_reply(own_proxy: Starter) -> None:
     """A large reply that was passed on in part cannot be taken back: then, and only then, the client is hung up on."""
-    with behind_bad_link(own_proxy, timeout_ms=2000) as (proxy, link):
+    with behind_bad_link(own_proxy, timeout_ms=2000) as (proxy, conn):
         client = proxy.client()
         value = b"x" * 3_000_000
         client.set("k", value)
-        link.cut_after(1_000_000)
+        conn.cut_after(1_000_000)
         with proxy.raw() as connection:
-            connection.sendall(command([b"GET", b"k"]))
+            connection.sendall(encode_request([b"GET", b"k"]))
             reply = b"".join(iter(lambda: connection.recv(1 << 20), b""))
         frame = b"$3000000\r\n" + value + b"\r\n"
         assert frame.startswith(reply)
@@ -250,7 +252,7 @@ def test_loading(own_proxy: Starter) -> None:
         proxy = own_proxy("ring", 1, through=lambda urls: [*urls, url], **OPTIONS)
         good, bad = (proxy.keys_on(at, 1)[0] for at in (0, 1))
         with proxy.raw() as connection:
-            connection.sendall(command([b"GET", bad.encode()]) + command([b"SET", good.encode(), b"1"]))
+            connection.sendall(encode_request([b"GET", bad.encode()]) + encode_request([b"SET", good.encode(), b"1"]))
             with in_time():
                 replies = said(connection, 2)
         assert b"LOADING" in replies[0]
@@ -327,7 +329,7 @@ def test_slow_reader(own_proxy: Starter) -> None:
     client.set("big", b"x" * 1_000_000)
     before = proxy.memory()
     with proxy.raw() as connection:
-        connection.sendall(command([b"GET", b"big"]) * 400)
+        connection.sendall(encode_request([b"GET", b"big"]) * 400)
         eventually(lambda: len(client.client_list()) == 1, 20)
         assert client.get("big") == b"x" * 1_000_000
     assert proxy.memory("VmHWM") - before < 100_000_000

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from kidoproxy.commands.find import every, find
-from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import BY_SPECS, INDEX, KEYNUM, CommandSpec
+from kidoproxy.commands.find import all_specs, find
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import BEGIN_INDEX, BY_SPECS, FIND_KEYNUM, CommandSpec
 from tests.commands.oracle import SERVERS, ask, running
 
 pytestmark = pytest.mark.live
@@ -91,7 +91,11 @@ def vectors(spec: CommandSpec, arity: int) -> Iterator[list[bytes]]:
     most = least if arity > 0 else least + 4
     for length in range(least, most + 1):
         argv = [*spec.name.split(b"|"), *[b"a%d" % i for i in range(length)]][:length]
-        counts = [key.position + key.numbers[0] for key in spec.key_specs if key.begin == INDEX and key.find == KEYNUM]
+        counts = [
+            key.begin_position + key.find_args[0]
+            for key in spec.key_specs
+            if key.begin_kind == BEGIN_INDEX and key.find_kind == FIND_KEYNUM
+        ]
         if not counts:
             yield argv
         for at in counts:
@@ -114,15 +118,15 @@ def named_by(server: Any, argv: list[bytes]) -> Any:
 def test_every_command(server: Any) -> None:
     """A generated request of each command has its keys where the server sees them."""
     compared = 0
-    for spec in every():
-        if spec.finder != BY_SPECS or not spec.key_specs or not arity(server, spec):
+    for spec in all_specs():
+        if spec.key_finder != BY_SPECS or not spec.key_specs or not arity(server, spec):
             continue
         for argv in vectors(spec, arity(server, spec)):
             if argv[:-1] == [b"pfmerge"]:
                 # Executed on its only key, which COMMAND GETKEYS of both servers overlooks.
                 continue
             assert find(argv) is spec
-            assert [argv[at] for at in keys(spec, argv)] == named_by(server, argv), argv
+            assert [argv[at] for at in key_positions(spec, argv)] == named_by(server, argv), argv
             compared += 1
     assert compared > 300
 
@@ -134,4 +138,4 @@ def test_by_hand(server: Any, text: str) -> None:
     spec = find(argv)
     assert spec is not None
     if arity(server, spec):
-        assert [argv[at] for at in keys(spec, argv)] == named_by(server, argv)
+        assert [argv[at] for at in key_positions(spec, argv)] == named_by(server, argv)

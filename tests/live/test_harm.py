@@ -144,11 +144,11 @@ def test_other_nodes_die(own_proxy: Starter) -> None:
 def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
     """The same over a link that is cut, stalls, trickles, or is cut within a reply: what is unknown is said to be."""
     with ExitStack() as stack:
-        links: list[BadLink] = []
+        conns: list[BadLink] = []
 
         def through(urls: list[str]) -> list[str]:
-            links.extend([stack.enter_context(BadLink(url)) for url in urls])
-            return [link.url for link in links]
+            conns.extend([stack.enter_context(BadLink(url)) for url in urls])
+            return [conn.url for conn in conns]
 
         proxy = own_proxy("ring", 1, tcp=True, through=through, timeout_ms=200, connect_timeout_ms=200)
         tally = Tally("counter")
@@ -158,16 +158,16 @@ def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
         def once() -> None:
             before = tally.sure
             if harm == "stall":
-                links[0].stall()
+                conns[0].stall()
                 eventually(lambda: not served(client, tally.key))
-                links[0].heal()
+                conns[0].heal()
             elif harm == "cut":
-                links[0].cut()
+                conns[0].cut()
             elif harm == "trickle":
-                links[0].trickle(1 + next(numbers) % 3)
-                links[0].cut()
+                conns[0].trickle(1 + next(numbers) % 3)
+                conns[0].cut()
             else:
-                links[0].cut_after(next(numbers) % 40)
+                conns[0].cut_after(next(numbers) % 40)
             eventually(lambda: tally.sure > before + 8 or all(not asking.is_alive() for asking in working), 20)
 
         working: list[Asking] = []
@@ -175,7 +175,7 @@ def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
         with meanwhile(once):
             for asking in working:
                 assert asking.answer() is None
-        links[0].heal()
+        conns[0].heal()
         eventually(lambda: served(client, tally.key))
         assert tally.sure == 120
         assert tally.fits(int(client.get(tally.key))), (client.get(tally.key), tally.sure, tally.unknown)
@@ -303,11 +303,11 @@ def test_queue_while_other_nodes_die(own_proxy: Starter) -> None:
 def test_queue_over_a_bad_link(own_proxy: Starter) -> None:
     """Connections are cut under consumers that wait: no element is lost, and none is left where nobody looks."""
     with ExitStack() as stack:
-        links: list[BadLink] = []
+        conns: list[BadLink] = []
 
         def through(urls: list[str]) -> list[str]:
-            links.extend([stack.enter_context(BadLink(url)) for url in urls])
-            return [link.url for link in links]
+            conns.extend([stack.enter_context(BadLink(url)) for url in urls])
+            return [conn.url for conn in conns]
 
         proxy = own_proxy("ring", 1, tcp=True, through=through, timeout_ms=300, connect_timeout_ms=300)
         queue = Queue(proxy, "{q}", 300)
@@ -315,7 +315,7 @@ def test_queue_over_a_bad_link(own_proxy: Starter) -> None:
 
         def harm() -> None:
             before = len(queue.done)
-            links[0].cut()
+            conns[0].cut()
             eventually(lambda: served(client, "x"))
             eventually(lambda: len(queue.done) > before or queue.is_done(), 20)
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 import redis
 
-from kidoproxy.ledger_account import CUTS, OUTPUT, QUERY
-from kidoproxy.resp.build import command
+from kidoproxy.replies.accounting import DISCONNECT_REASONS, OUTPUT_LIMIT, QUERY_LIMIT
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
@@ -96,7 +96,7 @@ def drain(connection: socket.socket) -> None:
 
 def reads_nothing(scene: Scene, connection: socket.socket) -> None:
     """Large replies, and nobody takes them."""
-    push(connection, command([b"GET", scene.large()]), 2000)
+    push(connection, encode_request([b"GET", scene.large()]), 2000)
     eventually(lambda: is_closed(connection), 20)
 
 
@@ -119,14 +119,14 @@ def is_closed(connection: socket.socket) -> bool:
 
 def writes_first(scene: Scene, connection: socket.socket) -> None:
     """All is written before anything is read, and less than the limit is owed: all is served."""
-    one = command([b"GET", scene.large()]) + command([b"SET", scene.large(), VALUE])
+    one = encode_request([b"GET", scene.large()]) + encode_request([b"SET", scene.large(), VALUE])
     connection.sendall(one * 15)
     assert replies(connection, 30) == [b"$%d\r\n%b\r\n" % (len(VALUE), VALUE), b"+OK\r\n"] * 15
 
 
 def queues(scene: Scene, connection: socket.socket) -> None:
     """A transaction that is never run."""
-    push(connection, b"MULTI\r\n" + command([b"SET", scene.here, VALUE]) * 100, 1)
+    push(connection, b"MULTI\r\n" + encode_request([b"SET", scene.here, VALUE]) * 100, 1)
     drain(connection)
 
 
@@ -152,7 +152,7 @@ def never_ends(scene: Scene, connection: socket.socket) -> None:
 def subscribes(scene: Scene, connection: socket.socket) -> None:
     """More and more channels."""
     for at in range(100):
-        push(connection, command([b"SUBSCRIBE", *[b"%d:%d" % (at, number) for number in range(100)]]), 1)
+        push(connection, encode_request([b"SUBSCRIBE", *[b"%d:%d" % (at, number) for number in range(100)]]), 1)
     drain(connection)
 
 
@@ -182,19 +182,19 @@ def watches_all(scene: Scene, connection: socket.socket) -> None:
 
 def behind_a_slow_one(scene: Scene, connection: socket.socket) -> None:
     """A node that is silent, and large replies of another one behind it."""
-    connection.sendall(command([b"GET", scene.there]) + command([b"GET", scene.large()]) * 300)
+    connection.sendall(encode_request([b"GET", scene.there]) + encode_request([b"GET", scene.large()]) * 300)
     drain(connection)
 
 
 def parts_of_splits(scene: Scene, connection: socket.socket) -> None:
     """Replies of two nodes, of which one is silent."""
-    connection.sendall(command([b"MGET", scene.there, scene.large()]) * 300)
+    connection.sendall(encode_request([b"MGET", scene.there, scene.large()]) * 300)
     drain(connection)
 
 
 def writes_to_the_silent(scene: Scene, connection: socket.socket) -> None:
     """Large values for a node that takes none: each is told no, for one reason or another."""
-    one = command([b"SET", scene.there, VALUE])
+    one = encode_request([b"SET", scene.there, VALUE])
     threading.Thread(target=push, args=(connection, one, 200), daemon=True).start()
     told = replies(connection, 200)
     assert len(told) == 200
@@ -204,14 +204,16 @@ def writes_to_the_silent(scene: Scene, connection: socket.socket) -> None:
 def names_much(scene: Scene, connection: socket.socket) -> None:
     """Unknown commands of a megabyte each."""
     for _ in range(20):
-        connection.sendall(command([b"x" * MIB]))
+        connection.sendall(encode_request([b"x" * MIB]))
         assert replies(connection, 1)[0].startswith(b"-ERR unknown command 'xxx")
 
 
 def waits_and_sends(scene: Scene, connection: socket.socket) -> None:
     """It waits for an element, and sends more than fits meanwhile: its own socket keeps that."""
-    connection.sendall(command([b"BLPOP", b"{%b}queue" % scene.here, b"2"]))
-    sender = threading.Thread(target=push, args=(connection, command([b"SET", scene.here, b"here" + VALUE]), 200))
+    connection.sendall(encode_request([b"BLPOP", b"{%b}queue" % scene.here, b"2"]))
+    sender = threading.Thread(
+        target=push, args=(connection, encode_request([b"SET", scene.here, b"here" + VALUE]), 200)
+    )
     sender.start()
     told = replies(connection, 201)
     sender.join()
@@ -230,18 +232,18 @@ class Hoard:
 
 
 HOARDS: Final = (
-    Hoard("reads nothing", reads_nothing, OUTPUT),
-    Hoard("asks for much help", asks_for_help, OUTPUT),
+    Hoard("reads nothing", reads_nothing, OUTPUT_LIMIT),
+    Hoard("asks for much help", asks_for_help, OUTPUT_LIMIT),
     Hoard("writes first", writes_first),
-    Hoard("queues large requests", queues, QUERY),
-    Hoard("queues many requests", queues_small, QUERY),
-    Hoard("runs a large transaction", runs_large, OUTPUT),
-    Hoard("never ends a request", never_ends, QUERY),
-    Hoard("subscribes to all", subscribes, QUERY),
-    Hoard("hears much", hears_much, OUTPUT),
-    Hoard("monitors", watches_all, OUTPUT),
-    Hoard("behind a silent node", behind_a_slow_one, OUTPUT, silent=True),
-    Hoard("parts of split reads", parts_of_splits, OUTPUT, silent=True),
+    Hoard("queues large requests", queues, QUERY_LIMIT),
+    Hoard("queues many requests", queues_small, QUERY_LIMIT),
+    Hoard("runs a large transaction", runs_large, OUTPUT_LIMIT),
+    Hoard("never ends a request", never_ends, QUERY_LIMIT),
+    Hoard("subscribes to all", subscribes, QUERY_LIMIT),
+    Hoard("hears much", hears_much, OUTPUT_LIMIT),
+    Hoard("monitors", watches_all, OUTPUT_LIMIT),
+    Hoard("behind a silent node", behind_a_slow_one, OUTPUT_LIMIT, silent=True),
+    Hoard("parts of split reads", parts_of_splits, OUTPUT_LIMIT, silent=True),
     Hoard("writes to a silent node", writes_to_the_silent, silent=True),
     Hoard("names much", names_much),
     Hoard("waits and sends", waits_and_sends),
@@ -325,7 +327,7 @@ def attack(scene: Scene, hoard: Hoard) -> Watch:
 @pytest.mark.parametrize("hoard", HOARDS, ids=lambda hoard: hoard.name)
 def test_hoarding(scene: Scene, hoard: Hoard) -> None:
     """Memory is bounded and comes back, others are served meanwhile, and who goes too far is cut and counted."""
-    before, cuts = scene.proxy.memory(), {reason: scene.cuts(reason) for reason in CUTS}
+    before, cuts = scene.proxy.memory(), {reason: scene.cuts(reason) for reason in DISCONNECT_REASONS}
     watch = attack(scene, hoard)
     assert watch.problems == []
     assert watch.served
@@ -333,5 +335,5 @@ def test_hoarding(scene: Scene, hoard: Hoard) -> None:
     eventually(lambda: scene.held() < REST)
     # The allocator keeps some, in holes between what lives on; it uses them again: one hoard adds nothing to another's.
     eventually(lambda: scene.proxy.memory() - scene.warm < MOST)
-    for reason in CUTS:
+    for reason in DISCONNECT_REASONS:
         assert scene.cuts(reason) - cuts[reason] == (CLIENTS if reason == hoard.reason else 0)

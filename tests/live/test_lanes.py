@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
@@ -34,9 +34,9 @@ def client(proxy: RunningProxy, request: pytest.FixtureRequest) -> Iterator[Any]
 class Asking(threading.Thread):
     """Asks in a thread of its own; `answer` waits for what comes of it."""
 
-    def __init__(self, ask: Callable[[], Any]) -> None:
+    def __init__(self, request_context: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
-        self.ask = ask
+        self.ask = request_context
         self.said: Any = None
         self.start()
 

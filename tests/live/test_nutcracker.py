@@ -15,11 +15,11 @@ from typing import Final
 import hiredis
 import pytest
 
-from kidoproxy.resp.build import command
-from kidoproxy.routes.hashes import NUTCRACKER_HASHES
-from kidoproxy.routes.ketama import nutcracker_name
-from kidoproxy.routes.placement import ketama
-from kidoproxy.routes.tags import OFF, Tags
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.routes.placement.hashes import NUTCRACKER_HASHES
+from kidoproxy.routes.placement.owners import ketama
+from kidoproxy.routes.placement.points import nutcracker_name
+from kidoproxy.routes.placement.tags import OFF, Tags
 from tests.needs import needs
 
 pytestmark = pytest.mark.live
@@ -94,7 +94,7 @@ async def deliver(path: str, keys: list[bytes]) -> None:
     reader, writer = await connect(path)
     for at in range(0, len(keys), 500):
         part = keys[at : at + 500]
-        writer.write(b"".join(command([b"SET", key, b"1"]) for key in part))
+        writer.write(b"".join(encode_request([b"SET", key, b"1"]) for key in part))
         assert await reader.readexactly(5 * len(part)) == b"+OK\r\n" * len(part)
     writer.close()
     await writer.wait_closed()
@@ -143,7 +143,7 @@ async def compare(backends: Backends, pool: dict[str, str], weights: list[int], 
     tags = Tags(ord(tag[0]), ord(tag[1]), []) if tag else Tags(OFF, OFF, [])
     expected: list[list[bytes]] = [[] for _ in weights]
     for key in keys:
-        expected[placement.owner(tags.cut(key))].append(key)
+        expected[placement.owner(tags.hashed_part(key))].append(key)
     assert [sorted(got) for got in backends.got] == expected
     await backends.close()
 

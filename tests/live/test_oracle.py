@@ -9,11 +9,11 @@ from typing import Final
 
 import pytest
 
-from kidoproxy import errors
-from kidoproxy.commands.find import every, find
-from kidoproxy.commands.keys import keys
-from kidoproxy.commands.spec import LANE, LISTEN, LOCAL, REFUSED, SESSION, CommandSpec
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.commands.find import all_specs, find
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import DEDICATED, LOCAL, REFUSED, SESSION, SUBSCRIBE, CommandSpec
+from kidoproxy.resp import errors
 from tests.commands.oracle import program
 from tests.live.asking import exact, first_type, lines, replies
 from tests.live.proxies import Starter
@@ -62,11 +62,11 @@ def pair(request: pytest.FixtureRequest, servers: dict[str, Pair]) -> Pair:
     return Pair(name, proto, made.straight, made.proxied, made.port)
 
 
-SPECS: Final = every()
+SPECS: Final = all_specs()
 #: What changes the conversation is asked in TALKS.
 TALKATIVE: Final = (b"watch", b"monitor")
 #: Subscriptions are confirmed by pushes: their dialogues are in test_pubsub.py.
-NOT_RELAYED: Final = (SESSION, LOCAL, LISTEN, REFUSED)
+NOT_RELAYED: Final = (SESSION, LOCAL, SUBSCRIBE, REFUSED)
 SERVED: Final = [
     spec for spec in SPECS if spec.reach not in NOT_RELAYED and not spec.reason and spec.name not in TALKATIVE
 ]
@@ -82,8 +82,8 @@ def least(spec: CommandSpec) -> list[bytes]:
     """The shortest request that has as many words as the command wants; it does not wait for long."""
     name = words_of(spec)
     words = name + [b"1"] * (abs(spec.arity) - len(name))
-    if spec.timeout_at and spec.timeout_unit == 1:
-        words[spec.timeout_at] = b"0.01"
+    if spec.timeout_position and spec.timeout_units_per_second == 1:
+        words[spec.timeout_position] = b"0.01"
     return words
 
 
@@ -96,7 +96,7 @@ def generated(spec: CommandSpec) -> list[list[bytes]]:
         made.append([*shortest, b"x"])
     if abs(spec.arity) > len(name):
         made += [name, shortest[:-1]]
-    places = keys(spec, shortest)
+    places = key_positions(spec, shortest)
     for key in TYPED if places else ():
         made.append([key.encode() if at == places[0] else word for at, word in enumerate(shortest)])
     return made
@@ -503,10 +503,10 @@ def test_about_itself(pair: Pair) -> None:
 
 def test_refused(pair: Pair) -> None:
     """What is not served is refused in one sentence with the command's name and the documented reason."""
-    closed = [spec for spec in SPECS if spec.reach in (REFUSED, LANE) or spec.deny_default]
-    closed = [spec for spec in closed if spec.subs is None and spec.reason]
+    closed = [spec for spec in SPECS if spec.reach in (REFUSED, DEDICATED) or spec.denied_by_default]
+    closed = [spec for spec in closed if spec.subcommands is None and spec.reason]
     said = replies(pair.proxied, [HELLO[pair.proto], *[least(spec) for spec in closed]])[1:]
     for spec, reply in zip(closed, said, strict=False):
-        reason = f"{spec.reason}; the pool's `allow` opens it" if spec.deny_default else spec.reason
+        reason = f"{spec.reason}; the pool's `allow` opens it" if spec.denied_by_default else spec.reason
         assert spec.reason
-        assert reply == errors.denied(spec.name, reason)
+        assert reply == errors.not_served(spec.name, reason)

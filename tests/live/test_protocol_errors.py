@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 import redis
 
-from kidoproxy import limits
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.resp import limits
 from kidoproxy.resp.requests import RequestLimits
 from tests.needs import needs
 from tests.resp.feeding import bytewise, cut_replies, cut_requests
@@ -20,7 +20,7 @@ from tests.resp.feeding import bytewise, cut_replies, cut_requests
 pytestmark = pytest.mark.live
 
 SECONDS: Final = 10.0
-LONG: Final = b"1" * (limits.INLINE_BYTES + 1)
+LONG: Final = b"1" * (limits.MAX_INLINE_BYTES + 1)
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 INPUTS: Final = [
@@ -240,5 +240,5 @@ def test_valkey_mixes_quotes(valkey: str, data: bytes) -> None:
 @pytest.mark.parametrize("data", BEFORE_AUTH, ids=shown)
 def test_our_errors_before_auth_are_theirs(locked: str, data: bytes) -> None:
     """Who has not said AUTH may claim as much as there, and gets the same sentence."""
-    bounds = RequestLimits(limits.UNAUTHENTICATED_ARGUMENTS, limits.UNAUTHENTICATED_BULK_BYTES)
+    bounds = RequestLimits(limits.MAX_UNAUTHENTICATED_ARGUMENTS, limits.MAX_UNAUTHENTICATED_BULK_BYTES)
     assert said_by_us([data], bounds) == said_by(locked, data)

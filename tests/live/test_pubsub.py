@@ -8,8 +8,8 @@ import pytest
 import redis
 import redis.asyncio
 
-from kidoproxy.embedded import EmbeddedNodes
-from kidoproxy.resp.build import command
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.resp.encode import encode_request
 from tests.commands.oracle import program
 from tests.live.asking import connect, lines
 from tests.live.proxies import RunningProxy, Starter
@@ -161,7 +161,7 @@ class Side:
         self.connections = {name: connect(url) for name in ("me", "you")}
         self.proto = proto
         for connection in self.connections.values():
-            connection.sendall(command([b"HELLO", b"%d" % proto]))
+            connection.sendall(encode_request([b"HELLO", b"%d" % proto]))
             self.until(connection, b":%d\r\n$2\r\nid\r\n" % proto)
             self.fence(connection)
 
@@ -176,13 +176,13 @@ class Side:
 
     def fence(self, connection: socket.socket) -> bytes:
         """What has come up to now."""
-        connection.sendall(command([b"PING", b"-fence-"]))
+        connection.sendall(encode_request([b"PING", b"-fence-"]))
         raw = self.until(connection, b"$7\r\n-fence-\r\n").removesuffix(b"$7\r\n-fence-\r\n")
         return raw.removesuffix(b"*2\r\n$4\r\npong\r\n")
 
     def say(self, step: list[bytes]) -> None:
         """One step."""
-        self.connections[step[0].decode()].sendall(command(step[1:]))
+        self.connections[step[0].decode()].sendall(encode_request(step[1:]))
 
     def hear(self, step: list[bytes]) -> tuple[bytes, bytes]:
         """What both have heard when it is over: a server sends messages before it answers."""
@@ -303,7 +303,9 @@ def test_many_clients_are_one_subscription(proxy: RunningProxy) -> None:
     sockets = [proxy.raw() for _ in range(200)]
     try:
         for at, connection in enumerate(sockets):
-            connection.sendall(command([b"HELLO", b"3" if at % 2 else b"2"]) + command([b"SUBSCRIBE", b"crowd"]))
+            connection.sendall(
+                encode_request([b"HELLO", b"3" if at % 2 else b"2"]) + encode_request([b"SUBSCRIBE", b"crowd"])
+            )
         for at, connection in enumerate(sockets):
             confirmed = said(connection, 2)[1]
             assert confirmed == (b">" if at % 2 else b"*") + b"3\r\n$9\r\nsubscribe\r\n$5\r\ncrowd\r\n:1\r\n"
@@ -440,7 +442,7 @@ def test_a_node_may_forbid_it(own_proxy: Starter) -> None:
     sockets = [proxy.raw() for _ in range(12)]
     try:
         for at, connection in enumerate(sockets):
-            connection.sendall(command([b"SUBSCRIBE", b"good:%d" % at if at % 3 else b"bad:%d" % at]))
+            connection.sendall(encode_request([b"SUBSCRIBE", b"good:%d" % at if at % 3 else b"bad:%d" % at]))
         for at, connection in enumerate(sockets):
             reply = said(connection, 1)[0]
             assert reply.startswith(b"*3\r\n$9\r\nsubscribe\r\n" if at % 3 else b"-NOPERM "), (at, reply)
@@ -458,7 +460,7 @@ def test_a_slow_subscriber(own_proxy: Starter) -> None:
     client = proxy.client()
     block = b"x" * 100_000
     with proxy.raw() as slow, listening(proxy, 3, "flood") as listener:
-        slow.sendall(command([b"SUBSCRIBE", b"flood"]))
+        slow.sendall(encode_request([b"SUBSCRIBE", b"flood"]))
         said(slow, 1)
         counts = []
         for number in range(200):
@@ -479,7 +481,7 @@ def test_workers(own_proxy: Starter) -> None:
     sockets = [proxy.raw() for _ in range(32)]
     try:
         for connection in sockets:
-            connection.sendall(command([b"SUBSCRIBE", b"news"]))
+            connection.sendall(encode_request([b"SUBSCRIBE", b"news"]))
         for connection in sockets:
             said(connection, 1)
         listeners = sum(upstream(proxy, "news"))

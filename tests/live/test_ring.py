@@ -6,9 +6,9 @@ from typing import Any, Final
 import pytest
 import redis
 
+from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.commands.find import find
-from kidoproxy.commands.keys import keys
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.commands.keys import key_positions
 from tests.live.asking import lines, replies
 from tests.live.proxies import RunningProxy, Starter
 from tests.live.script import KEYED, SETUP, WHOLE
@@ -50,7 +50,7 @@ def clients(both: tuple[str, str], ring: RunningProxy) -> Iterator[tuple[Any, An
 def tagged(request: list[bytes]) -> list[bytes]:
     """The same request with all its keys on one node."""
     spec = find(request)
-    places = keys(spec, request) if spec is not None else []
+    places = key_positions(spec, request) if spec is not None else []
     return [b"{t}" + word if at in places else word for at, word in enumerate(request)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from kidoproxy.config.example import toml
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.config.example import to_toml
 from tests.live.contents import Crowd, contents, is_behind, states
 from tests.live.proxies import RunningProxy
 from tests.wait import eventually
@@ -25,11 +25,15 @@ class Nested(RunningProxy):
 
     def _toml(self, mode: str, options: dict[str, Any]) -> str:
         """Three pools."""
-        lines = ["[proxy]", f"state_dir = {toml(str(self.folder / 'state'))}", "[pool.pool]"]
-        lines += [f"listen = {toml(f'127.0.0.1:{self.port}')}", 'mode = "ring"', 'nodes = ["pool:left", "pool:right"]']
+        lines = ["[proxy]", f"state_dir = {to_toml(str(self.folder / 'state'))}", "[pool.pool]"]
+        lines += [
+            f"listen = {to_toml(f'127.0.0.1:{self.port}')}",
+            'mode = "ring"',
+            'nodes = ["pool:left", "pool:right"]',
+        ]
         for at, shard in enumerate(SHARDS):
             nodes = [{"url": self.urls[number], "name": self.names[number]} for number in (2 * at, 2 * at + 1)]
-            lines += [f"[pool.{shard}]", 'mode = "copy"', "timeout_ms = 300", f"nodes = {toml(nodes)}"]
+            lines += [f"[pool.{shard}]", 'mode = "copy"', "timeout_ms = 300", f"nodes = {to_toml(nodes)}"]
         return "\n".join(lines) + "\n"
 
 

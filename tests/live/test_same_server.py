@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kidoproxy.cli import main
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.cli import main
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.live.proxies import Starter
 
 pytestmark = pytest.mark.live

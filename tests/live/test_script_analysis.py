@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.live.proxies import RunningProxy, Starter
 
 pytestmark = pytest.mark.live
@@ -82,9 +82,9 @@ def made(rng: random.Random) -> tuple[str, list[str]]:
     """A script that sets some key, with its key and arguments."""
     key = rng.choice(["a", "b", "c{t}", "{t}d", "{u}e", "{t}"])
     name = " .. ".join(rng.choice(NAMES) for _ in range(rng.choice([1, 1, 2])))
-    call = rng.choice(CALLS).replace("{}", name)
+    pending = rng.choice(CALLS).replace("{}", name)
     frame = rng.choice(["{}", "if ARGV[1] ~= 'y' then {} end", "for i = 1, 1 do {} end", "--[[ x ]] {}", "-- x\n{}"])
-    return BEFORE + frame.replace("{}", call), [key, rng.choice(["x", "{t}x", "y"]), rng.choice(["z", "{u}z"])]
+    return BEFORE + frame.replace("{}", pending), [key, rng.choice(["x", "{t}x", "y"]), rng.choice(["z", "{u}z"])]
 
 
 def said(client: Any, *words: str | int) -> str:

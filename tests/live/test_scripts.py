@@ -9,7 +9,7 @@ import redis
 from django.conf import settings
 from django.core.cache import CacheHandler
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.commands.oracle import program
 from tests.live.asking import lines, replies
 from tests.live.contents import states

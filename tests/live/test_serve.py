@@ -16,8 +16,8 @@ from typing import Any, Final
 import pytest
 import redis
 
-from kidoproxy.net.claims import owners
-from kidoproxy.resp.build import command
+from kidoproxy.net.address_claims import claim_owners
+from kidoproxy.resp.encode import encode_request
 from tests.live.proxies import READY, RunningProxy, Starter, environment, free_port
 from tests.wait import eventually
 
@@ -81,7 +81,7 @@ def test_a_second_proxy(own_proxy: Starter, mode: str, first: int, second: int, 
 
 def claimed(port: int) -> bool:
     """Whether somebody still has that port."""
-    return any(owner.place.where == f"tcp/{port}" for owner in owners())
+    return any(owner.bind_address.endpoint == f"tcp/{port}" for owner in claim_owners())
 
 
 def test_no_permission(own_proxy: Starter, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_sigterm_drains(own_proxy: Starter) -> None:
         busy.sendall(b"SET k v\r\n")
         assert busy.recv(100) == b"+OK\r\n"
         proxy.pause(0)
-        busy.sendall(command([b"GET", b"k"]))
+        busy.sendall(encode_request([b"GET", b"k"]))
         # Both are read in this order, so that the proxy has the GET when it hears the PING.
         idle.sendall(b"PING\r\n")
         assert idle.recv(100) == b"+PONG\r\n"
@@ -123,7 +123,7 @@ def test_drain_has_an_end(own_proxy: Starter) -> None:
     proxy = own_proxy("ring", 1, timeout_ms=600_000, proxy={"drain_seconds": 0.2})
     with proxy.raw() as busy:
         proxy.pause(0)
-        busy.sendall(command([b"GET", b"k"]))
+        busy.sendall(encode_request([b"GET", b"k"]))
         eventually(lambda: "flags=N" in str(proxy.client(protocol=2).execute_command("CLIENT", "INFO")))
         assert proxy.end() == 0
         assert busy.recv(100) == b""

@@ -13,9 +13,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from kidoproxy.config.example import toml
-from kidoproxy.embedded import EmbeddedNodes
-from kidoproxy.resp.build import command
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.config.example import to_toml
+from kidoproxy.resp.encode import encode_request
 from tests.badlink import BadLink
 from tests.live.proxies import RunningProxy, free_port
 
@@ -43,7 +43,7 @@ class TwoPools(RunningProxy):
             "nodes": [last],
             "timeout_ms": int(PATIENCE * 1000),
         }
-        return text + "[pool.other]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in rows.items())
+        return text + "[pool.other]\n" + "".join(f"{key} = {to_toml(value)}\n" for key, value in rows.items())
 
     def turns(self) -> dict[str, float]:
         """How many turns of the loop were at most so long, by bucket."""
@@ -59,10 +59,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TwoPools, 
     nodes = EmbeddedNodes()
     urls = nodes.start(3, tcp=True)
     with (
-        BadLink(urls[2]) as link,
-        TwoPools(tmp_path_factory.mktemp("two"), "ring", [*urls[:2], link.url], nodes) as made,
+        BadLink(urls[2]) as conn,
+        TwoPools(tmp_path_factory.mktemp("two"), "ring", [*urls[:2], conn.url], nodes) as made,
     ):
-        yield made.start(), link
+        yield made.start(), conn
 
 
 def said(connection: socket.socket) -> int:
@@ -79,7 +79,7 @@ def said(connection: socket.socket) -> int:
 def send(proxy: TwoPools, raw: bytes) -> int:
     """A client sends this and hears everything."""
     with proxy.raw(120.0) as connection:
-        sender = threading.Thread(target=connection.sendall, args=(raw + command([b"ECHO", b"end"]),))
+        sender = threading.Thread(target=connection.sendall, args=(raw + encode_request([b"ECHO", b"end"]),))
         sender.start()
         size = said(connection)
         sender.join()
@@ -113,12 +113,12 @@ def names(count: int) -> list[bytes]:
 
 def test_a_silent_node_of_another_pool(proxy: tuple[TwoPools, BadLink]) -> None:
     """Deadlines are looked at however busy the loop is: TIMEOUT comes in time, each time."""
-    made, link = proxy
+    made, conn = proxy
     client = redis.Redis(port=made.other, protocol=2, retry=Retry(NoBackoff(), 0))
     client.set("k", "v")
-    with busy(made, command([b"MGET", *names(KEYS)]), 4):
+    with busy(made, encode_request([b"MGET", *names(KEYS)]), 4):
         assert client.get("k") == b"v"
-        link.stall()
+        conn.stall()
         try:
             for _ in range(3):
                 began = time.monotonic()
@@ -126,29 +126,31 @@ def test_a_silent_node_of_another_pool(proxy: tuple[TwoPools, BadLink]) -> None:
                     client.get("k")
                 assert time.monotonic() - began < MOST
         finally:
-            link.heal()
+            conn.heal()
     client.close()
 
 
 FLOODS: Final = {
-    "PING": command([b"PING"]) * 40_000,
-    "COMMAND": command([b"COMMAND"]) * 200,
-    "COMMAND DOCS": command([b"COMMAND", b"DOCS"]) * 200,
-    "INFO": command([b"INFO"]) * 100,
+    "PING": encode_request([b"PING"]) * 40_000,
+    "COMMAND": encode_request([b"COMMAND"]) * 200,
+    "COMMAND DOCS": encode_request([b"COMMAND", b"DOCS"]) * 200,
+    "INFO": encode_request([b"INFO"]) * 100,
     "lines": (b"a " * 30_000 + b"\r\n") * 8,
-    "numbers": command([b"CLIENT", b"LIST", b"ID", *[b"%d" % at for at in range(100_000)]]),
-    "MSET": command([b"MSET", *[word for name in names(KEYS) for word in (name, b"v")]]),
-    "MGET": command([b"MGET", *names(KEYS)]),
-    "EXISTS": command([b"EXISTS", *names(4 * KEYS)]),
-    "DEL": command([b"DEL", *names(4 * KEYS)]),
-    "SUNION": command([b"SUNION", *[b"{t}" + name for name in names(KEYS)]]),
-    "EXEC": command([b"MULTI"]) + b"".join([command([b"GET", name]) for name in names(KEYS)]) + command([b"EXEC"]),
-    "watched": command([b"WATCH", b"k"])
-    + command([b"MULTI"])
-    + command([b"PING"]) * 20_000
-    + command([b"GET", b"k"]) * 20_000
-    + command([b"EXEC"]),
-    "SUBSCRIBE": command([b"HELLO", b"3"]) + command([b"SUBSCRIBE", *names(10_000)]),
+    "numbers": encode_request([b"CLIENT", b"LIST", b"ID", *[b"%d" % at for at in range(100_000)]]),
+    "MSET": encode_request([b"MSET", *[word for name in names(KEYS) for word in (name, b"v")]]),
+    "MGET": encode_request([b"MGET", *names(KEYS)]),
+    "EXISTS": encode_request([b"EXISTS", *names(4 * KEYS)]),
+    "DEL": encode_request([b"DEL", *names(4 * KEYS)]),
+    "SUNION": encode_request([b"SUNION", *[b"{t}" + name for name in names(KEYS)]]),
+    "EXEC": encode_request([b"MULTI"])
+    + b"".join([encode_request([b"GET", name]) for name in names(KEYS)])
+    + encode_request([b"EXEC"]),
+    "watched": encode_request([b"WATCH", b"k"])
+    + encode_request([b"MULTI"])
+    + encode_request([b"PING"]) * 20_000
+    + encode_request([b"GET", b"k"]) * 20_000
+    + encode_request([b"EXEC"]),
+    "SUBSCRIBE": encode_request([b"HELLO", b"3"]) + encode_request([b"SUBSCRIBE", *names(10_000)]),
 }
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import pytest
 
-from kidoproxy.commands.find import every, find
-from kidoproxy.commands.keys import keys
-from kidoproxy.commands.permit import CATEGORIES, COMMAND, KEY, RUNNERS, Permit
+from kidoproxy.commands.acl import CATEGORIES, DENIED_COMMAND, DENIED_KEY, SCRIPT_RUNNERS, Acl
+from kidoproxy.commands.find import all_specs, find
+from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.session.acl import described, details
-from kidoproxy.session.users import User, digest
+from kidoproxy.session.handlers.acl import format_user, user_details
+from kidoproxy.session.users import User, password_digest
 from tests.commands.oracle import SERVERS, ask, running
 from tests.live.asking import lines
 from tests.live.script import KEYED, WHOLE
@@ -72,14 +72,14 @@ def least(spec: CommandSpec) -> list[bytes]:
     return argv
 
 
-def verdict(permit: Permit, argv: list[bytes]) -> str:
+def verdict(acl: Acl, argv: list[bytes]) -> str:
     """Ours, as one of the words that `dry_run` gives."""
     spec = find(argv)
     assert spec is not None
-    denial = permit.check(spec, argv)
+    denial = acl.check(spec, argv)
     if denial is None:
         return "OK"
-    return "command" if denial.kind == COMMAND else "key" if denial.kind == KEY else "channel"
+    return "command" if denial.kind == DENIED_COMMAND else "key" if denial.kind == DENIED_KEY else "channel"
 
 
 def dry_run(client: Any, argv: list[bytes]) -> str:
@@ -117,7 +117,7 @@ def test_any_rules(server: tuple[str, Any], seed: int) -> None:
     """The same for rules that nobody has chosen."""
     chance = Random(seed)
     become(server[1], "+@all")
-    names = [spec.name.decode() for spec in every() if dry_run_knows(server[1], spec)]
+    names = [spec.name.decode() for spec in all_specs() if dry_run_knows(server[1], spec)]
     targets = [*names, *[f"@{word}" for word in CATEGORIES.split()] * 10, *["@all"] * 20]
     rules = " ".join(chance.choice("+-") + chance.choice(targets) for _ in range(chance.randint(1, 9)))
     assert compare(*server, rules) > 340
@@ -131,19 +131,19 @@ def dry_run_knows(client: Any, spec: CommandSpec) -> bool:
 def compare(name: str, client: Any, rules: str) -> int:
     """Judge every command by these rules, here and there; how many there were."""
     become(client, "~*", "&*", *rules.split())
-    permit = Permit(rules)
+    acl = Acl(rules)
     judged = 0
-    for spec in every():
+    for spec in all_specs():
         argv = least(spec)
         theirs = dry_run(client, argv)
         if not theirs or spec.name in ELSEWHERE[name] or spec.name in WORDY:
             continue
         judged += 1
-        ours = verdict(permit, argv)
-        if spec.name in RUNNERS and ours != theirs:
+        ours = verdict(acl, argv)
+        if spec.name in SCRIPT_RUNNERS and ours != theirs:
             assert (ours, theirs) == ("command", "OK")
-            assert not permit.free
-            assert not any(rule.grants_scripts() for rule in permit.rules)
+            assert not acl.unrestricted
+            assert not any(rule.allows_scripting() for rule in acl.rules)
         else:
             assert (rules, spec.name, ours) == (rules, spec.name, theirs)
     return judged
@@ -207,7 +207,7 @@ publish k x
 def requests() -> list[list[bytes]]:
     """Those of the live script, those above, and the shortest of each command."""
     found = [argv for argv in lines(OPTIONS + KEYED + WHOLE) if find(argv) is not None and not is_wrong(argv)]
-    return found + [least(spec) for spec in every()]
+    return found + [least(spec) for spec in all_specs()]
 
 
 def is_wrong(argv: list[bytes]) -> bool:
@@ -219,7 +219,7 @@ def with_keys(argv: list[bytes]) -> Iterator[list[bytes]]:
     """The request with its first two keys taken from all that there is, the others the one where all is allowed."""
     spec = find(argv)
     assert spec is not None
-    places = keys(spec, argv) if spec.accepts(len(argv)) else []
+    places = key_positions(spec, argv) if spec.accepts(len(argv)) else []
     if spec.name == b"migrate" and argv[3] == b"":
         places = [at for at in places if at > 3]
     for names in product(NAMES, repeat=min(2, len(places))):
@@ -239,7 +239,7 @@ def test_keys(server: tuple[str, Any]) -> None:
     """
     _, client = server
     become(client, "+@all", "+@scripting", "&*", *PATTERNS)
-    permit = Permit("+@all +@scripting", PATTERNS)
+    acl = Acl("+@all +@scripting", PATTERNS)
     judged = set()
     for argv in requests():
         for one in with_keys(argv):
@@ -247,7 +247,7 @@ def test_keys(server: tuple[str, Any]) -> None:
             if not theirs or (theirs == "OK" and has_no_keys(client, one)):
                 continue
             judged.add(theirs)
-            assert (one, verdict(permit, one)) == (one, theirs)
+            assert (one, verdict(acl, one)) == (one, theirs)
     assert judged == {"OK", "key"}
 
 
@@ -262,13 +262,13 @@ def test_patterns_of_keys(server: tuple[str, Any], sign: str) -> None:
     for glob in GLOBS:
         text = sign.encode() + glob
         become(client, "+@all", "&*", text)
-        permit = Permit("+@all", (text.replace(b"%RW~", b"~"),))
+        acl = Acl("+@all", (text.replace(b"%RW~", b"~"),))
         for key in WORDS:
             if (text, key) == (b"%RW~*", b""):
                 # Ours is ~*, all keys; theirs is a pattern, and no pattern but the empty one fits an empty key.
                 continue
             for argv in ([b"GET", key], [b"SET", key, b"v"], [b"EXISTS", key], [b"INCR", key]):
-                assert (text, argv, verdict(permit, argv)) == (text, argv, dry_run(client, argv))
+                assert (text, argv, verdict(acl, argv)) == (text, argv, dry_run(client, argv))
 
 
 CHANNELS: Final = (b"&abc", b"&a?c", b"&x*", b"&\\*")
@@ -281,13 +281,13 @@ def test_channels(server: tuple[str, Any], name: str) -> None:
     rest = [b"m"] if name.endswith("PUBLISH") else []
     for allowed in ((), CHANNELS[:1], CHANNELS, (b"&*",)):
         become(client, "+@all", "~*", "resetchannels", *allowed)
-        permit = Permit("+@all", (b"~*",), allowed)
+        acl = Acl("+@all", (b"~*",), allowed)
         for channel in (*WORDS, b"a?c", b"x*", b"x1", b"\\*"):
             argv = [name.encode(), channel, *rest]
-            assert (allowed, argv, verdict(permit, argv)) == (allowed, argv, dry_run(client, argv))
+            assert (allowed, argv, verdict(acl, argv)) == (allowed, argv, dry_run(client, argv))
             if not rest:
                 argv.append(b"abc")
-                assert (allowed, argv, verdict(permit, argv)) == (allowed, argv, dry_run(client, argv))
+                assert (allowed, argv, verdict(acl, argv)) == (allowed, argv, dry_run(client, argv))
 
 
 SHOWN: Final = (
@@ -309,20 +309,20 @@ def test_shown(
     passwords = [word[1:].encode() for word in more if word.startswith(">")]
     user = User(
         b"alice",
-        Permit(commands, patterns, channels),
+        Acl(commands, patterns, channels),
         "off" not in more,
         "nopass" in more,
-        [digest(password) for password in passwords],
+        [password_digest(password) for password in passwords],
     )
     line = next(line for line in ask(client, [b"ACL", b"LIST"]) if line.startswith(b"user alice "))
     line = line.replace(b" sanitize-payload", b"").replace(b" alldbs", b"")
-    if name == "valkey" or not user.permit.rules:
-        assert described(user) == line.rstrip()
-        assert user.permit.commands() == fields(ask(client, [b"ACL", b"GETUSER", b"alice"]))[b"commands"]
+    if name == "valkey" or not user.acl.rules:
+        assert format_user(user) == line.rstrip()
+        assert user.acl.format_commands() == fields(ask(client, [b"ACL", b"GETUSER", b"alice"]))[b"commands"]
     else:
-        assert described(user).rpartition(b"@all")[0] == line.rpartition(b"@all")[0]
-    assert passwords == [] or hashlib.sha256(passwords[0]).hexdigest() in described(user).decode()
-    assert details(user, 2).startswith(b"*12\r\n$5\r\nflags\r\n")
+        assert format_user(user).rpartition(b"@all")[0] == line.rpartition(b"@all")[0]
+    assert passwords == [] or hashlib.sha256(passwords[0]).hexdigest() in format_user(user).decode()
+    assert user_details(user, 2).startswith(b"*12\r\n$5\r\nflags\r\n")
 
 
 def fields(flat: list[Any]) -> dict[Any, Any]:

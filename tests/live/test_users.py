@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.commands.oracle import program
 from tests.live.asking import lines, replies
 from tests.live.contents import sync

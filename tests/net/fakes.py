@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, cast
 
 from kidoproxy.net.client_io import ClientIO
-from kidoproxy.net.flush import Hub
+from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.node_io import NodeIO
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from tests.greet import answers
 from tests.session.stage import Stage
 
@@ -101,7 +101,7 @@ class Net:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.loop = Loop()
-        self.hub = Hub(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
+        self.hub = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
         self.clients: set[ClientIO] = set()
 
     def turn(self) -> None:
@@ -114,7 +114,7 @@ class Net:
     def wait(self, seconds: float) -> None:
         """Time goes by."""
         self.loop.now += seconds
-        self.hub.now()
+        self.hub.update_clock()
         later, self.loop.later = self.loop.later, []
         for at, callback in later:
             if at <= self.loop.now:
@@ -131,22 +131,22 @@ class Net:
 
     def connecting(self, name: str) -> tuple[NodeIO, Socket]:
         """A socket to the node, whose link does not know of it yet."""
-        link = self.stage.exchange.link(self.stage.node(name), 2, 0)
-        link.wake()
-        node, socket = NodeIO(self.hub, link), Socket()
+        conn = self.stage.exchange.connection(self.stage.node(name), 2, 0)
+        conn.start_connecting()
+        node, socket = NodeIO(self.hub, conn), Socket()
         node.connection_made(socket)
         return node, socket
 
     def node(self, name: str) -> tuple[NodeIO, Socket]:
         """A node that has been greeted."""
         node, socket = self.connecting(name)
-        node.begin(self.hub.now(), 1.0)
-        self.hub.touch()
+        node.attach(self.hub.update_clock(), 1.0)
+        self.hub.schedule_flush()
         self.turn()
         node.data_received(answers(socket.take(), INFO))
         return node, socket
 
     def say(self, client: ClientIO, *words: str) -> None:
         """A client sends a command, and the loop goes round."""
-        client.data_received(command([word.encode() for word in words]))
+        client.data_received(encode_request([word.encode() for word in words]))
         self.turn()

@@ -7,28 +7,28 @@ from socket import SHUT_WR, socketpair
 
 import pytest
 
-from kidoproxy import errors
-from kidoproxy.commands.vocabulary import Vocabulary
-from kidoproxy.limits import (
-    CLIENT_PATIENCE_SECONDS,
-    CLIENT_PAUSE_BYTES,
-    CLIENT_PAUSE_CALLS,
-    LINGER_SECONDS,
-    PUBSUB_OUTPUT_BYTES,
-)
-from kidoproxy.link import NodeLink
-from kidoproxy.net.client_io import ClientIO, shown
-from kidoproxy.net.flush import JOIN_BYTES
-from kidoproxy.net.hangup import has_ended
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.net.client_io import ClientIO, format_address
+from kidoproxy.net.flush import MAX_JOIN_BYTES
+from kidoproxy.net.hangup import has_hung_up
 from kidoproxy.net.node_io import NodeIO
-from kidoproxy.resp.build import bulk, command
+from kidoproxy.resp import errors
+from kidoproxy.resp.encode import bulk, encode_request
+from kidoproxy.resp.limits import (
+    CLIENT_PAUSE_BYTES,
+    CLIENT_PAUSE_GRACE_SECONDS,
+    CLIENT_PAUSE_REQUESTS,
+    PUBSUB_OUTPUT_BYTES,
+    UNREAD_CLOSE_SECONDS,
+)
 from kidoproxy.routes.route import Route
-from kidoproxy.session.house import PoolFacts
+from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.upstream.connection import NodeConnection
 from tests.greet import greet
 from tests.net.fakes import Net, Socket
 from tests.session.stage import listening, ring
 
-PING = command([b"PING"])
+PING = encode_request([b"PING"])
 
 
 def test_a_client_is_answered_in_one_write() -> None:
@@ -42,15 +42,15 @@ def test_a_client_is_answered_in_one_write() -> None:
     assert socket.high == CLIENT_PAUSE_BYTES
     assert net.stage.house.bytes_in == 3 * len(PING)
     assert net.stage.house.bytes_out == 3 * len(b"+PONG\r\n")
-    assert net.stage.house.connections == net.stage.pool.clients == 1
+    assert net.stage.house.connections_received == net.stage.pool.client_count == 1
 
 
 def test_large_replies_are_not_joined() -> None:
     """Many bytes are handed to the kernel as they are."""
     net = Net(ring("a"))
     client, socket = net.client()
-    text = "x" * (JOIN_BYTES // 2 + 1)
-    client.data_received(command([b"ECHO", text.encode()]) * 2)
+    text = "x" * (MAX_JOIN_BYTES // 2 + 1)
+    client.data_received(encode_request([b"ECHO", text.encode()]) * 2)
     net.turn()
     assert socket.written == [bulk(text.encode())] * 2
 
@@ -68,12 +68,12 @@ def test_too_many_clients(of_the_house: bool) -> None:
     assert socket.take() == errors.MAX_CLIENTS
     assert socket.ended() == "closed"
     second.data_received(PING)
-    for news in (second.write, second.go_on, second.leave_if_idle, second.pace):
+    for news in (second.flush, second.resume, second.close_if_drained, second.update_reading):
         news()
     second.connection_lost(None)
     net.turn()
     assert socket.take() == b""
-    assert (net.stage.pool.clients, net.stage.house.rejected, net.clients) == (1, 1, {first})
+    assert (net.stage.pool.client_count, net.stage.house.connections_rejected, net.clients) == (1, 1, {first})
     net.say(first, "PING")
     assert heard.take() == b"+PONG\r\n"
 
@@ -81,7 +81,7 @@ def test_too_many_clients(of_the_house: bool) -> None:
 def test_a_file_is_kept_for_the_nodes() -> None:
     """Clients and lanes share what is there; the one that would take the last of the nodes' files is turned away."""
     net = Net(ring("a"))
-    net.stage.house.limit_files(3)
+    net.stage.house.limit_sockets(3)
     assert net.stage.house.max_clients == 3
     client, _ = net.client()
     net.say(client, "WATCH", "k")
@@ -90,9 +90,9 @@ def test_a_file_is_kept_for_the_nodes() -> None:
     assert full.take() == errors.MAX_CLIENTS
     net.say(other, "BLPOP", "k", "0")
     assert heard.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
-    lanes = net.stage.house.lanes
-    lanes.give_back(next(iter(lanes.loans.values())).link)
-    assert lanes.refusal(net.stage.node("a")) is None
+    lanes = net.stage.house.dedicated_pool
+    lanes.release(next(iter(lanes.leases.values())).connection)
+    assert lanes.unavailable(net.stage.node("a")) is None
 
 
 def test_a_client_that_goes_is_forgotten_once() -> None:
@@ -105,7 +105,7 @@ def test_a_client_that_goes_is_forgotten_once() -> None:
     client.connection_lost(None)
     assert client.eof_received() is False
     client.connection_lost(ConnectionResetError())
-    assert net.stage.pool.clients == 0
+    assert net.stage.pool.client_count == 0
     assert net.stage.house.sessions == {}
     assert net.clients == set()
     client.data_received(PING)
@@ -135,31 +135,31 @@ def test_a_client_that_reads_nothing_is_read_on() -> None:
     client.pause_writing()
     for unwritten, reading in ((800, True), (800, True), (700, False), (700, True), (100, False)):
         socket.unwritten = unwritten
-        net.wait(CLIENT_PATIENCE_SECONDS)
-        net.hub.tick()
+        net.wait(CLIENT_PAUSE_GRACE_SECONDS)
+        net.hub.check_slow_clients()
         assert socket.is_reading() == reading
-    net.hub.tick()
+    net.hub.check_slow_clients()
     client.resume_writing()
     assert socket.is_reading()
-    assert net.hub.slow == set()
+    assert net.hub.slow_clients == set()
     client.pause_writing()
     client.connection_lost(None)
-    assert net.hub.slow == set()
-    assert client.unwritten() == 0
+    assert net.hub.slow_clients == set()
+    assert client.unsent_bytes() == 0
 
 
 def test_more_is_read_while_nothing_is_taken() -> None:
     """What is served meanwhile is no progress, and past the limit the client is cut; then it is looked at no more."""
     net = Net(ring("a"))
-    net.stage.pool.output_bytes = 5000
+    net.stage.pool.max_output_bytes = 5000
     client, socket = net.client()
     client.pause_writing()
     for _ in range(4):
-        net.wait(CLIENT_PATIENCE_SECONDS)
-        net.hub.tick()
+        net.wait(CLIENT_PAUSE_GRACE_SECONDS)
+        net.hub.check_slow_clients()
         assert (socket.is_reading(), socket.ended()) == (True, "")
         socket.unwritten += 1207
-        assert client.unwritten() == socket.unwritten
+        assert client.unsent_bytes() == socket.unwritten
         net.say(client, "ECHO", "x" * 1198)
     socket.unwritten += 1207
     net.say(client, "ECHO", "x" * 1198)
@@ -169,18 +169,18 @@ def test_more_is_read_while_nothing_is_taken() -> None:
 def test_replies_that_wait_count_as_unread() -> None:
     """Behind a node that is silent replies of others gather: past the output limit the client is cut."""
     net = Net(ring("a", "b"))
-    net.stage.pool.output_bytes = 2 * CLIENT_PAUSE_BYTES
+    net.stage.pool.max_output_bytes = 2 * CLIENT_PAUSE_BYTES
     client, socket = net.client()
     net.node("a")
     node, _ = net.node("b")
-    client.data_received(command([b"GET", b"{a}"]) + command([b"GET", b"{b}"]) * 5)
+    client.data_received(encode_request([b"GET", b"{a}"]) + encode_request([b"GET", b"{b}"]) * 5)
     net.turn()
     for _ in range(3):
         assert socket.ended() == ""
         node.data_received(bulk(b"x" * (CLIENT_PAUSE_BYTES - 100)))
         net.turn()
     assert socket.ended() == "aborted"
-    assert net.stage.house.cuts["output limit"] == 1
+    assert net.stage.house.forced_disconnects["output limit"] == 1
 
 
 def test_a_client_with_too_many_calls_waits() -> None:
@@ -188,21 +188,21 @@ def test_a_client_with_too_many_calls_waits() -> None:
     net = Net(ring("a"))
     client, socket = net.client()
     node, wire = net.node("a")
-    client.data_received(command([b"GET", b"k"]) * (CLIENT_PAUSE_CALLS + 5))
+    client.data_received(encode_request([b"GET", b"k"]) * (CLIENT_PAUSE_REQUESTS + 5))
     assert not socket.is_reading()
     net.turn()
-    assert wire.take().count(b"GET") == CLIENT_PAUSE_CALLS
-    node.data_received(b"$-1\r\n" * CLIENT_PAUSE_CALLS)
+    assert wire.take().count(b"GET") == CLIENT_PAUSE_REQUESTS
+    node.data_received(b"$-1\r\n" * CLIENT_PAUSE_REQUESTS)
     net.turn()
     assert socket.is_reading()
     assert wire.take().count(b"GET") == 5
-    assert socket.take() == b"$-1\r\n" * CLIENT_PAUSE_CALLS
+    assert socket.take() == b"$-1\r\n" * CLIENT_PAUSE_REQUESTS
 
 
 def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
     """A client whose unread replies exceed its limit is cut, counted and named."""
     net = Net(ring("a"))
-    net.stage.pool.output_bytes = 1000
+    net.stage.pool.max_output_bytes = 1000
     client, socket = net.client()
     client.pause_writing()
     socket.unwritten = 1000
@@ -213,22 +213,22 @@ def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
     client.data_received(PING)
     net.turn()
     assert socket.ended() == "aborted"
-    assert net.stage.house.cuts["output limit"] == 1
+    assert net.stage.house.forced_disconnects["output limit"] == 1
     assert "client cut: addr=10.9.9.9:5000 reason=output limit" in caplog.text
 
 
 def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     """Messages come unasked, so less of them may be unread."""
     net = Net(ring("a"))
-    net.stage.pool.pubsub_output_bytes = 100
+    net.stage.pool.max_pubsub_output_bytes = 100
     client, socket = net.client()
     assert client.session is not None
     listening(net.stage, client.session, "news")
     client.pause_writing()
     for unwritten, ended in ((100, ""), (101, "aborted")):
         socket.unwritten = unwritten
-        net.stage.exchange.others[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
-        net.hub.touch()
+        net.stage.exchange.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+        net.hub.schedule_flush()
         net.turn()
         assert socket.ended() == ended
     assert "reason=output limit" in caplog.text
@@ -237,25 +237,25 @@ def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixt
 def test_who_monitors_has_the_same_limit() -> None:
     """Lines come unasked too."""
     net = Net(ring("a"))
-    net.stage.pool.pubsub_output_bytes = 100
+    net.stage.pool.max_pubsub_output_bytes = 100
     client, socket = net.client()
     lane = monitoring(net, client)
     client.pause_writing()
     for unwritten, ended in ((100, ""), (101, "aborted")):
         socket.unwritten = unwritten
         lane.feed(b"+a line\r\n", 0.0)
-        net.hub.touch()
+        net.hub.schedule_flush()
         net.turn()
         assert socket.ended() == ended
 
 
-def monitoring(net: Net, client: ClientIO) -> NodeLink:
+def monitoring(net: Net, client: ClientIO) -> NodeConnection:
     """The client has said MONITOR, and node ``a`` has said yes; the lane on which it speaks."""
     net.say(client, "MONITOR")
-    lane = net.stage.exchange.others[0]
-    lane.connected(net.hub.now(), 1.0)
-    lane.feed(greet(lane, b"", 7), net.hub.now())
-    lane.feed(b"+OK\r\n", net.hub.now())
+    lane = net.stage.exchange.unshared_connections[0]
+    lane.on_connected(net.hub.update_clock(), 1.0)
+    lane.feed(greet(lane, b"", 7), net.hub.update_clock())
+    lane.feed(b"+OK\r\n", net.hub.update_clock())
     net.turn()
     return lane
 
@@ -268,8 +268,8 @@ def test_messages_behind_half_a_reply_cut(caplog: pytest.LogCaptureFixture) -> N
     net.say(client, "GET", "k")
     node.data_received(b"$100000\r\n" + b"x" * 50_000)
     assert client.session is not None
-    client.session.ledger.push(b"x" * PUBSUB_OUTPUT_BYTES)
-    client.session.ledger.push(b"x")
+    client.session.replies.push(b"x" * PUBSUB_OUTPUT_BYTES)
+    client.session.replies.push(b"x")
     net.turn()
     assert socket.ended() == "aborted"
     assert "reason=output limit" in caplog.text
@@ -296,7 +296,7 @@ def test_quit_closes_when_all_is_answered() -> None:
     net = Net(ring("a"))
     client, socket = net.client()
     node, _ = net.node("a")
-    client.data_received(command([b"GET", b"k"]) + command([b"QUIT"]) + PING)
+    client.data_received(encode_request([b"GET", b"k"]) + encode_request([b"QUIT"]) + PING)
     net.turn()
     assert not socket.is_reading()
     assert socket.ended() == ""
@@ -326,7 +326,7 @@ def test_draining_closes_who_waits_for_nothing() -> None:
     net.say(busy, "GET", "k")
     net.say(multi, "MULTI")
     for client in (idle, busy, multi, idle):
-        client.leave_if_idle()
+        client.close_if_drained()
     net.turn()
     assert idle_socket.ended() == "closed"
     assert busy_socket.ended() == ""
@@ -342,17 +342,17 @@ def test_silence_is_allowed_unless_it_is_not() -> None:
     client, socket = net.client()
     net.say(client, "MULTI")
     net.wait(1e6)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
     net.stage.pool.idle_seconds = 10
     net.say(client, "PING")
     net.wait(10)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
     net.wait(1)
-    assert client.leave_if_silent()
+    assert client.close_if_idle()
     net.turn()
     assert socket.ended() == "closed"
     client.connection_lost(None)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
 
 
 def test_who_waits_for_a_reply_is_not_idle() -> None:
@@ -363,7 +363,7 @@ def test_who_waits_for_a_reply_is_not_idle() -> None:
     net.node("a")
     net.say(client, "GET", "k")
     net.wait(5)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
 
 
 def test_who_has_subscribed_is_not_idle() -> None:
@@ -374,10 +374,10 @@ def test_who_has_subscribed_is_not_idle() -> None:
     assert client.session is not None
     listening(net.stage, client.session, "news")
     net.wait(5)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
     net.say(client, "RESET")
     net.wait(5)
-    assert client.leave_if_silent()
+    assert client.close_if_idle()
 
 
 def test_who_monitors_or_is_held_is_not_idle() -> None:
@@ -387,15 +387,15 @@ def test_who_monitors_or_is_held_is_not_idle() -> None:
     client, _ = net.client()
     monitoring(net, client)
     net.wait(5)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
     net.say(client, "RESET")
     net.say(client, "CLIENT", "PAUSE", "60000")
     net.say(client, "PING")
     net.wait(5)
-    assert not client.leave_if_silent()
+    assert not client.close_if_idle()
     net.say(net.client()[0], "CLIENT", "UNPAUSE")
     net.wait(5)
-    assert client.leave_if_silent()
+    assert client.close_if_idle()
 
 
 def test_who_reads_is_not_idle() -> None:
@@ -406,9 +406,9 @@ def test_who_reads_is_not_idle() -> None:
     for left in (3000, 2000, 1000):
         socket.unwritten = left
         net.wait(11)
-        assert not client.leave_if_silent()
+        assert not client.close_if_idle()
     net.wait(11)
-    assert client.leave_if_silent()
+    assert client.close_if_idle()
     assert socket.ended() == "aborted"
 
 
@@ -419,7 +419,7 @@ def test_who_has_quit_and_does_not_read_is_cut() -> None:
     client, socket = net.client()
     net.say(client, "QUIT")
     net.wait(11)
-    assert client.leave_if_silent()
+    assert client.close_if_idle()
     assert socket.ended() == "aborted"
 
 
@@ -434,10 +434,10 @@ def test_a_bug_behind_a_pause_costs_one_client(caplog: pytest.LogCaptureFixture)
     other, other_socket = net.client()
     # SELECT waits for the reply of GET; behind it stands what a bare route cannot plan.
     net.say(client, "GET", "k")
-    client.data_received(command([b"SELECT", b"1"]) + command([b"GET", b"k"]))
+    client.data_received(encode_request([b"SELECT", b"1"]) + encode_request([b"GET", b"k"]))
     session = client.session
     assert session is not None
-    session.pool = PoolFacts("broken", "ring", Route("broken"), Vocabulary(frozenset(), frozenset(), {}))
+    session.context = PoolContext("broken", "ring", Route("broken"), CommandSet(frozenset(), frozenset(), {}))
     with caplog.at_level(logging.ERROR):
         node.data_received(b"$-1\r\n")
         net.say(other, "PING")
@@ -458,7 +458,7 @@ def test_a_bug_behind_a_pause_costs_one_client(caplog: pytest.LogCaptureFixture)
 )
 def test_addresses_look_as_in_redis(name: object, other: object, text: str) -> None:
     """Host and port, or the path of the unix socket on both sides."""
-    assert shown(name, other) == text
+    assert format_address(name, other) == text
 
 
 def test_a_client_of_a_unix_socket() -> None:
@@ -466,13 +466,13 @@ def test_a_client_of_a_unix_socket() -> None:
     net = Net(ring("a"))
     client, _ = net.client(Socket("", "/run/kido.sock"))
     assert client.session is not None
-    assert (client.session.address, client.session.local) == ("/run/kido.sock:0", "/run/kido.sock:0")
+    assert (client.session.address, client.session.local_address) == ("/run/kido.sock:0", "/run/kido.sock:0")
 
 
 # -- how a client may end ------------------------------------------------------------------------------------------
 
-UNBLOCK = command([b"CLIENT", b"UNBLOCK", b"7", b"ERROR"])
-RPUSH = command([b"RPUSH", b"q", b"x"])
+UNBLOCK = encode_request([b"CLIENT", b"UNBLOCK", b"7", b"ERROR"])
+RPUSH = encode_request([b"RPUSH", b"q", b"x"])
 
 
 def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
@@ -480,15 +480,15 @@ def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
     _, shared = net.node("a")
     client, socket = net.client()
     net.say(client, "BLPOP", "q", "0")
-    link = net.stage.exchange.others[0]
-    lane, wire = NodeIO(net.hub, link), Socket()
+    conn = net.stage.exchange.unshared_connections[0]
+    lane, wire = NodeIO(net.hub, conn), Socket()
     lane.connection_made(wire)
-    lane.begin(net.hub.now(), 1.0)
-    net.hub.touch()
+    lane.attach(net.hub.update_clock(), 1.0)
+    net.hub.schedule_flush()
     net.turn()
     lane.data_received(b"$9\r\nkidoproxy\r\n:7\r\n")
     net.turn()
-    assert wire.take().endswith(command([b"BLPOP", b"q", b"0"]))
+    assert wire.take().endswith(encode_request([b"BLPOP", b"q", b"0"]))
     return client, socket, shared, wire
 
 
@@ -504,7 +504,7 @@ def reset(net: Net, client: ClientIO) -> None:
 
 def cut(net: Net, client: ClientIO) -> None:
     """By us, for whatever reason."""
-    client.cut("output limit")
+    client.disconnect("output limit")
 
 
 @pytest.mark.parametrize("end", [half_close, reset, cut])
@@ -529,21 +529,21 @@ def test_the_end_is_seen_with_the_request() -> None:
     far, near = socketpair()
     with far, near:
         client, socket = net.client(Socket(sock=near))
-        client.data_received(command([b"BLPOP", b"q", b"0"]))
-        assert not net.stage.exchange.others[0].queue[0].leg.done
+        client.data_received(encode_request([b"BLPOP", b"q", b"0"]))
+        assert not net.stage.exchange.unshared_connections[0].queue[0].handler.discard_reply
         client, socket = net.client(Socket(sock=near))
         far.send(b"more")
         far.shutdown(SHUT_WR)
-        client.data_received(command([b"BLPOP", b"q", b"0"]))
+        client.data_received(encode_request([b"BLPOP", b"q", b"0"]))
         assert socket.is_reading()
-        assert not has_ended(socket)
+        assert not has_hung_up(socket)
         near.recv(4)
         client, socket = net.client(Socket(sock=near))
-        client.data_received(command([b"BLPOP", b"q", b"0"]))
+        client.data_received(encode_request([b"BLPOP", b"q", b"0"]))
     other, _ = net.client()
     other.data_received(RPUSH)
     net.turn()
-    at_once = command([b"MULTI"]) + command([b"BLPOP", b"q", b"0"]) + command([b"EXEC"])
+    at_once = encode_request([b"MULTI"]) + encode_request([b"BLPOP", b"q", b"0"]) + encode_request([b"EXEC"])
     assert shared.take() == at_once + RPUSH
 
 
@@ -553,13 +553,13 @@ def test_what_came_whole_is_run(gone: bool) -> None:
     net = Net(ring("a"))
     client, socket = net.client()
     node, wire = net.node("a")
-    client.data_received(command([b"GET", b"k"]) + command([b"SELECT", b"0"]) + RPUSH + b"*1\r\n$4\r\nPI")
+    client.data_received(encode_request([b"GET", b"k"]) + encode_request([b"SELECT", b"0"]) + RPUSH + b"*1\r\n$4\r\nPI")
     net.turn()
-    assert wire.take() == command([b"GET", b"k"])
+    assert wire.take() == encode_request([b"GET", b"k"])
     assert client.eof_received()
     if gone:
         client.connection_lost(BrokenPipeError())
-        assert (net.stage.pool.clients, len(net.stage.house.sessions), net.clients) == (0, 1, set())
+        assert (net.stage.pool.client_count, len(net.stage.house.sessions), net.clients) == (0, 1, set())
     net.turn()
     assert socket.ended() == ""
     node.data_received(b"$-1\r\n")
@@ -572,8 +572,8 @@ def test_what_came_whole_is_run(gone: bool) -> None:
     assert socket.ended() == ("" if gone else "closed")
     client.connection_lost(None)
     assert net.stage.house.sessions == {}
-    client.go_on()
-    client.write()
+    client.resume()
+    client.flush()
 
 
 def test_a_bug_after_the_end_costs_only_that_client(
@@ -584,11 +584,13 @@ def test_a_bug_after_the_end_costs_only_that_client(
     client, _ = net.client()
     node, _ = net.node("a")
     # SELECT waits for the reply of GET; behind it stands what a bare route cannot plan.
-    client.data_received(command([b"GET", b"k"]) + command([b"SELECT", b"0"]) + command([b"GET", b"k"]))
+    client.data_received(
+        encode_request([b"GET", b"k"]) + encode_request([b"SELECT", b"0"]) + encode_request([b"GET", b"k"])
+    )
     client.connection_lost(None)
-    session = client.rest
+    session = client.orphan_session
     assert session is not None
-    session.pool = PoolFacts("broken", "ring", Route("broken"), Vocabulary(frozenset(), frozenset(), {}))
+    session.context = PoolContext("broken", "ring", Route("broken"), CommandSet(frozenset(), frozenset(), {}))
     net.turn()
     node.data_received(b"$-1\r\n")
     net.turn()
@@ -605,15 +607,15 @@ def test_who_does_not_read_what_it_is_owed_is_cut(caplog: pytest.LogCaptureFixtu
         assert client.eof_received()
         net.turn()
         assert socket.ended() == "closed"
-        client.write()
-        net.wait(LINGER_SECONDS / 2)
+        client.flush()
+        net.wait(UNREAD_CLOSE_SECONDS / 2)
         assert socket.ended() == "closed"
         socket.unwritten = 500
-        net.wait(LINGER_SECONDS)
+        net.wait(UNREAD_CLOSE_SECONDS)
         assert socket.ended() == "closed"
         if reads:
             client.connection_lost(None)
-        net.wait(LINGER_SECONDS)
+        net.wait(UNREAD_CLOSE_SECONDS)
         assert socket.ended() == ("closed" if reads else "aborted")
         assert not net.loop.later
     assert caplog.text.count("reason=it hung up and does not read") == 1

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy import limits
-from kidoproxy.link import NodeLink
-from kidoproxy.link_states import CONNECTING, DOWN, READY
-from kidoproxy.net.connect import Connector, Target
-from kidoproxy.net.flush import Hub
+from kidoproxy.net.connect import Connector, ConnectTarget
+from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.listen import KEEPALIVE_SECONDS
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.tasks import Tasks
+from kidoproxy.resp import limits
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.states import CONNECTING, DOWN, READY
 from tests.greet import answers
 from tests.net.fakes import INFO
 from tests.net.real import run, until
@@ -59,29 +59,29 @@ class Node:
 class Stand:
     """A ring of one node, and the connector that looks after its links."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ConnectTarget) -> None:
         self.stage = ring("a")
         self.tasks = Tasks()
-        self.hub = Hub(asyncio.get_running_loop(), self.stage.house)
+        self.hub = LoopBridge(asyncio.get_running_loop(), self.stage.house)
         self.connector = Connector(self.hub, [target], self.tasks)
-        self.hub.look_after = self.connector.look_after
+        self.hub.update_socket = self.connector.update_socket
 
-    def link(self) -> NodeLink:
+    def link(self) -> NodeConnection:
         """The link wants a socket."""
-        link = self.stage.exchange.link(self.stage.node("a"), 2, 0)
-        link.wake()
-        self.hub.touch()
-        return link
+        conn = self.stage.exchange.connection(self.stage.node("a"), 2, 0)
+        conn.start_connecting()
+        self.hub.schedule_flush()
+        return conn
 
-    def close(self, link: NodeLink) -> None:
+    def close(self, conn: NodeConnection) -> None:
         """Hang up, so that nobody connects again."""
-        assert isinstance(link.peer, NodeIO)
-        link.peer.abort()
-        link.peer = None
+        assert isinstance(conn.transport, NodeIO)
+        conn.transport.abort()
+        conn.transport = None
 
 
-def to(port: int, tls: ssl.SSLContext | None = None, patience: float = 10.0) -> Target:
-    return Target("127.0.0.1", port, "", tls, patience)
+def to(port: int, tls: ssl.SSLContext | None = None, patience: float = 10.0) -> ConnectTarget:
+    return ConnectTarget("127.0.0.1", port, "", tls, patience)
 
 
 def server_tls() -> ssl.SSLContext:
@@ -96,13 +96,13 @@ def client_tls(trusts: bool) -> ssl.SSLContext:
     return tls
 
 
-async def cause_of(target: Target) -> str:
+async def cause_of(target: ConnectTarget) -> str:
     """Why the link to that target is down."""
     stand = Stand(target)
-    link = stand.link()
-    await until(lambda: link.state == DOWN)
-    assert not stand.connector.busy
-    return link.cause
+    conn = stand.link()
+    await until(lambda: conn.state == DOWN)
+    assert not stand.connector.connecting
+    return conn.cause
 
 
 def test_a_link_gets_its_socket() -> None:
@@ -112,20 +112,20 @@ def test_a_link_gets_its_socket() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            link = stand.link()
-            await until(lambda: stand.connector.busy)
-            stand.connector.look_after(link)
+            conn = stand.link()
+            await until(lambda: stand.connector.connecting)
+            stand.connector.update_socket(conn)
             assert len(stand.tasks.running) == 1
-            await until(lambda: link.state == READY)
+            await until(lambda: conn.state == READY)
             assert len(node.writers) == 1
-            assert not stand.connector.busy
-            assert isinstance(link.peer, NodeIO)
-            assert link.peer.transport is not None
+            assert not stand.connector.connecting
+            assert isinstance(conn.transport, NodeIO)
+            assert conn.transport.transport is not None
             # A lane may wait for a long time, and nobody asks it for a sign of life.
-            ours = link.peer.transport.get_extra_info("socket")
+            ours = conn.transport.transport.get_extra_info("socket")
             assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
             assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_SECONDS
-            stand.close(link)
+            stand.close(conn)
 
     run(scenario())
 
@@ -137,10 +137,10 @@ def test_a_node_on_a_unix_socket(tmp_path: Path) -> None:
         path = str(tmp_path / "node.sock")
         node = Node()
         server = await asyncio.start_unix_server(node.serve, path)
-        stand = Stand(Target("", 0, path, None, 10.0))
-        link = stand.link()
-        await until(lambda: link.state == READY)
-        stand.close(link)
+        stand = Stand(ConnectTarget("", 0, path, None, 10.0))
+        conn = stand.link()
+        await until(lambda: conn.state == READY)
+        stand.close(conn)
         node.close(server)
 
     run(scenario())
@@ -152,9 +152,9 @@ def test_a_node_behind_tls() -> None:
     async def scenario() -> None:
         async with Node().tcp(server_tls()) as port:
             stand = Stand(to(port, client_tls(True)))
-            link = stand.link()
-            await until(lambda: link.state == READY)
-            stand.close(link)
+            conn = stand.link()
+            await until(lambda: conn.state == READY)
+            stand.close(conn)
 
     run(scenario())
 
@@ -215,7 +215,7 @@ def test_a_host_that_is_no_name() -> None:
     """What cannot even be asked of DNS is a cause like others."""
 
     async def scenario() -> None:
-        assert "label too long" in await cause_of(Target("x" * 70, 6379, "", None, 10.0))
+        assert "label too long" in await cause_of(ConnectTarget("x" * 70, 6379, "", None, 10.0))
 
     run(scenario())
 
@@ -227,14 +227,14 @@ def test_a_lost_connection_is_made_again() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            link = stand.link()
-            await until(lambda: link.state == READY)
+            conn = stand.link()
+            await until(lambda: conn.state == READY)
             node.writers[0].transport.abort()
-            await until(lambda: len(node.writers) == 2 and link.state == READY)
-            assert link.reconnects == 1
+            await until(lambda: len(node.writers) == 2 and conn.state == READY)
+            assert conn.reconnects == 1
             node.greets = False
             node.writers[1].transport.abort()
-            await until(lambda: link.state == DOWN)
+            await until(lambda: conn.state == DOWN)
             assert len(node.writers) == 2
 
     run(scenario())
@@ -247,18 +247,18 @@ def test_a_link_that_gave_its_connection_up() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            link = stand.link()
-            await until(lambda: link.state == READY)
-            old = link.peer
-            link.lost("no reply for 1000 ms", stand.hub.now(), False)
-            assert link.state == CONNECTING
-            stand.hub.touch()
-            await until(lambda: link.state == READY)
-            assert link.peer is not old
+            conn = stand.link()
+            await until(lambda: conn.state == READY)
+            old = conn.transport
+            conn.on_connection_lost("no reply for 1000 ms", stand.hub.update_clock(), False)
+            assert conn.state == CONNECTING
+            stand.hub.schedule_flush()
+            await until(lambda: conn.state == READY)
+            assert conn.transport is not old
             assert len(node.writers) == 2
-            link.lost("again", stand.hub.now(), True)
-            stand.hub.touch()
-            await until(lambda: link.peer is None)
+            conn.on_connection_lost("again", stand.hub.update_clock(), True)
+            stand.hub.schedule_flush()
+            await until(lambda: conn.transport is None)
             assert not stand.tasks.running
 
     run(scenario())
@@ -271,12 +271,12 @@ def test_a_link_that_is_given_up_while_it_connects() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            link = stand.link()
+            conn = stand.link()
             await until(lambda: len(stand.tasks.running) > 0)
-            link.fall(stand.hub.now())
+            conn.mark_down(stand.hub.update_clock())
             await until(lambda: not stand.tasks.running)
-            assert link.peer is None
-            assert link.state == DOWN
+            assert conn.transport is None
+            assert conn.state == DOWN
 
     run(scenario())
 
@@ -285,7 +285,7 @@ def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> No
     """What nobody expected is told, and the link is down like any other, to be tried again."""
 
     async def scenario() -> None:
-        target = Target("", 6379, "", None, 10.0)
+        target = ConnectTarget("", 6379, "", None, 10.0)
         # No loop can resolve a host that is not even a string.
         vars(target)["host"] = object()
         assert await cause_of(target)
@@ -300,37 +300,40 @@ def test_lanes_are_opened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     async def scene() -> None:
         node = Node()
         async with node.tcp() as port:
-            stand = Stand(Target("127.0.0.1", port, "", None, 5.0))
-            exchange = stand.stage.exchange
+            stand = Stand(ConnectTarget("127.0.0.1", port, "", None, 5.0))
+            executor = stand.stage.exchange
             opening = 0
             most = 0
             plain = stand.connector.open
 
-            async def counted(link: NodeLink, target: Target) -> NodeIO:
+            async def counted(conn: NodeConnection, target: ConnectTarget) -> NodeIO:
                 nonlocal opening, most
-                opening += link.lane
+                opening += conn.dedicated
                 most = max(most, opening)
                 try:
-                    return await plain(link, target)
+                    return await plain(conn, target)
                 finally:
-                    opening -= link.lane
+                    opening -= conn.dedicated
 
             monkeypatch.setattr(stand.connector, "open", counted)
-            lanes = [exchange.other_link(stand.stage.node("a"), 2, 0, True) for _ in range(3 * limits.LANE_ATTEMPTS)]
+            lanes = [
+                executor.new_unshared(stand.stage.node("a"), 2, 0, True)
+                for _ in range(3 * limits.DEDICATED_CONNECTING_PER_NODE)
+            ]
             for lane in lanes:
-                lane.wake()
+                lane.start_connecting()
             given_up = lanes.pop()
-            stand.hub.touch()
+            stand.hub.schedule_flush()
             await asyncio.sleep(0)
-            exchange.forget(given_up)
+            executor.close_unshared(given_up)
             shared = stand.link()
             await until(lambda: shared.state == READY and all(lane.state == READY for lane in lanes))
-            assert most == limits.LANE_ATTEMPTS
+            assert most == limits.DEDICATED_CONNECTING_PER_NODE
             assert given_up.state == DOWN
             await stand.tasks.stop()
-            for link in [*lanes, shared]:
-                if isinstance(link.peer, NodeIO):
-                    link.peer.abort()
+            for conn in [*lanes, shared]:
+                if isinstance(conn.transport, NodeIO):
+                    conn.transport.abort()
             await asyncio.sleep(0)
 
     run(scene())
@@ -346,13 +349,13 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
             listener.listen(0)
             first = socket.socket(socket.AF_UNIX)
             first.connect(path)
-            stand = Stand(Target("", 0, path, None, 10.0))
-            link = stand.link()
+            stand = Stand(ConnectTarget("", 0, path, None, 10.0))
+            conn = stand.link()
             await asyncio.sleep(0)
-            assert link.state == CONNECTING
+            assert conn.state == CONNECTING
             accepted, _ = await asyncio.to_thread(listener.accept)
-            await until(lambda: link.peer is not None)
-            stand.close(link)
+            await until(lambda: conn.transport is not None)
+            stand.close(conn)
             await stand.tasks.stop()
             first.close()
             accepted.close()

@@ -6,43 +6,43 @@ import time
 import pytest
 import uvloop
 
-from kidoproxy import limits
-from kidoproxy.ledger import Peer
-from kidoproxy.ledger_jobs import Job
-from kidoproxy.link import NodeLink
-from kidoproxy.net.flush import JOIN_BYTES, Hub, SlowReader, joined
-from kidoproxy.resp.build import command
+from kidoproxy.net.flush import MAX_JOIN_BYTES, LoopBridge, SlowReader, join_chunks
+from kidoproxy.replies.jobs import Job
+from kidoproxy.replies.queue import Transport
+from kidoproxy.resp import limits
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.upstream.connection import NodeConnection
 from tests.net.fakes import Net
 from tests.session.stage import ring
 
-PING = command([b"PING"])
+PING = encode_request([b"PING"])
 
 
 @pytest.mark.parametrize(
     ("out", "size", "chunks"),
     [
-        ([b"a"], JOIN_BYTES + 1, [b"a"]),
-        ([b"a", b"b"], JOIN_BYTES, [b"ab"]),
-        ([b"a", b"b"], JOIN_BYTES + 1, [b"a", b"b"]),
+        ([b"a"], MAX_JOIN_BYTES + 1, [b"a"]),
+        ([b"a", b"b"], MAX_JOIN_BYTES, [b"ab"]),
+        ([b"a", b"b"], MAX_JOIN_BYTES + 1, [b"a", b"b"]),
     ],
 )
 def test_joining_is_for_small_things(out: list[bytes], size: int, chunks: list[bytes]) -> None:
     """One buffer if that is cheap; a large value is not copied once more."""
-    assert joined(out, size) == chunks
+    assert join_chunks(out, size) == chunks
 
 
 def test_a_turn_asks_the_loop_once() -> None:
     """However many events a turn has, the loop is asked for one flush, and for none when there is nothing to write."""
     net = Net(ring("a"))
-    net.hub.touch()
+    net.hub.schedule_flush()
     assert net.loop.soon == []
     clients = [net.client() for _ in range(3)]
     for client, _ in clients:
-        client.data_received(command([b"PING"]))
+        client.data_received(encode_request([b"PING"]))
     assert len(net.loop.soon) == 1
     net.turn()
     assert [socket.take() for _, socket in clients] == [b"+PONG\r\n"] * 3
-    assert not net.hub.scheduled
+    assert not net.hub.scheduled_flushes
 
 
 def test_the_clocks_are_read_together() -> None:
@@ -50,7 +50,7 @@ def test_the_clocks_are_read_together() -> None:
     net = Net(ring("a"))
     net.hub.wall_offset = 1_000_000.0
     net.loop.now = 2.5
-    assert net.hub.now() == net.loop.now == net.stage.exchange.now
+    assert net.hub.update_clock() == net.loop.now == net.stage.exchange.now
     assert net.stage.house.wall_ms == 1_000_002_500
 
 
@@ -59,14 +59,14 @@ def test_the_wall_clock_is_never_ahead() -> None:
 
     async def late() -> None:
         loop = asyncio.get_running_loop()
-        hub = Hub(loop, ring("a").house)
+        bridge = LoopBridge(loop, ring("a").house)
         for _ in range(20):
             until = time.monotonic() + 0.0037
             while time.monotonic() < until:
-                hub.set_clock()
+                bridge.sync_wall_clock()
             await asyncio.sleep(0)
-            hub.now()
-            assert 0 <= time.time() * 1000 - hub.house.wall_ms < 60_000
+            bridge.update_clock()
+            assert 0 <= time.time() * 1000 - bridge.proxy.wall_ms < 60_000
 
     uvloop.run(late())
 
@@ -74,18 +74,18 @@ def test_the_wall_clock_is_never_ahead() -> None:
 def test_links_without_a_socket_are_looked_after() -> None:
     """A link that wants a socket, or has given up the one it has, is handed to the connector once a turn."""
     net = Net(ring("a"))
-    link = net.stage.exchange.link(net.stage.node("a"), 2, 0)
-    link.wake()
-    net.hub.touch()
+    conn = net.stage.exchange.connection(net.stage.node("a"), 2, 0)
+    conn.start_connecting()
+    net.hub.schedule_flush()
     net.turn()
-    assert not link.dirty
-    asked: list[NodeLink] = []
-    net.hub.look_after = asked.append
+    assert not conn.flush_scheduled
+    asked: list[NodeConnection] = []
+    net.hub.update_socket = asked.append
     node, _ = net.node("a")
-    node.link.lost("silent", net.hub.now(), True)
-    net.hub.touch()
+    node.connection.on_connection_lost("silent", net.hub.update_clock(), True)
+    net.hub.schedule_flush()
     net.turn()
-    assert asked == [link]
+    assert asked == [conn]
 
 
 def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,19 +94,19 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
     net.node("b")
     sockets = [net.client() for _ in range(3)]
     for client, _ in sockets:
-        client.data_received(command([b"PING"]))
+        client.data_received(encode_request([b"PING"]))
     broken = sockets[1][0].session
     assert broken is not None
-    broken.ledger.peer = Peer()
-    net.stage.exchange.turn.drained.append(broken.ledger)
-    first = net.stage.exchange.link(net.stage.node("a"), 2, 0)
-    last = net.stage.exchange.link(net.stage.node("b"), 2, 0)
-    first.peer = Peer()
-    first.mark()
-    last.mark()
+    broken.replies.transport = Transport()
+    net.stage.exchange.pending_writes.drained.append(broken.replies)
+    first = net.stage.exchange.connection(net.stage.node("a"), 2, 0)
+    last = net.stage.exchange.connection(net.stage.node("b"), 2, 0)
+    first.transport = Transport()
+    first.schedule_flush()
+    last.schedule_flush()
     net.turn()
     assert [socket.take() for _, socket in sockets] == [b"+PONG\r\n", b"", b"+PONG\r\n"]
-    assert not last.dirty
+    assert not last.flush_scheduled
     assert [record.message for record in caplog.records] == [
         "a client could not go on",
         "a node could not be written to",
@@ -118,11 +118,11 @@ def test_ledgers_and_links_without_an_owner_are_skipped() -> None:
     """Their socket is gone; what was meant for it goes nowhere."""
     net = Net(ring("a"))
     client, socket = net.client()
-    client.data_received(command([b"PING"]))
+    client.data_received(encode_request([b"PING"]))
     session = client.session
     assert session is not None
-    session.ledger.peer = None
-    net.stage.exchange.turn.drained.append(session.ledger)
+    session.replies.transport = None
+    net.stage.exchange.pending_writes.drained.append(session.replies)
     net.turn()
     assert socket.take() == b""
 
@@ -133,19 +133,19 @@ def test_a_turn_that_is_late_begins_no_further_slice() -> None:
     net.hub.turn_seconds = -1.0
     sockets = [net.client() for _ in range(3)]
     for client, _ in sockets:
-        client.data_received(PING * (limits.SLICE + 1))
-    jobs = net.hub.turn.jobs
-    line = jobs.waiting[:]
+        client.data_received(PING * (limits.SLICE_UNITS + 1))
+    jobs = net.hub.pending_writes.jobs
+    line = jobs.queue[:]
     assert len(line) == 3
     for left in (2, 1):
         soon, net.loop.soon = net.loop.soon, []
         for callback in soon:
             callback()
-        assert jobs.waiting[:left] == line[-left:]
-        assert net.hub.scheduled
+        assert jobs.queue[:left] == line[-left:]
+        assert net.hub.scheduled_flushes
     net.turn()
-    assert [socket.take() for _, socket in sockets] == [b"+PONG\r\n" * (limits.SLICE + 1)] * 3
-    assert not net.hub.scheduled
+    assert [socket.take() for _, socket in sockets] == [b"+PONG\r\n" * (limits.SLICE_UNITS + 1)] * 3
+    assert not net.hub.scheduled_flushes
 
 
 def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
@@ -155,10 +155,10 @@ def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
     for client, _ in sockets:
         session = client.session
         assert session is not None
-        session.stalled = True
-        session.feed(PING * limits.SLICE)
+        session.suspended = True
+        session.feed(PING * limits.SLICE_UNITS)
         session.wake()
-    net.hub.touch()
+    net.hub.schedule_flush()
     for done in (1, 2, 3):
         soon, net.loop.soon = net.loop.soon, []
         for callback in soon:
@@ -170,10 +170,10 @@ def test_a_bug_in_a_slice_costs_that_job_alone(caplog: pytest.LogCaptureFixture)
     """It is told, it is over, and the others go on."""
     net = Net(ring("a"))
     client, socket = net.client()
-    client.data_received(PING * (limits.SLICE + 1))
-    net.hub.turn.jobs.waiting.insert(0, Job())
+    client.data_received(PING * (limits.SLICE_UNITS + 1))
+    net.hub.pending_writes.jobs.queue.insert(0, Job())
     net.turn()
-    assert socket.take() == b"+PONG\r\n" * (limits.SLICE + 1)
+    assert socket.take() == b"+PONG\r\n" * (limits.SLICE_UNITS + 1)
     assert [record.message for record in caplog.records] == ["a slice of work failed"]
 
 
@@ -183,10 +183,10 @@ def test_turns_are_measured() -> None:
     client, _ = net.client()
     net.say(client, "PING")
     net.say(client, "PING")
-    assert sum(net.stage.house.turns.counts) == 2
+    assert sum(net.stage.house.turn_durations.bucket_counts) == 2
 
 
 def test_what_a_slow_reader_does_is_for_it_to_say() -> None:
     """The hub only asks."""
     with pytest.raises(NotImplementedError):
-        SlowReader().look_again()
+        SlowReader().check_progress()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kidoproxy.net.hangup import has_ended
+from kidoproxy.net.hangup import has_hung_up
 from tests.net.fakes import Socket
 
 
@@ -41,9 +41,9 @@ ENDS: list[Callable[[socket.socket], None]] = [
 def test_every_end_is_seen(pair: tuple[socket.socket, socket.socket], end: Callable[[socket.socket], None]) -> None:
     """Closed, half-closed or reset: but not before it ends."""
     far, near = pair
-    assert not has_ended(Socket(sock=near))
+    assert not has_hung_up(Socket(sock=near))
     end(far)
-    assert has_ended(Socket(sock=near))
+    assert has_hung_up(Socket(sock=near))
 
 
 @pytest.mark.parametrize("end", ENDS[:2])
@@ -54,11 +54,11 @@ def test_what_is_unread_comes_first(
     far, near = pair
     far.sendall(b"PING\r\n")
     end(far)
-    assert not has_ended(Socket(sock=near))
+    assert not has_hung_up(Socket(sock=near))
     near.recv(100)
-    assert has_ended(Socket(sock=near))
+    assert has_hung_up(Socket(sock=near))
 
 
 def test_what_is_no_socket_has_not_ended() -> None:
     """A transport may have none."""
-    assert not has_ended(Socket())
+    assert not has_hung_up(Socket())

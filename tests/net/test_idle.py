@@ -40,6 +40,6 @@ def test_a_round_of_nobody() -> None:
     """Without clients, and with a tick that is longer than a round, there is nothing to do."""
     net = Net(ring("a"))
     sweep = IdleSweep(net.clients, 5.0)
-    assert sweep.ticks == 1
+    assert sweep.ticks_per_sweep == 1
     sweep.tick()
-    assert sweep.closed == 0
+    assert sweep.closed_count == 0

@@ -11,8 +11,14 @@ import pytest
 
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
-from kidoproxy.net.claims import Claimed
-from kidoproxy.net.listen import KEEPALIVE_SECONDS, clear_stale, listen, listen_admin, why_not
+from kidoproxy.net.address_claims import AddressClaimed
+from kidoproxy.net.listen import (
+    KEEPALIVE_SECONDS,
+    describe_bind_error,
+    remove_stale_socket,
+    start_admin_listener,
+    start_listener,
+)
 from tests.net.real import run
 from tests.session.stage import ring
 
@@ -52,7 +58,7 @@ def test_clients_whose_machine_is_gone_are_noticed() -> None:
     """TCP keepalive is inherited from the listener: it costs nothing per connection."""
 
     async def scenario() -> None:
-        listener = await listen(Greeter, Address("127.0.0.1", 0), False)
+        listener = await start_listener(Greeter, Address("127.0.0.1", 0), False)
         port = listener.server.sockets[0].getsockname()[1]
         assert await hello(Address("127.0.0.1", port)) == b"hello %d" % KEEPALIVE_SECONDS
         listener.close()
@@ -65,11 +71,11 @@ def test_several_workers_share_a_port() -> None:
     """A second listener may have the same port only if both say that they share it."""
 
     async def scenario() -> None:
-        first = await listen(Greeter, Address("127.0.0.1", 0), True)
+        first = await start_listener(Greeter, Address("127.0.0.1", 0), True)
         address = Address("127.0.0.1", first.server.sockets[0].getsockname()[1])
-        second = await listen(Greeter, address, True)
+        second = await start_listener(Greeter, address, True)
         with pytest.raises(OSError, match="in use"):
-            await listen(Greeter, address, False)
+            await start_listener(Greeter, address, False)
         first.close()
         second.close()
 
@@ -82,7 +88,7 @@ def test_a_unix_socket_comes_and_goes(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "kido.sock"
         dead_socket(path)
-        listener = await listen(Greeter, Address(path=str(path)), False)
+        listener = await start_listener(Greeter, Address(path=str(path)), False)
         assert await hello(Address(path=str(path))) == b"hello 0"
         listener.close()
         assert not path.exists()
@@ -95,9 +101,9 @@ def test_the_successors_socket_is_left_alone(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         address = Address(path=str(tmp_path / "kido.sock"))
-        old = await listen(Greeter, address, False)
+        old = await start_listener(Greeter, address, False)
         old.close()
-        new = await listen(Greeter, address, False)
+        new = await start_listener(Greeter, address, False)
         old.close()
         assert await hello(address) == b"hello 0"
         new.close()
@@ -111,13 +117,13 @@ def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "admin.sock"
         dead_socket(path)
-        listener = await listen_admin(AdminServer(ring("a").house), Address(path=str(path)))
+        listener = await start_admin_listener(AdminServer(ring("a").house), Address(path=str(path)))
         assert stat.S_ISSOCK(path.stat().st_mode)
         with pytest.raises(OSError, match="in use"):
-            await listen_admin(AdminServer(ring("a").house), Address(path=str(path)))
+            await start_admin_listener(AdminServer(ring("a").house), Address(path=str(path)))
         listener.close()
         assert not path.exists()
-        tcp = await listen_admin(AdminServer(ring("a").house), Address("127.0.0.1", 0))
+        tcp = await start_admin_listener(AdminServer(ring("a").house), Address("127.0.0.1", 0))
         tcp.close()
 
     run(scenario())
@@ -125,11 +131,11 @@ def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
 
 def test_a_persons_file_is_left_alone(tmp_path: Path) -> None:
     """Only sockets are removed."""
-    clear_stale(str(tmp_path / "nothing"))
+    remove_stale_socket(str(tmp_path / "nothing"))
     file = tmp_path / "file"
     file.write_text("precious")
     with pytest.raises(FileExistsError):
-        clear_stale(str(file))
+        remove_stale_socket(str(file))
     assert file.read_text() == "precious"
 
 
@@ -142,7 +148,7 @@ def test_a_socket_that_somebody_has_is_left_alone(tmp_path: Path, kind: int) -> 
         if kind == socket.SOCK_STREAM:
             server.listen()
         with pytest.raises(OSError, match="in use"):
-            clear_stale(str(path))
+            remove_stale_socket(str(path))
     assert path.exists()
 
 
@@ -153,11 +159,11 @@ def test_a_socket_that_somebody_has_is_left_alone(tmp_path: Path, kind: int) -> 
         (socket.gaierror(-2, "Name or service not known"), "[Errno -2] Name or service not known"),
         (OSError("odd"), "odd"),
         (
-            Claimed(98, "address already in use by kidoproxy with pid 7"),
+            AddressClaimed(98, "address already in use by kidoproxy with pid 7"),
             "address already in use by kidoproxy with pid 7",
         ),
     ],
 )
 def test_why_nobody_can_listen_there(problem: OSError, text: str) -> None:
     """The system's words, without the address, which the line has already."""
-    assert why_not(problem) == text
+    assert describe_bind_error(problem) == text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kidoproxy.net.logs import FOLD_AFTER, FOLD_SECONDS, Folded, JsonLines, pairs, set_up_logs
+from kidoproxy.net.logs import FOLD_AFTER, FOLD_SECONDS, JsonFormatter, RateLimitedLog, configure_logging, parse_fields
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
 def logged(message: object, *args: object) -> dict[str, object]:
     """The JSON object of one line."""
     record = logging.LogRecord("kidoproxy.nodes", logging.WARNING, "", 0, message, args, None)
-    line: dict[str, object] = json.loads(JsonLines().format(record))
+    line: dict[str, object] = json.loads(JsonFormatter().format(record))
     return line
 
 
@@ -43,7 +43,7 @@ def logged(message: object, *args: object) -> dict[str, object]:
 )
 def test_pairs(text: str, found: dict[str, str]) -> None:
     """A value ends at the next name; ``cause`` and ``reason`` go on to the end of the line."""
-    assert pairs(text) == found
+    assert parse_fields(text) == found
 
 
 def test_json_has_the_pairs_as_fields() -> None:
@@ -78,7 +78,7 @@ def test_json_without_pairs() -> None:
 
 def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]) -> None:
     """An exception is one field of one line."""
-    set_up_logs("json")
+    configure_logging("json")
     try:
         raise ValueError("oh")
     except ValueError:
@@ -90,7 +90,7 @@ def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]
 
 def test_text_is_for_people(stderr: pytest.CaptureFixture[str]) -> None:
     """Time, level, who, and the message as it was written; debugging stays silent."""
-    set_up_logs("text")
+    configure_logging("text")
     logging.getLogger("kidoproxy").debug("nothing")
     logging.getLogger("kidoproxy").info("listening: pool=%s", "cache")
     (line,) = stderr.readouterr().err.splitlines()
@@ -101,19 +101,19 @@ def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:
     """Of lines of one kind the first are told as they come, the rest as one; other kinds are told beside them."""
     now = [0.0]
     caplog.set_level(logging.INFO)
-    news = Folded(logging.getLogger("kidoproxy.nodes"), lambda: now[0])
+    news = RateLimitedLog(logging.getLogger("kidoproxy.nodes"), lambda: now[0])
     for at in range(100):
-        news.tell("down a", logging.WARNING, "node down: node=%s cause=%s", "a", f"cause {at}")
-    news.tell("down b", logging.WARNING, "node down: node=%s cause=%s", "b", "x")
-    news.tick()
+        news.emit("down a", logging.WARNING, "node down: node=%s cause=%s", "a", f"cause {at}")
+    news.emit("down b", logging.WARNING, "node down: node=%s cause=%s", "b", "x")
+    news.emit_folded()
     assert [record.getMessage() for record in caplog.records] == [
         *[f"node down: node=a cause=cause {at}" for at in range(FOLD_AFTER)],
         "node down: node=b cause=x",
     ]
     caplog.clear()
     now[0] = FOLD_SECONDS
-    news.tick()
+    news.emit_folded()
     assert [record.getMessage() for record in caplog.records] == [
         f"node down: repeated={100 - FOLD_AFTER} node=a cause=cause 99"
     ]
-    assert news.kinds == {}
+    assert news.state_by_kind == {}

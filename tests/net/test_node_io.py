@@ -5,10 +5,10 @@ import ssl
 
 import pytest
 
-from kidoproxy.link_states import CONNECTING, DOWN, READY
-from kidoproxy.net.flush import JOIN_BYTES
-from kidoproxy.net.node_io import EARLY_BYTES, HIGH_WATER, LONG_READ, reason
-from kidoproxy.resp.build import command
+from kidoproxy.net.flush import MAX_JOIN_BYTES
+from kidoproxy.net.node_io import LONG_READ_BYTES, MAX_EARLY_BYTES, WRITE_BUFFER_BYTES, describe_os_error
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.upstream.states import CONNECTING, DOWN, READY
 from tests.greet import GREETING
 from tests.net.fakes import Net
 from tests.session.stage import ring
@@ -20,13 +20,13 @@ def test_requests_of_one_turn_leave_in_one_write() -> None:
     node, wire = net.node("a")
     clients = [net.client() for _ in range(2)]
     for client, _ in clients:
-        client.data_received(command([b"GET", b"k"]))
+        client.data_received(encode_request([b"GET", b"k"]))
     net.turn()
-    assert wire.written == [command([b"GET", b"k"]) * 2]
+    assert wire.written == [encode_request([b"GET", b"k"]) * 2]
     node.data_received(b"$1\r\na\r\n$1\r\nb\r\n")
     net.turn()
     assert [heard.take() for _, heard in clients] == [b"$1\r\na\r\n", b"$1\r\nb\r\n"]
-    assert wire.high == HIGH_WATER
+    assert wire.high == WRITE_BUFFER_BYTES
 
 
 def test_large_requests_are_not_joined() -> None:
@@ -34,11 +34,11 @@ def test_large_requests_are_not_joined() -> None:
     net = Net(ring("a"))
     _, wire = net.node("a")
     client, _ = net.client()
-    text = b"x" * (JOIN_BYTES // 2)
-    client.data_received(command([b"SET", b"k", text]) * 2)
+    text = b"x" * (MAX_JOIN_BYTES // 2)
+    client.data_received(encode_request([b"SET", b"k", text]) * 2)
     net.turn()
     assert len(wire.written) > 1
-    assert wire.take() == command([b"SET", b"k", text]) * 2
+    assert wire.take() == encode_request([b"SET", b"k", text]) * 2
 
 
 def test_a_node_that_does_not_read_is_not_written_to() -> None:
@@ -50,7 +50,7 @@ def test_a_node_that_does_not_read_is_not_written_to() -> None:
     net.say(client, "GET", "k")
     assert wire.take() == b""
     node.resume_writing()
-    assert wire.take() == command([b"GET", b"k"])
+    assert wire.take() == encode_request([b"GET", b"k"])
 
 
 def test_a_node_that_sends_as_fast_as_it_can_leaves_the_others_their_turn() -> None:
@@ -59,19 +59,19 @@ def test_a_node_that_sends_as_fast_as_it_can_leaves_the_others_their_turn() -> N
     node, wire = net.node("a")
     client, heard = net.client()
     net.say(client, "GET", "k")
-    node.data_received(b"$%d\r\n" % (2 * LONG_READ))
+    node.data_received(b"$%d\r\n" % (2 * LONG_READ_BYTES))
     assert wire.is_reading()
-    node.data_received(b"x" * LONG_READ)
+    node.data_received(b"x" * LONG_READ_BYTES)
     assert not wire.is_reading()
     net.turn()
     assert wire.is_reading()
-    node.data_received(b"x" * LONG_READ)
+    node.data_received(b"x" * LONG_READ_BYTES)
     wire.close()
     net.turn()
     assert not wire.is_reading()
     node.data_received(b"\r\n")
     net.turn()
-    assert len(heard.take()) == 2 * LONG_READ + 11
+    assert len(heard.take()) == 2 * LONG_READ_BYTES + 11
 
 
 def test_a_lost_connection_is_made_again_at_once() -> None:
@@ -81,20 +81,20 @@ def test_a_lost_connection_is_made_again_at_once() -> None:
     assert node.eof_received() is False
     node.connection_lost(None)
     node.connection_lost(None)
-    assert node.link.state == CONNECTING
-    assert node.link.cause == "it closed the connection"
-    assert node.link.reconnects == 1
+    assert node.connection.state == CONNECTING
+    assert node.connection.cause == "it closed the connection"
+    assert node.connection.reconnects == 1
 
 
 def test_a_node_that_hangs_up_before_it_greets_is_down() -> None:
     """No connection after connection: the link waits before the next attempt, and nobody waits for it."""
     net = Net(ring("a"))
     node, _ = net.connecting("a")
-    node.begin(net.hub.now(), 1.0)
+    node.attach(net.hub.update_clock(), 1.0)
     node.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
-    assert node.link.state == DOWN
-    assert node.link.cause == "connection reset by peer"
-    assert node.link.reconnects == 0
+    assert node.connection.state == DOWN
+    assert node.connection.cause == "connection reset by peer"
+    assert node.connection.reconnects == 0
 
 
 def test_what_comes_before_the_link_knows_is_kept() -> None:
@@ -104,9 +104,9 @@ def test_what_comes_before_the_link_knows_is_kept() -> None:
     node.data_received(b"-ERR max number of ")
     node.data_received(b"clients reached\r\n")
     node.connection_lost(None)
-    node.begin(net.hub.now(), 1.0)
-    assert node.link.state == DOWN
-    assert node.link.cause == "it is full, and nothing was sent to it: ERR max number of clients reached"
+    node.attach(net.hub.update_clock(), 1.0)
+    assert node.connection.state == DOWN
+    assert node.connection.cause == "it is full, and nothing was sent to it: ERR max number of clients reached"
 
 
 def test_a_connection_that_ended_before_the_link_knew() -> None:
@@ -114,31 +114,31 @@ def test_a_connection_that_ended_before_the_link_knew() -> None:
     net = Net(ring("a"))
     node, _ = net.connecting("a")
     node.connection_lost(None)
-    node.begin(net.hub.now(), 1.0)
-    assert node.link.state == DOWN
-    assert node.link.cause == "it closed the connection"
+    node.attach(net.hub.update_clock(), 1.0)
+    assert node.connection.state == DOWN
+    assert node.connection.cause == "it closed the connection"
 
 
 def test_a_connection_that_was_given_up_says_nothing_more() -> None:
     """Late bytes of an old connection never reach the link: they would be somebody else's answer."""
     net = Net(ring("a"))
     old, old_wire = net.node("a")
-    old.link.lost("no reply for 1000 ms", net.hub.now(), False)
-    old.link.drop = False
+    old.connection.on_connection_lost("no reply for 1000 ms", net.hub.update_clock(), False)
+    old.connection.must_close = False
     new, wire = net.connecting("a")
-    new.begin(net.hub.now(), 1.0)
+    new.attach(net.hub.update_clock(), 1.0)
     old.data_received(b"+stale\r\n")
     old.pause_writing()
     old.resume_writing()
     old.connection_lost(None)
-    net.hub.touch()
+    net.hub.schedule_flush()
     net.turn()
-    assert new.link.peer is new
+    assert new.connection.transport is new
     assert old_wire.take() == b""
-    assert wire.take() == b"".join([command([word.encode() for word in row.split()]) for row in GREETING])
+    assert wire.take() == b"".join([encode_request([word.encode() for word in row.split()]) for row in GREETING])
     old.abort()
     assert old_wire.ended() == "aborted"
-    assert new.link.state != READY
+    assert new.connection.state != READY
 
 
 def test_abort_without_a_socket_and_the_ledger_of_nobody() -> None:
@@ -147,9 +147,9 @@ def test_abort_without_a_socket_and_the_ledger_of_nobody() -> None:
     node, _ = net.connecting("a")
     node.transport = None
     node.abort()
-    node.go_on()
-    node.begin(net.hub.now(), 1.0)
-    node.write()
+    node.resume()
+    node.attach(net.hub.update_clock(), 1.0)
+    node.flush()
 
 
 def untrusted() -> ssl.SSLCertVerificationError:
@@ -181,14 +181,14 @@ def handshake(why: str | None) -> ssl.SSLError:
 )
 def test_reasons_are_short_and_without_addresses(problem: Exception, text: str) -> None:
     """Errors and logs name the node themselves; the cause is a few words."""
-    assert reason(problem) == text
+    assert describe_os_error(problem) == text
 
 
 def test_who_speaks_too_much_before_the_greeting_is_no_node() -> None:
     """What comes before the link knows of the connection is kept up to a bound; then the connection is closed."""
     net = Net(ring("a"))
     node, socket = net.connecting("a")
-    node.data_received(b"x" * EARLY_BYTES)
+    node.data_received(b"x" * MAX_EARLY_BYTES)
     assert socket.ended() == ""
     node.data_received(b"x")
     assert socket.ended() == "aborted"

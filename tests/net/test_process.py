@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kidoproxy.net.process import allow_files
+from kidoproxy.net.process import raise_file_limit
 
 
 def ran(code: str) -> subprocess.CompletedProcess[str]:
@@ -16,16 +16,16 @@ def ran(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_collector_is_calm() -> None:
     """What stands at the start is no garbage to look for, and thousands of short-lived calls are none either."""
-    code = "import gc; from kidoproxy.net.process import calm_collector as c; c()"
+    code = "import gc; from kidoproxy.net.process import tune_gc as c; c()"
     assert int(ran(f"{code}; print(gc.get_freeze_count() * (gc.get_threshold()[0] // 100_000))").stdout) > 1000
 
 
 FILES = """
 import logging, resource
 logging.basicConfig()
-from kidoproxy.net.process import allow_files
+from kidoproxy.net.process import raise_file_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-print(allow_files({clients}, 4, 100), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(raise_file_limit({clients}, 4, 100), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
@@ -50,4 +50,4 @@ def test_open_files(soft: int, hard: int, clients: int, said: str, warning: str)
 def test_open_files_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then nothing is lowered, and nothing is to be raised."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert allow_files(10, 4, 5) == 15
+    assert raise_file_limit(10, 4, 5) == 15

@@ -16,19 +16,26 @@ from typing import Final, cast
 
 import pytest
 
-from kidoproxy import errors
-from kidoproxy.commands.vocabulary import Vocabulary
+from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.config import Config
-from kidoproxy.ledger import Leg
-from kidoproxy.link_greeting import ECHO
-from kidoproxy.link_states import READY
 from kidoproxy.net.client_io import ClientIO
-from kidoproxy.net.listen import Listener
-from kidoproxy.net.serve import Daemon, StartError, login_of, print_nothing, target_of, user_of
-from kidoproxy.resp.build import command
+from kidoproxy.net.listen import ListeningServer
+from kidoproxy.net.serve import (
+    Daemon,
+    StartError,
+    connect_target,
+    connection_options,
+    discard_announcement,
+    session_user,
+)
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp import errors
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.route import Route
-from kidoproxy.session.house import PoolFacts
-from kidoproxy.session.users import digest
+from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.users import password_digest
+from kidoproxy.upstream.handshake import PING_ECHO
+from kidoproxy.upstream.states import READY
 from tests.config.files import read
 from tests.greet import answers
 from tests.net.fakes import info
@@ -65,8 +72,8 @@ class Node:
         self.writers.append(writer)
         while head := await reader.readline():
             words = [(await reader.readline(), await reader.readline())[1].strip() for _ in range(int(head[1:]))]
-            if words[0] in (b"INFO", b"HELLO") or words[1:] == [ECHO]:
-                writer.write(answers(command(words), info(self.run)))
+            if words[0] in (b"INFO", b"HELLO") or words[1:] == [PING_ECHO]:
+                writer.write(answers(encode_request(words), info(self.run)))
             else:
                 self.asked += 1
                 if not self.silent:
@@ -86,7 +93,7 @@ class Client:
         self.writer = writer
 
     def say(self, *words: str) -> None:
-        self.writer.write(command([word.encode() for word in words]))
+        self.writer.write(encode_request([word.encode() for word in words]))
 
     async def hear(self) -> bytes:
         """One line, or nothing when the connection has ended."""
@@ -113,7 +120,7 @@ class Play:
         ready = asyncio.Event()
         self.task = asyncio.ensure_future(self.daemon.run(lambda text: ready.set()))
         await asyncio.wait_for(ready.wait(), SECONDS)
-        await until(lambda: all(link.state == READY for link in self.daemon.exchange.all_links()))
+        await until(lambda: all(conn.state == READY for conn in self.daemon.executor.all_connections()))
 
     async def end(self) -> None:
         for client in self.clients:
@@ -123,7 +130,7 @@ class Play:
         for node in self.nodes:
             node.stop()
 
-    def port(self, listener: Listener | None = None) -> int:
+    def port(self, listener: ListeningServer | None = None) -> int:
         """Where clients connect, or that of another listener."""
         port: int = (listener or self.daemon.listeners[0]).server.sockets[0].getsockname()[1]
         return port
@@ -139,7 +146,7 @@ class Play:
 
     async def page(self, path: str) -> bytes:
         """The first line of an admin page."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port(self.daemon.admin))
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port(self.daemon.admin_listener))
         writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
         answer = await asyncio.wait_for(reader.read(), SECONDS)
         writer.close()
@@ -167,9 +174,9 @@ async def serving(
 
 def key_on(play: Play, at: int) -> str:
     """A key of that node."""
-    name = play.daemon.tree.nodes[at].name
+    name = play.daemon.route_tree.nodes[at].name
     return next(
-        key for key in map(str, range(1000)) if f" {name} (" in play.daemon.house.pools[0].root.why(key.encode())
+        key for key in map(str, range(1000)) if f" {name} (" in play.daemon.proxy.contexts[0].root.explain(key.encode())
     )
 
 
@@ -186,12 +193,12 @@ def test_a_bug_in_a_session_costs_one_client(tmp_path: Path, caplog: pytest.LogC
             session = io.session
             assert session is not None
             # What a bare route cannot plan.
-            session.pool = PoolFacts("broken", "ring", Route("broken"), Vocabulary(frozenset(), frozenset(), {}))
+            session.context = PoolContext("broken", "ring", Route("broken"), CommandSet(frozenset(), frozenset(), {}))
             victim.say("GET", "k")
             assert await victim.hear() == b""
-            await until(lambda: session.id not in play.daemon.house.sessions)
+            await until(lambda: session.id not in play.daemon.proxy.sessions)
             assert io not in play.daemon.clients
-            assert play.daemon.facts["cache"].clients == 1
+            assert play.daemon.contexts["cache"].client_count == 1
             neighbour.say("SET", "k", "v")
             assert await neighbour.hear() == b"+OK\r\n"
 
@@ -204,13 +211,13 @@ def test_a_bug_in_one_link_does_not_stop_the_deadlines(tmp_path: Path, caplog: p
 
     async def scenario() -> None:
         async with serving(tmp_path, "timeout_ms = 50", nodes=2) as play:
-            broken = play.daemon.exchange.link(play.daemon.tree.nodes[0], 2, 0)
-            broken.fifo.append(cast(Leg, None))
+            broken = play.daemon.executor.connection(play.daemon.route_tree.nodes[0], 2, 0)
+            broken.reply_handlers.append(cast(ReplyHandler, None))
             play.nodes[1].silent = True
             client, _ = await play.client()
             client.say("GET", key_on(play, 1))
             assert (await client.hear()).startswith(b"-TIMEOUT ")
-            broken.fifo.clear()
+            broken.reply_handlers.clear()
 
     run(scenario())
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -228,7 +235,7 @@ def test_idle_clients_are_closed(tmp_path: Path) -> None:
             idle, io = await play.client()
             awake, _ = await play.client()
             assert io.session is not None
-            io.session.active_ms -= 61_000
+            io.session.last_active_ms -= 61_000
             assert await idle.hear() == b""
             awake.say("PING")
             assert await awake.hear() == b"+PONG\r\n"
@@ -238,7 +245,7 @@ def test_idle_clients_are_closed(tmp_path: Path) -> None:
 
 FEW_FILES: Final = """
 import resource
-from kidoproxy.cli import main
+from kidoproxy.admin.cli import main
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 main()
 """
@@ -288,7 +295,7 @@ def connected(port: int) -> socket.socket:
 def ping(client: socket.socket) -> bytes:
     """PONG, or nothing when the connection has ended."""
     try:
-        client.sendall(command([b"PING"]))
+        client.sendall(encode_request([b"PING"]))
         return client.recv(100)
     except ConnectionError:
         return b""
@@ -316,7 +323,7 @@ def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
             await until(lambda: play.nodes[0].asked)
             port = play.port()
             os.kill(os.getpid(), signal.SIGTERM)
-            await until(lambda: play.daemon.house.draining)
+            await until(lambda: play.daemon.proxy.draining)
             assert (await play.page("/readyz")).endswith(b"draining\n")
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
@@ -324,8 +331,8 @@ def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert await busy.hear() == b""
             await asyncio.wait_for(play.task, SECONDS)
-            assert play.daemon.admin is not None
-            assert not play.daemon.admin.server.is_serving()
+            assert play.daemon.admin_listener is not None
+            assert not play.daemon.admin_listener.server.is_serving()
 
     run(scenario())
 
@@ -354,7 +361,7 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
         async with serving(tmp_path, worker=1) as play:
             play.daemon.parent = -1
             await asyncio.wait_for(play.task, SECONDS)
-            assert play.daemon.stopping.is_set()
+            assert play.daemon.stop_event.is_set()
 
     run(scenario())
 
@@ -394,7 +401,7 @@ def test_an_address_that_somebody_has(tmp_path: Path, admin: bool) -> None:
         text += f'[pool.cache]\nlisten = [{listen}]\nmode = "ring"\nnodes = ["redis://127.0.0.1:1"]\n'
         place = "proxy.admin" if admin else "pool.cache"
         with pytest.raises(StartError) as error:
-            run(Daemon(read(tmp_path, text)).run(print_nothing))
+            run(Daemon(read(tmp_path, text)).run(discard_announcement))
     assert str(error.value) == f"{place}: cannot listen on {address}: address already in use"
     assert not path.exists()
 
@@ -408,7 +415,7 @@ def test_one_server_under_two_names(tmp_path: Path, worker: int | None) -> None:
         ports = [await node.start() for node in nodes]
         try:
             with pytest.raises(StartError) as error:
-                await Daemon(config_for(tmp_path, ports), worker).run(print_nothing)
+                await Daemon(config_for(tmp_path, ports), worker).run(discard_announcement)
         finally:
             for node in nodes:
                 node.stop()
@@ -425,7 +432,7 @@ def test_one_server_under_two_names(tmp_path: Path, worker: int | None) -> None:
 def test_only_copies_can_be_synced(tmp_path: Path) -> None:
     """PROXY SYNC of a ring's node is refused with a reason."""
     daemon = Daemon(config_for(tmp_path, [1]))
-    assert daemon.begin_sync(daemon.tree.nodes[0]).endswith(" is not part of a copy pool")
+    assert daemon.begin_sync(daemon.route_tree.nodes[0]).endswith(" is not part of a copy pool")
 
 
 @pytest.mark.parametrize(("verify", "mode"), [("true", ssl.CERT_REQUIRED), ("false", ssl.CERT_NONE)])
@@ -435,8 +442,8 @@ def test_targets_and_logins(tmp_path: Path, verify: str, mode: ssl.VerifyMode) -
     pool += 'nodes = ["rediss://user:secret@node.example:6390"]\n'
     pool += f"timeout_ms = 250\nconnect_timeout_ms = 750\ntls = {{ verify = {verify} }}\n"
     pool_of = read(tmp_path, pool).pools["cache"]
-    target, login = target_of(pool_of.nodes[0], pool_of), login_of(pool_of.nodes[0], pool_of)
-    assert (target.host, target.port, target.path, target.patience) == ("node.example", 6390, "", 0.75)
+    target, login = connect_target(pool_of.nodes[0], pool_of), connection_options(pool_of.nodes[0], pool_of)
+    assert (target.host, target.port, target.path, target.connect_timeout) == ("node.example", 6390, "", 0.75)
     assert target.tls is not None
     assert target.tls.verify_mode == mode
     assert target.tls.check_hostname is (verify == "true")
@@ -446,12 +453,19 @@ def test_targets_and_logins(tmp_path: Path, verify: str, mode: ssl.VerifyMode) -
 def test_users(tmp_path: Path) -> None:
     """What the configuration says about users reaches the sessions; of their passwords the hashes alone."""
     text = '[pool.cache]\nlisten = "127.0.0.1:0"\nmode = "ring"\nnodes = ["redis://h"]\npassword = "hush"\n'
-    text += f'users.alice = {{ password = "a", password_sha256 = "{digest(b"b").decode()}", commands = "+get" }}\n'
+    text += (
+        f'users.alice = {{ password = "a", password_sha256 = "{password_digest(b"b").decode()}", commands = "+get" }}\n'
+    )
     text += 'users.bob = { enabled = false, nopass = true, keys = ["k*"], channels = ["c*"] }\n'
-    default, alice, bob = [user_of(user) for user in read(tmp_path, text).pools["cache"].everybody()]
+    default, alice, bob = [session_user(user) for user in read(tmp_path, text).pools["cache"].all_users()]
 
-    assert (default.name, default.open, default.free, default.digests) == (b"default", False, True, [digest(b"hush")])
-    assert (alice.name, alice.digests) == (b"alice", [digest(b"a"), digest(b"b")])
-    assert (alice.enabled, alice.nopass, alice.permit.commands()) == (True, False, b"-@all +get")
-    assert (bob.enabled, bob.nopass, bob.digests) == (False, True, [])
-    assert (bob.permit.keys(), bob.permit.channels()) == (b"~k*", b"&c*")
+    assert (default.name, default.needs_no_login, default.unrestricted, default.password_hashes) == (
+        b"default",
+        False,
+        True,
+        [password_digest(b"hush")],
+    )
+    assert (alice.name, alice.password_hashes) == (b"alice", [password_digest(b"a"), password_digest(b"b")])
+    assert (alice.enabled, alice.nopass, alice.acl.format_commands()) == (True, False, b"-@all +get")
+    assert (bob.enabled, bob.nopass, bob.password_hashes) == (False, True, [])
+    assert (bob.acl.format_keys(), bob.acl.format_channels()) == (b"~k*", b"&c*")

@@ -42,8 +42,8 @@ def test_guard_says_whether_it_went_well(caplog: pytest.LogCaptureFixture) -> No
         raise ValueError("oh")
 
     ticker = Ticker()
-    assert ticker.guard("good", lambda: None)
-    assert not ticker.guard("bad", fail)
+    assert ticker.run_step("good", lambda: None)
+    assert not ticker.run_step("bad", fail)
     assert "ValueError: oh" in caplog.text
 
 

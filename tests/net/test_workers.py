@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from kidoproxy.config import Config
-from kidoproxy.net.workers import FAILED, share
+from kidoproxy.net.workers import EXIT_CRASHED, worker_config
 from tests.config.files import read
 from tests.wait import eventually
 
@@ -63,7 +63,7 @@ def work(config, at):
 
 def own(config, at):
     # In one piece, for all of them write to the same pipe.
-    os.write(1, f"{{at}} {{sorted(pool.name for pool in config.listening())}}\\n".encode())
+    os.write(1, f"{{at}} {{sorted(pool.name for pool in config.listening_pools())}}\\n".encode())
     return work(config, at)
 
 print("begins", flush=True)
@@ -105,13 +105,13 @@ def config(tmp_path: Path) -> Config:
 
 def test_the_first_worker_serves_everything(config: Config) -> None:
     """Copies, unix sockets and the admin pages are its alone."""
-    assert share(config, 0) is config
+    assert worker_config(config, 0) is config
 
 
 def test_the_others_serve_what_can_be_shared(config: Config) -> None:
     """Rings without copies below them, on TCP: one place must order the writes of copies."""
-    shared = share(config, 1)
-    assert [(pool.name, [str(address) for address in pool.listen]) for pool in shared.listening()] == [
+    shared = worker_config(config, 1)
+    assert [(pool.name, [str(address) for address in pool.listen]) for pool in shared.listening_pools()] == [
         ("cache", ["127.0.0.1:6380"])
     ]
     assert shared.admin is None
@@ -164,7 +164,7 @@ def test_a_worker_that_has_a_bug_never_runs_the_parents_code(tmp_path: Path) -> 
     assert status == 0
     assert "worker failed: worker=1" in problems
     assert "ValueError: oh" in problems
-    assert f"status={FAILED}" in problems
+    assert f"status={EXIT_CRASHED}" in problems
     assert out.count("begins") == 1
 
 

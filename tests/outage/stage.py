@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 
 import redis
 
-from kidoproxy.config.example import toml
-from kidoproxy.embedded import EmbeddedNodes
+from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.config.example import to_toml
 from tests.live.proxies import READY, environment, free_port
 from tests.outage.table import FAMILY
 
@@ -49,7 +49,11 @@ class Stage:
             "node_errors": self.mode,
         }
         file = self.folder / "ring.toml"
-        lines = ['[proxy]\nstate_dir = ""', "[pool.ring]", *(f"{key} = {toml(value)}" for key, value in pool.items())]
+        lines = [
+            '[proxy]\nstate_dir = ""',
+            "[pool.ring]",
+            *(f"{key} = {to_toml(value)}" for key, value in pool.items()),
+        ]
         file.write_text("\n".join(lines) + "\n")
         with (self.folder / "proxy.log").open("wb") as log:
             process = subprocess.Popen(

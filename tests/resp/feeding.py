@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kidoproxy.errors import ProtocolError
-from kidoproxy.resp.inline import split
+from kidoproxy.resp.errors import ProtocolError
+from kidoproxy.resp.inline import split_args
 
 LINES = [
     (b"", []),
@@ -53,17 +53,17 @@ UNBALANCED = [
 @pytest.mark.parametrize(("line", "argv"), LINES)
 def test_split(line: bytes, argv: list[bytes]) -> None:
     """White space, both quotes and their escapes mean what they mean to Redis."""
-    assert split(line) == argv
+    assert split_args(line) == argv
 
 
 @pytest.mark.parametrize("line", UNBALANCED)
 def test_unbalanced(line: bytes) -> None:
     """A quote that does not close, or closes inside a word, is an error."""
     with pytest.raises(ProtocolError, match="unbalanced quotes in request"):
-        split(b"set k " + line)
+        split_args(b"set k " + line)
 
 
 def test_nul() -> None:
     """Redis would wait for ever for the end of a line with a NUL; we say what is wrong."""
     with pytest.raises(ProtocolError, match="NUL byte in inline request"):
-        split(b"set k a\0b")
+        split_args(b"set k a\0b")

@@ -4,8 +4,8 @@ import hiredis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.resp import open as look
-from kidoproxy.resp.build import command
+from kidoproxy.resp import decode as look
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.requests import RequestLimits
 from tests import strategies
@@ -27,13 +27,13 @@ def test_any_chunking_cuts_the_same_requests(data: st.DataObject, requests: list
     """However requests arrive, the same arguments come out, and frames that mean just them."""
     chunks = data.draw(strategies.chunked(b"".join(raw for _, raw in requests)))
     argvs = [argv for argv, _ in requests]
-    assert cut_requests(chunks) == ([command(argv) for argv in argvs], "", argvs)
+    assert cut_requests(chunks) == ([encode_request(argv) for argv in argvs], "", argvs)
 
 
 @given(st.data(), st.lists(strategies.commands(), max_size=5))
 def test_multibulk_frames_joined_are_the_input(data: st.DataObject, argvs: list[list[bytes]]) -> None:
     """Not a byte of a well-formed request is changed on the way to a node."""
-    wire = b"".join(command(argv) for argv in argvs)
+    wire = b"".join(encode_request(argv) for argv in argvs)
     assert b"".join(cut_requests(data.draw(strategies.chunked(wire))).frames) == wire
 
 
@@ -55,7 +55,7 @@ def test_any_bytes_give_requests_or_an_error(data: st.DataObject, wire: bytes) -
     cut = cut_requests(data.draw(strategies.chunked(wire)))
     assert cut == cut_requests([wire])
     assert all(cut.argvs)
-    assert cut.frames == [command(argv) for argv in cut.argvs]
+    assert cut.frames == [encode_request(argv) for argv in cut.argvs]
 
 
 @given(st.data(), REQUESTS, st.integers(1, 60))
@@ -81,15 +81,15 @@ def test_heads_and_tail_are_the_reply(data: st.DataObject, raw: bytes) -> None:
         reply = reader.next()
         if reply is not None:
             out.append(reply)
-            assert (reader.tail, reader.kind()) == (taken, 0)
+            assert (reader.is_tail, reader.partial_type()) == (taken, 0)
         elif data.draw(st.booleans()):
-            head = reader.take()
+            head = reader.take_partial()
             taken = taken or head != b""
             out.append(head)
-            assert reader.held() == 0
+            assert reader.held_bytes() == 0
     assert b"".join(out) == raw
     reader.feed(b"+next\r\n")
-    assert (reader.next(), reader.tail) == (b"+next\r\n", False)
+    assert (reader.next(), reader.is_tail) == (b"+next\r\n", False)
 
 
 @given(st.lists(strategies.replies(), max_size=4))

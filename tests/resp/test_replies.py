@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.errors import ProtocolError
+from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.replies import ReplyReader
 
 PIECE = 64 * 1024
@@ -14,7 +14,7 @@ def test_nothing_in_nothing_out() -> None:
     assert reader.next() is None
     reader.feed(b"")
     assert reader.next() is None
-    assert (reader.held(), reader.kind(), reader.take(), reader.tail) == (0, 0, b"", False)
+    assert (reader.held_bytes(), reader.partial_type(), reader.take_partial(), reader.is_tail) == (0, 0, b"", False)
 
 
 def test_a_chunk_that_is_one_frame_is_handed_out_itself() -> None:
@@ -31,7 +31,7 @@ def test_chunks_may_be_fed_before_replies_are_asked_for() -> None:
     for chunk in (b"+a\r\n$2", b"\r\n", b"", b"bc\r", b"\n+d\r\n", b""):
         reader.feed(chunk)
     assert [reader.next(), reader.next(), reader.next(), reader.next()] == [b"+a\r\n", b"$2\r\nbc\r\n", b"+d\r\n", None]
-    assert reader.held() == 0
+    assert reader.held_bytes() == 0
 
 
 def test_a_push_is_a_frame_of_its_own() -> None:
@@ -59,23 +59,23 @@ def test_held_and_take_cut_a_reply_through() -> None:
     reader.feed(b"+before\r\n" + raw[:100])
     assert reader.next() == b"+before\r\n"
     assert reader.next() is None
-    assert (reader.held(), reader.kind()) == (100, ord("$"))
-    heads = [reader.take()]
-    assert (reader.held(), reader.kind(), reader.take()) == (0, ord("$"), b"")
+    assert (reader.held_bytes(), reader.partial_type()) == (100, ord("$"))
+    heads = [reader.take_partial()]
+    assert (reader.held_bytes(), reader.partial_type(), reader.take_partial()) == (0, ord("$"), b"")
     reader.feed(raw[100:400])
     assert reader.next() is None
-    heads.append(reader.take())
+    heads.append(reader.take_partial())
     reader.feed(raw[400:500])
     assert reader.next() is None
     reader.feed(raw[500:] + b"+after\r\n+last\r\n")
     rest = reader.next()
     assert rest is not None
-    assert reader.tail
+    assert reader.is_tail
     assert heads == [raw[:100], raw[100:400]]
     assert b"".join([*heads, rest]) == raw
-    assert (reader.held(), reader.kind()) == (0, 0)
-    assert (reader.next(), reader.tail) == (b"+after\r\n", False)
-    assert (reader.next(), reader.tail) == (b"+last\r\n", False)
+    assert (reader.held_bytes(), reader.partial_type()) == (0, 0)
+    assert (reader.next(), reader.is_tail) == (b"+after\r\n", False)
+    assert (reader.next(), reader.is_tail) == (b"+last\r\n", False)
 
 
 def test_a_tail_without_pieces_is_still_a_tail() -> None:
@@ -83,9 +83,9 @@ def test_a_tail_without_pieces_is_still_a_tail() -> None:
     reader = ReplyReader()
     reader.feed(b"$5\r\nab")
     assert reader.next() is None
-    assert reader.take() == b"$5\r\nab"
+    assert reader.take_partial() == b"$5\r\nab"
     reader.feed(b"cde\r\n")
-    assert (reader.next(), reader.tail) == (b"cde\r\n", True)
+    assert (reader.next(), reader.is_tail) == (b"cde\r\n", True)
 
 
 def test_a_reply_not_taken_is_no_tail() -> None:
@@ -94,7 +94,7 @@ def test_a_reply_not_taken_is_no_tail() -> None:
     reader.feed(b"$5\r\nab")
     assert reader.next() is None
     reader.feed(b"cde\r\n")
-    assert (reader.next(), reader.tail) == (b"$5\r\nabcde\r\n", False)
+    assert (reader.next(), reader.is_tail) == (b"$5\r\nabcde\r\n", False)
 
 
 def test_a_large_value_is_linear() -> None:
@@ -108,7 +108,7 @@ def test_a_large_value_is_linear() -> None:
         reader.feed(piece)
         assert reader.next() is None
         assert (len(reader.pieces.parts), reader.chunk) == (number + 1, b"")
-        assert reader.scanner.skip == (count - number) * PIECE + 2
+        assert reader.scanner.bulk_bytes_left == (count - number) * PIECE + 2
     assert all(part is piece for part in reader.pieces.parts[1:])
     reader.feed(b"\r\n+OK\r\n")
     raw = reader.next()
@@ -128,7 +128,7 @@ def test_a_long_array_is_linear() -> None:
         reader.feed(piece)
         assert reader.next() is None
         left -= items
-        assert (reader.scanner.need, reader.scanner.carry, reader.chunk) == (left, b"", b"")
+        assert (reader.scanner.items_left, reader.scanner.partial_header, reader.chunk) == (left, b"", b"")
     assert all(part is piece for part in reader.pieces.parts[1:])
     reader.feed(piece)
     raw = reader.next()
@@ -138,14 +138,14 @@ def test_a_long_array_is_linear() -> None:
 def test_what_nobody_wants_is_passed_over_without_being_joined() -> None:
     """Only its size is told; the reply then ends as one of which the beginning was taken."""
     reader = ReplyReader()
-    assert reader.pass_over() == 0
+    assert reader.discard_partial() == 0
     for piece in (b"$10\r\n", b"abc", b"def"):
         reader.feed(piece)
         assert reader.next() is None
-    assert reader.pass_over() == 11
-    assert reader.held() == 0
+    assert reader.discard_partial() == 11
+    assert reader.held_bytes() == 0
     reader.feed(b"ghij\r\n+next\r\n")
     assert reader.next() == b"ghij\r\n"
-    assert reader.tail
+    assert reader.is_tail
     assert reader.next() == b"+next\r\n"
-    assert not reader.tail
+    assert not reader.is_tail

@@ -2,14 +2,14 @@
 
 import pytest
 
-from kidoproxy import limits as defaults
-from kidoproxy.errors import ProtocolError
-from kidoproxy.resp.build import command
+from kidoproxy.resp import limits as defaults
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from tests.resp.feeding import cut_requests, ways
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
-MANY = b"x" * (defaults.INLINE_BYTES + 1)
+MANY = b"x" * (defaults.MAX_INLINE_BYTES + 1)
 PIECE = 64 * 1024
 
 GOOD = [
@@ -23,7 +23,7 @@ GOOD = [
     (b"PING\r\n", [[b"PING"]]),
     (b"set k 'a b'\n" + GET + b"PING\n", [[b"set", b"k", b"a b"], [b"GET", b"k"], [b"PING"]]),
     (b"$3\r\n", [[b"$3"]]),
-    (b"x" * defaults.INLINE_BYTES + b"\n", [[b"x" * defaults.INLINE_BYTES]]),
+    (b"x" * defaults.MAX_INLINE_BYTES + b"\n", [[b"x" * defaults.MAX_INLINE_BYTES]]),
 ]
 
 #: Redis counts the two bytes of a line end and does not look at all of them.
@@ -70,7 +70,7 @@ def test_good(data: bytes, argvs: list[list[bytes]]) -> None:
     for chunks in ways(data):
         cut = cut_requests(chunks)
         assert (cut.argvs, cut.error) == (argvs, "")
-        assert cut.frames == [command(argv) for argv in argvs]
+        assert cut.frames == [encode_request(argv) for argv in argvs]
         assert cut_requests([*chunks, b"*1\r\n$5\r\nab"]) == cut
 
 
@@ -113,10 +113,12 @@ def test_errors_do_not_wait_for_more() -> None:
 )
 def test_before_auth(data: bytes, error: str) -> None:
     """Who has not said AUTH may claim little, and gets the sentence for that; the session lifts it."""
-    limits = RequestLimits(arguments=defaults.UNAUTHENTICATED_ARGUMENTS, bulk_bytes=defaults.UNAUTHENTICATED_BULK_BYTES)
+    limits = RequestLimits(
+        arguments=defaults.MAX_UNAUTHENTICATED_ARGUMENTS, bulk_bytes=defaults.MAX_UNAUTHENTICATED_BULK_BYTES
+    )
     assert cut_requests([data], limits).error == error
-    limits.arguments = defaults.ARGUMENTS
-    limits.bulk_bytes = defaults.BULK_BYTES
+    limits.arguments = defaults.MAX_ARGUMENTS
+    limits.bulk_bytes = defaults.MAX_BULK_BYTES
     assert cut_requests([data], limits).error == (error if "invalid" in error else "")
 
 
@@ -161,8 +163,8 @@ def test_claims_cost_nothing() -> None:
     reader = RequestReader(RequestLimits())
     reader.feed(b"*2147483647\r\n$536870912\r\n")
     assert reader.next() is None
-    assert reader.buffered() == 25
-    assert (reader.scanner.left, reader.scanner.skip) == (2147483646, 536870914)
+    assert reader.buffered_bytes() == 25
+    assert (reader.scanner.arguments_left, reader.scanner.bulk_bytes_left) == (2147483646, 536870914)
 
 
 def test_a_chunk_that_is_one_request_is_handed_out_itself() -> None:
@@ -181,10 +183,10 @@ def test_chunks_may_be_fed_before_requests_are_asked_for() -> None:
     assert reader.next() is None
     for chunk in (b"", GET[:9], b"", GET[9:] + b"PI", b"NG\r\n", b""):
         reader.feed(chunk)
-    assert reader.buffered() == len(GET) + 6
+    assert reader.buffered_bytes() == len(GET) + 6
     found = [reader.next(), reader.next()]
     assert [request.argv for request in found if request] == [[b"GET", b"k"], [b"PING"]]
-    assert reader.buffered() == 0
+    assert reader.buffered_bytes() == 0
     assert reader.next() is None
 
 
@@ -201,7 +203,7 @@ def test_chunks_keep_their_order() -> None:
             request = reader.next()
             if request is not None:
                 taken.append(request.argv[0])
-        assert reader.buffered() == 11 * (fed - len(taken))
+        assert reader.buffered_bytes() == 11 * (fed - len(taken))
     assert taken == [b"%d" % number for number in range(fed)]
 
 
@@ -211,12 +213,12 @@ def test_many_small_chunks_are_linear() -> None:
     count = 1000
     for number in range(1, count + 1):
         reader.feed(GET)
-        assert (reader.waiting_bytes, reader.buffered()) == ((number - 1) * len(GET), number * len(GET))
+        assert (reader.queued_bytes, reader.buffered_bytes()) == ((number - 1) * len(GET), number * len(GET))
     for number in range(1, count):
         assert reader.next() is not None
-        assert (len(reader.waiting), reader.head) == (count - 1, number - 1)
+        assert (len(reader.queued_chunks), reader.next_chunk) == (count - 1, number - 1)
     assert reader.next() is not None
-    assert (reader.waiting, reader.head, reader.waiting_bytes, reader.next()) == ([], 0, 0, None)
+    assert (reader.queued_chunks, reader.next_chunk, reader.queued_bytes, reader.next()) == ([], 0, 0, None)
 
 
 def test_a_broken_reader_stays_broken() -> None:
@@ -226,7 +228,7 @@ def test_a_broken_reader_stays_broken() -> None:
     for _ in range(2):
         with pytest.raises(ProtocolError) as caught:
             reader.next()
-        assert caught.value.line == b"-ERR Protocol error: invalid multibulk length\r\n"
+        assert caught.value.reply == b"-ERR Protocol error: invalid multibulk length\r\n"
         reader.feed(GET)
 
 
@@ -241,7 +243,7 @@ def test_a_large_value_is_linear() -> None:
         reader.feed(piece)
         assert reader.next() is None
         assert (len(reader.pieces.parts), reader.chunk) == (number + 1, b"")
-        assert reader.scanner.skip == (count - number) * PIECE + 2
+        assert reader.scanner.bulk_bytes_left == (count - number) * PIECE + 2
     assert all(part is piece for part in reader.pieces.parts[1:])
     reader.feed(b"\r\n" + GET)
     request = reader.next()
@@ -263,7 +265,7 @@ def test_many_arguments_are_linear() -> None:
         reader.feed(piece)
         assert reader.next() is None
         left -= 500
-        assert (reader.scanner.left, reader.scanner.line, reader.chunk) == (left, [], b"")
+        assert (reader.scanner.arguments_left, reader.scanner.line_pieces, reader.chunk) == (left, [], b"")
     assert all(part is piece for part in reader.pieces.parts[1:])
     reader.feed(piece)
     request = reader.next()
@@ -277,4 +279,4 @@ def test_a_line_in_pieces_is_linear() -> None:
     for number in range(1, 60):
         reader.feed(b"x" * 1000)
         assert reader.next() is None
-        assert reader.scanner.line == [b"x" * 1000] * number
+        assert reader.scanner.line_pieces == [b"x" * 1000] * number

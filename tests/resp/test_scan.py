@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.resp.scan import MOST_BYTES, MOST_ITEMS, Pieces, ReplyScanner, number, string2ll
+from kidoproxy.resp.scan import MAX_ITEMS, MAX_PAYLOAD_BYTES, FramePieces, ReplyScanner, parse_length, string2ll
 from tests.resp.feeding import cut_replies, ways
 
 WHOLE = [
@@ -123,25 +123,30 @@ def test_a_broken_frame_is_an_error(raw: bytes, error: str) -> None:
 
 def test_claims_cost_nothing() -> None:
     """Huge claimed lengths are counted down, never believed: nothing is set aside for them."""
-    for claim in (b"$%d\r\n" % MOST_BYTES, b"*%d\r\n" % MOST_ITEMS, b"%%%d\r\n" % MOST_ITEMS, b"*1000000\r\n" * 1000):
+    for claim in (
+        b"$%d\r\n" % MAX_PAYLOAD_BYTES,
+        b"*%d\r\n" % MAX_ITEMS,
+        b"%%%d\r\n" % MAX_ITEMS,
+        b"*1000000\r\n" * 1000,
+    ):
         scanner = ReplyScanner()
         assert scanner.advance(claim, 0) == -1
-        assert scanner.skip >= MOST_BYTES or scanner.need > 1_000_000
-        assert not scanner.carry
+        assert scanner.bulk_bytes_left >= MAX_PAYLOAD_BYTES or scanner.items_left > 1_000_000
+        assert not scanner.partial_header
 
 
 def test_only_a_cut_header_is_carried() -> None:
     """Between two buffers a scanner remembers three numbers and at most one short header line."""
     scanner = ReplyScanner()
     assert scanner.advance(b"*2\r\n$3\r\nabc\r\n$12", 0) == -1
-    assert (scanner.need, scanner.skip, scanner.carry) == (1, 0, b"$12")
+    assert (scanner.items_left, scanner.bulk_bytes_left, scanner.partial_header) == (1, 0, b"$12")
     assert scanner.advance(b"", 0) == -1
     assert scanner.advance(b"8", 0) == -1
-    assert scanner.carry == b"$128"
+    assert scanner.partial_header == b"$128"
     assert scanner.advance(b"\r\nxx", 0) == -1
-    assert (scanner.need, scanner.skip, scanner.carry) == (0, 128, b"")
+    assert (scanner.items_left, scanner.bulk_bytes_left, scanner.partial_header) == (0, 128, b"")
     assert scanner.advance(b"x" * 126 + b"\r\n+next", 0) == 128
-    assert (scanner.need, scanner.skip, scanner.carry) == (1, 0, b"")
+    assert (scanner.items_left, scanner.bulk_bytes_left, scanner.partial_header) == (1, 0, b"")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_only_a_cut_header_is_carried() -> None:
 )
 def test_number(line: bytes, value: int) -> None:
     """The fast walk reads plain numbers and leaves every other one to the exact way."""
-    found, behind = number(line, 0, len(line))
+    found, behind = parse_length(line, 0, len(line))
     assert found == value
     assert value < 0 or behind == len(line)
 
@@ -201,28 +206,28 @@ def test_string2ll(text: bytes, value: int | None) -> None:
 
 def test_pieces_are_joined_once() -> None:
     """Large pieces stay the objects that they are until all are there."""
-    pieces = Pieces()
+    pieces = FramePieces()
     large = b"x" * 65536
     for _ in range(1000):
         pieces.add(large)
     assert all(part is large for part in pieces.parts)
     assert pieces.size == 65_536_000
-    assert pieces.take() == large * 1000
+    assert pieces.take_joined() == large * 1000
     assert (pieces.parts, pieces.size) == ([], 0)
 
 
 def test_a_single_piece_is_handed_out_itself() -> None:
     """Nothing is copied that need not be."""
-    pieces = Pieces()
+    pieces = FramePieces()
     data = b"x" * 100
     pieces.add(data)
-    assert pieces.take() is data
+    assert pieces.take_joined() is data
 
 
 def test_tiny_pieces_do_not_pile_up() -> None:
     """A peer that sends byte by byte cannot make us hold an object per byte."""
-    pieces = Pieces()
+    pieces = FramePieces()
     for _ in range(10_000):
         pieces.add(b"ab")
     assert len(pieces.parts) < 300
-    assert pieces.take() == b"ab" * 10_000
+    assert pieces.take_joined() == b"ab" * 10_000

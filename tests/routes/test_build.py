@@ -5,20 +5,20 @@ from pathlib import Path
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.config import Config
-from kidoproxy.net.workers import share
-from kidoproxy.resp.build import command
+from kidoproxy.net.workers import worker_config
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.build import Tree, build
-from kidoproxy.routes.copy import FIRST, CopyPool
-from kidoproxy.routes.placement import django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.build import RouteTree, build
+from kidoproxy.routes.copy import READ_FIRST, CopyPool
+from kidoproxy.routes.placement.owners import django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import Ask
+from kidoproxy.routes.route import RequestContext
 from tests.config.files import read
 
 NODES = 'nodes = ["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"]'
 
 
-def tree(tmp_path: Path, text: str) -> Tree:
+def tree(tmp_path: Path, text: str) -> RouteTree:
     """The tree of a configuration file."""
     return build(read(tmp_path, text))
 
@@ -34,9 +34,9 @@ def test_ring(tmp_path: Path) -> None:
     """The default ring places as nutcracker does, by the names that the configuration gives."""
     found = ring(tmp_path, "")
     assert [node.name for node in found.nodes()] == ["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"]
-    assert len({node.number for node in found.nodes()}) == 3
-    assert found.tags.cut(b"a{b}c") == b"b"
-    assert found.owner(b"a{b}c") == found.owner(b"b")
+    assert len({node.cursor_id for node in found.nodes()}) == 3
+    assert found.tags.hashed_part(b"a{b}c") == b"b"
+    assert found.owner_of(b"a{b}c") == found.owner_of(b"b")
 
 
 def test_hashes(tmp_path: Path) -> None:
@@ -47,21 +47,21 @@ def test_hashes(tmp_path: Path) -> None:
     md5 = ring(tmp_path, 'hash = "ketama"')
     assert fnv.placement.points == md5.placement.points
     assert fnv.placement.key_hash != md5.placement.key_hash
-    assert [fnv.owner(key) for key in keys] != [md5.owner(key) for key in keys]
+    assert [fnv.owner_of(key) for key in keys] != [md5.owner_of(key) for key in keys]
     old = hash_ring(["0", "1", "2"], [1, 1, 1])
-    assert [ring(tmp_path, 'hash = "hash_ring"').owner(key) for key in keys] == [old.owner(key) for key in keys]
+    assert [ring(tmp_path, 'hash = "hash_ring"').owner_of(key) for key in keys] == [old.owner(key) for key in keys]
     shard = ring(tmp_path, 'hash = "django_redis_shard"')
-    assert [shard.owner(key) for key in keys] == [django_redis_shard(urls).owner(key) for key in keys]
-    assert shard.tags.cut(b"a{b}") == b"b"
+    assert [shard.owner_of(key) for key in keys] == [django_redis_shard(urls).owner(key) for key in keys]
+    assert shard.tags.hashed_part(b"a{b}") == b"b"
     assert ketama(["a"], [1]).owner(b"k") == 0
 
 
 def test_tags(tmp_path: Path) -> None:
     """Other characters, none, and families."""
-    assert ring(tmp_path, 'tags = "<>"').tags.cut(b"a<b>{c}") == b"b"
-    assert ring(tmp_path, 'tags = ""').tags.cut(b"a{b}") == b"a{b}"
-    assert ring(tmp_path, 'together = ["rq:"]').tags.cut(b"rq:job:1") == b"rq:"
-    assert ring(tmp_path, 'hash = "django_redis_shard"\ntags = "<>"').tags.cut(b"a<b>{c}") == b"b"
+    assert ring(tmp_path, 'tags = "<>"').tags.hashed_part(b"a<b>{c}") == b"b"
+    assert ring(tmp_path, 'tags = ""').tags.hashed_part(b"a{b}") == b"a{b}"
+    assert ring(tmp_path, 'together = ["rq:"]').tags.hashed_part(b"rq:job:1") == b"rq:"
+    assert ring(tmp_path, 'hash = "django_redis_shard"\ntags = "<>"').tags.hashed_part(b"a<b>{c}") == b"b"
 
 
 def test_copies(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_copies(tmp_path: Path) -> None:
     )
     route = found.pools["pair"]
     assert isinstance(route, CopyPool)
-    assert (route.group.min_in_sync, route.order) == (2, FIRST)
-    assert found.groups == [route.group]
+    assert (route.group.min_in_sync, route.read_order) == (2, READ_FIRST)
+    assert found.copy_groups == [route.group]
     assert all(node.group is route.group for node in found.nodes)
 
 
@@ -99,10 +99,10 @@ nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
     assert isinstance(root, Ring)
     assert root.members[0] is found.pools["left"]
     assert sorted(found.pools) == ["cache", "left", "right"]
-    assert [source.name for source, _ in found.sources] == [node.name for node in found.nodes]
-    assert [pool.name for _, pool in found.sources] == ["left", "left", "right", "right", "cache"]
+    assert [source.name for source, _ in found.node_configs] == [node.name for node in found.nodes]
+    assert [pool.name for _, pool in found.node_configs] == ["left", "left", "right", "right", "cache"]
     assert [node.index for node in found.nodes] == [0, 1, 2, 3, 4]
-    plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), Ask(0, 2, False, False, 0))
+    plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), RequestContext(0, 2, False, False, 0))
     assert "10.0.0.9" in repr(plan)
 
 
@@ -115,7 +115,7 @@ def test_neighbours(tmp_path: Path) -> None:
         text += f'[pool.{name}]\nmode = "copy"\nnodes = ["redis://10.0.0.{first}", "redis://10.0.0.{first + 1}"]\n'
     text += '[pool.other]\nlisten = "127.0.0.1:2"\nmode = "ring"\nnodes = ["redis://10.0.0.9", "pool:left"]\n'
     found = {node.name.removesuffix(":6379"): node for node in tree(tmp_path, text).nodes}
-    seen = {name: sorted(other.name[7] for other in node.neighbours) for name, node in found.items()}
+    seen = {name: sorted(other.name[7] for other in node.pool_neighbours) for name, node in found.items()}
     assert seen == {
         "10.0.0.1": ["2", "3", "4", "5", "9"],
         "10.0.0.2": ["1", "3", "4", "5", "9"],
@@ -151,7 +151,8 @@ def numbers(config: Config) -> dict[tuple[str, str], int]:
     """The number of each node by pool and name."""
     made = build(config)
     return {
-        (pool.name, source.name): node.number for node, (source, pool) in zip(made.nodes, made.sources, strict=True)
+        (pool.name, source.name): node.cursor_id
+        for node, (source, pool) in zip(made.nodes, made.node_configs, strict=True)
     }
 
 
@@ -160,7 +161,7 @@ def test_numbers_in_cursors_are_the_same_everywhere(tmp_path: Path) -> None:
     whole = read(tmp_path, MANY)
     known = numbers(whole)
     assert len(set(known.values())) == len(known) == 7
-    second = numbers(share(replace(whole, workers=2), 1))
+    second = numbers(worker_config(replace(whole, workers=2), 1))
     assert second
     assert second.items() <= known.items()
     assert known.items() <= numbers(read(tmp_path, MORE + MANY)).items()
@@ -180,18 +181,18 @@ def test_one_server_with_several_shares(tmp_path: Path) -> None:
     found = ring(tmp_path, "same_server = true", SHARES)
     apart = ketama(["one", "two", "three"], [1, 1, 2])
     keys = [b"key:%d" % at for at in range(300)]
-    assert [found.owner(key) for key in keys] == [{0: 0, 1: 1, 2: 0}[apart.owner(key)] for key in keys]
+    assert [found.owner_of(key) for key in keys] == [{0: 0, 1: 1, 2: 0}[apart.owner(key)] for key in keys]
     assert [node.address for node in found.nodes()] == ["10.0.0.1:6379", "10.0.0.2:6379"]
     assert len(found.members) == 3
-    ask = Ask(0, 2, False, False, 0)
+    request_context = RequestContext(0, 2, False, False, 0)
     for name in (b"dbsize", b"keys", b"flushdb", b"info", b"scan"):
         argv = [name.upper(), b"0"]
-        plan = found.plan(COMMANDS[name], Request(argv, command(argv)), ask)
+        plan = found.plan(COMMANDS[name], Request(argv, encode_request(argv)), request_context)
         assert repr(plan).count("one") == 1
-    assert len(found.scanned()) == len(found.children()) == 2
+    assert len(found.scan_routes()) == len(found.children()) == 2
     here = next(key for key in keys if apart.owner(key) == 0)
     there = next(key for key in keys if apart.owner(key) == 2)
     request = Request([b"RENAME", here, there], b"")
-    assert repr(found.plan(COMMANDS[b"rename"], request, ask)) == "one"
+    assert repr(found.plan(COMMANDS[b"rename"], request, request_context)) == "one"
     request = Request([b"DEL", here, there], b"")
-    assert repr(found.plan(COMMANDS[b"del"], request, ask)) == "one"
+    assert repr(found.plan(COMMANDS[b"del"], request, request_context)) == "one"

@@ -1,11 +1,11 @@
 """A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_exchange."""
 
 from kidoproxy.commands.find import find
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.copy import FIRST, LEADER, RANDOM, CopyPool
-from kidoproxy.routes.plan import Answer, Gather, Plan, Send
-from kidoproxy.routes.route import Ask
+from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_ROUND_ROBIN, CopyPool
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.route import RequestContext
 from tests.story import Pool, client, copies, led_by, story, unheard
 
 
@@ -14,10 +14,10 @@ def planned(route: CopyPool, text: str, in_multi: bool = False, each: bool = Fal
     argv = [word.encode() for word in text.split(" ")]
     spec = find(argv)
     assert spec is not None
-    return route.plan(spec, Request(argv, command(argv)), Ask(0, 2, in_multi, each, 1_000_000))
+    return route.plan(spec, Request(argv, encode_request(argv)), RequestContext(0, 2, in_multi, each, 1_000_000))
 
 
-def pool(order: int = LEADER, behind: str = "") -> tuple[Pool, CopyPool]:
+def pool(order: int = READ_LEADER, behind: str = "") -> tuple[Pool, CopyPool]:
     """Three copies."""
     found = copies("a", "b", "c", behind=behind)
     return found, CopyPool("pair", found.groups[0], order)
@@ -41,28 +41,28 @@ def test_key_scans() -> None:
     key = led_by(three, "b")
     begun = planned(route, f"HSCAN {key} 0 COUNT 5")
     assert isinstance(begun, Gather)
-    assert (repr(begun), begun.number, begun.following) == ("[b]", 2, 0)
+    assert (repr(begun), begun.cursor_id, begun.next_cursor_id) == ("[b]", 2, 0)
     cursor = 7 << 24 | 3
     on = planned(route, f"SSCAN {key} {cursor}")
     assert isinstance(on, Gather)
     assert isinstance(on.plans[0], Send)
-    assert (repr(on), on.plans[0].payload) == ("[c]", command([b"SSCAN", key.encode(), b"7"]))
-    three.groups[0].leave([three.nodes[2]])
+    assert (repr(on), on.plans[0].payload) == ("[c]", encode_request([b"SSCAN", key.encode(), b"7"]))
+    three.groups[0].mark_behind([three.nodes[2]])
     for text in (f"ZSCAN {key} {cursor}", f"ZSCAN {key} nonsense"):
         refused = planned(route, text)
-        assert isinstance(refused, Answer)
+        assert isinstance(refused, DirectReply)
         assert refused.frame == b"-ERR invalid cursor\r\n"
 
 
 def test_read_orders() -> None:
     """``first`` reads one copy as long as it lives, ``random`` all of them as often; both ask the others after it."""
-    _, route = pool(FIRST)
+    _, route = pool(READ_FIRST)
     assert [repr(planned(route, f"GET k{at}")) for at in range(3)] == ["a else b else c"] * 3
-    _, route = pool(RANDOM)
+    _, route = pool(READ_ROUND_ROBIN)
     firsts = ""
     for _ in range(6):
         firsts += repr(planned(route, "GET k"))[0]
-        route.group.reads += 1
+        route.group.read_count += 1
     assert sorted(firsts) == ["a", "a", "b", "b", "c", "c"]
     assert repr(planned(route, "DBSIZE")) == "a else b else c"
 
@@ -73,28 +73,30 @@ def test_writes() -> None:
     key = led_by(three, "b")
     plan = planned(route, f"SET {key} x EX 5")
     assert isinstance(plan, Gather)
-    assert plan.write
-    assert plan.touched == [key.encode()]
+    assert plan.is_write
+    assert plan.written_keys == [key.encode()]
     payloads = [part.payload for part in plan.plans if isinstance(part, Send)]
-    assert [payloads[0], plan.stray_payload] == [command([b"SET", key.encode(), b"x", b"PXAT", b"1005000"])] * 2
-    assert [node.name for node in plan.strays] == ["c"]
+    assert [payloads[0], plan.unawaited_payload] == [
+        encode_request([b"SET", key.encode(), b"x", b"PXAT", b"1005000"])
+    ] * 2
+    assert [node.name for node in plan.unawaited_nodes] == ["c"]
     odd = planned(route, f"SET {key} x EX nonsense")
     assert isinstance(odd, Gather)
-    assert odd.stray_payload is None
+    assert odd.unawaited_payload is None
 
 
 def test_refusals() -> None:
     """What depends on chance or time is refused with the reason; scripts are judged by what they call."""
     _, route = pool()
     spop = planned(route, "SPOP k")
-    assert isinstance(spop, Answer)
+    assert isinstance(spop, DirectReply)
     assert spop.frame.startswith(b"-ERR 'spop' is not served here: ")
     wild = planned(route, "EVAL return(redis.call('time')) 0")
-    assert isinstance(wild, Answer)
+    assert isinstance(wild, DirectReply)
     assert b"it calls time, which depends on chance, time or order" in wild.frame
     assert isinstance(planned(route, "EVAL return(redis.call('set',KEYS[1],1)) 1 k"), Gather)
     missing = planned(route, "EVALSHA 0123456789012345678901234567890123456789 0")
-    assert isinstance(missing, Answer)
+    assert isinstance(missing, DirectReply)
     assert missing.frame.startswith(b"-NOSCRIPT")
 
 
@@ -103,10 +105,10 @@ def test_touched() -> None:
     three, _ = pool()
     group = three.groups[0]
     play = story(three) >> client("MSET k 1 l 2") << unheard
-    group.touched = {}
-    script = command([b"EVAL", b"return redis.call('incr',KEYS[1])", b"1", b"n"])
+    group.touched_keys = {}
+    script = encode_request([b"EVAL", b"return redis.call('incr',KEYS[1])", b"1", b"n"])
     assert play >> client("SET m 1", "RENAME k l", script) << unheard
-    assert list(group.touched) == [(0, b"k"), (0, b"l"), (0, b"n")]
+    assert list(group.touched_keys) == [(0, b"k"), (0, b"l"), (0, b"n")]
 
 
 def test_scan() -> None:
@@ -114,8 +116,8 @@ def test_scan() -> None:
     _, route = pool(behind="c")
     assert repr(planned(route, "SCAN 0")) == "[a]"
     assert repr(planned(route, f"SCAN {5 << 24 | 2}")) == "[b]"
-    assert isinstance(planned(route, f"SCAN {5 << 24 | 3}"), Answer)
-    assert route.scanned() == [route]
+    assert isinstance(planned(route, f"SCAN {5 << 24 | 3}"), DirectReply)
+    assert route.scan_routes() == [route]
     assert route.scan_node(77) is None
 
 
@@ -123,26 +125,26 @@ def test_drawing() -> None:
     """Who holds a key, in its order, with the states."""
     _, route = pool(behind="c")
     assert [node.name for node in route.nodes()] == ["a", "b", "c"]
-    assert route.why(b"k").startswith("copies, in the key's order: ")
-    assert "c (behind)" in route.why(b"k")
+    assert route.explain(b"k").startswith("copies, in the key's order: ")
+    assert "c (behind)" in route.explain(b"k")
 
 
 def test_not_ready() -> None:
     """Before the election nothing is served; with too few copies alive nothing is written."""
     starting = CopyPool("pair", copies("a", elected=False).groups[0])
     answer = planned(starting, "GET k")
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DirectReply)
     assert answer.frame.startswith(b"-LOADING")
     three, route = pool(behind="c")
     for node in three.nodes:
         node.live = False
     answer = planned(route, "SET k x")
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DirectReply)
     assert answer.frame.startswith(b"-NOREPLICAS")
     three.nodes[0].live = True
     plan = planned(route, "SET k x")
     assert isinstance(plan, Gather)
-    assert plan.strays == []
+    assert plan.unawaited_nodes == []
 
 
 def test_arguments() -> None:
@@ -156,6 +158,6 @@ def test_messages() -> None:
     three, route = pool()
     assert {repr(planned(route, f"PUBLISH {led_by(three, name)} m")) for name in "abc"} == {"a"}
     assert repr(planned(route, "PUBSUB CHANNELS")) == "a"
-    assert route.voice() is three.nodes[0]
+    assert route.pubsub_node() is three.nodes[0]
     three.groups[0].elected = False
-    assert route.voice() is None
+    assert route.pubsub_node() is None

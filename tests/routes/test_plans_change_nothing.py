@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.routes.copy import RANDOM, CopyPool
+from kidoproxy.routes.copy import READ_ROUND_ROBIN, CopyPool
 from kidoproxy.routes.topology import SYNCING, CopyGroup
 from tests.fuzz.requests import TEMPLATES, filled
 from tests.story import Pool, client, copies, ring, story, then, to_client, unheard
@@ -24,10 +24,18 @@ MORE: Final = (
 
 def snapshot(group: CopyGroup) -> str:
     """All that a write may change in a group."""
-    states = [(copy.node.name, copy.state, copy.missed, copy.doubts) for copy in group.copies]
-    kept = (group.touched, group.crossed, group.to_mend, group.mismatches, group.reads, group.epoch, group.under_way)
-    spoiled = [vigil.spoiled for vigil in group.vigils]
-    return repr((states, kept, spoiled, group.voice, group.ears, group.runs))
+    states = [(copy.node.name, copy.state, copy.missed_write, copy.unconfirmed) for copy in group.copies]
+    kept = (
+        group.touched_keys,
+        group.cross_db_write,
+        group.to_repair,
+        group.mismatches,
+        group.read_count,
+        group.write_epoch,
+        group.open_writes,
+    )
+    spoiled = [watched.cas_dirty for watched in group.watches]
+    return repr((states, kept, spoiled, group.pubsub_node, group.pubsub_listeners, group.run_ids))
 
 
 def halfway(name: str = "pair", nodes: str = "abc") -> Pool:
@@ -36,7 +44,7 @@ def halfway(name: str = "pair", nodes: str = "abc") -> Pool:
     group = pool.groups[0]
     group.copies[1].state = SYNCING
     group.copies[2].node.live = False
-    group.touched = {}
+    group.touched_keys = {}
     return pool
 
 
@@ -45,7 +53,7 @@ def test_a_route_that_is_only_shown(shape: str) -> None:
     """PROXY ROUTE, and queueing in MULTI, leave the copies as they were, whatever the command."""
     pool = halfway() if shape != "ring" else ring(halfway("a", "abc"), halfway("b", "def"))
     if shape == "random":
-        pool.route = CopyPool("pair", pool.groups[0], RANDOM)
+        pool.route = CopyPool("pair", pool.groups[0], READ_ROUND_ROBIN)
     dice = random.Random(7)
     requests = [" ".join(word.decode("latin-1") for word in filled(one, dice)) for one in TEMPLATES]
     play = story(pool) >> client("WATCH k") << unheard
@@ -62,15 +70,15 @@ def test_what_is_sent_counts() -> None:
     pool = halfway()
     group = pool.groups[0]
     play = story(pool) >> client("PROXY ROUTE MSET k 1 l 2") << unheard
-    assert play << then(lambda _: not group.copies[2].missed and group.touched == {})
+    assert play << then(lambda _: not group.copies[2].missed_write and group.touched_keys == {})
     assert play >> client("MSET k 1 l 2") << unheard
-    assert play << then(lambda _: [copy.missed for copy in group.copies] == [False, False, True])
-    assert group.touched == {(0, b"k"): True, (0, b"l"): True}
+    assert play << then(lambda _: [copy.missed_write for copy in group.copies] == [False, False, True])
+    assert group.touched_keys == {(0, b"k"): True, (0, b"l"): True}
 
 
 def test_a_refused_transaction_was_not_sent() -> None:
     """What a transaction only queued has reached nobody, and nobody has missed it."""
     pool = halfway()
     play = story(pool) >> client("MULTI", "SET k v", "GET", "EXEC") << unheard
-    assert play << then(lambda _: not pool.groups[0].copies[2].missed)
+    assert play << then(lambda _: not pool.groups[0].copies[2].missed_write)
     assert play >> client("PING") << to_client("+PONG")

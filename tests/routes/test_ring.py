@@ -5,12 +5,12 @@ from typing import Final
 import pytest
 
 from kidoproxy.commands.find import COMMANDS, find
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Answer, Plan, Send
+from kidoproxy.routes.placement.tags import Tags
+from kidoproxy.routes.plan import DirectReply, Plan, Send
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import Ask
-from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.route import RequestContext
 from tests.story import Pool, client, node, refused, ring, silence, story, to, to_client
 
 
@@ -20,7 +20,7 @@ def planned(pool: Pool, text: str) -> Plan:
     spec = find(argv)
     assert spec is not None
     assert pool.route is not None
-    return pool.route.plan(spec, Request(argv, command(argv)), Ask(0, 2, False, False, 0))
+    return pool.route.plan(spec, Request(argv, encode_request(argv)), RequestContext(0, 2, False, False, 0))
 
 
 def test_plans() -> None:
@@ -60,7 +60,7 @@ def gathered(*names: str, together: tuple[bytes, ...] = (b"a", b"ab:")) -> Ring:
 def scripted(route: Ring, text: str, *words: str) -> Plan:
     """The plan of an EVAL."""
     argv = [b"EVAL", text.encode(), *[word.encode() for word in words]]
-    return route.plan(COMMANDS[b"eval"], Request(argv, b""), Ask(0, 2, False, False, 0))
+    return route.plan(COMMANDS[b"eval"], Request(argv, b""), RequestContext(0, 2, False, False, 0))
 
 
 def test_script_without_keys() -> None:
@@ -77,7 +77,7 @@ def test_script_without_keys() -> None:
     assert repr(planned(pool, "CONFIG GET b c")) == "a"
     assert repr(planned(pool, "EVAL text 1 {a} b")) == "a"
     apart = planned(pool, "EVAL text 0 x b1 c1")
-    assert isinstance(apart, Answer)
+    assert isinstance(apart, DirectReply)
     assert apart.frame.endswith(b"(command='eval', first-key='b1', violating-key='c1')\r\n")
     assert repr(planned(ring("a", "b"), "EVAL text 0 b")) == "a"
 
@@ -85,7 +85,7 @@ def test_script_without_keys() -> None:
 def test_script_that_hides_its_keys() -> None:
     """A script without keys that plainly calls for one is refused where there are several nodes."""
     hidden = planned(ring("a", "b"), "EVAL redis.call('get','k') 0")
-    assert isinstance(hidden, Answer)
+    assert isinstance(hidden, DirectReply)
     assert hidden.frame.startswith(b"-ERR 'eval' names no keys, but its script calls 'get'; ")
     assert repr(planned(ring("a"), "EVAL redis.call('get','k') 0")) == "a"
     assert repr(planned(ring("a", "b"), "EVAL redis.call('time') 0")) == "a"
@@ -95,7 +95,7 @@ def test_script_that_hides_its_keys() -> None:
 def test_sort_reaches_outside() -> None:
     """SORT by a pattern would read keys of other nodes; on a ring of one there are none."""
     refusal = planned(ring("a", "b"), "SORT {a}1 BY w_*")
-    assert isinstance(refusal, Answer)
+    assert isinstance(refusal, DirectReply)
     assert refusal.frame.startswith(b"-ERR 'sort' with the pattern 'w_*' reads keys that may live on other nodes")
     assert repr(planned(ring("a", "b"), "SORT {a}1 BY nosort")) == "a"
     assert repr(planned(ring("a"), "SORT {a}1 BY w_*")) == "a"
@@ -122,8 +122,8 @@ def test_sort_reaches_outside() -> None:
 def test_sort_inside_a_tag(words: str, fits: bool) -> None:
     """A pattern whose names all live with the key, by their tag or their family, is served."""
     argv = [word.encode() for word in words.split()]
-    plan = gathered("a", "b").plan(COMMANDS[argv[0].lower()], Request(argv, b""), Ask(0, 2, False, False, 0))
-    assert isinstance(plan, Answer) != fits
+    plan = gathered("a", "b").plan(COMMANDS[argv[0].lower()], Request(argv, b""), RequestContext(0, 2, False, False, 0))
+    assert isinstance(plan, DirectReply) != fits
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_many_names_of_many_keys(text: str, key: str, fits: bool) -> None:
     body = " ".join(text % at for at in range(50))
     words = [key % at for at in range(100)]
     plan = scripted(gathered("a", "b"), f"for i = 1, #ARGV do {body} end", "100", *words, *words)
-    assert isinstance(plan, Answer) != fits
-    if isinstance(plan, Answer):
+    assert isinstance(plan, DirectReply) != fits
+    if isinstance(plan, DirectReply):
         assert b"it uses more names of keys than are followed" in plan.frame
 
 
@@ -152,7 +152,7 @@ def test_names_of_keys_that_nothing_holds() -> None:
     text = "redis.call('get', KEYS[1] .. ':x') redis.call('get', KEYS[1] .. ':y')"
     assert repr(scripted(pool, text, "1", "b1")) == "a"
     apart = scripted(pool, text, "1", "b")
-    assert isinstance(apart, Answer)
+    assert isinstance(apart, DirectReply)
     assert apart.frame.startswith(b"-CROSSSLOT 'eval' calls 'get' with 'b:x', not where its KEYS are")
 
 
@@ -193,8 +193,8 @@ def test_script_that_goes_past_its_keys(name: str, fits: bool, text: str) -> Non
     words = ("1", "{a}k", "{b}1", "{a}2", "")
     assert isinstance(scripted(gathered("a"), text, *words), Send)
     plan = scripted(gathered("a", "b"), text, *words)
-    assert isinstance(plan, Answer) != fits
-    if isinstance(plan, Answer):
+    assert isinstance(plan, DirectReply) != fits
+    if isinstance(plan, DirectReply):
         assert plan.frame.startswith(b"-CROSSSLOT 'eval' calls '")
         assert len(plan.frame) < 200
 
@@ -209,8 +209,8 @@ def test_script_inside_a_family() -> None:
     assert isinstance(scripted(route, "return redis.call('scan', 0, 'match', KEYS[1] .. '*')", "1", "a:1"), Send)
     deleting = "return redis.call('del', ARGV[1], 'a:' .. ARGV[1], 'a:' .. redis.call('get', ARGV[1]))"
     assert isinstance(scripted(route, deleting, "0", "a:2"), Send)
-    assert isinstance(scripted(route, deleting.replace("'a:'", "'b:'"), "0", "a:2"), Answer)
-    assert isinstance(scripted(route, "return redis.call('get', 'a1')", "0"), Answer)
+    assert isinstance(scripted(route, deleting.replace("'a:'", "'b:'"), "0", "a:2"), DirectReply)
+    assert isinstance(scripted(route, "return redis.call('get', 'a1')", "0"), DirectReply)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_script_that_needs_more_nodes(text: str, said: str) -> None:
     """What would see a part of the keys, and what hides what it calls, is refused with the reason."""
     route = gathered("a", "b", together=())
     plan = scripted(route, text, "1", "{a}k", "{b}1", "FLUSHALL", "get")
-    assert isinstance(plan, Answer)
+    assert isinstance(plan, DirectReply)
     assert said.encode() in plan.frame
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.hashes import FNV1A_64
-from kidoproxy.routes.placement import Placement
+from kidoproxy.routes.placement.hashes import FNV1A_64
+from kidoproxy.routes.placement.owners import Placement
+from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import Ask, Route
-from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.route import RequestContext, Route
 from tests.story import copies, ring
 
 
@@ -17,16 +17,16 @@ def test_a_route_alone_knows_nothing() -> None:
     route = Route("x")
     assert route.nodes() == []
     with pytest.raises(NotImplementedError):
-        route.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), Ask(0, 2, False, False, 0))
+        route.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), RequestContext(0, 2, False, False, 0))
     with pytest.raises(NotImplementedError):
-        route.why(b"k")
+        route.explain(b"k")
 
 
 def test_where_channels_live() -> None:
     """A leaf has its own channels, and one node that speaks for it; a ring sends them to its members."""
     pool = ring(copies("a", "d", name="a"), "b")
     assert pool.route is not None
-    homes = [pool.route.home(name) for name in (b"{a}x", b"{b}x")]
+    homes = [pool.route.channel_route(name) for name in (b"{a}x", b"{b}x")]
     assert [leaf.name for leaf in homes] == ["a", "b"]
-    assert [leaf.voice() for leaf in homes] == [pool.nodes[0], pool.nodes[2]]
-    assert Ring("none", [], Placement([1], [0], FNV1A_64), Tags(123, 125, [])).voice() is None
+    assert [leaf.pubsub_node() for leaf in homes] == [pool.nodes[0], pool.nodes[2]]
+    assert Ring("none", [], Placement([1], [0], FNV1A_64), Tags(123, 125, [])).pubsub_node() is None

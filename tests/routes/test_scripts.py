@@ -5,52 +5,58 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.routes.book import ANALYSED_BYTES, LARGE_SCRIPT, STEPS, Book
-from kidoproxy.routes.scripts import judge, known, names_no_keys, script_of, undeclared
+from kidoproxy.routes.scripts import (
+    decide_copy_script,
+    declares_no_keys,
+    find_analysis,
+    find_script,
+    undeclared_keys_refusal,
+)
+from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_SCRIPT_BYTES, ScriptRegistry
 
 
 def test_judge() -> None:
     """EVAL as it is; EVALSHA as EVAL, once the text is known; others are none of its business."""
-    book = Book()
+    registry = ScriptRegistry()
     text = b"return redis.call('get', KEYS[1])"
-    digest = book.learn(text)
-    verdict = judge(book, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    digest = registry.remember(text)
+    verdict = decide_copy_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
     assert verdict is not None
     assert (verdict.payload, verdict.refusal) == (None, b"")
-    sha = judge(book, COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
+    sha = decide_copy_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
     assert sha is not None
     assert sha.payload == b"*4\r\n$4\r\nEVAL\r\n$33\r\nreturn redis.call('get', KEYS[1])\r\n$1\r\n1\r\n$1\r\nk\r\n"
-    missing = judge(book, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
+    missing = decide_copy_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
     assert missing is not None
     assert missing.refusal.startswith(b"-NOSCRIPT")
-    assert judge(book, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
-    assert judge(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+    assert decide_copy_script(registry, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
+    assert decide_copy_script(registry, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         (b"return redis.call('time')", b"it calls time"),
-        (b"return redis.call('time') --" + b"x" * LARGE_SCRIPT, b"it is larger than the 128 KiB that are read"),
+        (b"return redis.call('time') --" + b"x" * MAX_SCRIPT_BYTES, b"it is larger than the 128 KiB that are read"),
     ],
 )
 def test_refused_by_copies(text: bytes, why: bytes) -> None:
     """What could let them part, or is too large to tell."""
-    wild = judge(Book(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
+    wild = decide_copy_script(ScriptRegistry(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
     assert wild is not None
     assert wild.refusal.startswith(b"-ERR 'eval' is not served here: copies could part: " + why)
 
 
 def test_read_once() -> None:
     """What is known of a text is remembered with it, whoever sends it, by text or by digest."""
-    book = Book()
+    registry = ScriptRegistry()
     text = b"return redis.call('get', KEYS[1])"
-    first = script_of(book, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
-    again = script_of(book, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", book.learn(text).upper(), b"1", b"k"])
+    first = find_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    again = find_script(registry, COMMANDS[b"evalsha_ro"], [b"EVALSHA_RO", registry.remember(text).upper(), b"1", b"k"])
     assert first is not None
     assert again is not None
-    assert book.analysis(first) is book.analysis(again)
-    assert script_of(book, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+    assert registry.analyse_script(first) is registry.analyse_script(again)
+    assert find_script(registry, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
 
 
 @pytest.mark.parametrize(
@@ -80,10 +86,10 @@ def test_read_once() -> None:
 @pytest.mark.parametrize("name", [b"eval", b"eval_ro", b"evalsha", b"evalsha_ro"])
 def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
     """A script without keys that plainly needs some, or every node, is refused and told why; one that hides it too."""
-    book = Book()
-    digest = book.learn(text)
-    refusal = undeclared(
-        book,
+    registry = ScriptRegistry()
+    digest = registry.remember(text)
+    refusal = undeclared_keys_refusal(
+        registry,
         COMMANDS[name],
         [name, text if name.startswith(b"eval_") or name == b"eval" else digest, b"0", b"get", b"flushall"],
     )
@@ -93,10 +99,10 @@ def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
 
 def test_unknown() -> None:
     """Of a digest that nobody has shown us the client is asked for the text; functions are not looked at."""
-    refusal = undeclared(Book(), COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
+    refusal = undeclared_keys_refusal(ScriptRegistry(), COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
     assert refusal is not None
     assert refusal.startswith(b"-NOSCRIPT")
-    assert undeclared(Book(), COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+    assert undeclared_keys_refusal(ScriptRegistry(), COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
 
 
 @pytest.mark.parametrize(
@@ -104,103 +110,103 @@ def test_unknown() -> None:
 )
 def test_no_keys(word: bytes, none: bool) -> None:
     """No keys at all, by any server's reading; what is no number is the node's to refuse."""
-    assert names_no_keys([b"EVAL", b"x", word]) == none
-    assert not names_no_keys([b"EVAL", b"x"])
+    assert declares_no_keys([b"EVAL", b"x", word]) == none
+    assert not declares_no_keys([b"EVAL", b"x"])
 
 
 def test_functions() -> None:
     """A function whose library was loaded through the pool is looked at like a script, until it is gone."""
-    book = Book()
-    call = [b"FCALL", b"f", b"0"]
+    registry = ScriptRegistry()
+    pending = [b"FCALL", b"f", b"0"]
     flushing = b"#!lua name=%s\nredis.register_function('f', function() return redis.call('flushdb') end)"
     ways: list[Callable[[], None]] = [
-        lambda: book.delete_library(b"lib"),
-        book.flush_libraries,
-        lambda: book.restore_libraries(b"dump", b"APPEND"),
-        lambda: book.load_library(b"#!lua name=lib\nredis.register_function('g', function() end)"),
+        lambda: registry.delete_library(b"lib"),
+        registry.flush_libraries,
+        lambda: registry.restore_libraries(b"dump", b"APPEND"),
+        lambda: registry.load_library(b"#!lua name=lib\nredis.register_function('g', function() end)"),
     ]
     for gone in ways:
-        book.load_library(flushing % b"lib")
+        registry.load_library(flushing % b"lib")
         for name in (b"fcall", b"fcall_ro"):
-            refusal = undeclared(book, COMMANDS[name], call)
+            refusal = undeclared_keys_refusal(registry, COMMANDS[name], pending)
             assert refusal is not None
             assert b"its script calls 'flushdb'" in refusal
         gone()
-        assert undeclared(book, COMMANDS[b"fcall"], call) is None
-    assert known(book, COMMANDS[b"fcall"], [b"FCALL", b"g", b"0"]) is not None
+        assert undeclared_keys_refusal(registry, COMMANDS[b"fcall"], pending) is None
+    assert find_analysis(registry, COMMANDS[b"fcall"], [b"FCALL", b"g", b"0"]) is not None
 
 
 def test_functions_are_found_as_nodes_find_them() -> None:
     """Nodes take no notice of the case of a function's name."""
-    book = Book()
-    book.load_library(b"#!lua name=lib\nredis.register_function('Clear', function() redis.call('flushdb') end)")
+    registry = ScriptRegistry()
+    registry.load_library(b"#!lua name=lib\nredis.register_function('Clear', function() redis.call('flushdb') end)")
     for name in (b"clear", b"CLEAR", b"Clear"):
-        refusal = undeclared(book, COMMANDS[b"fcall"], [b"FCALL", name, b"0"])
+        refusal = undeclared_keys_refusal(registry, COMMANDS[b"fcall"], [b"FCALL", name, b"0"])
         assert refusal is not None
         assert b"its script calls 'flushdb'" in refusal
-    book.delete_library(b"lib")
-    assert not book.functions
+    registry.delete_library(b"lib")
+    assert not registry.functions
 
 
 def test_functions_without_plain_names() -> None:
     """What a library hides behind names that are not plain is known until that library is gone, whatever others do."""
-    book = Book()
-    call = [b"FCALL", b"f", b"0"]
+    registry = ScriptRegistry()
+    pending = [b"FCALL", b"f", b"0"]
     text = b"#!lua name=%s\nredis.register_function('%s' .. '', function() return redis.call('%s') end)"
-    assert undeclared(book, COMMANDS[b"fcall"], call) is None
-    book.load_library(text % (b"one", b"f", b"flushdb"))
-    book.load_library(text % (b"two", b"g", b"time"))
-    assert b"'flushdb'" in (undeclared(book, COMMANDS[b"fcall"], call) or b"")
-    book.delete_library(b"two")
-    assert b"'flushdb'" in (undeclared(book, COMMANDS[b"fcall"], call) or b"")
-    book.delete_library(b"one")
-    assert undeclared(book, COMMANDS[b"fcall"], call) is None
+    assert undeclared_keys_refusal(registry, COMMANDS[b"fcall"], pending) is None
+    registry.load_library(text % (b"one", b"f", b"flushdb"))
+    registry.load_library(text % (b"two", b"g", b"time"))
+    assert b"'flushdb'" in (undeclared_keys_refusal(registry, COMMANDS[b"fcall"], pending) or b"")
+    registry.delete_library(b"two")
+    assert b"'flushdb'" in (undeclared_keys_refusal(registry, COMMANDS[b"fcall"], pending) or b"")
+    registry.delete_library(b"one")
+    assert undeclared_keys_refusal(registry, COMMANDS[b"fcall"], pending) is None
 
 
 def test_forgotten_functions() -> None:
     """With the oldest libraries their functions are forgotten: what is known has a bound."""
-    book = Book()
-    for at in range(STEPS + 1):
-        book.load_library(b"#!lua name=l%d\nredis.register_function('f%d', function() end)" % (at, at))
-    assert len(book.functions) == len(book.brought) == STEPS
+    registry = ScriptRegistry()
+    for at in range(MAX_LIBRARY_CHANGES + 1):
+        registry.load_library(b"#!lua name=l%d\nredis.register_function('f%d', function() end)" % (at, at))
+    assert len(registry.functions) == len(registry.functions_by_library) == MAX_LIBRARY_CHANGES
 
 
 def test_queued() -> None:
     """What is only queued is looked at, and known no sooner than it runs."""
-    book = Book()
-    analysis = known(book, COMMANDS[b"eval"], [b"EVAL", b"return redis.call('flushdb')", b"0"], True)
+    registry = ScriptRegistry()
+    analysis = find_analysis(registry, COMMANDS[b"eval"], [b"EVAL", b"return redis.call('flushdb')", b"0"], True)
     assert analysis is not None
-    assert analysis.whole == b"flushdb"
-    assert not book.digests
+    assert analysis.keyspace_command == b"flushdb"
+    assert not registry.digests
 
 
 def test_analyses_are_bounded() -> None:
     """What is remembered of texts has a bound in bytes: beyond, all is forgotten, and read again when it is asked."""
-    book = Book()
+    registry = ScriptRegistry()
     for number in range(3):
-        book.learn(b"return redis.call('get', 'k%d')" % number)
-    first, second, third = book.seen.values()
-    book.load(second.text)
-    weight = book.analysis(first).weight()
-    assert book.analysed_bytes == weight
-    book.analysed_bytes = ANALYSED_BYTES - weight
-    book.analysis(second)
+        registry.remember(b"return redis.call('get', 'k%d')" % number)
+    first, second, third = registry.seen.values()
+    registry.mark_loaded(second.text)
+    weight = registry.analyse_script(first).memory_bytes()
+    assert registry.analysis_bytes == weight
+    registry.analysis_bytes = MAX_ANALYSIS_BYTES - weight
+    registry.analyse_script(second)
     assert first.analysis is not None
-    book.analysis(third)
-    assert book.analysed_bytes == weight
+    registry.analyse_script(third)
+    assert registry.analysis_bytes == weight
     assert [script for script in (first, second, third) if script.analysis is not None] == [third]
-    assert book.analysis(first).names
+    assert registry.analyse_script(first).undeclared_keys
 
 
 def test_functions_are_bounded() -> None:
     """So has what is remembered of functions."""
-    book = Book()
+    registry = ScriptRegistry()
     code = b"#!lua name=l%d\nredis.register_function('f%d', function() return redis.call('get', 'k') end)"
-    book.load_library(code % (1, 1))
-    weight = book.function_bytes
-    book.function_bytes = ANALYSED_BYTES - weight
-    book.load_library(code % (2, 2))
-    assert sorted(book.functions) == [b"f1", b"f2"]
-    book.load_library(code % (3, 3))
-    assert list(book.functions) == [b"f3"]
-    assert book.function_bytes == weight
+    registry.load_library(code % (1, 1))
+    weight = registry.function_analysis_bytes
+    registry.function_analysis_bytes = MAX_ANALYSIS_BYTES - weight
+    registry.load_library(code % (2, 2))
+    assert sorted(registry.functions) == [b"f1", b"f2"]
+    registry.load_library(code % (3, 3))
+    assert list(registry.functions) == [b"f3"]
+    assert registry.function_analysis_bytes == weight

@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.errors import Bug
-from kidoproxy.resp.build import command
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import Bug
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.placement import ketama
-from kidoproxy.routes.plan import Answer, Gather, Plan, Send
+from kidoproxy.routes.placement.owners import ketama
+from kidoproxy.routes.placement.tags import Tags
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import Ask, Planning, Route
-from kidoproxy.routes.split import ALL_KEYS, Cutting
-from kidoproxy.routes.tags import Tags
+from kidoproxy.routes.route import PlanBuilder, RequestContext, Route
+from kidoproxy.routes.split import ALL_KEYS, RequestSplitter
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
 NODES = [Node(at, f"n{at}", f"n{at}:1", at + 1) for at in range(6)]
@@ -60,24 +60,26 @@ def test_cut(words: str, owners: list[int], parts: list[str], places: list[list[
     argv = words.encode().split(b" ")
     spec = COMMANDS[argv[0].lower()]
     placement = ketama(["x", "y", "z"], [1, 1, 1])
-    placement.memo.update(zip(argv[1 :: spec.step], owners, strict=True))
-    cutting = Cutting(spec, argv, placement, TAGS)
+    placement.memo.update(zip(argv[1 :: spec.key_step], owners, strict=True))
+    cutting = RequestSplitter(spec, argv, placement, TAGS)
     assert not cutting.step(ALL_KEYS)
-    found = [cutting.part(child) for child in cutting.children()]
+    found = [cutting.request_of(child) for child in cutting.children()]
 
-    assert [request.raw for request in found] == [command(part.encode().split(b" ")) for part in parts]
+    assert [request.raw for request in found] == [encode_request(part.encode().split(b" ")) for part in parts]
     assert cutting.children() == sorted(set(owners))
-    assert cutting.gather([], found).places == places
+    assert cutting.gather([], found).key_positions == places
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1))
 def test_nothing_is_lost(keys: list[bytes]) -> None:
     """Put back by their places, the keys of the parts are the keys of the whole."""
-    cutting = Cutting(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
+    cutting = RequestSplitter(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
     cutting.step(ALL_KEYS)
     whole: list[bytes | None] = [None] * len(keys)
     for child in cutting.children():
-        for key, place in zip(cutting.part(child).argv[1:], cutting.shares[child].places, strict=True):
+        for key, place in zip(
+            cutting.request_of(child).argv[1:], cutting.child_requests[child].key_positions, strict=True
+        ):
             assert whole[place] is None
             whole[place] = key
 
@@ -87,13 +89,13 @@ def test_nothing_is_lost(keys: list[bytes]) -> None:
 def told(plan: Plan, raw: bytes) -> object:
     """All that a plan says, comparable."""
     if isinstance(plan, Send):
-        return (plan.node.name, plan.payload or raw, [other.name for other in plan.others or []])
-    if isinstance(plan, Answer):
+        return (plan.node.name, plan.payload or raw, [other.name for other in plan.fallbacks or []])
+    if isinstance(plan, DirectReply):
         return plan.frame
     assert isinstance(plan, Gather)
-    raws = plan.raws
+    raws = plan.frames
     parts = [told(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
-    return (plan.rule, plan.places, plan.keys, plan.touched, parts)
+    return (plan.merge_rule, plan.key_positions, plan.key_count, plan.written_keys, parts)
 
 
 REQUESTS = [
@@ -124,17 +126,17 @@ def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: byte
     argv = words.encode().split()
     spec = COMMANDS[argv[0].lower()]
     for key in keys:
-        argv += [tag + key, b"v"] if spec.step == 2 else [tag + key]
+        argv += [tag + key, b"v"] if spec.key_step == 2 else [tag + key]
     if spec.name == b"xread":
         argv += [b"0"] * len(keys)
-    request = Request(argv, command(argv))
-    ask = Ask(0, 2, False, False, 0)
-    planning = ring.planning(spec, request, ask)
+    request = Request(argv, encode_request(argv))
+    request_context = RequestContext(0, 2, False, False, 0)
+    planning = ring.plan_builder(spec, request, request_context)
     steps = 1
     while planning.step(most):
         steps += 1
 
-    assert told(planning.get(), request.raw) == told(ring.plan(spec, request, ask), request.raw)
+    assert told(planning.finished_plan(), request.raw) == told(ring.plan(spec, request, request_context), request.raw)
     assert steps <= 4 * len(keys) + 8
 
 
@@ -142,17 +144,19 @@ def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: byte
 def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
     """There is nothing to do in slices then."""
     argv = words.encode().split(b" ")
-    request = Request(argv, command(argv))
+    request = Request(argv, encode_request(argv))
     spec = COMMANDS[argv[0].lower()]
-    ask = Ask(0, 2, False, False, 0)
-    planning = RINGS["nodes"].planning(spec, request, ask)
+    request_context = RequestContext(0, 2, False, False, 0)
+    planning = RINGS["nodes"].plan_builder(spec, request, request_context)
     assert not planning.step(1)
-    assert told(planning.get(), request.raw) == told(RINGS["nodes"].plan(spec, request, ask), request.raw)
+    assert told(planning.finished_plan(), request.raw) == told(
+        RINGS["nodes"].plan(spec, request, request_context), request.raw
+    )
 
 
 def test_a_plan_that_is_not_made_yet() -> None:
     """To ask for it is a bug, and so is a planning that does not say how it goes on."""
     with pytest.raises(Bug):
-        Planning().get()
+        PlanBuilder().finished_plan()
     with pytest.raises(NotImplementedError):
-        Planning().step(1)
+        PlanBuilder().step(1)

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.routes.election import trust
-from kidoproxy.routes.topology import BEHIND, IN_SYNC, MEND_KEYS, CopyGroup, Node, fnv1a, score
+from kidoproxy.replication.election import make_trusted
+from kidoproxy.routes.topology import (
+    BEHIND,
+    IN_SYNC,
+    MAX_REPAIR_KEYS,
+    CopyGroup,
+    Node,
+    rendezvous_score,
+    unsigned_fnv1a,
+)
 
 
 def group(*uptimes: int) -> CopyGroup:
@@ -25,7 +33,7 @@ def names(nodes: list[Node]) -> str:
 def test_what_a_node_tells_of_itself_is_short_and_visible(said: bytes, uptime: bytes) -> None:
     """Pages, logs and the state file show it."""
     node = Node(0, "a", "a:1", 1)
-    node.meet({b"run_id": said, b"redis_version": said, b"uptime_in_seconds": uptime})
+    node.on_info({b"run_id": said, b"redis_version": said, b"uptime_in_seconds": uptime})
     assert node.run_id == node.version
     assert len(node.version) <= 64
     assert all(33 <= byte <= 126 for byte in node.version)
@@ -34,13 +42,13 @@ def test_what_a_node_tells_of_itself_is_short_and_visible(said: bytes, uptime: b
 
 def test_fnv1a() -> None:
     """The published test vectors."""
-    assert [int(fnv1a(data)) for data in (b"", b"a", b"foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
+    assert [int(unsigned_fnv1a(data)) for data in (b"", b"a", b"foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
 
 
 @given(st.binary(), st.binary())
 def test_score(key: bytes, name: bytes) -> None:
     """A score fits into 32 bits, so that being alive outweighs it."""
-    assert 0 <= score(fnv1a(key), fnv1a(name)) < 1 << 32
+    assert 0 <= rendezvous_score(unsigned_fnv1a(key), unsigned_fnv1a(name)) < 1 << 32
 
 
 @given(st.binary(), st.lists(st.sampled_from(["ok", "down", "behind"]), min_size=1, max_size=5))
@@ -51,7 +59,7 @@ def test_ranked(key: bytes, states: list[str]) -> None:
         copy.state = BEHIND if state == "behind" else IN_SYNC
         copy.node.live = state != "down"
     for wanted in (key, None):
-        order = [copy.node for copy in pool.by_score(wanted) if copy.state == IN_SYNC]
+        order = [copy.node for copy in pool.ranked_copies(wanted) if copy.state == IN_SYNC]
         expected = [node for node in order if node.live] + [node for node in order if not node.live]
         assert pool.ranked(wanted) == expected
         assert pool.leader(wanted) is (expected[0] if expected else None)
@@ -65,7 +73,7 @@ def test_keys_are_spread() -> None:
     keys = [b"key:%d" % at for at in range(3000)]
     before = [pool.leader(key) for key in keys]
     assert all(800 < sum(node is copy.node for node in before) < 1200 for copy in pool.copies)
-    pool.leave([pool.copies[1].node])
+    pool.mark_behind([pool.copies[1].node])
     after = [pool.leader(key) for key in keys]
     assert all(old is new or old is pool.copies[1].node for old, new in zip(before, after, strict=True))
 
@@ -74,22 +82,22 @@ def test_leaving() -> None:
     """Who missed a write leaves and the journal is told; the last one stays; a sync that proves itself brings back."""
     pool = group(1, 1)
     journal: list[list[str]] = []
-    pool.journal = lambda told: journal.append(told.behind())
+    pool.journal = lambda told: journal.append(told.behind_names())
     a, b = [copy.node for copy in pool.copies]
-    pool.restarted(a)
-    assert not pool.copies[0].missed
-    trust(pool, pool.copies[0])
-    pool.admit(b)
+    pool.on_restart(a)
+    assert not pool.copies[0].missed_write
+    make_trusted(pool, pool.copies[0])
+    pool.mark_in_sync(b)
     assert journal == [["b"], []]
-    pool.leave([a, b])
+    pool.mark_behind([a, b])
     assert journal == [["b"], [], ["a"]]
-    pool.leave([b])
-    pool.restarted(b)
+    pool.mark_behind([b])
+    pool.on_restart(b)
     assert journal == [["b"], [], ["a"]]
-    assert pool.copies[1].missed
-    pool.admit(a)
-    pool.restarted(a)
-    assert pool.behind() == ["a"]
+    assert pool.copies[1].missed_write
+    pool.mark_in_sync(a)
+    pool.on_restart(a)
+    assert pool.behind_names() == ["a"]
     pool.sync_failed(a)
     assert repr(pool.copies) == "[<copy a behind>, <copy b in sync>]"
 
@@ -97,47 +105,47 @@ def test_leaving() -> None:
 def test_the_last_one_is_restarted() -> None:
     """Nobody is asked before it is known what it has lost; what clients hear names it."""
     pool = group(1, 1)
-    trust(pool, pool.copies[0])
-    assert not pool.restarted(pool.copies[0].node)
-    assert (pool.elected, pool.doubted, pool.ranked(b"k"), pool.leader(None)) == (False, True, [], None)
+    make_trusted(pool, pool.copies[0])
+    assert not pool.on_restart(pool.copies[0].node)
+    assert (pool.elected, pool.trust_lost, pool.ranked(b"k"), pool.leader(None)) == (False, True, [], None)
     assert pool.refusal == b"-NODEDOWN a 0 (it was restarted, and what the copies hold is looked at)\r\n"
-    trust(pool, pool.copies[1])
-    assert pool.behind() == ["a"]
+    make_trusted(pool, pool.copies[1])
+    assert pool.behind_names() == ["a"]
     assert [node.name for node in pool.ranked(None)] == ["b"]
     alone = group(1)
-    trust(alone, alone.copies[0])
-    assert alone.restarted(alone.copies[0].node)
+    make_trusted(alone, alone.copies[0])
+    assert alone.on_restart(alone.copies[0].node)
 
 
 def test_who_had_everything() -> None:
     """Who was restarted had everything until a write is acknowledged without it."""
     pool = group(1, 1, 1)
     for copy in pool.copies:
-        pool.admit(copy.node)
+        pool.mark_in_sync(copy.node)
     pool.elected = True
-    pool.restarted(pool.copies[2].node)
-    pool.restarted(pool.copies[1].node)
-    assert [copy.kept for copy in pool.copies] == [False, True, True]
-    assert pool.returned
-    pool.leave([])
-    assert [copy.kept for copy in pool.copies] == [False, False, False]
+    pool.on_restart(pool.copies[2].node)
+    pool.on_restart(pool.copies[1].node)
+    assert [copy.had_all_writes for copy in pool.copies] == [False, True, True]
+    assert pool.left_by_restart
+    pool.mark_behind([])
+    assert [copy.had_all_writes for copy in pool.copies] == [False, False, False]
 
 
 def test_settle() -> None:
     """Whoever waits for the writes that are under way is told when they are judged; later ones do not count."""
     pool = group(1, 1)
     told: list[str] = []
-    pool.settle(lambda: told.append("nothing"))
+    pool.when_writes_done(lambda: told.append("nothing"))
     assert told == ["nothing"]
-    first, second = pool.write_begins(), pool.write_begins()
-    pool.settle(lambda: told.append("two"))
-    third = pool.write_begins()
-    pool.write_ends(second)
+    first, second = pool.begin_write(), pool.begin_write()
+    pool.when_writes_done(lambda: told.append("two"))
+    third = pool.begin_write()
+    pool.end_write(second)
     assert told == ["nothing"]
-    pool.write_ends(first)
+    pool.end_write(first)
     assert told == ["nothing", "two"]
-    pool.write_ends(third)
-    assert (told, pool.under_way) == (["nothing", "two"], {})
+    pool.end_write(third)
+    assert (told, pool.open_writes) == (["nothing", "two"], {})
 
 
 def test_mend_later() -> None:
@@ -145,12 +153,12 @@ def test_mend_later() -> None:
     pool = group(1, 1)
     for copy in pool.copies:
         copy.state = IN_SYNC
-    pool.mend_later(0, [b"k", b"k"])
-    pool.mend_later(1, [b"k"])
-    assert list(pool.to_mend) == [(0, b"k"), (1, b"k")]
-    pool.mend_later(0, [b"%d" % at for at in range(MEND_KEYS)])
-    assert not pool.to_mend
-    assert pool.behind() == ["b"]
+    pool.repair_later(0, [b"k", b"k"])
+    pool.repair_later(1, [b"k"])
+    assert list(pool.to_repair) == [(0, b"k"), (1, b"k")]
+    pool.repair_later(0, [b"%d" % at for at in range(MAX_REPAIR_KEYS)])
+    assert not pool.to_repair
+    assert pool.behind_names() == ["b"]
 
 
 def test_stranger() -> None:
@@ -170,17 +178,17 @@ def test_repr() -> None:
 def test_who_speaks() -> None:
     """One copy in sync is told of messages; the one that is listened to stays it while it lives."""
     pair = group(1, 1)
-    assert pair.speaker() is None
+    assert pair.active_pubsub_node() is None
     a, b = pair.copies
     a.state = b.state = IN_SYNC
-    assert pair.speaker() is a.node
+    assert pair.active_pubsub_node() is a.node
     a.state = BEHIND
-    assert pair.speaker() is b.node
-    pair.voice = b.node
-    pair.ears = 1
+    assert pair.active_pubsub_node() is b.node
+    pair.pubsub_node = b.node
+    pair.pubsub_listeners = 1
     a.state = IN_SYNC
-    assert pair.speaker() is pair.successor() is b.node
+    assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is b.node
     b.state = BEHIND
-    assert (pair.speaker(), pair.successor()) == (b.node, a.node)
+    assert (pair.active_pubsub_node(), pair.preferred_pubsub_node()) == (b.node, a.node)
     b.node.live = False
-    assert pair.speaker() is pair.successor() is a.node
+    assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is a.node

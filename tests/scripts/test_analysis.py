@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.commands.spec import COPY_ALL
-from kidoproxy.scripts.analysis import analyse, is_steady
-from kidoproxy.scripts.lexer import LARGEST
-from kidoproxy.scripts.request import Inputs, commands, names
+from kidoproxy.commands.spec import COPY_BROADCAST
+from kidoproxy.scripts.analysis import analyse, is_deterministic
+from kidoproxy.scripts.lexer import MAX_SCRIPT_BYTES
+from kidoproxy.scripts.request import ScriptInputs, called_commands, resolve_all_keys
 from tests.scripts.oracle import called, has_lua
 
 NAMELESS = "it calls a command whose name is not a literal"
@@ -16,7 +16,7 @@ NAMELESS = "it calls a command whose name is not a literal"
 
 def fate(text: str) -> str:
     """Why copies must not run it."""
-    return analyse(text.encode()).fate()
+    return analyse(text.encode()).replication_refusal()
 
 
 STEADY = [
@@ -60,7 +60,7 @@ STEADY = [
     "nonsense(",
     "KEYS[1] = 'x' return redis.call('get', KEYS[1])",
     "--[[\n" * 1000,
-    " " * (LARGEST + 1),
+    " " * (MAX_SCRIPT_BYTES + 1),
     "return math.floor(3.5) + math.pi + math.huge",
 ]
 
@@ -172,7 +172,7 @@ UNSTEADY = [
     ("return redis(", "line 1 is no Lua 5.1 near"),
     ("x = _G 'a", "line 1 has what is no Lua 5.1"),
     ("return 1 end redis.call('spop', KEYS[1]) function f()", "line 1 is no Lua 5.1 near 'end'"),
-    ("redis" + " " * LARGEST, "larger than"),
+    ("redis" + " " * MAX_SCRIPT_BYTES, "larger than"),
     ("local a = redis local b = a local c = b local d = c local e = d return e.call('time')", "it calls time"),
     (
         "local " + ", ".join(f"a{i}" for i in range(20)) + " a19 = redis "
@@ -193,8 +193,8 @@ def test_unsteady(text: str, why: str) -> None:
 def test_steady_commands_are_reviewed() -> None:
     """A command that copies run as it is is steady in a script too, unless its arguments or its hints say no."""
     spec = COMMANDS[b"incr"]
-    assert spec.copy == COPY_ALL
-    assert is_steady(spec, [b"incr", b"k"], False)
+    assert spec.replication == COPY_BROADCAST
+    assert is_deterministic(spec, [b"incr", b"k"], False)
 
 
 # -- tricks ------------------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def unshebanged(text: bytes) -> bytes:
 def test_no_trick_hides_chance(text: bytes) -> None:
     """If Lua 5.1 really calls SPOP, copies do not get to run it, however it is written."""
     if has_lua() and any(words and words[0] == "spop" for words in called(unshebanged(text))):
-        assert analyse(text).fate()
+        assert analyse(text).replication_refusal()
 
 
 @settings(max_examples=300, deadline=None)
@@ -321,7 +321,7 @@ def test_no_trick_hides_a_whole_node(text: bytes) -> None:
     """If Lua 5.1 really calls FLUSHDB, a ring knows, or knows that it does not know."""
     if has_lua() and any(words and words[0] == "flushdb" for words in called(unshebanged(text))):
         found = analyse(text)
-        assert found.whole or found.hidden or found.unread or found.nameless
+        assert found.keyspace_command or found.hidden_reason or found.parse_error or found.nameless_calls
 
 
 # -- keys ----------------------------------------------------------------------------------------------------
@@ -354,9 +354,12 @@ def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     """The key that Lua 5.1 really uses is declared, or among those that were computed, or known to be unknown."""
     text = f"{BEFORE} return redis.call('get', {expression})".encode()
     found = analyse(text)
-    assert found.unread == found.hidden == found.unnamed == ""
-    inputs = Inputs([b"EVAL", text, b"2", b"k1", b"k2", b"a1", b"a2", b"a3"])
-    texts = [(each.text.decode(), each.begins) for each in names(found.names, found.dynamic, inputs) or []]
+    assert found.parse_error == found.hidden_reason == found.unnamed_reason == ""
+    inputs = ScriptInputs([b"EVAL", text, b"2", b"k1", b"k2", b"a1", b"a2", b"a3"])
+    texts = [
+        (each.text.decode(), each.is_prefix)
+        for each in resolve_all_keys(found.undeclared_keys, found.dynamic_calls, inputs) or []
+    ]
     for _, key in called(text) if has_lua() else []:
         told = any(key == text or (begins and key.startswith(text)) for text, begins in texts)
         assert told or key in ("k1", "k2") or not texts
@@ -365,5 +368,5 @@ def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
 def test_commands() -> None:
     """What a script calls is told by full name, what the request names included."""
     text = b"redis.call('object', 'freq', KEYS[1]) redis.call('Get', KEYS[1]) redis.call('no') redis.call(ARGV[1])"
-    found = commands(analyse(text), Inputs([b"EVAL", text, b"1", b"k", b"FLUSHALL"]))
+    found = called_commands(analyse(text), ScriptInputs([b"EVAL", text, b"1", b"k", b"FLUSHALL"]))
     assert sorted(found) == [b"flushall", b"get", b"no", b"object|freq"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.scripts.lexer import LARGEST, MOST_TOKENS, Malformed, Tokens
+from kidoproxy.scripts.lexer import MAX_SCRIPT_BYTES, MAX_TOKENS, LuaSyntaxError, Tokens
 
 
 def tokens(text: bytes) -> list[bytes]:
@@ -72,15 +72,15 @@ def test_tokens(text: bytes, values: list[bytes]) -> None:
         (rb"'\x41'", "not Lua 5.1"),
         (rb"'\z'", "not Lua 5.1"),
         (rb"'\u{41}'", "not Lua 5.1"),
-        (b" " * (LARGEST + 1), "larger than the 128 KiB"),
-        (b"a " * (MOST_TOKENS + 1), "more than the 10000"),
-        (b"--a\n" * (MOST_TOKENS + 1), "more than the 10000"),
-        (b"--[[]]" * (MOST_TOKENS + 1), "more than the 10000"),
+        (b" " * (MAX_SCRIPT_BYTES + 1), "larger than the 128 KiB"),
+        (b"a " * (MAX_TOKENS + 1), "more than the 10000"),
+        (b"--a\n" * (MAX_TOKENS + 1), "more than the 10000"),
+        (b"--[[]]" * (MAX_TOKENS + 1), "more than the 10000"),
     ],
 )
 def test_malformed(text: bytes, why: str) -> None:
     """What is no Lua 5.1, or too much of it, is told with its line."""
-    with pytest.raises(Malformed, match=why):
+    with pytest.raises(LuaSyntaxError, match=why):
         Tokens(text)
 
 
@@ -113,7 +113,7 @@ def test_no_byte_is_looked_at_twice(text: bytes) -> None:
     """Tokens begin one behind the other, inside the text, and the last one is the end."""
     try:
         starts = Tokens(text).starts
-    except Malformed:
+    except LuaSyntaxError:
         return
     assert starts == sorted(set(starts)) or starts[-1] == len(text)
 
@@ -162,7 +162,7 @@ def test_as_lua(frame: bytes, inside: bytes) -> None:
     text = frame.replace(b"%s", inside)
     try:
         Tokens(text)
-    except Malformed:
+    except LuaSyntaxError:
         taken = False
     else:
         taken = True

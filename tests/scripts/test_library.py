@@ -2,8 +2,8 @@
 
 import pytest
 
-from kidoproxy.scripts.library import MOST_WORK, functions, joined
-from kidoproxy.scripts.request import Inputs, names
+from kidoproxy.scripts.library import MAX_WORK, analyze_library, merge_analyses
+from kidoproxy.scripts.request import ScriptInputs, resolve_all_keys
 
 LIBRARY = b"""#!lua name=lib
 local function meta(key) return key .. ':meta' end
@@ -23,17 +23,17 @@ redis.register_function('loop', function(k) return loop(k) end)
 
 def used(name: bytes) -> list[bytes]:
     """The keys that it uses beside those that are declared."""
-    found = functions(LIBRARY)[name]
-    inputs = Inputs([b"FCALL", name, b"1", b"k", b"a", b"b"])
-    return [each.text for each in names(found.names, found.dynamic, inputs) or []]
+    found = analyze_library(LIBRARY)[name]
+    inputs = ScriptInputs([b"FCALL", name, b"1", b"k", b"a", b"b"])
+    return [each.text for each in resolve_all_keys(found.undeclared_keys, found.dynamic_calls, inputs) or []]
 
 
 def test_each_by_itself() -> None:
     """What one function does is not held against its neighbours."""
-    found = functions(LIBRARY)
+    found = analyze_library(LIBRARY)
     assert sorted(found) == [b"arg", b"clear", b"get", b"loop", b"meta", b"more", b"twice"]
-    assert [name for name in found if found[name].whole] == [b"clear"]
-    assert [name for name in found if found[name].hidden] == []
+    assert [name for name in found if found[name].keyspace_command] == [b"clear"]
+    assert [name for name in found if found[name].hidden_reason] == []
     assert [list(found[name].commands) for name in (b"get", b"clear")] == [[b"get"], [b"flushdb"]]
 
 
@@ -66,7 +66,7 @@ def test_keys_and_arguments(name: bytes, keys: list[bytes]) -> None:
 )
 def test_unclear(text: bytes) -> None:
     """Where it is not plain which function has which name, whatever is not known may be any of them."""
-    found = functions(
+    found = analyze_library(
         b"local function get(k) return redis.call('get', k[1]) end redis.register_function('g', get) " + text
     )
     assert sorted(found) == [b"", b"g"]
@@ -75,8 +75,8 @@ def test_unclear(text: bytes) -> None:
 
 def test_aliased() -> None:
     """A local name for what registers is followed."""
-    found = functions(b"local r = redis.register_function r('f', function() return redis.call('flushdb') end)")
-    assert [(name, analysis.whole) for name, analysis in found.items()] == [(b"f", b"flushdb")]
+    found = analyze_library(b"local r = redis.register_function r('f', function() return redis.call('flushdb') end)")
+    assert [(name, analysis.keyspace_command) for name, analysis in found.items()] == [(b"f", b"flushdb")]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_aliased() -> None:
 )
 def test_hidden(text: bytes) -> None:
     """What hides a command anywhere in a library is held against each of its functions."""
-    assert functions(text)[b"f"].hidden
+    assert analyze_library(text)[b"f"].hidden_reason
 
 
 CLEAR = b"function() return redis.call('flushdb') end"
@@ -112,33 +112,38 @@ CLEAR = b"function() return redis.call('flushdb') end"
 )
 def test_helpers_without_a_plain_name(text: bytes) -> None:
     """A function that is kept in a table, or was made while loading, may be what any of them calls."""
-    found = functions(text % CLEAR + b" local a = 1 a = 2 redis.register_function('g', function() end)")
-    assert [(name, analysis.whole) for name, analysis in found.items()] == [(b"f", b"flushdb"), (b"g", b"flushdb")]
+    found = analyze_library(text % CLEAR + b" local a = 1 a = 2 redis.register_function('g', function() end)")
+    assert [(name, analysis.keyspace_command) for name, analysis in found.items()] == [
+        (b"f", b"flushdb"),
+        (b"g", b"flushdb"),
+    ]
 
 
 def test_joined() -> None:
     """Several readings as one have what each of them has."""
-    assert joined([]) is None
-    one = functions(b"redis.register_function('f' .. '', function() return redis.call('get', 'x') end)")[b""]
-    two = functions(b"redis.register_function('g' .. '', function() return redis.call('flushdb', loadstring) end)")[b""]
-    assert joined([one]) is one
-    both = joined([one, two])
+    assert merge_analyses([]) is None
+    one = analyze_library(b"redis.register_function('f' .. '', function() return redis.call('get', 'x') end)")[b""]
+    two = analyze_library(
+        b"redis.register_function('g' .. '', function() return redis.call('flushdb', loadstring) end)"
+    )[b""]
+    assert merge_analyses([one]) is one
+    both = merge_analyses([one, two])
     assert both is not None
-    assert (both.keyed, both.whole, bool(both.hidden)) == (b"get", b"flushdb", True)
-    assert (sorted(both.commands), len(both.names)) == ([b"flushdb", b"get"], 1)
+    assert (both.key_command, both.keyspace_command, bool(both.hidden_reason)) == (b"get", b"flushdb", True)
+    assert (sorted(both.commands), len(both.undeclared_keys)) == ([b"flushdb", b"get"], 1)
 
 
 def test_unreadable() -> None:
     """Of what is no Lua it is known that it cannot be read."""
-    assert list(functions(b"#!lua name=x\nnonsense(")) == [b""]
-    assert functions(b"#!lua name=x\nnonsense(")[b""].unread
+    assert list(analyze_library(b"#!lua name=x\nnonsense(")) == [b""]
+    assert analyze_library(b"#!lua name=x\nnonsense(")[b""].parse_error
 
 
 def test_work_is_bounded() -> None:
     """Many functions that share very much are not each read anew: then each counts as all of them."""
     shared = b"local function shared(k) " + b"f(k) " * 1500 + b"return redis.call('get', k[1]) end "
     lines = [b"redis.register_function('f%d', function(k) return shared(k) end)" % at for at in range(60)]
-    found = functions(shared + b" ".join(lines))
+    found = analyze_library(shared + b" ".join(lines))
     assert len(found) == 60
-    assert len({id(analysis) for analysis in found.values()}) <= 2 + MOST_WORK // 3000
+    assert len({id(analysis) for analysis in found.values()}) <= 2 + MAX_WORK // 3000
     assert all(list(analysis.commands) == [b"get"] for analysis in found.values())

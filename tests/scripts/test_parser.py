@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.scripts.expressions import Expressions
-from kidoproxy.scripts.lexer import Malformed, Tokens
+from kidoproxy.scripts.expressions import ExpressionParser
+from kidoproxy.scripts.lexer import LuaSyntaxError, Tokens
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.reader import DEEPEST
+from kidoproxy.scripts.reader import MAX_DEPTH
 from kidoproxy.scripts.syntax import CALL, NAME, NUMBER, STRING, TABLE, Node
 
 GOOD = [
@@ -85,7 +85,7 @@ def taken(text: bytes) -> bool:
     """Whether the parser takes it."""
     try:
         parse(text)
-    except Malformed:
+    except LuaSyntaxError:
         return False
     return True
 
@@ -126,7 +126,7 @@ def test_random_words(text: bytes) -> None:
 )
 def test_depth_is_bounded(text: bytes) -> None:
     """However deep a text is nested, the reader is not: nobody's stack is filled."""
-    with pytest.raises(Malformed, match=f"more than {DEEPEST} levels"):
+    with pytest.raises(LuaSyntaxError, match=f"more than {MAX_DEPTH} levels"):
         parse(text)
 
 
@@ -140,8 +140,8 @@ def test_long_rows_are_not_deep() -> None:
 def bound(text: bytes, name: bytes) -> list[Node]:
     """What the last use of this name may stand for."""
     tree = parse(text)
-    uses = [node for node in tree.names if node.kind == NAME and node.text == name]
-    return tree.bound[uses[-1].slot] if uses[-1].slot >= 0 else []
+    uses = [node for node in tree.name_nodes if node.kind == NAME and node.text == name]
+    return tree.slot_values[uses[-1].slot] if uses[-1].slot >= 0 else []
 
 
 def test_scopes() -> None:
@@ -162,18 +162,18 @@ def test_scopes() -> None:
 def test_values() -> None:
     """Literals keep what they are."""
     tree = parse(b"f('x', 5)")
-    assert [(node.kind, node.text) for node in tree.calls[0].parts[1:]] == [(STRING, b"x"), (NUMBER, b"5")]
-    assert repr(tree.calls[0].parts[1]) == "<node 4 b'x' []>"
+    assert [(node.kind, node.text) for node in tree.calls[0].children[1:]] == [(STRING, b"x"), (NUMBER, b"5")]
+    assert repr(tree.calls[0].children[1]) == "<node 4 b'x' []>"
 
 
 def test_what_is_global() -> None:
     """Assignments to global names and to fields are kept apart."""
     tree = parse(b"a = 1 b.c = 2 local d = 3 d = 4 function e() end function b.f() end")
-    assert sorted(tree.globals) == [b"a", b"e"]
-    assert [node.text for node in tree.written] == [b"a", b"", b"e", b""]
+    assert sorted(tree.global_values) == [b"a", b"e"]
+    assert [node.text for node in tree.assigned_nodes] == [b"a", b"", b"e", b""]
 
 
 def test_a_block_is_the_parsers() -> None:
     """Expressions alone have no blocks."""
     with pytest.raises(NotImplementedError):
-        Expressions(Tokens(b"")).closed()
+        ExpressionParser(Tokens(b"")).parse_block_to_end()

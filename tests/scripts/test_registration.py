@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.registration import is_registrar, registration
+from kidoproxy.scripts.registration import is_register_function, parse_registration
 from kidoproxy.scripts.syntax import FUNCTION, OTHER
 
 
@@ -21,12 +21,14 @@ from kidoproxy.scripts.syntax import FUNCTION, OTHER
 )
 def test_registration(text: bytes, name: bytes, kind: int) -> None:
     """In either form, where name and function are plain to see."""
-    call = parse(text).calls[0]
-    assert is_registrar(call.parts[0])
-    found, callback = registration(call)
+    pending = parse(text).calls[0]
+    assert is_register_function(pending.children[0])
+    found, callback = parse_registration(pending)
     assert (found, callback.kind) == (name, kind)
 
 
 def test_others() -> None:
     """What else is called registers nothing."""
-    assert not any(is_registrar(call.parts[0]) for call in parse(b"register_function() redis.call() f()()").calls)
+    assert not any(
+        is_register_function(pending.children[0]) for pending in parse(b"register_function() redis.call() f()()").calls
+    )

@@ -3,7 +3,14 @@
 import pytest
 
 from kidoproxy.scripts.analysis import analyse
-from kidoproxy.scripts.request import MOST_USED, Inputs, commands, keyed, names, whole
+from kidoproxy.scripts.request import (
+    MAX_RESOLVED_KEYS,
+    ScriptInputs,
+    called_commands,
+    find_key_command,
+    find_keyspace_command,
+    resolve_all_keys,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,39 +40,44 @@ from kidoproxy.scripts.request import MOST_USED, Inputs, commands, keyed, names,
 )
 def test_names(text: str, found: list[str]) -> None:
     """Each with what is known of it; what is left empty stands for nothing."""
-    inputs = Inputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
+    inputs = ScriptInputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
     analysis = analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode())
-    used = names(analysis.names, analysis.dynamic, inputs)
+    used = resolve_all_keys(analysis.undeclared_keys, analysis.dynamic_calls, inputs)
     assert used is not None
-    assert [(each.text + b"." * each.begins).decode() for each in used] == found
+    assert [(each.text + b"." * each.is_prefix).decode() for each in used] == found
 
 
 @pytest.mark.parametrize("text", ["KEYS[i] .. ':a'", "'a' .. ARGV[i]", "KEYS[i] .. ARGV[i]"])
-@pytest.mark.parametrize(("rows", "computed"), [(MOST_USED, True), (MOST_USED + 1, False)])
+@pytest.mark.parametrize(("rows", "computed"), [(MAX_RESOLVED_KEYS, True), (MAX_RESOLVED_KEYS + 1, False)])
 def test_names_are_bounded(text: str, rows: int, computed: bool) -> None:
     """As many names as the text has, times keys, are not computed at one go."""
     analysis = analyse(f"for i = 1, #KEYS do for i = 1, #ARGV do redis.call('get', {text}) end end".encode())
     words = [b"%d" % at for at in range(rows)]
-    found = names(analysis.names, analysis.dynamic, Inputs([b"EVAL", b"", b"%d" % rows, *words, *words]))
+    found = resolve_all_keys(
+        analysis.undeclared_keys, analysis.dynamic_calls, ScriptInputs([b"EVAL", b"", b"%d" % rows, *words, *words])
+    )
     assert (found is not None) == computed
 
 
 def test_commands() -> None:
     """A command that the request names counts like one that the text names."""
     found = analyse(b"redis.call(ARGV[1], KEYS[1]) redis.call(ARGV[2])")
-    assert list(commands(found, Inputs([b"EVAL", b"", b"1", b"k", b"Get", b"FlushDB"]))) == [b"get", b"flushdb"]
-    assert list(commands(found, Inputs([b"EVAL", b"", b"1", b"k", b"object"]))) == [b"object"]
-    assert list(commands(analyse(b"redis.call('get', KEYS[1])"), Inputs([b"EVAL", b"", b"0"]))) == [b"get"]
-    assert keyed(found, Inputs([b"EVAL", b"", b"1", b"k", b"time", b"get"])) == b"get"
-    assert keyed(found, Inputs([b"EVAL", b"", b"1", b"k", b"time", b"nosuch"])) == b""
-    assert whole(found, Inputs([b"EVAL", b"", b"1", b"k", b"get", b"DBSIZE"]), False) == b"dbsize"
-    assert whole(found, Inputs([b"EVAL", b"", b"1", b"k", b"get", b"get"]), False) == b""
+    assert list(called_commands(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"Get", b"FlushDB"]))) == [
+        b"get",
+        b"flushdb",
+    ]
+    assert list(called_commands(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"object"]))) == [b"object"]
+    assert list(called_commands(analyse(b"redis.call('get', KEYS[1])"), ScriptInputs([b"EVAL", b"", b"0"]))) == [b"get"]
+    assert find_key_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"time", b"get"])) == b"get"
+    assert find_key_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"time", b"nosuch"])) == b""
+    assert find_keyspace_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"get", b"DBSIZE"]), False) == b"dbsize"
+    assert find_keyspace_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"get", b"get"]), False) == b""
     listing = analyse(b"redis.call('get', 'x') redis.call('keys', 'x*')")
-    assert whole(listing, Inputs([b"EVAL", b"", b"0"]), False) == b""
-    assert whole(listing, Inputs([b"EVAL", b"", b"0"]), True) == b"keys"
+    assert find_keyspace_command(listing, ScriptInputs([b"EVAL", b"", b"0"]), False) == b""
+    assert find_keyspace_command(listing, ScriptInputs([b"EVAL", b"", b"0"]), True) == b"keys"
 
 
 def test_odd_counts() -> None:
     """What is no number of keys is none."""
     for word in (b"x", b"-1", b"9" * 30):
-        assert Inputs([b"EVAL", b"", word, b"a"]).args == [b"a"]
+        assert ScriptInputs([b"EVAL", b"", word, b"a"]).args == [b"a"]

@@ -2,16 +2,16 @@
 
 import pytest
 
-from kidoproxy.scripts.analysis import Analysis, Reading
+from kidoproxy.scripts.analysis import Analysis, Analyzer
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.values import ANYTHING, MOST_FORMS, MOST_PARTS, Form, Values
+from kidoproxy.scripts.values import ANY_TEXT_PART, MAX_FORM_PARTS, MAX_FORMS, StringForm, ValueTracker
 
 
-def forms(before: str, expression: str) -> list[Form]:
+def forms(before: str, expression: str) -> list[StringForm]:
     """The forms of an expression."""
     tree = parse(f"{before} redis.call('get', {expression})".encode())
-    call = next(call for call in tree.calls if [part.text for part in call.parts[1:2]] == [b"get"])
-    return Reading(tree, Analysis(), Values(tree)).values.forms(call.parts[2], 0)
+    pending = next(pending for pending in tree.calls if [part.text for part in pending.children[1:2]] == [b"get"])
+    return Analyzer(tree, Analysis(), ValueTracker(tree)).values.string_forms(pending.children[2], 0)
 
 
 def texts(before: str, expression: str) -> list[str]:
@@ -104,12 +104,12 @@ def test_forms(before: str, expression: str, found: list[str]) -> None:
 
 def test_bounds() -> None:
     """Too many values, too long ones and too long chains become holes."""
-    many = " ".join(f"if x then a = '{number}' end" for number in range(MOST_FORMS + 1))
+    many = " ".join(f"if x then a = '{number}' end" for number in range(MAX_FORMS + 1))
     assert texts(f"local a {many}", "a") == ["?"]
     assert texts("", " .. ".join(["('a' or 'b')"] * 6))[0] == "a|a|a|a|?|?"
-    long = forms("", " .. ".join(["KEYS[1]"] * (MOST_PARTS + 9)))
+    long = forms("", " .. ".join(["KEYS[1]"] * (MAX_FORM_PARTS + 9)))
     assert len(long) == 1
-    assert len(long[0]) == MOST_PARTS
-    assert long[0][-1] == ANYTHING
+    assert len(long[0]) == MAX_FORM_PARTS
+    assert long[0][-1] == ANY_TEXT_PART
     chain = "local a0 = 'x' " + "".join(f"local a{n + 1} = a{n} " for n in range(60))
     assert texts(chain, "a60") == ["?"]

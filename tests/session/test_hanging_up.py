@@ -2,9 +2,9 @@
 
 import pytest
 
-from kidoproxy import limits
+from kidoproxy.resp import limits
 from tests.greet import LANE_GREETING
-from tests.session.test_lanes import free
+from tests.session.handlers.test_blocking import free
 from tests.story import (
     LANE,
     LANE2,
@@ -63,7 +63,7 @@ def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
     """A node is told to unblock ahead of whatever is sent in the same turn, or later, on any shared link."""
     play = story(ring("a"))
     for proto, db in ((2, 0), (3, 0), (2, 1)):
-        play.exchange.link(play.node("a"), proto, db).wake()
+        play.exchange.connection(play.node("a"), proto, db).start_connecting()
     play.settle()
     play >> client("HELLO 3", name="three") << given(unheard)
     play >> client("SELECT 1", name="one") << to_client("+OK", name="one")
@@ -136,14 +136,14 @@ def test_a_node_that_cannot_be_told() -> None:
 def test_one_link_of_several_is_lost() -> None:
     """It is enough that one link has told the node; a lane of which anything is in doubt is not lent again."""
     play = story(ring("a"))
-    play.exchange.link(play.node("a"), 2, 0).wake()
+    play.exchange.connection(play.node("a"), 2, 0).start_connecting()
     play >> client("HELLO 3", "GET {a}1", name="three") << to("a", "GET {a}1", on=(3, 0)) << given(unheard)
     play >> node("a", "$-1", on=(3, 0)) << given(unheard)
     play >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play >> gone() << to("a", ENDED) << to("a", ENDED, on=(3, 0))
     play >> lost("a", on=(3, 0)) >> node("a", ":1") << silence()
     play >> node("a", "-UNBLOCKED no", on=LANE) << silence()
-    assert play.house.lanes.lent == [0]
+    assert play.house.dedicated_pool.leased == [0]
 
 
 def test_a_link_that_is_down_is_no_way_to_tell() -> None:
@@ -152,9 +152,13 @@ def test_a_link_that_is_down_is_no_way_to_tell() -> None:
     play << to("a", "BLPOP {a}q 0", on=LANE) >> gone() << silence() >> greeted("a") << to("a", ENDED)
     play >> node("a", ":1") >> node("a", "-UNBLOCKED no", on=LANE) << free(1)
     play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
-    link = play.exchange.link(play.node("a"), 2, 0)
-    link.wake()
-    play << to("a", "BLPOP {a}q 0", on=LANE) >> given(lambda play: link.lost("refused", play.exchange.now, True))
+    conn = play.exchange.connection(play.node("a"), 2, 0)
+    conn.start_connecting()
+    (
+        play
+        << to("a", "BLPOP {a}q 0", on=LANE)
+        >> given(lambda play: conn.on_connection_lost("refused", play.exchange.now, True))
+    )
     play >> gone() << free(0)
 
 
@@ -223,7 +227,7 @@ def test_what_came_before_the_end_is_told(on_lane: str) -> None:
 
 def test_a_large_answer_leaves_in_pieces() -> None:
     """An element that has begun to arrive is an answer before all of it is there."""
-    size = limits.CUT_THROUGH_BYTES + 1
+    size = limits.MIN_CUT_THROUGH_BYTES + 1
     play = (
         story(ring("a"))
         >> client("BLMOVE {a}q {a}w LEFT LEFT 0", "PING")
@@ -245,7 +249,7 @@ def test_a_large_answer_leaves_in_pieces() -> None:
 def test_a_lane_that_is_not_open() -> None:
     """What was not sent yet is asked without waiting; a client that is killed is owed nothing."""
     play = story(ring("a"), shy=True)
-    play.exchange.link(play.node("a"), 2, 0).wake()
+    play.exchange.connection(play.node("a"), 2, 0).start_connecting()
     (
         play
         >> greeted("a")
@@ -298,7 +302,7 @@ def test_who_has_hung_up_is_not_listened_to() -> None:
     """Nothing more is read from it; hanging up twice, or when all is over, changes nothing."""
     play = story(ring("a")) >> client("MGET {a}1 {a}2", "SELECT 1") << to("a", "MGET {a}1 {a}2") >> half_closed()
     session = play.guest("me").session
-    assert not session.is_listening()
+    assert not session.wants_input()
     play >> half_closed() << open_still() >> node("a", "*2 $-1 $-1") << to_client("*2 $-1 $-1", "+OK") << closed()
     play >> half_closed() << silence()
 

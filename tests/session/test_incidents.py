@@ -4,46 +4,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.net.logs import pairs
-from kidoproxy.resp.build import command
-from kidoproxy.session.incidents import FOLD_MS, HTTP, KINDS, LOGIN, Incidents, host, is_web, plain
-from kidoproxy.session.users import User, Users, digest
+from kidoproxy.net.logs import parse_fields
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.session.incidents import (
+    FOLD_INTERVAL_MS,
+    HTTP_REQUEST,
+    LOGIN_FAILED,
+    MAX_RECENT,
+    Incidents,
+    format_user,
+    is_http_request,
+    strip_port,
+)
+from kidoproxy.session.users import User, Users, password_digest
 from tests.session.stage import heard, ring, say
 
 
 def test_the_first_is_told_at_once_and_the_rest_counted() -> None:
     """One line, then one line for all that came within the time, then it is forgotten."""
     incidents = Incidents()
-    incidents.note(LOGIN, "cache", b"alice", "10.0.0.1:5000")
-    assert incidents.lines(1000) == ["login failed: pool=cache user=alice addr=10.0.0.1 count=1"]
+    incidents.record(LOGIN_FAILED, "cache", b"alice", "10.0.0.1:5000")
+    assert incidents.take_due_lines(1000) == ["login failed: pool=cache user=alice addr=10.0.0.1 count=1"]
     for port in range(7):
-        incidents.note(LOGIN, "cache", b"alice", f"10.0.0.1:{port}")
-    assert incidents.lines(1000 + FOLD_MS - 1) == []
-    assert incidents.lines(1000 + FOLD_MS) == ["login failed: pool=cache user=alice addr=10.0.0.1 count=7"]
-    assert incidents.lines(1000 + 2 * FOLD_MS) == []
-    assert incidents.recent == {}
-    assert (incidents.total(LOGIN, "cache"), incidents.total(HTTP, "cache")) == (8, 0)
+        incidents.record(LOGIN_FAILED, "cache", b"alice", f"10.0.0.1:{port}")
+    assert incidents.take_due_lines(1000 + FOLD_INTERVAL_MS - 1) == []
+    assert incidents.take_due_lines(1000 + FOLD_INTERVAL_MS) == [
+        "login failed: pool=cache user=alice addr=10.0.0.1 count=7"
+    ]
+    assert incidents.take_due_lines(1000 + 2 * FOLD_INTERVAL_MS) == []
+    assert incidents.recent_by_line == {}
+    assert (incidents.total(LOGIN_FAILED, "cache"), incidents.total(HTTP_REQUEST, "cache")) == (8, 0)
 
 
 def test_guessing_fills_neither_memory_nor_disk() -> None:
     """Beyond so many different names within the time, all others are one line."""
     incidents = Incidents()
     for number in range(10_000):
-        incidents.note(LOGIN, "cache", b"user%d" % number, "10.0.0.1:1")
-    lines = incidents.lines(0)
-    assert len(lines) == KINDS + 1
-    assert lines[-1] == f"login failed: pool=cache addr=(several) count={10_000 - KINDS}"
-    assert incidents.total(LOGIN, "cache") == 10_000
+        incidents.record(LOGIN_FAILED, "cache", b"user%d" % number, "10.0.0.1:1")
+    lines = incidents.take_due_lines(0)
+    assert len(lines) == MAX_RECENT + 1
+    assert lines[-1] == f"login failed: pool=cache addr=(several) count={10_000 - MAX_RECENT}"
+    assert incidents.total(LOGIN_FAILED, "cache") == 10_000
 
 
 @given(st.binary(max_size=400))
 def test_a_name_is_one_word_of_its_line(name: bytes) -> None:
     """Nobody forges another field, another line, or a long one."""
     incidents = Incidents()
-    incidents.note(LOGIN, "cache", name, "10.0.0.1:1")
-    (line,) = incidents.lines(0)
-    found = pairs(line.partition(": ")[2])
-    assert found == {"pool": "cache", "user": plain(name), "addr": "10.0.0.1", "count": "1"}
+    incidents.record(LOGIN_FAILED, "cache", name, "10.0.0.1:1")
+    (line,) = incidents.take_due_lines(0)
+    found = parse_fields(line.partition(": ")[2])
+    assert found == {"pool": "cache", "user": format_user(name), "addr": "10.0.0.1", "count": "1"}
     assert line.isprintable()
     assert len(line) < 140
 
@@ -53,19 +64,19 @@ def test_a_name_is_one_word_of_its_line(name: bytes) -> None:
 )
 def test_host(address: str, shown: str) -> None:
     """Each connection has a port of its own, which says nothing."""
-    assert host(address) == shown
+    assert strip_port(address) == shown
 
 
 def test_a_refused_login_is_noted_with_user_and_address() -> None:
     """By AUTH with and without a name, and by HELLO; a right one is not."""
     stage = ring("a")
-    stage.pool.users = Users([User(b"default", stage.pool.users.default.permit, True, False, [digest(b"pw")])])
+    stage.pool.users = Users([User(b"default", stage.pool.users.default.acl, True, False, [password_digest(b"pw")])])
     session = stage.client("10.1.1.1:9")
     say(session, "AUTH", "wrong")
     say(session, "AUTH", "bob", "wrong")
     say(session, "HELLO", "2", "AUTH", "eve", "wrong")
     assert say(session, "AUTH", "pw") == b"+OK\r\n"
-    assert stage.house.incidents.lines(0) == [
+    assert stage.house.incidents.take_due_lines(0) == [
         f"login failed: pool=cache user={user} addr=10.1.1.1 count=1" for user in ("default", "bob", "eve")
     ]
 
@@ -76,9 +87,9 @@ WEB_LINES = [
     b"Host: 127.0.0.1:6380\r\n",
     b"hOsT: x\r\n",
     b'"POST" /\r\n',
-    command([b"PoSt"]),
-    command([b"HOST:", b"x"]),
-    command([b"post\0x"]),
+    encode_request([b"PoSt"]),
+    encode_request([b"HOST:", b"x"]),
+    encode_request([b"post\0x"]),
 ]
 
 
@@ -90,18 +101,20 @@ def test_a_web_page_runs_nothing(line: bytes, before: bytes, password: bool) -> 
     stage = ring("a")
     stage.ready()
     if password:
-        stage.pool.users = Users([User(b"default", stage.pool.users.default.permit, True, False, [digest(b"pw")])])
+        stage.pool.users = Users(
+            [User(b"default", stage.pool.users.default.acl, True, False, [password_digest(b"pw")])]
+        )
     session = stage.client("10.1.1.1:9")
-    session.feed(before + line + b"\r\nSET pwned 1\r\n" + command([b"SET", b"pwned", b"1"]))
+    session.feed(before + line + b"\r\nSET pwned 1\r\n" + encode_request([b"SET", b"pwned", b"1"]))
     assert session.closing
-    assert b"".join(stage.link("a").take_out()) == b""
+    assert b"".join(stage.link("a").take_output()) == b""
     assert heard(session).count(b"\r\n") <= before.count(b"\r\n")
-    assert stage.house.incidents.total(HTTP, "cache") == 1
+    assert stage.house.incidents.total(HTTP_REQUEST, "cache") == 1
     session.feed(b"SET pwned 1\r\n")
-    assert b"".join(stage.link("a").take_out()) == b""
+    assert b"".join(stage.link("a").take_output()) == b""
 
 
 @pytest.mark.parametrize("name", [b"host", b"posts", b"host:x", b"GET", b"", b"p" * 5000])
 def test_other_names_are_ordinary(name: bytes) -> None:
     """Only these two, whole."""
-    assert not is_web(name)
+    assert not is_http_request(name)

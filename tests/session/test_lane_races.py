@@ -2,9 +2,9 @@
 
 import pytest
 
-from kidoproxy import limits
-from kidoproxy.link_states import DOWN
-from tests.session.test_lanes import LINE, POPPED, free
+from kidoproxy.resp import limits
+from kidoproxy.upstream.states import DOWN
+from tests.session.handlers.test_blocking import LINE, POPPED, free
 from tests.story import (
     LANE,
     LANE2,
@@ -48,7 +48,9 @@ def test_late_unblock_finds_nobody_else(said: str) -> None:
         blocked() << to("a", TO_BE_LET_GO)
         >> node("a", POPPED, on=LANE) << to_client(POPPED)
         >> client("BLPOP {a}q 0", name="next") << to("a", "BLPOP {a}q 0", on=LANE2)
-        >> node("a", said) << then(lambda play: (play.house.lanes.lent, len(play.house.lanes.idle[0])) == ([1], 1))
+        >> node("a", said) << then(
+            lambda play: (play.house.dedicated_pool.leased, len(play.house.dedicated_pool.idle[0])) == ([1], 1)
+        )
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     )  # fmt: skip
 
@@ -163,7 +165,7 @@ def test_hurry_ends_a_second_attempt_too() -> None:
     read.clear()
     play << to("b", "XREAD BLOCK 0 STREAMS {b}s 0", on=LANE)
     play >> node("b", "*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v", on=LANE) << to(leader, TO_BE_LET_GO)
-    play.pool.groups[0].copy_of(play.node(leader)).doubts = 1
+    play.pool.groups[0].copy_of(play.node(leader)).unconfirmed = 1
     play >> node(leader, "*-1", on=LANE) << to_client("*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v") << silence()
 
 
@@ -177,12 +179,12 @@ def test_from_now_on_is_asked_once(falls: bool) -> None:
     key = led_by(pool, "a")
     play = story(pool) >> client(f"XREAD BLOCK 0 STREAMS {key} $") << to("a", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
     if falls:
-        play >> given(lambda play: play.pool.groups[0].leave([play.node("a")]))
+        play >> given(lambda play: play.pool.groups[0].mark_behind([play.node("a")]))
         play >> node("a", f"*1 *2 $2 {key} *1 *2 $3 9-1 *2 $1 f $1 v", on=LANE)
         play << to_client("-BEHIND a a:6379 (it fell behind meanwhile)")
     else:
         play >> lost("a", on=LANE) << to_client("-NODEDOWN a a:6379 (it closed the connection)")
-    play << silence() << then(lambda play: play.house.lanes.lent == [0, 0])
+    play << silence() << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
 
 
 # -- MONITOR --------------------------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def test_packets_of_a_client_that_waits_keep_their_order() -> None:
 def test_a_held_client_with_much_under_way_is_held_once() -> None:
     """That replies come meanwhile does not make a client go on that a pause holds, nor twice when the pause ends."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
-    play >> client(*["GET {a}1"] * limits.CLIENT_PAUSE_CALLS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
+    play >> client(*["GET {a}1"] * limits.CLIENT_PAUSE_REQUESTS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
     count = len(play.told["a"])
     play << given(unheard) >> node("a", b"$-1\r\n" * count)
     play << given(unheard) >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
@@ -241,8 +243,8 @@ def test_a_held_client_with_much_under_way_is_held_once() -> None:
 def test_held_clients_that_go_are_forgotten() -> None:
     """A long pause does not keep those who have hung up."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000", name="boss") << to_client("+OK", name="boss")
-    play >> client("PING") << then(lambda play: len(play.facts.held) == 1) >> gone()
-    play << then(lambda play: not play.facts.held)
+    play >> client("PING") << then(lambda play: len(play.facts.paused_sessions) == 1) >> gone()
+    play << then(lambda play: not play.facts.paused_sessions)
 
 
 def test_lane_dies_in_the_turn_of_its_reply() -> None:
@@ -255,7 +257,7 @@ def test_lane_dies_in_the_turn_of_its_reply() -> None:
         lost("a", on=LANE)(play)
 
     play >> both << to_client(POPPED) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE2)
-    play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: play.house.lanes.lent == [1])
+    play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: play.house.dedicated_pool.leased == [1])
 
 
 def test_reset_that_is_not_to_be_answered() -> None:

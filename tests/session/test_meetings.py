@@ -2,9 +2,9 @@
 
 import pytest
 
-from kidoproxy.session import ending
-from tests.channels.hall import granted, hall
-from tests.session.test_lanes import LINE, free
+from kidoproxy.session import cleanup
+from tests.session.handlers.test_blocking import LINE, free
+from tests.session.pubsub.hall import granted, hall
 from tests.story import (
     LANE,
     LANE2,
@@ -74,7 +74,7 @@ def test_who_would_wait_again_is_closed() -> None:
     """A worker that asks again as soon as it is let go does not hold up the end, nor lose an element at it."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play.house.draining = True
-    ending.leave(play.guest("me").session)
+    cleanup.drain(play.guest("me").session)
     play << to("a", "CLIENT UNBLOCK 101 TIMEOUT") >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client("*-1")
     play >> client("BLPOP {a}q 0") << closed() << silence() << free(1)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kidoproxy import limits
-from tests.channels.hall import hall
+from kidoproxy.resp import limits
+from tests.session.pubsub.hall import hall
 from tests.story import (
     LANE,
     Event,
@@ -65,13 +65,13 @@ def down(*names: str) -> Event:
 def one_copy_less(play: Story) -> None:
     """A copy has missed a write."""
     group = play.pool.groups[0]
-    group.leave([group.copies[1].node])
+    group.mark_behind([group.copies[1].node])
 
 
 def crowded(play: Story) -> None:
     """As much waits for a node as may."""
-    link = play.link("a")
-    link.fifo += [link.fifo[0]] * limits.LINK_QUEUE_LEGS
+    conn = play.link("a")
+    conn.reply_handlers += [conn.reply_handlers[0]] * limits.CONNECTION_QUEUE_REPLIES
 
 
 def says(*texts: str, name: str = "me") -> Event:

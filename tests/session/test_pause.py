@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.resp.build import bulk
+from kidoproxy.resp.encode import bulk
 from tests.story import client, given, gone, node, ring, silence, story, then, tick, to, to_client, unheard
 
 
@@ -18,7 +18,7 @@ from tests.story import client, given, gone, node, ring, silence, story, then, t
 def test_mistakes(words: str, said: str) -> None:
     """Redis's own sentences."""
     play = story(ring("a")) >> client(f"CLIENT PAUSE {words}") << to_client(said)
-    assert not play.facts.paused_until
+    assert not play.facts.paused_until_ms
 
 
 def test_all_wait_until_it_is_over() -> None:
@@ -53,12 +53,12 @@ def test_writes_wait_reads_do_not() -> None:
 def test_a_pause_only_grows() -> None:
     """A shorter or milder one changes nothing; UNPAUSE ends even one that holds everything."""
     play = story(ring("a")) >> client("CLIENT PAUSE 5000 WRITE", name="boss") << to_client("+OK", name="boss")
-    until = play.facts.paused_until
+    until = play.facts.paused_until_ms
     play >> client("CLIENT PAUSE 100 ALL", name="boss") << to_client("+OK", name="boss")
-    assert (play.facts.paused_until, play.facts.only_writes) == (until, False)
+    assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (until, False)
     play >> client("CLIENT PAUSE 9000 WRITE", name="boss") << silence()
     play >> client("CLIENT UNPAUSE") << to_client("+OK") << to_client("+OK", name="boss")
-    assert (play.facts.paused_until, play.facts.only_writes) == (play.house.wall_ms + 9000, True)
+    assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (play.house.wall_ms + 9000, True)
 
 
 def test_client_goes_while_it_is_held() -> None:
@@ -67,7 +67,7 @@ def test_client_goes_while_it_is_held() -> None:
         story(ring("a"))
         >> client("CLIENT PAUSE 1000", name="boss") << to_client("+OK", name="boss")
         >> client("SET {a}1 x") << silence()
-        >> gone() << then(lambda play: not play.house.blocked(play.facts)) >> tick(1.0) << silence()
+        >> gone() << then(lambda play: not play.house.blocked_clients(play.facts)) >> tick(1.0) << silence()
     )  # fmt: skip
 
 
@@ -104,10 +104,10 @@ def test_what_a_pause_of_writes_holds(words: str) -> None:
     play >> client(words) << silence()
     play >> client("MULTI", "GET {a}1", "EXEC", name="you") << to("a", "MULTI", "GET {a}1", "EXEC") << given(unheard)
     play >> client("MULTI", words.replace(" {b}2", ""), "EXEC", name="he") << to_client("+OK", "+QUEUED", name="he")
-    assert play.house.blocked(play.facts) == 2
+    assert play.house.blocked_clients(play.facts) == 2
     play >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
     assert play.told["a"]
-    assert not play.facts.held
+    assert not play.facts.paused_sessions
     play << given(unheard)
 
 

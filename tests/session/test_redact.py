@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.commands.find import every
-from kidoproxy.resp.build import array, bulk, integer, mapping
-from kidoproxy.resp.open import bulk as text_of
-from kidoproxy.resp.open import items
+from kidoproxy.commands.find import all_specs
+from kidoproxy.resp.decode import items
+from kidoproxy.resp.decode import string_value as text_of
+from kidoproxy.resp.encode import array, bulk, integer, mapping
 from kidoproxy.session import redact
 from tests.session.stage import Stage, asked, copies, heard, ring, say
 from tests.strategies import replies
@@ -28,7 +28,7 @@ def flat(names: list[bytes], value: bytes) -> list[bytes]:
 def test_settings(proto: int) -> None:
     """What is secret is left out, by name, in the list of RESP2 and in the map of RESP3."""
     said = mapping(proto, flat(SECRETS[:3], SECRET) + flat(OPEN, b"yes") + flat(SECRETS[3:], SECRET))
-    assert redact.redact(b"config|get", said) == mapping(proto, flat(OPEN, b"yes"))
+    assert redact.redact_reply(b"config|get", said) == mapping(proto, flat(OPEN, b"yes"))
 
 
 @pytest.mark.parametrize("name", ["auth", "HELLO", "Migrate", "acl", "CONFIG"])
@@ -38,7 +38,7 @@ def test_slow_logs(name: str) -> None:
     words = [bulk(name.encode()), bulk(SECRET), bulk(b"AUTH"), bulk(SECRET)]
     login = array([integer(1), integer(2), integer(3), array(words), bulk(b"a:1"), bulk(b"")])
     for asked_for in (b"slowlog|get", b"commandlog|get"):
-        shown = redact.redact(asked_for, array([other, login]))
+        shown = redact.redact_reply(asked_for, array([other, login]))
         assert items(shown)[0] == other
         assert SECRET not in shown
         assert [text_of(word) for word in items(items(items(shown)[1])[3])] == [name.encode(), b"(redacted)"]
@@ -48,7 +48,7 @@ def test_slow_logs(name: str) -> None:
 def test_modules(proto: int) -> None:
     """What a module was loaded with is hidden."""
     facts = [bulk(b"name"), bulk(b"x"), bulk(b"ver"), integer(1), bulk(b"args"), array([bulk(SECRET)])]
-    shown = redact.redact(b"module|list", array([mapping(proto, facts)]))
+    shown = redact.redact_reply(b"module|list", array([mapping(proto, facts)]))
     assert shown == array([mapping(proto, [*facts[:5], array([])])])
 
 
@@ -66,21 +66,21 @@ MONITORED = [
 @pytest.mark.parametrize(("said", "shown"), MONITORED)
 def test_monitor(said: bytes, shown: bytes) -> None:
     """How somebody logged in is hidden; a line that only speaks of it is not."""
-    assert redact.line(said) == shown
+    assert redact.redact_monitor_line(said) == shown
 
 
-@given(st.sampled_from(redact.TELLING), replies())
+@given(st.sampled_from(redact.REVEALING_COMMANDS), replies())
 def test_any_reply_is_looked_through(name: bytes, raw: bytes) -> None:
     """Nodes may say anything; what has not the shape of an answer is passed on."""
-    shown = redact.redact(name, raw)
+    shown = redact.redact_reply(name, raw)
     assert shown[-2:] == b"\r\n"
     assert shown == raw or raw[:1] in b"*%~|"
 
 
 def test_who_is_corrected() -> None:
     """The four that tell, and what counts subscribers."""
-    corrected = {spec.name for spec in every() if redact.is_corrected(spec)}
-    assert set(redact.TELLING) <= corrected
+    corrected = {spec.name for spec in all_specs() if redact.has_client_view(spec)}
+    assert set(redact.REVEALING_COMMANDS) <= corrected
     assert b"publish" in corrected
     assert b"get" not in corrected
 
@@ -94,7 +94,7 @@ def test_every_way_to_ask_a_ring() -> None:
     """Directly, by PROXY NODE, by PROXY EACH, in LIST mode, and in a transaction whose reply is its node's own."""
     stage = ring("a")
     stage.ready()
-    link = stage.link("a")
+    conn = stage.link("a")
     session = stage.client()
     for words, shown in (
         (GET, SHOWN),
@@ -102,17 +102,17 @@ def test_every_way_to_ask_a_ring() -> None:
         (["PROXY", "EACH", *GET], array([SHOWN])),
     ):
         assert say(session, *words) == b""
-        asked(link)
-        link.feed(SAID, 0.0)
+        asked(conn)
+        conn.feed(SAID, 0.0)
         assert heard(session) == shown
     say(session, "PROXY", "REPLIES", "LIST")
     say(session, *GET)
-    link.feed(SAID, 0.0)
+    conn.feed(SAID, 0.0)
     assert heard(session) == array([SHOWN])
     say(session, "PROXY", "REPLIES", "MERGED")
     for word in (["MULTI"], GET, ["GET", "k"], ["EXEC"]):
         say(session, *word)
-    link.feed(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n" + array([SAID, bulk(b"v")]), 0.0)
+    conn.feed(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n" + array([SAID, bulk(b"v")]), 0.0)
     assert heard(session) == array([SHOWN, bulk(b"v")])
 
 
@@ -120,13 +120,13 @@ def test_a_large_reply_does_not_slip_through_in_pieces() -> None:
     """It is looked through when it is whole."""
     stage = ring("a")
     stage.ready()
-    link = stage.link("a")
+    conn = stage.link("a")
     session = stage.client()
     say(session, *GET)
     large = mapping(2, [bulk(b"requirepass"), bulk(SECRET), bulk(b"x"), bulk(b"y" * 100_000)])
-    link.feed(large[:90_000], 0.0)
+    conn.feed(large[:90_000], 0.0)
     assert heard(session) == b""
-    link.feed(large[90_000:], 0.0)
+    conn.feed(large[90_000:], 0.0)
     assert heard(session) == mapping(2, [bulk(b"x"), bulk(b"y" * 100_000)])
 
 

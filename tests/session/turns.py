@@ -6,19 +6,19 @@ from tests.session.stage import Stage
 
 def turn(stage: Stage) -> None:
     """One turn of the loop, as the hub makes it: the next slices, and no more."""
-    turn = stage.exchange.turn
-    turn.spent = 0
-    turn.jobs.go_on(lambda: False)
+    turn = stage.exchange.pending_writes
+    turn.spent_units = 0
+    turn.jobs.step_all(lambda: False)
     drained, turn.drained = turn.drained, []
     for session in stage.house.sessions.values():
-        if session.ledger in drained:
+        if session.replies in drained:
             session.resume()
 
 
 def finished(stage: Stage) -> int:
     """The turns that it takes until nothing is left to do."""
     turns = 0
-    while stage.exchange.turn.jobs.waiting or stage.exchange.turn.drained:
+    while stage.exchange.pending_writes.jobs.queue or stage.exchange.pending_writes.drained:
         turn(stage)
         turns += 1
     return turns
@@ -26,12 +26,12 @@ def finished(stage: Stage) -> int:
 
 def asked(stage: Stage, name: str, reply: bytes | None) -> list[list[bytes]]:
     """The requests that went to the node since last time; it sends ``reply`` if there were any."""
-    link = stage.link(name)
+    conn = stage.link(name)
     reader = RequestReader(RequestLimits())
-    reader.feed(b"".join(link.take_out()))
+    reader.feed(b"".join(conn.take_output()))
     found = []
     while (request := reader.next()) is not None:
         found.append(request.argv)
     if found and reply is not None:
-        link.feed(reply, 0.0)
+        conn.feed(reply, 0.0)
     return found

@@ -1,0 +1,214 @@
+"""Where a command's name alone does not decide: does this request wait, leave its keys, may copies repeat it?
+
+Each answer is the careful one: what cannot be understood counts as the more dangerous case, or is an
+error that every node gives alike.
+"""
+
+import re
+from math import inf
+from typing import Final
+
+from kidoproxy.commands.expiry import has_absttl, is_relative, option_positions
+from kidoproxy.commands.keys import key_positions, stream_option
+from kidoproxy.commands.spec import (
+    ARG_INDEPENDENT,
+    BITFIELD_SUBCOMMANDS,
+    BLOCKING,
+    COPY_ABSOLUTE_EXPIRY,
+    COPY_BROADCAST,
+    COPY_READ,
+    COPY_REFUSED,
+    READ_OR_TTL,
+    RESTORE_TTL,
+    SEVERAL_KEYS_READ,
+    SORT_BY_STORE,
+    SORT_KEYS,
+    STORE_OR_READ,
+    STREAM_KEYS,
+    XADD_ID,
+    XTRIM_APPROXIMATE,
+    CommandSpec,
+)
+from kidoproxy.resp.scan import string2ll
+
+#: ``LLONG_MAX``: longer than this in milliseconds is refused.
+MAX_TIMEOUT_MS: Final = (1 << 63) - 1
+#: ``MAX_LONG_DOUBLE_CHARS``: a number that is longer is none.
+MAX_FLOAT_BYTES: Final = 5 * 1024
+FLOAT_PATTERN: Final = re.compile(
+    rb"[+-]?(?:0[xX](?:[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?"
+    rb"|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)"
+)
+
+
+def may_block(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether this request may wait on its node for something to happen: XREAD does so with BLOCK only."""
+    if spec.flags & BLOCKING == 0:
+        return False
+    if spec.key_finder == STREAM_KEYS:
+        return stream_option(argv, b"block") > 0
+    return True
+
+
+def waits_for_new_entries(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether an XREAD waits for what comes after the moment at which its node reads it (``$``)."""
+    return may_block(spec, argv) and b"$" in argv[stream_option(argv) + 1 :]
+
+
+def block_timeout(spec: CommandSpec, argv: list[bytes]) -> float:
+    """How many seconds the node may take by the request's own time-out: infinite for ever, 0 if it makes no sense.
+
+    A node refuses at once what makes no sense.
+    """
+    at, unit = spec.timeout_position, spec.timeout_units_per_second
+    if spec.key_finder == STREAM_KEYS:
+        at, unit = stream_option(argv, b"block") + 1, 1000
+    elif at < 0:
+        at += len(argv)
+    elif at == 0:
+        # A module's command that may wait: nobody told us for how long.
+        return inf
+    if at >= len(argv):
+        return 0.0
+    value = parse_timeout(argv[at]) if unit == 1 else string2ll(argv[at])
+    if value is None or not 0 <= value * (1000 // unit) <= MAX_TIMEOUT_MS:
+        return 0.0
+    return inf if value == 0 else value / unit
+
+
+def parse_timeout(text: bytes) -> float | None:
+    """The value of a time-out in seconds, as ``strtold`` reads one (hexadecimal too) and servers take it from there."""
+    if len(text) >= MAX_FLOAT_BYTES or FLOAT_PATTERN.fullmatch(text) is None:
+        return None
+    unsigned = text.lstrip(b"+-")
+    try:
+        return float.fromhex(text.decode("ascii")) if unsigned[:2].lower() == b"0x" else float(text)
+    except OverflowError:
+        return inf
+
+
+def external_key_patterns(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
+    """The patterns by which SORT or SORT_RO reads keys that it does not name.
+
+    A pattern without a star reads no key: BY then means "do not sort", GET gives the element (``#``) or nil.
+    """
+    if spec.key_finder != SORT_KEYS:
+        return []
+    return [argv[at] for at in sort_pattern_positions(argv, True) if b"*" in argv[at]]
+
+
+def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
+    """What a copy pool does with this request: COPY_READ, COPY_ALL, COPY_EXPIRY or COPY_REFUSED."""
+    arg_dependence = spec.arg_dependence
+    if arg_dependence == ARG_INDEPENDENT:
+        return spec.replication
+    if arg_dependence == XADD_ID:
+        return _classify_xadd(argv)
+    if arg_dependence == XTRIM_APPROXIMATE:
+        return COPY_REFUSED if b"~" in argv[2:] else COPY_BROADCAST
+    if arg_dependence == SORT_BY_STORE:
+        return _classify_sort(spec, argv)
+    if arg_dependence == STORE_OR_READ:
+        return COPY_BROADCAST if len(key_positions(spec, argv)) > 1 else COPY_READ
+    if arg_dependence == SEVERAL_KEYS_READ:
+        return COPY_READ if len(argv) > 2 else COPY_BROADCAST
+    if arg_dependence == BITFIELD_SUBCOMMANDS:
+        return _classify_bitfield(argv)
+    if arg_dependence == RESTORE_TTL:
+        return COPY_BROADCAST if has_absttl(argv) or argv[2:3] == [b"0"] else COPY_ABSOLUTE_EXPIRY
+    return _classify_ttl(argv, arg_dependence == READ_OR_TTL)
+
+
+def target_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
+    """The second database that MOVE, or COPY with DB, writes to; None for all others."""
+    if spec.name == b"move":
+        return parse_database(argv[2])
+    found: int | None = None
+    if spec.name == b"copy":
+        at = 3
+        while at < len(argv):
+            if argv[at].lower() == b"db":
+                at += 1
+                # The last one counts; one that is none is an error.
+                found = parse_database(argv[at]) if at < len(argv) else None
+            at += 1
+    return found
+
+
+def parse_database(text: bytes) -> int | None:
+    """The number of a database as servers read it; None when it is none, and nothing is written."""
+    number = string2ll(text)
+    return number if number is not None and number >= 0 else None
+
+
+def replication_refusal(spec: CommandSpec, argv: list[bytes]) -> str:
+    """Why a copy pool refuses this request; empty when it does not."""
+    return spec.replication_reason if replication_class(spec, argv) == COPY_REFUSED else ""
+
+
+def sort_pattern_positions(argv: list[bytes], include_get: bool) -> list[int]:
+    """Where the patterns of BY are, and of GET when asked for."""
+    found: list[int] = []
+    count = len(argv)
+    i = 2
+    while i < count:
+        word = argv[i].lower()
+        if word == b"limit":
+            i += 2
+        elif word == b"store":
+            i += 1
+        elif word in (b"by", b"get"):
+            i += 1
+            if i < count and (include_get or word == b"by"):
+                found.append(i)
+        i += 1
+    return found
+
+
+def _classify_sort(spec: CommandSpec, argv: list[bytes]) -> int:
+    """Without STORE it is a read; without BY all ties are broken by the elements themselves."""
+    if len(key_positions(spec, argv)) < 2:
+        return COPY_READ
+    return COPY_REFUSED if sort_pattern_positions(argv, False) else COPY_BROADCAST
+
+
+def _classify_bitfield(argv: list[bytes]) -> int:
+    for word in argv[2:]:
+        if word.lower() in (b"set", b"incrby"):
+            return COPY_BROADCAST
+    return COPY_READ
+
+
+def _classify_ttl(argv: list[bytes], is_read_without_options: bool) -> int:
+    if len(argv) == 3 and not is_read_without_options:
+        # SET key value, the most frequent write of all.
+        return COPY_BROADCAST
+    found = option_positions(argv)
+    for i in found:
+        if is_relative(argv[i]):
+            return COPY_ABSOLUTE_EXPIRY
+    return COPY_READ if is_read_without_options and not found else COPY_BROADCAST
+
+
+def _classify_xadd(argv: list[bytes]) -> int:
+    """An id that is given, even as ``5-*``, follows from the stream; ``*`` is the node's clock, ``~`` its internals."""
+    count = len(argv)
+    i = 2
+    while i < count:
+        word = argv[i].lower()
+        if word == b"*":
+            return COPY_REFUSED
+        if word in (b"maxlen", b"minid"):
+            if argv[i + 1 : i + 2] == [b"~"]:
+                return COPY_REFUSED
+            i += 3 if argv[i + 1 : i + 2] == [b"="] else 2
+        elif word == b"limit":
+            i += 2
+        elif word in (b"nomkstream", b"keepref", b"delref", b"acked"):
+            i += 1
+        elif word in (b"idmp", b"idmpauto"):
+            # Judged by the node's clock: it forgets after a while.
+            return COPY_REFUSED
+        else:
+            return COPY_BROADCAST
+    return COPY_BROADCAST

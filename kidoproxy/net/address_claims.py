@@ -1,0 +1,151 @@
+"""Claims: which group of processes listens where, so that a second proxy is told who has an address.
+
+With SO_REUSEPORT, which workers need, the kernel lets a second proxy of the same user bind the same port in silence. A
+claim is the name of an abstract unix socket: nobody else in this network namespace can take it, workers inherit it, and
+it dies with the last process that holds it, however that ends. A second such name says whose it is.
+"""
+
+import errno
+import hashlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kidoproxy.config import Address
+
+#: The kernel's list of unix sockets; an abstract name begins with @ there.
+SOCKETS: Final = Path("/proc/net/unix")
+CLAIM_PREFIX: Final = "kidoproxy-claim"
+OWNER_PREFIX: Final = "kidoproxy-owner"
+WILDCARD_HOSTS: Final = ("0.0.0.0", "::")
+
+
+class AddressClaimed(OSError):
+    """Another proxy has it; the text says which."""
+
+
+@dataclass(frozen=True)
+class BindAddress:
+    """Where one socket is bound: ``where`` is ``tcp/PORT`` or ``unix/DIGEST``, ``host`` an IP address or empty."""
+
+    endpoint: str
+    host: str = ""
+
+    def overlaps(self, other: "BindAddress") -> bool:
+        """Whether a client of the one could reach the other: a wildcard stands for all of its family."""
+        if self.endpoint != other.endpoint:
+            return False
+        same_family = (":" in self.host) is (":" in other.host)
+        return self.host == other.host or (
+            same_family and (self.host in WILDCARD_HOSTS or other.host in WILDCARD_HOSTS)
+        )
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who has a place: the process that claimed it, and when, in seconds since 1970."""
+
+    bind_address: BindAddress
+    pid: int
+    since: int
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.since))
+        return f"kidoproxy with pid {self.pid}, since {since}"
+
+    def socket_name(self) -> str:
+        """The name of its socket."""
+        return " ".join(
+            [OWNER_PREFIX, str(self.pid), str(self.since), self.bind_address.endpoint, self.bind_address.host]
+        ).rstrip()
+
+
+def bind_addresses(address: Address) -> list[BindAddress]:
+    """Where a listener at this address is bound. OSError when its host is not known."""
+    if address.path:
+        return [BindAddress("unix/" + hashlib.sha256(os.path.realpath(address.path).encode()).hexdigest()[:32])]
+    if not address.port:
+        return []
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    hosts = {str(sockaddr[0]) for _, _, _, _, sockaddr in found}
+    return [BindAddress(f"tcp/{address.port}", host) for host in sorted(hosts)]
+
+
+def claim_owners() -> list[Owner]:
+    """Who has claimed anything in this network namespace; nobody, where the kernel does not say."""
+    found = []
+    try:
+        rows = SOCKETS.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    for row in rows:
+        fields = row.partition(f"@{OWNER_PREFIX} ")[2].rstrip("@").split(" ")
+        if len(fields) in (3, 4) and fields[0].isdigit() and fields[1].isdigit():
+            found.append(
+                Owner(BindAddress(fields[2], fields[3] if len(fields) == 4 else ""), int(fields[0]), int(fields[1]))
+            )
+    return found
+
+
+class AddressClaims:
+    """What this process, and the workers that it forks, have claimed."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+        self.own_claims: set[Owner] = set()
+
+    def claim(self, address: Address, reuse_port: bool) -> None:
+        """Take every place of an address, or none. OSError says who has it; ``shared``: workers will bind it."""
+        for bind_address in bind_addresses(address):
+            self.claim_one(bind_address)
+            if reuse_port and bind_address.host:
+                check_port_free(bind_address.host, address.port)
+
+    def claim_one(self, bind_address: BindAddress) -> None:
+        """One of them: first the name, which only one can have, then a look at those that overlap."""
+        bound = self.bind_name(f"{CLAIM_PREFIX} {bind_address.endpoint} {bind_address.host}".rstrip())
+        own_claim = Owner(bind_address, os.getpid(), int(time.time()))
+        if bound:
+            self.bind_name(own_claim.socket_name())
+            self.own_claims.add(own_claim)
+        others = [
+            owner
+            for owner in claim_owners()
+            if owner.bind_address.overlaps(bind_address) and owner not in self.own_claims
+        ]
+        if others or not bound:
+            is_own = any(owner.bind_address == bind_address for owner in self.own_claims)
+            holder = str(others[0]) if others else "another listener of this file" if is_own else "another kidoproxy"
+            raise AddressClaimed(errno.EADDRINUSE, f"address already in use by {holder}")
+
+    def bind_name(self, name: str) -> bool:
+        """Hold a name; False when somebody has it."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind("\0" + name)
+        except OSError:
+            sock.close()
+            return False
+        self.sockets.append(sock)
+        return True
+
+    def close(self) -> None:
+        """Give up all of them, as far as this process goes."""
+        for sock in self.sockets:
+            sock.close()
+        self.sockets.clear()
+        self.own_claims.clear()
+
+
+def check_port_free(host: str, port: int) -> None:
+    """OSError when any other program has the port, be it shared: only a socket that shares nothing is told."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Connections that are only waiting for their end do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

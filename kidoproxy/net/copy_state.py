@@ -1,0 +1,252 @@
+"""The record of which copies are behind: on disk before the first write that they miss is acknowledged.
+
+One small JSON file for each set of copies in the state directory: the names that are behind, and the run ids of the
+others, for a server that was restarted while nobody looked may have lost its data. The file is named after the nodes
+and not after the pool, so that two proxies, or a pool under a new name, cannot take one record for the other's.
+
+The loop never waits for the disk: a thread writes the newest record, `Durability.recorded` lets go what waited for it.
+While a proxy lives it holds a lock on its records; a second one for the same copies is told so at its start.
+
+Without a directory nothing is recorded, and a restarted proxy trusts the copy whose server has run longest.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
+from kidoproxy.routes.topology import CopyGroup
+
+log = logging.getLogger("kidoproxy.replication")
+
+#: Nobody but our user needs to read who is behind.
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+#: A record of ours is far smaller; what is larger is not read.
+MAX_RECORD_BYTES: Final = 1024 * 1024
+
+
+class StateLocked(OSError):
+    """Another process keeps the record of these copies; the text says which."""
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """What one file says: whose nodes these are (name to address), who is behind, the run ids of the others."""
+
+    pool: str
+    nodes: dict[str, str]
+    behind: list[str] = field(default_factory=list)
+    runs: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_group(cls, group: CopyGroup) -> "CopyRecord":
+        """The state of ``group`` now."""
+        nodes = {copy.node.name: copy.node.address for copy in group.copies}
+        behind = group.behind_names()
+        return cls(group.name, nodes, behind, {name: run for name, run in group.run_ids.items() if name not in behind})
+
+    def file_key(self) -> str:
+        """16 hexadecimal digits that stand for these nodes, whatever their pool is called and their order is."""
+        return hashlib.sha256(json.dumps(sorted(self.nodes.items())).encode()).hexdigest()[:16]
+
+    def is_followed_by(self, other: "CopyRecord") -> bool:
+        """Whether ``other`` is this pool after some, but not all, of its nodes got new addresses."""
+        same = self.pool == other.pool and self.nodes.keys() == other.nodes.keys()
+        return same and any(other.nodes[name] == address for name, address in self.nodes.items())
+
+
+class StateFile:
+    """The record of one copy pool. Without a folder every call does nothing."""
+
+    def __init__(self, folder: Path | None, group: CopyGroup) -> None:
+        self.group = group
+        self.path = folder / f"copies-{CopyRecord.of_group(group).file_key()}.json" if folder is not None else None
+        self.failures = 0
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Keep other processes away for as long as this one lives. `StateLocked` when one is there already."""
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        except OSError as problem:
+            log.error("state unwritable: file=%s cause=%s", self.path, problem)
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(fd, 32).decode("latin-1").strip() or "?"
+            os.close(fd)
+            raise StateLocked(f"process {owner} serves these copies and keeps their record, {self.path}") from None
+        os.ftruncate(fd, 0)
+        os.write(fd, b"%d\n" % os.getpid())
+        self._lock = fd
+
+    def unlock(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def read(self) -> tuple[list[str], dict[str, str]]:
+        """The names that a former run knew to be behind, and the run ids of the others by name."""
+        if self.path is None:
+            return [], {}
+        found = read_record(self.path) or self._predecessor(self.path.parent)
+        return (found.behind, found.runs) if found is not None else ([], {})
+
+    def _predecessor(self, folder: Path) -> CopyRecord | None:
+        """The record of the same pool before one of its nodes moved, or as versions before 0.2 named it."""
+        current = CopyRecord.of_group(self.group)
+        for path in sorted(folder.glob("copies-*.json")):
+            previous = read_record(path)
+            if previous is not None and previous.is_followed_by(current):
+                log.info("state taken over: pool=%s file=%s", current.pool, path)
+                return previous
+        previous = read_record(folder / f"{current.pool}.copies.json")
+        if previous is not None and {*previous.behind, *previous.runs} <= current.nodes.keys():
+            return previous
+        return None
+
+    def write(self, record: CopyRecord) -> None:
+        """Replace the record; it survives a crash of the machine. Blocks. A failure is told, the pool serves on."""
+        if self.path is None:
+            return
+        new = self.path.with_suffix(".new")
+        try:
+            self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            new.unlink(missing_ok=True)
+            # Exclusively: what somebody else has put in that place, a symbolic link among it, is not written to.
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+            with os.fdopen(fd, "w") as file:
+                json.dump(asdict(record), file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+            fsync_folder(self.path.parent)
+        except OSError as problem:
+            self.failures += 1
+            log.error("state unwritable: file=%s cause=%s", self.path, problem)
+
+
+class StateWriter:
+    """A thread that puts the newest record of a group on disk while the loop goes on.
+
+    ``on_loop`` runs a call on the loop's thread. Ours is a daemon: a disk that hangs does not keep us from ending.
+    """
+
+    def __init__(self, file: StateFile, call_on_loop: Callable[[Callable[[], None]], object]) -> None:
+        self.file = file
+        self.call_on_loop = call_on_loop
+        self.queue: SimpleQueue[tuple[int, CopyRecord] | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self._write_records, name=f"state-{file.group.name}", daemon=True)
+        self.thread.start()
+
+    def submit(self, group: CopyGroup) -> None:
+        """The journal of ``group``: its state now is to be on disk."""
+        self.queue.put((group.durability.latest_version, CopyRecord.of_group(group)))
+
+    def close(self, seconds: float) -> None:
+        """Write what is still to be written, and wait for that at most so long; then let the lock go."""
+        self.queue.put(None)
+        self.thread.join(seconds)
+        self.file.unlock()
+
+    def _write_records(self) -> None:
+        while (job := self._newest_job()) is not None:
+            version, record = job
+            self.file.write(record)
+            try:
+                self.call_on_loop(partial(self.file.group.durability.on_recorded, version))
+            except RuntimeError:
+                # The loop has ended, and with it everybody who waited.
+                return
+
+    def _newest_job(self) -> tuple[int, CopyRecord] | None:
+        job = self.queue.get()
+        while job is not None and not self.queue.empty():
+            later = self.queue.get()
+            if later is None:
+                self.queue.put(None)
+                break
+            job = later
+        return job
+
+
+class CopyRecords:
+    """The records of all copy pools of this process."""
+
+    def __init__(self, folder: Path | None, bridge: LoopBridge) -> None:
+        self.folder = folder
+        self.bridge = bridge
+        self.writers: list[StateWriter] = []
+
+    def start_recording(self, group: CopyGroup) -> list[str]:
+        """From now on the state of ``group`` is on disk; the names that a former run knew to be behind.
+
+        `StateLocked` when somebody else does that already: another process, or another pool of this one.
+        """
+        state = StateFile(self.folder, group)
+        for writer in self.writers:
+            if writer.file.path == state.path:
+                other = writer.file.group.name
+                raise StateLocked(f'its nodes are those of pool.{other}: use mode = "ring", nodes = ["pool:{other}"]')
+        state.lock()
+        behind, group.run_ids = state.read()
+        if state.path is not None:
+            writer = StateWriter(state, self._call_on_loop)
+            group.journal = writer.submit
+            self.writers.append(writer)
+        return behind
+
+    def close(self) -> None:
+        """Write what is still to be written, and let others have the records."""
+        for writer in self.writers:
+            writer.close(RECORD_DURABLE_SECONDS)
+
+    def _call_on_loop(self, callback: Callable[[], object]) -> None:
+        self.bridge.loop.call_soon_threadsafe(self._run_callback, callback)
+
+    def _run_callback(self, callback: Callable[[], object]) -> None:
+        # What waited for the disk goes on with the clock of now.
+        self.bridge.update_clock()
+        callback()
+        self.bridge.schedule_flush()
+
+
+def read_record(path: Path) -> CopyRecord | None:
+    """The record in ``path``; None when there is none, or none that can be understood, which is logged."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            document = json.loads(file.read(MAX_RECORD_BYTES))
+        behind = [str(name) for name in document["behind"]]
+        runs = {str(name): str(run) for name, run in document.get("runs", {}).items()}
+        nodes = {str(name): str(address) for name, address in document.get("nodes", {}).items()}
+        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        log.error("state unreadable: file=%s cause=%r", path, problem)
+        return None
+
+
+def fsync_folder(folder: Path) -> None:
+    """That a file in ``folder`` has a new name must be on disk, too."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,72 @@
+"""What the log says of nodes: a line per change of a state, and per exception of ours while a node was listened to."""
+
+import logging
+import traceback
+from pathlib import Path
+from typing import Final
+
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.routes.topology import Node
+
+#: How much of its trace a line about an exception of ours shows.
+TRACE_FRAMES: Final = 6
+
+
+class NodeLogger:
+    """Looks at the nodes at every tick; floods are folded by `RateLimitedLog`."""
+
+    def __init__(self, bridge: LoopBridge, nodes: list[Node]) -> None:
+        self.rate_limited_log = bridge.node_log
+        self.executor = bridge.executor
+        self.nodes = nodes
+        self.logged_states: dict[int, str] = {}
+        #: The exceptions of which the log has had the trace.
+        self.traced_kinds: set[str] = set()
+
+    def tick(self) -> None:
+        """Tell what is new."""
+        for node in self.nodes:
+            for request_name, problem in node.internal_errors:
+                self.log_exception(node, request_name, problem)
+            node.internal_errors.clear()
+            state = self.node_state(node)
+            if state != self.logged_states.get(node.index) and (state != "down" or node.cause):
+                self.logged_states[node.index] = state
+                self.log_state(node, state)
+        self.rate_limited_log.emit_folded()
+
+    def node_state(self, node: Node) -> str:
+        """Down while no link is ready."""
+        if not any(conn.is_ready() for conn in self.executor.connections_to(node)):
+            return "down"
+        return "suspect" if node.unresponsive else "up"
+
+    def log_state(self, node: Node, state: str) -> None:
+        """It has changed."""
+        if state == "up":
+            level, text, detail = logging.INFO, "node up: node=%s address=%s version=%s", decode_version(node.version)
+        else:
+            level, text, detail = logging.WARNING, f"node {state}: node=%s address=%s cause=%s", node.cause
+        self.rate_limited_log.emit(f"{state} {node.name}", level, text, node.name, node.address, detail)
+
+    def log_exception(self, node: Node, request_name: str, problem: Exception) -> None:
+        """A bug of ours; the first of its kind with all that helps to find it."""
+        kind = f"{request_name} {type(problem).__name__}"
+        trace = "" if kind in self.traced_kinds else f" at {format_trace(problem)}"
+        self.traced_kinds.add(kind)
+        text = "reply not handled: node=%s request=%s cause=%s: %s%s"
+        message = str(problem)[:200].replace("\r", " ").replace("\n", " ")
+        self.rate_limited_log.emit(
+            f"mishap {kind}", logging.ERROR, text, node.name, request_name, type(problem).__name__, message, trace
+        )
+
+
+def format_trace(problem: Exception) -> str:
+    """The innermost frames of its trace, on one line."""
+    frames = traceback.extract_tb(problem.__traceback__)[-TRACE_FRAMES:]
+    return " < ".join([f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)])
+
+
+def decode_version(version: bytes) -> str:
+    """What a node says of itself may be anything."""
+    return version.decode("utf-8", "backslashreplace")

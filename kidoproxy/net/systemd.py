@@ -1,0 +1,23 @@
+"""Tells systemd that the service is ready or stopping (sd_notify(3)); silent where there is no systemd."""
+
+import logging
+import os
+import socket
+
+log = logging.getLogger("kidoproxy")
+
+
+def sd_notify(state: str) -> None:
+    """Send ``state`` to ``$NOTIFY_SOCKET``; a name that begins with ``@`` is an abstract socket.
+
+    A manager that cannot be told is told of in the log: the proxy serves all the same.
+    """
+    name = os.environ.get("NOTIFY_SOCKET", "")
+    if not name:
+        return
+    address = "\0" + name[1:] if name.startswith("@") else name
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError as problem:
+            log.warning("service manager not told: state=%s cause=%s", state, problem.strerror or problem)

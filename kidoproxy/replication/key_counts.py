@@ -1,0 +1,76 @@
+"""How many keys each copy has, asked when nobody knows whom to trust."""
+
+from typing import final
+
+from kidoproxy.replication.election import UNKNOWN_KEY_COUNT
+from kidoproxy.replication.questions import (
+    KEYSPACE_HEADING,
+    BatchReply,
+    Callback,
+    parse_integer,
+    parse_keyspace,
+    send_requests,
+)
+from kidoproxy.resp.decode import is_error
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.handshake import info_text, parse_info
+
+
+@final
+class CensusCallback(Callback):
+    """The answers of one copy."""
+
+    def __init__(self, census: "Census", index: int) -> None:
+        self.census = census
+        self.index = index
+
+    def on_done(self, batch_reply: BatchReply) -> None:
+        """INFO and DBSIZE; who may not ask for INFO may ask for the other."""
+        census = self.census
+        census.remaining -= 1
+        if not batch_reply.problem:
+            census.on_replies(self.index, batch_reply.replies[0], batch_reply.replies[1])
+        if census.remaining == 0:
+            census.finish()
+
+
+@final
+class Census:
+    """Asks every link that is ready; ``ready`` are those that answered and have loaded their data."""
+
+    def __init__(self, connections: list[NodeConnection]) -> None:
+        self.connections = connections
+        self.is_loaded = [False] * len(connections)
+        self.key_counts = [UNKNOWN_KEY_COUNT] * len(connections)
+        #: One more than links, so that the end does not come before all were asked.
+        self.remaining = len(connections) + 1
+        self.callback: Callback | None = None
+
+    def begin(self, callback: Callback, now: float) -> None:
+        """Ask; ``boss`` is told when all have answered or failed."""
+        self.callback = callback
+        for index, connection in enumerate(self.connections):
+            batch_reply = BatchReply(CensusCallback(self, index), 2)
+            send_requests(connection, batch_reply, 0, [[b"INFO"], [b"DBSIZE"]], 0, now)
+        self.remaining -= 1
+        if self.remaining == 0:
+            self.finish()
+
+    def on_replies(self, index: int, info: bytes, dbsize: bytes) -> None:
+        """What one said of itself."""
+        text = b"" if is_error(info) else info_text(info)
+        if parse_info(text).get(b"loading", b"0") != b"0":
+            return
+        self.is_loaded[index] = True
+        if KEYSPACE_HEADING in text:
+            self.key_counts[index] = sum(parse_keyspace(text).values())
+        else:
+            size = parse_integer(dbsize)
+            self.key_counts[index] = UNKNOWN_KEY_COUNT if size is None or size < 0 else size
+
+    def finish(self) -> None:
+        """All have answered or failed."""
+        callback = self.callback
+        self.callback = None
+        if callback is not None:
+            callback.on_done(BatchReply(callback, 0))

@@ -1,0 +1,89 @@
+"""Mends single keys whose copies were seen to differ: copied from the key's leader to every other copy in sync."""
+
+from typing import final
+
+from kidoproxy.replication.questions import BatchReply, Callback
+from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.transfer import Transfer
+from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.upstream.executor import Executor
+
+
+@final
+class KeyRepairer(Callback):
+    """One key at a time, one copy after another."""
+
+    def __init__(self, executor: Executor, group: CopyGroup) -> None:
+        self.exchange = executor
+        self.group = group
+        self.wall_ms = 0
+        self.db_key: tuple[int, bytes] = (0, b"")
+        self.targets: list[Node] = []
+        self.prover: Prover | None = None
+        self.transfer: Transfer | None = None
+        #: By leader and target: that the one may decide what the other holds.
+        self.proofs: dict[tuple[int, int], Proof] = {}
+        self.repaired_count = 0
+
+    def busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.prover is not None or self.transfer is not None
+
+    def begin(self, wall_ms: int) -> None:
+        """The next copy of the first key that waits; some copy in sync can be reached, and the first is its leader."""
+        self.wall_ms = wall_ms
+        db_key = next(iter(self.group.to_repair))
+        ranked = self.group.ranked(db_key[1])
+        leader = ranked[0]
+        if not self.targets:
+            self.targets = [node for node in ranked[1:] if node.live]
+            # The others may differ, and nobody can tell now.
+            self.group.mark_behind([node for node in ranked[1:] if not node.live])
+        target = self.targets.pop() if self.targets else None
+        if target is None or target is leader:
+            self.group.to_repair.pop(db_key, None)
+            return
+        self.db_key = db_key
+        # If it is noted once more meanwhile it is not done with afterwards.
+        self.group.to_repair[db_key] = False
+        self.ensure_proof(leader, target)
+
+    def ensure_proof(self, leader: Node, target: Node) -> None:
+        """The leader may decide what the target holds, if it is another server."""
+        proof = self.proofs.get((leader.index, target.index))
+        if proof is not None and proof.is_valid():
+            self.copy_key(proof)
+        else:
+            self.prover = Prover(self.exchange, self.group, leader, target, self.wall_ms)
+            self.prover.begin(self)
+
+    def copy_key(self, proof: Proof) -> None:
+        """Bring the key over."""
+        db, key = self.db_key
+        self.transfer = Transfer(self.exchange, proof, db, [key], False, self.wall_ms)
+        self.transfer.begin(self)
+
+    def on_done(self, batch_reply: BatchReply) -> None:
+        """It is proved, or a copy of the key has been mended, or one of the two failed."""
+        prover, transfer = self.prover, self.transfer
+        self.prover = self.transfer = None
+        if prover is not None and not batch_reply.problem:
+            proof = prover.proof
+            self.proofs[(proof.source_connection.node.index, proof.target_connection.node.index)] = proof
+            self.copy_key(proof)
+        elif prover is not None:
+            self.on_copy_repaired(prover.proof, batch_reply.problem)
+        elif transfer is not None:
+            self.on_copy_repaired(transfer.proof, batch_reply.problem)
+
+    def on_copy_repaired(self, proof: Proof, problem: str) -> None:
+        """One copy of one key has been mended, or could not be: then that copy is behind."""
+        if problem and not proof.source_connection.is_ready():
+            # Not the copy's fault: the next leader is asked, if there is one.
+            self.targets.clear()
+            return
+        if problem:
+            self.group.mark_behind([proof.target_connection.node])
+        self.repaired_count += 1
+        if not self.targets and not self.group.to_repair.get(self.db_key, False):
+            self.group.to_repair.pop(self.db_key, None)

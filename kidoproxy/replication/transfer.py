@@ -1,0 +1,200 @@
+"""One batch of keys copied from one node to another while writes go on, exactly.
+
+The writes of a copy pool travel to each node on one ordered link. So: hold the target's link; ask the
+source for its values (DUMP and expiry) on *its* ordered link; put what differs on the target's link;
+let the held writes go. On both nodes the same writes now stand before and after the copy, hence a hot key
+converges too. The hold lasts one round trip and concerns the target alone.
+
+Value and expiry are asked for in one transaction: else a key that expires between the two would look as if it
+never expired.
+"""
+
+from typing import Final, final
+
+from kidoproxy.replication.questions import (
+    BatchReply,
+    Callback,
+    first_error,
+    parse_array,
+    parse_bulk,
+    parse_integer,
+    seconds_for_bytes,
+    send_requests,
+    send_transaction,
+)
+from kidoproxy.replication.source_proof import Proof
+from kidoproxy.resp.decode import is_null
+from kidoproxy.resp.scan import string2ll
+from kidoproxy.routes.topology import Node
+from kidoproxy.upstream.executor import Executor
+
+#: What a node says of the expiry of a key that there is not.
+NO_SUCH_KEY: Final = -2
+
+
+@final
+class KeyState:
+    """What one node holds for a key: the value as DUMP gives it (None: no such key), and when it expires (0: never)."""
+
+    def __init__(self, dump: bytes | None, expires_ms: int) -> None:
+        self.dump = dump
+        self.expires_ms = expires_ms
+
+    def is_equal(self, other: "KeyState") -> bool:
+        """As equal as can be seen; two clocks may round differently."""
+        return self.dump == other.dump and abs(self.expires_ms - other.expires_ms) <= 1
+
+
+def expiry_request(node: Node, key: bytes) -> list[bytes]:
+    """How to ask for a key's expiry: as a moment where the server can say it (7.0), as time left elsewhere."""
+    major = string2ll(node.version.partition(b".")[0])
+    return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
+
+
+def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: int) -> KeyState | None:
+    """What the replies to DUMP and to `expiry_request` say; None if they say nothing that makes sense."""
+    expiry_value = parse_integer(expiry)
+    value = parse_bulk(dump)
+    if expiry_value is None or expiry_value < NO_SUCH_KEY or (value is None and not is_null(dump)):
+        return None
+    if value is None or expiry_value == NO_SUCH_KEY:
+        return KeyState(None, 0)
+    if expiry_value < 0:
+        return KeyState(value, 0)
+    return KeyState(value, expiry_value if request[0] == b"PEXPIRETIME" else wall_ms + expiry_value)
+
+
+@final
+class Transfer(Callback):
+    """Copies ``keys`` of ``db`` as ``proof`` allows; tells ``boss`` with ``problem``.
+
+    ``changed`` are the keys that differed. With ``blind`` the target is not asked first. ``size``: about so many bytes.
+    """
+
+    def __init__(
+        self, executor: Executor, proof: Proof, db: int, keys: list[bytes], fill_only: bool, wall_ms: int, size: int = 0
+    ) -> None:
+        self.exchange = executor
+        self.proof = proof
+        self.source_connection = proof.source_connection
+        self.target_connection = proof.target_connection
+        self.db = db
+        self.keys = keys
+        self.fill_only = fill_only
+        self.wall_ms = wall_ms
+        self.estimated_bytes = size
+        #: Bytes of values that were really there.
+        self.value_bytes = 0
+        self.changed_keys: list[bytes] = []
+        self.callback: Callback | None = None
+        self.is_reading = True
+        self.problem = ""
+
+    def begin(self, callback: Callback) -> None:
+        """Hold the target and ask."""
+        self.callback = callback
+        now = self.exchange.now
+        self.target_connection.hold(now, seconds_for_bytes(self.estimated_bytes))
+        batch_reply = BatchReply(self, 1 if self.fill_only else 2)
+        # If a link is down its questions fail at once: the last one of all must be the one that ends it.
+        send_transaction(
+            self.source_connection,
+            batch_reply,
+            0,
+            self.read_requests(self.source_connection.node),
+            self.db,
+            now,
+            self.estimated_bytes,
+        )
+        if not self.fill_only:
+            send_transaction(
+                self.target_connection,
+                batch_reply,
+                1,
+                self.read_requests(self.target_connection.node),
+                self.db,
+                now,
+                self.estimated_bytes,
+            )
+
+    def read_requests(self, node: Node) -> list[list[bytes]]:
+        """DUMP and expiry of every key."""
+        requests: list[list[bytes]] = []
+        for key in self.keys:
+            requests.append([b"DUMP", key])
+            requests.append(expiry_request(node, key))
+        return requests
+
+    def on_done(self, batch_reply: BatchReply) -> None:
+        """First the questions, then what was put right."""
+        if self.callback is None:
+            return
+        problem = batch_reply.problem or first_error(batch_reply.replies)
+        if not self.is_reading:
+            self.finish(problem)
+            return
+        self.is_reading = False
+        repair_requests = [] if problem else self.repair_requests(batch_reply.replies)
+        problem = problem or self.problem or (self.proof.write_refusal(self.exchange.now) if repair_requests else "")
+        if repair_requests and not problem:
+            outcome = BatchReply(self, len(repair_requests))
+            send_requests(
+                self.target_connection, outcome, 0, repair_requests, self.db, self.exchange.now, self.value_bytes
+            )
+        self.target_connection.unhold(self.exchange.now)
+        if problem or not repair_requests:
+            self.finish(problem)
+
+    def repair_requests(self, replies: list[bytes]) -> list[list[bytes]]:
+        """RESTORE what the target has otherwise, UNLINK what the source does not have."""
+        source_states = self.parse_key_states(self.source_connection.node, replies[0])
+        target_states = (
+            source_states if self.fill_only else self.parse_key_states(self.target_connection.node, replies[1])
+        )
+        requests: list[list[bytes]] = []
+        for index, key in enumerate(self.keys if source_states and target_states else []):
+            source_state = source_states[index]
+            self.value_bytes += len(source_state.dump or b"")
+            if not self.fill_only and source_state.is_equal(target_states[index]):
+                continue
+            self.changed_keys.append(key)
+            if source_state.dump is None:
+                requests.append([b"UNLINK", key])
+            else:
+                requests.append(
+                    [b"RESTORE", key, b"%d" % source_state.expires_ms, source_state.dump, b"REPLACE", b"ABSTTL"]
+                )
+        return requests
+
+    def parse_key_states(self, node: Node, raw: bytes) -> list[KeyState]:
+        """One for each key; none, and ``problem``, if the node answered something else."""
+        found: list[KeyState] = []
+        items = parse_array(raw) or []
+        if len(items) == 2 * len(self.keys):
+            for index, key in enumerate(self.keys):
+                key_state = parse_key_state(
+                    expiry_request(node, key), items[2 * index], items[2 * index + 1], self.wall_ms
+                )
+                if key_state is not None:
+                    found.append(key_state)
+        if len(found) != len(self.keys):
+            self.problem = first_error(items) or f"{node.name} gave no sensible answer to DUMP"
+            return []
+        return found
+
+    def cancel(self) -> None:
+        """Nobody wants it any more; answers that still come change nothing."""
+        self.callback = None
+        if self.is_reading:
+            self.is_reading = False
+            self.target_connection.unhold(self.exchange.now)
+
+    def finish(self, problem: str) -> None:
+        """Tell the boss."""
+        self.problem = problem
+        callback = self.callback
+        if callback is not None:
+            self.callback = None
+            outcome = BatchReply(callback, 1)
+            outcome.problem = problem
+            outcome.set_reply(0, b"")

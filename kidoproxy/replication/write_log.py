@@ -1,0 +1,66 @@
+"""What waits until the record of who is behind is on disk: the acknowledgements of a copy pool.
+
+Each change of the in-sync set makes a new version of the record. Whoever writes it tells `Durability.recorded`.
+"""
+
+from typing import final
+
+from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
+
+
+class HeldAcknowledgement:
+    """A write's reply that must not leave before the record of who has missed it is on disk."""
+
+    def __init__(self, version: int) -> None:
+        #: The record that it waits for, and until when, by the loop's clock (0.0: no tick has seen it yet).
+        self.record_version = version
+        self.deadline = 0.0
+
+    def release(self) -> None:
+        """The record is on disk: the reply may leave."""
+        raise NotImplementedError
+
+    def on_timeout(self) -> None:
+        """The disk has taken too long: the client hears that the outcome is unknown."""
+        raise NotImplementedError
+
+
+@final
+class Durability:
+    """Changes of the in-sync set (``version``), and how many of them are on disk (``durable``)."""
+
+    def __init__(self) -> None:
+        self.latest_version = 0
+        self.durable_version = 0
+        self.waiting: list[HeldAcknowledgement] = []
+
+    def is_current(self) -> bool:
+        """Whether a restarted proxy would know who is behind now."""
+        return self.durable_version == self.latest_version
+
+    def hold(self, acknowledgement: HeldAcknowledgement) -> None:
+        """Let it go when its version is on disk, in the order in which they came."""
+        self.waiting.append(acknowledgement)
+
+    def on_recorded(self, version: int) -> None:
+        """This version of the record, and so each before it, is on disk, or never will be."""
+        self.durable_version = max(self.durable_version, version)
+        waiting = self.waiting
+        self.waiting = []
+        for acknowledgement in waiting:
+            if acknowledgement.record_version <= self.durable_version:
+                acknowledgement.release()
+            else:
+                self.waiting.append(acknowledgement)
+
+    def tick(self, now: float) -> None:
+        """Give up acknowledgements for which the disk has had `limits.RECORD_SECONDS`."""
+        waiting = self.waiting
+        self.waiting = []
+        for acknowledgement in waiting:
+            if not acknowledgement.deadline:
+                acknowledgement.deadline = now + RECORD_DURABLE_SECONDS
+            if now < acknowledgement.deadline:
+                self.waiting.append(acknowledgement)
+            else:
+                acknowledgement.on_timeout()

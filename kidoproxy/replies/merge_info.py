@@ -1,0 +1,293 @@
+"""Several nodes' INFO become one, in Redis's own shape, so that stock monitors can read it.
+
+What counts things is summed; what measures the worst is the greatest; ratios and the ``_human`` fields
+are worked out anew from the sums; what describes a server (version, role, settings) is the first node's.
+Sections and fields stand in the order of the first node that has them.
+"""
+
+from typing import Final
+
+from kidoproxy.resp.decode import string_value
+
+# How several values become one.
+SUM: Final = 1
+MAX: Final = 2
+MIN: Final = 3
+FIRST_NODE: Final = 4
+WORST_STATUS: Final = 5
+SUM_OR_UNLIMITED: Final = 6
+
+SIZE_UNITS: Final = "BKMGTP"
+
+#: Fields with a rule of their own.
+FIELD_RULES: Final[dict[str, int]] = {
+    # Of several servers the youngest: a restart anywhere shows.
+    "uptime_in_seconds": MIN,
+    "uptime_in_days": MIN,
+    "rdb_last_save_time": MIN,
+    "maxmemory": SUM_OR_UNLIMITED,
+    # Several nodes may share one host; scripts are loaded on all of them.
+    "total_system_memory": MAX,
+    "used_memory_scripts_eval": MAX,
+    "number_of_cached_scripts": MAX,
+    "number_of_functions": MAX,
+    "number_of_libraries": MAX,
+    "pubsub_patterns": MAX,
+    "loading": MAX,
+    "async_loading": MAX,
+    "latest_fork_usec": MAX,
+    "expired_stale_perc": MAX,
+    "expired_keys_with_volatile_items_stale_perc": MAX,
+    "instantaneous_eventloop_duration_usec": MAX,
+    "active_defrag_running": MAX,
+    "module_fork_in_progress": MAX,
+    "rdb_bgsave_in_progress": MAX,
+    "aof_rewrite_in_progress": MAX,
+    "aof_rewrite_scheduled": MAX,
+    "aof_rewrites_consecutive_failures": MAX,
+    "rdb_last_bgsave_status": WORST_STATUS,
+    "aof_last_bgrewrite_status": WORST_STATUS,
+    "aof_last_write_status": WORST_STATUS,
+    "connected_clients": SUM,
+    "cluster_connections": SUM,
+    "blocked_clients": SUM,
+    "tracking_clients": SUM,
+    "pubsub_clients": SUM,
+    "watching_clients": SUM,
+    "clients_in_timeout_table": SUM,
+    "pubsub_channels": SUM,
+    "pubsubshard_channels": SUM,
+    "rdb_changes_since_last_save": SUM,
+    "rdb_saves": SUM,
+    "aof_rewrites": SUM,
+    "aof_base_size": SUM,
+    "aof_current_size": SUM,
+    "rejected_connections": SUM,
+    "migrate_cached_sockets": SUM,
+    "slave_expires_tracked_keys": SUM,
+    "unexpected_error_replies": SUM,
+    "dump_payload_sanitizations": SUM,
+    "rss_overhead_bytes": SUM,
+    "current_active_defrag_time": SUM,
+    "current_eviction_exceeded_time": SUM,
+    "expire_cycle_cpu_milliseconds": SUM,
+}
+#: Families of fields, by how they begin.
+PREFIX_RULES: Final[list[tuple[str, int]]] = [
+    ("used_memory", SUM),
+    ("used_cpu_", SUM),
+    ("used_active_time_", SUM),
+    ("allocator_", SUM),
+    ("mem_", SUM),
+    ("lazyfree", SUM),
+    ("total_", SUM),
+    ("instantaneous_", SUM),
+    ("expired_", SUM),
+    ("evicted_", SUM),
+    ("keyspace_", SUM),
+    ("sync_", SUM),
+    ("active_defrag_", SUM),
+    ("tracking_total_", SUM),
+    ("io_threaded_", SUM),
+    ("reply_buffer_", SUM),
+    ("client_query_buffer_limit_", SUM),
+    ("client_output_buffer_limit_", SUM),
+    ("eventloop_", SUM),
+    ("acl_access_denied_", SUM),
+    ("rdb_last_load_keys_", SUM),
+    ("client_recent_max_", MAX),
+    ("current_", MAX),
+    ("latency_percentiles_usec_", MAX),
+    ("cmdstat_", SUM),
+    ("errorstat_", SUM),
+]
+#: Ratio -> what is divided, by what, and what is taken off the latter first.
+RATIOS: Final[dict[str, tuple[str, str, str]]] = {
+    "used_memory_peak_perc": ("used_memory", "used_memory_peak", ""),
+    "used_memory_dataset_perc": ("used_memory_dataset", "used_memory", "used_memory_startup"),
+    "allocator_frag_ratio": ("allocator_active", "allocator_allocated", ""),
+    "allocator_rss_ratio": ("allocator_resident", "allocator_active", ""),
+    "rss_overhead_ratio": ("used_memory_rss", "allocator_resident", ""),
+    "mem_fragmentation_ratio": ("used_memory_rss", "used_memory", ""),
+}
+
+#: Section name -> field -> its value at each node that has it; none for a line that is no field.
+GatheredFields = dict[str, dict[str, list[str]]]
+#: Section name -> line, all but its value -> the value; None for a line that is no field.
+Sections = dict[str, dict[str, str | None]]
+
+
+def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) -> bytes:
+    """One INFO reply of the nodes'. ``extra`` are more sections in the same form, the proxy's own.
+
+    A section of ``extra`` that the nodes have too sets or adds fields there: the number of clients is
+    the proxy's, not the nodes'.
+    """
+    gathered: GatheredFields = {}
+    for raw in replies:
+        gather_fields(string_value(raw), gathered)
+    sections: Sections = {name: merge_fields(fields) for name, fields in gathered.items()}
+    proxy_sections: GatheredFields = {}
+    for text in extra_sections:
+        gather_fields(text, proxy_sections)
+    for name, fields in proxy_sections.items():
+        section = sections.setdefault(name, {})
+        for field, values in fields.items():
+            section[field] = values[-1] if values else None
+    payload = format_sections(sections)
+    if proto == 3:
+        return b"=%d\r\ntxt:%b\r\n" % (len(payload) + 4, payload)
+    return b"$%d\r\n%b\r\n" % (len(payload), payload)
+
+
+def gather_fields(payload: bytes, into: GatheredFields) -> None:
+    """Add the fields of one INFO text."""
+    section: dict[str, list[str]] = {}
+    for line in payload.decode("utf-8", "surrogateescape").split("\r\n"):
+        if line.startswith("# "):
+            section = into.setdefault(line[2:], {})
+            continue
+        field, colon, value = line.partition(":")
+        if colon and field != "module":
+            section.setdefault(field, []).append(value)
+        elif line:
+            # There is one "module:" line for each module; they are told apart by all they say.
+            section.setdefault(line, [])
+
+
+def format_sections(sections: Sections) -> bytes:
+    """The text of the sections, an empty line between two."""
+    blocks: list[str] = []
+    for name, fields in sections.items():
+        lines = [f"# {name}\r\n"]
+        for field, value in fields.items():
+            lines.append(f"{field}\r\n" if value is None else f"{field}:{value}\r\n")
+        blocks.append("".join(lines))
+    return "\r\n".join(blocks).encode("utf-8", "surrogateescape")
+
+
+def merge_fields(fields: dict[str, list[str]]) -> dict[str, str | None]:
+    """One value for each field, databases in their order."""
+    names = list(fields)
+    if any(is_database(name) for name in names):
+        names.sort(key=database_number)
+    merged_fields: dict[str, str | None] = {}
+    for name in names:
+        values = fields[name]
+        merged_fields[name] = merge_values(name, values) if values else None
+    for name in names:
+        if len(fields[name]) > 1:
+            recompute(name, merged_fields)
+    return merged_fields
+
+
+def is_database(field: str) -> bool:
+    """Whether it is a line of the keyspace section."""
+    return field.startswith("db") and field[2:].isdigit()
+
+
+def database_number(field: str) -> int:
+    """The number in ``db3``; what is no database comes first."""
+    return int(field[2:]) if is_database(field) else -1
+
+
+def merge_rule_of(field: str) -> int:
+    """How the values of ``field`` become one."""
+    merge_rule = FIELD_RULES.get(field)
+    if merge_rule is not None:
+        return merge_rule
+    for prefix, prefix_rule in PREFIX_RULES:
+        if field.startswith(prefix):
+            return prefix_rule
+    return SUM if is_database(field) else FIRST_NODE
+
+
+def merge_values(field: str, values: list[str]) -> str:
+    """The value for all nodes; the first where theirs cannot be reckoned with."""
+    merge_rule = merge_rule_of(field)
+    if len(values) == 1 or merge_rule == FIRST_NODE:
+        return values[0]
+    if merge_rule == WORST_STATUS:
+        return next((value for value in values if value != "ok"), "ok")
+    if "=" in values[0]:
+        return merge_composite(merge_rule, values)
+    return combine_numbers(merge_rule, values)
+
+
+def combine_numbers(merge_rule: int, values: list[str]) -> str:
+    """The sum, greatest or smallest of numbers, with as many decimals as the longest has."""
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return values[0]
+    if merge_rule == MAX:
+        return values[numbers.index(max(numbers))]
+    if merge_rule == MIN:
+        return values[numbers.index(min(numbers))]
+    if merge_rule == SUM_OR_UNLIMITED and 0.0 in numbers:
+        return "0"  # one node without a limit: the whole has none
+    decimals = max([len(value.partition(".")[2]) for value in values])
+    if decimals == 0:
+        return str(sum([int(number) for number in values]))
+    return f"{sum(numbers):.{decimals}f}"
+
+
+def merge_composite(merge_rule: int, values: list[str]) -> str:
+    """``calls=2,usec=17,usec_per_call=8.50``: each part by the rule, averages worked out anew."""
+    parts: dict[str, list[str]] = {}
+    for value in values:
+        for part in value.split(","):
+            name, _, number = part.partition("=")
+            parts.setdefault(name, []).append(number)
+    merged = {name: combine_numbers(merge_rule, numbers) for name, numbers in parts.items()}
+    if "usec_per_call" in merged:
+        merged["usec_per_call"] = f"{quotient(merged.get('usec'), merged.get('calls')):.2f}"
+    if "avg_ttl" in merged:
+        merged["avg_ttl"] = str(average_ttl(parts["avg_ttl"], parts.get("expires", [])))
+    return ",".join([f"{name}={number}" for name, number in merged.items()])
+
+
+def average_ttl(ttls: list[str], weights: list[str]) -> int:
+    """The mean time to live of the keys that have one: each node's counts as often as it has such keys."""
+    key_count = 0
+    weighted_sum = 0
+    for ttl, weight in zip(ttls, weights, strict=False):
+        if ttl.isdigit() and weight.isdigit():
+            key_count += int(weight)
+            weighted_sum += int(ttl) * int(weight)
+    return weighted_sum // key_count if key_count else 0
+
+
+def recompute(field: str, merged_fields: dict[str, str | None]) -> None:
+    """Work out anew what follows from other fields."""
+    if field.endswith("_human"):
+        base = merged_fields.get(field.removesuffix("_human"))
+        if base is not None and base.isdigit():
+            merged_fields[field] = format_size(int(base))
+    ratio = RATIOS.get(field)
+    if ratio is not None:
+        numerator, denominator, subtrahend = ratio
+        quotient_value = quotient(
+            merged_fields.get(numerator), merged_fields.get(denominator), merged_fields.get(subtrahend)
+        )
+        merged_fields[field] = f"{quotient_value * 100:.2f}%" if field.endswith("_perc") else f"{quotient_value:.2f}"
+
+
+def quotient(numerator: str | None, denominator: str | None, subtrahend: str | None = None) -> float:
+    """``top / (bottom - less)``; 0 where that means nothing."""
+    try:
+        return float(numerator or 0) / (float(denominator or 0) - float(subtrahend or 0))
+    except (ValueError, ZeroDivisionError):
+        return 0.0
+
+
+def format_size(size: int) -> str:
+    """Bytes as Redis writes them for people."""
+    if size < 1024:
+        return f"{size}B"
+    value = float(size)
+    unit = 0
+    while value >= 1024 and unit < len(SIZE_UNITS) - 1:
+        value /= 1024
+        unit += 1
+    return f"{value:.2f}{SIZE_UNITS[unit]}"

@@ -1,0 +1,88 @@
+"""The replies to the parts of an MGET become one, in the order of its keys: at one go, or some items at a time."""
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from kidoproxy.replies.merge import first_error, mismatch_error
+from kidoproxy.resp.decode import is_null, next_line, value_start
+from kidoproxy.resp.encode import array_header
+from kidoproxy.resp.scan import GREATER, STAR, TILDE, ReplyScanner
+
+#: More items than any reply has.
+UNLIMITED: Final = 1 << 60
+
+
+def in_key_order(replies: list[bytes], key_positions: list[list[int]], total: int) -> bytes:
+    """One array of ``total`` items; the items of ``replies[i]`` go to ``places[i]``, each place taken once."""
+    weaver = Weaver(replies, key_positions, total)
+    while weaver.step(UNLIMITED):
+        pass
+    return weaver.result
+
+
+@final
+class Weaver:
+    """First the replies are taken apart, one behind the other, then the whole is joined; ``raw`` is the result."""
+
+    def __init__(self, replies: list[bytes], key_positions: list[list[int]], total: int) -> None:
+        self.replies = replies
+        self.key_positions = key_positions
+        self.items: list[bytes] = [b""] * total
+        #: Which reply is taken apart, where in it (-1: not begun), and which of its items is next.
+        self.reply_index = 0
+        self.pos: i64 = -1
+        self.item_index = 0
+        self.chunks: list[bytes] = [array_header(total)]
+        self.joined_count = 0
+        error = first_error(replies)
+        self.result = error if error is not None else b""
+
+    def step(self, max_items: int) -> bool:
+        """So many items further. Whether there is more to do."""
+        if self.result:
+            return False
+        if self.reply_index < len(self.replies):
+            self.parse_items(max_items)
+            return not self.result
+        return self.join_items(max_items)
+
+    def parse_items(self, max_items: int) -> None:
+        """Some items of one reply; if it is no list, or has not as many as it should, the result is an error."""
+        raw = self.replies[self.reply_index]
+        positions = self.key_positions[self.reply_index]
+        if self.pos < 0:
+            start = value_start(raw)
+            if raw[start] not in (STAR, TILDE, GREATER) or is_null(raw):
+                self.result = mismatch_error(self.replies)
+                return
+            self.pos = next_line(raw, start)
+        size: i64 = len(raw)
+        stop = min(self.item_index + max_items, len(positions))
+        scanner = ReplyScanner()
+        pos = self.pos
+        item_index = self.item_index
+        while pos < size and item_index < stop:
+            end = scanner.advance(raw, pos)
+            self.items[positions[item_index]] = raw[pos:end]
+            pos = end
+            item_index += 1
+        self.pos = pos
+        self.item_index = item_index
+        if item_index < stop or (stop == len(positions) and pos < size):
+            self.result = mismatch_error(self.replies)
+        elif stop == len(positions):
+            self.reply_index += 1
+            self.pos = -1
+            self.item_index = 0
+
+    def join_items(self, max_items: int) -> bool:
+        """Some items of the whole; they are let go at once, so that not all of them are freed in the end."""
+        start = self.joined_count
+        self.joined_count = min(start + max_items, len(self.items))
+        self.chunks.append(b"".join(self.items[start : self.joined_count]))
+        self.items[start : self.joined_count] = [b""] * (self.joined_count - start)
+        if self.joined_count < len(self.items):
+            return True
+        self.result = b"".join(self.chunks)
+        return False

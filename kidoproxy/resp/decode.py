@@ -1,0 +1,143 @@
+"""Looking into one whole raw reply, as far as a merge or the session needs it.
+
+The frame has been through a `ReplyReader`, so it is well-formed; what may surprise is its type, and asking
+a question that its type cannot answer is a `Bug` of ours: ask `kind` first. Attributes in front of a
+value are passed over.
+"""
+
+import hiredis
+from mypy_extensions import i64
+
+from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.scan import (
+    BANG,
+    BAR,
+    COLON,
+    DOLLAR,
+    EQUALS,
+    GREATER,
+    HASH,
+    LF,
+    MINUS,
+    PERCENT,
+    STAR,
+    TILDE,
+    UNDERSCORE,
+    ReplyScanner,
+)
+
+
+def type_byte(raw: bytes) -> int:
+    """The first byte of the value, which says its type."""
+    return raw[value_start(raw)]
+
+
+def is_error(raw: bytes) -> bool:
+    """Whether the reply is an error."""
+    first: i64 = type_byte(raw)
+    return first in (MINUS, BANG)
+
+
+def is_null(raw: bytes) -> bool:
+    """Whether it is one of the three nulls."""
+    pos = value_start(raw)
+    first: i64 = raw[pos]
+    return first == UNDERSCORE or (first in (DOLLAR, STAR) and raw[pos + 1] == MINUS)
+
+
+def integer_value(raw: bytes) -> int:
+    """The value of an integer, or of a boolean."""
+    pos = value_start(raw)
+    if raw[pos] == COLON:
+        return int(line_text(raw, pos))
+    if raw[pos] == HASH:
+        return 1 if line_text(raw, pos) == b"t" else 0
+    raise Bug(f"not an integer: {raw[:32]!r}")
+
+
+def string_value(raw: bytes) -> bytes:
+    """The payload of any kind of string, a verbatim one's without its format; the text of a number; empty for null."""
+    pos = value_start(raw)
+    first: i64 = raw[pos]
+    if is_aggregate(first) and not is_null(raw):
+        raise Bug(f"not a string: {raw[:32]!r}")
+    if is_null(raw):
+        return b""
+    if first in (DOLLAR, BANG, EQUALS):
+        start = next_line(raw, pos)
+        return raw[start + 4 : -2] if first == EQUALS else raw[start:-2]
+    return line_text(raw, pos)
+
+
+def error_text(raw: bytes) -> bytes:
+    """The text of an error, code word first."""
+    if not is_error(raw):
+        raise Bug(f"not an error: {raw[:32]!r}")
+    return string_value(raw)
+
+
+def items(raw: bytes) -> list[bytes]:
+    """The raw items of an array, set or push; of a map key, value, key, value …; none for a null."""
+    pos = value_start(raw)
+    if is_null(raw):
+        return []
+    if not is_aggregate(raw[pos]):
+        raise Bug(f"not an aggregate: {raw[:32]!r}")
+    found: list[bytes] = []
+    size: i64 = len(raw)
+    scanner = ReplyScanner()
+    pos = next_line(raw, pos)
+    while pos < size:
+        end = scanner.advance(raw, pos)
+        found.append(raw[pos:end])
+        pos = end
+    return found
+
+
+def first_bulks(raw: bytes, count: int) -> list[bytes]:
+    """The payloads of the first ``count`` items of an array or push, which are bulks; the rest is not looked at."""
+    found: list[bytes] = []
+    pos = next_line(raw, 0)
+    size: i64 = len(raw)
+    while pos < size and len(found) < count and raw[pos] == DOLLAR and raw[pos + 1] != MINUS:
+        start = next_line(raw, pos)
+        end: i64 = start + int(raw[pos + 1 : start - 2])
+        found.append(raw[start:end])
+        pos = end + 2
+    return found
+
+
+def decode(raw: bytes) -> object:
+    """The value as Python objects, by hiredis; for the control plane only."""
+    reader = hiredis.Reader(notEnoughData=Ellipsis)
+    reader.feed(raw[value_start(raw) :])
+    return reader.gets()
+
+
+def is_aggregate(first: i64) -> bool:
+    """Whether values of this type have items."""
+    return first in (STAR, PERCENT, TILDE, GREATER)
+
+
+def value_start(raw: bytes) -> i64:
+    """Where the value begins, behind the attributes in front of it."""
+    pos: i64 = 0
+    while raw[pos] == BAR:
+        item_count = 2 * int(line_text(raw, pos))
+        pos = next_line(raw, pos)
+        scanner = ReplyScanner()
+        for _ in range(item_count):
+            pos = scanner.advance(raw, pos)
+    return pos
+
+
+def next_line(raw: bytes, pos: i64) -> i64:
+    """The place behind the line that holds ``at``."""
+    while raw[pos] != LF:
+        pos += 1
+    return pos + 1
+
+
+def line_text(raw: bytes, pos: i64) -> bytes:
+    """The text of the line that begins at ``at``, without its type and its end."""
+    return raw[pos + 1 : next_line(raw, pos) - 2]

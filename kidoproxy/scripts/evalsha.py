@@ -1,0 +1,225 @@
+"""Walks over the plans of scripts: EVALSHA finds its text, what is loaded reaches absent nodes later.
+
+An EVALSHA that a node answers with NOSCRIPT did not run. It is sent once more behind its text, but only if its
+client has sent nothing since: what was sent since may have run, and would have run first. So that a client which
+pipelines need not care, the text goes ahead of an EVALSHA that is not the last of its batch, once per connection
+and batch.
+"""
+
+from typing import Final, final
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.aggregate import MergeReplies
+from kidoproxy.replies.queue import Aggregate, ReplyHandler, ReplyQueue
+from kidoproxy.resp.decode import is_error
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.routes.plan import Gather
+from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.scripts.registry import ScriptRegistry
+from kidoproxy.scripts.warmup_connection import WarmupAdapter, preload_script
+from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
+
+NOSCRIPT: Final = b"-NOSCRIPT"
+
+
+# -- EVALSHA ---------------------------------------------------------------------------------------------
+
+
+@final
+class EvalshaExecutor(DelegatingExecutor):
+    """The walk of one EVALSHA. ``call`` is its place in ``ledger``; ``more``: its client has sent more behind it."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        registry: ScriptRegistry,
+        digest: bytes,
+        raw: bytes,
+        replies: ReplyQueue,
+        pending: ReplyHandler,
+        has_followers: bool,
+    ) -> None:
+        super().__init__(executor)
+        self.registry = registry
+        self.digest = digest
+        self.raw = raw
+        self.replies = replies
+        self.pending = pending
+        self.has_followers = has_followers
+
+    def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
+        """The text goes ahead if need be; copies get EVAL, which needs none."""
+        if payload is self.raw:
+            self.preload(node, proto, db, self.has_followers)
+            handler = NoScriptRetry(self, handler, node, proto, db)
+        self.executor.send(node, handler, payload, proto, db)
+
+    def preload(self, node: Node, proto: int, db: int, renew: bool) -> bool:
+        """Send the text if it is known; False when it is not."""
+        script = self.registry.find_script(self.digest)
+        if script is None:
+            return False
+        executor = self.executor
+        conn = executor.connection(node, proto, db)
+        executor.script_preloads += preload_script(conn, self.digest, script.text, proto, db, executor.now, renew)
+        return True
+
+    def is_last_request(self) -> bool:
+        """Whether its client has sent nothing since."""
+        open_requests = self.replies.open_requests
+        return bool(open_requests) and open_requests[-1] is self.pending
+
+
+@final
+class NoScriptRetry(DelegatingHandler):
+    """Around the leg of an EVALSHA: NOSCRIPT is answered with the text, once."""
+
+    def __init__(self, plan_executor: EvalshaExecutor, parent: ReplyHandler, node: Node, proto: int, db: int) -> None:
+        super().__init__(parent)
+        self.plan_executor = plan_executor
+        self.node = node
+        self.proto = proto
+        self.db = db
+        self.retried = False
+        self.partly_sent = False
+
+    def on_reply(self, raw: bytes) -> None:
+        """The reply; if the node has forgotten the script, the text and the request once more, by the old deadline."""
+        plan_executor = self.plan_executor
+        script_missing = raw.startswith(NOSCRIPT) and not self.partly_sent
+        if script_missing and not self.retried and plan_executor.is_last_request() and self.resend_script():
+            self.retried = True
+            due = self.due
+            plan_executor.executor.send(self.node, self, plan_executor.raw, self.proto, self.db)
+            self.due = due
+            return
+        if self.retried and not script_missing:
+            plan_executor.executor.noscript_retries += 1
+        self.parent.on_reply(raw)
+
+    def resend_script(self) -> bool:
+        """Send the text again, whatever this connection has carried."""
+        conn = self.plan_executor.executor.connection(self.node, self.proto, self.db)
+        conn.loaded_scripts.pop(self.plan_executor.digest, None)
+        return self.plan_executor.preload(self.node, self.proto, self.db, True)
+
+    def cut_through(self, piece: bytes) -> None:
+        """As its parent does; what follows is a part of the reply."""
+        self.partly_sent = True
+        self.parent.cut_through(piece)
+
+
+# -- SCRIPT LOAD and FUNCTION LOAD -----------------------------------------------------------------------
+
+
+@final
+class ScriptLoadExecutor(DelegatingExecutor):
+    """The walk of a request that loads: a node that is down will be taught, so its absence spoils nothing."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(executor)
+        #: Nodes that do not have it, and the failures of those that were not reached at all.
+        self.nodes_without: list[Node] = []
+        self.unreached: list[NodeFailure] = []
+
+    def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
+        """Note how it goes."""
+        self.executor.send(node, LoadResultHandler(self, handler, node), payload, proto, db)
+
+    def new_aggregate(
+        self, plan: Gather, handler: ReplyHandler, spec: CommandSpec, request_context: RequestContext
+    ) -> Aggregate:
+        """The nodes of a ring are merged without those that are down."""
+        if plan.group is not None:
+            # A copy that is down and behind is not even asked.
+            self.nodes_without += [
+                copy.node for copy in plan.group.copies if copy.state != IN_SYNC and not copy.node.live
+            ]
+        elif not request_context.per_node:
+            return MergeReachable(self, handler, len(plan.plans), spec, request_context.proto)
+        return super().new_aggregate(plan, handler, spec, request_context)
+
+    def note_missing(self, node: Node, failure: NodeFailure | None) -> None:
+        """``node`` does not have it."""
+        self.nodes_without.append(node)
+        if failure is None or failure.code != NODEDOWN or failure.may_have_run:
+            return
+        if not any(conn.is_ready() for conn in self.executor.connections_to(node)):
+            self.unreached.append(failure)
+
+    def warm_up_missing(self) -> None:
+        """It was loaded: whoever missed it is taught before it serves, and at once if it is there again."""
+        for node in self.nodes_without:
+            node.warmup.needs_warmup = True
+            for conn in self.executor.connections_to(node):
+                if conn.is_ready():
+                    node.warmup.join(WarmupAdapter(conn))
+
+
+@final
+class LoadResultHandler(ReplyHandler):
+    """Around the leg of one node: whether it has taken what is loaded."""
+
+    def __init__(self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, node: Node) -> None:
+        super().__init__()
+        self.plan_executor = plan_executor
+        self.parent = parent
+        self.node = node
+
+    def on_reply(self, raw: bytes) -> None:
+        """Taken, or refused."""
+        if is_error(raw):
+            self.plan_executor.note_missing(self.node, None)
+        self.parent.on_reply(raw)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """Not reached, or nobody knows."""
+        self.plan_executor.note_missing(self.node, failure)
+        self.parent.on_failure(failure)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def describe(self) -> str:
+        """Its parent's."""
+        return self.parent.describe()
+
+
+@final
+class MergeReachable(Aggregate):
+    """Merged as ever, without the nodes that are down, as long as there are others."""
+
+    def __init__(
+        self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, count: int, spec: CommandSpec, proto: int
+    ) -> None:
+        super().__init__(parent, count)
+        self.plan_executor = plan_executor
+        self.spec = spec
+        self.proto = proto
+
+    def answer_parent(self) -> None:
+        """Hand on what counts."""
+        failures = self.failures or [None] * len(self.replies)
+        counted_indexes = [
+            original_index
+            for original_index, failure in enumerate(failures)
+            if failure is None or failure not in self.plan_executor.unreached
+        ]
+        if not counted_indexes:
+            counted_indexes = list(range(len(failures)))
+        merged = MergeReplies(
+            self.parent,
+            len(counted_indexes),
+            self.spec.response_policy,
+            self.proto,
+            self.spec.name,
+            self.spec.may_write,
+        )
+        for index, original_index in enumerate(counted_indexes):
+            failure = failures[original_index]
+            if failure is None:
+                merged.set_reply(index, self.replies[original_index])
+            else:
+                merged.set_failure(index, failure)

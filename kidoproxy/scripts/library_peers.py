@@ -1,0 +1,75 @@
+"""What a node should know is what its neighbours know: they are asked for their libraries before it is taught.
+
+This process need not have seen the last change: another worker may have, or another proxy. So the book is
+only the last resort, for when no neighbour can be asked.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp.decode import items, string_value
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.scripts.warmup import WarmupConnection, WarmupFetcher, WarmupState
+from kidoproxy.upstream.connection import NodeConnection
+
+if TYPE_CHECKING:
+    from kidoproxy.upstream.executor import Executor
+
+LIST_LIBRARIES: Final = encode_request([b"FUNCTION", b"LIST", b"WITHCODE"])
+
+
+@final
+class LibraryPeers(WarmupFetcher):
+    """Asks the neighbours: the nodes of the same pools that are not to be taught themselves."""
+
+    def __init__(self, executor: "Executor") -> None:
+        self.executor = executor
+
+    def fetch_libraries(self, warmup: WarmupState, connection: WarmupConnection) -> None:
+        """Ask the first neighbour that there is an open link to."""
+        peers: list[NodeConnection] = []
+        for node in self.executor.nodes:
+            if node.warmup is not warmup and not node.warmup.needs_warmup and warmup.shares_a_pool(node.warmup):
+                peers += [conn for conn in self.executor.connections_to(node) if conn.can_send][:1]
+        LibraryFetch(warmup, connection, peers, self.executor).ask_next()
+
+
+@final
+class LibraryFetch(ReplyHandler):
+    """Waits for the libraries of one neighbour, then asks the next if there was no answer."""
+
+    def __init__(
+        self, warmup: WarmupState, connection: WarmupConnection, peers: list[NodeConnection], executor: "Executor"
+    ) -> None:
+        super().__init__()
+        self.warmup = warmup
+        self.connection = connection
+        self.peers = peers
+        self.executor = executor
+
+    def ask_next(self) -> None:
+        """Ask the next one; when there is none, the book has to do."""
+        if not self.peers:
+            self.warmup.on_libraries(self.connection, None)
+            return
+        conn = self.peers[0]
+        next_fetch = LibraryFetch(self.warmup, self.connection, self.peers[1:], self.executor)
+        conn.submit(next_fetch, LIST_LIBRARIES, conn.proto, conn.db, self.executor.now)
+
+    def on_reply(self, raw: bytes) -> None:
+        """The libraries; an old server has none, and says that it does not know the command."""
+        if raw[:1] != b"*":
+            self.ask_next()
+        else:
+            self.warmup.on_libraries(self.connection, [library_load_request(items(library)) for library in items(raw)])
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """This one cannot say."""
+        self.ask_next()
+
+
+def library_load_request(library: list[bytes]) -> bytes:
+    """The request that loads this library, of which the fields and their values are given."""
+    fields = {string_value(library[index]): library[index + 1] for index in range(0, len(library) - 1, 2)}
+    return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", string_value(fields[b"library_code"])])

@@ -1,0 +1,226 @@
+"""The book of a pool: scripts by digest, and what was loaded, so that a node that lost it can be taught again.
+
+Every listening pool has a book of its own, for it is one Redis to its clients: what was loaded through one
+pool is neither known nor taught through another. The book lives as long as the process.
+"""
+
+import hashlib
+from typing import Final, final
+
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import ProtocolError
+from kidoproxy.resp.inline import split_args
+from kidoproxy.scripts.analysis import Analysis, analyse
+from kidoproxy.scripts.library import analyze_library, merge_analyses
+
+#: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
+MAX_SCRIPTS: Final = 10_000
+MAX_TOTAL_SCRIPT_BYTES: Final = 64 * 1024 * 1024
+#: A text that is larger than this is not remembered.
+MAX_SCRIPT_BYTES: Final = 1024 * 1024
+#: How many bytes of what they say; beyond, it is forgotten and read again.
+MAX_ANALYSIS_BYTES: Final = 32 * 1024 * 1024
+#: The same for the steps that lead to the libraries of functions.
+MAX_LIBRARY_CHANGES: Final = 1_000
+MAX_LIBRARY_CHANGE_BYTES: Final = 64 * 1024 * 1024
+
+
+@final
+class Script:
+    """A text, and what is known of it; None while nobody has asked."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.analysis: Analysis | None = None
+
+
+@final
+class LibraryChange:
+    """A request that changes the libraries. ``name`` is the library that a LOAD brings, empty for the others."""
+
+    def __init__(self, name: bytes, frame: bytes) -> None:
+        self.name = name
+        self.frame = frame
+
+
+@final
+class ScriptRegistry:
+    """See the module. ``version`` grows with every change of what a node must be taught."""
+
+    def __init__(self) -> None:
+        self.digests: dict[bytes, bytes] = {}
+        #: By digest: those that SCRIPT LOAD has brought to the nodes, and those that only passed by.
+        self.loaded: dict[bytes, Script] = {}
+        self.seen: dict[bytes, Script] = {}
+        self.script_bytes = 0
+        self.analysis_bytes = 0
+        self.function_analysis_bytes = 0
+        self.library_changes: list[LibraryChange] = []
+        self.version = 0
+        #: What is known of functions, by name in lower case as nodes look for them, and which each library has brought.
+        self.functions: dict[bytes, Analysis] = {}
+        self.functions_by_library: dict[bytes, list[bytes]] = {}
+        #: By library, what any of its functions may do whose names are not plain to see; and all of these as one.
+        self.unnamed_by_library: dict[bytes, Analysis] = {}
+        self.unnamed_functions: Analysis | None = None
+
+    # -- scripts --------------------------------------------------------------------------------------
+
+    def remember(self, text: bytes) -> bytes:
+        """A text passes by; its digest."""
+        known = self.digests.get(text)
+        if known is not None:
+            return known
+        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+        if len(text) <= MAX_SCRIPT_BYTES:
+            self.digests[text] = digest
+            self.seen[digest] = Script(text)
+            self.script_bytes += len(text)
+            while len(self.digests) > MAX_SCRIPTS or self.script_bytes > MAX_TOTAL_SCRIPT_BYTES:
+                self.evict_oldest(self.seen if len(self.seen) > 1 else self.loaded)
+        return digest
+
+    def evict_oldest(self, scripts: dict[bytes, Script]) -> None:
+        """The oldest of these."""
+        script = scripts.pop(next(iter(scripts)))
+        del self.digests[script.text]
+        self.script_bytes -= len(script.text)
+
+    def find_script(self, digest: bytes) -> Script | None:
+        """The script with this digest, in lower case; None when it is not known."""
+        return self.loaded.get(digest) or self.seen.get(digest)
+
+    def analyse_script(self, script: Script) -> Analysis:
+        """What the text says; read once, and once more after all of it was forgotten because it was too much."""
+        found = script.analysis
+        if found is None:
+            found = analyse(script.text)
+            self.analysis_bytes += found.memory_bytes()
+            if self.analysis_bytes > MAX_ANALYSIS_BYTES:
+                self.analysis_bytes = found.memory_bytes()
+                for scripts in (self.loaded, self.seen):
+                    for other in scripts.values():
+                        other.analysis = None
+            script.analysis = found
+        return found
+
+    def find_function(self, name: bytes) -> Analysis | None:
+        """What is known of a function; of one that nobody has seen loaded it may be that a library hides its name."""
+        return self.functions.get(name.lower()) or self.unnamed_functions
+
+    def mark_loaded(self, text: bytes) -> None:
+        """SCRIPT LOAD has succeeded; if SCRIPT FLUSH was asked meanwhile, there is nothing to keep."""
+        digest = self.digests.get(text, b"")
+        script = self.seen.pop(digest, None)
+        if script is not None:
+            self.loaded[digest] = script
+            self.version += 1
+
+    def flush_scripts(self) -> None:
+        """SCRIPT FLUSH."""
+        self.digests.clear()
+        self.loaded.clear()
+        self.seen.clear()
+        self.script_bytes = 0
+        self.version += 1
+
+    # -- libraries ------------------------------------------------------------------------------------
+
+    def load_library(self, code: bytes) -> None:
+        """FUNCTION LOAD has succeeded: whatever its name meant before is replaced."""
+        name = library_name(code)
+        self.forget_functions(name)
+        found = analyze_library(code)
+        weight = sum([analysis.memory_bytes() for analysis in found.values()])
+        if self.function_analysis_bytes + weight > MAX_ANALYSIS_BYTES:
+            self.forget_all_functions()
+        self.function_analysis_bytes += weight
+        unclear = found.pop(b"", None)
+        if unclear is not None:
+            self.unnamed_by_library[name] = unclear
+            self.unnamed_functions = merge_analyses(list(self.unnamed_by_library.values()))
+        for function, analysis in found.items():
+            self.functions[function.lower()] = analysis
+        self.functions_by_library[name] = [function.lower() for function in found]
+        self.append_change(
+            [change for change in self.library_changes if change.name != name], name, [b"LOAD", b"REPLACE", code]
+        )
+
+    def forget_all_functions(self) -> None:
+        """Nothing is known of any function."""
+        self.function_analysis_bytes = 0
+        self.functions.clear()
+        self.functions_by_library.clear()
+        self.unnamed_by_library.clear()
+        self.unnamed_functions = None
+
+    def forget_functions(self, name: bytes) -> None:
+        """What this library has brought is gone."""
+        for function in self.functions_by_library.pop(name, []):
+            self.functions.pop(function, None)
+        if self.unnamed_by_library.pop(name, None) is not None:
+            self.unnamed_functions = merge_analyses(list(self.unnamed_by_library.values()))
+
+    def delete_library(self, name: bytes) -> None:
+        """FUNCTION DELETE has succeeded. It may have been a part of what was restored, which cannot be read here."""
+        self.forget_functions(name)
+        remaining = [change for change in self.library_changes if change.name != name]
+        if any(not change.name for change in remaining):
+            self.append_change(remaining, b"", [b"DELETE", name])
+        else:
+            self.replace_changes(remaining)
+
+    def restore_libraries(self, dump: bytes, policy: bytes) -> None:
+        """FUNCTION RESTORE has succeeded; ``policy`` is APPEND, REPLACE or FLUSH."""
+        # What a dump brings cannot be read here, and it may replace what could.
+        self.forget_all_functions()
+        self.append_change(
+            [] if policy.lower() == b"flush" else self.library_changes, b"", [b"RESTORE", dump, b"REPLACE"]
+        )
+
+    def flush_libraries(self) -> None:
+        """FUNCTION FLUSH has succeeded."""
+        self.forget_all_functions()
+        self.replace_changes([])
+
+    def append_change(self, previous: list[LibraryChange], name: bytes, words: list[bytes]) -> None:
+        """One more step; what an equal one did before, it does again."""
+        frame = encode_request([b"FUNCTION", *words])
+        self.replace_changes([change for change in previous if change.frame != frame] + [LibraryChange(name, frame)])
+
+    def replace_changes(self, changes: list[LibraryChange]) -> None:
+        """These are the steps now; the oldest are forgotten when there are too many."""
+        size = sum([len(change.frame) for change in changes])
+        while len(changes) > MAX_LIBRARY_CHANGES or size > MAX_LIBRARY_CHANGE_BYTES:
+            oldest = changes.pop(0)
+            size -= len(oldest.frame)
+            self.forget_functions(oldest.name)
+        self.library_changes = changes
+        self.version += 1
+
+    # -- lessons --------------------------------------------------------------------------------------
+
+    def library_requests(self) -> list[bytes]:
+        """The requests that bring a node to the libraries that were loaded through this pool."""
+        return [change.frame for change in self.library_changes]
+
+    def script_load_requests(self) -> list[bytes]:
+        """The requests that bring it to the scripts."""
+        return [script_load_request(script.text) for script in self.loaded.values()]
+
+
+def script_load_request(text: bytes) -> bytes:
+    """The request that teaches a node this script."""
+    return encode_request([b"SCRIPT", b"LOAD", text])
+
+
+def library_name(code: bytes) -> bytes:
+    """The name in the first line, ``#!lua name=mylib``, as Redis reads it; empty when there is none."""
+    try:
+        words = split_args(code.partition(b"\n")[0])
+    except ProtocolError:
+        return b""
+    for word in words[1:]:
+        if word[:5].lower() == b"name=":
+            return word[5:]
+    return b""

@@ -1,0 +1,133 @@
+"""How a node is taught scripts and libraries through a link: ahead of everything else, or ahead of one EVALSHA."""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp import limits
+from kidoproxy.resp.decode import error_text, is_error
+from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
+from kidoproxy.routes.topology import IN_SYNC
+from kidoproxy.scripts.registry import MAX_SCRIPTS, script_load_request
+from kidoproxy.scripts.warmup import WarmupConnection
+from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.states import HANDSHAKING, READY
+
+if TYPE_CHECKING:
+    from kidoproxy.upstream.connection import NodeConnection
+
+#: 50 MB/s is slow for a datacentre.
+SECONDS_PER_BYTE: Final = 1 / 50_000_000
+#: A node that does not have a library has nothing to forget.
+LIBRARY_NOT_FOUND: Final = b"-ERR Library not found"
+
+
+@final
+class WarmupAdapter(WarmupConnection):
+    """A link that comes to its node's school: one that greets is not open before the node knows everything."""
+
+    def __init__(self, conn: "NodeConnection") -> None:
+        self.connection = conn
+        #: Every connection has a reader of its own.
+        self.reader = conn.reader
+
+    def is_connected(self) -> bool:
+        """Whether it is the same connection, and lives."""
+        conn = self.connection
+        return conn.reader is self.reader and conn.state in (HANDSHAKING, READY)
+
+    def load_scripts(self, payload: bytes, reply_count: int) -> None:
+        """As part of the greeting, or behind what a ready link has sent."""
+        conn = self.connection
+        handler = WarmupHandler(self, reply_count)
+        handler.due = conn.last_read_at + limits.WARMUP_SECONDS + len(payload) * SECONDS_PER_BYTE
+        conn.handshake_deadline = handler.due
+        conn.send(handler, payload, conn.proto, conn.db, reply_count)
+
+    def resume(self) -> None:
+        """Open the link, if it is not open already."""
+        conn = self.connection
+        if self.is_connected() and conn.state == HANDSHAKING:
+            conn.become_ready()
+            conn.release_queue(conn.last_read_at)
+
+
+def start_warmup(conn: "NodeConnection") -> None:
+    """A link has been greeted: it is opened when its node knows what it has to know."""
+    node = conn.node
+    group = node.group
+    if group is not None and (not group.elected or group.copy_of(node).state != IN_SYNC):
+        # Nobody reads this copy before its sync is over, and a sync does not wait.
+        conn.become_ready()
+    if not node.warmup.join(WarmupAdapter(conn)) and conn.state == HANDSHAKING:
+        conn.become_ready()
+
+
+@final
+class WarmupHandler(ReplyHandler):
+    """Waits for the replies to everything that a node is taught."""
+
+    def __init__(self, adapter: WarmupAdapter, reply_count: int) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.replies_left = reply_count
+        self.load_error = b""
+
+    def on_reply(self, raw: bytes) -> None:
+        """Count down. What the node refuses, a person can see; its other commands are served."""
+        self.replies_left -= 1
+        if is_error(raw) and not raw.startswith(LIBRARY_NOT_FOUND):
+            self.load_error = error_text(raw)
+        if self.replies_left == 0:
+            node = self.adapter.connection.node
+            node.warmup.finish(self.adapter, not self.load_error)
+            if self.load_error:
+                node.cause = "it refused what was loaded: " + sanitize_bytes(self.load_error)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The connection is lost, or the node is too slow: another time."""
+        self.adapter.connection.node.warmup.finish(self.adapter, False)
+
+
+@final
+class ScriptPreloadHandler(ReplyHandler):
+    """Waits for the reply to SCRIPT LOAD; unless it is good, the connection counts as not having carried it.
+
+    On the wire it is never late: the EVALSHA behind it is.
+    """
+
+    def __init__(self, loaded_scripts: dict[bytes, float], digest: bytes) -> None:
+        super().__init__()
+        self.loaded_scripts = loaded_scripts
+        self.digest = digest
+
+    def on_reply(self, raw: bytes) -> None:
+        """The digest, or an error."""
+        if is_error(raw):
+            self.loaded_scripts.pop(self.digest, None)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """It may not have arrived."""
+        self.loaded_scripts.pop(self.digest, None)
+
+
+def preload_script(
+    conn: "NodeConnection", digest: bytes, script_text: bytes, proto: int, db: int, now: float, reload: bool
+) -> bool:
+    """Send SCRIPT LOAD ahead of an EVALSHA, unless this connection has carried it; whether it was sent.
+
+    ``renew``: unless it has carried it in this very turn, for what was sent then cannot be sent again later.
+    """
+    loaded_at = conn.loaded_scripts.get(digest)
+    if conn.can_send and loaded_at is not None and (loaded_at == now or not reload):
+        return False
+    if len(conn.loaded_scripts) >= MAX_SCRIPTS:
+        conn.loaded_scripts.clear()
+    handler = ScriptPreloadHandler(conn.loaded_scripts, digest)
+    could_send = conn.can_send
+    if could_send:
+        # A text that waits for the link may be late and never leave.
+        conn.loaded_scripts[digest] = now
+    conn.submit(handler, script_load_request(script_text), proto, db, now)
+    if could_send:
+        handler.due = NO_DEADLINE
+    return True

@@ -1,0 +1,159 @@
+"""ACL: who may do what, answered from the proxy's configuration as Redis 7 answers it. It changes nothing.
+
+``ACL LOG`` is always empty: failed logins are counted, not kept. Hashes of passwords are shown as Redis shows
+them, to whoever may say ACL GETUSER and ACL LIST.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy.commands.acl import CATEGORIES, DENIED_COMMAND, DENIED_KEY, Denial
+from kidoproxy.commands.find import all_specs
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp import encode, errors
+from kidoproxy.session.handlers.client import parse_int64
+from kidoproxy.session.users import User
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: Bits of a generated password, and how many may be asked for.
+DEFAULT_PASSWORD_BITS: Final = 256
+MAX_PASSWORD_BITS: Final = 4096
+
+HELP: Final = (
+    b"ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    b"CAT [<category>]",
+    b"    List all commands that belong to <category>, or all command categories",
+    b"    when no category is specified.",
+    b"DRYRUN <username> <command> [<arg> ...]",
+    b"    Returns whether the user can execute the given command without executing the command.",
+    b"GETUSER <username>",
+    b"    Get the user's details.",
+    b"GENPASS [<bits>]",
+    b"    Generate a secure 256-bit user password. The optional `bits` argument can",
+    b"    be used to specify a different size.",
+    b"LIST",
+    b"    Show users details in config file format.",
+    b"LOG [<count> | RESET]",
+    b"    Show the ACL log entries (there are none: failed logins are counted).",
+    b"USERS",
+    b"    List all the registered usernames.",
+    b"WHOAMI",
+    b"    Return the current connection username.",
+    b"HELP",
+    b"    Print this help.",
+)
+
+
+def acl_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+    """The reply to one ACL subcommand; ``name`` is its full name, ``acl|whoami``."""
+    users = session.context.users
+    if name == b"acl|whoami":
+        return encode.bulk(session.user.name)
+    if name == b"acl|users":
+        return encode.array([encode.bulk(user.name) for user in users.sorted_by_name()])
+    if name == b"acl|list":
+        return encode.array([encode.bulk(format_user(user)) for user in users.sorted_by_name()])
+    if name == b"acl|getuser":
+        user = users.find(argv[2])
+        return user_details(user, session.proto) if user is not None else encode.null(session.proto)
+    if name == b"acl|dryrun":
+        return dry_run_reply(session, argv)
+    if name == b"acl|help":
+        return encode.array([encode.simple(text) for text in HELP])
+    if len(argv) > 3:
+        return errors.wrong_subcommand(argv)
+    if name == b"acl|cat":
+        return category_reply(argv)
+    return generate_password(session, argv) if name == b"acl|genpass" else log_reply(argv)
+
+
+def format_user(user: User) -> bytes:
+    """One user as a line of an ACL file."""
+    acl = user.acl
+    tokens = [b"user", user.name, b"on" if user.enabled else b"off"]
+    if user.nopass:
+        tokens.append(b"nopass")
+    tokens += [b"#" + digest for digest in user.password_hashes]
+    if acl.key_rules:
+        tokens.append(acl.format_keys())
+    if not acl.all_channels:
+        tokens.append(b"resetchannels")
+    if acl.channel_patterns:
+        tokens.append(acl.format_channels())
+    return b" ".join([*tokens, acl.format_commands()])
+
+
+def user_details(user: User, proto: int) -> bytes:
+    """One user as a map."""
+    bulk = encode.bulk
+    acl = user.acl
+    flags = [bulk(b"on" if user.enabled else b"off")]
+    if user.nopass:
+        flags.append(bulk(b"nopass"))
+    return encode.mapping(
+        proto,
+        [
+            *(bulk(b"flags"), encode.set_of(proto, flags)),
+            *(bulk(b"passwords"), encode.array([bulk(digest) for digest in user.password_hashes])),
+            *(bulk(b"commands"), bulk(acl.format_commands())),
+            *(bulk(b"keys"), bulk(acl.format_keys())),
+            *(bulk(b"channels"), bulk(acl.format_channels())),
+            *(bulk(b"selectors"), encode.array([])),
+        ],
+    )
+
+
+def category_reply(argv: list[bytes]) -> bytes:
+    """The categories, or the commands in one of them."""
+    if len(argv) == 2:
+        return encode.array([encode.bulk(category_name.encode()) for category_name in CATEGORIES.split()])
+    category = argv[2].lower().decode("latin-1")
+    if category not in CATEGORIES.split():
+        return errors.unknown_category(argv[2])
+    return encode.array([encode.bulk(spec.name) for spec in all_specs() if category in spec.categories])
+
+
+def dry_run_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """Whether a user may say this: OK, or why not."""
+    user = session.context.users.find(argv[2])
+    if user is None:
+        return errors.user_not_found(argv[2])
+    command_argv, spec = session.context.commands.resolve_nested(argv[3:])
+    if spec is None or (spec.subcommands is not None and len(command_argv) > 1):
+        return errors.command_not_found(argv[3])
+    if not spec.accepts(len(command_argv)):
+        return errors.wrong_arity(spec.name)
+    denial = user.acl.check(spec, command_argv)
+    return encode.OK if denial is None else encode.bulk(denial_text(spec, command_argv, denial))
+
+
+def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
+    """A denial as ACL DRYRUN tells it."""
+    if denial.kind == DENIED_COMMAND:
+        return b"This user has no permissions to run the '%b' command" % spec.name
+    resource = b"key" if denial.kind == DENIED_KEY else b"channel"
+    return b"This user has no permissions to access the '%b' %b" % (argv[denial.position], resource)
+
+
+def generate_password(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """A password nobody can guess, four bits a digit."""
+    bits = parse_int64(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
+    if bits is None:
+        return errors.NOT_INTEGER
+    if not 0 < bits <= MAX_PASSWORD_BITS:
+        return errors.BAD_GENPASS_BITS
+    random_bytes = session.proxy.random_bytes
+    if random_bytes is None:
+        return errors.not_served(b"acl|genpass", "this process has no source of chance")
+    digits = (bits + 3) // 4
+    return encode.bulk(random_bytes((digits + 1) // 2).hex().encode("ascii")[:digits])
+
+
+def log_reply(argv: list[bytes]) -> bytes:
+    """ACL LOG [count | RESET]."""
+    if len(argv) == 2:
+        return encode.array([])
+    if argv[2].lower() == b"reset":
+        return encode.OK
+    return encode.array([]) if parse_int64(argv[2]) is not None else errors.NOT_INTEGER

@@ -1,0 +1,218 @@
+"""What a session does on a lane of its own: commands that wait, and MONITOR. (WATCH is in
+`kidoproxy.session.handlers.watch`.)
+
+A request that needs a lane comes alone: it begins when nothing is owed to the client any more, and the next one
+begins when it is answered, as a server reads nothing from a client that blocks. So what runs on the lane and what
+runs on the shared links keeps the client's order.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.request_traits import block_timeout, may_block
+from kidoproxy.commands.spec import AGG_MIN, BLOCKING, DEDICATED, PASS_THROUGH, CommandSpec
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp import encode, errors
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import redact
+from kidoproxy.session.handlers import watch
+from kidoproxy.session.pubsub import topics
+from kidoproxy.upstream.dedicated import DedicatedExecutor, Lease
+from kidoproxy.upstream.handshake import PushHandler
+from kidoproxy.upstream.nonblocking import SilenceIfGaveUp
+from kidoproxy.upstream.out_of_band import OutOfBandExecutor
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: WAIT speaks of the writes of its own connection, and a lane has made none; with one, which does nothing but reach
+#: the replicas, it waits for all that was written before, by this client through the shared links too.
+WAIT_MARK: Final = encode.encode_request([b"PUBLISH", topics.WAIT_MARK_CHANNEL, b""])
+MONITOR_COMMAND: Final = encode.encode_request([b"MONITOR"])
+#: A node that would not be monitored is asked again so often.
+MONITOR_RETRY_SECONDS: Final = 1.0
+
+
+def needs_dedicated(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether this request cannot share a link: XREAD and XREADGROUP can unless they BLOCK."""
+    return spec.reach == DEDICATED and (spec.flags & BLOCKING == 0 or may_block(spec, argv))
+
+
+def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    """A request of reach LANE; nothing is owed to the client."""
+    if not needs_dedicated(spec, request.argv):
+        session.dispatch(spec, request, session.open_pending(spec))
+    elif spec.name == b"watch":
+        watch.start_watch(session, spec, request)
+    elif spec.name == b"monitor":
+        start_monitor(session)
+    else:
+        send_blocking(session, spec, request)
+
+
+def send_blocking(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    """Ask, and let the session wait for the answer however long it takes.
+
+    When the process is about to end nobody begins to wait: cut in the midst, an element that was popped would be lost.
+    """
+    if session.proxy.draining:
+        session.close()
+        return
+    prerequisite = WAIT_MARK if spec.response_policy != PASS_THROUGH else b""
+    executor = DedicatedExecutor(
+        session.proxy.dedicated_pool,
+        block_timeout(spec, request.argv),
+        timeout_reply(spec, session.proto),
+        prerequisite,
+    )
+    executor.outcome.client_gone = session.half_closed
+    session.blocked_request = executor
+    handler = SilenceIfGaveUp(executor.outcome, session.open_pending(spec))
+    executor.execute(session.plan(spec, request), handler, request.raw, spec, session.request_context)
+    session.suspend_until_drained()
+
+
+def timeout_reply(spec: CommandSpec, proto: int) -> bytes:
+    """What a node says when the time of this command is over before anything has happened."""
+    if spec.response_policy == PASS_THROUGH:
+        return encode.null_array(proto)
+    return (
+        encode.integer(0) if spec.response_policy == AGG_MIN else encode.array([encode.integer(0), encode.integer(0)])
+    )
+
+
+def send_kill(session: "ClientSession", spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+    """SCRIPT KILL, FUNCTION KILL: to every node, past all that the script holds up, be the node down for that."""
+    OutOfBandExecutor(session.proxy.dedicated_pool).execute(
+        session.plan(spec, request), handler, request.raw, spec, session.request_context
+    )
+
+
+# -- MONITOR -----------------------------------------------------------------------------------------
+
+
+@final
+class Monitor:
+    """Passes on what each node tells of its commands. A node that is lost is listened to again when it is back."""
+
+    def __init__(self, session: "ClientSession", handler: ReplyHandler) -> None:
+        self.session = session
+        self.handler: ReplyHandler | None = handler
+        self.leases: dict[str, Lease] = {}
+        #: Nodes that have not answered yet.
+        self.unanswered = 0
+        self.last_failure: NodeFailure | None = None
+        #: Before that time no node is asked again: one of them would not.
+        self.retry_at = 0.0
+
+    def attach_missing(self) -> None:
+        """Borrow a lane to each node that has none."""
+        dedicated_pool = self.session.proxy.dedicated_pool
+        if self.session.executor.now < self.retry_at:
+            return
+        for node in self.session.context.root.nodes():
+            if node.name not in self.leases:
+                self.last_failure = dedicated_pool.unavailable(node)
+                if self.last_failure is None:
+                    self.unanswered += 1
+                    self.attach(node, dedicated_pool.acquire(node, self.session.proto, 0))
+
+    def attach(self, node: Node, lease: Lease) -> None:
+        """Say MONITOR on a lane."""
+        self.leases[node.name] = lease
+        lease.connection.push_handler = MonitorLineHandler(self, node.name)
+        lease.connection.submit(
+            MonitorReplyHandler(self, node.name), MONITOR_COMMAND, self.session.proto, 0, self.session.executor.now
+        )
+
+    def on_rejected(self, node_name: str, failure: NodeFailure | None, error_reply: bytes) -> None:
+        """This node will not, or could not be asked; each attempt costs it a connection."""
+        self.retry_at = self.session.executor.now + MONITOR_RETRY_SECONDS
+        self.detach(node_name)
+        self.on_answered(failure, error_reply)
+
+    def on_answered(self, failure: NodeFailure | None, error_reply: bytes) -> None:
+        """A node has answered: when all have, the client hears it once."""
+        self.unanswered -= 1
+        self.last_failure = failure or self.last_failure
+        handler = self.handler
+        if self.unanswered > 0 or handler is None:
+            return
+        self.handler = None
+        if self.leases:
+            handler.on_reply(encode.OK)
+            return
+        self.stop()
+        if error_reply or self.last_failure is None:
+            handler.on_reply(error_reply or errors.NO_LIVE_NODE)
+        else:
+            handler.on_failure(self.last_failure)
+
+    def detach(self, node_name: str) -> None:
+        """This node says nothing more."""
+        self.leases.pop(node_name).close()
+
+    def stop(self) -> None:
+        """Close all lanes."""
+        for node_name in list(self.leases):
+            self.detach(node_name)
+        self.session.monitor = None
+        self.session.proxy.monitors.remove(self)
+
+
+@final
+class MonitorReplyHandler(ReplyHandler):
+    """Waits for the reply to MONITOR."""
+
+    def __init__(self, monitor: Monitor, node_name: str) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self.node_name = node_name
+
+    def on_reply(self, raw: bytes) -> None:
+        """+OK, or why not."""
+        if raw[:1] == b"-":
+            self.monitor.on_rejected(self.node_name, None, raw)
+        else:
+            self.monitor.on_answered(None, b"")
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """No answer."""
+        self.monitor.on_rejected(self.node_name, failure, b"")
+
+
+@final
+class MonitorLineHandler(PushHandler):
+    """Hears the lines of one node."""
+
+    def __init__(self, monitor: Monitor, node_name: str) -> None:
+        self.monitor = monitor
+        self.node_name = node_name
+
+    def on_push(self, raw: bytes) -> None:
+        """A line goes to the client as it is, once MONITOR has been answered, and never into the middle of a reply."""
+        if self.monitor.handler is None:
+            self.monitor.session.replies.push(redact.redact_monitor_line(raw))
+
+    def on_ready(self) -> None:
+        """MONITOR waits in the link's queue."""
+
+    def on_disconnect(self, failure: NodeFailure) -> None:
+        """The node is gone; `Monitor.listen` comes back to it."""
+        self.monitor.detach(self.node_name)
+
+
+def start_monitor(session: "ClientSession") -> None:
+    """MONITOR; a second one says nothing, as in Redis."""
+    if session.monitor is not None:
+        return
+    new_monitor = Monitor(session, session.open_pending(None))
+    session.monitor = new_monitor
+    session.proxy.monitors.append(new_monitor)
+    session.update_flags()
+    new_monitor.attach_missing()
+    if not new_monitor.unanswered:
+        new_monitor.unanswered = 1
+        new_monitor.on_answered(new_monitor.last_failure, b"")
+    session.suspend_until_drained()

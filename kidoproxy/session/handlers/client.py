@@ -1,0 +1,303 @@
+"""CLIENT: who is connected, as Redis tells it. A client sees the clients of its own pool, which is its one Redis.
+
+What Redis has and we do not (tracking) gets an error reply that says so, never a closed socket:
+clients try these at every connection and go on without them.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp import encode, errors
+from kidoproxy.session import accounting
+from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: Redis's kinds of clients; ours are of the first, or of the last while they have subscribed.
+CLIENT_TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
+INT64_MAX: Final = (1 << 63) - 1
+
+HELP: Final = (
+    b"CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    b"GETNAME",
+    b"    Return the name of the current connection.",
+    b"GETREDIR",
+    b"    Return the client ID we are redirecting to when tracking is enabled (never here).",
+    b"ID",
+    b"    Return the ID of the current connection.",
+    b"INFO",
+    b"    Return information about the current client connection.",
+    b"KILL <ip:port>",
+    b"    Kill connection made from <ip:port>.",
+    b"KILL <option> <value> [<option> <value> [...]]",
+    b"    Kill connections. Options are:",
+    b"    * ADDR (<ip:port>|<unixsocket>:0)",
+    b"      Kill connections made from the specified address",
+    b"    * LADDR (<ip:port>|<unixsocket>:0)",
+    b"      Kill connections made to specified local address",
+    b"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    b"      Kill connections by type.",
+    b"    * USER <username>",
+    b"      Kill connections authenticated by <username>.",
+    b"    * SKIPME (YES|NO)",
+    b"      Skip killing current connection (default: yes).",
+    b"    * ID <client-id>",
+    b"      Kill connections by client id.",
+    b"    * MAXAGE <maxage>",
+    b"      Kill connections older than the specified age.",
+    b"LIST [options ...]",
+    b"    Return information about client connections of this pool. Options:",
+    b"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    b"      Return clients of specified type.",
+    b"    * ID <client-id> [<client-id> [...]]",
+    b"      Return clients of specified IDs.",
+    b"NO-EVICT (ON|OFF)",
+    b"    Protect current client connection from eviction (no client is evicted here).",
+    b"NO-TOUCH (ON|OFF)",
+    b"    Noted; the nodes count accesses of all clients alike.",
+    b"PAUSE <timeout> [WRITE|ALL]",
+    b"    Suspend all, or just write, clients of this pool for <timeout> milliseconds.",
+    b"REPLY (ON|OFF|SKIP)",
+    b"    Control the replies sent to the current connection.",
+    b"SETINFO <option> <value>",
+    b"    Set client meta attr. Options are:",
+    b"    * LIB-NAME: the client lib name.",
+    b"    * LIB-VER: the client lib version.",
+    b"SETNAME <name>",
+    b"    Assign the name <name> to the current connection.",
+    b"TRACKINGINFO",
+    b"    Report tracking status for the current connection (always off).",
+    b"UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    b"    Unblock the specified blocked client.",
+    b"UNPAUSE",
+    b"    Stop the current client pause, resuming traffic.",
+    b"HELP",
+    b"    Print this help.",
+)
+
+
+def client_reply(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """The reply to one CLIENT subcommand; CLIENT REPLY is the session's own business."""
+    name = spec.name
+    if name == b"client|id":
+        return encode.integer(session.id)
+    if name == b"client|setinfo":
+        return set_info(session, argv[2], argv[3])
+    if name == b"client|setname":
+        return set_name(session, argv[2])
+    if name == b"client|getname":
+        return encode.bulk(session.name) if session.name else encode.null(session.proto)
+    if name == b"client|info":
+        return encode.verbatim(session.proto, format_client(session))
+    if name == b"client|list":
+        return client_list_reply(session, argv)
+    if name == b"client|help":
+        return encode.array([encode.simple(line) for line in HELP])
+    return minor_reply(session, name, argv)
+
+
+def minor_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+    """The switches that mean little here, and what is not served."""
+    if name in (b"client|no-evict", b"client|no-touch"):
+        return set_flag(session, name, argv[2].lower())
+    if name == b"client|getredir":
+        return encode.integer(-1)
+    if name == b"client|trackinginfo":
+        return tracking_info(session.proto)
+    if name == b"client|tracking" and argv[2].lower() == b"off":
+        return encode.OK
+    if name == b"client|caching":
+        return errors.CACHING_WITHOUT_TRACKING
+    if name == b"client|unblock":
+        return unblock_client(session, argv)
+    if name == b"client|capa":
+        return encode.OK
+    return errors.not_served(name, NOT_SERVED_REASONS.get(name, "clients cannot ask this of the proxy"))
+
+
+NOT_SERVED_REASONS: Final[dict[bytes, str]] = {
+    b"client|tracking": "links to the nodes are shared, so no node can tell which client to invalidate",
+    b"client|import-source": "keys are moved between nodes by their operator",
+}
+
+
+def parse_int64(text: bytes) -> int | None:
+    """A whole number as Redis reads one: no sign but a minus, no leading zero, 64 bits."""
+    digits = text[1:] if text[:1] == b"-" else text
+    if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and text != b"0"):
+        return None
+    value = int(text)
+    return value if -INT64_MAX - 1 <= value <= INT64_MAX else None
+
+
+def encode_text(text: str) -> bytes:
+    """An address as it is written on the wire, and as clients name it."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def is_valid_attribute(text: bytes) -> bool:
+    """Whether it can stand in CLIENT LIST without breaking its lines and fields."""
+    return all(33 <= byte <= 126 for byte in text)
+
+
+def set_name(session: "ClientSession", name: bytes) -> bytes:
+    """CLIENT SETNAME; an empty name takes the name away."""
+    if not is_valid_attribute(name):
+        return errors.BAD_CLIENT_NAME
+    session.name = name
+    return encode.OK
+
+
+def set_info(session: "ClientSession", option: bytes, value: bytes) -> bytes:
+    """CLIENT SETINFO LIB-NAME | LIB-VER."""
+    keyword = option.lower()
+    if keyword not in (b"lib-name", b"lib-ver"):
+        return errors.unknown_client_option(option)
+    if not is_valid_attribute(value):
+        return errors.bad_client_info(option)
+    if keyword == b"lib-name":
+        session.lib_name = value
+    else:
+        session.lib_ver = value
+    return encode.OK
+
+
+def set_flag(session: "ClientSession", name: bytes, keyword: bytes) -> bytes:
+    """NO-EVICT and NO-TOUCH: noted, and shown in the flags."""
+    if keyword not in (b"on", b"off"):
+        return errors.SYNTAX
+    if name == b"client|no-evict":
+        session.no_evict = keyword == b"on"
+    else:
+        session.no_touch = keyword == b"on"
+    return encode.OK
+
+
+def tracking_info(proto: int) -> bytes:
+    """Tracking is off."""
+    flags = encode.set_of(proto, [encode.bulk(b"off")])
+    redirect = [encode.bulk(b"redirect"), encode.integer(-1)]
+    return encode.mapping(proto, [encode.bulk(b"flags"), flags, *redirect, encode.bulk(b"prefixes"), encode.array([])])
+
+
+def unblock_client(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT UNBLOCK: the nodes let go of what waits there for that client, and answer it; 1 if there was anything."""
+    if len(argv) > 4:
+        return errors.SYNTAX
+    reason = argv[3].upper() if len(argv) == 4 else b"TIMEOUT"
+    if reason not in (b"TIMEOUT", b"ERROR"):
+        return errors.BAD_UNBLOCK_REASON
+    client_id = parse_int64(argv[2])
+    if client_id is None:
+        return errors.NOT_INTEGER
+    other = session.proxy.sessions.get(client_id)
+    if other is None or other.context is not session.context or other.blocked_request is None:
+        return encode.integer(0)
+    return encode.integer(int(other.blocked_request.unblock(reason)))
+
+
+# -- LIST and INFO -----------------------------------------------------------------------------------
+
+
+def is_blocked(session: "ClientSession") -> bool:
+    """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
+    blocked_request = session.blocked_request
+    return (blocked_request is not None and blocked_request.is_sent()) or session.id in session.context.paused_sessions
+
+
+def flag_letters(session: "ClientSession") -> bytes:
+    """Redis's letters."""
+    letters = b""
+    if session.monitor is not None:
+        letters += b"O"
+    if is_blocked(session):
+        letters += b"b"
+    if is_subscriber(session):
+        letters += b"P"
+    if session.multi_queue is not None:
+        letters += b"x"
+    if session.no_evict:
+        letters += b"e"
+    if session.no_touch:
+        letters += b"T"
+    return letters or b"N"
+
+
+def is_subscriber(session: "ClientSession") -> bool:
+    """Whether it has subscribed to anything."""
+    return session.subscriber is not None and session.subscriber.name_count() > 0
+
+
+def has_type(session: "ClientSession", keyword: bytes) -> bool:
+    """Whether it is of this kind of Redis's."""
+    return keyword == (b"pubsub" if is_subscriber(session) else b"normal")
+
+
+def subscription_counts(session: "ClientSession") -> str:
+    """How many channels, patterns and shard channels it has subscribed to."""
+    names = session.subscriber.names_by_kind if session.subscriber is not None else [{}, {}, {}]
+    return f"sub={len(names[CHANNEL])} psub={len(names[PATTERN])} ssub={len(names[SHARD])}"
+
+
+def format_client(session: "ClientSession") -> bytes:
+    """One client as one line, in the format of Redis 7; a socket's number is not known here, so fd is -1."""
+    now_ms = session.proxy.wall_ms
+    multi_queue = session.multi_queue
+    replies = session.replies
+    request_bytes = accounting.in_flight_bytes(session) + accounting.suspended_request_bytes(session)
+    output_bytes = accounting.output_bytes(session)
+    watched_bytes = session.watch.memory_bytes if session.watch is not None else 0
+    address_fields = f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1"
+    time_fields = f"age={(now_ms - session.created_ms) // 1000} idle={(now_ms - session.last_active_ms) // 1000}"
+    watched_count = session.watch.key_count if session.watch is not None else 0
+    queued = len(multi_queue) if multi_queue is not None else -1
+    multi_fields = f"{subscription_counts(session)} multi={queued} watch={watched_count}"
+    query_buffer = f"qbuf={session.reader.buffered_bytes()} qbuf-free=0 argv-mem={request_bytes}"
+    memory_fields = f"{query_buffer} multi-mem={session.multi_queue_bytes + watched_bytes} rbs=0 rbp=0"
+    output_fields = f"obl=0 oll={len(replies.out)} omem={output_bytes} tot-mem={accounting.total_bytes(session)}"
+    return b"%b name=%b %b flags=%b db=%d %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
+        encode_text(address_fields),
+        session.name,
+        time_fields.encode("ascii"),
+        flag_letters(session),
+        session.db,
+        multi_fields.encode("ascii"),
+        memory_fields.encode("ascii"),
+        output_fields.encode("ascii"),
+        b"rw" if replies.out else b"r",
+        session.last_command,
+        b"user=%b redir=-1 resp=%d" % (session.user.name, session.proto),
+        session.lib_name,
+        session.lib_ver,
+    )
+
+
+def pool_clients(session: "ClientSession") -> "list[ClientSession]":
+    """The clients of the same pool, oldest first; who has been killed or has said QUIT is one no more."""
+    return [
+        other for other in session.proxy.sessions.values() if other.context is session.context and not other.closing
+    ]
+
+
+def client_list_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT LIST [TYPE type] [ID id …]."""
+    selected = select_clients(session, argv)
+    if isinstance(selected, bytes):
+        return selected
+    return encode.verbatim(session.proto, b"".join([format_client(other) for other in selected]))
+
+
+def select_clients(session: "ClientSession", argv: list[bytes]) -> "list[ClientSession] | bytes":
+    """Those that are meant, or the error."""
+    option = argv[2].lower() if len(argv) > 3 else b""
+    if option == b"type" and len(argv) == 4:
+        if argv[3].lower() not in CLIENT_TYPES:
+            return errors.unknown_client_type(argv[3])
+        return [other for other in pool_clients(session) if has_type(other, argv[3].lower())]
+    if option == b"id":
+        client_ids = {parse_int64(text) for text in argv[3:]}
+        if None in client_ids:
+            return errors.BAD_CLIENT_ID
+        return [other for other in pool_clients(session) if other.id in client_ids]
+    return pool_clients(session) if len(argv) == 2 else errors.SYNTAX

@@ -1,0 +1,116 @@
+"""CLIENT KILL: which clients are meant, and their end."""
+
+from typing import TYPE_CHECKING
+
+from kidoproxy.resp import encode, errors
+from kidoproxy.session.handlers.client import CLIENT_TYPES, encode_text, has_type, parse_int64, pool_clients
+from kidoproxy.session.users import User, Users
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+
+class KillFilter:
+    """Which clients a CLIENT KILL is about; ``problem`` is the error reply when that cannot be understood."""
+
+    def __init__(self, users: Users) -> None:
+        self.users = users
+        self.user: User | None = None
+        self.client_id = 0
+        self.address: bytes | None = None
+        self.local_address: bytes | None = None
+        self.max_age = 0
+        #: Empty: of any kind.
+        self.client_type = b""
+        self.skip_me = True
+        self.error = b""
+
+    def set_option(self, option: bytes, value: bytes) -> None:
+        """One pair of words."""
+        if option == b"addr":
+            self.address = value
+        elif option == b"laddr":
+            self.local_address = value
+        elif option == b"id":
+            self.client_id = self.parse_positive(value, errors.BAD_KILL_ID, errors.BAD_KILL_ID)
+        elif option == b"maxage":
+            self.max_age = self.parse_positive(value, errors.BAD_MAXAGE, errors.NOT_POSITIVE_MAXAGE)
+        elif option == b"type":
+            if value.lower() not in CLIENT_TYPES:
+                self.error = errors.unknown_client_type(value)
+            self.client_type = value.lower()
+        elif option == b"user":
+            self.user = self.users.find(value)
+            if self.user is None:
+                self.error = errors.no_such_user(value)
+        elif option == b"skipme" and value.lower() in (b"yes", b"no"):
+            self.skip_me = value.lower() == b"yes"
+        else:
+            self.error = errors.SYNTAX
+
+    def set_legacy_address(self, address: bytes) -> None:
+        """CLIENT KILL address."""
+        self.address = address
+        self.skip_me = False
+
+    def set_option_at(self, argv: list[bytes], index: int) -> bytes:
+        """One pair of words, of which one may be missing; the error if they cannot be understood."""
+        if index + 1 == len(argv):
+            return errors.SYNTAX
+        self.set_option(argv[index].lower(), argv[index + 1])
+        return self.error
+
+    def parse_positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
+        """A number above 0."""
+        number = parse_int64(value)
+        if number is None:
+            self.error = not_a_number
+        elif number <= 0:
+            self.error = too_small
+        else:
+            return number
+        return 0
+
+    def matches(self, caller: "ClientSession", other: "ClientSession") -> bool:
+        """Whether ``other`` is meant."""
+        if (self.skip_me and other is caller) or self.client_id not in (0, other.id):
+            return False
+        if self.client_type and not has_type(other, self.client_type):
+            return False
+        if self.user is not None and self.user is not other.user:
+            return False
+        if self.address is not None and self.address != encode_text(other.address):
+            return False
+        if self.local_address is not None and self.local_address != encode_text(other.local_address):
+            return False
+        return (other.proxy.wall_ms - other.created_ms) // 1000 >= self.max_age
+
+
+def kill_clients(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """CLIENT KILL: the old form names an address, the new one has pairs of words."""
+    kill_filter = KillFilter(session.context.users)
+    if len(argv) == 3:
+        kill_filter.set_legacy_address(argv[2])
+    else:
+        for index in range(2, len(argv), 2):
+            error = kill_filter.set_option_at(argv, index)
+            if error:
+                return error
+    return kill_reply(argv, close_matching(session, kill_filter, pool_clients(session)))
+
+
+def kill_reply(argv: list[bytes], count: int) -> bytes:
+    """The old form is answered +OK, the new one counts."""
+    if len(argv) == 3:
+        return encode.OK if count else errors.NO_SUCH_CLIENT
+    return encode.integer(count)
+
+
+def close_matching(session: "ClientSession", kill_filter: KillFilter, candidates: "list[ClientSession]") -> int:
+    """Close those that are meant, and still there; each gets what it is owed. How many there were."""
+    count = 0
+    for other in candidates:
+        if not other.closing and kill_filter.matches(session, other):
+            other.close()
+            count += 1
+    return count

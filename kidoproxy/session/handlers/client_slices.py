@@ -1,0 +1,132 @@
+"""CLIENT LIST and CLIENT KILL over very many clients, or with very many words: in slices."""
+
+from typing import TYPE_CHECKING, final
+
+from kidoproxy.replies.jobs import Job
+from kidoproxy.resp import encode, errors, limits
+from kidoproxy.session import slices
+from kidoproxy.session.handlers import client, client_kill
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+
+def start_if_large(session: "ClientSession", name: bytes, argv: list[bytes]) -> bool:
+    """Begin to answer one of the two, if that takes long."""
+    if name not in (b"client|list", b"client|kill"):
+        return False
+    if len(argv) <= limits.CLIENTS_PER_SLICE and len(session.proxy.sessions) <= limits.CLIENTS_PER_SLICE:
+        return False
+    if name == b"client|kill":
+        slices.start_job(session, KillClientsJob(session, argv))
+    elif len(argv) > 3 and argv[2].lower() == b"id":
+        slices.start_job(session, SelectByIdJob(session, argv))
+    else:
+        selected = client.select_clients(session, argv)
+        if isinstance(selected, bytes):
+            session.send_reply(selected)
+        else:
+            slices.start_job(session, ListClientsJob(session, selected))
+    return True
+
+
+@final
+class SelectByIdJob(Job):
+    """Reads the numbers of CLIENT LIST ID; then these clients are described."""
+
+    def __init__(self, session: "ClientSession", argv: list[bytes]) -> None:
+        self.session = session
+        self.argv = argv
+        self.next_index = 3
+        self.client_ids: set[int] = set()
+
+    def step(self) -> bool:
+        """Some numbers more."""
+        session = self.session
+        start = self.next_index
+        self.next_index = start + limits.SLICE_UNITS
+        for text in self.argv[start : self.next_index]:
+            client_id = client.parse_int64(text)
+            if client_id is None:
+                session.send_reply(errors.BAD_CLIENT_ID)
+                return False
+            if client_id in session.proxy.sessions:
+                self.client_ids.add(client_id)
+        if self.next_index < len(self.argv):
+            return True
+        selected = [other for other in client.pool_clients(session) if other.id in self.client_ids]
+        slices.start_job(session, ListClientsJob(session, selected))
+        return False
+
+
+@final
+class ListClientsJob(Job):
+    """One line for each client that is still there when it is its turn."""
+
+    def __init__(self, session: "ClientSession", selected: "list[ClientSession]") -> None:
+        self.session = session
+        self.selected = selected
+        self.next_index = 0
+        self.lines: list[bytes] = []
+
+    def step(self) -> bool:
+        """Some clients more."""
+        start = self.next_index
+        self.next_index = start + limits.CLIENTS_PER_SLICE
+        for other in self.selected[start : self.next_index]:
+            if not other.closing:
+                self.lines.append(client.format_client(other))
+        if self.next_index < len(self.selected):
+            return True
+        self.session.send_reply(encode.verbatim(self.session.proto, b"".join(self.lines)))
+        return False
+
+
+@final
+class KillClientsJob(Job):
+    """Reads the words of CLIENT KILL, then closes who is meant; the client that asks hears how many when all are."""
+
+    def __init__(self, session: "ClientSession", argv: list[bytes]) -> None:
+        self.session = session
+        self.argv = argv
+        self.kill_filter = client_kill.KillFilter(session.context.users)
+        self.next_index = 2
+        self.candidates: list[ClientSession] | None = None
+        self.closed_count = 0
+        if len(argv) == 3:
+            self.kill_filter.set_legacy_address(argv[2])
+            self.next_index = 3
+
+    def step(self) -> bool:
+        """Some words or some clients more."""
+        selected = self.candidates
+        if selected is None:
+            error = self.parse_slice()
+            if error:
+                self.session.send_reply(error)
+                return False
+            if self.next_index >= len(self.argv):
+                # Itself last: who is closed is not gone on with.
+                caller = self.session
+                self.candidates = [other for other in client.pool_clients(caller) if other is not caller] + [caller]
+                self.next_index = 0
+            return True
+        start = self.next_index
+        self.next_index = start + limits.CLIENTS_PER_SLICE
+        self.closed_count += client_kill.close_matching(
+            self.session, self.kill_filter, selected[start : self.next_index]
+        )
+        if self.next_index < len(selected):
+            return True
+        self.session.send_reply(client_kill.kill_reply(self.argv, self.closed_count))
+        return False
+
+    def parse_slice(self) -> bytes:
+        """Some words more; the error if they cannot be understood."""
+        stop = min(self.next_index + 2 * limits.CLIENTS_PER_SLICE, len(self.argv))
+        while self.next_index < stop:
+            error = self.kill_filter.set_option_at(self.argv, self.next_index)
+            if error:
+                return error
+            self.next_index += 2
+        return b""

@@ -1,0 +1,201 @@
+"""HELLO, AUTH, SELECT, RESET and CLIENT: what a client says about itself, answered as Redis does.
+
+redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply must be right to the byte.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.resp import encode, errors
+from kidoproxy.session import cleanup, pause
+from kidoproxy.session.handlers import client, client_kill
+from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, is_http_request
+from kidoproxy.session.proxy_state import REPLY_OFF, REPLY_ON, REPLY_SKIP
+from kidoproxy.session.users import DEFAULT_USER
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: What Redis and Valkey last had in common; beyond it the same number means different things in each.
+NEWEST_COMMON_VERSION: Final = b"7.2.4"
+RESET_REPLY: Final = b"+RESET\r\n"
+
+
+def execute(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """The reply; the session's state is changed on the way."""
+    name = spec.name
+    if name == b"hello":
+        return hello(session, argv)
+    if name == b"auth":
+        return auth(session, argv)
+    if name == b"select":
+        return select(session, argv[1])
+    if name == b"unwatch":
+        session.unwatch()
+        return encode.OK
+    if name == b"reset":
+        cleanup.reset(session)
+        session.no_evict = False
+        session.no_touch = False
+        return RESET_REPLY
+    if name == b"client|pause":
+        return pause.pause_pool(session, argv)
+    if name == b"client|unpause":
+        session.context.unpause(session.proxy)
+        return encode.OK
+    if name == b"client|kill":
+        return client_kill.kill_clients(session, argv)
+    if name == b"client|reply":
+        # Inside a transaction, which only ON can be part of.
+        return encode.OK
+    if name.startswith(b"client|"):
+        return client.client_reply(session, spec, argv)
+    return errors.not_served(name, "it cannot be part of a transaction here")
+
+
+# -- HELLO ---------------------------------------------------------------------------------------------
+
+
+def hello(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """HELLO [protocol [AUTH user password] [SETNAME name]]: everything is checked before anything is changed."""
+    proto = session.proto
+    if len(argv) > 1:
+        requested_proto = client.parse_int64(argv[1])
+        if requested_proto is None:
+            return errors.BAD_PROTO
+        if requested_proto not in (2, 3):
+            return errors.NOPROTO
+        if requested_proto == 3 and not all(node.resp3 for node in session.context.root.nodes()):
+            return errors.NOPROTO
+        proto = requested_proto
+    credentials: list[bytes] = []
+    name: bytes | None = None
+    position = 2
+    while position < len(argv):
+        option = argv[position].lower()
+        remaining = len(argv) - 1 - position
+        if option == b"auth" and remaining >= 2:
+            credentials = argv[position + 1 : position + 3]
+            position += 3
+        elif option == b"setname" and remaining >= 1:
+            name = argv[position + 1]
+            if not client.is_valid_attribute(name):
+                return errors.BAD_CLIENT_NAME
+            position += 2
+        else:
+            return errors.hello_option(argv[position])
+    return apply_hello(session, proto, credentials, name)
+
+
+def apply_hello(session: "ClientSession", proto: int, credentials: list[bytes], name: bytes | None) -> bytes:
+    """The second half of HELLO: log in, take the name, change the protocol, introduce ourselves."""
+    if credentials and not log_in(session, credentials[0], credentials[1]):
+        return errors.WRONGPASS
+    if not session.authed:
+        session.update_flags()
+        return errors.HELLO_NOAUTH
+    if name is not None:
+        session.name = name
+    session.proto = proto
+    session.update_flags()
+    return hello_reply(session)
+
+
+def hello_reply(session: "ClientSession") -> bytes:
+    """Who we are: one Redis, standing alone."""
+    bulk = encode.bulk
+    return encode.mapping(
+        session.proto,
+        [
+            *(bulk(b"server"), bulk(b"redis")),
+            *(bulk(b"version"), bulk(advertised_version(session))),
+            *(bulk(b"proto"), encode.integer(session.proto)),
+            *(bulk(b"id"), encode.integer(session.id)),
+            *(bulk(b"mode"), bulk(b"standalone")),
+            *(bulk(b"role"), bulk(b"master")),
+            *(bulk(b"modules"), encode.array([])),
+        ],
+    )
+
+
+def advertised_version(session: "ClientSession") -> bytes:
+    """The oldest node's version, as far as it is known, but none that only Redis or only Valkey has."""
+    oldest = NEWEST_COMMON_VERSION
+    for node in session.context.root.nodes():
+        if node.version and version_numbers(node.version) < version_numbers(oldest):
+            oldest = node.version
+    return oldest
+
+
+def version_numbers(text: bytes) -> list[int]:
+    """A version as numbers that can be compared; what is not a number counts as 0."""
+    return [int(part) if part.isdigit() and len(part) < 10 else 0 for part in text.split(b".")]
+
+
+# -- AUTH and SELECT -------------------------------------------------------------------------------------
+
+
+def log_in(session: "ClientSession", name: bytes, password: bytes) -> bool:
+    """Become this user, if the password is right; else who is logged in stays it."""
+    user = session.context.users.authenticate(name, password)
+    if user is None:
+        session.proxy.auth_failures += 1
+        session.proxy.incidents.record(LOGIN_FAILED, session.context.name, name, session.address)
+        return False
+    session.user = user
+    session.authed = True
+    return True
+
+
+def close_if_http(session: "ClientSession", name: bytes) -> bool:
+    """Whether that was a web page, which may send any bytes to a port: no line behind is taken for a command."""
+    if not is_http_request(name):
+        return False
+    session.proxy.incidents.record(HTTP_REQUEST, session.context.name, None, session.address)
+    session.close()
+    return True
+
+
+def auth(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """AUTH [user] password; a wrong one does not log out who is logged in."""
+    if len(argv) > 3:
+        return errors.SYNTAX
+    if len(argv) == 2 and session.context.users.default.nopass:
+        return errors.NO_PASSWORD_SET
+    name = argv[1] if len(argv) == 3 else DEFAULT_USER
+    if not log_in(session, name, argv[-1]):
+        return errors.WRONGPASS
+    session.update_flags()
+    return encode.OK
+
+
+def select(session: "ClientSession", text: bytes) -> bytes:
+    """SELECT: the database of all later requests; each link to a node of a ring has its own."""
+    number = client.parse_int64(text)
+    if number is None:
+        return errors.NOT_INTEGER
+    if not -(1 << 31) <= number < 1 << 31:
+        return errors.NOT_INT32
+    if not 0 <= number < session.context.databases:
+        return errors.BAD_DB
+    session.db = number
+    session.update_flags()
+    return encode.OK
+
+
+def set_reply_mode(session: "ClientSession", argv: list[bytes]) -> None:
+    """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
+    mode = argv[2].upper()
+    if mode == b"ON":
+        session.reply_mode = REPLY_ON
+        session.update_flags()
+        session.send_reply(encode.OK)
+    elif mode == b"OFF":
+        session.reply_mode = REPLY_OFF
+        session.update_flags()
+    elif mode == b"SKIP":
+        if session.reply_mode == REPLY_ON:
+            session.reply_mode = REPLY_SKIP
+        session.update_flags()
+    else:
+        session.send_reply(errors.SYNTAX)

@@ -1,0 +1,345 @@
+"""What the proxy knows about itself and its nodes: INFO's own sections, PROXY NODES and PROXY STATS.
+
+INFO is asked of the nodes and merged; `InfoHandler` then adds the sections ``# Kidoproxy`` and
+``# KidoproxyNodes``, and corrects what a client means of *us*: how many clients, which port, how long up.
+When the nodes give no INFO, a client still gets what is known here, and why it is not more: many read the
+version before anything else, and one bad node must not stop them.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
+from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
+from kidoproxy.replies.merge_info import merge_info
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp import encode
+from kidoproxy.resp.decode import error_text, is_error, string_value
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.routes.node import NodeRoute
+from kidoproxy.routes.route import Route
+from kidoproxy.routes.topology import BEHIND, Node
+from kidoproxy.session import redact
+from kidoproxy.session.handlers import client, handshake
+from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
+from kidoproxy.upstream.states import READY
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
+#: INFO's words for several sections at once.
+SECTION_GROUPS: Final = (b"default", b"all", b"everything")
+
+InfoField = tuple[str, str]
+
+
+# -- the proxy ---------------------------------------------------------------------------------------
+
+
+def counters(session: "ClientSession") -> list[tuple[str, int]]:
+    """Everything that is counted, by name."""
+    proxy = session.proxy
+    return [
+        ("uptime_in_seconds", uptime(session)),
+        ("connected_clients", session.context.client_count),
+        ("connected_clients_of_all_pools", len(proxy.sessions)),
+        ("total_connections_received", proxy.connections_received),
+        ("rejected_connections", proxy.connections_rejected),
+        ("cut_clients", sum(proxy.forced_disconnects.values())),
+        ("total_commands_processed", proxy.commands_processed),
+        ("refused_commands", proxy.commands_rejected),
+        ("split_transactions", proxy.split_transactions),
+        ("auth_failures", proxy.auth_failures),
+        ("delivered_messages", proxy.messages_delivered()),
+        ("mishandled_replies", sum([node.failure_counts.get("mishap", 0) for node in proxy.executor.nodes])),
+        ("healed_scripts", proxy.executor.noscript_retries),
+        ("total_net_input_bytes", proxy.bytes_in),
+        ("total_net_output_bytes", proxy.bytes_out),
+    ]
+
+
+def uptime(session: "ClientSession") -> int:
+    """Seconds since the proxy has started."""
+    return (session.proxy.wall_ms - session.proxy.started_ms) // 1000
+
+
+def proxy_fields(session: "ClientSession") -> list[InfoField]:
+    """The section ``# Kidoproxy``."""
+    proxy = session.proxy
+    identity = [
+        ("kidoproxy_version", proxy.version),
+        ("build", proxy.build),
+        ("process_id", str(proxy.pid)),
+        ("pool", session.context.name),
+        ("mode", session.context.mode),
+    ]
+    return identity + [(name, str(value)) for name, value in counters(session)]
+
+
+def field_overrides(session: "ClientSession") -> list[tuple[str, list[InfoField]]]:
+    """By section, the fields of Redis's own INFO that are about us."""
+    proxy = session.proxy
+    server = [
+        ("redis_mode", "standalone"),
+        ("process_id", str(proxy.pid)),
+        ("run_id", proxy.run_id.decode("ascii", "replace")),
+        ("tcp_port", port_of(session.local_address)),
+        ("uptime_in_seconds", str(uptime(session))),
+        ("uptime_in_days", str(uptime(session) // 86400)),
+        ("server_time_usec", str(proxy.wall_ms * 1000)),
+        ("executable", ""),
+        ("config_file", proxy.config_file),
+    ]
+    clients = [
+        ("connected_clients", str(session.context.client_count)),
+        ("maxclients", str(session.context.max_clients)),
+        ("blocked_clients", str(proxy.blocked_clients(session.context))),
+        ("pubsub_clients", str(len([other for other in client.pool_clients(session) if client.is_subscriber(other)]))),
+    ]
+    stats = [
+        ("total_connections_received", str(proxy.connections_received)),
+        ("total_commands_processed", str(proxy.commands_processed)),
+        ("rejected_connections", str(proxy.connections_rejected)),
+        ("client_query_buffer_limit_disconnections", str(proxy.forced_disconnects[QUERY_LIMIT])),
+        ("client_output_buffer_limit_disconnections", str(proxy.forced_disconnects[OUTPUT_LIMIT])),
+        *[(field, str(number)) for field, number in subscription_counts(session)],
+    ]
+    return [
+        ("Server", server),
+        ("Clients", clients),
+        ("Stats", stats),
+        ("Replication", [("role", "master"), ("connected_slaves", "0")]),
+        ("Cluster", [("cluster_enabled", "0")]),
+    ]
+
+
+def subscription_counts(session: "ClientSession") -> list[tuple[str, int]]:
+    """What the clients of this pool have subscribed to, as INFO names it."""
+    subscriptions = session.proxy.subscriptions_by_pool.get(session.context.name)
+    fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
+    return [(field, subscriptions.subscribed_count(kind) if subscriptions is not None else 0) for field, kind in fields]
+
+
+def port_of(local: str) -> str:
+    """Of an address ``host:port`` the port; a unix socket's is 0."""
+    return local.rpartition(":")[2] or "0"
+
+
+# -- the nodes -----------------------------------------------------------------------------------------
+
+
+@final
+class NodeInfo:
+    """One node of the client's pool, as PROXY NODES and INFO show it."""
+
+    def __init__(self, session: "ClientSession", pool_name: str, node: Node) -> None:
+        connections = session.executor.connections_to(node)
+        self.pool_name = pool_name
+        self.node = node
+        self.state = node_state(node)
+        self.dedicated = session.proxy.dedicated_pool.leased[node.index]
+        self.ready_connections = len([conn for conn in connections if conn.state == READY])
+        self.pending_requests = sum([conn.pending_count() for conn in connections])
+        self.reconnects = sum([conn.reconnects for conn in connections])
+        self.sync_status = session.proxy.sync_status.get(node.index, "")
+
+    def text_fields(self) -> list[InfoField]:
+        """The facts that are texts."""
+        node = self.node
+        return [
+            ("pool", self.pool_name),
+            ("name", node.name),
+            ("address", node.address),
+            ("state", self.state),
+            ("version", decode_text(node.version)),
+            ("run_id", decode_text(node.run_id)),
+            ("cause", node.cause),
+            ("sync", self.sync_status),
+        ]
+
+    def count_fields(self) -> list[tuple[str, int]]:
+        """The facts that are numbers."""
+        return [
+            ("links", self.ready_connections),
+            ("lanes", self.dedicated),
+            ("waiting", self.pending_requests),
+            ("reconnects", self.reconnects),
+        ]
+
+    def info_field(self, at: int) -> InfoField:
+        """One line of the section ``# KidoproxyNodes``; names may hold a colon, so they cannot name the line."""
+        node = self.node
+        pairs = [
+            f"name={sanitize_field(node.name)}",
+            f"address={sanitize_field(node.address)}",
+            f"state={self.state}",
+            f"links={self.ready_connections}",
+            f"lanes={self.dedicated}",
+            f"waiting={self.pending_requests}",
+            f"version={sanitize_field(decode_text(node.version))}",
+            f"reconnects={self.reconnects}",
+            f"cause={sanitize_field(node.cause)}",
+        ]
+        return f"node{at}", ",".join(pairs)
+
+
+def node_state(node: Node) -> str:
+    """Down when it cannot be reached, suspect when it answers nothing in time; else what it is to its pool."""
+    if not node.live:
+        return "down"
+    if node.unresponsive:
+        return "suspect"
+    group = node.group
+    if group is None:
+        return "up"
+    # While nobody is trusted, nobody is read.
+    return group.copy_of(node).state if group.elected else BEHIND
+
+
+def decode_text(raw: bytes) -> str:
+    """Bytes that a node sent, as text."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def sanitize_field(value: str) -> str:
+    """A value that breaks neither the line it stands in, nor its list of fields."""
+    return sanitize_line(value).replace(",", ";")
+
+
+def nodes_with_pool_name(pool_name: str, route: Route) -> list[tuple[str, Node]]:
+    """Each node at or below ``route`` with the name of the pool that it is directly in."""
+    if isinstance(route, NodeRoute):
+        return [(pool_name, route.node)]
+    children = route.children()
+    if not children:
+        return [(route.name, node) for node in route.nodes()]
+    return [found for child in children for found in nodes_with_pool_name(route.name, child)]
+
+
+def node_infos(session: "ClientSession") -> list[NodeInfo]:
+    """The nodes of the client's pool, in the order of the configuration."""
+    found = nodes_with_pool_name(session.context.name, session.context.root)
+    return [NodeInfo(session, pool_name, node) for pool_name, node in found]
+
+
+# -- INFO ------------------------------------------------------------------------------------------------
+
+
+def wants_section(argv: list[bytes], section_name: bytes) -> bool:
+    """Whether these arguments of INFO ask for ``section``, given in lower case."""
+    words = [arg.lower() for arg in argv[1:]]
+    return not words or any(word == section_name or word in SECTION_GROUPS for word in words)
+
+
+def only_proxy_sections(argv: list[bytes]) -> bool:
+    """Whether INFO asks for our own sections alone: then no node is asked."""
+    return len(argv) > 1 and all(arg.lower() in PROXY_SECTIONS for arg in argv[1:])
+
+
+def info_section(name: str, fields: list[InfoField]) -> bytes:
+    """One section of INFO."""
+    rows = "".join([f"{field}:{sanitize_line(value)}\r\n" for field, value in fields])
+    return f"# {name}\r\n{rows}".encode("utf-8", "surrogateescape")
+
+
+def sanitize_line(value: str) -> str:
+    """A value that stays on its line."""
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def proxy_sections(session: "ClientSession", argv: list[bytes], missing_reason: str) -> list[bytes]:
+    """Our sections, as far as ``argv`` asks for them; ``silence`` says why the nodes' are missing."""
+    found: list[bytes] = []
+    if wants_section(argv, b"kidoproxy"):
+        fields = proxy_fields(session)
+        if missing_reason:
+            fields.append(("nodes_gave_no_info", missing_reason))
+        found.append(info_section("Kidoproxy", fields))
+    if wants_section(argv, b"kidoproxynodes"):
+        found.append(
+            info_section(
+                "KidoproxyNodes", [node_info.info_field(at) for at, node_info in enumerate(node_infos(session))]
+            )
+        )
+    return found
+
+
+def reply_if_proxy_only(session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> bool:
+    """Whether this is an INFO that no node is needed for; ``leg`` has its answer then."""
+    proxy_only = (
+        spec.response_policy == MERGE_INFO and not session.request_context.per_node and only_proxy_sections(argv)
+    )
+    if proxy_only:
+        handler.on_reply(proxy_info(session, argv))
+    return proxy_only
+
+
+def client_view_handler(
+    session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
+) -> ReplyHandler:
+    """The leg for what the nodes say, where that is not what the client hears."""
+    if spec.response_policy == MERGE_INFO and not session.request_context.per_node:
+        return InfoHandler(session, argv, handler)
+    return redact.client_view_handler(session, spec, argv, handler)
+
+
+def proxy_info(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """INFO without the nodes."""
+    return encode.verbatim(session.proto, b"\r\n".join(proxy_sections(session, argv, "")))
+
+
+def merged_info(session: "ClientSession", argv: list[bytes], raw: bytes) -> bytes:
+    """The nodes' INFO with our corrections, in the sections that it has, and our own sections behind it."""
+    node_info = b"\r\n" + string_value(raw)
+    extra = [
+        info_section(name, fields)
+        for name, fields in field_overrides(session)
+        if b"\n# %b\r\n" % name.encode("ascii") in node_info
+    ]
+    return merge_info([raw], session.proto, extra + proxy_sections(session, argv, ""))
+
+
+def fallback_info(session: "ClientSession", argv: list[bytes], reason: str) -> bytes:
+    """INFO when the nodes gave none: what is known here, and why it is not more."""
+    known = [
+        ("Server", [("redis_version", decode_text(handshake.advertised_version(session)))]),
+        *field_overrides(session),
+    ]
+    extra = [info_section(name, fields) for name, fields in known if wants_section(argv, name.lower().encode("ascii"))]
+    return merge_info([encode.bulk(b"")], session.proto, extra + proxy_sections(session, argv, reason))
+
+
+@final
+class InfoHandler(ReplyHandler):
+    """Takes the nodes' INFO, and gives the client ours."""
+
+    def __init__(self, session: "ClientSession", argv: list[bytes], parent: ReplyHandler) -> None:
+        super().__init__()
+        self.session = session
+        self.argv = argv
+        self.parent = parent
+
+    def on_reply(self, raw: bytes) -> None:
+        """Add what only we know."""
+        if is_error(raw):
+            self.parent.on_reply(fallback_info(self.session, self.argv, decode_text(error_text(raw))))
+        else:
+            self.parent.on_reply(merged_info(self.session, self.argv, raw))
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """Say what is known here."""
+        self.parent.on_reply(
+            fallback_info(self.session, self.argv, decode_text(error_text(failure.error_reply(False))))
+        )
+
+    def add_held_bytes(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.add_held_bytes(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def describe(self) -> str:
+        """Its parent's."""
+        return self.parent.describe()

@@ -1,0 +1,186 @@
+"""Transactions: what MULTI has queued goes to each node as one contiguous ``MULTI … EXEC``, its part of the whole.
+
+One node, and what its EXEC says is the reply, byte for byte. Several, and each command's reply takes its
+place in an array: each node's part is atomic, the whole is not. A strict pool refuses that while queueing.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN_NODES, SESSION, SUBSCRIBE, CommandSpec
+from kidoproxy.replies.jobs import Job
+from kidoproxy.resp import encode, errors
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import DirectReply, Plan
+from kidoproxy.session import accounting, slices
+from kidoproxy.session.handlers import exec
+from kidoproxy.session.handlers.exec import QueuedCommand, placement_ids, plan_in_multi
+from kidoproxy.session.proxy_state import REPLY_ON
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: What begins and ends a transaction.
+TRANSACTION_COMMANDS: Final = (b"multi", b"exec", b"discard")
+NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
+#: What the proxy answers, and a node would answer alike: the rest would tell of the node, its users among it.
+ALLOWED_WITH_WATCH: Final = (b"unwatch", b"ping", b"echo", b"time")
+
+
+@final
+class TransactionPlacement:
+    """Where a transaction that must not leave one node or copy pool has to stay, and the key that says so."""
+
+    def __init__(self, first_key: bytes, ids: set[int]) -> None:
+        self.first_key = first_key
+        self.placement_ids = ids
+
+
+def handle(session: "ClientSession", name: bytes) -> None:
+    """MULTI, EXEC or DISCARD."""
+    if name == b"multi":
+        start_multi(session)
+    elif name == b"exec":
+        execute(session)
+    else:
+        discard(session)
+
+
+def start_multi(session: "ClientSession") -> None:
+    """MULTI."""
+    if session.multi_queue is not None:
+        session.send_reply(errors.NESTED_MULTI)
+        return
+    session.multi_queue = []
+    session.multi_placement = None
+    session.multi_queue_bytes = 0
+    session.exec_dirty = False
+    session.update_flags()
+    session.send_reply(encode.OK)
+
+
+def discard(session: "ClientSession") -> None:
+    """DISCARD."""
+    if session.multi_queue is None:
+        session.send_reply(errors.DISCARD_WITHOUT_MULTI)
+        return
+    session.leave_multi()
+    session.unwatch()
+    session.send_reply(encode.OK)
+
+
+def enqueue(session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
+    """Queue one command, after planning it once: a refusal must be told now."""
+    if slices.needs_sliced_planning(spec, request):
+        slices.start_job(session, EnqueueJob(session, queue, spec, request))
+    else:
+        enqueue_planned(session, queue, spec, request, None)
+
+
+@final
+class EnqueueJob(Job):
+    """Plans a long request, then queues it."""
+
+    def __init__(
+        self, session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request
+    ) -> None:
+        self.session = session
+        self.queue = queue
+        self.spec = spec
+        self.request = request
+        self.planning = exec.start_planning_in_multi(session, spec, request)
+
+    def step(self) -> bool:
+        """Some keys more."""
+        if exec.step_planning_in_multi(self.session, self.planning):
+            return True
+        enqueue_planned(self.session, self.queue, self.spec, self.request, self.planning.finished_plan())
+        return False
+
+
+def enqueue_planned(
+    session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request, plan: Plan | None
+) -> None:
+    """Queue it, unless it cannot be part of this transaction; ``plan`` is its plan if there is one already."""
+    error = enqueue_error(session, spec, request, plan)
+    if error is not None:
+        session.reply_error(error)
+        return
+    if accounting.enforce_query_limit(session, request.memory_cost()):
+        return
+    session.multi_queue_bytes += request.memory_cost()
+    queue.append(QueuedCommand(spec, request))
+    session.send_reply(encode.QUEUED)
+
+
+def execute(session: "ClientSession") -> None:
+    """EXEC."""
+    queue = session.multi_queue
+    if queue is None:
+        session.send_reply(errors.EXEC_WITHOUT_MULTI)
+        return
+    exec_dirty = session.exec_dirty
+    watch = session.watch
+    session.accounted_bytes -= session.multi_queue_bytes
+    session.leave_multi()
+    if exec_dirty:
+        session.unwatch()
+        session.open_pending(None).on_reply(errors.EXECABORT)
+    elif watch is not None and watch.must_abort_exec(session.proxy.wall_ms):
+        exec.abort_exec(session)
+    elif not queue and (watch is None or watch.exec_lease() is None):
+        session.unwatch()
+        session.open_pending(None).on_reply(encode.array([]))
+    else:
+        slices.start_job(session, exec.ExecJob(session, queue, watch))
+
+
+def enqueue_error(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
+    """Why the command cannot be part of this transaction."""
+    if spec.flags & NO_MULTI:
+        return errors.NOT_IN_MULTI
+    if spec.name == b"client|reply":
+        # ON changes nothing here. The others would tear the reply of EXEC: Redis does, Valkey refuses them.
+        is_allowed = session.reply_mode == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
+        return None if is_allowed else errors.REPLY_IN_MULTI
+    if spec.reach == SUBSCRIBE or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
+        return errors.not_served(spec.name, "it cannot be part of a transaction here")
+    on_dedicated = session.watch is not None and session.watch.exec_lease() is not None
+    if on_dedicated and spec.reach in (SCAN_NODES, SESSION, LOCAL) and spec.name not in ALLOWED_WITH_WATCH:
+        return errors.not_served(spec.name, "it cannot be part of a transaction with watched keys, which its node runs")
+    if spec.reach in (SESSION, LOCAL):
+        return None
+    if plan is None:
+        plan = plan_in_multi(session, spec, request)
+    if isinstance(plan, DirectReply) and plan.frame[:1] == b"-":
+        return plan.frame
+    single_placement = session.context.strict_transactions or session.watch is not None
+    return cross_slot_error(session, spec, request, plan) if single_placement else None
+
+
+def cross_slot_error(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
+    """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
+    plan_ids = placement_ids(plan)
+    reached_ids = set(plan_ids)
+    first_key: bytes | None = None
+    if session.watch is not None:
+        first_key = session.watch.first_key
+        reached_ids.add(session.watch.placement_id)
+    placement = session.multi_placement
+    if placement is not None:
+        first_key = placement.first_key
+        reached_ids |= placement.placement_ids
+    if len(reached_ids) < 2:
+        if placement is None and plan_ids:
+            session.multi_placement = TransactionPlacement(first_key_or_argument(spec, request.argv), plan_ids)
+        return None
+    if first_key is None:
+        return errors.cross_slot(spec.name, first_key_or_argument(spec, request.argv), request.argv[-1])
+    return errors.cross_slot(spec.name, first_key, first_key_or_argument(spec, request.argv))
+
+
+def first_key_or_argument(spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """What to name in a complaint: the first key; without one the first argument, which may be a channel."""
+    for at in key_positions(spec, argv):
+        return argv[at]
+    return argv[1] if len(argv) > 1 else b""

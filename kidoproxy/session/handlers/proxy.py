@@ -1,0 +1,358 @@
+"""PROXY: our own command. A person sees which node, why, and what it is doing now.
+
+Nothing here may upset others: a link is shared, so PROXY NODE sends only what leaves the link as it was,
+and what would make one copy differ from the others is refused.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import (
+    ALL_NODES,
+    ANY_NODE,
+    CHANNEL_NODE,
+    DEDICATED,
+    LOCAL,
+    ONE_SUCCEEDED,
+    REFUSED,
+    SCAN_NODES,
+    SESSION,
+    SINGLE_NODE,
+    SPLIT_BY_NODE,
+    SUBSCRIBE,
+    WRITE,
+    CommandSpec,
+)
+from kidoproxy.replies.queue import ONE_RETRY, ReplyHandler
+from kidoproxy.resp import encode, errors
+from kidoproxy.resp.decode import error_text, items, string_value
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import redact, refusal
+from kidoproxy.session.handlers import info, scripts
+from kidoproxy.session.handlers.blocking import needs_dedicated
+from kidoproxy.session.pubsub.topics import SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS, needs_every_source
+from kidoproxy.upstream.executor import PlanExecutor
+from kidoproxy.upstream.out_of_band import OutOfBandExecutor
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: A refusal with these words is about the pool as a whole, not about one node.
+ONE_NODE_HINT: Final = "ask one node: PROXY NODE"
+
+#: How many words of a command are shown, and how much of each.
+MAX_SHOWN_WORDS: Final = 8
+MAX_SHOWN_BYTES: Final = 64
+
+REACH_TEXTS: Final[dict[int, str]] = {
+    SESSION: "answered by the proxy, it is about the conversation; no node is asked",
+    LOCAL: "answered by the proxy; no node is asked",
+    SINGLE_NODE: "its keys must meet on one node",
+    SPLIT_BY_NODE: "cut by node, replies put together",
+    ALL_NODES: "all nodes, replies merged",
+    ANY_NODE: "any live node",
+    SCAN_NODES: "one node after another, the cursor says which",
+    DEDICATED: "one node, on a link of the client's own",
+    CHANNEL_NODE: "the node where its channel lives",
+    SUBSCRIBE: "the proxy listens for the client, at the node where a channel lives, or at all",
+}
+
+#: What may stand behind the name in PROXY SYNC.
+SYNC_ACTIONS: Final = (b"refill", b"cancel", b"trust", b"trust confirm")
+
+HELP: Final = (
+    b"PROXY <subcommand> [<arg> ...]. Subcommands are:",
+    b"NODES",
+    b"    Each node of this pool: address, state, version, links, what it is doing.",
+    b"ROUTE <command> [<arg> ...]",
+    b"    Who would be asked, why, and with what. Nothing is sent.",
+    b"NODE <name> <command> [<arg> ...]",
+    b"    Ask just this node.",
+    b"EACH <command> [<arg> ...]",
+    b"    Ask as usual, and list each node's own reply.",
+    b"REPLIES (MERGED|LIST)",
+    b"    LIST: from now on as if EACH stood before every command of this connection.",
+    b"STATS",
+    b"    The proxy's counters.",
+    b"SYNC [<name> [REFILL|CANCEL|TRUST [CONFIRM]]]",
+    b"    Copy to this node what it misses; without a name: what syncs are doing. REFILL: empty it first.",
+    b"    CANCEL: end its sync. TRUST: when no copy is trusted, what is lost if this one is; CONFIRM: trust it.",
+    b"HELP",
+    b"    Print this help.",
+)
+
+
+def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    """One PROXY subcommand; its reply takes its place in the ledger now, or when the nodes have answered."""
+    name = spec.name
+    argv = request.argv
+    if name == b"proxy|node":
+        send_to_node(session, argv[2], argv[3:])
+    elif name == b"proxy|each":
+        dispatch_each(session, argv[2:])
+    else:
+        session.send_reply(proxy_reply(session, name, argv))
+
+
+def proxy_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+    """The subcommands that ask no node."""
+    if name == b"proxy|nodes":
+        return nodes_reply(session)
+    if name == b"proxy|route":
+        return encode.array([encode.bulk(encode_text(line)) for line in explain_route(session, argv[2:])])
+    if name == b"proxy|stats":
+        return stats_reply(session)
+    if name == b"proxy|replies":
+        return set_replies_mode(session, argv[2].lower())
+    if name == b"proxy|sync":
+        return sync_reply(session, argv)
+    return encode.array([encode.simple(line) for line in HELP])
+
+
+def encode_text(text: str) -> bytes:
+    """A line for a person, as bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+# -- NODES, STATS, REPLIES, SYNC -----------------------------------------------------------------------
+
+
+def nodes_reply(session: "ClientSession") -> bytes:
+    """One map for each node."""
+    rows: list[bytes] = []
+    for node in info.node_infos(session):
+        pairs: list[bytes] = []
+        for name, text in node.text_fields():
+            pairs += [encode.bulk(encode_text(name)), encode.bulk(encode_text(text))]
+        for name, number in node.count_fields():
+            pairs += [encode.bulk(encode_text(name)), encode.integer(number)]
+        rows.append(encode.mapping(session.proto, pairs))
+    return encode.array(rows)
+
+
+def stats_reply(session: "ClientSession") -> bytes:
+    """A map of the counters."""
+    pairs: list[bytes] = []
+    for name, number in info.counters(session):
+        pairs += [encode.bulk(encode_text(name)), encode.integer(number)]
+    return encode.mapping(session.proto, pairs)
+
+
+def set_replies_mode(session: "ClientSession", word: bytes) -> bytes:
+    """MERGED or LIST, for the rest of this conversation."""
+    if word not in (b"merged", b"list"):
+        return errors.SYNTAX
+    session.each_node = word == b"list"
+    session.update_flags()
+    return encode.OK
+
+
+def sync_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+    """Begin a sync of one copy, or say what syncs are doing; or another order about a copy."""
+    if len(argv) > 5:
+        return errors.wrong_arity(b"proxy|sync")
+    if len(argv) == 2:
+        pairs: list[bytes] = []
+        for node in session.context.root.nodes():
+            status = session.proxy.sync_status.get(node.index, "")
+            if status:
+                pairs += [encode.bulk(encode_text(node.name)), encode.bulk(encode_text(status))]
+        return encode.mapping(session.proto, pairs)
+    target = find_node(session, argv[2])
+    if target is None:
+        return unknown_node_error(session, argv[2])
+    begin_sync = session.proxy.begin_sync
+    if target.group is None or begin_sync is None:
+        return errors.sync_refused(target.name, "it is not part of a copy pool, there is nothing to copy from")
+    if len(argv) > 3:
+        return run_sync_action(session, target, b" ".join(argv[3:]).lower())
+    rejection = begin_sync(target)
+    return errors.sync_refused(target.name, rejection) if rejection else encode.OK
+
+
+def run_sync_action(session: "ClientSession", node: Node, word: bytes) -> bytes:
+    """REFILL, CANCEL, TRUST (what would be lost, a line for each copy) and TRUST CONFIRM."""
+    run_command = session.proxy.run_sync_command
+    if run_command is None or word not in SYNC_ACTIONS:
+        return errors.wrong_arity(b"proxy|sync")
+    rejection, lines = run_command(node, word.decode("ascii"))
+    if rejection:
+        return errors.sync_refused(node.name, rejection)
+    return encode.array([encode.bulk(encode_text(line)) for line in lines]) if lines else encode.OK
+
+
+def find_node(session: "ClientSession", name: bytes) -> Node | None:
+    """The node of this pool with that name."""
+    for node in session.context.root.nodes():
+        if encode_text(node.name) == name:
+            return node
+    return None
+
+
+def unknown_node_error(session: "ClientSession", name: bytes) -> bytes:
+    """The error for a name that no node has."""
+    return errors.unknown_node(name, [node.name for node in session.context.root.nodes()])
+
+
+# -- NODE ------------------------------------------------------------------------------------------------
+
+
+def send_to_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
+    """Send one command to one node, on the link that all clients share; a KILL goes past it."""
+    node = find_node(session, name)
+    if node is None:
+        session.reply_error(unknown_node_error(session, name))
+        return
+    argv, spec = session.context.commands.resolve_nested(argv)
+    rejection = one_node_rejection(session, node, spec, argv)
+    if rejection is not None or spec is None:
+        session.reply_error(rejection if rejection is not None else errors.unknown_command(argv))
+        return
+    handler: ReplyHandler = session.open_pending(spec)
+    payload = encode.encode_request(argv)
+    if redact.may_hold_secrets(spec):
+        handler = redact.RedactingHandler(handler, spec.name, False)
+    if spec.retryable:
+        handler.retries_left = ONE_RETRY
+        handler.payload = payload
+    executor: PlanExecutor = (
+        OutOfBandExecutor(session.proxy.dedicated_pool) if spec.response_policy == ONE_SUCCEEDED else session.executor
+    )
+    executor.send(node, handler, payload, session.proto, session.db)
+
+
+def one_node_rejection(
+    session: "ClientSession", node: Node, spec: CommandSpec | None, argv: list[bytes]
+) -> bytes | None:
+    """Why this command is not sent to this node; None when it is."""
+    if spec is None:
+        return errors.unknown_command(argv)
+    if spec.subcommands is not None and len(argv) > 1:
+        return errors.unknown_subcommand(argv)
+    if not spec.accepts(len(argv)):
+        return errors.wrong_arity(spec.name)
+    rejection = session.user.rejection(spec, argv)
+    if rejection is not None:
+        return rejection
+    reason = session.context.commands.refusal(spec)
+    if not reason and spec.reach == REFUSED:
+        reason = spec.reason
+    if reason and ONE_NODE_HINT not in reason:
+        return errors.not_served(spec.name, reason)
+    if spec.name in redact.NODE_USER_COMMANDS:
+        return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
+    if spec.reach == SESSION:
+        return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
+    if needs_dedicated(spec, argv) or spec.reach == SUBSCRIBE:
+        return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
+    if node.group is not None and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
+        return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
+    return scripts.rejection(session, spec, argv) if spec.name in scripts.SCRIPT_RUNNERS else None
+
+
+# -- EACH ------------------------------------------------------------------------------------------------
+
+
+def dispatch_each(session: "ClientSession", argv: list[bytes]) -> None:
+    """As usual, but each node's own reply is listed."""
+    argv, spec = session.context.commands.resolve_nested(argv)
+    error = refusal.rejection(session, spec, argv)
+    if error is not None or spec is None:
+        session.reply_error(error if error is not None else errors.unknown_command(argv))
+    elif spec.reach in (SESSION, SUBSCRIBE):
+        session.reply_error(errors.not_for_each(spec.name, "no node is asked"))
+    elif needs_dedicated(spec, argv):
+        session.reply_error(errors.not_for_each(spec.name, "it needs a link of the client's own"))
+    elif spec.reach == SCAN_NODES:
+        session.reply_error(
+            errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0")
+        )
+    else:
+        session.request_context.per_node = True
+        session.dispatch(spec, Request(argv, encode.encode_request(argv)), session.open_pending(spec))
+        session.request_context.per_node = session.each_node
+
+
+# -- ROUTE -----------------------------------------------------------------------------------------------
+
+
+def explain_route(session: "ClientSession", argv: list[bytes]) -> list[str]:
+    """Lines for a person: what the command is, where its keys are, who is asked with what."""
+    argv, spec = session.context.commands.resolve_nested(argv)
+    error = refusal.rejection(session, spec, argv)
+    if error is not None or spec is None:
+        return [
+            "refused: " + errors.decode_wire(error_text(error if error is not None else errors.unknown_command(argv)))
+        ]
+    name = errors.decode_wire(spec.name.replace(b"|", b" "))
+    lines = [f"command: {name} ({'write' if spec.may_write else 'read'}), {REACH_TEXTS[spec.reach]}"]
+    if spec.reach in (SESSION, LOCAL):
+        return lines
+    for index in key_positions(spec, argv):
+        lines.append(f"key: {format_word(argv[index])} at {index}: {session.context.root.explain(argv[index])}")
+    if spec.reach == SUBSCRIBE:
+        return lines + explain_subscription(session, spec, argv[1:])
+    if spec.reach == CHANNEL_NODE:
+        lines.append(f"channel: {format_word(argv[1])}: {session.context.root.explain(argv[1])}")
+    request = Request(argv, encode.encode_request(argv))
+    return lines + explain_plan(session.plan(spec, request), request.raw)
+
+
+def explain_subscription(session: "ClientSession", spec: CommandSpec, names: list[bytes]) -> list[str]:
+    """For each name where it lives, and the nodes that are listened to for it."""
+    lines: list[str] = []
+    subscriptions = session.proxy.subscriptions_of(session.context)
+    kind = SUBSCRIBE_KINDS[spec.name] if spec.name in SUBSCRIBE_KINDS else UNSUBSCRIBE_KINDS[spec.name]
+    for name in names:
+        location = (
+            "messages may come from any node" if needs_every_source(kind, name) else session.context.root.explain(name)
+        )
+        lines.append(f"channel: {format_word(name)}: {location}")
+        for source in subscriptions.sources_of(kind, name):
+            node = source.route.pubsub_node()
+            if node is not None:
+                lines.append(f"listens: {describe_node(node)}: {format_word(name)}")
+    return lines
+
+
+def explain_plan(plan: Plan, raw: bytes) -> list[str]:
+    """One line for each node of a plan; ``raw`` is what is sent where the plan says nothing else."""
+    lines: list[str] = []
+    if isinstance(plan, Send):
+        lines.append(f"asks: {describe_node(plan.node)}: {format_request(plan.payload or raw)}")
+        for fallback in plan.fallbacks or []:
+            lines.append(f"else: {describe_node(fallback)}")
+    elif isinstance(plan, Gather):
+        frames = plan.frames
+        for index, child_plan in enumerate(plan.plans):
+            lines += explain_plan(child_plan, frames[index] if frames is not None else raw)
+        for node in plan.unawaited_nodes:
+            lines.append(
+                f"tells: {describe_node(node)}, not waited for: {format_request(plan.unawaited_payload or raw)}"
+            )
+    elif isinstance(plan, DirectReply):
+        word = "refused" if plan.frame[:1] == b"-" else "answered"
+        lines.append(f"{word}: {errors.decode_wire(string_value(plan.frame))}")
+    return lines
+
+
+def describe_node(node: Node) -> str:
+    """Name, address and state."""
+    return f"{node.name} {node.address} ({info.node_state(node)})"
+
+
+def format_request(raw: bytes) -> str:
+    """A request as a person would type it, shortened."""
+    arguments = items(raw)
+    line = " ".join([format_word(string_value(word)) for word in arguments[:MAX_SHOWN_WORDS]])
+    return line + (f" and {len(arguments) - MAX_SHOWN_WORDS} more" if len(arguments) > MAX_SHOWN_WORDS else "")
+
+
+def format_word(word: bytes) -> str:
+    """One word, shortened, in quotes where it could be misread."""
+    text = word[:MAX_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    if not text or not text.isprintable() or " " in text:
+        text = repr(text)
+    return text + ("..." if len(word) > MAX_SHOWN_BYTES else "")

@@ -1,0 +1,184 @@
+"""SUBSCRIBE and its kin: a client's subscriptions, and the confirmations that it gets, in Redis's own shape.
+
+Such a request waits until all before it is answered, and those behind it wait until the nodes have
+confirmed it; its confirmations leave at one go, before the first message. They and messages are pushes,
+which CLIENT REPLY OFF does not silence.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.jobs import Job
+from kidoproxy.replies.queue import PendingRequest, ReplyQueue
+from kidoproxy.resp import encode, limits
+from kidoproxy.session import accounting, slices
+from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.session.pubsub.topics import (
+    SUBSCRIBE_COMMANDS,
+    SUBSCRIBE_KINDS,
+    UNSUBSCRIBE_COMMANDS,
+    UNSUBSCRIBE_KINDS,
+    PendingSubscription,
+    Subscriber,
+)
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: All that Redis serves to a RESP2 client that has subscribed.
+SUBSCRIBER_MODE_COMMANDS: Final = (*SUBSCRIBE_COMMANDS, *UNSUBSCRIBE_COMMANDS, b"ping", b"quit", b"reset")
+
+
+@final
+class SessionSubscription(PendingSubscription):
+    """What one session waits for; ``frames`` are its confirmations."""
+
+    def __init__(
+        self,
+        session: "ClientSession",
+        subscriber: Subscriber,
+        kind: int,
+        pending: PendingRequest,
+        confirmations: list[bytes],
+    ) -> None:
+        super().__init__(subscriber, kind)
+        self.session = session
+        self.pending = pending
+        self.confirmations = confirmations
+
+    def on_done(self, error: bytes) -> None:
+        """The session goes on."""
+        session = self.session
+        session.pending_subscribe = None
+        if error:
+            session.proxy.commands_rejected += 1
+            # Of a long request the rest is not tried.
+            session.current_job = None
+        self.pending.on_reply(session.context.translate_error(error) if error else b"".join(self.confirmations))
+        session.update_flags()
+        session.wake()
+
+
+def handle(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+    """One request; everything before it has been answered."""
+    subscriber = session.subscriber
+    if len(argv) == 1 and subscriber is not None and spec.name in UNSUBSCRIBE_KINDS:
+        argv = [argv[0], *subscriber.names_by_kind[UNSUBSCRIBE_KINDS[spec.name]]]
+    if len(argv) > limits.NAMES_PER_SLICE + 1:
+        slices.start_job(session, SubscribeJob(session, spec, argv))
+    else:
+        request_subscription(session, spec, argv)
+
+
+@final
+class SubscribeJob(Job):
+    """A request with very many names, as if it were several: each waits until the one before has been confirmed."""
+
+    def __init__(self, session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+        self.session = session
+        self.spec = spec
+        self.argv = argv
+        self.next_index = 1
+
+    def step(self) -> bool:
+        """Some names more. Whoever tells the client of them lets it go on."""
+        start = self.next_index
+        self.next_index = start + limits.NAMES_PER_SLICE
+        if self.next_index < len(self.argv):
+            self.session.current_job = self
+        request_subscription(self.session, self.spec, [self.argv[0], *self.argv[start : self.next_index]])
+        return False
+
+
+def request_subscription(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+    """One request that is not too long."""
+    subscriptions = session.proxy.subscriptions_of(session.context)
+    subscriber = session.subscriber
+    if subscriber is None:
+        subscriber = Subscriber(subscriptions.new_subscriber_number(), session.replies, session.proto)
+        session.subscriber = subscriber
+    is_subscribe = spec.name in SUBSCRIBE_KINDS
+    if is_subscribe and accounting.enforce_query_limit(
+        session, sum(map(len, argv)) + len(argv) * limits.NAME_OVERHEAD_BYTES
+    ):
+        return
+    kind = SUBSCRIBE_KINDS[spec.name] if is_subscribe else UNSUBSCRIBE_KINDS[spec.name]
+    pending = session.open_pending(spec)
+    pending.suppressed = False
+    subscription = SessionSubscription(session, subscriber, kind, pending, [])
+    session.pending_subscribe = subscription
+    session.suspended = True
+    if is_subscribe:
+        subscriptions.subscribe(subscription, prepare_subscribe(subscription, argv[1:], session.proto))
+    else:
+        subscriptions.unsubscribe(subscription, prepare_unsubscribe(subscription, argv[1:], session.proto))
+
+
+def prepare_subscribe(subscription: SessionSubscription, names: list[bytes], proto: int) -> list[bytes]:
+    """The names that the client does not have yet; makes the confirmations, one for each name that it says."""
+    current = subscription.subscriber.names_by_kind[subscription.kind]
+    new_names: dict[bytes, bool] = {}
+    count = subscription.subscriber.confirmation_count(subscription.kind)
+    for name in names:
+        if name not in current and name not in new_names:
+            new_names[name] = True
+            count += 1
+        subscription.confirmations.append(
+            confirmation(proto, SUBSCRIBE_COMMANDS[subscription.kind], encode.bulk(name), count)
+        )
+    return list(new_names)
+
+
+def prepare_unsubscribe(subscription: SessionSubscription, names: list[bytes], proto: int) -> list[bytes]:
+    """The names that the client has, all of them if it says none; makes the confirmations."""
+    event = UNSUBSCRIBE_COMMANDS[subscription.kind]
+    current = subscription.subscriber.names_by_kind[subscription.kind]
+    removed_names: dict[bytes, bool] = {}
+    count = subscription.subscriber.confirmation_count(subscription.kind)
+    for name in names or list(current):
+        if name in current and name not in removed_names:
+            removed_names[name] = True
+            count -= 1
+        subscription.confirmations.append(confirmation(proto, event, encode.bulk(name), count))
+    if not subscription.confirmations:
+        subscription.confirmations.append(confirmation(proto, event, encode.null(proto), count))
+    return list(removed_names)
+
+
+def confirmation(proto: int, event: bytes, name: bytes, count: int) -> bytes:
+    """One push, or one array that looks like a reply."""
+    return encode.push(proto, [encode.bulk(event), name, encode.integer(count)])
+
+
+def unsubscribe_all(session: "ClientSession") -> None:
+    """The client goes, or begins anew: nothing of its subscriptions is left, here or at the nodes."""
+    subscriber = session.subscriber
+    if subscriber is None:
+        return
+    subscriptions = session.proxy.subscriptions_of(session.context)
+    subscription = session.pending_subscribe
+    if subscription is not None:
+        session.pending_subscribe = None
+        subscriptions.cancel(subscription)
+        subscription.pending.on_reply(b"")
+    session.subscriber = None
+    if subscriber.name_count() > limits.NAMES_PER_SLICE:
+        # No message reaches it any more, but its names are taken off in slices.
+        subscriber.replies = ReplyQueue(session.executor.pending_writes)
+        subscriber.replies.close()
+        session.executor.jobs().add(UnsubscribeJob(subscriptions, subscriber))
+    else:
+        subscriptions.unsubscribe_all(subscriber)
+
+
+@final
+class UnsubscribeJob(Job):
+    """Takes a client that wants nothing more off very many names."""
+
+    def __init__(self, subscriptions: Subscriptions, subscriber: Subscriber) -> None:
+        self.subscriptions = subscriptions
+        self.subscriber = subscriber
+
+    def step(self) -> bool:
+        """Some of them."""
+        return self.subscriptions.unsubscribe_some(self.subscriber, limits.NAMES_PER_SLICE)

@@ -1,0 +1,198 @@
+"""EVAL, FCALL, SCRIPT and FUNCTION: planned like others; what they say is noted, so that no node forgets it."""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp import errors
+from kidoproxy.resp.decode import is_error, items
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.loading import PARTIAL
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.scripts import find_analysis
+from kidoproxy.scripts.evalsha import EvalshaExecutor, ScriptLoadExecutor
+from kidoproxy.scripts.registry import ScriptRegistry
+from kidoproxy.scripts.request import ScriptInputs, called_commands
+from kidoproxy.session.handlers import blocking
+from kidoproxy.upstream.transaction import Transaction
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+SCRIPT_RUNNERS: Final = (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro")
+EVAL_COMMANDS: Final = (b"eval", b"eval_ro")
+EVALSHA_COMMANDS: Final = (b"evalsha", b"evalsha_ro")
+LOAD_COMMANDS: Final = (b"script|load", b"function|load")
+LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"function|restore")
+
+
+def rejection(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+    """Why a script is not served: it can be seen to call what this pool refuses, or what its user may not run."""
+    analysis = find_analysis(session.context.script_registry, spec, argv, session.multi_queue is not None)
+    if analysis is None:
+        return None
+    calls = called_commands(analysis, ScriptInputs(argv)) if analysis.dynamic_calls else analysis.commands
+    if analysis.dynamic_calls or not analysis.denial_known:
+        analysis.denied_command, analysis.denied_reason = first_unserved(session.context.commands, calls)
+        analysis.denial_known = True
+    if analysis.denied_command:
+        return errors.not_served(
+            spec.name, f"its script calls '{errors.truncate_word(analysis.denied_command)}': {analysis.denied_reason}"
+        )
+    if not session.user.unrestricted:
+        for name, called_spec in calls.items():
+            if called_spec is not None and not session.user.acl.allows_command(called_spec):
+                return errors.script_call_forbidden(spec.name, name)
+    return None
+
+
+def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | None]) -> tuple[bytes, str]:
+    """The first of these commands that a pool does not serve, and why; empty when it serves them all."""
+    for name, spec in calls.items():
+        reason = ""
+        if command_set.is_renamed_away(name.partition(b"|")[0]):
+            reason = "this pool has another name for it, or none"
+        elif spec is None:
+            reason = "this pool's configuration denies it" if name in command_set.deny else ""
+        else:
+            # Which subcommand a container is asked for is not known, or not to us.
+            reason = command_set.refusal(spec) or (
+                spec.reason if spec.reach == REFUSED and spec.subcommands is None else ""
+            )
+        if reason:
+            return name, reason
+    return b"", ""
+
+
+def dispatch(session: "ClientSession", spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+    """Plan and walk, each in its own way."""
+    executor = session.executor
+    plan = session.plan(spec, request)
+    handler = track_script(session, spec, request.argv, handler)
+    if spec.name in EVALSHA_COMMANDS:
+        has_followers = session.reader.buffered_bytes() > 0
+        digest = request.argv[1].lower()
+        evalsha_executor = EvalshaExecutor(
+            executor, session.context.script_registry, digest, request.raw, session.replies, handler, has_followers
+        )
+        evalsha_executor.execute(plan, handler, request.raw, spec, session.request_context)
+    elif isinstance(handler, RecordOnSuccess) and handler.load_executor is not None:
+        handler.load_executor.execute(plan, handler, request.raw, spec, session.request_context)
+    elif spec.response_policy == ONE_SUCCEEDED:
+        blocking.send_kill(session, spec, request, handler)
+    else:
+        executor.execute(plan, handler, request.raw, spec, session.request_context)
+
+
+def track_script(session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
+    """A script passes by; the leg that takes the reply, which notes it if it changes what nodes must know."""
+    name = spec.name
+    registry = session.context.script_registry
+    if name in EVAL_COMMANDS:
+        registry.remember(argv[1])
+    elif name == b"script|flush":
+        if len(argv) == 2 or (len(argv) == 3 and argv[2].lower() in (b"async", b"sync")):
+            forget_scripts(session)
+    elif name in LOAD_COMMANDS:
+        if name == b"script|load":
+            registry.remember(argv[2])
+        return RecordOnSuccess(registry, name, argv, handler, ScriptLoadExecutor(session.executor))
+    elif name in LIBRARY_CHANGE_COMMANDS:
+        return RecordOnSuccess(registry, name, argv, handler, None)
+    return handler
+
+
+def forget_scripts(session: "ClientSession") -> None:
+    """SCRIPT FLUSH: nothing is known any more, and no connection counts as having carried anything."""
+    session.context.script_registry.flush_scripts()
+    for node in session.context.root.nodes():
+        for conn in session.executor.connections_to(node):
+            conn.loaded_scripts.clear()
+
+
+def preload_in_transaction(
+    session: "ClientSession", transaction: Transaction, spec: CommandSpec, argv: list[bytes], plan: Plan
+) -> None:
+    """The text of an EVALSHA inside a transaction goes ahead of MULTI: what EXEC refuses cannot be mended."""
+    if spec.name in EVAL_COMMANDS:
+        session.context.script_registry.remember(argv[1])
+    elif spec.name in EVALSHA_COMMANDS:
+        digest = argv[1].lower()
+        script = session.context.script_registry.find_script(digest)
+        if script is not None:
+            for send in unchanged_sends(plan):
+                transaction.preload(send.node, digest, script.text)
+
+
+def unchanged_sends(plan: Plan) -> list[Send]:
+    """The parts of a plan that send the request as it is."""
+    if isinstance(plan, Send):
+        return [plan] if plan.payload is None else []
+    return [send for subplan in plan.plans for send in unchanged_sends(subplan)] if isinstance(plan, Gather) else []
+
+
+@final
+class RecordOnSuccess(ReplyHandler):
+    """Around the leg of a request that changes what the nodes must know: if it worked, the book has it."""
+
+    def __init__(
+        self,
+        registry: ScriptRegistry,
+        name: bytes,
+        argv: list[bytes],
+        parent: ReplyHandler,
+        load_executor: ScriptLoadExecutor | None,
+    ) -> None:
+        super().__init__()
+        self.registry = registry
+        self.command_name = name
+        self.argv = argv
+        self.parent = parent
+        self.load_executor = load_executor
+
+    def on_reply(self, raw: bytes) -> None:
+        """A list is each node's own reply: one that took it is enough."""
+        if any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw])):
+            self.record()
+        elif self.load_executor is None and raw.startswith(b"-PARTIAL"):
+            # What some nodes have lost on purpose must not come back by itself.
+            self.record()
+        self.parent.on_reply(raw)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """It reached nobody, or nobody knows; some have it."""
+        if failure.code == PARTIAL and self.load_executor is None:
+            # What some nodes have lost on purpose must not come back by itself.
+            self.record()
+        self.parent.on_failure(failure)
+
+    def add_held_bytes(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.add_held_bytes(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def describe(self) -> str:
+        """Its parent's."""
+        return self.parent.describe()
+
+    def record(self) -> None:
+        """Write it down."""
+        registry = self.registry
+        argv = self.argv
+        if self.command_name == b"script|load":
+            registry.mark_loaded(argv[2])
+        elif self.command_name == b"function|load":
+            registry.load_library(argv[-1])
+        elif self.command_name == b"function|delete":
+            registry.delete_library(argv[2])
+        elif self.command_name == b"function|flush":
+            registry.flush_libraries()
+        else:
+            registry.restore_libraries(argv[2], argv[3] if len(argv) > 3 else b"append")
+        if self.load_executor is not None:
+            self.load_executor.warm_up_missing()

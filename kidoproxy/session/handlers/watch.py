@@ -1,0 +1,264 @@
+"""WATCH: a transaction that runs only if nobody has changed these keys since.
+
+On a ring the node itself remembers them, for one connection: the session borrows a lane to that node, and says WATCH
+and later MULTI … EXEC there. All watched keys, and all that the transaction touches, must meet on that node.
+
+In a copy pool no node can decide for the others. But all writes of the pool pass through this process, in one order
+for all copies, so the proxy itself sees whether a watched key was written to; EXEC is sent only if none was, in the
+same step in which that is judged. A key's expiry is asked for when it is watched. Whatever cannot be excluded (a
+script, a command for the whole keyspace) counts as a change: then EXEC is answered with null, and the client tries
+again, as it does after any lost race.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.merge import mismatch_error
+from kidoproxy.replies.queue import Aggregate, AggregateSlot, ReplyHandler
+from kidoproxy.resp import encode, errors, limits
+from kidoproxy.resp.decode import integer_value, is_error, type_byte
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.requests import Request
+from kidoproxy.resp.scan import COLON
+from kidoproxy.routes.plan import DirectReply, Plan, Send
+from kidoproxy.routes.topology import CopyGroup, Node, WatchedKeys
+from kidoproxy.session import accounting
+from kidoproxy.upstream.connection_loss import ConnectionLost
+from kidoproxy.upstream.dedicated import Lease
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+#: Before a watched key expires by our clock, EXEC is refused: the way to the node takes time, and clocks differ.
+EXPIRY_MARGIN_MS: Final = 20
+UNWATCH_COMMAND: Final = encode.encode_request([b"UNWATCH"])
+
+
+class Watch:
+    """What one session watches. ``home``: the node or copy pool where all of it lives (`Node.home`)."""
+
+    def __init__(self, placement_id: int, first_key: bytes) -> None:
+        self.placement_id = placement_id
+        #: The first key, for complaints about those that live elsewhere.
+        self.first_key = first_key
+        self.key_count = 0
+        #: What it costs to remember them: nothing here, where the node does.
+        self.memory_bytes = 0
+
+    def exec_lease(self) -> Lease | None:
+        """The lane on which the transaction has to run, if it has to run on one."""
+        return None
+
+    def must_abort_exec(self, now_ms: int) -> bool:
+        """Whether EXEC must not even be sent."""
+        raise NotImplementedError
+
+    def unwatch(self) -> None:
+        """Watch nothing more."""
+        raise NotImplementedError
+
+    def on_exec(self) -> None:
+        """EXEC is about to be sent: with it the watching ends by itself."""
+
+
+@final
+class DedicatedWatch(Watch):
+    """The node remembers. If the lane is lost nobody knows what has changed since."""
+
+    def __init__(self, first_key: bytes, lease: Lease) -> None:
+        super().__init__(lease.connection.node.placement_id(), first_key)
+        self.lease = lease
+        self.push_handler = ConnectionLost()
+        lease.connection.push_handler = self.push_handler
+        #: What was watched before it is lost.
+        self.cas_dirty = False
+
+    def exec_lease(self) -> Lease | None:
+        """Its lane."""
+        return self.lease
+
+    def must_abort_exec(self, now_ms: int) -> bool:
+        """The node tells; here only that it cannot."""
+        return self.push_handler.lost or self.cas_dirty
+
+    def unwatch(self) -> None:
+        """Say UNWATCH; the lane is clean once that is answered."""
+        conn = self.lease.connection
+        now = self.lease.pool.executor.now
+        if self.push_handler.lost:
+            self.lease.close()
+        elif not conn.is_ready():
+            # The WATCH has not been sent yet; a client that was killed is not kept waiting for its end.
+            conn.on_connection_lost("its client watches nothing any more", now, True)
+            self.lease.close()
+        else:
+            conn.submit(UnwatchHandler(self.lease), UNWATCH_COMMAND, conn.proto, conn.db, now)
+
+
+@final
+class UnwatchHandler(ReplyHandler):
+    """Gives the lane back when it is clean."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__()
+        self.lease = lease
+
+    def on_reply(self, raw: bytes) -> None:
+        """Clean, unless the node does not know UNWATCH."""
+        if is_error(raw):
+            self.on_failure(NodeFailure("", "", "", "", False))
+        else:
+            self.lease.release()
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """In doubt, close."""
+        self.lease.close()
+
+
+@final
+class CopyWatch(Watch):
+    """The proxy sees all writes to a copy pool."""
+
+    def __init__(self, group: CopyGroup, first_key: bytes) -> None:
+        super().__init__(group.copies[0].node.placement_id(), first_key)
+        self.group = group
+        self.watched_keys = WatchedKeys()
+        group.watches.append(self.watched_keys)
+
+    def must_abort_exec(self, now_ms: int) -> bool:
+        """A write has been sent, or a key has expired or is about to."""
+        expiry_ms = self.watched_keys.first_expiry_ms
+        return self.watched_keys.cas_dirty or (expiry_ms > 0 and now_ms + EXPIRY_MARGIN_MS >= expiry_ms)
+
+    def unwatch(self) -> None:
+        """Forget the keys."""
+        self.group.watches.remove(self.watched_keys)
+
+    def on_exec(self) -> None:
+        """The same."""
+        self.unwatch()
+
+
+def start_watch(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    """WATCH; nothing is owed to the client."""
+    if accounting.enforce_query_limit(session, request.frame_bytes() + len(request.argv) * limits.NAME_OVERHEAD_BYTES):
+        return
+    session.request_context.per_node = False
+    # A miss in place of a failure would hide when a key expires.
+    session.request_context.miss_on_failure = False
+    watch_where_planned(session, spec, request, session.context.root.plan(spec, request, session.request_context))
+    session.update_flags()
+    session.suspend_until_drained()
+
+
+def watch_where_planned(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan) -> None:
+    """Watch these keys where the plan says that they live."""
+    if not isinstance(plan, Send):
+        session.reply_error(plan.frame if isinstance(plan, DirectReply) else errors.SYNTAX)
+        return
+    first_key = request.argv[1]
+    node = plan.node
+    watch = session.watch
+    is_elsewhere = watch is not None and watch.placement_id != node.placement_id()
+    if watch is not None and is_elsewhere and not watch.must_abort_exec(session.proxy.wall_ms):
+        session.reply_error(errors.cross_slot(spec.name, watch.first_key, first_key))
+    elif node.group is not None:
+        watch_copies(session, node.group, spec, request)
+    else:
+        watch_node(session, node, request)
+
+
+def watch_node(session: "ClientSession", node: Node, request: Request) -> None:
+    """Say WATCH on the session's lane to ``node``.
+
+    A lane that is lost is replaced, for clients do not say UNWATCH after an error: EXEC will be answered with null,
+    and from then on all is well again.
+    """
+    watch = session.watch
+    if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.placement_id() or watch.push_handler.lost:
+        failure = session.proxy.dedicated_pool.unavailable(node)
+        if failure is not None:
+            session.open_pending(None).on_failure(failure)
+            return
+        was_watching = watch is not None
+        session.unwatch()
+        lease = session.proxy.dedicated_pool.acquire(node, session.proto, session.db)
+        watch = DedicatedWatch(request.argv[1], lease)
+        watch.cas_dirty = was_watching
+        session.watch = watch
+    watch.key_count += len(request.argv) - 1
+    handler = WatchHandler(watch, session.open_pending(None))
+    watch.lease.connection.submit(handler, request.raw, session.proto, session.db, session.executor.now)
+
+
+@final
+class WatchHandler(ReplyHandler):
+    """Waits for the reply to WATCH. If there is none, nobody knows whether the node watches."""
+
+    def __init__(self, watch: DedicatedWatch, parent: ReplyHandler) -> None:
+        super().__init__()
+        self.watch = watch
+        self.parent = parent
+
+    def on_reply(self, raw: bytes) -> None:
+        """What the node says."""
+        self.parent.on_reply(raw)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The lane is of no use any more."""
+        self.watch.push_handler.lost = True
+        self.parent.on_failure(failure)
+
+
+def watch_copies(session: "ClientSession", group: CopyGroup, spec: CommandSpec, request: Request) -> None:
+    """Note the keys, and ask when they expire."""
+    watch = session.watch
+    if not isinstance(watch, CopyWatch) or watch.group is not group:
+        was_watching = watch is not None
+        session.unwatch()
+        watch = CopyWatch(group, request.argv[1])
+        watch.watched_keys.cas_dirty = was_watching
+        session.watch = watch
+    new_keys = [request.argv[index] for index in key_positions(spec, request.argv)]
+    watch.key_count += len(new_keys)
+    for key in new_keys:
+        watch.watched_keys.keys[(session.db, key)] = True
+    watch.memory_bytes += sum(map(len, new_keys)) + len(new_keys) * limits.NAME_OVERHEAD_BYTES
+    aggregate = CollectExpiries(session.open_pending(None), len(new_keys), watch.watched_keys, session.proxy.wall_ms)
+    spec = COMMANDS[b"pttl"]
+    for index, key in enumerate(new_keys):
+        argv = [b"PTTL", key]
+        pttl_request = Request(argv, encode.encode_request(argv))
+        plan = session.context.root.plan(spec, pttl_request, session.request_context)
+        session.executor.execute(plan, AggregateSlot(aggregate, index), pttl_request.raw, spec, session.request_context)
+
+
+@final
+class CollectExpiries(Aggregate):
+    """Collects when the watched keys expire; the client hears +OK when that is known."""
+
+    def __init__(self, parent: ReplyHandler, count: int, watched_keys: WatchedKeys, now_ms: int) -> None:
+        super().__init__(parent, count)
+        self.watched_keys = watched_keys
+        self.now_ms = now_ms
+
+    def answer_parent(self) -> None:
+        """The earliest moment counts."""
+        failure = self.first_failure()
+        if failure is not None:
+            self.watched_keys.cas_dirty = True
+            self.parent.on_failure(failure)
+            return
+        for raw in self.replies:
+            if type_byte(raw) != COLON:
+                self.watched_keys.cas_dirty = True
+                self.parent.on_reply(raw if is_error(raw) else mismatch_error(self.replies))
+                return
+            ttl_ms = integer_value(raw)
+            if ttl_ms >= 0 and (
+                not self.watched_keys.first_expiry_ms or self.now_ms + ttl_ms < self.watched_keys.first_expiry_ms
+            ):
+                self.watched_keys.first_expiry_ms = self.now_ms + ttl_ms
+        self.parent.on_reply(encode.OK)

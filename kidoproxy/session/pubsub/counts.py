@@ -1,0 +1,97 @@
+"""How many listen: a node counts our one subscription, and means all our clients that have it.
+
+What a node says is corrected by what the switchboard knows when the answer comes. Other proxies and other
+workers that listen to the same node count as one client each.
+"""
+
+from typing import final
+
+from kidoproxy.commands.glob import matches
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp.decode import integer_value as integer_of
+from kidoproxy.resp.decode import items, string_value
+from kidoproxy.resp.encode import array, integer
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
+
+
+@final
+class CountCorrection(ReplyHandler):
+    """Takes what the nodes say to PUBLISH, SPUBLISH and PUBSUB; the client is told of clients."""
+
+    def __init__(
+        self, subscriptions: Subscriptions, spec: CommandSpec, argv: list[bytes], parent: ReplyHandler
+    ) -> None:
+        super().__init__()
+        self.subscriptions = subscriptions
+        self.spec = spec
+        self.argv = argv
+        self.parent = parent
+
+    def on_reply(self, raw: bytes) -> None:
+        """Errors, and what counts nothing, are passed on."""
+        name = self.spec.name
+        if raw[:1] == b":" and name in (b"publish", b"spublish"):
+            raw = integer(count_receivers(self.subscriptions, integer_of(raw), name == b"spublish", self.argv[1]))
+        elif is_name_count_list(raw) and name in (b"pubsub|numsub", b"pubsub|shardnumsub"):
+            raw = array(
+                count_subscribers(self.subscriptions, items(raw), SHARD if name == b"pubsub|shardnumsub" else CHANNEL)
+            )
+        self.parent.on_reply(raw)
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """As it is."""
+        self.parent.on_failure(failure)
+
+    def add_held_bytes(self, size: int) -> None:
+        """Its parent counts it."""
+        self.parent.add_held_bytes(size)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """As its parent does."""
+        self.parent.abort(failure, failed)
+
+    def describe(self) -> str:
+        """Its parent's."""
+        return self.parent.describe()
+
+
+def is_name_count_list(raw: bytes) -> bool:
+    """Whether it is a flat list ``name, number, …``."""
+    flat_list = items(raw) if raw[:1] == b"*" else [b""]
+    return len(flat_list) % 2 == 0 and all(item[:1] == b":" for item in flat_list[1::2])
+
+
+def correct_count(reported: int, counted: int, actual: int) -> int:
+    """``said`` without ``share`` of it, and ``ours`` instead; less than the share means that we were not counted."""
+    return reported if reported < counted else reported - counted + actual
+
+
+def count_receivers(subscriptions: Subscriptions, reported: int, shard: bool, channel: bytes) -> int:
+    """How many subscriptions a message went to."""
+    counted = 0
+    actual = 0
+    for source in subscriptions.sources_of(SHARD, channel):
+        topics = source.find_topic(SHARD if shard else CHANNEL, channel)
+        if not shard:
+            topics += [topic for topic in source.topics[PATTERN].values() if matches(topic.name, channel)]
+        for topic in topics:
+            if source.is_counted(topic):
+                counted += 1
+                actual += len(topic.subscribers)
+    return correct_count(reported, counted, actual)
+
+
+def count_subscribers(subscriptions: Subscriptions, flat_list: list[bytes], kind: int) -> list[bytes]:
+    """The flat list ``name, number, …`` of NUMSUB."""
+    told: list[bytes] = []
+    for at in range(0, len(flat_list), 2):
+        number = integer_of(flat_list[at + 1])
+        topic = subscriptions.topics[kind].get(string_value(flat_list[at]))
+        if topic is not None:
+            counted = sum([source.is_counted(topic) for source in subscriptions.sources])
+            number = correct_count(number, counted, len(topic.subscribers))
+        told += [flat_list[at], integer(number)]
+    return told

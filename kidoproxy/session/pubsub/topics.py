@@ -1,0 +1,101 @@
+"""What clients subscribe to, and who has: channels, patterns and shard channels."""
+
+from typing import Final, final
+
+from kidoproxy.replies.queue import ReplyQueue
+from kidoproxy.resp import limits
+
+#: The three kinds of what can be subscribed to.
+CHANNEL: Final = 0
+PATTERN: Final = 1
+SHARD: Final = 2
+KINDS: Final = (CHANNEL, PATTERN, SHARD)
+
+#: What a client says and a node is told, by kind.
+SUBSCRIBE_COMMANDS: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
+UNSUBSCRIBE_COMMANDS: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
+#: The first word of a push, and its kind.
+SUBSCRIBE_KINDS: Final[dict[bytes, int]] = {word: kind for kind, word in enumerate(SUBSCRIBE_COMMANDS)}
+UNSUBSCRIBE_KINDS: Final[dict[bytes, int]] = {word: kind for kind, word in enumerate(UNSUBSCRIBE_COMMANDS)}
+MESSAGE_KINDS: Final[dict[bytes, int]] = {b"message": CHANNEL, b"pmessage": PATTERN, b"smessage": SHARD}
+
+#: Channels on which each node speaks of its own keys.
+KEYSPACE_PREFIXES: Final = (b"__keyspace@", b"__keyevent@")
+#: WAIT publishes here, so that it waits for earlier writes (see `kidoproxy.session.handlers.blocking`): for no client's
+#: ears.
+WAIT_MARK_CHANNEL: Final = b"__kidoproxy:mark"
+
+
+def needs_every_source(kind: int, name: bytes) -> bool:
+    """Whether any node may have messages for it, not just the one where the channel lives."""
+    return kind == PATTERN or (kind == CHANNEL and name.startswith(KEYSPACE_PREFIXES))
+
+
+@final
+class Subscriber:
+    """A client's side of its subscriptions: what it has, by kind, and the ledger through which messages leave."""
+
+    def __init__(self, number: int, replies: ReplyQueue, proto: int) -> None:
+        self.number = number
+        self.replies = replies
+        self.proto = proto
+        self.names_by_kind: list[dict[bytes, bool]] = [{} for _ in KINDS]
+        #: What they cost to remember.
+        self.memory_bytes = 0
+
+    def add(self, kind: int, name: bytes) -> None:
+        """It has this one now."""
+        self.names_by_kind[kind][name] = True
+        self.memory_bytes += len(name) + limits.NAME_OVERHEAD_BYTES
+
+    def remove(self, kind: int, name: bytes) -> None:
+        """It has this one no more."""
+        del self.names_by_kind[kind][name]
+        self.memory_bytes -= len(name) + limits.NAME_OVERHEAD_BYTES
+
+    def confirmation_count(self, kind: int) -> int:
+        """The number that confirmations of this kind carry: shard channels are counted apart."""
+        names = self.names_by_kind
+        return len(names[SHARD]) if kind == SHARD else len(names[CHANNEL]) + len(names[PATTERN])
+
+    def name_count(self) -> int:
+        """All of them."""
+        return sum([len(names) for names in self.names_by_kind])
+
+
+class PendingSubscription:
+    """A client's request to subscribe or to unsubscribe, until the nodes have confirmed it."""
+
+    def __init__(self, subscriber: Subscriber, kind: int) -> None:
+        self.subscriber = subscriber
+        self.kind = kind
+        self.topics: list[Topic] = []
+        #: How many of the topics are not confirmed yet, and when somebody must be told so.
+        self.unconfirmed = 0
+        self.due = 0.0
+        self.finished = False
+
+    def on_done(self, error: bytes) -> None:
+        """It has come true; or it has not, and ``error`` is the reply that says why."""
+        raise NotImplementedError
+
+
+@final
+class Topic:
+    """One channel, pattern or shard channel that somebody has, wants, or has just left."""
+
+    def __init__(self, kind: int, name: bytes) -> None:
+        self.kind = kind
+        self.name = name
+        self.subscribers: dict[int, Subscriber] = {}
+        #: Wishes that are not fulfilled yet and need it; those of them that wait for it; those that wait for its end.
+        self.pending_count = 0
+        self.subscribing: list[PendingSubscription] = []
+        self.unsubscribing: list[PendingSubscription] = []
+
+    def is_needed(self) -> bool:
+        """Whether the nodes should be listened to for it."""
+        return self.pending_count > 0 or len(self.subscribers) > 0
+
+    def __repr__(self) -> str:
+        return f"<topic {self.kind} {self.name!r}, {len(self.subscribers)} subscribers>"

@@ -1,0 +1,38 @@
+"""Why a request is not even tried, in the order in which Redis looks for reasons."""
+
+from typing import TYPE_CHECKING
+
+from kidoproxy.commands.spec import DEDICATED, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from kidoproxy.resp import errors
+from kidoproxy.session.handlers import pubsub, scripts
+
+if TYPE_CHECKING:
+    from kidoproxy.session.session import ClientSession
+
+
+def rejection(session: "ClientSession", spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+    """Why this request is not even tried; None when it is."""
+    if spec is None:
+        return errors.unknown_command(argv)
+    if spec.subcommands is not None and len(argv) > 1:
+        return errors.unknown_subcommand(argv)
+    if not spec.accepts(len(argv)):
+        return errors.wrong_arity(spec.name)
+    if session.needs_acl:
+        if not (session.authed or spec.flags & NO_AUTH):
+            return errors.NOAUTH
+        denial = session.user.rejection(spec, argv, session.acl_check)
+        if denial is not None:
+            return denial
+    reason = session.context.commands.refusal(spec)
+    if reason:
+        return errors.not_served(spec.name, reason)
+    if spec.reach == REFUSED or (spec.reach == DEDICATED and spec.reason):
+        return errors.not_served(spec.name, spec.reason)
+    if session.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.name != b"monitor":
+        return errors.IN_MONITOR_MODE
+    if session.multi_queue is not None and spec.name == b"watch":
+        return errors.WATCH_IN_MULTI
+    if session.subscriber_mode and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
+        return errors.subscriber_mode_only(spec.name)
+    return scripts.rejection(session, spec, argv) if spec.is_scripting and spec.name in scripts.SCRIPT_RUNNERS else None

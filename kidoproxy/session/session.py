@@ -1,0 +1,397 @@
+"""One client's conversation: bytes in, calls into the ledger, nothing awaited and nothing raised.
+
+    needs AUTH ──AUTH, HELLO──► open ◄──EXEC, DISCARD, RESET──► multi
+                                 │ QUIT, a malformed frame, CLIENT KILL
+                                 ▼
+                               closing: what is owed leaves, then the socket is closed
+
+Beside that it may watch keys, have subscriptions (in RESP2 it is *confined* to them then) and monitor. It is *stalled*
+while its next request waits: for what is owed, a lane, a confirmation, what a node knows, the end of a pause.
+
+A request is *plain* when it has one key, in first place, and nothing about the conversation is unusual:
+then it costs one look-up, one plan and one leg. Everything else goes the long way round.
+"""
+
+from typing import Final, final
+
+from kidoproxy.commands.acl import AclCheck
+from kidoproxy.commands.spec import DEDICATED, LOCAL, SESSION, SUBSCRIBE, CommandSpec
+from kidoproxy.replies.jobs import Job
+from kidoproxy.replies.queue import ONE_RETRY, PendingRequest, ReplyHandler
+from kidoproxy.resp import encode, errors, limits
+from kidoproxy.resp.errors import ProtocolError
+from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
+from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.route import RequestContext
+from kidoproxy.session import accounting, cleanup, pause, refusal, slices
+from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
+from kidoproxy.session.handlers import (
+    blocking,
+    client_slices,
+    handshake,
+    info,
+    local,
+    long_running,
+    multi,
+    proxy,
+    pubsub,
+    scripts,
+)
+from kidoproxy.session.handlers.blocking import Monitor
+from kidoproxy.session.handlers.exec import QueuedCommand
+from kidoproxy.session.handlers.multi import TransactionPlacement
+from kidoproxy.session.handlers.watch import Watch
+from kidoproxy.session.proxy_state import REPLY_ON, REPLY_SKIP, PoolContext, ProxyState
+from kidoproxy.session.pubsub.topics import Subscriber
+from kidoproxy.upstream.dedicated import DedicatedExecutor
+
+#: These change what later requests mean on the wire, so they wait until nothing is under way.
+BARRIERS: Final = (b"select", b"hello", b"reset")
+#: In MULTI these are not queued.
+NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
+
+EXEC_WRONG_ARITY: Final = errors.wrong_arity(b"exec")
+
+
+@final
+class ClientSession:
+    """See the module. ``address`` and ``local`` are for CLIENT LIST."""
+
+    def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
+        self.proxy = proxy
+        self.context = context
+        self.executor = proxy.executor
+        self.id = proxy.next_client_id()
+        self.address = address
+        self.local_address = local_address
+        self.replies = accounting.create_reply_queue(proxy.executor.pending_writes, context)
+        self.request_limits = RequestLimits()
+        self.reader = RequestReader(self.request_limits)
+        self.proto = 2
+        self.db = 0
+        self.request_context = RequestContext(0, 2, False, False, 0, context.script_registry)
+        self.user = context.users.default
+        self.authed = self.user.needs_no_login
+        self.multi_queue: list[QueuedCommand] | None = None
+        self.multi_placement: TransactionPlacement | None = None
+        self.multi_queue_bytes = 0
+        #: How much of what came has been counted as asked.
+        self.accounted_bytes = 0
+        self.exec_dirty = False
+        self.reply_mode = REPLY_ON
+        self.each_node = False
+        #: Not logged in, or as somebody who may not do everything: each request is judged.
+        self.needs_acl = False
+        #: Nothing unusual: plain requests may take the short way.
+        self.fast_path = False
+        self.subscriber_mode = False
+        #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
+        self.suspended = False
+        self.suspended_request: Request | None = None
+        #: It has had its share of this turn (`kidoproxy.session.slices`); ``spent``: units of work beside the requests.
+        self.resume_job: slices.ResumeJob | None = None
+        self.extra_units = 0
+        #: What is done before its next request, in slices; and a long request that has been judged by its user's rules.
+        self.current_job: Job | None = None
+        self.acl_check: AclCheck | None = None
+        #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
+        self.blocked_request: DedicatedExecutor | None = None
+        self.watch: Watch | None = None
+        self.monitor: Monitor | None = None
+        self.closing = False
+        #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
+        self.half_closed = False
+        #: Made with the first subscription; and what is asked of the nodes for it now.
+        self.subscriber: Subscriber | None = None
+        self.pending_subscribe: pubsub.SessionSubscription | None = None
+        self.name = b""
+        self.lib_name = b""
+        self.lib_ver = b""
+        self.no_evict = False
+        self.no_touch = False
+        self.last_command = b"NULL"
+        self.created_ms = proxy.wall_ms
+        self.last_active_ms = proxy.wall_ms
+        self.commands_processed = 0
+        self.update_flags()
+        proxy.sessions[self.id] = self
+
+    def update_flags(self) -> None:
+        """Work out what follows from a change of the conversation's state."""
+        self.fast_path = self.authed and self.multi_queue is None and self.reply_mode == REPLY_ON and not self.each_node
+        self.needs_acl = not (self.authed and self.user.unrestricted)
+        self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
+        self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
+        subscriber = self.subscriber
+        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
+        self.subscriber_mode = subscriber is not None and self.proto == 2 and subscriber.name_count() > 0
+        if subscriber is not None:
+            subscriber.proto = self.proto
+            self.fast_path = self.fast_path and not self.subscriber_mode
+        self.request_context.db = self.db
+        self.request_context.proto = self.proto
+        self.request_context.per_node = self.each_node
+        self.request_context.miss_on_failure = self.context.miss_on_failure
+        self.request_context.failures_as_loading = self.context.as_loading
+        accounting.update_request_limits(self)
+
+    # -- bytes in --------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self.closing:
+            return
+        self.last_active_ms = self.proxy.wall_ms
+        self.reader.feed(data)
+        if not self.suspended:
+            self.process_requests()
+
+    def process_requests(self) -> None:
+        """Handle the requests that are there, until one makes us wait, or this client has had its share of the turn."""
+        pending_writes = self.executor.pending_writes
+        budget = slices.turn_budget(self)
+        count = 0
+        # A request may have waited since its bytes came: a relative expiry counts from now.
+        self.request_context.now_ms = self.proxy.wall_ms
+        try:
+            while not self.suspended and not self.closing:
+                if count + self.extra_units >= budget:
+                    slices.suspend(self)
+                    break
+                request = self.reader.next()
+                if request is None:
+                    break
+                count += 1
+                self.handle_request(request)
+        except ProtocolError as problem:
+            accounting.reject_malformed(self, problem)
+        pending_writes.spent_units += count + self.extra_units
+        self.extra_units = 0
+        self.commands_processed += count
+        self.proxy.commands_processed += count
+        if self.reader.fed_bytes - self.accounted_bytes >= limits.IN_FLIGHT_MARK_BYTES:
+            accounting.account_request_bytes(self)
+
+    def wants_input(self) -> bool:
+        """Whether more bytes are wanted. Of a client that blocks they are, for only so it is noticed when it goes."""
+        if self.closing or self.half_closed or not self.suspended:
+            return not (self.closing or self.half_closed)
+        waits = self.blocked_request is not None or self.context.paused_until_ms > 0
+        return waits and self.reader.buffered_bytes() < limits.CLIENT_PAUSE_BYTES
+
+    def suspend_until(self, max_pending: int) -> None:
+        """Handle no further request until at most so many calls are open."""
+        self.suspended = True
+        self.replies.resume_at = max_pending
+
+    def suspend_until_drained(self) -> None:
+        """Handle no further request until nothing is owed any more."""
+        if self.replies.open_count():
+            self.suspend_until(0)
+        else:
+            self.blocked_request = None
+
+    def resume(self) -> None:
+        """The ledger has drained as far as was wanted, or what else was waited for has come."""
+        blocked_request = self.blocked_request
+        self.suspended = False
+        self.blocked_request = None
+        slices.cancel_resume_job(self)
+        if self.closing or cleanup.close_if_gave_up(self, blocked_request):
+            return
+        request, job = self.suspended_request, self.current_job
+        if job is not None:
+            self.request_context.now_ms = self.proxy.wall_ms
+            slices.step_job(self, job)
+        elif request is not None:
+            self.suspended_request = None
+            self.request_context.now_ms = self.proxy.wall_ms
+            self.handle_request(request)
+        self.process_requests()
+        cleanup.close_if_half_closed(self)
+
+    def handle_request(self, request: Request) -> None:
+        """One request: the short way if it is plain, the long way otherwise."""
+        spec = self.context.commands.find(request.argv)
+        if request.tail_pieces is not None and slices.unfold_or_defer(self, spec, request):
+            return
+        if spec is not None and self.fast_path and spec.single_key and spec.accepts(len(request.argv)):
+            pending = self.replies.open_pending(spec.may_write)
+            plan = self.context.root.plan(spec, request, self.request_context)
+            if (
+                isinstance(plan, Send)
+                and plan.payload is None
+                and plan.fallbacks is None
+                and not self.request_context.miss_on_failure
+            ):
+                if spec.retryable:
+                    pending.retries_left = ONE_RETRY
+                    pending.payload = request.raw
+                if request.tail_pieces is None:
+                    self.executor.send(plan.node, pending, request.raw, self.proto, self.db)
+                else:
+                    self.executor.send_segmented(plan.node, pending, request, self.proto, self.db)
+            else:
+                request.materialize()
+                self.executor.execute(plan, pending, request.raw, spec, self.request_context)
+        else:
+            self.dispatch_checked(spec, request)
+
+    # -- the long way ----------------------------------------------------------------------------
+
+    def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
+        """Everything that is not plain, in the order in which Redis checks."""
+        if spec is None and handshake.close_if_http(self, request.argv[0]):
+            return
+        request.materialize()
+        self.extra_units += len(request.argv) // limits.WORDS_PER_UNIT
+        commands = self.context.commands
+        if commands.renamed_away:
+            argv, spec = commands.resolve_nested(request.argv)
+            if argv is not request.argv:
+                request = Request(argv, encode.encode_request(argv))
+        if spec is None and may_request_command_info(self, request.argv[0]) and request_command_info(self, request):
+            return
+        if slices.start_acl_check(self, spec, request):
+            return
+        rejection = refusal.rejection(self, spec, request.argv)
+        if rejection is not None or spec is None:
+            self.reply_error(rejection if rejection is not None else errors.unknown_command(request.argv))
+            return
+        self.last_command = spec.name
+        if pause.must_wait(self, spec, request.argv):
+            self.suspended = True
+            self.suspended_request = request
+            self.context.paused_sessions[self.id] = self
+        elif self.multi_queue is not None and spec.name not in NOT_QUEUED:
+            multi.enqueue(self, self.multi_queue, spec, request)
+        elif self.replies.open_count() and self.needs_drain(spec, request.argv):
+            self.suspended_request = request
+            self.suspend_until(0)
+        elif spec.reach == SESSION:
+            self.handle_session_command(spec, request)
+        elif spec.reach == DEDICATED:
+            blocking.handle(self, spec, request)
+        elif spec.reach == SUBSCRIBE:
+            pubsub.handle(self, spec, request.argv)
+        elif slices.needs_sliced_planning(spec, request):
+            slices.start_job(self, slices.PlanJob(self, spec, request))
+        else:
+            self.dispatch(spec, request, self.open_pending(spec))
+
+    def needs_drain(self, spec: CommandSpec, argv: list[bytes]) -> bool:
+        """Whether a request must wait until nothing is under way: what follows, or a lane, must not overtake it."""
+        if spec.name in BARRIERS or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
+            return True
+        return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
+
+    def wake(self) -> None:
+        """What the session waited for has come: it goes on at the end of this turn."""
+        self.executor.pending_writes.drained.append(self.replies)
+
+    def reply_error(self, frame: bytes) -> None:
+        """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
+        if self.multi_queue is not None and frame != errors.WATCH_IN_MULTI:
+            self.exec_dirty = True
+        if frame == EXEC_WRONG_ARITY:
+            self.leave_multi()
+            self.unwatch()
+            frame = errors.EXECABORT_ARITY
+        self.proxy.commands_rejected += 1
+        self.open_pending(None).on_reply(self.context.translate_error(frame))
+
+    def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
+        """A place in the ledger, silent where CLIENT REPLY says so."""
+        pending = self.replies.open_pending(spec is not None and spec.may_write)
+        if self.reply_mode != REPLY_ON:
+            pending.suppressed = True
+            if self.reply_mode == REPLY_SKIP:
+                self.reply_mode = REPLY_ON
+                self.update_flags()
+        return pending
+
+    def send_reply(self, frame: bytes) -> None:
+        """A reply that the session itself gives."""
+        self.extra_units += len(frame) // limits.BYTES_PER_UNIT
+        self.open_pending(None).on_reply(frame)
+
+    def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+        """Answer locally, or plan and scatter."""
+        if spec.reach == LOCAL:
+            frame = local.local_reply(self, spec, request.argv)
+            self.extra_units += len(frame) // limits.BYTES_PER_UNIT
+            handler.on_reply(encode.array([frame]) if self.request_context.per_node else frame)
+            return
+        if spec.is_scripting:
+            scripts.dispatch(self, spec, request, handler)
+            return
+        if info.reply_if_proxy_only(self, spec, request.argv, handler) or long_running.start_if_slow(
+            self, spec, request, handler
+        ):
+            return
+        handler = info.client_view_handler(self, spec, request.argv, handler)
+        self.executor.execute(self.plan(spec, request), handler, request.raw, spec, self.request_context)
+
+    def plan(self, spec: CommandSpec, request: Request) -> Plan:
+        """The route's plan."""
+        return self.wrap_each_plan(self.context.root.plan(spec, request, self.request_context), spec)
+
+    def wrap_each_plan(self, plan: Plan, spec: CommandSpec) -> Plan:
+        """The reply of a single node is a list of one when lists are wanted."""
+        if self.request_context.per_node and isinstance(plan, Send):
+            return Gather([plan], spec.response_policy)
+        return plan
+
+    def leave_multi(self) -> None:
+        """Forget what MULTI has queued."""
+        self.multi_queue = None
+        self.multi_placement = None
+        self.multi_queue_bytes = 0
+        self.exec_dirty = False
+        self.update_flags()
+
+    # -- the conversation itself -----------------------------------------------------------------
+
+    def handle_session_command(self, spec: CommandSpec, request: Request) -> None:
+        """What changes the conversation."""
+        name = spec.name
+        if name.startswith(b"proxy"):
+            proxy.handle(self, spec, request)
+            return
+        if name in multi.TRANSACTION_COMMANDS:
+            multi.handle(self, name)
+        elif name == b"quit":
+            self.send_reply(encode.OK)
+            self.close()
+        elif name == b"client|reply":
+            handshake.set_reply_mode(self, request.argv)
+        elif not client_slices.start_if_large(self, name, request.argv):
+            self.send_reply(handshake.execute(self, spec, request.argv))
+            accounting.enforce_query_limit(self, 0)
+
+    def unwatch(self) -> None:
+        """Watch nothing more."""
+        if self.watch is not None:
+            self.watch.unwatch()
+            self.watch = None
+
+    def close(self) -> None:
+        """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""
+        self.closing = True
+        cleanup.cancel_blocked(self)
+        cleanup.release_state(self)
+        self.replies.resume_at = 0
+        self.replies.emit(b"")
+
+    def on_disconnect(self) -> None:
+        """The socket is closed."""
+        self.closing = True
+        cleanup.cancel_blocked(self)
+        self.replies.close()
+        cleanup.release_state(self)
+        self.proxy.sessions.pop(self.id, None)
+        self.context.paused_sessions.pop(self.id, None)
+
+    def __repr__(self) -> str:
+        mode = "closing" if self.closing else "multi" if self.multi_queue is not None else "open"
+        return f"<session {self.id} {self.address} {mode if self.authed else 'needs AUTH'} {self.replies!r}>"

@@ -1,0 +1,117 @@
+"""The databases of a node: that it has one is known when the node has said so, and before that nothing is sent there.
+
+A SELECT that is refused leaves the connection where it was, and what was sent behind it would be done in the wrong
+database. So an ordered link, which goes from one database to another, tries one that is new to it by itself first; what
+comes meanwhile waits. A link of a ring has its database from its greeting. Either way whoever has asked for a
+database that there is not hears what the node says, and nobody else hears anything.
+"""
+
+from typing import TYPE_CHECKING, Final, final
+
+from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.resp.decode import is_error
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.upstream.handshake import ModeSwitch, QueuedRequest
+from kidoproxy.upstream.states import READY
+
+if TYPE_CHECKING:
+    from kidoproxy.upstream.connection import NodeConnection
+
+#: What servers say when SELECT asks for too much, now and formerly.
+DB_OUT_OF_RANGE: Final = (b"DB index is out of range", b"invalid DB index")
+
+
+def switch_mode(conn: "NodeConnection", proto: int, db: int) -> None:
+    """Change the connection's mode for the legs that follow."""
+    if proto != conn.proto:
+        conn.reply_handlers.append(ModeSwitch(conn))
+        conn.out.append(encode_request([b"HELLO", b"%d" % proto]))
+    if db != conn.db:
+        conn.reply_handlers.append(ModeSwitch(conn))
+        conn.out.append(select_request(db))
+    conn.proto = proto
+    conn.db = db
+
+
+def select_request(db: int) -> bytes:
+    """The request."""
+    return encode_request([b"SELECT", b"%d" % db])
+
+
+def needs_trial_select(conn: "NodeConnection", db: int) -> bool:
+    """Whether this database has to be tried before anything is sent to it. A sync that holds the link has done so."""
+    return db != conn.db and db > conn.node.highest_db and not conn.held
+
+
+def send_trial_select(conn: "NodeConnection", queued: QueuedRequest) -> None:
+    """Ask for its database; it waits for the answer, and with it what comes behind it."""
+    conn.reply_handlers.append(TrialSelect(conn, conn.db, queued.db))
+    conn.out.append(select_request(queued.db))
+    conn.db = queued.db
+    conn.select_pending = True
+    conn.update_can_send()
+    conn.enqueue(queued)
+    conn.schedule_flush()
+
+
+@final
+class TrialSelect(ReplyHandler):
+    """Waits for the reply to a SELECT that may be refused."""
+
+    def __init__(self, conn: "NodeConnection", previous_db: int, db: int) -> None:
+        super().__init__()
+        self.connection = conn
+        self.previous_db = previous_db
+        self.db = db
+        self.due = conn.last_read_at + 2 * conn.options.timeout
+
+    def on_reply(self, raw: bytes) -> None:
+        """The node has it, or those that wait for it hear that it has not."""
+        conn = self.connection
+        conn.select_pending = False
+        if is_error(raw):
+            conn.db = self.previous_db
+            answer_queued_for_db(conn, raw, self.db)
+        else:
+            conn.node.highest_db = max(conn.node.highest_db, self.db)
+        conn.update_can_send()
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """Too late: nobody knows any more which database the connection is in."""
+        if self.connection.state == READY:
+            self.connection.fatal_error = failure.cause
+
+
+def answer_queued_for_db(conn: "NodeConnection", raw: bytes, db: int) -> None:
+    """What waits for this database is answered with what the node says; the rest goes on waiting."""
+    remaining: list[QueuedRequest] = []
+    for queued in conn.take_queue():
+        if queued.db == db:
+            deliver_all(queued.handler, raw, queued.reply_count)
+        else:
+            remaining.append(queued)
+    conn.set_queue(remaining + conn.queue)
+
+
+def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:
+    """The same for each reply that is waited for."""
+    handler.discard_reply = True
+    for _ in range(reply_count):
+        handler.on_reply(raw)
+
+
+def answer_if_db_missing(conn: "NodeConnection", error: bytes) -> None:
+    """A greeting has been refused; if for its database alone, the node is well, and those who wait hear so."""
+    if conn.base_db and any(message in error for message in DB_OUT_OF_RANGE):
+        conn.db_error = b"-%b\r\n" % error
+        answer_queued_for_db(conn, conn.db_error, conn.base_db)
+
+
+def fail_fast(conn: "NodeConnection", handler: ReplyHandler, reply_count: int) -> None:
+    """The link is down, or there is no such database."""
+    if conn.db_error and conn.node.live:
+        deliver_all(handler, conn.db_error, reply_count)
+    else:
+        conn.node.count_failure("failed at once")
+        handler.on_failure(conn.node_failure(NODEDOWN, conn.cause, False))

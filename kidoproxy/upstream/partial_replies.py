@@ -1,0 +1,81 @@
+"""A reply that has arrived in part: how long it may take, how large it may become, and what may leave ahead of its end.
+
+A node that sends on has time for it: as much as a slow network needs for what has come. What is never whole must
+end all the same, for everything behind it waits, and what no client can be given yet is held here.
+"""
+
+from typing import TYPE_CHECKING
+
+from kidoproxy.replies.queue import NO_RETRY
+from kidoproxy.resp import limits
+from kidoproxy.resp.errors import OVERLOADED
+from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.upstream.failures import fail_handler
+
+if TYPE_CHECKING:
+    from kidoproxy.upstream.connection import NodeConnection
+
+PUSH = 62
+
+
+def on_partial_reply(conn: "NodeConnection", reader: ReplyReader, now: float) -> None:
+    """The last bytes ended inside a reply: pass on what can be, and see that it stays within its bounds."""
+    if reader.partial_serial != conn.partial_serial:
+        conn.partial_serial = reader.partial_serial
+        conn.partial_since = now
+        conn.partial_forwarded_bytes = 0
+    if (
+        conn.head < len(conn.reply_handlers)
+        and reader.held_bytes() >= limits.MIN_CUT_THROUGH_BYTES
+        and reader.partial_type() != PUSH
+    ):
+        cut_through(conn, now)
+    if reader.held_bytes() > conn.options.max_queue_bytes:
+        fail_too_long(conn, conn.options.max_queue_bytes, now)
+    elif conn.partial_forwarded_bytes > limits.MAX_CUT_THROUGH_BYTES:
+        fail_too_long(conn, limits.MAX_CUT_THROUGH_BYTES, now)
+
+
+def cut_through(conn: "NodeConnection", now: float) -> None:
+    """Let what is there of a large reply go on when it is its client's turn; it has more time while it comes."""
+    handler = conn.reply_handlers[conn.head]
+    handler.due = max(handler.due, min(now + conn.options.timeout, reply_deadline(conn)))
+    if handler.discard_reply:
+        conn.partial_forwarded_bytes += conn.reader.discard_partial()
+    elif handler.can_cut_through():
+        piece = conn.reader.take_partial()
+        conn.partial_forwarded_bytes += len(piece)
+        handler.cut_through(piece)
+    elif conn.reader.held_bytes() > conn.options.max_queue_bytes:
+        # Nobody can be given it in part, and no more of it is held: what is left of it is passed over.
+        conn.node.count_failure("reply too long")
+        failure = conn.node_failure(
+            OVERLOADED, f"its reply is larger than {conn.options.max_queue_bytes >> 20} MiB", True
+        )
+        fail_handler(conn, handler, failure)
+        conn.partial_forwarded_bytes += conn.reader.discard_partial()
+
+
+def reply_deadline(conn: "NodeConnection") -> float:
+    """When the unfinished reply must be whole, by what has come of it."""
+    byte_count = conn.partial_forwarded_bytes + conn.reader.held_bytes()
+    is_forwarding = (
+        conn.partial_forwarded_bytes
+        and conn.head < len(conn.reply_handlers)
+        and not conn.reply_handlers[conn.head].discard_reply
+    )
+    max_extra_seconds = limits.MAX_CUT_THROUGH_SECONDS if is_forwarding else limits.HELD_REPLY_SECONDS
+    return conn.partial_since + conn.options.timeout + min(byte_count / limits.MIN_BYTES_PER_SECOND, max_extra_seconds)
+
+
+def never_ends(conn: "NodeConnection", now: float) -> bool:
+    """Whether a reply has begun and does not end, however busily the node sends it."""
+    return conn.reader.partial_type() != 0 and now > reply_deadline(conn) + conn.options.timeout
+
+
+def fail_too_long(conn: "NodeConnection", byte_count: int, now: float) -> None:
+    """Nobody waits for the end of that; asked once more it would come again."""
+    conn.node.count_failure("reply too long")
+    if conn.head < len(conn.reply_handlers):
+        conn.reply_handlers[conn.head].retries_left = NO_RETRY
+    conn.on_connection_lost(f"its reply is larger than {byte_count >> 20} MiB", now, False)

@@ -1,0 +1,221 @@
+"""A transaction's walk over its plans: it fills one batch per node, then sends each at one go."""
+
+from typing import Final, final
+
+from kidoproxy.replication.write import is_node_unfit
+from kidoproxy.replies.queue import ListReplies, ReplyHandler
+from kidoproxy.resp import errors
+from kidoproxy.resp.decode import error_text, is_error, is_null, items
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.routes.plan import Plan, Send
+from kidoproxy.routes.topology import Node
+from kidoproxy.scripts.warmup_connection import preload_script
+from kidoproxy.upstream.dedicated import Lease
+from kidoproxy.upstream.executor import DelegatingExecutor, Executor
+
+MULTI: Final = encode_request([b"MULTI"])
+EXEC: Final = encode_request([b"EXEC"])
+EXECABORT_PREFIX: Final = b"-EXECABORT"
+
+
+@final
+class ExecReply(ListReplies):
+    """The array of EXEC, each command's reply in its place.
+
+    Where clients take a node's failure for a lost connection (``as_loading``) a transaction of which nothing was run
+    fails as a whole, and they may send it again. When some node has run its part the failures stay in their places,
+    as ordinary errors: sent again, that part would run twice.
+    """
+
+    def __init__(
+        self, transaction: "Transaction", parent: ReplyHandler, count: int, is_write: bool, failures_as_loading: bool
+    ) -> None:
+        super().__init__(parent, count, is_write)
+        self.transaction = transaction
+        self.failures_as_loading = failures_as_loading
+
+    def answer_parent(self) -> None:
+        """The array, or why there is none."""
+        failure = self.first_failure()
+        if failure is not None and self.failures_as_loading and not self.transaction.any_ran:
+            self.parent.on_failure(failure)
+        else:
+            super().answer_parent()
+
+
+@final
+class NodeBatch(ReplyHandler):
+    """One node's part of a transaction: MULTI, its commands, EXEC; the array of EXEC is dealt out to the legs."""
+
+    def __init__(self, transaction: "Transaction", node: Node, exec_handler: ReplyHandler | None) -> None:
+        super().__init__()
+        self.transaction = transaction
+        self.node = node
+        #: The nodes that were asked before this one, in vain.
+        self.asked_nodes: list[Node] = []
+        self.payloads: list[bytes] = []
+        self.handlers: list[ReplyHandler] = []
+        self.replies_left = 0
+        #: What the node said first to refuse something before EXEC, if anything; and whether that was MULTI itself.
+        self.queue_error = b""
+        self.multi_accepted = True
+        #: The transaction's own leg, when this node's EXEC reply is the whole reply: as it is, if ``legs`` is empty.
+        self.exec_handler = exec_handler
+
+    def on_reply(self, raw: bytes) -> None:
+        """+OK, +QUEUED …, then what EXEC says."""
+        self.replies_left -= 1
+        if self.replies_left > 0:
+            if is_error(raw) and not self.queue_error:
+                self.queue_error = error_text(raw)
+                self.multi_accepted = self.replies_left < len(self.payloads) + 1
+            return
+        if self.needs_failover(raw) and self.failover():
+            return
+        self.transaction.on_exec_reply(raw)
+        if is_error(raw) and self.queue_error:
+            raw = (
+                errors.exec_aborted(self.queue_error) if self.multi_accepted else errors.multi_refused(self.queue_error)
+            )
+        if self.exec_handler is not None and (not self.handlers or is_error(raw) or is_null(raw)):
+            self.exec_handler.on_reply(raw)
+            return
+        replies = [] if is_error(raw) else items(raw)
+        for index, handler in enumerate(self.handlers):
+            handler.on_reply(replies[index] if index < len(replies) else self.exec_error(raw))
+
+    def needs_failover(self, raw: bytes) -> bool:
+        """Whether the node was not fit to run it, or has missed a write that its reads may lack."""
+        group = self.node.group
+        refused = is_error(raw) and is_node_unfit(b"-" + self.queue_error if self.queue_error else raw)
+        return refused or (group is not None and group.may_lack_writes(self.node))
+
+    def failover(self) -> bool:
+        """Ask the next copy in sync, with a deadline of its own; False when this transaction may be asked only once."""
+        group = self.node.group
+        if group is None or not self.transaction.retryable:
+            return False
+        asked_nodes = [*self.asked_nodes, self.node]
+        for node in group.ranked(None):
+            if node not in asked_nodes:
+                next_batch = NodeBatch(self.transaction, node, self.exec_handler)
+                next_batch.asked_nodes = asked_nodes
+                next_batch.payloads = self.payloads
+                next_batch.handlers = self.handlers
+                script_texts = self.transaction.script_texts
+                script_texts[node.index] = script_texts.get(self.node.index, {})
+                self.transaction.send_batch(next_batch)
+                return True
+        return False
+
+    def exec_error(self, raw: bytes) -> bytes:
+        """EXEC itself was refused by this node."""
+        if is_error(raw):
+            return raw
+        return errors.error_reply(f"ERR the transaction was not run on its node: {raw[:24]!r}")
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The next copy is asked, or every place of this node's holds the failure."""
+        if self.failover():
+            return
+        if self.transaction.lease is not None:
+            self.transaction.lease.close()
+        if self.exec_handler is not None:
+            self.exec_handler.on_failure(failure)
+            return
+        for handler in self.handlers:
+            handler.on_failure(failure)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """Every place that is not filled yet holds it."""
+        if self.transaction.lease is not None:
+            self.transaction.lease.close()
+        if self.exec_handler is not None:
+            self.exec_handler.abort(failure, failed)
+        for handler in self.handlers:
+            handler.abort(failure, failed)
+
+    def describe(self) -> str:
+        """What ends it."""
+        return "exec"
+
+
+@final
+class Transaction(DelegatingExecutor):
+    """Collects what a queued transaction sends to each node, then sends each node's part at one go.
+
+    With a ``loan`` all of it is for the node of that lane, where keys are watched.
+    """
+
+    def __init__(self, executor: Executor, lease: Lease | None, retryable: bool = False) -> None:
+        super().__init__(executor)
+        self.lease = lease
+        #: It only reads: a copy that does not answer costs nothing but the time of asking the next one.
+        self.retryable = retryable
+        self.proto = 2
+        self.db = 0
+        self.batches: dict[int, NodeBatch] = {}
+        #: By node, the texts of the scripts that its part names by digest.
+        self.script_texts: dict[int, dict[bytes, bytes]] = {}
+        #: Some node has run its part.
+        self.any_ran = False
+
+    def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
+        """Add to the node's batch."""
+        batch = self.batches.get(node.index)
+        if batch is None:
+            batch = NodeBatch(self, node, None)
+            self.batches[node.index] = batch
+        batch.payloads.append(payload)
+        batch.handlers.append(handler)
+
+    def preload(self, node: Node, digest: bytes, text: bytes) -> None:
+        """Send this script ahead of the node's part."""
+        self.script_texts.setdefault(node.index, {})[digest] = text
+
+    def add_whole(
+        self,
+        node: Node,
+        handler: ReplyHandler,
+        plans: list[Plan | None],
+        raws: list[bytes],
+        handlers: list[ReplyHandler],
+    ) -> None:
+        """All of it is for one node: what its EXEC says is the whole reply, or ``legs`` take it if it was run."""
+        batch = NodeBatch(self, node, handler)
+        batch.handlers = handlers
+        for plan, raw in zip(plans, raws, strict=True):
+            # What is for no node (PING), or for all nodes of a ring of one, goes as it came.
+            payload = plan.payload if isinstance(plan, Send) else None
+            batch.payloads.append(payload if payload is not None else raw)
+        self.batches[node.index] = batch
+
+    def on_exec_reply(self, raw: bytes) -> None:
+        """EXEC has been answered, and with it the keys are not watched any more; unless MULTI was refused."""
+        self.any_ran = self.any_ran or not is_error(raw)
+        if self.lease is not None:
+            if is_error(raw) and not raw.startswith(EXECABORT_PREFIX):
+                self.lease.close()
+            else:
+                self.lease.release()
+
+    def send_batches(self, proto: int, db: int) -> None:
+        """Send every batch: one contiguous ``MULTI … EXEC`` for each node."""
+        self.proto = proto
+        self.db = db
+        for batch in self.batches.values():
+            self.send_batch(batch)
+
+    def send_batch(self, batch: NodeBatch) -> None:
+        """Send one node's part, behind the scripts that it names by digest."""
+        executor = self.executor
+        proto, db, now = self.proto, self.db, executor.now
+        batch.replies_left = len(batch.payloads) + 2
+        payload = MULTI + b"".join(batch.payloads) + EXEC
+        conn = self.lease.connection if self.lease is not None else executor.connection(batch.node, proto, db)
+        if self.lease is not None:
+            self.lease.pool.unblock_order.hold_behind_unblocks(conn)
+        for digest, text in self.script_texts.get(batch.node.index, {}).items():
+            executor.script_preloads += preload_script(conn, digest, text, proto, db, now, True)
+        conn.submit(batch, payload, proto, db, now, batch.replies_left)

@@ -1,0 +1,56 @@
+"""Orders about a copy: what the proxy says is passed on, and nothing is trusted that nobody is sure of."""
+
+import pytest
+
+from kidoproxy.admin import control_client, orders
+from kidoproxy.config import Config
+from tests.admin.test_control_client import bulk, canned, pool_of, row
+
+LOST = b"*2\r\n" + bulk("a has 0 keys") + bulk("b is down")
+
+
+@pytest.mark.parametrize("refill", [False, True])
+def test_sync(refill: bool) -> None:
+    """Ordered, with or without emptying; a node that is not in sync in the end is a complaint."""
+    said: list[str] = []
+    with canned(b"+OK\r\n", row("b", "in sync")) as (address, heard):
+        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
+    assert said == ["b: in sync"]
+    assert (b"REFILL" in heard[0]) is refill
+    failed = canned(b"+OK\r\n", row("b", "behind", "failed: x"))
+    with failed as (address, _), pytest.raises(LookupError, match="b is not in sync"):
+        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
+
+
+def test_cancel() -> None:
+    """Said, and told."""
+    said: list[str] = []
+    with canned(b"+OK\r\n") as (address, heard):
+        orders.cancel(Config({"p": pool_of(listen=address)}), "p", "b", said.append)
+    assert said == ["b: its sync is cancelled"]
+    assert b"CANCEL" in heard[0]
+
+
+def test_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is lost is said before anybody is asked; who is not sure changes nothing."""
+    said: list[str] = []
+    given: list[tuple[str, ...]] = []
+
+    def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+        given.append(words)
+        return ["b is down"] if words == ("TRUST",) else []
+
+    monkeypatch.setattr(control_client, "order", order)
+    with pytest.raises(LookupError, match="nothing was changed; --yes trusts a without a question"):
+        orders.trust(Config({}), "p", "a", said.append, lambda question: False)
+    assert (said, given) == (["b is down"], [("TRUST",)])
+    orders.trust(Config({}), "p", "a", said.append, lambda question: question == "Serve what a has?")
+    assert given[1:] == [("TRUST",), ("TRUST", "CONFIRM")]
+    assert said[-1] == "a: in sync, by your word; sync the others when they are back"
+
+
+def test_lines() -> None:
+    """The proxy's lines, as text."""
+    with canned(LOST) as (address, _):
+        lines = control_client.order(Config({"p": pool_of(listen=address)}), "p", "a", "TRUST")
+    assert lines == ["a has 0 keys", "b is down"]

@@ -1,0 +1,210 @@
+"""The record of the copies: on disk before anybody relies on it, read with care, and never a reason not to serve."""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked, StateWriter
+from kidoproxy.replication.election import make_trusted
+from kidoproxy.routes.topology import CopyGroup, Node
+
+
+def group(pool: str = "pair", port: int = 6379, names: str = "ab", moved: str = "") -> CopyGroup:
+    """Two copies; ``b`` is behind. Those in ``moved`` have another address."""
+    nodes = [Node(at, name, f"{name}{'2' if name in moved else ''}:{port}", at + 1) for at, name in enumerate(names)]
+    for node in nodes:
+        node.run_id = f"run-{node.name}".encode()
+    found = CopyGroup(pool, nodes)
+    make_trusted(found, found.copies[0])
+    return found
+
+
+def written(folder: Path | None, pool: CopyGroup) -> StateFile:
+    """The record of ``pool`` as it is now, on disk."""
+    state = StateFile(folder, pool)
+    state.write(CopyRecord.of_group(pool))
+    return state
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    """What is behind, and the run ids of what is not; the directory is made, and is ours alone."""
+    folder = tmp_path / "deep" / "state"
+    pair = group()
+    assert StateFile(folder, pair).read() == ([], {})
+    state = written(folder, pair)
+    assert state.read() == (["b"], {"a": "run-a"})
+    pair.mark_in_sync(pair.copies[1].node)
+    written(folder, pair)
+    assert StateFile(folder, group()).read() == ([], {"a": "run-a", "b": "run-b"})
+    assert state.path is not None
+    assert [path.name for path in folder.iterdir()] == [state.path.name]
+    assert (folder.stat().st_mode & 0o777, state.path.stat().st_mode & 0o777) == (0o700, 0o600)
+    assert json.loads(state.path.read_text()) == {
+        "pool": "pair",
+        "nodes": {"a": "a:6379", "b": "b:6379"},
+        "behind": [],
+        "runs": {"a": "run-a", "b": "run-b"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (group(port=7000), False),
+        (group(names="abc"), False),
+        (group(names="ac"), False),
+        (group(pool="sessions"), True),
+        (group(names="ba"), True),
+    ],
+    ids=["other servers", "one more", "another one", "pool renamed", "another order"],
+)
+def test_whose_it_is(tmp_path: Path, other: CopyGroup, same: bool) -> None:
+    """It is the record of these servers, whatever the pool is called: nobody else reads it or writes over it."""
+    written(tmp_path, group())
+    assert (StateFile(tmp_path, other).read()[0] == ["b"]) is same
+    other.mark_behind([other.copies[0].node])
+    written(tmp_path, other)
+    assert (StateFile(tmp_path, group()).read()[0] == ["b"]) or same
+
+
+def test_a_node_that_moved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """If some of the pool's nodes have new addresses, what was known of them by name still holds."""
+    written(tmp_path, group())
+    with caplog.at_level(logging.INFO):
+        assert StateFile(tmp_path, group(moved="b")).read() == (["b"], {"a": "run-a"})
+    assert "state taken over: pool=pair file=" in caplog.text
+    assert StateFile(tmp_path, group(moved="ab")).read() == ([], {})
+
+
+def test_record_of_an_older_version(tmp_path: Path) -> None:
+    """A record under the pool's name is read if it can be this pool's, with run ids and without."""
+    (tmp_path / "pair.copies.json").write_text('{"behind": ["a"]}')
+    assert StateFile(tmp_path, group()).read() == (["a"], {})
+    (tmp_path / "pair.copies.json").write_text('{"behind": ["a"], "runs": {"z": "of another server"}}')
+    assert StateFile(tmp_path, group()).read() == ([], {})
+
+
+def test_nowhere() -> None:
+    """Without a directory nothing is recorded, and nobody is kept away."""
+    state = written(None, group())
+    state.lock()
+    state.unlock()
+    assert state.read() == ([], {})
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"5", b"null", b'{"behind": 5}', b'{"behind": [], "runs": 5}', b"\xff", b"[" * 100_000]
+)
+def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A record that cannot be understood is told, and counts as none; the next one replaces it."""
+    state = StateFile(tmp_path, group())
+    assert state.path is not None
+    state.path.write_bytes(text)
+    with caplog.at_level(logging.ERROR):
+        assert state.read() == ([], {})
+    assert f"state unreadable: file={state.path} cause=" in caplog.text
+    assert written(tmp_path, group()).read()[0] == ["b"]
+
+
+def test_unwritable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A directory that cannot be written to is told and counted, and the pool serves on."""
+    (tmp_path / "state").write_text("a file is in the way")
+    with caplog.at_level(logging.ERROR):
+        state = written(tmp_path / "state", group())
+        state.lock()
+    assert caplog.text.count(f"state unwritable: file={state.path} cause=") == 2
+    assert state.failures == 1
+
+
+def test_symbolic_links(tmp_path: Path) -> None:
+    """What somebody puts in the place of our files is neither written through nor read through."""
+    state = StateFile(tmp_path / "state", group())
+    assert state.path is not None
+    state.path.parent.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text('{"behind": ["a"]}')
+    for path in (state.path, state.path.with_suffix(".new"), state.path.with_suffix(".lock")):
+        path.symlink_to(victim)
+    state.lock()
+    assert state.read() == ([], {})
+    state.write(CopyRecord.of_group(group()))
+    assert victim.read_text() == '{"behind": ["a"]}'
+    assert state.read()[0] == ["b"]
+
+
+def test_locked(tmp_path: Path) -> None:
+    """While one serves these copies a second one is told who does; other copies are no matter of theirs."""
+    first, second = StateFile(tmp_path, group()), StateFile(tmp_path, group(pool="other"))
+    first.lock()
+    with pytest.raises(StateLocked, match=f"process {os.getpid()} serves these copies and keeps their record, /"):
+        second.lock()
+    StateFile(tmp_path, group(port=7000)).lock()
+    first.unlock()
+    second.lock()
+
+
+def test_the_loop_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk takes its time changes add up; the newest is written next, and each is told when it is safe."""
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    sync = os.fsync
+
+    def slow(handle: int) -> None:
+        begun.release()
+        assert go_on.acquire(timeout=30)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+    pair = group(names="abc")
+    writer = StateWriter(StateFile(tmp_path, pair), calls.put)
+    pair.journal = writer.submit
+    for copy in pair.copies[1:]:
+        pair.mark_in_sync(copy.node)
+    assert begun.acquire(timeout=30)
+    pair.mark_behind([pair.copies[0].node])
+    pair.mark_behind([pair.copies[1].node])
+    assert (pair.durability.latest_version, pair.durability.durable_version, calls.empty()) == (4, 0, True)
+    for _ in range(8):
+        go_on.release()
+    while not pair.durability.is_current():
+        calls.get(timeout=30)()
+    writer.close(30)
+    assert not writer.thread.is_alive()
+    assert writer.file.read()[0] == ["a", "b"]
+
+
+def test_closing_writes_what_is_left(tmp_path: Path) -> None:
+    """The last change is on disk when the writer is closed, even if the loop has ended; then others may lock."""
+    pair = group()
+
+    def ended(pending: Callable[[], object]) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    writer = StateWriter(StateFile(tmp_path, pair), ended)
+    writer.file.lock()
+    writer.submit(pair)
+    writer.close(30)
+    assert not writer.thread.is_alive()
+    assert StateFile(tmp_path, pair).read()[0] == ["b"]
+    StateFile(tmp_path, pair).lock()
+
+
+def test_changes_before_the_end_are_one(tmp_path: Path) -> None:
+    """What is submitted in one go is written at most twice, the last one last, and then it is over."""
+    pair = group()
+    told: list[Callable[[], object]] = []
+    writer = StateWriter(StateFile(tmp_path, pair), told.append)
+    for version in range(1, 200):
+        pair.durability.latest_version = version
+        writer.submit(pair)
+    writer.close(30)
+    for pending in told:
+        pending()
+    assert pair.durability.is_current()
+    assert len(told) <= 199

@@ -1,0 +1,135 @@
+"""Nodes that answer a sync with anything, or not at all: it ends with its reason, and can be ordered again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.replication.supervisor import STALLED_SECONDS, CopySupervisor
+from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
+from tests.replication.test_supervisor import level
+from tests.story import tick
+from tests.strategies import replies
+from tests.toy import Stage
+
+#: Every question that a sync asks, and of whom.
+QUESTIONS = [
+    ("a", b"INFO"), ("b", b"INFO"), ("a", b"INFO keyspace"), ("b", b"INFO keyspace"), ("b", b"FLUSHALL"),
+    ("a", b"SCAN"), ("b", b"SCAN"), ("a", b"EXISTS"), ("a", b"MEMORY"), ("b", b"MEMORY"), ("a", b"MULTI"),
+    ("b", b"MULTI"), ("a", b"EXEC"), ("b", b"EXEC"), ("a", b"DUMP"), ("b", b"DUMP"), ("a", b"PEXPIRETIME"),
+    ("b", b"PEXPIRETIME"), ("b", b"RESTORE"), ("b", b"UNLINK"), ("a", b"SELECT"), ("b", b"SELECT"),
+]  # fmt: skip
+
+
+def ordered(refill: bool) -> tuple[Stage, CopySupervisor]:
+    """Two copies that differ, and a sync that has just been ordered."""
+    stage, supervisor = level("b")
+    stage.toys["a"].dbs = {0: {b"k": b"1", b"l": b"2"}, 3: {b"m": b"3"}}
+    stage.toys["b"].dbs = {0: {b"k": b"9", b"extra": b"2"}, 2: {b"n": b"4"}}
+    assert supervisor.order_sync(stage.play.node("b"), refill) == ""
+    tick()(stage.play)
+    return stage, supervisor
+
+
+def run(stage: Stage, supervisor: CopySupervisor) -> None:
+    """All answer, and time goes by until the sync is over."""
+    for _ in range(40):
+        stage.run()
+        tick()(stage.play)
+        if supervisor.sync is None and not supervisor.sync_orders:
+            return
+
+
+def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
+    """Nothing is held, and an honest sync succeeds."""
+    play = stage.play
+    stage.run()
+    assert supervisor.sync is None
+    assert not play.link("b").held
+    assert not play.exchange.unshared_connections
+    assert play.pool.groups[0].touched_keys is None
+    if play.pool.groups[0].copies[1].state != IN_SYNC:
+        assert play.pool.groups[0].copies[1].state == BEHIND
+        assert supervisor.sync_failures["b"].startswith("failed: ")
+        for toy in stage.toys.values():
+            toy.lies = {}
+        for name in "ab":
+            tick(1.0)(play)
+            stage.run()
+            assert play.link(name).is_ready(), name
+        assert supervisor.order_sync(play.node("b"), False) == ""
+        run(stage, supervisor)
+    assert play.pool.groups[0].copies[1].state == IN_SYNC
+
+
+@given(st.sampled_from(QUESTIONS), replies(2), st.booleans())
+def test_any_reply_to_any_question(question: tuple[str, bytes], reply: bytes, refill: bool) -> None:
+    """Whatever is answered, the sync ends, well or with a reason."""
+    name, word = question
+    stage, supervisor = ordered(refill)
+    stage.toys[name].lies[word] = reply
+    run(stage, supervisor)
+    works_again(stage, supervisor)
+
+
+@pytest.mark.parametrize("refill", [False, True])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_silence(question: tuple[str, bytes], refill: bool) -> None:
+    """A question that is never answered has a deadline."""
+    name, word = question
+    stage, supervisor = ordered(refill)
+    play = stage.play
+    for _ in range(400):
+        play.settle()
+        for each in "ab":
+            if play.told[each] and not (each == name and word.split()[0] in play.told[each][0].raw):
+                stage.step(each)
+        if supervisor.sync is None or not any(play.told[each] for each in "ab"):
+            break
+    play.told[name].clear()
+    tick(STALLED_SECONDS + 1)(play)
+    play.told["a"].clear()
+    play.told["b"].clear()
+    assert play.pool.groups[0].copies[1].state != SYNCING
+    assert not play.link("b").held
+    assert supervisor.sync is None
+
+
+def test_cancel() -> None:
+    """At any step: it ends at once, holds nothing, late answers change nothing, and it can be ordered again."""
+    for steps in range(60):
+        stage, supervisor = ordered(steps % 2 == 0)
+        play = stage.play
+        for at in range(steps):
+            stage.step("ab"[at % 2])
+        if supervisor.sync is None:
+            break
+        assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
+        assert supervisor.execute_order(play.node("b"), "cancel") == ("b is not being synced", [])
+        assert supervisor.sync_progress(play.node("b")) == "failed: cancelled"
+        assert not play.link("b").held
+        stage.run()
+        assert play.pool.groups[0].behind_names() == ["b"]
+        works_again(stage, supervisor)
+
+
+def test_cancel_what_waits() -> None:
+    """A sync that has not begun is taken from the list."""
+    stage, supervisor = level("bc", "abc")
+    play = stage.play
+    assert supervisor.execute_order(play.node("b"), "refill") == ("", [])
+    assert supervisor.order_sync(play.node("c"), False) == ""
+    assert supervisor.execute_order(play.node("c"), "cancel") == ("", [])
+    run(stage, supervisor)
+    assert play.pool.groups[0].behind_names() == ["c"]
+
+
+def test_a_step_that_is_lost() -> None:
+    """Should an answer be lost inside the proxy, the sync is ended all the same."""
+    stage, supervisor = ordered(False)
+    assert supervisor.sync is not None
+    supervisor.sync.prover = None
+    stage.play.told["a"].clear()
+    stage.play.told["b"].clear()
+    supervisor.sync.progress_at = stage.play.exchange.now - STALLED_SECONDS - 1
+    tick()(stage.play)
+    assert supervisor.sync_failures["b"] == "failed: no step in 90 s"

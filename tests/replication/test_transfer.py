@@ -1,0 +1,62 @@
+"""Some keys from one node to another while writes go on: what is asked, what is put right, what is held back."""
+
+import pytest
+
+from kidoproxy.replication.questions import BatchReply, Callback, first_error
+from kidoproxy.replication.source_proof import Proof
+from kidoproxy.replication.transfer import Transfer, expiry_request, parse_key_state
+from kidoproxy.routes.topology import Node
+from tests.story import copies, story
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [(b"7.0.15", b"PEXPIRETIME"), (b"10.1", b"PEXPIRETIME"), (b"6.2.1", b"PTTL"), (b"", b"PTTL")]
+)
+def test_expiry_request(version: bytes, name: bytes) -> None:
+    """A moment where the server can say it, time left elsewhere."""
+    server = Node(0, "a", "a:6379", 1)
+    server.version = version
+
+    assert expiry_request(server, b"k") == [name, b"k"]
+
+
+@pytest.mark.parametrize(
+    ("dump", "expiry", "found"),
+    [
+        (b"$1\r\nv\r\n", b":123\r\n", (b"v", 123, 1123)),
+        (b"$1\r\nv\r\n", b":-1\r\n", (b"v", 0, 0)),
+        (b"$1\r\nv\r\n", b":-2\r\n", (None, 0, 0)),
+        (b"$-1\r\n", b":-2\r\n", (None, 0, 0)),
+        (b"_\r\n", b":-1\r\n", (None, 0, 0)),
+        (b"$1\r\nv\r\n", b":-3\r\n", None),
+        (b"$1\r\nv\r\n", b"+OK\r\n", None),
+        (b":1\r\n", b":-1\r\n", None),
+        (b"*0\r\n", b":-1\r\n", None),
+        (b"-ERR no\r\n", b":-1\r\n", None),
+        (b"$1\r\nv\r\n", b":9999999999999999999999999\r\n", None),
+    ],
+)
+def test_holding(dump: bytes, expiry: bytes, found: tuple[bytes | None, int, int] | None) -> None:
+    """A value and a moment, however it was asked for; a key that has just expired is none, and never lives for ever."""
+    for name, at in ((b"PEXPIRETIME", 1), (b"PTTL", 2)):
+        held = parse_key_state([name, b"k"], dump, expiry, 1000)
+        assert (None if held is None else (held.dump, held.expires_ms)) == (
+            None if found is None else (found[0], found[at])
+        )
+
+
+def test_first_error() -> None:
+    """The first error among the replies, for a person."""
+    assert first_error([b"+OK\r\n", b"-ERR one\r\n", b"-ERR two\r\n"]) == "ERR one"
+    assert first_error([b"+OK\r\n"]) == ""
+
+
+def test_nobody_is_told() -> None:
+    """A transfer that nobody began tells nobody; who wants to know must say what he does then."""
+    play = story(copies("a", "b"))
+    proof = Proof(play.pool.groups[0], play.link("a"), play.link("b"))
+    transfer = Transfer(play.exchange, proof, 0, [b"k"], False, 0)
+    transfer.finish("over")
+    assert transfer.problem == "over"
+    with pytest.raises(NotImplementedError):
+        BatchReply(Callback(), 1).set_reply(0, b"")

@@ -1,0 +1,90 @@
+"""A choice among nodes that is as fair as one server's, also when most of them have nothing."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.replies.choose import RANDOM_RANGE, WeightedChoice, choose_weighted
+from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.resp.encode import bulk, integer
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.transaction import Transaction
+from tests.story import client, node, ring, silence, story, to, to_client
+from tests.strategies import replies
+
+NIL = b"$-1\r\n"
+
+
+def offers(*sizes: int) -> list[bytes]:
+    """What nodes a, b, … with so many keys say to RANDOMKEY and DBSIZE."""
+    pairs = [[bulk(b"%c" % (97 + at)) if size else NIL, integer(size)] for at, size in enumerate(sizes)]
+    return [reply for pair in pairs for reply in pair]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 0, 0), (0, 0, 1), (100, 1, 0, 0, 0, 0), (3, 5, 0, 7), (10**9, 10**9)])
+def test_by_the_number_of_keys(sizes: tuple[int, ...]) -> None:
+    """Each node as often as its share of the keys says; an empty one never."""
+    said = offers(*sizes)
+    thrown = 4000
+    executor = Executor([], [])
+    found = Counter(choose_weighted(said, executor.next_random()) for _ in range(thrown))
+    for at, size in enumerate(sizes):
+        wanted = thrown * size / sum(sizes)
+        assert abs(found[bulk(b"%c" % (97 + at))] - wanted) <= 4 * (wanted**0.5) + (wanted > 0)
+
+
+@given(st.lists(st.integers(0, 1 << 62), min_size=1, max_size=8), st.integers(0, RANDOM_RANGE - 1))
+def test_something_if_there_is_something(sizes: list[int], dice: int) -> None:
+    """Whatever the dice say: the null only where all nodes are empty."""
+    assert (choose_weighted(offers(*sizes), dice) == NIL) == (not any(sizes))
+
+
+@given(st.lists(st.tuples(replies(), replies()), min_size=1, max_size=5), st.integers(0, RANDOM_RANGE - 1))
+def test_whatever_nodes_say(pairs: list[tuple[bytes, bytes]], dice: int) -> None:
+    """It is one of the offers, or an error among them."""
+    assert choose_weighted([reply for pair in pairs for reply in pair], dice) in [offer for offer, _ in pairs]
+
+
+def test_odd_counts_cost_fairness_alone() -> None:
+    """A node that may not be asked how many keys it has still takes part."""
+    for count in (b"-NOPERM no\r\n", b"_\r\n", b":x\r\n", b":-5\r\n", b":0\r\n", b":" + b"9" * 5000 + b"\r\n"):
+        assert choose_weighted([NIL, integer(0), bulk(b"k"), count], RANDOM_RANGE - 1) == bulk(b"k")
+    assert choose_weighted([b"-ERR no\r\n", integer(5), bulk(b"k"), integer(5)], 0) == b"-ERR no\r\n"
+
+
+def test_a_failure_is_the_answer() -> None:
+    """What the node would have offered is not known."""
+    replies = ReplyQueue(PendingWrites())
+    aggregate = WeightedChoice(replies.open_pending(False), 2, 0)
+    aggregate.set_failure(0, NodeFailure(NODEDOWN, "b", "b:1", "gone", False))
+    aggregate.set_reply(1, integer(1))
+    assert b"".join(replies.take_output()) == b"-NODEDOWN b b:1 (gone)\r\n"
+
+
+def test_random_keys_of_a_ring() -> None:
+    """Each node is asked both in one go; the only one that has keys gives the key; a list shows each node's own."""
+    (
+        story(ring("a", "b"))
+        >> client("RANDOMKEY") << to("a", "RANDOMKEY", "DBSIZE") << to("b", "RANDOMKEY", "DBSIZE")
+        >> node("a", "$-1", ":0") >> node("b", "$1 k", ":9") << to_client("$1 k")
+        >> client("RANDOMKEY") << to("a", "RANDOMKEY", "DBSIZE") << to("b", "RANDOMKEY", "DBSIZE")
+        >> node("a", "$-1", ":0") >> node("b", "$-1", ":0") << to_client("$-1")
+        >> client("PROXY EACH RANDOMKEY") << to("a", "RANDOMKEY") << to("b", "RANDOMKEY")
+        >> node("a", "$-1") >> node("b", "$1 k") << to_client("*2 $-1 $1 k")
+        >> client("MULTI", "RANDOMKEY", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "MULTI", "RANDOMKEY", "DBSIZE", "EXEC") << to("b", "MULTI", "RANDOMKEY", "DBSIZE", "EXEC")
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", "*2 $1 j :1") >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 $-1 :0")
+        << to_client("*1 $1 j") << silence()
+    )  # fmt: skip
+
+
+def test_dice_are_the_exchanges() -> None:
+    """A transaction throws the same ones."""
+    executor, other = Executor([], []), Executor([], [])
+    other.seed = 2
+    assert executor.next_random() != Transaction(executor, None).next_random()
+    assert executor.next_random() != other.next_random()
+    assert 0 <= executor.next_random() < RANDOM_RANGE

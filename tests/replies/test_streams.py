@@ -1,0 +1,156 @@
+"""Streams on several nodes: the first to have something ends the waiting, and nothing given to a group is lost."""
+
+import pytest
+
+from kidoproxy.replies.streams import Unblocker
+from tests.session.handlers.test_blocking import free
+from tests.story import (
+    LANE,
+    client,
+    given,
+    greeted,
+    lost,
+    node,
+    ring,
+    silence,
+    story,
+    then,
+    to,
+    to_client,
+    unheard,
+)
+
+A = "*1 *2 $4 {a}s *1 *2 $3 1-1 *2 $1 f $1 v"
+B = "*1 *2 $4 {b}s *1 *2 $3 2-1 *2 $1 f $1 w"
+BOTH = "*2" + A[2:] + B[2:]
+GROUP = "XREADGROUP GROUP g c BLOCK 0 STREAMS"
+
+
+def test_read() -> None:
+    """Asked of each node at once on the shared links; put together in the order of the request."""
+    (
+        story(ring("a", "b"))
+        >> client("XREAD COUNT 1 STREAMS {a}s {b}s 0 0")
+        << to("a", "XREAD COUNT 1 STREAMS {a}s 0") << to("b", "XREAD COUNT 1 STREAMS {b}s 0")
+        >> node("b", B) << silence() >> node("a", A) << to_client(BOTH)
+        >> client("XREAD STREAMS {a}s {b}s 1 1") << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
+        >> node("a", "*-1") >> node("b", "*-1") << to_client("*-1")
+        >> client("XREAD STREAMS {a}s {b}s 1 1") << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
+        >> node("a", "*-1") >> node("b", B) << to_client(B)
+    )  # fmt: skip
+
+
+def test_a_node_that_says_something_else() -> None:
+    """Replies that cannot be put together are an error that shows them."""
+    play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 1 1")
+    play << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
+    play >> node("a", ":1") >> node("b", B)
+    assert play.guest("me").heard.startswith(b"-ERR the nodes' replies do not fit together: ':1")
+    play << given(unheard)
+
+
+def test_order_of_keys() -> None:
+    """Streams of one node that stand apart in the request stand apart in the reply, in a map as in a list."""
+    first = "*2 *2 $4 {a}1 *0 *2 $4 {a}2 *0"
+    (
+        story(ring("a", "b"))
+        >> client("XREAD STREAMS {a}1 {b}1 {a}2 0 0 0")
+        << to("a", "XREAD STREAMS {a}1 {a}2 0 0") << to("b", "XREAD STREAMS {b}1 0")
+        >> node("a", first) >> node("b", "*1 *2 $4 {b}1 *0")
+        << to_client("*3 *2 $4 {a}1 *0 *2 $4 {b}1 *0 *2 $4 {a}2 *0")
+    )  # fmt: skip
+    (
+        story(ring("a", "b"))
+        >> client("HELLO 3") << given(unheard)
+        >> client("XREAD STREAMS {b}1 {a}1 0 0")
+        << to("b", "XREAD STREAMS {b}1 0", on=(3, 0)) << to("a", "XREAD STREAMS {a}1 0", on=(3, 0))
+        >> node("a", "%1 $4 {a}1 *0", on=(3, 0)) >> node("b", "%1 $4 {b}1 *0", on=(3, 0))
+        << to_client("%2 $4 {b}1 *0 $4 {a}1 *0")
+    )  # fmt: skip
+
+
+def test_read_with_a_part_missing() -> None:
+    """A plain read that lacks a part is an error: streams left out would look like streams with nothing new."""
+    (
+        story(ring("a", "b"))
+        >> client("XREAD STREAMS {a}s {b}s 0 0") << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0")
+        >> node("a", A) >> node("b", "-WRONGTYPE no") << to_client("-WRONGTYPE no")
+    )  # fmt: skip
+
+
+def test_group_with_a_part_missing() -> None:
+    """What one node gave to the group is given to nobody else, so it is told whatever the other node says."""
+    (
+        story(ring("a", "b"))
+        >> client(f"{GROUP} {{a}}s {{b}}s > >")
+        << to("a", f"{GROUP} {{a}}s >", on=LANE) << to("b", f"{GROUP} {{b}}s >", on=LANE)
+        >> node("b", "-NOGROUP no", on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", A, on=LANE) << to_client(A)
+        >> node("a", ":0") << silence()
+        >> client(f"{GROUP} {{a}}s {{b}}s > >")
+        << to("a", f"{GROUP} {{a}}s >", on=LANE) << to("b", f"{GROUP} {{b}}s >", on=LANE)
+        >> lost("b", on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", "*-1", on=LANE)
+        << to_client("-NODEDOWN b b:6379 (it closed the connection); the write may have run, its outcome is unknown")
+    )  # fmt: skip
+
+
+def test_the_first_ends_the_waiting() -> None:
+    """The other node is told to answer; what has just come there too is told as well."""
+    asked = "XREAD BLOCK 0 STREAMS"
+    (
+        story(ring("a", "b"))
+        >> client(f"{asked} {{a}}s {{b}}s $ $")
+        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
+        >> node("b", B, on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT") << silence()
+        >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client(B) << free(1, 1)
+        >> client(f"{asked} {{a}}s {{b}}s $ $")
+        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
+        >> node("b", B, on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", ":0") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", A, on=LANE) << to_client(BOTH) >> node("a", ":0") << free(1, 1)
+    )  # fmt: skip
+
+
+def test_time_is_over_everywhere() -> None:
+    """Nobody is told to hurry who answers by himself."""
+    asked = "XREAD BLOCK 50 STREAMS"
+    (
+        story(ring("a", "b"))
+        >> client(f"{asked} {{a}}s {{b}}s $ $")
+        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
+        >> node("b", "*-1", on=LANE) << silence()
+        >> node("a", "*-1", on=LANE) << to_client("*-1") << free(1, 1)
+    )  # fmt: skip
+
+
+def test_a_lane_that_is_not_ready_is_not_waited_for() -> None:
+    """Nothing has been sent there, so nothing is lost."""
+    play = story(ring("a", "b"), shy=True) >> client("XREAD BLOCK 0 STREAMS {a}s {b}s $ $")
+    play >> greeted("b", on=LANE) << to("b", "XREAD BLOCK 0 STREAMS {b}s $", on=LANE)
+    play >> node("b", B, on=LANE) << to_client(B) << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
+
+
+def test_lists_do_not_change_it() -> None:
+    """With PROXY REPLIES LIST a stream of several nodes is still one reply, in which each stream has its name."""
+    (
+        story(ring("a", "b"))
+        >> client("PROXY REPLIES LIST") << to_client("+OK")
+        >> client("XREAD STREAMS {a}s {b}s 0 0") << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0")
+        >> node("a", A) >> node("b", B) << to_client(BOTH)
+        >> client("XREAD BLOCK 0 STREAMS {a}s 0") << to("a", "XREAD BLOCK 0 STREAMS {a}s 0", on=LANE)
+    )  # fmt: skip
+
+
+def test_who_can_hurry_says_how() -> None:
+    """A wire that forgets to is noticed."""
+    with pytest.raises(NotImplementedError):
+        Unblocker().unblock_rest()
+
+
+def test_a_node_that_makes_no_sense() -> None:
+    """What is no list of streams becomes an error; no other client notices."""
+    play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 0 0", "PING")
+    play << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0") >> node("a", A) >> node("b", ":0")
+    assert b"-ERR the nodes' replies do not fit together: " in play.guest("me").heard
+    play << given(unheard) << silence()

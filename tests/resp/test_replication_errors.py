@@ -1,0 +1,14 @@
+"""Sentences about copies: who is meant, why, what to do; never longer than an error may be."""
+
+from kidoproxy.resp.replication_errors import no_trusted_copy, same_server_cause, trust_lost
+
+
+def test_sentences() -> None:
+    """Code word, node, cause, cure."""
+    assert same_server_cause("a") == "it is the same server as a (one run id); name each server once"
+    assert trust_lost("a", "a:1", "connection refused") == b"-NODEDOWN a a:1 (connection refused)\r\n"
+    assert trust_lost("a", "a:1", "").startswith(b"-NODEDOWN a a:1 (it was restarted, ")
+    said = no_trusted_copy("a", "is empty", [f"node-{at}" for at in range(50)])
+    assert said.startswith(b"-NOREPLICAS no copy can be trusted: a is empty, and node-0, ")
+    assert said.endswith(b"kidoproxy sync --trust a\r\n")
+    assert len(said) <= 203

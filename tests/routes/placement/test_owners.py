@@ -1,0 +1,216 @@
+"""Keys land where the implementations that we replace have put them, and a placement can explain itself."""
+
+import base64
+import json
+from bisect import bisect_right
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.routes.placement.hashes import FNV1A_64, HASH_RING_MD5, MD5, NUTCRACKER_HASHES
+from kidoproxy.routes.placement.owners import MEMO_KEYS, Placement, django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.placement.points import nutcracker_name
+from kidoproxy.routes.placement.tags import OFF, Tags
+
+# It has no type information, so it is reached by its name.
+uhashring: Any = import_module("uhashring")
+VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "placement-vectors.json").read_text())
+KEYS = [base64.b64decode(key) for key in VECTORS["keys"]]
+
+
+def server_name(server: str) -> str:
+    """The continuum name of a line of nutcracker.yml: ``address:weight [name]``."""
+    address, _, name = server.partition(" ")
+    address = address.rpartition(":")[0]
+    if address.startswith("/"):
+        return nutcracker_name(name, "", 0, address)
+    host, _, port = address.rpartition(":")
+    return nutcracker_name(name, host, int(port), "")
+
+
+@pytest.mark.parametrize("ring", VECTORS["nutcracker"], ids=lambda ring: f"{ring['hash']}-{len(ring['servers'])}")
+def test_places_as_nutcracker(ring: dict[str, Any]) -> None:
+    """Every key goes where nutcracker 0.5 sent it: names, weights, hashes, tags, sockets, 25 servers."""
+    names = [server_name(line) for line in ring["servers"]]
+    placement = ketama(names, ring["weights"], NUTCRACKER_HASHES[ring["hash"]])
+    tags = Tags(ord("{"), ord("}"), []) if ring["hash_tag"] else Tags(OFF, OFF, [])
+
+    assert ring["owners"] == [placement.owner(tags.hashed_part(key)) for key in KEYS]
+
+
+@pytest.mark.parametrize("ring", VECTORS["hash_ring"], ids=lambda ring: f"{len(ring['nodes'])}-{ring['weights'][-1]}")
+def test_places_as_hash_ring(ring: dict[str, Any]) -> None:
+    """Every key goes where hash_ring 1.3.1 under Python 2.7 put it."""
+    placement = hash_ring(ring["nodes"], ring["weights"])
+
+    assert ring["owners"] == [placement.owner(key) for key in KEYS]
+
+
+@pytest.mark.parametrize("ring", VECTORS["django_redis_shard"], ids=lambda ring: len(ring["nodes"]))
+def test_places_as_django_redis(ring: dict[str, Any]) -> None:
+    """Every text key goes where django-redis's ShardClient has its place on the ring."""
+    placement = django_redis_shard(ring["nodes"])
+
+    assert ring["owners"] == [placement.owner(KEYS[i]) for i in ring["key_index"]]
+
+
+@given(
+    weights=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    keys=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=20),
+    replicas=st.sampled_from([3, 4]),
+)
+def test_agrees_with_uhashring(weights: list[int], keys: list[str], replicas: int) -> None:
+    """A bytes key goes where uhashring puts its text twin.
+
+    Four points per digest are nutcracker's; weights whose float32 counts differ from uhashring's exact ones
+    are given to it as counts.
+    """
+    names = [f"node-{i}" for i in range(len(weights))]
+    if replicas == 3:
+        placement = hash_ring(names, weights)
+        theirs = uhashring.HashRing(dict(zip(names, weights, strict=True)), hash_fn="ketama", replicas=3)
+    else:
+        placement = ketama(names, weights)
+        counts = [placement.owners.count(place) // 4 for place in range(len(names))]
+        nodes = {name: {"vnodes": count, "weight": 1} for name, count in zip(names, counts, strict=True)}
+        theirs = uhashring.HashRing(nodes, hash_fn="ketama")
+
+    for key in keys:
+        if key:
+            assert theirs.get_node(key) == names[placement.owner(key.encode())]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 24])
+def test_equal_nodes_have_the_exact_counts(count: int) -> None:
+    """Where 32-bit floats do no harm, nutcracker's ring is uhashring's own."""
+    names = [f"10.0.0.{i}:6379" for i in range(count)]
+    theirs = uhashring.HashRing(names, hash_fn="ketama").get_points()
+    ours = ketama(names, [1] * count)
+
+    assert theirs == [(point, names[owner]) for point, owner in zip(ours.points, ours.owners, strict=True)]
+
+
+def test_twentyfive_nodes_are_one_short() -> None:
+    """nutcracker counts in 32-bit floats: 25 equal servers get 39 rounds of four points, not 40."""
+    assert len(ketama([str(i) for i in range(25)], [1] * 25).points) == 25 * 39 * 4
+
+
+def test_search() -> None:
+    """A point belongs to the arc it ends; past the last point comes the first."""
+    placement = Placement([10, 20, 30], [0, 1, 2], FNV1A_64)
+
+    assert [placement.search32(h) for h in (0, 10, 11, 20, 30, 31)] == [0, 0, 1, 1, 2, 0]
+
+
+def test_hash_ring_takes_the_point_above() -> None:
+    """An exact hit is not enough for hash_ring: the key goes to the next point."""
+    placement = hash_ring(["0", "1", "2"], [1, 1, 1])
+    theirs = uhashring.HashRing(["0", "1", "2"], hash_fn="ketama", replicas=3).get_points()
+    points = [point for point, _ in theirs]
+    for h in (points[0], points[7], points[-1]):
+        at = bisect_right(points, h) % len(points)
+        assert int(theirs[at][1]) == placement.owners[placement.search32(h)]
+
+
+def test_one_node_owns_everything() -> None:
+    """Nothing is hashed then; nor where all others have no weight."""
+    assert ketama(["a"], [3]).owner(b"k") == 0
+    assert {1} == {ketama(["a", "b"], [0, 5]).owner(b"%d" % i) for i in range(50)}
+    assert ketama(["a", "b"], [0, 5]).owned_fractions() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "weights", "sentence"),
+    [
+        ([], [], "a ring needs at least one node"),
+        (["a"], [], "1 nodes have 0 weights"),
+        (["a", "b", "b"], [1, 1, 1], "two nodes have the same name: 'b'"),
+        (["a", "b"], [1, -2], "the weight of node 'b' is negative: -2"),
+        (["a", "b"], [0, 0], "all weights are 0: no node would own a key"),
+    ],
+)
+def test_impossible_rings(names: list[str], weights: list[int], sentence: str) -> None:
+    """No ring is better than a wrong one, and the reason is a sentence."""
+    for build in (ketama, hash_ring):
+        with pytest.raises(ValueError, match=f"^{sentence}$"):
+            build(names, weights)
+
+
+def test_impossible_shards() -> None:
+    """The same for a ring of URLs."""
+    with pytest.raises(ValueError, match="at least one node"):
+        django_redis_shard([])
+    with pytest.raises(ValueError, match="the same name: 'redis://a'"):
+        django_redis_shard(["redis://a", "redis://a"])
+
+
+@pytest.mark.parametrize("key_hash", [MD5, HASH_RING_MD5])
+def test_memory_is_bounded(key_hash: int) -> None:
+    """Owners of short keys are remembered, never more than a fixed number, and long ones not at all."""
+    placement = Placement([1 << 31, (1 << 32) - 1], [0, 1], key_hash)
+    first = [placement.owner(b"%d" % i) for i in range(MEMO_KEYS + 10)]
+
+    assert len(placement.memo) == 10
+    assert first[:10] == [placement.owner(b"%d" % i) for i in range(10)]
+
+    placement.owner(b"x" * 129)
+    assert b"x" * 129 not in placement.memo
+
+
+def test_cheap_hashes_are_not_remembered() -> None:
+    """What costs less than the memory is worked out each time."""
+    placement = ketama(["a", "b"], [1, 1], FNV1A_64)
+    placement.owner(b"k")
+
+    assert not placement.memo
+
+
+def test_share() -> None:
+    """The shares of the circle are what the arcs say, and sum up to all of it."""
+    placement = Placement([1 << 30, 1 << 31], [0, 1], FNV1A_64, nodes=3)
+
+    assert placement.owned_fractions() == [0.75, 0.25, 0.0]
+    assert sum(django_redis_shard([f"redis://10.0.0.{i}" for i in range(4)]).owned_fractions()) == pytest.approx(1)
+    assert ketama(["a", "b"], [1, 3]).owned_fractions() == pytest.approx([0.25, 0.75], abs=0.1)
+
+
+def test_share_is_what_keys_meet() -> None:
+    """A share is the chance that a key lands there."""
+    placement = ketama(["a", "b", "c"], [1, 2, 5])
+    owners = [placement.owner(b"key:%d" % i) for i in range(4000)]
+
+    assert [owners.count(i) / 4000 for i in range(3)] == pytest.approx(placement.owned_fractions(), abs=0.03)
+
+
+def test_spot() -> None:
+    """The hash, the end of its arc, and whose it is."""
+    placement = ketama(["a", "b", "c"], [1, 1, 1])
+    h, point, owner = placement.locate(b"user:1")
+
+    assert owner == placement.owner(b"user:1")
+    assert h <= point
+    assert point in placement.points
+
+
+def test_explain_a_shard() -> None:
+    """Of a wide hash the first 32 bits are shown."""
+    text = django_redis_shard(["redis://a", "redis://b"]).explain(b"k")
+
+    assert text.startswith("'k' hashes to 8254c329, in the arc that ends at ")
+
+
+def test_explain() -> None:
+    """One sentence for a person; bytes that are no text are shown as escapes."""
+    placement = Placement([0x80000000, 0xFFFFFFF0], [0, 1], FNV1A_64)
+
+    assert placement.explain(b"") == "'' hashes to 00000000, in the arc that ends at 80000000"
+    assert placement.explain(b"\xff").startswith("'\\xff' hashes to ")
+
+
+def test_repr() -> None:
+    """How many nodes and points."""
+    assert repr(ketama(["a", "b"], [1, 1])) == "<placement of 2 nodes, 320 points>"

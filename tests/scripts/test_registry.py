@@ -1,0 +1,150 @@
+"""The book of a pool: which scripts are known, and the requests that bring a node to what was loaded."""
+
+import hashlib
+
+import pytest
+
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.scripts import registry as module
+from kidoproxy.scripts.registry import (
+    MAX_LIBRARY_CHANGE_BYTES,
+    MAX_LIBRARY_CHANGES,
+    MAX_SCRIPT_BYTES,
+    MAX_SCRIPTS,
+    MAX_TOTAL_SCRIPT_BYTES,
+    ScriptRegistry,
+    library_name,
+)
+
+ONE = b"#!lua name=one\nredis.register_function('f', function() return 1 end)"
+NEW = b"#!lua name=one\nredis.register_function('f', function() return 2 end)"
+TWO = b"#!lua name=two\nredis.register_function('g', function() return 1 end)"
+
+
+def load(code: bytes) -> bytes:
+    """The lesson that brings a library."""
+    return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", code])
+
+
+def lessons(found: ScriptRegistry) -> list[bytes]:
+    """What a node is taught when nobody else can be asked."""
+    return found.library_requests() + found.script_load_requests()
+
+
+def test_learn() -> None:
+    """A text is known by its SHA1; only what was loaded is taught, and what was flushed meanwhile is not."""
+    found = ScriptRegistry()
+    digest = found.remember(b"return 1")
+    assert digest == hashlib.sha1(b"return 1").hexdigest().encode()
+    assert found.remember(b"return 1") == digest
+    assert lessons(found) == []
+    found.mark_loaded(b"return 1")
+    script = found.find_script(digest)
+    assert script is not None
+    assert script.text == b"return 1"
+    assert lessons(found) == [encode_request([b"SCRIPT", b"LOAD", b"return 1"])]
+    version = found.version
+    found.mark_loaded(b"return 1")
+    found.mark_loaded(b"return 2")
+    assert found.version == version
+    found.flush_scripts()
+    found.mark_loaded(b"return 1")
+    assert found.find_script(digest) is None
+    assert lessons(found) == []
+    assert found.version == version + 1
+    assert found.script_bytes == 0
+
+
+def test_count_is_bounded() -> None:
+    """Only so many texts are remembered; the oldest go first, and those that were loaded last of all."""
+    assert module.MAX_SCRIPTS == MAX_SCRIPTS
+    found = ScriptRegistry()
+    loaded = found.remember(b"return 0")
+    found.mark_loaded(b"return 0")
+    first = found.remember(b"return 1")
+    for number in range(2, MAX_SCRIPTS):
+        found.remember(b"return %d" % number)
+    assert found.find_script(first) is not None
+    found.remember(b"return -1")
+    assert found.find_script(first) is None
+    assert found.find_script(loaded) is not None
+    assert len(found.digests) == len(found.loaded) + len(found.seen) == MAX_SCRIPTS
+
+
+def test_bytes_are_bounded() -> None:
+    """Only so many bytes are remembered, and no text that alone is large; what was just learned stays."""
+    found = ScriptRegistry()
+    assert found.find_script(found.remember(b"x" * (MAX_SCRIPT_BYTES + 1))) is None
+    texts = [
+        b"%08d" % number + b"x" * (MAX_SCRIPT_BYTES - 8) for number in range(MAX_TOTAL_SCRIPT_BYTES // MAX_SCRIPT_BYTES)
+    ]
+    for text in texts:
+        found.remember(text)
+        found.mark_loaded(text)
+    assert len(found.loaded) == len(texts)
+    last = found.remember(b"return 1")
+    assert found.find_script(last) is not None
+    assert found.find_script(found.digests[texts[1]]) is not None
+    assert texts[0] not in found.digests
+    assert found.script_bytes == sum(len(text) for text in found.digests)
+
+
+def test_libraries() -> None:
+    """The steps lead to what FUNCTION LOAD, DELETE and FLUSH have left."""
+    found = ScriptRegistry()
+    found.load_library(ONE)
+    found.load_library(TWO)
+    assert lessons(found) == [load(ONE), load(TWO)]
+    found.load_library(NEW)
+    assert lessons(found) == [load(TWO), load(NEW)]
+    found.delete_library(b"two")
+    assert lessons(found) == [load(NEW)]
+    version = found.version
+    found.flush_libraries()
+    assert lessons(found) == []
+    assert found.version > version
+
+
+def test_restored() -> None:
+    """A dump cannot be read here: it is kept, and what is deleted after it is deleted after it again."""
+    found = ScriptRegistry()
+    found.load_library(ONE)
+    found.restore_libraries(b"dump", b"APPEND")
+    restore = encode_request([b"FUNCTION", b"RESTORE", b"dump", b"REPLACE"])
+    assert lessons(found) == [load(ONE), restore]
+    found.delete_library(b"one")
+    delete = encode_request([b"FUNCTION", b"DELETE", b"one"])
+    assert lessons(found) == [restore, delete]
+    found.load_library(TWO)
+    found.restore_libraries(b"dump", b"replace")
+    assert lessons(found) == [delete, load(TWO), restore]
+    found.restore_libraries(b"other", b"Flush")
+    assert lessons(found) == [encode_request([b"FUNCTION", b"RESTORE", b"other", b"REPLACE"])]
+
+
+@pytest.mark.parametrize("size", [10, MAX_LIBRARY_CHANGE_BYTES // 10])
+def test_steps_are_bounded(size: int) -> None:
+    """Neither many libraries nor large ones fill the memory: the oldest are forgotten."""
+    found = ScriptRegistry()
+    count = min(MAX_LIBRARY_CHANGES, MAX_LIBRARY_CHANGE_BYTES // (size + 100))
+    for number in range(count + 2):
+        found.load_library(b"#!lua name=l%d\n" % number + b"x" * size)
+    assert len(found.library_changes) == count
+    assert found.library_changes[-1].name == b"l%d" % (count + 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (ONE, b"one"),
+        (b'#!lua engine=x NAME="quo" ted', b"quo"),
+        (b'#!lua "name=whole"\n', b"whole"),
+        (b"#!lua\nname=x", b""),
+        (b"name=x", b""),
+        (b'#!lua name="x\n', b""),
+        (b"", b""),
+    ],
+)
+def test_library_name(code: bytes, name: bytes) -> None:
+    """The name is the one that Redis reads in the first line."""
+    assert library_name(code) == name

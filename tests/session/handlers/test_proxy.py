@@ -1,0 +1,473 @@
+"""`kidoproxy.session.handlers.proxy`: PROXY explains, asks one node or each, and upsets nobody."""
+
+import pytest
+
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.resp import errors
+from kidoproxy.resp.decode import decode
+from kidoproxy.routes.plan import DirectReply, Gather, Plan
+from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.session.handlers import proxy
+from kidoproxy.session.session import ClientSession
+from tests.greet import greet
+from tests.session.stage import Words, asked, copies, heard, key_on, request, ring, say
+
+
+def rows(reply: bytes) -> list[str]:
+    """A list of texts."""
+    found = decode(reply)
+    assert isinstance(found, list)
+    return [row.decode() for row in found]
+
+
+def explained(session: ClientSession, *words: Words) -> list[str]:
+    """PROXY ROUTE."""
+    return rows(say(session, "PROXY", "ROUTE", *words))
+
+
+# -- HELP, NODES, STATS, REPLIES, SYNC ---------------------------------------------------------------------
+
+
+def test_help() -> None:
+    """Every subcommand is named; a wrong one points there."""
+    session = ring("a").client()
+    text = say(session, "PROXY", "HELP")
+    for word in (b"NODES", b"ROUTE", b"NODE ", b"EACH", b"REPLIES", b"STATS", b"SYNC", b"HELP"):
+        assert b"\r\n+" + word in text
+    assert say(session, "PROXY", "DANCE") == b"-ERR unknown subcommand 'DANCE'. Try PROXY HELP.\r\n"
+    assert say(session, "PROXY") == b"-ERR wrong number of arguments for 'proxy' command\r\n"
+    assert say(session, "PROXY", "ROUTE") == b"-ERR wrong number of arguments for 'proxy|route' command\r\n"
+
+
+def test_not_in_a_transaction() -> None:
+    """PROXY asks and changes what a transaction cannot hold."""
+    session = ring("a").client()
+    say(session, "MULTI")
+    assert say(session, "PROXY", "STATS").startswith(b"-ERR 'proxy|stats' is not served here")
+    assert say(session, "EXEC") == errors.EXECABORT
+
+
+def test_nodes() -> None:
+    """One row for each node, with all that is known of it."""
+    stage = ring("a", "b")
+    stage.link("a")
+    stage.node("b").live = False
+    stage.node("b").cause = "connection refused"
+    session = stage.client()
+    flat = decode(say(session, "PROXY", "NODES"))
+    assert isinstance(flat, list)
+    first, second = (dict(zip(row[::2], row[1::2], strict=True)) for row in flat)
+    assert first == {
+        b"pool": b"cache",
+        b"name": b"a",
+        b"address": b"10.0.0.1:6379",
+        b"state": b"up",
+        b"version": b"7.0.15",
+        b"run_id": b"aaaa",
+        b"cause": b"",
+        b"sync": b"",
+        b"links": 1,
+        b"lanes": 0,
+        b"waiting": 0,
+        b"reconnects": 0,
+    }
+    assert (second[b"state"], second[b"cause"], second[b"links"]) == (b"down", b"connection refused", 0)
+    say(session, "HELLO", "3")
+    assert say(session, "PROXY", "NODES").startswith(b"*2\r\n%12\r\n$4\r\npool\r\n")
+
+
+def test_stats() -> None:
+    """The counters, flat in RESP2 and a map in RESP3."""
+    stage = ring("a")
+    stage.house.connections_rejected = 3
+    session = stage.client()
+    flat = decode(say(session, "PROXY", "STATS"))
+    assert isinstance(flat, list)
+    shown = dict(zip(flat[::2], flat[1::2], strict=True))
+    assert (shown[b"rejected_connections"], shown[b"connected_clients"]) == (3, 1)
+    say(session, "HELLO", "3")
+    assert say(session, "PROXY", "STATS").startswith(b"%")
+
+
+def test_replies() -> None:
+    """LIST stays on until MERGED or RESET; anything else is a syntax error."""
+    stage = ring("a", "b")
+    key, conn = key_on(stage, "b"), stage.link("b")
+    session = stage.client()
+    assert say(session, "PROXY", "REPLIES", "SOME") == errors.SYNTAX
+    assert say(session, "PROXY", "REPLIES", "list") == b"+OK\r\n"
+    say(session, "GET", key)
+    conn.feed(b"$1\r\nv\r\n", 0.0)
+    assert heard(session) == b"*1\r\n$1\r\nv\r\n"
+    assert say(session, "PROXY", "REPLIES", "MERGED") == b"+OK\r\n"
+    say(session, "GET", key)
+    conn.feed(b"$1\r\nv\r\n", 0.0)
+    assert heard(session) == b"$1\r\nv\r\n"
+
+
+def test_sync() -> None:
+    """A sync of a copy begins, or cannot for a reason; without a name it is told what syncs are doing."""
+    stage = copies("a", "b")
+    session = stage.client()
+    asked_for: list[str] = []
+
+    def begin(node: Node) -> str:
+        asked_for.append(node.name)
+        return "" if node.name == "b" else "it is in sync"
+
+    assert say(session, "PROXY", "SYNC", "b").startswith(b"-ERR no sync of 'b': ")
+    stage.house.begin_sync = begin
+    assert say(session, "PROXY", "SYNC", "b") == b"+OK\r\n"
+    assert say(session, "PROXY", "SYNC", "a") == b"-ERR no sync of 'a': it is in sync\r\n"
+    assert asked_for == ["b", "a"]
+    stage.house.sync_status[stage.node("b").index] = "copied 3 of 7 keys"
+    assert say(session, "PROXY", "SYNC") == b"*2\r\n$1\r\nb\r\n$18\r\ncopied 3 of 7 keys\r\n"
+    unknown = b"-ERR unknown node 'x'; the nodes of this pool are: a, b\r\n"
+    assert say(session, "PROXY", "SYNC", "x") == unknown
+    assert say(session, "PROXY", "SYNC", "a", "b") == errors.wrong_arity(b"proxy|sync")
+
+
+def test_orders_about_a_copy() -> None:
+    """A word behind the name is another order; what it says is a list of lines, or OK, or why not."""
+    stage = copies("a", "b")
+    session = stage.client()
+    stage.house.begin_sync = lambda node: ""
+    given: list[tuple[str, str]] = []
+
+    def order(node: Node, word: str) -> tuple[str, list[str]]:
+        given.append((node.name, word))
+        return ("it is not so", []) if word == "cancel" else ("", ["line"] if word == "trust" else [])
+
+    assert say(session, "PROXY", "SYNC", "b", "CANCEL") == errors.wrong_arity(b"proxy|sync")
+    stage.house.run_sync_command = order
+    assert say(session, "PROXY", "SYNC", "b", "refill") == b"+OK\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "CANCEL") == b"-ERR no sync of 'b': it is not so\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "TRUST") == b"*1\r\n$4\r\nline\r\n"
+    assert say(session, "PROXY", "SYNC", "b", "TRUST", "Confirm") == b"+OK\r\n"
+    assert given == [("b", "refill"), ("b", "cancel"), ("b", "trust"), ("b", "trust confirm")]
+    assert say(session, "PROXY", "SYNC", "b", "TRUST", "CONFIRM", "x") == errors.wrong_arity(b"proxy|sync")
+
+
+def test_no_sync_in_a_ring() -> None:
+    """A key of a ring is nowhere else."""
+    stage = ring("a")
+    stage.house.begin_sync = lambda node: ""
+    reply = say(stage.client(), "PROXY", "SYNC", "a")
+    assert reply == b"-ERR no sync of 'a': it is not part of a copy pool, there is nothing to copy from\r\n"
+
+
+# -- NODE --------------------------------------------------------------------------------------------------
+
+
+def test_node_asks_one() -> None:
+    """Just this node is asked, in the client's protocol and database; its reply is relayed."""
+    stage = ring("a", "b")
+    conn = stage.link("b", 3, 2)
+    session = stage.client()
+    say(session, "HELLO", "3")
+    say(session, "SELECT", "2")
+    assert say(session, "PROXY", "NODE", "b", "DBSIZE") == b""
+    assert asked(conn) == request("DBSIZE")
+    assert stage.exchange.all_connections() == [conn]
+    conn.feed(b":7\r\n", 0.0)
+    assert heard(session) == b":7\r\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["PING"],
+        ["SET", "k", "v"],
+        ["MGET", "k", "l"],
+        ["SCAN", "0"],
+        ["INFO"],
+        ["MEMORY", "STATS"],
+        ["LATENCY", "LATEST"],
+        ["SLOWLOG", "GET"],
+        ["ACL", "WHOAMI"],
+        ["MODULE", "LIST"],
+        ["XREAD", "STREAMS", "s", "0"],
+    ],
+)
+def test_what_one_node_may_be_asked(words: list[str]) -> None:
+    """What is served here, and what is refused only because it speaks of one node."""
+    stage = ring("a", "b")
+    conn = stage.link("a")
+    assert say(stage.client(), "PROXY", "NODE", "a", *words) == b""
+    assert asked(conn) == request(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "reply"),
+    [
+        (["NOPE", "x"], b"-ERR unknown command 'NOPE', with args beginning with: 'x' \r\n"),
+        (["CONFIG", "NOPE"], b"-ERR unknown subcommand 'NOPE'. Try CONFIG HELP.\r\n"),
+        (["GET"], b"-ERR wrong number of arguments for 'get' command\r\n"),
+        (["MULTI"], b"-ERR 'multi' cannot be sent to one node: it would change a link that all clients share\r\n"),
+        (
+            ["SELECT", "1"],
+            b"-ERR 'select' cannot be sent to one node: it would change a link that all clients share\r\n",
+        ),
+        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be sent to one node: it would hold up a link"),
+        (["SUBSCRIBE", "k"], b"-ERR 'subscribe' cannot be sent to one node: it would hold up a link"),
+        (
+            ["XREAD", "BLOCK", "0", "STREAMS", "s", "0"],
+            b"-ERR 'xread' cannot be sent to one node: it would hold up a link",
+        ),
+        (["SHUTDOWN"], b"-ERR 'shutdown' is not served here: "),
+        (["CONFIG", "SET", "a", "b"], b"-ERR 'config|set' is not served here: "),
+        (["ACL", "SETUSER", "x"], b"-ERR 'acl|setuser' is not served here: "),
+        (["KEYS", "*"], b"-ERR 'keys' is not served here: this pool's configuration denies it\r\n"),
+        (["MEMORY", "DOCTOR"], b"-ERR 'memory|doctor' is not served here: this pool's configuration denies it\r\n"),
+    ],
+)
+def test_what_one_node_may_not_be_asked(words: list[str], reply: bytes) -> None:
+    """What would upset the shared link, what the pool denies, and what Redis would refuse: nothing is sent."""
+    stage = ring("a", words=CommandSet(frozenset([b"keys", b"memory|doctor"]), frozenset(), {}))
+    conn = stage.link("a")
+    assert say(stage.client(), "PROXY", "NODE", "a", *words).startswith(reply)
+    assert asked(conn) == b""
+    assert stage.house.commands_rejected == 1
+
+
+def test_users_are_not_changed_even_where_allowed() -> None:
+    """A pool that opens everything does not open the nodes' users."""
+    stage = ring("a")
+    reply = say(stage.client(), "PROXY", "NODE", "a", "ACL", "DELUSER", "x")
+    assert reply.startswith(b"-ERR 'acl|deluser' is not served here: ")
+
+
+def test_unknown_node() -> None:
+    """The names are told."""
+    reply = say(ring("a", "b").client(), "PROXY", "NODE", "c", "GET", "k")
+    assert reply == b"-ERR unknown node 'c'; the nodes of this pool are: a, b\r\n"
+
+
+def test_renamed_commands() -> None:
+    """A renamed command is known by its new name alone; the node gets the old one."""
+    stage = ring("a", words=CommandSet(frozenset(), frozenset(), {b"get": b"fetch"}))
+    conn = stage.link("a")
+    session = stage.client()
+    say(session, "PROXY", "NODE", "a", "FETCH", "k")
+    assert asked(conn) == request("get", "k")
+    conn.feed(b"$-1\r\n", 0.0)
+    heard(session)
+    assert say(session, "PROXY", "NODE", "a", "GET", "k").startswith(b"-ERR unknown command 'GET'")
+    assert say(session, "PROXY", "EACH", "GET", "k").startswith(b"-ERR unknown command 'GET'")
+    assert explained(session, "GET", "k")[0].startswith("refused: ERR unknown command 'GET'")
+
+
+@pytest.mark.parametrize("words", [["SET", "k", "v"], ["EVAL", "return 1", "0"], ["FLUSHALL"]])
+def test_one_copy_is_not_written(words: list[str]) -> None:
+    """It would differ from the others, and the next comparison would undo it."""
+    stage = copies("a", "b")
+    reply = say(stage.client(), "PROXY", "NODE", "b", *words)
+    assert reply.endswith(b"cannot be sent to one node: one copy would then differ from the others\r\n")
+
+
+@pytest.mark.parametrize("words", [["GET", "k"], ["SCRIPT", "LOAD", "return 1"], ["SLOWLOG", "RESET"]])
+def test_one_copy_can_be_read(words: list[str]) -> None:
+    """In sync or not: this is how a person compares copies. What is not data is not a copy either."""
+    stage = copies("a", "b")
+    conn = stage.link("b")
+    session = stage.client()
+    assert say(session, "PROXY", "NODE", "b", *words) == b""
+    assert asked(conn) == request(*words)
+
+
+def test_a_read_of_one_node_is_asked_again() -> None:
+    """A lost link costs a read one more attempt, a write an error that says so."""
+    stage = ring("a")
+    conn = stage.link("a")
+    session = stage.client()
+    say(session, "PROXY", "NODE", "a", "GET", "k")
+    say(session, "PROXY", "NODE", "a", "SET", "k", "v")
+    asked(conn)
+    conn.on_connection_lost("cut", 0.0, False)
+    conn.on_connected(0.0, 1.0)
+    conn.feed(greet(conn, b""), 0.0)
+    conn.feed(b"$1\r\nv\r\n", 0.0)
+    assert heard(session) == b"$1\r\nv\r\n" + (
+        b"-NODEDOWN a 10.0.0.1:6379 (cut); the write may have run, its outcome is unknown\r\n"
+    )
+
+
+# -- EACH ----------------------------------------------------------------------------------------------------
+
+
+def test_each_lists_the_replies() -> None:
+    """Each node's own reply, this once; a node that is down has its error in its place."""
+    stage = ring("a", "b")
+    stage.ready()
+    session = stage.client()
+    assert say(session, "PROXY", "EACH", "DBSIZE") == b""
+    stage.link("a").feed(b":1\r\n", 0.0)
+    stage.link("b").on_connection_lost("gone", 0.0, True)
+    assert heard(session) == b"*2\r\n:1\r\n-NODEDOWN b 10.0.0.2:6379 (gone)\r\n"
+    say(session, "GET", key_on(stage, "a"))
+    stage.link("a").feed(b"+x\r\n", 0.0)
+    assert heard(session) == b"+x\r\n"
+
+
+def test_each_of_a_split_command() -> None:
+    """A command that is cut by node lists each node's part."""
+    stage = ring("a", "b")
+    stage.ready()
+    one, two = key_on(stage, "a"), key_on(stage, "b")
+    session = stage.client()
+    say(session, "PROXY", "EACH", "DEL", one, two)
+    stage.link("b").feed(b":1\r\n", 0.0)
+    stage.link("a").feed(b":0\r\n", 0.0)
+    assert heard(session) == b"*2\r\n:0\r\n:1\r\n"
+
+
+def test_each_of_copies() -> None:
+    """A write to copies lists what every copy said, in the order of the configuration."""
+    stage = copies("a", "b")
+    group = stage.node("a").group
+    assert group is not None
+    group.copies[1].state = IN_SYNC
+    stage.ready()
+    session = stage.client()
+    say(session, "PROXY", "EACH", "SET", "k", "v")
+    for conn in stage.exchange.all_connections():
+        conn.feed(b"+OK\r\n", 0.0)
+    assert heard(session) == b"*2\r\n+OK\r\n+OK\r\n"
+
+
+def test_each_of_what_is_answered_here() -> None:
+    """A list of one."""
+    assert say(ring("a").client(), "PROXY", "EACH", "PING") == b"*1\r\n+PONG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "reply"),
+    [
+        (["NOPE"], b"-ERR unknown command 'NOPE', "),
+        (["GET"], b"-ERR wrong number of arguments for 'get' command\r\n"),
+        (["SHUTDOWN"], b"-ERR 'shutdown' is not served here: "),
+        (["MULTI"], b"-ERR 'multi' cannot be asked of each node: no node is asked\r\n"),
+        (["PROXY", "STATS"], b"-ERR 'proxy|stats' cannot be asked of each node: no node is asked\r\n"),
+        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be asked of each node: it needs a link of the client's own"),
+        (["SCAN", "0"], b"-ERR 'scan' cannot be asked of each node: it visits one after another; ask one: PROXY NODE"),
+    ],
+)
+def test_what_each_cannot(words: list[str], reply: bytes) -> None:
+    """The usual refusals, and what has no list."""
+    stage = ring("a", "b")
+    assert say(stage.client(), "PROXY", "EACH", *words).startswith(reply)
+    assert stage.exchange.all_connections() == []
+
+
+# -- ROUTE -----------------------------------------------------------------------------------------------------
+
+
+def test_route_of_one_key() -> None:
+    """What the command is, where its key goes and why, who is asked with what; nothing is sent."""
+    stage = ring("a", "b")
+    key = key_on(stage, "b")
+    lines = explained(stage.client(), "GET", key)
+    assert lines[0] == "command: get (read), its keys must meet on one node"
+    assert lines[1] == f"key: {key} at 1: {stage.pool.root.explain(key.encode())}"
+    assert lines[2:] == [f"asks: b 10.0.0.2:6379 (up): GET {key}"]
+    assert stage.exchange.all_connections() == []
+
+
+def test_route_of_a_split_command() -> None:
+    """Each node's part is shown."""
+    stage = ring("a", "b")
+    one, two = key_on(stage, "a"), key_on(stage, "b")
+    lines = explained(stage.client(), "MGET", two, one)
+    assert lines[3:] == [f"asks: a 10.0.0.1:6379 (up): MGET {one}", f"asks: b 10.0.0.2:6379 (up): MGET {two}"]
+
+
+def test_route_of_every_node() -> None:
+    """All are asked the same."""
+    lines = explained(ring("a", "b").client(), "CONFIG", "GET", "save")
+    assert lines == ["command: config get (read), any live node", "asks: a 10.0.0.1:6379 (up): CONFIG GET save"]
+    lines = explained(ring("a", "b").client(), "DBSIZE")
+    assert [line.split(" ")[1] for line in lines[1:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["NOPE"], "refused: ERR unknown command 'NOPE', with args beginning with: "),
+        (["SHUTDOWN"], "refused: ERR 'shutdown' is not served here: it would stop a node under every client"),
+        (["HELLO"], "command: hello (read), answered by the proxy, it is about the conversation; no node is asked"),
+        (["PING"], "command: ping (read), answered by the proxy; no node is asked"),
+    ],
+)
+def test_route_without_a_node(words: list[str], line: str) -> None:
+    """Refusals give their reason, and what the proxy answers is said to be its own."""
+    assert explained(ring("a").client(), *words) == [line]
+
+
+def test_route_of_keys_that_do_not_meet() -> None:
+    """The refusal is the one that the command itself would get."""
+    stage = ring("a", "b")
+    lines = explained(stage.client(), "RENAME", key_on(stage, "a"), key_on(stage, "b"))
+    assert lines[0] == "command: rename (write), its keys must meet on one node"
+    assert len(lines) == 4
+    assert lines[3].startswith("refused: CROSSSLOT Keys in request don't hash to the same node")
+
+
+def test_route_of_channels() -> None:
+    """Where a channel lives, and who is listened to for it; nobody is, yet."""
+    stage = ring("a", "b")
+    session = stage.client()
+    name = key_on(stage, "b")
+    assert explained(session, "PUBLISH", name, "m") == [
+        "command: publish (write), the node where its channel lives",
+        f"channel: {name}: {stage.pool.root.explain(name.encode())}",
+        f"asks: b 10.0.0.2:6379 (up): PUBLISH {name} m",
+    ]
+    lines = explained(session, "SUBSCRIBE", name)
+    assert lines[0].startswith("command: subscribe (read), the proxy listens for the client")
+    assert lines[1:] == [
+        f"channel: {name}: {stage.pool.root.explain(name.encode())}",
+        f"listens: b 10.0.0.2:6379 (up): {name}",
+    ]
+    lines = explained(session, "PUNSUBSCRIBE", "*")
+    assert lines[1:] == [
+        "channel: *: messages may come from any node",
+        "listens: a 10.0.0.1:6379 (up): *",
+        "listens: b 10.0.0.2:6379 (up): *",
+    ]
+    assert stage.exchange.all_connections() == []
+    unelected = copies("a")
+    group = unelected.node("a").group
+    assert group is not None
+    group.elected = False
+    assert len(explained(unelected.client(), "SUBSCRIBE", "c")) == 2
+
+
+def test_route_of_copies() -> None:
+    """A read names who is asked next; a write all copies, and who is told without being waited for."""
+    stage = copies("a", "b", "c")
+    group = stage.node("a").group
+    assert group is not None
+    group.copies[1].state = IN_SYNC
+    session = stage.client()
+    lines = explained(session, "GET", "k")
+    assert {lines[-2].split(" ")[1], lines[-1].split(" ")[1]} == {"a", "b"}
+    assert lines[-2].endswith(" (in sync): GET k")
+    assert lines[-1].startswith("else: ")
+    lines = explained(session, "SET", "k", "two words", "PX", "1000")
+    assert [line.partition(":")[0] for line in lines[2:]] == ["asks", "asks", "tells"]
+    assert lines[-1].startswith("tells: c 10.0.0.3:6379 (behind), not waited for: SET k 'two words' PXAT 17")
+
+
+def test_plans_that_are_known_already() -> None:
+    """A plan that is an answer is shown as one."""
+    assert proxy.explain_plan(DirectReply(b"+OK\r\n"), b"") == ["answered: OK"]
+    assert proxy.explain_plan(Gather([], 0), b"") == []
+    assert proxy.explain_plan(Plan(-1), b"") == []
+
+
+def test_long_and_odd_words_are_shortened_and_quoted() -> None:
+    """A line of a terminal must show them."""
+    assert proxy.format_word(b"") == "''"
+    assert proxy.format_word(b"\x00\xff") == "'\\x00\\\\xff'"
+    assert proxy.format_word(b"x" * 100) == "x" * 64 + "..."
+    assert proxy.format_request(request(*["k"] * 20)) == " ".join(["k"] * 8) + " and 12 more"

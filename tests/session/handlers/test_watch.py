@@ -1,0 +1,557 @@
+"""WATCH: EXEC runs only if nobody changed the keys since, and what the client does meanwhile keeps its order."""
+
+import pytest
+
+from kidoproxy.session.handlers.watch import Watch
+from kidoproxy.upstream.states import DOWN
+from tests.session.handlers.test_blocking import free
+from tests.story import (
+    LANE,
+    LANE2,
+    Event,
+    Pool,
+    Story,
+    client,
+    copies,
+    given,
+    gone,
+    greeted,
+    led_by,
+    lost,
+    node,
+    refused,
+    restarted,
+    ring,
+    silence,
+    story,
+    then,
+    tick,
+    to,
+    to_client,
+    unheard,
+)
+
+#: A key of two copies whose leader is the first.
+KEY = led_by(copies("a", "b"), "a")
+CROSSED = (
+    "-CROSSSLOT Keys in request don't hash to the same node (command='{}', first-key='{{a}}1', violating-key='{{b}}1')"
+)
+
+# -- on a ring -----------------------------------------------------------------------------------------------
+
+
+def test_watch_and_exec_on_a_lane() -> None:
+    """WATCH and the transaction share a connection; reads between them take the shared link, after WATCH."""
+    (
+        story(ring("a", "b"))
+        >> client("WATCH {a}1", "GET {a}1") << to("a", "WATCH {a}1", on=LANE) << silence()
+        >> node("a", "+OK", on=LANE) << to_client("+OK") << to("a", "GET {a}1")
+        >> node("a", "$1 1") << to_client("$1 1")
+        >> client("MULTI", "SET {a}1 2", "PING", "EXEC", "GET {a}1")
+        << to_client("+OK", "+QUEUED", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "PING", "EXEC", on=LANE)
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", on=LANE) << silence()
+        >> node("a", "*2 +OK +PONG", on=LANE) << to_client(b"*2\r\n+OK\r\n+PONG\r\n") << to("a", "GET {a}1")
+        << free(1, 0)
+    )  # fmt: skip
+
+
+def test_lost_race() -> None:
+    """What the node says to EXEC is the answer: null when a key has changed."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 2", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        >> node("a", "+OK", "+QUEUED", "*-1", on=LANE) << to_client("*-1") << free(1)
+    )  # fmt: skip
+
+
+def test_exec_waits_for_what_came_before() -> None:
+    """A pipelined write on the shared link is not overtaken by the transaction on the lane."""
+    (
+        story(ring("a", "b"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("SET {a}2 x", "MULTI", "SET {a}2 y", "EXEC") << to("a", "SET {a}2 x") << silence()
+        >> node("a", "+OK") << to_client("+OK", "+OK", "+QUEUED") << to("a", "MULTI", "SET {a}2 y", "EXEC", on=LANE)
+    )  # fmt: skip
+
+
+def test_empty_transaction_is_asked_too() -> None:
+    """With nothing queued EXEC still says whether the keys have changed."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "EXEC") << to_client("+OK") << to("a", "MULTI", "EXEC", on=LANE)
+        >> node("a", "+OK", "*0", on=LANE) << to_client("*0") << free(1)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        (["UNWATCH"], ["+OK"]),
+        (["MULTI", "DISCARD"], ["+OK", "+OK"]),
+        (["MULTI", "GET", "EXEC"], None),
+        (["MULTI", "EXEC x"], None),
+        (["RESET"], ["+RESET"]),
+    ],
+)
+def test_every_end_gives_the_lane_back_clean(ends: list[str], said: list[str] | None) -> None:
+    """UNWATCH, DISCARD, a spoiled EXEC, RESET: the node forgets, then the lane may be lent again."""
+    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
+    play << to_client("+OK") >> client(*ends)
+    if said is None:
+        assert b"-EXECABORT" in play.guest("me").heard
+        play.guest("me").heard = b""
+    else:
+        play << to_client(*said)
+    play << to("a", "UNWATCH", on=LANE) << then(lambda play: play.house.dedicated_pool.leased == [1])
+    play >> node("a", "+OK", on=LANE) << free(1) << silence()
+    assert play.guest("me").session.watch is None
+
+
+def test_client_goes() -> None:
+    """The lane is given back clean when the client hangs up."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> gone() << to("a", "UNWATCH", on=LANE) >> node("a", "+OK", on=LANE) << free(1)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [node("a", "-NOPERM no", on=LANE), lost("a", on=LANE)])
+def test_lane_in_doubt_is_closed(end: Event) -> None:
+    """A lane whose UNWATCH was not confirmed is not lent again."""
+    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
+    play << to_client("+OK") >> client("UNWATCH") << to_client("+OK") << to("a", "UNWATCH", on=LANE) >> end << free(0)
+    assert play.lanes["a"][0].state == DOWN
+
+
+def test_several_keys_and_watches() -> None:
+    """All watched keys meet on one node; another node's is refused and changes nothing."""
+    (
+        story(ring("a", "b"))
+        >> client("WATCH {a}1 {b}1") << to_client(CROSSED.format("watch"))
+        >> client("WATCH {a}1 {a}2") << to("a", "WATCH {a}1 {a}2", on=LANE)
+        >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {b}1") << to_client(CROSSED.format("watch"))
+        >> client("WATCH {a}3") << to("a", "WATCH {a}3", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("CLIENT INFO") << then(lambda play: b" watch=3 " in play.guest("me").heard) << given(unheard)
+        >> client("MULTI", "SET {a}1 x", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
+    )  # fmt: skip
+
+
+def test_transaction_stays_with_its_keys() -> None:
+    """With watched keys a transaction cannot reach another node: it would not be decided by them."""
+    (
+        story(ring("a", "b"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {b}1 x") << to_client("+OK", CROSSED.format("set"))
+        >> client("EXEC") << to_client("-EXECABORT Transaction discarded because of previous errors.")
+        << to("a", "UNWATCH", on=LANE)
+    )  # fmt: skip
+
+
+def test_what_a_watched_transaction_cannot_hold() -> None:
+    """The node runs it whole, so what only the proxy can answer cannot be part of it; UNWATCH can."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "UNWATCH", "DBSIZE") << to_client("+OK", "+QUEUED", "+QUEUED")
+        >> client("CLIENT ID") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
+        >> client("SCAN 0") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
+        >> client("ACL LIST") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
+    )  # fmt: skip
+
+
+def test_watch_inside_multi() -> None:
+    """Refused, and the transaction goes on, as in Redis; UNWATCH inside it is done at EXEC."""
+    (
+        story(ring("a"))
+        >> client("MULTI", "WATCH {a}1") << to_client("+OK", "-ERR WATCH inside MULTI is not allowed")
+        >> client("UNWATCH", "EXEC") << to_client("+QUEUED", b"*1\r\n+OK\r\n") << silence()
+    )  # fmt: skip
+
+
+def test_lane_is_lost_before_exec() -> None:
+    """If the connection that watched is gone nobody knows what changed: as if the race were lost."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> lost("a", on=LANE)
+        >> client("MULTI", "SET {a}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << free(0)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE2)
+    )  # fmt: skip
+
+
+def test_lane_is_lost_at_exec() -> None:
+    """A transaction that was under way has an unknown outcome, and says so."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 x", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
+        >> lost("a", on=LANE)
+        << to_client("-NODEDOWN a a:6379 (it closed the connection); the write may have run, its outcome is unknown")
+        << free(0)
+    )  # fmt: skip
+
+
+def test_watch_that_is_not_answered() -> None:
+    """WATCH has a deadline; what it leaves in doubt makes EXEC fail rather than run unwatched."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE)
+        >> tick(0.6) << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
+        >> client("MULTI", "EXEC") << to_client("+OK", "*-1") << free(0)
+    )  # fmt: skip
+
+
+def test_something_unasked_on_the_lane() -> None:
+    """A frame that nobody asked for leaves the lane in doubt."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> node("a", "+OK", on=LANE) << silence()
+        >> client("MULTI", "EXEC") << to_client("+OK", "*-1") << free(0)
+    )  # fmt: skip
+
+
+def test_no_lane_for_watch() -> None:
+    """A node that is down, or has no lane left, is an error at once."""
+    play = story(ring("a"))
+    play.house.dedicated_pool.max_per_node = 0
+    play >> client("WATCH {a}1") << to_client("-OVERLOADED a a:6379 (all of its 0 lanes are in use)")
+    assert play.guest("me").session.watch is None
+
+
+def test_lists_of_replies_and_watch() -> None:
+    """PROXY REPLIES LIST does not change where WATCH goes, nor that EXEC is one node's word."""
+    (
+        story(ring("a"))
+        >> client("PROXY REPLIES LIST", "WATCH {a}1") << to_client("+OK") << to("a", "WATCH {a}1", on=LANE)
+        >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 x", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
+        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << to_client(b"*1\r\n+OK\r\n")
+    )  # fmt: skip
+
+
+def test_shy_lane() -> None:
+    """A client that is killed before the lane has connected does not wait for it; one that goes has said WATCH."""
+    play = story(ring("a"), shy=True) >> client("WATCH {a}1")
+    play >> given(lambda play: play.guest("me").session.close()) << free(0)
+    assert play.lanes["a"][0].state == DOWN
+    play = story(ring("a"), shy=True) >> client("WATCH {a}1") >> gone() >> greeted("a", on=LANE)
+    play << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to("a", "UNWATCH", on=LANE)
+    play >> node("a", "+OK", on=LANE) << free(1)
+
+
+# -- on copies -----------------------------------------------------------------------------------------------
+
+
+def watching(left: str = ":-1") -> Story:
+    """A story of two copies in which ``me`` watches a key."""
+    play = story(copies("a", "b")) >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}")
+    return play >> node("a", left) << to_client("+OK")
+
+
+DONE = [to("a", "MULTI", f"SET {KEY} 1", "EXEC"), to("b", "MULTI", f"SET {KEY} 1", "EXEC")]
+
+
+def runs(play: Story) -> None:
+    """The transaction is sent to both copies."""
+    play >> client("MULTI", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED")
+    for expectation in DONE:
+        play << expectation
+    play >> node("a", "+OK", "+QUEUED", "*1 +OK") >> node("b", "+OK", "+QUEUED", "*1 +OK")
+    play << to_client(b"*1\r\n+OK\r\n")
+    assert play.pool.groups[0].watches == []
+
+
+def fails(play: Story) -> None:
+    """The transaction is not even sent."""
+    play >> client("MULTI", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << silence()
+    assert play.pool.groups[0].watches == []
+
+
+def test_copies_undisturbed() -> None:
+    """In a copy pool all writes pass through the proxy: without one the transaction goes to all copies."""
+    runs(watching())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [f"SET {KEY} x", f"DEL a {KEY}", "FLUSHALL", f"EVAL return 1 {KEY}", f"RENAME a {KEY}"],
+)
+def test_copies_disturbed(write: str) -> None:
+    """Any write to the key, by anybody, or one whose keys nobody can know, makes EXEC fail."""
+    play = watching()
+    play >> client(write if "EVAL" not in write else "EVAL return(redis.call('set',KEYS[1],1)) 1 other", name="you")
+    if write == "FLUSHALL":
+        play << to("a", "INFO memory") >> node("a", "$0 ")
+    play << given(unheard)
+    fails(play)
+
+
+def test_copies_disturbed_by_a_transaction() -> None:
+    """Another client's transaction counts as a write, too."""
+    play = watching() >> client("MULTI", f"SET {KEY} x", "EXEC", name="you") << given(unheard)
+    fails(play)
+
+
+def test_copies_disturbed_from_another_database() -> None:
+    """MOVE and COPY write to a second database."""
+    play = watching() >> client("SELECT 1", f"MOVE {KEY} 0", name="you") << given(unheard)
+    fails(play)
+
+
+@pytest.mark.parametrize("write", ["SET other x", f"GET {KEY}", "DBSIZE"])
+def test_copies_not_disturbed(write: str) -> None:
+    """Other keys, and reads, do not matter; nor does the same key in another database."""
+    play = watching() >> client(write, name="you") << given(unheard)
+    play >> client("SELECT 1", f"SET {KEY} x", name="them") << given(unheard)
+    assert not play.pool.groups[0].watches[0].cas_dirty
+
+
+def test_copies_and_expiry() -> None:
+    """A key that expires is a change, a moment before it does by our clock: the way to the node takes time."""
+    runs(watching(":1000") >> tick(0.9) << pings_forgotten())
+    fails(watching(":1000") >> tick(1.0) << pings_forgotten())
+
+
+def pings_forgotten() -> Event:
+    """Signs of life do not matter here."""
+    return given(unheard)
+
+
+def test_copies_the_first_to_expire_counts() -> None:
+    """Of several keys the earliest moment."""
+    play = story(copies("a", "b")) >> client(f"WATCH {KEY} {led_by(copies('a', 'b'), 'a', 2)} {KEY}")
+    play << given(unheard) >> node("a", ":5000", ":1000", ":-2") << to_client("+OK")
+    now = play.house.wall_ms
+    assert play.pool.groups[0].watches[0].first_expiry_ms == now + 1000
+    assert play.guest("me").session.watch is not None
+
+
+def test_copies_that_cannot_be_asked() -> None:
+    """If a key's expiry is not known the client hears why, and EXEC fails."""
+    play = story(copies("a")) >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}")
+    play >> node("a", "-ERR odd") << to_client("-ERR odd")
+    fails(play)
+    play = story(copies("a")) >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}")
+    play >> tick(0.6) << to("a", f"PTTL {KEY}") >> tick(0.6)
+    assert play.guest("me").heard.startswith(b"-NODEDOWN a a:6379 ")
+    play << given(unheard)
+    assert play.pool.groups[0].watches[0].cas_dirty
+
+
+@pytest.mark.parametrize("end", [client("UNWATCH"), client("MULTI", "DISCARD"), client("RESET"), gone()])
+def test_copies_every_end(end: Event) -> None:
+    """Nothing is watched any more."""
+    play = watching() >> end << given(unheard)
+    assert play.pool.groups[0].watches == []
+
+
+def test_copies_empty_transaction() -> None:
+    """Nothing to send: the proxy itself knows whether the race is won."""
+    watching() >> client("MULTI", "EXEC") << to_client("+OK", "*0") << silence()
+
+
+def test_copies_watched_twice() -> None:
+    """More keys join those that are watched."""
+    play = watching() >> client("WATCH other") << given(unheard)
+    play >> node(owner_of("other"), ":-1") << to_client("+OK")
+    assert sorted(play.pool.groups[0].watches[0].keys) == [(0, KEY.encode()), (0, b"other")]
+    assert len(play.pool.groups[0].watches) == 1
+
+
+def owner_of(key: str) -> str:
+    """The leader of a key of two copies."""
+    return copies("a", "b").groups[0].ranked_copies(key.encode())[0].node.name
+
+
+def test_copies_starting() -> None:
+    """Before a copy is trusted nothing is watched."""
+    play = story(copies("a", "b", elected=False)) >> client(f"WATCH {KEY}")
+    play << to_client("-LOADING kidoproxy is looking at its copies")
+    assert play.guest("me").session.watch is None
+
+
+def test_ring_of_copies() -> None:
+    """The keys meet in one copy pool, and so does the transaction."""
+    play = story(ring(copies("a", "b", name="one"), copies("c", "d", name="two")))
+    (
+        play
+        >> client("WATCH {one}1 {two}1")
+        << then(lambda play: b"-CROSSSLOT" in play.guest("me").heard)
+        << given(unheard)
+    )
+    play >> client("PROXY REPLIES LIST", "WATCH {one}1") << given(lambda play: play.told["a"].clear())
+    play << given(lambda play: play.told["b"].clear()) << to_client("+OK")
+    play >> node("a", ":-1") >> node("b", ":-1") << to_client("+OK")
+    play >> client("WATCH {two}1") << then(lambda play: b"-CROSSSLOT" in play.guest("me").heard) << given(unheard)
+    play >> client("MULTI", "SET {two}1 x")
+    assert b"-CROSSSLOT" in play.guest("me").heard
+    play << given(unheard)
+
+
+def test_every_kind_of_watch_says_how_it_ends() -> None:
+    """The common class promises what each kind must do."""
+    bare = Watch(0, b"k")
+    with pytest.raises(NotImplementedError):
+        bare.must_abort_exec(0)
+    with pytest.raises(NotImplementedError):
+        bare.unwatch()
+
+
+# -- in the same moment as something else ---------------------------------------------------------------------
+
+
+def test_unwatch_inside_the_transaction_of_copies() -> None:
+    """UNWATCH that was queued comes too late to matter, and does no harm."""
+    (
+        story(copies("a", "b"))
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to_client("+OK")
+        >> client("MULTI", "UNWATCH", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED")
+        << to("a", "MULTI", f"SET {KEY} 1", "EXEC") << to("b", "MULTI", f"SET {KEY} 1", "EXEC")
+        >> node("a", "+OK", "+QUEUED", "*1 +OK") >> node("b", "+OK", "+QUEUED", "*1 +OK")
+        << to_client(b"*2\r\n+OK\r\n+OK\r\n") << then(lambda play: not play.pool.groups[0].watches)
+    )  # fmt: skip
+
+
+def test_a_write_that_is_judged_late_is_not_overlooked() -> None:
+    """A copy that lost a write is not read, for the others may have it: else a watched change could be undone.
+
+    The write was sent before the key was watched, so it does not count as a change; what is read must have it.
+    """
+    (
+        story(copies("a", "b"))
+        >> client(f"SET {KEY} 2", name="other") << to("a", f"SET {KEY} 2") << to("b", f"SET {KEY} 2")
+        >> lost("a")
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to("b", f"PTTL {KEY}")
+        >> client(f"GET {KEY}") << silence()
+        >> node("b", "+OK") << to_client("+OK", name="other")
+        >> node("b", ":-1") << to_client("+OK") << to("b", f"GET {KEY}")
+        >> node("b", "$1 2") << to_client("$1 2")
+    )  # fmt: skip
+
+
+def test_a_restarted_copy_is_a_change() -> None:
+    """A server that was restarted may have lost what was watched, as a single one would have lost the WATCH."""
+    (
+        story(copies("a"))
+        >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}") >> node("a", ":-1") << to_client("+OK")
+        >> restarted("a")
+        >> client("MULTI", f"SET {KEY} 1", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
+    )  # fmt: skip
+
+
+def test_a_soft_pool_does_not_make_up_when_a_key_expires() -> None:
+    """``on_down = "miss"`` is for reads: WATCH fails if nobody can say how long its key lives."""
+    pool = ring(copies("a", "d", name="a"), soft=True)
+    play = story(pool) >> client("WATCH {a}1")
+    for _ in range(2):
+        name = "a" if play.told["a"] else "d"
+        play.told[name].clear()
+        play >> refused(name)
+    assert play.guest("me").heard.startswith(b"-NODEDOWN")
+    assert play.pool.groups[0].watches[0].cas_dirty
+
+
+@pytest.mark.parametrize(("said", "idle"), [("-EXECABORT no", 1), ("-ERR EXEC without MULTI", 0)])
+def test_a_lane_that_may_still_watch_is_closed(said: str, idle: int) -> None:
+    """An EXEC that a node aborts ends the watching; one that it did not understand does not."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 2", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        >> node("a", "+OK", "+QUEUED", said, on=LANE) << to_client(said) << free(idle)
+    )  # fmt: skip
+
+
+def test_client_goes_while_its_transaction_runs() -> None:
+    """The lane is clean when EXEC is answered, whoever hears it; nothing is said to the node beside it."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {a}1 2", "EXEC")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        >> gone() << silence() << then(lambda play: play.house.dedicated_pool.leased == [1])
+        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << free(1) << silence()
+    )  # fmt: skip
+
+
+def test_protocol_and_database_may_change_while_watching() -> None:
+    """HELLO and SELECT do not end a WATCH; the transaction runs in the new mode, on the same connection."""
+    (
+        story(ring("a"))
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("SELECT 3", "HELLO 3") << then(lambda play: b"proto" in play.guest("me").heard) << given(unheard)
+        >> client("MULTI", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "SELECT 3", on=LANE) >> node("a", "+OK", on=LANE)
+        << to("a", "HELLO 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
+        >> node("a", "%0", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
+    )  # fmt: skip
+
+
+# -- after a loss ----------------------------------------------------------------------------------------------
+
+
+def watched(pool: Pool) -> Story:
+    """A client that watches ``{a}1`` on a lane, which is then lost."""
+    play = story(pool) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
+    return play << to_client("+OK") >> lost("a", on=LANE)
+
+
+def test_watch_works_again_after_a_loss() -> None:
+    """Clients do not say UNWATCH after an error: the next WATCH works, costs one lost race, and then all is well."""
+    (
+        watched(ring("a"))
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("a", "UNWATCH", on=LANE2)
+        >> node("a", "+OK", on=LANE2) << free(1)
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED")
+        << to("a", "MULTI", "SET {a}2 x", "EXEC", on=LANE2)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("other", ["b", "copies"])
+def test_what_is_lost_does_not_bind_a_client_to_its_node(other: str) -> None:
+    """After a loss another node's keys may be watched; the transaction after that is answered with null, too."""
+    there = copies("b", name="b") if other == "copies" else "b"
+    play = watched(ring("a", there)) >> client("WATCH {b}1")
+    if other == "copies":
+        play << to("b", "PTTL {b}1") >> node("b", ":-1") << to_client("+OK")
+    else:
+        play << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
+    play >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
+    if other == "b":
+        play << to("b", "UNWATCH", on=LANE) >> node("b", "+OK", on=LANE)
+    play << silence() << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
+
+
+def test_what_copies_have_changed_does_not_bind_either() -> None:
+    """A change in a copy pool that was seen is remembered, wherever the client watches next."""
+    (
+        story(ring(copies("a", name="a"), "b"))
+        >> client("WATCH {a}1") << to("a", "PTTL {a}1") >> node("a", ":-1") << to_client("+OK")
+        >> client("WATCH {b}1") << to_client(CROSSED.format("watch"))
+        >> client("SET {a}1 x", name="other") << to("a", "SET {a}1 x")
+        >> node("a", "+OK") << to_client("+OK", name="other")
+        >> client("WATCH {b}1") << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
+        >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("b", "UNWATCH", on=LANE)
+        << then(lambda play: not play.pool.groups[0].watches)
+    )  # fmt: skip
+
+
+def test_loss_is_not_forgotten_when_the_node_is_down() -> None:
+    """A WATCH that fails changes nothing: what was lost still makes EXEC answer null."""
+    (
+        watched(ring("a")) >> refused("a", "gone")
+        >> client("WATCH {a}2") << to_client("-NODEDOWN a a:6379 (gone)")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << free(0)
+    )  # fmt: skip

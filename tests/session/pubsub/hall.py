@@ -1,0 +1,197 @@
+"""A hall is a story with listeners: the link on which node ``a`` sends messages is called ``a+``.
+
+    hall(ring("a", "b")) >> client("SUBSCRIBE {a}x") << told("a", "SUBSCRIBE {a}x")
+                         >> confirms("a", "subscribe {a}x") << to_client(became("subscribe", "{a}x", 1))
+
+Words of requests and pushes are written as in `tests.story`; ``_`` as a name is a null.
+"""
+
+from kidoproxy.resp.decode import items
+from kidoproxy.resp.decode import string_value as bulk_of
+from kidoproxy.resp.encode import bulk, encode_request, integer, null, push
+from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.upstream.connection import NodeConnection
+from tests.story import PLAIN, Event, Pool, Story, Told, Way, client, node, requests, to, unheard
+
+
+class Hall(Story):
+    """A story whose switchboard ticks, and whose listening links have names of their own."""
+
+    def __init__(self, pool: Pool, shy: bool = False) -> None:
+        super().__init__(pool, shy)
+        for one in pool.nodes:
+            self.told[one.name + "+"] = []
+        self.news: list[str] = []
+        #: Every link that was ever listened on; one that is given up looks like a lane.
+        self.listening: list[NodeConnection] = []
+        #: Nodes whose listening sockets have been closed, in order.
+        self.hung_up: list[str] = []
+        self.pings: dict[str, list[bytes]] = {}
+        self.ticking.append(self.tick_board)
+        # Most stories end with the link that nobody needs any more.
+        for station in self.board.sources:
+            station.keepalive_seconds = -1.0
+
+    @property
+    def board(self) -> Subscriptions:
+        """The pool's switchboard."""
+        return self.house.subscriptions_of(self.facts)
+
+    def tick_board(self, now: float) -> None:
+        """As the daemon does it."""
+        self.board.tick(now)
+        self.news += self.board.log_lines
+        self.board.log_lines.clear()
+
+    def look_after(self, conn: NodeConnection) -> None:
+        """What is written to a listening link is told under its own name; what it was told ends with its socket."""
+        if not conn.shared and not conn.dedicated and conn not in self.listening:
+            self.listening.append(conn)
+        if conn.must_close and conn in self.listening:
+            self.told[conn.node.name + "+"].clear()
+            self.pings.pop(conn.node.name, None)
+            self.hung_up.append(conn.node.name)
+        if (
+            conn.dedicated
+            or conn not in self.exchange.unshared_connections
+            or conn.must_close
+            or conn.transport is None
+        ):
+            super().look_after(conn)
+            return
+        conn.flush_scheduled = False
+        for raw in requests(b"".join(conn.take_output())):
+            words = [bulk_of(word) for word in items(raw)]
+            if words == [b"PING"]:
+                # A sign of life, as any idle link asks for it.
+                conn.feed(b"+PONG\r\n", self.exchange.now)
+                continue
+            if words[0] == b"PING":
+                self.pings.setdefault(conn.node.name, []).append(words.pop())
+            self.told[conn.node.name + "+"].append(Told(PLAIN, encode_request(words)))
+
+    def echo(self, name: str) -> bytes:
+        """The answer to the first PING of a batch that has none yet."""
+        return bulk(self.pings[name].pop(0))
+
+    def link(self, name: str, on: Way = PLAIN) -> NodeConnection:
+        """A shared link, or the one that listens."""
+        if not name.endswith("+"):
+            return super().link(name, on)
+        found = [
+            conn for conn in self.exchange.unshared_connections if conn.node.name + "+" == name and not conn.dedicated
+        ]
+        assert len(found) == 1, f"{len(found)} links listen to {name}"
+        return found[0]
+
+
+hall = Hall
+
+
+def board(play: Story) -> Subscriptions:
+    """The story's switchboard."""
+    assert isinstance(play, Hall)
+    return play.board
+
+
+def listened(play: Story) -> list[str]:
+    """The nodes that are listened to."""
+    return sorted(conn.node.name for conn in play.exchange.unshared_connections)
+
+
+def told(name: str, *texts: str) -> Event:
+    """The node was told these things on its listening link, each with a PING behind it."""
+    said = [text.partition(" ") for text in texts]
+    return to(name + "+", *[one for word, _, names in said for one in (f"{word.lower()} {names}", "PING")])
+
+
+def pushed(text: str, proto: int = 3) -> bytes:
+    """A push: words, whose last is a number in confirmations; ``_`` is a null."""
+    words = text.split(" ")
+    counted = words[0].endswith("subscribe")
+    frames = [null(proto) if word == "_" else bulk(word.encode()) for word in words[: -1 if counted else None]]
+    if counted:
+        frames.append(integer(int(words[-1])))
+    return push(proto, frames)
+
+
+def says(name: str, *texts: str) -> Event:
+    """The node pushes these."""
+    return node(name + "+", *[pushed(text) for text in texts])
+
+
+def confirms(name: str, *texts: str) -> Event:
+    """The node confirms a batch: a push for each name, and the answer to the PING."""
+    return answers(name, *[pushed(text + " 1") for text in texts])
+
+
+def obey(play: Story) -> None:
+    """The nodes confirm all that they were told on their listening links, until nothing is left."""
+    play.settle()
+    while any(asked for name, asked in play.told.items() if name.endswith("+")):
+        for name, asked in play.told.items():
+            for one in asked if name.endswith("+") else []:
+                word, *names = [bulk_of(item) for item in items(one.raw)]
+                assert isinstance(play, Hall)
+                raw = play.echo(name[:-1]) if word == b"PING" else confirmation(word, names)
+                play.link(name).feed(raw, play.exchange.now)
+            asked.clear()
+        play.settle()
+
+
+def confirmation(word: bytes, names: list[bytes]) -> bytes:
+    """What a node says to a batch."""
+    return b"".join([push(3, [bulk(word), bulk(name), integer(1)]) for name in names])
+
+
+def granted(*texts: str, name: str = "me", proto: int = 2) -> Event:
+    """The client has asked for these, has got them, and nobody speaks of it any more."""
+
+    def event(play: Story) -> None:
+        speaks(proto, name)(play)
+        client(*texts, name=name)(play)
+        obey(play)
+        unheard(play)
+
+    return event
+
+
+def refuses(name: str, error: str) -> Event:
+    """The node refuses a batch."""
+    return answers(name, error)
+
+
+def answers(name: str, *texts: str | bytes) -> Event:
+    """The node says this to a batch, and the answer to its PING."""
+
+    def event(play: Story) -> None:
+        assert isinstance(play, Hall)
+        node(name + "+", *texts, play.echo(name))(play)
+
+    return event
+
+
+def became(word: str, name: str, count: int, proto: int = 2) -> bytes:
+    """A confirmation as the client gets it."""
+    return pushed(f"{word} {name} {count}", proto)
+
+
+def message(text: str, proto: int = 2) -> bytes:
+    """A message as the client gets it."""
+    return pushed(text, proto)
+
+
+def speaks(proto: int, name: str = "me") -> Event:
+    """The client has said HELLO."""
+
+    def event(play: Story) -> None:
+        session = play.guest(name).session
+        session.proto = proto
+        session.update_flags()
+
+    return event
+
+
+def request(*words: str) -> bytes:
+    """A frame, for names with spaces in them."""
+    return encode_request([word.encode() for word in words])

@@ -1,0 +1,328 @@
+"""`kidoproxy.session.pubsub.listener`: what a node is told to send, in which batches, and what its answers mean."""
+
+import pytest
+
+from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
+from kidoproxy.session.pubsub.listener import ListenerCallbacks, PubSubListener
+from kidoproxy.session.pubsub.topics import CHANNEL
+from tests.session.pubsub.hall import (
+    answers,
+    became,
+    confirms,
+    granted,
+    hall,
+    message,
+    obey,
+    pushed,
+    refuses,
+    says,
+    told,
+)
+from tests.story import (
+    Event,
+    Story,
+    accepted,
+    client,
+    given,
+    gone,
+    greeted,
+    lost,
+    node,
+    refused,
+    ring,
+    silence,
+    tick,
+    to,
+    to_client,
+    unheard,
+)
+
+
+def listener(play: Story) -> PubSubListener:
+    """The one that listens to node ``a``."""
+    ear = play.link("a+").push_handler
+    assert isinstance(ear, PubSubListener)
+    return ear
+
+
+def asks(*names: str) -> Event:
+    """Clients subscribe to these, each to one."""
+
+    def event(play: Story) -> None:
+        for name in names:
+            client(f"SUBSCRIBE {{a}}{name}", name=name)(play)
+
+    return event
+
+
+def test_one_batch_at_a_time() -> None:
+    """What is wanted while a batch is under way goes out together in the next one."""
+    (
+        hall(ring("a"))
+        >> asks("x")
+        << told("a", "SUBSCRIBE {a}x")
+        >> asks("y", "z")
+        << silence()
+        >> confirms("a", "subscribe {a}x")
+        << to_client(became("subscribe", "{a}x", 1), name="x")
+        << told("a", "SUBSCRIBE {a}y {a}z")
+        >> confirms("a", "subscribe {a}y", "subscribe {a}z")
+        << to_client(became("subscribe", "{a}y", 1), name="y")
+        << to_client(became("subscribe", "{a}z", 1), name="z")
+    )
+
+
+def test_begin_and_end_are_not_mixed() -> None:
+    """A batch begins or ends subscriptions, and is of one kind."""
+    (
+        hall(ring("a"))
+        >> client("SUBSCRIBE {a}x", name="x")
+        << told("a", "SUBSCRIBE {a}x")
+        >> client("SUBSCRIBE {a}y", name="y")
+        >> client("PSUBSCRIBE p*", name="p")
+        >> given(lambda play: play.guest("x").session.close())
+        >> confirms("a", "subscribe {a}x")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> confirms("a", "unsubscribe {a}x")
+        << told("a", "SUBSCRIBE {a}y")
+        >> confirms("a", "subscribe {a}y")
+        << to_client(became("subscribe", "{a}y", 1), name="y")
+        << told("a", "PSUBSCRIBE p*")
+        >> confirms("a", "psubscribe p*")
+        << to_client(became("psubscribe", "p*", 1), name="p")
+    )
+
+
+def test_a_change_of_mind() -> None:
+    """A name that is wanted again before it was ended needs nothing; one that was just ended is begun again."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="x")
+        >> asks("y")
+        << told("a", "SUBSCRIBE {a}y")
+        >> gone("x")
+        >> client("SUBSCRIBE {a}x", name="z")
+        << to_client(became("subscribe", "{a}x", 1), name="z")
+        >> confirms("a", "subscribe {a}y")
+        << to_client(became("subscribe", "{a}y", 1), name="y")
+        >> gone("z")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> client("SUBSCRIBE {a}x", name="w")
+        << silence()
+        >> confirms("a", "unsubscribe {a}x")
+        << told("a", "SUBSCRIBE {a}x")
+        >> confirms("a", "subscribe {a}x")
+        << to_client(became("subscribe", "{a}x", 1), name="w")
+    )
+
+
+def test_a_refused_batch_is_tried_in_smaller_ones() -> None:
+    """One bad name among many costs nobody else its subscription."""
+    (
+        hall(ring("a"))
+        >> asks("v")
+        << told("a", "SUBSCRIBE {a}v")
+        >> asks("w", "x", "y", "z")
+        >> confirms("a", "subscribe {a}v")
+        << to_client(became("subscribe", "{a}v", 1), name="v")
+        << told("a", "SUBSCRIBE {a}w {a}x {a}y {a}z")
+        >> refuses("a", "-NOPERM no")
+        << told("a", "SUBSCRIBE {a}w {a}x")
+        >> refuses("a", "-NOPERM no")
+        << told("a", "SUBSCRIBE {a}w")
+        >> refuses("a", "-NOPERM no")
+        << to_client("-NOPERM no", name="w")
+        << told("a", "SUBSCRIBE {a}x")
+        >> confirms("a", "subscribe {a}x")
+        << to_client(became("subscribe", "{a}x", 1), name="x")
+        << told("a", "SUBSCRIBE {a}y {a}z")
+        >> confirms("a", "subscribe {a}y", "subscribe {a}z")
+        << to_client(became("subscribe", "{a}y", 1), name="y")
+        << to_client(became("subscribe", "{a}z", 1), name="z")
+        # Nobody wants it any more, so it is not asked for again.
+        >> tick(1.0)
+        << silence()
+    )
+
+
+def test_a_node_that_does_not_confirm() -> None:
+    """A subscription that is neither confirmed nor refused is an error, not a success."""
+    (
+        hall(ring("a"))
+        >> client("SUBSCRIBE {a}x")
+        << told("a", "SUBSCRIBE {a}x")
+        >> answers("a")
+        << to_client("-ERR the node did not confirm the subscription to '{a}x'")
+    )
+
+
+def test_a_node_that_does_not_let_go() -> None:
+    """Whoever leaves has left, whatever the node says; it is asked again later."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x {a}y")
+        >> client("UNSUBSCRIBE {a}x")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> refuses("a", "-NOPERM no")
+        << to_client(became("unsubscribe", "{a}x", 1))
+        >> says("a", "message {a}x m")
+        << silence()
+        >> tick()
+        << told("a", "UNSUBSCRIBE {a}x")
+    )
+
+
+def test_everything_is_said_anew() -> None:
+    """After a loss the link connects by itself; what clients have comes back without a word to them."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x {a}y", name="x")
+        >> granted("PSUBSCRIBE p*", name="p")
+        >> lost("a+")
+        << told("a", "SUBSCRIBE {a}x {a}y")
+        >> says("a", "message {a}x early")
+        << to_client(message("message {a}x early"), name="x")
+        >> confirms("a", "subscribe {a}x", "subscribe {a}y")
+        << told("a", "PSUBSCRIBE p*")
+        >> confirms("a", "psubscribe p*")
+        >> says("a", "pmessage p* pq m")
+        << to_client(message("pmessage p* pq m"), name="p")
+    )
+
+
+def test_what_is_refused_later_is_asked_for_again() -> None:
+    """A client keeps a subscription that the node refuses after a restart; the proxy goes on asking."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="x")
+        >> lost("a+")
+        << told("a", "SUBSCRIBE {a}x")
+        >> refuses("a", "-NOPERM no")
+        << silence()
+        >> tick()
+        << told("a", "SUBSCRIBE {a}x")
+        >> confirms("a", "subscribe {a}x")
+        >> says("a", "message {a}x m")
+        << to_client(message("message {a}x m"), name="x")
+    )
+
+
+def test_the_node_ends_it() -> None:
+    """If the node ends a subscription that is wanted it is begun again."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
+    play >> node("a+", pushed("unsubscribe {a}x 0")) >> tick() << told("a", "SUBSCRIBE {a}x")
+
+
+def test_a_late_answer_is_not_a_lost_one() -> None:
+    """Whoever waits gets TIMEOUT; the batch stays under way, and what it brings later is ended again."""
+    (
+        hall(ring("a"))
+        >> client("SUBSCRIBE {a}x")
+        << told("a", "SUBSCRIBE {a}x")
+        >> tick(0.55)
+        << to("a+", "PING")
+        << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
+        >> confirms("a", "subscribe {a}x")
+        << silence()
+        >> answers("a")
+        << told("a", "UNSUBSCRIBE {a}x")
+    )
+
+
+def test_a_late_refusal() -> None:
+    """An error that comes after the deadline is not taken for the answer to something later."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="one")
+        >> client("SUBSCRIBE {a}y")
+        << told("a", "SUBSCRIBE {a}y")
+        >> tick(0.55)
+        << to("a+", "PING")
+        << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
+        >> client("SUBSCRIBE {a}z", name="two")
+        >> refuses("a", "-NOPERM no")
+        << silence()
+        >> answers("a")
+        << told("a", "SUBSCRIBE {a}z")
+        >> confirms("a", "subscribe {a}z")
+        << to_client(became("subscribe", "{a}z", 1), name="two")
+    )
+
+
+def test_a_silent_node_is_given_up() -> None:
+    """A link on which nothing comes at all is made anew, as any other."""
+    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> greeted("a+")
+    obey(play)
+    unheard(play)
+    play >> client("SUBSCRIBE {a}y", name="you") << told("a", "SUBSCRIBE {a}y") >> tick(1.2)
+    play.told["a+"].clear()
+    assert listener(play).down_failure() is not None
+    assert play.guest("you").heard == b"-TIMEOUT a a:6379 (no reply in 500 ms)\r\n"
+
+
+def test_nobody_waits_for_a_node_that_is_down() -> None:
+    """While the link waits for its next attempt a subscription fails at once, and says why."""
+    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> client("SUBSCRIBE {a}y", name="you")
+    (
+        play
+        >> refused("a+")
+        << to_client("-NODEDOWN a a:6379 (connection refused)")
+        << to_client("-NODEDOWN a a:6379 (connection refused)", name="you")
+        >> client("SUBSCRIBE {a}x")
+        << to_client("-NODEDOWN a a:6379 (connection refused)")
+    )
+
+
+def test_a_node_without_resp3() -> None:
+    """A node that is too old to be listened to is an error that says so."""
+    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> accepted("a+")
+    play.told["a+"].clear()
+    play >> node("a+", "-ERR unknown command `HELLO`, with args beginning with: `3`, ", "$9 kidoproxy", "$1 x")
+    play << to_client(f"-NODEDOWN a a:6379 ({RESP3_REQUIRED})")
+
+
+@pytest.mark.parametrize("raw", ["+PONG", ">1 $7 message", ">2 $10 invalidate *0", ">2 $5 other $1 x", ">2 :1 :2"])
+def test_what_means_nothing(raw: str) -> None:
+    """Frames that are no news of channels are passed over."""
+    hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> node("a+", raw) << silence()
+
+
+def test_messages_for_nobody() -> None:
+    """A message of a name that nobody has reaches nobody, and a confirmation of one is not kept."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
+    play >> says("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
+    assert repr(listener(play)) == "<listener on a, 1 names>"
+
+
+def test_a_node_that_ends_it_by_itself() -> None:
+    """What clients still want is asked for again, whatever was asked for last."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> granted("PSUBSCRIBE q")
+    play >> says("a", "unsubscribe {a}x 0")
+    listener(play).flush()
+    play << told("a", "SUBSCRIBE {a}x")
+
+
+def test_the_link_may_be_full() -> None:
+    """A fence that cannot be sent, or whose link is lost, does nothing by itself."""
+    play = hall(ring("a")) >> asks("x") << told("a", "SUBSCRIBE {a}x")
+    before = play.link("a+").pending_count()
+    play.link("a+").reply_handlers[0].on_failure(NodeFailure("OVERLOADED", "a", "a:6379", "its queue is full", False))
+    assert play.link("a+").pending_count() == before
+
+
+def test_an_audience_is_somebody() -> None:
+    """The rooms above say what is done with what is heard."""
+    nobody = ListenerCallbacks()
+    play = hall(ring("a")) >> asks("x")
+    ear = listener(play)
+    for pending in (
+        lambda: nobody.is_wanted(CHANNEL, b""),
+        lambda: nobody.candidate_names(CHANNEL),
+        lambda: nobody.on_changed(ear, CHANNEL, b""),
+        lambda: nobody.on_refused(ear, CHANNEL, b"", b""),
+        lambda: nobody.on_message(ear, CHANNEL, b"", b""),
+        lambda: nobody.on_connected(ear),
+        lambda: nobody.on_disconnected(ear, NodeFailure("NODEDOWN", "a", "a:6379", "gone", False)),
+    ):
+        with pytest.raises(NotImplementedError):
+            pending()

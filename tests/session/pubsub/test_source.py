@@ -1,0 +1,376 @@
+"""`kidoproxy.session.pubsub.source`: a node, or the one copy that is listened to, and how another takes its place."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kidoproxy.resp import errors
+from kidoproxy.routes.topology import BEHIND, IN_SYNC
+from kidoproxy.session.pubsub.source import SourceCallbacks
+from kidoproxy.session.pubsub.topics import CHANNEL, Topic
+from tests.session.pubsub.hall import (
+    Hall,
+    answers,
+    became,
+    board,
+    confirms,
+    granted,
+    hall,
+    message,
+    pushed,
+    refuses,
+    says,
+    told,
+)
+from tests.story import (
+    Event,
+    Story,
+    client,
+    copies,
+    given,
+    gone,
+    lost,
+    node,
+    refused,
+    ring,
+    silence,
+    tick,
+    to,
+    to_client,
+    unheard,
+)
+
+
+def state(name: str, state: str) -> Event:
+    """The copy is in this state from now on."""
+
+    def event(play: Story) -> None:
+        group = play.pool.groups[0]
+        group.copy_of(play.node(name)).state = state
+
+    return event
+
+
+def down(name: str) -> Event:
+    """The node's links are lost, and it cannot be reached."""
+
+    def event(play: Story) -> None:
+        play.node(name).live = False
+        play.node(name).cause = "connection refused"
+        play.shy = True
+        refused(name + "+")(play)
+        play.settle()
+        play.shy = False
+
+    return event
+
+
+def a_listener() -> Story:
+    """A client of two copies that listens to ``news``: copy ``a`` is asked."""
+    return hall(copies("a", "b")) >> granted("SUBSCRIBE news")
+
+
+def news(play: Story) -> list[str]:
+    """What the operator was told."""
+    assert isinstance(play, Hall)
+    return play.news
+
+
+def test_one_copy_is_listened_to() -> None:
+    """Channels and patterns are asked of one copy, and messages are sent to the same one."""
+    (
+        hall(copies("a", "b"))
+        >> client("SUBSCRIBE news")
+        << told("a", "SUBSCRIBE news")
+        >> confirms("a", "subscribe news")
+        << to_client(became("subscribe", "news", 1))
+        >> client("PSUBSCRIBE n*", name="you")
+        << told("a", "PSUBSCRIBE n*")
+        >> confirms("a", "psubscribe n*")
+        << to_client(became("psubscribe", "n*", 1), name="you")
+        >> client("PUBLISH news m", name="they")
+        << to("a", "PUBLISH news m")
+        >> node("a", ":2")
+        << to_client(":2", name="they")
+    )
+
+
+def test_a_copy_that_falls_behind() -> None:
+    """Its successor is told everything first; then, at one moment, messages are sent there and heard from there."""
+    (
+        a_listener()
+        >> state("a", BEHIND)
+        >> tick()
+        << told("b", "SUBSCRIBE news")
+        >> client("PUBLISH news 1", name="they")
+        << to("a", "PUBLISH news 1")
+        >> says("b", "message news x")
+        << silence()
+        >> confirms("b", "subscribe news")
+        >> says("a", "message news 1")
+        << to_client(message("message news 1"))
+        >> tick()
+        >> client("PUBLISH news 2", name="they")
+        << to("b", "PUBLISH news 2")
+        >> says("b", "message news 2")
+        << to_client(message("message news 2"))
+        >> given(lambda play: None)
+        << silence()
+    )
+
+
+def test_the_old_one_is_hung_up_on() -> None:
+    """After the change there is one listening link, and the operator has one line."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> confirms("b", "subscribe news") >> tick()
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
+    assert news(play) == ["listening elsewhere: pool=pair from=a node=b"]
+    assert play.pool.groups[0].pubsub_listeners == 1
+
+
+def test_it_stays_where_it_is() -> None:
+    """When the first copy is back in sync nothing moves: every move costs messages."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> confirms("b", "subscribe news") >> tick() >> state("a", IN_SYNC) >> tick() << silence()
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
+
+
+def test_a_change_of_mind() -> None:
+    """If the old copy is in sync again before its successor is ready nothing moves."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news") >> state("a", IN_SYNC) >> tick()
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+    assert play.pool.groups[0].pubsub_listeners == 1
+    assert news(play) == []
+
+
+def test_another_successor() -> None:
+    """If the successor fails before it is ready a third copy is told."""
+    play = hall(copies("a", "b", "c")) >> granted("SUBSCRIBE news") >> state("a", BEHIND) >> tick()
+    play << told("b", "SUBSCRIBE news") >> state("b", BEHIND) >> tick() << told("c", "SUBSCRIBE news")
+    play >> confirms("c", "subscribe news") >> tick()
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["c"]
+
+
+def test_a_successor_that_dies() -> None:
+    """While its link is lost the old one goes on; the operator is not told of it."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> refused("b+") >> says("a", "message news m") << to_client(message("message news m"))
+    assert news(play) == []
+
+
+def test_a_successor_that_refuses() -> None:
+    """Nothing moves before the new copy has all: the old one is still listened to, and told of messages."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play >> refuses("b", "-NOPERM no") >> tick() << silence()
+    play >> client("PUBLISH news m", name="they") << to("a", "PUBLISH news m")
+    assert news(play) == []
+
+
+def test_a_copy_that_dies() -> None:
+    """Nothing can be heard of it any more, so nobody waits: messages go to its successor at once."""
+    play = a_listener() >> down("a")
+    (
+        play
+        >> client("PUBLISH news 1", name="they")
+        << to("b", "PUBLISH news 1")
+        >> tick()
+        << told("b", "SUBSCRIBE news")
+        >> confirms("b", "subscribe news")
+        >> says("b", "message news 2")
+        << to_client(message("message news 2"))
+    )
+    assert news(play) == [
+        "not listening: node=a address=a:6379 cause=connection refused",
+        "listening elsewhere: pool=pair from=a node=b",
+    ]
+
+
+def hushed() -> Story:
+    """The second copy has just taken over, for a client that hears of keys; a write was under way."""
+    play = hall(copies("a", "b")) >> granted("PSUBSCRIBE *", "SUBSCRIBE __keyevent@0__:set")
+    client("SET k v", name="you")(play)
+    play.settle()
+    for name in "ab":
+        play.told[name].clear()
+    play >> state("a", BEHIND) >> tick()
+    play.told["b+"].clear()
+    play >> answers("b", pushed("subscribe __keyevent@0__:set 1")) << told("b", "PSUBSCRIBE *")
+    return play >> confirms("b", "psubscribe *") >> tick() << to("b", "PING hush")
+
+
+def test_the_same_event_of_two_copies() -> None:
+    """What the new copy says of writes from before is dropped: the old one may have said it. Other messages are not."""
+    (
+        hushed()
+        >> says("b", "message __keyevent@0__:set k", "pmessage * __keyevent@0__:set k")
+        << silence()
+        >> says("b", "pmessage * news m")
+        << to_client(message("pmessage * news m"))
+        >> node("b", "+OK", "$4 hush")
+        << to("b+", "PING")
+        >> says("b", "message __keyevent@0__:set k")
+        << silence()
+        >> answers("b")
+        >> says("b", "message __keyevent@0__:set j")
+        << to_client(message("message __keyevent@0__:set j"))
+    )
+
+
+def test_the_new_copy_gives_no_answer() -> None:
+    """If it is lost meanwhile nothing is waited for any more."""
+    play = hushed()
+    play >> lost("b") << to("b+", "PING")
+    play.told["b+"].clear()
+    play >> lost("b+")
+    play.told["b+"].clear()
+    play >> says("b", "message __keyevent@0__:set j") << to_client(message("message __keyevent@0__:set j"))
+
+
+def test_another_one_takes_over_meanwhile() -> None:
+    """What was waited for at one copy means nothing for the next."""
+    play = hushed() >> state("a", IN_SYNC) >> state("b", BEHIND) >> tick()
+    play.told["a+"].clear()
+    play >> answers("a", pushed("subscribe __keyevent@0__:set 1")) << told("a", "PSUBSCRIBE *")
+    play >> confirms("a", "psubscribe *") >> tick() << to("a", "PING hush")
+    play >> node("b", "+OK", "$4 hush") >> says("a", "message __keyevent@0__:set k") << silence()
+
+
+def test_a_client_that_comes_while_it_moves() -> None:
+    """A subscription that begins meanwhile is heard from the successor, and confirmed when that has it."""
+    (
+        a_listener()
+        >> down("a")
+        >> client("SUBSCRIBE more", name="you")
+        << silence()
+        >> tick()
+        << told("b", "SUBSCRIBE news more")
+        >> confirms("b", "subscribe news", "subscribe more")
+        << to_client(became("subscribe", "more", 1), name="you")
+    )
+
+
+def test_both_are_told_while_it_moves() -> None:
+    """While two copies are told, what begins or ends is told to both."""
+    (
+        a_listener()
+        >> state("a", BEHIND)
+        >> tick()
+        << told("b", "SUBSCRIBE news")
+        >> confirms("b", "subscribe news")
+        >> client("SUBSCRIBE more", name="you")
+        << told("a", "SUBSCRIBE more")
+        << told("b", "SUBSCRIBE more")
+        >> refuses("b", "-NOPERM no")
+        >> confirms("a", "subscribe more")
+        << to_client(became("subscribe", "more", 1), name="you")
+        >> gone("you")
+        << told("a", "UNSUBSCRIBE more")
+    )
+
+
+def test_a_restarted_copy() -> None:
+    """A copy that was restarted is behind: its subscriptions are made anew, and move."""
+    play = a_listener() >> lost("a") << silence()
+    play.run_ids["a"] = "another"
+    play >> lost("a+") << told("a", "SUBSCRIBE news") >> tick() << silence()
+    play >> lost("a") >> tick() << told("b", "SUBSCRIBE news")
+
+
+def test_the_last_copy() -> None:
+    """Where there is no other copy the one that is down is waited for."""
+    play = hall(copies("a", "b", behind="b")) >> granted("SUBSCRIBE news") >> down("a") >> tick()
+    (play >> client("SUBSCRIBE more", name="you") << to_client("-NODEDOWN a a:6379 (connection refused)", name="you"))
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+
+
+def test_no_copy_yet() -> None:
+    """Before the election nobody can be listened to."""
+    play = hall(copies("a", "b", elected=False)) >> client("SUBSCRIBE news", "PUBLISH news m")
+    play << to_client(errors.STARTING_UP, errors.STARTING_UP) << silence()
+
+
+def test_nobody_in_sync() -> None:
+    """A group that has lost its record of who is in sync has nobody to tell, and nobody to listen to."""
+    play = a_listener() >> state("a", BEHIND) >> state("b", BEHIND) >> tick() << silence()
+    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+    play.pool.groups[0].pubsub_listeners = 0
+    play >> client("PUBLISH news m", name="they") << to_client(errors.NO_COPY_IN_SYNC, name="they")
+
+
+def test_a_ring_of_copies() -> None:
+    """A channel lives in one copy pool, a pattern in all; of each pool one copy is asked."""
+    (
+        hall(ring(copies("a", "d", name="a"), "b"))
+        >> client("SUBSCRIBE {a}x {b}y __keyevent@0__:set")
+        << told("a", "SUBSCRIBE {a}x __keyevent@0__:set")
+        << told("b", "SUBSCRIBE {b}y __keyevent@0__:set")
+        >> client("PING")
+        << silence()
+        >> confirms("a", "subscribe {a}x", "subscribe __keyevent@0__:set")
+        << silence()
+        >> confirms("b", "subscribe {b}y", "subscribe __keyevent@0__:set")
+        << to_client(
+            became("subscribe", "{a}x", 1),
+            became("subscribe", "{b}y", 2),
+            became("subscribe", "__keyevent@0__:set", 3),
+            "*2 $4 pong",
+            b"$0\r\n\r\n",
+        )
+        >> client("UNSUBSCRIBE {b}y nosuch", name="you")
+        << to_client(became("unsubscribe", "{b}y", 0), became("unsubscribe", "nosuch", 0), name="you")
+    )
+
+
+def test_lines_for_the_operator() -> None:
+    """One line when a node that was listened to is gone, one when it is back; none for each attempt."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> down("a")
+    play >> refused("a+") >> given(lambda play: None)
+    play.node("a").live = True
+    play >> tick(0.2) << told("a", "SUBSCRIBE {a}x") >> confirms("a", "subscribe {a}x") >> tick()
+    assert news(play) == [
+        "not listening: node=a address=a:6379 cause=connection refused",
+        "listening again: node=a address=a:6379",
+    ]
+
+
+def test_a_board_is_somebody() -> None:
+    """The switchboard says what is done with what a station learns."""
+    nobody = SourceCallbacks()
+    topic = Topic(CHANNEL, b"x")
+    calls: list[Callable[[], None]] = [
+        lambda: nobody.reevaluate(topic),
+        lambda: nobody.reject(topic, b""),
+        lambda: nobody.on_source_lost(topic, b""),
+        lambda: nobody.deliver(topic, b""),
+        lambda: nobody.log(""),
+    ]
+    for pending in calls:
+        with pytest.raises(NotImplementedError):
+            pending()
+
+
+def test_a_mark_is_for_nobody() -> None:
+    """What WAIT publishes for its own sake is no message for those who listen to everything."""
+    (
+        hall(ring("a"))
+        >> granted("PSUBSCRIBE *")
+        >> says("a", "pmessage * __kidoproxy:mark m")
+        << silence()
+        >> says("a", "pmessage * x __kidoproxy:mark")
+        << to_client(message("pmessage * x __kidoproxy:mark"))
+    )
+
+
+def test_the_link_is_kept_for_a_while() -> None:
+    """Who subscribes again does not wait for a connection; one that nobody has needed for long is closed."""
+    play = hall(ring("a"))
+    station = board(play).sources[0]
+    station.keepalive_seconds = 1.0
+    play >> granted("SUBSCRIBE {a}x") >> client("UNSUBSCRIBE {a}x") << told("a", "UNSUBSCRIBE {a}x")
+    play >> confirms("a", "unsubscribe {a}x") << to_client(became("unsubscribe", "{a}x", 0)) >> tick(0.9)
+    play >> client("SUBSCRIBE {a}y") << told("a", "SUBSCRIBE {a}y")
+    play >> confirms("a", "subscribe {a}y") << to_client(became("subscribe", "{a}y", 1)) >> tick(2.0) << given(unheard)
+    assert station.active is not None
+    play >> gone() << told("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
+    play >> tick(0.9) >> tick(0.2) << given(unheard)
+    assert station.active is None

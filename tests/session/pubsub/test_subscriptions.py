@@ -1,0 +1,243 @@
+"""`kidoproxy.session.pubsub.subscriptions`: one subscription for all clients, and what becomes of a client's wish."""
+
+import pytest
+
+from tests.session.pubsub.hall import (
+    became,
+    board,
+    confirms,
+    granted,
+    hall,
+    listened,
+    message,
+    pushed,
+    refuses,
+    says,
+    told,
+)
+from tests.story import Event, Story, client, copies, given, gone, lost, node, refused, ring, silence, tick, to_client
+
+
+def test_many_clients_are_one_subscription() -> None:
+    """The second client of a name asks nobody; the node is told when the last one has left."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="one")
+        >> client("SUBSCRIBE {a}x", name="two")
+        << to_client(became("subscribe", "{a}x", 1), name="two")
+        >> says("a", "message {a}x m")
+        << to_client(message("message {a}x m"), name="one")
+        << to_client(message("message {a}x m"), name="two")
+        >> client("UNSUBSCRIBE {a}x", name="one")
+        << to_client(became("unsubscribe", "{a}x", 0), name="one")
+        >> says("a", "message {a}x m")
+        << to_client(message("message {a}x m"), name="two")
+        >> client("UNSUBSCRIBE {a}x", name="two")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> confirms("a", "unsubscribe {a}x")
+        << to_client(became("unsubscribe", "{a}x", 0), name="two")
+        >> tick()
+        << silence()
+    )
+
+
+def test_both_protocols() -> None:
+    """The node's bytes reach RESP3 clients as they are; RESP2 clients know arrays only."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="old")
+        >> granted("SUBSCRIBE {a}x", name="other")
+        >> granted("SUBSCRIBE {a}x", name="new", proto=3)
+        >> says("a", "message {a}x m")
+        << to_client(message("message {a}x m", 3), name="new")
+        << to_client(message("message {a}x m", 2), name="old")
+        << to_client(message("message {a}x m", 2), name="other")
+    )
+
+
+def test_the_order_of_subscription() -> None:
+    """Subscribers are served in the order in which they came."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", name="two") >> granted("SUBSCRIBE {a}x", name="one")
+    topic = board(play).topics[0][b"{a}x"]
+    order = [subscriber.number for subscriber in topic.subscribers.values()]
+    assert order == [play.guest(name).session.id for name in ("two", "one")]
+
+
+def test_leaving_a_few_at_a_time() -> None:
+    """Kind by kind, so many names at most, until there are none."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> granted("PSUBSCRIBE {a}*")
+    one = next(iter(board(play).topics[0][b"{a}x"].subscribers.values()))
+    assert [board(play).unsubscribe_some(one, 1) for _ in range(4)] == [True, True, False, False]
+
+
+def test_all_or_nothing() -> None:
+    """If one node cannot be listened to the request fails, and the other node forgets its part."""
+    play = hall(ring("a", "b"))
+    play.node("b").live = False
+    play.node("b").cause = "connection refused"
+    (
+        play
+        >> client("SUBSCRIBE {a}x {b}y")
+        << to_client("-NODEDOWN b b:6379 (connection refused)")
+        << silence()
+        >> client("SUBSCRIBE {a}x")
+        << told("a", "SUBSCRIBE {a}x")
+    )
+
+
+def test_one_node_fails_under_way() -> None:
+    """A pattern is heard at the nodes that are there, and at the lost one when it is back."""
+    (
+        hall(ring("a", "b"))
+        >> client("PSUBSCRIBE p*")
+        << told("a", "PSUBSCRIBE p*")
+        << told("b", "PSUBSCRIBE p*")
+        >> confirms("a", "psubscribe p*")
+        << silence()
+        >> refused("b+")
+        << to_client(became("psubscribe", "p*", 1))
+        >> says("a", "pmessage p* pq m")
+        << to_client(message("pmessage p* pq m"))
+        >> tick(0.2)
+        << told("b", "PSUBSCRIBE p*")
+        >> confirms("b", "psubscribe p*")
+        >> says("b", "pmessage p* pq n")
+        << to_client(message("pmessage p* pq n"))
+    )
+
+
+def test_all_nodes_fail() -> None:
+    """With no node there is nobody to hear a pattern at; a channel wants its own node."""
+    play = hall(ring("a", "b")) >> client("PSUBSCRIBE p*") << told("a", "PSUBSCRIBE p*") << told("b", "PSUBSCRIBE p*")
+    play >> refused("a+") << silence() >> refused("b+") << to_client("-NODEDOWN b b:6379 (connection refused)")
+    play >> client("PSUBSCRIBE p*") << to_client("-NODEDOWN a a:6379 (connection refused)")
+
+
+def test_the_error_of_one_is_not_the_others() -> None:
+    """Whoever had the name before keeps it when a wish for it and for something else fails."""
+    (
+        hall(ring("a", "b"))
+        >> granted("SUBSCRIBE {a}x", name="one")
+        >> client("SUBSCRIBE {a}x {b}y", name="two")
+        << told("b", "SUBSCRIBE {b}y")
+        >> refuses("b", "-NOPERM no")
+        << to_client("-NOPERM no", name="two")
+        >> says("a", "message {a}x m")
+        << to_client(message("message {a}x m"), name="one")
+    )
+
+
+def test_two_wait_for_the_same() -> None:
+    """A name that several wait for is asked for once; each gets its own confirmation, or the same error."""
+    (
+        hall(ring("a", "b"))
+        >> client("SUBSCRIBE {a}x", name="one")
+        << told("a", "SUBSCRIBE {a}x")
+        >> client("SUBSCRIBE {a}x {b}y", name="two")
+        << told("b", "SUBSCRIBE {b}y")
+        >> confirms("a", "subscribe {a}x")
+        << to_client(became("subscribe", "{a}x", 1), name="one")
+        >> confirms("b", "subscribe {b}y")
+        << to_client(became("subscribe", "{a}x", 1), became("subscribe", "{b}y", 2), name="two")
+    )
+
+
+def test_a_wish_that_is_late() -> None:
+    """No node may keep a client waiting: it gets TIMEOUT, the node's name, and nothing of its request."""
+    (
+        hall(ring("a", "b"))
+        >> client("SUBSCRIBE {a}x {b}y")
+        << told("a", "SUBSCRIBE {a}x")
+        << told("b", "SUBSCRIBE {b}y")
+        >> confirms("a", "subscribe {a}x")
+        >> tick(0.45)
+        << silence()
+        >> given(late)
+        << to_client("-TIMEOUT b b:6379 (no reply in 500 ms)")
+        << told("a", "UNSUBSCRIBE {a}x")
+    )
+
+
+def late(play: Story) -> None:
+    """The deadline passes, as far as the switchboard looks at it."""
+    play.exchange.now += 0.1
+    for one in play.ticking:
+        one(play.exchange.now)
+
+
+def test_a_client_that_leaves_does_not_wait_long() -> None:
+    """Its subscription has ended here at once; a silent node keeps it waiting no longer than the deadline."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x {a}y")
+        >> client("UNSUBSCRIBE {a}x")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> tick(0.45)
+        << silence()
+        >> given(late)
+        << to_client(became("unsubscribe", "{a}x", 1))
+        >> says("a", "message {a}x m")
+        << silence()
+    )
+
+
+def test_a_client_that_leaves_while_another_comes() -> None:
+    """A name that is wanted again before the node has ended it is begun anew, and only then confirmed."""
+    (
+        hall(ring("a"))
+        >> granted("SUBSCRIBE {a}x", name="one")
+        >> client("UNSUBSCRIBE {a}x", name="one")
+        << told("a", "UNSUBSCRIBE {a}x")
+        >> client("SUBSCRIBE {a}x", name="two")
+        << silence()
+        >> confirms("a", "unsubscribe {a}x")
+        << to_client(became("unsubscribe", "{a}x", 0), name="one")
+        << told("a", "SUBSCRIBE {a}x")
+        >> confirms("a", "subscribe {a}x")
+        << to_client(became("subscribe", "{a}x", 1), name="two")
+    )
+
+
+@pytest.mark.parametrize("end", [gone(), given(lambda play: play.guest("me").session.close())])
+def test_a_client_that_goes_while_it_leaves(end: Event) -> None:
+    """It waits for nothing any more."""
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> client("UNSUBSCRIBE {a}x")
+    play << told("a", "UNSUBSCRIBE {a}x") >> end
+    play.guest("me").heard = b""
+    play >> confirms("a", "unsubscribe {a}x") << told("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
+    play >> tick()
+    assert listened(play) == []
+
+
+def test_leaving_a_node_that_is_lost() -> None:
+    """A connection that is gone has ended every subscription on it."""
+    (
+        hall(ring("a", "b"))
+        >> granted("SUBSCRIBE {a}x {b}y")
+        >> client("UNSUBSCRIBE")
+        << told("a", "UNSUBSCRIBE {a}x")
+        << told("b", "UNSUBSCRIBE {b}y")
+        >> confirms("b", "unsubscribe {b}y")
+        >> lost("a+")
+        << to_client(became("unsubscribe", "{a}x", 1), became("unsubscribe", "{b}y", 0))
+    )
+
+
+def test_a_message_behind_half_a_reply() -> None:
+    """A message never gets into a large reply that has left in part; it follows it."""
+    big = b"$100000\r\n" + b"x" * 100_000 + b"\r\n"
+    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", proto=3) >> client("GET {a}k", "GET {a}l")
+    play.told["a"].clear()
+    play >> node("a", big[:50_000], on=(3, 0)) << to_client(big[:50_000])
+    play >> says("a", "message {a}x 1") >> says("a", "message {a}x 2") << silence()
+    play >> node("a", big[50_000:], "$1 v", on=(3, 0))
+    play << to_client(big[50_000:], message("message {a}x 1", 3), message("message {a}x 2", 3), "$1 v")
+
+
+def test_what_was_subscribed() -> None:
+    """INFO counts the names that some client has, not those that somebody waits for."""
+    play = hall(copies("a", "b")) >> granted("SUBSCRIBE x y", "PSUBSCRIBE p*") >> client("SUBSCRIBE z", name="you")
+    assert [board(play).subscribed_count(kind) for kind in (0, 1, 2)] == [2, 1, 0]
+    assert play.house.messages_delivered() == 0
+    play << told("a", "SUBSCRIBE z") >> node("a+", pushed("message x m")) << to_client(message("message x m"))
+    assert play.house.messages_delivered() == 1

@@ -1,0 +1,50 @@
+"""What sessions share: ids that are never used again, pools with Redis's own limits."""
+
+from kidoproxy.session.proxy_state import PoolContext
+from tests.story import client, copies, gone, ring, story
+
+
+def test_ids() -> None:
+    """Client ids grow; one that is gone is not given again, and is no neighbour any more."""
+    play = (
+        story(ring("a"))
+        >> client(b"", name="one")
+        >> client(b"", name="two")
+        >> gone("one")
+        >> client(b"", name="three")
+    )
+
+    assert [play.guest(name).session.id for name in ("one", "two", "three")] == [1, 2, 3]
+    assert list(play.house.sessions) == [2, 3]
+
+
+def test_pool() -> None:
+    """Redis's defaults; whether plans look at all arguments of a large write is the route's to say."""
+    facts = story(ring("a")).facts
+    assert (facts.databases, facts.max_bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
+    assert (facts.strict_transactions, facts.miss_on_failure, facts.needs_arguments, facts.as_loading) == (
+        False,
+        False,
+        False,
+        False,
+    )
+    assert story(copies("a")).facts.needs_arguments
+
+
+def test_a_change_of_one_pool() -> None:
+    """Sessions of another pool in the same house are left alone."""
+    play = story(ring("a")) >> client(b"", name="one") >> client(b"", name="two")
+    other = PoolContext("other", "ring", play.facts.root, play.facts.commands)
+    session = play.guest("two").session
+    session.context = other
+    play.facts.paused_until_ms = 1
+    play.facts.update_sessions(play.house)
+    assert (play.guest("one").session.fast_path, session.fast_path) == (False, True)
+
+
+def test_a_switchboard_for_each_pool() -> None:
+    """It is made when it is first asked for."""
+    play = story(ring("a"))
+    assert play.house.subscriptions_by_pool == {}
+    assert play.house.subscriptions_of(play.facts) is play.house.subscriptions_of(play.facts)
+    assert list(play.house.subscriptions_by_pool) == [play.facts.name]

@@ -1,0 +1,28 @@
+"""What a node's links note of how it does."""
+
+import pytest
+
+from kidoproxy.resp import limits
+from kidoproxy.upstream.health import NodeHealth
+
+
+@pytest.mark.parametrize(
+    ("raw", "moves"),
+    [
+        (b"-READONLY You can't write against a read only replica.\r\n", 1),
+        (b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n", 1),
+        (b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n", 1),
+        (b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n", 0),
+        (b"-ERR READONLY\r\n", 0),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", 0),
+    ],
+)
+def test_what_its_name_does_not_stand_for(raw: bytes, moves: int) -> None:
+    """A replica where a master was expected is noted once a second, however often it says so."""
+    health = NodeHealth()
+    for at in range(10):
+        health.on_error_reply(raw, at / 100)
+    assert health.role_changes == moves
+    health.on_error_reply(raw, limits.RERESOLVE_SECONDS + 0.01)
+    assert health.role_changes == 2 * moves
+    assert health.failure_counts == ({"moved": 2} if moves else {})
