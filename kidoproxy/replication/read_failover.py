@@ -1,14 +1,12 @@
 """A read of a copy pool that asks the next copy when one gives no reply that counts."""
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from kidoproxy.replication.write import is_node_unfit
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.executor import PlanExecutor
+from kidoproxy.upstream.plan_sender import PlanSender
 
 
 @final
@@ -17,7 +15,7 @@ class ReadFailover(ReplyHandler):
 
     def __init__(
         self,
-        plan_executor: "PlanExecutor",
+        sender: PlanSender,
         parent: ReplyHandler,
         payload: bytes,
         node: Node,
@@ -26,7 +24,7 @@ class ReadFailover(ReplyHandler):
         db: int,
     ) -> None:
         super().__init__()
-        self.plan_executor = plan_executor
+        self.sender = sender
         self.parent = parent
         self.request_frame = payload
         self.node = node
@@ -68,7 +66,7 @@ class ReadFailover(ReplyHandler):
         self.node = self.fallbacks[self.next_fallback]
         self.next_fallback += 1
         attempt = ReadAttempt(self)
-        self.plan_executor.send(self.node, attempt, self.request_frame, self.proto, self.db)
+        self.sender.send(self.node, attempt, self.request_frame, self.proto, self.db)
 
     def fell_behind(self) -> bool:
         """Whether the node that was asked has missed a write since, or may have."""

@@ -4,7 +4,7 @@ This process need not have seen the last change: another worker may have, or ano
 only the last resort, for when no neighbour can be asked.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp.decode import items, string_value
@@ -12,18 +12,23 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.scripts.warmup import WarmupConnection, WarmupFetcher, WarmupState
 from kidoproxy.upstream.connection import NodeConnection
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.executor import Executor
 
 LIST_LIBRARIES: Final = encode_request([b"FUNCTION", b"LIST", b"WITHCODE"])
+
+
+def fetch_libraries_from_peers(executor: Executor) -> None:
+    """Let each node that has to be warmed up learn the libraries of its peers, before those that we have seen."""
+    peers = LibraryPeers(executor)
+    for node in executor.nodes:
+        node.warmup.fetcher = peers
 
 
 @final
 class LibraryPeers(WarmupFetcher):
     """Asks the neighbours: the nodes of the same pools that are not to be taught themselves."""
 
-    def __init__(self, executor: "Executor") -> None:
+    def __init__(self, executor: Executor) -> None:
         self.executor = executor
 
     def fetch_libraries(self, warmup: WarmupState, connection: WarmupConnection) -> None:
@@ -40,7 +45,7 @@ class LibraryFetch(ReplyHandler):
     """Waits for the libraries of one neighbour, then asks the next if there was no answer."""
 
     def __init__(
-        self, warmup: WarmupState, connection: WarmupConnection, peers: list[NodeConnection], executor: "Executor"
+        self, warmup: WarmupState, connection: WarmupConnection, peers: list[NodeConnection], executor: Executor
     ) -> None:
         super().__init__()
         self.warmup = warmup

@@ -10,6 +10,7 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.handlers.client import is_blocked
 from kidoproxy.session.incidents import Incidents
@@ -100,6 +101,7 @@ class ProxyState:
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
+        fetch_libraries_from_peers(executor)
         self.dedicated_pool = DedicatedPool(executor)
         self.monitors: list[Monitor] = []
         self.contexts: list[PoolContext] = []

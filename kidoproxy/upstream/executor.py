@@ -15,16 +15,16 @@ from kidoproxy.replies.aggregate import MergeReplies
 from kidoproxy.replies.choose import WeightedChoice
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.queue import Aggregate, AggregateSlot, ListReplies, PendingWrites, ReplyHandler
-from kidoproxy.replies.streams import MergeStreams, Unblocker
+from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
-from kidoproxy.scripts.library_peers import LibraryPeers
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.plan_sender import PlanSender
 
 #: What a node answers that is there and cannot serve now: what was asked has not been done.
 MISS_ERRORS: Final[tuple[bytes, ...]] = (
@@ -38,27 +38,8 @@ MISS_ERRORS: Final[tuple[bytes, ...]] = (
 )
 
 
-class PlanExecutor(Unblocker):
-    """Where a walk over a plan puts its legs: the links themselves, or the batches of a transaction."""
-
-    def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
-        """Send ``payload`` to ``node`` for ``leg``."""
-        raise NotImplementedError
-
-    def count_miss(self, is_write: bool) -> None:
-        """A miss was answered in place of a failure, or (``write``) a write was dropped."""
-        raise NotImplementedError
-
-    def jobs(self) -> Jobs:
-        """Where what takes long is done in slices."""
-        raise NotImplementedError
-
-    def next_random(self) -> int:
-        """Dice: the next number that nobody foresees, below SIDES."""
-        raise NotImplementedError
-
-    def unblock_rest(self) -> None:
-        """Nothing waits here for its own sake."""
+class PlanExecutor(PlanSender):
+    """Walks plans; where its parts go is said by the subclass's `send`."""
 
     def execute(
         self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
@@ -154,9 +135,6 @@ class Executor(PlanExecutor):
         #: EVALSHAs that were sent again, and texts that were sent ahead of one.
         self.noscript_retries = 0
         self.script_preloads = 0
-        library_peers = LibraryPeers(self)
-        for node in nodes:
-            node.warmup.fetcher = library_peers
 
     def connection(self, node: Node, proto: int, db: int) -> NodeConnection:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""
@@ -303,11 +281,9 @@ class DelegatingHandler(ReplyHandler):
 class MissOnFailure(DelegatingHandler):
     """For a pool that treats a node that is down as a miss: what would be answered if there were nothing."""
 
-    def __init__(
-        self, plan_executor: PlanExecutor, parent: ReplyHandler, payload: bytes, spec: CommandSpec, proto: int
-    ) -> None:
+    def __init__(self, sender: PlanSender, parent: ReplyHandler, payload: bytes, spec: CommandSpec, proto: int) -> None:
         super().__init__(parent)
-        self.plan_executor = plan_executor
+        self.sender = sender
         self.request_frame = payload
         self.spec = spec
         self.proto = proto
@@ -330,7 +306,7 @@ class MissOnFailure(DelegatingHandler):
         frame = None if self.partly_sent else empty_reply(self.spec, self.request_frame, self.proto)
         if frame is None:
             return False
-        self.plan_executor.count_miss(self.spec.may_write)
+        self.sender.count_miss(self.spec.may_write)
         self.parent.on_reply(frame)
         return True
 
