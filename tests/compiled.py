@@ -29,7 +29,7 @@ def set_stage(stage: Path) -> None:
 
 def compiled() -> bool:
     """Whether the installed package has compiled rooms."""
-    spec = importlib.util.find_spec(f"{PACKAGE}.errors")
+    spec = importlib.util.find_spec(f"{PACKAGE}.resp.errors")
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
 
 

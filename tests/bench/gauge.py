@@ -6,9 +6,8 @@ process that sends, so a proxy pays for what it sends and not for what it is sen
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-PROC = Path("/proc")
+from tests.processes import PROC, descendants, read, threads
 
 
 @dataclass(frozen=True)
@@ -42,29 +41,27 @@ class Cost:
 
 def family(pid: int) -> list[int]:
     """The process and all its descendants."""
-    found = [pid]
-    for task in (PROC / str(pid) / "task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += family(int(child))
-    return found
+    return [pid, *descendants(pid)]
 
 
 def cost(pids: list[int]) -> Cost:
     """What these processes have cost together."""
     total = Cost()
     for pid in pids:
-        total += _one(PROC / str(pid))
+        total += _cost_of(pid)
     return total
 
 
-def _one(home: Path) -> Cost:
+def _cost_of(pid: int) -> Cost:
     cpu = sleeps = waited = 0
-    for task in (home / "task").iterdir():
-        times = (task / "schedstat").read_text().split()
-        cpu += int(times[0])
-        waited += int(times[1])
-        sleeps += fields((task / "status").read_text()).get("voluntary_ctxt_switches", 0)
-    calls = fields((home / "io").read_text())
+    for thread in threads(pid):
+        times = read(thread / "schedstat").split()
+        if times:  # else the thread has just ended
+            cpu += int(times[0])
+            waited += int(times[1])
+            sleeps += fields(read(thread / "status")).get("voluntary_ctxt_switches", 0)
+    # That a process has ended is an error here: what it has cost is unknown.
+    calls = fields((PROC / str(pid) / "io").read_text())
     return Cost(cpu, calls["syscr"], calls["syscw"], sleeps, waited)
 
 

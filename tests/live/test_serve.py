@@ -19,6 +19,7 @@ import redis
 from kidoproxy.net.address_claims import claim_owners
 from kidoproxy.resp.encode import encode_request
 from tests.live.proxies import READY, RunningProxy, Starter, environment, free_port
+from tests.processes import descendants, is_running
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -138,24 +139,6 @@ def test_restart(own_proxy: Starter) -> None:
         assert proxy.client().mget([f"k{at}" for at in range(20)]) == [b"%d" % at for at in range(20)]
 
 
-def children(pid: int) -> list[int]:
-    """The processes that this one has started, and theirs."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *children(int(child))]
-    return found
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process lives; one that only waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state[0] not in "ZX"
-
-
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
     """``kidoproxy serve`` without a file, its port, and the folder for its temporary files."""
@@ -184,7 +167,7 @@ def test_nothing_is_left(embedded: tuple[subprocess.Popen[str], int, Path], sign
     with redis.Redis(port=port) as client:
         assert client.set("hello", "world")
         assert client.get("hello") == b"world"
-    started = children(process.pid)
+    started = descendants(process.pid)
     assert len(started) >= 3
     process.send_signal(sign)
     assert process.wait(SECONDS) == (0 if sign != signal.SIGKILL else -sign)
@@ -208,15 +191,15 @@ def test_workers(own_proxy: Starter) -> None:
         return found
 
     eventually(lambda: len(serving()) == 2)
-    workers = children(proxy.pid)
+    workers = descendants(proxy.pid)
     assert len(workers) == 2
     client.close()
     os.kill(workers[1], signal.SIGKILL)
-    eventually(lambda: workers[1] not in children(proxy.pid))
+    eventually(lambda: workers[1] not in descendants(proxy.pid))
     assert proxy.client().get("k0") == b"0"
     eventually(lambda: len(serving()) == 2)
     assert proxy.client().mget([f"k{at}" for at in range(20)]) == [b"%d" % at for at in range(20)]
-    workers = children(proxy.pid)
+    workers = descendants(proxy.pid)
     assert proxy.end() == 0
     assert not any(is_running(pid) for pid in workers)
 
