@@ -20,8 +20,8 @@ PACKAGE: Final = "kidoproxy"
 #: Lowest first; the longest prefix of a module's name says where it lies. A module may import its own layer
 #: and those below.
 LAYERS: Final = (
-    ("resp",),
-    ("commands", "config", "admin.stats", "net.tasks"),
+    ("resp", "log_event"),
+    ("commands", "config", "admin.stats", "net.logs", "net.tasks"),
     ("replies",),
     ("scripts", "upstream.health", "replication.noted_keys", "replication.write_log"),
     ("routes.placement",),

@@ -6,14 +6,14 @@ slow, in sending or in reading, is cut.
 
 import asyncio
 import contextlib
-import logging
 from typing import Final
 
 from kidoproxy.admin.metrics import is_ready, render
 from kidoproxy.config import Address
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.session.proxy_state import ProxyState
 
-log = logging.getLogger("kidoproxy")
+log = EventLogger("kidoproxy")
 
 #: A request that is longer, or takes longer, is not one of ours.
 MAX_HEADER_BYTES: Final = 8192

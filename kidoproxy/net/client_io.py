@@ -5,11 +5,11 @@ write first, and is read on; past its output limit it is cut. Its neighbours nev
 """
 
 import asyncio
-import logging
 from typing import final
 
 from kidoproxy.net.flush import LoopBridge, SlowReader, join_chunks
 from kidoproxy.net.hangup import has_hung_up
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
 from kidoproxy.resp import errors, limits
 from kidoproxy.session import cleanup
@@ -17,7 +17,7 @@ from kidoproxy.session.handlers.client import is_blocked, is_subscriber
 from kidoproxy.session.proxy_state import PoolContext
 from kidoproxy.session.session import ClientSession
 
-log = logging.getLogger("kidoproxy.clients")
+log = EventLogger("kidoproxy.clients")
 
 
 @final
@@ -151,7 +151,7 @@ class ClientIO(SlowReader):
             session.resume()
         except Exception:
             # As the loop does for `data_received`: a bug costs this client, and nobody else.
-            log.exception("session failed: addr=%s", session.address)
+            log.exception("session failed", addr=session.address)
             session.close()
             self.abort()
             return
@@ -233,7 +233,8 @@ class ClientIO(SlowReader):
     def disconnect(self, reason: str) -> None:
         """Close at once; what is unread is lost."""
         self.bridge.proxy.forced_disconnects[reason] += 1
-        log.warning("client cut: addr=%s reason=%s", self.session.address if self.session else "?", reason)
+        address = self.session.address if self.session else "?"
+        log.warning("client cut", addr=address, reason=reason)
         self.abort()
 
     def abort(self) -> None:

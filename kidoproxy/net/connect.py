@@ -5,20 +5,20 @@ before the next.
 """
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable
 from typing import Final, cast, final
 
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.listen import enable_keepalive
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.node_io import NodeIO, describe_os_error
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.resp import limits
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
 
-log = logging.getLogger("kidoproxy.nodes")
+log = EventLogger("kidoproxy.nodes")
 
 #: How soon a node is asked again that had no place for us.
 BACKLOG_RETRY_SECONDS: Final = 0.005
@@ -80,7 +80,7 @@ class Connector:
         except (OSError, TimeoutError, ValueError) as problem:
             conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
         except Exception as problem:
-            log.exception("connect failed: node=%s", conn.node.name)
+            log.exception("connect failed", node=conn.node.name)
             conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
         else:
             if conn.state == CONNECTING:

@@ -13,7 +13,6 @@ Without a directory nothing is recorded, and a restarted proxy trusts the copy w
 import fcntl
 import hashlib
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -24,10 +23,11 @@ from queue import SimpleQueue
 from typing import Final
 
 from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
 from kidoproxy.routes.topology import CopyGroup
 
-log = logging.getLogger("kidoproxy.replication")
+log = EventLogger("kidoproxy.copies")
 
 #: Nobody but our user needs to read who is behind.
 FILE_MODE: Final = 0o600
@@ -83,7 +83,7 @@ class StateFile:
             self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
         except OSError as problem:
-            log.error("state unwritable: file=%s cause=%s", self.path, problem)
+            log.error("state unwritable", file=self.path, cause=problem)
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +114,7 @@ class StateFile:
         for path in sorted(folder.glob("copies-*.json")):
             previous = read_record(path)
             if previous is not None and previous.is_followed_by(current):
-                log.info("state taken over: pool=%s file=%s", current.pool, path)
+                log.info("state taken over", pool=current.pool, file=path)
                 return previous
         previous = read_record(folder / f"{current.pool}.copies.json")
         if previous is not None and {*previous.behind, *previous.runs} <= current.nodes.keys():
@@ -139,7 +139,7 @@ class StateFile:
             fsync_folder(self.path.parent)
         except OSError as problem:
             self.failures += 1
-            log.error("state unwritable: file=%s cause=%s", self.path, problem)
+            log.error("state unwritable", file=self.path, cause=problem)
 
 
 class StateWriter:
@@ -239,7 +239,7 @@ def read_record(path: Path) -> CopyRecord | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        log.error("state unreadable: file=%s cause=%r", path, problem)
+        log.error("state unreadable", file=path, cause=repr(problem))
         return None
 
 

@@ -4,19 +4,18 @@ Every entry from the loop (bytes, a lost connection, a tick) ends with `Hub.touc
 something to write asks the loop for one call of `Hub.flush` after all other events of this turn.
 """
 
-import logging
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Final, final
 
-from kidoproxy.net.logs import RateLimitedLog
+from kidoproxy.net.logs import EventLogger, RateLimitedLog
 from kidoproxy.replies.queue import ReplyQueue, Transport
 from kidoproxy.resp import limits
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.connection import NodeConnection
 
-log = logging.getLogger("kidoproxy")
+log = EventLogger("kidoproxy")
 
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
 MAX_JOIN_BYTES: Final = 256 * 1024
@@ -61,7 +60,7 @@ class LoopBridge:
         self.slow_clients: set[SlowReader] = set()
         self.next_slow_check = 0.0
         #: What there is to tell of the nodes; one that comes and goes must not flood the log.
-        self.node_log = RateLimitedLog(logging.getLogger("kidoproxy.nodes"))
+        self.node_log = RateLimitedLog(EventLogger("kidoproxy.nodes"))
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
         #: Opens and closes the sockets of links.

@@ -1,11 +1,11 @@
 """Closes clients that have been idle too long (Redis's ``timeout``): a slice at each tick, nothing per command."""
 
-import logging
 from typing import Final
 
 from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.logs import EventLogger
 
-log = logging.getLogger("kidoproxy.clients")
+log = EventLogger("kidoproxy.clients")
 
 #: Every client is looked at once in so many seconds.
 SWEEP_SECONDS: Final = 1.0
@@ -28,5 +28,5 @@ class IdleSweep:
         for client in self.slices.pop():
             self.closed_count += client.close_if_idle()
         if not self.slices and self.closed_count:
-            log.info("idle clients closed: count=%d", self.closed_count)
+            log.info("idle clients closed", count=self.closed_count)
             self.closed_count = 0

@@ -1,63 +1,71 @@
 """Logs for operators: one structured line per change of state on standard error, none per command.
 
-A message is ``event: name=value name=value``. A value has no spaces, but for that of ``cause`` or ``reason``,
-which is the rest of the line.
+`EventLogger` puts an event and its fields into a record: the text is the record's message, ``event: name=value …``, and
+the fields are its attribute ``fields``, which the JSON formatter takes as they are. Nothing is parsed. Records of other
+libraries have no such attribute; what they say behind the first colon is the field ``detail``.
 """
 
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable
 from typing import Final, final
 
-#: A name of a pair, at the beginning or behind a space.
-FIELD_NAME: Final = re.compile(r"(?:^|(?<= ))([a-z_]+)=")
-#: In a format string: a pair whose value is a number.
-NUMERIC_FIELD: Final = re.compile(r"([a-z_]+)=%[0-9.]*([df])")
-#: The value of one of these goes on to the end of the line.
-REST_OF_LINE_FIELDS: Final = ("cause", "reason")
-#: So many lines of one kind are told one by one, then those of so many seconds as one.
+from kidoproxy.log_event import LogEvent
+
+#: So many lines of one kind are written one by one, then those of so many seconds as one.
 FOLD_AFTER: Final = 5
 FOLD_SECONDS: Final = 10.0
 
 
-def parse_fields(text: str) -> dict[str, str]:
-    """``pool=cache cause=no route`` as a dictionary; empty when ``text`` is something else."""
-    fields: dict[str, str] = {}
-    names = list(FIELD_NAME.finditer(text))
-    if not names or names[0].start():
-        return fields
-    for index, name in enumerate(names):
-        last = name[1] in REST_OF_LINE_FIELDS or index + 1 == len(names)
-        fields[name[1]] = text[name.end() :] if last else text[name.end() : names[index + 1].start()].rstrip(" ")
-        if last:
-            break
-    return fields
+class EventLogger:
+    """Writes events to the logger ``logger_name``: ``log.warning("node down", node="a", cause="no route to host")``."""
+
+    def __init__(self, logger_name: str) -> None:
+        self.logger = logging.getLogger(logger_name)
+
+    def write(self, level: int, event: LogEvent, problem: BaseException | None = None) -> None:
+        """Write an event that a pure room has made; with ``problem`` its traceback."""
+        extra = {"event": event.name, "fields": event.fields}
+        self.logger.log(level, str(event), extra=extra, exc_info=problem)
+
+    def info(self, name: str, /, **fields: object) -> None:
+        self.write(logging.INFO, LogEvent(name, fields))
+
+    def warning(self, name: str, /, **fields: object) -> None:
+        self.write(logging.WARNING, LogEvent(name, fields))
+
+    def error(self, name: str, /, **fields: object) -> None:
+        self.write(logging.ERROR, LogEvent(name, fields))
+
+    def exception(self, name: str, /, **fields: object) -> None:
+        """Write an error with the traceback of the exception that is being handled."""
+        self.write(logging.ERROR, LogEvent(name, fields), sys.exception())
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line. What a record says as ``name=value`` pairs becomes its fields."""
+    """One JSON object a line; the fields of an event are its fields, but cannot replace when, how bad, who and what."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON; a field is a number if the program, not the text of this one line, says so."""
-        event, _, rest = record.getMessage().partition(": ")
-        fields: dict[str, object] = dict(parse_fields(rest))
-        for name, kind in NUMERIC_FIELD.findall(record.msg if isinstance(record.msg, str) else ""):
-            if name in fields:
-                fields[name] = (int if kind == "d" else float)(str(fields[name]))
-        if rest and not fields:
-            fields["detail"] = rest
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
+        event, fields = event_of(record)
         head = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": event,
         }
-        return json.dumps({**head, **fields, **head})
+        trace = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
+        return json.dumps({**head, **fields, **trace, **head}, default=str)
+
+
+def event_of(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+    """The event and the fields of any record, be it of another library."""
+    fields: dict[str, object] | None = getattr(record, "fields", None)
+    if fields is not None:
+        return str(getattr(record, "event", "")), fields
+    event, _, detail = record.getMessage().partition(": ")
+    return event, {"detail": detail} if detail else {}
 
 
 class TextFormatter(logging.Formatter):
@@ -78,36 +86,37 @@ def replace_control_characters(text: str) -> str:
 
 @final
 class RateLimitedLog:
-    """Lines of one kind that come in a flood: the first few are told as they come, the rest as one, with a number.
+    """Events of one kind that come in a flood: the first few are written as they come, the rest as one, with a number.
 
     A kind is what the caller says it is. ``clock`` gives seconds.
     """
 
-    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: EventLogger, clock: Callable[[], float] = time.monotonic) -> None:
         self.logger = logger
         self.clock = clock
-        #: By kind: when its first line came, how many did, and the last one of them that was not told.
-        self.state_by_kind: dict[str, tuple[float, int, tuple[int, str, tuple[object, ...]] | None]] = {}
+        #: By kind: when its first event came, how many did, and the last one of them that was not written.
+        self.state_by_kind: dict[str, tuple[float, int, tuple[int, LogEvent] | None]] = {}
 
-    def emit(self, kind: str, level: int, text: str, *args: object) -> None:
-        """One line, ``event: name=value …``."""
+    def emit(self, kind: str, level: int, name: str, /, **fields: object) -> None:
+        """Write one event, or count it."""
+        event = LogEvent(name, fields)
         since, count, _ = self.state_by_kind.get(kind, (self.clock(), 0, None))
         if count < FOLD_AFTER:
-            self.logger.log(level, text, *args)
+            self.logger.write(level, event)
             self.state_by_kind[kind] = since, count + 1, None
         else:
-            self.state_by_kind[kind] = since, count + 1, (level, text, args)
+            self.state_by_kind[kind] = since, count + 1, (level, event)
 
     def emit_folded(self) -> None:
-        """Tell what was kept back, when its time is over."""
+        """Write what was kept back, when its time is over."""
         now = self.clock()
         for kind, (since, count, last_folded) in list(self.state_by_kind.items()):
             if now - since >= FOLD_SECONDS:
                 del self.state_by_kind[kind]
                 if last_folded is not None:
-                    level, text, args = last_folded
-                    event, _, rest = text.partition(": ")
-                    self.logger.log(level, f"{event}: repeated=%d {rest}", count - FOLD_AFTER, *args)
+                    level, event = last_folded
+                    folded = LogEvent(event.name, {"repeated": count - FOLD_AFTER, **event.fields})
+                    self.logger.write(level, folded)
 
 
 def configure_logging(kind: str) -> None:

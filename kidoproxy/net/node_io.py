@@ -141,10 +141,10 @@ class NodeIO(Transport):
             self.bridge.node_log.emit(
                 f"lost {conn.node.name}",
                 logging.WARNING,
-                "node connection lost: node=%s address=%s cause=%s",
-                conn.node.name,
-                conn.node.address,
-                cause,
+                "node connection lost",
+                node=conn.node.name,
+                address=conn.node.address,
+                cause=cause,
             )
 
 

@@ -43,21 +43,25 @@ class NodeLogger:
 
     def log_state(self, node: Node, state: str) -> None:
         """It has changed."""
+        level, detail = logging.WARNING, {"cause": node.cause}
         if state == "up":
-            level, text, detail = logging.INFO, "node up: node=%s address=%s version=%s", decode_version(node.version)
-        else:
-            level, text, detail = logging.WARNING, f"node {state}: node=%s address=%s cause=%s", node.cause
-        self.rate_limited_log.emit(f"{state} {node.name}", level, text, node.name, node.address, detail)
+            level, detail = logging.INFO, {"version": decode_version(node.version)}
+        kind = f"{state} {node.name}"
+        self.rate_limited_log.emit(kind, level, f"node {state}", node=node.name, address=node.address, **detail)
 
     def log_exception(self, node: Node, request_name: str, problem: Exception) -> None:
         """A bug of ours; the first of its kind with all that helps to find it."""
         kind = f"{request_name} {type(problem).__name__}"
         trace = "" if kind in self.traced_kinds else f" at {format_trace(problem)}"
         self.traced_kinds.add(kind)
-        text = "reply not handled: node=%s request=%s cause=%s: %s%s"
         message = str(problem)[:200].replace("\r", " ").replace("\n", " ")
         self.rate_limited_log.emit(
-            f"mishap {kind}", logging.ERROR, text, node.name, request_name, type(problem).__name__, message, trace
+            f"internal error {kind}",
+            logging.ERROR,
+            "reply not handled",
+            node=node.name,
+            request=request_name,
+            cause=f"{type(problem).__name__}: {message}{trace}",
         )
 
 

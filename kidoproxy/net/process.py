@@ -3,11 +3,12 @@
 import contextlib
 import ctypes
 import gc
-import logging
 import resource
 from typing import Final
 
-log = logging.getLogger("kidoproxy")
+from kidoproxy.net.logs import EventLogger
+
+log = EventLogger("kidoproxy")
 
 #: Of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -54,5 +55,5 @@ def raise_file_limit(clients: int, nodes: int, dedicated: int) -> int:
     available = soft - reserved
     if available < clients:
         reason = f"ulimit -n (LimitNOFILE) is {soft}, and {reserved} are kept for nodes and the proxy itself"
-        log.warning("max_clients lowered: from=%d to=%d reason=%s", clients, available, reason)
+        log.warning("max_clients lowered", **{"from": clients, "to": available, "reason": reason})
     return min(available, clients + dedicated)

@@ -31,7 +31,7 @@ from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import ListeningServer, describe_bind_error, start_admin_listener, start_listener
-from kidoproxy.net.logs import configure_logging
+from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
 from kidoproxy.net.process import raise_file_limit, tune_gc
@@ -51,10 +51,10 @@ from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.states import DOWN, READY
 
-log = logging.getLogger("kidoproxy")
-copies_log = logging.getLogger("kidoproxy.replication")
-clients_log = logging.getLogger("kidoproxy.clients")
-pubsub_log = logging.getLogger("kidoproxy.session.pubsub")
+log = EventLogger("kidoproxy")
+copies_log = EventLogger("kidoproxy.copies")
+clients_log = EventLogger("kidoproxy.clients")
+pubsub_log = EventLogger("kidoproxy.channels")
 
 #: How long the start waits for copy pools to find out whom to trust.
 STARTUP_WAIT_SECONDS = 3.0
@@ -240,7 +240,7 @@ class Daemon:
         except OSError as problem:
             raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
         self.listeners.append(listener)
-        log.info("listening: pool=%s mode=%s address=%s", pool.name, pool.mode, address)
+        log.info("listening", pool=pool.name, mode=pool.mode, address=address)
 
     async def listen_admin(self, address: Address) -> None:
         """The pages for orchestrators."""
@@ -248,7 +248,7 @@ class Daemon:
             self.admin_listener = await start_admin_listener(AdminServer(self.proxy), address)
         except OSError as problem:
             raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
-        log.info("admin pages: address=%s", address)
+        log.info("admin pages", address=address)
 
     def close_listeners(self) -> None:
         """No new clients."""
@@ -288,25 +288,25 @@ class Daemon:
 
     def log_incidents(self) -> None:
         """Logins that failed, and the like."""
-        for line in self.proxy.incidents.take_due_lines(self.proxy.wall_ms):
-            clients_log.warning("%s", line)
+        for event in self.proxy.incidents.take_due_events(self.proxy.wall_ms):
+            clients_log.write(logging.WARNING, event)
 
     def tick_supervisor(self, supervisor: CopySupervisor) -> None:
         """One tick of one keeper, and its news."""
         supervisor.tick(self.executor.now, self.proxy.wall_ms)
         for copy in supervisor.group.copies:
             self.proxy.sync_status[copy.node.index] = supervisor.sync_progress(copy.node)
-        for line in supervisor.log_lines:
-            copies_log.info("%s", line)
-        supervisor.log_lines.clear()
+        for event in supervisor.log_events:
+            copies_log.write(logging.INFO, event)
+        supervisor.log_events.clear()
 
     def tick_pubsub(self) -> None:
         """One tick of each switchboard, and its news."""
         for subscriptions in self.proxy.subscriptions_by_pool.values():
             subscriptions.tick(self.executor.now)
-            for line in subscriptions.log_lines:
-                pubsub_log.info("%s", line)
-            subscriptions.log_lines.clear()
+            for event in subscriptions.log_events:
+                pubsub_log.write(logging.INFO, event)
+            subscriptions.log_events.clear()
 
     def stop(self) -> None:
         """The first signal drains, the second one ends."""
@@ -319,7 +319,7 @@ class Daemon:
         """No new clients; close those that wait for nothing, then those whose replies have left."""
         started = time.monotonic()
         self.proxy.draining = True
-        log.info("draining: clients=%d", len(self.clients))
+        log.info("draining", clients=len(self.clients))
         self.close_listeners()
         while self.clients and time.monotonic() - started < self.config.drain_seconds:
             for client in list(self.clients):
@@ -327,7 +327,7 @@ class Daemon:
             await asyncio.sleep(TICK_SECONDS)
         for client in list(self.clients):
             client.disconnect(DRAIN_TIMEOUT)
-        log.info("stopped: seconds=%.1f", time.monotonic() - started)
+        log.info("stopped", seconds=round(time.monotonic() - started, 1))
 
 
 def connection_options(node: Node, pool: Pool) -> ConnectionOptions:
@@ -360,7 +360,7 @@ def run(config: Config, announce: Callable[[str], None]) -> int:
     """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
     configure_logging(config.log)
     for warning in config.warnings:
-        log.warning("dangerous setting: reason=%s", warning)
+        log.warning("dangerous setting", reason=warning)
     claims = claim_addresses(config)
     if config.workers == 1:
         try:
@@ -373,7 +373,7 @@ def run(config: Config, announce: Callable[[str], None]) -> int:
         try:
             uvloop.run(Daemon(worker_config, worker).run(announce if worker == 0 else discard_announcement))
         except StartError as problem:
-            log.error("cannot start: cause=%s", problem)
+            log.error("cannot start", cause=problem)
             return EXIT_CANNOT_START
         return 0
 

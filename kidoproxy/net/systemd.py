@@ -1,10 +1,11 @@
 """Tells systemd that the service is ready or stopping (sd_notify(3)); silent where there is no systemd."""
 
-import logging
 import os
 import socket
 
-log = logging.getLogger("kidoproxy")
+from kidoproxy.net.logs import EventLogger
+
+log = EventLogger("kidoproxy")
 
 
 def sd_notify(state: str) -> None:
@@ -20,4 +21,5 @@ def sd_notify(state: str) -> None:
         try:
             sock.sendto(state.encode(), address)
         except OSError as problem:
-            log.warning("service manager not told: state=%s cause=%s", state, problem.strerror or problem)
+            cause = problem.strerror or str(problem)
+            log.warning("service manager not told", state=state, cause=cause)

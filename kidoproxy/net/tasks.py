@@ -5,7 +5,10 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-log = logging.getLogger("kidoproxy.tasks")
+from kidoproxy.log_event import LogEvent
+from kidoproxy.net.logs import EventLogger
+
+log = EventLogger("kidoproxy.tasks")
 
 
 class Tasks:
@@ -25,7 +28,7 @@ class Tasks:
         """Forget it; an exception that nobody expected is a bug and is told."""
         self.running.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
-            log.error("task failed: name=%s", task.get_name(), exc_info=problem)
+            log.write(logging.ERROR, LogEvent("task failed", {"name": task.get_name()}), problem)
 
     async def stop(self) -> None:
         """Cancel all and wait until they have ended."""

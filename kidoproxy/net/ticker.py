@@ -1,10 +1,11 @@
 """The steps that are taken a few times a second: deadlines, retries, news. One that fails does not stop the others."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 
-log = logging.getLogger("kidoproxy.tasks")
+from kidoproxy.net.logs import EventLogger
+
+log = EventLogger("kidoproxy.tasks")
 
 
 class Ticker:
@@ -30,7 +31,7 @@ class Ticker:
         except Exception as problem:
             if (name, type(problem)) not in self.logged_failures:
                 self.logged_failures.add((name, type(problem)))
-                log.exception("tick failed: step=%s", name)
+                log.exception("tick failed", step=name)
             return False
         return True
 

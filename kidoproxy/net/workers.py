@@ -5,7 +5,6 @@ admin pages belong to the first one too. A worker that dies is replaced; when th
 """
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -16,8 +15,9 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from kidoproxy.config import Config
+from kidoproxy.net.logs import EventLogger
 
-log = logging.getLogger("kidoproxy.workers")
+log = EventLogger("kidoproxy.workers")
 
 #: A worker that dies again and again is not restarted faster than this.
 RESTART_SECONDS: Final = 1.0
@@ -78,7 +78,7 @@ class Workers:
             self.exit_status = code
             self.forward_signal(signal.SIGTERM, None)
         else:
-            log.error("worker died: worker=%d pid=%d status=%d", worker, pid, code)
+            log.error("worker died", worker=worker, pid=pid, status=code)
             time.sleep(self.restart_seconds)
             self.start(worker)
 
@@ -106,7 +106,7 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             code = self.run_worker(worker_config(self.config, worker), worker)
         except Exception:
-            log.exception("worker failed: worker=%d", worker)
+            log.exception("worker failed", worker=worker)
         finally:
             flush_output()
             os._exit(code)

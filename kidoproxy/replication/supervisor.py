@@ -6,6 +6,7 @@ mended before they are read. Later a copy that fell behind waits for somebody to
 
 from typing import Final, final
 
+from kidoproxy.log_event import LogEvent
 from kidoproxy.replication.election import (
     DEAD,
     REACHABLE,
@@ -42,7 +43,7 @@ DEAD_CAUSES: Final = ("connection refused", "no such file or directory")
 
 @final
 class CopySupervisor(Callback):
-    """See the module. ``news`` are lines for the operator's log, taken by whoever ticks."""
+    """See the module. ``log_events`` are for the operator's log, taken by whoever ticks."""
 
     def __init__(self, executor: Executor, group: CopyGroup, recorded_behind: list[str], now: float) -> None:
         self.exchange = executor
@@ -65,7 +66,7 @@ class CopySupervisor(Callback):
         self.sync_orders: list[tuple[Node, bool]] = []
         self.logged_states: dict[str, str] = {}
         self.logged_refusal = b""
-        self.log_lines: list[str] = []
+        self.log_events: list[LogEvent] = []
         #: How the last sync of a copy failed, by its name, until the next one is ordered.
         self.sync_failures: dict[str, str] = {}
         if not group.elected:
@@ -157,7 +158,7 @@ class CopySupervisor(Callback):
             self.group.refusal = result.refusal
             if result.refusal != self.logged_refusal:
                 self.logged_refusal = result.refusal
-                self.log_lines.append(f"no copy is trusted: pool={self.group.name} cause={error_cause(result.refusal)}")
+                self.log("no copy is trusted", {"cause": error_cause(result.refusal)})
             return
         self.install_trusted(result.copy, result.may_have_lost_data)
 
@@ -204,7 +205,7 @@ class CopySupervisor(Callback):
         self.first_election = False
         self.install_trusted(self.group.copy_of(node), False)
         self.group.mark_behind([])
-        self.log_lines.append(f"copy trusted by order: pool={self.group.name} node={node.name}")
+        self.log("copy trusted by order", {"node": node.name})
         return ""
 
     # -- syncs -----------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ class CopySupervisor(Callback):
         self.sync = None
         if sync.problem:
             self.sync_failures[sync.target.name] = sync.progress()
-            self.log_lines.append(f"sync failed: pool={self.group.name} node={sync.target.name} cause={sync.problem}")
+            self.log("sync failed", {"node": sync.target.name, "cause": sync.problem})
             if sync.automatic:
                 self.to_compare.append(sync.target)
                 self.retry_at = now + self.retry_pause
@@ -311,19 +312,20 @@ class CopySupervisor(Callback):
         else:
             self.retry_pause = RETRY_SECONDS
             self.sync_failures.pop(sync.target.name, None)
-            self.log_lines.append(
-                f"synced: pool={self.group.name} node={sync.target.name} passes={sync.passes} "
-                f"keys={sync.keys_seen} copied={sync.copied_count}"
-            )
+            counts: dict[str, object] = {"passes": sync.passes, "keys": sync.keys_seen, "copied": sync.copied_count}
+            self.log("synced", {"node": sync.target.name, **counts})
 
     # -- for those who watch ---------------------------------------------------------------------
+
+    def log(self, name: str, fields: dict[str, object]) -> None:
+        self.log_events.append(LogEvent(name, {"pool": self.group.name, **fields}))
 
     def log_state_changes(self) -> None:
         """One line per change of a copy's state."""
         for copy in self.group.copies if self.group.elected else []:
             if self.logged_states.get(copy.node.name) != copy.state:
                 self.logged_states[copy.node.name] = copy.state
-                self.log_lines.append(f"copy {copy.state}: pool={self.group.name} node={copy.node.name}")
+                self.log(f"copy {copy.state}", {"node": copy.node.name})
 
     def sync_progress(self, node: Node) -> str:
         """What is being done about ``node``; empty when nothing is."""

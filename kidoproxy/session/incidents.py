@@ -7,6 +7,7 @@ that nobody can fill a disk by guessing.
 
 from typing import Final, final
 
+from kidoproxy.log_event import LogEvent
 from kidoproxy.resp import errors
 
 LOGIN_FAILED: Final = "login failed"
@@ -43,9 +44,11 @@ def format_user(raw: bytes) -> str:
 
 @final
 class Incident:
-    """One kind of one origin; ``count`` have not been told yet."""
+    """One kind of one origin, with the fields of its line; ``unlogged_count`` have not been logged yet."""
 
-    def __init__(self, logged_ms: int) -> None:
+    def __init__(self, kind: str, fields: dict[str, object], logged_ms: int) -> None:
+        self.kind = kind
+        self.fields = fields
         self.unlogged_count = 1
         self.logged_ms = logged_ms
 
@@ -62,13 +65,17 @@ class Incidents:
     def record(self, kind: str, pool_name: str, user: bytes | None, address: str) -> None:
         """One more."""
         self.totals[kind, pool_name] = self.totals.get((kind, pool_name), 0) + 1
-        name = "" if user is None else f" user={format_user(user)}"
-        line = f"{kind}: pool={pool_name}{name} addr={strip_port(address)}"
+        fields: dict[str, object] = {"pool": pool_name}
+        if user is not None:
+            fields["user"] = format_user(user)
+        fields["addr"] = strip_port(address)
+        line = str(LogEvent(kind, fields))
         if line not in self.recent_by_line and len(self.recent_by_line) >= MAX_RECENT:
-            line = f"{kind}: pool={pool_name} addr={SEVERAL_ADDRESSES}"
+            fields = {"pool": pool_name, "addr": SEVERAL_ADDRESSES}
+            line = str(LogEvent(kind, fields))
         incident = self.recent_by_line.get(line)
         if incident is None:
-            self.recent_by_line[line] = Incident(-FOLD_INTERVAL_MS)
+            self.recent_by_line[line] = Incident(kind, fields, -FOLD_INTERVAL_MS)
         else:
             incident.unlogged_count += 1
 
@@ -76,16 +83,16 @@ class Incidents:
         """How many there were in this pool."""
         return self.totals.get((kind, pool_name), 0)
 
-    def take_due_lines(self, now_ms: int) -> list[str]:
-        """What is to be told now; what has been quiet since it was told is forgotten."""
-        due_lines: list[str] = []
+    def take_due_events(self, now_ms: int) -> list[LogEvent]:
+        """What is to be logged now; what has been quiet since it was logged is forgotten."""
+        due_events: list[LogEvent] = []
         for line, incident in list(self.recent_by_line.items()):
             if now_ms - incident.logged_ms < FOLD_INTERVAL_MS:
                 continue
             if incident.unlogged_count:
-                due_lines.append(f"{line} count={incident.unlogged_count}")
+                due_events.append(LogEvent(incident.kind, {**incident.fields, "count": incident.unlogged_count}))
                 incident.unlogged_count = 0
                 incident.logged_ms = now_ms
             else:
                 del self.recent_by_line[line]
-        return due_lines
+        return due_events

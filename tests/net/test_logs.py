@@ -3,10 +3,19 @@
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from kidoproxy.net.logs import FOLD_AFTER, FOLD_SECONDS, JsonFormatter, RateLimitedLog, configure_logging, parse_fields
+from kidoproxy.net.logs import (
+    FOLD_AFTER,
+    FOLD_SECONDS,
+    EventLogger,
+    JsonFormatter,
+    RateLimitedLog,
+    TextFormatter,
+    configure_logging,
+)
 
 
 @pytest.fixture
@@ -21,34 +30,34 @@ def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
     root.setLevel(level)
 
 
-def logged(message: object, *args: object) -> dict[str, object]:
-    """The JSON object of one line."""
-    record = logging.LogRecord("kidoproxy.nodes", logging.WARNING, "", 0, message, args, None)
+def as_json(record: logging.LogRecord) -> dict[str, object]:
+    """The JSON object of one record."""
     line: dict[str, object] = json.loads(JsonFormatter().format(record))
     return line
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("pool=cache node=a", {"pool": "cache", "node": "a"}),
-        ("node=a cause=no route to host", {"node": "a", "cause": "no route to host"}),
-        ("reason=it said: x=1 y=2", {"reason": "it said: x=1 y=2"}),
-        ("file=/my files/a cause=", {"file": "/my files/a", "cause": ""}),
-        ("address=unix:///a?b=c pid=3", {"address": "unix:///a?b=c", "pid": "3"}),
-        ("nothing of the kind", {}),
-        ("text before pool=cache", {}),
-        ("", {}),
-    ],
-)
-def test_pairs(text: str, found: dict[str, str]) -> None:
-    """A value ends at the next name; ``cause`` and ``reason`` go on to the end of the line."""
-    assert parse_fields(text) == found
+def logged(caplog: pytest.LogCaptureFixture, name: str, /, **fields: object) -> logging.LogRecord:
+    """The record of one event."""
+    caplog.clear()
+    EventLogger("kidoproxy.nodes").warning(name, **fields)
+    (record,) = caplog.records
+    return record
 
 
-def test_json_has_the_pairs_as_fields() -> None:
-    """One object a line: when, how bad, who, what, and the pairs."""
-    line = logged("node down: node=%s address=%s cause=%s", "a", "10.0.0.1:6379", "no route to host")
+def foreign(message: object, *args: object) -> dict[str, object]:
+    """The JSON object of a record that another library has made."""
+    return as_json(logging.LogRecord("asyncio", logging.WARNING, "", 0, message, args, None))
+
+
+def test_one_record_is_text_and_json(caplog: pytest.LogCaptureFixture) -> None:
+    """Text has the fields behind the event, in their order; JSON has them beside when, how bad, who and what."""
+    record = logged(caplog, "node down", node="a", address="10.0.0.1:6379", cause="no route to host")
+    assert (
+        TextFormatter()
+        .format(record)
+        .endswith(" WARNING kidoproxy.nodes node down: node=a address=10.0.0.1:6379 cause=no route to host")
+    )
+    line = as_json(record)
     assert line.pop("time")
     assert line == {
         "level": "warning",
@@ -60,20 +69,34 @@ def test_json_has_the_pairs_as_fields() -> None:
     }
 
 
-def test_json_numbers_are_numbers_by_the_program() -> None:
+@pytest.mark.parametrize("value", ["a b=c", "x: y=1", "", "%s", "two\nlines", "\u20ac"])
+def test_a_value_may_be_anything(caplog: pytest.LogCaptureFixture, value: str) -> None:
+    """What looks like another field, or like a format, is part of its value in JSON; its text stays one line."""
+    record = logged(caplog, "odd", file=value, cause="none")
+    assert (as_json(record)["file"], as_json(record)["cause"]) == (value, "none")
+    text = value.replace("\n", " ")
+    assert TextFormatter().format(record).endswith(f" odd: file={text} cause=none")
+
+
+def test_json_numbers_are_numbers_by_the_program(caplog: pytest.LogCaptureFixture) -> None:
     """A field has one type whatever its value looks like: a pool that is called 7 is no number."""
-    line = logged("worker died: worker=%d seconds=%.1f pool=%s", 3, 1.25, "7")
-    assert (line["worker"], line["seconds"], line["pool"]) == (3, 1.2, "7")
+    line = as_json(logged(caplog, "worker died", worker=3, seconds=1.2, pool="7", file=Path("/a")))
+    assert (line["worker"], line["seconds"], line["pool"], line["file"]) == (3, 1.2, "7", "/a")
 
 
-def test_json_without_pairs() -> None:
-    """What has no pairs is kept whole; what is no text is made one; the head cannot be overwritten."""
-    assert logged("Task was destroyed: it is pending!")["detail"] == "it is pending!"
-    assert "detail" not in logged("stopped")
-    assert logged(ValueError("x"))["event"] == "x"
-    assert logged("odd: level=%s", "high")["level"] == "warning"
-    # The number is inside a cause, so it is part of a text.
-    assert logged("odd: cause=it took seconds=%d", 3)["cause"] == "it took seconds=3"
+def test_the_head_cannot_be_overwritten(caplog: pytest.LogCaptureFixture) -> None:
+    """A field has no effect on when, how bad, who and what; nor have names that logging uses itself."""
+    line = as_json(logged(caplog, "odd", level="high", logger="x", event="y", name="n", message="m"))
+    assert (line["level"], line["logger"], line["event"]) == ("warning", "kidoproxy.nodes", "odd")
+    assert (line["name"], line["message"]) == ("n", "m")
+
+
+def test_records_of_other_libraries() -> None:
+    """What they say is kept whole, as an event and a detail; what is no text is made one."""
+    line = foreign("Task was destroyed: %s", "it is pending: x=1")
+    assert (line["event"], line["detail"]) == ("Task was destroyed", "it is pending: x=1")
+    assert "detail" not in foreign("stopped")
+    assert foreign(ValueError("x"))["event"] == "x"
 
 
 def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +105,7 @@ def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]
     try:
         raise ValueError("oh")
     except ValueError:
-        logging.getLogger("kidoproxy").exception("tick failed: step=%s", "nodes")
+        EventLogger("kidoproxy").exception("tick failed", step="nodes")
     (line,) = stderr.readouterr().err.splitlines()
     assert json.loads(line)["step"] == "nodes"
     assert "ValueError: oh" in json.loads(line)["exception"]
@@ -92,7 +115,7 @@ def test_text_is_for_people(stderr: pytest.CaptureFixture[str]) -> None:
     """Time, level, who, and the message as it was written; debugging stays silent."""
     configure_logging("text")
     logging.getLogger("kidoproxy").debug("nothing")
-    logging.getLogger("kidoproxy").info("listening: pool=%s", "cache")
+    EventLogger("kidoproxy").info("listening", pool="cache")
     (line,) = stderr.readouterr().err.splitlines()
     assert line.endswith(" INFO    kidoproxy listening: pool=cache")
 
@@ -101,10 +124,10 @@ def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:
     """Of lines of one kind the first are told as they come, the rest as one; other kinds are told beside them."""
     now = [0.0]
     caplog.set_level(logging.INFO)
-    news = RateLimitedLog(logging.getLogger("kidoproxy.nodes"), lambda: now[0])
+    news = RateLimitedLog(EventLogger("kidoproxy.nodes"), lambda: now[0])
     for at in range(100):
-        news.emit("down a", logging.WARNING, "node down: node=%s cause=%s", "a", f"cause {at}")
-    news.emit("down b", logging.WARNING, "node down: node=%s cause=%s", "b", "x")
+        news.emit("down a", logging.WARNING, "node down", node="a", cause=f"cause {at}")
+    news.emit("down b", logging.WARNING, "node down", node="b", cause="x")
     news.emit_folded()
     assert [record.getMessage() for record in caplog.records] == [
         *[f"node down: node=a cause=cause {at}" for at in range(FOLD_AFTER)],

@@ -25,6 +25,10 @@ def kept(play: Story, recorded: tuple[str, ...] = ()) -> CopySupervisor:
     return supervisor
 
 
+def logged(supervisor: CopySupervisor) -> list[str]:
+    return [str(event) for event in supervisor.log_events]
+
+
 def waking(play: Story) -> None:
     """All links are opened, as at the start of the proxy."""
     for each in play.pool.nodes:
@@ -61,7 +65,7 @@ def test_start() -> None:
     assert not supervisor.is_starting()
     assert stage.toys["b"].dbs[0] == {b"k": b"1"}
     assert play.pool.groups[0].behind_names() == []
-    assert supervisor.log_lines == [
+    assert logged(supervisor) == [
         "copy in sync: pool=pair node=a",
         "copy behind: pool=pair node=b",
         "copy syncing: pool=pair node=b",
@@ -138,8 +142,8 @@ def test_failed_sync() -> None:
     play.told["b"].clear()
     stage.run()
     tick()(play)
-    assert supervisor.log_lines[-1] == "copy behind: pool=pair node=b"
-    assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused)" in supervisor.log_lines
+    assert logged(supervisor)[-1] == "copy behind: pool=pair node=b"
+    assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused)" in logged(supervisor)
     assert supervisor.to_compare == [play.node("b")]
     tick(1.0)(play)
     on(stage)
@@ -224,7 +228,7 @@ def test_the_trusted_one_was_a_guess() -> None:
             greeted("a")(play)
             break
     on(stage)
-    assert "copy in sync: pool=pair node=a" in supervisor.log_lines
+    assert "copy in sync: pool=pair node=a" in logged(supervisor)
     assert group.elected
 
 

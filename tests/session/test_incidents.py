@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.net.logs import parse_fields
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.session.incidents import (
     FOLD_INTERVAL_MS,
@@ -20,18 +19,22 @@ from kidoproxy.session.users import User, Users, password_digest
 from tests.session.stage import heard, ring, say
 
 
+def due_lines(incidents: Incidents, now_ms: int) -> list[str]:
+    return [str(event) for event in incidents.take_due_events(now_ms)]
+
+
 def test_the_first_is_told_at_once_and_the_rest_counted() -> None:
     """One line, then one line for all that came within the time, then it is forgotten."""
     incidents = Incidents()
     incidents.record(LOGIN_FAILED, "cache", b"alice", "10.0.0.1:5000")
-    assert incidents.take_due_lines(1000) == ["login failed: pool=cache user=alice addr=10.0.0.1 count=1"]
+    assert due_lines(incidents, 1000) == ["login failed: pool=cache user=alice addr=10.0.0.1 count=1"]
     for port in range(7):
         incidents.record(LOGIN_FAILED, "cache", b"alice", f"10.0.0.1:{port}")
-    assert incidents.take_due_lines(1000 + FOLD_INTERVAL_MS - 1) == []
-    assert incidents.take_due_lines(1000 + FOLD_INTERVAL_MS) == [
+    assert due_lines(incidents, 1000 + FOLD_INTERVAL_MS - 1) == []
+    assert due_lines(incidents, 1000 + FOLD_INTERVAL_MS) == [
         "login failed: pool=cache user=alice addr=10.0.0.1 count=7"
     ]
-    assert incidents.take_due_lines(1000 + 2 * FOLD_INTERVAL_MS) == []
+    assert due_lines(incidents, 1000 + 2 * FOLD_INTERVAL_MS) == []
     assert incidents.recent_by_line == {}
     assert (incidents.total(LOGIN_FAILED, "cache"), incidents.total(HTTP_REQUEST, "cache")) == (8, 0)
 
@@ -41,7 +44,7 @@ def test_guessing_fills_neither_memory_nor_disk() -> None:
     incidents = Incidents()
     for number in range(10_000):
         incidents.record(LOGIN_FAILED, "cache", b"user%d" % number, "10.0.0.1:1")
-    lines = incidents.take_due_lines(0)
+    lines = due_lines(incidents, 0)
     assert len(lines) == MAX_RECENT + 1
     assert lines[-1] == f"login failed: pool=cache addr=(several) count={10_000 - MAX_RECENT}"
     assert incidents.total(LOGIN_FAILED, "cache") == 10_000
@@ -52,9 +55,11 @@ def test_a_name_is_one_word_of_its_line(name: bytes) -> None:
     """Nobody forges another field, another line, or a long one."""
     incidents = Incidents()
     incidents.record(LOGIN_FAILED, "cache", name, "10.0.0.1:1")
-    (line,) = incidents.take_due_lines(0)
-    found = parse_fields(line.partition(": ")[2])
-    assert found == {"pool": "cache", "user": format_user(name), "addr": "10.0.0.1", "count": "1"}
+    (event,) = incidents.take_due_events(0)
+    line = str(event)
+    assert event.fields == {"pool": "cache", "user": format_user(name), "addr": "10.0.0.1", "count": 1}
+    assert line == f"login failed: pool=cache user={format_user(name)} addr=10.0.0.1 count=1"
+    assert (line.count(" "), line.count("=")) == (5, 4)
     assert line.isprintable()
     assert len(line) < 140
 
@@ -76,7 +81,7 @@ def test_a_refused_login_is_noted_with_user_and_address() -> None:
     say(session, "AUTH", "bob", "wrong")
     say(session, "HELLO", "2", "AUTH", "eve", "wrong")
     assert say(session, "AUTH", "pw") == b"+OK\r\n"
-    assert stage.house.incidents.take_due_lines(0) == [
+    assert due_lines(stage.house.incidents, 0) == [
         f"login failed: pool=cache user={user} addr=10.1.1.1 count=1" for user in ("default", "bob", "eve")
     ]
 

@@ -10,6 +10,7 @@ spoken of, every write that was sent before: the old one may have spoken of thos
 
 from typing import Final, final
 
+from kidoproxy.log_event import LogEvent
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import items, string_value
@@ -55,8 +56,8 @@ class SourceCallbacks:
         """A message."""
         raise NotImplementedError
 
-    def log(self, line: str) -> None:
-        """A line for the operator's log."""
+    def log(self, event: LogEvent) -> None:
+        """For the operator's log."""
         raise NotImplementedError
 
 
@@ -206,7 +207,8 @@ class Source(ListenerCallbacks):
             self.handover_barrier = HandoverBarrier(self, new)
             self.exchange.send(new.node, self.handover_barrier, BARRIER_PING, 2, 0)
         self.close_listener(old)
-        self.callbacks.log(f"listening elsewhere: pool={self.route.name} from={old.node.name} node={new.node.name}")
+        fields: dict[str, object] = {"pool": self.route.name, "from": old.node.name, "node": new.node.name}
+        self.callbacks.log(LogEvent("listening elsewhere", fields))
         for kind in KINDS:
             for topic in list(self.topics[kind].values()):
                 self.callbacks.reevaluate(topic)
@@ -256,7 +258,8 @@ class Source(ListenerCallbacks):
         """One line, if the one before said that it was gone."""
         if self.is_reported_down and listener is self.active:
             self.is_reported_down = False
-            self.callbacks.log(f"listening again: node={listener.node.name} address={listener.node.address}")
+            node = listener.node
+            self.callbacks.log(LogEvent("listening again", {"node": node.name, "address": node.address}))
 
     def on_disconnected(self, listener: PubSubListener, failure: NodeFailure) -> None:
         """Whoever waits is told so; what clients have stays theirs, and comes back by itself."""
@@ -264,7 +267,8 @@ class Source(ListenerCallbacks):
             return
         if not self.is_reported_down:
             self.is_reported_down = True
-            self.callbacks.log(f"not listening: node={failure.node} address={failure.address} cause={failure.cause}")
+            fields: dict[str, object] = {"node": failure.node, "address": failure.address, "cause": failure.cause}
+            self.callbacks.log(LogEvent("not listening", fields))
         for kind in KINDS:
             for topic in list(self.topics[kind].values()):
                 self.callbacks.on_source_lost(topic, failure.error_reply(False))

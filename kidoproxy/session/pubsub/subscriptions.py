@@ -8,6 +8,7 @@ that it needs has confirmed it; if one cannot, it gets that node's error and not
 from itertools import islice
 from typing import Final, final
 
+from kidoproxy.log_event import LogEvent
 from kidoproxy.resp.encode import adapt_push
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pubsub.source import Source, SourceCallbacks
@@ -20,7 +21,7 @@ RETRY_SECONDS: Final = 1.0
 
 @final
 class Subscriptions(SourceCallbacks):
-    """See the module. ``news`` are lines for the operator's log, taken by whoever ticks."""
+    """See the module. ``log_events`` are for the operator's log, taken by whoever ticks."""
 
     def __init__(self, executor: Executor, root: Route) -> None:
         self.exchange = executor
@@ -28,7 +29,7 @@ class Subscriptions(SourceCallbacks):
         self.sources = [Source(executor, route, self) for route in root.scan_routes()]
         self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
         self.pending_subscriptions: list[PendingSubscription] = []
-        self.log_lines: list[str] = []
+        self.log_events: list[LogEvent] = []
         self.delivered_count = 0
         self.last_subscriber_number = 0
         self.retry_at = 0.0
@@ -294,9 +295,8 @@ class Subscriptions(SourceCallbacks):
                 subscriber.replies.push(resp2_frame)
         self.delivered_count += len(topic.subscribers)
 
-    def log(self, line: str) -> None:
-        """For the log."""
-        self.log_lines.append(line)
+    def log(self, event: LogEvent) -> None:
+        self.log_events.append(event)
 
     def subscribed_count(self, kind: int) -> int:
         """How many names of this kind some client has."""

@@ -40,8 +40,8 @@ class Hall(Story):
     def tick_board(self, now: float) -> None:
         """As the daemon does it."""
         self.board.tick(now)
-        self.news += self.board.log_lines
-        self.board.log_lines.clear()
+        self.news += map(str, self.board.log_events)
+        self.board.log_events.clear()
 
     def look_after(self, conn: NodeConnection) -> None:
         """What is written to a listening link is told under its own name; what it was told ends with its socket."""

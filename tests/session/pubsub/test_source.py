@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kidoproxy.log_event import LogEvent
 from kidoproxy.resp import errors
 from kidoproxy.routes.topology import BEHIND, IN_SYNC
 from kidoproxy.session.pubsub.source import SourceCallbacks
@@ -342,7 +343,7 @@ def test_a_board_is_somebody() -> None:
         lambda: nobody.reject(topic, b""),
         lambda: nobody.on_source_lost(topic, b""),
         lambda: nobody.deliver(topic, b""),
-        lambda: nobody.log(""),
+        lambda: nobody.log(LogEvent("", {})),
     ]
     for pending in calls:
         with pytest.raises(NotImplementedError):
