@@ -71,7 +71,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/replication/read_failover.py": "tests/upstream/test_executor.py: reads of copies",
     "kidoproxy/upstream/connection_loss.py": "tests/upstream/test_dedicated.py: the ears of lanes",
     "kidoproxy/replication/repair.py": "tests/replication/test_supervisor.py: the keeper in two files",
-    "kidoproxy/replication/sync_steps.py": "tests/replication/test_sync.py: the sync in two files",
+    "kidoproxy/replication/sync_state.py": "tests/replication/test_sync.py: the sync in two files",
     "kidoproxy/replication/write.py": "tests/upstream/test_executor.py: the exchange in three files",
     "kidoproxy/upstream/transaction.py": "tests/upstream/test_executor.py: the exchange in three files",
     "kidoproxy/replies/aggregate.py": "tests/replies/test_queue.py: the joints of the ledger",

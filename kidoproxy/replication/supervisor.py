@@ -22,7 +22,7 @@ from kidoproxy.replication.key_counts import Census
 from kidoproxy.replication.questions import BatchReply, Callback
 from kidoproxy.replication.repair import KeyRepairer
 from kidoproxy.replication.sync import Sync
-from kidoproxy.replication.sync_steps import DONE
+from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING, Copy, CopyGroup, Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
@@ -296,7 +296,7 @@ class CopySupervisor(Callback):
         sync.wall_ms = wall_ms
         if now - sync.progress_at > STALLED_SECONDS:
             sync.finish(f"no step in {round(STALLED_SECONDS)} s")
-        if sync.stage == DONE:
+        if sync.step is SyncStep.DONE:
             self.finish_sync(sync, now)
 
     def finish_sync(self, sync: Sync, now: float) -> None:

@@ -1,19 +1,93 @@
-"""The steps of a sync, as a person reads them."""
+"""The steps of a sync, which may follow which, and how a person reads them.
 
+A sync is a chain of questions to two nodes. `SyncStep` is the question that is open now; `SyncPhase` is the part of
+the pass that it belongs to. A pass goes from LIST_DATABASES down to its end and may be repeated:
+
+    PROVE ───► EMPTY (refill only) ───┐
+      │                               ▼
+      └──────────────────────► LIST_DATABASES ◄───────────────────────────────────────┐
+                                      │                                               │
+                                      ▼                                               │
+                              SELECT (once for each database that is new)             │
+                                      │                                               │
+                                      ▼                                               │
+                  ┌────────────► SCAN ◄───────────────────┐                           │
+                  │              │  │  no keys: SCAN      │                           │
+                  │  of target:  │  │                     │                           │
+                  └── CHECK_LEFTOVERS │                   │ another pass is needed ───┤
+                         │          ▼                     │                           │
+                         └───────► SIZE ───► COPY ────────┘                           │
+                                    ▲         │  ▲                                    │
+                                    │         ▼  │                                    │
+                     keys touched ──┘       PROVE (a connection was lost meanwhile)   │
+                     meanwhile                                                        │
+                                                                                      │
+                         end of the pass: WAIT_FOR_WRITES ── a write was missed ──────┘
+                                                 │
+                                                 ▼
+                                               DONE   (from every step, when the sync fails)
+
+`LEGAL_MOVES` is the whole table: a pass without keys, or without databases, goes straight to its end.
+"""
+
+from enum import Enum
 from typing import Final
 
-PROVE: Final = "making sure of the source"
-EMPTY: Final = "emptying"
-LIST: Final = "listing databases"
-SELECT: Final = "trying databases"
-SCAN_SOURCE: Final = "copying"
-SCAN_TARGET: Final = "looking for leftovers"
-LEFTOVERS: Final = "checking leftovers"
-SIZES: Final = "asking for sizes"
-COPY: Final = "copying keys"
-RECHECK: Final = "looking again"
-WAIT_FOR_WRITES: Final = "letting writes end"
-DONE: Final = "over"
 
-#: Steps that are shown as what is being done; for the others it is the part of the pass.
-SHOWN_STAGES: Final = (PROVE, EMPTY, SELECT)
+class SyncStep(Enum):
+    """The question whose answer a sync is waiting for."""
+
+    PROVE = 0
+    EMPTY = 1
+    LIST_DATABASES = 2
+    SELECT = 3
+    SCAN = 4
+    CHECK_LEFTOVERS = 5
+    SIZE = 6
+    COPY = 7
+    WAIT_FOR_WRITES = 8
+    DONE = 9
+
+
+class SyncPhase(Enum):
+    """The part of a pass; the value is what an operator reads."""
+
+    LISTING = "listing databases"
+    SCANNING_TARGET = "looking for leftovers"
+    SCANNING_SOURCE = "copying"
+    RECHECKING = "looking again"
+    FINISHING = "letting writes end"
+
+    def text(self, step: SyncStep) -> str:
+        """What an operator reads while ``step`` is open: of some steps it is what they do, of the rest the phase."""
+        return STEP_TEXTS.get(step, str(self.value))
+
+
+STEP_TEXTS: Final[dict[SyncStep, str]] = {
+    SyncStep.PROVE: "making sure of the source",
+    SyncStep.EMPTY: "emptying",
+    SyncStep.SELECT: "trying databases",
+}
+
+#: What may come when a pass has seen its last key: keys that were touched meanwhile, another pass, or the last wait.
+END_OF_PASS: Final = frozenset({SyncStep.SELECT, SyncStep.SIZE, SyncStep.LIST_DATABASES, SyncStep.WAIT_FOR_WRITES})
+
+LEGAL_MOVES: Final[dict[SyncStep, frozenset[SyncStep]]] = {
+    SyncStep.PROVE: frozenset({SyncStep.PROVE, SyncStep.EMPTY, SyncStep.LIST_DATABASES, SyncStep.COPY, SyncStep.DONE}),
+    SyncStep.EMPTY: frozenset({SyncStep.LIST_DATABASES, SyncStep.DONE}),
+    SyncStep.LIST_DATABASES: END_OF_PASS | {SyncStep.SCAN, SyncStep.DONE},
+    SyncStep.SELECT: END_OF_PASS | {SyncStep.SCAN, SyncStep.DONE},
+    SyncStep.SCAN: END_OF_PASS | {SyncStep.SCAN, SyncStep.CHECK_LEFTOVERS, SyncStep.DONE},
+    SyncStep.CHECK_LEFTOVERS: frozenset({SyncStep.SCAN, SyncStep.SIZE, SyncStep.DONE}),
+    SyncStep.SIZE: frozenset({SyncStep.COPY, SyncStep.PROVE, SyncStep.DONE}),
+    SyncStep.COPY: END_OF_PASS | {SyncStep.COPY, SyncStep.PROVE, SyncStep.SCAN, SyncStep.DONE},
+    SyncStep.WAIT_FOR_WRITES: frozenset({SyncStep.LIST_DATABASES, SyncStep.DONE}),
+    SyncStep.DONE: frozenset(),
+}
+
+
+def checked_move(current: SyncStep, following: SyncStep) -> SyncStep:
+    """``following``; RuntimeError if no sync may go there from ``current``."""
+    if following not in LEGAL_MOVES[current]:
+        raise RuntimeError(f"a sync cannot go from {current.name} to {following.name}")
+    return following

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.replication.sync import MAX_PASSES, Sync
-from kidoproxy.replication.sync_steps import DONE, WAIT_FOR_WRITES
+from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.replication.touched_keys import RECHECK_KEYS
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
 from tests.story import client, copies, lost, node, refused, restarted, story, unheard
@@ -40,7 +40,7 @@ def test_refill() -> None:
 
     assert same(stage)
     assert stage.toys["b"].until[b"k1"] == 1_800_000_000_000
-    assert (sync.stage, sync.problem, sync.passes) == (DONE, "", 2)
+    assert (sync.step, sync.problem, sync.passes) == (SyncStep.DONE, "", 2)
     assert sync.progress() == "in sync after 2 passes"
     assert stage.play.pool.groups[0].copies[1].state == IN_SYNC
     assert stage.play.pool.groups[0].touched_keys is None
@@ -291,7 +291,7 @@ def test_writes_with_several_keys_never_stop() -> None:
         stage.play.settle()
         for name in "ab":
             stage.step(name, 2)
-    assert sync.stage == DONE
+    assert sync.step is SyncStep.DONE
     stage.run()
 
     assert (sync.problem, same(stage)) == ("", True)
@@ -320,7 +320,7 @@ def settling(stage: Stage, sync: Sync) -> None:
     until(stage, "a", b"DUMP")
     client("SET k 9")(stage.play)
     stage.play.settle()
-    while sync.stage != WAIT_FOR_WRITES:
+    while sync.step is not SyncStep.WAIT_FOR_WRITES:
         for name in "ab":
             stage.step(name)
 
@@ -356,7 +356,7 @@ def test_source_missed_a_write_under_way() -> None:
         stage.step("a")
     stage.play.told["a"].pop(0)
     node("a", "-OOM no")(stage.play)
-    while sync.stage != WAIT_FOR_WRITES:
+    while sync.step is not SyncStep.WAIT_FOR_WRITES:
         for name in "ab":
             stage.step(name)
     stage.run()
@@ -371,7 +371,7 @@ def test_never_equal() -> None:
     filled(stage)
     sync.begin()
     passes = 0
-    while sync.stage != DONE:
+    while sync.step is not SyncStep.DONE:
         if sync.passes > passes:
             passes = sync.passes
             stage.toys["a"].dbs[0][b"x%d" % passes] = b"other"

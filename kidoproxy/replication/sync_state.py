@@ -1,0 +1,124 @@
+"""What a sync knows, how it asks its two nodes, and how it ends. What it does in which order is in `sync`.
+
+Invariants:
+
+* `SyncState.step` changes through `move_to` alone, along `kidoproxy.replication.sync_steps.LEGAL_MOVES`.
+* The sync has one connection of its own to each node. Everything that needs no order is asked there; only `Transfer`
+  and FLUSHALL use the ordered connections that carry the clients' writes.
+* From the beginning of a sync to its end the group notes in ``touched_keys`` what a half-filled copy may have
+  executed differently; `finish` always ends that, closes both connections and leaves nothing held.
+"""
+
+from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
+from kidoproxy.replication.questions import BatchReply, Callback, send_requests
+from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.sync_databases import SyncDatabases
+from kidoproxy.replication.sync_steps import SyncPhase, SyncStep, checked_move
+from kidoproxy.replication.touched_keys import ExplainedKeys, RecheckQueue
+from kidoproxy.replication.transfer import Transfer
+from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.executor import Executor
+
+
+class SyncState(Callback):
+    """One copy's way back. ``problem`` says why it ended without being let in; empty while it runs and on success.
+
+    ``refill``: the target is emptied first, because an operator has ordered that.
+    """
+
+    def __init__(self, executor: Executor, group: CopyGroup, source: Node, target: Node, refill: bool) -> None:
+        self.executor = executor
+        self.group = group
+        self.source = source
+        self.target = target
+        self.source_connection: NodeConnection = executor.new_unshared(source, 2, 0, False)
+        self.target_connection: NodeConnection = executor.new_unshared(target, 2, 0, False)
+        self.refill = refill
+        #: The target is known to be empty, so this pass asks the source alone and compares nothing.
+        self.fill_only = refill
+        #: Without a record of who was right, a copy that holds much more than the source is not cut down.
+        self.refuses_larger_target = False
+        #: Nobody has ordered it: the supervisor begins it again if it fails.
+        self.automatic = False
+        self.step = SyncStep.PROVE
+        self.phase = SyncPhase.LISTING
+        self.step_after_proof = SyncStep.LIST_DATABASES
+        self.prover: Prover | None = None
+        self.proof: Proof | None = None
+        self.databases = SyncDatabases()
+        self.db = 0
+        self.cursor = b"0"
+        self.passes = 0
+        self.keys_seen = 0
+        self.copied_count = 0
+        self.differences = 0
+        #: Keys whose next difference is no news: they were copied in this sync already, or touched meanwhile.
+        self.explained = ExplainedKeys()
+        self.recheck_queue = RecheckQueue(group)
+        self.sizes = SizeEstimator()
+        self.keys_to_size: list[bytes] = []
+        self.batches: list[KeyBatch] = []
+        self.batch = KeyBatch()
+        self.transfer: Transfer | None = None
+        self.leftovers: list[bytes] = []
+        self.problem = ""
+        #: The wall clock in milliseconds, set by the supervisor at every tick.
+        self.wall_ms = 0
+        self.admitted = False
+        #: When the last answer came, by the loop's clock.
+        self.progress_at = executor.now
+
+    def move_to(self, step: SyncStep) -> None:
+        """From now on this is the open question."""
+        self.step = checked_move(self.step, step)
+
+    def start_proof(self, step_after_proof: SyncStep) -> None:
+        """Make sure that the source may decide, then go on with that step."""
+        self.step_after_proof = step_after_proof
+        self.prover = Prover(self.executor, self.group, self.source, self.target, self.wall_ms)
+        self.prover.begin(self)
+
+    def scanned_node(self) -> Node:
+        return self.source if self.phase is SyncPhase.SCANNING_SOURCE else self.target
+
+    def send_unordered(self, node: Node, requests: list[list[bytes]]) -> None:
+        """Ask in the current database, on the sync's own connection."""
+        connection = self.source_connection if node is self.source else self.target_connection
+        send_requests(connection, BatchReply(self, len(requests)), 0, requests, self.db, self.executor.now)
+
+    def send_to_both(self, argv: list[bytes]) -> None:
+        """Ask both in whatever database their connections are; the source's reply comes first."""
+        batch_reply = BatchReply(self, 2)
+        for at, connection in enumerate((self.source_connection, self.target_connection)):
+            send_requests(connection, batch_reply, at, [argv], max(connection.db, 0), self.executor.now)
+
+    def ask_sizes(self, node: Node, keys: list[bytes]) -> None:
+        """How many bytes the values of these keys need on ``node``."""
+        self.move_to(SyncStep.SIZE)
+        self.keys_to_size = keys
+        self.send_unordered(node, [[b"MEMORY", b"USAGE", key] for key in keys])
+
+    def finish(self, problem: str) -> None:
+        """End it at whatever step it is; a second call changes nothing."""
+        if self.step is SyncStep.DONE:
+            return
+        self.move_to(SyncStep.DONE)
+        self.problem = problem
+        if self.transfer is not None:
+            self.transfer.cancel()
+            self.transfer = None
+        self.prover = None
+        self.executor.close_unshared(self.source_connection)
+        self.executor.close_unshared(self.target_connection)
+        self.group.touched_keys = None
+        self.group.on_writes_done = None
+        if not self.admitted:
+            self.group.sync_failed(self.target)
+
+    def progress(self) -> str:
+        """For PROXY NODES and the logs."""
+        if self.step is SyncStep.DONE:
+            return f"failed: {self.problem}" if self.problem else f"in sync after {self.passes} passes"
+        doing = self.phase.text(self.step)
+        return f"{doing}: pass {self.passes}, {self.keys_seen} keys seen, {self.copied_count} copied"
