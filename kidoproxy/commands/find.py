@@ -6,7 +6,8 @@ lowered first. A container's subcommand is looked up in the container.
 
 from typing import Final
 
-from kidoproxy.commands.overlay import PROXY_ROWS, apply_overlay
+from kidoproxy.commands.overlay import apply_overlay
+from kidoproxy.commands.proxy_command import PROXY_ROWS
 from kidoproxy.commands.spec import CommandSpec, Row
 from kidoproxy.commands.table import ROWS
 

@@ -5,7 +5,7 @@ The rules of users ask this, so it errs on the side of more: what is not known c
 
 from typing import Final
 
-from kidoproxy.commands.keys import key_positions, spec_key_positions
+from kidoproxy.commands.keys import key_positions, sort_options, spec_key_positions
 from kidoproxy.commands.spec import BY_SPECS, SORT_KEYS, CommandSpec
 
 READS: Final = 1
@@ -69,12 +69,9 @@ def external_key_option(spec: CommandSpec, argv: list[bytes]) -> str:
     """
     if spec.key_finder != SORT_KEYS:
         return ""
-    i = 2
-    while i < len(argv):
-        word = argv[i].lower()
-        if word == b"get" and i + 1 < len(argv):
+    for option, at in sort_options(argv):
+        if option == b"get":
             return "GET"
-        if word == b"by" and b"*" in b"".join(argv[i + 1 : i + 2]):
+        if option == b"by" and b"*" in argv[at]:
             return "BY"
-        i += 3 if word == b"limit" else 2 if word in (b"by", b"store") else 1
     return ""

@@ -99,25 +99,32 @@ def _parse_numkeys(argv: list[bytes], i: int) -> int:
     return int(digits) if 0 < len(digits) <= 10 else 0
 
 
-def _sort_keys(argv: list[bytes]) -> list[int]:
-    """SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA] [STORE key]: the last STORE."""
+def sort_options(argv: list[bytes]) -> list[tuple[bytes, int]]:
+    """The options of SORT that name something, ``by``, ``get`` and ``store``, each with the position of its argument.
+
+    SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA] [STORE key], in any order.
+    """
+    found: list[tuple[bytes, int]] = []
     count = len(argv)
-    if count < 2:
-        return []
-    store_position = 0
     i = 2
     while i < count:
         word = argv[i].lower()
         if word == b"limit":
             i += 2
-        elif word in (b"by", b"get"):
-            i += 1
-        elif word == b"store":
+        elif word in (b"by", b"get", b"store"):
             i += 1
             if i < count:
-                store_position = i
+                found.append((word, i))
         i += 1
-    return [1, store_position] if store_position else [1]
+    return found
+
+
+def _sort_keys(argv: list[bytes]) -> list[int]:
+    """The key, and the one that the last STORE names."""
+    if len(argv) < 2:
+        return []
+    stores = [at for option, at in sort_options(argv) if option == b"store"]
+    return [1, *stores[-1:]]
 
 
 def stream_option(argv: list[bytes], option: bytes = b"streams") -> int:

@@ -57,11 +57,16 @@ from kidoproxy.commands.spec import (
     XADD_ID,
     XTRIM_APPROXIMATE,
     CommandSpec,
-    Row,
 )
 
-#: Names, reach, rule, copy class, reason.
+#: Names, reach, response policy, what copies do, reason.
 Entry = tuple[str, int, int, int, str]
+
+
+def _alike(reach: int, policy: int, replication: int, *lines: tuple[str, str]) -> tuple[Entry, ...]:
+    """Commands that are served alike: names and reason of each line."""
+    return tuple([(names, reach, policy, replication, reason) for names, reason in lines])
+
 
 _HASH_READS = "hexists hexpiretime hget hgetall hkeys hlen hmget hpexpiretime hpttl hrandfield hscan hstrlen httl hvals"
 _ZSET_READS = (
@@ -86,56 +91,71 @@ _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log
 _SCRIPT_REASON = (
     "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
 )
+_BLOCKING_REASON = "each copy would pop at a moment of its own; use its twin that does not wait"
+_WAITAOF_REASON = "files are for the operator of each copy; WAIT says how many have it"
+_PUBSUB_REASON = "each node counts the proxy's subscriptions; they are replaced by those of the clients"
 _CLAIM_REASON = "delivery times come from each node's own clock, so copies would part"
 
 SERVED: Final[tuple[Entry, ...]] = (
-    # The conversation, and what the proxy answers by itself.
-    ("auth hello", SESSION, PASS_THROUGH, COPY_READ, "who the client is, the session knows"),
-    ("quit reset select unwatch", SESSION, PASS_THROUGH, COPY_READ, "the state of one conversation"),
-    ("multi exec discard", SESSION, PASS_THROUGH, COPY_READ, "transactions are queued here, links are shared"),
-    ("client " + _CLIENT, SESSION, PASS_THROUGH, COPY_READ, "clients are the proxy's, a node sees only our links"),
-    ("proxy " + _PROXY, SESSION, PASS_THROUGH, COPY_READ, "our own command"),
-    ("ping echo time", LOCAL, PASS_THROUGH, COPY_READ, "needs no node, and must answer when all are down"),
-    (_COMMAND + " command|list", LOCAL, PASS_THROUGH, COPY_READ, "what is served here, not what a node knows"),
-    (_ACL, LOCAL, PASS_THROUGH, COPY_READ, "users stand in the proxy's configuration, a node sees only our own login"),
-    ("lastsave role", LOCAL, PASS_THROUGH, COPY_READ, "facts about a server; here that is the proxy"),
-    (
-        "readonly readwrite",
+    # The state of one client's connection.
+    *_alike(
+        SESSION,
+        PASS_THROUGH,
+        COPY_READ,
+        ("auth hello", "who the client is, the session knows"),
+        ("quit reset select unwatch", "the state of one client's connection"),
+        ("multi exec discard", "transactions are queued here, connections to nodes are shared"),
+        ("client " + _CLIENT, "clients are the proxy's, a node sees only the proxy's connections"),
+        ("proxy " + _PROXY, "the proxy's own command"),
+    ),
+    # What the proxy answers by itself.
+    *_alike(
         LOCAL,
         PASS_THROUGH,
         COPY_READ,
-        "cluster only: an instance without cluster has an error for it",
+        ("ping echo time", "needs no node, and must answer when all are down"),
+        (_COMMAND + " command|list", "what is served here, not what a node knows"),
+        (_ACL, "users stand in the proxy's configuration, a node sees only the proxy's own login"),
+        ("lastsave role", "facts about a server; here that is the proxy"),
+        ("readonly readwrite", "cluster only: an instance without cluster has an error for it"),
     ),
-    ("lolwut", ANY_NODE, PASS_THROUGH, COPY_READ, "any node paints as well"),
+    # The same on every node.
+    *_alike(
+        ANY_NODE,
+        PASS_THROUGH,
+        COPY_READ,
+        ("lolwut", "any node paints as well"),
+        ("function|list function|dump function|stats", "libraries are the same everywhere"),
+        ("script|show", "scripts are the same everywhere"),
+        ("module|list", "modules are meant to be the same everywhere"),
+        ("config|get", "settings are meant to be the same everywhere"),
+        (" ".join([name + "|help" for name in _HELP_CONTAINERS.split()]), "the same text everywhere"),
+    ),
     # Cut by node.
     ("mget", SPLIT_BY_NODE, IN_KEY_ORDER, COPY_READ, "each value stands at the place of its key"),
     ("mset", SPLIT_BY_NODE, ALL_SUCCEEDED, COPY_BROADCAST, "each pair is set on its own"),
     ("del unlink", SPLIT_BY_NODE, AGG_SUM, COPY_BROADCAST, "counts of removed keys add up"),
     ("exists", SPLIT_BY_NODE, AGG_SUM, COPY_READ, "a key given twice counts twice, on its node as here"),
     ("touch", SPLIT_BY_NODE, AGG_SUM, COPY_READ, "counts add up; access times are a node's own and are not replicated"),
-    # Every node.
+    # Every node: the keyspace.
     ("dbsize", ALL_NODES, AGG_SUM, COPY_READ, "each key is on one node"),
     ("keys", ALL_NODES, CONCAT, COPY_READ, "each key is on one node"),
-    (
-        "randomkey",
-        ALL_NODES,
-        WEIGHTED_CHOICE,
-        COPY_READ,
-        "a node is chosen by how many keys it has, then one of its keys",
-    ),
+    ("randomkey", ALL_NODES, WEIGHTED_CHOICE, COPY_READ, "a node is chosen by how many keys it has"),
     ("scan", SCAN_NODES, PASS_THROUGH, COPY_READ, "nodes one after another, the cursor says which"),
     ("flushall flushdb", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "the whole keyspace is meant"),
+    # Every node: its state.
     ("info", ALL_NODES, MERGE_INFO, COPY_READ, "sums where a sum means something"),
     ("slowlog|get commandlog|get", ALL_NODES, CONCAT, COPY_READ, "each node keeps its own log"),
     ("slowlog|len commandlog|len", ALL_NODES, AGG_SUM, COPY_READ, "each node keeps its own log"),
     ("slowlog|reset commandlog|reset", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "each node keeps its own log"),
     ("memory|purge", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "each node has its own allocator"),
+    # Every node: scripts and libraries.
     (
         "script|load",
         ALL_NODES,
         ALL_EQUAL,
         COPY_BROADCAST,
-        "a script must be known wherever its keys may live; the digest is the same",
+        "must be known wherever its keys may live",
     ),
     ("script|exists", ALL_NODES, AGG_LOGICAL_AND, COPY_READ, "known means known everywhere"),
     ("script|flush", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "forgotten means forgotten everywhere"),
@@ -143,231 +163,94 @@ SERVED: Final[tuple[Entry, ...]] = (
     ("function|load function|delete", ALL_NODES, ALL_EQUAL, COPY_BROADCAST, "libraries are the same everywhere"),
     ("function|flush function|restore", ALL_NODES, ALL_EQUAL, COPY_BROADCAST, "libraries are the same everywhere"),
     ("function|kill", ALL_NODES, ONE_SUCCEEDED, COPY_BROADCAST, "a function may run on any node"),
-    (
-        "function|list function|dump function|stats",
-        ANY_NODE,
-        PASS_THROUGH,
-        COPY_READ,
-        "libraries are the same everywhere",
-    ),
-    ("script|show", ANY_NODE, PASS_THROUGH, COPY_READ, "scripts are the same everywhere"),
-    (
-        "module|list",
-        ANY_NODE,
-        PASS_THROUGH,
-        COPY_READ,
-        "modules are meant to be the same everywhere",
-    ),
-    ("config|get", ANY_NODE, PASS_THROUGH, COPY_READ, "settings are meant to be the same everywhere"),
-    (
-        " ".join([name + "|help" for name in _HELP_CONTAINERS.split()]),
-        ANY_NODE,
-        PASS_THROUGH,
-        COPY_READ,
-        "the same text everywhere",
-    ),
     # Channels.
     (_SUBSCRIBE, SUBSCRIBE, PASS_THROUGH, COPY_READ, "one subscription at the nodes, fanned out here"),
     ("publish spublish", CHANNEL_NODE, PASS_THROUGH, COPY_PUBSUB_NODE, "a channel lives where a key of its name would"),
-    (
-        "pubsub|channels pubsub|shardchannels",
-        ALL_NODES,
-        UNION,
-        COPY_PUBSUB_NODE,
-        "keyspace events are listened to everywhere",
-    ),
-    (
-        "pubsub|numsub pubsub|shardnumsub",
-        ALL_NODES,
-        SUM_BY_NAME,
-        COPY_PUBSUB_NODE,
-        "our own subscription is replaced by our clients'",
-    ),
+    ("pubsub|channels pubsub|shardchannels", ALL_NODES, UNION, COPY_PUBSUB_NODE, _PUBSUB_REASON),
+    ("pubsub|numsub pubsub|shardnumsub", ALL_NODES, SUM_BY_NAME, COPY_PUBSUB_NODE, _PUBSUB_REASON),
     ("pubsub|numpat", ALL_NODES, AGG_MAX, COPY_PUBSUB_NODE, "every pattern is listened to everywhere"),
     # Reads of keys that meet on one node.
-    ("dump expiretime pexpiretime pttl ttl type", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    (
-        "object|encoding object|freq object|idletime",
+    *_alike(
         SINGLE_NODE,
         PASS_THROUGH,
         COPY_READ,
-        "reads what a node knows about its key",
+        ("dump expiretime pexpiretime pttl ttl type", "reads its key"),
+        ("object|encoding object|freq object|idletime", "reads what a node knows about its key"),
+        ("object|refcount memory|usage", "reads what a node knows about its key"),
+        ("get getbit getrange strlen substr lcs bitcount bitfield_ro bitpos", "reads its keys"),
+        (_HASH_READS, "reads its key"),
+        ("lindex llen lpos lrange", "reads its key"),
+        ("scard sismember smembers smismember srandmember sscan", "reads its key"),
+        ("sdiff sinter sintercard sunion", "sets must meet to be compared"),
+        (_ZSET_READS, "reads its keys"),
+        ("geodist geohash geopos geosearch georadius_ro georadiusbymember_ro", "reads its key"),
+        ("xlen xpending xrange xrevrange xinfo|consumers xinfo|groups xinfo|stream", "reads its key"),
+        ("sort_ro", "reads its key, and others by pattern: see `request_traits.external_key_patterns`"),
+        ("eval_ro evalsha_ro fcall_ro", "cannot write"),
     ),
-    ("object|refcount memory|usage", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads what a node knows about its key"),
-    ("get getbit getrange strlen substr lcs", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its keys"),
-    ("bitcount bitfield_ro bitpos", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    (_HASH_READS, SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("lindex llen lpos lrange", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("scard sismember smembers smismember srandmember sscan", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("sdiff sinter sintercard sunion", SINGLE_NODE, PASS_THROUGH, COPY_READ, "sets must meet to be compared"),
-    (_ZSET_READS, SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its keys"),
-    ("geodist geohash geopos geosearch", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("georadius_ro georadiusbymember_ro", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("xlen xpending xrange xrevrange", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("xinfo|consumers xinfo|groups xinfo|stream", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key"),
-    ("xread", DEDICATED, PASS_THROUGH, COPY_READ, "reads its keys; with BLOCK it needs a lane, else it is like ONE"),
-    # What a session does on a lane of its own; without keys it is for every node.
-    (
-        "watch",
-        DEDICATED,
-        PASS_THROUGH,
-        COPY_READ,
-        "a node remembers it for one connection; copies are watched by the proxy",
-    ),
-    (
-        _BLOCKING_POPS,
-        DEDICATED,
-        PASS_THROUGH,
-        COPY_REFUSED,
-        "each copy would pop at a moment of its own; use its twin that does not wait",
-    ),
-    (
-        "wait",
-        DEDICATED,
-        AGG_MIN,
-        COPY_ACK_COUNT,
-        "so many replicas everywhere; in a copy pool the copies are the replicas",
-    ),
-    (
-        "waitaof",
-        DEDICATED,
-        AGG_LOGICAL_AND,
-        COPY_REFUSED,
-        "files are for the operator of each copy; WAIT says how many have it",
-    ),
-    ("monitor", DEDICATED, ALL_EQUAL, COPY_READ, "a stream of everything, on a lane to each node"),
-    ("sort_ro", SINGLE_NODE, PASS_THROUGH, COPY_READ, "reads its key, and others by pattern: see reaches_outside"),
-    ("eval_ro evalsha_ro fcall_ro", SINGLE_NODE, PASS_THROUGH, COPY_READ, "cannot write"),
+    # What needs a dedicated connection; without keys it is for every node.
+    ("xread", DEDICATED, PASS_THROUGH, COPY_READ, "with BLOCK only; without it is sent to one node as other reads are"),
+    ("watch", DEDICATED, PASS_THROUGH, COPY_READ, "nodes remember it per connection; of copies the proxy does"),
+    (_BLOCKING_POPS, DEDICATED, PASS_THROUGH, COPY_REFUSED, _BLOCKING_REASON),
+    ("wait", DEDICATED, AGG_MIN, COPY_ACK_COUNT, "so many replicas everywhere; copies are each other's replicas"),
+    ("waitaof", DEDICATED, AGG_LOGICAL_AND, COPY_REFUSED, _WAITAOF_REASON),
+    ("monitor", DEDICATED, ALL_EQUAL, COPY_READ, "a stream of everything, on a connection to each node"),
+    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_REFUSED, _CLAIM_REASON),
     # Writes that every copy repeats to the same result.
-    ("append decr decrby incr incrby setrange", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its key alone"),
-    ("incrbyfloat hincrbyfloat", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "the same arithmetic on the same value"),
-    ("getdel getset setnx delifeq", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its key alone"),
-    (
-        "msetnx",
+    *_alike(
         SINGLE_NODE,
         PASS_THROUGH,
         COPY_BROADCAST,
-        "all or nothing, so it must not be split, whatever a server's hint says",
-    ),
-    ("bitop setbit", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its keys alone"),
-    (
-        "bitfield",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "depends on its key alone; with nothing but GET it is a read",
-    ),
-    ("persist expireat pexpireat", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "the moment is absolute"),
-    ("copy rename renamenx", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its keys alone"),
-    ("move", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "the same key in another database of the same node"),
-    ("hdel hgetdel hincrby hmset hset hsetnx", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its key alone"),
-    ("hexpireat hpersist hpexpireat", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "the moment is absolute"),
-    (
-        "linsert lpop lpush lpushx lrem lset ltrim",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "depends on its key alone",
-    ),
-    ("rpop rpush rpushx", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its key alone"),
-    ("lmove lmpop rpoplpush", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its keys alone, and never waits"),
-    ("sadd smove srem", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its keys alone"),
-    (
-        "sdiffstore sinterstore sunionstore",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "the result is a set, its order is nobody's",
-    ),
-    (_ZSET_WRITES, SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "scores and names order everything"),
-    ("geoadd geosearchstore", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its keys alone"),
-    (
-        "georadius georadiusbymember",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "depends on its keys alone; without STORE it is a read",
-    ),
-    ("pfadd pfmerge", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "the hash of HyperLogLog has a fixed seed"),
-    (
-        "pfcount",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "of one key it may rewrite the cached count, so the copies' bytes would part",
-    ),
-    ("xack xdel xsetid", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "names its entries"),
-    ("xgroup|create xgroup|createconsumer", SINGLE_NODE, PASS_THROUGH, COPY_BROADCAST, "depends on its key alone"),
-    (
-        "xgroup|delconsumer xgroup|destroy xgroup|setid",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_BROADCAST,
-        "depends on its key alone",
+        ("append decr decrby incr incrby setrange", "depends on its key alone"),
+        ("incrbyfloat hincrbyfloat", "the same arithmetic on the same value"),
+        ("getdel getset setnx delifeq", "depends on its key alone"),
+        ("msetnx", "all or nothing, so it must not be split, whatever a server's hint says"),
+        ("bitop setbit", "depends on its keys alone"),
+        ("bitfield", "depends on its key alone; with nothing but GET it is a read"),
+        ("persist expireat pexpireat hexpireat hpersist hpexpireat", "the moment is absolute"),
+        ("copy rename renamenx", "depends on its keys alone"),
+        ("move", "the same key in another database of the same node"),
+        ("hdel hgetdel hincrby hmset hset hsetnx", "depends on its key alone"),
+        ("linsert lpop lpush lpushx lrem lset ltrim rpop rpush rpushx", "depends on its key alone"),
+        ("lmove lmpop rpoplpush", "depends on its keys alone, and never waits"),
+        ("sadd smove srem", "depends on its keys alone"),
+        ("sdiffstore sinterstore sunionstore", "the result is a set, its order is nobody's"),
+        (_ZSET_WRITES, "scores and names order everything"),
+        ("geoadd geosearchstore", "depends on its keys alone"),
+        ("georadius georadiusbymember", "depends on its keys alone; without STORE it is a read"),
+        ("pfadd pfmerge", "the hash of HyperLogLog has a fixed seed"),
+        ("pfcount", "of one key it may rewrite the cached count, so the copies' bytes would differ"),
+        ("xack xdel xsetid", "names its entries"),
+        ("xgroup|create xgroup|createconsumer xgroup|delconsumer", "depends on its key alone"),
+        ("xgroup|destroy xgroup|setid", "depends on its key alone"),
     ),
     # Writes that name a time to live.
-    ("set", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "EX and PX count from now"),
-    ("setex psetex", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "counts from now"),
-    (
-        "getex",
+    *_alike(
         SINGLE_NODE,
         PASS_THROUGH,
         COPY_ABSOLUTE_EXPIRY,
-        "EX and PX count from now; without an option it is a read",
+        ("set hsetex", "EX and PX count from now"),
+        ("setex psetex expire pexpire hexpire hpexpire", "counts from now"),
+        ("getex hgetex", "EX and PX count from now; without an option it is a read"),
+        ("msetex", "EX and PX count from now; NX and XX promise all or nothing, so never split"),
+        ("restore", "the time to live counts from now unless ABSTTL"),
     ),
-    (
-        "msetex",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_ABSOLUTE_EXPIRY,
-        "EX and PX count from now; NX and XX promise all or nothing, so never split",
-    ),
-    ("expire pexpire", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "counts from now"),
-    ("hexpire hpexpire", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "counts from now"),
-    (
-        "hgetex",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_ABSOLUTE_EXPIRY,
-        "EX and PX count from now; without an option it is a read",
-    ),
-    ("hsetex", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "EX and PX count from now"),
-    ("restore", SINGLE_NODE, PASS_THROUGH, COPY_ABSOLUTE_EXPIRY, "the time to live counts from now unless ABSTTL"),
     # Writes that copies cannot repeat (yet); the reason is what the client of a copy pool reads.
-    (
-        "spop",
+    *_alike(
         SINGLE_NODE,
         PASS_THROUGH,
         COPY_REFUSED,
-        "each node would choose members of its own; use SRANDMEMBER, then SREM",
+        ("spop", "each node would choose members of its own; use SRANDMEMBER, then SREM"),
+        ("sort", "with BY and STORE, equal elements fall as each node's internals have it"),
+        ("xadd", "each node would make an id of its own; give the id, and trim without ~"),
+        ("xtrim", "with ~ each node trims as its internals have it; trim without ~"),
+        ("xclaim xautoclaim", _CLAIM_REASON),
+        ("eval evalsha fcall", _SCRIPT_REASON),
     ),
-    (
-        "sort",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_REFUSED,
-        "with BY and STORE, equal elements fall as each node's internals have it",
-    ),
-    (
-        "xadd",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_REFUSED,
-        "each node would make an id of its own; give the id, and trim without ~",
-    ),
-    (
-        "xtrim",
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_REFUSED,
-        "with ~ each node trims as its internals have it; trim without ~",
-    ),
-    ("xclaim xautoclaim", SINGLE_NODE, PASS_THROUGH, COPY_REFUSED, _CLAIM_REASON),
-    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_REFUSED, _CLAIM_REASON),
-    ("eval evalsha fcall", SINGLE_NODE, PASS_THROUGH, COPY_REFUSED, _SCRIPT_REASON),
 )
 
 _PERSISTENCE_REASON = "when a node writes its files is for the operator of that node to say"
+_SWAPDB_REASON = "it exchanges whole databases under every client, and under a sync"
 
 #: Refused until a pool's ``allow`` names them; then they are served like this.
 SERVED_IF_ALLOWED: Final[tuple[Entry, ...]] = (
@@ -375,13 +258,7 @@ SERVED_IF_ALLOWED: Final[tuple[Entry, ...]] = (
     ("config|resetstat", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "it clears the statistics of every node"),
     ("save", ALL_NODES, ALL_SUCCEEDED, COPY_BROADCAST, "it stops every node while it writes its file"),
     ("bgsave bgrewriteaof", ALL_NODES, ALL_EQUAL, COPY_BROADCAST, _PERSISTENCE_REASON),
-    (
-        "swapdb",
-        ALL_NODES,
-        ALL_SUCCEEDED,
-        COPY_REFUSED,
-        "it exchanges whole databases under every client, and under a sync",
-    ),
+    ("swapdb", ALL_NODES, ALL_SUCCEEDED, COPY_REFUSED, _SWAPDB_REASON),
 )
 
 _LATENCY = "latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset"
@@ -458,30 +335,6 @@ ALSO_RETRYABLE: Final = (
     "info config|get function|list function|dump function|stats script|exists script|show slowlog|get slowlog|len "
     "commandlog|get commandlog|len module|list pubsub|channels pubsub|numsub pubsub|numpat pubsub|shardchannels "
     "pubsub|shardnumsub"
-)
-
-#: Subcommands of our own command, which no server's table has. Name, arity, categories, summary. What shows the nodes
-#: is dangerous as INFO is; what may harm one of them is for an administrator.
-_PROXY_SUBS: Final[tuple[tuple[str, int, str, str], ...]] = (
-    ("each", -3, "connection slow", "Asks every node and returns a list of their replies"),
-    ("help", 2, "connection slow", "Returns helpful text about the different subcommands"),
-    ("node", -4, "admin dangerous slow", "Asks one node, by its name"),
-    ("nodes", 2, "dangerous slow", "Lists the nodes and how they are"),
-    ("replies", 3, "connection slow", "Chooses between one merged reply and a list of each node's"),
-    ("route", -3, "dangerous slow", "Says which nodes a command would be sent to, and why, without sending it"),
-    ("stats", 2, "dangerous slow", "Returns what the proxy counts"),
-    ("sync", -2, "admin dangerous slow", "Brings a copy that is behind up to date"),
-)
-
-
-def _proxy_row(name: str, arity: int, flags: str, categories: str, summary: str) -> Row:
-    return (name, arity, flags, 0, 0, 0, categories, "", (), "connection", "0.1.0", summary)
-
-
-#: The rows of our own command, as the table would have them.
-PROXY_ROWS: Final[tuple[Row, ...]] = (
-    _proxy_row("proxy", -2, "", "slow", "Asks the proxy itself"),
-    *[_proxy_row(f"proxy|{sub[0]}", sub[1], "loading noscript stale", sub[2], sub[3]) for sub in _PROXY_SUBS],
 )
 
 

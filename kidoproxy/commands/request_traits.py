@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from kidoproxy.commands.expiry import has_absttl, is_relative, option_positions
-from kidoproxy.commands.keys import key_positions, stream_option
+from kidoproxy.commands.keys import key_positions, sort_options, stream_option
 from kidoproxy.commands.spec import (
     ARG_INDEPENDENT,
     BITFIELD_SUBCOMMANDS,
@@ -94,7 +94,7 @@ def external_key_patterns(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
     """
     if spec.key_finder != SORT_KEYS:
         return []
-    return [argv[at] for at in sort_pattern_positions(argv, True) if b"*" in argv[at]]
+    return [argv[at] for at in sort_pattern_positions(argv) if b"*" in argv[at]]
 
 
 def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
@@ -146,30 +146,17 @@ def replication_refusal(spec: CommandSpec, argv: list[bytes]) -> str:
     return spec.replication_reason if replication_class(spec, argv) == COPY_REFUSED else ""
 
 
-def sort_pattern_positions(argv: list[bytes], include_get: bool) -> list[int]:
-    """Where the patterns of BY are, and of GET when asked for."""
-    found: list[int] = []
-    count = len(argv)
-    i = 2
-    while i < count:
-        word = argv[i].lower()
-        if word == b"limit":
-            i += 2
-        elif word == b"store":
-            i += 1
-        elif word in (b"by", b"get"):
-            i += 1
-            if i < count and (include_get or word == b"by"):
-                found.append(i)
-        i += 1
-    return found
+def sort_pattern_positions(argv: list[bytes]) -> list[int]:
+    """Where SORT's patterns are, those of BY and of GET."""
+    return [at for option, at in sort_options(argv) if option != b"store"]
 
 
 def _classify_sort(spec: CommandSpec, argv: list[bytes]) -> int:
     """Without STORE it is a read; without BY all ties are broken by the elements themselves."""
     if len(key_positions(spec, argv)) < 2:
         return COPY_READ
-    return COPY_REFUSED if sort_pattern_positions(argv, False) else COPY_BROADCAST
+    has_by = any(option == b"by" for option, _ in sort_options(argv))
+    return COPY_REFUSED if has_by else COPY_BROADCAST
 
 
 def _classify_bitfield(argv: list[bytes]) -> int:

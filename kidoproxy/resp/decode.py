@@ -5,7 +5,6 @@ a question that its type cannot answer is a `Bug` of ours: ask `kind` first. Att
 value are passed over.
 """
 
-import hiredis
 from mypy_extensions import i64
 
 from kidoproxy.resp.errors import Bug
@@ -105,13 +104,6 @@ def first_bulks(raw: bytes, count: int) -> list[bytes]:
         found.append(raw[start:end])
         pos = end + 2
     return found
-
-
-def decode(raw: bytes) -> object:
-    """The value as Python objects, by hiredis; for the control plane only."""
-    reader = hiredis.Reader(notEnoughData=Ellipsis)
-    reader.feed(raw[value_start(raw) :])
-    return reader.gets()
 
 
 def is_aggregate(first: i64) -> bool:

@@ -342,7 +342,7 @@ class Analyzer:
             for at in key_positions(spec, argv):
                 self.record_key(name, arguments[at - 1], b"", False)
         if spec.key_finder == SORT_KEYS:
-            for at in sort_pattern_positions(argv, True):
+            for at in sort_pattern_positions(argv):
                 forms = [form for form in arguments[at - 1] if not reads_no_key(form)]
                 self.record_key(name, forms, b"*", True)
 

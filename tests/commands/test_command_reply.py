@@ -7,7 +7,8 @@ import pytest
 from kidoproxy.commands.command_reply import HELP, command_reply
 from kidoproxy.commands.find import COMMANDS, all_specs
 from kidoproxy.commands.keys import key_positions
-from kidoproxy.resp.decode import decode, integer_value, is_error, items
+from kidoproxy.resp.decode import integer_value, is_error, items
+from tests.decoding import decode
 
 
 def ask(line: str, proto: int = 2) -> Any:
@@ -20,7 +21,7 @@ def test_whole() -> None:
     """Without arguments, and INFO without names: every command once, ten fields each."""
     raw = command_reply([b"COMMAND"], 2)
     assert raw == command_reply([b"command", b"info"], 2)
-    entries: Any = decode(raw)
+    entries = decode(raw)
     assert [entry[0] for entry in entries] == list(COMMANDS)
     assert all(len(entry) == 10 for entry in entries)
     assert integer_value(command_reply([b"COMMAND", b"COUNT"], 2)) == len(entries)

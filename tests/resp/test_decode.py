@@ -1,6 +1,5 @@
 """Looking into raw replies."""
 
-import hiredis
 import pytest
 
 from kidoproxy.resp import decode as look
@@ -81,10 +80,6 @@ class TestBehindAttributes:
         """Items come out raw, with the attributes that are theirs; a map as key, value, key, value."""
         assert look.items(front + raw) == items
 
-    def test_decode(self, front: bytes) -> None:
-        """The control plane gets Python objects."""
-        assert look.decode(front + b"%1\r\n+a\r\n*3\r\n:1\r\n_\r\n,1.5\r\n") == {b"a": [1, None, 1.5]}
-
 
 @pytest.mark.parametrize(
     ("raw", "words"),
@@ -99,13 +94,6 @@ class TestBehindAttributes:
 def test_the_first_words(raw: bytes, words: list[bytes]) -> None:
     """The first words of a push, as far as they are words; a large message behind them is not looked at."""
     assert look.first_bulks(raw, 2) == words
-
-
-def test_decode_an_error() -> None:
-    """An error is decoded to an object, not raised."""
-    value = look.decode(b"-ERR no\r\n")
-    assert isinstance(value, hiredis.ReplyError)
-    assert str(value) == "ERR no"
 
 
 def test_the_wrong_question_is_our_bug() -> None:

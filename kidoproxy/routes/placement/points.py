@@ -8,9 +8,10 @@ point *above* the hash, or for the one *before* it; their points are moved so th
 
 import struct
 from hashlib import sha256
-from importlib import import_module
 from math import floor
-from typing import Any, Final
+from typing import Final
+
+from uhashring import HashRing
 
 #: nutcracker leaves this port out of the name, a habit of libmemcached.
 NUTCRACKER_OMITTED_PORT: Final = 11211
@@ -90,10 +91,8 @@ def hash_ring_points(names: list[str], weights: list[int]) -> Points:
 
 
 def uhashring_points(nodes: dict[str, dict[str, int]], replicas: int) -> list[tuple[int, str]]:
-    """uhashring's sorted points; it has no type information, so it is reached by its name."""
-    ring: Any = import_module("uhashring").HashRing(nodes=nodes, hash_fn="ketama", replicas=replicas)
-    points: list[tuple[int, str]] = ring.get_points()
-    return points
+    """uhashring's sorted points: place on the circle and name of the node."""
+    return HashRing(nodes=nodes, hash_fn="ketama", replicas=replicas).get_points()
 
 
 def shifted_points(points: list[tuple[int, str]], names: list[str], shift: int) -> Points:

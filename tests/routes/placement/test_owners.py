@@ -3,21 +3,19 @@
 import base64
 import json
 from bisect import bisect_right
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from uhashring import HashRing
 
 from kidoproxy.routes.placement.hashes import FNV1A_64, HASH_RING_MD5, MD5, NUTCRACKER_HASHES
 from kidoproxy.routes.placement.owners import MEMO_KEYS, Placement, django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.placement.points import nutcracker_name
 from kidoproxy.routes.placement.tags import OFF, Tags
 
-# It has no type information, so it is reached by its name.
-uhashring: Any = import_module("uhashring")
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "placement-vectors.json").read_text())
 KEYS = [base64.b64decode(key) for key in VECTORS["keys"]]
 
@@ -72,12 +70,12 @@ def test_agrees_with_uhashring(weights: list[int], keys: list[str], replicas: in
     names = [f"node-{i}" for i in range(len(weights))]
     if replicas == 3:
         placement = hash_ring(names, weights)
-        theirs = uhashring.HashRing(dict(zip(names, weights, strict=True)), hash_fn="ketama", replicas=3)
+        theirs = HashRing(dict(zip(names, weights, strict=True)), hash_fn="ketama", replicas=3)
     else:
         placement = ketama(names, weights)
         counts = [placement.owners.count(place) // 4 for place in range(len(names))]
         nodes = {name: {"vnodes": count, "weight": 1} for name, count in zip(names, counts, strict=True)}
-        theirs = uhashring.HashRing(nodes, hash_fn="ketama")
+        theirs = HashRing(nodes, hash_fn="ketama")
 
     for key in keys:
         if key:
@@ -88,7 +86,7 @@ def test_agrees_with_uhashring(weights: list[int], keys: list[str], replicas: in
 def test_equal_nodes_have_the_exact_counts(count: int) -> None:
     """Where 32-bit floats do no harm, nutcracker's ring is uhashring's own."""
     names = [f"10.0.0.{i}:6379" for i in range(count)]
-    theirs = uhashring.HashRing(names, hash_fn="ketama").get_points()
+    theirs = HashRing(names, hash_fn="ketama").get_points()
     ours = ketama(names, [1] * count)
 
     assert theirs == [(point, names[owner]) for point, owner in zip(ours.points, ours.owners, strict=True)]
@@ -109,7 +107,7 @@ def test_search() -> None:
 def test_hash_ring_takes_the_point_above() -> None:
     """An exact hit is not enough for hash_ring: the key goes to the next point."""
     placement = hash_ring(["0", "1", "2"], [1, 1, 1])
-    theirs = uhashring.HashRing(["0", "1", "2"], hash_fn="ketama", replicas=3).get_points()
+    theirs = HashRing(["0", "1", "2"], hash_fn="ketama", replicas=3).get_points()
     points = [point for point, _ in theirs]
     for h in (points[0], points[7], points[-1]):
         at = bisect_right(points, h) % len(points)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.resp.decode import decode
+from tests.decoding import decode
 from tests.session.stage import ring, say
 
 CASES = [

@@ -4,11 +4,11 @@ import pytest
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.resp import errors
-from kidoproxy.resp.decode import decode
 from kidoproxy.routes.plan import DirectReply, Gather, Plan
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session.handlers import proxy
 from kidoproxy.session.session import ClientSession
+from tests.decoding import decode
 from tests.greet import greet
 from tests.session.stage import Words, asked, copies, heard, key_on, request, ring, say
 
