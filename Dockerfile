@@ -4,6 +4,7 @@
 #
 # In the configuration, listen on 0.0.0.0 with a password for the clients (without one it does not start, unless
 # "protected = false" says that this is meant), and let admin be "0.0.0.0:9380": the health check asks there.
+# It has no servers of its own: the extra "demo" is for a first run on a host.
 
 ARG PYTHON=3.12-slim-bookworm
 

