@@ -5,7 +5,7 @@ from kidoproxy.replies.queue import Aggregate, AggregateSlot, PendingRequest, Re
 from kidoproxy.resp import limits
 from kidoproxy.session import accounting
 from kidoproxy.session.proxy_state import ProxyState
-from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import SessionState
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.transaction import NodeBatch
 
@@ -71,7 +71,7 @@ def check_link(conn: NodeConnection) -> None:
         assert conn.held_bytes() == conn.reader.held_bytes()
 
 
-def check_session(session: ClientSession, joints: list[Aggregate]) -> None:
+def check_session(session: SessionState, joints: list[Aggregate]) -> None:
     """What one client has sent, is owed, and makes us remember."""
     replies = session.replies
     assert replies.out_bytes == sum(map(len, replies.out))

@@ -24,8 +24,9 @@ from kidoproxy.resp.encode import (
 )
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.session import cleanup
-from kidoproxy.session.handlers.watch import DedicatedWatch
+from kidoproxy.session.handlers.blocking import Monitor
 from kidoproxy.session.session import ClientSession
+from kidoproxy.session.watches import DedicatedWatch
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import NO_DEADLINE
 from kidoproxy.upstream.states import CONNECTING, DOWN
@@ -553,7 +554,7 @@ class Crowd:
             watched = session.watch
             if isinstance(watched, DedicatedWatch):
                 found.append(watched.lease.connection)
-            if session.monitor is not None:
+            if isinstance(session.monitor, Monitor):
                 found += [lease.connection for lease in session.monitor.leases.values()]
             if session.blocked_request is not None:
                 found += [waiting.lease.connection for waiting in session.blocked_request.blocked]

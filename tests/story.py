@@ -28,7 +28,8 @@ from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 from kidoproxy.session import cleanup
-from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.connection import NodeConnection

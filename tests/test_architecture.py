@@ -85,8 +85,13 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/scripts/reader.py": "tests/scripts/test_parser.py: the parser in four files",
     "kidoproxy/scripts/scalars.py": "tests/scripts/test_analysis.py: what copies may run",
     "kidoproxy/scripts/syntax.py": "tests/scripts/test_parser.py: the parser in four files",
+    "kidoproxy/session/base.py": "tests/session/test_session.py: what handlers may do with a session",
     "kidoproxy/session/cleanup.py": "tests/session/handlers/test_blocking.py: each end of a session",
+    "kidoproxy/session/multi_state.py": "tests/session/handlers/test_exec.py: what MULTI has queued",
+    "kidoproxy/session/pool_context.py": "tests/session/test_proxy_state.py: a pool as its sessions see it",
     "kidoproxy/session/refusal.py": "tests/session/test_session.py: what a conversation refuses",
+    "kidoproxy/session/state.py": "tests/session/test_session.py: the fields of a session",
+    "kidoproxy/session/watches.py": "tests/session/handlers/test_watch.py: what a WATCH holds",
     "kidoproxy/session/handlers/client_kill.py": "tests/session/handlers/test_client.py: all of CLIENT",
     "kidoproxy/session/handlers/multi.py": "tests/session/test_session.py: transactions are part of the conversation",
 }

@@ -13,8 +13,7 @@ from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
 from kidoproxy.resp import errors, limits
 from kidoproxy.session import cleanup
-from kidoproxy.session.handlers.client import is_blocked, is_subscriber
-from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.session import ClientSession
 
 log = EventLogger("kidoproxy.clients")
@@ -215,7 +214,7 @@ class ClientIO(SlowReader):
         """
         session = self.session
         idle_seconds = self.context.idle_seconds
-        if session is None or not idle_seconds or receives_pushes(session) or is_blocked(session):
+        if session is None or not idle_seconds or receives_pushes(session) or session.is_blocked():
             return False
         unsent = self.transport.get_write_buffer_size()
         if unsent != self.last_unsent_bytes:
@@ -274,7 +273,7 @@ class ClientIO(SlowReader):
 
 def receives_pushes(session: ClientSession) -> bool:
     """Whether it has subscribed or monitors."""
-    return is_subscriber(session) or session.monitor is not None
+    return session.is_subscriber() or session.monitor is not None
 
 
 def format_address(name: object, fallback: object) -> str:

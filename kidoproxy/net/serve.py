@@ -45,7 +45,8 @@ from kidoproxy.resp import scan
 from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.routes.build import RouteTree, build
 from kidoproxy.routes.topology import Node as TreeNode
-from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions

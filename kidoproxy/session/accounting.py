@@ -4,20 +4,16 @@ Small requests that pass are not counted one by one. What is kept from one reque
 kept, and what it may come to is Redis's ``client-query-buffer-limit``: with the query buffer MULTI's queue counts too.
 """
 
-from typing import TYPE_CHECKING
-
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import QUERY_TOO_BIG
-
-if TYPE_CHECKING:
-    from kidoproxy.session.proxy_state import PoolContext
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.state import SessionState
 
 
-def create_reply_queue(pending_writes: PendingWrites, context: "PoolContext") -> ReplyQueue:
+def create_reply_queue(pending_writes: PendingWrites, context: PoolContext) -> ReplyQueue:
     """A ledger with the limits of its pool."""
     replies = ReplyQueue(pending_writes, context.as_loading)
     replies.message_limit = context.max_pubsub_output_bytes
@@ -25,19 +21,19 @@ def create_reply_queue(pending_writes: PendingWrites, context: "PoolContext") ->
     return replies
 
 
-def account_request_bytes(session: "ClientSession") -> None:
+def account_request_bytes(session: SessionState) -> None:
     """Note how many bytes have become requests since the last time."""
     consumed = int(session.reader.fed_bytes) - session.reader.buffered_bytes() - suspended_request_bytes(session)
     session.replies.add_request_bytes(consumed - session.accounted_bytes)
     session.accounted_bytes = consumed
 
 
-def suspended_request_bytes(session: "ClientSession") -> int:
+def suspended_request_bytes(session: SessionState) -> int:
     """The request that waits."""
     return session.suspended_request.frame_bytes() if session.suspended_request is not None else 0
 
 
-def in_flight_bytes(session: "ClientSession") -> int:
+def in_flight_bytes(session: SessionState) -> int:
     """Requests that nodes have not answered yet, or a few more; none when nothing is owed."""
     if not session.replies.open_count():
         return 0
@@ -45,7 +41,7 @@ def in_flight_bytes(session: "ClientSession") -> int:
     return session.replies.in_flight_bytes() + consumed - session.accounted_bytes
 
 
-def state_bytes(session: "ClientSession") -> int:
+def state_bytes(session: SessionState) -> int:
     """What it has made us remember: MULTI's queue, watched keys, subscriptions, its names."""
     total = session.multi_queue_bytes + len(session.name) + len(session.lib_name) + len(session.lib_ver)
     if session.watch is not None:
@@ -55,20 +51,20 @@ def state_bytes(session: "ClientSession") -> int:
     return total
 
 
-def output_bytes(session: "ClientSession") -> int:
+def output_bytes(session: SessionState) -> int:
     """What is ready for it or owed to it: with replies that wait for their turn, and what its socket has not taken."""
     replies = session.replies
     unwritten = replies.transport.unsent_bytes() if replies.transport is not None else 0
     return replies.out_bytes + replies.held_reply_bytes + unwritten
 
 
-def total_bytes(session: "ClientSession") -> int:
+def total_bytes(session: SessionState) -> int:
     """All that is held for it."""
     request_bytes = session.reader.buffered_bytes() + suspended_request_bytes(session) + in_flight_bytes(session)
     return request_bytes + state_bytes(session) + output_bytes(session)
 
 
-def enforce_query_limit(session: "ClientSession", extra_bytes: int) -> bool:
+def enforce_query_limit(session: SessionState, extra_bytes: int) -> bool:
     """Whether it cannot be let keep so much more; then it is cut, as by Redis."""
     if session.reader.buffered_bytes() + state_bytes(session) + extra_bytes <= session.context.max_query_bytes:
         return False
@@ -77,7 +73,7 @@ def enforce_query_limit(session: "ClientSession", extra_bytes: int) -> bool:
     return True
 
 
-def update_request_limits(session: "ClientSession") -> None:
+def update_request_limits(session: SessionState) -> None:
     """How much it may claim: as Redis has it, little before it has said who it is."""
     request_limits = session.request_limits
     if session.authed:
@@ -89,7 +85,7 @@ def update_request_limits(session: "ClientSession") -> None:
     request_limits.query_bytes = session.context.max_query_bytes
 
 
-def reject_malformed(session: "ClientSession", error: ProtocolError) -> None:
+def reject_malformed(session: SessionState, error: ProtocolError) -> None:
     """A frame that is none, or is too large: it is told so, and closed."""
     session.replies.open_pending(False).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):
@@ -99,7 +95,7 @@ def reject_malformed(session: "ClientSession", error: ProtocolError) -> None:
         session.close()
 
 
-def enforce_output_limit(session: "ClientSession") -> bool:
+def enforce_output_limit(session: SessionState) -> bool:
     """Whether more is made for it here than it may leave unread; then it is cut, and need not be made any more."""
     if session.replies.held_reply_bytes <= session.context.max_output_bytes:
         return False

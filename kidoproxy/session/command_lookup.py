@@ -1,22 +1,20 @@
 """Asking a node about a command that the table does not know; the session waits for the answer."""
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from kidoproxy.commands.module_commands import parse_command_info
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.base import Session
 
 
 @final
 class CommandInfoHandler(ReplyHandler):
     """Waits for ``COMMAND INFO name``; then the session goes on with the request that it parked."""
 
-    def __init__(self, session: "ClientSession", name: bytes) -> None:
+    def __init__(self, session: Session, name: bytes) -> None:
         super().__init__()
         self.session = session
         self.name = name
@@ -33,7 +31,7 @@ class CommandInfoHandler(ReplyHandler):
         self.session.wake()
 
 
-def request_command_info(session: "ClientSession", request: Request) -> bool:
+def request_command_info(session: Session, request: Request) -> bool:
     """Ask a live node about an unknown command; False when there is none to ask."""
     for node in session.context.root.nodes():
         if node.live:
@@ -47,7 +45,7 @@ def request_command_info(session: "ClientSession", request: Request) -> bool:
     return False
 
 
-def may_request_command_info(session: "ClientSession", name: bytes) -> bool:
+def may_request_command_info(session: Session, name: bytes) -> bool:
     """Whether a node should be asked about a command that we do not know: not for who could not use it anyway."""
     if not session.authed or not session.context.commands.should_ask_nodes(name):
         return False

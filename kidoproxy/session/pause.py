@@ -3,15 +3,12 @@
 Nothing is done per command for it: while a pool is paused its sessions go the long way round, where this is asked.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
-from kidoproxy.session.handlers import client
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
-
+from kidoproxy.resp.scan import string2ll
+from kidoproxy.session.base import Session
 
 #: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
 WRITE_LIKE_READ: Final = b"pfcount"
@@ -19,14 +16,14 @@ WRITE_LIKE_READ: Final = b"pfcount"
 WRAPPED_COMMAND_AT: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
 
-def pause_pool(session: "ClientSession", argv: list[bytes]) -> bytes:
+def pause_pool(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT PAUSE milliseconds [WRITE | ALL]; a pause that is under way is only ever made longer and stricter."""
     if len(argv) > 4:
         return errors.PAUSE_ARITY
     mode = argv[3].lower() if len(argv) == 4 else b"all"
     if mode not in (b"write", b"all"):
         return errors.BAD_PAUSE_MODE
-    duration_ms = client.parse_int64(argv[2])
+    duration_ms = string2ll(argv[2])
     if duration_ms is None:
         return errors.BAD_TIMEOUT
     if duration_ms < 0:
@@ -34,11 +31,11 @@ def pause_pool(session: "ClientSession", argv: list[bytes]) -> bytes:
     context = session.context
     context.pause_writes_only = mode == b"write" and (context.pause_writes_only or not context.paused_until_ms)
     context.paused_until_ms = max(context.paused_until_ms, session.proxy.wall_ms + duration_ms)
-    context.update_sessions(session.proxy)
+    session.proxy.update_sessions(context)
     return encode.OK
 
 
-def must_wait(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bool:
+def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether this request must wait for the end of the pause; its end can always be asked for."""
     context = session.context
     if not context.paused_until_ms or spec.name == b"client|unpause":

@@ -1,98 +1,18 @@
 """What all sessions share: the pools they may belong to, the exchange, and the list of sessions."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, final
+from typing import final
 
-from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.replies.accounting import DISCONNECT_REASONS
 from kidoproxy.replies.jobs import TurnDurations
-from kidoproxy.resp import limits
-from kidoproxy.resp.loading import node_error_as_loading
-from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
-from kidoproxy.scripts.registry import ScriptRegistry
-from kidoproxy.session.handlers.client import is_blocked
 from kidoproxy.session.incidents import Incidents
+from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
-from kidoproxy.session.users import Users
+from kidoproxy.session.state import MonitorStream, SessionState
 from kidoproxy.upstream.dedicated import DedicatedPool
 from kidoproxy.upstream.executor import Executor
-
-if TYPE_CHECKING:
-    from kidoproxy.session.handlers.blocking import Monitor
-    from kidoproxy.session.session import ClientSession
-
-#: What CLIENT REPLY has said: answer everything, nothing, or not the next one.
-REPLY_ON: Final = 0
-REPLY_OFF: Final = 1
-REPLY_SKIP: Final = 2
-
-
-@final
-class PoolContext:
-    """One listening pool as its sessions see it."""
-
-    def __init__(self, name: str, mode: str, root: Route, commands: CommandSet) -> None:
-        self.name = name
-        self.mode = mode
-        self.root = root
-        self.commands = commands
-        self.users = Users([])
-        self.databases = 16
-        #: The routes, or a pool that misses softly, look at all arguments: large requests are not left folded.
-        self.needs_arguments = root.needs_arguments()
-        #: Transactions that span nodes are refused when a command is queued.
-        self.strict_transactions = False
-        #: A node that gives no reply is a miss (``on_down = "miss"``).
-        self.miss_on_failure = False
-        #: Clients hear what is a node's fault behind LOADING (``node_errors = "retry"``).
-        self.as_loading = False
-        self.max_bulk_bytes = 512 * 1024 * 1024
-        self.max_query_bytes = 1024 * 1024 * 1024
-        self.max_output_bytes = 1024 * 1024 * 1024
-        #: The same for clients that have subscribed.
-        self.max_pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
-        self.max_clients = 10_000
-        self.idle_seconds = 0
-        #: How often its nodes have been greeted.
-        self.handshakes_seen = 0
-        self.client_count = 0
-        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
-        self.paused_until_ms = 0
-        self.pause_writes_only = False
-        self.paused_sessions: dict[int, ClientSession] = {}
-        #: What was loaded through this pool is taught to its nodes again when they have lost it.
-        self.script_registry = ScriptRegistry()
-        for node in root.nodes():
-            node.warmup.registries.append(self.script_registry)
-
-    def translate_error(self, frame: bytes) -> bytes:
-        """An error as clients of this pool want to hear it."""
-        return node_error_as_loading(frame) if self.as_loading else frame
-
-    def update_sessions(self, proxy: "ProxyState") -> None:
-        """Tell all sessions of the pool that something has changed for them."""
-        for session in proxy.sessions.values():
-            if session.context is self:
-                session.update_flags()
-
-    def forget_commands_if_reconnected(self) -> None:
-        """A node that has come back may know commands that it did not know before."""
-        handshakes = sum([node.handshakes for node in self.root.nodes()])
-        if handshakes != self.handshakes_seen:
-            self.handshakes_seen = handshakes
-            self.commands.forget_unknown()
-
-    def unpause(self, proxy: "ProxyState") -> None:
-        """Everybody goes on."""
-        self.paused_until_ms = 0
-        self.pause_writes_only = False
-        self.update_sessions(proxy)
-        paused_sessions = self.paused_sessions
-        self.paused_sessions = {}
-        for session in paused_sessions.values():
-            session.wake()
 
 
 @final
@@ -103,9 +23,9 @@ class ProxyState:
         self.executor = executor
         fetch_libraries_from_peers(executor)
         self.dedicated_pool = DedicatedPool(executor)
-        self.monitors: list[Monitor] = []
+        self.monitors: list[MonitorStream] = []
         self.contexts: list[PoolContext] = []
-        self.sessions: dict[int, ClientSession] = {}
+        self.sessions: dict[int, SessionState] = {}
         #: By the pool's name; a pool whose clients never subscribe or publish has none.
         self.subscriptions_by_pool: dict[str, Subscriptions] = {}
         self.last_client_id = 0
@@ -156,8 +76,23 @@ class ProxyState:
     def blocked_clients(self, context: PoolContext) -> int:
         """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""
         return len(
-            [session for session in self.sessions.values() if session.context is context and is_blocked(session)]
+            [session for session in self.sessions.values() if session.context is context and session.is_blocked()]
         )
+
+    def update_sessions(self, context: PoolContext) -> None:
+        """Tell all sessions of the pool that something has changed for them."""
+        for session in self.sessions.values():
+            if session.context is context:
+                session.update_flags()
+
+    def unpause(self, context: PoolContext) -> None:
+        """The end of CLIENT PAUSE: all clients of the pool go on."""
+        context.paused_until_ms = 0
+        context.pause_writes_only = False
+        self.update_sessions(context)
+        paused_sessions = context.paused_sessions
+        context.paused_sessions = {}
+        self.executor.pending_writes.drained += paused_sessions.values()
 
     def tick(self) -> None:
         """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""
@@ -167,7 +102,7 @@ class ProxyState:
         for context in self.contexts:
             context.forget_commands_if_reconnected()
             if context.paused_until_ms and self.wall_ms >= context.paused_until_ms:
-                context.unpause(self)
+                self.unpause(context)
 
     def subscriptions_of(self, context: PoolContext) -> Subscriptions:
         """The switchboard of this pool."""

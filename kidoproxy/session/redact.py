@@ -9,18 +9,16 @@ The users of a node (``ACL LIST``) and its clients (``CLIENT LIST``) are asked o
 that has not the shape of such an answer is passed on, for then it is none.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.spec import COPY_PUBSUB_NODE, CommandSpec
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
+from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.counts import CountCorrection
 from kidoproxy.upstream.executor import DelegatingHandler
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 #: Commands whose replies may hold a node's secrets.
 REVEALING_COMMANDS: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")
@@ -54,9 +52,7 @@ def has_client_view(spec: CommandSpec) -> bool:
     return spec.replication == COPY_PUBSUB_NODE or may_hold_secrets(spec)
 
 
-def client_view_handler(
-    session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
-) -> ReplyHandler:
+def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
     """The leg for a node's reply: secrets stay with the nodes, and what counts subscribers means all of ours."""
     if may_hold_secrets(spec):
         return RedactingHandler(handler, spec.name, session.request_context.per_node)

@@ -1,16 +1,12 @@
 """Why a request is not even tried, in the order in which Redis looks for reasons."""
 
-from typing import TYPE_CHECKING
-
 from kidoproxy.commands.spec import DEDICATED, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.resp import errors
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import pubsub, scripts
 
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
-
-def rejection(session: "ClientSession", spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
     """Why this request is not even tried; None when it is."""
     if spec is None:
         return errors.unknown_command(argv)

@@ -14,16 +14,14 @@ then it costs one look-up, one plan and one leg. Everything else goes the long w
 
 from typing import Final, final
 
-from kidoproxy.commands.acl import AclCheck
 from kidoproxy.commands.spec import DEDICATED, LOCAL, SESSION, SUBSCRIBE, CommandSpec
-from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import ONE_RETRY, PendingRequest, ReplyHandler
+from kidoproxy.replies.queue import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
-from kidoproxy.routes.plan import Gather, Plan, Send
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Send
 from kidoproxy.session import accounting, cleanup, pause, refusal, slices
+from kidoproxy.session.base import Session
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
 from kidoproxy.session.handlers import (
     blocking,
@@ -37,103 +35,23 @@ from kidoproxy.session.handlers import (
     pubsub,
     scripts,
 )
-from kidoproxy.session.handlers.blocking import Monitor
-from kidoproxy.session.handlers.exec import QueuedCommand
-from kidoproxy.session.handlers.multi import TransactionPlacement
-from kidoproxy.session.handlers.watch import Watch
-from kidoproxy.session.proxy_state import REPLY_ON, REPLY_SKIP, PoolContext, ProxyState
-from kidoproxy.session.pubsub.topics import Subscriber
-from kidoproxy.upstream.dedicated import DedicatedExecutor
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 
 #: These change what later requests mean on the wire, so they wait until nothing is under way.
 BARRIERS: Final = (b"select", b"hello", b"reset")
 #: In MULTI these are not queued.
 NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 
-EXEC_WRONG_ARITY: Final = errors.wrong_arity(b"exec")
-
 
 @final
-class ClientSession:
-    """See the module. ``address`` and ``local`` are for CLIENT LIST."""
+class ClientSession(Session):
+    """See the module."""
 
     def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
-        self.proxy = proxy
-        self.context = context
-        self.executor = proxy.executor
-        self.id = proxy.next_client_id()
-        self.address = address
-        self.local_address = local_address
-        self.replies = accounting.create_reply_queue(proxy.executor.pending_writes, context)
-        self.request_limits = RequestLimits()
-        self.reader = RequestReader(self.request_limits)
-        self.proto = 2
-        self.db = 0
-        self.request_context = RequestContext(0, 2, False, False, 0, context.script_registry)
-        self.user = context.users.default
-        self.authed = self.user.needs_no_login
-        self.multi_queue: list[QueuedCommand] | None = None
-        self.multi_placement: TransactionPlacement | None = None
-        self.multi_queue_bytes = 0
-        #: How much of what came has been counted as asked.
-        self.accounted_bytes = 0
-        self.exec_dirty = False
-        self.reply_mode = REPLY_ON
-        self.each_node = False
-        #: Not logged in, or as somebody who may not do everything: each request is judged.
-        self.needs_acl = False
-        #: Nothing unusual: plain requests may take the short way.
-        self.fast_path = False
-        self.subscriber_mode = False
-        #: Requests wait: for the ledger to drain (`parked` is the one that wanted that), or to shrink.
-        self.suspended = False
-        self.suspended_request: Request | None = None
-        #: It has had its share of this turn (`kidoproxy.session.slices`); ``spent``: units of work beside the requests.
-        self.resume_job: slices.ResumeJob | None = None
-        self.extra_units = 0
-        #: What is done before its next request, in slices; and a long request that has been judged by its user's rules.
-        self.current_job: Job | None = None
-        self.acl_check: AclCheck | None = None
-        #: The request that is under way on lanes; what is watched; the stream that MONITOR has begun.
-        self.blocked_request: DedicatedExecutor | None = None
-        self.watch: Watch | None = None
-        self.monitor: Monitor | None = None
-        self.closing = False
-        #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
-        self.half_closed = False
-        #: Made with the first subscription; and what is asked of the nodes for it now.
-        self.subscriber: Subscriber | None = None
-        self.pending_subscribe: pubsub.SessionSubscription | None = None
-        self.name = b""
-        self.lib_name = b""
-        self.lib_ver = b""
-        self.no_evict = False
-        self.no_touch = False
-        self.last_command = b"NULL"
-        self.created_ms = proxy.wall_ms
-        self.last_active_ms = proxy.wall_ms
-        self.commands_processed = 0
+        super().__init__(proxy, context, address, local_address)
         self.update_flags()
         proxy.sessions[self.id] = self
-
-    def update_flags(self) -> None:
-        """Work out what follows from a change of the conversation's state."""
-        self.fast_path = self.authed and self.multi_queue is None and self.reply_mode == REPLY_ON and not self.each_node
-        self.needs_acl = not (self.authed and self.user.unrestricted)
-        self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
-        self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
-        subscriber = self.subscriber
-        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
-        self.subscriber_mode = subscriber is not None and self.proto == 2 and subscriber.name_count() > 0
-        if subscriber is not None:
-            subscriber.proto = self.proto
-            self.fast_path = self.fast_path and not self.subscriber_mode
-        self.request_context.db = self.db
-        self.request_context.proto = self.proto
-        self.request_context.per_node = self.each_node
-        self.request_context.miss_on_failure = self.context.miss_on_failure
-        self.request_context.failures_as_loading = self.context.as_loading
-        accounting.update_request_limits(self)
 
     # -- bytes in --------------------------------------------------------------------------------
 
@@ -179,20 +97,8 @@ class ClientSession:
         waits = self.blocked_request is not None or self.context.paused_until_ms > 0
         return waits and self.reader.buffered_bytes() < limits.CLIENT_PAUSE_BYTES
 
-    def suspend_until(self, max_pending: int) -> None:
-        """Handle no further request until at most so many calls are open."""
-        self.suspended = True
-        self.replies.resume_at = max_pending
-
-    def suspend_until_drained(self) -> None:
-        """Handle no further request until nothing is owed any more."""
-        if self.replies.open_count():
-            self.suspend_until(0)
-        else:
-            self.blocked_request = None
-
     def resume(self) -> None:
-        """The ledger has drained as far as was wanted, or what else was waited for has come."""
+        """Handle the request that waited, then those behind it."""
         blocked_request = self.blocked_request
         self.suspended = False
         self.blocked_request = None
@@ -262,7 +168,7 @@ class ClientSession:
         if pause.must_wait(self, spec, request.argv):
             self.suspended = True
             self.suspended_request = request
-            self.context.paused_sessions[self.id] = self
+            self.context.paused_sessions[self.id] = self.replies
         elif self.multi_queue is not None and spec.name not in NOT_QUEUED:
             multi.enqueue(self, self.multi_queue, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
@@ -285,36 +191,6 @@ class ClientSession:
             return True
         return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
 
-    def wake(self) -> None:
-        """What the session waited for has come: it goes on at the end of this turn."""
-        self.executor.pending_writes.drained.append(self.replies)
-
-    def reply_error(self, frame: bytes) -> None:
-        """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
-        if self.multi_queue is not None and frame != errors.WATCH_IN_MULTI:
-            self.exec_dirty = True
-        if frame == EXEC_WRONG_ARITY:
-            self.leave_multi()
-            self.unwatch()
-            frame = errors.EXECABORT_ARITY
-        self.proxy.commands_rejected += 1
-        self.open_pending(None).on_reply(self.context.translate_error(frame))
-
-    def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
-        """A place in the ledger, silent where CLIENT REPLY says so."""
-        pending = self.replies.open_pending(spec is not None and spec.may_write)
-        if self.reply_mode != REPLY_ON:
-            pending.suppressed = True
-            if self.reply_mode == REPLY_SKIP:
-                self.reply_mode = REPLY_ON
-                self.update_flags()
-        return pending
-
-    def send_reply(self, frame: bytes) -> None:
-        """A reply that the session itself gives."""
-        self.extra_units += len(frame) // limits.BYTES_PER_UNIT
-        self.open_pending(None).on_reply(frame)
-
     def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
         """Answer locally, or plan and scatter."""
         if spec.reach == LOCAL:
@@ -331,24 +207,6 @@ class ClientSession:
             return
         handler = info.client_view_handler(self, spec, request.argv, handler)
         self.executor.execute(self.plan(spec, request), handler, request.raw, spec, self.request_context)
-
-    def plan(self, spec: CommandSpec, request: Request) -> Plan:
-        """The route's plan."""
-        return self.wrap_each_plan(self.context.root.plan(spec, request, self.request_context), spec)
-
-    def wrap_each_plan(self, plan: Plan, spec: CommandSpec) -> Plan:
-        """The reply of a single node is a list of one when lists are wanted."""
-        if self.request_context.per_node and isinstance(plan, Send):
-            return Gather([plan], spec.response_policy)
-        return plan
-
-    def leave_multi(self) -> None:
-        """Forget what MULTI has queued."""
-        self.multi_queue = None
-        self.multi_placement = None
-        self.multi_queue_bytes = 0
-        self.exec_dirty = False
-        self.update_flags()
 
     # -- the conversation itself -----------------------------------------------------------------
 
@@ -368,12 +226,6 @@ class ClientSession:
         elif not client_slices.start_if_large(self, name, request.argv):
             self.send_reply(handshake.execute(self, spec, request.argv))
             accounting.enforce_query_limit(self, 0)
-
-    def unwatch(self) -> None:
-        """Watch nothing more."""
-        if self.watch is not None:
-            self.watch.unwatch()
-            self.watch = None
 
     def close(self) -> None:
         """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""

@@ -1,22 +1,20 @@
 """What one client has sent is handled in slices: when its share of a turn is used up it goes on in the next one."""
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from kidoproxy.commands.acl import AclCheck
 from kidoproxy.commands.spec import SINGLE_NODE, SPLIT_BY_NODE, CommandSpec
 from kidoproxy.replies.jobs import FreeListJob, Job
 from kidoproxy.resp import limits
 from kidoproxy.resp.requests import Request, RequestMaterializer
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.base import Session
 
 
 @final
 class ResumeJob(Job):
     """A session that goes on when its turn comes; ``over`` when something else has let it go on meanwhile."""
 
-    def __init__(self, session: "ClientSession") -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
         self.cancelled = False
 
@@ -26,8 +24,12 @@ class ResumeJob(Job):
             self.session.wake()
         return False
 
+    def cancel(self) -> None:
+        """Something else has let it go on."""
+        self.cancelled = True
 
-def has_large_backlog(session: "ClientSession") -> bool:
+
+def has_large_backlog(session: Session) -> bool:
     """Whether too much is owed to it, or under way for it, in calls or in bytes."""
     replies = session.replies
     return replies.open_count() >= limits.CLIENT_PAUSE_REQUESTS or (
@@ -35,7 +37,7 @@ def has_large_backlog(session: "ClientSession") -> bool:
     )
 
 
-def turn_budget(session: "ClientSession") -> int:
+def turn_budget(session: Session) -> int:
     """How much it may do in this turn; nothing while too much is owed to it."""
     if has_large_backlog(session):
         return 0
@@ -46,7 +48,7 @@ def turn_budget(session: "ClientSession") -> int:
     )
 
 
-def suspend(session: "ClientSession") -> None:
+def suspend(session: Session) -> None:
     """Handle no further request in this turn, nor, if much is owed, before less is.
 
     Reading stops meanwhile, so that what waits here stays bounded.
@@ -57,7 +59,7 @@ def suspend(session: "ClientSession") -> None:
         resume_next_turn(session)
 
 
-def resume_next_turn(session: "ClientSession") -> None:
+def resume_next_turn(session: Session) -> None:
     """Go on in the next turn, behind those who stand in line already."""
     session.suspended = True
     job = ResumeJob(session)
@@ -65,11 +67,11 @@ def resume_next_turn(session: "ClientSession") -> None:
     session.executor.pending_writes.jobs.add(job)
 
 
-def cancel_resume_job(session: "ClientSession") -> None:
+def cancel_resume_job(session: Session) -> None:
     """It goes on, for whatever reason."""
     job = session.resume_job
     if job is not None:
-        job.cancelled = True
+        job.cancel()
         session.resume_job = None
 
 
@@ -81,12 +83,12 @@ def has_many_arguments(request: Request) -> bool:
     return len(request.argv) > limits.SLICE_UNITS
 
 
-def start_job(session: "ClientSession", job: Job) -> None:
+def start_job(session: Session, job: Job) -> None:
     """Do this before anything else of the client's is handled."""
     step_job(session, job)
 
 
-def step_job(session: "ClientSession", job: Job) -> None:
+def step_job(session: Session, job: Job) -> None:
     """Take its task a step further. With the last step it may begin another one, or wait for something else."""
     session.current_job = None
     if job.step():
@@ -95,7 +97,7 @@ def step_job(session: "ClientSession", job: Job) -> None:
         resume_next_turn(session)
 
 
-def unfold_or_defer(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+def unfold_or_defer(session: Session, spec: CommandSpec | None, request: Request) -> bool:
     """Unfold a request whose arguments are wanted; whether that takes long, so that it is handled later."""
     if (
         spec is not None
@@ -116,7 +118,7 @@ def unfold_or_defer(session: "ClientSession", spec: CommandSpec | None, request:
 class UnfoldJob(Job):
     """Cuts the arguments of a request of very many, then handles it."""
 
-    def __init__(self, session: "ClientSession", request: Request) -> None:
+    def __init__(self, session: Session, request: Request) -> None:
         self.session = session
         self.request = request
         self.unfolding = RequestMaterializer(request)
@@ -129,7 +131,7 @@ class UnfoldJob(Job):
         return False
 
 
-def start_acl_check(session: "ClientSession", spec: CommandSpec | None, request: Request) -> bool:
+def start_acl_check(session: Session, spec: CommandSpec | None, request: Request) -> bool:
     """Begin to judge a long request by the rules of its user, if that has to be done; then it is handled."""
     acl_check = session.acl_check
     if spec is None or not session.needs_acl or not session.authed or not has_many_arguments(request):
@@ -144,7 +146,7 @@ def start_acl_check(session: "ClientSession", spec: CommandSpec | None, request:
 class AclCheckJob(Job):
     """Judges a long request by the rules of its user."""
 
-    def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    def __init__(self, session: Session, spec: CommandSpec, request: Request) -> None:
         self.session = session
         self.spec = spec
         self.request = request
@@ -170,7 +172,7 @@ def needs_sliced_planning(spec: CommandSpec, request: Request) -> bool:
 class PlanJob(Job):
     """Plans a long request, then sends it. Its place in the ledger is opened then: its client's next one waits."""
 
-    def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+    def __init__(self, session: Session, spec: CommandSpec, request: Request) -> None:
         self.session = session
         self.spec = spec
         self.request = request

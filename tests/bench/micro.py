@@ -23,7 +23,8 @@ from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor

@@ -22,7 +22,7 @@ from kidoproxy.resp.limits import (
     UNREAD_CLOSE_SECONDS,
 )
 from kidoproxy.routes.route import Route
-from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.upstream.connection import NodeConnection
 from tests.greet import greet
 from tests.net.fakes import Net, Socket

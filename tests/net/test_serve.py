@@ -32,7 +32,7 @@ from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.route import Route
-from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.users import password_digest
 from kidoproxy.upstream.handshake import PING_ECHO
 from kidoproxy.upstream.states import READY

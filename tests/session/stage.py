@@ -10,8 +10,10 @@ from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import CopyGroup, Node
-from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import SessionState
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
@@ -90,13 +92,13 @@ def listening(stage: Stage, session: ClientSession, name: str) -> None:
     heard(session)
 
 
-def say(session: ClientSession, *words: Words) -> bytes:
+def say(session: SessionState, *words: Words) -> bytes:
     """Send one command; what is ready for the client afterwards."""
     session.feed(encode_request([word.encode() if isinstance(word, str) else word for word in words]))
     return heard(session)
 
 
-def heard(session: ClientSession) -> bytes:
+def heard(session: SessionState) -> bytes:
     """What is ready for the client."""
     return b"".join(session.replies.take_output())
 

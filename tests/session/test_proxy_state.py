@@ -1,6 +1,6 @@
 """What sessions share: ids that are never used again, pools with Redis's own limits."""
 
-from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.session.pool_context import PoolContext
 from tests.story import client, copies, gone, ring, story
 
 
@@ -38,7 +38,7 @@ def test_a_change_of_one_pool() -> None:
     session = play.guest("two").session
     session.context = other
     play.facts.paused_until_ms = 1
-    play.facts.update_sessions(play.house)
+    play.house.update_sessions(play.facts)
     assert (play.guest("one").session.fast_path, session.fast_path) == (False, True)
 
 

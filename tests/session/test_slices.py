@@ -253,10 +253,10 @@ def test_what_is_judged_in_slices_may_still_have_to_wait() -> None:
     assert b"".join(session.replies.out) == OK + b"+QUEUED\r\n" * 2
     other = stage.client()
     stage.pool.paused_until_ms = stage.house.wall_ms + 1000
-    stage.pool.update_sessions(stage.house)
+    stage.house.update_sessions(stage.pool)
     other.feed(encode_request([b"DEL", *NAMES]))
     finished(stage)
     assert (other.suspended, sent(stage)) == (True, 0)
-    stage.pool.unpause(stage.house)
+    stage.house.unpause(stage.pool)
     finished(stage)
     assert sent(stage) == 1

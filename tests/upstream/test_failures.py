@@ -22,7 +22,8 @@ from kidoproxy.scripts.evalsha import LoadResultHandler, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.handlers.info import InfoHandler
 from kidoproxy.session.handlers.scripts import RecordOnSuccess
-from kidoproxy.session.proxy_state import PoolContext, ProxyState
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.pubsub.counts import CountCorrection
 from kidoproxy.session.pubsub.listener import Fence, PubSubListener
 from kidoproxy.session.pubsub.subscriptions import Subscriptions

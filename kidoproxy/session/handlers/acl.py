@@ -4,17 +4,15 @@
 them, to whoever may say ACL GETUSER and ACL LIST.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.commands.acl import CATEGORIES, DENIED_COMMAND, DENIED_KEY, Denial
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
-from kidoproxy.session.handlers.client import parse_int64
+from kidoproxy.resp.scan import string2ll
+from kidoproxy.session.base import Session
 from kidoproxy.session.users import User
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 #: Bits of a generated password, and how many may be asked for.
 DEFAULT_PASSWORD_BITS: Final = 256
@@ -45,7 +43,7 @@ HELP: Final = (
 )
 
 
-def acl_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+def acl_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
     """The reply to one ACL subcommand; ``name`` is its full name, ``acl|whoami``."""
     users = session.context.users
     if name == b"acl|whoami":
@@ -114,7 +112,7 @@ def category_reply(argv: list[bytes]) -> bytes:
     return encode.array([encode.bulk(spec.name) for spec in all_specs() if category in spec.categories])
 
 
-def dry_run_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+def dry_run_reply(session: Session, argv: list[bytes]) -> bytes:
     """Whether a user may say this: OK, or why not."""
     user = session.context.users.find(argv[2])
     if user is None:
@@ -136,9 +134,9 @@ def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
     return b"This user has no permissions to access the '%b' %b" % (argv[denial.position], resource)
 
 
-def generate_password(session: "ClientSession", argv: list[bytes]) -> bytes:
+def generate_password(session: Session, argv: list[bytes]) -> bytes:
     """A password nobody can guess, four bits a digit."""
-    bits = parse_int64(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
+    bits = string2ll(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
     if bits is None:
         return errors.NOT_INTEGER
     if not 0 < bits <= MAX_PASSWORD_BITS:
@@ -156,4 +154,4 @@ def log_reply(argv: list[bytes]) -> bytes:
         return encode.array([])
     if argv[2].lower() == b"reset":
         return encode.OK
-    return encode.array([]) if parse_int64(argv[2]) is not None else errors.NOT_INTEGER
+    return encode.array([]) if string2ll(argv[2]) is not None else errors.NOT_INTEGER

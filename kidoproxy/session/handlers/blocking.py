@@ -6,7 +6,7 @@ begins when it is answered, as a server reads nothing from a client that blocks.
 runs on the shared links keeps the client's order.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.request_traits import block_timeout, may_block
 from kidoproxy.commands.spec import AGG_MIN, BLOCKING, DEDICATED, PASS_THROUGH, CommandSpec
@@ -16,15 +16,14 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import watch
 from kidoproxy.session.pubsub import topics
+from kidoproxy.session.state import MonitorStream
 from kidoproxy.upstream.dedicated import DedicatedExecutor, Lease
 from kidoproxy.upstream.handshake import PushHandler
 from kidoproxy.upstream.nonblocking import SilenceIfGaveUp
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 #: WAIT speaks of the writes of its own connection, and a lane has made none; with one, which does nothing but reach
 #: the replicas, it waits for all that was written before, by this client through the shared links too.
@@ -39,7 +38,7 @@ def needs_dedicated(spec: CommandSpec, argv: list[bytes]) -> bool:
     return spec.reach == DEDICATED and (spec.flags & BLOCKING == 0 or may_block(spec, argv))
 
 
-def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+def handle(session: Session, spec: CommandSpec, request: Request) -> None:
     """A request of reach LANE; nothing is owed to the client."""
     if not needs_dedicated(spec, request.argv):
         session.dispatch(spec, request, session.open_pending(spec))
@@ -51,7 +50,7 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
         send_blocking(session, spec, request)
 
 
-def send_blocking(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None:
     """Ask, and let the session wait for the answer however long it takes.
 
     When the process is about to end nobody begins to wait: cut in the midst, an element that was popped would be lost.
@@ -82,7 +81,7 @@ def timeout_reply(spec: CommandSpec, proto: int) -> bytes:
     )
 
 
-def send_kill(session: "ClientSession", spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+def send_kill(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
     """SCRIPT KILL, FUNCTION KILL: to every node, past all that the script holds up, be the node down for that."""
     OutOfBandExecutor(session.proxy.dedicated_pool).execute(
         session.plan(spec, request), handler, request.raw, spec, session.request_context
@@ -93,12 +92,12 @@ def send_kill(session: "ClientSession", spec: CommandSpec, request: Request, han
 
 
 @final
-class Monitor:
+class Monitor(MonitorStream):
     """Passes on what each node tells of its commands. A node that is lost is listened to again when it is back."""
 
-    def __init__(self, session: "ClientSession", handler: ReplyHandler) -> None:
+    def __init__(self, session: Session, handler: ReplyHandler) -> None:
+        super().__init__(handler)
         self.session = session
-        self.handler: ReplyHandler | None = handler
         self.leases: dict[str, Lease] = {}
         #: Nodes that have not answered yet.
         self.unanswered = 0
@@ -203,7 +202,7 @@ class MonitorLineHandler(PushHandler):
         self.monitor.detach(self.node_name)
 
 
-def start_monitor(session: "ClientSession") -> None:
+def start_monitor(session: Session) -> None:
     """MONITOR; a second one says nothing, as in Redis."""
     if session.monitor is not None:
         return

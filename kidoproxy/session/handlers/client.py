@@ -4,19 +4,18 @@ What Redis has and we do not (tracking) gets an error reply that says so, never 
 clients try these at every connection and go on without them.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.session import accounting
+from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import SessionState
 
 #: Redis's kinds of clients; ours are of the first, or of the last while they have subscribed.
 CLIENT_TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
-INT64_MAX: Final = (1 << 63) - 1
 
 HELP: Final = (
     b"CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -77,7 +76,7 @@ HELP: Final = (
 )
 
 
-def client_reply(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+def client_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
     """The reply to one CLIENT subcommand; CLIENT REPLY is the session's own business."""
     name = spec.name
     if name == b"client|id":
@@ -89,7 +88,7 @@ def client_reply(session: "ClientSession", spec: CommandSpec, argv: list[bytes])
     if name == b"client|getname":
         return encode.bulk(session.name) if session.name else encode.null(session.proto)
     if name == b"client|info":
-        return encode.verbatim(session.proto, format_client(session))
+        return encode.verbatim(session.proto, format_client(session, session.proxy.wall_ms))
     if name == b"client|list":
         return client_list_reply(session, argv)
     if name == b"client|help":
@@ -97,7 +96,7 @@ def client_reply(session: "ClientSession", spec: CommandSpec, argv: list[bytes])
     return minor_reply(session, name, argv)
 
 
-def minor_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+def minor_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
     """The switches that mean little here, and what is not served."""
     if name in (b"client|no-evict", b"client|no-touch"):
         return set_flag(session, name, argv[2].lower())
@@ -122,15 +121,6 @@ NOT_SERVED_REASONS: Final[dict[bytes, str]] = {
 }
 
 
-def parse_int64(text: bytes) -> int | None:
-    """A whole number as Redis reads one: no sign but a minus, no leading zero, 64 bits."""
-    digits = text[1:] if text[:1] == b"-" else text
-    if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and text != b"0"):
-        return None
-    value = int(text)
-    return value if -INT64_MAX - 1 <= value <= INT64_MAX else None
-
-
 def encode_text(text: str) -> bytes:
     """An address as it is written on the wire, and as clients name it."""
     return text.encode("utf-8", "surrogateescape")
@@ -141,7 +131,7 @@ def is_valid_attribute(text: bytes) -> bool:
     return all(33 <= byte <= 126 for byte in text)
 
 
-def set_name(session: "ClientSession", name: bytes) -> bytes:
+def set_name(session: Session, name: bytes) -> bytes:
     """CLIENT SETNAME; an empty name takes the name away."""
     if not is_valid_attribute(name):
         return errors.BAD_CLIENT_NAME
@@ -149,7 +139,7 @@ def set_name(session: "ClientSession", name: bytes) -> bytes:
     return encode.OK
 
 
-def set_info(session: "ClientSession", option: bytes, value: bytes) -> bytes:
+def set_info(session: Session, option: bytes, value: bytes) -> bytes:
     """CLIENT SETINFO LIB-NAME | LIB-VER."""
     keyword = option.lower()
     if keyword not in (b"lib-name", b"lib-ver"):
@@ -163,7 +153,7 @@ def set_info(session: "ClientSession", option: bytes, value: bytes) -> bytes:
     return encode.OK
 
 
-def set_flag(session: "ClientSession", name: bytes, keyword: bytes) -> bytes:
+def set_flag(session: Session, name: bytes, keyword: bytes) -> bytes:
     """NO-EVICT and NO-TOUCH: noted, and shown in the flags."""
     if keyword not in (b"on", b"off"):
         return errors.SYNTAX
@@ -181,14 +171,14 @@ def tracking_info(proto: int) -> bytes:
     return encode.mapping(proto, [encode.bulk(b"flags"), flags, *redirect, encode.bulk(b"prefixes"), encode.array([])])
 
 
-def unblock_client(session: "ClientSession", argv: list[bytes]) -> bytes:
+def unblock_client(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT UNBLOCK: the nodes let go of what waits there for that client, and answer it; 1 if there was anything."""
     if len(argv) > 4:
         return errors.SYNTAX
     reason = argv[3].upper() if len(argv) == 4 else b"TIMEOUT"
     if reason not in (b"TIMEOUT", b"ERROR"):
         return errors.BAD_UNBLOCK_REASON
-    client_id = parse_int64(argv[2])
+    client_id = string2ll(argv[2])
     if client_id is None:
         return errors.NOT_INTEGER
     other = session.proxy.sessions.get(client_id)
@@ -200,20 +190,14 @@ def unblock_client(session: "ClientSession", argv: list[bytes]) -> bytes:
 # -- LIST and INFO -----------------------------------------------------------------------------------
 
 
-def is_blocked(session: "ClientSession") -> bool:
-    """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
-    blocked_request = session.blocked_request
-    return (blocked_request is not None and blocked_request.is_sent()) or session.id in session.context.paused_sessions
-
-
-def flag_letters(session: "ClientSession") -> bytes:
+def flag_letters(session: SessionState) -> bytes:
     """Redis's letters."""
     letters = b""
     if session.monitor is not None:
         letters += b"O"
-    if is_blocked(session):
+    if session.is_blocked():
         letters += b"b"
-    if is_subscriber(session):
+    if session.is_subscriber():
         letters += b"P"
     if session.multi_queue is not None:
         letters += b"x"
@@ -224,25 +208,19 @@ def flag_letters(session: "ClientSession") -> bytes:
     return letters or b"N"
 
 
-def is_subscriber(session: "ClientSession") -> bool:
-    """Whether it has subscribed to anything."""
-    return session.subscriber is not None and session.subscriber.name_count() > 0
-
-
-def has_type(session: "ClientSession", keyword: bytes) -> bool:
+def has_type(session: SessionState, keyword: bytes) -> bool:
     """Whether it is of this kind of Redis's."""
-    return keyword == (b"pubsub" if is_subscriber(session) else b"normal")
+    return keyword == (b"pubsub" if session.is_subscriber() else b"normal")
 
 
-def subscription_counts(session: "ClientSession") -> str:
+def subscription_counts(session: SessionState) -> str:
     """How many channels, patterns and shard channels it has subscribed to."""
     names = session.subscriber.names_by_kind if session.subscriber is not None else [{}, {}, {}]
     return f"sub={len(names[CHANNEL])} psub={len(names[PATTERN])} ssub={len(names[SHARD])}"
 
 
-def format_client(session: "ClientSession") -> bytes:
+def format_client(session: SessionState, now_ms: int) -> bytes:
     """One client as one line, in the format of Redis 7; a socket's number is not known here, so fd is -1."""
-    now_ms = session.proxy.wall_ms
     multi_queue = session.multi_queue
     replies = session.replies
     request_bytes = accounting.in_flight_bytes(session) + accounting.suspended_request_bytes(session)
@@ -273,22 +251,23 @@ def format_client(session: "ClientSession") -> bytes:
     )
 
 
-def pool_clients(session: "ClientSession") -> "list[ClientSession]":
+def pool_clients(session: Session) -> list[SessionState]:
     """The clients of the same pool, oldest first; who has been killed or has said QUIT is one no more."""
     return [
         other for other in session.proxy.sessions.values() if other.context is session.context and not other.closing
     ]
 
 
-def client_list_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+def client_list_reply(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT LIST [TYPE type] [ID id …]."""
     selected = select_clients(session, argv)
     if isinstance(selected, bytes):
         return selected
-    return encode.verbatim(session.proto, b"".join([format_client(other) for other in selected]))
+    now_ms = session.proxy.wall_ms
+    return encode.verbatim(session.proto, b"".join([format_client(other, now_ms) for other in selected]))
 
 
-def select_clients(session: "ClientSession", argv: list[bytes]) -> "list[ClientSession] | bytes":
+def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | bytes:
     """Those that are meant, or the error."""
     option = argv[2].lower() if len(argv) > 3 else b""
     if option == b"type" and len(argv) == 4:
@@ -296,7 +275,7 @@ def select_clients(session: "ClientSession", argv: list[bytes]) -> "list[ClientS
             return errors.unknown_client_type(argv[3])
         return [other for other in pool_clients(session) if has_type(other, argv[3].lower())]
     if option == b"id":
-        client_ids = {parse_int64(text) for text in argv[3:]}
+        client_ids = {string2ll(text) for text in argv[3:]}
         if None in client_ids:
             return errors.BAD_CLIENT_ID
         return [other for other in pool_clients(session) if other.id in client_ids]

@@ -1,13 +1,11 @@
 """CLIENT KILL: which clients are meant, and their end."""
 
-from typing import TYPE_CHECKING
-
 from kidoproxy.resp import encode, errors
-from kidoproxy.session.handlers.client import CLIENT_TYPES, encode_text, has_type, parse_int64, pool_clients
+from kidoproxy.resp.scan import string2ll
+from kidoproxy.session.base import Session
+from kidoproxy.session.handlers.client import CLIENT_TYPES, encode_text, has_type, pool_clients
+from kidoproxy.session.state import SessionState
 from kidoproxy.session.users import User, Users
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 
 class KillFilter:
@@ -62,7 +60,7 @@ class KillFilter:
 
     def parse_positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
         """A number above 0."""
-        number = parse_int64(value)
+        number = string2ll(value)
         if number is None:
             self.error = not_a_number
         elif number <= 0:
@@ -71,7 +69,7 @@ class KillFilter:
             return number
         return 0
 
-    def matches(self, caller: "ClientSession", other: "ClientSession") -> bool:
+    def matches(self, caller: Session, other: SessionState) -> bool:
         """Whether ``other`` is meant."""
         if (self.skip_me and other is caller) or self.client_id not in (0, other.id):
             return False
@@ -83,10 +81,10 @@ class KillFilter:
             return False
         if self.local_address is not None and self.local_address != encode_text(other.local_address):
             return False
-        return (other.proxy.wall_ms - other.created_ms) // 1000 >= self.max_age
+        return (caller.proxy.wall_ms - other.created_ms) // 1000 >= self.max_age
 
 
-def kill_clients(session: "ClientSession", argv: list[bytes]) -> bytes:
+def kill_clients(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT KILL: the old form names an address, the new one has pairs of words."""
     kill_filter = KillFilter(session.context.users)
     if len(argv) == 3:
@@ -106,7 +104,7 @@ def kill_reply(argv: list[bytes], count: int) -> bytes:
     return encode.integer(count)
 
 
-def close_matching(session: "ClientSession", kill_filter: KillFilter, candidates: "list[ClientSession]") -> int:
+def close_matching(session: Session, kill_filter: KillFilter, candidates: list[SessionState]) -> int:
     """Close those that are meant, and still there; each gets what it is owed. How many there were."""
     count = 0
     for other in candidates:

@@ -1,17 +1,17 @@
 """CLIENT LIST and CLIENT KILL over very many clients, or with very many words: in slices."""
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import encode, errors, limits
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.session import slices
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, client_kill
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import SessionState
 
 
-def start_if_large(session: "ClientSession", name: bytes, argv: list[bytes]) -> bool:
+def start_if_large(session: Session, name: bytes, argv: list[bytes]) -> bool:
     """Begin to answer one of the two, if that takes long."""
     if name not in (b"client|list", b"client|kill"):
         return False
@@ -34,7 +34,7 @@ def start_if_large(session: "ClientSession", name: bytes, argv: list[bytes]) -> 
 class SelectByIdJob(Job):
     """Reads the numbers of CLIENT LIST ID; then these clients are described."""
 
-    def __init__(self, session: "ClientSession", argv: list[bytes]) -> None:
+    def __init__(self, session: Session, argv: list[bytes]) -> None:
         self.session = session
         self.argv = argv
         self.next_index = 3
@@ -46,7 +46,7 @@ class SelectByIdJob(Job):
         start = self.next_index
         self.next_index = start + limits.SLICE_UNITS
         for text in self.argv[start : self.next_index]:
-            client_id = client.parse_int64(text)
+            client_id = string2ll(text)
             if client_id is None:
                 session.send_reply(errors.BAD_CLIENT_ID)
                 return False
@@ -63,7 +63,7 @@ class SelectByIdJob(Job):
 class ListClientsJob(Job):
     """One line for each client that is still there when it is its turn."""
 
-    def __init__(self, session: "ClientSession", selected: "list[ClientSession]") -> None:
+    def __init__(self, session: Session, selected: list[SessionState]) -> None:
         self.session = session
         self.selected = selected
         self.next_index = 0
@@ -75,7 +75,7 @@ class ListClientsJob(Job):
         self.next_index = start + limits.CLIENTS_PER_SLICE
         for other in self.selected[start : self.next_index]:
             if not other.closing:
-                self.lines.append(client.format_client(other))
+                self.lines.append(client.format_client(other, self.session.proxy.wall_ms))
         if self.next_index < len(self.selected):
             return True
         self.session.send_reply(encode.verbatim(self.session.proto, b"".join(self.lines)))
@@ -86,12 +86,12 @@ class ListClientsJob(Job):
 class KillClientsJob(Job):
     """Reads the words of CLIENT KILL, then closes who is meant; the client that asks hears how many when all are."""
 
-    def __init__(self, session: "ClientSession", argv: list[bytes]) -> None:
+    def __init__(self, session: Session, argv: list[bytes]) -> None:
         self.session = session
         self.argv = argv
         self.kill_filter = client_kill.KillFilter(session.context.users)
         self.next_index = 2
-        self.candidates: list[ClientSession] | None = None
+        self.candidates: list[SessionState] | None = None
         self.closed_count = 0
         if len(argv) == 3:
             self.kill_filter.set_legacy_address(argv[2])

@@ -4,9 +4,9 @@ A client that has queued very much has others served in between. What decides wh
 tells others that it writes, is one step with its sending: with watched keys and in copy pools nobody comes in between.
 """
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
-from kidoproxy.commands.spec import LOCAL, SESSION, CommandSpec
+from kidoproxy.commands.spec import LOCAL, CommandSpec
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import AggregateSlot, ListReplies, ReplyHandler
 from kidoproxy.resp import encode, limits
@@ -15,25 +15,11 @@ from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import PlanBuilder
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting, redact, slices
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import handshake, local, scripts
-from kidoproxy.session.handlers.watch import Watch
+from kidoproxy.session.multi_state import QueuedCommand
+from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.transaction import ExecReply, Transaction
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
-
-
-@final
-class QueuedCommand:
-    """A command between MULTI and EXEC."""
-
-    def __init__(self, spec: CommandSpec, request: Request) -> None:
-        self.spec = spec
-        self.request = request
-
-    def is_local(self) -> bool:
-        """Whether the session answers it, and no node is asked."""
-        return self.spec.reach in (SESSION, LOCAL)
 
 
 def placement_ids(plan: Plan) -> set[int]:
@@ -47,7 +33,7 @@ def placement_ids(plan: Plan) -> set[int]:
     return found
 
 
-def plan_in_multi(session: "ClientSession", spec: CommandSpec, request: Request) -> Plan:
+def plan_in_multi(session: Session, spec: CommandSpec, request: Request) -> Plan:
     """The plan of a command inside a transaction."""
     session.request_context.in_multi = True
     plan = session.plan(spec, request)
@@ -55,7 +41,7 @@ def plan_in_multi(session: "ClientSession", spec: CommandSpec, request: Request)
     return plan
 
 
-def start_planning_in_multi(session: "ClientSession", spec: CommandSpec, request: Request) -> PlanBuilder:
+def start_planning_in_multi(session: Session, spec: CommandSpec, request: Request) -> PlanBuilder:
     """The same in slices."""
     session.request_context.in_multi = True
     planning = session.context.root.plan_builder(spec, request, session.request_context)
@@ -63,7 +49,7 @@ def start_planning_in_multi(session: "ClientSession", spec: CommandSpec, request
     return planning
 
 
-def step_planning_in_multi(session: "ClientSession", planning: PlanBuilder) -> bool:
+def step_planning_in_multi(session: Session, planning: PlanBuilder) -> bool:
     """One of these slices. Whether there are more."""
     session.request_context.in_multi = True
     more = planning.step(limits.SLICE_UNITS)
@@ -71,7 +57,7 @@ def step_planning_in_multi(session: "ClientSession", planning: PlanBuilder) -> b
     return more
 
 
-def abort_exec(session: "ClientSession") -> None:
+def abort_exec(session: Session) -> None:
     """A watched key has changed: nothing is sent."""
     session.unwatch()
     session.open_pending(None).on_reply(encode.null_array(session.proto))
@@ -84,7 +70,7 @@ class ExecJob(Job):
     With watched keys it runs on their lane, and nothing of this client's runs beside it.
     """
 
-    def __init__(self, session: "ClientSession", queue: list[QueuedCommand], watch: Watch | None) -> None:
+    def __init__(self, session: Session, queue: list[QueuedCommand], watch: Watch | None) -> None:
         self.session = session
         self.queue = queue
         self.watch = watch
@@ -227,7 +213,7 @@ class ExecJob(Job):
             session.suspend_until_drained()
 
 
-def redacting_handler(session: "ClientSession", queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:
+def redacting_handler(session: Session, queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:
     """The leg for the reply to one command, see `redact`."""
     return redact.client_view_handler(session, queued.spec, queued.request.argv, handler)
 

@@ -3,25 +3,24 @@
 redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply must be right to the byte.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
+from kidoproxy.resp.scan import string2ll
 from kidoproxy.session import cleanup, pause
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, client_kill
 from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, is_http_request
-from kidoproxy.session.proxy_state import REPLY_OFF, REPLY_ON, REPLY_SKIP
+from kidoproxy.session.state import REPLY_OFF, REPLY_ON, REPLY_SKIP
 from kidoproxy.session.users import DEFAULT_USER
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 #: What Redis and Valkey last had in common; beyond it the same number means different things in each.
 NEWEST_COMMON_VERSION: Final = b"7.2.4"
 RESET_REPLY: Final = b"+RESET\r\n"
 
 
-def execute(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+def execute(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
     """The reply; the session's state is changed on the way."""
     name = spec.name
     if name == b"hello":
@@ -41,7 +40,7 @@ def execute(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> b
     if name == b"client|pause":
         return pause.pause_pool(session, argv)
     if name == b"client|unpause":
-        session.context.unpause(session.proxy)
+        session.proxy.unpause(session.context)
         return encode.OK
     if name == b"client|kill":
         return client_kill.kill_clients(session, argv)
@@ -56,11 +55,11 @@ def execute(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> b
 # -- HELLO ---------------------------------------------------------------------------------------------
 
 
-def hello(session: "ClientSession", argv: list[bytes]) -> bytes:
+def hello(session: Session, argv: list[bytes]) -> bytes:
     """HELLO [protocol [AUTH user password] [SETNAME name]]: everything is checked before anything is changed."""
     proto = session.proto
     if len(argv) > 1:
-        requested_proto = client.parse_int64(argv[1])
+        requested_proto = string2ll(argv[1])
         if requested_proto is None:
             return errors.BAD_PROTO
         if requested_proto not in (2, 3):
@@ -87,7 +86,7 @@ def hello(session: "ClientSession", argv: list[bytes]) -> bytes:
     return apply_hello(session, proto, credentials, name)
 
 
-def apply_hello(session: "ClientSession", proto: int, credentials: list[bytes], name: bytes | None) -> bytes:
+def apply_hello(session: Session, proto: int, credentials: list[bytes], name: bytes | None) -> bytes:
     """The second half of HELLO: log in, take the name, change the protocol, introduce ourselves."""
     if credentials and not log_in(session, credentials[0], credentials[1]):
         return errors.WRONGPASS
@@ -101,7 +100,7 @@ def apply_hello(session: "ClientSession", proto: int, credentials: list[bytes], 
     return hello_reply(session)
 
 
-def hello_reply(session: "ClientSession") -> bytes:
+def hello_reply(session: Session) -> bytes:
     """Who we are: one Redis, standing alone."""
     bulk = encode.bulk
     return encode.mapping(
@@ -118,7 +117,7 @@ def hello_reply(session: "ClientSession") -> bytes:
     )
 
 
-def advertised_version(session: "ClientSession") -> bytes:
+def advertised_version(session: Session) -> bytes:
     """The oldest node's version, as far as it is known, but none that only Redis or only Valkey has."""
     oldest = NEWEST_COMMON_VERSION
     for node in session.context.root.nodes():
@@ -135,7 +134,7 @@ def version_numbers(text: bytes) -> list[int]:
 # -- AUTH and SELECT -------------------------------------------------------------------------------------
 
 
-def log_in(session: "ClientSession", name: bytes, password: bytes) -> bool:
+def log_in(session: Session, name: bytes, password: bytes) -> bool:
     """Become this user, if the password is right; else who is logged in stays it."""
     user = session.context.users.authenticate(name, password)
     if user is None:
@@ -147,7 +146,7 @@ def log_in(session: "ClientSession", name: bytes, password: bytes) -> bool:
     return True
 
 
-def close_if_http(session: "ClientSession", name: bytes) -> bool:
+def close_if_http(session: Session, name: bytes) -> bool:
     """Whether that was a web page, which may send any bytes to a port: no line behind is taken for a command."""
     if not is_http_request(name):
         return False
@@ -156,7 +155,7 @@ def close_if_http(session: "ClientSession", name: bytes) -> bool:
     return True
 
 
-def auth(session: "ClientSession", argv: list[bytes]) -> bytes:
+def auth(session: Session, argv: list[bytes]) -> bytes:
     """AUTH [user] password; a wrong one does not log out who is logged in."""
     if len(argv) > 3:
         return errors.SYNTAX
@@ -169,9 +168,9 @@ def auth(session: "ClientSession", argv: list[bytes]) -> bytes:
     return encode.OK
 
 
-def select(session: "ClientSession", text: bytes) -> bytes:
+def select(session: Session, text: bytes) -> bytes:
     """SELECT: the database of all later requests; each link to a node of a ring has its own."""
-    number = client.parse_int64(text)
+    number = string2ll(text)
     if number is None:
         return errors.NOT_INTEGER
     if not -(1 << 31) <= number < 1 << 31:
@@ -183,7 +182,7 @@ def select(session: "ClientSession", text: bytes) -> bytes:
     return encode.OK
 
 
-def set_reply_mode(session: "ClientSession", argv: list[bytes]) -> None:
+def set_reply_mode(session: Session, argv: list[bytes]) -> None:
     """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
     mode = argv[2].upper()
     if mode == b"ON":

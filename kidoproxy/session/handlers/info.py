@@ -6,7 +6,7 @@ When the nodes give no INFO, a client still gets what is known here, and why it 
 version before anything else, and one bad node must not stop them.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
@@ -19,12 +19,10 @@ from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import BEHIND, Node
 from kidoproxy.session import redact
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, handshake
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.upstream.states import READY
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
 #: INFO's words for several sections at once.
@@ -36,7 +34,7 @@ InfoField = tuple[str, str]
 # -- the proxy ---------------------------------------------------------------------------------------
 
 
-def counters(session: "ClientSession") -> list[tuple[str, int]]:
+def counters(session: Session) -> list[tuple[str, int]]:
     """Everything that is counted, by name."""
     proxy = session.proxy
     return [
@@ -58,12 +56,12 @@ def counters(session: "ClientSession") -> list[tuple[str, int]]:
     ]
 
 
-def uptime(session: "ClientSession") -> int:
+def uptime(session: Session) -> int:
     """Seconds since the proxy has started."""
     return (session.proxy.wall_ms - session.proxy.started_ms) // 1000
 
 
-def proxy_fields(session: "ClientSession") -> list[InfoField]:
+def proxy_fields(session: Session) -> list[InfoField]:
     """The section ``# Kidoproxy``."""
     proxy = session.proxy
     identity = [
@@ -76,7 +74,7 @@ def proxy_fields(session: "ClientSession") -> list[InfoField]:
     return identity + [(name, str(value)) for name, value in counters(session)]
 
 
-def field_overrides(session: "ClientSession") -> list[tuple[str, list[InfoField]]]:
+def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
     """By section, the fields of Redis's own INFO that are about us."""
     proxy = session.proxy
     server = [
@@ -94,7 +92,7 @@ def field_overrides(session: "ClientSession") -> list[tuple[str, list[InfoField]
         ("connected_clients", str(session.context.client_count)),
         ("maxclients", str(session.context.max_clients)),
         ("blocked_clients", str(proxy.blocked_clients(session.context))),
-        ("pubsub_clients", str(len([other for other in client.pool_clients(session) if client.is_subscriber(other)]))),
+        ("pubsub_clients", str(len([other for other in client.pool_clients(session) if other.is_subscriber()]))),
     ]
     stats = [
         ("total_connections_received", str(proxy.connections_received)),
@@ -113,7 +111,7 @@ def field_overrides(session: "ClientSession") -> list[tuple[str, list[InfoField]
     ]
 
 
-def subscription_counts(session: "ClientSession") -> list[tuple[str, int]]:
+def subscription_counts(session: Session) -> list[tuple[str, int]]:
     """What the clients of this pool have subscribed to, as INFO names it."""
     subscriptions = session.proxy.subscriptions_by_pool.get(session.context.name)
     fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
@@ -132,7 +130,7 @@ def port_of(local: str) -> str:
 class NodeInfo:
     """One node of the client's pool, as PROXY NODES and INFO show it."""
 
-    def __init__(self, session: "ClientSession", pool_name: str, node: Node) -> None:
+    def __init__(self, session: Session, pool_name: str, node: Node) -> None:
         connections = session.executor.connections_to(node)
         self.pool_name = pool_name
         self.node = node
@@ -216,7 +214,7 @@ def nodes_with_pool_name(pool_name: str, route: Route) -> list[tuple[str, Node]]
     return [found for child in children for found in nodes_with_pool_name(route.name, child)]
 
 
-def node_infos(session: "ClientSession") -> list[NodeInfo]:
+def node_infos(session: Session) -> list[NodeInfo]:
     """The nodes of the client's pool, in the order of the configuration."""
     found = nodes_with_pool_name(session.context.name, session.context.root)
     return [NodeInfo(session, pool_name, node) for pool_name, node in found]
@@ -247,7 +245,7 @@ def sanitize_line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
 
 
-def proxy_sections(session: "ClientSession", argv: list[bytes], missing_reason: str) -> list[bytes]:
+def proxy_sections(session: Session, argv: list[bytes], missing_reason: str) -> list[bytes]:
     """Our sections, as far as ``argv`` asks for them; ``silence`` says why the nodes' are missing."""
     found: list[bytes] = []
     if wants_section(argv, b"kidoproxy"):
@@ -264,7 +262,7 @@ def proxy_sections(session: "ClientSession", argv: list[bytes], missing_reason: 
     return found
 
 
-def reply_if_proxy_only(session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> bool:
+def reply_if_proxy_only(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> bool:
     """Whether this is an INFO that no node is needed for; ``leg`` has its answer then."""
     proxy_only = (
         spec.response_policy == MERGE_INFO and not session.request_context.per_node and only_proxy_sections(argv)
@@ -274,21 +272,19 @@ def reply_if_proxy_only(session: "ClientSession", spec: CommandSpec, argv: list[
     return proxy_only
 
 
-def client_view_handler(
-    session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
-) -> ReplyHandler:
+def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
     """The leg for what the nodes say, where that is not what the client hears."""
     if spec.response_policy == MERGE_INFO and not session.request_context.per_node:
         return InfoHandler(session, argv, handler)
     return redact.client_view_handler(session, spec, argv, handler)
 
 
-def proxy_info(session: "ClientSession", argv: list[bytes]) -> bytes:
+def proxy_info(session: Session, argv: list[bytes]) -> bytes:
     """INFO without the nodes."""
     return encode.verbatim(session.proto, b"\r\n".join(proxy_sections(session, argv, "")))
 
 
-def merged_info(session: "ClientSession", argv: list[bytes], raw: bytes) -> bytes:
+def merged_info(session: Session, argv: list[bytes], raw: bytes) -> bytes:
     """The nodes' INFO with our corrections, in the sections that it has, and our own sections behind it."""
     node_info = b"\r\n" + string_value(raw)
     extra = [
@@ -299,7 +295,7 @@ def merged_info(session: "ClientSession", argv: list[bytes], raw: bytes) -> byte
     return merge_info([raw], session.proto, extra + proxy_sections(session, argv, ""))
 
 
-def fallback_info(session: "ClientSession", argv: list[bytes], reason: str) -> bytes:
+def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
     """INFO when the nodes gave none: what is known here, and why it is not more."""
     known = [
         ("Server", [("redis_version", decode_text(handshake.advertised_version(session)))]),
@@ -313,7 +309,7 @@ def fallback_info(session: "ClientSession", argv: list[bytes], reason: str) -> b
 class InfoHandler(ReplyHandler):
     """Takes the nodes' INFO, and gives the client ours."""
 
-    def __init__(self, session: "ClientSession", argv: list[bytes], parent: ReplyHandler) -> None:
+    def __init__(self, session: Session, argv: list[bytes], parent: ReplyHandler) -> None:
         super().__init__()
         self.session = session
         self.argv = argv

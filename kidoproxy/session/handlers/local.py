@@ -1,17 +1,13 @@
 """What the proxy answers without a node: it must answer even when all of them are down."""
 
-from typing import TYPE_CHECKING
-
 from kidoproxy.commands.command_reply import command_reply
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import acl
 
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
-
-def local_reply(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes:
+def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
     """The reply to a command that reaches no node."""
     name = spec.name
     if name == b"ping":

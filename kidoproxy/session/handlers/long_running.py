@@ -5,7 +5,7 @@ much may take; nodes that say nothing are not waited for. Until it is answered i
 on all their connections. The client's next request waits, as it would at a server.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
@@ -17,11 +17,9 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.resp.scan import string2ll
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
+from kidoproxy.session.base import Session
 from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
 from kidoproxy.upstream.handshake import info_text, parse_info
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 SLOW_COMMANDS: Final = (b"flushdb", b"flushall", b"keys", b"save", b"memory|purge")
 INFO: Final = COMMANDS[b"info"]
@@ -35,7 +33,7 @@ KEYS_PER_SECOND: Final = 100_000
 MAX_EXTRA_SECONDS: Final = 600.0
 
 
-def start_if_slow(session: "ClientSession", spec: CommandSpec, request: Request, handler: ReplyHandler) -> bool:
+def start_if_slow(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> bool:
     """Whether this is such a command; it is under way then."""
     if spec.name not in SLOW_COMMANDS:
         return False
@@ -49,7 +47,7 @@ def start_if_slow(session: "ClientSession", spec: CommandSpec, request: Request,
 class SizeProbe(ReplyHandler):
     """Waits for how much there is, then sends the command."""
 
-    def __init__(self, session: "ClientSession", spec: CommandSpec, request: Request, parent: ReplyHandler) -> None:
+    def __init__(self, session: Session, spec: CommandSpec, request: Request, parent: ReplyHandler) -> None:
         super().__init__()
         self.session = session
         self.spec = spec

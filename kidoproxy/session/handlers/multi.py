@@ -4,7 +4,7 @@ One node, and what its EXEC says is the reply, byte for byte. Several, and each 
 place in an array: each node's part is atomic, the whole is not. A strict pool refuses that while queueing.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN_NODES, SESSION, SUBSCRIBE, CommandSpec
@@ -13,12 +13,11 @@ from kidoproxy.resp import encode, errors
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Plan
 from kidoproxy.session import accounting, slices
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import exec
-from kidoproxy.session.handlers.exec import QueuedCommand, placement_ids, plan_in_multi
-from kidoproxy.session.proxy_state import REPLY_ON
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.handlers.exec import placement_ids, plan_in_multi
+from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement
+from kidoproxy.session.state import REPLY_ON
 
 #: What begins and ends a transaction.
 TRANSACTION_COMMANDS: Final = (b"multi", b"exec", b"discard")
@@ -27,16 +26,7 @@ NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
 ALLOWED_WITH_WATCH: Final = (b"unwatch", b"ping", b"echo", b"time")
 
 
-@final
-class TransactionPlacement:
-    """Where a transaction that must not leave one node or copy pool has to stay, and the key that says so."""
-
-    def __init__(self, first_key: bytes, ids: set[int]) -> None:
-        self.first_key = first_key
-        self.placement_ids = ids
-
-
-def handle(session: "ClientSession", name: bytes) -> None:
+def handle(session: Session, name: bytes) -> None:
     """MULTI, EXEC or DISCARD."""
     if name == b"multi":
         start_multi(session)
@@ -46,7 +36,7 @@ def handle(session: "ClientSession", name: bytes) -> None:
         discard(session)
 
 
-def start_multi(session: "ClientSession") -> None:
+def start_multi(session: Session) -> None:
     """MULTI."""
     if session.multi_queue is not None:
         session.send_reply(errors.NESTED_MULTI)
@@ -59,7 +49,7 @@ def start_multi(session: "ClientSession") -> None:
     session.send_reply(encode.OK)
 
 
-def discard(session: "ClientSession") -> None:
+def discard(session: Session) -> None:
     """DISCARD."""
     if session.multi_queue is None:
         session.send_reply(errors.DISCARD_WITHOUT_MULTI)
@@ -69,7 +59,7 @@ def discard(session: "ClientSession") -> None:
     session.send_reply(encode.OK)
 
 
-def enqueue(session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
+def enqueue(session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
     """Queue one command, after planning it once: a refusal must be told now."""
     if slices.needs_sliced_planning(spec, request):
         slices.start_job(session, EnqueueJob(session, queue, spec, request))
@@ -81,9 +71,7 @@ def enqueue(session: "ClientSession", queue: list[QueuedCommand], spec: CommandS
 class EnqueueJob(Job):
     """Plans a long request, then queues it."""
 
-    def __init__(
-        self, session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request
-    ) -> None:
+    def __init__(self, session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
         self.session = session
         self.queue = queue
         self.spec = spec
@@ -99,7 +87,7 @@ class EnqueueJob(Job):
 
 
 def enqueue_planned(
-    session: "ClientSession", queue: list[QueuedCommand], spec: CommandSpec, request: Request, plan: Plan | None
+    session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request, plan: Plan | None
 ) -> None:
     """Queue it, unless it cannot be part of this transaction; ``plan`` is its plan if there is one already."""
     error = enqueue_error(session, spec, request, plan)
@@ -113,7 +101,7 @@ def enqueue_planned(
     session.send_reply(encode.QUEUED)
 
 
-def execute(session: "ClientSession") -> None:
+def execute(session: Session) -> None:
     """EXEC."""
     queue = session.multi_queue
     if queue is None:
@@ -135,7 +123,7 @@ def execute(session: "ClientSession") -> None:
         slices.start_job(session, exec.ExecJob(session, queue, watch))
 
 
-def enqueue_error(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
+def enqueue_error(session: Session, spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
     """Why the command cannot be part of this transaction."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
@@ -158,7 +146,7 @@ def enqueue_error(session: "ClientSession", spec: CommandSpec, request: Request,
     return cross_slot_error(session, spec, request, plan) if single_placement else None
 
 
-def cross_slot_error(session: "ClientSession", spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
+def cross_slot_error(session: Session, spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
     plan_ids = placement_ids(plan)
     reached_ids = set(plan_ids)

@@ -4,7 +4,7 @@ Nothing here may upset others: a link is shared, so PROXY NODE sends only what l
 and what would make one copy differ from the others is refused.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import (
@@ -30,14 +30,12 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import info, scripts
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.pubsub.topics import SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS, needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 #: A refusal with these words is about the pool as a whole, not about one node.
 ONE_NODE_HINT: Final = "ask one node: PROXY NODE"
@@ -84,7 +82,7 @@ HELP: Final = (
 )
 
 
-def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> None:
+def handle(session: Session, spec: CommandSpec, request: Request) -> None:
     """One PROXY subcommand; its reply takes its place in the ledger now, or when the nodes have answered."""
     name = spec.name
     argv = request.argv
@@ -96,7 +94,7 @@ def handle(session: "ClientSession", spec: CommandSpec, request: Request) -> Non
         session.send_reply(proxy_reply(session, name, argv))
 
 
-def proxy_reply(session: "ClientSession", name: bytes, argv: list[bytes]) -> bytes:
+def proxy_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
     """The subcommands that ask no node."""
     if name == b"proxy|nodes":
         return nodes_reply(session)
@@ -119,7 +117,7 @@ def encode_text(text: str) -> bytes:
 # -- NODES, STATS, REPLIES, SYNC -----------------------------------------------------------------------
 
 
-def nodes_reply(session: "ClientSession") -> bytes:
+def nodes_reply(session: Session) -> bytes:
     """One map for each node."""
     rows: list[bytes] = []
     for node in info.node_infos(session):
@@ -132,7 +130,7 @@ def nodes_reply(session: "ClientSession") -> bytes:
     return encode.array(rows)
 
 
-def stats_reply(session: "ClientSession") -> bytes:
+def stats_reply(session: Session) -> bytes:
     """A map of the counters."""
     pairs: list[bytes] = []
     for name, number in info.counters(session):
@@ -140,7 +138,7 @@ def stats_reply(session: "ClientSession") -> bytes:
     return encode.mapping(session.proto, pairs)
 
 
-def set_replies_mode(session: "ClientSession", word: bytes) -> bytes:
+def set_replies_mode(session: Session, word: bytes) -> bytes:
     """MERGED or LIST, for the rest of this conversation."""
     if word not in (b"merged", b"list"):
         return errors.SYNTAX
@@ -149,7 +147,7 @@ def set_replies_mode(session: "ClientSession", word: bytes) -> bytes:
     return encode.OK
 
 
-def sync_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
+def sync_reply(session: Session, argv: list[bytes]) -> bytes:
     """Begin a sync of one copy, or say what syncs are doing; or another order about a copy."""
     if len(argv) > 5:
         return errors.wrong_arity(b"proxy|sync")
@@ -172,7 +170,7 @@ def sync_reply(session: "ClientSession", argv: list[bytes]) -> bytes:
     return errors.sync_refused(target.name, rejection) if rejection else encode.OK
 
 
-def run_sync_action(session: "ClientSession", node: Node, word: bytes) -> bytes:
+def run_sync_action(session: Session, node: Node, word: bytes) -> bytes:
     """REFILL, CANCEL, TRUST (what would be lost, a line for each copy) and TRUST CONFIRM."""
     run_command = session.proxy.run_sync_command
     if run_command is None or word not in SYNC_ACTIONS:
@@ -183,7 +181,7 @@ def run_sync_action(session: "ClientSession", node: Node, word: bytes) -> bytes:
     return encode.array([encode.bulk(encode_text(line)) for line in lines]) if lines else encode.OK
 
 
-def find_node(session: "ClientSession", name: bytes) -> Node | None:
+def find_node(session: Session, name: bytes) -> Node | None:
     """The node of this pool with that name."""
     for node in session.context.root.nodes():
         if encode_text(node.name) == name:
@@ -191,7 +189,7 @@ def find_node(session: "ClientSession", name: bytes) -> Node | None:
     return None
 
 
-def unknown_node_error(session: "ClientSession", name: bytes) -> bytes:
+def unknown_node_error(session: Session, name: bytes) -> bytes:
     """The error for a name that no node has."""
     return errors.unknown_node(name, [node.name for node in session.context.root.nodes()])
 
@@ -199,7 +197,7 @@ def unknown_node_error(session: "ClientSession", name: bytes) -> bytes:
 # -- NODE ------------------------------------------------------------------------------------------------
 
 
-def send_to_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> None:
+def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
     """Send one command to one node, on the link that all clients share; a KILL goes past it."""
     node = find_node(session, name)
     if node is None:
@@ -223,9 +221,7 @@ def send_to_node(session: "ClientSession", name: bytes, argv: list[bytes]) -> No
     executor.send(node, handler, payload, session.proto, session.db)
 
 
-def one_node_rejection(
-    session: "ClientSession", node: Node, spec: CommandSpec | None, argv: list[bytes]
-) -> bytes | None:
+def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
     """Why this command is not sent to this node; None when it is."""
     if spec is None:
         return errors.unknown_command(argv)
@@ -255,7 +251,7 @@ def one_node_rejection(
 # -- EACH ------------------------------------------------------------------------------------------------
 
 
-def dispatch_each(session: "ClientSession", argv: list[bytes]) -> None:
+def dispatch_each(session: Session, argv: list[bytes]) -> None:
     """As usual, but each node's own reply is listed."""
     argv, spec = session.context.commands.resolve_nested(argv)
     error = refusal.rejection(session, spec, argv)
@@ -278,7 +274,7 @@ def dispatch_each(session: "ClientSession", argv: list[bytes]) -> None:
 # -- ROUTE -----------------------------------------------------------------------------------------------
 
 
-def explain_route(session: "ClientSession", argv: list[bytes]) -> list[str]:
+def explain_route(session: Session, argv: list[bytes]) -> list[str]:
     """Lines for a person: what the command is, where its keys are, who is asked with what."""
     argv, spec = session.context.commands.resolve_nested(argv)
     error = refusal.rejection(session, spec, argv)
@@ -300,7 +296,7 @@ def explain_route(session: "ClientSession", argv: list[bytes]) -> list[str]:
     return lines + explain_plan(session.plan(spec, request), request.raw)
 
 
-def explain_subscription(session: "ClientSession", spec: CommandSpec, names: list[bytes]) -> list[str]:
+def explain_subscription(session: Session, spec: CommandSpec, names: list[bytes]) -> list[str]:
     """For each name where it lives, and the nodes that are listened to for it."""
     lines: list[str] = []
     subscriptions = session.proxy.subscriptions_of(session.context)

@@ -5,46 +5,40 @@ confirmed it; its confirmations leave at one go, before the first message. They 
 which CLIENT REPLY OFF does not silence.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import PendingRequest, ReplyQueue
+from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import encode, limits
 from kidoproxy.session import accounting, slices
-from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.topics import (
     SUBSCRIBE_COMMANDS,
     SUBSCRIBE_KINDS,
     UNSUBSCRIBE_COMMANDS,
     UNSUBSCRIBE_KINDS,
-    PendingSubscription,
     Subscriber,
 )
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import UnconfirmedSubscription
 
 #: All that Redis serves to a RESP2 client that has subscribed.
 SUBSCRIBER_MODE_COMMANDS: Final = (*SUBSCRIBE_COMMANDS, *UNSUBSCRIBE_COMMANDS, b"ping", b"quit", b"reset")
 
 
 @final
-class SessionSubscription(PendingSubscription):
+class SessionSubscription(UnconfirmedSubscription):
     """What one session waits for; ``frames`` are its confirmations."""
 
     def __init__(
         self,
-        session: "ClientSession",
+        session: Session,
         subscriber: Subscriber,
         kind: int,
         pending: PendingRequest,
-        confirmations: list[bytes],
     ) -> None:
-        super().__init__(subscriber, kind)
+        super().__init__(subscriber, kind, pending)
         self.session = session
-        self.pending = pending
-        self.confirmations = confirmations
 
     def on_done(self, error: bytes) -> None:
         """The session goes on."""
@@ -59,7 +53,7 @@ class SessionSubscription(PendingSubscription):
         session.wake()
 
 
-def handle(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+def handle(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
     """One request; everything before it has been answered."""
     subscriber = session.subscriber
     if len(argv) == 1 and subscriber is not None and spec.name in UNSUBSCRIBE_KINDS:
@@ -74,7 +68,7 @@ def handle(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> No
 class SubscribeJob(Job):
     """A request with very many names, as if it were several: each waits until the one before has been confirmed."""
 
-    def __init__(self, session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+    def __init__(self, session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
         self.session = session
         self.spec = spec
         self.argv = argv
@@ -90,7 +84,7 @@ class SubscribeJob(Job):
         return False
 
 
-def request_subscription(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> None:
+def request_subscription(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
     """One request that is not too long."""
     subscriptions = session.proxy.subscriptions_of(session.context)
     subscriber = session.subscriber
@@ -105,7 +99,7 @@ def request_subscription(session: "ClientSession", spec: CommandSpec, argv: list
     kind = SUBSCRIBE_KINDS[spec.name] if is_subscribe else UNSUBSCRIBE_KINDS[spec.name]
     pending = session.open_pending(spec)
     pending.suppressed = False
-    subscription = SessionSubscription(session, subscriber, kind, pending, [])
+    subscription = SessionSubscription(session, subscriber, kind, pending)
     session.pending_subscribe = subscription
     session.suspended = True
     if is_subscribe:
@@ -148,37 +142,3 @@ def prepare_unsubscribe(subscription: SessionSubscription, names: list[bytes], p
 def confirmation(proto: int, event: bytes, name: bytes, count: int) -> bytes:
     """One push, or one array that looks like a reply."""
     return encode.push(proto, [encode.bulk(event), name, encode.integer(count)])
-
-
-def unsubscribe_all(session: "ClientSession") -> None:
-    """The client goes, or begins anew: nothing of its subscriptions is left, here or at the nodes."""
-    subscriber = session.subscriber
-    if subscriber is None:
-        return
-    subscriptions = session.proxy.subscriptions_of(session.context)
-    subscription = session.pending_subscribe
-    if subscription is not None:
-        session.pending_subscribe = None
-        subscriptions.cancel(subscription)
-        subscription.pending.on_reply(b"")
-    session.subscriber = None
-    if subscriber.name_count() > limits.NAMES_PER_SLICE:
-        # No message reaches it any more, but its names are taken off in slices.
-        subscriber.replies = ReplyQueue(session.executor.pending_writes)
-        subscriber.replies.close()
-        session.executor.jobs().add(UnsubscribeJob(subscriptions, subscriber))
-    else:
-        subscriptions.unsubscribe_all(subscriber)
-
-
-@final
-class UnsubscribeJob(Job):
-    """Takes a client that wants nothing more off very many names."""
-
-    def __init__(self, subscriptions: Subscriptions, subscriber: Subscriber) -> None:
-        self.subscriptions = subscriptions
-        self.subscriber = subscriber
-
-    def step(self) -> bool:
-        """Some of them."""
-        return self.subscriptions.unsubscribe_some(self.subscriber, limits.NAMES_PER_SLICE)

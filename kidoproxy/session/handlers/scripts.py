@@ -1,6 +1,6 @@
 """EVAL, FCALL, SCRIPT and FUNCTION: planned like others; what they say is noted, so that no node forgets it."""
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
@@ -15,11 +15,9 @@ from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.evalsha import EvalshaExecutor, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.request import ScriptInputs, called_commands
+from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
 from kidoproxy.upstream.transaction import Transaction
-
-if TYPE_CHECKING:
-    from kidoproxy.session.session import ClientSession
 
 SCRIPT_RUNNERS: Final = (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro")
 EVAL_COMMANDS: Final = (b"eval", b"eval_ro")
@@ -28,7 +26,7 @@ LOAD_COMMANDS: Final = (b"script|load", b"function|load")
 LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"function|restore")
 
 
-def rejection(session: "ClientSession", spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """Why a script is not served: it can be seen to call what this pool refuses, or what its user may not run."""
     analysis = find_analysis(session.context.script_registry, spec, argv, session.multi_queue is not None)
     if analysis is None:
@@ -66,7 +64,7 @@ def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | Non
     return b"", ""
 
 
-def dispatch(session: "ClientSession", spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+def dispatch(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
     """Plan and walk, each in its own way."""
     executor = session.executor
     plan = session.plan(spec, request)
@@ -86,7 +84,7 @@ def dispatch(session: "ClientSession", spec: CommandSpec, request: Request, hand
         executor.execute(plan, handler, request.raw, spec, session.request_context)
 
 
-def track_script(session: "ClientSession", spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
+def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
     """A script passes by; the leg that takes the reply, which notes it if it changes what nodes must know."""
     name = spec.name
     registry = session.context.script_registry
@@ -104,7 +102,7 @@ def track_script(session: "ClientSession", spec: CommandSpec, argv: list[bytes],
     return handler
 
 
-def forget_scripts(session: "ClientSession") -> None:
+def forget_scripts(session: Session) -> None:
     """SCRIPT FLUSH: nothing is known any more, and no connection counts as having carried anything."""
     session.context.script_registry.flush_scripts()
     for node in session.context.root.nodes():
@@ -113,7 +111,7 @@ def forget_scripts(session: "ClientSession") -> None:
 
 
 def preload_in_transaction(
-    session: "ClientSession", transaction: Transaction, spec: CommandSpec, argv: list[bytes], plan: Plan
+    session: Session, transaction: Transaction, spec: CommandSpec, argv: list[bytes], plan: Plan
 ) -> None:
     """The text of an EVALSHA inside a transaction goes ahead of MULTI: what EXEC refuses cannot be mended."""
     if spec.name in EVAL_COMMANDS:

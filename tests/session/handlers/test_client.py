@@ -4,8 +4,8 @@ import pytest
 
 from kidoproxy.commands.acl import Acl
 from kidoproxy.resp import errors, limits
-from kidoproxy.session.handlers.client import parse_int64
-from kidoproxy.session.proxy_state import PoolContext
+from kidoproxy.resp.scan import string2ll
+from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, listening, ring, say
 
@@ -270,7 +270,7 @@ def test_kill_by_address_alone() -> None:
 )
 def test_numbers_are_read_as_redis_reads_them(text: bytes, value: int | None) -> None:
     """No sign but a minus, no leading zero, no blank, 64 bits."""
-    assert parse_int64(text) == value
+    assert string2ll(text) == value
 
 
 def test_reply_on_in_a_transaction() -> None:

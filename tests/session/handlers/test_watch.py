@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.session.handlers.watch import Watch
+from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.states import DOWN
 from tests.session.handlers.test_blocking import free
 from tests.story import (

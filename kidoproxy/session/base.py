@@ -1,0 +1,125 @@
+"""What handlers may do with a session: answer it, plan for it, let it wait.
+
+What only the dispatcher can do, because it needs the handlers themselves, is abstract here.
+"""
+
+from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.queue import PendingRequest, ReplyHandler
+from kidoproxy.resp import errors, limits
+from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.session import accounting
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.session.state import REPLY_ON, REPLY_SKIP, SessionState
+
+EXEC_WRONG_ARITY = errors.wrong_arity(b"exec")
+
+
+class Session(SessionState):
+    """A session as its handlers see it."""
+
+    def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
+        replies = accounting.create_reply_queue(proxy.executor.pending_writes, context)
+        super().__init__(proxy.next_client_id(), context, replies, address, local_address, proxy.wall_ms)
+        self.proxy = proxy
+        self.executor = proxy.executor
+
+    def update_flags(self) -> None:
+        """Work out what follows from a change of the conversation's state."""
+        self.fast_path = self.authed and self.multi_queue is None and self.reply_mode == REPLY_ON and not self.each_node
+        self.needs_acl = not (self.authed and self.user.unrestricted)
+        self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
+        self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
+        subscriber = self.subscriber
+        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
+        self.subscriber_mode = subscriber is not None and self.proto == 2 and subscriber.name_count() > 0
+        if subscriber is not None:
+            subscriber.proto = self.proto
+            self.fast_path = self.fast_path and not self.subscriber_mode
+        self.request_context.db = self.db
+        self.request_context.proto = self.proto
+        self.request_context.per_node = self.each_node
+        self.request_context.miss_on_failure = self.context.miss_on_failure
+        self.request_context.failures_as_loading = self.context.as_loading
+        accounting.update_request_limits(self)
+
+    def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
+        """A place in the ledger, silent where CLIENT REPLY says so."""
+        pending = self.replies.open_pending(spec is not None and spec.may_write)
+        if self.reply_mode != REPLY_ON:
+            pending.suppressed = True
+            if self.reply_mode == REPLY_SKIP:
+                self.reply_mode = REPLY_ON
+                self.update_flags()
+        return pending
+
+    def send_reply(self, frame: bytes) -> None:
+        """A reply that the session itself gives."""
+        self.extra_units += len(frame) // limits.BYTES_PER_UNIT
+        self.open_pending(None).on_reply(frame)
+
+    def reply_error(self, frame: bytes) -> None:
+        """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
+        if self.multi_queue is not None and frame != errors.WATCH_IN_MULTI:
+            self.exec_dirty = True
+        if frame == EXEC_WRONG_ARITY:
+            self.leave_multi()
+            self.unwatch()
+            frame = errors.EXECABORT_ARITY
+        self.proxy.commands_rejected += 1
+        self.open_pending(None).on_reply(self.context.translate_error(frame))
+
+    def plan(self, spec: CommandSpec, request: Request) -> Plan:
+        """The route's plan."""
+        return self.wrap_each_plan(self.context.root.plan(spec, request, self.request_context), spec)
+
+    def wrap_each_plan(self, plan: Plan, spec: CommandSpec) -> Plan:
+        """The reply of a single node is a list of one when lists are wanted."""
+        if self.request_context.per_node and isinstance(plan, Send):
+            return Gather([plan], spec.response_policy)
+        return plan
+
+    def suspend_until(self, max_pending: int) -> None:
+        """Handle no further request until at most so many calls are open."""
+        self.suspended = True
+        self.replies.resume_at = max_pending
+
+    def suspend_until_drained(self) -> None:
+        """Handle no further request until nothing is owed any more."""
+        if self.replies.open_count():
+            self.suspend_until(0)
+        else:
+            self.blocked_request = None
+
+    def wake(self) -> None:
+        """What the session waited for has come: it goes on at the end of this turn."""
+        self.executor.pending_writes.drained.append(self.replies)
+
+    def leave_multi(self) -> None:
+        """Forget what MULTI has queued."""
+        self.multi_queue = None
+        self.multi_placement = None
+        self.multi_queue_bytes = 0
+        self.exec_dirty = False
+        self.update_flags()
+
+    def unwatch(self) -> None:
+        """Watch nothing more."""
+        if self.watch is not None:
+            self.watch.unwatch()
+            self.watch = None
+
+    # -- what only the dispatcher can do -------------------------------------------------------
+
+    def handle_request(self, request: Request) -> None:
+        """One request, from the first look on."""
+        raise NotImplementedError
+
+    def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
+        """A request that is not plain: check it, in the order in which Redis checks, then run it."""
+        raise NotImplementedError
+
+    def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+        """Answer locally, or plan and execute; the reply goes to ``handler``."""
+        raise NotImplementedError

@@ -1,0 +1,149 @@
+"""The state of one client's session: what it has said about itself, what it waits for, what is kept for it.
+
+The lowest of three classes, so that whatever looks at sessions (accounting, `ProxyState`, CLIENT LIST) needs no more:
+
+    SessionState    the fields                                      here
+    Session         + the proxy, and what handlers do with them     `kidoproxy.session.base`
+    ClientSession   + the dispatcher, which knows all handlers      `kidoproxy.session.session`
+"""
+
+from typing import Final
+
+from kidoproxy.commands.acl import AclCheck
+from kidoproxy.replies.jobs import Job
+from kidoproxy.replies.queue import PendingRequest, ReplyHandler, ReplyQueue
+from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
+from kidoproxy.routes.route import RequestContext
+from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
+from kidoproxy.session.watches import Watch
+from kidoproxy.upstream.dedicated import DedicatedExecutor
+
+#: What CLIENT REPLY has said: answer everything, nothing, or not the next one.
+REPLY_ON: Final = 0
+REPLY_OFF: Final = 1
+REPLY_SKIP: Final = 2
+
+
+class MonitorStream:
+    """What MONITOR has begun. ``handler`` waits for its reply, and is None once that has been given."""
+
+    def __init__(self, handler: ReplyHandler) -> None:
+        self.handler: ReplyHandler | None = handler
+
+    def attach_missing(self) -> None:
+        """Ask each node that is not listened to."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Listen no more."""
+        raise NotImplementedError
+
+
+class UnconfirmedSubscription(PendingSubscription):
+    """A SUBSCRIBE or UNSUBSCRIBE of this client; ``pending`` gets the ``confirmations`` when nodes have confirmed."""
+
+    def __init__(self, subscriber: Subscriber, kind: int, pending: PendingRequest) -> None:
+        super().__init__(subscriber, kind)
+        self.pending = pending
+        self.confirmations: list[bytes] = []
+
+
+class SessionState:
+    """``address`` and ``local_address`` are for CLIENT LIST. Only files in ``kidoproxy/session`` write these fields."""
+
+    def __init__(
+        self, client_id: int, context: PoolContext, replies: ReplyQueue, address: str, local_address: str, now_ms: int
+    ) -> None:
+        self.id = client_id
+        self.context = context
+        self.replies = replies
+        self.address = address
+        self.local_address = local_address
+        self.request_limits = RequestLimits()
+        self.reader = RequestReader(self.request_limits)
+        self.proto = 2
+        self.db = 0
+        self.request_context = RequestContext(0, 2, False, False, 0, context.script_registry)
+        self.user = context.users.default
+        self.authed = self.user.needs_no_login
+        self.multi_queue: list[QueuedCommand] | None = None
+        self.multi_placement: TransactionPlacement | None = None
+        self.multi_queue_bytes = 0
+        #: How many of the bytes that came have been counted as requests.
+        self.accounted_bytes = 0
+        self.exec_dirty = False
+        self.reply_mode = REPLY_ON
+        self.each_node = False
+        #: Not logged in, or as somebody who may not do everything: each request is checked.
+        self.needs_acl = False
+        #: Nothing unusual: plain requests need no checks.
+        self.fast_path = False
+        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
+        self.subscriber_mode = False
+        #: Requests wait: for the reply queue to drain (`suspended_request` is the one that wanted that), or to shrink.
+        self.suspended = False
+        self.suspended_request: Request | None = None
+        #: It has had its share of this turn (`kidoproxy.session.slices`); units of work beside the requests.
+        self.resume_job: Job | None = None
+        self.extra_units = 0
+        #: What is done before its next request, in slices; and the check of a long one against its user's rules.
+        self.current_job: Job | None = None
+        self.acl_check: AclCheck | None = None
+        #: The request that is under way on dedicated connections; what is watched; what MONITOR has begun.
+        self.blocked_request: DedicatedExecutor | None = None
+        self.watch: Watch | None = None
+        self.monitor: MonitorStream | None = None
+        self.closing = False
+        #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
+        self.half_closed = False
+        #: Made with the first subscription; and what is asked of the nodes for it now.
+        self.subscriber: Subscriber | None = None
+        self.pending_subscribe: UnconfirmedSubscription | None = None
+        self.name = b""
+        self.lib_name = b""
+        self.lib_ver = b""
+        self.no_evict = False
+        self.no_touch = False
+        self.last_command = b"NULL"
+        self.created_ms = now_ms
+        self.last_active_ms = now_ms
+        self.commands_processed = 0
+
+    def is_paused(self) -> bool:
+        """Whether a request of it waits for the end of CLIENT PAUSE."""
+        return self.id in self.context.paused_sessions
+
+    def is_blocked(self) -> bool:
+        """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
+        blocked_request = self.blocked_request
+        return (blocked_request is not None and blocked_request.is_sent()) or self.is_paused()
+
+    def is_subscriber(self) -> bool:
+        """Whether it has subscribed to anything."""
+        return self.subscriber is not None and self.subscriber.name_count() > 0
+
+    def update_flags(self) -> None:
+        """Work out what follows from a change of this state, or of its pool's."""
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The reply queue has drained as far as was wanted, or what else was waited for has come."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """What the session waited for has come: it goes on at the end of this turn."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Read nothing more; when what is owed has left, the socket is closed."""
+        raise NotImplementedError
+
+    def on_disconnect(self) -> None:
+        """The socket is closed."""
+        raise NotImplementedError
