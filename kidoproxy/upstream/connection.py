@@ -23,7 +23,7 @@ from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.scan import GREATER, MINUS
 from kidoproxy.routes.topology import Node
-from kidoproxy.upstream.byte_account import ConnectionAccounting
+from kidoproxy.upstream.pipeline import Pipeline
 from kidoproxy.upstream.databases import fail_fast, needs_trial_select, send_trial_select, switch_mode
 from kidoproxy.upstream.deadlines import SECONDS_PER_BYTE, check_deadlines, clear_suspect, extra_time, on_timely_reply
 from kidoproxy.upstream.failures import (
@@ -51,7 +51,7 @@ EXTRA_TIME_BYTES: Final = 64 * 1024
 
 
 @final
-class NodeConnection(ConnectionAccounting):
+class NodeConnection(Pipeline):
     """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in.
 
     ``shared`` links stand for their node: when they fail it counts as down. A ``lane`` belongs to one session

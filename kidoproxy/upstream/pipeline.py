@@ -11,7 +11,7 @@ from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.upstream.handshake import ConnectionOptions, HandshakeTarget, QueuedRequest
 
 
-class ConnectionAccounting(HandshakeTarget):
+class Pipeline(HandshakeTarget):
     """The link, as far as it counts bytes. ``room``: how many bytes ``out`` may have, beside what else is held."""
 
     def __init__(self, options: ConnectionOptions) -> None:
