@@ -10,7 +10,6 @@ from typing import Final, final
 from kidoproxy.net.flush import LoopBridge, join_chunks
 from kidoproxy.replies.queue import Transport
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.identity import on_early_data
 from kidoproxy.upstream.states import CONNECTING, READY
 
 WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -48,7 +47,7 @@ class NodeIO(Transport):
         early_data = self.early_data
         self.early_data = b""
         if early_data:
-            on_early_data(conn, early_data, now)
+            conn.on_early_data(early_data, now)
         if self.close_cause and self.is_current():
             self.detach(self.close_cause, now)
 

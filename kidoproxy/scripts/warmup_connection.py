@@ -1,6 +1,6 @@
 """How a node is taught scripts and libraries through a link: ahead of everything else, or ahead of one EVALSHA."""
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import limits
@@ -10,13 +10,9 @@ from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.scripts.registry import MAX_SCRIPTS, script_load_request
 from kidoproxy.scripts.warmup import WarmupConnection
 from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.sending import SECONDS_PER_BYTE, SendingConnection
 from kidoproxy.upstream.states import HANDSHAKING, READY
 
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
-
-#: 50 MB/s is slow for a datacentre.
-SECONDS_PER_BYTE: Final = 1 / 50_000_000
 #: A node that does not have a library has nothing to forget.
 LIBRARY_NOT_FOUND: Final = b"-ERR Library not found"
 
@@ -25,7 +21,7 @@ LIBRARY_NOT_FOUND: Final = b"-ERR Library not found"
 class WarmupAdapter(WarmupConnection):
     """A link that comes to its node's school: one that greets is not open before the node knows everything."""
 
-    def __init__(self, conn: "NodeConnection") -> None:
+    def __init__(self, conn: SendingConnection) -> None:
         self.connection = conn
         #: Every connection has a reader of its own.
         self.reader = conn.reader
@@ -51,7 +47,7 @@ class WarmupAdapter(WarmupConnection):
             conn.release_queue(conn.last_read_at)
 
 
-def start_warmup(conn: "NodeConnection") -> None:
+def start_warmup(conn: SendingConnection) -> None:
     """A link has been greeted: it is opened when its node knows what it has to know."""
     node = conn.node
     group = node.group
@@ -111,7 +107,7 @@ class ScriptPreloadHandler(ReplyHandler):
 
 
 def preload_script(
-    conn: "NodeConnection", digest: bytes, script_text: bytes, proto: int, db: int, now: float, reload: bool
+    conn: SendingConnection, digest: bytes, script_text: bytes, proto: int, db: int, now: float, reload: bool
 ) -> bool:
     """Send SCRIPT LOAD ahead of an EVALSHA, unless this connection has carried it; whether it was sent.
 

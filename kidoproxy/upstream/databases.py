@@ -6,30 +6,27 @@ comes meanwhile waits. A link of a ring has its database from its greeting. Eith
 database that there is not hears what the node says, and nobody else hears anything.
 """
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kidoproxy.replies.queue import ReplyHandler
-from kidoproxy.resp.decode import is_error
+from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.errors import NODEDOWN, NodeFailure
-from kidoproxy.upstream.handshake import ModeSwitch, QueuedRequest
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes
+from kidoproxy.upstream.connection_state import ConnectionBase
+from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import READY
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
 
 #: What servers say when SELECT asks for too much, now and formerly.
 DB_OUT_OF_RANGE: Final = (b"DB index is out of range", b"invalid DB index")
 
 
-def switch_mode(conn: "NodeConnection", proto: int, db: int) -> None:
+def switch_mode(conn: ConnectionBase, proto: int, db: int) -> None:
     """Change the connection's mode for the legs that follow."""
     if proto != conn.proto:
-        conn.reply_handlers.append(ModeSwitch(conn))
-        conn.out.append(encode_request([b"HELLO", b"%d" % proto]))
+        conn.append(ModeSwitch(conn), encode_request([b"HELLO", b"%d" % proto]), 1)
     if db != conn.db:
-        conn.reply_handlers.append(ModeSwitch(conn))
-        conn.out.append(select_request(db))
+        conn.append(ModeSwitch(conn), select_request(db), 1)
     conn.proto = proto
     conn.db = db
 
@@ -39,15 +36,14 @@ def select_request(db: int) -> bytes:
     return encode_request([b"SELECT", b"%d" % db])
 
 
-def needs_trial_select(conn: "NodeConnection", db: int) -> bool:
+def needs_trial_select(conn: ConnectionBase, db: int) -> bool:
     """Whether this database has to be tried before anything is sent to it. A sync that holds the link has done so."""
     return db != conn.db and db > conn.node.highest_db and not conn.held
 
 
-def send_trial_select(conn: "NodeConnection", queued: QueuedRequest) -> None:
+def send_trial_select(conn: ConnectionBase, queued: QueuedRequest) -> None:
     """Ask for its database; it waits for the answer, and with it what comes behind it."""
-    conn.reply_handlers.append(TrialSelect(conn, conn.db, queued.db))
-    conn.out.append(select_request(queued.db))
+    conn.append(TrialSelect(conn, conn.db, queued.db), select_request(queued.db), 1)
     conn.db = queued.db
     conn.select_pending = True
     conn.update_can_send()
@@ -56,10 +52,31 @@ def send_trial_select(conn: "NodeConnection", queued: QueuedRequest) -> None:
 
 
 @final
+class ModeSwitch(ReplyHandler):
+    """Waits for the reply to a change of protocol or database on an ordered connection.
+
+    It is never late: the request behind it is, and a refusal that comes late must still be noticed.
+    """
+
+    def __init__(self, conn: ConnectionBase) -> None:
+        super().__init__()
+        self.connection = conn
+        self.due = NO_DEADLINE
+
+    def on_reply(self, raw: bytes) -> None:
+        """If the node refuses, the requests behind would be answered in the wrong mode: give the connection up."""
+        if is_error(raw):
+            self.connection.fatal_error = "refused to switch: " + sanitize_bytes(error_text(raw))
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The requests behind it fail by themselves."""
+
+
+@final
 class TrialSelect(ReplyHandler):
     """Waits for the reply to a SELECT that may be refused."""
 
-    def __init__(self, conn: "NodeConnection", previous_db: int, db: int) -> None:
+    def __init__(self, conn: ConnectionBase, previous_db: int, db: int) -> None:
         super().__init__()
         self.connection = conn
         self.previous_db = previous_db
@@ -83,7 +100,7 @@ class TrialSelect(ReplyHandler):
             self.connection.fatal_error = failure.cause
 
 
-def answer_queued_for_db(conn: "NodeConnection", raw: bytes, db: int) -> None:
+def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:
     """What waits for this database is answered with what the node says; the rest goes on waiting."""
     remaining: list[QueuedRequest] = []
     for queued in conn.take_queue():
@@ -101,14 +118,14 @@ def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:
         handler.on_reply(raw)
 
 
-def answer_if_db_missing(conn: "NodeConnection", error: bytes) -> None:
+def answer_if_db_missing(conn: ConnectionBase, error: bytes) -> None:
     """A greeting has been refused; if for its database alone, the node is well, and those who wait hear so."""
     if conn.base_db and any(message in error for message in DB_OUT_OF_RANGE):
         conn.db_error = b"-%b\r\n" % error
         answer_queued_for_db(conn, conn.db_error, conn.base_db)
 
 
-def fail_fast(conn: "NodeConnection", handler: ReplyHandler, reply_count: int) -> None:
+def fail_fast(conn: ConnectionBase, handler: ReplyHandler, reply_count: int) -> None:
     """The link is down, or there is no such database."""
     if conn.db_error and conn.node.live:
         deliver_all(handler, conn.db_error, reply_count)

@@ -8,28 +8,24 @@ A node that answers, but nothing in time, is *suspect*: what is sent to it fails
 until one answer is in time. A node that is silent is down.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kidoproxy.replies.queue import IgnoreReply, ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NODEDOWN, TIMEOUT
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler, notify_disconnect
-from kidoproxy.upstream.handshake import NO_DEADLINE, BackgroundHandler, QueuedRequest
+from kidoproxy.upstream.handshake import NO_DEADLINE, BackgroundHandler
 from kidoproxy.upstream.partial_replies import never_ends
+from kidoproxy.upstream.pipeline import QueuedRequest
+from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
 
 NODE_REPLACED: Final = "it is not what its name stands for, which is looked up again"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
-#: 50 MB/s is slow for a datacentre, and 50 000 keys a second for a server.
-SECONDS_PER_BYTE: Final = 1 / 50_000_000
-SECONDS_PER_ARGUMENT: Final = 1 / 50_000
 
 
-def check_deadlines(conn: "NodeConnection", now: float) -> None:
+def check_deadlines(conn: SendingConnection, now: float) -> None:
     """Some twenty times a second: deadlines, silence, the next attempt."""
     state = conn.state
     if state == READY:
@@ -43,14 +39,14 @@ def check_deadlines(conn: "NodeConnection", now: float) -> None:
             conn.attempted_at = now
             conn.start_connecting()
     elif state == HANDSHAKING and now > max(conn.handshake_deadline, conn.node.busy_until):
-        conn.on_connection_lost("it accepts connections and does not answer", now, True)
+        lose_connection(conn, "it accepts connections and does not answer", now, True)
     if conn.queue:
         expire_queue(conn, now)
 
 
-def check_ready_deadlines(conn: "NodeConnection", now: float) -> None:
+def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
     """Answer overdue legs; a node that says nothing at all is given up; an idle one is asked for a sign."""
-    if conn.head == len(conn.reply_handlers):
+    if not conn.in_flight_count():
         if conn.suspect:
             send_probe(conn, now)
         elif now - conn.last_read_at > limits.PROBE_AFTER_SECONDS and conn.can_send and not conn.dedicated:
@@ -58,30 +54,24 @@ def check_ready_deadlines(conn: "NodeConnection", now: float) -> None:
         return
     if never_ends(conn, now):
         conn.node.count_failure("reply never ended")
-        conn.on_connection_lost(f"its reply has not ended in {round((now - conn.partial_since) * 1000)} ms", now, False)
+        lose_connection(conn, f"its reply has not ended in {round((now - conn.partial_since) * 1000)} ms", now, False)
         return
     overdue = time_out_overdue(conn, now)
     if conn.fatal_error:
-        conn.on_connection_lost(conn.fatal_error, now, True)
+        lose_connection(conn, conn.fatal_error, now, True)
         return
     if overdue >= conn.options.timeout and now - conn.last_read_at >= 2 * conn.options.timeout:
         conn.node.count_failure("silent")
-        conn.on_connection_lost(f"no reply for {round((now - conn.last_read_at) * 1000)} ms", now, True)
+        lose_connection(conn, f"no reply for {round((now - conn.last_read_at) * 1000)} ms", now, True)
     elif conn.suspect:
         send_probe(conn, now)
     elif conn.late_since and overdue > 0.0 and now - conn.late_since >= conn.options.timeout and not conn.dedicated:
         mark_suspect(conn, now)
 
 
-def extra_time(payload: bytes) -> float:
-    """How much longer a large request may take: by its bytes, and by its arguments, of which DEL may have very many."""
-    argument_count = string2ll(payload[1 : payload.find(b"\r", 0, 24)]) or 0
-    return len(payload) * SECONDS_PER_BYTE + argument_count * SECONDS_PER_ARGUMENT
-
-
-def reconnect_when_idle(conn: "NodeConnection", now: float) -> None:
+def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
     """The node is not what its name stands for any more: look that up again, as soon as nothing is under way."""
-    if conn.head < len(conn.reply_handlers):
+    if conn.in_flight_count():
         if not conn.dedicated:
             conn.reconnect_pending = True
             conn.update_can_send()
@@ -90,10 +80,10 @@ def reconnect_when_idle(conn: "NodeConnection", now: float) -> None:
         reconnect(conn)
     elif conn.push_handler is None:
         # Nobody has it: it is not lent any more.
-        conn.on_connection_lost(NODE_REPLACED, now, True)
+        lose_connection(conn, NODE_REPLACED, now, True)
 
 
-def reconnect(conn: "NodeConnection") -> None:
+def reconnect(conn: SendingConnection) -> None:
     """Connect anew, with nothing under way; what waits goes on waiting."""
     queue = conn.take_queue()
     conn.reset(NODE_REPLACED)
@@ -103,7 +93,7 @@ def reconnect(conn: "NodeConnection") -> None:
     notify_disconnect(conn, conn.node_failure(NODEDOWN, NODE_REPLACED, False))
 
 
-def time_out_overdue(conn: "NodeConnection", now: float) -> float:
+def time_out_overdue(conn: SendingConnection, now: float) -> float:
     """TIMEOUT for those whose time is over; by how much the first one's is."""
     fifo = conn.reply_handlers
     timeout = conn.options.timeout
@@ -133,7 +123,7 @@ def time_out_overdue(conn: "NodeConnection", now: float) -> float:
     return overdue
 
 
-def write_progress_until(conn: "NodeConnection", now: float) -> float:
+def write_progress_until(conn: SendingConnection, now: float) -> float:
     """Until when nobody is late because a large payload is still on its way out, and moves."""
     transport = conn.transport
     if transport is not None and now < conn.write_grace_until:
@@ -144,7 +134,7 @@ def write_progress_until(conn: "NodeConnection", now: float) -> float:
     return conn.write_progress_until
 
 
-def time_out(conn: "NodeConnection", handler: ReplyHandler, written: bool, now: float) -> None:
+def time_out(conn: SendingConnection, handler: ReplyHandler, written: bool, now: float) -> None:
     """Its client gets TIMEOUT now; a reply that still comes is dropped by its position."""
     if not isinstance(handler, IgnoreReply):
         conn.timeouts += 1
@@ -155,7 +145,7 @@ def time_out(conn: "NodeConnection", handler: ReplyHandler, written: bool, now: 
     )
 
 
-def expire_queue(conn: "NodeConnection", now: float) -> None:
+def expire_queue(conn: SendingConnection, now: float) -> None:
     """Deadlines of what waits for the link."""
     remaining: list[QueuedRequest] = []
     queue = conn.take_queue()
@@ -170,7 +160,7 @@ def expire_queue(conn: "NodeConnection", now: float) -> None:
 # -- suspect ---------------------------------------------------------------------------------------------
 
 
-def mark_suspect(conn: "NodeConnection", now: float) -> None:
+def mark_suspect(conn: SendingConnection, now: float) -> None:
     """Nothing has come in time for a while: nobody is made to wait for it any more."""
     conn.suspect = True
     conn.cause = f"suspect: it answers, but nothing in {round(conn.options.timeout * 1000)} ms"
@@ -182,28 +172,19 @@ def mark_suspect(conn: "NodeConnection", now: float) -> None:
     send_probe(conn, now)
 
 
-def send_probe(conn: "NodeConnection", now: float) -> None:
+def send_probe(conn: SendingConnection, now: float) -> None:
     """Ask whether it is in time again."""
-    if now >= conn.next_probe_at and len(conn.reply_handlers) - conn.head < limits.MAX_OPEN_PROBES:
+    if now >= conn.next_probe_at and conn.in_flight_count() < limits.MAX_OPEN_PROBES:
         conn.next_probe_at = now + limits.UNRESPONSIVE_PROBE_SECONDS
         ping = IgnoreReply()
         ping.due = now + conn.options.timeout
         conn.send(ping, PING, conn.proto, conn.db, 1)
 
 
-def on_timely_reply(conn: "NodeConnection", now: float) -> None:
+def on_timely_reply(conn: SendingConnection, now: float) -> None:
     """Something has come in time."""
     conn.late_since = 0.0
     if conn.suspect:
-        clear_suspect(conn)
+        conn.clear_suspect()
         conn.update_can_send()
         conn.release_queue(now)
-
-
-def clear_suspect(conn: "NodeConnection") -> None:
-    """It is not suspect any more."""
-    conn.suspect = False
-    conn.cause = ""
-    if conn.shared:
-        conn.node.unresponsive = False
-        conn.node.cause = ""

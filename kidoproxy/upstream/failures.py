@@ -4,17 +4,13 @@ A reply handler that raises is a bug, but neither its neighbours' nor the connec
 the bug is counted and told once (the net logs what `Node.mishap` keeps), and the link goes on with the next reply.
 """
 
-from typing import TYPE_CHECKING
-
 from kidoproxy.replies.queue import NO_RETRY, ONE_RETRY, ReplyHandler
 from kidoproxy.resp.errors import BADREPLY, NodeFailure
-from kidoproxy.upstream.handshake import QueuedRequest
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_state import ConnectionBase
+from kidoproxy.upstream.pipeline import QueuedRequest
 
 
-def on_handler_exception(conn: "NodeConnection", handler: ReplyHandler | None, problem: Exception) -> None:
+def on_handler_exception(conn: ConnectionBase, handler: ReplyHandler | None, problem: Exception) -> None:
     """``leg`` has raised while it took its reply; None: what came was no reply, and nobody waits."""
     if handler is None:
         conn.node.record_internal_error("a push", problem)
@@ -26,14 +22,7 @@ def on_handler_exception(conn: "NodeConnection", handler: ReplyHandler | None, p
     abort_handler(conn, handler, conn.node_failure(BADREPLY, cause, True), False)
 
 
-def on_unsolicited_reply(conn: "NodeConnection", now: float) -> None:
-    """A reply too many: which one was it? Unless the link has been given up while its replies were handled."""
-    if not conn.must_close:
-        conn.node.count_failure("unasked reply")
-        conn.on_connection_lost("it sent a reply that nobody asked for", now, False)
-
-
-def fail_handler(conn: "NodeConnection", handler: ReplyHandler, failure: NodeFailure) -> None:
+def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure) -> None:
     """Tell ``leg`` that there is no reply; whatever comes of it, the caller goes on with the next one."""
     handler.discard_reply = True
     try:
@@ -43,14 +32,14 @@ def fail_handler(conn: "NodeConnection", handler: ReplyHandler, failure: NodeFai
         abort_handler(conn, handler, failure, True)
 
 
-def fail_requests(conn: "NodeConnection", queue: list[QueuedRequest], failure: NodeFailure) -> None:
+def fail_requests(conn: ConnectionBase, queue: list[QueuedRequest], failure: NodeFailure) -> None:
     """None of these will be sent."""
     for waiting in queue:
         fail_handler(conn, waiting.handler, failure)
 
 
 def fail_in_flight(
-    conn: "NodeConnection",
+    conn: ConnectionBase,
     waiting: list[ReplyHandler],
     written_count: int,
     failure: NodeFailure,
@@ -71,7 +60,7 @@ def fail_in_flight(
     return to_retry
 
 
-def notify_disconnect(conn: "NodeConnection", failure: NodeFailure) -> None:
+def notify_disconnect(conn: ConnectionBase, failure: NodeFailure) -> None:
     """Whoever listens hears that the connection is gone."""
     if conn.push_handler is not None:
         try:
@@ -80,7 +69,7 @@ def notify_disconnect(conn: "NodeConnection", failure: NodeFailure) -> None:
             conn.node.record_internal_error("a listener", problem)
 
 
-def abort_handler(conn: "NodeConnection", handler: ReplyHandler, failure: NodeFailure, failed: bool) -> None:
+def abort_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure, failed: bool) -> None:
     """The last resort; if it raises as well, nobody is left who could be told."""
     try:
         handler.abort(failure, failed)

@@ -1,21 +1,51 @@
 """What follows from a node's greeting: is it the same run as before, what must it be taught, who may go on."""
 
-from typing import TYPE_CHECKING
+from typing import final
 
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
-from kidoproxy.resp.errors import NODEDOWN, ProtocolError, sanitize_bytes
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
-from kidoproxy.upstream.handshake import UNSOLICITED_DATA, Handshake, HandshakeResult, explain_cause
-
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
+from kidoproxy.upstream.sending import SendingConnection
 
 
-def finish_handshake(conn: "NodeConnection", result: HandshakeResult) -> None:
+@final
+class Handshake(ReplyHandler):
+    """Waits for the replies of the greeting, then tells the link what they come to."""
+
+    def __init__(self, conn: SendingConnection, requests: list[list[bytes]]) -> None:
+        super().__init__()
+        self.connection = conn
+        self.requests = requests
+        self.replies: list[bytes] = []
+
+    def on_reply(self, raw: bytes) -> None:
+        """One more; each has a place, so none is judged before all are there."""
+        self.replies.append(raw)
+        if len(self.replies) == len(self.requests):
+            finish_handshake(self.connection, parse_handshake(self.requests, self.replies))
+
+    def first_error(self) -> bytes:
+        """Of a node that hangs up in the midst of it: the error that it began with, if any (it has no place for us)."""
+        first_reply = self.replies[0] if self.replies else b"+"
+        return error_text(first_reply) if is_error(first_reply) and not is_unknown_command(first_reply) else b""
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The link itself knows."""
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """A link that is greeted by half is of no use."""
+        self.connection.fatal_error = failure.cause
+
+    def describe(self) -> str:
+        """What it is."""
+        return "the greeting"
+
+
+def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     """The node has answered the whole greeting."""
     node = conn.node
     if result.resp3 is not None:
@@ -43,31 +73,6 @@ def finish_handshake(conn: "NodeConnection", result: HandshakeResult) -> None:
     start_warmup(conn)
 
 
-def on_early_data(conn: "NodeConnection", data: bytes, now: float) -> None:
-    """It has said something before we did: an error says why it will not have us, anything else is no Redis's."""
-    reader = ReplyReader()
-    reader.feed(data)
-    try:
-        raw = reader.next()
-    except ProtocolError as problem:
-        conn.on_connection_lost(f"it does not speak the Redis protocol: {problem}", now, True)
-        return
-    is_error_reply = raw is not None and is_error(raw)
-    conn.node.count_failure("spoke first")
-    conn.on_connection_lost(
-        explain_cause(sanitize_bytes(error_text(raw) if raw is not None and is_error_reply else UNSOLICITED_DATA)),
-        now,
-        True,
-    )
-
-
-def disconnect_cause(conn: "NodeConnection", handlers: list[ReplyHandler], cause: str) -> str:
-    """Why a connection was lost, in the node's own words if it had any."""
-    handshake = handlers[0] if handlers else None
-    error = handshake.first_error() if isinstance(handshake, Handshake) else b""
-    return explain_cause(conn.options.redacted_error(error)) if error else cause
-
-
-def fail_queued(conn: "NodeConnection") -> None:
+def fail_queued(conn: SendingConnection) -> None:
     """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
     fail_requests(conn, conn.take_queue(), conn.node_failure(NODEDOWN, "it was restarted", False))

@@ -4,21 +4,20 @@ A node that sends on has time for it: as much as a slow network needs for what h
 end all the same, for everything behind it waits, and what no client can be given yet is held here.
 """
 
-from typing import TYPE_CHECKING
+from typing import Final
 
 from kidoproxy.replies.queue import NO_RETRY
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
 from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.upstream.connection_state import ConnectionBase
+from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler
 
-if TYPE_CHECKING:
-    from kidoproxy.upstream.connection import NodeConnection
-
-PUSH = 62
+PUSH: Final = 62
 
 
-def on_partial_reply(conn: "NodeConnection", reader: ReplyReader, now: float) -> None:
+def on_partial_reply(conn: ConnectionBase, reader: ReplyReader, now: float) -> None:
     """The last bytes ended inside a reply: pass on what can be, and see that it stays within its bounds."""
     if reader.partial_serial != conn.partial_serial:
         conn.partial_serial = reader.partial_serial
@@ -36,7 +35,7 @@ def on_partial_reply(conn: "NodeConnection", reader: ReplyReader, now: float) ->
         fail_too_long(conn, limits.MAX_CUT_THROUGH_BYTES, now)
 
 
-def cut_through(conn: "NodeConnection", now: float) -> None:
+def cut_through(conn: ConnectionBase, now: float) -> None:
     """Let what is there of a large reply go on when it is its client's turn; it has more time while it comes."""
     handler = conn.reply_handlers[conn.head]
     handler.due = max(handler.due, min(now + conn.options.timeout, reply_deadline(conn)))
@@ -56,7 +55,7 @@ def cut_through(conn: "NodeConnection", now: float) -> None:
         conn.partial_forwarded_bytes += conn.reader.discard_partial()
 
 
-def reply_deadline(conn: "NodeConnection") -> float:
+def reply_deadline(conn: ConnectionBase) -> float:
     """When the unfinished reply must be whole, by what has come of it."""
     byte_count = conn.partial_forwarded_bytes + conn.reader.held_bytes()
     is_forwarding = (
@@ -68,14 +67,14 @@ def reply_deadline(conn: "NodeConnection") -> float:
     return conn.partial_since + conn.options.timeout + min(byte_count / limits.MIN_BYTES_PER_SECOND, max_extra_seconds)
 
 
-def never_ends(conn: "NodeConnection", now: float) -> bool:
+def never_ends(conn: ConnectionBase, now: float) -> bool:
     """Whether a reply has begun and does not end, however busily the node sends it."""
     return conn.reader.partial_type() != 0 and now > reply_deadline(conn) + conn.options.timeout
 
 
-def fail_too_long(conn: "NodeConnection", byte_count: int, now: float) -> None:
+def fail_too_long(conn: ConnectionBase, byte_count: int, now: float) -> None:
     """Nobody waits for the end of that; asked once more it would come again."""
     conn.node.count_failure("reply too long")
     if conn.head < len(conn.reply_handlers):
         conn.reply_handlers[conn.head].retries_left = NO_RETRY
-    conn.on_connection_lost(f"its reply is larger than {byte_count >> 20} MiB", now, False)
+    lose_connection(conn, f"its reply is larger than {byte_count >> 20} MiB", now, False)

@@ -1,46 +1,160 @@
-"""What is held for one connection to a node, in bytes. Its bound is the login's ``queue_bytes``.
+"""The requests of one connection: those that wait, those that are in flight, the bytes to write; and their size.
 
-Requests that wait for the connection are counted one by one; those that were written, until they are answered, from
-flush to flush. Both, and what is ready to be written, count against the same bound. Half a reply has it for itself.
+    enqueue ──► queue ──take_queue──► append ──► out ──take_output──► socket
+                                        └──────► reply_handlers[head:] ──feed──► answered: head moves on
+
+Only the methods of this class put bytes into ``out`` (the hot path, `SendingConnection.send`, repeats `append`), so
+``out_bytes`` is always their size. Of ``reply_handlers`` those before ``head`` have been answered and those before
+``written_count`` have been written.
+
+The bound is the login's ``queue_bytes``. Requests that wait for the connection are counted one by one; those that
+were written, until they are answered, from flush to flush. Both, and what is ready to be written, count against the
+same bound. A partial reply has the bound for itself.
 """
+
+from typing import final
 
 from kidoproxy.replies.accounting import InFlightBytes
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.upstream.handshake import ConnectionOptions, HandshakeTarget, QueuedRequest
 
 
-class Pipeline(HandshakeTarget):
-    """The link, as far as it counts bytes. ``room``: how many bytes ``out`` may have, beside what else is held."""
+@final
+class QueuedRequest:
+    """A request that waits for its connection: ``payload`` takes ``reply_count`` replies, in that protocol and db."""
 
-    def __init__(self, options: ConnectionOptions) -> None:
-        super().__init__()
-        self.options = options
-        #: Legs in the order of their replies; those before ``head`` have been answered, ``replies`` since ever.
+    def __init__(self, handler: ReplyHandler, payload: bytes, proto: int, db: int, reply_count: int) -> None:
+        self.handler = handler
+        self.payload = payload
+        self.proto = proto
+        self.db = db
+        self.reply_count = reply_count
+
+
+class Pipeline:
+    """What a connection has to send and is owed; see the module.
+
+    ``out_budget``: how many bytes ``out`` may have, beside what else is held.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self.reply_handlers: list[ReplyHandler] = []
         self.head = 0
+        self.written_count = 0
+        #: Replies that have come, on all connections so far.
         self.replies_received = 0
         self.queue: list[QueuedRequest] = []
         self.queue_bytes = 0
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.in_flight = InFlightBytes()
-        #: How much of ``out`` is noted as in flight; and what was written and is not noted yet, for it is little.
+        #: The part of ``out`` that is noted as in flight; and what was written and is not noted yet, for it is little.
         self.accounted_out_bytes = 0
         self.unaccounted_sent_bytes = 0
-        self.out_budget = options.max_queue_bytes
+        self.out_budget = max_bytes
         self.reader = ReplyReader()
 
+    def in_flight_count(self) -> int:
+        """How many replies are waited for."""
+        return len(self.reply_handlers) - self.head
+
     def pending_count(self) -> int:
-        """How many legs wait."""
-        raise NotImplementedError
+        """How many replies are waited for, or will be once the queue is sent."""
+        return len(self.reply_handlers) - self.head + len(self.queue)
+
+    def is_full(self, handler_count: int) -> bool:
+        """Whether no more is taken: of handlers (in flight or queued, as the caller counts them), or of bytes."""
+        return handler_count >= limits.CONNECTION_QUEUE_REPLIES or self.out_bytes > self.out_budget
+
+    def held_bytes(self) -> int:
+        """All that is held, or a few bytes more: requests that wait or are not answered, and a partial reply."""
+        if not self.pending_count():
+            return self.reader.held_bytes()
+        written = self.in_flight.size() + self.unaccounted_sent_bytes - self.accounted_out_bytes
+        return self.queue_bytes + self.out_bytes + written + self.reader.held_bytes()
+
+    # -- in flight and out -------------------------------------------------------------------------------
+
+    def append(self, handler: ReplyHandler, payload: bytes, reply_count: int) -> None:
+        """Send ``payload`` behind everything else; ``handler`` takes its replies."""
+        self.reply_handlers.extend([handler] * reply_count)
+        self.append_output(payload)
+
+    def append_output(self, piece: bytes) -> None:
+        self.out.append(piece)
+        self.out_bytes += len(piece)
+
+    def insert_first(self, handler: ReplyHandler, payload: bytes, reply_count: int) -> None:
+        """Send ``payload`` ahead of all that has not been written yet."""
+        self.reply_handlers[self.written_count : self.written_count] = [handler] * reply_count
+        self.out.insert(0, payload)
+        self.out_bytes += len(payload)
+
+    def take_output(self) -> list[bytes]:
+        """The bytes to write; the caller writes them now."""
+        out = self.out
+        self.unaccounted_sent_bytes += self.out_bytes - self.accounted_out_bytes
+        if self.accounted_out_bytes or self.unaccounted_sent_bytes >= limits.IN_FLIGHT_MARK_BYTES:
+            self.account_sent()
+        self.out = []
+        self.out_bytes = 0
+        self.written_count = len(self.reply_handlers)
+        return out
+
+    def compact(self) -> None:
+        """Forget answered handlers, cheaply."""
+        if self.in_flight.mark_numbers:
+            self.account_answered()
+        n = len(self.reply_handlers)
+        if self.head == n:
+            self.reply_handlers.clear()
+            self.head = 0
+            self.written_count = 0
+        elif self.head > 512 and self.head * 2 > n:
+            del self.reply_handlers[: self.head]
+            self.written_count -= self.head
+            self.head = 0
+
+    def discard(self) -> None:
+        """The connection is gone, and with it all that was sent on it or was to be; the queue too."""
+        self.reply_handlers = []
+        self.head = 0
+        self.written_count = 0
+        self.out = []
+        self.out_bytes = 0
+        self.accounted_out_bytes = 0
+        self.unaccounted_sent_bytes = 0
+        self.in_flight.clear()
+        self.set_queue([])
+
+    # -- the queue ---------------------------------------------------------------------------------------
+
+    def enqueue(self, queued: QueuedRequest) -> None:
+        self.queue.append(queued)
+        self.queue_bytes += len(queued.payload)
+        self.out_budget -= len(queued.payload)
+
+    def enqueue_first(self, queued: QueuedRequest) -> None:
+        self.enqueue(queued)
+        self.queue.insert(0, self.queue.pop())
+
+    def take_queue(self) -> list[QueuedRequest]:
+        """The requests of the queue, which is empty now."""
+        queue = self.queue
+        self.set_queue([])
+        return queue
+
+    def set_queue(self, queue: list[QueuedRequest]) -> None:
+        self.queue = queue
+        self.queue_bytes = sum([len(queued.payload) for queued in queue])
+        self.update_budget()
+
+    # -- the account -------------------------------------------------------------------------------------
 
     def update_budget(self) -> None:
-        """Work out ``room``."""
-        self.out_budget = (
-            self.options.max_queue_bytes - self.queue_bytes - self.in_flight.size() + self.accounted_out_bytes
-        )
+        self.out_budget = self.max_bytes - self.queue_bytes - self.in_flight.size() + self.accounted_out_bytes
 
     def on_write_blocked(self) -> None:
         """A turn is over, and what is in ``out`` cannot be written yet."""
@@ -56,47 +170,10 @@ class Pipeline(HandshakeTarget):
         self.unaccounted_sent_bytes = 0
         self.update_budget()
 
-    def discard_output(self) -> None:
-        """The connection is gone, and with it what was sent on it or was to be."""
-        self.out = []
-        self.out_bytes = 0
-        self.accounted_out_bytes = 0
-        self.unaccounted_sent_bytes = 0
-        self.in_flight.clear()
-
-    def account_answered(self, answered_count: int, all_answered: bool) -> None:
-        """So many legs have been answered."""
-        if all_answered:
+    def account_answered(self) -> None:
+        """Replies have come: what their requests held is free."""
+        if self.head == len(self.reply_handlers):
             self.in_flight.clear()
         else:
-            self.in_flight.mark_answered(answered_count)
+            self.in_flight.mark_answered(self.replies_received)
         self.update_budget()
-
-    def enqueue(self, queued: QueuedRequest) -> None:
-        """One more waits for the connection."""
-        self.queue.append(queued)
-        self.queue_bytes += len(queued.payload)
-        self.out_budget -= len(queued.payload)
-
-    def take_queue(self) -> list[QueuedRequest]:
-        """What waits; it waits no more."""
-        queue = self.queue
-        self.set_queue([])
-        return queue
-
-    def set_queue(self, queue: list[QueuedRequest]) -> None:
-        """This waits now."""
-        self.queue = queue
-        self.queue_bytes = sum([len(queued.payload) for queued in queue])
-        self.update_budget()
-
-    def is_full(self, handler_count: int) -> bool:
-        """Whether no more is taken, of legs or of bytes."""
-        return handler_count >= limits.CONNECTION_QUEUE_REPLIES or self.out_bytes > self.out_budget
-
-    def held_bytes(self) -> int:
-        """All of it: requests that wait or are not answered (or a few more), and half a reply."""
-        if not self.pending_count():
-            return self.reader.held_bytes()
-        written = self.in_flight.size() + self.unaccounted_sent_bytes - self.accounted_out_bytes
-        return self.queue_bytes + self.out_bytes + written + self.reader.held_bytes()

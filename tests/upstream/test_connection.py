@@ -10,11 +10,13 @@ from kidoproxy.resp.encode import bulk, encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.build import require_distinct_servers
 from kidoproxy.routes.topology import CopyGroup, Node
-from kidoproxy.upstream.connection import WRITE_GRACE_BYTES, NodeConnection
+from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_loss import ConnectionLost
-from kidoproxy.upstream.deadlines import clear_suspect, mark_suspect
-from kidoproxy.upstream.handshake import ConnectionOptions, HandshakeResult, HandshakeTarget, PushHandler
+from kidoproxy.upstream.connection_state import ConnectionBase
+from kidoproxy.upstream.deadlines import mark_suspect
+from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
 from kidoproxy.upstream.send_first import is_flushed, submit_first
+from kidoproxy.upstream.sending import WRITE_GRACE_BYTES
 from tests.greet import GREETING, greet
 from tests.net.fakes import Net, Socket
 from tests.session.stage import ring as stage_ring
@@ -776,10 +778,10 @@ def test_restart_of_the_only_copy() -> None:
     assert group.behind_names() == []
 
 
-def test_a_greeting_needs_a_link() -> None:
-    """The half of a link that the greeting knows does nothing by itself."""
+def test_the_state_alone_cannot_write() -> None:
+    """Who writes is for the whole connection to say."""
     with pytest.raises(NotImplementedError):
-        HandshakeTarget().on_handshake(HandshakeResult())
+        ConnectionBase(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0).schedule_flush()
 
 
 def test_what_nobody_asked_for() -> None:
@@ -912,7 +914,7 @@ def test_only_a_shared_link_makes_its_node_suspect(shared: bool) -> None:
     rig.link.feed(b"+PONG\r\n", 1.1)
     rig.link.tick(2.0)
     assert rig.link.take_output() == [encode_request([b"PING"])]
-    clear_suspect(rig.link)
+    rig.link.clear_suspect()
     assert not rig.link.node.unresponsive
 
 

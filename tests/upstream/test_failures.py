@@ -30,10 +30,11 @@ from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.dedicated import DedicatedExecutor, DedicatedPool, DedicatedRequest
+from kidoproxy.upstream.disconnect import on_unsolicited_reply
 from kidoproxy.upstream.executor import DelegatingHandler, Executor, MissOnFailure
-from kidoproxy.upstream.failures import on_unsolicited_reply
-from kidoproxy.upstream.handshake import ConnectionOptions, Handshake, PushHandler
+from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
+from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.transaction import NodeBatch, Transaction
 from tests.greet import greet
 from tests.story import only_default, ring

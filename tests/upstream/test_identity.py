@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from kidoproxy.resp.encode import bulk, encode_request
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.upstream.backoff import Backoff
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handshake import Backoff, ConnectionOptions, parse_handshake
-from kidoproxy.upstream.identity import on_early_data
+from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
 from kidoproxy.upstream.states import DOWN
 from tests.greet import GREETING, answers
 from tests.story import (
@@ -158,7 +158,7 @@ def test_a_full_node(early: bool, lane: bool) -> None:
     conn = linked("lane") if lane else linked()
     conn.shared = True
     if early:
-        on_early_data(conn, FULL, 0.0)
+        conn.on_early_data(FULL, 0.0)
     else:
         conn.feed(FULL, 0.0)
         conn.on_connection_lost("connection reset by peer", 0.0, True)
@@ -187,7 +187,7 @@ def test_a_node_without_hello_that_hangs_up() -> None:
 def test_who_speaks_first(data: bytes, cause: str) -> None:
     """A server that speaks before it is asked is no Redis, or will not have us."""
     conn = linked()
-    on_early_data(conn, data, 0.0)
+    conn.on_early_data(data, 0.0)
     assert (conn.state, conn.cause) == (DOWN, cause)
 
 

@@ -8,7 +8,6 @@ from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.topology import Node
-from kidoproxy.upstream.pipeline import Pipeline
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions
 from tests.greet import greet
@@ -36,12 +35,6 @@ class Rig:
 
     def heard(self) -> bytes:
         return b"".join(self.ledger.take_output())
-
-
-def test_kinds_must_say() -> None:
-    """How many legs wait is for the link to say."""
-    with pytest.raises(NotImplementedError):
-        Pipeline(ConnectionOptions()).pending_count()
 
 
 @pytest.mark.parametrize("how", ["written", "not written", "in one turn"])
