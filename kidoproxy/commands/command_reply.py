@@ -22,11 +22,6 @@ from kidoproxy.commands.spec import (
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import array, bulk, integer, mapping, null, set_of, simple
 
-INVALID_COMMAND: Final = b"-ERR Invalid command specified\r\n"
-INVALID_COUNT: Final = b"-ERR Invalid number of arguments specified for command\r\n"
-INVALID_ARGUMENTS: Final = b"-ERR Invalid arguments specified for command\r\n"
-NO_KEYS: Final = b"-ERR The command has no key arguments\r\n"
-
 HELP: Final[tuple[bytes, ...]] = (
     b"COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     b"(no subcommand)",
@@ -231,14 +226,14 @@ def _getkeys_reply(argv: list[bytes], proto: int, with_flags: bool) -> bytes:
     """The keys of the request ``argv``, or the error that Redis has for it."""
     spec = find(argv)
     if spec is None:
-        return INVALID_COMMAND
+        return errors.INVALID_COMMAND
     if not any(key_spec.is_key for key_spec in spec.key_specs):
-        return NO_KEYS
+        return errors.NO_KEY_ARGUMENTS
     if not spec.accepts(len(argv)):
-        return INVALID_COUNT
+        return errors.INVALID_ARGUMENT_COUNT
     found = key_positions(spec, argv)
     if not found and spec.flags & NO_MANDATORY_KEYS == 0:
-        return INVALID_ARGUMENTS
+        return errors.INVALID_ARGUMENTS
     if not with_flags:
         return array([bulk(argv[at]) for at in found])
     elements: list[bytes] = []

@@ -6,6 +6,8 @@ The rewritten request must be answered exactly like the original. So whatever Re
 
 from typing import Final
 
+from kidoproxy.resp.scan import parse_int64
+
 _INT64_MAX: Final = 9223372036854775807
 #: The latest moment that Redis keeps for a field of a hash.
 _MAX_FIELD_EXPIRY_MS: Final = (1 << 48) - 2
@@ -64,22 +66,13 @@ def is_relative(word: bytes) -> bool:
 
 def _parse_count(argv: list[bytes], i: int) -> int:
     """The count at ``i``; past the end of the request when it is none."""
-    number = _parse_int64(argv[i]) if i < len(argv) else None
+    number = parse_int64(argv[i]) if i < len(argv) else None
     return number if number is not None and 0 <= number < len(argv) else len(argv)
-
-
-def _parse_int64(text: bytes) -> int | None:
-    """A signed 64-bit integer, written as Redis insists: no spaces, no plus sign, no leading zeros."""
-    digits = text[1:] if text[:1] == b"-" else text
-    if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and text != b"0"):
-        return None
-    number = int(text)
-    return number if -_INT64_MAX - 1 <= number <= _INT64_MAX else None
 
 
 def _absolute_timestamp(text: bytes, unit: int, now_ms: int, max_timestamp: int) -> bytes | None:
     """The moment that lies so many units ahead; None when it does not, or when Redis would refuse it."""
-    number = _parse_int64(text)
+    number = parse_int64(text)
     if number is None or number < 1:
         return None
     timestamp = number * unit + now_ms

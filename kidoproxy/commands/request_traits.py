@@ -29,7 +29,7 @@ from kidoproxy.commands.spec import (
     XTRIM_APPROXIMATE,
     CommandSpec,
 )
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import parse_int64
 
 #: ``LLONG_MAX``: longer than this in milliseconds is refused.
 MAX_TIMEOUT_MS: Final = (1 << 63) - 1
@@ -70,7 +70,7 @@ def block_timeout(spec: CommandSpec, argv: list[bytes]) -> float:
         return inf
     if at >= len(argv):
         return 0.0
-    value = parse_timeout(argv[at]) if unit == 1 else string2ll(argv[at])
+    value = parse_timeout(argv[at]) if unit == 1 else parse_int64(argv[at])
     if value is None or not 0 <= value * (1000 // unit) <= MAX_TIMEOUT_MS:
         return 0.0
     return inf if value == 0 else value / unit
@@ -137,7 +137,7 @@ def target_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
 
 def parse_database(text: bytes) -> int | None:
     """The number of a database as servers read it; None when it is none, and nothing is written."""
-    number = string2ll(text)
+    number = parse_int64(text)
     return number if number is not None and number >= 0 else None
 
 

@@ -11,7 +11,7 @@ from mypy_extensions import mypyc_attr
 from kidoproxy.resp.decode import error_text, is_error, is_null, items, string_value, type_byte
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
-from kidoproxy.resp.scan import COLON, DOLLAR, STAR, string2ll
+from kidoproxy.resp.scan import COLON, DOLLAR, STAR, parse_int64
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import BackgroundHandler
 
@@ -152,7 +152,7 @@ def parse_integer(raw: bytes) -> int | None:
     """The value of an integer reply; None for anything else."""
     if type_byte(raw) != COLON:
         return None
-    return string2ll(string_value(raw))
+    return parse_int64(string_value(raw))
 
 
 def parse_array(raw: bytes) -> list[bytes] | None:
@@ -188,8 +188,8 @@ def parse_keyspace(text: bytes) -> dict[int, int]:
     found: dict[int, int] = {}
     for row in text.split(b"\r\n"):
         name, _, value = row.partition(b":keys=")
-        db = string2ll(name[2:]) if name[:2] == b"db" and name[2:3] != b"-" else None
-        count = string2ll(value.partition(b",")[0])
+        db = parse_int64(name[2:]) if name[:2] == b"db" and name[2:3] != b"-" else None
+        count = parse_int64(value.partition(b",")[0])
         if db is not None and count is not None and count > 0:
             found[db] = count
     return found

@@ -24,7 +24,7 @@ from kidoproxy.replication.questions import (
 )
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.resp.decode import is_null
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
@@ -47,7 +47,7 @@ class KeyState:
 
 def expiry_request(node: Node, key: bytes) -> list[bytes]:
     """How to ask for a key's expiry: as a moment where the server can say it (7.0), as time left elsewhere."""
-    major = string2ll(node.version.partition(b".")[0])
+    major = parse_int64(node.version.partition(b".")[0])
     return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
 
 

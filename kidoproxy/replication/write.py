@@ -5,7 +5,7 @@ from typing import Final, final
 from kidoproxy.replication.write_log import HeldAcknowledgement
 from kidoproxy.replies.cursor import rewrite_cursor
 from kidoproxy.replies.queue import Aggregate, ReplyHandler
-from kidoproxy.resp import errors
+from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.routes.plan import Gather, Send
@@ -121,7 +121,7 @@ class CopyWrite(Aggregate):
             self.reply_when_durable(self.per_node_reply())
         elif self.plan.is_write and len(acknowledged) < self.group.min_in_sync:
             names = [node.name for index, node in enumerate(self.asked_nodes()) if index in acknowledged]
-            self.reply_when_durable(errors.too_few_copies(names, self.group.min_in_sync))
+            self.reply_when_durable(replication_errors.too_few_copies(names, self.group.min_in_sync))
         else:
             self.reply_when_durable(self.replies[acknowledged[0]])
 
@@ -193,7 +193,7 @@ class CopyWrite(Aggregate):
                     failure.error_reply(self.plan.is_write) if failure is not None else self.replies[index]
                 )
             else:
-                node_replies.append(errors.copy_behind(copy.node.name))
+                node_replies.append(replication_errors.copy_behind(copy.node.name))
         return array(node_replies)
 
 

@@ -4,7 +4,7 @@ from typing import final
 
 from kidoproxy.replies.queue import Aggregate, ReplyHandler
 from kidoproxy.resp.decode import is_error, is_null, type_byte
-from kidoproxy.resp.scan import COLON, string2ll
+from kidoproxy.resp.scan import COLON, parse_int64
 
 #: How many sides the dice have.
 RANDOM_RANGE = 1 << 31
@@ -51,5 +51,5 @@ def choose_weighted(replies: list[bytes], random_number: int) -> bytes:
 
 def parse_weight(raw: bytes) -> int:
     """A count, at least 1: there was something to offer."""
-    number = string2ll(raw[1:-2]) if type_byte(raw) == COLON and raw[0] == COLON else None
+    number = parse_int64(raw[1:-2]) if type_byte(raw) == COLON and raw[0] == COLON else None
     return max(number or 1, 1)

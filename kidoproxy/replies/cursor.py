@@ -12,7 +12,7 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items, string_value
 from kidoproxy.resp.encode import array
 from kidoproxy.resp.encode import bulk as build_bulk
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import parse_int64
 
 CURSOR_ID_BITS: Final = 24
 #: A node's own cursor must leave room for the number; Redis's stay far below (they are hash table indexes).
@@ -49,10 +49,9 @@ def rewrite_cursor(raw: bytes, cursor_id: int, next_cursor_id: int) -> bytes:
     if is_error(raw):
         return raw
     parts = items(raw)
-    node_cursor = string2ll(string_value(parts[0]))
+    node_cursor = parse_int64(string_value(parts[0]))
     if node_cursor is None or not 0 <= node_cursor < NODE_CURSOR_LIMIT:
-        shown = errors.sanitize_bytes(string_value(parts[0]))
-        return errors.error_reply(f"ERR cursor overflow: a node's own cursor {shown} leaves no room for the node")
+        return errors.cursor_overflow(string_value(parts[0]))
     if node_cursor:
         cursor = pack(node_cursor, cursor_id)
     else:

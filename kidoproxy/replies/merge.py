@@ -27,13 +27,22 @@ from kidoproxy.commands.spec import (
 )
 from kidoproxy.replies.merge_info import merge_info
 from kidoproxy.resp import errors
-from kidoproxy.resp.decode import integer_value as integer_of
-from kidoproxy.resp.decode import is_error, is_null, items, line_text, next_line, string_value, type_byte, value_start
-from kidoproxy.resp.encode import array, integer
+from kidoproxy.resp.decode import (
+    integer_value,
+    is_error,
+    is_null,
+    items,
+    line_text,
+    next_line,
+    string_value,
+    type_byte,
+    value_start,
+)
+from kidoproxy.resp.encode import aggregate_header, array, integer
 from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.scan import PERCENT, STAR
 
 _INTEGER_KINDS: Final = b":#"
-_MAP: Final = ord("%")
 _LIST_KINDS: Final = b"*~>"
 _AGGREGATE_KINDS: Final = b"*~>%"
 
@@ -78,7 +87,7 @@ def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:
         if type_byte(raw) not in _AGGREGATE_KINDS and not is_null(raw):
             return mismatch_error(replies)
         flat = items(raw)
-        if type_byte(raw) == _MAP:
+        if type_byte(raw) == PERCENT:
             is_map = True
             pairs = [(flat[index], flat[index] + flat[index + 1]) for index in range(0, len(flat), 2)]
         else:
@@ -87,8 +96,8 @@ def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:
     if not found:
         return replies[0]
     found.sort(key=_stream_order)
-    body = b"".join([pair for _, pair in found])
-    return (b"%%%d\r\n" if is_map else b"*%d\r\n") % len(found) + body
+    header = aggregate_header(PERCENT if is_map else STAR, len(found))
+    return header + b"".join([pair for _, pair in found])
 
 
 def _stream_order(ordered_pair: tuple[int, bytes]) -> int:
@@ -117,7 +126,7 @@ def merge_integers(merge_rule: int, replies: list[bytes]) -> bytes:
     for raw in replies:
         if type_byte(raw) not in _INTEGER_KINDS:
             return mismatch_error(replies)
-        values.append(integer_of(raw))
+        values.append(integer_value(raw))
     if merge_rule == AGG_SUM:
         return integer(sum(values))
     return integer(min(values) if merge_rule == AGG_MIN else max(values))
@@ -137,7 +146,7 @@ def concatenate(replies: list[bytes]) -> bytes:
         start = value_start(raw)
         count += int(line_text(raw, start))
         bodies.append(raw[next_line(raw, start) :])
-    bodies[0] = b"%c%d\r\n" % (first_kind, count)
+    bodies[0] = aggregate_header(first_kind, count)
     return b"".join(bodies)
 
 
@@ -150,7 +159,7 @@ def logical_and(replies: list[bytes]) -> bytes:
         found = items(raw)
         if any(type_byte(item) not in _INTEGER_KINDS for item in found):
             return mismatch_error(replies)
-        values = [integer_of(item) for item in found]
+        values = [integer_value(item) for item in found]
         if minima is None:
             minima = values
         elif len(minima) != len(values):
@@ -181,7 +190,7 @@ def sum_by_name(replies: list[bytes]) -> bytes:
         found = items(raw)
         if any(type_byte(item) not in _INTEGER_KINDS for item in found[1::2]):
             return mismatch_error(replies)
-        values = [integer_of(item) for item in found[1::2]]
+        values = [integer_value(item) for item in found[1::2]]
         if names is None:
             names = found[::2]
             sums = values
@@ -195,4 +204,4 @@ def sum_by_name(replies: list[bytes]) -> bytes:
 def mismatch_error(replies: list[bytes]) -> bytes:
     """The error for replies that do not fit together, with how they begin."""
     beginnings = ", ".join([repr(raw[:24])[1:] for raw in replies[:4]])
-    return errors.error_reply(f"ERR the nodes' replies do not fit together: {beginnings}")
+    return errors.replies_mismatch(beginnings)

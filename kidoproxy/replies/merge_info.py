@@ -8,6 +8,7 @@ Sections and fields stand in the order of the first node that has them.
 from typing import Final
 
 from kidoproxy.resp.decode import string_value
+from kidoproxy.resp.encode import verbatim
 
 # How several values become one.
 SUM: Final = 1
@@ -134,10 +135,7 @@ def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) ->
         section = sections.setdefault(name, {})
         for field, values in fields.items():
             section[field] = values[-1] if values else None
-    payload = format_sections(sections)
-    if proto == 3:
-        return b"=%d\r\ntxt:%b\r\n" % (len(payload) + 4, payload)
-    return b"$%d\r\n%b\r\n" % (len(payload), payload)
+    return verbatim(proto, format_sections(sections))
 
 
 def gather_fields(payload: bytes, into: GatheredFields) -> None:

@@ -58,6 +58,11 @@ def array_header(count: int) -> bytes:
     return ARRAY_HEADERS[count] if count < CACHED_HEADERS else b"*%d\r\n" % count
 
 
+def aggregate_header(type_byte: int, count: int) -> bytes:
+    """The header line of an array, set, push or map; a map's ``count`` is that of its pairs."""
+    return b"%c%d\r\n" % (type_byte, count)
+
+
 def null(proto: int) -> bytes:
     """The missing value."""
     return b"_\r\n" if proto == 3 else b"$-1\r\n"

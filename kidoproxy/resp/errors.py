@@ -172,6 +172,18 @@ def partial_write(name: bytes, failed: int, unknown: int, total: int, unit: str,
     return error_reply_around(head, cause, tail)
 
 
+def replies_mismatch(beginnings: str) -> bytes:
+    """Replies of several nodes that cannot be merged; ``beginnings`` shows how each of them begins."""
+    return error_reply(f"ERR the nodes' replies do not fit together: {beginnings}")
+
+
+def cursor_overflow(node_cursor: bytes) -> bytes:
+    """A node's SCAN cursor that is too large to be combined with the number of the node."""
+    return error_reply(
+        f"ERR cursor overflow: a node's own cursor {sanitize_bytes(node_cursor)} leaves no room for the node"
+    )
+
+
 def external_key_pattern(name: bytes, pattern: bytes) -> bytes:
     """SORT with a pattern: it would read keys that may live on other nodes."""
     return error_reply(
@@ -218,28 +230,13 @@ def script_key_elsewhere(name: bytes, called: bytes, key: bytes) -> bytes:
     )
 
 
-def copy_behind(node: str) -> bytes:
-    """In a list of each node's replies: this copy is not read until it is synced."""
-    return error_reply(f"BEHIND {truncate(node, MAX_NAME_CHARS)} is not in sync; it gets writes and is not read")
-
-
-def too_few_copies(copy_names: list[str], min_in_sync: int) -> bytes:
-    """A write that stands on fewer copies than ``min_in_sync`` because copies failed under way."""
-    return error_reply_around(
-        "NOREPLICAS write stands on ", ", ".join(copy_names), f" only, {min_in_sync} copies are wanted"
-    )
-
-
-NOPERM_KEY: Final = b"-NOPERM this user has no permissions to access one of the keys used as arguments\r\n"
-NOPERM_CHANNEL: Final = b"-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
-NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
-WRONGPASS: Final = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"
-NOPROTO: Final = b"-NOPROTO unsupported protocol version\r\n"
 SYNTAX: Final = b"-ERR syntax error\r\n"
 NOT_INTEGER: Final = b"-ERR value is not an integer or out of range\r\n"
-NOT_INT32: Final = b"-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"
 INVALID_CURSOR: Final = b"-ERR invalid cursor\r\n"
-BAD_DB: Final = b"-ERR DB index is out of range\r\n"
+INVALID_COMMAND: Final = b"-ERR Invalid command specified\r\n"
+INVALID_ARGUMENT_COUNT: Final = b"-ERR Invalid number of arguments specified for command\r\n"
+INVALID_ARGUMENTS: Final = b"-ERR Invalid arguments specified for command\r\n"
+NO_KEY_ARGUMENTS: Final = b"-ERR The command has no key arguments\r\n"
 NOT_IN_MULTI: Final = b"-ERR Command not allowed inside a transaction\r\n"
 REPLY_IN_MULTI: Final = b"-ERR Command 'client|reply' not allowed inside a transaction\r\n"
 NESTED_MULTI: Final = b"-ERR MULTI calls can not be nested\r\n"
@@ -258,11 +255,13 @@ NOSCRIPT: Final = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 STARTING_UP: Final = b"-LOADING kidoproxy is looking at its copies\r\n"
 NO_COPY_IN_SYNC: Final = b"-NOREPLICAS No copy is in sync to be read.\r\n"
 NOREPLICAS: Final = b"-NOREPLICAS Not enough good replicas to write.\r\n"
+NO_CLUSTER: Final = b"-ERR This instance has cluster support disabled\r\n"
 MAX_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
-NO_PASSWORD_SET: Final = (
-    b"-ERR AUTH <password> called without any password configured for the default user. "
-    b"Are you sure your configuration is correct?\r\n"
-)
+
+
+def transaction_not_run(raw: bytes) -> bytes:
+    """A node answered EXEC with fewer replies than it was sent commands; ``raw`` is its answer."""
+    return error_reply(f"ERR the transaction was not run on its node: {raw[:24]!r}")
 
 
 def exec_aborted(cause: bytes) -> bytes:
@@ -275,95 +274,6 @@ def multi_refused(cause: bytes) -> bytes:
     return error_reply_around(
         "ERR the node refused MULTI (", decode_wire(cause), "); the commands may have run one by one"
     )
-
-
-# -- what Redis says about CLIENT and HELLO ----------------------------------------------------------
-
-BAD_PROTO: Final = b"-ERR Protocol version is not an integer or out of range\r\n"
-HELLO_NOAUTH: Final = (
-    b"-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
-    b"<user> <pass> option can be used to authenticate the client and select the RESP protocol version at the "
-    b"same time\r\n"
-)
-BAD_CLIENT_NAME: Final = b"-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
-BAD_CLIENT_ID: Final = b"-ERR Invalid client ID\r\n"
-BAD_KILL_ID: Final = b"-ERR client-id should be greater than 0\r\n"
-BAD_MAXAGE: Final = b"-ERR maxage is not an integer or out of range\r\n"
-NOT_POSITIVE_MAXAGE: Final = b"-ERR maxage should be greater than 0\r\n"
-NO_SUCH_CLIENT: Final = b"-ERR No such client\r\n"
-BAD_UNBLOCK_REASON: Final = b"-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n"
-BAD_TIMEOUT: Final = b"-ERR timeout is not an integer or out of range\r\n"
-NEGATIVE_TIMEOUT: Final = b"-ERR timeout is negative\r\n"
-BAD_PAUSE_MODE: Final = b"-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n"
-PAUSE_ARITY: Final = b"-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.\r\n"
-CACHING_WITHOUT_TRACKING: Final = (
-    b"-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled\r\n"
-)
-NO_CLUSTER: Final = b"-ERR This instance has cluster support disabled\r\n"
-
-
-def hello_option(option: bytes) -> bytes:
-    """HELLO with an option that it does not have, or half of one."""
-    return error_reply(f"ERR Syntax error in HELLO option '{decode_wire(option[:128])}'")
-
-
-def bad_client_info(option: bytes) -> bytes:
-    """CLIENT SETINFO with a value that would break the lines of CLIENT LIST."""
-    return error_reply(f"ERR {decode_wire(option[:128])} cannot contain spaces, newlines or special characters.")
-
-
-def unknown_client_option(option: bytes) -> bytes:
-    """CLIENT SETINFO of something else."""
-    return error_reply(f"ERR Unrecognized option '{decode_wire(option[:128])}'")
-
-
-def unknown_client_type(word: bytes) -> bytes:
-    """CLIENT LIST or KILL with a TYPE that Redis does not have either."""
-    return error_reply(f"ERR Unknown client type '{decode_wire(word[:128])}'")
-
-
-def no_such_user(name: bytes) -> bytes:
-    """CLIENT KILL USER of somebody who is not a user of this pool."""
-    return error_reply(f"ERR No such user '{decode_wire(name[:128])}'")
-
-
-# -- what Redis says about users -----------------------------------------------------------------------
-
-BAD_GENPASS_BITS: Final = (
-    b"-ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096\r\n"
-)
-
-
-def no_permission(name: bytes) -> bytes:
-    """A command that the user may not run; ``name`` is its full name."""
-    return error_reply(f"NOPERM this user has no permissions to run the '{decode_wire(name)}' command")
-
-
-def sort_denied(option: str) -> bytes:
-    """SORT with an option that may read any key, from a user who may not."""
-    return error_reply(f"ERR {option} option of SORT denied due to insufficient ACL permissions.")
-
-
-def wrong_subcommand(argv: list[bytes]) -> bytes:
-    """Too many arguments for a subcommand that takes some."""
-    name = decode_wire(argv[0]).upper()
-    sub = decode_wire(up_to_nul(argv[1][:128]))
-    return error_reply(f"ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {name} HELP.")
-
-
-def unknown_category(name: bytes) -> bytes:
-    """ACL CAT of something else."""
-    return error_reply(f"ERR Unknown category '{decode_wire(name[:128])}'")
-
-
-def user_not_found(name: bytes) -> bytes:
-    """ACL DRYRUN for somebody who is not a user of this pool."""
-    return error_reply(f"ERR User '{decode_wire(name[:128])}' not found")
-
-
-def command_not_found(name: bytes) -> bytes:
-    """ACL DRYRUN of a command that is not known."""
-    return error_reply(f"ERR Command '{decode_wire(name[:128])}' not found")
 
 
 # -- channels --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from kidoproxy.resp import limits as defaults
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.inline import split_args
-from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, FramePieces, parse_length, printable, string2ll
+from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, FramePieces, parse_int64, parse_length, printable
 
 #: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
 LARGE_REQUEST_BYTES: Final[i64] = 64 * 1024
@@ -359,7 +359,7 @@ class RequestScanner:
 
     def _parse_argument_count(self, line: bytes) -> None:
         """``*3``: how many arguments; none or less than none is a request to pass over."""
-        count = string2ll(line[1:])
+        count = parse_int64(line[1:])
         if count is None or count > defaults.MAX_ARGUMENTS:
             raise ProtocolError("invalid multibulk length")
         if count > self.limits.arguments:
@@ -373,7 +373,7 @@ class RequestScanner:
         if line[:1] != b"$":
             # An empty line's first byte is its CR, which Redis shows as a space.
             raise ProtocolError(f"expected '$', got '{printable(line[:1]) or ' '}'")
-        length = string2ll(line[1:])
+        length = parse_int64(line[1:])
         if length is None or length < 0 or length > max(defaults.MAX_BULK_BYTES, self.limits.bulk_bytes):
             raise ProtocolError("invalid bulk length")
         if length > self.limits.bulk_bytes:

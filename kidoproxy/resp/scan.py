@@ -6,7 +6,7 @@ come, a header line that was cut in two), so a value of 100 MB in pieces costs O
 peer claims is believed before it is there: a length is a number to count down, never memory to set aside,
 and nesting is a count, never recursion.
 
-Numbers are as strict as ``string2ll`` of Redis and hiredis: no sign but ``-``, no leading zeros.
+Numbers are as strict as ``parse_int64`` of Redis and hiredis: no sign but ``-``, no leading zeros.
 """
 
 from typing import Final, final
@@ -36,7 +36,7 @@ GREATER: Final[i64] = 62
 BAR: Final[i64] = 124
 
 TYPE_BYTES: Final = b"+-:$*_#,(!=%~>|"
-#: Digits that surely fit; longer numbers take the exact way through `string2ll`.
+#: Digits that surely fit; longer numbers take the exact way through `parse_int64`.
 FAST_DIGITS: Final[i64] = 18
 #: The longest header line is a sign and the 19 digits of a 64-bit number.
 MAX_HEADER_BYTES: Final[i64] = 32
@@ -88,7 +88,7 @@ def visible_ascii(raw: bytes) -> bytes:
     return bytes([byte for byte in raw[:MAX_INFO_VALUE_BYTES] if 33 <= byte <= 126])
 
 
-def string2ll(text: bytes) -> int | None:
+def parse_int64(text: bytes) -> int | None:
     """A 64-bit number exactly as Redis reads it; None when it is none."""
     digits = text[1:] if text[:1] == b"-" else text
     if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and len(text) > 1):
@@ -272,7 +272,7 @@ class ReplyScanner:
             valid = text == b"t" or text == b"f"
             self.items_left -= 1
         else:
-            value = string2ll(text)
+            value = parse_int64(text)
             valid = value is not None
             if value is not None:
                 valid = self._apply_length(type_byte, value)

@@ -13,7 +13,7 @@ from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBu
 from kidoproxy.replication.write_log import Durability
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import same_server_cause, trust_lost
-from kidoproxy.resp.scan import string2ll, visible_ascii
+from kidoproxy.resp.scan import parse_int64, visible_ascii
 from kidoproxy.scripts.warmup import WarmupState
 from kidoproxy.upstream.health import NodeHealth
 
@@ -72,7 +72,7 @@ class Node(NodeHealth):
         uptime = info.get(b"uptime_in_seconds", b"")
         self.run_id = visible_ascii(info.get(b"run_id", b""))
         self.version = visible_ascii(info.get(b"valkey_version", b"") or info.get(b"redis_version", b""))
-        self.uptime = max(string2ll(uptime) or 0, 0)
+        self.uptime = max(parse_int64(uptime) or 0, 0)
         self.live = True
         self.cause = ""
         self.handshakes += 1

@@ -6,8 +6,8 @@ Nothing is done per command for it: while a pool is paused its sessions go the l
 from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import encode, errors
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
 
 #: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
@@ -19,15 +19,15 @@ WRAPPED_COMMAND_AT: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 
 def pause_pool(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT PAUSE milliseconds [WRITE | ALL]; a pause that is under way is only ever made longer and stricter."""
     if len(argv) > 4:
-        return errors.PAUSE_ARITY
+        return client_errors.PAUSE_ARITY
     mode = argv[3].lower() if len(argv) == 4 else b"all"
     if mode not in (b"write", b"all"):
-        return errors.BAD_PAUSE_MODE
-    duration_ms = string2ll(argv[2])
+        return client_errors.BAD_PAUSE_MODE
+    duration_ms = parse_int64(argv[2])
     if duration_ms is None:
-        return errors.BAD_TIMEOUT
+        return client_errors.BAD_TIMEOUT
     if duration_ms < 0:
-        return errors.NEGATIVE_TIMEOUT
+        return client_errors.NEGATIVE_TIMEOUT
     context = session.context
     context.pause_writes_only = mode == b"write" and (context.pause_writes_only or not context.paused_until_ms)
     context.paused_until_ms = max(context.paused_until_ms, session.proxy.wall_ms + duration_ms)

@@ -1,7 +1,7 @@
 """Why a request is not even tried, in the order in which Redis looks for reasons."""
 
 from kidoproxy.commands.spec import DEDICATED, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
-from kidoproxy.resp import errors
+from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import pubsub, scripts
 
@@ -16,7 +16,7 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.wrong_arity(spec.name)
     if session.needs_acl:
         if not (session.authed or spec.flags & NO_AUTH):
-            return errors.NOAUTH
+            return client_errors.NOAUTH
         denial = session.user.rejection(spec, argv, session.acl_check)
         if denial is not None:
             return denial

@@ -10,7 +10,7 @@ from typing import Final, final
 from kidoproxy.commands.acl import DENIED_COMMAND, DENIED_KEY, Acl, AclCheck
 from kidoproxy.commands.key_access import external_key_option
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import errors
+from kidoproxy.resp import client_errors
 
 #: Who a client is before it says who it is.
 DEFAULT_USER: Final = b"default"
@@ -53,10 +53,10 @@ class User:
             denial = self.acl.check(spec, argv)
         if denial is None:
             option = external_key_option(spec, argv)
-            return errors.sort_denied(option) if option and not self.acl.allows_reading_all() else None
+            return client_errors.sort_denied(option) if option and not self.acl.allows_reading_all() else None
         if denial.kind == DENIED_COMMAND:
-            return errors.no_permission(spec.name)
-        return errors.NOPERM_KEY if denial.kind == DENIED_KEY else errors.NOPERM_CHANNEL
+            return client_errors.no_permission(spec.name)
+        return client_errors.NOPERM_KEY if denial.kind == DENIED_KEY else client_errors.NOPERM_CHANNEL
 
     def __repr__(self) -> str:
         return f"<user {self.name.decode('utf-8', 'replace')}{'' if self.enabled else ', disabled'}>"

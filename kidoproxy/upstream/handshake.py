@@ -6,7 +6,7 @@ from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error, line_text, string_value, type_byte, value_start
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
-from kidoproxy.resp.scan import COLON, string2ll
+from kidoproxy.resp.scan import COLON, parse_int64
 
 #: When a leg is due that has no deadline of its own.
 NO_DEADLINE: Final = 1e18
@@ -130,7 +130,7 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
             read_info(result, raw)
         elif name == b"CLIENT":
             # A lane can live without its number, if the node's user may not ask for it.
-            client_id = string2ll(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None
+            client_id = parse_int64(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None
             result.client_id = b"%d" % client_id if client_id is not None else b""
             if client_id is None and not is_error(raw):
                 result.reject(UNSOLICITED_DATA)

@@ -10,7 +10,7 @@ from typing import Final
 from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.databases import fail_fast, needs_trial_select, send_trial_select, switch_mode
 from kidoproxy.upstream.pipeline import QueuedRequest
@@ -116,5 +116,5 @@ class SendingConnection(ConnectionBase):
 
 def extra_time(payload: bytes) -> float:
     """How much longer a large request may take: by its bytes, and by its arguments, of which DEL may have very many."""
-    argument_count = string2ll(payload[1 : payload.find(b"\r", 0, 24)]) or 0
+    argument_count = parse_int64(payload[1 : payload.find(b"\r", 0, 24)]) or 0
     return len(payload) * SECONDS_PER_BYTE + argument_count * SECONDS_PER_ARGUMENT

@@ -113,7 +113,7 @@ class NodeBatch(ReplyHandler):
         """EXEC itself was refused by this node."""
         if is_error(raw):
             return raw
-        return errors.error_reply(f"ERR the transaction was not run on its node: {raw[:24]!r}")
+        return errors.transaction_not_run(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
         """The next copy is asked, or every place of this node's holds the failure."""

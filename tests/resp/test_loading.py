@@ -1,6 +1,6 @@
 """A node's fault behind LOADING; who hears it so is told in ``session/test_node_errors.py``."""
 
-from kidoproxy.resp import errors
+from kidoproxy.resp import errors, replication_errors
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import NOTHING_SENT_ERRORS, PartialFailure, as_loading, node_error_as_loading
 
@@ -9,7 +9,7 @@ def test_own_words() -> None:
     """What a pool says when it may ask nobody is a node's fault; a copy's refusal of a write that was done is not."""
     for frame in NOTHING_SENT_ERRORS:
         assert node_error_as_loading(frame) == b"-LOADING " + frame[1:]
-    for frame in (errors.STARTING_UP, errors.too_few_copies(["a"], 2), b"+OK\r\n"):
+    for frame in (errors.STARTING_UP, replication_errors.too_few_copies(["a"], 2), b"+OK\r\n"):
         assert node_error_as_loading(frame) == frame
 
 

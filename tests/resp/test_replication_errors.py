@@ -1,6 +1,12 @@
 """Sentences about copies: who is meant, why, what to do; never longer than an error may be."""
 
-from kidoproxy.resp.replication_errors import no_trusted_copy, same_server_cause, trust_lost
+from kidoproxy.resp.replication_errors import (
+    copy_behind,
+    no_trusted_copy,
+    same_server_cause,
+    too_few_copies,
+    trust_lost,
+)
 
 
 def test_sentences() -> None:
@@ -12,3 +18,5 @@ def test_sentences() -> None:
     assert said.startswith(b"-NOREPLICAS no copy can be trusted: a is empty, and node-0, ")
     assert said.endswith(b"kidoproxy sync --trust a\r\n")
     assert len(said) <= 203
+    assert too_few_copies(["a", "b"], 3) == b"-NOREPLICAS write stands on a, b only, 3 copies are wanted\r\n"
+    assert copy_behind("a") == b"-BEHIND a is not in sync; it gets writes and is not read\r\n"

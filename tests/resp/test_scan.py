@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.resp.scan import MAX_ITEMS, MAX_PAYLOAD_BYTES, FramePieces, ReplyScanner, parse_length, string2ll
+from kidoproxy.resp.scan import MAX_ITEMS, MAX_PAYLOAD_BYTES, FramePieces, ReplyScanner, parse_int64, parse_length
 from tests.resp.feeding import cut_replies, ways
 
 WHOLE = [
@@ -199,9 +199,9 @@ def test_number(line: bytes, value: int) -> None:
         ("\u0661".encode(), None),
     ],
 )
-def test_string2ll(text: bytes, value: int | None) -> None:
+def test_parse_int64(text: bytes, value: int | None) -> None:
     """A number is what ``string2ll`` of Redis takes for one, not what Python does."""
-    assert string2ll(text) == value
+    assert parse_int64(text) == value
 
 
 def test_pieces_are_joined_once() -> None:

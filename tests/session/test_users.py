@@ -5,7 +5,7 @@ import pytest
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.module_commands import parse_command_info
-from kidoproxy.resp import errors
+from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users, password_digest
 from tests.session.stage import Stage, asked, copies, heard, request, ring, say
@@ -70,8 +70,8 @@ def test_a_login_that_fails(words: list[str]) -> None:
     stage = team()
     session = stage.client()
     say(session, "AUTH", "bob", "bob")
-    assert say(session, "AUTH", *words) == errors.WRONGPASS
-    assert say(session, "HELLO", "3", "AUTH", *words) == errors.WRONGPASS
+    assert say(session, "AUTH", *words) == client_errors.WRONGPASS
+    assert say(session, "HELLO", "3", "AUTH", *words) == client_errors.WRONGPASS
     assert (session.user.name, session.authed, session.proto) == (b"bob", True, 2)
     assert stage.house.auth_failures == 2
 
@@ -89,13 +89,13 @@ def test_a_disabled_default_user_is_nobody() -> None:
     stage = ring("a")
     stage.pool.users = Users([User(b"default", Acl(), False, True, []), user("alice")])
     session = stage.client()
-    assert say(session, "GET", "k") == errors.NOAUTH
-    assert say(session, "AUTH", "default", "x") == errors.WRONGPASS
-    assert say(session, "AUTH", "x") == errors.NO_PASSWORD_SET
+    assert say(session, "GET", "k") == client_errors.NOAUTH
+    assert say(session, "AUTH", "default", "x") == client_errors.WRONGPASS
+    assert say(session, "AUTH", "x") == client_errors.NO_PASSWORD_SET
     assert say(session, "AUTH", "alice", "ecila") == OK
     assert say(session, "PING") == b"+PONG\r\n"
     assert say(session, "RESET") == b"+RESET\r\n"
-    assert say(session, "PING") == errors.NOAUTH
+    assert say(session, "PING") == client_errors.NOAUTH
 
 
 def test_any_of_several_passwords() -> None:
@@ -145,17 +145,17 @@ def test_commands() -> None:
 def test_keys_and_channels() -> None:
     """They are not named in the error, as in Redis."""
     session = limited("+@all", (b"~a:*",), (b"&a:*",))
-    assert say(session, "GET", "b:1") == errors.NOPERM_KEY
-    assert say(session, "MGET", "a:1", "b:1") == errors.NOPERM_KEY
-    assert say(session, "XREAD", "STREAMS", "b:1", "0") == errors.NOPERM_KEY
-    assert say(session, "PUBLISH", "b:1", "x") == errors.NOPERM_CHANNEL
+    assert say(session, "GET", "b:1") == client_errors.NOPERM_KEY
+    assert say(session, "MGET", "a:1", "b:1") == client_errors.NOPERM_KEY
+    assert say(session, "XREAD", "STREAMS", "b:1", "0") == client_errors.NOPERM_KEY
+    assert say(session, "PUBLISH", "b:1", "x") == client_errors.NOPERM_CHANNEL
 
 
 def test_sort_that_reads_other_keys() -> None:
     """It takes the right to read any key."""
     session = limited("+@all", (b"~a:*",))
-    assert say(session, "SORT", "a:1", "BY", "w_*") == errors.sort_denied("BY")
-    assert say(session, "SORT", "a:1", "GET", "#") == errors.sort_denied("GET")
+    assert say(session, "SORT", "a:1", "BY", "w_*") == client_errors.sort_denied("BY")
+    assert say(session, "SORT", "a:1", "GET", "#") == client_errors.sort_denied("GET")
     assert say(session, "SORT", "a:1", "BY", "nosort") == b""
     assert say(limited("+@all", (b"%R~*",)), "SORT", "a:1", "GET", "#") == b""
 
@@ -184,7 +184,7 @@ def test_who_is_not_logged_in_hears_that_first() -> None:
     stage = ring("a")
     stage.pool.users = Users([User(b"default", Acl(""), True, False, [password_digest(b"x")])])
     session = stage.client()
-    assert say(session, "GET", "k") == errors.NOAUTH
+    assert say(session, "GET", "k") == client_errors.NOAUTH
     assert say(session, "AUTH", "x") == OK
     assert say(session, "GET", "k") == no("get")
     assert say(session, "RESET") == b"+RESET\r\n"
@@ -216,7 +216,7 @@ def test_nothing_more_through_proxy(way: list[str]) -> None:
     conn = stage.link("a")
     session = stage.client()
     assert say(session, "PROXY", *way, "TIME") == no("time")
-    assert say(session, "PROXY", *way, "GET", "b:1") == errors.NOPERM_KEY
+    assert say(session, "PROXY", *way, "GET", "b:1") == client_errors.NOPERM_KEY
     assert asked(conn) == b""
     assert say(session, "PROXY", "ROUTE", "TIME").endswith(b"no permissions to run the 'time' command\r\n")
     assert say(session, "PROXY", *way, "GET", "a:1") == b""

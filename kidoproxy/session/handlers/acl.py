@@ -9,8 +9,8 @@ from typing import Final
 from kidoproxy.commands.acl import CATEGORIES, DENIED_COMMAND, DENIED_KEY, Denial
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import encode, errors
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode, errors
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
 from kidoproxy.session.users import User
 
@@ -60,7 +60,7 @@ def acl_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
     if name == b"acl|help":
         return encode.array([encode.simple(text) for text in HELP])
     if len(argv) > 3:
-        return errors.wrong_subcommand(argv)
+        return client_errors.wrong_subcommand(argv)
     if name == b"acl|cat":
         return category_reply(argv)
     return generate_password(session, argv) if name == b"acl|genpass" else log_reply(argv)
@@ -108,7 +108,7 @@ def category_reply(argv: list[bytes]) -> bytes:
         return encode.array([encode.bulk(category_name.encode()) for category_name in CATEGORIES.split()])
     category = argv[2].lower().decode("latin-1")
     if category not in CATEGORIES.split():
-        return errors.unknown_category(argv[2])
+        return client_errors.unknown_category(argv[2])
     return encode.array([encode.bulk(spec.name) for spec in all_specs() if category in spec.categories])
 
 
@@ -116,10 +116,10 @@ def dry_run_reply(session: Session, argv: list[bytes]) -> bytes:
     """Whether a user may say this: OK, or why not."""
     user = session.context.users.find(argv[2])
     if user is None:
-        return errors.user_not_found(argv[2])
+        return client_errors.user_not_found(argv[2])
     command_argv, spec = session.context.commands.resolve_nested(argv[3:])
     if spec is None or (spec.subcommands is not None and len(command_argv) > 1):
-        return errors.command_not_found(argv[3])
+        return client_errors.command_not_found(argv[3])
     if not spec.accepts(len(command_argv)):
         return errors.wrong_arity(spec.name)
     denial = user.acl.check(spec, command_argv)
@@ -136,11 +136,11 @@ def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
 
 def generate_password(session: Session, argv: list[bytes]) -> bytes:
     """A password nobody can guess, four bits a digit."""
-    bits = string2ll(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
+    bits = parse_int64(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
     if bits is None:
         return errors.NOT_INTEGER
     if not 0 < bits <= MAX_PASSWORD_BITS:
-        return errors.BAD_GENPASS_BITS
+        return client_errors.BAD_GENPASS_BITS
     random_bytes = session.proxy.random_bytes
     if random_bytes is None:
         return errors.not_served(b"acl|genpass", "this process has no source of chance")
@@ -154,4 +154,4 @@ def log_reply(argv: list[bytes]) -> bytes:
         return encode.array([])
     if argv[2].lower() == b"reset":
         return encode.OK
-    return encode.array([]) if string2ll(argv[2]) is not None else errors.NOT_INTEGER
+    return encode.array([]) if parse_int64(argv[2]) is not None else errors.NOT_INTEGER

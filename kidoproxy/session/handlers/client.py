@@ -7,8 +7,8 @@ clients try these at every connection and go on without them.
 from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import encode, errors
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode, errors
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import accounting
 from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
@@ -107,7 +107,7 @@ def minor_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
     if name == b"client|tracking" and argv[2].lower() == b"off":
         return encode.OK
     if name == b"client|caching":
-        return errors.CACHING_WITHOUT_TRACKING
+        return client_errors.CACHING_WITHOUT_TRACKING
     if name == b"client|unblock":
         return unblock_client(session, argv)
     if name == b"client|capa":
@@ -134,7 +134,7 @@ def is_valid_attribute(text: bytes) -> bool:
 def set_name(session: Session, name: bytes) -> bytes:
     """CLIENT SETNAME; an empty name takes the name away."""
     if not is_valid_attribute(name):
-        return errors.BAD_CLIENT_NAME
+        return client_errors.BAD_CLIENT_NAME
     session.name = name
     return encode.OK
 
@@ -143,9 +143,9 @@ def set_info(session: Session, option: bytes, value: bytes) -> bytes:
     """CLIENT SETINFO LIB-NAME | LIB-VER."""
     keyword = option.lower()
     if keyword not in (b"lib-name", b"lib-ver"):
-        return errors.unknown_client_option(option)
+        return client_errors.unknown_client_option(option)
     if not is_valid_attribute(value):
-        return errors.bad_client_info(option)
+        return client_errors.bad_client_info(option)
     if keyword == b"lib-name":
         session.lib_name = value
     else:
@@ -177,8 +177,8 @@ def unblock_client(session: Session, argv: list[bytes]) -> bytes:
         return errors.SYNTAX
     reason = argv[3].upper() if len(argv) == 4 else b"TIMEOUT"
     if reason not in (b"TIMEOUT", b"ERROR"):
-        return errors.BAD_UNBLOCK_REASON
-    client_id = string2ll(argv[2])
+        return client_errors.BAD_UNBLOCK_REASON
+    client_id = parse_int64(argv[2])
     if client_id is None:
         return errors.NOT_INTEGER
     other = session.proxy.sessions.get(client_id)
@@ -272,11 +272,11 @@ def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | 
     option = argv[2].lower() if len(argv) > 3 else b""
     if option == b"type" and len(argv) == 4:
         if argv[3].lower() not in CLIENT_TYPES:
-            return errors.unknown_client_type(argv[3])
+            return client_errors.unknown_client_type(argv[3])
         return [other for other in pool_clients(session) if has_type(other, argv[3].lower())]
     if option == b"id":
-        client_ids = {string2ll(text) for text in argv[3:]}
+        client_ids = {parse_int64(text) for text in argv[3:]}
         if None in client_ids:
-            return errors.BAD_CLIENT_ID
+            return client_errors.BAD_CLIENT_ID
         return [other for other in pool_clients(session) if other.id in client_ids]
     return pool_clients(session) if len(argv) == 2 else errors.SYNTAX

@@ -1,7 +1,7 @@
 """CLIENT KILL: which clients are meant, and their end."""
 
-from kidoproxy.resp import encode, errors
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode, errors
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers.client import CLIENT_TYPES, encode_text, has_type, pool_clients
 from kidoproxy.session.state import SessionState
@@ -30,17 +30,17 @@ class KillFilter:
         elif option == b"laddr":
             self.local_address = value
         elif option == b"id":
-            self.client_id = self.parse_positive(value, errors.BAD_KILL_ID, errors.BAD_KILL_ID)
+            self.client_id = self.parse_positive(value, client_errors.BAD_KILL_ID, client_errors.BAD_KILL_ID)
         elif option == b"maxage":
-            self.max_age = self.parse_positive(value, errors.BAD_MAXAGE, errors.NOT_POSITIVE_MAXAGE)
+            self.max_age = self.parse_positive(value, client_errors.BAD_MAXAGE, client_errors.NOT_POSITIVE_MAXAGE)
         elif option == b"type":
             if value.lower() not in CLIENT_TYPES:
-                self.error = errors.unknown_client_type(value)
+                self.error = client_errors.unknown_client_type(value)
             self.client_type = value.lower()
         elif option == b"user":
             self.user = self.users.find(value)
             if self.user is None:
-                self.error = errors.no_such_user(value)
+                self.error = client_errors.no_such_user(value)
         elif option == b"skipme" and value.lower() in (b"yes", b"no"):
             self.skip_me = value.lower() == b"yes"
         else:
@@ -60,7 +60,7 @@ class KillFilter:
 
     def parse_positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
         """A number above 0."""
-        number = string2ll(value)
+        number = parse_int64(value)
         if number is None:
             self.error = not_a_number
         elif number <= 0:
@@ -100,7 +100,7 @@ def kill_clients(session: Session, argv: list[bytes]) -> bytes:
 def kill_reply(argv: list[bytes], count: int) -> bytes:
     """The old form is answered +OK, the new one counts."""
     if len(argv) == 3:
-        return encode.OK if count else errors.NO_SUCH_CLIENT
+        return encode.OK if count else client_errors.NO_SUCH_CLIENT
     return encode.integer(count)
 
 

@@ -3,8 +3,8 @@
 from typing import final
 
 from kidoproxy.replies.jobs import Job
-from kidoproxy.resp import encode, errors, limits
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode, limits
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import slices
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, client_kill
@@ -46,9 +46,9 @@ class SelectByIdJob(Job):
         start = self.next_index
         self.next_index = start + limits.SLICE_UNITS
         for text in self.argv[start : self.next_index]:
-            client_id = string2ll(text)
+            client_id = parse_int64(text)
             if client_id is None:
-                session.send_reply(errors.BAD_CLIENT_ID)
+                session.send_reply(client_errors.BAD_CLIENT_ID)
                 return False
             if client_id in session.proxy.sessions:
                 self.client_ids.add(client_id)

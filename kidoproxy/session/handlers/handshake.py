@@ -6,8 +6,8 @@ redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply m
 from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp import encode, errors
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, encode, errors
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import cleanup, pause
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, client_kill
@@ -59,13 +59,13 @@ def hello(session: Session, argv: list[bytes]) -> bytes:
     """HELLO [protocol [AUTH user password] [SETNAME name]]: everything is checked before anything is changed."""
     proto = session.proto
     if len(argv) > 1:
-        requested_proto = string2ll(argv[1])
+        requested_proto = parse_int64(argv[1])
         if requested_proto is None:
-            return errors.BAD_PROTO
+            return client_errors.BAD_PROTO
         if requested_proto not in (2, 3):
-            return errors.NOPROTO
+            return client_errors.NOPROTO
         if requested_proto == 3 and not all(node.resp3 for node in session.context.root.nodes()):
-            return errors.NOPROTO
+            return client_errors.NOPROTO
         proto = requested_proto
     credentials: list[bytes] = []
     name: bytes | None = None
@@ -79,20 +79,20 @@ def hello(session: Session, argv: list[bytes]) -> bytes:
         elif option == b"setname" and remaining >= 1:
             name = argv[position + 1]
             if not client.is_valid_attribute(name):
-                return errors.BAD_CLIENT_NAME
+                return client_errors.BAD_CLIENT_NAME
             position += 2
         else:
-            return errors.hello_option(argv[position])
+            return client_errors.hello_option(argv[position])
     return apply_hello(session, proto, credentials, name)
 
 
 def apply_hello(session: Session, proto: int, credentials: list[bytes], name: bytes | None) -> bytes:
     """The second half of HELLO: log in, take the name, change the protocol, introduce ourselves."""
     if credentials and not log_in(session, credentials[0], credentials[1]):
-        return errors.WRONGPASS
+        return client_errors.WRONGPASS
     if not session.authed:
         session.update_flags()
-        return errors.HELLO_NOAUTH
+        return client_errors.HELLO_NOAUTH
     if name is not None:
         session.name = name
     session.proto = proto
@@ -160,23 +160,23 @@ def auth(session: Session, argv: list[bytes]) -> bytes:
     if len(argv) > 3:
         return errors.SYNTAX
     if len(argv) == 2 and session.context.users.default.nopass:
-        return errors.NO_PASSWORD_SET
+        return client_errors.NO_PASSWORD_SET
     name = argv[1] if len(argv) == 3 else DEFAULT_USER
     if not log_in(session, name, argv[-1]):
-        return errors.WRONGPASS
+        return client_errors.WRONGPASS
     session.update_flags()
     return encode.OK
 
 
 def select(session: Session, text: bytes) -> bytes:
     """SELECT: the database of all later requests; each link to a node of a ring has its own."""
-    number = string2ll(text)
+    number = parse_int64(text)
     if number is None:
         return errors.NOT_INTEGER
     if not -(1 << 31) <= number < 1 << 31:
-        return errors.NOT_INT32
+        return client_errors.NOT_INT32
     if not 0 <= number < session.context.databases:
-        return errors.BAD_DB
+        return client_errors.BAD_DB
     session.db = number
     session.update_flags()
     return encode.OK

@@ -14,7 +14,7 @@ from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.requests import Request
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.session.base import Session
@@ -115,9 +115,9 @@ class SizeReplyHandler(ReplyHandler):
 def estimate_seconds(query_name: bytes, raw: bytes) -> float:
     """How long the command may take beside its deadline, from what the nodes say."""
     if query_name == INFO.name:
-        reported = string2ll(parse_info(info_text(raw)).get(b"used_memory", b""))
+        reported = parse_int64(parse_info(info_text(raw)).get(b"used_memory", b""))
         return min(max(reported or 0, 0) / BYTES_PER_SECOND, MAX_EXTRA_SECONDS)
-    reported = string2ll(raw[1:-2])
+    reported = parse_int64(raw[1:-2])
     return min(max(reported or 0, 0) / KEYS_PER_SECOND, MAX_EXTRA_SECONDS)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.commands.acl import CATEGORIES, Acl
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.resp import errors
+from kidoproxy.resp import client_errors, errors
 from kidoproxy.resp.decode import items
 from kidoproxy.resp.decode import string_value as opened
 from kidoproxy.resp.encode import array, bulk
@@ -118,8 +118,8 @@ def test_dry_run_of_a_renamed_command() -> None:
         (["5"], bulk(b"ab")),
         (["9"], bulk(b"aba")),
         (["4096"], bulk(b"ab" * 512)),
-        (["0"], errors.BAD_GENPASS_BITS),
-        (["4097"], errors.BAD_GENPASS_BITS),
+        (["0"], client_errors.BAD_GENPASS_BITS),
+        (["4097"], client_errors.BAD_GENPASS_BITS),
         (["x"], errors.NOT_INTEGER),
     ],
 )

@@ -3,8 +3,8 @@
 import pytest
 
 from kidoproxy.commands.acl import Acl
-from kidoproxy.resp import errors, limits
-from kidoproxy.resp.scan import string2ll
+from kidoproxy.resp import client_errors, errors, limits
+from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, listening, ring, say
@@ -30,29 +30,29 @@ SIMPLE = [
     (["UNBLOCK", "7"], b":0\r\n"),
     (["UNBLOCK", "7", "error"], b":0\r\n"),
     (["UNBLOCK", "7", "TIMEOUT"], b":0\r\n"),
-    (["UNBLOCK", "7", "x"], errors.BAD_UNBLOCK_REASON),
+    (["UNBLOCK", "7", "x"], client_errors.BAD_UNBLOCK_REASON),
     (["UNBLOCK", "7", "error", "x"], errors.SYNTAX),
     (["UNBLOCK", "x"], errors.NOT_INTEGER),
-    (["CACHING", "yes"], errors.CACHING_WITHOUT_TRACKING),
+    (["CACHING", "yes"], client_errors.CACHING_WITHOUT_TRACKING),
     (["NO-EVICT", "maybe"], errors.SYNTAX),
     (["NO-TOUCH", "maybe"], errors.SYNTAX),
-    (["SETNAME", "a b"], errors.BAD_CLIENT_NAME),
-    (["SETNAME", "a\nb"], errors.BAD_CLIENT_NAME),
-    (["SETNAME", "gr\u00fcn"], errors.BAD_CLIENT_NAME),
+    (["SETNAME", "a b"], client_errors.BAD_CLIENT_NAME),
+    (["SETNAME", "a\nb"], client_errors.BAD_CLIENT_NAME),
+    (["SETNAME", "gr\u00fcn"], client_errors.BAD_CLIENT_NAME),
     (["SETINFO", "LIB-NAME", "a b"], b"-ERR LIB-NAME cannot contain spaces, newlines or special characters.\r\n"),
     (["SETINFO", "lib-os", "x"], b"-ERR Unrecognized option 'lib-os'\r\n"),
     (["TRACKINGINFO"], b"*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n"),
     (["LIST", "TYPE"], errors.SYNTAX),
     (["LIST", "TYPE", "normal", "x"], errors.SYNTAX),
     (["LIST", "TYPE", "x"], b"-ERR Unknown client type 'x'\r\n"),
-    (["LIST", "ID", "1", "x"], errors.BAD_CLIENT_ID),
+    (["LIST", "ID", "1", "x"], client_errors.BAD_CLIENT_ID),
     (["LIST", "TYPE", "pubsub"], b"$0\r\n\r\n"),
     (["LIST", "ID", "99"], b"$0\r\n\r\n"),
-    (["KILL", "1.2.3.4:5"], errors.NO_SUCH_CLIENT),
-    (["KILL", "ID", "x"], errors.BAD_KILL_ID),
-    (["KILL", "ID", "0"], errors.BAD_KILL_ID),
-    (["KILL", "MAXAGE", "x"], errors.BAD_MAXAGE),
-    (["KILL", "MAXAGE", "-1"], errors.NOT_POSITIVE_MAXAGE),
+    (["KILL", "1.2.3.4:5"], client_errors.NO_SUCH_CLIENT),
+    (["KILL", "ID", "x"], client_errors.BAD_KILL_ID),
+    (["KILL", "ID", "0"], client_errors.BAD_KILL_ID),
+    (["KILL", "MAXAGE", "x"], client_errors.BAD_MAXAGE),
+    (["KILL", "MAXAGE", "-1"], client_errors.NOT_POSITIVE_MAXAGE),
     (["KILL", "TYPE", "x"], b"-ERR Unknown client type 'x'\r\n"),
     (["KILL", "USER", "eve"], b"-ERR No such user 'eve'\r\n"),
     (["KILL", "SKIPME", "x"], errors.SYNTAX),
@@ -244,7 +244,7 @@ def test_kill_by_address_alone() -> None:
     stage = crowd()
     me = stage.house.sessions[1]
     assert say(me, "CLIENT", "KILL", "2.2.2.2:2") == b"+OK\r\n"
-    assert say(me, "CLIENT", "KILL", "2.2.2.2:2") == errors.NO_SUCH_CLIENT
+    assert say(me, "CLIENT", "KILL", "2.2.2.2:2") == client_errors.NO_SUCH_CLIENT
     assert say(me, "CLIENT", "KILL", "1.1.1.1:1") == b"+OK\r\n"
     assert me.closing
 
@@ -270,7 +270,7 @@ def test_kill_by_address_alone() -> None:
 )
 def test_numbers_are_read_as_redis_reads_them(text: bytes, value: int | None) -> None:
     """No sign but a minus, no leading zero, no blank, 64 bits."""
-    assert string2ll(text) == value
+    assert parse_int64(text) == value
 
 
 def test_reply_on_in_a_transaction() -> None:

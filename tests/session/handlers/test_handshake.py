@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import find_by_name
-from kidoproxy.resp import errors
+from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.handlers import handshake
 from kidoproxy.session.session import ClientSession
 from tests.session.stage import Stage, asked, key_on, request, ring, say
@@ -37,18 +37,18 @@ def test_hello_introduces_us() -> None:
 
 
 REFUSED = [
-    (["HELLO", "4"], errors.NOPROTO),
-    (["HELLO", "1"], errors.NOPROTO),
-    (["HELLO", "-3"], errors.NOPROTO),
-    (["HELLO", "x"], errors.BAD_PROTO),
-    (["HELLO", "03"], errors.BAD_PROTO),
-    (["HELLO", ""], errors.BAD_PROTO),
-    (["HELLO", "AUTH", "default", "x"], errors.BAD_PROTO),
+    (["HELLO", "4"], client_errors.NOPROTO),
+    (["HELLO", "1"], client_errors.NOPROTO),
+    (["HELLO", "-3"], client_errors.NOPROTO),
+    (["HELLO", "x"], client_errors.BAD_PROTO),
+    (["HELLO", "03"], client_errors.BAD_PROTO),
+    (["HELLO", ""], client_errors.BAD_PROTO),
+    (["HELLO", "AUTH", "default", "x"], client_errors.BAD_PROTO),
     (["HELLO", "3", "AUTH", "default"], b"-ERR Syntax error in HELLO option 'AUTH'\r\n"),
     (["HELLO", "3", "SETNAME"], b"-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
     (["HELLO", "3", "PLEASE", "x"], b"-ERR Syntax error in HELLO option 'PLEASE'\r\n"),
-    (["HELLO", "3", "SETNAME", "two words"], errors.BAD_CLIENT_NAME),
-    (["HELLO", "3", "AUTH", "somebody", "x"], errors.WRONGPASS),
+    (["HELLO", "3", "SETNAME", "two words"], client_errors.BAD_CLIENT_NAME),
+    (["HELLO", "3", "AUTH", "somebody", "x"], client_errors.WRONGPASS),
 ]
 
 
@@ -71,10 +71,10 @@ def test_hello_with_auth_and_name() -> None:
 def test_hello_before_auth() -> None:
     """Without the password HELLO says how it can be given, and the protocol stays."""
     _, session = locked()
-    assert say(session, "HELLO", "3") == errors.HELLO_NOAUTH
-    assert say(session, "HELLO", "3", "AUTH", "default", "guess") == errors.WRONGPASS
+    assert say(session, "HELLO", "3") == client_errors.HELLO_NOAUTH
+    assert say(session, "HELLO", "3", "AUTH", "default", "guess") == client_errors.WRONGPASS
     assert (session.authed, session.proto) == (False, 2)
-    assert say(session, "GET", "k") == errors.NOAUTH
+    assert say(session, "GET", "k") == client_errors.NOAUTH
 
 
 def test_any_password_will_do_where_none_is_set() -> None:
@@ -106,9 +106,9 @@ def test_version(versions: list[str], shown: bytes) -> None:
 AUTHS = [
     (["AUTH", "secret"], b"+OK\r\n", True),
     (["AUTH", "default", "secret"], b"+OK\r\n", True),
-    (["AUTH", "guess"], errors.WRONGPASS, False),
-    (["AUTH", b"\xff"], errors.WRONGPASS, False),
-    (["AUTH", "somebody", "secret"], errors.WRONGPASS, False),
+    (["AUTH", "guess"], client_errors.WRONGPASS, False),
+    (["AUTH", b"\xff"], client_errors.WRONGPASS, False),
+    (["AUTH", "somebody", "secret"], client_errors.WRONGPASS, False),
     (["AUTH", "default", "secret", "x"], errors.SYNTAX, False),
     (["AUTH"], b"-ERR wrong number of arguments for 'auth' command\r\n", False),
 ]
@@ -127,16 +127,16 @@ def test_a_wrong_password_does_not_log_out() -> None:
     """Who is logged in stays it."""
     _, session = locked()
     say(session, "AUTH", "secret")
-    assert say(session, "AUTH", "guess") == errors.WRONGPASS
+    assert say(session, "AUTH", "guess") == client_errors.WRONGPASS
     assert say(session, "PING") == b"+PONG\r\n"
 
 
 def test_auth_where_no_password_is_set() -> None:
     """The short form is a mistake of the operator's; the long one is accepted for ``default``."""
     session = ring("a").client()
-    assert say(session, "AUTH", "x") == errors.NO_PASSWORD_SET
+    assert say(session, "AUTH", "x") == client_errors.NO_PASSWORD_SET
     assert say(session, "AUTH", "default", "x") == b"+OK\r\n"
-    assert say(session, "AUTH", "somebody", "x") == errors.WRONGPASS
+    assert say(session, "AUTH", "somebody", "x") == client_errors.WRONGPASS
 
 
 # -- SELECT and RESET --------------------------------------------------------------------------------------
@@ -147,12 +147,12 @@ def test_auth_where_no_password_is_set() -> None:
     [
         ("3", b"+OK\r\n"),
         ("0", b"+OK\r\n"),
-        ("4", errors.BAD_DB),
-        ("-1", errors.BAD_DB),
+        ("4", client_errors.BAD_DB),
+        ("-1", client_errors.BAD_DB),
         ("x", errors.NOT_INTEGER),
         ("1.5", errors.NOT_INTEGER),
-        ("99999999999", errors.NOT_INT32),
-        ("-99999999999", errors.NOT_INT32),
+        ("99999999999", client_errors.NOT_INT32),
+        ("-99999999999", client_errors.NOT_INT32),
     ],
 )
 def test_select(text: str, reply: bytes) -> None:
@@ -186,7 +186,7 @@ def test_reset() -> None:
     assert say(session, "RESET") == b"+RESET\r\n"
     assert (session.proto, session.db, session.name, session.authed, session.multi_queue) == (2, 0, b"", False, None)
     assert (session.no_evict, session.no_touch) == (False, False)
-    assert say(session, "GET", "k") == errors.NOAUTH
+    assert say(session, "GET", "k") == client_errors.NOAUTH
     assert stage.house.sessions == {1: session}
 
 
