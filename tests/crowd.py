@@ -358,8 +358,8 @@ class Crowd:
         self.connect()
         for name in self.servers:
             self.answer(name, 0, len(GREETING) + len(LANE_GREETING))
-        for conn in self.play.exchange.unshared_connections:
-            self.play.house.dedicated_pool.release(conn)
+        for lease in list(self.play.house.dedicated_pool.leases.values()):
+            lease.release()
 
     # -- what may happen
 
@@ -530,14 +530,14 @@ class Crowd:
     def check(self) -> None:
         """What holds at any moment."""
         proxy = self.play.house
-        for node in self.play.pool.nodes:
-            lanes = [conn for conn in self.play.exchange.unshared_connections if conn.node is node]
-            assert proxy.dedicated_pool.leased[node.index] == len(lanes) - len(proxy.dedicated_pool.idle[node.index])
+        for server in self.play.exchange.servers:
+            lanes = [conn for conn in self.play.exchange.unshared_connections if conn.node is server.node]
+            assert server.leased == len(lanes) - len(server.idle)
         for conn in self.owned():
             assert conn in self.play.exchange.unshared_connections or conn.state == DOWN
         assert all(number in proxy.sessions for number in self.play.facts.paused_sessions)
-        for idle in proxy.dedicated_pool.idle:
-            for conn in idle:
+        for server in self.play.exchange.servers:
+            for conn in server.idle:
                 assert conn.push_handler is None
                 assert conn.head == len(conn.reply_handlers)
                 assert not conn.queue
@@ -549,7 +549,7 @@ class Crowd:
 
     def owned(self) -> list[NodeConnection]:
         """Every lane that somebody has, or that is kept; none of them twice."""
-        found = [conn for idle in self.play.house.dedicated_pool.idle for conn in idle]
+        found = [conn for server in self.play.exchange.servers for conn in server.idle]
         for session in self.play.house.sessions.values():
             watched = session.watch
             if isinstance(watched, DedicatedWatch):
@@ -574,7 +574,7 @@ class Crowd:
             limit = (
                 NO_DEADLINE
                 if not session.blocked_request.unblock_reason
-                else self.play.exchange.now + session.executor.logins[0].timeout
+                else self.play.exchange.now + session.executor.servers[0].options.timeout
             )
             assert all(waiting.due <= limit for waiting in session.blocked_request.blocked)
         assert (session.monitor in self.play.house.monitors) == (session.monitor is not None)
@@ -605,7 +605,7 @@ class Crowd:
     def all_free(self) -> bool:
         """Nobody has anything any more."""
         executor, proxy = self.play.exchange, self.play.house
-        lanes = {id(conn) for idle in proxy.dedicated_pool.idle for conn in idle}
+        lanes = {id(conn) for server in executor.servers for conn in server.idle}
         for session in list(proxy.sessions.values()):
             # What it has sent has been run by now, and its socket is closed.
             if session.closing:
@@ -617,7 +617,7 @@ class Crowd:
         assert not self.play.facts.paused_sessions
         assert not any(group.watches for group in self.play.pool.groups)
         return (
-            proxy.dedicated_pool.leased == [0] * len(executor.nodes)
+            not any(server.leased for server in executor.servers)
             and {id(conn) for conn in executor.unshared_connections} == lanes
             and not any(group.open_writes for group in self.play.pool.groups)
             and not any(copy.unconfirmed for group in self.play.pool.groups for copy in group.copies)

@@ -35,6 +35,7 @@ from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.states import CONNECTING
 from tests.greet import greet
 
@@ -223,8 +224,8 @@ class Story:
         self.pool = pool
         self.shy = shy
         for at, node in enumerate(pool.nodes):
-            node.index = at
-        self.exchange = Executor(pool.nodes, [logins or ConnectionOptions() for _ in pool.nodes])
+            node.node_id = at
+        self.exchange = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
         self.exchange.now = 100.0
         self.house = ProxyState(self.exchange)
         self.house.wall_ms = WALL_MS
@@ -525,6 +526,11 @@ def to_client(*replies: Text, name: str = "me") -> Event:
         assert was == wanted, f"client {name} was to be told:\n{shown(wanted)}\n  but was told:\n{shown(was)}"
 
     return expectation
+
+
+def leased(play: Story) -> list[int]:
+    """How many dedicated connections sessions have, by node."""
+    return [server.leased for server in play.exchange.servers]
 
 
 def silence() -> Event:

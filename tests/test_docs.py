@@ -101,7 +101,7 @@ def test_metrics() -> None:
     """The table of metrics has every metric by the name that Prometheus shows, with its meaning, in order."""
     found = [
         [f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`", metric.documentation]
-        for metric in ProxyCollector(ProxyState(Executor([], []))).collect()
+        for metric in ProxyCollector(ProxyState(Executor([]))).collect()
     ]
     assert rows(between("metrics", "kidoproxy/admin/README.md")) == found
 

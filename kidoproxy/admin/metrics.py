@@ -74,7 +74,7 @@ class ProxyCollector(Collector):
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", proxy.messages_delivered())
         yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)
         yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
-        warmups = sum(node.warmup.warmup_count for node in proxy.executor.nodes)
+        warmups = sum(server.node.warmup.warmup_count for server in proxy.executor.servers)
         yield counter("nodes_taught", "Times that a node got again what was loaded.", warmups)
         yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
@@ -133,22 +133,21 @@ class ProxyCollector(Collector):
         # Two pools may stand on one server: it is one series.
         conns_by_server: dict[tuple[str, str], list[NodeConnection]] = {}
         leased_by_server: dict[tuple[str, str], int] = {}
-        for node in self.proxy.executor.nodes:
-            conns_by_server.setdefault((node.name, node.address), []).extend(self.proxy.executor.connections_to(node))
-            leased_by_server[node.name, node.address] = (
-                leased_by_server.get((node.name, node.address), 0) + self.proxy.dedicated_pool.leased[node.index]
-            )
+        for server in self.proxy.executor.servers:
+            key = server.node.name, server.node.address
+            conns_by_server.setdefault(key, []).extend(server.shared_connections())
+            leased_by_server[key] = leased_by_server.get(key, 0) + server.leased
         bytes_by_server = dict.fromkeys(conns_by_server, 0)
         for conn in self.proxy.executor.all_connections():
             bytes_by_server[conn.node.name, conn.node.address] += conn.held_bytes()
-        for server, conns in conns_by_server.items():
-            held_bytes.add_metric(server, bytes_by_server[server])
-            up.add_metric(server, int(any(conn.is_ready() for conn in conns)))
-            pending_requests.add_metric(server, sum(conn.pending_count() for conn in conns))
-            replies.add_metric(server, sum(conn.replies_received for conn in conns))
-            timeouts.add_metric(server, sum(conn.timeouts for conn in conns))
-            dedicated.add_metric(server, leased_by_server[server])
-            reconnects.add_metric(server, sum(conn.reconnects for conn in conns))
+        for key, conns in conns_by_server.items():
+            held_bytes.add_metric(key, bytes_by_server[key])
+            up.add_metric(key, int(any(conn.is_ready() for conn in conns)))
+            pending_requests.add_metric(key, sum(conn.pending_count() for conn in conns))
+            replies.add_metric(key, sum(conn.replies_received for conn in conns))
+            timeouts.add_metric(key, sum(conn.timeouts for conn in conns))
+            dedicated.add_metric(key, leased_by_server[key])
+            reconnects.add_metric(key, sum(conn.reconnects for conn in conns))
         yield from (up, pending_requests, dedicated, held_bytes, replies, timeouts, reconnects, self.failure_metric())
 
     def failure_metric(self) -> Metric:
@@ -159,7 +158,8 @@ class ProxyCollector(Collector):
             labels=["node", "address", "cause"],
         )
         totals: dict[tuple[str, str, str], int] = {}
-        for node in self.proxy.executor.nodes:
+        for server in self.proxy.executor.servers:
+            node = server.node
             for cause, count in node.failure_counts.items():
                 key = node.name, node.address, cause
                 totals[key] = totals.get(key, 0) + count

@@ -15,6 +15,7 @@ from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.node_io import NodeIO, describe_os_error
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.resp import limits
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
 
@@ -34,19 +35,19 @@ class ConnectTarget:
         self.path = path
         self.tls = tls
         self.connect_timeout = connect_timeout
+        #: A rush of clients that block must not ask more of a node's backlog, or of our own second, than it has.
+        self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
 
 @final
 class Connector:
     """Looks after links at the end of a turn: opens, closes and writes their sockets."""
 
-    def __init__(self, bridge: LoopBridge, targets: list[ConnectTarget], tasks: Tasks) -> None:
+    def __init__(self, bridge: LoopBridge, targets: dict[Node, ConnectTarget], tasks: Tasks) -> None:
         self.bridge = bridge
         self.targets = targets
         self.tasks = tasks
         self.connecting: set[int] = set()
-        #: A rush of clients that block must not ask more of a node's backlog, or of our own second, than it has.
-        self.dedicated_slots = [asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE) for _ in targets]
 
     def update_socket(self, conn: NodeConnection) -> None:
         """Close the socket that the link has given up, open the one that it wants."""
@@ -65,7 +66,7 @@ class Connector:
         if not conn.dedicated:
             await self.connect(conn)
             return
-        async with self.dedicated_slots[conn.node.index]:
+        async with self.targets[conn.node].dedicated_slots:
             if conn.state == CONNECTING:
                 await self.connect(conn)
             else:
@@ -73,7 +74,7 @@ class Connector:
 
     async def connect(self, conn: NodeConnection) -> None:
         """One attempt."""
-        target = self.targets[conn.node.index]
+        target = self.targets[conn.node]
         try:
             async with asyncio.timeout(target.connect_timeout):
                 node_io = await self.open(conn, target)

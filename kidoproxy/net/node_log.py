@@ -30,8 +30,8 @@ class NodeLogger:
                 self.log_exception(node, request_name, problem)
             node.internal_errors.clear()
             state = self.node_state(node)
-            if state != self.logged_states.get(node.index) and (state != "down" or node.cause):
-                self.logged_states[node.index] = state
+            if state != self.logged_states.get(node.node_id) and (state != "down" or node.cause):
+                self.logged_states[node.node_id] = state
                 self.log_state(node, state)
         self.rate_limited_log.emit_folded()
 

@@ -50,6 +50,7 @@ from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.states import DOWN, READY
 
 log = EventLogger("kidoproxy")
@@ -79,8 +80,8 @@ class Daemon:
         self.worker = worker
         self.parent = os.getppid()
         self.route_tree: RouteTree = build(config)
-        logins = [connection_options(node, pool) for node, pool in self.route_tree.node_configs]
-        self.executor = Executor(self.route_tree.nodes, logins)
+        members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
+        self.executor = Executor([Server(node, connection_options(*configured)) for node, configured in members])
         self.executor.seed = int.from_bytes(os.urandom(3), "big")
         self.proxy = ProxyState(self.executor)
         self.contexts = {pool.name: self.new_context(pool) for pool in config.listening_pools()}
@@ -117,7 +118,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         self.bridge = LoopBridge(loop, self.proxy)
         self.copy_records = CopyRecords(self.config.state_dir, self.bridge)
-        targets = [connect_target(node, pool) for node, pool in self.route_tree.node_configs]
+        members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
+        targets = {node: connect_target(*configured) for node, configured in members}
         self.bridge.update_socket = Connector(self.bridge, targets, self.tasks).update_socket
         proxy = self.proxy
         proxy.started_ms = proxy.wall_ms
@@ -202,14 +204,14 @@ class Daemon:
             return f"{node.name} is not part of a copy pool"
         supervisor = self.supervisors[group.name]
         problem = supervisor.order_sync(node, False)
-        self.proxy.sync_status[node.index] = supervisor.sync_progress(node)
+        self.proxy.sync_status[node.node_id] = supervisor.sync_progress(node)
         return problem
 
     def run_sync_command(self, node: TreeNode, subcommand: str) -> tuple[str, list[str]]:
         """PROXY SYNC with a word behind the name; the session has seen to it that there is a group."""
         supervisor = next(supervisor for supervisor in self.supervisors.values() if supervisor.group is node.group)
         problem, lines = supervisor.execute_order(node, subcommand)
-        self.proxy.sync_status[node.index] = supervisor.sync_progress(node)
+        self.proxy.sync_status[node.node_id] = supervisor.sync_progress(node)
         return problem, lines
 
     async def wait_for_nodes(self) -> None:
@@ -296,7 +298,7 @@ class Daemon:
         """One tick of one keeper, and its news."""
         supervisor.tick(self.executor.now, self.proxy.wall_ms)
         for copy in supervisor.group.copies:
-            self.proxy.sync_status[copy.node.index] = supervisor.sync_progress(copy.node)
+            self.proxy.sync_status[copy.node.node_id] = supervisor.sync_progress(copy.node)
         for event in supervisor.log_events:
             copies_log.write(logging.INFO, event)
         supervisor.log_events.clear()

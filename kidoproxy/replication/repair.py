@@ -50,7 +50,7 @@ class KeyRepairer(Callback):
 
     def ensure_proof(self, leader: Node, target: Node) -> None:
         """The leader may decide what the target holds, if it is another server."""
-        proof = self.proofs.get((leader.index, target.index))
+        proof = self.proofs.get((leader.node_id, target.node_id))
         if proof is not None and proof.is_valid():
             self.copy_key(proof)
         else:
@@ -69,7 +69,7 @@ class KeyRepairer(Callback):
         self.prover = self.transfer = None
         if prover is not None and not batch_reply.problem:
             proof = prover.proof
-            self.proofs[(proof.source_connection.node.index, proof.target_connection.node.index)] = proof
+            self.proofs[(proof.source_connection.node.node_id, proof.target_connection.node.node_id)] = proof
             self.copy_key(proof)
         elif prover is not None:
             self.on_copy_repaired(prover.proof, batch_reply.problem)

@@ -84,7 +84,7 @@ class Prover(Callback):
     def __init__(self, executor: Executor, group: CopyGroup, source: Node, target: Node, wall_ms: int) -> None:
         self.exchange = executor
         self.proof = Proof(group, executor.connection(source, 2, 0), executor.connection(target, 2, 0))
-        self.marker = b"kidoproxy:same-server?:%d:%d" % (wall_ms, target.index)
+        self.marker = b"kidoproxy:same-server?:%d:%d" % (wall_ms, target.node_id)
         self.stage = INFO_SENT
         self.callback: Callback | None = None
 

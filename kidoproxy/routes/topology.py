@@ -27,16 +27,25 @@ LIVE_BONUS: Final = 1 << 40
 MAX_REPAIR_KEYS: Final = 10_000
 
 
+class NodeServer:
+    """How a node is reached: `kidoproxy.upstream.server.Server`. The routes carry it and never look inside."""
+
+
 @final
 class Node(NodeHealth):
-    """One configured server. ``index`` is its place in the exchange, ``number`` its small number in SCAN cursors."""
+    """One configured server, as routes know it.
 
-    def __init__(self, index: int, name: str, address: str, number: int) -> None:
+    ``node_id`` is unique among the nodes of the process; ``cursor_id`` is its small number in SCAN cursors.
+    """
+
+    def __init__(self, node_id: int, name: str, address: str, cursor_id: int) -> None:
         super().__init__()
-        self.index = index
+        self.node_id = node_id
         self.name = name
         self.address = address
-        self.cursor_id = number
+        self.cursor_id = cursor_id
+        #: Set by the server itself when it is made; nothing is sent to a node before.
+        self.server: NodeServer | None = None
         #: False while a connection to it cannot be made; what is sent then fails at once.
         self.live = True
         self.cause = ""
@@ -85,7 +94,7 @@ class Node(NodeHealth):
 
     def placement_id(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
-        return self.index if self.group is None else self.group.copies[0].node.index
+        return self.node_id if self.group is None else self.group.copies[0].node.node_id
 
     def __repr__(self) -> str:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"

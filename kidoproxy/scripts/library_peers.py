@@ -20,8 +20,8 @@ LIST_LIBRARIES: Final = encode_request([b"FUNCTION", b"LIST", b"WITHCODE"])
 def fetch_libraries_from_peers(executor: Executor) -> None:
     """Let each node that has to be warmed up learn the libraries of its peers, before those that we have seen."""
     peers = LibraryPeers(executor)
-    for node in executor.nodes:
-        node.warmup.fetcher = peers
+    for server in executor.servers:
+        server.node.warmup.fetcher = peers
 
 
 @final
@@ -34,9 +34,10 @@ class LibraryPeers(WarmupFetcher):
     def fetch_libraries(self, warmup: WarmupState, connection: WarmupConnection) -> None:
         """Ask the first neighbour that there is an open link to."""
         peers: list[NodeConnection] = []
-        for node in self.executor.nodes:
-            if node.warmup is not warmup and not node.warmup.needs_warmup and warmup.shares_a_pool(node.warmup):
-                peers += [conn for conn in self.executor.connections_to(node) if conn.can_send][:1]
+        for server in self.executor.servers:
+            peer = server.node.warmup
+            if peer is not warmup and not peer.needs_warmup and warmup.shares_a_pool(peer):
+                peers += [conn for conn in server.shared_connections() if conn.can_send][:1]
         LibraryFetch(warmup, connection, peers, self.executor).ask_next()
 
 

@@ -60,7 +60,7 @@ class ProxyState:
         self.begin_sync: Callable[[Node], str] | None = None
         #: PROXY SYNC with a word behind the name: why not (or empty), and lines for a person.
         self.run_sync_command: Callable[[Node, str], tuple[str, list[str]]] | None = None
-        #: One line per running or finished sync, by the index of the node: names are unique in one pool only.
+        #: One line per running or finished sync, by the node's id: names are unique in one pool only.
         self.sync_status: dict[int, str] = {}
 
     def limit_sockets(self, max_sockets: int) -> None:

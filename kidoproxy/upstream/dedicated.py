@@ -18,8 +18,8 @@ from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, E
 from kidoproxy.upstream.handshake import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_first
+from kidoproxy.upstream.server import Server, server_of
 from kidoproxy.upstream.states import DOWN, IDLE
-from kidoproxy.upstream.unblock_order import UnblockOrder
 
 #: There was nothing to unblock.
 NOT_UNBLOCKED: Final = encode.integer(0)
@@ -34,46 +34,39 @@ class DedicatedPool:
         self.max_per_node = limits.DEDICATED_PER_NODE
         #: Whether a socket may be opened; None: always.
         self.has_free_socket: Callable[[], bool] | None = None
-        self.leased: list[int] = [0] * len(executor.nodes)
-        self.idle: list[list[NodeConnection]] = [[] for _ in executor.nodes]
         self.leases: dict[int, Lease] = {}
         self.last_lease_number = 0
-        #: Until when an idle lane is kept, by node: a rush leaves some, and they go when nobody wants them.
-        self.idle_until: list[float] = [0.0] * len(executor.nodes)
         #: What is to be unblocked, and was not yet blocked when its node was asked for that: ask again.
         self.retry_unblock: list[DedicatedRequest] = []
-        self.unblock_order = UnblockOrder(len(executor.nodes))
-        #: Links past all others, to nodes that may answer nobody else; see `OutOfBandExecutor`.
-        self.out_of_band: list[NodeConnection | None] = [None for _ in executor.nodes]
 
     def unavailable(self, node: Node) -> NodeFailure | None:
         """Why none can be lent; a node that is down is not tested by anybody's request."""
         if not node.live:
             return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)
-        if self.leased[node.index] >= self.max_per_node:
+        server = server_of(node)
+        if server.leased >= self.max_per_node:
             cause = f"all of its {self.max_per_node} lanes are in use"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
-        if self.has_free_socket is not None and not self.idle[node.index] and not self.has_free_socket():
+        if self.has_free_socket is not None and not server.idle and not self.has_free_socket():
             cause = "no file is left for another connection; raise the limit of open files"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
         return None
 
     def acquire(self, node: Node, proto: int, db: int) -> "Lease":
         """A lane to ``node``, which `refusal` has nothing against."""
-        node_index = node.index
-        self.leased[node_index] += 1
-        idle = self.idle[node_index]
-        while idle:
-            conn = idle.pop()
+        server = server_of(node)
+        server.leased += 1
+        while server.idle:
+            conn = server.idle.pop()
             if conn.state != DOWN:
-                return self.new_lease(conn)
+                return self.new_lease(server, conn)
             self.executor.close_unshared(conn)
-        return self.new_lease(self.executor.new_unshared(node, proto, db, True))
+        return self.new_lease(server, self.executor.new_unshared(node, proto, db, True))
 
-    def new_lease(self, conn: NodeConnection) -> "Lease":
+    def new_lease(self, server: Server, conn: NodeConnection) -> "Lease":
         """Note that it is lent."""
         self.last_lease_number += 1
-        lease = Lease(self, conn, self.last_lease_number)
+        lease = Lease(self, server, conn, self.last_lease_number)
         self.leases[lease.number] = lease
         return lease
 
@@ -83,34 +76,34 @@ class DedicatedPool:
         What others send from now on then comes after it, whichever link it takes. All but the first to arrive find
         nothing to unblock.
         """
-        node = blocked.lease.connection.node
-        blocked.unblock_number = blocked.unblock_number or self.unblock_order.start(node.index)
-        conns = [conn for conn in self.executor.connections_to(node) if conn.state != IDLE]
+        server = blocked.lease.server
+        blocked.unblock_number = blocked.unblock_number or server.unblock_order.start()
+        conns = [conn for conn in server.shared_connections() if conn.state != IDLE]
         if not conns:
-            conns = [self.executor.connection(node, 2, 0)]
+            conns = [self.executor.connection(server.node, 2, 0)]
         blocked.unblocks_open = len(conns)
         blocked.unblock_attempts += 1
         for conn in conns:
             submit_first(conn, UnblockHandler(blocked), unblock_frame, self.executor.now)
 
-    def release(self, conn: NodeConnection) -> None:
+    def release(self, lease: "Lease") -> None:
         """The lane is clean: nothing waits on it, and nothing that was said there lives on."""
-        node_index = conn.node.index
-        self.leased[node_index] -= 1
-        conn.push_handler = None
-        self.idle[node_index].append(conn)
-        self.idle_until[node_index] = self.executor.now + limits.IDLE_DEDICATED_SECONDS
+        server = lease.server
+        server.leased -= 1
+        lease.connection.push_handler = None
+        server.idle.append(lease.connection)
+        server.idle_until = self.executor.now + limits.IDLE_DEDICATED_SECONDS
 
-    def close(self, conn: NodeConnection) -> None:
+    def close(self, lease: "Lease") -> None:
         """The lane must not be used again; who waits on it hears nothing more."""
-        self.leased[conn.node.index] -= 1
-        self.executor.close_unshared(conn)
+        lease.server.leased -= 1
+        self.executor.close_unshared(lease.connection)
 
-    def close_out_of_band(self, node_index: int) -> None:
+    def close_out_of_band(self, server: Server) -> None:
         """Close that one."""
-        conn = self.out_of_band[node_index]
+        conn = server.out_of_band
         if conn is not None:
-            self.out_of_band[node_index] = None
+            server.out_of_band = None
             self.executor.close_unshared(conn)
 
     def tick(self, now: float) -> None:
@@ -119,27 +112,30 @@ class DedicatedPool:
         self.retry_unblock = []
         for blocked in retry_unblock:
             blocked.plan_executor.request_unblock(blocked)
-        for node_index, out_of_band in enumerate(self.out_of_band):
-            if out_of_band is not None and out_of_band.pending_count() == 0:
-                self.close_out_of_band(node_index)
-        for node_index, idle in enumerate(self.idle):
-            if idle:
-                keep_count = limits.IDLE_DEDICATED_PER_NODE if now <= self.idle_until[node_index] else 0
-                self.idle[node_index] = idle[:keep_count]
-                for conn in idle[keep_count:]:
-                    self.executor.close_unshared(conn)
+        for server in self.executor.servers:
+            self.close_unneeded(server, now)
         for lease in list(self.leases.values()):
             conn = lease.connection
             if conn.state != DOWN and not conn.node.live:
                 conn.on_connection_lost(conn.node.cause, now, True)
+
+    def close_unneeded(self, server: Server, now: float) -> None:
+        """Close the connection past all others when it has been answered, and idle ones that are too many."""
+        if server.out_of_band is not None and server.out_of_band.pending_count() == 0:
+            self.close_out_of_band(server)
+        keep_count = limits.IDLE_DEDICATED_PER_NODE if now <= server.idle_until else 0
+        for conn in server.idle[keep_count:]:
+            self.executor.close_unshared(conn)
+        del server.idle[keep_count:]
 
 
 @final
 class Lease:
     """One lane that a session has; it is given back once, clean or not."""
 
-    def __init__(self, pool: DedicatedPool, conn: NodeConnection, number: int) -> None:
+    def __init__(self, pool: DedicatedPool, server: Server, conn: NodeConnection, number: int) -> None:
         self.pool = pool
+        self.server = server
         self.connection = conn
         self.number = number
         self.ended = False
@@ -149,14 +145,14 @@ class Lease:
         if not self.ended:
             self.ended = True
             del self.pool.leases[self.number]
-            self.pool.release(self.connection)
+            self.pool.release(self)
 
     def close(self) -> None:
         """It must not be lent again."""
         if not self.ended:
             self.ended = True
             del self.pool.leases[self.number]
-            self.pool.close(self.connection)
+            self.pool.close(self)
 
 
 @final
@@ -259,7 +255,7 @@ class DedicatedExecutor(DelegatingExecutor):
         replies = 2 if self.prerequisite else 1
         blocked = DedicatedRequest(self, lease, handler, replies, payload)
         self.blocked.append(blocked)
-        self.pool.unblock_order.hold_behind_unblocks(lease.connection)
+        lease.server.unblock_order.hold_behind_unblocks(lease.connection)
         lease.connection.submit(blocked, self.prerequisite + payload, proto, db, self.executor.now, replies)
         blocked.due = min(blocked.due + self.block_timeout, NO_DEADLINE)
 
@@ -278,7 +274,7 @@ class DedicatedExecutor(DelegatingExecutor):
 
     def finish_unblock(self, handler: DedicatedRequest) -> None:
         """It does not wait at its node any more."""
-        self.pool.unblock_order.finish(handler.lease.connection.node.index, handler.unblock_number, self.executor.now)
+        handler.lease.server.unblock_order.finish(handler.unblock_number, self.executor.now)
 
     def unblocked_reply(self) -> bytes:
         """What a node would say to a request that is unblocked at once."""

@@ -5,7 +5,7 @@ part, an `DirectReply` is taken at once. Inside a transaction the same walk fill
 of the links; that is the only difference.
 """
 
-from typing import Final, final
+from typing import Final, cast, final
 
 from kidoproxy.commands.empty_reply import empty_reply
 from kidoproxy.commands.spec import MERGE_STREAMS, WEIGHTED_CHOICE, CommandSpec
@@ -23,8 +23,8 @@ from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.plan_sender import PlanSender
+from kidoproxy.upstream.server import Server, server_of
 
 #: What a node answers that is there and cannot serve now: what was asked has not been done.
 MISS_ERRORS: Final[tuple[bytes, ...]] = (
@@ -119,10 +119,8 @@ class PlanExecutor(PlanSender):
 class Executor(PlanExecutor):
     """The links by node, and by what they are for. ``now`` is set by whoever feeds us, once per batch."""
 
-    def __init__(self, nodes: list[Node], logins: list[ConnectionOptions]) -> None:
-        self.nodes = nodes
-        self.logins = logins
-        self.connections: list[list[NodeConnection | None]] = [[] for _ in nodes]
+    def __init__(self, servers: list[Server]) -> None:
+        self.servers = servers
         self.dirty_connections: list[NodeConnection] = []
         #: Links outside that table: lanes, and those that listen for us.
         self.unshared_connections: list[NodeConnection] = []
@@ -139,36 +137,39 @@ class Executor(PlanExecutor):
     def connection(self, node: Node, proto: int, db: int) -> NodeConnection:
         """The link to ``node`` for (protocol, database); a node of a copy pool has one for all."""
         connection_slot = db * 2 + proto - 2 if node.group is None else 0
-        conns = self.connections[node.index]
+        server = cast(Server, node.server)
+        conns = server.shared
         if connection_slot < len(conns):
             conn = conns[connection_slot]
             if conn is not None:
                 return conn
-        return self.new_connection(node, proto, db, connection_slot)
+        return self.new_shared(server, proto, db, connection_slot)
 
-    def new_connection(self, node: Node, proto: int, db: int, connection_slot: int) -> NodeConnection:
+    def new_shared(self, server: Server, proto: int, db: int, connection_slot: int) -> NodeConnection:
         """The first request that goes this way."""
-        conns = self.connections[node.index]
+        conns = server.shared
         while len(conns) <= connection_slot:
             conns.append(None)
-        ordered = node.group is not None
-        conn = NodeConnection(
-            node, self.logins[node.index], 2 if ordered else proto, 0 if ordered else db, self.dirty_connections
-        )
-        conn.backoff.random_state = self.seed + node.index
+        ordered = server.node.group is not None
+        conn = self.new_connection(server, 2 if ordered else proto, 0 if ordered else db)
         conns[connection_slot] = conn
+        return conn
+
+    def new_connection(self, server: Server, proto: int, db: int) -> NodeConnection:
+        """A connection of this process; no two processes try again at the same moments."""
+        conn = NodeConnection(server.node, server.options, proto, db, self.dirty_connections)
+        conn.backoff.random_state = self.seed + server.node.node_id
         return conn
 
     def connections_to(self, node: Node) -> list[NodeConnection]:
         """Every link to ``node`` that there is."""
-        return [conn for conn in self.connections[node.index] if conn is not None]
+        return server_of(node).shared_connections()
 
     def new_unshared(self, node: Node, proto: int, db: int, dedicated: bool) -> NodeConnection:
         """A link that is not shared; whoever asked for it gives it back to `forget`."""
-        conn = NodeConnection(node, self.logins[node.index], proto, db, self.dirty_connections)
+        conn = self.new_connection(server_of(node), proto, db)
         conn.shared = False
         conn.dedicated = dedicated
-        conn.backoff.random_state = self.seed + node.index
         self.unshared_connections.append(conn)
         return conn
 
@@ -213,7 +214,7 @@ class Executor(PlanExecutor):
 
     def all_connections(self) -> list[NodeConnection]:
         """Every link there is."""
-        return [conn for node in self.nodes for conn in self.connections_to(node)] + self.unshared_connections
+        return [conn for server in self.servers for conn in server.shared_connections()] + self.unshared_connections
 
     def tick(self, now: float) -> None:
         """Deadlines of all links."""

@@ -7,6 +7,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.dedicated import DedicatedPool
 from kidoproxy.upstream.executor import DelegatingExecutor
+from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import DOWN
 
 
@@ -29,10 +30,10 @@ class OutOfBandExecutor(DelegatingExecutor):
 
     def connection(self, node: Node) -> NodeConnection:
         """The one that is open, or a new one; it is not counted, and it tries a node that is down."""
-        pool = self.pool
-        conn = pool.out_of_band[node.index]
+        server = server_of(node)
+        conn = server.out_of_band
         if conn is None or conn.state == DOWN:
-            pool.close_out_of_band(node.index)
+            self.pool.close_out_of_band(server)
             conn = self.executor.new_unshared(node, 2, 0, True)
-            pool.out_of_band[node.index] = conn
+            server.out_of_band = conn
         return conn

@@ -104,7 +104,7 @@ class NodeBatch(ReplyHandler):
                 next_batch.payloads = self.payloads
                 next_batch.handlers = self.handlers
                 script_texts = self.transaction.script_texts
-                script_texts[node.index] = script_texts.get(self.node.index, {})
+                script_texts[node] = script_texts.get(self.node, {})
                 self.transaction.send_batch(next_batch)
                 return True
         return False
@@ -155,24 +155,24 @@ class Transaction(DelegatingExecutor):
         self.retryable = retryable
         self.proto = 2
         self.db = 0
-        self.batches: dict[int, NodeBatch] = {}
+        self.batches: dict[Node, NodeBatch] = {}
         #: By node, the texts of the scripts that its part names by digest.
-        self.script_texts: dict[int, dict[bytes, bytes]] = {}
+        self.script_texts: dict[Node, dict[bytes, bytes]] = {}
         #: Some node has run its part.
         self.any_ran = False
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """Add to the node's batch."""
-        batch = self.batches.get(node.index)
+        batch = self.batches.get(node)
         if batch is None:
             batch = NodeBatch(self, node, None)
-            self.batches[node.index] = batch
+            self.batches[node] = batch
         batch.payloads.append(payload)
         batch.handlers.append(handler)
 
     def preload(self, node: Node, digest: bytes, text: bytes) -> None:
         """Send this script ahead of the node's part."""
-        self.script_texts.setdefault(node.index, {})[digest] = text
+        self.script_texts.setdefault(node, {})[digest] = text
 
     def add_whole(
         self,
@@ -189,7 +189,7 @@ class Transaction(DelegatingExecutor):
             # What is for no node (PING), or for all nodes of a ring of one, goes as it came.
             payload = plan.payload if isinstance(plan, Send) else None
             batch.payloads.append(payload if payload is not None else raw)
-        self.batches[node.index] = batch
+        self.batches[node] = batch
 
     def on_exec_reply(self, raw: bytes) -> None:
         """EXEC has been answered, and with it the keys are not watched any more; unless MULTI was refused."""
@@ -215,7 +215,7 @@ class Transaction(DelegatingExecutor):
         payload = MULTI + b"".join(batch.payloads) + EXEC
         conn = self.lease.connection if self.lease is not None else executor.connection(batch.node, proto, db)
         if self.lease is not None:
-            self.lease.pool.unblock_order.hold_behind_unblocks(conn)
-        for digest, text in self.script_texts.get(batch.node.index, {}).items():
+            self.lease.server.unblock_order.hold_behind_unblocks(conn)
+        for digest, text in self.script_texts.get(batch.node, {}).items():
             executor.script_preloads += preload_script(conn, digest, text, proto, db, now, True)
         conn.submit(batch, payload, proto, db, now, batch.replies_left)

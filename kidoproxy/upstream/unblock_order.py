@@ -1,4 +1,8 @@
-"""What a node has been told to unblock, and the lanes that must not overtake that."""
+"""What a server has been told to unblock, and the dedicated connections that must not overtake that.
+
+CLIENT UNBLOCK goes over a shared connection, so a request on another connection may reach the server before it.
+`hold_behind_unblocks` keeps such a request back until all that was told before has been answered.
+"""
 
 from typing import final
 
@@ -7,7 +11,7 @@ from kidoproxy.upstream.connection import NodeConnection
 
 @final
 class HeldConnection:
-    """A lane that is held until what was told with a number up to ``after`` is over."""
+    """A connection that is held until every unblocking with a number up to ``last_unblock`` is over."""
 
     def __init__(self, connection: NodeConnection, last_unblock: int) -> None:
         self.connection = connection
@@ -16,38 +20,35 @@ class HeldConnection:
 
 @final
 class UnblockOrder:
-    """By node: what it was told to unblock and may still wait there, in the order of the telling."""
+    """For one server: what it was told to unblock and may still be blocked there, in the order of the telling."""
 
-    def __init__(self, node_count: int) -> None:
+    def __init__(self) -> None:
         self.last_number = 0
-        self.unfinished: list[dict[int, bool]] = [{} for _ in range(node_count)]
-        self.held_connections: list[list[HeldConnection]] = [[] for _ in range(node_count)]
+        self.unfinished: dict[int, bool] = {}
+        self.held_connections: list[HeldConnection] = []
 
-    def start(self, node_index: int) -> int:
-        """The node is being told; the number of that."""
+    def start(self) -> int:
+        """The server is being told to unblock something; returns the number to `finish` it with."""
         self.last_number += 1
-        self.unfinished[node_index][self.last_number] = True
+        self.unfinished[self.last_number] = True
         return self.last_number
 
     def hold_behind_unblocks(self, connection: NodeConnection) -> None:
-        """What is placed on this lane from now on must not reach its node before what that has been told already.
-
-        Lanes are connections of their own, so the lane is held until then.
-        """
-        node_index = connection.node.index
-        if self.unfinished[node_index] and not connection.held:
-            self.held_connections[node_index].append(HeldConnection(connection, self.last_number))
+        """Keep back what is sent on ``connection`` from now on until all unblocking begun so far is over."""
+        if self.unfinished and not connection.held:
+            self.held_connections.append(HeldConnection(connection, self.last_number))
             connection.hold()
 
-    def finish(self, node_index: int, number: int, now: float) -> None:
-        """That one does not wait any more, whether it was told to or not; lanes that were held for it go on."""
-        unfinished = self.unfinished[node_index]
-        if unfinished.pop(number, False):
-            first_unfinished = next(iter(unfinished), self.last_number + 1)
-            held_connections = self.held_connections[node_index]
-            self.held_connections[node_index] = [
-                entry for entry in held_connections if entry.last_unblock >= first_unfinished
-            ]
-            for entry in held_connections:
-                if entry.last_unblock < first_unfinished:
-                    entry.connection.unhold(now)
+    def finish(self, number: int, now: float) -> None:
+        """Number ``number`` is not blocked any more; connections that were held only for it or before it go on.
+
+        A number that is not unfinished (0: the server was never told) changes nothing.
+        """
+        if not self.unfinished.pop(number, False):
+            return
+        first_unfinished = next(iter(self.unfinished), self.last_number + 1)
+        held_connections = self.held_connections
+        self.held_connections = [entry for entry in held_connections if entry.last_unblock >= first_unfinished]
+        for entry in held_connections:
+            if entry.last_unblock < first_unfinished:
+                entry.connection.unhold(now)

@@ -29,6 +29,7 @@ from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.server import Server
 from tests.bench import report
 from tests.bench.workloads import bulk, frame, key, value
 from tests.greet import greet
@@ -45,7 +46,7 @@ class Path:
 
     def __init__(self, value_bytes: int) -> None:
         nodes = [Node(at, name, f"127.0.0.1:{at}", at + 1) for at, name in enumerate(NAMES)]
-        self.exchange = Executor(nodes, [ConnectionOptions() for _ in nodes])
+        self.exchange = Executor([Server(node, ConnectionOptions()) for node in nodes])
         members: list[Route] = [NodeRoute(node) for node in nodes]
         ring = Ring("bench", members, ketama(NAMES, [1, 1, 1]), Tags(ord("{"), ord("}"), []))
         proxy = ProxyState(self.exchange)

@@ -91,7 +91,7 @@ def test_a_file_is_kept_for_the_nodes() -> None:
     net.say(other, "BLPOP", "k", "0")
     assert heard.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
     lanes = net.stage.house.dedicated_pool
-    lanes.release(next(iter(lanes.leases.values())).connection)
+    next(iter(lanes.leases.values())).release()
     assert lanes.unavailable(net.stage.node("a")) is None
 
 

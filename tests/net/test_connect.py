@@ -63,7 +63,7 @@ class Stand:
         self.stage = ring("a")
         self.tasks = Tasks()
         self.hub = LoopBridge(asyncio.get_running_loop(), self.stage.house)
-        self.connector = Connector(self.hub, [target], self.tasks)
+        self.connector = Connector(self.hub, {self.stage.node("a"): target}, self.tasks)
         self.hub.update_socket = self.connector.update_socket
 
     def link(self) -> NodeConnection:

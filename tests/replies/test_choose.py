@@ -29,7 +29,7 @@ def test_by_the_number_of_keys(sizes: tuple[int, ...]) -> None:
     """Each node as often as its share of the keys says; an empty one never."""
     said = offers(*sizes)
     thrown = 4000
-    executor = Executor([], [])
+    executor = Executor([])
     found = Counter(choose_weighted(said, executor.next_random()) for _ in range(thrown))
     for at, size in enumerate(sizes):
         wanted = thrown * size / sum(sizes)
@@ -83,7 +83,7 @@ def test_random_keys_of_a_ring() -> None:
 
 def test_dice_are_the_exchanges() -> None:
     """A transaction throws the same ones."""
-    executor, other = Executor([], []), Executor([], [])
+    executor, other = Executor([]), Executor([])
     other.seed = 2
     assert executor.next_random() != Transaction(executor, None).next_random()
     assert executor.next_random() != other.next_random()

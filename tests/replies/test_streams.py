@@ -9,6 +9,7 @@ from tests.story import (
     client,
     given,
     greeted,
+    leased,
     lost,
     node,
     ring,
@@ -128,7 +129,7 @@ def test_a_lane_that_is_not_ready_is_not_waited_for() -> None:
     """Nothing has been sent there, so nothing is lost."""
     play = story(ring("a", "b"), shy=True) >> client("XREAD BLOCK 0 STREAMS {a}s {b}s $ $")
     play >> greeted("b", on=LANE) << to("b", "XREAD BLOCK 0 STREAMS {b}s $", on=LANE)
-    play >> node("b", B, on=LANE) << to_client(B) << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
+    play >> node("b", B, on=LANE) << to_client(B) << then(lambda play: leased(play) == [0, 0])
 
 
 def test_lists_do_not_change_it() -> None:

@@ -101,7 +101,7 @@ nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
     assert sorted(found.pools) == ["cache", "left", "right"]
     assert [source.name for source, _ in found.node_configs] == [node.name for node in found.nodes]
     assert [pool.name for _, pool in found.node_configs] == ["left", "left", "right", "right", "cache"]
-    assert [node.index for node in found.nodes] == [0, 1, 2, 3, 4]
+    assert [node.node_id for node in found.nodes] == [0, 1, 2, 3, 4]
     plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), RequestContext(0, 2, False, False, 0))
     assert "10.0.0.9" in repr(plan)
 

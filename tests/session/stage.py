@@ -17,6 +17,7 @@ from kidoproxy.session.state import SessionState
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
+from kidoproxy.upstream.server import Server
 from tests.greet import greet
 
 STARTED_MS = 1_700_000_000_000
@@ -29,7 +30,7 @@ class Stage:
 
     def __init__(self, nodes: list[Node], root: Route, mode: str, words: CommandSet | None = None) -> None:
         self.nodes = nodes
-        self.exchange = Executor(nodes, [ConnectionOptions() for _ in nodes])
+        self.exchange = Executor([Server(node, ConnectionOptions()) for node in nodes])
         self.house = ProxyState(self.exchange)
         self.house.started_ms = STARTED_MS
         self.house.wall_ms = STARTED_MS + 90_000

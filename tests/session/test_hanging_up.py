@@ -19,6 +19,7 @@ from tests.story import (
     gone,
     greeted,
     half_closed,
+    leased,
     lost,
     node,
     open_still,
@@ -143,7 +144,7 @@ def test_one_link_of_several_is_lost() -> None:
     play >> gone() << to("a", ENDED) << to("a", ENDED, on=(3, 0))
     play >> lost("a", on=(3, 0)) >> node("a", ":1") << silence()
     play >> node("a", "-UNBLOCKED no", on=LANE) << silence()
-    assert play.house.dedicated_pool.leased == [0]
+    assert leased(play) == [0]
 
 
 def test_a_link_that_is_down_is_no_way_to_tell() -> None:

@@ -15,6 +15,7 @@ from tests.story import (
     given,
     gone,
     greeted,
+    leased,
     led_by,
     lost,
     node,
@@ -49,7 +50,7 @@ def test_late_unblock_finds_nobody_else(said: str) -> None:
         >> node("a", POPPED, on=LANE) << to_client(POPPED)
         >> client("BLPOP {a}q 0", name="next") << to("a", "BLPOP {a}q 0", on=LANE2)
         >> node("a", said) << then(
-            lambda play: (play.house.dedicated_pool.leased, len(play.house.dedicated_pool.idle[0])) == ([1], 1)
+            lambda play: (leased(play), len(play.exchange.servers[0].idle)) == ([1], 1)
         )
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     )  # fmt: skip
@@ -184,7 +185,7 @@ def test_from_now_on_is_asked_once(falls: bool) -> None:
         play << to_client("-BEHIND a a:6379 (it fell behind meanwhile)")
     else:
         play >> lost("a", on=LANE) << to_client("-NODEDOWN a a:6379 (it closed the connection)")
-    play << silence() << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
+    play << silence() << then(lambda play: leased(play) == [0, 0])
 
 
 # -- MONITOR --------------------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ def test_lane_dies_in_the_turn_of_its_reply() -> None:
         lost("a", on=LANE)(play)
 
     play >> both << to_client(POPPED) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE2)
-    play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: play.house.dedicated_pool.leased == [1])
+    play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: leased(play) == [1])
 
 
 def test_reset_that_is_not_to_be_answered() -> None:

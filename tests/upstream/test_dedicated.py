@@ -8,37 +8,38 @@ from kidoproxy.upstream.dedicated import DedicatedExecutor, DedicatedPool
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
+from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.states import DOWN, IDLE
 
 
 def lanes() -> DedicatedPool:
     """Lanes to one node."""
-    return DedicatedPool(Executor([Node(0, "a", "a:6379", 1)], [ConnectionOptions()]))
+    return DedicatedPool(Executor([Server(Node(0, "a", "a:6379", 1), ConnectionOptions())]))
 
 
 def test_a_loan_is_given_back_once() -> None:
     """Clean or not, the first word counts: the number of lanes that are lent stays right."""
     found = lanes()
-    node = found.executor.nodes[0]
-    lease = found.acquire(node, 2, 0)
-    assert found.leased == [1]
+    server = found.executor.servers[0]
+    lease = found.acquire(server.node, 2, 0)
+    assert server.leased == 1
     lease.release()
     lease.release()
     lease.close()
-    assert (found.leased, found.idle) == ([0], [[lease.connection]])
-    other = found.acquire(node, 2, 0)
+    assert (server.leased, server.idle) == (0, [lease.connection])
+    other = found.acquire(server.node, 2, 0)
     assert other.connection is lease.connection
     other.close()
     other.close()
     other.release()
-    assert (found.leased, found.idle, found.executor.unshared_connections) == ([0], [[]], [])
+    assert (server.leased, server.idle, found.executor.unshared_connections) == (0, [], [])
     assert other.connection.state == DOWN
 
 
 def test_refusal() -> None:
     """A node that is down is not tested by a client's request; nor are more lanes lent than may be."""
     found = lanes()
-    node = found.executor.nodes[0]
+    node = found.executor.servers[0].node
     assert found.unavailable(node) is None
     found.max_per_node = 0
     full = found.unavailable(node)
@@ -54,13 +55,14 @@ def test_refusal() -> None:
 def test_lanes_that_nobody_wants_are_closed() -> None:
     """They are kept for a while after the last one came back."""
     found = lanes()
-    lease = found.acquire(found.executor.nodes[0], 2, 0)
+    server = found.executor.servers[0]
+    lease = found.acquire(server.node, 2, 0)
     lease.release()
     found.tick(limits.IDLE_DEDICATED_SECONDS)
-    assert found.idle == [[lease.connection]]
+    assert server.idle == [lease.connection]
     assert lease.connection.state == IDLE
     found.tick(limits.IDLE_DEDICATED_SECONDS + 0.1)
-    assert (found.idle, found.executor.unshared_connections) == ([[]], [])
+    assert (server.idle, found.executor.unshared_connections) == ([], [])
 
 
 def test_watched_ear() -> None:

@@ -35,6 +35,7 @@ from kidoproxy.upstream.executor import DelegatingHandler, Executor, MissOnFailu
 from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
 from kidoproxy.upstream.identity import Handshake
+from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.transaction import NodeBatch, Transaction
 from tests.greet import greet
 from tests.story import only_default, ring
@@ -48,7 +49,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.node = Node(0, "a", "a:6379", 1)
-        self.exchange = Executor([self.node], [ConnectionOptions()])
+        self.exchange = Executor([Server(self.node, ConnectionOptions())])
         self.exchange.now = 1.0
         self.ledger = ReplyQueue(self.exchange.pending_writes)
         self.link = self.exchange.connection(self.node, 2, 0)
@@ -192,7 +193,7 @@ def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
         group = CopyGroup("pair", nodes)
         for copy in group.copies:
             group.mark_in_sync(copy.node)
-        executor = Executor(nodes, [ConnectionOptions(), ConnectionOptions()])
+        executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
         replies = ReplyQueue(executor.pending_writes)
         plan = Gather([Send(node, None) for node in nodes], 0)
         plan.group, plan.is_write, plan.written_keys = group, True, touched
@@ -332,7 +333,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     """When no copy is trusted any more the next one is not asked: the group says why."""
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
-    executor = Executor(nodes, [ConnectionOptions(), ConnectionOptions()])
+    executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.pending_writes)
     group.elected = False
     group.refusal = b"-NODEDOWN nobody is trusted\r\n"
@@ -340,23 +341,24 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     reask.on_reply(b"-LOADING\r\n")
     assert replies.take_output() == [group.refusal]
     # Nodes that are no copies can be asked in turn, too.
-    alone = Executor([Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)], [ConnectionOptions(), ConnectionOptions()])
+    nodes = [Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)]
+    alone = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(alone.pending_writes)
     alone.execute(
-        Send(alone.nodes[0], b"*1\r\n$4\r\nPING\r\n", [alone.nodes[1]]),
+        Send(nodes[0], b"*1\r\n$4\r\nPING\r\n", [nodes[1]]),
         replies.open_pending(False),
         b"",
         GET,
         RequestContext(0, 2, False, False, 0),
     )
-    assert alone.connection(alone.nodes[0], 2, 0).pending_count() == 1
+    assert alone.connection(nodes[0], 2, 0).pending_count() == 1
 
 
 def test_a_judged_write_is_aborted_once() -> None:
     """A read of several copies has nothing that waits for its judgement."""
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
-    executor = Executor(nodes, [ConnectionOptions(), ConnectionOptions()])
+    executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.pending_writes)
     plan = Gather([Send(node, None) for node in nodes], 0)
     plan.group = group

@@ -22,6 +22,7 @@ from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, handshake
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
+from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import READY
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
@@ -49,7 +50,7 @@ def counters(session: Session) -> list[tuple[str, int]]:
         ("split_transactions", proxy.split_transactions),
         ("auth_failures", proxy.auth_failures),
         ("delivered_messages", proxy.messages_delivered()),
-        ("mishandled_replies", sum([node.failure_counts.get("mishap", 0) for node in proxy.executor.nodes])),
+        ("mishandled_replies", sum([server.node.failure_counts.get("mishap", 0) for server in proxy.executor.servers])),
         ("healed_scripts", proxy.executor.noscript_retries),
         ("total_net_input_bytes", proxy.bytes_in),
         ("total_net_output_bytes", proxy.bytes_out),
@@ -131,15 +132,16 @@ class NodeInfo:
     """One node of the client's pool, as PROXY NODES and INFO show it."""
 
     def __init__(self, session: Session, pool_name: str, node: Node) -> None:
-        connections = session.executor.connections_to(node)
+        server = server_of(node)
+        connections = server.shared_connections()
         self.pool_name = pool_name
         self.node = node
         self.state = node_state(node)
-        self.dedicated = session.proxy.dedicated_pool.leased[node.index]
+        self.dedicated = server.leased
         self.ready_connections = len([conn for conn in connections if conn.state == READY])
         self.pending_requests = sum([conn.pending_count() for conn in connections])
         self.reconnects = sum([conn.reconnects for conn in connections])
-        self.sync_status = session.proxy.sync_status.get(node.index, "")
+        self.sync_status = session.proxy.sync_status.get(node.node_id, "")
 
     def text_fields(self) -> list[InfoField]:
         """The facts that are texts."""

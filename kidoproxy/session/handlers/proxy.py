@@ -154,7 +154,7 @@ def sync_reply(session: Session, argv: list[bytes]) -> bytes:
     if len(argv) == 2:
         pairs: list[bytes] = []
         for node in session.context.root.nodes():
-            status = session.proxy.sync_status.get(node.index, "")
+            status = session.proxy.sync_status.get(node.node_id, "")
             if status:
                 pairs += [encode.bulk(encode_text(node.name)), encode.bulk(encode_text(status))]
         return encode.mapping(session.proto, pairs)

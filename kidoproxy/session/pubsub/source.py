@@ -28,6 +28,7 @@ from kidoproxy.session.pubsub.topics import (
     needs_every_source,
 )
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.server import server_of
 
 BARRIER_PING: Final = encode_request([b"PING", b"hush"])
 
@@ -144,7 +145,7 @@ class Source(ListenerCallbacks):
     def timeout_failure(self) -> NodeFailure:
         """Whoever waits for this station has waited too long."""
         node = self.active.node if self.active is not None else self.route.nodes()[0]
-        timeout_ms = round(self.exchange.logins[node.index].timeout * 1000)
+        timeout_ms = round(server_of(node).options.timeout * 1000)
         return NodeFailure(errors.TIMEOUT, node.name, node.address, f"no reply in {timeout_ms} ms", False)
 
     # -- as time goes by -------------------------------------------------------------------------------

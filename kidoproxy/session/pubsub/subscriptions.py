@@ -14,6 +14,7 @@ from kidoproxy.routes.route import Route
 from kidoproxy.session.pubsub.source import Source, SourceCallbacks
 from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, Topic, needs_every_source
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.server import server_of
 
 #: What a node has refused is asked for again so often.
 RETRY_SECONDS: Final = 1.0
@@ -186,7 +187,7 @@ class Subscriptions(SourceCallbacks):
 
     def add_pending(self, pending: PendingSubscription) -> None:
         """It waits from now on, no longer than a command would."""
-        pending.due = self.exchange.now + self.exchange.logins[self.root.nodes()[0].index].timeout
+        pending.due = self.exchange.now + server_of(self.root.nodes()[0]).options.timeout
         self.pending_subscriptions.append(pending)
 
     def finish_pending(self, pending: PendingSubscription, error: bytes) -> None:

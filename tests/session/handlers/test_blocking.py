@@ -18,6 +18,7 @@ from tests.story import (
     given,
     gone,
     greeted,
+    leased,
     led_by,
     lost,
     node,
@@ -38,8 +39,7 @@ POPPED = "*2 $4 {a}q $1 x"
 
 def lanes_of(play: Story) -> tuple[list[int], list[int]]:
     """How many lanes are lent and how many wait for the next one, by node."""
-    lanes = play.house.dedicated_pool
-    return lanes.leased, [len(idle) for idle in lanes.idle]
+    return leased(play), [len(server.idle) for server in play.exchange.servers]
 
 
 def free(*idle: int) -> Event:
@@ -546,7 +546,11 @@ EACH_KILLED = b"*2\r\n" + NOTBUSY.encode() + b"\r\n+OK\r\n"
 
 def no_links_past() -> Event:
     """The links past all others are closed."""
-    return then(lambda play: not any(play.house.dedicated_pool.out_of_band) and not play.exchange.unshared_connections)
+    return then(
+        lambda play: (
+            not any(server.out_of_band for server in play.exchange.servers) and not play.exchange.unshared_connections
+        )
+    )
 
 
 @pytest.mark.parametrize("kill", ["SCRIPT KILL", "FUNCTION KILL"])

@@ -120,7 +120,7 @@ def test_sync() -> None:
     assert say(session, "PROXY", "SYNC", "b") == b"+OK\r\n"
     assert say(session, "PROXY", "SYNC", "a") == b"-ERR no sync of 'a': it is in sync\r\n"
     assert asked_for == ["b", "a"]
-    stage.house.sync_status[stage.node("b").index] = "copied 3 of 7 keys"
+    stage.house.sync_status[stage.node("b").node_id] = "copied 3 of 7 keys"
     assert say(session, "PROXY", "SYNC") == b"*2\r\n$1\r\nb\r\n$18\r\ncopied 3 of 7 keys\r\n"
     unknown = b"-ERR unknown node 'x'; the nodes of this pool are: a, b\r\n"
     assert say(session, "PROXY", "SYNC", "x") == unknown

@@ -16,6 +16,7 @@ from tests.story import (
     given,
     gone,
     greeted,
+    leased,
     led_by,
     lost,
     node,
@@ -105,7 +106,7 @@ def test_every_end_gives_the_lane_back_clean(ends: list[str], said: list[str] | 
         play.guest("me").heard = b""
     else:
         play << to_client(*said)
-    play << to("a", "UNWATCH", on=LANE) << then(lambda play: play.house.dedicated_pool.leased == [1])
+    play << to("a", "UNWATCH", on=LANE) << then(lambda play: leased(play) == [1])
     play >> node("a", "+OK", on=LANE) << free(1) << silence()
     assert play.guest("me").session.watch is None
 
@@ -479,7 +480,7 @@ def test_client_goes_while_its_transaction_runs() -> None:
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
         >> client("MULTI", "SET {a}1 2", "EXEC")
         << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
-        >> gone() << silence() << then(lambda play: play.house.dedicated_pool.leased == [1])
+        >> gone() << silence() << then(lambda play: leased(play) == [1])
         >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << free(1) << silence()
     )  # fmt: skip
 
@@ -531,7 +532,7 @@ def test_what_is_lost_does_not_bind_a_client_to_its_node(other: str) -> None:
     play >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
     if other == "b":
         play << to("b", "UNWATCH", on=LANE) >> node("b", "+OK", on=LANE)
-    play << silence() << then(lambda play: play.house.dedicated_pool.leased == [0, 0])
+    play << silence() << then(lambda play: leased(play) == [0, 0])
 
 
 def test_what_copies_have_changed_does_not_bind_either() -> None:
