@@ -15,6 +15,7 @@ from kidoproxy.commands.spec import (
     FIND_KEYNUM,
     FIND_RANGE,
     GEORADIUS_KEYS,
+    SCAN_NODES,
     SORT_KEYS,
     STREAM_KEYS,
     CommandSpec,
@@ -125,6 +126,18 @@ def _sort_keys(argv: list[bytes]) -> list[int]:
         return []
     stores = [at for option, at in sort_options(argv) if option == b"store"]
     return [1, *stores[-1:]]
+
+
+def keyspace_pattern(spec: CommandSpec, argv: list[bytes]) -> int:
+    """The position of the pattern by which KEYS and SCAN choose keys; 0 when there is none."""
+    if spec.name == b"keys":
+        return 1
+    if spec.reach != SCAN_NODES:
+        return 0
+    for i in range(2, len(argv) - 1):
+        if argv[i].lower() == b"match":
+            return i + 1
+    return 0
 
 
 def stream_option(argv: list[bytes], option: bytes = b"streams") -> int:

@@ -1,15 +1,16 @@
-"""What no server can tell us: whom a command reaches here, how the replies merge, what copies do, and why.
+"""The reviewed overlay, what no server can tell: whom a command reaches, how replies merge, what copies do, and why.
 
 Every command and subcommand of the table stands here exactly once; a test fails on one that does not,
 and a command without a line is never served. Servers' own hints are not followed blindly: Redis 7.0
 calls MSETNX splittable, and Valkey MSETEX, though both promise all or nothing.
 
 The last word of a line is its reason. Where the command is refused, in general or in copy pools, that
-reason is the sentence which the client reads.
+reason is the sentence which the client reads. What else is to be said of a command is in `overlay_traits`.
 """
 
 from typing import Final
 
+from kidoproxy.commands.overlay_traits import apply_traits
 from kidoproxy.commands.spec import (
     AGG_LOGICAL_AND,
     AGG_MAX,
@@ -19,7 +20,6 @@ from kidoproxy.commands.spec import (
     ALL_NODES,
     ALL_SUCCEEDED,
     ANY_NODE,
-    BITFIELD_SUBCOMMANDS,
     CHANNEL_NODE,
     CONCAT,
     COPY_ABSOLUTE_EXPIRY,
@@ -29,33 +29,20 @@ from kidoproxy.commands.spec import (
     COPY_READ,
     COPY_REFUSED,
     DEDICATED,
-    GEORADIUS_KEYS,
     IN_KEY_ORDER,
     LOCAL,
     MERGE_INFO,
-    MIGRATE_KEYS,
     ONE_SUCCEEDED,
     PASS_THROUGH,
-    READ_OR_TTL,
-    READONLY,
     REFUSED,
-    RESTORE_TTL,
     SCAN_NODES,
     SESSION,
-    SEVERAL_KEYS_READ,
     SINGLE_NODE,
-    SORT_BY_STORE,
-    SORT_KEYS,
     SPLIT_BY_NODE,
-    STORE_OR_READ,
-    STREAM_KEYS,
     SUBSCRIBE,
     SUM_BY_NAME,
-    TTL_OPTIONS,
     UNION,
     WEIGHTED_CHOICE,
-    XADD_ID,
-    XTRIM_APPROXIMATE,
     CommandSpec,
 )
 
@@ -296,47 +283,6 @@ REFUSED_COMMANDS: Final[tuple[tuple[str, str], ...]] = (
     (_LATENCY, _LATENCY_REASON),
 )
 
-#: Where a request says how long it may wait, counted from the end if negative, and how many units make a second.
-TIMEOUT_ARGUMENTS: Final[tuple[tuple[str, int, int], ...]] = (
-    ("blpop brpop blmove brpoplpush bzpopmin bzpopmax", -1, 1),
-    ("blmpop bzmpop", 1, 1),
-    ("wait waitaof", -1, 1000),
-)
-
-#: The copy class hangs on the arguments; the class above is the most careful one. Names, what decides.
-ARG_DEPENDENT: Final[tuple[tuple[str, int], ...]] = (
-    ("set msetex hsetex", TTL_OPTIONS),
-    ("getex hgetex", READ_OR_TTL),
-    ("restore", RESTORE_TTL),
-    ("bitfield", BITFIELD_SUBCOMMANDS),
-    ("georadius georadiusbymember", STORE_OR_READ),
-    ("pfcount", SEVERAL_KEYS_READ),
-    ("sort", SORT_BY_STORE),
-    ("xadd", XADD_ID),
-    ("xtrim", XTRIM_APPROXIMATE),
-)
-
-#: Where the keys are is found by hand: the specifications are unknown, or can be misled by a name.
-KEY_FINDERS: Final[tuple[tuple[str, int], ...]] = (
-    ("sort sort_ro", SORT_KEYS),
-    ("xread xreadgroup", STREAM_KEYS),
-    ("georadius georadiusbymember", GEORADIUS_KEYS),
-    ("migrate", MIGRATE_KEYS),
-)
-
-#: May change something though no server flags them as writes: not repeated when their fate is unknown.
-ALSO_WRITE: Final = (
-    "eval evalsha fcall script|load script|flush script|kill function|kill publish spublish config|set config|rewrite "
-    "config|resetstat save bgsave bgrewriteaof slowlog|reset commandlog|reset memory|purge"
-)
-
-#: Change nothing though no server flags them as reads: may be asked again.
-ALSO_RETRYABLE: Final = (
-    "info config|get function|list function|dump function|stats script|exists script|show slowlog|get slowlog|len "
-    "commandlog|get commandlog|len module|list pubsub|channels pubsub|numsub pubsub|numpat pubsub|shardchannels "
-    "pubsub|shardnumsub"
-)
-
 
 def _serve(spec: CommandSpec, entry: Entry) -> None:
     _, spec.reach, spec.response_policy, spec.replication, reason = entry
@@ -367,27 +313,6 @@ def apply_overlay(specs: dict[bytes, CommandSpec]) -> None:
     for names, reason in REFUSED_COMMANDS:
         for name in names.split():
             _refuse(specs[name.encode()], reason)
-    _apply_traits(specs)
+    apply_traits(specs)
     for spec in specs.values():
         spec.finalize()
-
-
-def _apply_traits(specs: dict[bytes, CommandSpec]) -> None:
-    """The marks beside reach, rule and copy class."""
-    for spec in specs.values():
-        served = spec.reach in (SINGLE_NODE, SPLIT_BY_NODE, ALL_NODES, ANY_NODE, SCAN_NODES) or spec.name == b"xread"
-        spec.retryable = served and (spec.flags & READONLY != 0 or spec.name.endswith(b"|help"))
-    for names, finder in KEY_FINDERS:
-        for name in names.split():
-            specs[name.encode()].key_finder = finder
-    for names, at, unit in TIMEOUT_ARGUMENTS:
-        for name in names.split():
-            specs[name.encode()].timeout_position = at
-            specs[name.encode()].timeout_units_per_second = unit
-    for names, arg_dependence in ARG_DEPENDENT:
-        for name in names.split():
-            specs[name.encode()].arg_dependence = arg_dependence
-    for name in ALSO_WRITE.split():
-        specs[name.encode()].may_write = True
-    for name in ALSO_RETRYABLE.split():
-        specs[name.encode()].retryable = True

@@ -119,6 +119,19 @@ def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
     return _classify_ttl(argv, arg_dependence == READ_OR_TTL)
 
 
+def has_no_relative_expiry(spec: CommandSpec, argv: list[bytes], unknown: bytes) -> bool:
+    """Whether a command that may name an expiry surely names none, or a moment; ``unknown`` may be any argument."""
+    at = 3 if spec.name == b"set" else 2
+    while at < len(argv):
+        word = argv[at].lower()
+        if word in (b"pxat", b"exat"):
+            at += 1
+        elif word == unknown:
+            return False
+        at += 1
+    return replication_class(spec, argv) in (COPY_BROADCAST, COPY_READ)
+
+
 def target_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
     """The second database that MOVE, or COPY with DB, writes to; None for all others."""
     if spec.name == b"move":

@@ -1,26 +1,29 @@
 """What a command is: one `CommandSpec` each, and the constants that say what the proxy does with it.
 
-A spec is made once, at import, from the generated table; the overlay adds what no server can know
-(whom the command reaches here, how several replies become one, what copies do). After that nothing
-changes it, so that all sessions share it.
+A spec is made at import from the generated table; the overlay adds what no server can know (whom the command
+reaches here, how several replies become one, what copies do). After that nothing changes it: all sessions share it.
+
+Each enumeration is a group of constants, which mypyc folds into the code, and an alias for annotations.
 """
 
 from typing import Final, final
 
-# Reach: whom a command is for.
-SESSION: Final = 0  # changes or needs the conversation itself: the session answers
+#: Whom a command is for.
+Reach = int
+SESSION: Final = 0  # changes or needs the state of the client's connection: the session answers
 LOCAL: Final = 1  # the proxy answers, no node is asked
 SINGLE_NODE: Final = 2  # its keys meet on one node; without keys any node will do
-SPLIT_BY_NODE: Final = 3  # cut into one command per node
+SPLIT_BY_NODE: Final = 3  # cut into one request per node
 ALL_NODES: Final = 4  # all nodes, merged
 ANY_NODE: Final = 5  # any one live node
 SCAN_NODES: Final = 6  # SCAN itself: one node after another
-DEDICATED: Final = 7  # needs a link of the session's own (XREAD and XREADGROUP only if `judge.blocks` says so)
+DEDICATED: Final = 7  # needs a dedicated connection (XREAD and XREADGROUP only if `request_traits.may_block` says so)
 REFUSED: Final = 8  # never served
-CHANNEL_NODE: Final = 9  # the node on which the channel in first place lives
-SUBSCRIBE: Final = 10  # begins or ends a subscription: the pool's switchboard listens for the session
+CHANNEL_NODE: Final = 9  # the node on which the channel named first lives
+SUBSCRIBE: Final = 10  # begins or ends a subscription, which the pool keeps at the nodes for its sessions
 
-# Rule: how several replies become one.
+#: How several replies become one: see `kidoproxy.replies.merge`.
+ResponsePolicy = int
 PASS_THROUGH: Final = 0  # there is only one
 ALL_EQUAL: Final = 1  # all should be equal
 ALL_SUCCEEDED: Final = 2  # +OK when all said so
@@ -29,7 +32,7 @@ AGG_MIN: Final = 4  # the smallest integer
 AGG_MAX: Final = 5  # the greatest integer
 AGG_LOGICAL_AND: Final = 6  # arrays of 0 and 1, element by element
 CONCAT: Final = 7  # arrays, sets or maps joined
-IN_KEY_ORDER: Final = 8  # arrays woven back by the places of their keys
+IN_KEY_ORDER: Final = 8  # arrays woven back by the positions of their keys
 WEIGHTED_CHOICE: Final = 9  # one of what they offer, by how much there is behind each
 MERGE_INFO: Final = 10  # the text of INFO
 ONE_SUCCEEDED: Final = 11  # it worked somewhere: the first that is no error
@@ -37,32 +40,42 @@ MERGE_STREAMS: Final = 12  # what XREAD gives of several streams, in the order o
 UNION: Final = 13  # arrays joined, what several name stands once
 SUM_BY_NAME: Final = 14  # arrays of name, number, name, number ...: each name's numbers summed
 
-# Copy: what a copy pool does with it.
+#: What a copy pool does with a command.
+Replication = int
 COPY_READ: Final = 0  # ask the leader
 COPY_BROADCAST: Final = 1  # broadcast as it is: every copy comes to the same result
 COPY_ABSOLUTE_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
-COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would part
+COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would differ
 COPY_ACK_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
-COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that is listened to
+COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that the proxy is subscribed to
 
-# Finder: how keys are found where the key specifications alone are not exact.
+#: How keys are found where the key specifications alone are not exact.
+KeyFinder = int
 BY_SPECS: Final = 0
 SORT_KEYS: Final = 1
 STREAM_KEYS: Final = 2
 GEORADIUS_KEYS: Final = 3
 MIGRATE_KEYS: Final = 4
 
-# Judged: which arguments decide the copy class.
+#: Which arguments decide what copies do.
+ArgDependence = int
 ARG_INDEPENDENT: Final = 0
 TTL_OPTIONS: Final = 1  # a relative expiry, or none
-READ_OR_TTL: Final = 2  # no option at all makes it a read
+READ_OR_TTL: Final = 2  # the same; no option at all makes it a read
 RESTORE_TTL: Final = 3
-BITFIELD_SUBCOMMANDS: Final = 4  # of BITFIELD
+BITFIELD_SUBCOMMANDS: Final = 4
 STORE_OR_READ: Final = 5  # a second key, or it is a read
 SEVERAL_KEYS_READ: Final = 6  # several keys make it a read
 SORT_BY_STORE: Final = 7
 XADD_ID: Final = 8
 XTRIM_APPROXIMATE: Final = 9
+
+#: What the first argument of a command that runs a script is.
+ScriptSource = int
+NO_SCRIPT: Final = 0
+SCRIPT_TEXT: Final = 1
+SCRIPT_DIGEST: Final = 2
+SCRIPT_FUNCTION: Final = 3  # the name of a function of a library
 
 # Flags of the COMMAND answer, as a bitmask.
 WRITE: Final = 1 << 0
@@ -107,16 +120,19 @@ FLAG_BITS: Final[dict[str, int]] = {
     "skip_slowlog": SKIP_SLOWLOG,
 }
 
-# Where a key specification begins, and how it goes on.
+#: How a key specification finds where the keys begin, and how it goes on from there.
+BeginKind = int
 BEGIN_INDEX: Final = 0
 BEGIN_KEYWORD: Final = 1
-SEARCH_UNKNOWN: Final = 2
+FindKind = int
 FIND_RANGE: Final = 0
 FIND_KEYNUM: Final = 1
+#: Either, where the server does not say.
+SEARCH_UNKNOWN: Final = 2
 
-#: flags, begin, keyword, position, find, three numbers, notes: a key specification in the table.
-KeyRow = tuple[str, int, str, int, int, int, int, int, str]
-#: name, arity, flags, first, last, step, categories, tips, key specifications, group, since, summary.
+#: A key specification in the table: flags, how it begins, keyword, position, how it goes on, three numbers, notes.
+KeyRow = tuple[str, BeginKind, str, int, FindKind, int, int, int, str]
+#: A command: name, arity, flags, first, last, step, categories, tips, key specifications, group, since, summary.
 Row = tuple[str, int, str, int, int, int, str, str, tuple[KeyRow, ...], str, str, str]
 
 
@@ -124,18 +140,18 @@ Row = tuple[str, int, str, int, int, int, str, str, tuple[KeyRow, ...], str, str
 class KeySpec:
     """One rule that finds keys in a request, as Redis 7 describes it.
 
-    ``begin`` says where to start: at ``position``, or behind the word ``keyword`` (searched from
-    ``position``, backwards when that is negative). ``find`` says how to go on: RANGE has last key, step
-    and limit in ``numbers``; KEYNUM has where the count is, where the first key is, and the step.
+    ``begin_kind`` says where to start: at ``begin_position``, or behind the word ``keyword`` (searched from
+    ``begin_position``, backwards when that is negative). ``find_kind`` says how to go on: RANGE has last key, step
+    and limit in ``find_args``; KEYNUM has where the count is, where the first key is, and the step.
     """
 
     def __init__(self, row: KeyRow) -> None:
         flags, begin, keyword, position, find, a, b, c, notes = row
         self.flags: tuple[str, ...] = tuple(flags.split())
-        self.begin_kind: int = begin
+        self.begin_kind: BeginKind = begin
         self.keyword: bytes = keyword.encode().lower()
         self.begin_position: int = position
-        self.find_kind: int = find
+        self.find_kind: FindKind = find
         self.find_args: tuple[int, int, int] = (a, b, c)
         self.notes: str = notes
         self.is_key: bool = "not_key" not in self.flags
@@ -154,10 +170,9 @@ class KeySpec:
 class CommandSpec:
     """Everything about one command or subcommand. Names are lower case, a subcommand's has its bar: ``config|get``.
 
-    ``reason`` says why a REFUSED or LANE command, or one with ``deny_default``, is not served;
-    ``deny_default`` means that a pool's ``allow`` opens it. Unless ``judged`` is 0 the copy class hangs on the
-    arguments: ask `kidoproxy.commands.request_traits`. ``write``: may change something; ``repeatable``: changes
-    nothing, may be asked again; ``plain``: its one key is ``argv[1]``. ``subs`` is None unless it is a container.
+    ``reason`` says why a REFUSED or DEDICATED command, or one that is ``denied_by_default``, is not served; a pool's
+    ``allow`` opens the last kind. Unless ``arg_dependence`` is 0, ``replication`` is the most careful case: ask
+    `request_traits.replication_class`. ``subcommands`` is None unless it is a container.
     """
 
     def __init__(self, row: Row) -> None:
@@ -177,22 +192,32 @@ class CommandSpec:
         self.summary: str = summary
         self.subcommands: dict[bytes, CommandSpec] | None = None
         # What the overlay says; a command that it does not name is never served.
-        self.reach: int = REFUSED
-        self.response_policy: int = PASS_THROUGH
-        self.replication: int = COPY_REFUSED
-        self.arg_dependence: int = ARG_INDEPENDENT
-        self.key_finder: int = BY_SPECS
-        #: Where its own time-out stands, and how many of its units make a second; 0: it has none, or an option.
+        self.reach: Reach = REFUSED
+        self.response_policy: ResponsePolicy = PASS_THROUGH
+        self.replication: Replication = COPY_REFUSED
+        self.arg_dependence: ArgDependence = ARG_INDEPENDENT
+        self.key_finder: KeyFinder = BY_SPECS
+        #: Where its own time-out stands, from the end if negative, and how many of its units make a second; 0: it
+        #: has none, or it is an option.
         self.timeout_position: int = 0
         self.timeout_units_per_second: int = 1
         self.denied_by_default: bool = False
         self.reason: str = "not reviewed"
         self.replication_reason: str = "not reviewed"
         self.may_write: bool = self.flags & WRITE != 0
+        #: It changes nothing: it may be asked again.
         self.retryable: bool = False
+        #: Its one key is ``argv[1]``, and nothing else is to be looked at: the fast path.
         self.single_key: bool = False
-        #: EVAL, FCALL, SCRIPT and FUNCTION: what they say is noted in the pool's book.
+        #: EVAL, FCALL, SCRIPT and FUNCTION: the pool's script registry may have to learn from them.
         self.is_scripting: bool = group == "scripting"
+        self.script_source: ScriptSource = NO_SCRIPT
+        self.covers_keyspace: bool = False
+        self.is_key_scan: bool = False
+        #: Equal nodes may answer it differently.
+        self.is_nondeterministic: bool = False
+        #: Its reply is a string, a number or nothing.
+        self.gives_scalar: bool = False
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

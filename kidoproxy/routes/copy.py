@@ -44,9 +44,6 @@ READ_FIRST: Final = 1
 READ_ROUND_ROBIN: Final = 2
 READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST, "random": READ_ROUND_ROBIN}
 
-#: Scans within one key; their cursors mean something to one copy only.
-KEY_SCANS: Final = (b"hscan", b"sscan", b"zscan")
-
 
 @final
 class CopyPool(Route):
@@ -77,7 +74,7 @@ class CopyPool(Route):
             # Inside a transaction nothing waits.
             replication = COPY_BROADCAST
         if replication == COPY_READ:
-            if len(request.argv) > 2 and spec.name in KEY_SCANS and not request_context.per_node:
+            if len(request.argv) > 2 and spec.is_key_scan and not request_context.per_node:
                 return self.plan_key_scan(request)
             return self.plan_read(spec, request, routed_keys, request_context)
         if replication == COPY_PUBSUB_NODE:

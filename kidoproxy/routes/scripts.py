@@ -8,7 +8,7 @@ EVALSHA travels to copies as EVAL with the text, so that a copy which lost its s
 
 from typing import final
 
-from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.commands.spec import SCRIPT_DIGEST, SCRIPT_FUNCTION, SCRIPT_TEXT, CommandSpec
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.scripts.analysis import Analysis, analyse
@@ -27,9 +27,9 @@ class ScriptDecision:
 
 def find_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> Script | None:
     """The script that this request runs; None when it runs none, or one that nobody has shown us."""
-    if spec.name in (b"eval", b"eval_ro"):
+    if spec.script_source == SCRIPT_TEXT:
         return registry.find_script(registry.remember(argv[1])) or Script(argv[1])
-    if spec.name in (b"evalsha", b"evalsha_ro"):
+    if spec.script_source == SCRIPT_DIGEST:
         return registry.find_script(argv[1].lower())
     return None
 
@@ -38,9 +38,9 @@ def find_analysis(
     registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes], queued: bool = False
 ) -> Analysis | None:
     """What is known of the script or function that this request runs; one that is only ``queued`` is not remembered."""
-    if queued and spec.name in (b"eval", b"eval_ro") and argv[1] not in registry.digests:
+    if queued and spec.script_source == SCRIPT_TEXT and argv[1] not in registry.digests:
         return analyse(argv[1])
-    if spec.name in (b"fcall", b"fcall_ro"):
+    if spec.script_source == SCRIPT_FUNCTION:
         return registry.find_function(argv[1])
     script = find_script(registry, spec, argv)
     return registry.analyse_script(script) if script is not None else None
@@ -48,7 +48,7 @@ def find_analysis(
 
 def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ScriptDecision | None:
     """What a copy pool does with EVAL and EVALSHA; None when the request is no script that we can read."""
-    if spec.name not in (b"eval", b"evalsha"):
+    if spec.script_source not in (SCRIPT_TEXT, SCRIPT_DIGEST):
         return None
     script = find_script(registry, spec, argv)
     if script is None:
@@ -56,7 +56,9 @@ def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[b
     reason = registry.analyse_script(script).replication_refusal()
     if reason:
         return ScriptDecision(None, errors.not_served(spec.name, f"copies could part: {reason}"))
-    return ScriptDecision(encode_request([b"EVAL", script.text, *argv[2:]]) if spec.name == b"evalsha" else None, b"")
+    if spec.script_source == SCRIPT_TEXT:
+        return ScriptDecision(None, b"")
+    return ScriptDecision(encode_request([b"EVAL", script.text, *argv[2:]]), b"")
 
 
 def declares_no_keys(argv: list[bytes]) -> bool:
@@ -72,7 +74,7 @@ def undeclared_keys_refusal(registry: ScriptRegistry, spec: CommandSpec, argv: l
     """
     analysis = find_analysis(registry, spec, argv)
     if analysis is None:
-        return errors.NOSCRIPT if spec.name in (b"evalsha", b"evalsha_ro") else None
+        return errors.NOSCRIPT if spec.script_source == SCRIPT_DIGEST else None
     reason = analysis.parse_error or analysis.hidden_reason
     if reason:
         return errors.script_not_analysable(spec.name, reason)

@@ -8,8 +8,8 @@ import re
 from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
-from kidoproxy.commands.keys import key_positions
-from kidoproxy.commands.request_traits import replication_class, sort_pattern_positions
+from kidoproxy.commands.keys import key_positions, keyspace_pattern
+from kidoproxy.commands.request_traits import has_no_relative_expiry, sort_pattern_positions
 from kidoproxy.commands.spec import (
     COPY_BROADCAST,
     COPY_READ,
@@ -55,7 +55,7 @@ from kidoproxy.scripts.values import (
 #: What stands for an argument that is not known: no option and no number is written so.
 UNKNOWN_ARGUMENT: Final = b"\0?"
 #: Commands that speak of all keys of a node: in a script they see one node's.
-KEYSPACE_COMMANDS: Final = frozenset(b"keys scan dbsize randomkey flushdb flushall swapdb".split())
+KEYSPACE_COMMANDS: Final = frozenset([spec.name for spec in COMMANDS.values() if spec.covers_keyspace])
 #: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
 MAX_KEY_PARTS: Final = 2048
 MAX_UNPACKED: Final = 4096
@@ -63,9 +63,6 @@ MAX_UNPACKED: Final = 4096
 PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
 _CAN_REACH_COMMANDS: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
-_NONDETERMINISTIC_TIPS: Final = ("nondeterministic_output", "nondeterministic_output_order")
-#: They tell of a node's memory, or of when a consumer was seen, and have no tip that says so.
-_NONDETERMINISTIC_COMMANDS: Final = (b"memory|usage", b"xinfo|stream")
 
 
 @final
@@ -335,8 +332,8 @@ class Analyzer:
             )
         if spec is None:
             return
-        if name in KEYSPACE_COMMANDS:
-            self.record_keyspace_command(script_call, argv)
+        if spec.covers_keyspace:
+            self.record_keyspace_command(spec, script_call, argv)
         if any(key.is_key for key in spec.key_specs):
             found.key_command = found.key_command or spec.name
             for at in key_positions(spec, argv):
@@ -346,13 +343,9 @@ class Analyzer:
                 forms = [form for form in arguments[at - 1] if not reads_no_key(form)]
                 self.record_key(name, forms, b"*", True)
 
-    def record_keyspace_command(self, script_call: ScriptCall, argv: list[bytes]) -> None:
+    def record_keyspace_command(self, spec: CommandSpec, script_call: ScriptCall, argv: list[bytes]) -> None:
         """What speaks of all keys is told apart by its pattern, if that begins as the names of a family do."""
-        at = 0
-        if script_call.name == b"keys":
-            at = 1
-        elif script_call.name == b"scan":
-            at = next((i + 1 for i in range(2, len(argv)) if argv[i].lower() == b"match"), 0)
+        at = keyspace_pattern(spec, argv)
         if 0 < at < len(argv):
             self.record_key(script_call.name, script_call.arguments[at - 1], b"*?[\\", True)
         else:
@@ -388,24 +381,11 @@ def reads_no_key(form: StringForm) -> bool:
 def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> bool:
     """Whether copies that run this call come to the same result."""
     if spec.arg_dependence in (TTL_OPTIONS, READ_OR_TTL):
-        return not open_ended and has_no_relative_expiry(spec, argv)
+        return not open_ended and has_no_relative_expiry(spec, argv, UNKNOWN_ARGUMENT)
     if (
         spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE)
         or spec.arg_dependence
         or spec.replication not in (COPY_BROADCAST, COPY_READ)
     ):
         return False
-    return spec.name not in _NONDETERMINISTIC_COMMANDS and not any(tip in _NONDETERMINISTIC_TIPS for tip in spec.tips)
-
-
-def has_no_relative_expiry(spec: CommandSpec, argv: list[bytes]) -> bool:
-    """Whether a command that may name an expiry names none, or a moment."""
-    at = 3 if spec.name == b"set" else 2
-    while at < len(argv):
-        word = argv[at].lower()
-        if word in (b"pxat", b"exat"):
-            at += 1
-        elif word == UNKNOWN_ARGUMENT:
-            return False
-        at += 1
-    return replication_class(spec, argv) in (COPY_BROADCAST, COPY_READ)
+    return not spec.is_nondeterministic

@@ -57,12 +57,3 @@ SINGLE_SCALAR: Final = frozenset(
 
 #: Methods of strings that give one string or number.
 STRING_METHODS: Final = frozenset(b"format len lower rep reverse sub upper".split())
-
-#: Commands whose reply is a string, a number or nothing: no table.
-SCALAR_REPLIES: Final = frozenset(
-    b"get getrange substr getset getdel strlen append incr incrby incrbyfloat decr decrby setnx exists del unlink "
-    b"hget hlen hstrlen hincrby hincrbyfloat hexists hset hsetnx hdel llen lindex lpush rpush lpushx rpushx "
-    b"lrem linsert "
-    b"scard sismember sadd srem smove zcard zcount zrank zrevrank zrem zincrby getbit setbit bitcount ttl pttl "
-    b"expire pexpire expireat pexpireat persist xlen publish".split()
-)

@@ -2,7 +2,8 @@
 
 from typing import Final, final
 
-from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SCALAR_REPLIES, SINGLE_SCALAR, STRING_METHODS
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SINGLE_SCALAR, STRING_METHODS
 from kidoproxy.scripts.syntax import (
     AND,
     CALL,
@@ -85,7 +86,7 @@ class ScalarAnalysis:
             return True
         if path in COMMAND_CALLERS and len(call_node.children) > 1:
             names = [literal_text(form) for form in self.values.string_forms(call_node.children[1], depth + 1)]
-            return bool(names) and all(name is not None and name.lower() in SCALAR_REPLIES for name in names)
+            return bool(names) and all(name is not None and is_scalar_command(name) for name in names)
         return callee.kind == NAME and callee.slot >= 0 and self.returns_scalar[callee.slot]
 
     def has_stable_order(self, node: Node, depth: int) -> bool:
@@ -132,3 +133,9 @@ class ScalarAnalysis:
     def is_append(self, key: Node, slot: int) -> bool:
         """Whether this key of a table is the place behind its end."""
         return key.text == b"#+1" and key.children[0].kind == NAME and key.children[0].slot == slot
+
+
+def is_scalar_command(name: bytes) -> bool:
+    """Whether the reply to this command is a string, a number or nothing: no table."""
+    spec = COMMANDS.get(name.lower())
+    return spec is not None and spec.gives_scalar

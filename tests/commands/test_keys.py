@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import COMMANDS, find
-from kidoproxy.commands.keys import key_positions, spec_key_positions, stream_option
+from kidoproxy.commands.keys import key_positions, keyspace_pattern, spec_key_positions, stream_option
 from kidoproxy.commands.spec import BEGIN_INDEX, BEGIN_KEYWORD, FIND_RANGE, SEARCH_UNKNOWN, KeySpec
 
 #: A request, and its keys.
@@ -100,3 +100,21 @@ def test_positions() -> None:
     assert spec_key_positions(KeySpec(("RO", BEGIN_INDEX, "", 1, SEARCH_UNKNOWN, 0, 0, 0, "")), argv) == []
     assert spec_key_positions(KeySpec(("RO", SEARCH_UNKNOWN, "", 0, FIND_RANGE, 0, 1, 0, "")), argv) == []
     assert repr(forward) == "<keys from keys: (-1, 1, 0)>"
+
+
+@pytest.mark.parametrize(
+    ("line", "position"),
+    [
+        ("keys a*", 1),
+        ("scan 0", 0),
+        ("scan 0 match", 0),
+        ("scan 0 count 10 match a*", 5),
+        ("scan 0 MATCH a* match b*", 3),
+        ("dbsize", 0),
+        ("flushall async", 0),
+    ],
+)
+def test_the_pattern_of_keys_and_scan(line: str, position: int) -> None:
+    """KEYS has it first, SCAN behind MATCH; what speaks of all keys without choosing has none."""
+    argv = line.encode().split()
+    assert keyspace_pattern(COMMANDS[argv[0]], argv) == position

@@ -8,6 +8,7 @@ from kidoproxy.commands.find import all_specs, find
 from kidoproxy.commands.request_traits import (
     block_timeout,
     external_key_patterns,
+    has_no_relative_expiry,
     may_block,
     replication_class,
     replication_refusal,
@@ -248,3 +249,24 @@ def test_patience_with_a_module() -> None:
     """Nobody knows how long a module's command waits: for ever."""
     spec = CommandSpec(("x.wait", -2, "write blocking", 1, 1, 1, "", "", (), "", "", ""))
     assert block_timeout(spec, [b"x.wait", b"k"]) == inf
+
+
+@pytest.mark.parametrize(
+    ("line", "sure"),
+    [
+        ("set k v", True),
+        ("set k ?", True),
+        ("set k v ?", False),
+        ("set k v pxat ?", True),
+        ("set k v px 5", False),
+        ("getex k", True),
+        ("getex k exat 5", True),
+        ("getex k ?", False),
+    ],
+)
+def test_no_relative_expiry_for_sure(line: str, sure: bool) -> None:
+    """An argument that is not known may be any option, but no moment makes an expiry relative."""
+    argv = line.encode().split()
+    spec = find(argv)
+    assert spec is not None
+    assert has_no_relative_expiry(spec, argv, b"?") is sure

@@ -1,0 +1,145 @@
+"""The reviewed overlay's second half: what is peculiar to some commands, beside reach, policy and what copies do.
+
+Lists of names, each with what it says of them. A name that the table lacks is a KeyError at import.
+"""
+
+from typing import Final
+
+from kidoproxy.commands.spec import (
+    ALL_NODES,
+    ANY_NODE,
+    BITFIELD_SUBCOMMANDS,
+    DEDICATED,
+    GEORADIUS_KEYS,
+    MIGRATE_KEYS,
+    READ_OR_TTL,
+    READONLY,
+    RESTORE_TTL,
+    SCAN_NODES,
+    SCRIPT_DIGEST,
+    SCRIPT_FUNCTION,
+    SCRIPT_TEXT,
+    SEVERAL_KEYS_READ,
+    SINGLE_NODE,
+    SORT_BY_STORE,
+    SORT_KEYS,
+    SPLIT_BY_NODE,
+    STORE_OR_READ,
+    STREAM_KEYS,
+    TTL_OPTIONS,
+    XADD_ID,
+    XTRIM_APPROXIMATE,
+    CommandSpec,
+)
+
+#: Where a request says how long it may wait, counted from the end if negative, and how many units make a second.
+TIMEOUT_ARGUMENTS: Final[tuple[tuple[str, int, int], ...]] = (
+    ("blpop brpop blmove brpoplpush bzpopmin bzpopmax", -1, 1),
+    ("blmpop bzmpop", 1, 1),
+    ("wait waitaof", -1, 1000),
+)
+
+#: What copies do depends on the arguments; the overlay has the most careful case. Names, what decides.
+ARG_DEPENDENT: Final[tuple[tuple[str, int], ...]] = (
+    ("set msetex hsetex", TTL_OPTIONS),
+    ("getex hgetex", READ_OR_TTL),
+    ("restore", RESTORE_TTL),
+    ("bitfield", BITFIELD_SUBCOMMANDS),
+    ("georadius georadiusbymember", STORE_OR_READ),
+    ("pfcount", SEVERAL_KEYS_READ),
+    ("sort", SORT_BY_STORE),
+    ("xadd", XADD_ID),
+    ("xtrim", XTRIM_APPROXIMATE),
+)
+
+#: Where the keys are is found by hand: the specifications are unknown, or can be misled by a name.
+KEY_FINDERS: Final[tuple[tuple[str, int], ...]] = (
+    ("sort sort_ro", SORT_KEYS),
+    ("xread xreadgroup", STREAM_KEYS),
+    ("georadius georadiusbymember", GEORADIUS_KEYS),
+    ("migrate", MIGRATE_KEYS),
+)
+
+#: They run a script, which their first argument gives or names.
+SCRIPT_SOURCES: Final[tuple[tuple[str, int], ...]] = (
+    ("eval eval_ro", SCRIPT_TEXT),
+    ("evalsha evalsha_ro", SCRIPT_DIGEST),
+    ("fcall fcall_ro", SCRIPT_FUNCTION),
+)
+
+#: May change something though no server flags them as writes: not repeated when their fate is unknown.
+ALSO_WRITE: Final = (
+    "eval evalsha fcall script|load script|flush script|kill function|kill publish spublish config|set config|rewrite "
+    "config|resetstat save bgsave bgrewriteaof slowlog|reset commandlog|reset memory|purge"
+)
+
+#: Change nothing though no server flags them as reads: may be asked again.
+ALSO_RETRYABLE: Final = (
+    "info config|get function|list function|dump function|stats script|exists script|show slowlog|get slowlog|len "
+    "commandlog|get commandlog|len module|list pubsub|channels pubsub|numsub pubsub|numpat pubsub|shardchannels "
+    "pubsub|shardnumsub"
+)
+
+#: They speak of all keys of a node: in a script they see one node's.
+KEYSPACE: Final = "keys scan dbsize randomkey flushdb flushall swapdb"
+
+#: They walk through one key with a cursor, which means something to one copy only.
+KEY_SCANS: Final = "hscan sscan zscan"
+
+#: The tips by which servers say that equal nodes may answer differently.
+NONDETERMINISTIC_TIPS: Final = ("nondeterministic_output", "nondeterministic_output_order")
+#: They tell of a node's memory, or of when a consumer was seen, and have no tip that says so.
+ALSO_NONDETERMINISTIC: Final = "memory|usage xinfo|stream"
+
+#: Their reply is a string, a number or nothing, whatever the arguments: no array, no status.
+SCALAR_REPLIES: Final = (
+    "get getrange substr getset getdel strlen append incr incrby incrbyfloat decr decrby setnx exists del unlink "
+    "hget hlen hstrlen hincrby hincrbyfloat hexists hset hsetnx hdel llen lindex lpush rpush lpushx rpushx lrem "
+    "linsert scard sismember sadd srem smove zcard zcount zrank zrevrank zrem zincrby getbit setbit bitcount ttl pttl "
+    "expire pexpire expireat pexpireat persist xlen publish"
+)
+
+#: Reaches of commands that are sent to nodes on connections that others share.
+_SENT_TO_NODES: Final = (SINGLE_NODE, SPLIT_BY_NODE, ALL_NODES, ANY_NODE, SCAN_NODES)
+
+
+def apply_traits(specs: dict[bytes, CommandSpec]) -> None:
+    """Mark these specs, whose reach is known, by full name."""
+    _apply_numbers(specs)
+    for spec in specs.values():
+        # XREAD is dedicated for its BLOCK alone.
+        is_sent = spec.reach in _SENT_TO_NODES or (spec.reach == DEDICATED and spec.key_finder == STREAM_KEYS)
+        spec.retryable = is_sent and (spec.flags & READONLY != 0 or spec.name.endswith(b"|help"))
+        spec.is_nondeterministic = any(tip in NONDETERMINISTIC_TIPS for tip in spec.tips)
+    for spec in _named(specs, ALSO_WRITE):
+        spec.may_write = True
+    for spec in _named(specs, ALSO_RETRYABLE):
+        spec.retryable = True
+    for spec in _named(specs, KEYSPACE):
+        spec.covers_keyspace = True
+    for spec in _named(specs, KEY_SCANS):
+        spec.is_key_scan = True
+    for spec in _named(specs, ALSO_NONDETERMINISTIC):
+        spec.is_nondeterministic = True
+    for spec in _named(specs, SCALAR_REPLIES):
+        spec.gives_scalar = True
+
+
+def _named(specs: dict[bytes, CommandSpec], names: str) -> list[CommandSpec]:
+    return [specs[name.encode()] for name in names.split()]
+
+
+def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
+    for names, finder in KEY_FINDERS:
+        for spec in _named(specs, names):
+            spec.key_finder = finder
+    for names, position, units in TIMEOUT_ARGUMENTS:
+        for spec in _named(specs, names):
+            spec.timeout_position = position
+            spec.timeout_units_per_second = units
+    for names, arg_dependence in ARG_DEPENDENT:
+        for spec in _named(specs, names):
+            spec.arg_dependence = arg_dependence
+    for names, source in SCRIPT_SOURCES:
+        for spec in _named(specs, names):
+            spec.script_source = source
