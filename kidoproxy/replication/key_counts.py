@@ -2,15 +2,9 @@
 
 from typing import final
 
+from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.election import UNKNOWN_KEY_COUNT
-from kidoproxy.replication.questions import (
-    KEYSPACE_HEADING,
-    BatchReply,
-    Callback,
-    parse_integer,
-    parse_keyspace,
-    send_requests,
-)
+from kidoproxy.replication.parse_replies import KEYSPACE_HEADING, parse_integer, parse_keyspace
 from kidoproxy.resp.decode import is_error
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import info_text, parse_info

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from kidoproxy.replication.questions import BatchReply, Callback
+from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.source_proof import Proof, Prover
 from kidoproxy.replication.transfer import Transfer
 from kidoproxy.routes.topology import CopyGroup, Node

@@ -7,7 +7,8 @@ nobody else uses is written at the target and looked for at the source.
 
 from typing import Final, final
 
-from kidoproxy.replication.questions import BatchReply, Callback, first_error, parse_integer, send_requests
+from kidoproxy.replication.batch import BatchReply, Callback, send_requests
+from kidoproxy.replication.parse_replies import first_error, parse_integer
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node

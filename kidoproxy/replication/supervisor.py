@@ -7,6 +7,7 @@ mended before they are read. Later a copy that fell behind waits for somebody to
 from typing import Final, final
 
 from kidoproxy.log_event import LogEvent
+from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.election import (
     DEAD,
     REACHABLE,
@@ -19,7 +20,6 @@ from kidoproxy.replication.election import (
     make_trusted,
 )
 from kidoproxy.replication.key_counts import Census
-from kidoproxy.replication.questions import BatchReply, Callback
 from kidoproxy.replication.repair import KeyRepairer
 from kidoproxy.replication.sync import Sync
 from kidoproxy.replication.sync_steps import SyncStep

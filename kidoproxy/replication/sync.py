@@ -21,7 +21,8 @@ looks different it is copied once more, and does not count as a difference.
 
 from typing import Final, final
 
-from kidoproxy.replication.questions import BatchReply, first_error, parse_integer, parse_scan_reply, send_requests
+from kidoproxy.replication.batch import BatchReply, send_requests
+from kidoproxy.replication.parse_replies import first_error, parse_integer, parse_scan_reply
 from kidoproxy.replication.source_proof import Proof, Prover, source_not_in_sync
 from kidoproxy.replication.sync_databases import parse_key_counts
 from kidoproxy.replication.sync_state import SyncState

@@ -7,7 +7,7 @@ sync's own, and remembered as usable for the passes that follow.
 
 from typing import final
 
-from kidoproxy.replication.questions import KEYSPACE_HEADING, parse_keyspace
+from kidoproxy.replication.parse_replies import KEYSPACE_HEADING, parse_keyspace
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.handshake import info_text
 

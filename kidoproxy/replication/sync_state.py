@@ -9,8 +9,8 @@ Invariants:
   executed differently; `finish` always ends that, closes both connections and leaves nothing held.
 """
 
+from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
-from kidoproxy.replication.questions import BatchReply, Callback, send_requests
 from kidoproxy.replication.source_proof import Proof, Prover
 from kidoproxy.replication.sync_databases import SyncDatabases
 from kidoproxy.replication.sync_steps import SyncPhase, SyncStep, checked_move

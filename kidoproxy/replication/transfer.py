@@ -11,17 +11,8 @@ never expired.
 
 from typing import Final, final
 
-from kidoproxy.replication.questions import (
-    BatchReply,
-    Callback,
-    first_error,
-    parse_array,
-    parse_bulk,
-    parse_integer,
-    seconds_for_bytes,
-    send_requests,
-    send_transaction,
-)
+from kidoproxy.replication.batch import BatchReply, Callback, seconds_for_bytes, send_requests, send_transaction
+from kidoproxy.replication.parse_replies import first_error, parse_array, parse_bulk, parse_integer
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.resp.decode import is_null
 from kidoproxy.resp.scan import parse_int64

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.replication.questions import BatchReply, Callback
+from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.source_proof import MAX_SOURCE_SILENCE, Prover
 from kidoproxy.routes.topology import BEHIND
 from tests.story import copies, lost, refused, restarted, story, tick

@@ -1,6 +1,6 @@
 """One copy is trusted at the start, the others are compared with it; syncs one at a time; single keys are mended."""
 
-from kidoproxy.replication.questions import BatchReply
+from kidoproxy.replication.batch import BatchReply
 from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.routes.topology import IN_SYNC, SYNCING
 from kidoproxy.upstream.states import CONNECTING

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kidoproxy.replication.questions import BatchReply, Callback, first_error
+from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.parse_replies import first_error
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.replication.transfer import Transfer, expiry_request, parse_key_state
 from kidoproxy.routes.topology import Node
