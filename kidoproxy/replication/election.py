@@ -1,43 +1,48 @@
-"""Who is trusted, when nobody is: at the start, and after the last copy in sync has lost its server.
+"""Who is trusted when no copy is: at the start, and after the last copy in sync has lost its server.
 
-A copy *had everything* if it was in sync when it was last seen. It is *intact* if its server is still the same
-run; else it may have lost some, or all. In this order:
+A copy *had everything* if it was in sync when it was last seen. It is *intact* if its server is still the same run (its
+run id has not changed); otherwise it may have lost some of it, or all. The rules, in this order:
 
-1. an intact copy that can be reached;
-2. none is trusted while a copy that may be intact is silent: it may live, and hold what the others have lost;
-3. of the copies that had everything and were restarted, one that came back with data;
-4. an empty one, if all copies are there and empty: then nobody can hold more.
+1. An intact copy that can be reached is trusted; of several the one whose server has run longest.
+2. While a copy that may be intact is silent nobody is: it may live, and hold what the others have lost.
+3. Of the copies that had everything and were restarted, one that came back with data is trusted.
+4. An empty one is trusted if all copies are there and empty, for then nobody can hold more.
 
-In all other cases a person has to say who is trusted.
+In all other cases an operator has to say who is trusted. When that is asked, and what happens afterwards, is in
+`kidoproxy.replication.election_runner`.
 """
 
+from enum import Enum
 from typing import Final, final
 
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.resp.replication_errors import no_trusted_copy
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, Copy, CopyGroup, Node
 
-#: Whether a copy can be reached, is known to be dead (nothing listens at its address), or neither.
-REACHABLE: Final = 0
-SILENT: Final = 1
-DEAD: Final = 2
-
-#: Nobody has said how many keys it has.
+#: The key count of a copy that has not said how many keys it has.
 UNKNOWN_KEY_COUNT: Final = -1
+
+
+class Reachability(Enum):
+    """A copy is DEAD if nothing listens at its address; SILENT if it neither answers nor is known to be dead."""
+
+    REACHABLE = 0
+    SILENT = 1
+    DEAD = 2
 
 
 @final
 class CopyObservation:
-    """What is known of one copy now: can it be reached, and how many keys has it."""
+    """What is known of one copy now."""
 
-    def __init__(self, reachability: int, key_count: int = UNKNOWN_KEY_COUNT) -> None:
+    def __init__(self, reachability: Reachability, key_count: int = UNKNOWN_KEY_COUNT) -> None:
         self.reachability = reachability
         self.key_count = key_count
 
 
 @final
 class ElectionResult:
-    """Who is trusted (None: nobody, and ``refusal`` is what clients hear), and whether that copy may have lost data."""
+    """Who is trusted, and whether it may have lost data; None: nobody, and ``refusal`` is the error for clients."""
 
     def __init__(self, copy: Copy | None, refusal: bytes, may_have_lost_data: bool) -> None:
         self.copy = copy
@@ -46,7 +51,7 @@ class ElectionResult:
 
 
 def apply_record(group: CopyGroup, recorded_behind: list[str]) -> None:
-    """At the start: what a former run knew. Without a record all had everything, and none is known to be intact."""
+    """Begin with what a former run recorded; without a record all had everything, and none is known to be intact."""
     names = [copy.node.name for copy in group.copies]
     all_behind = all(name in recorded_behind for name in names)
     for copy in group.copies:
@@ -66,14 +71,18 @@ def had_all_writes(copy: Copy) -> bool:
 
 
 def elect(group: CopyGroup, observations: list[CopyObservation]) -> ElectionResult:
-    """Who is trusted, by the rules above; ``sights`` in the order of the copies."""
+    """Who is trusted, by the rules above; ``observations`` are in the order of the copies."""
     intact: list[int] = []
     silent: list[int] = []
     restarted: list[int] = []
     for index, copy in enumerate(group.copies):
-        if had_all_writes(copy) and observations[index].reachability == REACHABLE:
+        if had_all_writes(copy) and observations[index].reachability is Reachability.REACHABLE:
             (restarted if has_restarted(group, copy) else intact).append(index)
-        elif had_all_writes(copy) and observations[index].reachability == SILENT and not has_restarted(group, copy):
+        elif (
+            had_all_writes(copy)
+            and observations[index].reachability is Reachability.SILENT
+            and not has_restarted(group, copy)
+        ):
             silent.append(index)
     if intact:
         return ElectionResult(group.copies[best_candidate(group, observations, intact)], b"", False)
@@ -88,28 +97,30 @@ def elect(group: CopyGroup, observations: list[CopyObservation]) -> ElectionResu
 
 
 def best_candidate(group: CopyGroup, observations: list[CopyObservation], candidates: list[int]) -> int:
-    """Whose server runs longest has lost least; of equals, who has most keys; then the order of the configuration."""
+    """The longest uptime has lost least; of equals the most keys; then the order of the configuration decides."""
     best = candidates[0]
     for index in candidates[1:]:
-        mine, theirs = group.copies[index].node.uptime, group.copies[best].node.uptime
-        if (mine, observations[index].key_count) > (theirs, observations[best].key_count):
+        uptime, best_uptime = group.copies[index].node.uptime, group.copies[best].node.uptime
+        if (uptime, observations[index].key_count) > (best_uptime, observations[best].key_count):
             best = index
     return best
 
 
 def waiting_error(node: Node) -> bytes:
-    """What clients hear while a copy is silent that may have everything."""
+    """The error for clients while a copy is silent that may have everything."""
     cause = f"{node.cause or 'no answer yet'}; it may hold what the others have lost"
     return NodeFailure(NODEDOWN, node.name, node.address, cause, False).error_reply(False)
 
 
 def no_candidate_error(group: CopyGroup, observations: list[CopyObservation], restarted: list[int]) -> bytes:
-    """What clients hear when nobody is good enough: who came back empty, and who may be better."""
-    here = [index for index, observation in enumerate(observations) if observation.reachability == REACHABLE]
-    if not here:
+    """The error for clients when no copy is good enough: which one came back empty, and which ones may be better."""
+    reachable = [
+        index for index, observation in enumerate(observations) if observation.reachability is Reachability.REACHABLE
+    ]
+    if not reachable:
         node = group.copies[0].node
         return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False).error_reply(False)
-    name = group.copies[(restarted or here)[0]].node.name
+    name = group.copies[(restarted or reachable)[0]].node.name
     others = [copy.node.name for copy in group.copies if copy.node.name != name]
     return no_trusted_copy(name, "is empty" if restarted else "missed writes", others)
 

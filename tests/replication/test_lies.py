@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.replication.supervisor import STALLED_SECONDS, CopySupervisor
+from kidoproxy.replication.supervisor import CopySupervisor
+from kidoproxy.replication.sync_scheduler import STALLED_SECONDS
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
 from tests.replication.test_supervisor import level
 from tests.story import tick
@@ -35,7 +36,7 @@ def run(stage: Stage, supervisor: CopySupervisor) -> None:
     for _ in range(40):
         stage.run()
         tick()(stage.play)
-        if supervisor.sync is None and not supervisor.sync_orders:
+        if supervisor.scheduler.sync is None and not supervisor.scheduler.orders:
             return
 
 
@@ -43,13 +44,13 @@ def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
     """Nothing is held, and an honest sync succeeds."""
     play = stage.play
     stage.run()
-    assert supervisor.sync is None
+    assert supervisor.scheduler.sync is None
     assert not play.link("b").held
     assert not play.exchange.unshared_connections
     assert play.pool.groups[0].touched_keys is None
     if play.pool.groups[0].copies[1].state != IN_SYNC:
         assert play.pool.groups[0].copies[1].state == BEHIND
-        assert supervisor.sync_failures["b"].startswith("failed: ")
+        assert supervisor.scheduler.failures["b"].startswith("failed: ")
         for toy in stage.toys.values():
             toy.lies = {}
         for name in "ab":
@@ -83,7 +84,7 @@ def test_silence(question: tuple[str, bytes], refill: bool) -> None:
         for each in "ab":
             if play.told[each] and not (each == name and word.split()[0] in play.told[each][0].raw):
                 stage.step(each)
-        if supervisor.sync is None or not any(play.told[each] for each in "ab"):
+        if supervisor.scheduler.sync is None or not any(play.told[each] for each in "ab"):
             break
     play.told[name].clear()
     tick(STALLED_SECONDS + 1)(play)
@@ -91,7 +92,7 @@ def test_silence(question: tuple[str, bytes], refill: bool) -> None:
     play.told["b"].clear()
     assert play.pool.groups[0].copies[1].state != SYNCING
     assert not play.link("b").held
-    assert supervisor.sync is None
+    assert supervisor.scheduler.sync is None
 
 
 def test_cancel() -> None:
@@ -101,7 +102,7 @@ def test_cancel() -> None:
         play = stage.play
         for at in range(steps):
             stage.step("ab"[at % 2])
-        if supervisor.sync is None:
+        if supervisor.scheduler.sync is None:
             break
         assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
         assert supervisor.execute_order(play.node("b"), "cancel") == ("b is not being synced", [])
@@ -126,10 +127,10 @@ def test_cancel_what_waits() -> None:
 def test_a_step_that_is_lost() -> None:
     """Should an answer be lost inside the proxy, the sync is ended all the same."""
     stage, supervisor = ordered(False)
-    assert supervisor.sync is not None
-    supervisor.sync.prover = None
+    assert supervisor.scheduler.sync is not None
+    supervisor.scheduler.sync.prover = None
     stage.play.told["a"].clear()
     stage.play.told["b"].clear()
-    supervisor.sync.progress_at = stage.play.exchange.now - STALLED_SECONDS - 1
+    supervisor.scheduler.sync.progress_at = stage.play.exchange.now - STALLED_SECONDS - 1
     tick()(stage.play)
-    assert supervisor.sync_failures["b"] == "failed: no step in 90 s"
+    assert supervisor.scheduler.failures["b"] == "failed: no step in 90 s"

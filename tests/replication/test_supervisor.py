@@ -136,7 +136,7 @@ def test_failed_sync() -> None:
     """A comparison that was owed and failed is still owed; one that was ordered is not."""
     stage, supervisor = level("b")
     play = stage.play
-    supervisor.to_compare = [play.node("b")]
+    supervisor.scheduler.to_compare = [play.node("b")]
     tick()(play)
     refused("b")(play)
     play.told["b"].clear()
@@ -144,7 +144,7 @@ def test_failed_sync() -> None:
     tick()(play)
     assert logged(supervisor)[-1] == "copy behind: pool=pair node=b"
     assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused)" in logged(supervisor)
-    assert supervisor.to_compare == [play.node("b")]
+    assert supervisor.scheduler.to_compare == [play.node("b")]
     tick(1.0)(play)
     on(stage)
     assert play.pool.groups[0].behind_names() == []
@@ -156,7 +156,7 @@ def test_failed_sync() -> None:
     play.told["b"].clear()
     stage.run()
     tick()(play)
-    assert supervisor.to_compare == []
+    assert supervisor.scheduler.to_compare == []
 
 
 def test_nothing_to_copy_from() -> None:
@@ -173,14 +173,14 @@ def test_nothing_to_copy_from() -> None:
     says = "there is nothing to copy from: a is down (connection refused)"
     refused("a")(play)
     assert supervisor.order_sync(play.node("c"), True).startswith("c is down")
-    supervisor.sync_orders.clear()
+    supervisor.scheduler.orders.clear()
     assert supervisor.order_sync(play.node("b"), True) == says
 
 
 def test_cancel_what_is_owed() -> None:
     """A comparison that the start owes is ended like any other, and is not begun again."""
     stage, supervisor = level("b")
-    supervisor.to_compare = [stage.play.node("b")]
+    supervisor.scheduler.to_compare = [stage.play.node("b")]
     stage.toys["a"].dbs[0] = {b"k": b"1"}
     tick()(stage.play)
     assert supervisor.execute_order(stage.play.node("b"), "cancel") == ("", [])
@@ -367,7 +367,7 @@ def test_a_proof_is_used_again() -> None:
 def test_unasked_answer() -> None:
     """An answer that belongs to nothing changes nothing."""
     _, supervisor = level()
-    supervisor.on_done(BatchReply(supervisor, 1))
+    supervisor.election_runner.on_done(BatchReply(supervisor.repairer, 1))
     supervisor.repairer.on_done(BatchReply(supervisor, 1))
 
     assert supervisor.repairer.repaired_count == 0
