@@ -76,13 +76,12 @@ def elect(group: CopyGroup, observations: list[CopyObservation]) -> ElectionResu
     silent: list[int] = []
     restarted: list[int] = []
     for index, copy in enumerate(group.copies):
-        if had_all_writes(copy) and observations[index].reachability is Reachability.REACHABLE:
+        if not had_all_writes(copy):
+            continue
+        reachability = observations[index].reachability
+        if reachability is Reachability.REACHABLE:
             (restarted if has_restarted(group, copy) else intact).append(index)
-        elif (
-            had_all_writes(copy)
-            and observations[index].reachability is Reachability.SILENT
-            and not has_restarted(group, copy)
-        ):
+        elif reachability is Reachability.SILENT and not has_restarted(group, copy):
             silent.append(index)
     if intact:
         return ElectionResult(group.copies[best_candidate(group, observations, intact)], b"", False)

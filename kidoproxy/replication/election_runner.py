@@ -168,7 +168,7 @@ class ElectionRunner(Callback):
         return f"{name} {presence}; it {history}; {fate}"
 
     def trust_by_order(self, node: Node) -> None:
-        """``node`` decides from now on, whatever the others hold; they are behind, and stay so until they are synced."""
+        """``node`` decides from now on, whatever the others hold: they are behind until they are synced."""
         self.first_election = False
         self.install_trusted(self.group.copy_of(node), False)
         self.group.mark_behind([])

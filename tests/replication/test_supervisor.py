@@ -368,6 +368,6 @@ def test_unasked_answer() -> None:
     """An answer that belongs to nothing changes nothing."""
     _, supervisor = level()
     supervisor.election_runner.on_done(BatchReply(supervisor.repairer, 1))
-    supervisor.repairer.on_done(BatchReply(supervisor, 1))
+    supervisor.repairer.on_done(BatchReply(supervisor.repairer, 1))
 
     assert supervisor.repairer.repaired_count == 0
