@@ -1,1 +1,1 @@
-"""The conversation with one client: its mode, its requests in, its replies out; bytes and facts, no sockets."""
+"""One client's session: its state, its requests in, its replies out. Bytes only, no sockets."""

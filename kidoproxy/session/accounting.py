@@ -1,7 +1,8 @@
-"""What one client makes us hold, and what follows: it waits, or it is cut. (Its replies are counted by its ledger.)
+"""How many bytes are held for one client, and what follows: it is paused, or disconnected.
 
-Small requests that pass are not counted one by one. What is kept from one request to the next is counted where it is
-kept, and what it may come to is Redis's ``client-query-buffer-limit``: with the query buffer MULTI's queue counts too.
+Replies are counted by the reply queue. Small requests that pass are not counted one by one: `account_request_bytes`
+is called every few kilobytes. What is kept from one request to the next is counted where it is kept; its limit is
+Redis's ``client-query-buffer-limit``, in which MULTI's queue counts beside the query buffer.
 """
 
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
@@ -14,7 +15,7 @@ from kidoproxy.session.state import SessionState
 
 
 def create_reply_queue(pending_writes: PendingWrites, context: PoolContext) -> ReplyQueue:
-    """A ledger with the limits of its pool."""
+    """A reply queue with the limits of its pool."""
     replies = ReplyQueue(pending_writes, context.as_loading)
     replies.message_limit = context.max_pubsub_output_bytes
     replies.in_flight_limit = min(limits.CLIENT_IN_FLIGHT_BYTES, context.max_query_bytes)
@@ -22,19 +23,18 @@ def create_reply_queue(pending_writes: PendingWrites, context: PoolContext) -> R
 
 
 def account_request_bytes(session: SessionState) -> None:
-    """Note how many bytes have become requests since the last time."""
+    """Count the bytes that have become requests since the last call."""
     consumed = int(session.reader.fed_bytes) - session.reader.buffered_bytes() - suspended_request_bytes(session)
     session.replies.add_request_bytes(consumed - session.accounted_bytes)
     session.accounted_bytes = consumed
 
 
 def suspended_request_bytes(session: SessionState) -> int:
-    """The request that waits."""
     return session.suspended_request.frame_bytes() if session.suspended_request is not None else 0
 
 
 def in_flight_bytes(session: SessionState) -> int:
-    """Requests that nodes have not answered yet, or a few more; none when nothing is owed."""
+    """The bytes of requests that are not answered yet, rounded up; 0 when no reply is open."""
     if not session.replies.open_count():
         return 0
     consumed = int(session.reader.fed_bytes) - session.reader.buffered_bytes() - suspended_request_bytes(session)
@@ -42,7 +42,7 @@ def in_flight_bytes(session: SessionState) -> int:
 
 
 def state_bytes(session: SessionState) -> int:
-    """What it has made us remember: MULTI's queue, watched keys, subscriptions, its names."""
+    """What is kept between its requests: MULTI's queue, watched keys, subscriptions, its names."""
     total = session.multi_queue_bytes + len(session.name) + len(session.lib_name) + len(session.lib_ver)
     if session.watch is not None:
         total += session.watch.memory_bytes
@@ -52,20 +52,20 @@ def state_bytes(session: SessionState) -> int:
 
 
 def output_bytes(session: SessionState) -> int:
-    """What is ready for it or owed to it: with replies that wait for their turn, and what its socket has not taken."""
+    """Replies that are ready, that wait for earlier ones, and that its socket has not taken."""
     replies = session.replies
     unwritten = replies.transport.unsent_bytes() if replies.transport is not None else 0
     return replies.out_bytes + replies.held_reply_bytes + unwritten
 
 
 def total_bytes(session: SessionState) -> int:
-    """All that is held for it."""
+    """Everything that is held for it, in and out."""
     request_bytes = session.reader.buffered_bytes() + suspended_request_bytes(session) + in_flight_bytes(session)
     return request_bytes + state_bytes(session) + output_bytes(session)
 
 
 def enforce_query_limit(session: SessionState, extra_bytes: int) -> bool:
-    """Whether it cannot be let keep so much more; then it is cut, as by Redis."""
+    """Whether ``extra_bytes`` more would exceed the query limit; then it is disconnected, as by Redis."""
     if session.reader.buffered_bytes() + state_bytes(session) + extra_bytes <= session.context.max_query_bytes:
         return False
     session.closing = True
@@ -74,7 +74,7 @@ def enforce_query_limit(session: SessionState, extra_bytes: int) -> bool:
 
 
 def update_request_limits(session: SessionState) -> None:
-    """How much it may claim: as Redis has it, little before it has said who it is."""
+    """The sizes of requests that it may announce: Redis's limits, small ones before it has logged in."""
     request_limits = session.request_limits
     if session.authed:
         request_limits.arguments = limits.MAX_ARGUMENTS
@@ -86,7 +86,7 @@ def update_request_limits(session: SessionState) -> None:
 
 
 def reject_malformed(session: SessionState, error: ProtocolError) -> None:
-    """A frame that is none, or is too large: it is told so, and closed."""
+    """Answer a frame that breaks the protocol or is too large, then close."""
     session.replies.open_pending(False).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):
         session.closing = True
@@ -96,7 +96,7 @@ def reject_malformed(session: SessionState, error: ProtocolError) -> None:
 
 
 def enforce_output_limit(session: SessionState) -> bool:
-    """Whether more is made for it here than it may leave unread; then it is cut, and need not be made any more."""
+    """Whether the replies made here exceed the output limit; then it is disconnected, and the rest need not be made."""
     if session.replies.held_reply_bytes <= session.context.max_output_bytes:
         return False
     session.replies.request_disconnect(OUTPUT_LIMIT)

@@ -26,7 +26,7 @@ class Session(SessionState):
         self.executor = proxy.executor
 
     def update_flags(self) -> None:
-        """Work out what follows from a change of the conversation's state."""
+        """Derive `fast_path` and the rest after a change of the session's state, or of its pool's."""
         self.fast_path = self.authed and self.multi_queue is None and self.reply_mode == REPLY_ON and not self.each_node
         self.needs_acl = not (self.authed and self.user.unrestricted)
         self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
@@ -45,7 +45,7 @@ class Session(SessionState):
         accounting.update_request_limits(self)
 
     def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
-        """A place in the ledger, silent where CLIENT REPLY says so."""
+        """A place in the reply queue, silent where CLIENT REPLY says so."""
         pending = self.replies.open_pending(spec is not None and spec.may_write)
         if self.reply_mode != REPLY_ON:
             pending.suppressed = True
@@ -55,12 +55,12 @@ class Session(SessionState):
         return pending
 
     def send_reply(self, frame: bytes) -> None:
-        """A reply that the session itself gives."""
+        """Answer with a frame that was made here."""
         self.extra_units += len(frame) // limits.BYTES_PER_UNIT
         self.open_pending(None).on_reply(frame)
 
     def reply_error(self, frame: bytes) -> None:
-        """An error reply; inside MULTI it spoils the transaction, and a misspelt EXEC ends it."""
+        """Answer with an error. Inside MULTI it makes EXEC abort, and an EXEC of wrong arity ends the transaction."""
         if self.multi_queue is not None and frame != errors.WATCH_IN_MULTI:
             self.exec_dirty = True
         if frame == EXEC_WRONG_ARITY:
@@ -71,7 +71,7 @@ class Session(SessionState):
         self.open_pending(None).on_reply(self.context.translate_error(frame))
 
     def plan(self, spec: CommandSpec, request: Request) -> Plan:
-        """The route's plan."""
+        """The plan of the pool's route."""
         return self.wrap_each_plan(self.context.root.plan(spec, request, self.request_context), spec)
 
     def wrap_each_plan(self, plan: Plan, spec: CommandSpec) -> Plan:
@@ -81,12 +81,12 @@ class Session(SessionState):
         return plan
 
     def suspend_until(self, max_pending: int) -> None:
-        """Handle no further request until at most so many calls are open."""
+        """Handle no further request until at most so many replies are open."""
         self.suspended = True
         self.replies.resume_at = max_pending
 
     def suspend_until_drained(self) -> None:
-        """Handle no further request until nothing is owed any more."""
+        """Handle no further request until every reply has been given."""
         if self.replies.open_count():
             self.suspend_until(0)
         else:
@@ -97,7 +97,6 @@ class Session(SessionState):
         self.executor.pending_writes.drained.append(self.replies)
 
     def leave_multi(self) -> None:
-        """Forget what MULTI has queued."""
         self.multi_queue = None
         self.multi_placement = None
         self.multi_queue_bytes = 0
@@ -105,7 +104,6 @@ class Session(SessionState):
         self.update_flags()
 
     def unwatch(self) -> None:
-        """Watch nothing more."""
         if self.watch is not None:
             self.watch.unwatch()
             self.watch = None

@@ -1,4 +1,4 @@
-"""What a conversation leaves behind when it ends or begins anew: nothing, here or at the nodes."""
+"""The end of a session, or its reset: nothing of it stays, neither here nor at the nodes."""
 
 from typing import final
 
@@ -13,10 +13,10 @@ from kidoproxy.upstream.dedicated import DedicatedExecutor
 
 
 def cancel_blocked(session: Session) -> None:
-    """What the client waits for will not be told: it goes without it, and its lanes are closed."""
+    """Give up what the client waits for: it is not answered, and its dedicated connections are closed."""
     monitor = session.monitor
     if session.current_job is not None:
-        # What was only planned has not been sent, and will not be.
+        # What was only planned is never sent.
         session.current_job.cancel()
         session.current_job = None
     if session.blocked_request is not None:
@@ -28,13 +28,13 @@ def cancel_blocked(session: Session) -> None:
 
 
 def drain(session: Session) -> None:
-    """The process is about to end: a client that blocks is let go, as if its time were over."""
+    """The process is about to end: a blocked client is answered as if its timeout had passed."""
     if session.blocked_request is not None:
         session.blocked_request.unblock(b"TIMEOUT")
 
 
 def on_eof(session: Session) -> None:
-    """The client sends nothing more. As on a server, what has come whole is run, but nobody waits for its sake."""
+    """The client has half-closed. As on a server, its complete requests still run, but nothing blocks for it."""
     if not session.closing and not session.half_closed:
         session.half_closed = True
         if session.blocked_request is not None:
@@ -43,7 +43,7 @@ def on_eof(session: Session) -> None:
 
 
 def close_if_gave_up(session: Session, blocked_request: DedicatedExecutor | None) -> bool:
-    """Whether it had to wait when it hung up: then a server forgets what it has sent behind that."""
+    """Close if it hung up while it was blocked: a server then drops the requests behind. Whether it was closed."""
     if blocked_request is None or not blocked_request.outcome.client_gave_up():
         return False
     session.close()
@@ -51,7 +51,7 @@ def close_if_gave_up(session: Session, blocked_request: DedicatedExecutor | None
 
 
 def close_if_half_closed(session: Session) -> None:
-    """A client that has hung up goes when all that came whole has begun, or if CLIENT PAUSE holds it."""
+    """Close a half-closed client when its complete requests have begun, or while CLIENT PAUSE holds it."""
     if (
         session.half_closed
         and not session.closing
@@ -61,7 +61,7 @@ def close_if_half_closed(session: Session) -> None:
 
 
 def release_state(session: Session) -> None:
-    """It watches, monitors and listens to nothing any more."""
+    """End its WATCH, MONITOR and subscriptions."""
     session.unwatch()
     if session.monitor is not None:
         session.monitor.stop()
@@ -69,7 +69,7 @@ def release_state(session: Session) -> None:
 
 
 def unsubscribe_all(session: Session) -> None:
-    """The client goes, or begins anew: nothing of its subscriptions is left, here or at the nodes."""
+    """Take off all subscriptions, also one that the nodes have not confirmed."""
     subscriber = session.subscriber
     if subscriber is None:
         return
@@ -81,7 +81,7 @@ def unsubscribe_all(session: Session) -> None:
         subscription.pending.on_reply(b"")
     session.subscriber = None
     if subscriber.name_count() > limits.NAMES_PER_SLICE:
-        # No message reaches it any more, but its names are taken off in slices.
+        # No message reaches it from now on; its names are taken off in slices.
         subscriber.replies = ReplyQueue(session.executor.pending_writes)
         subscriber.replies.close()
         session.executor.jobs().add(UnsubscribeJob(subscriptions, subscriber))
@@ -91,19 +91,18 @@ def unsubscribe_all(session: Session) -> None:
 
 @final
 class UnsubscribeJob(Job):
-    """Takes a client that wants nothing more off very many names."""
+    """Removes a subscriber from very many names."""
 
     def __init__(self, subscriptions: Subscriptions, subscriber: Subscriber) -> None:
         self.subscriptions = subscriptions
         self.subscriber = subscriber
 
     def step(self) -> bool:
-        """Some of them."""
         return self.subscriptions.unsubscribe_some(self.subscriber, limits.NAMES_PER_SLICE)
 
 
 def reset(session: Session) -> None:
-    """RESET: as if the client had just connected."""
+    """RESET: the state of a client that has just connected. CLIENT NO-EVICT and NO-TOUCH are the caller's."""
     release_state(session)
     session.leave_multi()
     if session.reply_mode != REPLY_SKIP:

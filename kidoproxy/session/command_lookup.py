@@ -1,4 +1,4 @@
-"""Asking a node about a command that the table does not know; the session waits for the answer."""
+"""COMMAND INFO to a live node, for a command that the table does not have; the session waits for the reply."""
 
 from typing import final
 
@@ -12,7 +12,7 @@ from kidoproxy.session.base import Session
 
 @final
 class CommandInfoHandler(ReplyHandler):
-    """Waits for ``COMMAND INFO name``; then the session goes on with the request that it parked."""
+    """Takes the reply to ``COMMAND INFO name``; then the session handles the request that it suspended."""
 
     def __init__(self, session: Session, name: bytes) -> None:
         super().__init__()
@@ -20,19 +20,19 @@ class CommandInfoHandler(ReplyHandler):
         self.name = name
 
     def on_reply(self, raw: bytes) -> None:
-        """Now the pool knows it, or knows that nobody does."""
+        """Record the command, or that it is unknown."""
         self.session.context.commands.record_lookup(self.name, parse_command_info(raw))
         self.session.wake()
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """Nobody could be asked: the request gets the node's failure."""
+        """The suspended request gets the node's failure."""
         self.session.suspended_request = None
         self.session.reply_error(failure.error_reply(False))
         self.session.wake()
 
 
 def request_command_info(session: Session, request: Request) -> bool:
-    """Ask a live node about an unknown command; False when there is none to ask."""
+    """Ask a live node; False when there is none."""
     for node in session.context.root.nodes():
         if node.live:
             session.suspended_request = request
@@ -46,7 +46,7 @@ def request_command_info(session: Session, request: Request) -> bool:
 
 
 def may_request_command_info(session: Session, name: bytes) -> bool:
-    """Whether a node should be asked about a command that we do not know: not for who could not use it anyway."""
+    """Whether a node should be asked about this unknown command: only for users who might be allowed to use it."""
     if not session.authed or not session.context.commands.should_ask_nodes(name):
         return False
     return session.user.unrestricted or session.user.acl.may_allow_name(name.lower())

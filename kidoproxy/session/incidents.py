@@ -1,8 +1,8 @@
-"""What an operator wants to read about clients: logins that were refused, and web pages that talk to us.
+"""Incidents that an operator wants to know: failed logins, and HTTP requests to a Redis port.
 
-Each is counted by pool. The first of its kind from an address is told at once; more of the same within `FOLD_MS` become
-one line with their number, and all beyond `KINDS` different ones within that time one line for all of them, so
-that nobody can fill a disk by guessing.
+Each is counted by kind and pool. The first of its kind from an address is logged at once; more of the same within
+`FOLD_INTERVAL_MS` become one line with their number, and all beyond `MAX_RECENT` different ones within that time one
+line together, so that nobody can fill a disk by guessing passwords.
 """
 
 from typing import Final, final

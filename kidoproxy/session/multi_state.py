@@ -21,7 +21,7 @@ class QueuedCommand:
 
 @final
 class TransactionPlacement:
-    """Where a transaction that must not leave one node or copy pool has to stay, and the key that says so."""
+    """The node or copy pool that a transaction must not leave, and the key that has decided it."""
 
     def __init__(self, first_key: bytes, ids: set[int]) -> None:
         self.first_key = first_key

@@ -1,6 +1,7 @@
-"""CLIENT PAUSE: for a while no client of this pool gets any further, or none with a write. Requests wait, none is lost.
+"""CLIENT PAUSE: for a while no request of this pool's clients is handled, or no write. They wait, none is lost.
 
-Nothing is done per command for it: while a pool is paused its sessions go the long way round, where this is asked.
+It costs nothing per command: while a pool is paused its sessions leave the fast path, and the checks of the slow one
+call `must_wait`.
 """
 
 from typing import Final
@@ -10,14 +11,14 @@ from kidoproxy.resp import client_errors, encode
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
 
-#: A read that a server counts among the writes here: the count that it keeps may reach the replicas.
+#: A read that Redis pauses as a write: it may store the cardinality that it has computed.
 WRITE_LIKE_READ: Final = b"pfcount"
-#: These carry another command, and where it begins.
+#: Commands that carry another one, and the index of its name.
 WRAPPED_COMMAND_AT: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
 
 def pause_pool(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT PAUSE milliseconds [WRITE | ALL]; a pause that is under way is only ever made longer and stricter."""
+    """CLIENT PAUSE milliseconds [WRITE | ALL]; a current pause is only made longer and stricter."""
     if len(argv) > 4:
         return client_errors.PAUSE_ARITY
     mode = argv[3].lower() if len(argv) == 4 else b"all"
@@ -36,7 +37,7 @@ def pause_pool(session: Session, argv: list[bytes]) -> bytes:
 
 
 def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
-    """Whether this request must wait for the end of the pause; its end can always be asked for."""
+    """Whether this request must wait for the end of the pause; CLIENT UNPAUSE never does."""
     context = session.context
     if not context.paused_until_ms or spec.name == b"client|unpause":
         return False
@@ -52,5 +53,5 @@ def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
 
 
 def is_paused_write(spec: CommandSpec) -> bool:
-    """Whether PAUSE … WRITE holds it. Of a script nobody knows, unless it is called by its read-only twin."""
+    """Whether PAUSE … WRITE holds it. A script counts as a write unless it is called by its read-only variant."""
     return spec.may_write or spec.name == WRITE_LIKE_READ

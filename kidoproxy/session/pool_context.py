@@ -22,13 +22,13 @@ class PoolContext:
         self.commands = commands
         self.users = Users([])
         self.databases = 16
-        #: The routes, or a pool that misses softly, look at all arguments: large requests are not left folded.
+        #: The routes look at all arguments, so large requests have to be materialized.
         self.needs_arguments = root.needs_arguments()
         #: Transactions that span nodes are refused when a command is queued.
         self.strict_transactions = False
-        #: A node that gives no reply is a miss (``on_down = "miss"``).
+        #: A read whose node fails is answered as a miss (``on_down = "miss"``).
         self.miss_on_failure = False
-        #: Clients hear what is a node's fault behind LOADING (``node_errors = "retry"``).
+        #: A node's failure reaches clients as a LOADING error (``node_errors = "retry"``).
         self.as_loading = False
         self.max_bulk_bytes = 512 * 1024 * 1024
         self.max_query_bytes = 1024 * 1024 * 1024
@@ -37,24 +37,24 @@ class PoolContext:
         self.max_pubsub_output_bytes = limits.PUBSUB_OUTPUT_BYTES
         self.max_clients = 10_000
         self.idle_seconds = 0
-        #: How often its nodes have been greeted.
+        #: The handshakes of its nodes when unknown commands were last forgotten.
         self.handshakes_seen = 0
         self.client_count = 0
-        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits for its end.
+        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits, by id.
         self.paused_until_ms = 0
         self.pause_writes_only = False
         self.paused_sessions: dict[int, ReplyQueue] = {}
-        #: What was loaded through this pool is taught to its nodes again when they have lost it.
+        #: Scripts and libraries that were loaded through this pool; nodes that have lost them get them again.
         self.script_registry = ScriptRegistry()
         for node in root.nodes():
             node.warmup.registries.append(self.script_registry)
 
     def translate_error(self, frame: bytes) -> bytes:
-        """An error as clients of this pool want to hear it."""
+        """An error as clients of this pool get it, see `as_loading`."""
         return node_error_as_loading(frame) if self.as_loading else frame
 
     def forget_commands_if_reconnected(self) -> None:
-        """A node that has come back may know commands that it did not know before."""
+        """A node that has restarted may have commands that it did not have before."""
         handshakes = sum([node.handshakes for node in self.root.nodes()])
         if handshakes != self.handshakes_seen:
             self.handshakes_seen = handshakes

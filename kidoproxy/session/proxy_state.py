@@ -1,4 +1,4 @@
-"""What all sessions share: the pools they may belong to, the exchange, and the list of sessions."""
+"""What all sessions of a process share: its pools, the executor, counters, and the sessions themselves."""
 
 from collections.abc import Callable
 from typing import final
@@ -17,7 +17,7 @@ from kidoproxy.upstream.executor import Executor
 
 @final
 class ProxyState:
-    """Shared by all sessions of one process. ``wall_ms`` is the wall clock, set once per batch by the net."""
+    """One per process. ``wall_ms`` is the wall clock, set by `kidoproxy.net` once per batch of events."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
@@ -38,7 +38,7 @@ class ProxyState:
         self.run_id = b"0" * 40
         self.connections_received = 0
         self.connections_rejected = 0
-        #: Clients that were cut, by the reason.
+        #: Clients that were disconnected, by reason.
         self.forced_disconnects: dict[str, int] = dict.fromkeys(DISCONNECT_REASONS, 0)
         self.draining = False
         self.copy_groups: list[CopyGroup] = []
@@ -47,40 +47,40 @@ class ProxyState:
         self.commands_processed = 0
         self.commands_rejected = 0
         self.split_transactions = 0
-        #: Logins that were refused.
+        #: Failed logins.
         self.auth_failures = 0
         self.incidents = Incidents()
         self.bytes_in = 0
         self.bytes_out = 0
-        #: How long the loop's turns were.
+        #: The durations of the event loop's iterations.
         self.turn_durations = TurnDurations()
-        #: So many bytes that nobody can guess; None where there is no source of them.
+        #: Cryptographically random bytes; None where there is no source of them.
         self.random_bytes: Callable[[int], bytes] | None = None
-        #: Begins a sync of the node; answers with the error sentence, or "" when it has begun.
+        #: Begins a sync of the node; the reason when it cannot, or "".
         self.begin_sync: Callable[[Node], str] | None = None
-        #: PROXY SYNC with a word behind the name: why not (or empty), and lines for a person.
+        #: PROXY SYNC with an action: the reason when it is refused (or ""), and lines for a person.
         self.run_sync_command: Callable[[Node, str], tuple[str, list[str]]] | None = None
         #: One line per running or finished sync, by the node's id: names are unique in one pool only.
         self.sync_status: dict[int, str] = {}
 
     def limit_sockets(self, max_sockets: int) -> None:
-        """So many sockets there may be of clients and lanes together."""
+        """Bound the sockets of clients and dedicated connections together."""
         self.max_sockets = max_sockets
         self.max_clients = min(self.max_clients, max_sockets)
         self.dedicated_pool.has_free_socket = self.has_free_socket
 
     def has_free_socket(self) -> bool:
-        """Whether one more socket may be opened, for a client or for a lane: what is left belongs to the nodes."""
+        """Whether a client or a dedicated connection may have a socket; the rest is for shared ones."""
         return len(self.sessions) + len(self.executor.unshared_connections) < self.max_sockets
 
     def blocked_clients(self, context: PoolContext) -> int:
-        """How many clients of the pool wait, in a command or for the end of CLIENT PAUSE."""
+        """Clients of the pool that wait in a command or for the end of CLIENT PAUSE."""
         return len(
             [session for session in self.sessions.values() if session.context is context and session.is_blocked()]
         )
 
     def update_sessions(self, context: PoolContext) -> None:
-        """Tell all sessions of the pool that something has changed for them."""
+        """Let all sessions of the pool derive their flags again."""
         for session in self.sessions.values():
             if session.context is context:
                 session.update_flags()
@@ -95,7 +95,7 @@ class ProxyState:
         self.executor.pending_writes.drained += paused_sessions.values()
 
     def tick(self) -> None:
-        """A few times a second: lanes that are not needed, streams that have lost a node, pauses that are over."""
+        """A few times a second: close idle dedicated connections, reattach MONITOR, end pauses that are over."""
         self.dedicated_pool.tick(self.executor.now)
         for monitor in self.monitors:
             monitor.attach_missing()
@@ -105,7 +105,7 @@ class ProxyState:
                 self.unpause(context)
 
     def subscriptions_of(self, context: PoolContext) -> Subscriptions:
-        """The switchboard of this pool."""
+        """The subscriptions of this pool, made on first use."""
         subscriptions = self.subscriptions_by_pool.get(context.name)
         if subscriptions is None:
             subscriptions = Subscriptions(self.executor, context.root)
@@ -113,10 +113,10 @@ class ProxyState:
         return subscriptions
 
     def messages_delivered(self) -> int:
-        """Messages that subscribers were sent."""
+        """Messages sent to subscribers."""
         return sum([subscriptions.delivered_count for subscriptions in self.subscriptions_by_pool.values()])
 
     def next_client_id(self) -> int:
-        """A client id: they grow and are never used again."""
+        """A client id: ids grow and are never reused."""
         self.last_client_id += 1
         return self.last_client_id

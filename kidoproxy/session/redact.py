@@ -1,12 +1,12 @@
-"""A node's own secrets are not for clients: what would show one is taken out of what the node says.
+"""A node's own secrets are not for clients: they are taken out of its replies.
 
 * ``CONFIG GET`` (globs too) shows the node's password, its master's, and those of its keys: they are left out.
-* ``SLOWLOG GET``, ``COMMANDLOG GET`` and ``MONITOR`` of older servers show how somebody logged in, the proxy among
-  them: the arguments of such commands are hidden, whatever they are.
-* ``MODULE LIST`` shows what a module was loaded with: hidden too.
+* ``SLOWLOG GET``, ``COMMANDLOG GET`` and ``MONITOR`` of older servers show the passwords of AUTH, the proxy's among
+  them: all arguments of such commands are hidden.
+* ``MODULE LIST`` shows the arguments that a module was loaded with: hidden too.
 
-The users of a node (``ACL LIST``) and its clients (``CLIENT LIST``) are asked of no node at all. Whatever a node says
-that has not the shape of such an answer is passed on, for then it is none.
+The users of a node (``ACL LIST``) and its clients (``CLIENT LIST``) are asked of no node at all. A reply that has not
+the expected shape is passed on as it is.
 """
 
 from typing import Final, final
@@ -22,12 +22,12 @@ from kidoproxy.upstream.executor import DelegatingHandler
 
 #: Commands whose replies may hold a node's secrets.
 REVEALING_COMMANDS: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")
-#: Never asked of one node: its users are its operator's.
+#: Never sent to a node: its users are its operator's business.
 NODE_USER_COMMANDS: Final = (b"acl|list", b"acl|getuser", b"acl|users", b"acl|log", b"acl|dryrun")
-#: Settings whose name says it: what ends like this, and these.
+#: Settings whose value is secret: those with such an ending, and these.
 SECRET_SUFFIXES: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
 SECRET_SETTINGS: Final = (b"masteruser", b"primaryuser", b"user", b"aclfile", b"loadmodule")
-#: Commands whose arguments hold secrets, or may.
+#: Commands whose arguments may hold secrets.
 SECRET_ARGUMENT_COMMANDS: Final = (b"auth", b"hello", b"migrate", b"acl", b"config", b"sentinel")
 PLACEHOLDER: Final = b"(redacted)"
 
@@ -37,7 +37,7 @@ STRING_TYPES: Final = b"$+="
 
 
 def may_hold_secrets(spec: CommandSpec) -> bool:
-    """Whether the reply has to be looked through."""
+    """Whether the reply has to be redacted."""
     return spec.name in REVEALING_COMMANDS
 
 
@@ -48,12 +48,12 @@ def is_secret_setting(setting: bytes) -> bool:
 
 
 def has_client_view(spec: CommandSpec) -> bool:
-    """Whether what a node says is not what the client hears."""
+    """Whether the client gets something else than the node's reply."""
     return spec.replication == COPY_PUBSUB_NODE or may_hold_secrets(spec)
 
 
 def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
-    """The leg for a node's reply: secrets stay with the nodes, and what counts subscribers means all of ours."""
+    """The handler for a node's reply: secrets are taken out, and counts of subscribers mean the proxy's clients."""
     if may_hold_secrets(spec):
         return RedactingHandler(handler, spec.name, session.request_context.per_node)
     if spec.replication == COPY_PUBSUB_NODE and not session.request_context.per_node:
@@ -63,7 +63,7 @@ def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], 
 
 @final
 class RedactingHandler(DelegatingHandler):
-    """Takes a node's reply, or (``listed``) a list of several nodes'."""
+    """Redacts a node's reply, or (``per_node``) a list of several nodes' replies."""
 
     def __init__(self, parent: ReplyHandler, name: bytes, per_node: bool) -> None:
         super().__init__(parent)
@@ -71,19 +71,18 @@ class RedactingHandler(DelegatingHandler):
         self.per_node = per_node
 
     def on_reply(self, raw: bytes) -> None:
-        """Without the secrets."""
         if self.per_node and is_list(raw):
             self.parent.on_reply(array([redact_reply(self.command_name, item) for item in items(raw)]))
         else:
             self.parent.on_reply(redact_reply(self.command_name, raw))
 
     def can_cut_through(self) -> bool:
-        """It is looked through as a whole."""
+        """It is redacted as a whole."""
         return False
 
 
 def redact_reply(name: bytes, raw: bytes) -> bytes:
-    """One node's reply to a command of this name."""
+    """One node's reply to a command of this name, without its secrets."""
     if name == b"config|get":
         return redact_config(raw)
     if not is_list(raw):
@@ -93,7 +92,7 @@ def redact_reply(name: bytes, raw: bytes) -> bytes:
 
 
 def redact_config(raw: bytes) -> bytes:
-    """Name, value, name, value … without those that are secret."""
+    """Name, value, name, value … without the secret settings."""
     if not is_list(raw) and type_byte(raw) != MAP_TYPE:
         return raw
     elements = items(raw)
@@ -105,7 +104,7 @@ def redact_config(raw: bytes) -> bytes:
 
 
 def redact_log_entry(raw: bytes) -> bytes:
-    """One entry of a slow log: id, time, duration, the words of the command, and what newer servers add."""
+    """One entry of a slow log: id, time, duration, the arguments of the command, and what newer servers add."""
     if not is_list(raw):
         return raw
     elements = items(raw)
@@ -117,7 +116,7 @@ def redact_log_entry(raw: bytes) -> bytes:
 
 
 def redact_module(raw: bytes) -> bytes:
-    """One module: its facts, less the arguments that it was loaded with."""
+    """One module's fields, without the arguments that it was loaded with."""
     if not is_list(raw) and type_byte(raw) != MAP_TYPE:
         return raw
     elements = items(raw)

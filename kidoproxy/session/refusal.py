@@ -1,4 +1,4 @@
-"""Why a request is not even tried, in the order in which Redis looks for reasons."""
+"""Why a request is refused before anything is sent, checked in Redis's order."""
 
 from kidoproxy.commands.spec import DEDICATED, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
 from kidoproxy.resp import client_errors, errors
@@ -7,7 +7,7 @@ from kidoproxy.session.handlers import pubsub, scripts
 
 
 def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
-    """Why this request is not even tried; None when it is."""
+    """The error for a request that is refused; None when it may run."""
     if spec is None:
         return errors.unknown_command(argv)
     if spec.subcommands is not None and len(argv) > 1:

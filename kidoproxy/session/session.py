@@ -1,15 +1,17 @@
-"""One client's conversation: bytes in, calls into the ledger, nothing awaited and nothing raised.
+"""The dispatcher: takes a client's bytes, checks each request and calls its handler; nothing is awaited or raised.
 
-    needs AUTH ──AUTH, HELLO──► open ◄──EXEC, DISCARD, RESET──► multi
+A session is in this state, as far as its commands are concerned:
+
+    needs AUTH ──AUTH, HELLO──► open ◄──MULTI / EXEC, DISCARD, RESET──► multi
                                  │ QUIT, a malformed frame, CLIENT KILL
                                  ▼
-                               closing: what is owed leaves, then the socket is closed
+                               closing: open replies are sent, then the socket is closed
 
-Beside that it may watch keys, have subscriptions (in RESP2 it is *confined* to them then) and monitor. It is *stalled*
-while its next request waits: for what is owed, a lane, a confirmation, what a node knows, the end of a pause.
+Beside that it may watch keys, have subscriptions (in RESP2 that is subscriber mode) and monitor. It is *suspended*
+while its next request waits: for open replies, a dedicated connection, a confirmation, COMMAND INFO, a pause.
 
-A request is *plain* when it has one key, in first place, and nothing about the conversation is unusual:
-then it costs one look-up, one plan and one leg. Everything else goes the long way round.
+The fast path is for a request that has one key, as its first argument, in a session without anything unusual: it costs
+one look-up, one plan and one reply handler. All others go through `ClientSession.dispatch_checked`.
 """
 
 from typing import Final, final
@@ -38,15 +40,15 @@ from kidoproxy.session.handlers import (
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 
-#: These change what later requests mean on the wire, so they wait until nothing is under way.
+#: These change what later requests mean to the nodes, so they wait until no reply is open.
 BARRIERS: Final = (b"select", b"hello", b"reset")
-#: In MULTI these are not queued.
+#: These run at once inside MULTI.
 NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 
 
 @final
 class ClientSession(Session):
-    """See the module."""
+    """One client."""
 
     def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
         super().__init__(proxy, context, address, local_address)
@@ -56,7 +58,6 @@ class ClientSession(Session):
     # -- bytes in --------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the client."""
         if self.closing:
             return
         self.last_active_ms = self.proxy.wall_ms
@@ -65,11 +66,11 @@ class ClientSession(Session):
             self.process_requests()
 
     def process_requests(self) -> None:
-        """Handle the requests that are there, until one makes us wait, or this client has had its share of the turn."""
+        """Handle buffered requests until one suspends the session, or its budget for this turn is used up."""
         pending_writes = self.executor.pending_writes
         budget = slices.turn_budget(self)
         count = 0
-        # A request may have waited since its bytes came: a relative expiry counts from now.
+        # A request may have waited in the buffer: a relative expiry counts from now.
         self.request_context.now_ms = self.proxy.wall_ms
         try:
             while not self.suspended and not self.closing:
@@ -91,7 +92,7 @@ class ClientSession(Session):
             accounting.account_request_bytes(self)
 
     def wants_input(self) -> bool:
-        """Whether more bytes are wanted. Of a client that blocks they are, for only so it is noticed when it goes."""
+        """Whether its socket should be read. Of a blocked client it is, for only so its disconnect is noticed."""
         if self.closing or self.half_closed or not self.suspended:
             return not (self.closing or self.half_closed)
         waits = self.blocked_request is not None or self.context.paused_until_ms > 0
@@ -117,9 +118,9 @@ class ClientSession(Session):
         cleanup.close_if_half_closed(self)
 
     def handle_request(self, request: Request) -> None:
-        """One request: the short way if it is plain, the long way otherwise."""
+        """Take the fast path if the request allows it, the checked one otherwise."""
         spec = self.context.commands.find(request.argv)
-        if request.tail_pieces is not None and slices.unfold_or_defer(self, spec, request):
+        if request.tail_pieces is not None and slices.materialize_or_defer(self, spec, request):
             return
         if spec is not None and self.fast_path and spec.single_key and spec.accepts(len(request.argv)):
             pending = self.replies.open_pending(spec.may_write)
@@ -143,10 +144,10 @@ class ClientSession(Session):
         else:
             self.dispatch_checked(spec, request)
 
-    # -- the long way ----------------------------------------------------------------------------
+    # -- the checked path -------------------------------------------------------------------------
 
     def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
-        """Everything that is not plain, in the order in which Redis checks."""
+        """Check in the order in which Redis checks, then queue, delay or run the request."""
         if spec is None and handshake.close_if_http(self, request.argv[0]):
             return
         request.materialize()
@@ -186,13 +187,13 @@ class ClientSession(Session):
             self.dispatch(spec, request, self.open_pending(spec))
 
     def needs_drain(self, spec: CommandSpec, argv: list[bytes]) -> bool:
-        """Whether a request must wait until nothing is under way: what follows, or a lane, must not overtake it."""
+        """Whether a request must wait until no reply is open, so that neither it nor later ones overtake."""
         if spec.name in BARRIERS or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
             return True
         return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
 
     def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
-        """Answer locally, or plan and scatter."""
+        """Answer locally, or plan and execute."""
         if spec.reach == LOCAL:
             frame = local.local_reply(self, spec, request.argv)
             self.extra_units += len(frame) // limits.BYTES_PER_UNIT
@@ -208,10 +209,10 @@ class ClientSession(Session):
         handler = info.client_view_handler(self, spec, request.argv, handler)
         self.executor.execute(self.plan(spec, request), handler, request.raw, spec, self.request_context)
 
-    # -- the conversation itself -----------------------------------------------------------------
+    # -- commands about the session ----------------------------------------------------------------
 
     def handle_session_command(self, spec: CommandSpec, request: Request) -> None:
-        """What changes the conversation."""
+        """A command about the session itself; only PROXY asks nodes."""
         name = spec.name
         if name.startswith(b"proxy"):
             proxy.handle(self, spec, request)
@@ -228,7 +229,7 @@ class ClientSession(Session):
             accounting.enforce_query_limit(self, 0)
 
     def close(self) -> None:
-        """Read nothing more; when what is owed has left, the socket is closed. Who blocks is owed nothing."""
+        """Read nothing more, answer nothing that blocks; the socket is closed when the open replies are sent."""
         self.closing = True
         cleanup.cancel_blocked(self)
         cleanup.release_state(self)
@@ -236,7 +237,6 @@ class ClientSession(Session):
         self.replies.emit(b"")
 
     def on_disconnect(self) -> None:
-        """The socket is closed."""
         self.closing = True
         cleanup.cancel_blocked(self)
         self.replies.close()

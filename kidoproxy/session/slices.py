@@ -1,4 +1,7 @@
-"""What one client has sent is handled in slices: when its share of a turn is used up it goes on in the next one."""
+"""Fair shares: a client whose budget for this turn of the event loop is used up goes on in the next turn.
+
+A request with very many arguments is itself handled in slices, by a `Job` that is the session's `current_job`.
+"""
 
 from typing import final
 
@@ -12,25 +15,23 @@ from kidoproxy.session.base import Session
 
 @final
 class ResumeJob(Job):
-    """A session that goes on when its turn comes; ``over`` when something else has let it go on meanwhile."""
+    """Lets a session go on in a later turn, unless something else has done so meanwhile."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.cancelled = False
 
     def step(self) -> bool:
-        """Let it go on; if that is not all it stands in line again by itself."""
         if not self.cancelled:
             self.session.wake()
         return False
 
     def cancel(self) -> None:
-        """Something else has let it go on."""
         self.cancelled = True
 
 
 def has_large_backlog(session: Session) -> bool:
-    """Whether too much is owed to it, or under way for it, in calls or in bytes."""
+    """Whether too many of its replies are open, by number or by bytes."""
     replies = session.replies
     return replies.open_count() >= limits.CLIENT_PAUSE_REQUESTS or (
         replies.backlogged and not replies.is_below_limits()
@@ -38,7 +39,7 @@ def has_large_backlog(session: Session) -> bool:
 
 
 def turn_budget(session: Session) -> int:
-    """How much it may do in this turn; nothing while too much is owed to it."""
+    """Units of work that it may do in this turn; none while its backlog is large."""
     if has_large_backlog(session):
         return 0
     return (
@@ -49,9 +50,9 @@ def turn_budget(session: Session) -> int:
 
 
 def suspend(session: Session) -> None:
-    """Handle no further request in this turn, nor, if much is owed, before less is.
+    """Handle no further request in this turn; with a large backlog, none before half of it is answered.
 
-    Reading stops meanwhile, so that what waits here stays bounded.
+    Its socket is not read meanwhile, so the query buffer stays bounded.
     """
     if has_large_backlog(session):
         session.suspend_until(limits.CLIENT_PAUSE_REQUESTS // 2)
@@ -60,7 +61,7 @@ def suspend(session: Session) -> None:
 
 
 def resume_next_turn(session: Session) -> None:
-    """Go on in the next turn, behind those who stand in line already."""
+    """Go on in the next turn, behind the jobs that wait already."""
     session.suspended = True
     job = ResumeJob(session)
     session.resume_job = job
@@ -68,7 +69,6 @@ def resume_next_turn(session: Session) -> None:
 
 
 def cancel_resume_job(session: Session) -> None:
-    """It goes on, for whatever reason."""
     job = session.resume_job
     if job is not None:
         job.cancel()
@@ -79,17 +79,17 @@ def cancel_resume_job(session: Session) -> None:
 
 
 def has_many_arguments(request: Request) -> bool:
-    """Whether it has so many words that looking at each takes more than a slice."""
+    """Whether looking at each argument takes more than a slice."""
     return len(request.argv) > limits.SLICE_UNITS
 
 
 def start_job(session: Session, job: Job) -> None:
-    """Do this before anything else of the client's is handled."""
+    """Run this job before the client's next request is handled."""
     step_job(session, job)
 
 
 def step_job(session: Session, job: Job) -> None:
-    """Take its task a step further. With the last step it may begin another one, or wait for something else."""
+    """One step of the job. Its last step may start another job or suspend the session."""
     session.current_job = None
     if job.step():
         session.extra_units += limits.SLICE_UNITS
@@ -97,8 +97,8 @@ def step_job(session: Session, job: Job) -> None:
         resume_next_turn(session)
 
 
-def unfold_or_defer(session: Session, spec: CommandSpec | None, request: Request) -> bool:
-    """Unfold a request whose arguments are wanted; whether that takes long, so that it is handled later."""
+def materialize_or_defer(session: Session, spec: CommandSpec | None, request: Request) -> bool:
+    """Materialize a request whose arguments are needed. True when that takes long, so that it is handled later."""
     if (
         spec is not None
         and spec.single_key
@@ -110,29 +110,29 @@ def unfold_or_defer(session: Session, spec: CommandSpec | None, request: Request
     if not has_many_arguments(request):
         request.materialize()
         return False
-    start_job(session, UnfoldJob(session, request))
+    start_job(session, MaterializeJob(session, request))
     return True
 
 
 @final
-class UnfoldJob(Job):
-    """Cuts the arguments of a request of very many, then handles it."""
+class MaterializeJob(Job):
+    """Materializes a request with very many arguments, then handles it."""
 
     def __init__(self, session: Session, request: Request) -> None:
         self.session = session
         self.request = request
-        self.unfolding = RequestMaterializer(request)
+        self.materializer = RequestMaterializer(request)
 
     def step(self) -> bool:
-        """Some arguments more: to cut one is cheaper than to look at it."""
-        if self.unfolding.step(4 * limits.SLICE_UNITS):
+        """To cut an argument out is cheaper than to look at it."""
+        if self.materializer.step(4 * limits.SLICE_UNITS):
             return True
         self.session.handle_request(self.request)
         return False
 
 
 def start_acl_check(session: Session, spec: CommandSpec | None, request: Request) -> bool:
-    """Begin to judge a long request by the rules of its user, if that has to be done; then it is handled."""
+    """Start to check a long request against its user's rules, if that is needed; it is handled afterwards."""
     acl_check = session.acl_check
     if spec is None or not session.needs_acl or not session.authed or not has_many_arguments(request):
         return False
@@ -144,7 +144,7 @@ def start_acl_check(session: Session, spec: CommandSpec | None, request: Request
 
 @final
 class AclCheckJob(Job):
-    """Judges a long request by the rules of its user."""
+    """Checks a long request against its user's rules."""
 
     def __init__(self, session: Session, spec: CommandSpec, request: Request) -> None:
         self.session = session
@@ -153,7 +153,6 @@ class AclCheckJob(Job):
         self.acl_check = AclCheck(session.user.acl, spec, request.argv)
 
     def step(self) -> bool:
-        """Some keys more."""
         if self.acl_check.step(limits.SLICE_UNITS):
             return True
         session = self.session
@@ -164,13 +163,13 @@ class AclCheckJob(Job):
 
 
 def needs_sliced_planning(spec: CommandSpec, request: Request) -> bool:
-    """Whether it is a long request whose keys the routes look at one by one."""
+    """Whether the routes look at so many keys that planning is done in slices."""
     return spec.reach in (SINGLE_NODE, SPLIT_BY_NODE) and not spec.is_scripting and has_many_arguments(request)
 
 
 @final
 class PlanJob(Job):
-    """Plans a long request, then sends it. Its place in the ledger is opened then: its client's next one waits."""
+    """Plans a long request, then sends it. Only then is its reply opened; the client's next request waits."""
 
     def __init__(self, session: Session, spec: CommandSpec, request: Request) -> None:
         self.session = session
@@ -179,7 +178,6 @@ class PlanJob(Job):
         self.planning = session.context.root.plan_builder(spec, request, session.request_context)
 
     def step(self) -> bool:
-        """Some keys more."""
         if self.planning.step(limits.SLICE_UNITS):
             return True
         session = self.session

@@ -27,17 +27,17 @@ REPLY_SKIP: Final = 2
 
 
 class MonitorStream:
-    """What MONITOR has begun. ``handler`` waits for its reply, and is None once that has been given."""
+    """A running MONITOR. ``handler`` gets its reply, and is None once it has been given."""
 
     def __init__(self, handler: ReplyHandler) -> None:
         self.handler: ReplyHandler | None = handler
 
     def attach_missing(self) -> None:
-        """Ask each node that is not listened to."""
+        """Send MONITOR to each node that has no connection for it."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Close its connections."""
         raise NotImplementedError
 
 

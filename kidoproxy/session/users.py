@@ -1,4 +1,4 @@
-"""Who may log in, and what they may do: the users of one pool, as its configuration has them.
+"""The users of one pool, as its configuration has them: who may log in, and with which rules.
 
 Passwords are known by their SHA-256 alone, as in Redis.
 """
@@ -12,18 +12,18 @@ from kidoproxy.commands.key_access import external_key_option
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors
 
-#: Who a client is before it says who it is.
+#: Who a client is before AUTH.
 DEFAULT_USER: Final = b"default"
 
 
 def password_digest(password: bytes) -> bytes:
-    """What is kept of a password: its SHA-256 in lower-case hexadecimal digits."""
+    """The SHA-256 of a password in lower-case hexadecimal digits."""
     return hashlib.sha256(password).hexdigest().encode("ascii")
 
 
 @final
 class User:
-    """``nopass``: any password will do, and for the default user none."""
+    """``nopass``: any password is accepted, and the default user needs no AUTH."""
 
     def __init__(self, name: bytes, acl: Acl, enabled: bool, nopass: bool, password_hashes: list[bytes]) -> None:
         self.name = name
@@ -31,20 +31,20 @@ class User:
         self.enabled = enabled
         self.nopass = nopass
         self.password_hashes = password_hashes
-        #: Nothing is forbidden, so nothing is judged.
+        #: Nothing is forbidden, so nothing is checked.
         self.unrestricted = acl.unrestricted
-        #: A client is this user without having said anything.
+        #: A client may be this user without AUTH.
         self.needs_no_login = enabled and nopass
 
     def accepts_password(self, password_hash: bytes) -> bool:
-        """Whether somebody with this password may log in."""
+        """Whether AUTH with this password succeeds; takes the same time for every hash."""
         is_right = self.nopass
         for stored in self.password_hashes:
             is_right = compare_digest(stored, password_hash) or is_right
         return self.enabled and is_right
 
     def rejection(self, spec: CommandSpec, argv: list[bytes], acl_check: AclCheck | None = None) -> bytes | None:
-        """The error for a request that this user may not make; None for any other. ``checked`` may be its check."""
+        """The error for a request that this user may not make, else None. ``acl_check`` may be its finished check."""
         if self.unrestricted:
             return None
         if acl_check is not None and acl_check.argv is argv and acl_check.acl is self.acl:
@@ -64,7 +64,7 @@ class User:
 
 @final
 class Users:
-    """The users of a pool by name. The default one is always there: free and without a password unless given."""
+    """The users of a pool by name. A default user that is not given has no password and may do everything."""
 
     def __init__(self, users: list[User]) -> None:
         self.by_name: dict[bytes, User] = {user.name: user for user in users}
@@ -73,11 +73,10 @@ class Users:
         self.default = self.by_name[DEFAULT_USER]
 
     def find(self, name: bytes) -> User | None:
-        """The user of that name."""
         return self.by_name.get(name)
 
     def sorted_by_name(self) -> list[User]:
-        """All of them, in the order in which Redis lists them."""
+        """All users in the order in which Redis lists them."""
         return [self.by_name[name] for name in sorted(self.by_name)]
 
     def authenticate(self, name: bytes, password: bytes) -> User | None:

@@ -1,4 +1,4 @@
-"""What a session that has said WATCH holds: the nodes' own watching, or the proxy's.
+"""What WATCH leaves in a session: a dedicated connection whose node watches, or keys that the proxy watches.
 
 See `kidoproxy.session.handlers.watch` for which of the two it is.
 """
@@ -13,66 +13,65 @@ from kidoproxy.routes.topology import CopyGroup, WatchedKeys
 from kidoproxy.upstream.connection_loss import ConnectionLost
 from kidoproxy.upstream.dedicated import Lease
 
-#: Before a watched key expires by our clock, EXEC is refused: the way to the node takes time, and clocks differ.
+#: EXEC aborts this long before a watched key expires by our clock: transport takes time, and clocks differ.
 EXPIRY_MARGIN_MS: Final = 20
 UNWATCH_COMMAND: Final = encode.encode_request([b"UNWATCH"])
 
 
 class Watch:
-    """What one session watches. ``home``: the node or copy pool where all of it lives (`Node.home`)."""
+    """The keys that one session watches, all on one node or copy pool (`Node.placement_id`)."""
 
     def __init__(self, placement_id: int, first_key: bytes) -> None:
         self.placement_id = placement_id
-        #: The first key, for complaints about those that live elsewhere.
+        #: For the error about keys that live elsewhere.
         self.first_key = first_key
         self.key_count = 0
-        #: What it costs to remember them: nothing here, where the node does.
+        #: What remembering them costs the proxy.
         self.memory_bytes = 0
 
     def exec_lease(self) -> Lease | None:
-        """The lane on which the transaction has to run, if it has to run on one."""
+        """The dedicated connection on which EXEC has to run, if any."""
         return None
 
     def must_abort_exec(self, now_ms: int) -> bool:
-        """Whether EXEC must not even be sent."""
+        """Whether EXEC is answered with null and nothing is sent."""
         raise NotImplementedError
 
     def unwatch(self) -> None:
-        """Watch nothing more."""
+        """End the watching."""
         raise NotImplementedError
 
     def on_exec(self) -> None:
-        """EXEC is about to be sent: with it the watching ends by itself."""
+        """EXEC is about to be sent; it ends the watching of a node by itself."""
 
 
 @final
 class DedicatedWatch(Watch):
-    """The node remembers. If the lane is lost nobody knows what has changed since."""
+    """The node watches. If the connection is lost nobody knows what has changed since, so EXEC aborts."""
 
     def __init__(self, first_key: bytes, lease: Lease) -> None:
         super().__init__(lease.connection.node.placement_id(), first_key)
         self.lease = lease
         self.push_handler = ConnectionLost()
         lease.connection.push_handler = self.push_handler
-        #: What was watched before it is lost.
+        #: An earlier WATCH was lost with its connection.
         self.cas_dirty = False
 
     def exec_lease(self) -> Lease | None:
-        """Its lane."""
         return self.lease
 
     def must_abort_exec(self, now_ms: int) -> bool:
-        """The node tells; here only that it cannot."""
+        """The node decides, unless the connection is lost."""
         return self.push_handler.lost or self.cas_dirty
 
     def unwatch(self) -> None:
-        """Say UNWATCH; the lane is clean once that is answered."""
+        """Send UNWATCH; the connection can be reused once that is answered."""
         conn = self.lease.connection
         now = self.lease.pool.executor.now
         if self.push_handler.lost:
             self.lease.close()
         elif not conn.is_ready():
-            # The WATCH has not been sent yet; a client that was killed is not kept waiting for its end.
+            # The WATCH has not been sent yet; a client that was killed must not wait for its reply.
             conn.on_connection_lost("its client watches nothing any more", now, True)
             self.lease.close()
         else:
@@ -81,27 +80,26 @@ class DedicatedWatch(Watch):
 
 @final
 class UnwatchHandler(ReplyHandler):
-    """Gives the lane back when it is clean."""
+    """Releases the connection when it watches nothing any more."""
 
     def __init__(self, lease: Lease) -> None:
         super().__init__()
         self.lease = lease
 
     def on_reply(self, raw: bytes) -> None:
-        """Clean, unless the node does not know UNWATCH."""
+        """An error means that the node still watches."""
         if is_error(raw):
             self.on_failure(NodeFailure("", "", "", "", False))
         else:
             self.lease.release()
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """In doubt, close."""
         self.lease.close()
 
 
 @final
 class CopyWatch(Watch):
-    """The proxy sees all writes to a copy pool."""
+    """The proxy watches: all writes to a copy pool pass through it."""
 
     def __init__(self, group: CopyGroup, first_key: bytes) -> None:
         super().__init__(group.copies[0].node.placement_id(), first_key)
@@ -110,14 +108,12 @@ class CopyWatch(Watch):
         group.watches.append(self.watched_keys)
 
     def must_abort_exec(self, now_ms: int) -> bool:
-        """A write has been sent, or a key has expired or is about to."""
+        """A watched key was written to, has expired or is about to."""
         expiry_ms = self.watched_keys.first_expiry_ms
         return self.watched_keys.cas_dirty or (expiry_ms > 0 and now_ms + EXPIRY_MARGIN_MS >= expiry_ms)
 
     def unwatch(self) -> None:
-        """Forget the keys."""
         self.group.watches.remove(self.watched_keys)
 
     def on_exec(self) -> None:
-        """The same."""
         self.unwatch()

@@ -1,7 +1,7 @@
-"""ACL: who may do what, answered from the proxy's configuration as Redis 7 answers it. It changes nothing.
+"""ACL: answered from the proxy's configuration, in the shape of Redis 7. Nothing can be changed by it.
 
 ``ACL LOG`` is always empty: failed logins are counted, not kept. Hashes of passwords are shown as Redis shows
-them, to whoever may say ACL GETUSER and ACL LIST.
+them, to whoever may run ACL GETUSER and ACL LIST.
 """
 
 from typing import Final
@@ -103,7 +103,7 @@ def user_details(user: User, proto: int) -> bytes:
 
 
 def category_reply(argv: list[bytes]) -> bytes:
-    """The categories, or the commands in one of them."""
+    """ACL CAT: the categories, or the commands in one of them."""
     if len(argv) == 2:
         return encode.array([encode.bulk(category_name.encode()) for category_name in CATEGORIES.split()])
     category = argv[2].lower().decode("latin-1")
@@ -113,7 +113,7 @@ def category_reply(argv: list[bytes]) -> bytes:
 
 
 def dry_run_reply(session: Session, argv: list[bytes]) -> bytes:
-    """Whether a user may say this: OK, or why not."""
+    """ACL DRYRUN: OK, or why the user may not run the command."""
     user = session.context.users.find(argv[2])
     if user is None:
         return client_errors.user_not_found(argv[2])
@@ -127,7 +127,7 @@ def dry_run_reply(session: Session, argv: list[bytes]) -> bytes:
 
 
 def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
-    """A denial as ACL DRYRUN tells it."""
+    """A denial in the words of ACL DRYRUN."""
     if denial.kind == DENIED_COMMAND:
         return b"This user has no permissions to run the '%b' command" % spec.name
     resource = b"key" if denial.kind == DENIED_KEY else b"channel"
@@ -135,7 +135,7 @@ def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
 
 
 def generate_password(session: Session, argv: list[bytes]) -> bytes:
-    """A password nobody can guess, four bits a digit."""
+    """ACL GENPASS: random hexadecimal digits, four bits each."""
     bits = parse_int64(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
     if bits is None:
         return errors.NOT_INTEGER

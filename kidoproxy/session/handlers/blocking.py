@@ -1,9 +1,7 @@
-"""What a session does on a lane of its own: commands that wait, and MONITOR. (WATCH is in
-`kidoproxy.session.handlers.watch`.)
+"""What runs on dedicated connections: blocking commands, and MONITOR. (WATCH: `kidoproxy.session.handlers.watch`.)
 
-A request that needs a lane comes alone: it begins when nothing is owed to the client any more, and the next one
-begins when it is answered, as a server reads nothing from a client that blocks. So what runs on the lane and what
-runs on the shared links keeps the client's order.
+Such a request runs alone: it starts when no reply of the client is open, and the next one starts when it is answered,
+as a server reads nothing from a blocked client. So the client's order is kept between dedicated and shared connections.
 """
 
 from typing import Final, final
@@ -25,21 +23,21 @@ from kidoproxy.upstream.handshake import PushHandler
 from kidoproxy.upstream.nonblocking import SilenceIfGaveUp
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 
-#: WAIT speaks of the writes of its own connection, and a lane has made none; with one, which does nothing but reach
-#: the replicas, it waits for all that was written before, by this client through the shared links too.
+#: WAIT is about the writes of its own connection, and a dedicated one has made none. With this one, which only has to
+#: reach the replicas, it waits for all earlier writes, those of this client on the shared connections among them.
 WAIT_MARK: Final = encode.encode_request([b"PUBLISH", topics.WAIT_MARK_CHANNEL, b""])
 MONITOR_COMMAND: Final = encode.encode_request([b"MONITOR"])
-#: A node that would not be monitored is asked again so often.
+#: How long MONITOR is not sent again after a node has refused it.
 MONITOR_RETRY_SECONDS: Final = 1.0
 
 
 def needs_dedicated(spec: CommandSpec, argv: list[bytes]) -> bool:
-    """Whether this request cannot share a link: XREAD and XREADGROUP can unless they BLOCK."""
+    """Whether this request needs a dedicated connection: XREAD and XREADGROUP do only if they BLOCK."""
     return spec.reach == DEDICATED and (spec.flags & BLOCKING == 0 or may_block(spec, argv))
 
 
 def handle(session: Session, spec: CommandSpec, request: Request) -> None:
-    """A request of reach LANE; nothing is owed to the client."""
+    """A request of reach DEDICATED; no reply of the client is open."""
     if not needs_dedicated(spec, request.argv):
         session.dispatch(spec, request, session.open_pending(spec))
     elif spec.name == b"watch":
@@ -51,9 +49,9 @@ def handle(session: Session, spec: CommandSpec, request: Request) -> None:
 
 
 def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None:
-    """Ask, and let the session wait for the answer however long it takes.
+    """Send a blocking command; the session waits for the reply however long it takes.
 
-    When the process is about to end nobody begins to wait: cut in the midst, an element that was popped would be lost.
+    While the process drains no command begins to block: cut off in the middle, a popped element would be lost.
     """
     if session.proxy.draining:
         session.close()
@@ -73,7 +71,7 @@ def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None
 
 
 def timeout_reply(spec: CommandSpec, proto: int) -> bytes:
-    """What a node says when the time of this command is over before anything has happened."""
+    """A node's reply when the timeout of this command passes."""
     if spec.response_policy == PASS_THROUGH:
         return encode.null_array(proto)
     return (
@@ -82,7 +80,10 @@ def timeout_reply(spec: CommandSpec, proto: int) -> bytes:
 
 
 def send_kill(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
-    """SCRIPT KILL, FUNCTION KILL: to every node, past all that the script holds up, be the node down for that."""
+    """SCRIPT KILL, FUNCTION KILL: to every node on connections of their own, past the requests that the script blocks.
+
+    A node that counts as down because of the script is asked, too.
+    """
     OutOfBandExecutor(session.proxy.dedicated_pool).execute(
         session.plan(spec, request), handler, request.raw, spec, session.request_context
     )
@@ -93,20 +94,20 @@ def send_kill(session: Session, spec: CommandSpec, request: Request, handler: Re
 
 @final
 class Monitor(MonitorStream):
-    """Passes on what each node tells of its commands. A node that is lost is listened to again when it is back."""
+    """Passes on the lines of all nodes; a node that was lost is monitored again when it is back."""
 
     def __init__(self, session: Session, handler: ReplyHandler) -> None:
         super().__init__(handler)
         self.session = session
         self.leases: dict[str, Lease] = {}
-        #: Nodes that have not answered yet.
+        #: Nodes that have not replied to MONITOR yet.
         self.unanswered = 0
         self.last_failure: NodeFailure | None = None
-        #: Before that time no node is asked again: one of them would not.
+        #: Not before this time is MONITOR sent again, after a node has refused it.
         self.retry_at = 0.0
 
     def attach_missing(self) -> None:
-        """Borrow a lane to each node that has none."""
+        """Send MONITOR to each node that has no connection for it."""
         dedicated_pool = self.session.proxy.dedicated_pool
         if self.session.executor.now < self.retry_at:
             return
@@ -118,7 +119,7 @@ class Monitor(MonitorStream):
                     self.attach(node, dedicated_pool.acquire(node, self.session.proto, 0))
 
     def attach(self, node: Node, lease: Lease) -> None:
-        """Say MONITOR on a lane."""
+        """Send MONITOR on a dedicated connection."""
         self.leases[node.name] = lease
         lease.connection.push_handler = MonitorLineHandler(self, node.name)
         lease.connection.submit(
@@ -126,13 +127,13 @@ class Monitor(MonitorStream):
         )
 
     def on_rejected(self, node_name: str, failure: NodeFailure | None, error_reply: bytes) -> None:
-        """This node will not, or could not be asked; each attempt costs it a connection."""
+        """This node refuses, or could not be reached; each attempt costs a connection, so the next one waits."""
         self.retry_at = self.session.executor.now + MONITOR_RETRY_SECONDS
         self.detach(node_name)
         self.on_answered(failure, error_reply)
 
     def on_answered(self, failure: NodeFailure | None, error_reply: bytes) -> None:
-        """A node has answered: when all have, the client hears it once."""
+        """One node has replied; when all have, the client gets one reply."""
         self.unanswered -= 1
         self.last_failure = failure or self.last_failure
         handler = self.handler
@@ -149,11 +150,9 @@ class Monitor(MonitorStream):
             handler.on_failure(self.last_failure)
 
     def detach(self, node_name: str) -> None:
-        """This node says nothing more."""
         self.leases.pop(node_name).close()
 
     def stop(self) -> None:
-        """Close all lanes."""
         for node_name in list(self.leases):
             self.detach(node_name)
         self.session.monitor = None
@@ -162,7 +161,7 @@ class Monitor(MonitorStream):
 
 @final
 class MonitorReplyHandler(ReplyHandler):
-    """Waits for the reply to MONITOR."""
+    """Takes one node's reply to MONITOR."""
 
     def __init__(self, monitor: Monitor, node_name: str) -> None:
         super().__init__()
@@ -170,40 +169,38 @@ class MonitorReplyHandler(ReplyHandler):
         self.node_name = node_name
 
     def on_reply(self, raw: bytes) -> None:
-        """+OK, or why not."""
         if raw[:1] == b"-":
             self.monitor.on_rejected(self.node_name, None, raw)
         else:
             self.monitor.on_answered(None, b"")
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """No answer."""
         self.monitor.on_rejected(self.node_name, failure, b"")
 
 
 @final
 class MonitorLineHandler(PushHandler):
-    """Hears the lines of one node."""
+    """Takes the lines of one node."""
 
     def __init__(self, monitor: Monitor, node_name: str) -> None:
         self.monitor = monitor
         self.node_name = node_name
 
     def on_push(self, raw: bytes) -> None:
-        """A line goes to the client as it is, once MONITOR has been answered, and never into the middle of a reply."""
+        """Pass a line on once MONITOR has been answered, and never into the middle of a reply."""
         if self.monitor.handler is None:
             self.monitor.session.replies.push(redact.redact_monitor_line(raw))
 
     def on_ready(self) -> None:
-        """MONITOR waits in the link's queue."""
+        """MONITOR is in the connection's queue already."""
 
     def on_disconnect(self, failure: NodeFailure) -> None:
-        """The node is gone; `Monitor.listen` comes back to it."""
+        """`Monitor.attach_missing` connects to it again."""
         self.monitor.detach(self.node_name)
 
 
 def start_monitor(session: Session) -> None:
-    """MONITOR; a second one says nothing, as in Redis."""
+    """MONITOR; a second one gets no reply, as in Redis."""
     if session.monitor is not None:
         return
     new_monitor = Monitor(session, session.open_pending(None))

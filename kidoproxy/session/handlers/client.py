@@ -1,7 +1,7 @@
-"""CLIENT: who is connected, as Redis tells it. A client sees the clients of its own pool, which is its one Redis.
+"""CLIENT: its subcommands but for KILL, PAUSE and REPLY. A client sees the clients of its own pool.
 
-What Redis has and we do not (tracking) gets an error reply that says so, never a closed socket:
-clients try these at every connection and go on without them.
+What is not supported (tracking) is an error that says so, never a closed socket: libraries try it on every
+connection and go on without it.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.session.state import SessionState
 
-#: Redis's kinds of clients; ours are of the first, or of the last while they have subscribed.
+#: Redis's types of clients; ours are normal, or pubsub while they have subscriptions.
 CLIENT_TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
 
 HELP: Final = (
@@ -77,7 +77,7 @@ HELP: Final = (
 
 
 def client_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """The reply to one CLIENT subcommand; CLIENT REPLY is the session's own business."""
+    """The reply to one CLIENT subcommand; CLIENT REPLY is handled by `kidoproxy.session.handlers.handshake`."""
     name = spec.name
     if name == b"client|id":
         return encode.integer(session.id)
@@ -97,7 +97,7 @@ def client_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> byte
 
 
 def minor_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
-    """The switches that mean little here, and what is not served."""
+    """Subcommands with little effect here, and those that are not served."""
     if name in (b"client|no-evict", b"client|no-touch"):
         return set_flag(session, name, argv[2].lower())
     if name == b"client|getredir":
@@ -122,7 +122,7 @@ NOT_SERVED_REASONS: Final[dict[bytes, str]] = {
 
 
 def encode_text(text: str) -> bytes:
-    """An address as it is written on the wire, and as clients name it."""
+    """An address as clients send and receive it."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -154,7 +154,7 @@ def set_info(session: Session, option: bytes, value: bytes) -> bytes:
 
 
 def set_flag(session: Session, name: bytes, keyword: bytes) -> bytes:
-    """NO-EVICT and NO-TOUCH: noted, and shown in the flags."""
+    """NO-EVICT and NO-TOUCH: stored and shown in the flags; they have no other effect."""
     if keyword not in (b"on", b"off"):
         return errors.SYNTAX
     if name == b"client|no-evict":
@@ -165,14 +165,14 @@ def set_flag(session: Session, name: bytes, keyword: bytes) -> bytes:
 
 
 def tracking_info(proto: int) -> bytes:
-    """Tracking is off."""
+    """CLIENT TRACKINGINFO: tracking is off."""
     flags = encode.set_of(proto, [encode.bulk(b"off")])
     redirect = [encode.bulk(b"redirect"), encode.integer(-1)]
     return encode.mapping(proto, [encode.bulk(b"flags"), flags, *redirect, encode.bulk(b"prefixes"), encode.array([])])
 
 
 def unblock_client(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT UNBLOCK: the nodes let go of what waits there for that client, and answer it; 1 if there was anything."""
+    """CLIENT UNBLOCK: the nodes end the command that blocks this client; 1 if there was one."""
     if len(argv) > 4:
         return errors.SYNTAX
     reason = argv[3].upper() if len(argv) == 4 else b"TIMEOUT"
@@ -191,7 +191,7 @@ def unblock_client(session: Session, argv: list[bytes]) -> bytes:
 
 
 def flag_letters(session: SessionState) -> bytes:
-    """Redis's letters."""
+    """The field ``flags`` of CLIENT LIST."""
     letters = b""
     if session.monitor is not None:
         letters += b"O"
@@ -209,18 +209,18 @@ def flag_letters(session: SessionState) -> bytes:
 
 
 def has_type(session: SessionState, keyword: bytes) -> bool:
-    """Whether it is of this kind of Redis's."""
+    """Whether it is a client of this type (`CLIENT_TYPES`)."""
     return keyword == (b"pubsub" if session.is_subscriber() else b"normal")
 
 
 def subscription_counts(session: SessionState) -> str:
-    """How many channels, patterns and shard channels it has subscribed to."""
+    """Its numbers of channels, patterns and shard channels."""
     names = session.subscriber.names_by_kind if session.subscriber is not None else [{}, {}, {}]
     return f"sub={len(names[CHANNEL])} psub={len(names[PATTERN])} ssub={len(names[SHARD])}"
 
 
 def format_client(session: SessionState, now_ms: int) -> bytes:
-    """One client as one line, in the format of Redis 7; a socket's number is not known here, so fd is -1."""
+    """One client as one line, in the format of Redis 7. The file descriptor is not known here, so fd is -1."""
     multi_queue = session.multi_queue
     replies = session.replies
     request_bytes = accounting.in_flight_bytes(session) + accounting.suspended_request_bytes(session)
@@ -252,7 +252,7 @@ def format_client(session: SessionState, now_ms: int) -> bytes:
 
 
 def pool_clients(session: Session) -> list[SessionState]:
-    """The clients of the same pool, oldest first; who has been killed or has said QUIT is one no more."""
+    """The clients of the same pool, oldest first, without those that are closing."""
     return [
         other for other in session.proxy.sessions.values() if other.context is session.context and not other.closing
     ]
@@ -268,7 +268,7 @@ def client_list_reply(session: Session, argv: list[bytes]) -> bytes:
 
 
 def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | bytes:
-    """Those that are meant, or the error."""
+    """The clients that CLIENT LIST is about, or the error."""
     option = argv[2].lower() if len(argv) > 3 else b""
     if option == b"type" and len(argv) == 4:
         if argv[3].lower() not in CLIENT_TYPES:

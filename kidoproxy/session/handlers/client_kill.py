@@ -1,4 +1,4 @@
-"""CLIENT KILL: which clients are meant, and their end."""
+"""CLIENT KILL: selects clients and closes them."""
 
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
@@ -9,7 +9,7 @@ from kidoproxy.session.users import User, Users
 
 
 class KillFilter:
-    """Which clients a CLIENT KILL is about; ``problem`` is the error reply when that cannot be understood."""
+    """The clients that CLIENT KILL selects; ``error`` is the error reply for options that are wrong."""
 
     def __init__(self, users: Users) -> None:
         self.users = users
@@ -18,13 +18,12 @@ class KillFilter:
         self.address: bytes | None = None
         self.local_address: bytes | None = None
         self.max_age = 0
-        #: Empty: of any kind.
+        #: Empty: any type.
         self.client_type = b""
         self.skip_me = True
         self.error = b""
 
     def set_option(self, option: bytes, value: bytes) -> None:
-        """One pair of words."""
         if option == b"addr":
             self.address = value
         elif option == b"laddr":
@@ -47,19 +46,19 @@ class KillFilter:
             self.error = errors.SYNTAX
 
     def set_legacy_address(self, address: bytes) -> None:
-        """CLIENT KILL address."""
+        """The old form, CLIENT KILL address, may close the caller."""
         self.address = address
         self.skip_me = False
 
     def set_option_at(self, argv: list[bytes], index: int) -> bytes:
-        """One pair of words, of which one may be missing; the error if they cannot be understood."""
+        """Parse the option at ``index`` and its value; the error reply, or empty."""
         if index + 1 == len(argv):
             return errors.SYNTAX
         self.set_option(argv[index].lower(), argv[index + 1])
         return self.error
 
     def parse_positive(self, value: bytes, not_a_number: bytes, too_small: bytes) -> int:
-        """A number above 0."""
+        """A positive number; 0 after an error."""
         number = parse_int64(value)
         if number is None:
             self.error = not_a_number
@@ -70,7 +69,6 @@ class KillFilter:
         return 0
 
     def matches(self, caller: Session, other: SessionState) -> bool:
-        """Whether ``other`` is meant."""
         if (self.skip_me and other is caller) or self.client_id not in (0, other.id):
             return False
         if self.client_type and not has_type(other, self.client_type):
@@ -85,7 +83,7 @@ class KillFilter:
 
 
 def kill_clients(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT KILL: the old form names an address, the new one has pairs of words."""
+    """CLIENT KILL: the old form is one address, the new one has options and values."""
     kill_filter = KillFilter(session.context.users)
     if len(argv) == 3:
         kill_filter.set_legacy_address(argv[2])
@@ -98,14 +96,14 @@ def kill_clients(session: Session, argv: list[bytes]) -> bytes:
 
 
 def kill_reply(argv: list[bytes], count: int) -> bytes:
-    """The old form is answered +OK, the new one counts."""
+    """The old form is answered +OK, the new one with the number of closed clients."""
     if len(argv) == 3:
         return encode.OK if count else client_errors.NO_SUCH_CLIENT
     return encode.integer(count)
 
 
 def close_matching(session: Session, kill_filter: KillFilter, candidates: list[SessionState]) -> int:
-    """Close those that are meant, and still there; each gets what it is owed. How many there were."""
+    """Close the candidates that match and are not closing already; their number."""
     count = 0
     for other in candidates:
         if not other.closing and kill_filter.matches(session, other):

@@ -1,4 +1,4 @@
-"""CLIENT LIST and CLIENT KILL over very many clients, or with very many words: in slices."""
+"""CLIENT LIST and CLIENT KILL over very many clients, or with very many arguments: in slices."""
 
 from typing import final
 
@@ -12,7 +12,7 @@ from kidoproxy.session.state import SessionState
 
 
 def start_if_large(session: Session, name: bytes, argv: list[bytes]) -> bool:
-    """Begin to answer one of the two, if that takes long."""
+    """Start a job for one of the two commands if it takes long; whether it does."""
     if name not in (b"client|list", b"client|kill"):
         return False
     if len(argv) <= limits.CLIENTS_PER_SLICE and len(session.proxy.sessions) <= limits.CLIENTS_PER_SLICE:
@@ -32,7 +32,7 @@ def start_if_large(session: Session, name: bytes, argv: list[bytes]) -> bool:
 
 @final
 class SelectByIdJob(Job):
-    """Reads the numbers of CLIENT LIST ID; then these clients are described."""
+    """Parses the ids of CLIENT LIST ID, then lists these clients."""
 
     def __init__(self, session: Session, argv: list[bytes]) -> None:
         self.session = session
@@ -41,7 +41,6 @@ class SelectByIdJob(Job):
         self.client_ids: set[int] = set()
 
     def step(self) -> bool:
-        """Some numbers more."""
         session = self.session
         start = self.next_index
         self.next_index = start + limits.SLICE_UNITS
@@ -61,7 +60,7 @@ class SelectByIdJob(Job):
 
 @final
 class ListClientsJob(Job):
-    """One line for each client that is still there when it is its turn."""
+    """Formats the clients that have not left meanwhile."""
 
     def __init__(self, session: Session, selected: list[SessionState]) -> None:
         self.session = session
@@ -70,7 +69,6 @@ class ListClientsJob(Job):
         self.lines: list[bytes] = []
 
     def step(self) -> bool:
-        """Some clients more."""
         start = self.next_index
         self.next_index = start + limits.CLIENTS_PER_SLICE
         for other in self.selected[start : self.next_index]:
@@ -84,7 +82,7 @@ class ListClientsJob(Job):
 
 @final
 class KillClientsJob(Job):
-    """Reads the words of CLIENT KILL, then closes who is meant; the client that asks hears how many when all are."""
+    """Parses the options of CLIENT KILL, closes the clients in slices, then replies with their number."""
 
     def __init__(self, session: Session, argv: list[bytes]) -> None:
         self.session = session
@@ -98,7 +96,6 @@ class KillClientsJob(Job):
             self.next_index = 3
 
     def step(self) -> bool:
-        """Some words or some clients more."""
         selected = self.candidates
         if selected is None:
             error = self.parse_slice()
@@ -106,7 +103,7 @@ class KillClientsJob(Job):
                 self.session.send_reply(error)
                 return False
             if self.next_index >= len(self.argv):
-                # Itself last: who is closed is not gone on with.
+                # Itself last, for the jobs of a closed session are cancelled.
                 caller = self.session
                 self.candidates = [other for other in client.pool_clients(caller) if other is not caller] + [caller]
                 self.next_index = 0
@@ -122,7 +119,7 @@ class KillClientsJob(Job):
         return False
 
     def parse_slice(self) -> bytes:
-        """Some words more; the error if they cannot be understood."""
+        """Parse some options; the error reply, or empty."""
         stop = min(self.next_index + 2 * limits.CLIENTS_PER_SLICE, len(self.argv))
         while self.next_index < stop:
             error = self.kill_filter.set_option_at(self.argv, self.next_index)

@@ -1,7 +1,7 @@
-"""EXEC: a transaction that nothing has spoiled is planned in slices, then sent.
+"""EXEC: plans the queued commands in slices, then sends each node its part.
 
-A client that has queued very much has others served in between. What decides whether a transaction may run, and what
-tells others that it writes, is one step with its sending: with watched keys and in copy pools nobody comes in between.
+Between slices other clients are served. But the last look at watched keys, the notice that keys are written, and the
+sending are one step: with watched keys and in copy pools no other client comes in between.
 """
 
 from typing import final
@@ -23,7 +23,7 @@ from kidoproxy.upstream.transaction import ExecReply, Transaction
 
 
 def placement_ids(plan: Plan) -> set[int]:
-    """Where the keys of a plan live: nodes by their index, copy pools as a whole by that of their first node."""
+    """Where a plan's keys live, as `Node.placement_id`: a copy pool counts as one place."""
     if isinstance(plan, Send):
         return {plan.node.placement_id()}
     found: set[int] = set()
@@ -42,7 +42,7 @@ def plan_in_multi(session: Session, spec: CommandSpec, request: Request) -> Plan
 
 
 def start_planning_in_multi(session: Session, spec: CommandSpec, request: Request) -> PlanBuilder:
-    """The same in slices."""
+    """`plan_in_multi` in slices."""
     session.request_context.in_multi = True
     planning = session.context.root.plan_builder(spec, request, session.request_context)
     session.request_context.in_multi = False
@@ -50,7 +50,7 @@ def start_planning_in_multi(session: Session, spec: CommandSpec, request: Reques
 
 
 def step_planning_in_multi(session: Session, planning: PlanBuilder) -> bool:
-    """One of these slices. Whether there are more."""
+    """One slice; whether there are more."""
     session.request_context.in_multi = True
     more = planning.step(limits.SLICE_UNITS)
     session.request_context.in_multi = False
@@ -58,16 +58,16 @@ def step_planning_in_multi(session: Session, planning: PlanBuilder) -> bool:
 
 
 def abort_exec(session: Session) -> None:
-    """A watched key has changed: nothing is sent."""
+    """A watched key has changed: EXEC is answered with null, nothing is sent."""
     session.unwatch()
     session.open_pending(None).on_reply(encode.null_array(session.proto))
 
 
 @final
 class ExecJob(Job):
-    """Plans what was queued, gives each command its place in the reply, and sends every node its part.
+    """Plans the queued commands, opens a slot in the reply for each, and sends every node its part.
 
-    With watched keys it runs on their lane, and nothing of this client's runs beside it.
+    With watched keys on a node it runs on the dedicated connection that watches, and no other request beside it.
     """
 
     def __init__(self, session: Session, queue: list[QueuedCommand], watch: Watch | None) -> None:
@@ -80,17 +80,16 @@ class ExecJob(Job):
         self.transaction = Transaction(session.executor, lease, repeatable)
         self.plans: list[Plan | None] = []
         session.extra_units += min(len(queue), limits.SLICE_UNITS)
-        #: A long request among them that is being planned.
+        #: A queued command with very many keys that is being planned.
         self.planning: PlanBuilder | None = None
-        #: Each command's place in the reply; the order in which they get it, ours first; and how many have it.
+        #: The slots of the reply; the order in which they are handed out, local commands first; how many have been.
         self.aggregate: ListReplies | None = None
         self.slot_order: list[int] = []
         self.slots_filled = 0
-        #: From the last look at what is watched, or the first sign of a write, to the sending nobody may come between.
+        #: From the last look at the watched keys, or the first notice of a write, to the sending, no job may pause.
         self.must_not_yield = watch is not None or any(node.group is not None for node in session.context.root.nodes())
 
     def step(self) -> bool:
-        """Some commands more."""
         if len(self.plans) < len(self.queue):
             self.plan_slice()
             if len(self.plans) < len(self.queue) or len(self.queue) > limits.SLICE_UNITS:
@@ -101,7 +100,6 @@ class ExecJob(Job):
         return self.batch_slice(aggregate)
 
     def plan_slice(self) -> None:
-        """Plan the next ones."""
         session = self.session
         session.request_context.may_write = self.write
         units = 0
@@ -123,14 +121,14 @@ class ExecJob(Job):
             self.plans.append(plan)
 
     def start_sending(self) -> bool:
-        """All is planned: a transaction for one node is sent as it is, the others are dealt out."""
+        """All is planned: a transaction for one node is sent whole. Whether there is more to do."""
         session = self.session
         watch = self.watch
         if watch is not None:
             if watch.must_abort_exec(session.proxy.wall_ms):
                 abort_exec(session)
                 return False
-            # Before anything is queued, for that may be an UNWATCH, or a write to what is watched.
+            # Before anything is sent, for the queue may have an UNWATCH, or a write to a watched key.
             session.watch = None
             watch.on_exec()
         pending = session.open_pending(None)
@@ -159,13 +157,13 @@ class ExecJob(Job):
         return self.batch_slice(aggregate)
 
     def cancel(self) -> None:
-        """The client goes: nothing has been sent, and it is owed nothing for it."""
+        """The client leaves before anything was sent: its open reply is dropped."""
         aggregate = self.aggregate
         if aggregate is not None:
             aggregate.parent.on_reply(b"")
 
     def batch_slice(self, aggregate: ListReplies) -> bool:
-        """Give some more to the nodes' batches; when all are there, send them."""
+        """Add some commands to the nodes' batches; send these when they are complete. Whether there is more to do."""
         slot_order = self.slot_order
         units = 0
         while self.slots_filled < len(slot_order):
@@ -184,16 +182,16 @@ class ExecJob(Job):
         self.send_batches()
         return False
 
-    def batch_command(self, queued: QueuedCommand, plan: Plan | None, part: ReplyHandler) -> int:
-        """Give one command its place in the reply, and its requests to the nodes' batches. How much work that was."""
+    def batch_command(self, queued: QueuedCommand, plan: Plan | None, slot: ReplyHandler) -> int:
+        """Add one command to the nodes' batches, or answer it here; the units of work that this took."""
         session = self.session
         if plan is not None:
-            part = redacting_handler(session, queued, part)
+            slot = redacting_handler(session, queued, slot)
             if queued.spec.is_scripting:
-                part = scripts.track_script(session, queued.spec, queued.request.argv, part)
-            # What a pool refuses has a place in the array, beside what other nodes have run.
+                slot = scripts.track_script(session, queued.spec, queued.request.argv, slot)
+            # A failure is one element of the reply here, beside those of commands that have run: no LOADING.
             session.request_context.failures_as_loading = False
-            self.transaction.execute(plan, part, queued.request.raw, queued.spec, session.request_context)
+            self.transaction.execute(plan, slot, queued.request.raw, queued.spec, session.request_context)
             session.request_context.failures_as_loading = session.context.as_loading
             return 1
         frame = b""
@@ -202,11 +200,10 @@ class ExecJob(Job):
                 frame = local.local_reply(session, queued.spec, queued.request.argv)
             else:
                 frame = handshake.execute(session, queued.spec, queued.request.argv)
-        part.on_reply(frame)
+        slot.on_reply(frame)
         return 1 + len(frame) // limits.BYTES_PER_UNIT
 
     def send_batches(self) -> None:
-        """One contiguous part for each node."""
         session = self.session
         self.transaction.send_batches(session.proto, session.db)
         if self.watch is not None:
@@ -214,12 +211,12 @@ class ExecJob(Job):
 
 
 def redacting_handler(session: Session, queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:
-    """The leg for the reply to one command, see `redact`."""
+    """The handler for one command's reply, see `redact`."""
     return redact.client_view_handler(session, queued.spec, queued.request.argv, handler)
 
 
 def sole_node(plans: list[Plan | None]) -> Node | None:
-    """The one node that all plans are for, whose EXEC reply is then the whole reply; None otherwise."""
+    """The one node of all plans, whose EXEC reply is then the whole reply; None if there are more."""
     node: Node | None = None
     for plan in plans:
         if not isinstance(plan, Send) or (node is not None and plan.node is not node):

@@ -1,4 +1,4 @@
-"""HELLO, AUTH, SELECT, RESET and CLIENT: what a client says about itself, answered as Redis does.
+"""HELLO, AUTH, SELECT, RESET and CLIENT: commands that change the session, answered as Redis does.
 
 redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply must be right to the byte.
 """
@@ -21,7 +21,7 @@ RESET_REPLY: Final = b"+RESET\r\n"
 
 
 def execute(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """The reply; the session's state is changed on the way."""
+    """Run one of these commands: changes the session and returns the reply. Also called by EXEC."""
     name = spec.name
     if name == b"hello":
         return hello(session, argv)
@@ -87,7 +87,7 @@ def hello(session: Session, argv: list[bytes]) -> bytes:
 
 
 def apply_hello(session: Session, proto: int, credentials: list[bytes], name: bytes | None) -> bytes:
-    """The second half of HELLO: log in, take the name, change the protocol, introduce ourselves."""
+    """The second half of HELLO: log in, set the name, switch the protocol, reply."""
     if credentials and not log_in(session, credentials[0], credentials[1]):
         return client_errors.WRONGPASS
     if not session.authed:
@@ -101,7 +101,7 @@ def apply_hello(session: Session, proto: int, credentials: list[bytes], name: by
 
 
 def hello_reply(session: Session) -> bytes:
-    """Who we are: one Redis, standing alone."""
+    """The fields of HELLO: one standalone Redis."""
     bulk = encode.bulk
     return encode.mapping(
         session.proto,
@@ -118,7 +118,7 @@ def hello_reply(session: Session) -> bytes:
 
 
 def advertised_version(session: Session) -> bytes:
-    """The oldest node's version, as far as it is known, but none that only Redis or only Valkey has."""
+    """The version of the oldest node, at most the last one that Redis and Valkey have in common."""
     oldest = NEWEST_COMMON_VERSION
     for node in session.context.root.nodes():
         if node.version and version_numbers(node.version) < version_numbers(oldest):
@@ -127,7 +127,7 @@ def advertised_version(session: Session) -> bytes:
 
 
 def version_numbers(text: bytes) -> list[int]:
-    """A version as numbers that can be compared; what is not a number counts as 0."""
+    """A version as comparable numbers; what is not a number counts as 0."""
     return [int(part) if part.isdigit() and len(part) < 10 else 0 for part in text.split(b".")]
 
 
@@ -135,7 +135,7 @@ def version_numbers(text: bytes) -> list[int]:
 
 
 def log_in(session: Session, name: bytes, password: bytes) -> bool:
-    """Become this user, if the password is right; else who is logged in stays it."""
+    """Switch to this user if the password is right; a failure is recorded and changes nothing."""
     user = session.context.users.authenticate(name, password)
     if user is None:
         session.proxy.auth_failures += 1
@@ -147,7 +147,7 @@ def log_in(session: Session, name: bytes, password: bytes) -> bool:
 
 
 def close_if_http(session: Session, name: bytes) -> bool:
-    """Whether that was a web page, which may send any bytes to a port: no line behind is taken for a command."""
+    """Close on an HTTP request, as Redis does: a web page must not be able to send commands. Whether it was one."""
     if not is_http_request(name):
         return False
     session.proxy.incidents.record(HTTP_REQUEST, session.context.name, None, session.address)
@@ -156,7 +156,7 @@ def close_if_http(session: Session, name: bytes) -> bool:
 
 
 def auth(session: Session, argv: list[bytes]) -> bytes:
-    """AUTH [user] password; a wrong one does not log out who is logged in."""
+    """AUTH [user] password; a wrong one does not log out."""
     if len(argv) > 3:
         return errors.SYNTAX
     if len(argv) == 2 and session.context.users.default.nopass:
@@ -169,7 +169,7 @@ def auth(session: Session, argv: list[bytes]) -> bytes:
 
 
 def select(session: Session, text: bytes) -> bytes:
-    """SELECT: the database of all later requests; each link to a node of a ring has its own."""
+    """SELECT: the database of all later requests; each has its own shared connections."""
     number = parse_int64(text)
     if number is None:
         return errors.NOT_INTEGER
@@ -183,7 +183,7 @@ def select(session: Session, text: bytes) -> bytes:
 
 
 def set_reply_mode(session: Session, argv: list[bytes]) -> None:
-    """CLIENT REPLY ON | OFF | SKIP: only ON is answered."""
+    """CLIENT REPLY ON | OFF | SKIP; only ON gets a reply."""
     mode = argv[2].upper()
     if mode == b"ON":
         session.reply_mode = REPLY_ON

@@ -1,9 +1,8 @@
-"""What the proxy knows about itself and its nodes: INFO's own sections, PROXY NODES and PROXY STATS.
+"""INFO, and the data of PROXY NODES and PROXY STATS.
 
-INFO is asked of the nodes and merged; `InfoHandler` then adds the sections ``# Kidoproxy`` and
-``# KidoproxyNodes``, and corrects what a client means of *us*: how many clients, which port, how long up.
-When the nodes give no INFO, a client still gets what is known here, and why it is not more: many read the
-version before anything else, and one bad node must not stop them.
+INFO is sent to the nodes and merged; `InfoHandler` then adds the sections ``# Kidoproxy`` and ``# KidoproxyNodes``,
+and replaces the fields that are about the proxy: clients, port, uptime. When the nodes give no INFO, the reply has the
+fields that are known here and the reason: many libraries read the version first, and one bad node must not stop them.
 """
 
 from typing import Final, final
@@ -26,7 +25,7 @@ from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import READY
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
-#: INFO's words for several sections at once.
+#: INFO's names for several sections at once.
 SECTION_GROUPS: Final = (b"default", b"all", b"everything")
 
 InfoField = tuple[str, str]
@@ -36,7 +35,7 @@ InfoField = tuple[str, str]
 
 
 def counters(session: Session) -> list[tuple[str, int]]:
-    """Everything that is counted, by name."""
+    """The proxy's counters, as PROXY STATS and INFO show them."""
     proxy = session.proxy
     return [
         ("uptime_in_seconds", uptime(session)),
@@ -58,7 +57,7 @@ def counters(session: Session) -> list[tuple[str, int]]:
 
 
 def uptime(session: Session) -> int:
-    """Seconds since the proxy has started."""
+    """Seconds since the start of the proxy."""
     return (session.proxy.wall_ms - session.proxy.started_ms) // 1000
 
 
@@ -76,7 +75,7 @@ def proxy_fields(session: Session) -> list[InfoField]:
 
 
 def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
-    """By section, the fields of Redis's own INFO that are about us."""
+    """By section, the fields of Redis's own INFO that are about the proxy."""
     proxy = session.proxy
     server = [
         ("redis_mode", "standalone"),
@@ -113,14 +112,14 @@ def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
 
 
 def subscription_counts(session: Session) -> list[tuple[str, int]]:
-    """What the clients of this pool have subscribed to, as INFO names it."""
+    """The numbers of subscribed names in this pool, by INFO's field."""
     subscriptions = session.proxy.subscriptions_by_pool.get(session.context.name)
     fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
     return [(field, subscriptions.subscribed_count(kind) if subscriptions is not None else 0) for field, kind in fields]
 
 
 def port_of(local: str) -> str:
-    """Of an address ``host:port`` the port; a unix socket's is 0."""
+    """The port of an address ``host:port``; 0 for a unix socket."""
     return local.rpartition(":")[2] or "0"
 
 
@@ -144,7 +143,7 @@ class NodeInfo:
         self.sync_status = session.proxy.sync_status.get(node.node_id, "")
 
     def text_fields(self) -> list[InfoField]:
-        """The facts that are texts."""
+        """The fields that are texts."""
         node = self.node
         return [
             ("pool", self.pool_name),
@@ -158,7 +157,7 @@ class NodeInfo:
         ]
 
     def count_fields(self) -> list[tuple[str, int]]:
-        """The facts that are numbers."""
+        """The fields that are numbers."""
         return [
             ("links", self.ready_connections),
             ("lanes", self.dedicated),
@@ -184,7 +183,7 @@ class NodeInfo:
 
 
 def node_state(node: Node) -> str:
-    """Down when it cannot be reached, suspect when it answers nothing in time; else what it is to its pool."""
+    """``down`` if it cannot be reached, ``suspect`` if it does not answer, else ``up`` or its state as a copy."""
     if not node.live:
         return "down"
     if node.unresponsive:
@@ -192,12 +191,11 @@ def node_state(node: Node) -> str:
     group = node.group
     if group is None:
         return "up"
-    # While nobody is trusted, nobody is read.
+    # While no copy is trusted, none is read.
     return group.copy_of(node).state if group.elected else BEHIND
 
 
 def decode_text(raw: bytes) -> str:
-    """Bytes that a node sent, as text."""
     return raw.decode("utf-8", "backslashreplace")
 
 
@@ -207,7 +205,7 @@ def sanitize_field(value: str) -> str:
 
 
 def nodes_with_pool_name(pool_name: str, route: Route) -> list[tuple[str, Node]]:
-    """Each node at or below ``route`` with the name of the pool that it is directly in."""
+    """Each node at or below ``route``, with the name of its own pool."""
     if isinstance(route, NodeRoute):
         return [(pool_name, route.node)]
     children = route.children()
@@ -226,13 +224,13 @@ def node_infos(session: Session) -> list[NodeInfo]:
 
 
 def wants_section(argv: list[bytes], section_name: bytes) -> bool:
-    """Whether these arguments of INFO ask for ``section``, given in lower case."""
-    words = [arg.lower() for arg in argv[1:]]
-    return not words or any(word == section_name or word in SECTION_GROUPS for word in words)
+    """Whether these arguments of INFO select this section; ``section_name`` is in lower case."""
+    wanted = [arg.lower() for arg in argv[1:]]
+    return not wanted or any(name == section_name or name in SECTION_GROUPS for name in wanted)
 
 
 def only_proxy_sections(argv: list[bytes]) -> bool:
-    """Whether INFO asks for our own sections alone: then no node is asked."""
+    """Whether INFO selects the proxy's sections alone: then no node is asked."""
     return len(argv) > 1 and all(arg.lower() in PROXY_SECTIONS for arg in argv[1:])
 
 
@@ -248,7 +246,7 @@ def sanitize_line(value: str) -> str:
 
 
 def proxy_sections(session: Session, argv: list[bytes], missing_reason: str) -> list[bytes]:
-    """Our sections, as far as ``argv`` asks for them; ``silence`` says why the nodes' are missing."""
+    """The proxy's sections that ``argv`` selects; ``missing_reason`` says why the nodes' are missing, or is empty."""
     found: list[bytes] = []
     if wants_section(argv, b"kidoproxy"):
         fields = proxy_fields(session)
@@ -265,7 +263,7 @@ def proxy_sections(session: Session, argv: list[bytes], missing_reason: str) -> 
 
 
 def reply_if_proxy_only(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> bool:
-    """Whether this is an INFO that no node is needed for; ``leg`` has its answer then."""
+    """Answer an INFO that needs no node; whether it was one."""
     proxy_only = (
         spec.response_policy == MERGE_INFO and not session.request_context.per_node and only_proxy_sections(argv)
     )
@@ -275,19 +273,19 @@ def reply_if_proxy_only(session: Session, spec: CommandSpec, argv: list[bytes], 
 
 
 def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
-    """The leg for what the nodes say, where that is not what the client hears."""
+    """The handler that turns the nodes' reply into the client's: for INFO `InfoHandler`, else see `redact`."""
     if spec.response_policy == MERGE_INFO and not session.request_context.per_node:
         return InfoHandler(session, argv, handler)
     return redact.client_view_handler(session, spec, argv, handler)
 
 
 def proxy_info(session: Session, argv: list[bytes]) -> bytes:
-    """INFO without the nodes."""
+    """The proxy's sections alone."""
     return encode.verbatim(session.proto, b"\r\n".join(proxy_sections(session, argv, "")))
 
 
 def merged_info(session: Session, argv: list[bytes], raw: bytes) -> bytes:
-    """The nodes' INFO with our corrections, in the sections that it has, and our own sections behind it."""
+    """The nodes' INFO with the proxy's fields in the sections that it has, and the proxy's sections behind it."""
     node_info = b"\r\n" + string_value(raw)
     extra = [
         info_section(name, fields)
@@ -298,7 +296,7 @@ def merged_info(session: Session, argv: list[bytes], raw: bytes) -> bytes:
 
 
 def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
-    """INFO when the nodes gave none: what is known here, and why it is not more."""
+    """INFO when the nodes gave none: the fields that are known here, and the reason."""
     known = [
         ("Server", [("redis_version", decode_text(handshake.advertised_version(session)))]),
         *field_overrides(session),
@@ -309,7 +307,7 @@ def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
 
 @final
 class InfoHandler(ReplyHandler):
-    """Takes the nodes' INFO, and gives the client ours."""
+    """Takes the nodes' merged INFO and completes it."""
 
     def __init__(self, session: Session, argv: list[bytes], parent: ReplyHandler) -> None:
         super().__init__()
@@ -318,26 +316,21 @@ class InfoHandler(ReplyHandler):
         self.parent = parent
 
     def on_reply(self, raw: bytes) -> None:
-        """Add what only we know."""
         if is_error(raw):
             self.parent.on_reply(fallback_info(self.session, self.argv, decode_text(error_text(raw))))
         else:
             self.parent.on_reply(merged_info(self.session, self.argv, raw))
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """Say what is known here."""
         self.parent.on_reply(
             fallback_info(self.session, self.argv, decode_text(error_text(failure.error_reply(False))))
         )
 
     def add_held_bytes(self, size: int) -> None:
-        """Its parent counts it."""
         self.parent.add_held_bytes(size)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
         self.parent.abort(failure, failed)
 
     def describe(self) -> str:
-        """Its parent's."""
         return self.parent.describe()

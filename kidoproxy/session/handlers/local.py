@@ -1,4 +1,4 @@
-"""What the proxy answers without a node: it must answer even when all of them are down."""
+"""Commands that the proxy answers without a node, so that they work even when all nodes are down."""
 
 from kidoproxy.commands.command_reply import command_reply
 from kidoproxy.commands.spec import CommandSpec
@@ -28,7 +28,7 @@ def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes
 
 
 def ping_reply(argv: list[bytes], subscriber_mode: bool) -> bytes:
-    """PONG, or what the client said; in the shape of a message where nothing else is expected."""
+    """PONG or the argument; in subscriber mode an array, as Redis sends it."""
     if len(argv) > 2:
         return errors.wrong_arity(b"ping")
     if subscriber_mode:
@@ -37,5 +37,5 @@ def ping_reply(argv: list[bytes], subscriber_mode: bool) -> bytes:
 
 
 def time_reply(wall_ms: int) -> bytes:
-    """Seconds and microseconds; our clock counts milliseconds."""
+    """TIME: seconds and microseconds, from a clock of milliseconds."""
     return encode.array([encode.bulk(b"%d" % (wall_ms // 1000)), encode.bulk(b"%d" % (wall_ms % 1000 * 1000))])

@@ -1,8 +1,8 @@
-"""Commands whose work grows with all the data that a node has: FLUSHDB of a large cache takes seconds.
+"""Commands whose work grows with all the data of a node: FLUSHDB of a large cache takes seconds.
 
-The nodes are asked first how much they have, then the command is sent to all of them in one go, with the time that so
-much may take; nodes that say nothing are not waited for. Until it is answered its nodes count as busy, not as silent,
-on all their connections. The client's next request waits, as it would at a server.
+The nodes are asked for their size first, then the command is sent to all of them at once, with a deadline that allows
+for the largest. A size that cannot be had counts as 0. Until the command is answered its nodes count as busy, not as
+unresponsive, on all their connections. The client's next request waits, as it would at a server.
 """
 
 from typing import Final, final
@@ -26,15 +26,15 @@ INFO: Final = COMMANDS[b"info"]
 DBSIZE: Final = COMMANDS[b"dbsize"]
 MEMORY_QUERY: Final = [b"INFO", b"memory"]
 KEY_COUNT_QUERY: Final = [b"DBSIZE"]
-#: What a node frees or looks through in a second, when it is slow.
+#: What a slow node frees or scans in a second.
 BYTES_PER_SECOND: Final = 10_000_000
 KEYS_PER_SECOND: Final = 100_000
-#: Nothing is given more than this, whatever nodes say of themselves.
+#: The upper bound, whatever sizes the nodes report.
 MAX_EXTRA_SECONDS: Final = 600.0
 
 
 def start_if_slow(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> bool:
-    """Whether this is such a command; it is under way then."""
+    """Start one of these commands; whether it is one."""
     if spec.name not in SLOW_COMMANDS:
         return False
     probe = SizeProbe(session, spec, request, handler)
@@ -45,7 +45,7 @@ def start_if_slow(session: Session, spec: CommandSpec, request: Request, handler
 
 @final
 class SizeProbe(ReplyHandler):
-    """Waits for how much there is, then sends the command."""
+    """Takes the nodes' size, then sends the command."""
 
     def __init__(self, session: Session, spec: CommandSpec, request: Request, parent: ReplyHandler) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class SizeProbe(ReplyHandler):
         self.query_name = b""
 
     def query_size(self, spec: CommandSpec, argv: list[bytes]) -> None:
-        """Ask all nodes, as for a client of RESP2."""
+        """Ask all nodes, in RESP2."""
         session = self.session
         self.query_name = spec.name
         resp2_context = RequestContext(session.db, 2, False, False, session.request_context.now_ms)
@@ -71,7 +71,7 @@ class SizeProbe(ReplyHandler):
         )
 
     def on_reply(self, raw: bytes) -> None:
-        """An error means that the nodes' user may not ask; how many keys there are says almost as much."""
+        """An error means that the proxy's user may not run INFO; DBSIZE is the next best measure."""
         if not is_error(raw):
             self.send_command(estimate_seconds(self.query_name, raw))
         elif self.query_name == INFO.name:
@@ -80,11 +80,11 @@ class SizeProbe(ReplyHandler):
             self.send_command(0.0)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The command itself will say what is wrong, where, and what it did elsewhere."""
+        """The command itself will report what is wrong, and where."""
         self.send_command(0.0)
 
     def send_command(self, extra_seconds: float) -> None:
-        """Send it, for whoever asked, in the way in which it was asked."""
+        """Send it with that much more time, merged or per node as the client wanted it when it sent it."""
         session = self.session
         request_context = session.request_context
         saved_each, request_context.per_node = request_context.per_node, self.each_node
@@ -97,23 +97,21 @@ class SizeProbe(ReplyHandler):
 
 @final
 class SizeReplyHandler(ReplyHandler):
-    """One question of a `SizeProbe`, which may ask two."""
+    """Takes the reply to one query of a `SizeProbe`, which may make two."""
 
     def __init__(self, probe: SizeProbe) -> None:
         super().__init__()
         self.probe = probe
 
     def on_reply(self, raw: bytes) -> None:
-        """Passed on."""
         self.probe.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """Passed on."""
         self.probe.on_failure(failure)
 
 
 def estimate_seconds(query_name: bytes, raw: bytes) -> float:
-    """How long the command may take beside its deadline, from what the nodes say."""
+    """Seconds that the command may take beyond its deadline, from the reply to INFO or DBSIZE."""
     if query_name == INFO.name:
         reported = parse_int64(parse_info(info_text(raw)).get(b"used_memory", b""))
         return min(max(reported or 0, 0) / BYTES_PER_SECOND, MAX_EXTRA_SECONDS)
@@ -123,21 +121,20 @@ def estimate_seconds(query_name: bytes, raw: bytes) -> float:
 
 @final
 class SlowPlanExecutor(DelegatingExecutor):
-    """Sends what may take that many seconds more."""
+    """Sends requests that may take so many seconds more."""
 
     def __init__(self, executor: Executor, extra_seconds: float) -> None:
         super().__init__(executor)
         self.extra_seconds = extra_seconds
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
-        """Send it, and note that the node is busy."""
         busy_until = self.executor.now + self.extra_seconds
         self.executor.send(node, BusyNodeHandler(handler, node, self.extra_seconds, busy_until), payload, proto, db)
 
 
 @final
 class BusyNodeHandler(DelegatingHandler):
-    """Its node is busy until it is answered, or its time is over."""
+    """Marks its node as busy until the reply, or the deadline."""
 
     def __init__(self, parent: ReplyHandler, node: Node, extra_seconds: float, busy_until: float) -> None:
         super().__init__(parent)
@@ -147,18 +144,17 @@ class BusyNodeHandler(DelegatingHandler):
         node.busy_until = max(node.busy_until, busy_until)
 
     def release_node(self) -> None:
-        """It is not busy any more, if this was the last."""
+        """End the mark when this was the node's last slow command."""
         self.node.slow_commands -= 1
         if not self.node.slow_commands:
             self.node.busy_until = 0.0
 
     def on_reply(self, raw: bytes) -> None:
-        """Its reply."""
         self.release_node()
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """If it was late, it was late by the time that it was given."""
+        """A timeout names the time that was allowed."""
         self.release_node()
         if failure.code == TIMEOUT and self.extra_seconds >= 1.0:
             cause = f"no reply in {self.extra_seconds:.0f} s"

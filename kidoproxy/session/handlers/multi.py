@@ -1,7 +1,8 @@
-"""Transactions: what MULTI has queued goes to each node as one contiguous ``MULTI … EXEC``, its part of the whole.
+"""MULTI, DISCARD and the queueing of commands; EXEC hands the queue to `kidoproxy.session.handlers.exec`.
 
-One node, and what its EXEC says is the reply, byte for byte. Several, and each command's reply takes its
-place in an array: each node's part is atomic, the whole is not. A strict pool refuses that while queueing.
+Each node gets its commands as one contiguous ``MULTI … EXEC``. With one node its EXEC reply is the client's, byte for
+byte. With several each command's reply takes its place in an array: each node's part is atomic, the whole is not.
+A pool with ``strict_transactions`` refuses that while queueing.
 """
 
 from typing import Final, final
@@ -19,10 +20,10 @@ from kidoproxy.session.handlers.exec import placement_ids, plan_in_multi
 from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement
 from kidoproxy.session.state import REPLY_ON
 
-#: What begins and ends a transaction.
+#: They begin and end a transaction.
 TRANSACTION_COMMANDS: Final = (b"multi", b"exec", b"discard")
 NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
-#: What the proxy answers, and a node would answer alike: the rest would tell of the node, its users among it.
+#: Local commands that the node may answer in the proxy's place: its reply is the same. Others would show its users.
 ALLOWED_WITH_WATCH: Final = (b"unwatch", b"ping", b"echo", b"time")
 
 
@@ -37,7 +38,6 @@ def handle(session: Session, name: bytes) -> None:
 
 
 def start_multi(session: Session) -> None:
-    """MULTI."""
     if session.multi_queue is not None:
         session.send_reply(errors.NESTED_MULTI)
         return
@@ -50,7 +50,6 @@ def start_multi(session: Session) -> None:
 
 
 def discard(session: Session) -> None:
-    """DISCARD."""
     if session.multi_queue is None:
         session.send_reply(errors.DISCARD_WITHOUT_MULTI)
         return
@@ -60,7 +59,7 @@ def discard(session: Session) -> None:
 
 
 def enqueue(session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
-    """Queue one command, after planning it once: a refusal must be told now."""
+    """Queue one command. It is planned first, for a refusal must be its reply."""
     if slices.needs_sliced_planning(spec, request):
         slices.start_job(session, EnqueueJob(session, queue, spec, request))
     else:
@@ -79,7 +78,6 @@ class EnqueueJob(Job):
         self.planning = exec.start_planning_in_multi(session, spec, request)
 
     def step(self) -> bool:
-        """Some keys more."""
         if exec.step_planning_in_multi(self.session, self.planning):
             return True
         enqueue_planned(self.session, self.queue, self.spec, self.request, self.planning.finished_plan())
@@ -89,7 +87,7 @@ class EnqueueJob(Job):
 def enqueue_planned(
     session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request, plan: Plan | None
 ) -> None:
-    """Queue it, unless it cannot be part of this transaction; ``plan`` is its plan if there is one already."""
+    """Queue it unless it cannot be part of this transaction; ``plan`` is its plan if it has been made already."""
     error = enqueue_error(session, spec, request, plan)
     if error is not None:
         session.reply_error(error)
@@ -102,7 +100,6 @@ def enqueue_planned(
 
 
 def execute(session: Session) -> None:
-    """EXEC."""
     queue = session.multi_queue
     if queue is None:
         session.send_reply(errors.EXEC_WITHOUT_MULTI)
@@ -124,11 +121,11 @@ def execute(session: Session) -> None:
 
 
 def enqueue_error(session: Session, spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
-    """Why the command cannot be part of this transaction."""
+    """Why the command cannot be part of this transaction; None if it can."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
     if spec.name == b"client|reply":
-        # ON changes nothing here. The others would tear the reply of EXEC: Redis does, Valkey refuses them.
+        # ON changes nothing here. OFF and SKIP would cut the reply of EXEC: Redis does that, Valkey refuses them.
         is_allowed = session.reply_mode == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
         return None if is_allowed else errors.REPLY_IN_MULTI
     if spec.reach == SUBSCRIBE or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
@@ -168,7 +165,7 @@ def cross_slot_error(session: Session, spec: CommandSpec, request: Request, plan
 
 
 def first_key_or_argument(spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """What to name in a complaint: the first key; without one the first argument, which may be a channel."""
+    """What an error names: the first key, or without keys the first argument, which may be a channel."""
     for at in key_positions(spec, argv):
         return argv[at]
     return argv[1] if len(argv) > 1 else b""

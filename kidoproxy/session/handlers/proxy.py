@@ -1,7 +1,7 @@
-"""PROXY: our own command. A person sees which node, why, and what it is doing now.
+"""PROXY: the proxy's own command. It shows which node is asked, why, and what the nodes are doing.
 
-Nothing here may upset others: a link is shared, so PROXY NODE sends only what leaves the link as it was,
-and what would make one copy differ from the others is refused.
+PROXY NODE sends on a shared connection, so what would change that connection or hold it up is refused; so is what
+would make one copy differ from the others.
 """
 
 from typing import Final
@@ -37,11 +37,11 @@ from kidoproxy.session.pubsub.topics import SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS, 
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 
-#: A refusal with these words is about the pool as a whole, not about one node.
+#: A refusal with this text is about the pool as a whole; PROXY NODE does not apply it.
 ONE_NODE_HINT: Final = "ask one node: PROXY NODE"
 
-#: How many words of a command are shown, and how much of each.
-MAX_SHOWN_WORDS: Final = 8
+#: How many arguments of a command are shown, and how many bytes of each.
+MAX_SHOWN_ARGUMENTS: Final = 8
 MAX_SHOWN_BYTES: Final = 64
 
 REACH_TEXTS: Final[dict[int, str]] = {
@@ -57,7 +57,7 @@ REACH_TEXTS: Final[dict[int, str]] = {
     SUBSCRIBE: "the proxy listens for the client, at the node where a channel lives, or at all",
 }
 
-#: What may stand behind the name in PROXY SYNC.
+#: The actions of PROXY SYNC, behind the node's name.
 SYNC_ACTIONS: Final = (b"refill", b"cancel", b"trust", b"trust confirm")
 
 HELP: Final = (
@@ -83,7 +83,7 @@ HELP: Final = (
 
 
 def handle(session: Session, spec: CommandSpec, request: Request) -> None:
-    """One PROXY subcommand; its reply takes its place in the ledger now, or when the nodes have answered."""
+    """One PROXY subcommand."""
     name = spec.name
     argv = request.argv
     if name == b"proxy|node":
@@ -95,7 +95,7 @@ def handle(session: Session, spec: CommandSpec, request: Request) -> None:
 
 
 def proxy_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
-    """The subcommands that ask no node."""
+    """The reply of the subcommands that ask no node."""
     if name == b"proxy|nodes":
         return nodes_reply(session)
     if name == b"proxy|route":
@@ -138,17 +138,17 @@ def stats_reply(session: Session) -> bytes:
     return encode.mapping(session.proto, pairs)
 
 
-def set_replies_mode(session: Session, word: bytes) -> bytes:
-    """MERGED or LIST, for the rest of this conversation."""
-    if word not in (b"merged", b"list"):
+def set_replies_mode(session: Session, mode: bytes) -> bytes:
+    """PROXY REPLIES MERGED | LIST, for the rest of this session."""
+    if mode not in (b"merged", b"list"):
         return errors.SYNTAX
-    session.each_node = word == b"list"
+    session.each_node = mode == b"list"
     session.update_flags()
     return encode.OK
 
 
 def sync_reply(session: Session, argv: list[bytes]) -> bytes:
-    """Begin a sync of one copy, or say what syncs are doing; or another order about a copy."""
+    """PROXY SYNC: begin a sync of one copy, run another action on it, or show what syncs are doing."""
     if len(argv) > 5:
         return errors.wrong_arity(b"proxy|sync")
     if len(argv) == 2:
@@ -170,12 +170,12 @@ def sync_reply(session: Session, argv: list[bytes]) -> bytes:
     return errors.sync_refused(target.name, rejection) if rejection else encode.OK
 
 
-def run_sync_action(session: Session, node: Node, word: bytes) -> bytes:
-    """REFILL, CANCEL, TRUST (what would be lost, a line for each copy) and TRUST CONFIRM."""
+def run_sync_action(session: Session, node: Node, action: bytes) -> bytes:
+    """REFILL, CANCEL, TRUST (shows what would be lost, a line per copy) and TRUST CONFIRM."""
     run_command = session.proxy.run_sync_command
-    if run_command is None or word not in SYNC_ACTIONS:
+    if run_command is None or action not in SYNC_ACTIONS:
         return errors.wrong_arity(b"proxy|sync")
-    rejection, lines = run_command(node, word.decode("ascii"))
+    rejection, lines = run_command(node, action.decode("ascii"))
     if rejection:
         return errors.sync_refused(node.name, rejection)
     return encode.array([encode.bulk(encode_text(line)) for line in lines]) if lines else encode.OK
@@ -190,7 +190,7 @@ def find_node(session: Session, name: bytes) -> Node | None:
 
 
 def unknown_node_error(session: Session, name: bytes) -> bytes:
-    """The error for a name that no node has."""
+    """The error for a name that no node of the pool has."""
     return errors.unknown_node(name, [node.name for node in session.context.root.nodes()])
 
 
@@ -198,7 +198,7 @@ def unknown_node_error(session: Session, name: bytes) -> bytes:
 
 
 def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
-    """Send one command to one node, on the link that all clients share; a KILL goes past it."""
+    """PROXY NODE: send one command to one node, on a shared connection; SCRIPT KILL goes past it."""
     node = find_node(session, name)
     if node is None:
         session.reply_error(unknown_node_error(session, name))
@@ -222,7 +222,7 @@ def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
 
 
 def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
-    """Why this command is not sent to this node; None when it is."""
+    """Why this command may not be sent to this node; None when it may."""
     if spec is None:
         return errors.unknown_command(argv)
     if spec.subcommands is not None and len(argv) > 1:
@@ -252,7 +252,7 @@ def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, a
 
 
 def dispatch_each(session: Session, argv: list[bytes]) -> None:
-    """As usual, but each node's own reply is listed."""
+    """PROXY EACH: run one command with each node's own reply in a list."""
     argv, spec = session.context.commands.resolve_nested(argv)
     error = refusal.rejection(session, spec, argv)
     if error is not None or spec is None:
@@ -275,7 +275,7 @@ def dispatch_each(session: Session, argv: list[bytes]) -> None:
 
 
 def explain_route(session: Session, argv: list[bytes]) -> list[str]:
-    """Lines for a person: what the command is, where its keys are, who is asked with what."""
+    """PROXY ROUTE: what the command is, where its keys live, which nodes would get what."""
     argv, spec = session.context.commands.resolve_nested(argv)
     error = refusal.rejection(session, spec, argv)
     if error is not None or spec is None:
@@ -287,17 +287,17 @@ def explain_route(session: Session, argv: list[bytes]) -> list[str]:
     if spec.reach in (SESSION, LOCAL):
         return lines
     for index in key_positions(spec, argv):
-        lines.append(f"key: {format_word(argv[index])} at {index}: {session.context.root.explain(argv[index])}")
+        lines.append(f"key: {format_argument(argv[index])} at {index}: {session.context.root.explain(argv[index])}")
     if spec.reach == SUBSCRIBE:
         return lines + explain_subscription(session, spec, argv[1:])
     if spec.reach == CHANNEL_NODE:
-        lines.append(f"channel: {format_word(argv[1])}: {session.context.root.explain(argv[1])}")
+        lines.append(f"channel: {format_argument(argv[1])}: {session.context.root.explain(argv[1])}")
     request = Request(argv, encode.encode_request(argv))
     return lines + explain_plan(session.plan(spec, request), request.raw)
 
 
 def explain_subscription(session: Session, spec: CommandSpec, names: list[bytes]) -> list[str]:
-    """For each name where it lives, and the nodes that are listened to for it."""
+    """For each name where it lives, and the nodes that are subscribed to for it."""
     lines: list[str] = []
     subscriptions = session.proxy.subscriptions_of(session.context)
     kind = SUBSCRIBE_KINDS[spec.name] if spec.name in SUBSCRIBE_KINDS else UNSUBSCRIBE_KINDS[spec.name]
@@ -305,16 +305,16 @@ def explain_subscription(session: Session, spec: CommandSpec, names: list[bytes]
         location = (
             "messages may come from any node" if needs_every_source(kind, name) else session.context.root.explain(name)
         )
-        lines.append(f"channel: {format_word(name)}: {location}")
+        lines.append(f"channel: {format_argument(name)}: {location}")
         for source in subscriptions.sources_of(kind, name):
             node = source.route.pubsub_node()
             if node is not None:
-                lines.append(f"listens: {describe_node(node)}: {format_word(name)}")
+                lines.append(f"listens: {describe_node(node)}: {format_argument(name)}")
     return lines
 
 
 def explain_plan(plan: Plan, raw: bytes) -> list[str]:
-    """One line for each node of a plan; ``raw`` is what is sent where the plan says nothing else."""
+    """One line per node of a plan; ``raw`` is sent where the plan has no payload of its own."""
     lines: list[str] = []
     if isinstance(plan, Send):
         lines.append(f"asks: {describe_node(plan.node)}: {format_request(plan.payload or raw)}")
@@ -329,8 +329,8 @@ def explain_plan(plan: Plan, raw: bytes) -> list[str]:
                 f"tells: {describe_node(node)}, not waited for: {format_request(plan.unawaited_payload or raw)}"
             )
     elif isinstance(plan, DirectReply):
-        word = "refused" if plan.frame[:1] == b"-" else "answered"
-        lines.append(f"{word}: {errors.decode_wire(string_value(plan.frame))}")
+        verb = "refused" if plan.frame[:1] == b"-" else "answered"
+        lines.append(f"{verb}: {errors.decode_wire(string_value(plan.frame))}")
     return lines
 
 
@@ -340,15 +340,15 @@ def describe_node(node: Node) -> str:
 
 
 def format_request(raw: bytes) -> str:
-    """A request as a person would type it, shortened."""
+    """A request as one would type it, shortened."""
     arguments = items(raw)
-    line = " ".join([format_word(string_value(word)) for word in arguments[:MAX_SHOWN_WORDS]])
-    return line + (f" and {len(arguments) - MAX_SHOWN_WORDS} more" if len(arguments) > MAX_SHOWN_WORDS else "")
+    line = " ".join([format_argument(string_value(argument)) for argument in arguments[:MAX_SHOWN_ARGUMENTS]])
+    return line + (f" and {len(arguments) - MAX_SHOWN_ARGUMENTS} more" if len(arguments) > MAX_SHOWN_ARGUMENTS else "")
 
 
-def format_word(word: bytes) -> str:
-    """One word, shortened, in quotes where it could be misread."""
-    text = word[:MAX_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+def format_argument(argument: bytes) -> str:
+    """One argument, shortened, in quotes where it could be misread."""
+    text = argument[:MAX_SHOWN_BYTES].decode("utf-8", "backslashreplace")
     if not text or not text.isprintable() or " " in text:
         text = repr(text)
-    return text + ("..." if len(word) > MAX_SHOWN_BYTES else "")
+    return text + ("..." if len(argument) > MAX_SHOWN_BYTES else "")

@@ -1,8 +1,8 @@
-"""SUBSCRIBE and its kin: a client's subscriptions, and the confirmations that it gets, in Redis's own shape.
+"""SUBSCRIBE, UNSUBSCRIBE and their variants: confirmations and messages have Redis's shape.
 
-Such a request waits until all before it is answered, and those behind it wait until the nodes have
-confirmed it; its confirmations leave at one go, before the first message. They and messages are pushes,
-which CLIENT REPLY OFF does not silence.
+Such a request waits until all earlier ones are answered, and later ones wait until the nodes have confirmed it. Its
+confirmations are sent together, before the first message. They and messages are pushes, which CLIENT REPLY OFF does
+not suppress.
 """
 
 from typing import Final, final
@@ -22,13 +22,13 @@ from kidoproxy.session.pubsub.topics import (
 )
 from kidoproxy.session.state import UnconfirmedSubscription
 
-#: All that Redis serves to a RESP2 client that has subscribed.
+#: The commands that Redis serves to a RESP2 client with subscriptions.
 SUBSCRIBER_MODE_COMMANDS: Final = (*SUBSCRIBE_COMMANDS, *UNSUBSCRIBE_COMMANDS, b"ping", b"quit", b"reset")
 
 
 @final
 class SessionSubscription(UnconfirmedSubscription):
-    """What one session waits for; ``frames`` are its confirmations."""
+    """The subscription that one session waits for."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class SessionSubscription(UnconfirmedSubscription):
         self.session = session
 
     def on_done(self, error: bytes) -> None:
-        """The session goes on."""
+        """Send the confirmations, or the error; the session goes on."""
         session = self.session
         session.pending_subscribe = None
         if error:
             session.proxy.commands_rejected += 1
-            # Of a long request the rest is not tried.
+            # The rest of a long request is dropped.
             session.current_job = None
         self.pending.on_reply(session.context.translate_error(error) if error else b"".join(self.confirmations))
         session.update_flags()
@@ -54,7 +54,7 @@ class SessionSubscription(UnconfirmedSubscription):
 
 
 def handle(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
-    """One request; everything before it has been answered."""
+    """One request; all earlier ones are answered."""
     subscriber = session.subscriber
     if len(argv) == 1 and subscriber is not None and spec.name in UNSUBSCRIBE_KINDS:
         argv = [argv[0], *subscriber.names_by_kind[UNSUBSCRIBE_KINDS[spec.name]]]
@@ -66,7 +66,7 @@ def handle(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
 
 @final
 class SubscribeJob(Job):
-    """A request with very many names, as if it were several: each waits until the one before has been confirmed."""
+    """Runs a request with very many names as several, each after the confirmation of the one before."""
 
     def __init__(self, session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
         self.session = session
@@ -75,7 +75,7 @@ class SubscribeJob(Job):
         self.next_index = 1
 
     def step(self) -> bool:
-        """Some names more. Whoever tells the client of them lets it go on."""
+        """The confirmation of these names resumes the session, and with it this job."""
         start = self.next_index
         self.next_index = start + limits.NAMES_PER_SLICE
         if self.next_index < len(self.argv):
@@ -85,7 +85,7 @@ class SubscribeJob(Job):
 
 
 def request_subscription(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
-    """One request that is not too long."""
+    """One request with a bounded number of names."""
     subscriptions = session.proxy.subscriptions_of(session.context)
     subscriber = session.subscriber
     if subscriber is None:
@@ -109,7 +109,7 @@ def request_subscription(session: Session, spec: CommandSpec, argv: list[bytes])
 
 
 def prepare_subscribe(subscription: SessionSubscription, names: list[bytes], proto: int) -> list[bytes]:
-    """The names that the client does not have yet; makes the confirmations, one for each name that it says."""
+    """The names that the client has not subscribed to yet; adds one confirmation for each name of the request."""
     current = subscription.subscriber.names_by_kind[subscription.kind]
     new_names: dict[bytes, bool] = {}
     count = subscription.subscriber.confirmation_count(subscription.kind)
@@ -124,7 +124,7 @@ def prepare_subscribe(subscription: SessionSubscription, names: list[bytes], pro
 
 
 def prepare_unsubscribe(subscription: SessionSubscription, names: list[bytes], proto: int) -> list[bytes]:
-    """The names that the client has, all of them if it says none; makes the confirmations."""
+    """The names to unsubscribe, all of them if the request has none; adds the confirmations."""
     event = UNSUBSCRIBE_COMMANDS[subscription.kind]
     current = subscription.subscriber.names_by_kind[subscription.kind]
     removed_names: dict[bytes, bool] = {}
@@ -140,5 +140,5 @@ def prepare_unsubscribe(subscription: SessionSubscription, names: list[bytes], p
 
 
 def confirmation(proto: int, event: bytes, name: bytes, count: int) -> bytes:
-    """One push, or one array that looks like a reply."""
+    """A push in RESP3, an array in RESP2."""
     return encode.push(proto, [encode.bulk(event), name, encode.integer(count)])

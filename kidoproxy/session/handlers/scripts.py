@@ -1,4 +1,4 @@
-"""EVAL, FCALL, SCRIPT and FUNCTION: planned like others; what they say is noted, so that no node forgets it."""
+"""EVAL, FCALL, SCRIPT and FUNCTION: sent like others; scripts are recorded, so that nodes can get them again."""
 
 from typing import Final, final
 
@@ -27,7 +27,7 @@ LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"funct
 
 
 def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
-    """Why a script is not served: it can be seen to call what this pool refuses, or what its user may not run."""
+    """Why a script is refused: its text calls a command that the pool refuses, or that the user may not run."""
     analysis = find_analysis(session.context.script_registry, spec, argv, session.multi_queue is not None)
     if analysis is None:
         return None
@@ -47,7 +47,7 @@ def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes |
 
 
 def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | None]) -> tuple[bytes, str]:
-    """The first of these commands that a pool does not serve, and why; empty when it serves them all."""
+    """The first of these commands that the pool does not serve, and why; two empty values when it serves all."""
     for name, spec in calls.items():
         reason = ""
         if command_set.is_renamed_away(name.partition(b"|")[0]):
@@ -55,7 +55,7 @@ def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | Non
         elif spec is None:
             reason = "this pool's configuration denies it" if name in command_set.deny else ""
         else:
-            # Which subcommand a container is asked for is not known, or not to us.
+            # Of a container command the subcommand may not be known.
             reason = command_set.refusal(spec) or (
                 spec.reason if spec.reach == REFUSED and spec.subcommands is None else ""
             )
@@ -65,7 +65,7 @@ def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | Non
 
 
 def dispatch(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
-    """Plan and walk, each in its own way."""
+    """Plan and execute a scripting command; EVALSHA, the loads and the kills have executors of their own."""
     executor = session.executor
     plan = session.plan(spec, request)
     handler = track_script(session, spec, request.argv, handler)
@@ -85,7 +85,7 @@ def dispatch(session: Session, spec: CommandSpec, request: Request, handler: Rep
 
 
 def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
-    """A script passes by; the leg that takes the reply, which notes it if it changes what nodes must know."""
+    """Record the script of this command; the handler for its reply, which records changes that need a success."""
     name = spec.name
     registry = session.context.script_registry
     if name in EVAL_COMMANDS:
@@ -103,7 +103,7 @@ def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler
 
 
 def forget_scripts(session: Session) -> None:
-    """SCRIPT FLUSH: nothing is known any more, and no connection counts as having carried anything."""
+    """SCRIPT FLUSH: forget all scripts, and which of them the connections have loaded."""
     session.context.script_registry.flush_scripts()
     for node in session.context.root.nodes():
         for conn in session.executor.connections_to(node):
@@ -113,7 +113,7 @@ def forget_scripts(session: Session) -> None:
 def preload_in_transaction(
     session: Session, transaction: Transaction, spec: CommandSpec, argv: list[bytes], plan: Plan
 ) -> None:
-    """The text of an EVALSHA inside a transaction goes ahead of MULTI: what EXEC refuses cannot be mended."""
+    """Load the script of an EVALSHA before MULTI: inside EXEC a NOSCRIPT could not be retried."""
     if spec.name in EVAL_COMMANDS:
         session.context.script_registry.remember(argv[1])
     elif spec.name in EVALSHA_COMMANDS:
@@ -125,7 +125,7 @@ def preload_in_transaction(
 
 
 def unchanged_sends(plan: Plan) -> list[Send]:
-    """The parts of a plan that send the request as it is."""
+    """The sends of a plan whose payload is the request itself."""
     if isinstance(plan, Send):
         return [plan] if plan.payload is None else []
     return [send for subplan in plan.plans for send in unchanged_sends(subplan)] if isinstance(plan, Gather) else []
@@ -133,7 +133,7 @@ def unchanged_sends(plan: Plan) -> list[Send]:
 
 @final
 class RecordOnSuccess(ReplyHandler):
-    """Around the leg of a request that changes what the nodes must know: if it worked, the book has it."""
+    """Records a change of scripts or libraries in the registry once it has succeeded."""
 
     def __init__(
         self,
@@ -151,35 +151,31 @@ class RecordOnSuccess(ReplyHandler):
         self.load_executor = load_executor
 
     def on_reply(self, raw: bytes) -> None:
-        """A list is each node's own reply: one that took it is enough."""
+        """A list has each node's own reply; one success is enough."""
         if any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw])):
             self.record()
         elif self.load_executor is None and raw.startswith(b"-PARTIAL"):
-            # What some nodes have lost on purpose must not come back by itself.
+            # A library that some nodes have deleted must not be loaded again.
             self.record()
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """It reached nobody, or nobody knows; some have it."""
+        """After a partial failure some nodes have changed."""
         if failure.code == PARTIAL and self.load_executor is None:
-            # What some nodes have lost on purpose must not come back by itself.
+            # A library that some nodes have deleted must not be loaded again.
             self.record()
         self.parent.on_failure(failure)
 
     def add_held_bytes(self, size: int) -> None:
-        """Its parent counts it."""
         self.parent.add_held_bytes(size)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
         self.parent.abort(failure, failed)
 
     def describe(self) -> str:
-        """Its parent's."""
         return self.parent.describe()
 
     def record(self) -> None:
-        """Write it down."""
         registry = self.registry
         argv = self.argv
         if self.command_name == b"script|load":

@@ -1,13 +1,12 @@
-"""WATCH: a transaction that runs only if nobody has changed these keys since.
+"""WATCH: a transaction runs only if none of these keys has changed since.
 
-On a ring the node itself remembers them, for one connection: the session borrows a lane to that node, and says WATCH
-and later MULTI … EXEC there. All watched keys, and all that the transaction touches, must meet on that node.
+On a ring the node itself watches, for one connection: the session leases a dedicated connection to that node and sends
+WATCH, later MULTI … EXEC on it. All watched keys, and all keys of the transaction, must live on that node.
 
 In a copy pool no node can decide for the others. But all writes of the pool pass through this process, in one order
 for all copies, so the proxy itself sees whether a watched key was written to; EXEC is sent only if none was, in the
-same step in which that is judged. A key's expiry is asked for when it is watched. Whatever cannot be excluded (a
-script, a command for the whole keyspace) counts as a change: then EXEC is answered with null, and the client tries
-again, as it does after any lost race.
+same step as the check. A key's expiry is queried when it is watched. What cannot be excluded (a script, a command for
+the whole keyspace) counts as a change: EXEC is answered with null, and the client retries as after any lost race.
 """
 
 from typing import final
@@ -30,7 +29,7 @@ from kidoproxy.session.watches import CopyWatch, DedicatedWatch
 
 
 def start_watch(session: Session, spec: CommandSpec, request: Request) -> None:
-    """WATCH; nothing is owed to the client."""
+    """WATCH; no reply of the client is open."""
     if accounting.enforce_query_limit(session, request.frame_bytes() + len(request.argv) * limits.NAME_OVERHEAD_BYTES):
         return
     session.request_context.per_node = False
@@ -42,7 +41,7 @@ def start_watch(session: Session, spec: CommandSpec, request: Request) -> None:
 
 
 def watch_where_planned(session: Session, spec: CommandSpec, request: Request, plan: Plan) -> None:
-    """Watch these keys where the plan says that they live."""
+    """Watch these keys where the plan places them."""
     if not isinstance(plan, Send):
         session.reply_error(plan.frame if isinstance(plan, DirectReply) else errors.SYNTAX)
         return
@@ -59,10 +58,10 @@ def watch_where_planned(session: Session, spec: CommandSpec, request: Request, p
 
 
 def watch_node(session: Session, node: Node, request: Request) -> None:
-    """Say WATCH on the session's lane to ``node``.
+    """Send WATCH on the session's dedicated connection to ``node``.
 
-    A lane that is lost is replaced, for clients do not say UNWATCH after an error: EXEC will be answered with null,
-    and from then on all is well again.
+    A connection that is lost is replaced, for clients do not send UNWATCH after an error: the next EXEC is answered
+    with null, and later ones run again.
     """
     watch = session.watch
     if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.placement_id() or watch.push_handler.lost:
@@ -83,7 +82,7 @@ def watch_node(session: Session, node: Node, request: Request) -> None:
 
 @final
 class WatchHandler(ReplyHandler):
-    """Waits for the reply to WATCH. If there is none, nobody knows whether the node watches."""
+    """Takes the reply to WATCH. Without one nobody knows whether the node watches."""
 
     def __init__(self, watch: DedicatedWatch, parent: ReplyHandler) -> None:
         super().__init__()
@@ -91,17 +90,16 @@ class WatchHandler(ReplyHandler):
         self.parent = parent
 
     def on_reply(self, raw: bytes) -> None:
-        """What the node says."""
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The lane is of no use any more."""
+        """The connection is of no use any more."""
         self.watch.push_handler.lost = True
         self.parent.on_failure(failure)
 
 
 def watch_copies(session: Session, group: CopyGroup, spec: CommandSpec, request: Request) -> None:
-    """Note the keys, and ask when they expire."""
+    """Remember the keys, and query when they expire."""
     watch = session.watch
     if not isinstance(watch, CopyWatch) or watch.group is not group:
         was_watching = watch is not None
@@ -125,7 +123,7 @@ def watch_copies(session: Session, group: CopyGroup, spec: CommandSpec, request:
 
 @final
 class CollectExpiries(Aggregate):
-    """Collects when the watched keys expire; the client hears +OK when that is known."""
+    """Collects the expiries of the watched keys; WATCH is answered +OK when all are known."""
 
     def __init__(self, parent: ReplyHandler, count: int, watched_keys: WatchedKeys, now_ms: int) -> None:
         super().__init__(parent, count)
@@ -133,7 +131,7 @@ class CollectExpiries(Aggregate):
         self.now_ms = now_ms
 
     def answer_parent(self) -> None:
-        """The earliest moment counts."""
+        """Keep the earliest expiry. A reply that cannot be used makes EXEC abort."""
         failure = self.first_failure()
         if failure is not None:
             self.watched_keys.cas_dirty = True

@@ -467,7 +467,7 @@ def test_plans_that_are_known_already() -> None:
 
 def test_long_and_odd_words_are_shortened_and_quoted() -> None:
     """A line of a terminal must show them."""
-    assert proxy.format_word(b"") == "''"
-    assert proxy.format_word(b"\x00\xff") == "'\\x00\\\\xff'"
-    assert proxy.format_word(b"x" * 100) == "x" * 64 + "..."
+    assert proxy.format_argument(b"") == "''"
+    assert proxy.format_argument(b"\x00\xff") == "'\\x00\\\\xff'"
+    assert proxy.format_argument(b"x" * 100) == "x" * 64 + "..."
     assert proxy.format_request(request(*["k"] * 20)) == " ".join(["k"] * 8) + " and 12 more"
