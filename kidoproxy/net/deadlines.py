@@ -38,8 +38,8 @@ class Deadlines:
         """Who is overdue by more than ``grace`` is told so. A link that fails must not keep the others from that."""
         executor = self.bridge.executor
         now = self.bridge.update_clock() - grace
-        if not self.ticker.run_step("links", partial(executor.tick, now)):
+        if not self.ticker.run_step("connections", partial(executor.tick, now)):
             for conn in executor.all_connections():
-                self.ticker.run_step(f"link to {conn.node.name}", partial(conn.tick, now))
+                self.ticker.run_step(f"connection to {conn.node.name}", partial(conn.tick, now))
         self.bridge.update_clock()
         self.bridge.schedule_flush()

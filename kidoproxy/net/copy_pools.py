@@ -1,0 +1,80 @@
+"""The copy pools of a daemon: a supervisor for each, its record on disk, and the orders that PROXY SYNC gives."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from kidoproxy.net.copy_state import CopyRecords, StateLocked
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.ticker import Ticker
+from kidoproxy.replication.supervisor import CopySupervisor
+from kidoproxy.routes.topology import CopyGroup, Node
+
+log = EventLogger("kidoproxy.copies")
+
+
+class CopyPools:
+    """Supervises every copy pool of one process."""
+
+    def __init__(self, bridge: LoopBridge, groups: list[CopyGroup], state_dir: Path | None) -> None:
+        self.bridge = bridge
+        self.proxy = bridge.proxy
+        self.groups = groups
+        self.records = CopyRecords(state_dir, bridge)
+        self.supervisors: list[CopySupervisor] = []
+        self.proxy.begin_sync = self.begin_sync
+        self.proxy.run_sync_command = self.run_sync_command
+
+    def start(self) -> None:
+        """Read and lock the record of each pool, and supervise it from now on. `StateLocked`: somebody else does."""
+        for group in self.groups:
+            try:
+                behind = self.records.start_recording(group)
+            except StateLocked as problem:
+                raise StateLocked(f"pool.{group.name}: {problem}") from None
+            self.supervisors.append(CopySupervisor(self.bridge.executor, group, behind, self.bridge.update_clock()))
+        self.proxy.copy_groups = self.groups
+
+    def is_starting(self) -> bool:
+        """Whether an election or a first comparison is still under way."""
+        return any(supervisor.is_starting() for supervisor in self.supervisors)
+
+    def register_ticks(self, ticker: Ticker) -> None:
+        for supervisor in self.supervisors:
+            ticker.add(f"copies of {supervisor.group.name}", partial(self.tick, supervisor))
+
+    def tick(self, supervisor: CopySupervisor) -> None:
+        supervisor.tick(self.bridge.executor.now, self.proxy.wall_ms)
+        for copy in supervisor.group.copies:
+            self.update_status(supervisor, copy.node)
+        for event in supervisor.log_events:
+            log.write(logging.INFO, event)
+        supervisor.log_events.clear()
+
+    def begin_sync(self, node: Node) -> str:
+        """PROXY SYNC: why not, or empty when it has been ordered."""
+        if node.group is None:
+            return f"{node.name} is not part of a copy pool"
+        supervisor = self.supervisor_of(node.group)
+        problem = supervisor.order_sync(node, False)
+        self.update_status(supervisor, node)
+        return problem
+
+    def run_sync_command(self, node: Node, subcommand: str) -> tuple[str, list[str]]:
+        """PROXY SYNC NODE SUBCOMMAND: why not, or empty, and the lines to show. ``node`` is part of a copy pool."""
+        assert node.group is not None
+        supervisor = self.supervisor_of(node.group)
+        problem, lines = supervisor.execute_order(node, subcommand)
+        self.update_status(supervisor, node)
+        return problem, lines
+
+    def supervisor_of(self, group: CopyGroup) -> CopySupervisor:
+        return next(supervisor for supervisor in self.supervisors if supervisor.group is group)
+
+    def update_status(self, supervisor: CopySupervisor, node: Node) -> None:
+        self.proxy.sync_status[node.node_id] = supervisor.sync_progress(node)
+
+    def close(self) -> None:
+        """Write what is still to be written, and let others have the records."""
+        self.records.close()

@@ -1,0 +1,288 @@
+"""One process that serves: it builds the proxy from its configuration, listens, ticks, and drains when told to stop.
+
+The order of a start: copy pools (somebody else may serve them), connections to the nodes, ticks, then a wait until the
+nodes have said who they are, and only then listeners: the first client finds the nodes known and the copies elected.
+
+SIGTERM and SIGINT drain: no new clients, idle ones are closed, what is under way is finished within
+``drain_seconds``. A second signal ends at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from kidoproxy import __version__
+from kidoproxy.admin.http import AdminServer
+from kidoproxy.config import Address, Config, Pool
+from kidoproxy.net.client_io import ClientIO
+from kidoproxy.net.connect import Connector
+from kidoproxy.net.copy_pools import CopyPools
+from kidoproxy.net.copy_state import StateLocked
+from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.from_config import connect_target, connection_options, pool_context
+from kidoproxy.net.idle import IdleSweep
+from kidoproxy.net.listen import ListeningServer, describe_bind_error, start_admin_listener, start_listener
+from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.node_io import NodeIO
+from kidoproxy.net.node_log import NodeLogger
+from kidoproxy.net.process import raise_file_limit, tune_gc
+from kidoproxy.net.systemd import sd_notify
+from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.ticker import Ticker
+from kidoproxy.replies.accounting import DRAIN_TIMEOUT
+from kidoproxy.resp import scan
+from kidoproxy.resp.replication_errors import same_server_cause
+from kidoproxy.routes.build import RouteTree, build
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.server import Server
+from kidoproxy.upstream.states import DOWN, READY
+
+log = EventLogger("kidoproxy")
+clients_log = EventLogger("kidoproxy.clients")
+pubsub_log = EventLogger("kidoproxy.channels")
+
+#: How long the start waits for copy pools to find out whom to trust.
+STARTUP_WAIT_SECONDS = 3.0
+
+
+def is_compiled() -> bool:
+    """Whether the pure packages run as machine code."""
+    return not str(scan.__file__).endswith(".py")
+
+
+class StartError(OSError):
+    """The daemon cannot start; one line says why."""
+
+
+class Daemon:
+    """One process: its listeners, clients and nodes, and what runs beside them."""
+
+    def __init__(self, config: Config, worker: int | None = None) -> None:
+        self.config = config
+        #: Which of several workers this is; None: the only process.
+        self.worker = worker
+        self.parent = os.getppid()
+        self.route_tree: RouteTree = build(config)
+        members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
+        self.executor = Executor([Server(node, connection_options(*configured)) for node, configured in members])
+        self.executor.seed = int.from_bytes(os.urandom(3), "big")
+        self.proxy = ProxyState(self.executor)
+        self.contexts: dict[str, PoolContext] = {}
+        for pool in config.listening_pools():
+            self.contexts[pool.name] = pool_context(pool, self.route_tree.pools[pool.name])
+            self.proxy.contexts.append(self.contexts[pool.name])
+        self.tasks = Tasks()
+        self.ticker = Ticker()
+        self.listeners: list[ListeningServer] = []
+        #: The admin pages stay to the end: they say that we are draining.
+        self.admin_listener: ListeningServer | None = None
+        self.clients: set[ClientIO] = set()
+        self.stop_event = asyncio.Event()
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Serve until a signal says stop."""
+        self.attach_to_loop(asyncio.get_running_loop())
+        try:
+            await self.start()
+            announce("\n".join(self.banner()))
+            self.notify("READY=1")
+            await self.stop_event.wait()
+            self.notify("STOPPING=1")
+            await self.drain()
+        finally:
+            await self.close()
+
+    # -- the start -----------------------------------------------------------------------------------------------------
+
+    def attach_to_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What needs a loop, or tells this process from others."""
+        self.bridge = LoopBridge(loop, self.proxy)
+        self.copy_pools = CopyPools(self.bridge, self.route_tree.copy_groups, self.config.state_dir)
+        members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
+        targets = {node: connect_target(*configured) for node, configured in members}
+        self.bridge.update_socket = Connector(self.bridge, targets, self.tasks).update_socket
+        self.set_identity()
+        self.set_socket_limits()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self.stop)
+
+    def set_identity(self) -> None:
+        """What INFO, PROXY and the metrics say of this process."""
+        proxy = self.proxy
+        proxy.started_ms = proxy.wall_ms
+        proxy.version = __version__
+        proxy.build = "compiled" if is_compiled() else "interpreted"
+        proxy.pid = os.getpid()
+        proxy.config_file = self.config.source
+        proxy.random_bytes = os.urandom
+        proxy.run_id = uuid.uuid4().hex.encode() + b"00000000"
+
+    def set_socket_limits(self) -> None:
+        """As many clients and dedicated connections as the process may have open files for."""
+        proxy = self.proxy
+        proxy.max_clients = self.config.max_clients
+        proxy.dedicated_pool.max_per_node = self.config.max_lanes
+        node_count = len(self.route_tree.nodes)
+        max_dedicated = min(proxy.max_clients, proxy.dedicated_pool.max_per_node * node_count)
+        proxy.limit_sockets(raise_file_limit(proxy.max_clients, node_count, max_dedicated))
+
+    async def start(self) -> None:
+        """All that comes before the first client; see the module for the order. `StartError` says what is wrong."""
+        try:
+            self.copy_pools.start()
+        except StateLocked as problem:
+            raise StartError(str(problem)) from None
+        self.connect_all()
+        self.register_ticks()
+        self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
+        await self.wait_for_nodes()
+        for pool in self.config.listening_pools():
+            for address in pool.listen:
+                await self.listen(pool, address)
+        if self.config.admin is not None:
+            await self.listen_admin(self.config.admin)
+        tune_gc()
+
+    def connect_all(self) -> None:
+        """Connect to each node at once, so that the first client does not wait, and operators see the state."""
+        for node in self.route_tree.nodes:
+            self.executor.connection(node, 2, 0).start_connecting()
+        self.bridge.schedule_flush()
+
+    async def wait_for_nodes(self) -> None:
+        """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
+        for _ in range(int(STARTUP_WAIT_SECONDS / TICK_SECONDS)):
+            self.reject_same_server()
+            busy = self.is_handshaking() or self.copy_pools.is_starting()
+            if not busy or self.stop_event.is_set():
+                return
+            await asyncio.sleep(TICK_SECONDS)
+
+    def is_handshaking(self) -> bool:
+        """Whether some node has neither answered nor failed yet."""
+        return any(self.executor.connection(node, 2, 0).state not in (READY, DOWN) for node in self.route_tree.nodes)
+
+    def reject_same_server(self) -> None:
+        """One server under two names would get each write twice, or be emptied as the copy of itself."""
+        for node, (_, pool) in zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True):
+            if node.same_server_as is not None:
+                raise StartError(f'pool.{pool.name}: node "{node.name}": {same_server_cause(node.same_server_as.name)}')
+
+    async def listen(self, pool: Pool, address: Address) -> None:
+        """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
+        factory = partial(ClientIO, self.bridge, self.contexts[pool.name], self.clients)
+        try:
+            listener = await start_listener(factory, address, self.config.workers > 1)
+        except OSError as problem:
+            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
+        self.listeners.append(listener)
+        log.info("listening", pool=pool.name, mode=pool.mode, address=address)
+
+    async def listen_admin(self, address: Address) -> None:
+        """Listen for health checks and Prometheus."""
+        try:
+            self.admin_listener = await start_admin_listener(AdminServer(self.proxy), address)
+        except OSError as problem:
+            raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
+        log.info("admin pages", address=address)
+
+    def banner(self) -> list[str]:
+        """What a person reads when the proxy is ready: one line per pool."""
+        proxy = self.proxy
+        lines = [f"kidoproxy {proxy.version} ({proxy.build}) is ready"]
+        for pool in self.config.listening_pools():
+            addresses = ", ".join(str(address) for address in pool.listen)
+            lines.append(f"  {pool.name}: {pool.mode} of {len(pool.members)} on {addresses}")
+        return lines
+
+    def notify(self, state: str) -> None:
+        """Tell the service manager; of several workers the first one speaks for all."""
+        if not self.worker:
+            sd_notify(state)
+
+    # -- while it serves -----------------------------------------------------------------------------------------------
+
+    def register_ticks(self) -> None:
+        """What is done a few times a second, in this order."""
+        ticker = self.ticker
+        ticker.add("clock", self.bridge.sync_wall_clock)
+        if self.worker is not None:
+            ticker.add("parent", self.stop_if_orphaned)
+        ticker.add("deadlines", Deadlines(self.bridge, ticker).tick)
+        ticker.add("proxy", self.proxy.tick)
+        ticker.add("incidents", self.log_incidents)
+        ticker.add("nodes", NodeLogger(self.bridge, self.route_tree.nodes).tick)
+        self.copy_pools.register_ticks(ticker)
+        ticker.add("channels", self.tick_pubsub)
+        ticker.add("slow clients", self.bridge.check_slow_clients)
+        if any(context.idle_seconds for context in self.proxy.contexts):
+            ticker.add("idle clients", IdleSweep(self.clients, TICK_SECONDS).tick)
+        ticker.add("flush", self.bridge.schedule_flush)
+
+    def stop_if_orphaned(self) -> None:
+        """A worker does not outlive its parent."""
+        if os.getppid() != self.parent and not self.stop_event.is_set():
+            self.stop()
+
+    def log_incidents(self) -> None:
+        for event in self.proxy.incidents.take_due_events(self.proxy.wall_ms):
+            clients_log.write(logging.WARNING, event)
+
+    def tick_pubsub(self) -> None:
+        for subscriptions in self.proxy.subscriptions_by_pool.values():
+            subscriptions.tick(self.executor.now)
+            for event in subscriptions.log_events:
+                pubsub_log.write(logging.INFO, event)
+            subscriptions.log_events.clear()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """The first signal drains, the second one ends."""
+        if self.stop_event.is_set():
+            for client in list(self.clients):
+                client.abort()
+        self.stop_event.set()
+
+    async def drain(self) -> None:
+        """No new clients; close those that wait for nothing, then those whose replies have left."""
+        started = time.monotonic()
+        self.proxy.draining = True
+        log.info("draining", clients=len(self.clients))
+        self.close_listeners()
+        while self.clients and time.monotonic() - started < self.config.drain_seconds:
+            for client in list(self.clients):
+                client.close_if_drained()
+            await asyncio.sleep(TICK_SECONDS)
+        for client in list(self.clients):
+            client.disconnect(DRAIN_TIMEOUT)
+        log.info("stopped", seconds=round(time.monotonic() - started, 1))
+
+    def close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
+    async def close(self) -> None:
+        """Close whatever is open, after a clean stop and after a start that failed half way."""
+        self.close_listeners()
+        if self.admin_listener is not None:
+            self.admin_listener.close()
+        await self.tasks.stop()
+        await self.close_connections()
+        self.copy_pools.close()
+
+    async def close_connections(self) -> None:
+        """Close the sockets to the nodes, and let the loop see it: it must not end with any of them open."""
+        for conn in self.executor.all_connections():
+            transport, conn.transport = conn.transport, None
+            if isinstance(transport, NodeIO):
+                transport.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,64 @@
+"""What the configuration says, as the values that sessions and connections work with."""
+
+import ssl
+
+from kidoproxy.commands.acl import Acl
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.config import Node, Pool, Tls
+from kidoproxy.config import User as ConfigUser
+from kidoproxy.net.connect import ConnectTarget
+from kidoproxy.routes.route import Route
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.users import User, Users, password_digest
+from kidoproxy.upstream.handshake import ConnectionOptions
+
+
+def pool_context(pool: Pool, root: Route) -> PoolContext:
+    """What the sessions of a listening pool need to know; ``root`` is the pool's route."""
+    context = PoolContext(pool.name, pool.mode, root, CommandSet(pool.deny, pool.allow, pool.rename))
+    context.users = Users([session_user(user) for user in pool.all_users()])
+    context.databases = pool.databases
+    context.strict_transactions = pool.ring is not None and pool.ring.transactions == "strict"
+    context.miss_on_failure = pool.ring is not None and pool.ring.on_down == "miss"
+    context.needs_arguments = context.needs_arguments or context.miss_on_failure
+    context.as_loading = pool.node_errors == "retry"
+    set_limits(context, pool)
+    return context
+
+
+def set_limits(context: PoolContext, pool: Pool) -> None:
+    context.max_bulk_bytes = pool.limits.bulk_bytes
+    context.max_query_bytes = pool.limits.query_buffer_bytes
+    context.max_output_bytes = pool.limits.client_output_bytes
+    context.max_pubsub_output_bytes = pool.limits.pubsub_output_bytes
+    context.max_clients = pool.limits.max_clients
+    context.idle_seconds = pool.limits.idle_seconds
+
+
+def session_user(user: ConfigUser) -> User:
+    """A user as sessions know it: of its passwords the hashes alone."""
+    digests = [secret.reveal().encode() for secret in user.digests]
+    if user.password:
+        digests.insert(0, password_digest(user.password.reveal().encode()))
+    acl = Acl(user.commands, user.keys, user.channels)
+    return User(user.name.encode(), acl, user.enabled, user.nopass, digests)
+
+
+def connection_options(node: Node, pool: Pool) -> ConnectionOptions:
+    """As whom a connection to ``node`` logs in, how long it waits, and how much it holds."""
+    return ConnectionOptions(node.username, node.password.reveal(), pool.timeout, pool.node_queue_bytes)
+
+
+def connect_target(node: Node, pool: Pool) -> ConnectTarget:
+    """Where ``node`` listens."""
+    address = node.address
+    tls = tls_context(node.tls) if node.tls is not None else None
+    return ConnectTarget(address.host, address.port, address.path, tls, pool.connect_timeout)
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,11 @@
+"""Copy pools of a daemon: what an order may name."""
+
+from kidoproxy.net.copy_pools import CopyPools
+from tests.net.fakes import Net
+from tests.session.stage import ring
+
+
+def test_only_copies_can_be_synced() -> None:
+    """PROXY SYNC of a ring's node is refused with a reason."""
+    net = Net(ring("a"))
+    assert CopyPools(net.hub, [], None).begin_sync(net.stage.node("a")) == "a is not part of a copy pool"
