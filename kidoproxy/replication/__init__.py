@@ -1,1 +1,1 @@
-"""How a copy that missed writes gets them: a keeper for each copy pool, and one sync at a time."""
+"""What keeps the copies of a pool equal: writes, elections, syncs and repairs. README.md is a tour."""

@@ -1,10 +1,14 @@
-"""How many keys may travel at one time: as many as their values are small."""
+"""How many keys are copied at one time: as many as their values are small.
+
+Sizes come from MEMORY USAGE. Where a user may not ask for that, they are estimated from the values that have been
+copied so far. A batch keeps the order of its keys and is never empty.
+"""
 
 from typing import Final, final
 
-#: About so many bytes are asked for at one time; one value that is larger travels alone.
+#: About so many bytes are asked for at one time; a value that is larger is copied alone.
 BATCH_BYTES: Final = 256 * 1024
-#: What a value is taken to need before any was seen, where the node does not say.
+#: The estimate before any value was seen.
 DEFAULT_VALUE_BYTES: Final = 4096
 #: Most keys of one batch, however small they are.
 BATCH_KEYS: Final = 100
@@ -12,7 +16,7 @@ BATCH_KEYS: Final = 100
 
 @final
 class KeyBatch:
-    """Keys that travel together, and about how many bytes their values have."""
+    """Keys that are copied together, and about how many bytes their values have."""
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
@@ -21,22 +25,21 @@ class KeyBatch:
 
 @final
 class SizeEstimator:
-    """What values need, learned from those that came."""
+    """The average size of a value in bytes, learned from those that were copied."""
 
     def __init__(self) -> None:
         self.estimate = DEFAULT_VALUE_BYTES
 
     def observe(self, keys: int, size: int) -> None:
-        """So many values had so many bytes."""
+        """``keys`` values had ``size`` bytes together."""
         if keys:
             self.estimate = (self.estimate + max(size // keys, 64)) // 2
 
     def size_or_estimate(self, reported: int | None) -> int:
-        """What a node said of a value, or a guess."""
         return self.estimate if reported is None else reported
 
     def split_keys(self, keys: list[bytes], reported: list[int | None]) -> list[KeyBatch]:
-        """The keys in their order, in batches."""
+        """Cut ``keys`` into batches; ``reported`` are their sizes where the node has told them."""
         batches: list[KeyBatch] = []
         batch = KeyBatch()
         for at, key in enumerate(keys):

@@ -1,4 +1,8 @@
-"""How many keys each copy has, asked when nobody knows whom to trust."""
+"""A census: how many keys each copy has, asked while no copy is trusted.
+
+All nodes are asked at once, INFO and DBSIZE; a user who may not ask for the one may be allowed the other. The callback
+is called once, when each has replied or failed, and never before `Census.begin` has asked all of them.
+"""
 
 from typing import final
 
@@ -12,14 +16,13 @@ from kidoproxy.upstream.handshake import info_text, parse_info
 
 @final
 class CensusCallback(Callback):
-    """The answers of one copy."""
+    """Takes the replies of one copy."""
 
     def __init__(self, census: "Census", index: int) -> None:
         self.census = census
         self.index = index
 
     def on_done(self, batch_reply: BatchReply) -> None:
-        """INFO and DBSIZE; who may not ask for INFO may ask for the other."""
         census = self.census
         census.remaining -= 1
         if not batch_reply.problem:
@@ -30,18 +33,17 @@ class CensusCallback(Callback):
 
 @final
 class Census:
-    """Asks every link that is ready; ``ready`` are those that answered and have loaded their data."""
+    """``is_loaded``: which copies replied and have loaded their data; ``key_counts``: how many keys each has."""
 
     def __init__(self, connections: list[NodeConnection]) -> None:
         self.connections = connections
         self.is_loaded = [False] * len(connections)
         self.key_counts = [UNKNOWN_KEY_COUNT] * len(connections)
-        #: One more than links, so that the end does not come before all were asked.
+        #: One more than connections, so that the end does not come before all were asked.
         self.remaining = len(connections) + 1
         self.callback: Callback | None = None
 
     def begin(self, callback: Callback, now: float) -> None:
-        """Ask; ``boss`` is told when all have answered or failed."""
         self.callback = callback
         for index, connection in enumerate(self.connections):
             batch_reply = BatchReply(CensusCallback(self, index), 2)
@@ -51,7 +53,7 @@ class Census:
             self.finish()
 
     def on_replies(self, index: int, info: bytes, dbsize: bytes) -> None:
-        """What one said of itself."""
+        """Count from INFO keyspace, else from DBSIZE (database 0 alone), else unknown; nothing while it is loading."""
         text = b"" if is_error(info) else info_text(info)
         if parse_info(text).get(b"loading", b"0") != b"0":
             return
@@ -63,7 +65,6 @@ class Census:
             self.key_counts[index] = UNKNOWN_KEY_COUNT if size is None or size < 0 else size
 
     def finish(self) -> None:
-        """All have answered or failed."""
         callback = self.callback
         self.callback = None
         if callback is not None:

@@ -1,4 +1,10 @@
-"""Mends single keys whose copies were seen to differ: copied from the key's leader to every other copy in sync."""
+"""Repairs single keys whose copies were seen to differ: copies them from the key's leader to every other copy in sync.
+
+Order of events for one key: its leader is proved to be another server than the first target (a proof is used again
+while the connections stand), the key is copied there, then to the next target; after the last one the key is done with,
+unless it was noted once more meanwhile. A target that cannot be repaired is behind. If it was the leader that failed,
+nobody is to blame: the key stays noted and its next leader is asked.
+"""
 
 from typing import final
 
@@ -11,10 +17,10 @@ from kidoproxy.upstream.executor import Executor
 
 @final
 class KeyRepairer(Callback):
-    """One key at a time, one copy after another."""
+    """Repairs one key of the group at a time, on one copy after another."""
 
     def __init__(self, executor: Executor, group: CopyGroup) -> None:
-        self.exchange = executor
+        self.executor = executor
         self.group = group
         self.wall_ms = 0
         self.db_key: tuple[int, bytes] = (0, b"")
@@ -26,11 +32,10 @@ class KeyRepairer(Callback):
         self.repaired_count = 0
 
     def busy(self) -> bool:
-        """Whether an answer is awaited."""
         return self.prover is not None or self.transfer is not None
 
     def begin(self, wall_ms: int) -> None:
-        """The next copy of the first key that waits; some copy in sync can be reached, and the first is its leader."""
+        """Go on with the first key that is noted; there is one, and its leader can be reached."""
         self.wall_ms = wall_ms
         db_key = next(iter(self.group.to_repair))
         ranked = self.group.ranked(db_key[1])
@@ -49,22 +54,21 @@ class KeyRepairer(Callback):
         self.ensure_proof(leader, target)
 
     def ensure_proof(self, leader: Node, target: Node) -> None:
-        """The leader may decide what the target holds, if it is another server."""
+        """Copy the key when it is proved that the leader may decide what the target holds."""
         proof = self.proofs.get((leader.node_id, target.node_id))
         if proof is not None and proof.is_valid():
             self.copy_key(proof)
         else:
-            self.prover = Prover(self.exchange, self.group, leader, target, self.wall_ms)
+            self.prover = Prover(self.executor, self.group, leader, target, self.wall_ms)
             self.prover.begin(self)
 
     def copy_key(self, proof: Proof) -> None:
-        """Bring the key over."""
         db, key = self.db_key
-        self.transfer = Transfer(self.exchange, proof, db, [key], False, self.wall_ms)
+        self.transfer = Transfer(self.executor, proof, db, [key], False, self.wall_ms)
         self.transfer.begin(self)
 
     def on_done(self, batch_reply: BatchReply) -> None:
-        """It is proved, or a copy of the key has been mended, or one of the two failed."""
+        """The proof was given, or the key was copied, or one of the two failed."""
         prover, transfer = self.prover, self.transfer
         self.prover = self.transfer = None
         if prover is not None and not batch_reply.problem:
@@ -77,7 +81,7 @@ class KeyRepairer(Callback):
             self.on_copy_repaired(transfer.proof, batch_reply.problem)
 
     def on_copy_repaired(self, proof: Proof, problem: str) -> None:
-        """One copy of one key has been mended, or could not be: then that copy is behind."""
+        """The target holds the key as the leader does; or it could not be repaired, then it is behind."""
         if problem and not proof.source_connection.is_ready():
             # Not the copy's fault: the next leader is asked, if there is one.
             self.targets.clear()

@@ -1,12 +1,17 @@
-"""One batch of keys copied from one node to another while writes go on, exactly.
+"""Copies one batch of keys from one node to another, exactly, while writes go on.
 
-The writes of a copy pool travel to each node on one ordered link. So: hold the target's link; ask the
-source for its values (DUMP and expiry) on *its* ordered link; put what differs on the target's link;
-let the held writes go. On both nodes the same writes now stand before and after the copy, hence a hot key
-converges too. The hold lasts one round trip and concerns the target alone.
+The writes of a copy pool travel to each node on one ordered connection. So the order of events is:
 
-Value and expiry are asked for in one transaction: else a key that expires between the two would look as if it
-never expired.
+1. hold back the writes on the target's connection;
+2. ask the source for values and expiries (DUMP, PEXPIRETIME) on *its* ordered connection, and the target likewise;
+3. when both have replied, send what differs (RESTORE, UNLINK) on the target's connection;
+4. let the writes go that were held back.
+
+On both nodes the same writes now stand before and after the copy, so a key that is written all the time converges too.
+The hold lasts one round trip and concerns the target alone; however the transfer ends, it is over.
+
+Value and expiry of a key are asked for in one transaction: otherwise a key that expires between the two would look as
+if it never expired.
 """
 
 from typing import Final, final
@@ -19,31 +24,31 @@ from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
-#: What a node says of the expiry of a key that there is not.
+#: The expiry of a key that does not exist.
 NO_SUCH_KEY: Final = -2
 
 
 @final
 class KeyState:
-    """What one node holds for a key: the value as DUMP gives it (None: no such key), and when it expires (0: never)."""
+    """What one node holds for a key: its DUMP (None: no such key), and its expiry in Unix milliseconds (0: never)."""
 
     def __init__(self, dump: bytes | None, expires_ms: int) -> None:
         self.dump = dump
         self.expires_ms = expires_ms
 
     def is_equal(self, other: "KeyState") -> bool:
-        """As equal as can be seen; two clocks may round differently."""
+        """Whether no difference can be seen; two clocks may round an expiry differently."""
         return self.dump == other.dump and abs(self.expires_ms - other.expires_ms) <= 1
 
 
 def expiry_request(node: Node, key: bytes) -> list[bytes]:
-    """How to ask for a key's expiry: as a moment where the server can say it (7.0), as time left elsewhere."""
+    """The command for a key's expiry: as a moment where the server can tell it (7.0), as time left elsewhere."""
     major = parse_int64(node.version.partition(b".")[0])
     return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
 
 
 def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: int) -> KeyState | None:
-    """What the replies to DUMP and to `expiry_request` say; None if they say nothing that makes sense."""
+    """The replies to DUMP and to `expiry_request` as one state; None if they make no sense."""
     expiry_value = parse_integer(expiry)
     value = parse_bulk(dump)
     if expiry_value is None or expiry_value < NO_SUCH_KEY or (value is None and not is_null(dump)):
@@ -57,15 +62,16 @@ def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: i
 
 @final
 class Transfer(Callback):
-    """Copies ``keys`` of ``db`` as ``proof`` allows; tells ``boss`` with ``problem``.
+    """Copies ``keys`` of ``db`` as ``proof`` allows. The callback gets a reply whose ``problem`` is empty on success.
 
-    ``changed`` are the keys that differed. With ``blind`` the target is not asked first. ``size``: about so many bytes.
+    ``changed_keys`` are those that differed. With ``fill_only`` the target is not asked, and every key is written.
+    ``size``: about how many bytes the values have; it gives requests on both connections more time.
     """
 
     def __init__(
         self, executor: Executor, proof: Proof, db: int, keys: list[bytes], fill_only: bool, wall_ms: int, size: int = 0
     ) -> None:
-        self.exchange = executor
+        self.executor = executor
         self.proof = proof
         self.source_connection = proof.source_connection
         self.target_connection = proof.target_connection
@@ -74,7 +80,7 @@ class Transfer(Callback):
         self.fill_only = fill_only
         self.wall_ms = wall_ms
         self.estimated_bytes = size
-        #: Bytes of values that were really there.
+        #: How many bytes the values had.
         self.value_bytes = 0
         self.changed_keys: list[bytes] = []
         self.callback: Callback | None = None
@@ -82,12 +88,11 @@ class Transfer(Callback):
         self.problem = ""
 
     def begin(self, callback: Callback) -> None:
-        """Hold the target and ask."""
         self.callback = callback
-        now = self.exchange.now
+        now = self.executor.now
         self.target_connection.hold(now, seconds_for_bytes(self.estimated_bytes))
         batch_reply = BatchReply(self, 1 if self.fill_only else 2)
-        # If a link is down its questions fail at once: the last one of all must be the one that ends it.
+        # If a connection is down its requests fail at once: the last of them must be the one that completes the batch.
         send_transaction(
             self.source_connection,
             batch_reply,
@@ -109,7 +114,6 @@ class Transfer(Callback):
             )
 
     def read_requests(self, node: Node) -> list[list[bytes]]:
-        """DUMP and expiry of every key."""
         requests: list[list[bytes]] = []
         for key in self.keys:
             requests.append([b"DUMP", key])
@@ -117,7 +121,7 @@ class Transfer(Callback):
         return requests
 
     def on_done(self, batch_reply: BatchReply) -> None:
-        """First the questions, then what was put right."""
+        """First the values are there, then what differed has been written."""
         if self.callback is None:
             return
         problem = batch_reply.problem or first_error(batch_reply.replies)
@@ -126,18 +130,18 @@ class Transfer(Callback):
             return
         self.is_reading = False
         repair_requests = [] if problem else self.repair_requests(batch_reply.replies)
-        problem = problem or self.problem or (self.proof.write_refusal(self.exchange.now) if repair_requests else "")
+        problem = problem or self.problem or (self.proof.write_refusal(self.executor.now) if repair_requests else "")
         if repair_requests and not problem:
             outcome = BatchReply(self, len(repair_requests))
             send_requests(
-                self.target_connection, outcome, 0, repair_requests, self.db, self.exchange.now, self.value_bytes
+                self.target_connection, outcome, 0, repair_requests, self.db, self.executor.now, self.value_bytes
             )
-        self.target_connection.unhold(self.exchange.now)
+        self.target_connection.unhold(self.executor.now)
         if problem or not repair_requests:
             self.finish(problem)
 
     def repair_requests(self, replies: list[bytes]) -> list[list[bytes]]:
-        """RESTORE what the target has otherwise, UNLINK what the source does not have."""
+        """RESTORE what the target holds differently, UNLINK what the source does not have."""
         source_states = self.parse_key_states(self.source_connection.node, replies[0])
         target_states = (
             source_states if self.fill_only else self.parse_key_states(self.target_connection.node, replies[1])
@@ -158,7 +162,7 @@ class Transfer(Callback):
         return requests
 
     def parse_key_states(self, node: Node, raw: bytes) -> list[KeyState]:
-        """One for each key; none, and ``problem``, if the node answered something else."""
+        """One state for each key; none, and ``problem`` is set, if the node replied something else."""
         found: list[KeyState] = []
         items = parse_array(raw) or []
         if len(items) == 2 * len(self.keys):
@@ -174,14 +178,13 @@ class Transfer(Callback):
         return found
 
     def cancel(self) -> None:
-        """Nobody wants it any more; answers that still come change nothing."""
+        """Tell nobody any more; replies that still come change nothing."""
         self.callback = None
         if self.is_reading:
             self.is_reading = False
-            self.target_connection.unhold(self.exchange.now)
+            self.target_connection.unhold(self.executor.now)
 
     def finish(self, problem: str) -> None:
-        """Tell the boss."""
         self.problem = problem
         callback = self.callback
         if callback is not None:
