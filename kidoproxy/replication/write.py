@@ -45,18 +45,18 @@ class CopyWrite(Aggregate):
         self.group = group
         self.db = request_context.db
         self.per_node = request_context.per_node
-        self.written_keys = plan.written_keys
+        write = plan.write
+        self.is_write = write is not None
+        self.written_keys = write.written_keys if write is not None else []
         #: Writes count as under way until they are judged (see `CopyGroup.settle`).
-        self.write_epoch = group.begin_write() if plan.is_write else -1
-        if plan.is_write:
-            written_keys = plan.written_keys or []
+        self.write_epoch = group.begin_write() if write is not None else -1
+        if write is not None:
             group.on_write_sent(
-                request_context.db, written_keys, plan.other_db, plan.may_write_other_keys, plan.unawaited_nodes
+                self.db, write.written_keys, write.other_db, write.may_write_other_keys, write.unawaited_nodes
             )
             if group.watches:
-                group.invalidate_watches(
-                    request_context.db, [] if plan.may_write_other_keys else written_keys, plan.other_db
-                )
+                certain_keys = [] if write.may_write_other_keys else write.written_keys
+                group.invalidate_watches(self.db, certain_keys, write.other_db)
         self.unconfirmed_copies: list[Copy] = []
 
     def set_reply(self, index: int, raw: bytes) -> None:
@@ -114,12 +114,12 @@ class CopyWrite(Aggregate):
         if not acknowledged:
             self.all_failed()
             return
-        if self.plan.is_write:
+        if self.is_write:
             self.group.mark_behind([node for index, node in enumerate(self.asked_nodes()) if index not in acknowledged])
             self.repair_if_unequal(acknowledged)
         if self.per_node:
             self.reply_when_durable(self.per_node_reply())
-        elif self.plan.is_write and len(acknowledged) < self.group.min_in_sync:
+        elif self.is_write and len(acknowledged) < self.group.min_in_sync:
             names = [node.name for index, node in enumerate(self.asked_nodes()) if index in acknowledged]
             self.reply_when_durable(replication_errors.too_few_copies(names, self.group.min_in_sync))
         else:
@@ -146,13 +146,13 @@ class CopyWrite(Aggregate):
         for index in acknowledged[1:]:
             if self.replies[index] != first:
                 self.group.mismatches += 1
-                self.group.repair_later(self.db, self.written_keys or [])
+                self.group.repair_later(self.db, self.written_keys)
                 return
 
     def all_failed(self) -> None:
         """No copy that counts took the write: each keeps its place, but they may differ now."""
         failure = self.most_uncertain_failure()
-        if failure is not None and failure.may_have_run and self.plan.is_write:
+        if failure is not None and failure.may_have_run and self.is_write:
             if self.written_keys:
                 self.group.repair_later(self.db, self.written_keys)
             else:
@@ -189,9 +189,7 @@ class CopyWrite(Aggregate):
             if copy.node in asked_nodes:
                 index = asked_nodes.index(copy.node)
                 failure = self.failures[index] if self.failures else None
-                node_replies.append(
-                    failure.error_reply(self.plan.is_write) if failure is not None else self.replies[index]
-                )
+                node_replies.append(failure.error_reply(self.is_write) if failure is not None else self.replies[index])
             else:
                 node_replies.append(replication_errors.copy_behind(copy.node.name))
         return array(node_replies)

@@ -32,7 +32,7 @@ from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send, WriteScope
 from kidoproxy.routes.ring import scan_plan
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scripts import decide_copy_script
@@ -130,9 +130,8 @@ class CopyPool(Route):
         node = self.scan_node(cursor_id) if cursor_id else self.group.leader(argv[1])
         if node is None:
             return DirectReply(errors.INVALID_CURSOR)
-        gather = Gather([Send(node, encode_request([argv[0], argv[1], b"%d" % node_cursor, *argv[3:]]))], MERGE_INFO)
-        gather.cursor_id = node.cursor_id
-        return gather
+        send = Send(node, encode_request([argv[0], argv[1], b"%d" % node_cursor, *argv[3:]]))
+        return Gather([send], MERGE_INFO, scan_step=ScanStep(node.cursor_id, 0))
 
     def nodes_to_read(self, key: bytes | None) -> list[Node]:
         """The in-sync nodes in the order in which a read asks them."""
@@ -159,20 +158,15 @@ class CopyPool(Route):
         live = [node for node in nodes if node.live]
         if len(live) < group.min_in_sync:
             return DirectReply(errors.NOREPLICAS)
-        gather = self.gather_copies([Send(node, payload) for node in nodes], spec)
-        gather.is_write = True
-        gather.written_keys = routed_keys
-        gather.may_write_other_keys = spec.replication == COPY_REFUSED
-        gather.other_db = target_database(spec, request.argv)
-        gather.unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
-        gather.unawaited_payload = payload
-        return gather
+        unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
+        may_write_other_keys = spec.replication == COPY_REFUSED
+        other_db = target_database(spec, request.argv)
+        write = WriteScope(routed_keys, may_write_other_keys, other_db, unawaited_nodes, payload)
+        return self.gather_copies([Send(node, payload) for node in nodes], spec, write)
 
-    def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:
-        """The copies of one command, judged by the group."""
-        gather = Gather(plans, spec.response_policy)
-        gather.group = self.group
-        return gather
+    def gather_copies(self, plans: list[Plan], spec: CommandSpec, write: WriteScope | None = None) -> Gather:
+        """The copies of one command; the group decides between their replies."""
+        return Gather(plans, spec.response_policy, group=self.group, write=write)
 
     def needs_arguments(self) -> bool:
         """Options decide what copies do, and expiry is rewritten."""

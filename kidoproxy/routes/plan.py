@@ -1,7 +1,10 @@
-"""A plan: who is asked, and how the replies become one. A value; three shapes are enough.
+"""A plan: who is asked, and how the replies become one.
 
-`Send` asks one node. `Gather` asks several plans and merges what they say; plans nest, so a ring of
-copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for.
+Three shapes are enough. `Send` asks one node. `Gather` asks several plans and merges what they reply; plans nest, so
+a ring of copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for.
+
+A plan is a value: everything is set when it is made, nothing afterwards, so it may be kept and shown, and one plan
+may serve many requests. Making one changes nothing: what a write does to a copy group happens when it is sent.
 """
 
 from typing import Final, final
@@ -17,21 +20,21 @@ class Plan:
     """One of the three shapes; ``kind`` says which, cheaper than asking for the class."""
 
     def __init__(self, kind: int) -> None:
-        self.kind = kind
+        self.kind: Final = kind
 
 
 @final
 class Send(Plan):
-    """Ask ``node`` with ``payload`` (None: the request's own bytes); if it gives no reply, ``others`` in turn.
+    """Ask ``node`` with ``payload`` (None: the request's own bytes); if it gives no reply, ``fallbacks`` in turn.
 
-    ``others`` is only ever given for reads: a write that may have run is not repeated.
+    There are fallbacks for reads only: a write that may have run is not repeated.
     """
 
     def __init__(self, node: Node, payload: bytes | None = None, fallbacks: list[Node] | None = None) -> None:
         super().__init__(SEND)
-        self.node = node
-        self.payload = payload
-        self.fallbacks = fallbacks
+        self.node: Final = node
+        self.payload: Final = payload
+        self.fallbacks: Final = fallbacks
 
     def __repr__(self) -> str:
         tail = "".join(f" else {fallback.name}" for fallback in self.fallbacks or [])
@@ -39,35 +42,81 @@ class Send(Plan):
 
 
 @final
-class Gather(Plan):
-    """Ask all ``plans``; ``rule`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
+class KeySplit:
+    """How a command was split by key: plan ``i`` serves the keys at ``key_positions[i]``, of ``key_count`` in all."""
 
-    * ``places[i]``: the positions of the keys that ``plans[i]`` serves, of ``keys`` in all (split commands);
-    * ``raws[i]``: the frame that ``plans[i]`` is about, where it is not the request's own;
-    * ``names``: the streams of an XREAD, in the order in which the reply has them;
-    * ``number``: of the node that a SCAN asks, ``following``: of the next one (0: none), for its cursor;
-    * ``group``: the plans are the copies of one command, leader first: the group judges their replies;
-      ``touched`` are its keys (``anywhere``: and perhaps others), in ``other`` too if that is a database;
-      ``strays`` are nodes that get ``stray_payload`` too and are not waited for.
+    def __init__(self, key_positions: list[list[int]], key_count: int) -> None:
+        self.key_positions: Final = key_positions
+        self.key_count: Final = key_count
+
+
+@final
+class ScanStep:
+    """One step of a SCAN: the number of the node that is asked, and of the next one (0: none), for its cursor."""
+
+    def __init__(self, cursor_id: int, next_cursor_id: int) -> None:
+        self.cursor_id: Final = cursor_id
+        self.next_cursor_id: Final = next_cursor_id
+
+
+@final
+class WriteScope:
+    """What a write to copies changes, and which copies get it without being waited for.
+
+    It changes ``written_keys`` and, if ``may_write_other_keys``, perhaps others; in database ``other_db`` too unless
+    that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the request's own bytes).
     """
 
-    def __init__(self, plans: list[Plan], merge_rule: int) -> None:
+    def __init__(
+        self,
+        written_keys: list[bytes],
+        may_write_other_keys: bool,
+        other_db: int | None,
+        unawaited_nodes: list[Node],
+        unawaited_payload: bytes | None,
+    ) -> None:
+        self.written_keys: Final = written_keys
+        self.may_write_other_keys: Final = may_write_other_keys
+        self.other_db: Final = other_db
+        self.unawaited_nodes: Final = unawaited_nodes
+        self.unawaited_payload: Final = unawaited_payload
+
+
+@final
+class Gather(Plan):
+    """Ask all ``plans``; ``merge_rule`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
+
+    ``frames[i]`` is the request that ``plans[i]`` is about, where it is not the client's own. The rest is given where
+    it applies:
+
+    * ``split``: of a command that was split by key;
+    * ``stream_names``: the streams of an XREAD, in the order in which the reply has them;
+    * ``scan_step``: of a SCAN, whose cursor is to be rewritten;
+    * ``group``: the plans are the copies of one command, leader first: the group decides between their replies;
+    * ``write``: the command is a write to that group.
+    """
+
+    def __init__(
+        self,
+        plans: list[Plan],
+        merge_rule: int,
+        frames: list[bytes] | None = None,
+        *,
+        split: KeySplit | None = None,
+        stream_names: list[bytes] | None = None,
+        scan_step: ScanStep | None = None,
+        group: CopyGroup | None = None,
+        write: WriteScope | None = None,
+    ) -> None:
         super().__init__(GATHER)
-        self.plans = plans
-        self.merge_rule = merge_rule
-        self.key_positions: list[list[int]] | None = None
-        self.key_count = 0
-        self.stream_names: list[bytes] = []
-        self.frames: list[bytes] | None = None
-        self.cursor_id = 0
-        self.next_cursor_id = 0
-        self.group: CopyGroup | None = None
-        self.is_write = False
-        self.written_keys: list[bytes] | None = None
-        self.may_write_other_keys = False
-        self.other_db: int | None = None
-        self.unawaited_nodes: list[Node] = []
-        self.unawaited_payload: bytes | None = None
+        self.plans: Final = plans
+        self.merge_rule: Final = merge_rule
+        self.frames: Final = frames
+        self.split: Final = split
+        self.stream_names: Final = stream_names
+        self.scan_step: Final = scan_step
+        self.group: Final = group
+        self.write: Final = write
 
     def __repr__(self) -> str:
         return "[" + ", ".join(repr(plan) for plan in self.plans) + "]"
@@ -79,7 +128,7 @@ class DirectReply(Plan):
 
     def __init__(self, frame: bytes) -> None:
         super().__init__(DIRECT_REPLY)
-        self.frame = frame
+        self.frame: Final = frame
 
     def __repr__(self) -> str:
         return repr(self.frame)

@@ -29,7 +29,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes import streams
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send
 from kidoproxy.routes.route import PlanBuilder, ReadyPlan, RequestContext, Route
 from kidoproxy.routes.scripts import declares_no_keys, find_analysis, undeclared_keys_refusal
 from kidoproxy.routes.split import ALL_KEYS, RequestSplitter, SplitPlanBuilder
@@ -202,14 +202,14 @@ class Ring(Route):
     ) -> Plan:
         """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""
         parts = streams.split_by_child(argv, positions, [self.owner_of(argv[at]) for at in positions])
-        found = streams.gather_streams(argv, positions, parts)
+        plans: list[Plan] = []
         for child, request in parts:
             plan = self.members[child].plan(spec, request, request_context)
             if isinstance(plan, DirectReply):
                 # Before another part is asked, which would give its entries to a group.
                 return plan
-            found.plans.append(plan)
-        return found
+            plans.append(plan)
+        return streams.gather_streams(argv, positions, parts, plans)
 
     def plan_keyless(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
@@ -274,9 +274,7 @@ class Ring(Route):
         plans: list[Plan] = []
         for member in self.distinct_members:
             plans += [member.plan(spec, request, request_context), member.plan(DBSIZE, DBSIZE_REQUEST, request_context)]
-        gather = Gather(plans, WEIGHTED_CHOICE)
-        gather.frames = [request.raw, DBSIZE_REQUEST.raw] * len(self.distinct_members)
-        return gather
+        return Gather(plans, WEIGHTED_CHOICE, [request.raw, DBSIZE_REQUEST.raw] * len(self.distinct_members))
 
     def any_live_member(self) -> Route:
         """A child for requests that any one can serve: the first one that is alive."""
@@ -362,7 +360,4 @@ def scan_plan(scan_routes: list[Route], request: Request) -> Plan:
             return DirectReply(errors.NO_COPY_IN_SYNC)
         next_cursor_id = next_node.cursor_id
     send = Send(node, encode_request([argv[0], b"%d" % node_cursor, *argv[2:]]))
-    gather = Gather([send], MERGE_INFO)
-    gather.cursor_id = node.cursor_id
-    gather.next_cursor_id = next_cursor_id
-    return gather
+    return Gather([send], MERGE_INFO, scan_step=ScanStep(node.cursor_id, next_cursor_id))

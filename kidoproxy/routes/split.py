@@ -10,7 +10,7 @@ from kidoproxy.resp.encode import array_header, encode_bulks, encode_request
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
-from kidoproxy.routes.plan import Gather, Plan
+from kidoproxy.routes.plan import Gather, KeySplit, Plan
 from kidoproxy.routes.route import PlanBuilder, RequestContext, Route
 
 #: More keys than any request has.
@@ -90,15 +90,13 @@ class RequestSplitter:
 
     def gather(self, plans: list[Plan], parts: list[Request]) -> Gather:
         """The plan of the whole, given those of the parts, which are in the order of the children."""
-        gather = Gather(plans, self.merge_rule)
-        gather.frames = [part.raw for part in parts]
-        gather.key_positions = [self.child_requests[builder].key_positions for builder in self.children()]
-        gather.key_count = self.key_count
-        return gather
+        key_positions = [self.child_requests[child].key_positions for child in self.children()]
+        split = KeySplit(key_positions, self.key_count)
+        return Gather(plans, self.merge_rule, [part.raw for part in parts], split=split)
 
-    def request_of(self, builder: int) -> Request:
+    def request_of(self, child: int) -> Request:
         """What this child gets, which is concerned."""
-        return self.child_requests[builder].build_request()
+        return self.child_requests[child].build_request()
 
 
 @final

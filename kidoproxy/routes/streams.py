@@ -4,7 +4,7 @@ from kidoproxy.commands.keys import stream_option
 from kidoproxy.commands.spec import MERGE_STREAMS
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
-from kidoproxy.routes.plan import Gather
+from kidoproxy.routes.plan import Gather, Plan
 
 
 def split_by_child(argv: list[bytes], positions: list[int], owners: list[int]) -> list[tuple[int, Request]]:
@@ -22,9 +22,10 @@ def split_by_child(argv: list[bytes], positions: list[int], owners: list[int]) -
     return parts
 
 
-def gather_streams(argv: list[bytes], positions: list[int], parts: list[tuple[int, Request]]) -> Gather:
-    """The plan for these parts, without their own plans yet; what comes is put into the order of the keys."""
-    found = Gather([], MERGE_STREAMS)
-    found.frames = [request.raw for _, request in parts]
-    found.stream_names = [argv[at] for at in positions]
-    return found
+def gather_streams(
+    argv: list[bytes], positions: list[int], parts: list[tuple[int, Request]], plans: list[Plan]
+) -> Gather:
+    """The plan of the whole, given those of the parts; the replies are put into the order of the keys."""
+    return Gather(
+        plans, MERGE_STREAMS, [request.raw for _, request in parts], stream_names=[argv[at] for at in positions]
+    )

@@ -8,7 +8,7 @@ of the links; that is the only difference.
 from typing import Final, cast, final
 
 from kidoproxy.commands.empty_reply import empty_reply
-from kidoproxy.commands.spec import MERGE_STREAMS, WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.write import CopyWrite, RewriteScanCursor, UnawaitedWrite
 from kidoproxy.replies.aggregate import MergeReplies
@@ -81,13 +81,13 @@ class PlanExecutor(PlanSender):
                 spec,
                 request_context,
             )
-        group = plan.group
-        if group is not None:
-            for node in plan.unawaited_nodes:
+        group, write = plan.group, plan.write
+        if group is not None and write is not None:
+            for node in write.unawaited_nodes:
                 self.send(
                     node,
                     UnawaitedWrite(group, node),
-                    plan.unawaited_payload or raw,
+                    write.unawaited_payload or raw,
                     request_context.proto,
                     request_context.db,
                 )
@@ -98,19 +98,23 @@ class PlanExecutor(PlanSender):
         """Copies are judged by their group, lists are listed, the rest is merged."""
         count = len(plan.plans)
         group = plan.group
-        if plan.cursor_id:
-            return RewriteScanCursor(handler, plan.cursor_id, plan.next_cursor_id)
+        scan_step = plan.scan_step
+        if scan_step is not None:
+            return RewriteScanCursor(handler, scan_step.cursor_id, scan_step.next_cursor_id)
         if group is not None:
             return CopyWrite(handler, plan, group, request_context)
-        if plan.merge_rule == MERGE_STREAMS:
-            return MergeStreams(handler, count, plan.stream_names, spec.may_write, self)
+        stream_names = plan.stream_names
+        if stream_names is not None:
+            return MergeStreams(handler, count, stream_names, spec.may_write, self)
         if request_context.per_node:
             return ListReplies(handler, count, spec.may_write)
         if plan.merge_rule == WEIGHTED_CHOICE:
             return WeightedChoice(handler, count, self.next_random())
         merged = MergeReplies(handler, count, plan.merge_rule, request_context.proto, spec.name, spec.may_write)
-        merged.key_positions = plan.key_positions
-        merged.key_count = plan.key_count
+        split = plan.split
+        if split is not None:
+            merged.key_positions = split.key_positions
+            merged.key_count = split.key_count
         merged.jobs = self.jobs()
         return merged
 

@@ -41,7 +41,8 @@ def test_key_scans() -> None:
     key = led_by(three, "b")
     begun = planned(route, f"HSCAN {key} 0 COUNT 5")
     assert isinstance(begun, Gather)
-    assert (repr(begun), begun.cursor_id, begun.next_cursor_id) == ("[b]", 2, 0)
+    assert begun.scan_step is not None
+    assert (repr(begun), begun.scan_step.cursor_id, begun.scan_step.next_cursor_id) == ("[b]", 2, 0)
     cursor = 7 << 24 | 3
     on = planned(route, f"SSCAN {key} {cursor}")
     assert isinstance(on, Gather)
@@ -73,16 +74,17 @@ def test_writes() -> None:
     key = led_by(three, "b")
     plan = planned(route, f"SET {key} x EX 5")
     assert isinstance(plan, Gather)
-    assert plan.is_write
-    assert plan.written_keys == [key.encode()]
+    assert plan.write is not None
+    assert plan.write.written_keys == [key.encode()]
     payloads = [part.payload for part in plan.plans if isinstance(part, Send)]
-    assert [payloads[0], plan.unawaited_payload] == [
+    assert [payloads[0], plan.write.unawaited_payload] == [
         encode_request([b"SET", key.encode(), b"x", b"PXAT", b"1005000"])
     ] * 2
-    assert [node.name for node in plan.unawaited_nodes] == ["c"]
+    assert [node.name for node in plan.write.unawaited_nodes] == ["c"]
     odd = planned(route, f"SET {key} x EX nonsense")
     assert isinstance(odd, Gather)
-    assert odd.unawaited_payload is None
+    assert odd.write is not None
+    assert odd.write.unawaited_payload is None
 
 
 def test_refusals() -> None:
@@ -144,7 +146,8 @@ def test_not_ready() -> None:
     three.nodes[0].live = True
     plan = planned(route, "SET k x")
     assert isinstance(plan, Gather)
-    assert plan.unawaited_nodes == []
+    assert plan.write is not None
+    assert plan.write.unawaited_nodes == []
 
 
 def test_arguments() -> None:

@@ -67,7 +67,9 @@ def test_cut(words: str, owners: list[int], parts: list[str], places: list[list[
 
     assert [request.raw for request in found] == [encode_request(part.encode().split(b" ")) for part in parts]
     assert cutting.children() == sorted(set(owners))
-    assert cutting.gather([], found).key_positions == places
+    split = cutting.gather([], found).split
+    assert split is not None
+    assert split.key_positions == places
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1))
@@ -95,7 +97,9 @@ def told(plan: Plan, raw: bytes) -> object:
     assert isinstance(plan, Gather)
     raws = plan.frames
     parts = [told(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
-    return (plan.merge_rule, plan.key_positions, plan.key_count, plan.written_keys, parts)
+    split = (plan.split.key_positions, plan.split.key_count) if plan.split is not None else None
+    written_keys = plan.write.written_keys if plan.write is not None else None
+    return (plan.merge_rule, split, written_keys, parts)
 
 
 REQUESTS = [

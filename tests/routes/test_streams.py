@@ -22,5 +22,5 @@ def test_cut() -> None:
 def test_gather() -> None:
     """The plan knows each part's frame and the order of the streams."""
     argv = b"XREAD STREAMS a b 0 0".split()
-    found = gather_streams(argv, [2, 3], split_by_child(argv, [2, 3], [1, 0]))
+    found = gather_streams(argv, [2, 3], split_by_child(argv, [2, 3], [1, 0]), [])
     assert (found.stream_names, len(found.frames or [])) == ([b"a", b"b"], 2)

@@ -15,7 +15,7 @@ from kidoproxy.replies.aggregate import MergeReplies
 from kidoproxy.replies.queue import AggregateSlot, IgnoreReply, PendingRequest, ReplyHandler, ReplyQueue
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.plan import Gather, Send
+from kidoproxy.routes.plan import Gather, Send, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.scripts.evalsha import LoadResultHandler, ScriptLoadExecutor
@@ -195,8 +195,8 @@ def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
             group.mark_in_sync(copy.node)
         executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
         replies = ReplyQueue(executor.pending_writes)
-        plan = Gather([Send(node, None) for node in nodes], 0)
-        plan.group, plan.is_write, plan.written_keys = group, True, touched
+        scope = WriteScope(touched, False, None, [], None)
+        plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
         judged = CopyWrite(
             replies.open_pending(True), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
         )
@@ -360,8 +360,7 @@ def test_a_judged_write_is_aborted_once() -> None:
     group = CopyGroup("pair", nodes)
     executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.pending_writes)
-    plan = Gather([Send(node, None) for node in nodes], 0)
-    plan.group = group
+    plan = Gather([Send(node, None) for node in nodes], 0, group=group)
     judged = CopyWrite(replies.open_pending(True), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry()))
     judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert not group.to_repair

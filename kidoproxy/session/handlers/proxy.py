@@ -324,10 +324,10 @@ def explain_plan(plan: Plan, raw: bytes) -> list[str]:
         frames = plan.frames
         for index, child_plan in enumerate(plan.plans):
             lines += explain_plan(child_plan, frames[index] if frames is not None else raw)
-        for node in plan.unawaited_nodes:
-            lines.append(
-                f"tells: {describe_node(node)}, not waited for: {format_request(plan.unawaited_payload or raw)}"
-            )
+        write = plan.write
+        if write is not None:
+            request = format_request(write.unawaited_payload or raw)
+            lines += [f"tells: {describe_node(node)}, not waited for: {request}" for node in write.unawaited_nodes]
     elif isinstance(plan, DirectReply):
         verb = "refused" if plan.frame[:1] == b"-" else "answered"
         lines.append(f"{verb}: {errors.decode_wire(string_value(plan.frame))}")
