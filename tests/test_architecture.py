@@ -86,7 +86,6 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/upstream/deadlines.py": "tests/upstream/test_connection.py: the link in several files",
     "kidoproxy/upstream/send_first.py": "tests/session/test_hanging_up.py: what goes first, and why",
     "kidoproxy/upstream/handshake.py": "tests/upstream/test_connection.py: the link in several files",
-    "kidoproxy/upstream/states.py": "tests/upstream/test_connection.py: the link in several files",
     "kidoproxy/scripts/builtins.py": "tests/scripts/test_analysis.py: names, one by one",
     "kidoproxy/scripts/expressions.py": "tests/scripts/test_parser.py: the parser in four files",
     "kidoproxy/scripts/reader.py": "tests/scripts/test_parser.py: the parser in four files",

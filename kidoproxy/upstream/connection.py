@@ -19,7 +19,7 @@ from kidoproxy.upstream.handshake import ConnectionOptions, handshake_requests
 from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.partial_replies import on_partial_reply
 from kidoproxy.upstream.sending import SendingConnection
-from kidoproxy.upstream.states import HANDSHAKING
+from kidoproxy.upstream.states import HANDSHAKING, RECONNECT_PENDING
 
 
 @final
@@ -45,7 +45,7 @@ class NodeConnection(SendingConnection):
 
     def on_connected(self, now: float, handshake_timeout: float) -> None:
         """The socket is there: send the handshake, and wait that many seconds for its replies."""
-        self.state = HANDSHAKING
+        self.move_to(HANDSHAKING)
         self.reader = ReplyReader()
         self.loaded_scripts = {}
         self.proto = self.base_proto
@@ -53,7 +53,7 @@ class NodeConnection(SendingConnection):
         self.last_read_at = now
         self.partial_serial = 0
         self.node_moves_seen = self.node.role_changes
-        self.reconnect_pending = False
+        self.remove_condition(RECONNECT_PENDING)
         self.write_grace_until = 0.0
         self.write_progress_until = 0.0
         self.handshake_deadline = now + handshake_timeout

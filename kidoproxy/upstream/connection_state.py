@@ -16,7 +16,18 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.backoff import Backoff
 from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
 from kidoproxy.upstream.pipeline import Pipeline
-from kidoproxy.upstream.states import CONNECTING, DOWN, IDLE, READY, STATE_NAMES
+from kidoproxy.upstream.states import (
+    CONNECTING,
+    DOWN,
+    HELD,
+    IDLE,
+    MOVES,
+    PROBING,
+    READY,
+    SELECT_PENDING,
+    STATE_NAMES,
+    SUSPECT,
+)
 
 
 class ConnectionBase(Pipeline):
@@ -36,13 +47,12 @@ class ConnectionBase(Pipeline):
         self.db = db
         self.must_close = False  # the old socket is to be closed
         self.state: int = IDLE
-        self.can_send = False  # ready, and nothing is kept back: a request may be sent at once
-        self.probing = False  # connecting from *down*: nobody may wait for it
+        self.conditions: int = 0
+        self.can_send = False  # ready and no conditions: a request may be sent at once
         self.cause = "not connected yet"
         #: The node has refused something, so the connection is of no use: why.
         self.fatal_error = ""
-        #: A database is asked for that the node may not have; and its error for the connection's own, if it has not.
-        self.select_pending = False
+        #: The node's error for the database of this connection, if it has none of that number.
         self.db_error = b""
         self.last_read_at = 0.0
         self.handshake_deadline = 0.0
@@ -57,14 +67,11 @@ class ConnectionBase(Pipeline):
         self.write_grace_until = 0.0
         self.last_sent_bytes = 0
         self.write_progress_until = 0.0
-        #: Since when nothing has come in time (0.0: it has), and whether that has made the connection suspect.
+        #: Since when nothing has come in time (0.0: it has).
         self.late_since = 0.0
-        self.suspect = False
-        #: The node's role changes that this connection has seen; it waits for its last replies, to be made anew.
-        self.node_moves_seen = 0
-        self.reconnect_pending = False
         self.next_probe_at = 0.0
-        self.held = False  # requests are kept back while a sync copies through this connection (see `hold`)
+        #: The node's role changes that this connection has seen.
+        self.node_moves_seen = 0
         self.held_since = self.hold_grace = 0.0
         self.reconnects = 0
         self.timeouts = 0
@@ -93,10 +100,17 @@ class ConnectionBase(Pipeline):
         """Whether `SendingConnection.send` may be called, held or not."""
         return self.state == READY
 
-    def update_can_send(self) -> None:
-        self.can_send = self.state == READY and not (
-            self.held or self.suspect or self.select_pending or self.reconnect_pending
-        )
+    @property
+    def probing(self) -> bool:
+        return self.conditions & PROBING != 0
+
+    @property
+    def held(self) -> bool:
+        return self.conditions & HELD != 0
+
+    @property
+    def suspect(self) -> bool:
+        return self.conditions & SUSPECT != 0
 
     def extend_write_grace(self, size: int, now: float) -> None:
         """A large payload has its time on the slowest of networks, as long as its bytes leave."""
@@ -104,18 +118,35 @@ class ConnectionBase(Pipeline):
 
     # -- from state to state -----------------------------------------------------------------------------
 
+    def move_to(self, state: int) -> None:
+        """The next state; RuntimeError if `MOVES` does not have that move."""
+        if state not in MOVES[self.state]:
+            raise RuntimeError(f"{self!r} cannot become {STATE_NAMES[state]}")
+        self.state = state
+        self.update_can_send()
+
+    def add_condition(self, condition: int) -> None:
+        self.conditions |= condition
+        self.update_can_send()
+
+    def remove_condition(self, condition: int) -> None:
+        self.conditions &= ~condition
+        self.update_can_send()
+
+    def update_can_send(self) -> None:
+        self.can_send = self.state == READY and self.conditions == 0
+
     def start_connecting(self) -> None:
         """Ask for a socket; `NodeConnection.on_connected` or `on_connection_lost` follows."""
-        self.state = CONNECTING
+        self.move_to(CONNECTING)
         self.schedule_flush()
 
     def become_ready(self) -> None:
         """The handshake is over: requests may be sent from now on."""
-        self.state = READY
+        self.move_to(READY)
         self.backoff.on_ready(self.last_read_at, self.replies_received)
         self.db_error = b""
         self.node.highest_db = max(self.node.highest_db, self.base_db)
-        self.update_can_send()
         self.cause = ""
         if self.push_handler is not None:
             self.push_handler.on_ready()
@@ -123,12 +154,11 @@ class ConnectionBase(Pipeline):
     def reset(self, cause: str) -> None:
         """Forget everything that belonged to the old socket, the queue too; the caller chooses the next state."""
         self.discard()
-        self.can_send = False
         if self.suspect:
             self.clear_suspect()
         self.late_since = 0.0
         self.cause = cause
-        self.select_pending = False
+        self.remove_condition(SELECT_PENDING)
         if self.shared and not self.db_error:
             self.node.cause = cause
         self.must_close = True
@@ -137,14 +167,14 @@ class ConnectionBase(Pipeline):
     def mark_down(self, now: float) -> None:
         """Try again after a pause."""
         attempted_at = self.attempted_at if self.probing else now
-        self.state = DOWN
-        self.probing = False
+        self.move_to(DOWN)
+        self.remove_condition(PROBING)
         # A connection for RESP3 or for another database may be refused by a node that is well.
         self.node.live = self.node.live and (self.base_proto != 2 or self.base_db != 0 or not self.shared)
         self.backoff.schedule_retry(now, attempted_at)
 
     def clear_suspect(self) -> None:
-        self.suspect = False
+        self.remove_condition(SUSPECT)
         self.cause = ""
         if self.shared:
             self.node.unresponsive = False

@@ -15,7 +15,7 @@ from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.handshake import NO_DEADLINE
 from kidoproxy.upstream.pipeline import QueuedRequest
-from kidoproxy.upstream.states import READY
+from kidoproxy.upstream.states import READY, SELECT_PENDING
 
 #: What servers say when SELECT asks for too much, now and formerly.
 DB_OUT_OF_RANGE: Final = (b"DB index is out of range", b"invalid DB index")
@@ -45,8 +45,7 @@ def send_trial_select(conn: ConnectionBase, queued: QueuedRequest) -> None:
     """Ask for its database; it waits for the answer, and with it what comes behind it."""
     conn.append(TrialSelect(conn, conn.db, queued.db), select_request(queued.db), 1)
     conn.db = queued.db
-    conn.select_pending = True
-    conn.update_can_send()
+    conn.add_condition(SELECT_PENDING)
     conn.enqueue(queued)
     conn.schedule_flush()
 
@@ -86,13 +85,12 @@ class TrialSelect(ReplyHandler):
     def on_reply(self, raw: bytes) -> None:
         """The node has it, or those that wait for it hear that it has not."""
         conn = self.connection
-        conn.select_pending = False
         if is_error(raw):
             conn.db = self.previous_db
             answer_queued_for_db(conn, raw, self.db)
         else:
             conn.node.highest_db = max(conn.node.highest_db, self.db)
-        conn.update_can_send()
+        conn.remove_condition(SELECT_PENDING)
 
     def on_failure(self, failure: NodeFailure) -> None:
         """Too late: nobody knows any more which database the connection is in."""

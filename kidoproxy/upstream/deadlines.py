@@ -19,7 +19,7 @@ from kidoproxy.upstream.handshake import NO_DEADLINE, BackgroundHandler
 from kidoproxy.upstream.partial_replies import never_ends
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
-from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY
+from kidoproxy.upstream.states import DOWN, HANDSHAKING, PROBING, READY, RECONNECT_PENDING, SUSPECT
 
 NODE_REPLACED: Final = "it is not what its name stands for, which is looked up again"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -35,7 +35,7 @@ def check_deadlines(conn: SendingConnection, now: float) -> None:
             check_ready_deadlines(conn, now)
     elif state == DOWN:
         if now >= conn.backoff.retry_at and not conn.dedicated:
-            conn.probing = True
+            conn.add_condition(PROBING)
             conn.attempted_at = now
             conn.start_connecting()
     elif state == HANDSHAKING and now > max(conn.handshake_deadline, conn.node.busy_until):
@@ -73,8 +73,7 @@ def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
     """The node is not what its name stands for any more: look that up again, as soon as nothing is under way."""
     if conn.in_flight_count():
         if not conn.dedicated:
-            conn.reconnect_pending = True
-            conn.update_can_send()
+            conn.add_condition(RECONNECT_PENDING)
         check_ready_deadlines(conn, now)
     elif not conn.dedicated:
         reconnect(conn)
@@ -162,13 +161,12 @@ def expire_queue(conn: SendingConnection, now: float) -> None:
 
 def mark_suspect(conn: SendingConnection, now: float) -> None:
     """Nothing has come in time for a while: nobody is made to wait for it any more."""
-    conn.suspect = True
+    conn.add_condition(SUSPECT)
     conn.cause = f"suspect: it answers, but nothing in {round(conn.options.timeout * 1000)} ms"
     if conn.shared:
         conn.node.unresponsive = True
         conn.node.cause = conn.cause
     conn.node.count_failure("suspect")
-    conn.update_can_send()
     send_probe(conn, now)
 
 
@@ -186,5 +184,4 @@ def on_timely_reply(conn: SendingConnection, now: float) -> None:
     conn.late_since = 0.0
     if conn.suspect:
         conn.clear_suspect()
-        conn.update_can_send()
         conn.release_queue(now)

@@ -10,6 +10,7 @@ from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
 from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
 from kidoproxy.upstream.sending import SendingConnection
+from kidoproxy.upstream.states import PROBING
 
 
 @final
@@ -58,7 +59,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
         conn.fatal_error = explain_cause(conn.options.redacted_error(rejection))
         answer_if_db_missing(conn, rejection)
         return
-    conn.probing = False
+    conn.remove_condition(PROBING)
     if not conn.shared:
         # What is not shared does not stand for its node: shared links must not find a restart noticed already.
         conn.client_id = result.client_id

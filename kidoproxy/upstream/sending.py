@@ -14,7 +14,7 @@ from kidoproxy.resp.scan import parse_int64
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.databases import fail_fast, needs_trial_select, send_trial_select, switch_mode
 from kidoproxy.upstream.pipeline import QueuedRequest
-from kidoproxy.upstream.states import DOWN, IDLE
+from kidoproxy.upstream.states import DOWN, FAIL_FAST, HELD, IDLE
 
 WRITE_GRACE_BYTES: Final = 1024 * 1024
 EXTRA_TIME_BYTES: Final = 64 * 1024
@@ -76,7 +76,7 @@ class SendingConnection(ConnectionBase):
 
     def enqueue_or_fail(self, handler: ReplyHandler, payload: bytes, proto: int, db: int, reply_count: int) -> None:
         """Nothing can be sent now: wait, or fail at once when nobody is to wait for this connection."""
-        if not self.held and (self.state == DOWN or self.probing or self.suspect):
+        if not self.held and (self.state == DOWN or self.conditions & FAIL_FAST):
             fail_fast(self, handler, reply_count)
         elif self.is_full(len(self.queue)):
             self.fail_overloaded(handler)
@@ -90,8 +90,7 @@ class SendingConnection(ConnectionBase):
 
         What is kept back may wait ``grace`` seconds longer.
         """
-        self.held = True
-        self.update_can_send()
+        self.add_condition(HELD)
         self.held_since = now
         self.hold_grace = grace
 
@@ -99,8 +98,7 @@ class SendingConnection(ConnectionBase):
         """Let go what was kept back, in order; the time that it was kept is given back to it."""
         for waiting in self.queue if self.held_since else []:
             waiting.handler.due += now - self.held_since
-        self.held = False
-        self.update_can_send()
+        self.remove_condition(HELD)
         self.hold_grace = 0.0
         self.release_queue(now)
 

@@ -85,6 +85,7 @@ def test_the_nodes_of_a_ring() -> None:
     conn.tick(1000.0)
     assert samples(stage)[f"kidoproxy_node_timeouts_total{a}"] == 2
     reconnects = conn.reconnects
+    conn.start_connecting()
     conn.on_connected(1000.0, 1.0)
     conn.on_connection_lost("it closed the connection", 1000.0, False)
     assert samples(stage)[f"kidoproxy_node_reconnects_total{a}"] == reconnects + 1

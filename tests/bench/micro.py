@@ -55,6 +55,7 @@ class Path:
         self.reply = bulk(value(0, value_bytes))
         self.links = [self.exchange.connection(node, 2, 0) for node in nodes]
         for conn in self.links:
+            conn.start_connecting()
             conn.on_connected(0.0, 1.0)
             conn.feed(greet(conn, INFO), 0.0)
             self.write(conn)

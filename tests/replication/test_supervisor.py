@@ -329,8 +329,9 @@ def test_nobody_alive() -> None:
     tick()(play)
     assert list(play.pool.groups[0].to_repair) == [(0, key)]
     assert play.pool.groups[0].behind_names() == []
-    greeted("a")(play)
-    greeted("b")(play)
+    for name in ("a", "b"):
+        play.link(name).start_connecting()
+        greeted(name)(play)
     on(stage)
 
     assert stage.toys["b"].dbs[0] == {key: b"0"}

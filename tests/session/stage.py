@@ -53,6 +53,7 @@ class Stage:
         """The node's ready link for (protocol, database)."""
         conn = self.exchange.connection(self.node(name), proto, db)
         if not conn.can_send:
+            conn.start_connecting()
             conn.on_connected(0.0, 1.0)
             info = f"run_id:{name * 4}\r\nredis_version:7.0.15\r\nuptime_in_seconds:9\r\n".encode()
             conn.feed(greet(conn, info), 0.0)

@@ -83,6 +83,7 @@ def test_first_request() -> None:
 def test_greeting(login: ConnectionOptions, way: tuple[int, int], words: list[str]) -> None:
     """Log in, choose protocol and database, ask who is there."""
     conn = NodeConnection(Node(0, "a", "a:6379", 1), login, way[0], way[1], [])
+    conn.start_connecting()
     conn.on_connected(1.0, 1.0)
 
     assert b"".join(conn.take_output()) == b"".join(
@@ -647,6 +648,7 @@ class Rig:
     def __init__(self) -> None:
         self.ledger = ReplyQueue(PendingWrites())
         self.link = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
+        self.link.start_connecting()
         self.link.on_connected(0.0, 1.0)
         self.link.feed(greet(self.link, b"run_id:1\r\n"), 0.0)
 
@@ -787,6 +789,7 @@ def test_the_state_alone_cannot_write() -> None:
 def test_what_nobody_asked_for() -> None:
     """A push is dropped unless somebody listens; without a listener any other frame that comes too much is a fault."""
     conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
+    conn.start_connecting()
     conn.on_connected(0.0, 1.0)
     conn.feed(greet(conn, b""), 0.0)
     conn.feed(b">1\r\n+x\r\n", 0.0)

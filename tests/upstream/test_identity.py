@@ -70,8 +70,7 @@ WAYS = ((), ("db",), ("resp3",), ("resp3", "db"), ("lane",), ("lane", "resp3", "
 def test_what_is_refused_is_done_without(ways: tuple[str, ...], name: bytes, error: bytes) -> None:
     """A login, a database and a protocol that are wanted must be granted; of a copy, its run id must be known."""
     conn = linked(*ways)
-    words = [one.split(b" ")[0] for one in heard_words(conn)]
-    conn.on_connected(0.0, 1.0)
+    words = [one.split(b" ")[0] for one in heard_words(linked(*ways))]
     said = good(conn)
     for at, word in enumerate(words):
         if word == name:

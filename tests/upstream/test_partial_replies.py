@@ -20,6 +20,7 @@ class Rig:
     def __init__(self, turn: bool) -> None:
         self.ledger = ReplyQueue(PendingWrites())
         self.link = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
+        self.link.start_connecting()
         self.link.on_connected(0.0, 1.0)
         self.link.feed(greet(self.link, b""), 0.0)
         if not turn:

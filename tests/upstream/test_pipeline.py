@@ -27,6 +27,7 @@ class Rig:
             self.open()
 
     def open(self) -> None:
+        self.link.start_connecting()
         self.link.on_connected(0.0, 1.0)
         self.link.feed(greet(self.link, b"run_id:1\r\n"), 0.0)
 
