@@ -1,7 +1,9 @@
 """Byte accounts, checked against what is really held: a walk over the ledgers, the joints and the links of a house."""
 
 from kidoproxy.replication.read_failover import ReadAttempt
-from kidoproxy.replies.queue import Aggregate, AggregateSlot, PendingRequest, ReplyHandler
+from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
+from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import limits
 from kidoproxy.session import accounting
 from kidoproxy.session.proxy_state import ProxyState

@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.replies.queue import ReplyQueue, Transport
+from kidoproxy.replies.queue import ReplyQueue
+from kidoproxy.replies.transport import Transport
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 from kidoproxy.routes.copy import CopyPool

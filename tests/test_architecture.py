@@ -77,7 +77,6 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/replication/sync_state.py": "tests/replication/test_sync.py: the sync in two files",
     "kidoproxy/replication/write.py": "tests/upstream/test_executor.py: the exchange in three files",
     "kidoproxy/upstream/transaction.py": "tests/upstream/test_executor.py: the exchange in three files",
-    "kidoproxy/replies/aggregate.py": "tests/replies/test_queue.py: the joints of the ledger",
     "kidoproxy/upstream/backoff.py": "tests/upstream/test_identity.py: how soon a lost connection is tried again",
     "kidoproxy/upstream/connection_state.py": "tests/upstream/test_connection.py: the connection in several files",
     "kidoproxy/upstream/sending.py": "tests/upstream/test_connection.py: the connection in several files",

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final, final
 
 from kidoproxy.net.logs import EventLogger, RateLimitedLog
-from kidoproxy.replies.queue import ReplyQueue, Transport
+from kidoproxy.replies.queue import ReplyQueue
+from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.connection import NodeConnection

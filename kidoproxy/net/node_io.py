@@ -8,7 +8,7 @@ import ssl
 from typing import Final, final
 
 from kidoproxy.net.flush import LoopBridge, join_chunks
-from kidoproxy.replies.queue import Transport
+from kidoproxy.replies.transport import Transport
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING, READY
 

@@ -3,7 +3,7 @@
 from typing import final
 
 from kidoproxy.replication.write import is_node_unfit
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.plan_sender import PlanSender

@@ -3,8 +3,8 @@
 from typing import Final, final
 
 from kidoproxy.replication.write_log import HeldAcknowledgement
-from kidoproxy.replies.cursor import rewrite_cursor
-from kidoproxy.replies.queue import Aggregate, ReplyHandler
+from kidoproxy.replies.aggregate import Aggregate
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
@@ -233,21 +233,3 @@ class UnawaitedWrite(ReplyHandler):
     def on_failure(self, failure: NodeFailure) -> None:
         """The copy did not get it, or nobody knows."""
         self.group.on_unawaited_write_lost(self.node)
-
-
-@final
-class RewriteScanCursor(Aggregate):
-    """One step of a SCAN: the node's cursor becomes ours."""
-
-    def __init__(self, parent: ReplyHandler, cursor_id: int, next_cursor_id: int) -> None:
-        super().__init__(parent, 1)
-        self.cursor_id = cursor_id
-        self.next_cursor_id = next_cursor_id
-
-    def answer_parent(self) -> None:
-        """Rewrite the cursor."""
-        failure = self.first_failure()
-        if failure is not None:
-            self.parent.on_failure(failure)
-        else:
-            self.parent.on_reply(rewrite_cursor(self.replies[0], self.cursor_id, self.next_cursor_id))

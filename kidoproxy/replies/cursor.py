@@ -44,8 +44,9 @@ def parse_uint64(digits: bytes) -> int | None:
     return value if len(digits) <= 20 and value < 1 << 64 else None
 
 
-def rewrite_cursor(raw: bytes, cursor_id: int, next_cursor_id: int) -> bytes:
-    """A node's SCAN reply with its cursor made ours; where the node is done the ``following`` one begins."""
+def rewrite_cursor(replies: list[bytes], cursor_id: int, next_cursor_id: int) -> bytes:
+    """The one node's reply with our cursor in place of its own; when it is done, the next node's cursor begins."""
+    raw = replies[0]
     if is_error(raw):
         return raw
     parts = items(raw)

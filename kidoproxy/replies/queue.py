@@ -1,92 +1,18 @@
-"""The ledger: replies come back in any order and leave in the order of the requests.
+"""A client's reply queue: replies come back in any order and leave in the order of the requests.
 
-A `PendingRequest` is one place in the ledger of one client. A reply is put into its call; when that call is the head,
-it and all ready ones behind it leave into ``out``. There is no other ordering code. A `Aggregate` waits for several
-replies and merges them into one, for whoever waits above it: a call, or a place in another joint. Failures fill their
-place as replies do, so each is answered exactly once.
+A `PendingRequest` is one open request. When it has its reply and is the oldest one, it and all answered ones behind it
+leave into ``out``; there is no other ordering code. A reply that is large leaves piece by piece once it is its turn.
 """
 
-from typing import Final, final
+from typing import final
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT, ReplyAccounting
+from kidoproxy.replies.handler import NO_RETRY, ReplyHandler
 from kidoproxy.replies.jobs import Jobs
-from kidoproxy.resp.decode import first_bulks
-from kidoproxy.resp.encode import array
+from kidoproxy.replies.transport import Transport
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import as_loading_if
-
-#: What a link may do with a leg whose connection died: never again, or once more.
-NO_RETRY: Final = 0
-ONE_RETRY: Final = 1
-#: So many replies are missing of a joint that will never finish.
-NEVER_COMPLETE: Final = 1 << 40
-
-
-class ReplyHandler:
-    """Something that waits for one reply of one node. ``take`` or ``fail`` is called exactly once.
-
-    ``due`` is the time at which the client gets TIMEOUT; ``payload`` is kept only while ``tries`` says
-    that it may be sent once more (a pure read), or until it is written.
-    """
-
-    def __init__(self) -> None:
-        self.due: float = 0.0
-        self.payload: bytes | None = None
-        self.retries_left = NO_RETRY
-        #: The link has answered for it already (TIMEOUT); its late reply is dropped by position.
-        self.discard_reply = False
-
-    def on_reply(self, raw: bytes) -> None:
-        """The raw reply."""
-        raise NotImplementedError
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """There will be no reply, and why."""
-        raise NotImplementedError
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """An exception of ours has left ``take`` half way (``failed``: ``fail``): whoever waits must hear of it."""
-        if not failed:
-            self.on_failure(failure)
-
-    def describe(self) -> str:
-        """What was asked, for a person: the command, as far as it is known here."""
-        payload = self.payload
-        argv_head = first_bulks(payload, 1) if payload is not None and payload[:1] == b"*" else []
-        return (
-            argv_head[0][:64].lower().decode("utf-8", "backslashreplace") if argv_head else type(self).__name__.lower()
-        )
-
-    def can_cut_through(self) -> bool:
-        """Whether a large reply may leave piece by piece, ahead of its end."""
-        return False
-
-    def cut_through(self, piece: bytes) -> None:
-        """The reply's next piece; only after `can_cut` said yes. ``take`` brings the rest."""
-        raise NotImplementedError
-
-    def add_held_bytes(self, size: int) -> None:
-        """Bytes of replies are held below it (negative: no longer); whoever stands for a client counts them."""
-
-
-class Transport:
-    """Whoever owns the socket behind a ledger or a link. The pure rooms only carry it."""
-
-    def flush(self) -> None:
-        """Write what is ready."""
-        raise NotImplementedError
-
-    def resume(self) -> None:
-        """The ledger has drained as far as somebody wanted."""
-        raise NotImplementedError
-
-    def unsent_bytes(self) -> int:
-        """Bytes that the socket was given and the other side has not taken."""
-        return 0
-
-    def sent_bytes(self) -> int:
-        """Bytes that have left through this socket, as far as is known; it grows while they do."""
-        return 0
 
 
 @final
@@ -121,9 +47,9 @@ class ReplyQueue(ReplyAccounting):
         self.resume_at = -1
         self.transport: Transport | None = None
 
-    def open_pending(self, is_write: bool) -> "PendingRequest":
+    def open_pending(self, spec: CommandSpec | None) -> "PendingRequest":
         """A new place at the end."""
-        pending = PendingRequest(self, is_write)
+        pending = PendingRequest(self, spec)
         self.open_requests.append(pending)
         return pending
 
@@ -157,7 +83,7 @@ class ReplyQueue(ReplyAccounting):
             self.request_disconnect(OUTPUT_LIMIT)
         self.add_held_bytes(len(raw))
         self.in_flight.shift_marks()
-        message = PendingRequest(self, False)
+        message = PendingRequest(self, None)
         message.partly_sent = True
         message.reply = raw
         open_requests.insert(index, message)
@@ -237,10 +163,10 @@ class ReplyQueue(ReplyAccounting):
 class PendingRequest(ReplyHandler):
     """One request's place in the ledger; ``quiet`` ones (CLIENT REPLY OFF) leave without a trace."""
 
-    def __init__(self, replies: ReplyQueue, is_write: bool) -> None:
+    def __init__(self, replies: ReplyQueue, spec: CommandSpec | None) -> None:
         super().__init__()
         self.replies = replies
-        self.is_write = is_write
+        self.spec = spec
         self.reply: bytes | None = None
         self.suppressed = False
         self.partly_sent = False
@@ -263,7 +189,8 @@ class PendingRequest(ReplyHandler):
         if self.partly_sent:
             self.replies.request_disconnect(HALF_REPLY)
         else:
-            self.on_reply(as_loading_if(failure.error_reply(self.is_write), self.replies.failures_as_loading))
+            is_write = self.spec is not None and self.spec.may_write
+            self.on_reply(as_loading_if(failure.error_reply(is_write), self.replies.failures_as_loading))
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
         """The error is the reply, unless there is one."""
@@ -285,122 +212,6 @@ class PendingRequest(ReplyHandler):
         """Its client's account has them."""
         self.replies.add_held_bytes(size)
 
-
-class Aggregate:
-    """Waits for ``count`` replies, then makes one of them for ``parent``. Rooms above add their own kinds."""
-
-    def __init__(self, parent: ReplyHandler, count: int) -> None:
-        self.parent = parent
-        #: The command, where it is known.
-        self.command_name = b""
-        self.remaining = count
-        self.replies: list[bytes] = [b""] * count
-        self.failures: list[NodeFailure | None] = []
-        self.held_bytes = 0
-
-    def set_reply(self, index: int, raw: bytes) -> None:
-        """The reply for place ``at``."""
-        self.replies[index] = raw
-        self.remaining -= 1
-        if self.remaining == 0:
-            self.complete()
-        else:
-            self.held_bytes += len(raw)
-            self.parent.add_held_bytes(len(raw))
-
-    def complete(self) -> None:
-        """All that was held goes on; a late leg may keep the joint itself for long."""
-        if self.held_bytes:
-            self.parent.add_held_bytes(-self.held_bytes)
-            self.held_bytes = 0
-        self.answer_parent()
-        self.replies = []
-
-    def set_failure(self, index: int, failure: NodeFailure) -> None:
-        """No reply for place ``at``."""
-        if not self.failures:
-            self.failures = [None] * len(self.replies)
-        self.failures[index] = failure
-        self.remaining -= 1
-        if self.remaining == 0:
-            self.complete()
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """One place could not be filled, or all could and nothing could be made of them: it never finishes."""
-        self.remaining = NEVER_COMPLETE
-        if self.held_bytes:
-            self.parent.add_held_bytes(-self.held_bytes)
-            self.held_bytes = 0
-        self.parent.abort(failure, failed)
-
     def describe(self) -> str:
-        """The command."""
-        return self.command_name.decode("utf-8", "backslashreplace") or self.parent.describe()
-
-    def first_failure(self) -> NodeFailure | None:
-        """The failure at the lowest place, if any."""
-        for failure in self.failures:
-            if failure is not None:
-                return failure
-        return None
-
-    def answer_parent(self) -> None:
-        """All places are filled: answer the parent."""
-        raise NotImplementedError
-
-
-@final
-class AggregateSlot(ReplyHandler):
-    """One place of a joint."""
-
-    def __init__(self, aggregate: Aggregate, index: int) -> None:
-        super().__init__()
-        self.aggregate = aggregate
-        self.index = index
-
-    def on_reply(self, raw: bytes) -> None:
-        """Fill the place."""
-        self.aggregate.set_reply(self.index, raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """Fill the place with a failure."""
-        self.aggregate.set_failure(self.index, failure)
-
-    def add_held_bytes(self, size: int) -> None:
-        """Whoever waits for the joint counts it."""
-        self.aggregate.parent.add_held_bytes(size)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """The whole is spoilt."""
-        self.aggregate.abort(failure, failed)
-
-    def describe(self) -> str:
-        """The command that it is a part of."""
-        return self.aggregate.describe()
-
-
-class ListReplies(Aggregate):
-    """Each place's own reply, as a list; a failure stands in its place as an error."""
-
-    def __init__(self, parent: ReplyHandler, count: int, is_write: bool) -> None:
-        super().__init__(parent, count)
-        self.is_write = is_write
-
-    def answer_parent(self) -> None:
-        """One array of all."""
-        if self.failures:
-            for index, failure in enumerate(self.failures):
-                if failure is not None:
-                    self.replies[index] = failure.error_reply(self.is_write)
-        self.parent.on_reply(array(self.replies))
-
-
-@final
-class IgnoreReply(ReplyHandler):
-    """A leg whose reply nobody waits for."""
-
-    def on_reply(self, raw: bytes) -> None:
-        """Drop it."""
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """Drop it."""
+        """The command's full name."""
+        return self.spec.name.decode() if self.spec is not None else super().describe()

@@ -2,8 +2,9 @@
 
 from typing import final
 
+from kidoproxy.replies.aggregate import Aggregate
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge import merge_streams
-from kidoproxy.replies.queue import Aggregate, ReplyHandler
 from kidoproxy.resp.decode import is_error, is_null
 from kidoproxy.resp.errors import NodeFailure
 

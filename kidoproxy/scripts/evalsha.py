@@ -9,8 +9,10 @@ and batch.
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.aggregate import MergeReplies
-from kidoproxy.replies.queue import Aggregate, ReplyHandler, ReplyQueue
+from kidoproxy.replies.aggregate import Aggregate
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.merge_replies import MergeReplies
+from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.routes.plan import Gather
@@ -18,7 +20,7 @@ from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.warmup_connection import WarmupAdapter, preload_script
-from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
+from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 
 NOSCRIPT: Final = b"-NOSCRIPT"
 

@@ -6,7 +6,7 @@ only the last resort, for when no neighbour can be asked.
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure

@@ -2,7 +2,7 @@
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes

@@ -87,7 +87,7 @@ def update_request_limits(session: SessionState) -> None:
 
 def reject_malformed(session: SessionState, error: ProtocolError) -> None:
     """Answer a frame that breaks the protocol or is too large, then close."""
-    session.replies.open_pending(False).on_reply(error.reply)
+    session.replies.open_pending(None).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):
         session.closing = True
         session.replies.request_disconnect(QUERY_LIMIT)

@@ -4,7 +4,8 @@ What only the dispatcher can do, because it needs the handlers themselves, is ab
 """
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.queue import PendingRequest, ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import errors, limits
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
@@ -46,7 +47,7 @@ class Session(SessionState):
 
     def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
         """A place in the reply queue, silent where CLIENT REPLY says so."""
-        pending = self.replies.open_pending(spec is not None and spec.may_write)
+        pending = self.replies.open_pending(spec)
         if self.reply_mode != REPLY_ON:
             pending.suppressed = True
             if self.reply_mode == REPLY_SKIP:

@@ -3,7 +3,7 @@
 from typing import final
 
 from kidoproxy.commands.module_commands import parse_command_info
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request

@@ -12,13 +12,12 @@ the expected shape is passed on as it is.
 from typing import Final, final
 
 from kidoproxy.commands.spec import COPY_PUBSUB_NODE, CommandSpec
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
 from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.counts import CountCorrection
-from kidoproxy.upstream.executor import DelegatingHandler
 
 #: Commands whose replies may hold a node's secrets.
 REVEALING_COMMANDS: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")

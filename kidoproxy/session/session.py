@@ -17,7 +17,7 @@ one look-up, one plan and one reply handler. All others go through `ClientSessio
 from typing import Final, final
 
 from kidoproxy.commands.spec import DEDICATED, LOCAL, SESSION, SUBSCRIBE, CommandSpec
-from kidoproxy.replies.queue import ONE_RETRY, ReplyHandler
+from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import Request
@@ -123,7 +123,7 @@ class ClientSession(Session):
         if request.tail_pieces is not None and slices.materialize_or_defer(self, spec, request):
             return
         if spec is not None and self.fast_path and spec.single_key and spec.accepts(len(request.argv)):
-            pending = self.replies.open_pending(spec.may_write)
+            pending = self.replies.open_pending(spec)
             plan = self.context.root.plan(spec, request, self.request_context)
             if (
                 isinstance(plan, Send)

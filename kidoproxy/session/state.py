@@ -10,8 +10,9 @@ The lowest of three classes, so that whatever looks at sessions (accounting, `Pr
 from typing import Final
 
 from kidoproxy.commands.acl import AclCheck
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import PendingRequest, ReplyHandler, ReplyQueue
+from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement

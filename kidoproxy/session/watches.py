@@ -5,7 +5,7 @@ See `kidoproxy.session.handlers.watch` for which of the two it is.
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NodeFailure

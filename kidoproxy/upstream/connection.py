@@ -7,7 +7,7 @@ states and their moves are in `kidoproxy.upstream.states`, the fields in `kidopr
 
 from typing import final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.scan import GREATER, MINUS

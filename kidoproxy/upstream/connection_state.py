@@ -9,7 +9,7 @@ writes in the same order: it changes protocol and database between two requests.
 for each (protocol, database), which never changes; a dedicated connection may change.
 """
 
-from kidoproxy.replies.queue import Transport
+from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node

@@ -8,7 +8,7 @@ database that there is not hears what the node says, and nobody else hears anyth
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes

@@ -10,7 +10,7 @@ until one answer is in time. A node that is silent is down.
 
 from typing import Final
 
-from kidoproxy.replies.queue import IgnoreReply, ReplyHandler
+from kidoproxy.replies.handler import IgnoreReply, ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NODEDOWN, TIMEOUT
 from kidoproxy.upstream.disconnect import lose_connection

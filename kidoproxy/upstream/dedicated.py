@@ -8,13 +8,13 @@ time is bounded for each node, so that no client can use up what the others need
 from collections.abc import Callable
 from typing import Final, final
 
-from kidoproxy.replies.queue import IgnoreReply, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
+from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.handshake import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_first

@@ -1,6 +1,6 @@
 """How a connection ends: what fails, what is asked once more, and when the next attempt is made."""
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, ProtocolError, sanitize_bytes
 from kidoproxy.resp.replies import ReplyReader

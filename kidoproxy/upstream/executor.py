@@ -5,16 +5,20 @@ part, an `DirectReply` is taken at once. Inside a transaction the same walk fill
 of the links; that is the only difference.
 """
 
+from functools import partial
 from typing import Final, cast, final
 
 from kidoproxy.commands.empty_reply import empty_reply
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.read_failover import ReadFailover
-from kidoproxy.replication.write import CopyWrite, RewriteScanCursor, UnawaitedWrite
-from kidoproxy.replies.aggregate import MergeReplies
-from kidoproxy.replies.choose import WeightedChoice
+from kidoproxy.replication.write import CopyWrite, UnawaitedWrite
+from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
+from kidoproxy.replies.choose import choose_weighted
+from kidoproxy.replies.cursor import rewrite_cursor
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.replies.jobs import Jobs
-from kidoproxy.replies.queue import Aggregate, AggregateSlot, ListReplies, PendingWrites, ReplyHandler
+from kidoproxy.replies.merge_replies import MergeReplies
+from kidoproxy.replies.queue import PendingWrites
 from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import node_error_as_loading
@@ -100,7 +104,8 @@ class PlanExecutor(PlanSender):
         group = plan.group
         scan_step = plan.scan_step
         if scan_step is not None:
-            return RewriteScanCursor(handler, scan_step.cursor_id, scan_step.next_cursor_id)
+            rewrite = partial(rewrite_cursor, cursor_id=scan_step.cursor_id, next_cursor_id=scan_step.next_cursor_id)
+            return MergeWith(handler, count, rewrite)
         if group is not None:
             return CopyWrite(handler, plan, group, request_context)
         stream_names = plan.stream_names
@@ -109,7 +114,7 @@ class PlanExecutor(PlanSender):
         if request_context.per_node:
             return ListReplies(handler, count, spec.may_write)
         if plan.merge_rule == WEIGHTED_CHOICE:
-            return WeightedChoice(handler, count, self.next_random())
+            return MergeWith(handler, count, partial(choose_weighted, random_number=self.next_random()))
         merged = MergeReplies(handler, count, plan.merge_rule, request_context.proto, spec.name, spec.may_write)
         split = plan.split
         if split is not None:
@@ -244,42 +249,6 @@ class DelegatingExecutor(PlanExecutor):
     def jobs(self) -> Jobs:
         """Those of the exchange."""
         return self.executor.jobs()
-
-
-class DelegatingHandler(ReplyHandler):
-    """Around another leg, for what has to happen before it takes its reply: all goes on to ``parent`` as it is."""
-
-    def __init__(self, parent: ReplyHandler) -> None:
-        super().__init__()
-        self.parent = parent
-
-    def on_reply(self, raw: bytes) -> None:
-        """A node's reply is the reply."""
-        self.parent.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """There is no reply."""
-        self.parent.on_failure(failure)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
-        self.parent.abort(failure, failed)
-
-    def describe(self) -> str:
-        """Its parent's."""
-        return self.parent.describe()
-
-    def can_cut_through(self) -> bool:
-        """As its parent may."""
-        return self.parent.can_cut_through()
-
-    def cut_through(self, piece: bytes) -> None:
-        """As its parent does."""
-        self.parent.cut_through(piece)
-
-    def add_held_bytes(self, size: int) -> None:
-        """Its parent counts it."""
-        self.parent.add_held_bytes(size)
 
 
 @final

@@ -4,7 +4,7 @@ A reply handler that raises is a bug, but neither its neighbours' nor the connec
 the bug is counted and told once (the net logs what `Node.mishap` keeps), and the link goes on with the next reply.
 """
 
-from kidoproxy.replies.queue import NO_RETRY, ONE_RETRY, ReplyHandler
+from kidoproxy.replies.handler import NO_RETRY, ONE_RETRY, ReplyHandler
 from kidoproxy.resp.errors import BADREPLY, NodeFailure
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.pipeline import QueuedRequest

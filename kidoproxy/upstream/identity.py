@@ -2,7 +2,7 @@
 
 from typing import final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.scripts.warmup_connection import start_warmup

@@ -5,12 +5,13 @@ For a client that has hung up: what it has sent is still run, but nothing may wa
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import PendingRequest, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp.decode import is_error, is_null, items
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
-from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
+from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.send_first import submit_first
 
 MULTI: Final = encode_request([b"MULTI"])

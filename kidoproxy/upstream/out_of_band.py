@@ -2,7 +2,7 @@
 
 from typing import final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.dedicated import DedicatedPool

@@ -6,7 +6,7 @@ end all the same, for everything behind it waits, and what no client can be give
 
 from typing import Final
 
-from kidoproxy.replies.queue import NO_RETRY
+from kidoproxy.replies.handler import NO_RETRY
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
 from kidoproxy.resp.replies import ReplyReader

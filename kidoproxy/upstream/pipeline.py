@@ -15,7 +15,7 @@ same bound. A partial reply has the bound for itself.
 from typing import final
 
 from kidoproxy.replies.accounting import InFlightBytes
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.replies import ReplyReader
 

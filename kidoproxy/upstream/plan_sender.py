@@ -4,8 +4,8 @@ It lies below the executor so that reply handlers which send again (the next cop
 need not know the executor itself.
 """
 
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Jobs
-from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.replies.streams import Unblocker
 from kidoproxy.routes.topology import Node
 

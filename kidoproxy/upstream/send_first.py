@@ -1,6 +1,6 @@
 """What goes on a link ahead of all that has not been written yet, and whether anything has not."""
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NODEDOWN
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.pipeline import QueuedRequest

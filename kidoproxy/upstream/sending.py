@@ -7,7 +7,7 @@ deadlines.
 
 from typing import Final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
 from kidoproxy.resp.scan import parse_int64

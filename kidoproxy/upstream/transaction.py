@@ -3,7 +3,8 @@
 from typing import Final, final
 
 from kidoproxy.replication.write import is_node_unfit
-from kidoproxy.replies.queue import ListReplies, ReplyHandler
+from kidoproxy.replies.aggregate import ListReplies
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import error_text, is_error, is_null, items
 from kidoproxy.resp.encode import encode_request

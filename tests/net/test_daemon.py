@@ -18,7 +18,7 @@ from kidoproxy.config import Config
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.daemon import Daemon, StartError
 from kidoproxy.net.listen import ListeningServer
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext

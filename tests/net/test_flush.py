@@ -8,7 +8,7 @@ import uvloop
 
 from kidoproxy.net.flush import MAX_JOIN_BYTES, LoopBridge, SlowReader, join_chunks
 from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import Transport
+from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.connection import NodeConnection

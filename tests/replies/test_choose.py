@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.replies.choose import RANDOM_RANGE, WeightedChoice, choose_weighted
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.choose import RANDOM_RANGE, choose_weighted
 from kidoproxy.resp.encode import bulk, integer
-from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.transaction import Transaction
 from tests.story import client, node, ring, silence, story, to, to_client
@@ -53,15 +51,6 @@ def test_odd_counts_cost_fairness_alone() -> None:
     for count in (b"-NOPERM no\r\n", b"_\r\n", b":x\r\n", b":-5\r\n", b":0\r\n", b":" + b"9" * 5000 + b"\r\n"):
         assert choose_weighted([NIL, integer(0), bulk(b"k"), count], RANDOM_RANGE - 1) == bulk(b"k")
     assert choose_weighted([b"-ERR no\r\n", integer(5), bulk(b"k"), integer(5)], 0) == b"-ERR no\r\n"
-
-
-def test_a_failure_is_the_answer() -> None:
-    """What the node would have offered is not known."""
-    replies = ReplyQueue(PendingWrites())
-    aggregate = WeightedChoice(replies.open_pending(False), 2, 0)
-    aggregate.set_failure(0, NodeFailure(NODEDOWN, "b", "b:1", "gone", False))
-    aggregate.set_reply(1, integer(1))
-    assert b"".join(replies.take_output()) == b"-NODEDOWN b b:1 (gone)\r\n"
 
 
 def test_random_keys_of_a_ring() -> None:

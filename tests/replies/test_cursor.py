@@ -48,20 +48,20 @@ def test_advance(own: bytes, following: int, cursor: bytes) -> None:
     """The node goes on, or the next one begins, or it is over; the keys are untouched."""
     keys = array([bulk(b"x"), bulk(b"y")])
 
-    assert rewrite_cursor(array([bulk(own), keys]), 3, following) == array([bulk(cursor), keys])
+    assert rewrite_cursor([array([bulk(own), keys])], 3, following) == array([bulk(cursor), keys])
 
 
 def test_errors() -> None:
     """An error stays what it is; a cursor that leaves no room for the node is one."""
-    assert rewrite_cursor(b"-ERR no\r\n", 3, 5) == b"-ERR no\r\n"
+    assert rewrite_cursor([b"-ERR no\r\n"], 3, 5) == b"-ERR no\r\n"
     large = array([bulk(b"%d" % NODE_CURSOR_LIMIT), array([])])
-    assert rewrite_cursor(large, 3, 5).startswith(b"-ERR cursor overflow")
+    assert rewrite_cursor([large], 3, 5).startswith(b"-ERR cursor overflow")
 
 
 @pytest.mark.parametrize("own", [b"-1", b"x", b"", b"1.5", b"9" * 5000, b"01", b"\xff\n"])
 def test_a_node_that_gives_no_cursor(own: bytes) -> None:
     """It is told, not taken for something else."""
-    frame = rewrite_cursor(array([bulk(own), array([])]), 3, 5)
+    frame = rewrite_cursor([array([bulk(own), array([])])], 3, 5)
     assert frame.startswith(b"-ERR cursor overflow")
     assert len(frame) < 204
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kidoproxy.commands.find import COMMANDS
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
@@ -390,7 +391,11 @@ def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
     peer.written_bytes = socket.unwritten = 20 * WRITE_GRACE_BYTES
     rig.link.transport = peer
     rig.link.submit(
-        rig.ledger.open_pending(True), encode_request([b"SET", b"k", b"x" * (10 * WRITE_GRACE_BYTES)]), 2, 0, 0.0
+        rig.ledger.open_pending(COMMANDS[b"set"]),
+        encode_request([b"SET", b"k", b"x" * (10 * WRITE_GRACE_BYTES)]),
+        2,
+        0,
+        0.0,
     )
     rig.place()
     now = 0.0
@@ -654,7 +659,7 @@ class Rig:
 
     def place(self) -> None:
         """One more leg."""
-        self.link.submit(self.ledger.open_pending(False), encode_request([b"PING"]), 2, 0, 0.0)
+        self.link.submit(self.ledger.open_pending(None), encode_request([b"PING"]), 2, 0, 0.0)
 
     def heard(self) -> list[str]:
         """What has become of the legs, in their order."""
@@ -688,7 +693,7 @@ def test_overloaded() -> None:
 def test_large_request_to_a_full_link() -> None:
     """The later pieces of a request follow its first one, or nothing does."""
     rig = Rig()
-    pending = rig.ledger.open_pending(True)
+    pending = rig.ledger.open_pending(COMMANDS[b"set"])
     rig.link.out_bytes = limits.CONNECTION_QUEUE_BYTES + 1
     rig.link.submit(pending, b"*1\r\n$4\r\n", 2, 0, 0.0)
     rig.link.send_tail(pending, [b"PING", b"\r\n"], 0.0)
@@ -715,7 +720,7 @@ def test_hold() -> None:
     rig.link.hold(0.0, 0.0)
     rig.place()
     assert repr(rig.link) == "<link a resp2 db0 ready held, 1 waiting>"
-    passing = rig.ledger.open_pending(False)
+    passing = rig.ledger.open_pending(None)
     passing.due = 30.0
     rig.link.send(passing, encode_request([b"ECHO"]), 2, 0, 1)
     rig.link.tick(0.6)
@@ -897,7 +902,7 @@ def test_many_arguments_have_time_of_their_own() -> None:
         (b"+" + b"x" * 100_000, 0.0),
         (encode_request([b"DEL", *[b"k%d" % number for number in range(1000)]]), 0.0),
     ):
-        handler = ReplyQueue(PendingWrites()).open_pending(True)
+        handler = ReplyQueue(PendingWrites()).open_pending(COMMANDS[b"set"])
         conn.submit(handler, payload, 2, 0, 100.0)
         assert extra <= handler.due - 100.5 <= extra + 0.05
 
@@ -942,7 +947,7 @@ def test_ahead_of_the_greeting() -> None:
     conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, dirty)
     conn.start_connecting()
     conn.on_connected(0.0, 1.0)
-    submit_first(conn, ReplyQueue(PendingWrites()).open_pending(False), encode_request([b"PING"]), 0.0)
+    submit_first(conn, ReplyQueue(PendingWrites()).open_pending(None), encode_request([b"PING"]), 0.0)
     assert len(conn.queue) == 1
     assert not is_flushed(conn)
 

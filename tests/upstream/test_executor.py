@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.replies.queue import IgnoreReply
+from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.upstream.executor import PlanExecutor

@@ -11,8 +11,10 @@ import pytest
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replication.read_failover import ReadAttempt, ReadFailover
 from kidoproxy.replication.write import CopyWrite
-from kidoproxy.replies.aggregate import MergeReplies
-from kidoproxy.replies.queue import AggregateSlot, IgnoreReply, PendingRequest, ReplyHandler, ReplyQueue
+from kidoproxy.replies.aggregate import AggregateSlot
+from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
+from kidoproxy.replies.merge_replies import MergeReplies
+from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.plan import Gather, Send, WriteScope
@@ -31,7 +33,7 @@ from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.dedicated import DedicatedExecutor, DedicatedPool, DedicatedRequest
 from kidoproxy.upstream.disconnect import on_unsolicited_reply
-from kidoproxy.upstream.executor import DelegatingHandler, Executor, MissOnFailure
+from kidoproxy.upstream.executor import Executor, MissOnFailure
 from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
 from kidoproxy.upstream.identity import Handshake
@@ -64,7 +66,7 @@ class Rig:
 
     def call(self) -> PendingRequest:
         """A place in the ledger."""
-        return self.ledger.open_pending(True)
+        return self.ledger.open_pending(COMMANDS[b"set"])
 
     def bad(self, parent: ReplyHandler) -> ReplyHandler:
         """A leg whose reply cannot be handled."""
@@ -178,12 +180,12 @@ def test_a_client_that_is_gone() -> None:
     rig.place(handler)
     rig.ledger.discard_pending()
     other = ReplyQueue(rig.exchange.pending_writes)
-    behind = other.open_pending(False)
+    behind = other.open_pending(None)
     rig.place(behind)
     rig.link.feed(b":1\r\n:2\r\n", 1.0)
     assert other.take_output() == [b":2\r\n"]
     assert rig.node.failure_counts["mishap"] == 2
-    assert [name for name, _ in rig.node.internal_errors] == ["pendingrequest", "pendingrequest"]
+    assert [name for name, _ in rig.node.internal_errors] == ["set", "set"]
 
 
 def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
@@ -198,7 +200,7 @@ def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
         scope = WriteScope(touched, False, None, [], None)
         plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
         judged = CopyWrite(
-            replies.open_pending(True), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
+            replies.open_pending(COMMANDS[b"set"]), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
         )
         judged.mark_unconfirmed(1)
         failure = NodeFailure("BADREPLY", "a", "a:6379", "a bug", True)
@@ -264,15 +266,16 @@ def test_exceptions_are_kept_in_bounds() -> None:
     assert rig.node.failure_counts == {"mishap": 3 * MAX_INTERNAL_ERRORS}
 
 
-def test_what_a_leg_is_called() -> None:
-    """By its command, as far as it is known."""
+def test_a_handler_is_described_by_its_command() -> None:
+    """By the command's full name, else by what the frame begins with, as far as either is known."""
     rig = Rig()
-    pending = rig.call()
-    assert pending.describe() == "pendingrequest"
+    assert rig.ledger.open_pending(COMMANDS[b"get"]).describe() == "get"
+    pending = rig.ledger.open_pending(None)
+    assert pending.describe() == "a request"
     pending.payload = b"*2\r\n$3\r\nGeT\r\n$1\r\nk\r\n"
     assert pending.describe() == "get"
     pending.payload = b"PING\r\n"
-    assert pending.describe() == "pendingrequest"
+    assert pending.describe() == "a request"
 
 
 def test_told_already() -> None:
@@ -337,7 +340,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     replies = ReplyQueue(executor.pending_writes)
     group.elected = False
     group.refusal = b"-NODEDOWN nobody is trusted\r\n"
-    reask = ReadFailover(executor, replies.open_pending(False), b"", nodes[0], [nodes[1]], 2, 0)
+    reask = ReadFailover(executor, replies.open_pending(None), b"", nodes[0], [nodes[1]], 2, 0)
     reask.on_reply(b"-LOADING\r\n")
     assert replies.take_output() == [group.refusal]
     # Nodes that are no copies can be asked in turn, too.
@@ -346,7 +349,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     replies = ReplyQueue(alone.pending_writes)
     alone.execute(
         Send(nodes[0], b"*1\r\n$4\r\nPING\r\n", [nodes[1]]),
-        replies.open_pending(False),
+        replies.open_pending(None),
         b"",
         GET,
         RequestContext(0, 2, False, False, 0),
@@ -361,7 +364,9 @@ def test_a_judged_write_is_aborted_once() -> None:
     executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.pending_writes)
     plan = Gather([Send(node, None) for node in nodes], 0, group=group)
-    judged = CopyWrite(replies.open_pending(True), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry()))
+    judged = CopyWrite(
+        replies.open_pending(COMMANDS[b"set"]), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
+    )
     judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert not group.to_repair
     assert [raw[:9] for raw in replies.take_output()] == [b"-BADREPLY"]

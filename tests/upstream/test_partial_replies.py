@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kidoproxy.replies.queue import ONE_RETRY, PendingWrites, ReplyQueue
+from kidoproxy.replies.handler import ONE_RETRY
+from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -24,8 +25,8 @@ class Rig:
         self.link.on_connected(0.0, 1.0)
         self.link.feed(greet(self.link, b""), 0.0)
         if not turn:
-            self.ledger.open_pending(False)
-        self.call = self.ledger.open_pending(False)
+            self.ledger.open_pending(None)
+        self.call = self.ledger.open_pending(None)
         self.call.retries_left = ONE_RETRY
         self.call.payload = PING
         self.link.submit(self.call, PING, 2, 0, 0.0)
@@ -97,7 +98,7 @@ MUCH = b"x" * (64 << 20)
 def test_what_is_held_has_a_bound_in_bytes() -> None:
     """Out of turn, or a part: its client hears so, what is left is passed over, and its neighbours are answered."""
     rig = Rig(False)
-    behind = rig.ledger.open_pending(False)
+    behind = rig.ledger.open_pending(None)
     rig.link.submit(behind, PING, 2, 0, 0.0)
     rig.link.feed(b"$%d\r\n" % (20 * len(MUCH)), 0.0)
     for _ in range(20):

@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
@@ -32,7 +33,7 @@ class Rig:
         self.link.feed(greet(self.link, b"run_id:1\r\n"), 0.0)
 
     def place(self) -> None:
-        self.link.submit(self.ledger.open_pending(True), SET, 2, 0, 0.0)
+        self.link.submit(self.ledger.open_pending(COMMANDS[b"set"]), SET, 2, 0, 0.0)
 
     def heard(self) -> bytes:
         return b"".join(self.ledger.take_output())
@@ -89,7 +90,7 @@ def test_what_expires_is_held_no_longer() -> None:
 def test_reads_that_are_asked_again() -> None:
     """What is sent once more waits for the new connection, and counts there."""
     rig = Rig(True)
-    pending = rig.ledger.open_pending(False)
+    pending = rig.ledger.open_pending(None)
     pending.payload, pending.retries_left = SET, 1
     rig.link.submit(pending, SET, 2, 0, 0.0)
     rig.link.take_output()
@@ -100,8 +101,8 @@ def test_reads_that_are_asked_again() -> None:
 def test_a_reply_without_end() -> None:
     """What no client can be given in part is held up to the bound; then it fails, and others go on."""
     rig = Rig(True)
-    slow = rig.ledger.open_pending(False)
-    large, small = rig.ledger.open_pending(False), rig.ledger.open_pending(False)
+    slow = rig.ledger.open_pending(None)
+    large, small = rig.ledger.open_pending(None), rig.ledger.open_pending(None)
     for pending in (large, small):
         rig.link.submit(pending, SET, 2, 0, 0.0)
     rig.link.take_output()

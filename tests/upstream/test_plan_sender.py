@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.replies.queue import IgnoreReply
+from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.plan_sender import PlanSender
 

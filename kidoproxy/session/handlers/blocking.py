@@ -8,7 +8,7 @@ from typing import Final, final
 
 from kidoproxy.commands.request_traits import block_timeout, may_block
 from kidoproxy.commands.spec import AGG_MIN, BLOCKING, DEDICATED, PASS_THROUGH, CommandSpec
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request

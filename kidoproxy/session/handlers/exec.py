@@ -7,8 +7,9 @@ sending are one step: with watched keys and in copy pools no other client comes 
 from typing import final
 
 from kidoproxy.commands.spec import LOCAL, CommandSpec
+from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import AggregateSlot, ListReplies, ReplyHandler
 from kidoproxy.resp import encode, limits
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
@@ -74,7 +75,9 @@ class ExecJob(Job):
         self.session = session
         self.queue = queue
         self.watch = watch
-        self.write = any(queued.spec.may_write for queued in queue)
+        #: A command that may write, if there is one: the transaction then fails as a write does.
+        self.write_spec = next((queued.spec for queued in queue if queued.spec.may_write), None)
+        self.write = self.write_spec is not None
         repeatable = all(queued.is_local() or queued.spec.retryable for queued in queue)
         lease = watch.exec_lease() if watch is not None else None
         self.transaction = Transaction(session.executor, lease, repeatable)
@@ -131,8 +134,7 @@ class ExecJob(Job):
             # Before anything is sent, for the queue may have an UNWATCH, or a write to a watched key.
             session.watch = None
             watch.on_exec()
-        pending = session.open_pending(None)
-        pending.is_write = self.write
+        pending = session.open_pending(self.write_spec)
         queue = self.queue
         lease = self.transaction.lease
         node = sole_node(self.plans) if lease is None else lease.connection.node

@@ -9,8 +9,8 @@ from typing import Final, final
 
 from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge_info import merge_info
-from kidoproxy.replies.queue import ReplyHandler
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import error_text, is_error, string_value
 from kidoproxy.resp.errors import NodeFailure

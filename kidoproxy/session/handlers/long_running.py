@@ -9,7 +9,7 @@ from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
@@ -18,7 +18,7 @@ from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.session.base import Session
-from kidoproxy.upstream.executor import DelegatingExecutor, DelegatingHandler, Executor
+from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.handshake import info_text, parse_info
 
 SLOW_COMMANDS: Final = (b"flushdb", b"flushall", b"keys", b"save", b"memory|purge")

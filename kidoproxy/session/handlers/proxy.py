@@ -23,7 +23,7 @@ from kidoproxy.commands.spec import (
     WRITE,
     CommandSpec,
 )
-from kidoproxy.replies.queue import ONE_RETRY, ReplyHandler
+from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import error_text, items, string_value
 from kidoproxy.resp.requests import Request

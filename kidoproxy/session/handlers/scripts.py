@@ -4,7 +4,7 @@ from typing import Final, final
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure

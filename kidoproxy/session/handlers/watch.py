@@ -14,8 +14,9 @@ from typing import final
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge import mismatch_error
-from kidoproxy.replies.queue import Aggregate, AggregateSlot, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.decode import integer_value, is_error, type_byte
 from kidoproxy.resp.errors import NodeFailure

@@ -8,7 +8,7 @@ from typing import final
 
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import array, integer

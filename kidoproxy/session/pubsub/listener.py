@@ -9,7 +9,7 @@ itself, and everything is said anew.
 
 from typing import Final, final
 
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import first_bulks, is_error
 from kidoproxy.resp.encode import bulk, encode_request

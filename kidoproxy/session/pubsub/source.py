@@ -11,7 +11,7 @@ spoken of, every write that was sent before: the old one may have spoken of thos
 from typing import Final, final
 
 from kidoproxy.log_event import LogEvent
-from kidoproxy.replies.queue import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import encode_request

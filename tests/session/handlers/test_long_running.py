@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.replies.queue import IgnoreReply
+from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.routes.topology import Node

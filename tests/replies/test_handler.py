@@ -1,0 +1,32 @@
+"""`kidoproxy.replies.handler`: what a handler does by itself."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kidoproxy.replies.handler import IgnoreReply, ReplyHandler
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+
+FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
+
+
+def test_an_ignored_reply() -> None:
+    """It may be anything, and is not handled in pieces."""
+    handler = IgnoreReply()
+    handler.on_reply(b"x")
+    handler.on_failure(FAILURE)
+    handler.add_held_bytes(5)
+    assert not handler.can_cut_through()
+
+
+def test_handlers_say_what_they_do_with_a_reply() -> None:
+    """The base class handles neither replies nor failures nor pieces."""
+    handler = ReplyHandler()
+    calls: list[Callable[[], None]] = [
+        lambda: handler.on_reply(b""),
+        lambda: handler.on_failure(FAILURE),
+        lambda: handler.cut_through(b""),
+    ]
+    for call in calls:
+        with pytest.raises(NotImplementedError):
+            call()
