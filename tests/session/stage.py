@@ -26,7 +26,7 @@ Words = str | bytes
 
 
 class Stage:
-    """A house with one pool over ``nodes``; time stands still unless a test moves it."""
+    """A proxy with one pool over ``nodes``; time stands still unless a test moves it."""
 
     def __init__(self, nodes: list[Node], root: Route, mode: str, words: CommandSet | None = None) -> None:
         self.nodes = nodes
@@ -50,7 +50,7 @@ class Stage:
         return next(node for node in self.nodes if node.name == name)
 
     def link(self, name: str, proto: int = 2, db: int = 0) -> NodeConnection:
-        """The node's ready link for (protocol, database)."""
+        """The node's ready connection for (protocol, database)."""
         conn = self.exchange.connection(self.node(name), proto, db)
         if not conn.can_send:
             conn.start_connecting()
@@ -60,7 +60,7 @@ class Stage:
         return conn
 
     def ready(self) -> None:
-        """Every node has a ready link for RESP2 and database 0."""
+        """Every node has a ready connection for RESP2 and database 0."""
         for node in self.nodes:
             self.link(node.name)
 
@@ -83,7 +83,7 @@ def copies(*names: str) -> Stage:
 
 
 def listening(stage: Stage, session: ClientSession, name: str) -> None:
-    """The client has subscribed to a channel of node ``a``, and has heard so."""
+    """The client has subscribed to a channel of node ``a``, and its confirmation has been sent."""
     session.feed(request("SUBSCRIBE", name))
     conn = stage.exchange.unshared_connections[-1]
     conn.on_connected(0.0, 1.0)

@@ -79,7 +79,7 @@ def test_what_is_let_go_is_not_counted() -> None:
     assert accounting.state_bytes(me) == before + 3
 
 
-def test_a_parked_request_is_counted() -> None:
+def test_a_suspended_request_is_counted() -> None:
     """While a request waits for those before it, it is held for its client."""
     play = story(ring("a")) >> client("GET {a}1", "SELECT 1") << to("a", "GET {a}1")
     me = play.guest("me").session

@@ -7,7 +7,7 @@ ROW = array([array([bulk(b"x.get"), integer(2), b"*1\r\n+readonly\r\n", integer(
 
 
 def test_only_this_client_waits() -> None:
-    """Others go on; what one node taught is known to all."""
+    """Others go on; what one node said is known to all."""
     (
         story(ring("a"))
         >> client("X.GET {a}1", "PING") << to("a", "COMMAND INFO X.GET")

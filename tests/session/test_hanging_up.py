@@ -49,9 +49,9 @@ ENDED = "CLIENT UNBLOCK 101 ERROR"
 
 def killed(play: Story) -> None:
     """Another client says so."""
-    client(f"CLIENT KILL ID {play.guest('me').session.id}", name="boss")(play)
+    client(f"CLIENT KILL ID {play.guest('me').session.id}", name="admin")(play)
     play.settle()
-    to_client(":1", name="boss")(play)
+    to_client(":1", name="admin")(play)
 
 
 #: Every way in which a client that waits may end, as the session is told of it.
@@ -61,7 +61,7 @@ ENDS: dict[str, Event] = {"close": gone(), "half-close": half_closed(), "kill": 
 @pytest.mark.parametrize("end", sorted(ENDS))
 @pytest.mark.parametrize("asked", WAITS)
 def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
-    """A node is told to unblock ahead of whatever is sent in the same turn, or later, on any shared link."""
+    """A node is told to unblock ahead of whatever is sent in the same turn, or later, on any shared connection."""
     play = story(ring("a"))
     for proto, db in ((2, 0), (3, 0), (2, 1)):
         play.exchange.connection(play.node("a"), proto, db).start_connecting()
@@ -86,7 +86,7 @@ def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("said", [":1", ":0"])
-def test_lanes_of_others_wait_for_the_end(said: str) -> None:
+def test_connections_of_others_wait_for_the_end(said: str) -> None:
     """Lanes are connections of their own: what is sent there is held until the node has ended the waiting."""
     play = story(ring("a"))
     play >> client("WATCH {a}w", name="other") << to("a", "WATCH {a}w", on=LANE)
@@ -104,8 +104,8 @@ def test_lanes_of_others_wait_for_the_end(said: str) -> None:
     play << to("a", "BLMOVE {a}u {a}q LEFT LEFT 0", on=(-3, 0))
 
 
-def test_later_ends_do_not_hold_earlier_lanes() -> None:
-    """A lane waits for those that ended before it was asked, not for all that end while it waits."""
+def test_later_ends_do_not_hold_earlier_connections() -> None:
+    """A dedicated connection waits for those that ended before it was asked, not for all that end while it waits."""
     play = story(ring("a"))
     for at, name in enumerate(("me", "you")):
         play >> client("BLPOP {a}q 0", name=name) << to("a", "BLPOP {a}q 0", on=(-1 - at, 0))
@@ -118,7 +118,7 @@ def test_later_ends_do_not_hold_earlier_lanes() -> None:
 
 
 def test_what_is_held_may_end_too() -> None:
-    """A client whose lane is held goes: nothing was sent for it, and nothing will be on that lane."""
+    """A client whose dedicated connection is held back leaves: nothing was sent for it, and nothing will be."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play >> gone() << to("a", ENDED) >> client("BLPOP {a}r 0", name="next") << silence()
     play >> gone("next") << to("a", "MULTI", "BLPOP {a}r 0", "EXEC")
@@ -126,7 +126,7 @@ def test_what_is_held_may_end_too() -> None:
 
 
 def test_a_node_that_cannot_be_told() -> None:
-    """Where the node's user may not ask for its number, or may not unblock, the lane is cut at once."""
+    """Where the node's user may not ask for its number, or may not unblock, the connection is cut at once."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     play.lanes["a"][0].client_id = b""
     play >> gone() << silence() << free(0)
@@ -135,7 +135,7 @@ def test_a_node_that_cannot_be_told() -> None:
 
 
 def test_one_link_of_several_is_lost() -> None:
-    """It is enough that one link has told the node; a lane of which anything is in doubt is not lent again."""
+    """One shared connection that has told the node is enough; a dedicated one in doubt is not leased again."""
     play = story(ring("a"))
     play.exchange.connection(play.node("a"), 2, 0).start_connecting()
     play >> client("HELLO 3", "GET {a}1", name="three") << to("a", "GET {a}1", on=(3, 0)) << given(unheard)
@@ -148,7 +148,7 @@ def test_one_link_of_several_is_lost() -> None:
 
 
 def test_a_link_that_is_down_is_no_way_to_tell() -> None:
-    """Where no link is left the lane is cut."""
+    """Where no shared connection is left the dedicated one is closed."""
     play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
     play << to("a", "BLPOP {a}q 0", on=LANE) >> gone() << silence() >> greeted("a") << to("a", ENDED)
     play >> node("a", ":1") >> node("a", "-UNBLOCKED no", on=LANE) << free(1)
@@ -211,18 +211,25 @@ def test_a_lost_node_is_an_answer() -> None:
     play << to("b", "GET {b}1") << given(unheard) >> node("b", "$-1") << to_client("$-1") << closed()
 
 
-def test_a_lost_lane_is_an_answer() -> None:
-    """And so is a lane that is lost while its node is told."""
+def test_a_lost_connection_is_an_answer() -> None:
+    """And so is a dedicated connection that is lost while its node is told."""
     play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LANE)
     play >> half_closed() << to("a", ENDED) >> lost("a", on=LANE) << to("a", "GET {a}1") << given(unheard)
     play >> node("a", "-NOPERM no", "$-1") << to_client("$-1") << closed() << free(0)
 
 
-@pytest.mark.parametrize("on_lane", ["*2 $4 {a}q $1 x", "-WRONGTYPE no"])
-def test_what_came_before_the_end_is_told(on_lane: str) -> None:
+@pytest.mark.parametrize("popped_reply", ["*2 $4 {a}q $1 x", "-WRONGTYPE no"])
+def test_what_came_before_the_end_is_told(popped_reply: str) -> None:
     """The node had answered when it was told to unblock: the client gets that, and what follows is run."""
     play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LANE)
-    play >> half_closed() << to("a", ENDED) >> node("a", on_lane, on=LANE) << to_client(on_lane) << to("a", "GET {a}1")
+    (
+        play
+        >> half_closed()
+        << to("a", ENDED)
+        >> node("a", popped_reply, on=LANE)
+        << to_client(popped_reply)
+        << to("a", "GET {a}1")
+    )
     play >> node("a", ":0", "$-1") << to_client("$-1") << closed() << free(1)
 
 
@@ -247,7 +254,7 @@ def test_a_large_answer_leaves_in_pieces() -> None:
     play >> node("a", b"x" * 10 + b"\r\n") << to_client(head + b"x" * 10 + b"\r\n") << closed()
 
 
-def test_a_lane_that_is_not_open() -> None:
+def test_a_dedicated_connection_that_is_not_open() -> None:
     """What was not sent yet is asked without waiting; a client that is killed is owed nothing."""
     play = story(ring("a"), shy=True)
     play.exchange.connection(play.node("a"), 2, 0).start_connecting()
@@ -265,7 +272,7 @@ def test_a_lane_that_is_not_open() -> None:
 
 
 def test_copies_keep_their_order() -> None:
-    """In a copy pool the link serves all databases: what is asked without waiting keeps its place there."""
+    """In a copy pool the connection serves all databases: what is asked without waiting keeps its place there."""
     play = story(copies("a"))
     play >> client("SET k v", "XREAD BLOCK 0 STREAMS s $") << to("a", "SET k v") >> half_closed()
     play >> node("a", "+OK") << to_client("+OK") << to("a", "MULTI", "XREAD BLOCK 0 STREAMS s $", "EXEC")
@@ -291,11 +298,11 @@ def test_streams_of_several_nodes() -> None:
 def test_a_client_that_is_held() -> None:
     """A server forgets what a client has sent that CLIENT PAUSE holds when it hangs up."""
     for end in (half_closed(), gone()):
-        play = story(ring("a")) >> client("CLIENT PAUSE 10000", name="boss") << to_client("+OK", name="boss")
+        play = story(ring("a")) >> client("CLIENT PAUSE 10000", name="admin") << to_client("+OK", name="admin")
         play >> client("SET {a}1 x") >> end << silence() << closed()
-        play >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss") << silence()
+        play >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin") << silence()
     play = story(ring("a")) >> client("GET {a}1", "WAIT 0 1", "SET {a}1 x") << to("a", "GET {a}1") >> half_closed()
-    play >> client("CLIENT PAUSE 10000", name="boss") << to_client("+OK", name="boss")
+    play >> client("CLIENT PAUSE 10000", name="admin") << to_client("+OK", name="admin")
     play >> node("a", "$-1") << to_client("$-1") << closed() << silence()
 
 

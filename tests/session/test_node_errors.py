@@ -1,4 +1,4 @@
-"""``node_errors``: what a client hears when a node gives no reply. "retry" says it behind LOADING, and nothing else."""
+"""``node_errors``: what a client gets when a node gives no reply. "retry" says it behind LOADING, and nothing else."""
 
 from collections.abc import Callable
 
@@ -97,7 +97,7 @@ def sized(name: str) -> Event:
     return event
 
 
-#: A pool, what happens, and (in the words of "fast") what the client hears of it last.
+#: A pool, what happens, and (in the words of "fast") what the client gets last.
 Case = tuple[Callable[[], Pool], list[Event], str]
 DOWN = "-NODEDOWN a a:6379 (connection refused)\r\n"
 LOST = "-NODEDOWN a a:6379 (it closed the connection)"
@@ -190,7 +190,7 @@ PLAIN: list[Case] = [
 
 
 def heard(case: Case, as_loading: bool) -> str:
-    """What the client hears last."""
+    """What the client gets last."""
     make, events, _ = case
     pool = make()
     pool.as_loading = as_loading

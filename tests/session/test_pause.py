@@ -40,24 +40,24 @@ def test_writes_wait_reads_do_not() -> None:
     """WRITE holds what may change something, a transaction at its EXEC."""
     (
         story(ring("a"))
-        >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+        >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
         >> client("GET {a}1", "MULTI", "GET {a}1", "EXEC") << to("a", "GET {a}1", "MULTI", "GET {a}1", "EXEC")
         >> node("a", "$-1", "+OK", "+QUEUED", "*1 $-1") << to_client("$-1", "+OK", "+QUEUED", "*1 $-1")
         >> client("MULTI", "SET {a}1 x", "EXEC") << to_client("+OK", "+QUEUED")
         >> client("EVAL return 0", name="other") << silence()
-        >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
+        >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")
         << to("a", "MULTI", "SET {a}1 x", "EXEC") << given(unheard)
     )  # fmt: skip
 
 
 def test_a_pause_only_grows() -> None:
     """A shorter or milder one changes nothing; UNPAUSE ends even one that holds everything."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 5000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 5000 WRITE", name="admin") << to_client("+OK", name="admin")
     until = play.facts.paused_until_ms
-    play >> client("CLIENT PAUSE 100 ALL", name="boss") << to_client("+OK", name="boss")
+    play >> client("CLIENT PAUSE 100 ALL", name="admin") << to_client("+OK", name="admin")
     assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (until, False)
-    play >> client("CLIENT PAUSE 9000 WRITE", name="boss") << silence()
-    play >> client("CLIENT UNPAUSE") << to_client("+OK") << to_client("+OK", name="boss")
+    play >> client("CLIENT PAUSE 9000 WRITE", name="admin") << silence()
+    play >> client("CLIENT UNPAUSE") << to_client("+OK") << to_client("+OK", name="admin")
     assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (play.house.wall_ms + 9000, True)
 
 
@@ -65,7 +65,7 @@ def test_client_goes_while_it_is_held() -> None:
     """Its request is forgotten with it."""
     (
         story(ring("a"))
-        >> client("CLIENT PAUSE 1000", name="boss") << to_client("+OK", name="boss")
+        >> client("CLIENT PAUSE 1000", name="admin") << to_client("+OK", name="admin")
         >> client("SET {a}1 x") << silence()
         >> gone() << then(lambda play: not play.house.blocked_clients(play.facts)) >> tick(1.0) << silence()
     )  # fmt: skip
@@ -76,7 +76,7 @@ def test_it_ends_while_something_is_owed() -> None:
     (
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1")
-        >> client("CLIENT PAUSE 100", name="boss") << to_client("+OK", name="boss")
+        >> client("CLIENT PAUSE 100", name="admin") << to_client("+OK", name="admin")
         >> client("GET {a}2", "SELECT 1") << silence()
         >> tick(0.1) << to("a", "GET {a}2")
         >> node("a", "$-1") << to_client("$-1") >> node("a", "$-1") << to_client("$-1", "+OK")
@@ -100,12 +100,12 @@ WRITES = [
 @pytest.mark.parametrize("words", WRITES)
 def test_what_a_pause_of_writes_holds(words: str) -> None:
     """Writes, scripts, and what may reach replicas, alone or at their EXEC."""
-    play = story(ring("a", "b")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a", "b")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client(words) << silence()
     play >> client("MULTI", "GET {a}1", "EXEC", name="you") << to("a", "MULTI", "GET {a}1", "EXEC") << given(unheard)
     play >> client("MULTI", words.replace(" {b}2", ""), "EXEC", name="he") << to_client("+OK", "+QUEUED", name="he")
     assert play.house.blocked_clients(play.facts) == 2
-    play >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
+    play >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")
     assert play.told["a"]
     assert not play.facts.paused_sessions
     play << given(unheard)
@@ -116,7 +116,7 @@ def test_what_a_pause_of_writes_holds(words: str) -> None:
 )
 def test_what_a_pause_of_writes_does_not_hold(words: str) -> None:
     """Reads, and scripts that are called as reads, alone or at their EXEC."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client(words) << to("a", words)
     play >> client("MULTI", words, "EXEC", name="you") << to("a", "MULTI", words, "EXEC")
     play << to_client("+OK", "+QUEUED", name="you")
@@ -124,12 +124,12 @@ def test_what_a_pause_of_writes_does_not_hold(words: str) -> None:
 
 def test_who_is_held_counts_as_blocked() -> None:
     """In INFO and in CLIENT LIST, as in Redis, until the pause is over; clients of other pools do not count."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client("SET {a}1 x") << silence()
-    play >> client("CLIENT LIST", name="boss") << then(lambda play: play.guest("boss").heard.count(b" flags=b ") == 1)
-    play << given(unheard) >> client("INFO clients", name="boss") << to("a", "INFO clients")
+    play >> client("CLIENT LIST", name="admin") << then(lambda play: play.guest("admin").heard.count(b" flags=b ") == 1)
+    play << given(unheard) >> client("INFO clients", name="admin") << to("a", "INFO clients")
     play >> node("a", bulk(b"# Clients\r\nblocked_clients:7\r\n"))
-    play << then(lambda play: b"blocked_clients:1\r\n" in play.guest("boss").heard) << given(unheard)
-    play >> client("CLIENT UNPAUSE", name="boss") << to("a", "SET {a}1 x") << given(unheard)
-    play >> client("CLIENT LIST", name="boss")
-    play << then(lambda play: b" flags=b " not in play.guest("boss").heard) << given(unheard)
+    play << then(lambda play: b"blocked_clients:1\r\n" in play.guest("admin").heard) << given(unheard)
+    play >> client("CLIENT UNPAUSE", name="admin") << to("a", "SET {a}1 x") << given(unheard)
+    play >> client("CLIENT LIST", name="admin")
+    play << then(lambda play: b" flags=b " not in play.guest("admin").heard) << given(unheard)

@@ -5,7 +5,7 @@ from tests.story import client, copies, gone, ring, story
 
 
 def test_ids() -> None:
-    """Client ids grow; one that is gone is not given again, and is no neighbour any more."""
+    """Client ids grow; one that is gone is not given again, and is not in the list of sessions any more."""
     play = (
         story(ring("a"))
         >> client(b"", name="one")
@@ -32,7 +32,7 @@ def test_pool() -> None:
 
 
 def test_a_change_of_one_pool() -> None:
-    """Sessions of another pool in the same house are left alone."""
+    """Sessions of another pool of the same process are left alone."""
     play = story(ring("a")) >> client(b"", name="one") >> client(b"", name="two")
     other = PoolContext("other", "ring", play.facts.root, play.facts.commands)
     session = play.guest("two").session

@@ -23,7 +23,7 @@ RELATIVE: Final = {
 
 def paused(play: Story, request: str) -> Event:
     """CLIENT PAUSE holds it."""
-    assert play >> client("CLIENT PAUSE 3000", name="boss") << unheard >> client(request)
+    assert play >> client("CLIENT PAUSE 3000", name="admin") << unheard >> client(request)
     return tick(3.2)
 
 
@@ -48,7 +48,7 @@ def in_a_transaction(play: Story, request: str) -> Event:
 def in_a_paused_transaction(play: Story, request: str) -> Event:
     """EXEC is held."""
     assert play >> client("MULTI", request) << unheard
-    assert play >> client("CLIENT PAUSE 3000 WRITE", name="boss") << unheard >> client("EXEC")
+    assert play >> client("CLIENT PAUSE 3000 WRITE", name="admin") << unheard >> client("EXEC")
     return tick(3.2)
 
 

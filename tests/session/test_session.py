@@ -47,8 +47,8 @@ def test_order() -> None:
     )  # fmt: skip
 
 
-def test_neighbours() -> None:
-    """Two clients share a link; each gets its own replies."""
+def test_two_clients() -> None:
+    """Two clients share a connection; each gets its own replies."""
     (
         story(ring("a"))
         >> client("GET {a}1", name="me") << to("a", "GET {a}1")
@@ -60,7 +60,7 @@ def test_neighbours() -> None:
 
 
 def test_client_gone() -> None:
-    """What comes for a client that has hung up is dropped; the link goes on."""
+    """What comes for a client that has hung up is dropped; the connection goes on."""
     (
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1")
@@ -71,7 +71,7 @@ def test_client_gone() -> None:
 
 
 def test_resp3() -> None:
-    """A client of RESP3 has links of its own, and its replies are relayed as they are."""
+    """A client of RESP3 has connections of its own, and its replies are relayed as they are."""
     (
         story(ring("a"))
         >> client("HELLO 3") << then(lambda play: play.guest("me").heard.startswith(b"%7\r\n"))
@@ -186,7 +186,7 @@ def test_every_node() -> None:
 
 
 def test_scan() -> None:
-    """SCAN walks the nodes one after another; its cursor carries the node, and ends as it began."""
+    """SCAN visits the nodes one after another; its cursor carries the node, and ends as it began."""
     (
         story(ring("a", "b"))
         >> client("SCAN 0 COUNT 5") << to("a", "SCAN 0 COUNT 5")
@@ -252,7 +252,7 @@ def test_nobody_to_ask() -> None:
 
 
 def test_lookup_fails_in_multi() -> None:
-    """A command that could not be looked up spoils the transaction like any error while queueing."""
+    """A command that could not be looked up makes EXEC abort like any error while queueing."""
     (
         story(ring("a"))
         >> client("MULTI", "X.GET {a}1", "EXEC") << to_client("+OK") << to("a", "COMMAND INFO X.GET")
@@ -305,7 +305,7 @@ def test_unauthenticated_claims_little() -> None:
 
 
 def test_rename() -> None:
-    """A renamed command goes by its new name alone; the node hears the old one. One renamed to nothing is off."""
+    """A renamed command goes by its new name alone; the node gets the old one. One renamed to nothing is off."""
     (
         story(ring("a", words=words(get="fetch", set="")))
         >> client("FETCH {a}1") << to("a", "get {a}1")
@@ -321,7 +321,7 @@ def test_rename() -> None:
 
 
 def test_multi_one_node() -> None:
-    """All for one node: one contiguous MULTI … EXEC on the shared link, its reply relayed raw."""
+    """All for one node: one contiguous MULTI … EXEC on the shared connection, its reply relayed raw."""
     (
         story(ring("a", "b"))
         >> client("MULTI", "SET {a}1 x", "GET {a}1") << to_client("+OK", "+QUEUED", "+QUEUED")
@@ -444,7 +444,7 @@ def test_strict_first_command_without_words() -> None:
     )  # fmt: skip
 
 
-# -- the conversation itself -----------------------------------------------------------------------------------
+# -- the session itself -----------------------------------------------------------------------------------
 
 
 def test_select_is_a_barrier() -> None:
@@ -685,7 +685,7 @@ def test_a_node_refuses_multi() -> None:
 
 
 def test_what_redis_allows_in_no_transaction() -> None:
-    """Redis's own words, and the transaction is spoiled."""
+    """Redis's own words, and EXEC aborts."""
     pool = ring("a", words=CommandSet(frozenset(), frozenset([b"save"]), {}))
     (
         story(pool)

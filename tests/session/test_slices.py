@@ -242,7 +242,7 @@ def test_rules_are_asked_for_every_key(word: bytes, last: bytes, said: bytes) ->
     assert b"".join(session.replies.out).startswith(said)
 
 
-def test_what_is_judged_in_slices_may_still_have_to_wait() -> None:
+def test_what_is_checked_in_slices_may_still_have_to_wait() -> None:
     """Behind a pause, and in a transaction."""
     stage = ring("a")
     stage.ready()

@@ -1,4 +1,4 @@
-"""Users: who may log in, and what a conversation is told when its user may not do something."""
+"""Users: who may log in, and what a session is told when its user may not do something."""
 
 import pytest
 
@@ -192,7 +192,7 @@ def test_who_is_not_logged_in_hears_that_first() -> None:
 
 
 def test_in_a_transaction() -> None:
-    """Denied while it is queued, which spoils the transaction."""
+    """Denied while it is queued, which makes EXEC abort."""
     session = limited("+@read +@transaction")
     assert say(session, "MULTI") == OK
     assert say(session, "GET", "k") == b"+QUEUED\r\n"
@@ -239,8 +239,8 @@ def test_what_proxy_does_is_in_categories(words: list[str], category: str) -> No
     assert reply == no(f"proxy|{words[0].lower()}")
 
 
-def test_what_a_node_taught_us() -> None:
-    """A module's command is judged by the categories that its node names."""
+def test_a_command_known_from_a_node() -> None:
+    """A module's command is checked by the categories that its node names."""
     stage = ring("a")
     stage.pool.users = alone("+@read")
     row = b"*7\r\n$7\r\n%b\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@%b\r\n"

@@ -5,7 +5,7 @@ from tests.session.stage import Stage
 
 
 def turn(stage: Stage) -> None:
-    """One turn of the loop, as the hub makes it: the next slices, and no more."""
+    """One turn of the loop, as `kidoproxy.net.flush` makes it: the next slices, and no more."""
     turn = stage.exchange.pending_writes
     turn.spent_units = 0
     turn.jobs.step_all(lambda: False)

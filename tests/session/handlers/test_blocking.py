@@ -1,4 +1,4 @@
-"""Commands that wait, and MONITOR: each on a lane of its own, and nothing is lost, doubled or left behind."""
+"""Commands that wait, and MONITOR: each on a dedicated connection, and nothing is lost, doubled or left behind."""
 
 import pytest
 
@@ -37,21 +37,21 @@ from tests.story import (
 POPPED = "*2 $4 {a}q $1 x"
 
 
-def lanes_of(play: Story) -> tuple[list[int], list[int]]:
-    """How many lanes are lent and how many wait for the next one, by node."""
+def leased_and_idle(play: Story) -> tuple[list[int], list[int]]:
+    """How many dedicated connections are leased, and how many are idle, by node."""
     return leased(play), [len(server.idle) for server in play.exchange.servers]
 
 
 def free(*idle: int) -> Event:
-    """No lane is lent, and so many are kept, by node."""
-    return then(lambda play: lanes_of(play) == ([0] * len(idle), list(idle)))
+    """No dedicated connection is leased, and so many are kept, by node."""
+    return then(lambda play: leased_and_idle(play) == ([0] * len(idle), list(idle)))
 
 
 # -- waiting -------------------------------------------------------------------------------------------------
 
 
-def test_blocking_command_has_a_lane() -> None:
-    """A command that waits goes on a lane; meanwhile others use the shared link; the lane is used again."""
+def test_blocking_command_has_a_dedicated_connection() -> None:
+    """A blocking command has a dedicated connection, others go on using the shared one; later it is used again."""
     (
         story(ring("a", "b"))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE) << silence()
@@ -65,7 +65,7 @@ def test_blocking_command_has_a_lane() -> None:
 
 
 def pings(play: Story) -> None:
-    """The shared links ask for signs of life while time goes by; that does not matter here."""
+    """The shared connections send PINGs while time goes by; that does not matter here."""
     for told in play.told.values():
         assert all(one.raw.endswith(b"PING\r\n") and one.way == (2, 0) for one in told)
         told.clear()
@@ -97,8 +97,8 @@ def test_what_follows_waits() -> None:
     )  # fmt: skip
 
 
-def test_two_clients_two_lanes() -> None:
-    """Each client that waits has a lane; what one gets is nobody else's."""
+def test_two_clients_two_connections() -> None:
+    """Each client that waits has a dedicated connection; what one gets is nobody else's."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 0", name="one") << to("a", "BLPOP {a}q 0", on=LANE)
@@ -123,7 +123,7 @@ def test_keys_must_meet() -> None:
 
 
 def test_client_goes_while_it_waits() -> None:
-    """Its waiting is ended at once: a node must not pop for somebody who is gone. The lane is used again."""
+    """Its waiting is ended at once: a node must not pop for somebody who is gone. The connection is used again."""
     (
         story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
         >> gone() << to("a", "CLIENT UNBLOCK 101 ERROR")
@@ -141,7 +141,7 @@ def test_client_is_killed_while_it_waits() -> None:
 
 
 def test_unblock() -> None:
-    """CLIENT UNBLOCK is put to the node, which decides: what has just come is not lost. The lane stays clean."""
+    """CLIENT UNBLOCK is put to the node, which decides: what has just come is not lost. The connection stays clean."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     number = play.guest("me").session.id
     (
@@ -161,7 +161,7 @@ def test_unblock() -> None:
 
 @pytest.mark.parametrize("bad", [node("a", "-NOPERM no"), lost("a")])
 def test_unblock_that_the_node_refuses(bad: Event) -> None:
-    """If the node cannot be told, the lane is cut: better an unknown outcome than a client that hangs."""
+    """If the node cannot be told, the connection is cut: better an unknown outcome than a client that hangs."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     number = play.guest("me").session.id
     play >> client(f"CLIENT UNBLOCK {number}", name="other")
@@ -191,16 +191,16 @@ def test_unblock_after_the_answer_has_come() -> None:
         ("WAITAOF 1 1 0", "TIMEOUT", "*2 :0 :0"),
     ],
 )
-def test_unblock_before_the_lane_is_ready(asked: str, reason: str, said: str) -> None:
-    """Nothing was sent to a lane that has not been greeted: it is closed, and the client hears what a node would."""
+def test_unblock_before_the_connection_is_ready(asked: str, reason: str, said: str) -> None:
+    """Before the handshake nothing was sent: the connection is closed, and the client gets what a node would say."""
     play = story(ring("a"), shy=True) >> client(asked)
     number = play.guest("me").session.id
     play >> client(f"CLIENT UNBLOCK {number} {reason}", name="other") << to_client(":1", name="other")
     play << to_client(said) << free(0)
 
 
-def test_unblock_of_a_lane_without_a_number() -> None:
-    """A node whose ACL hides our own number from us cannot be told whom to let go: the lane is cut."""
+def test_unblock_of_a_connection_without_a_client_id() -> None:
+    """A node whose ACL hides our own number from us cannot be told whom to let go: the connection is cut."""
     play = (
         story(ring("a"), shy=True)
         >> client("BLPOP {a}q 0")
@@ -215,7 +215,7 @@ def test_unblock_of_a_lane_without_a_number() -> None:
 
 
 def test_node_dies_while_a_client_waits() -> None:
-    """Who waits hears at once that the outcome is unknown; the socket stays, and the next attempt has a new lane."""
+    """A blocked client gets an error at once, its outcome unknown; the next attempt has a new connection."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
@@ -229,7 +229,7 @@ def test_node_dies_while_a_client_waits() -> None:
 
 
 def test_node_is_found_down_while_a_client_waits() -> None:
-    """A node that is silent is noticed by its shared link; lanes to it are then given up too."""
+    """A node that is silent is noticed by its shared connection; dedicated connections to it are then given up too."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
@@ -242,7 +242,7 @@ def test_node_is_found_down_while_a_client_waits() -> None:
 
 
 def test_deadline_counts_from_the_time_out() -> None:
-    """A node may take as long as the request says, and the usual deadline more; then the lane is cut."""
+    """A node may take as long as the request says, and the usual deadline more; then the connection is cut."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 2") << to("a", "BLPOP {a}q 2", on=LANE)
@@ -253,8 +253,8 @@ def test_deadline_counts_from_the_time_out() -> None:
     )  # fmt: skip
 
 
-def test_no_more_lanes_than_the_bound() -> None:
-    """The next client is refused at once and says why; when a lane is free it is served."""
+def test_no_more_dedicated_connections_than_the_bound() -> None:
+    """The next client is refused at once and says why; when a dedicated connection is free it is served."""
     play = story(ring("a"))
     play.house.dedicated_pool.max_per_node = 1
     (
@@ -267,8 +267,8 @@ def test_no_more_lanes_than_the_bound() -> None:
     )  # fmt: skip
 
 
-def test_a_rush_of_lanes_is_not_kept() -> None:
-    """Of many lanes that come back a few are kept."""
+def test_a_rush_of_connections_is_not_kept() -> None:
+    """Of many dedicated connections that come back a few are kept."""
     play = story(ring("a"))
     count = limits.IDLE_DEDICATED_PER_NODE + 3
     for at in range(count):
@@ -278,8 +278,8 @@ def test_a_rush_of_lanes_is_not_kept() -> None:
     play << free(count) >> tick() << free(limits.IDLE_DEDICATED_PER_NODE)
 
 
-def test_a_kept_lane_that_died_is_not_lent() -> None:
-    """A node may close what is idle: the next client gets a fresh lane."""
+def test_a_kept_connection_that_died_is_not_leased() -> None:
+    """A node may close what is idle: the next client gets a fresh connection."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
@@ -290,12 +290,12 @@ def test_a_kept_lane_that_died_is_not_lent() -> None:
 
 
 def free_of_dead() -> Event:
-    """One lane is lent, none is kept, and no other is known."""
-    return then(lambda play: lanes_of(play) == ([1], [0]) and len(play.exchange.unshared_connections) == 1)
+    """One dedicated connection is leased, none is kept, and no other is known."""
+    return then(lambda play: leased_and_idle(play) == ([1], [0]) and len(play.exchange.unshared_connections) == 1)
 
 
-def test_lanes_change_protocol_and_database() -> None:
-    """A lane is lent to any client: it changes its mode on the way."""
+def test_dedicated_connections_change_protocol_and_database() -> None:
+    """A dedicated connection is leased to any client: it changes its mode on the way."""
     (
         story(ring("a"))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
@@ -308,7 +308,7 @@ def test_lanes_change_protocol_and_database() -> None:
 
 
 def test_xread_with_and_without_block() -> None:
-    """Without BLOCK it is an ordinary read on the shared link."""
+    """Without BLOCK it is an ordinary read on the shared connection."""
     (
         story(ring("a", "b"))
         >> client("XREAD STREAMS {a}s 0", "GET {b}1") << to("a", "XREAD STREAMS {a}s 0") << to("b", "GET {b}1")
@@ -319,7 +319,7 @@ def test_xread_with_and_without_block() -> None:
 
 
 def test_wait_is_asked_of_all() -> None:
-    """WAIT: the fewest replicas of any node; a mark before it makes the lane wait for all earlier writes."""
+    """WAIT: the fewest replicas of any node; a mark before it makes the connection wait for all earlier writes."""
     mark = b"*3\r\n$7\r\nPUBLISH\r\n$16\r\n__kidoproxy:mark\r\n$0\r\n\r\n"
     (
         story(ring("a", "b"))
@@ -380,8 +380,8 @@ def test_copies_count_as_replicas() -> None:
     )  # fmt: skip
 
 
-def test_large_reply_on_a_lane_is_cut_through() -> None:
-    """What is large leaves piece by piece, as on any link."""
+def test_large_reply_on_a_dedicated_connection_is_cut_through() -> None:
+    """What is large leaves piece by piece, as on any connection."""
     play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
     size = limits.MIN_CUT_THROUGH_BYTES
     head = b"*2\r\n$4\r\n{a}q\r\n$%d\r\n" % (2 * size)
@@ -545,7 +545,7 @@ EACH_KILLED = b"*2\r\n" + NOTBUSY.encode() + b"\r\n+OK\r\n"
 
 
 def no_links_past() -> Event:
-    """The links past all others are closed."""
+    """The connections past all others are closed."""
     return then(
         lambda play: (
             not any(server.out_of_band for server in play.exchange.servers) and not play.exchange.unshared_connections
@@ -570,7 +570,7 @@ def test_kill_goes_past_the_script(kill: str) -> None:
 
 
 def test_kill_reaches_a_busy_node() -> None:
-    """A node that answers BUSY to the greeting of shared links is down; the KILL is sent to it all the same."""
+    """A node that answers BUSY to the greeting of shared connections is down; the KILL is sent to it all the same."""
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> accepted("a") << to("a", *GREETING) >> node("a", BUSY, BUSY, BUSY)
@@ -582,7 +582,7 @@ def test_kill_reaches_a_busy_node() -> None:
 
 
 def test_many_kills_share_a_link() -> None:
-    """However many clients say KILL, a node has one such link; when it is lost, the next KILL opens another."""
+    """However many clients send KILL, a node has one such connection; when it is lost, the next KILL opens another."""
     (
         story(ring("a"))
         >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE)
@@ -595,7 +595,7 @@ def test_many_kills_share_a_link() -> None:
 
 
 def test_kill_that_nobody_answers() -> None:
-    """It has the deadline of every command, and the silent link is given up."""
+    """It has the deadline of every command, and the silent connection is given up."""
     (
         story(ring("a"))
         >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LANE)

@@ -71,7 +71,7 @@ def test_replies(words: list[str], reply: bytes) -> None:
 
 @pytest.mark.parametrize("words", [["TRACKING", "on"], ["IMPORT-SOURCE", "on"]])
 def test_what_is_not_served(words: list[str]) -> None:
-    """What Redis has and we do not is an error that gives the reason, and the conversation goes on."""
+    """What Redis has and we do not is an error that gives the reason, and the session goes on."""
     session = ring("a").client()
     reply = say(session, "CLIENT", *words)
     assert reply.startswith(f"-ERR 'client|{words[0].lower()}' is not served here: ".encode())
@@ -274,7 +274,7 @@ def test_numbers_are_read_as_redis_reads_them(text: bytes, value: int | None) ->
 
 
 def test_reply_on_in_a_transaction() -> None:
-    """It changes nothing, and is answered like any other; while nothing is answered it is refused, and spoils."""
+    """It changes nothing, and is answered like any other; while nothing is answered it is refused, and EXEC aborts."""
     session = ring("a").client()
     say(session, "MULTI")
     assert say(session, "CLIENT", "REPLY", "ON") == b"+QUEUED\r\n"

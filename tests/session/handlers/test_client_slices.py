@@ -69,7 +69,7 @@ def test_list_that_cannot_be_understood(words: list[bytes]) -> None:
 
 
 def test_kill() -> None:
-    """All others are closed, some at a time; who asks hears how many."""
+    """All others are closed, some at a time; the caller gets their number."""
     stage, me, others = crowd()
     say(me, b"CLIENT", b"KILL", b"TYPE", b"normal")
     others[-1].on_disconnect()
@@ -80,7 +80,7 @@ def test_kill() -> None:
 
 
 def test_kill_oneself() -> None:
-    """It hears the number, and is closed with the others."""
+    """It gets the number, and is closed with the others."""
     stage, me, others = crowd()
     me.feed(encode_request([b"CLIENT", b"KILL", b"SKIPME", b"no"]))
     finished(stage)

@@ -108,7 +108,7 @@ def test_our_sections_alone_ask_no_node() -> None:
 
 
 def test_one_line_for_each_node() -> None:
-    """Address, state, links, what waits, version, reconnects and the cause; commas and line ends cannot break it."""
+    """Address, state, connections, open requests, version, reconnects, cause; commas and line ends cannot break it."""
     stage = ring("a", "b")
     stage.ready()
     session = stage.client()

@@ -222,7 +222,7 @@ def test_what_one_node_may_be_asked(words: list[str]) -> None:
     ],
 )
 def test_what_one_node_may_not_be_asked(words: list[str], reply: bytes) -> None:
-    """What would upset the shared link, what the pool denies, and what Redis would refuse: nothing is sent."""
+    """What would upset the shared connection, what the pool denies, and what Redis would refuse: nothing is sent."""
     stage = ring("a", words=CommandSet(frozenset([b"keys", b"memory|doctor"]), frozenset(), {}))
     conn = stage.link("a")
     assert say(stage.client(), "PROXY", "NODE", "a", *words).startswith(reply)
@@ -276,7 +276,7 @@ def test_one_copy_can_be_read(words: list[str]) -> None:
 
 
 def test_a_read_of_one_node_is_asked_again() -> None:
-    """A lost link costs a read one more attempt, a write an error that says so."""
+    """A lost connection costs a read one more attempt, a write an error that says so."""
     stage = ring("a")
     conn = stage.link("a")
     session = stage.client()

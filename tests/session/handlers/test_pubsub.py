@@ -1,4 +1,4 @@
-"""`kidoproxy.session.handlers.pubsub`: what one client hears, in Redis's own shape, and what it may say meanwhile."""
+"""`kidoproxy.session.handlers.pubsub`: what one client gets, in Redis's own shape, and what it may say meanwhile."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def subscribed(*, proto: int = 2) -> Story:
 
 
 def test_confirmations_wait_for_the_nodes() -> None:
-    """A client hears of its subscription when every node has confirmed it: one frame for each name, counted."""
+    """A subscription is confirmed to the client when every node has confirmed it: one frame for each name, counted."""
     (
         hall(ring("a", "b"))
         >> client("SUBSCRIBE {a}x {b}y {a}x")
@@ -157,7 +157,7 @@ def test_reset() -> None:
 
 @pytest.mark.parametrize("end", [client("QUIT"), gone(), given(lambda play: play.guest("me").session.close())])
 def test_the_end_of_a_client(end: Event) -> None:
-    """QUIT, a closed socket and CLIENT KILL leave nothing at the nodes; the link goes with the last subscription."""
+    """QUIT, a closed socket and CLIENT KILL leave nothing at the nodes; the last one closes the connection."""
     play = subscribed()
     play >> end
     play.guest("me").heard = b""
@@ -188,7 +188,7 @@ def test_killed_while_it_waits() -> None:
 
 
 def test_a_refusal_is_the_reply() -> None:
-    """What the node says is what the client hears, and nothing of its request comes true."""
+    """What the node says is what the client gets, and nothing of its request comes true."""
     (
         hall(ring("a", "b"))
         >> client("SUBSCRIBE {a}x {b}y")
@@ -284,7 +284,7 @@ def test_very_many_names(kind: str) -> None:
 
 
 def test_one_of_very_many_is_refused() -> None:
-    """The client hears the error, and the rest is not tried."""
+    """The client gets the error, and the rest is not tried."""
     play = hall(ring("a", "b"))
     play.node("b").live = False
     names = [*NAMES[: limits.NAMES_PER_SLICE], "{b}x", *NAMES[limits.NAMES_PER_SLICE :]]

@@ -46,13 +46,13 @@ def sha(key: str = "{a}k", name: str = "EVALSHA") -> str:
 
 
 def lessons(play: Story) -> list[bytes]:
-    """What a node would be taught."""
+    """The scripts that a node would get loaded."""
     return play.facts.script_registry.library_requests() + play.facts.script_registry.script_load_requests()
 
 
 @pytest.mark.parametrize("name", [b"EVAL", b"EVAL_RO"])
 def test_seen(name: bytes) -> None:
-    """A text that passes by is known, but not taught: it was loaded nowhere."""
+    """The script of an EVAL is recorded, but loaded on no node: no client has loaded it."""
     request_context = encode_request([name, TEXT, b"0"])
     assert (
         story(ring("a")) >> client(request_context) << to("a", request_context) >> node("a", ":1") << to_client(":1")
@@ -63,7 +63,7 @@ def test_seen(name: bytes) -> None:
 
 
 def test_loaded() -> None:
-    """SCRIPT LOAD and FUNCTION LOAD are taught from the moment that they have succeeded."""
+    """What SCRIPT LOAD and FUNCTION LOAD brought is loaded again from the moment that they have succeeded."""
     load = function(b"LOAD", b"replace", CODE)
     lesson = function(b"LOAD", b"REPLACE", CODE)
     play = story(ring("a")) >> client(LOAD, load) << to("a", LOAD, load) << then(lambda play: lessons(play) == [])
@@ -76,7 +76,7 @@ def test_loaded() -> None:
 
 
 def test_not_loaded() -> None:
-    """What no node has taken is not taught."""
+    """A load that failed on all nodes is not repeated."""
     load = function(b"LOAD", CODE)
     play = story(ring("a")) >> client(LOAD, load, load, load) << to("a", LOAD, load, load, load)
     assert play >> node("a", "-ERR no", "-ERR Library 'lib' already exists") << given(unheard)
@@ -84,7 +84,7 @@ def test_not_loaded() -> None:
 
 
 def test_flushed_under_way() -> None:
-    """What is flushed before its load is answered is not taught."""
+    """What is flushed before its load is answered is not loaded again."""
     play = story(ring("a")) >> client(LOAD, "SCRIPT FLUSH") << to("a", LOAD, "SCRIPT FLUSH")
     assert play >> node("a", SAID, "+OK") << to_client(SAID, "+OK") << then(lambda play: lessons(play) == [])
 
@@ -104,7 +104,7 @@ def test_flushed_under_way() -> None:
 )
 @pytest.mark.parametrize("other", [node("b", "+OK"), node("b", "-READONLY no"), lost("b")])
 def test_changed(words: tuple[bytes, ...], left: list[bytes], other: Event) -> None:
-    """What is deleted is not taught any more, even if one node could not delete it: it must not come back by itself."""
+    """A deleted library is not loaded again, even if one node could not delete it: it must not come back by itself."""
     play = story(ring("a", "b"))
     play.facts.script_registry.load_library(CODE)
     request_context = function(*words)

@@ -41,8 +41,8 @@ CROSSED = (
 # -- on a ring -----------------------------------------------------------------------------------------------
 
 
-def test_watch_and_exec_on_a_lane() -> None:
-    """WATCH and the transaction share a connection; reads between them take the shared link, after WATCH."""
+def test_watch_and_exec_on_a_dedicated_connection() -> None:
+    """WATCH and the transaction share a connection; reads between them take the shared one, after WATCH."""
     (
         story(ring("a", "b"))
         >> client("WATCH {a}1", "GET {a}1") << to("a", "WATCH {a}1", on=LANE) << silence()
@@ -68,7 +68,7 @@ def test_lost_race() -> None:
 
 
 def test_exec_waits_for_what_came_before() -> None:
-    """A pipelined write on the shared link is not overtaken by the transaction on the lane."""
+    """A pipelined write on the shared connection is not overtaken by the transaction on the dedicated one."""
     (
         story(ring("a", "b"))
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
@@ -97,8 +97,8 @@ def test_empty_transaction_is_asked_too() -> None:
         (["RESET"], ["+RESET"]),
     ],
 )
-def test_every_end_gives_the_lane_back_clean(ends: list[str], said: list[str] | None) -> None:
-    """UNWATCH, DISCARD, a spoiled EXEC, RESET: the node forgets, then the lane may be lent again."""
+def test_every_end_releases_the_connection_clean(ends: list[str], said: list[str] | None) -> None:
+    """UNWATCH, DISCARD, an aborted EXEC, RESET: the node forgets, then the connection may be leased again."""
     play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
     play << to_client("+OK") >> client(*ends)
     if said is None:
@@ -112,7 +112,7 @@ def test_every_end_gives_the_lane_back_clean(ends: list[str], said: list[str] | 
 
 
 def test_client_goes() -> None:
-    """The lane is given back clean when the client hangs up."""
+    """The connection is given back clean when the client hangs up."""
     (
         story(ring("a"))
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
@@ -121,8 +121,8 @@ def test_client_goes() -> None:
 
 
 @pytest.mark.parametrize("end", [node("a", "-NOPERM no", on=LANE), lost("a", on=LANE)])
-def test_lane_in_doubt_is_closed(end: Event) -> None:
-    """A lane whose UNWATCH was not confirmed is not lent again."""
+def test_connection_in_doubt_is_closed(end: Event) -> None:
+    """A dedicated connection whose UNWATCH was not confirmed is not leased again."""
     play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
     play << to_client("+OK") >> client("UNWATCH") << to_client("+OK") << to("a", "UNWATCH", on=LANE) >> end << free(0)
     assert play.lanes["a"][0].state == DOWN
@@ -175,7 +175,7 @@ def test_watch_inside_multi() -> None:
     )  # fmt: skip
 
 
-def test_lane_is_lost_before_exec() -> None:
+def test_connection_is_lost_before_exec() -> None:
     """If the connection that watched is gone nobody knows what changed: as if the race were lost."""
     (
         story(ring("a"))
@@ -186,7 +186,7 @@ def test_lane_is_lost_before_exec() -> None:
     )  # fmt: skip
 
 
-def test_lane_is_lost_at_exec() -> None:
+def test_connection_is_lost_at_exec() -> None:
     """A transaction that was under way has an unknown outcome, and says so."""
     (
         story(ring("a"))
@@ -209,8 +209,8 @@ def test_watch_that_is_not_answered() -> None:
     )  # fmt: skip
 
 
-def test_something_unasked_on_the_lane() -> None:
-    """A frame that nobody asked for leaves the lane in doubt."""
+def test_an_unexpected_frame_on_the_connection() -> None:
+    """A frame that nobody asked for leaves the connection in doubt."""
     (
         story(ring("a"))
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
@@ -219,8 +219,8 @@ def test_something_unasked_on_the_lane() -> None:
     )  # fmt: skip
 
 
-def test_no_lane_for_watch() -> None:
-    """A node that is down, or has no lane left, is an error at once."""
+def test_no_connection_for_watch() -> None:
+    """A node that is down, or has no dedicated connection left, is an error at once."""
     play = story(ring("a"))
     play.house.dedicated_pool.max_per_node = 0
     play >> client("WATCH {a}1") << to_client("-OVERLOADED a a:6379 (all of its 0 lanes are in use)")
@@ -239,8 +239,8 @@ def test_lists_of_replies_and_watch() -> None:
     )  # fmt: skip
 
 
-def test_shy_lane() -> None:
-    """A client that is killed before the lane has connected does not wait for it; one that goes has said WATCH."""
+def test_a_connection_that_is_not_ready() -> None:
+    """A client killed before the connection is there does not wait for it; one that disconnects has sent WATCH."""
     play = story(ring("a"), shy=True) >> client("WATCH {a}1")
     play >> given(lambda play: play.guest("me").session.close()) << free(0)
     assert play.lanes["a"][0].state == DOWN
@@ -337,7 +337,7 @@ def test_copies_the_first_to_expire_counts() -> None:
 
 
 def test_copies_that_cannot_be_asked() -> None:
-    """If a key's expiry is not known the client hears why, and EXEC fails."""
+    """If a key's expiry is not known the client gets the reason, and EXEC fails."""
     play = story(copies("a")) >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}")
     play >> node("a", "-ERR odd") << to_client("-ERR odd")
     fails(play)
@@ -422,7 +422,7 @@ def test_unwatch_inside_the_transaction_of_copies() -> None:
     )  # fmt: skip
 
 
-def test_a_write_that_is_judged_late_is_not_overlooked() -> None:
+def test_a_write_that_is_checked_late_is_not_overlooked() -> None:
     """A copy that lost a write is not read, for the others may have it: else a watched change could be undone.
 
     The write was sent before the key was watched, so it does not count as a change; what is read must have it.
@@ -462,7 +462,7 @@ def test_a_soft_pool_does_not_make_up_when_a_key_expires() -> None:
 
 
 @pytest.mark.parametrize(("said", "idle"), [("-EXECABORT no", 1), ("-ERR EXEC without MULTI", 0)])
-def test_a_lane_that_may_still_watch_is_closed(said: str, idle: int) -> None:
+def test_a_connection_that_may_still_watch_is_closed(said: str, idle: int) -> None:
     """An EXEC that a node aborts ends the watching; one that it did not understand does not."""
     (
         story(ring("a"))
@@ -474,7 +474,7 @@ def test_a_lane_that_may_still_watch_is_closed(said: str, idle: int) -> None:
 
 
 def test_client_goes_while_its_transaction_runs() -> None:
-    """The lane is clean when EXEC is answered, whoever hears it; nothing is said to the node beside it."""
+    """The connection is clean when EXEC is answered, even if nobody gets the reply; nothing else is sent."""
     (
         story(ring("a"))
         >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
@@ -502,7 +502,7 @@ def test_protocol_and_database_may_change_while_watching() -> None:
 
 
 def watched(pool: Pool) -> Story:
-    """A client that watches ``{a}1`` on a lane, which is then lost."""
+    """A client that watches ``{a}1`` on a dedicated connection, which is then lost."""
     play = story(pool) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
     return play << to_client("+OK") >> lost("a", on=LANE)
 

@@ -39,7 +39,7 @@ def watching(play: Story) -> Story:
 
 
 def test_watch_and_publish_in_the_transaction() -> None:
-    """What PUBLISH says on the lane is corrected too: a node counts our one subscription, the client is told of all."""
+    """PUBLISH on a dedicated connection is corrected too: the node counts one subscription, the client gets all."""
     play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", name="one") >> granted("SUBSCRIBE {a}x", name="two")
     (
         watching(play)
@@ -60,10 +60,10 @@ def test_watch_and_publish_that_is_not_run(said: str, told: str) -> None:
 
 
 def test_killed_while_it_begins_to_watch() -> None:
-    """A client that is killed before its lane is there is closed at once, and nothing is left behind."""
+    """A client that is killed before its connection is there is closed at once, and nothing is left behind."""
     play = story(ring("a"), shy=True) >> client("WATCH {a}1")
     number = play.guest("me").session.id
-    play >> client(f"CLIENT KILL ID {number}", name="boss") << to_client(":1", name="boss") << closed() << free(0)
+    play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
     play << to_client("-NODEDOWN a a:6379 (its client watches nothing any more)")
 
 
@@ -146,7 +146,7 @@ def test_each_nodes_own_reply_is_never_made_up() -> None:
 @pytest.mark.parametrize("words", ["PROXY EACH SET {a}1 x", "PROXY NODE a SET {a}1 x", "PROXY NODE a PUBLISH x y"])
 def test_a_pause_of_writes_holds_those_of_proxy(words: str) -> None:
     """PROXY is a reader or a writer as the command is that it carries."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 1000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 1000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client(words.replace("SET {a}1 x", "GET {a}1")) << given(unheard)
     play >> client(words, name="other") << silence()
     play >> tick(1.0) << to("a", " ".join(words.split(" ")[2 + ("NODE" in words) :]))
@@ -156,7 +156,7 @@ def test_a_pause_of_writes_holds_those_of_proxy(words: str) -> None:
 
 
 def test_who_listens_does_not_hide_a_restart() -> None:
-    """What waits for a restarted copy is asked elsewhere, though the listening link has met its new run first."""
+    """What waits for a restarted copy is asked elsewhere, though the listening connection has met its new run first."""
     play = hall(copies("a", "b")) >> granted("SUBSCRIBE x", name="ear")
     key = led_by(play.pool, "a")
     play >> client(f"GET {key}") << to("a", f"GET {key}") >> node("a", "$1 1") << to_client("$1 1")

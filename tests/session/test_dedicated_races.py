@@ -1,4 +1,4 @@
-"""What happens to a lane in the same moment as something else: nothing reaches the wrong client, nobody hangs."""
+"""Races around dedicated connections: no reply reaches the wrong client, and no client hangs."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def blocked(asked: str = "BLPOP {a}q 0") -> Story:
     """A client that waits, and another that has told the proxy to unblock it; the node has not heard of that yet."""
     play = story(ring("a")) >> client(asked) << to("a", asked, on=LANE)
     number = play.guest("me").session.id
-    return play >> client(f"CLIENT UNBLOCK {number}", name="boss") << to_client(":1", name="boss")
+    return play >> client(f"CLIENT UNBLOCK {number}", name="admin") << to_client(":1", name="admin")
 
 
 # -- CLIENT UNBLOCK -------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def blocked(asked: str = "BLPOP {a}q 0") -> Story:
 
 @pytest.mark.parametrize("said", [":0", "-NOPERM no"])
 def test_late_unblock_finds_nobody_else(said: str) -> None:
-    """A lane is not lent again while its node may be about to unblock it: that would be the next one's request."""
+    """A connection is not leased again while its node may be about to unblock it: that would hit the next client."""
     (
         blocked() << to("a", TO_BE_LET_GO)
         >> node("a", POPPED, on=LANE) << to_client(POPPED)
@@ -76,7 +76,7 @@ def test_unblock_overtakes_the_request() -> None:
 
 
 def test_unblocked_client_is_answered_in_time() -> None:
-    """A lane that stays silent though its node has unblocked it is cut after the usual deadline."""
+    """A dedicated connection that stays silent though its node has unblocked it is cut after the usual deadline."""
     play = blocked() << to("a", TO_BE_LET_GO) >> node("a", ":1") >> tick(limits.COMMAND_SECONDS + 0.1)
     said = "-TIMEOUT a a:6379 (no reply in 500 ms); the write may have run, its outcome is unknown"
     play << to_client(said) << free(0)
@@ -86,13 +86,13 @@ def test_unblocked_twice() -> None:
     """One question is enough, however many clients ask for it."""
     play = blocked() << to("a", TO_BE_LET_GO)
     number = play.guest("me").session.id
-    play >> client(f"CLIENT UNBLOCK {number}", name="boss") << to_client(":1", name="boss") << silence()
+    play >> client(f"CLIENT UNBLOCK {number}", name="admin") << to_client(":1", name="admin") << silence()
     play >> node("a", "*-1", on=LANE) << to_client("*-1") >> node("a", ":1") << free(1)
 
 
 @pytest.mark.parametrize(("after", "kept"), [(":1", 1), ("-NOPERM no", 0)])
 def test_client_goes_while_it_is_unblocked(after: str, kept: int) -> None:
-    """It has been told already; the lane is kept if the node did it, and closed once if it would not."""
+    """It has been told already; the connection is kept if the node did it, and closed once if it would not."""
     play = blocked() << to("a", TO_BE_LET_GO) >> gone() << silence() >> node("a", after)
     if kept:
         play >> node("a", "*-1", on=LANE)
@@ -106,9 +106,9 @@ def test_unblock_in_the_instant_of_the_reply() -> None:
 
     def both(play: Story) -> None:
         node("a", POPPED, on=LANE)(play)
-        client(f"CLIENT UNBLOCK {number}", name="boss")(play)
+        client(f"CLIENT UNBLOCK {number}", name="admin")(play)
 
-    play >> both << to_client(POPPED) << to_client(":0", name="boss") << free(1) << silence()
+    play >> both << to_client(POPPED) << to_client(":0", name="admin") << free(1) << silence()
 
 
 def test_kill_in_the_instant_of_the_reply() -> None:
@@ -118,9 +118,9 @@ def test_kill_in_the_instant_of_the_reply() -> None:
 
     def both(play: Story) -> None:
         node("a", POPPED, on=LANE)(play)
-        client(f"CLIENT KILL ID {number}", name="boss")(play)
+        client(f"CLIENT KILL ID {number}", name="admin")(play)
 
-    play >> both << to_client(POPPED) << to_client(":1", name="boss") << closed() << free(1) << silence()
+    play >> both << to_client(POPPED) << to_client(":1", name="admin") << closed() << free(1) << silence()
 
 
 # -- streams of several nodes ---------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_monitor_is_killed() -> None:
     play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LANE) >> node("a", "+OK", LINE, on=LANE)
     play << to_client("+OK", LINE)
     number = play.guest("me").session.id
-    play >> client(f"CLIENT KILL ID {number}", name="boss") << to_client(":1", name="boss") << closed() << free(0)
+    play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
     assert not play.house.monitors
 
 
@@ -204,12 +204,12 @@ def test_monitor_is_killed_before_it_begins() -> None:
     """Nothing is owed to it any more."""
     play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LANE)
     number = play.guest("me").session.id
-    play >> client(f"CLIENT KILL ID {number}", name="boss") << to_client(":1", name="boss") << closed() << free(0)
+    play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
     assert not play.house.monitors
 
 
 def test_monitor_is_no_part_of_a_transaction() -> None:
-    """A node that let it be one would turn the link of all clients into a stream."""
+    """A node that let it be one would turn the connection of all clients into a stream."""
     play = story(ring("a")) >> client("MULTI", "MONITOR")
     assert b"it cannot be part of a transaction here" in play.guest("me").heard
     play << given(unheard) << silence()
@@ -232,24 +232,24 @@ def test_packets_of_a_client_that_waits_keep_their_order() -> None:
 
 def test_a_held_client_with_much_under_way_is_held_once() -> None:
     """That replies come meanwhile does not make a client go on that a pause holds, nor twice when the pause ends."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client(*["GET {a}1"] * limits.CLIENT_PAUSE_REQUESTS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
     count = len(play.told["a"])
     play << given(unheard) >> node("a", b"$-1\r\n" * count)
-    play << given(unheard) >> client("CLIENT UNPAUSE", name="boss") << to_client("+OK", name="boss")
+    play << given(unheard) >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")
     play << given(unheard) >> node("a", "+OK") << to_client("+OK") << to("a", "BLPOP {a}q 0", on=LANE) << silence()
     play >> node("a", POPPED, on=LANE) << to_client(POPPED, "+PONG") << free(1)
 
 
 def test_held_clients_that_go_are_forgotten() -> None:
     """A long pause does not keep those who have hung up."""
-    play = story(ring("a")) >> client("CLIENT PAUSE 60000", name="boss") << to_client("+OK", name="boss")
+    play = story(ring("a")) >> client("CLIENT PAUSE 60000", name="admin") << to_client("+OK", name="admin")
     play >> client("PING") << then(lambda play: len(play.facts.paused_sessions) == 1) >> gone()
     play << then(lambda play: not play.facts.paused_sessions)
 
 
-def test_lane_dies_in_the_turn_of_its_reply() -> None:
-    """The reply counts; the lane is not lent again."""
+def test_connection_dies_in_the_turn_of_its_reply() -> None:
+    """The reply counts; the connection is not leased again."""
     play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
     play << to("a", "BLPOP {a}q 0", on=LANE)
 
