@@ -1,4 +1,4 @@
-"""What the log is to say, as a value: the pure rooms make it, `kidoproxy.net.logs` writes it as text or as JSON."""
+"""What the log is to say, as a value: the pure packages make it, `kidoproxy.net.logs` writes it as text or as JSON."""
 
 from typing import final
 

@@ -1,1 +1,1 @@
-"""The only asyncio in the data path: sockets, the loop, the clock, signals and logs."""
+"""All that is asynchronous: sockets, the event loop, the clock, signals, files and logs."""

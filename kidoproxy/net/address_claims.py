@@ -1,4 +1,4 @@
-"""Claims: which group of processes listens where, so that a second proxy is told who has an address.
+"""Claims: which group of processes listens where, so that a second proxy can say who has an address.
 
 With SO_REUSEPORT, which workers need, the kernel lets a second proxy of the same user bind the same port in silence. A
 claim is the name of an abstract unix socket: nobody else in this network namespace can take it, workers inherit it, and
@@ -24,12 +24,12 @@ WILDCARD_HOSTS: Final = ("0.0.0.0", "::")
 
 
 class AddressClaimed(OSError):
-    """Another proxy has it; the text says which."""
+    """Another proxy listens there; the text says which."""
 
 
 @dataclass(frozen=True)
 class BindAddress:
-    """Where one socket is bound: ``where`` is ``tcp/PORT`` or ``unix/DIGEST``, ``host`` an IP address or empty."""
+    """Where one socket is bound: ``endpoint`` is ``tcp/PORT`` or ``unix/DIGEST``, ``host`` an IP address or empty."""
 
     endpoint: str
     host: str = ""
@@ -46,7 +46,7 @@ class BindAddress:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who has a place: the process that claimed it, and when, in seconds since 1970."""
+    """The process that has claimed an address, and when, in seconds since 1970."""
 
     bind_address: BindAddress
     pid: int
@@ -57,7 +57,6 @@ class Owner:
         return f"kidoproxy with pid {self.pid}, since {since}"
 
     def socket_name(self) -> str:
-        """The name of its socket."""
         return " ".join(
             [OWNER_PREFIX, str(self.pid), str(self.since), self.bind_address.endpoint, self.bind_address.host]
         ).rstrip()
@@ -98,14 +97,14 @@ class AddressClaims:
         self.own_claims: set[Owner] = set()
 
     def claim(self, address: Address, reuse_port: bool) -> None:
-        """Take every place of an address, or none. OSError says who has it; ``shared``: workers will bind it."""
+        """Claim all that ``address`` resolves to. OSError says who has it; ``reuse_port``: workers will share it."""
         for bind_address in bind_addresses(address):
             self.claim_one(bind_address)
             if reuse_port and bind_address.host:
                 check_port_free(bind_address.host, address.port)
 
     def claim_one(self, bind_address: BindAddress) -> None:
-        """One of them: first the name, which only one can have, then a look at those that overlap."""
+        """First the name, which only one process can bind, then a look at claims that overlap."""
         bound = self.bind_name(f"{CLAIM_PREFIX} {bind_address.endpoint} {bind_address.host}".rstrip())
         own_claim = Owner(bind_address, os.getpid(), int(time.time()))
         if bound:
@@ -122,7 +121,7 @@ class AddressClaims:
             raise AddressClaimed(errno.EADDRINUSE, f"address already in use by {holder}")
 
     def bind_name(self, name: str) -> bool:
-        """Hold a name; False when somebody has it."""
+        """Bind an abstract socket of this name and keep it; False when somebody has it."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind("\0" + name)
@@ -133,7 +132,7 @@ class AddressClaims:
         return True
 
     def close(self) -> None:
-        """Give up all of them, as far as this process goes."""
+        """Give up all claims, as far as this process goes: workers keep theirs."""
         for sock in self.sockets:
             sock.close()
         self.sockets.clear()
@@ -141,7 +140,7 @@ class AddressClaims:
 
 
 def check_port_free(host: str, port: int) -> None:
-    """OSError when any other program has the port, be it shared: only a socket that shares nothing is told."""
+    """OSError when any program listens on the port, even with SO_REUSEPORT: a socket that shares nothing finds out."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if family == socket.AF_INET6:

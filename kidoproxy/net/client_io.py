@@ -1,7 +1,7 @@
-"""A client's socket: bytes to the session, the ledger's bytes back, back-pressure both ways. Compiled.
+"""A client's socket: bytes to the session, the reply queue's bytes back, back-pressure both ways. Compiled.
 
-A client that reads slowly is not read from meanwhile. One that reads nothing at all may be writing what it has to
-write first, and is read on; past its output limit it is cut. Its neighbours never notice.
+A client that reads slowly is not read from meanwhile. One that reads nothing at all may be writing all that it has to
+write first, and is read on; past its output limit it is disconnected. Other clients never notice.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ class ClientIO(SlowReader):
         self.context = context
         self.write_paused = False
         self.is_reading = True
-        #: While it is full: it has taken nothing since `look_again` last looked. What it was given and had taken then.
+        #: The socket was full, and nothing had left it, when `check_progress` last looked; what had been written to the
+        #: transport and what had left it then.
         self.not_draining = False
         self.written_bytes = 0
         self.drained_bytes = 0
-        #: The client has hung up its side; what is still to be written to it is watched.
+        #: The client has closed its side; whether it reads what is still to be written is watched.
         self.saw_eof = False
         self.lingering = False
-        #: How much was unwritten when `leave_if_silent` last looked.
+        #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
         self.session: ClientSession | None = None
-        #: The session of a client that is gone, while it still runs what had come whole.
+        #: The session of a client that has gone, while requests that had arrived whole still run.
         self.orphan_session: ClientSession | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """A session begins, unless there are too many."""
         self.transport = transport
         proxy = self.bridge.proxy
         self.bridge.update_clock()
@@ -64,7 +64,6 @@ class ClientIO(SlowReader):
         self.session.replies.transport = self
 
     def data_received(self, data: bytes) -> None:
-        """Requests, or pieces of them."""
         session = self.session
         if session is None:
             return
@@ -79,7 +78,7 @@ class ClientIO(SlowReader):
         bridge.schedule_flush_last()
 
     def flush(self) -> None:
-        """Write what is ready; cut a client that does not read, close one that is done."""
+        """Write what is ready; disconnect a client that does not read, close one that is done."""
         session = self.session
         if session is None:
             self.discard_output()
@@ -122,7 +121,6 @@ class ClientIO(SlowReader):
             self.bridge.loop.call_later(limits.UNREAD_CLOSE_SECONDS, self.check_linger, unsent)
 
     def check_linger(self, unsent_before: int) -> None:
-        """Look whether it has read anything since."""
         unsent = self.transport.get_write_buffer_size() if self.session is not None else 0
         if unsent >= unsent_before:
             self.disconnect(UNREAD_AFTER_EOF)
@@ -130,16 +128,15 @@ class ClientIO(SlowReader):
             self.bridge.loop.call_later(limits.UNREAD_CLOSE_SECONDS, self.check_linger, unsent)
 
     def exceeds_output_limit(self, session: ClientSession) -> bool:
-        """Whether too much is unread: of messages less, for they come unasked, and nothing slows them down."""
+        """Whether too much is unread. Messages have a lower limit: they come unasked, and nothing slows them down."""
         limit = self.context.max_pubsub_output_bytes if receives_pushes(session) else self.context.max_output_bytes
         return self.transport.get_write_buffer_size() + session.replies.held_reply_bytes > limit
 
     def unsent_bytes(self) -> int:
-        """What the client has not taken."""
         return 0 if self.session is None else self.transport.get_write_buffer_size()
 
     def resume(self) -> None:
-        """The ledger has drained as far as the session wanted."""
+        """The reply queue has drained as far as the session asked."""
         session = self.session or self.orphan_session
         if session is None:
             return
@@ -170,28 +167,26 @@ class ClientIO(SlowReader):
             self.transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it asks."""
         self.write_paused = True
         self.drained_bytes = self.written_bytes - self.transport.get_write_buffer_size()
         self.bridge.slow_clients.add(self)
         self.update_reading()
 
     def check_progress(self) -> None:
-        """If it has taken nothing meanwhile it may never do so before it has written all."""
+        """A client that has read nothing meanwhile may read only after it has written all: read on."""
         drained_bytes = self.written_bytes - self.transport.get_write_buffer_size()
         self.not_draining = drained_bytes <= self.drained_bytes
         self.drained_bytes = drained_bytes
         self.update_reading()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
         self.write_paused = False
         self.not_draining = False
         self.bridge.slow_clients.discard(self)
         self.update_reading()
 
     def close_if_drained(self) -> None:
-        """While draining: close as soon as nothing is owed."""
+        """While the proxy drains: close as soon as no reply is owed."""
         session = self.session
         if session is not None:
             cleanup.drain(session)
@@ -210,7 +205,7 @@ class ClientIO(SlowReader):
     def close_if_idle(self) -> bool:
         """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
 
-        Who has subscribed or monitors waits for messages and is never idle, as in Redis; nor is whom a pause holds.
+        One that has subscribed or monitors waits for messages and is never idle, as in Redis; nor is one that blocks.
         """
         session = self.session
         idle_seconds = self.context.idle_seconds
@@ -230,21 +225,24 @@ class ClientIO(SlowReader):
         return True
 
     def disconnect(self, reason: str) -> None:
-        """Close at once; what is unread is lost."""
+        """Close at once, count and log why; what is unread is lost."""
         self.bridge.proxy.forced_disconnects[reason] += 1
         address = self.session.address if self.session else "?"
         log.warning("client cut", addr=address, reason=reason)
         self.abort()
 
     def abort(self) -> None:
-        """Close at once. What waits at nodes for this client ends now: the transport tells of its end a turn later."""
+        """Close at once.
+
+        What blocks at nodes for this client ends now: the transport itself calls `connection_lost` a turn later.
+        """
         if self.session is not None:
             self.session.close()
             self.connection_lost(None)
         self.transport.abort()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more; the transport reads no more, and is closed when all that is owed has left."""
+        """The client sends nothing more; the transport is closed when all replies have been written."""
         session = self.session
         if session is None:
             return False
@@ -255,7 +253,6 @@ class ClientIO(SlowReader):
         return True
 
     def connection_lost(self, problem: Exception | None) -> None:
-        """The session is over."""
         session = self.session
         if session is not None:
             self.session = None
@@ -272,7 +269,7 @@ class ClientIO(SlowReader):
 
 
 def receives_pushes(session: ClientSession) -> bool:
-    """Whether it has subscribed or monitors."""
+    """Whether it gets frames that it has not asked for one by one."""
     return session.is_subscriber() or session.monitor is not None
 
 

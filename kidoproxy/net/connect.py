@@ -1,6 +1,6 @@
-"""Opens and closes the sockets of links, and sees that what they queued is written.
+"""Opens and closes the sockets of connections to nodes.
 
-DNS is asked again at each attempt. An attempt that fails says why in a few words, and the link waits
+Names are resolved again at each attempt. An attempt that fails says why in a few words, and the connection waits
 before the next.
 """
 
@@ -21,7 +21,7 @@ from kidoproxy.upstream.states import CONNECTING
 
 log = EventLogger("kidoproxy.nodes")
 
-#: How soon a node is asked again that had no place for us.
+#: How soon a unix socket whose backlog is full is tried again.
 BACKLOG_RETRY_SECONDS: Final = 0.005
 
 
@@ -35,13 +35,13 @@ class ConnectTarget:
         self.path = path
         self.tls = tls
         self.connect_timeout = connect_timeout
-        #: A rush of clients that block must not ask more of a node's backlog, or of our own second, than it has.
+        #: Many clients that block at once must not overflow a node's backlog, nor take the loop for themselves.
         self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
 
 @final
 class Connector:
-    """Looks after links at the end of a turn: opens, closes and writes their sockets."""
+    """Opens and closes sockets, at the end of a turn of the loop."""
 
     def __init__(self, bridge: LoopBridge, targets: dict[Node, ConnectTarget], tasks: Tasks) -> None:
         self.bridge = bridge
@@ -50,7 +50,7 @@ class Connector:
         self.connecting: set[int] = set()
 
     def update_socket(self, conn: NodeConnection) -> None:
-        """Close the socket that the link has given up, open the one that it wants."""
+        """Close the socket that the connection has given up, open the one that it wants."""
         node_io = conn.transport
         if conn.must_close:
             conn.must_close = False
@@ -62,7 +62,7 @@ class Connector:
             self.tasks.start(self.connect_limited(conn), f"connect {conn.node.name}")
 
     async def connect_limited(self, conn: NodeConnection) -> None:
-        """Lanes are opened so many at a time; the links that all share do not wait for them."""
+        """Dedicated connections are opened so many at a time; shared ones do not wait for them."""
         if not conn.dedicated:
             await self.connect(conn)
             return
@@ -73,7 +73,7 @@ class Connector:
                 self.connecting.discard(id(conn))
 
     async def connect(self, conn: NodeConnection) -> None:
-        """One attempt."""
+        """One attempt; a failure is reported to the connection."""
         target = self.targets[conn.node]
         try:
             async with asyncio.timeout(target.connect_timeout):
@@ -87,17 +87,17 @@ class Connector:
             if conn.state == CONNECTING:
                 node_io.attach(self.bridge.update_clock(), target.connect_timeout)
             else:
-                # It was given up meanwhile: nobody would ever close this socket.
+                # Given up meanwhile: nobody else would ever close this socket.
                 node_io.abort()
         finally:
             self.connecting.discard(id(conn))
         self.bridge.schedule_flush()
 
     async def open(self, conn: NodeConnection, target: ConnectTarget) -> NodeIO:
-        """The socket."""
+        """Open the socket; OSError when that fails."""
         loop = self.bridge.loop
         node_io = NodeIO(self.bridge, conn)
-        # A compiled class has no Python base, but all the methods that a loop calls.
+        # A compiled class cannot inherit from asyncio.Protocol, but it has all the methods that the loop calls.
         protocol_factory = cast(Callable[[], asyncio.Protocol], lambda: node_io)
         if target.path:
             while True:
@@ -109,6 +109,6 @@ class Connector:
                     await asyncio.sleep(BACKLOG_RETRY_SECONDS)
         else:
             transport, _ = await loop.create_connection(protocol_factory, target.host, target.port, ssl=target.tls)
-            # A lane may wait for hours, and only shared links ask for signs of life.
+            # A dedicated connection may block for hours, and only shared ones are pinged.
             enable_keepalive(transport.get_extra_info("socket"))
         return node_io

@@ -76,5 +76,5 @@ class CopyPools:
         self.proxy.sync_status[node.node_id] = supervisor.sync_progress(node)
 
     def close(self) -> None:
-        """Write what is still to be written, and let others have the records."""
+        """Write what is still to be written, and release the records."""
         self.records.close()

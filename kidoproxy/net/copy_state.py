@@ -1,11 +1,12 @@
 """The record of which copies are behind: on disk before the first write that they miss is acknowledged.
 
 One small JSON file for each set of copies in the state directory: the names that are behind, and the run ids of the
-others, for a server that was restarted while nobody looked may have lost its data. The file is named after the nodes
+others, for a server that was restarted while no proxy ran may have lost its data. The file is named after the nodes
 and not after the pool, so that two proxies, or a pool under a new name, cannot take one record for the other's.
 
-The loop never waits for the disk: a thread writes the newest record, `Durability.recorded` lets go what waited for it.
-While a proxy lives it holds a lock on its records; a second one for the same copies is told so at its start.
+The loop never waits for the disk: a thread writes the newest record, then `Durability.on_recorded` lets the
+acknowledgements go that waited for it. While a proxy lives it holds a lock on its records; a second one for the same
+copies does not start.
 
 Without a directory nothing is recorded, and a restarted proxy trusts the copy whose server has run longest.
 """
@@ -29,20 +30,20 @@ from kidoproxy.routes.topology import CopyGroup
 
 log = EventLogger("kidoproxy.copies")
 
-#: Nobody but our user needs to read who is behind.
+#: Nobody but our own user needs to read which copies are behind.
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
-#: A record of ours is far smaller; what is larger is not read.
+#: A record is far smaller; a larger file is not read.
 MAX_RECORD_BYTES: Final = 1024 * 1024
 
 
 class StateLocked(OSError):
-    """Another process keeps the record of these copies; the text says which."""
+    """Another process, or another pool, keeps the record of these copies; the text says which."""
 
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """What one file says: whose nodes these are (name to address), who is behind, the run ids of the others."""
+    """One file: the nodes (name to address), which of them are behind, the run ids of the others."""
 
     pool: str
     nodes: dict[str, str]
@@ -51,7 +52,7 @@ class CopyRecord:
 
     @classmethod
     def of_group(cls, group: CopyGroup) -> "CopyRecord":
-        """The state of ``group`` now."""
+        """The state of ``group`` at this moment."""
         nodes = {copy.node.name: copy.node.address for copy in group.copies}
         behind = group.behind_names()
         return cls(group.name, nodes, behind, {name: run for name, run in group.run_ids.items() if name not in behind})
@@ -76,7 +77,7 @@ class StateFile:
         self._lock: int | None = None
 
     def lock(self) -> None:
-        """Keep other processes away for as long as this one lives. `StateLocked` when one is there already."""
+        """Keep other processes away for as long as this one lives. `StateLocked` when another holds the lock."""
         if self.path is None:
             return
         try:
@@ -96,7 +97,7 @@ class StateFile:
         self._lock = fd
 
     def unlock(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -122,14 +123,14 @@ class StateFile:
         return None
 
     def write(self, record: CopyRecord) -> None:
-        """Replace the record; it survives a crash of the machine. Blocks. A failure is told, the pool serves on."""
+        """Replace the record; it survives a crash of the machine. Blocks. A failure is logged, the pool serves on."""
         if self.path is None:
             return
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             new.unlink(missing_ok=True)
-            # Exclusively: what somebody else has put in that place, a symbolic link among it, is not written to.
+            # Exclusively: what somebody else has put there, such as a symbolic link, is not written to.
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
             with os.fdopen(fd, "w") as file:
                 json.dump(asdict(record), file)
@@ -145,7 +146,8 @@ class StateFile:
 class StateWriter:
     """A thread that puts the newest record of a group on disk while the loop goes on.
 
-    ``on_loop`` runs a call on the loop's thread. Ours is a daemon: a disk that hangs does not keep us from ending.
+    ``call_on_loop`` runs a callback on the loop's thread. The thread is a daemon: a disk that hangs does not keep the
+    process from ending.
     """
 
     def __init__(self, file: StateFile, call_on_loop: Callable[[Callable[[], None]], object]) -> None:
@@ -156,11 +158,11 @@ class StateWriter:
         self.thread.start()
 
     def submit(self, group: CopyGroup) -> None:
-        """The journal of ``group``: its state now is to be on disk."""
+        """Have the state of ``group`` at this moment written; it is the journal of the group."""
         self.queue.put((group.durability.latest_version, CopyRecord.of_group(group)))
 
     def close(self, seconds: float) -> None:
-        """Write what is still to be written, and wait for that at most so long; then let the lock go."""
+        """Write what is still to be written, wait for that at most ``seconds``, then release the lock."""
         self.queue.put(None)
         self.thread.join(seconds)
         self.file.unlock()
@@ -172,7 +174,7 @@ class StateWriter:
             try:
                 self.call_on_loop(partial(self.file.group.durability.on_recorded, version))
             except RuntimeError:
-                # The loop has ended, and with it everybody who waited.
+                # The loop has ended, and with it whatever waited for the record.
                 return
 
     def _newest_job(self) -> tuple[int, CopyRecord] | None:
@@ -197,7 +199,7 @@ class CopyRecords:
     def start_recording(self, group: CopyGroup) -> list[str]:
         """From now on the state of ``group`` is on disk; the names that a former run knew to be behind.
 
-        `StateLocked` when somebody else does that already: another process, or another pool of this one.
+        `StateLocked` when another process, or another pool of this one, does that already.
         """
         state = StateFile(self.folder, group)
         for writer in self.writers:
@@ -213,7 +215,7 @@ class CopyRecords:
         return behind
 
     def close(self) -> None:
-        """Write what is still to be written, and let others have the records."""
+        """Write what is still to be written, and release the records."""
         for writer in self.writers:
             writer.close(RECORD_DURABLE_SECONDS)
 
@@ -221,14 +223,14 @@ class CopyRecords:
         self.bridge.loop.call_soon_threadsafe(self._run_callback, callback)
 
     def _run_callback(self, callback: Callable[[], object]) -> None:
-        # What waited for the disk goes on with the clock of now.
+        # What waited for the disk continues with a clock that is right.
         self.bridge.update_clock()
         callback()
         self.bridge.schedule_flush()
 
 
 def read_record(path: Path) -> CopyRecord | None:
-    """The record in ``path``; None when there is none, or none that can be understood, which is logged."""
+    """The record in ``path``; None when there is none. One that cannot be understood is logged and ignored."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             document = json.loads(file.read(MAX_RECORD_BYTES))
@@ -244,7 +246,7 @@ def read_record(path: Path) -> CopyRecord | None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """That a file in ``folder`` has a new name must be on disk, too."""
+    """A rename inside ``folder`` is on disk only after this."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -1,8 +1,8 @@
-"""When the deadlines of links are judged: at every tick, however busy the loop is.
+"""When the deadlines of connections are enforced: at every tick, however busy the loop is.
 
-After a stall of our own, replies may lie in the sockets unread, and what was sent in it has had no time. So the tick
-that comes late does not judge at once, but after one more turn of the loop, in which the sockets are read; and it gives
-the nodes the time that we were away, up to a bound. It never waits for a tick that is in time: a loop may have none.
+After a stall of the loop, replies may lie unread in the sockets, and nodes have had no time for what was sent in it. So
+a late tick enforces nothing at once, but after one more turn of the loop, in which the sockets are read; and it grants
+the nodes the length of the stall, up to a bound. It never waits for a tick that is in time: a busy loop may have none.
 """
 
 from functools import partial
@@ -12,12 +12,12 @@ from kidoproxy.net.ticker import Ticker
 
 TICK_SECONDS = 0.05
 LATE_TICK_SECONDS = 3 * TICK_SECONDS
-#: After a stall of our own the nodes are given the time that we were away, but no more than this.
+#: After a stall of the loop the nodes are granted its length, but no more than this.
 MAX_GRACE_SECONDS = 0.25
 
 
 class Deadlines:
-    """Of all links of one process."""
+    """The deadlines of all connections of one process."""
 
     def __init__(self, bridge: LoopBridge, ticker: Ticker) -> None:
         self.bridge = bridge
@@ -25,7 +25,7 @@ class Deadlines:
         self.last_tick = bridge.update_clock()
 
     def tick(self) -> None:
-        """Judge now, or after one turn of the loop."""
+        """Enforce the deadlines now, or after one turn of the loop."""
         now = self.bridge.update_clock()
         elapsed = now - self.last_tick
         self.last_tick = now
@@ -35,7 +35,7 @@ class Deadlines:
             self.bridge.loop.call_soon(partial(self.enforce, min(elapsed, MAX_GRACE_SECONDS)))
 
     def enforce(self, grace: float) -> None:
-        """Who is overdue by more than ``grace`` is told so. A link that fails must not keep the others from that."""
+        """Fail what is overdue by more than ``grace`` seconds; a bug at one connection does not keep it from others."""
         executor = self.bridge.executor
         now = self.bridge.update_clock() - grace
         if not self.ticker.run_step("connections", partial(executor.tick, now)):

@@ -1,7 +1,7 @@
-"""One write per turn: what was queued for a link or a client while the loop went round leaves at its end.
+"""One write per turn: what was queued for a node or a client during a turn of the loop is written at its end.
 
-Every entry from the loop (bytes, a lost connection, a tick) ends with `Hub.touch`; the first one that left
-something to write asks the loop for one call of `Hub.flush` after all other events of this turn.
+Every callback of the loop (bytes, a lost connection, a tick) ends with `LoopBridge.schedule_flush`; the first one that
+left something to write asks the loop for one call of `LoopBridge.flush` after all other events of this turn.
 """
 
 import time
@@ -21,7 +21,7 @@ log = EventLogger("kidoproxy")
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
 MAX_JOIN_BYTES: Final = 256 * 1024
 
-#: So many clients are written to between two looks at the clock.
+#: How many clients are written to between two looks at the clock.
 WRITES_PER_CLOCK_CHECK: Final = 64
 
 
@@ -36,13 +36,13 @@ class SlowReader(Transport):
     """A client whose socket is full."""
 
     def check_progress(self) -> None:
-        """Time has gone by: does it read?"""
+        """Time has passed: has it read anything?"""
         raise NotImplementedError
 
 
 @final
 class LoopBridge:
-    """The loop's side of the house: the clock, and the flush."""
+    """Between the event loop and the proxy's state: the clock, and the flush."""
 
     def __init__(self, loop: AbstractEventLoop, proxy: ProxyState) -> None:
         self.loop = loop
@@ -50,9 +50,9 @@ class LoopBridge:
         self.executor = proxy.executor
         self.pending_writes = proxy.executor.pending_writes
         self.dedicated_pool = proxy.dedicated_pool
-        #: How often `flush` will be called; the last call does it.
+        #: How many calls of `flush` the loop has been asked for; the last one does the work.
         self.scheduled_flushes = 0
-        #: When this turn began, and when it should end, by the loop's clock; and how long turns have been.
+        #: When this turn began, and when it should end, by the loop's clock; and how long a turn may be.
         self.turn_began = 0.0
         self.turn_deadline = 0.0
         self.turn_seconds = limits.TURN_BUDGET_SECONDS
@@ -60,11 +60,11 @@ class LoopBridge:
         #: Clients that leave too much unread, and when they are looked at again.
         self.slow_clients: set[SlowReader] = set()
         self.next_slow_check = 0.0
-        #: What there is to tell of the nodes; one that comes and goes must not flood the log.
+        #: Events of nodes; one that comes and goes must not flood the log.
         self.node_log = RateLimitedLog(EventLogger("kidoproxy.nodes"))
         #: Seconds from the loop's clock to the wall clock.
         self.wall_offset = 0.0
-        #: Opens and closes the sockets of links.
+        #: Opens and closes the sockets of connections; set by whoever has the connector.
         self.update_socket: Callable[[NodeConnection], None] | None = None
         self.sync_wall_clock()
 
@@ -98,7 +98,7 @@ class LoopBridge:
             self.loop.call_soon(self.flush)
 
     def check_slow_clients(self) -> None:
-        """Look at slow clients, now and then."""
+        """Look whether slow clients have read anything, every so often."""
         now = self.executor.now
         if self.slow_clients and now >= self.next_slow_check:
             self.next_slow_check = now + limits.CLIENT_PAUSE_GRACE_SECONDS
@@ -106,10 +106,10 @@ class LoopBridge:
                 client.check_progress()
 
     def schedule_flush_last(self) -> None:
-        """A client has sent something. While others wait at nodes, the flush moves behind all that this turn tells.
+        """A client has sent something. While clients block at nodes, flush after all callbacks queued so far.
 
-        A client that was reset is told of by a call that the loop has queued when it saw that: what was sent after
-        that must not be written before the waiting has been ended.
+        The loop queues a callback when it sees that a client was reset: what others sent after that must not be
+        written before the command that blocked for it has been cancelled.
         """
         if self.scheduled_flushes and self.dedicated_pool.leases:
             self.scheduled_flushes += 1
@@ -118,14 +118,14 @@ class LoopBridge:
             self.schedule_flush()
 
     def flush(self) -> None:
-        """Write everything once: first let go on who waited, then the nodes, then the clients."""
+        """Write everything once: first resume sessions that waited, then write to the nodes, then to the clients."""
         self.scheduled_flushes -= 1
         if self.scheduled_flushes:
             return
         pending_writes = self.pending_writes
         pending_writes.spent_units = 0
         if pending_writes.drained or pending_writes.jobs.queue:
-            # Whoever goes on begins a request now, however long ago the turn's bytes were read.
+            # What is resumed begins a request now, however long ago the turn's bytes were read.
             self.update_clock()
         if pending_writes.jobs.queue:
             self.run_jobs()
@@ -134,7 +134,7 @@ class LoopBridge:
             pending_writes.drained = []
             self.resume_drained(drained)
         if self.executor.dirty_connections:
-            # The links hold on to the list itself, so it is emptied in place.
+            # The connections refer to the list itself, so it is emptied in place.
             conns = self.executor.dirty_connections[:]
             self.executor.dirty_connections.clear()
             self.flush_connections(conns)
@@ -149,7 +149,7 @@ class LoopBridge:
         self.schedule_flush()
 
     def run_jobs(self) -> None:
-        """A slice of each job, as far as the time of one turn goes."""
+        """A slice of each job, until the turn is over."""
         self.turn_deadline = time.monotonic() + self.turn_seconds
         try:
             self.pending_writes.jobs.step_all(self.is_turn_over)
@@ -157,13 +157,12 @@ class LoopBridge:
             log.exception("a slice of work failed")
 
     def is_turn_over(self) -> bool:
-        """Whether this turn should end."""
         return time.monotonic() >= self.turn_deadline
 
-    # An exception in one of these is a bug. It must not keep the others' bytes: they go on behind it.
+    # An exception in one of these is a bug. It must not hold back the others' bytes: the loop continues behind it.
 
     def resume_drained(self, reply_queues: list[ReplyQueue]) -> None:
-        """Let go on who waited for their ledger, as many as a turn has time for; the others are first in the next."""
+        """Resume sessions whose reply queue has drained, as many as fit in a turn; the others go first in the next."""
         index = 0
         pending_writes = self.pending_writes
         while index < len(reply_queues) and pending_writes.spent_units < limits.SLICE_UNITS:
@@ -178,7 +177,7 @@ class LoopBridge:
         pending_writes.drained = reply_queues[index:] + pending_writes.drained
 
     def flush_connections(self, conns: list[NodeConnection]) -> None:
-        """Write to the nodes; a link without a socket, or with one that it has given up, is looked after."""
+        """Write to the nodes; a connection without a socket, or with one that it has given up, gets or loses one."""
         index = 0
         while index < len(conns):
             try:

@@ -1,4 +1,4 @@
-"""Whether a client has hung up behind what was read from it."""
+"""Whether a client has closed its connection behind what was read from it."""
 
 import asyncio
 import fcntl
@@ -8,7 +8,7 @@ from array import array
 
 
 def has_hung_up(transport: asyncio.Transport) -> bool:
-    """Whether the client has hung up behind what was read: the loop would tell only after it has read from others."""
+    """Whether nothing more will come from the client: the loop would say so only after it has read from others."""
     sock = transport.get_extra_info("socket")
     if sock is None:
         return False

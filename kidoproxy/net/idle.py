@@ -7,12 +7,12 @@ from kidoproxy.net.logs import EventLogger
 
 log = EventLogger("kidoproxy.clients")
 
-#: Every client is looked at once in so many seconds.
+#: How often every client is looked at.
 SWEEP_SECONDS: Final = 1.0
 
 
 class IdleSweep:
-    """Goes round the clients of a daemon, again and again."""
+    """Looks at all clients of a daemon, in turn, for ever."""
 
     def __init__(self, clients: set[ClientIO], tick_seconds: float) -> None:
         self.clients = clients
@@ -21,7 +21,7 @@ class IdleSweep:
         self.closed_count = 0
 
     def tick(self) -> None:
-        """Look at the next slice; one line at the end of a round that has closed somebody."""
+        """Look at the next slice; at the end of a sweep that has closed clients, log how many."""
         if not self.slices:
             all_clients = list(self.clients)
             self.slices = [all_clients[offset :: self.ticks_per_sweep] for offset in range(self.ticks_per_sweep)]

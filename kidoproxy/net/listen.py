@@ -1,6 +1,6 @@
-"""Listeners: the sockets on which clients and orchestrators come in, and the files of unix sockets.
+"""Listening sockets, for clients and for the admin pages, and the files of unix sockets.
 
-A file is removed by whoever bound it, before its listener closes: what is found later is someone else's.
+A file is removed by the process that bound it, before its listener closes: one that is found later is someone else's.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from kidoproxy.config import Address
 from kidoproxy.net.address_claims import AddressClaimed
 
 LISTEN_BACKLOG: Final = 511
-#: Redis's ``tcp-keepalive``: a client whose machine is gone does not stay for ever.
+#: Redis's ``tcp-keepalive``: a client whose machine has gone does not stay for ever.
 KEEPALIVE_SECONDS: Final = 300
 KEEPALIVE_PROBES: Final = 3
 
-#: An asyncio protocol by its methods: a compiled class has no Python base.
+#: Makes an asyncio protocol, by its methods: a compiled class cannot inherit from asyncio.Protocol.
 ProtocolFactory = Callable[[], object]
 
 
 class ListeningServer:
-    """One open listener. It may be closed twice."""
+    """One listening socket, or several of one host name. It may be closed twice."""
 
     def __init__(self, server: asyncio.Server, path: str) -> None:
         self.server = server
         self.path = path
 
     def close(self) -> None:
-        """Nobody new comes in."""
+        """Accept nobody any more."""
         if self.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
@@ -42,7 +42,7 @@ class ListeningServer:
 
 
 def enable_keepalive(sock: socket.socket) -> None:
-    """Notice when the other side is gone, even if nothing is said for a long time."""
+    """Have the kernel notice that the other machine has gone, even if nothing is sent for a long time."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // KEEPALIVE_PROBES)
@@ -50,7 +50,7 @@ def enable_keepalive(sock: socket.socket) -> None:
 
 
 async def start_listener(factory: ProtocolFactory, address: Address, reuse_port: bool) -> ListeningServer:
-    """Listen for clients; ``shared`` with other workers. OSError when that is not possible."""
+    """Listen for clients; ``reuse_port``: together with other workers. OSError when that is not possible."""
     loop = asyncio.get_running_loop()
     protocol = cast(Callable[[], asyncio.Protocol], factory)
     if address.path:
@@ -62,13 +62,13 @@ async def start_listener(factory: ProtocolFactory, address: Address, reuse_port:
         protocol, address.host, address.port, backlog=LISTEN_BACKLOG, reuse_address=True, reuse_port=reuse_port
     )
     for sock in server.sockets:
-        # Who is accepted inherits it.
+        # Accepted sockets inherit it.
         enable_keepalive(sock)
     return ListeningServer(server, "")
 
 
 async def start_admin_listener(admin_server: AdminServer, address: Address) -> ListeningServer:
-    """Listen for orchestrators."""
+    """Listen for requests of admin pages. OSError when that is not possible."""
     if address.path:
         remove_stale_socket(address.path)
     return ListeningServer(await admin_server.start(address), address.path)
@@ -96,7 +96,7 @@ def remove_stale_socket(path: str) -> None:
 
 
 def describe_bind_error(problem: OSError) -> str:
-    """Why nobody can listen there, in the system's words, or in those of a claim."""
+    """Why nobody can listen there, in the system's words or in those of `AddressClaimed`."""
     if isinstance(problem, AddressClaimed):
         return problem.strerror or str(problem)
     return os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else str(problem)

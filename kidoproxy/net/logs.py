@@ -1,8 +1,8 @@
 """Logs for operators: one structured line per change of state on standard error, none per command.
 
-`EventLogger` puts an event and its fields into a record: the text is the record's message, ``event: name=value …``, and
-the fields are its attribute ``fields``, which the JSON formatter takes as they are. Nothing is parsed. Records of other
-libraries have no such attribute; what they say behind the first colon is the field ``detail``.
+`EventLogger` puts an event and its fields into a record: the text is the record's message, ``event: name=value …``,
+and the fields are its attribute ``fields``, which the JSON formatter takes as they are. Nothing is parsed. Records of
+other libraries have no such attribute; what they say behind the first colon is the field ``detail``.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Final, final
 
 from kidoproxy.log_event import LogEvent
 
-#: So many lines of one kind are written one by one, then those of so many seconds as one.
+#: Of one kind, this many events are written one by one, then those of this many seconds as one.
 FOLD_AFTER: Final = 5
 FOLD_SECONDS: Final = 10.0
 
@@ -26,7 +26,7 @@ class EventLogger:
         self.logger = logging.getLogger(logger_name)
 
     def write(self, level: int, event: LogEvent, problem: BaseException | None = None) -> None:
-        """Write an event that a pure room has made; with ``problem`` its traceback."""
+        """Write an event that a pure package has made; with ``problem``, its traceback."""
         extra = {"event": event.name, "fields": event.fields}
         self.logger.log(level, str(event), extra=extra, exc_info=problem)
 

@@ -1,4 +1,4 @@
-"""A node's socket: the link's bytes out, the node's bytes to the link. Compiled: it is on every command's path."""
+"""A node's socket: the connection's bytes out, the node's bytes in. Compiled: it is on every command's path."""
 
 import asyncio
 import logging
@@ -13,16 +13,16 @@ from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING, READY
 
 WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
-#: A node that has said so much before it was asked anything is none.
+#: What sends more than this before it was asked anything is no Redis.
 MAX_EARLY_BYTES: Final = 256 * 1024
-#: A read of that size has about filled the loop's buffer (256 KiB; with TLS a little less): there is more to come, and
+#: A read of this size has about filled the loop's buffer (256 KiB; with TLS a little less): there is more to come, and
 #: the loop would go on reading, 32 times, before anybody else has a turn.
 LONG_READ_BYTES: Final = 128 * 1024
 
 
 @final
 class NodeIO(Transport):
-    """One connection to one node: an asyncio protocol by its methods."""
+    """The socket of one `NodeConnection`: an asyncio protocol by its methods."""
 
     def __init__(self, bridge: LoopBridge, conn: NodeConnection) -> None:
         self.bridge = bridge
@@ -31,16 +31,16 @@ class NodeIO(Transport):
         #: Bytes handed to the transport.
         self.written_bytes = 0
         self.transport: asyncio.Transport | None = None
-        #: What comes before the link knows of this connection: a node may answer, or hang up, at once.
+        #: What arrives before `attach`: a node may send something, or hang up, at once.
         self.early_data = b""
         self.close_cause = ""
 
     def is_current(self) -> bool:
-        """Whether the link lives by this connection; one that it has given up says nothing more."""
+        """Whether the connection uses this socket; one that it has given up reports nothing more."""
         return self.connection.transport is self and not self.connection.must_close
 
     def attach(self, now: float, handshake_timeout: float) -> None:
-        """The connector hands this connection to the link, which greets."""
+        """Give this socket to the connection, which begins its handshake."""
         conn = self.connection
         conn.transport = self
         conn.on_connected(now, handshake_timeout)
@@ -52,12 +52,11 @@ class NodeIO(Transport):
             self.detach(self.close_cause, now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Kept until the connector hands it to the link."""
+        """The socket is open; the connector will `attach` it."""
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        """Replies, or pieces of them."""
         if self.is_current():
             self.connection.feed(data, self.bridge.update_clock())
             self.bridge.schedule_flush()
@@ -69,13 +68,12 @@ class NodeIO(Transport):
                 self.abort()
 
     def pause_reading_this_turn(self) -> None:
-        """Read nothing more in this turn: a node that sends as fast as it can must not keep the others waiting."""
+        """Read nothing more in this turn: a node that sends as fast as it can must not keep others waiting."""
         if self.transport is not None:
             self.transport.pause_reading()
             self.bridge.loop.call_soon(self.continue_reading)
 
     def continue_reading(self) -> None:
-        """The others have had their turn."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -97,7 +95,7 @@ class NodeIO(Transport):
                 transport.writelines(chunks)
 
     def resume(self) -> None:
-        """Only clients wait for a ledger."""
+        """Only sessions wait for a reply queue."""
 
     def sent_bytes(self) -> int:
         """Bytes that the kernel has taken."""
@@ -105,7 +103,7 @@ class NodeIO(Transport):
         return self.written_bytes - transport.get_write_buffer_size() if transport is not None else 0
 
     def abort(self) -> None:
-        """Close at once: the link has given this connection up."""
+        """Close at once: the connection has given this socket up."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -114,24 +112,23 @@ class NodeIO(Transport):
         return False
 
     def pause_writing(self) -> None:
-        """The node does not read: what comes is kept in the link, which knows its limits."""
+        """The node does not read: requests stay in the connection, which knows its limits."""
         self.write_paused = True
 
     def resume_writing(self) -> None:
-        """The node reads again."""
         self.write_paused = False
         if self.is_current():
             self.flush()
 
     def connection_lost(self, problem: Exception | None) -> None:
-        """Tell the link, unless it has already given this connection up."""
+        """Tell the connection, unless it has already given this socket up."""
         self.close_cause = describe_os_error(problem) if problem else "it closed the connection"
         if self.is_current():
             self.detach(self.close_cause, self.bridge.update_clock())
             self.bridge.schedule_flush()
 
     def detach(self, cause: str, now: float) -> None:
-        """A link that was ready connects again at once; one that the node did not even greet waits."""
+        """A connection that was ready reconnects at once; one whose handshake was not over waits first."""
         conn = self.connection
         was_ready = conn.state == READY
         conn.transport = None
@@ -148,7 +145,7 @@ class NodeIO(Transport):
 
 
 def describe_os_error(problem: BaseException) -> str:
-    """An operating system's complaint in a few words."""
+    """Why a socket failed, in a few words for errors and the log."""
     if isinstance(problem, TimeoutError):
         return "no connection in time"
     if isinstance(problem, ssl.SSLCertVerificationError):

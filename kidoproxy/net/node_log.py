@@ -1,4 +1,4 @@
-"""What the log says of nodes: a line per change of a state, and per exception of ours while a node was listened to."""
+"""What the log says of nodes: an event per change of a state, and per bug of ours while a reply was handled."""
 
 import logging
 import traceback
@@ -8,7 +8,7 @@ from typing import Final
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.routes.topology import Node
 
-#: How much of its trace a line about an exception of ours shows.
+#: How many frames of its traceback an event about a bug of ours shows.
 TRACE_FRAMES: Final = 6
 
 
@@ -20,11 +20,11 @@ class NodeLogger:
         self.executor = bridge.executor
         self.nodes = nodes
         self.logged_states: dict[int, str] = {}
-        #: The exceptions of which the log has had the trace.
+        #: The kinds of exceptions whose traceback has been logged.
         self.traced_kinds: set[str] = set()
 
     def tick(self) -> None:
-        """Tell what is new."""
+        """Log what is new."""
         for node in self.nodes:
             for request_name, problem in node.internal_errors:
                 self.log_exception(node, request_name, problem)
@@ -36,13 +36,12 @@ class NodeLogger:
         self.rate_limited_log.emit_folded()
 
     def node_state(self, node: Node) -> str:
-        """Down while no link is ready."""
+        """Down while no connection is ready."""
         if not any(conn.is_ready() for conn in self.executor.connections_to(node)):
             return "down"
         return "suspect" if node.unresponsive else "up"
 
     def log_state(self, node: Node, state: str) -> None:
-        """It has changed."""
         level, detail = logging.WARNING, {"cause": node.cause}
         if state == "up":
             level, detail = logging.INFO, {"version": decode_version(node.version)}
@@ -50,7 +49,7 @@ class NodeLogger:
         self.rate_limited_log.emit(kind, level, f"node {state}", node=node.name, address=node.address, **detail)
 
     def log_exception(self, node: Node, request_name: str, problem: Exception) -> None:
-        """A bug of ours; the first of its kind with all that helps to find it."""
+        """A bug of ours; the first of its kind with its traceback."""
         kind = f"{request_name} {type(problem).__name__}"
         trace = "" if kind in self.traced_kinds else f" at {format_trace(problem)}"
         self.traced_kinds.add(kind)
@@ -66,11 +65,11 @@ class NodeLogger:
 
 
 def format_trace(problem: Exception) -> str:
-    """The innermost frames of its trace, on one line."""
+    """The innermost frames of its traceback, on one line."""
     frames = traceback.extract_tb(problem.__traceback__)[-TRACE_FRAMES:]
     return " < ".join([f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)])
 
 
 def decode_version(version: bytes) -> str:
-    """What a node says of itself may be anything."""
+    """Any bytes as text: a node may say anything of itself."""
     return version.decode("utf-8", "backslashreplace")

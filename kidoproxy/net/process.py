@@ -1,4 +1,4 @@
-"""What the process asks of its machine: memory that it may keep, open files, a calm garbage collector."""
+"""What the process asks of its machine: memory that it may keep, open files, garbage collection at long intervals."""
 
 import contextlib
 import ctypes
@@ -14,9 +14,9 @@ log = EventLogger("kidoproxy")
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 KEPT_HEAP_BYTES: Final = 16 * 1024 * 1024
-#: Files that are neither a client's nor a node's: the loop's own, logs, state, listeners, clients that are turned away.
+#: Files that are neither a client's nor a node's: the loop's own, logs, state, listeners, clients that are rejected.
 RESERVED_FILES: Final = 64
-#: Of each node: its shared connections, one for each protocol and database in use, and those that listen.
+#: Of each node: its shared connections, one for each protocol and database in use, and those that subscribe.
 FILES_PER_NODE: Final = 8
 
 
@@ -29,7 +29,7 @@ def tune_malloc() -> None:
 
 
 def tune_gc() -> None:
-    """What stands now stays; and a pipelined batch, thousands of calls that soon go, is no garbage to look for."""
+    """Do not search what was built at the start, nor after every pipelined batch: its objects go by themselves."""
     tune_malloc()
     gc.collect()
     gc.freeze()
@@ -39,8 +39,8 @@ def tune_gc() -> None:
 def raise_file_limit(clients: int, nodes: int, dedicated: int) -> int:
     """Raise the soft limit of open files to what may be needed, as far as the hard one lets us.
 
-    How many of them clients and lanes may have: the rest is kept for the nodes and for ourselves. A client that blocks
-    or watches has a lane beside its own socket, but hardly all do at a time.
+    Returns how many of them clients and dedicated connections may have: the rest is kept for the nodes and for the
+    process itself. A client that blocks or watches has a dedicated connection beside its own; hardly all do at a time.
     """
     reserved = nodes * FILES_PER_NODE + RESERVED_FILES
     needed = reserved + clients + dedicated

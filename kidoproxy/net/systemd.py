@@ -11,7 +11,7 @@ log = EventLogger("kidoproxy")
 def sd_notify(state: str) -> None:
     """Send ``state`` to ``$NOTIFY_SOCKET``; a name that begins with ``@`` is an abstract socket.
 
-    A manager that cannot be told is told of in the log: the proxy serves all the same.
+    A manager that cannot be reached is logged: the proxy serves all the same.
     """
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name:

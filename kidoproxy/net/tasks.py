@@ -1,4 +1,4 @@
-"""The one place that makes tasks: named, kept until they end, cancelled together, and never silent."""
+"""The one place that makes tasks: named, kept until they end, cancelled together; one that fails is logged."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ class Tasks:
         return task
 
     def on_done(self, task: asyncio.Task[None]) -> None:
-        """Forget it; an exception that nobody expected is a bug and is told."""
+        """Forget it; an exception that nobody expected is a bug and is logged."""
         self.running.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             log.write(logging.ERROR, LogEvent("task failed", {"name": task.get_name()}), problem)

@@ -1,4 +1,4 @@
-"""The steps that are taken a few times a second: deadlines, retries, news. One that fails does not stop the others."""
+"""The steps that are taken a few times a second: deadlines, retries, logs. One that fails does not stop the others."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,12 +20,11 @@ class Ticker:
         self.steps.append((name, step))
 
     def tick(self) -> None:
-        """All steps, once."""
         for name, step in self.steps:
             self.run_step(name, step)
 
     def run_step(self, name: str, step: Callable[[], None]) -> bool:
-        """Take ``step``; whether it went well. An exception is a bug, told once of its kind."""
+        """Take ``step``; whether it went well. An exception is a bug, logged once of its kind."""
         try:
             step()
         except Exception as problem:
@@ -36,7 +35,7 @@ class Ticker:
         return True
 
     async def run(self, seconds: float) -> None:
-        """For ever."""
+        """Tick for ever, with so many seconds between two ticks."""
         while True:
             await asyncio.sleep(seconds)
             self.tick()

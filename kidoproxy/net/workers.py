@@ -21,16 +21,15 @@ log = EventLogger("kidoproxy.workers")
 
 #: A worker that dies again and again is not restarted faster than this.
 RESTART_SECONDS: Final = 1.0
-#: What tells us to stop.
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-#: The exit status of a worker that cannot serve, now or ever: all stop.
+#: The exit status of a worker that cannot serve, now or later: all stop.
 EXIT_CANNOT_START: Final = 1
-#: Of one that ended by a bug (EX_SOFTWARE of sysexits.h): it is replaced.
+#: Of one that was ended by a bug (EX_SOFTWARE of sysexits.h): it is replaced.
 EXIT_CRASHED: Final = 70
 
 
 def worker_config(config: Config, worker: int) -> Config:
-    """What worker number ``at`` serves."""
+    """What worker number ``worker`` serves."""
     if worker == 0:
         return config
     pools = {}
@@ -42,7 +41,7 @@ def worker_config(config: Config, worker: int) -> Config:
 
 
 class Workers:
-    """The parent: starts, replaces and stops the others."""
+    """The parent process: starts, replaces and stops the workers."""
 
     def __init__(
         self, config: Config, run_worker: Callable[[Config, int], int], restart_seconds: float = RESTART_SECONDS
@@ -55,7 +54,7 @@ class Workers:
         self.exit_status = 0
 
     def run(self) -> int:
-        """Until all have ended; the highest exit status."""
+        """Run until all workers have ended; the highest exit status."""
         for signum in STOP_SIGNALS:
             signal.signal(signum, self.forward_signal)
         for worker in range(self.config.workers):
@@ -64,15 +63,15 @@ class Workers:
         while self.worker_by_pid:
             pid, status = os.wait()
             worker = self.worker_by_pid.pop(pid, -1)
-            # As the first process of a container we are also given orphans to bury.
+            # As the first process of a container we must also wait for orphans.
             if worker >= 0:
                 self.on_exit(worker, pid, os.waitstatus_to_exitcode(status))
         return self.exit_status
 
     def on_exit(self, worker: int, pid: int, code: int) -> None:
-        """One has ended: it was told to, or all must stop, or it is replaced."""
+        """A worker has ended: as ordered, or with a status that stops all, or it is replaced."""
         if self.stopping:
-            # Killed by our own signal before it could listen to it: a clean end.
+            # Killed by our own signal before it had a handler for it: a clean end.
             self.exit_status = max(self.exit_status, 0 if -code in STOP_SIGNALS else abs(code))
         elif code == EXIT_CANNOT_START:
             self.exit_status = code
@@ -83,7 +82,7 @@ class Workers:
             self.start(worker)
 
     def start(self, worker: int) -> None:
-        """Fork one; a signal meanwhile waits until both sides know who they are."""
+        """Fork a worker; a signal meanwhile waits until both processes know who they are."""
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             flush_output()
@@ -92,13 +91,13 @@ class Workers:
                 self.run_child(worker)
             self.worker_by_pid[pid] = worker
             if self.stopping:
-                # While we slept, for one.
+                # Stopped meanwhile: this process sleeps before it restarts a worker.
                 os.kill(pid, signal.SIGTERM)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def run_child(self, worker: int) -> NoReturn:
-        """The child: it works, and never returns into the parent's code."""
+        """What the child does; it never returns into the parent's code."""
         code = EXIT_CRASHED
         try:
             for signum in STOP_SIGNALS:
@@ -112,7 +111,7 @@ class Workers:
             os._exit(code)
 
     def forward_signal(self, signum: int, frame: FrameType | None) -> None:
-        """Tell all to stop."""
+        """Stop, and tell all workers to."""
         self.stopping = True
         for pid in list(self.worker_by_pid):
             with contextlib.suppress(ProcessLookupError):
@@ -120,6 +119,6 @@ class Workers:
 
 
 def flush_output() -> None:
-    """Nothing is to be written twice, or not at all, because of a fork."""
+    """Output in a buffer would be written twice, or not at all, because of a fork."""
     sys.stdout.flush()
     sys.stderr.flush()

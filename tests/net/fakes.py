@@ -1,4 +1,4 @@
-"""A loop that turns when it is told to, sockets in memory, and a house behind them."""
+"""An event loop that turns when a test says so, sockets in memory, and a proxy behind them."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ INFO = info(0)
 
 
 class Loop:
-    """What a hub wants of a loop. Time moves when a test moves it."""
+    """What a loop bridge needs of a loop. Time moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -96,12 +96,12 @@ class Socket(asyncio.Transport):
 
 
 class Net:
-    """A hub over a stage, and what is connected to it."""
+    """A loop bridge over a stage, and what is connected to it."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.loop = Loop()
-        self.hub = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
+        self.bridge = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
         self.clients: set[ClientIO] = set()
 
     def turn(self) -> None:
@@ -114,7 +114,7 @@ class Net:
     def wait(self, seconds: float) -> None:
         """Time goes by."""
         self.loop.now += seconds
-        self.hub.update_clock()
+        self.bridge.update_clock()
         later, self.loop.later = self.loop.later, []
         for at, callback in later:
             if at <= self.loop.now:
@@ -125,23 +125,23 @@ class Net:
     def client(self, socket: Socket | None = None) -> tuple[ClientIO, Socket]:
         """A client connects."""
         socket = socket or Socket()
-        client = ClientIO(self.hub, self.stage.pool, self.clients)
+        client = ClientIO(self.bridge, self.stage.pool, self.clients)
         client.connection_made(socket)
         return client, socket
 
     def connecting(self, name: str) -> tuple[NodeIO, Socket]:
-        """A socket to the node, whose link does not know of it yet."""
+        """A socket to the node that its connection does not use yet."""
         conn = self.stage.exchange.connection(self.stage.node(name), 2, 0)
         conn.start_connecting()
-        node, socket = NodeIO(self.hub, conn), Socket()
+        node, socket = NodeIO(self.bridge, conn), Socket()
         node.connection_made(socket)
         return node, socket
 
     def node(self, name: str) -> tuple[NodeIO, Socket]:
-        """A node that has been greeted."""
+        """A node whose handshake is over."""
         node, socket = self.connecting(name)
-        node.attach(self.hub.update_clock(), 1.0)
-        self.hub.schedule_flush()
+        node.attach(self.bridge.update_clock(), 1.0)
+        self.bridge.schedule_flush()
         self.turn()
         node.data_received(answers(socket.take(), INFO))
         return node, socket

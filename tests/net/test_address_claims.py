@@ -1,4 +1,4 @@
-"""Claims: nobody else can take an address, everybody is told who has it, and a death gives it up."""
+"""Claims: nobody else can take an address, everybody learns who has it, and the end of a process gives it up."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ from kidoproxy.net.address_claims import (
 )
 from tests.live.proxies import free_port
 
-#: Claims what it is told, says so, and waits; a child that it forks holds the same until its input ends.
+#: Claims the addresses that it reads, says so, and waits; a child that it forks holds the same until its input ends.
 HOLDER = """
 import os, sys
 from kidoproxy.config import Address
@@ -118,7 +118,7 @@ def test_one_file_by_two_names(mine: AddressClaims, tmp_path: Path) -> None:
 
 
 def test_what_is_claimed_twice_by_one(mine: AddressClaims) -> None:
-    """Listeners of one file that overlap: the kernel tells, and two equal ones are told here."""
+    """Listeners of one file that overlap: the kernel refuses, and two equal ones are refused here."""
     port = free_port()
     mine.claim(Address("127.0.0.1", port), False)
     mine.claim(Address("0.0.0.0", port), False)

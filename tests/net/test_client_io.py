@@ -55,48 +55,48 @@ def test_large_replies_are_not_joined() -> None:
     assert socket.written == [bulk(text.encode())] * 2
 
 
-@pytest.mark.parametrize("of_the_house", [False, True])
-def test_too_many_clients(of_the_house: bool) -> None:
-    """One client too many is told so and closed; it does not count, and nobody else notices."""
+@pytest.mark.parametrize("of_the_process", [False, True])
+def test_too_many_clients(of_the_process: bool) -> None:
+    """One client too many gets an error and is closed; it does not count, and nobody else notices."""
     net = Net(ring("a"))
-    if of_the_house:
+    if of_the_process:
         net.stage.house.max_clients = 1
     else:
         net.stage.pool.max_clients = 1
-    first, heard = net.client()
+    first, first_socket = net.client()
     second, socket = net.client()
     assert socket.take() == errors.MAX_CLIENTS
     assert socket.ended() == "closed"
     second.data_received(PING)
-    for news in (second.flush, second.resume, second.close_if_drained, second.update_reading):
-        news()
+    for callback in (second.flush, second.resume, second.close_if_drained, second.update_reading):
+        callback()
     second.connection_lost(None)
     net.turn()
     assert socket.take() == b""
     assert (net.stage.pool.client_count, net.stage.house.connections_rejected, net.clients) == (1, 1, {first})
     net.say(first, "PING")
-    assert heard.take() == b"+PONG\r\n"
+    assert first_socket.take() == b"+PONG\r\n"
 
 
 def test_a_file_is_kept_for_the_nodes() -> None:
-    """Clients and lanes share what is there; the one that would take the last of the nodes' files is turned away."""
+    """Clients and dedicated connections share the files; whoever would take the last of the nodes' is rejected."""
     net = Net(ring("a"))
     net.stage.house.limit_sockets(3)
     assert net.stage.house.max_clients == 3
     client, _ = net.client()
     net.say(client, "WATCH", "k")
-    other, heard = net.client()
+    other, other_socket = net.client()
     _, full = net.client()
     assert full.take() == errors.MAX_CLIENTS
     net.say(other, "BLPOP", "k", "0")
-    assert heard.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
-    lanes = net.stage.house.dedicated_pool
-    next(iter(lanes.leases.values())).release()
-    assert lanes.unavailable(net.stage.node("a")) is None
+    assert other_socket.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
+    dedicated = net.stage.house.dedicated_pool
+    next(iter(dedicated.leases.values())).release()
+    assert dedicated.unavailable(net.stage.node("a")) is None
 
 
 def test_a_client_that_goes_is_forgotten_once() -> None:
-    """The end of a connection may be told twice; the second time nothing happens."""
+    """The end of a connection may be reported twice; the second time nothing happens."""
     net = Net(ring("a"))
     client, socket = net.client()
     assert client.eof_received() is True
@@ -136,27 +136,27 @@ def test_a_client_that_reads_nothing_is_read_on() -> None:
     for unwritten, reading in ((800, True), (800, True), (700, False), (700, True), (100, False)):
         socket.unwritten = unwritten
         net.wait(CLIENT_PAUSE_GRACE_SECONDS)
-        net.hub.check_slow_clients()
+        net.bridge.check_slow_clients()
         assert socket.is_reading() == reading
-    net.hub.check_slow_clients()
+    net.bridge.check_slow_clients()
     client.resume_writing()
     assert socket.is_reading()
-    assert net.hub.slow_clients == set()
+    assert net.bridge.slow_clients == set()
     client.pause_writing()
     client.connection_lost(None)
-    assert net.hub.slow_clients == set()
+    assert net.bridge.slow_clients == set()
     assert client.unsent_bytes() == 0
 
 
 def test_more_is_read_while_nothing_is_taken() -> None:
-    """What is served meanwhile is no progress, and past the limit the client is cut; then it is looked at no more."""
+    """What is served meanwhile is no progress; past the limit the client is disconnected, and looked at no more."""
     net = Net(ring("a"))
     net.stage.pool.max_output_bytes = 5000
     client, socket = net.client()
     client.pause_writing()
     for _ in range(4):
         net.wait(CLIENT_PAUSE_GRACE_SECONDS)
-        net.hub.check_slow_clients()
+        net.bridge.check_slow_clients()
         assert (socket.is_reading(), socket.ended()) == (True, "")
         socket.unwritten += 1207
         assert client.unsent_bytes() == socket.unwritten
@@ -167,7 +167,7 @@ def test_more_is_read_while_nothing_is_taken() -> None:
 
 
 def test_replies_that_wait_count_as_unread() -> None:
-    """Behind a node that is silent replies of others gather: past the output limit the client is cut."""
+    """Behind a node that is silent replies of others gather: past the output limit the client is disconnected."""
     net = Net(ring("a", "b"))
     net.stage.pool.max_output_bytes = 2 * CLIENT_PAUSE_BYTES
     client, socket = net.client()
@@ -187,20 +187,20 @@ def test_a_client_with_too_many_calls_waits() -> None:
     """A pipeline without end stops being read at a number of calls, and is read on when half have been answered."""
     net = Net(ring("a"))
     client, socket = net.client()
-    node, wire = net.node("a")
+    node, node_socket = net.node("a")
     client.data_received(encode_request([b"GET", b"k"]) * (CLIENT_PAUSE_REQUESTS + 5))
     assert not socket.is_reading()
     net.turn()
-    assert wire.take().count(b"GET") == CLIENT_PAUSE_REQUESTS
+    assert node_socket.take().count(b"GET") == CLIENT_PAUSE_REQUESTS
     node.data_received(b"$-1\r\n" * CLIENT_PAUSE_REQUESTS)
     net.turn()
     assert socket.is_reading()
-    assert wire.take().count(b"GET") == 5
+    assert node_socket.take().count(b"GET") == 5
     assert socket.take() == b"$-1\r\n" * CLIENT_PAUSE_REQUESTS
 
 
-def test_the_output_limit_cuts(caplog: pytest.LogCaptureFixture) -> None:
-    """A client whose unread replies exceed its limit is cut, counted and named."""
+def test_the_output_limit_disconnects(caplog: pytest.LogCaptureFixture) -> None:
+    """A client whose unread replies exceed its limit is disconnected, counted and logged."""
     net = Net(ring("a"))
     net.stage.pool.max_output_bytes = 1000
     client, socket = net.client()
@@ -228,7 +228,7 @@ def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixt
     for unwritten, ended in ((100, ""), (101, "aborted")):
         socket.unwritten = unwritten
         net.stage.exchange.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
-        net.hub.schedule_flush()
+        net.bridge.schedule_flush()
         net.turn()
         assert socket.ended() == ended
     assert "reason=output limit" in caplog.text
@@ -239,29 +239,29 @@ def test_who_monitors_has_the_same_limit() -> None:
     net = Net(ring("a"))
     net.stage.pool.max_pubsub_output_bytes = 100
     client, socket = net.client()
-    lane = monitoring(net, client)
+    dedicated = monitoring(net, client)
     client.pause_writing()
     for unwritten, ended in ((100, ""), (101, "aborted")):
         socket.unwritten = unwritten
-        lane.feed(b"+a line\r\n", 0.0)
-        net.hub.schedule_flush()
+        dedicated.feed(b"+a line\r\n", 0.0)
+        net.bridge.schedule_flush()
         net.turn()
         assert socket.ended() == ended
 
 
 def monitoring(net: Net, client: ClientIO) -> NodeConnection:
-    """The client has said MONITOR, and node ``a`` has said yes; the lane on which it speaks."""
+    """The client has said MONITOR, and node ``a`` has said yes; the dedicated connection on which it speaks."""
     net.say(client, "MONITOR")
-    lane = net.stage.exchange.unshared_connections[0]
-    lane.on_connected(net.hub.update_clock(), 1.0)
-    lane.feed(greet(lane, b"", 7), net.hub.update_clock())
-    lane.feed(b"+OK\r\n", net.hub.update_clock())
+    dedicated = net.stage.exchange.unshared_connections[0]
+    dedicated.on_connected(net.bridge.update_clock(), 1.0)
+    dedicated.feed(greet(dedicated, b"", 7), net.bridge.update_clock())
+    dedicated.feed(b"+OK\r\n", net.bridge.update_clock())
     net.turn()
-    return lane
+    return dedicated
 
 
-def test_messages_behind_half_a_reply_cut(caplog: pytest.LogCaptureFixture) -> None:
-    """If too many wait for the end of a reply the client is cut, for they cannot leave before."""
+def test_messages_behind_half_a_reply_disconnect(caplog: pytest.LogCaptureFixture) -> None:
+    """If too many wait for the end of a reply the client is disconnected, for they cannot leave before."""
     net = Net(ring("a"))
     client, socket = net.client()
     node, _ = net.node("a")
@@ -275,7 +275,7 @@ def test_messages_behind_half_a_reply_cut(caplog: pytest.LogCaptureFixture) -> N
     assert "reason=output limit" in caplog.text
 
 
-def test_half_a_reply_cuts(caplog: pytest.LogCaptureFixture) -> None:
+def test_half_a_reply_disconnects(caplog: pytest.LogCaptureFixture) -> None:
     """A node that dies in the middle of a large reply that has begun to leave: the client must not take the rest."""
     net = Net(ring("a"))
     client, socket = net.client()
@@ -399,7 +399,7 @@ def test_who_monitors_or_is_held_is_not_idle() -> None:
 
 
 def test_who_reads_is_not_idle() -> None:
-    """A client that takes a large reply slowly lives; one that takes nothing more is cut, for it would never end."""
+    """A client that takes a large reply slowly lives; one that takes nothing more is disconnected."""
     net = Net(ring("a"))
     net.stage.pool.idle_seconds = 10
     client, socket = net.client()
@@ -412,7 +412,7 @@ def test_who_reads_is_not_idle() -> None:
     assert socket.ended() == "aborted"
 
 
-def test_who_has_quit_and_does_not_read_is_cut() -> None:
+def test_a_client_that_has_quit_and_does_not_read_is_disconnected() -> None:
     """A closing socket that never drains does not stay for ever either."""
     net = Net(ring("a"))
     net.stage.pool.idle_seconds = 10
@@ -476,20 +476,20 @@ RPUSH = encode_request([b"RPUSH", b"q", b"x"])
 
 
 def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
-    """A client that waits at a node; its socket, and those of the node: the shared one and the lane."""
+    """A client that waits at a node; its socket, and those of the node: the shared one and the dedicated one."""
     _, shared = net.node("a")
     client, socket = net.client()
     net.say(client, "BLPOP", "q", "0")
     conn = net.stage.exchange.unshared_connections[0]
-    lane, wire = NodeIO(net.hub, conn), Socket()
-    lane.connection_made(wire)
-    lane.attach(net.hub.update_clock(), 1.0)
-    net.hub.schedule_flush()
+    dedicated, node_socket = NodeIO(net.bridge, conn), Socket()
+    dedicated.connection_made(node_socket)
+    dedicated.attach(net.bridge.update_clock(), 1.0)
+    net.bridge.schedule_flush()
     net.turn()
-    lane.data_received(b"$9\r\nkidoproxy\r\n:7\r\n")
+    dedicated.data_received(b"$9\r\nkidoproxy\r\n:7\r\n")
     net.turn()
-    assert wire.take().endswith(encode_request([b"BLPOP", b"q", b"0"]))
-    return client, socket, shared, wire
+    assert node_socket.take().endswith(encode_request([b"BLPOP", b"q", b"0"]))
+    return client, socket, shared, node_socket
 
 
 def half_close(net: Net, client: ClientIO) -> None:
@@ -502,12 +502,12 @@ def reset(net: Net, client: ClientIO) -> None:
     net.loop.call_soon(partial(client.connection_lost, ConnectionResetError()))
 
 
-def cut(net: Net, client: ClientIO) -> None:
+def disconnect(net: Net, client: ClientIO) -> None:
     """By us, for whatever reason."""
     client.disconnect("output limit")
 
 
-@pytest.mark.parametrize("end", [half_close, reset, cut])
+@pytest.mark.parametrize("end", [half_close, reset, disconnect])
 def test_nothing_overtakes_the_end_of_a_waiting(end: Callable[[Net, ClientIO], None]) -> None:
     """What other clients send after it, in the same turn of the loop, is written behind it, whatever came before."""
     net = Net(ring("a"))
@@ -549,13 +549,13 @@ def test_the_end_is_seen_with_the_request() -> None:
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_what_came_whole_is_run(gone: bool) -> None:
-    """After the client's end requests go on that had to wait here; who still reads is told, then closed."""
+    """After the client's end, requests that had to wait still run; one that still reads gets the replies first."""
     net = Net(ring("a"))
     client, socket = net.client()
-    node, wire = net.node("a")
+    node, node_socket = net.node("a")
     client.data_received(encode_request([b"GET", b"k"]) + encode_request([b"SELECT", b"0"]) + RPUSH + b"*1\r\n$4\r\nPI")
     net.turn()
-    assert wire.take() == encode_request([b"GET", b"k"])
+    assert node_socket.take() == encode_request([b"GET", b"k"])
     assert client.eof_received()
     if gone:
         client.connection_lost(BrokenPipeError())
@@ -564,7 +564,7 @@ def test_what_came_whole_is_run(gone: bool) -> None:
     assert socket.ended() == ""
     node.data_received(b"$-1\r\n")
     net.turn()
-    assert wire.take() == RPUSH
+    assert node_socket.take() == RPUSH
     client.resume_writing()
     node.data_received(b":1\r\n")
     net.turn()
@@ -598,7 +598,7 @@ def test_a_bug_after_the_end_costs_only_that_client(
     assert net.stage.house.sessions == {}
 
 
-def test_who_does_not_read_what_it_is_owed_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_does_not_read_its_replies_is_disconnected(caplog: pytest.LogCaptureFixture) -> None:
     """A client that has hung up may take its time, but not all of it: it has to read something now and then."""
     for reads in (False, True):
         net = Net(ring("a"))

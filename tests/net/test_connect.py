@@ -1,4 +1,4 @@
-"""Sockets to nodes: opened when a link wants one, closed when it has given one up, and why one could not be had."""
+"""Sockets to nodes: opened when a connection wants one, closed when it gives one up, and why one failed."""
 
 import asyncio
 import socket
@@ -26,15 +26,15 @@ PEM = Path(__file__).with_name("localhost.pem")
 
 
 class Node:
-    """A server that greets, unless it is told not to; it keeps its side of each connection."""
+    """A server that answers a handshake, unless a test forbids it; it keeps its side of each connection."""
 
     def __init__(self) -> None:
         self.writers: list[asyncio.StreamWriter] = []
-        self.greets = True
+        self.answers_handshake = True
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
-        if not self.greets:
+        if not self.answers_handshake:
             writer.transport.abort()
             return
         while data := await reader.read(1 << 16):
@@ -57,20 +57,20 @@ class Node:
 
 
 class Stand:
-    """A ring of one node, and the connector that looks after its links."""
+    """A ring of one node, and the connector of its connections."""
 
     def __init__(self, target: ConnectTarget) -> None:
         self.stage = ring("a")
         self.tasks = Tasks()
-        self.hub = LoopBridge(asyncio.get_running_loop(), self.stage.house)
-        self.connector = Connector(self.hub, {self.stage.node("a"): target}, self.tasks)
-        self.hub.update_socket = self.connector.update_socket
+        self.bridge = LoopBridge(asyncio.get_running_loop(), self.stage.house)
+        self.connector = Connector(self.bridge, {self.stage.node("a"): target}, self.tasks)
+        self.bridge.update_socket = self.connector.update_socket
 
-    def link(self) -> NodeConnection:
-        """The link wants a socket."""
+    def connect(self) -> NodeConnection:
+        """The connection wants a socket."""
         conn = self.stage.exchange.connection(self.stage.node("a"), 2, 0)
         conn.start_connecting()
-        self.hub.schedule_flush()
+        self.bridge.schedule_flush()
         return conn
 
     def close(self, conn: NodeConnection) -> None:
@@ -97,22 +97,22 @@ def client_tls(trusts: bool) -> ssl.SSLContext:
 
 
 async def cause_of(target: ConnectTarget) -> str:
-    """Why the link to that target is down."""
+    """Why the connection to that target is down."""
     stand = Stand(target)
-    conn = stand.link()
+    conn = stand.connect()
     await until(lambda: conn.state == DOWN)
     assert not stand.connector.connecting
     return conn.cause
 
 
-def test_a_link_gets_its_socket() -> None:
-    """One attempt per wish, however often the link is looked after meanwhile; it greets and is ready."""
+def test_a_connection_gets_its_socket() -> None:
+    """One attempt at a time, however often the connection asks for a socket; after its handshake it is ready."""
 
     async def scenario() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            conn = stand.link()
+            conn = stand.connect()
             await until(lambda: stand.connector.connecting)
             stand.connector.update_socket(conn)
             assert len(stand.tasks.running) == 1
@@ -121,7 +121,7 @@ def test_a_link_gets_its_socket() -> None:
             assert not stand.connector.connecting
             assert isinstance(conn.transport, NodeIO)
             assert conn.transport.transport is not None
-            # A lane may wait for a long time, and nobody asks it for a sign of life.
+            # A dedicated connection may block for a long time, and is not pinged.
             ours = conn.transport.transport.get_extra_info("socket")
             assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
             assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_SECONDS
@@ -138,7 +138,7 @@ def test_a_node_on_a_unix_socket(tmp_path: Path) -> None:
         node = Node()
         server = await asyncio.start_unix_server(node.serve, path)
         stand = Stand(ConnectTarget("", 0, path, None, 10.0))
-        conn = stand.link()
+        conn = stand.connect()
         await until(lambda: conn.state == READY)
         stand.close(conn)
         node.close(server)
@@ -152,7 +152,7 @@ def test_a_node_behind_tls() -> None:
     async def scenario() -> None:
         async with Node().tcp(server_tls()) as port:
             stand = Stand(to(port, client_tls(True)))
-            conn = stand.link()
+            conn = stand.connect()
             await until(lambda: conn.state == READY)
             stand.close(conn)
 
@@ -160,7 +160,7 @@ def test_a_node_behind_tls() -> None:
 
 
 def test_a_certificate_that_nobody_vouches_for() -> None:
-    """The link is down, and says what is wrong with it."""
+    """The connection is down, and says what is wrong with it."""
 
     async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
@@ -172,7 +172,7 @@ def test_a_certificate_that_nobody_vouches_for() -> None:
 
 
 def test_a_node_that_does_not_speak_tls() -> None:
-    """Told as such, and not as a number of OpenSSL."""
+    """It is named as such, and not by a number of OpenSSL."""
 
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -201,7 +201,7 @@ def test_a_node_that_refuses() -> None:
 
 
 def test_a_node_that_is_silent() -> None:
-    """An attempt has a time, TLS included; then the link is down and waits for the next."""
+    """An attempt has a time, TLS included; then the connection is down and waits for the next."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
         async def scenario() -> None:
@@ -221,18 +221,18 @@ def test_a_host_that_is_no_name() -> None:
 
 
 def test_a_lost_connection_is_made_again() -> None:
-    """A node that drops a ready link is connected to again; one that drops the next one too is not, at once."""
+    """A node that drops a ready connection is connected to again; one that drops the next one too is not, at once."""
 
     async def scenario() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            conn = stand.link()
+            conn = stand.connect()
             await until(lambda: conn.state == READY)
             node.writers[0].transport.abort()
             await until(lambda: len(node.writers) == 2 and conn.state == READY)
             assert conn.reconnects == 1
-            node.greets = False
+            node.answers_handshake = False
             node.writers[1].transport.abort()
             await until(lambda: conn.state == DOWN)
             assert len(node.writers) == 2
@@ -240,40 +240,40 @@ def test_a_lost_connection_is_made_again() -> None:
     run(scenario())
 
 
-def test_a_link_that_gave_its_connection_up() -> None:
-    """The old socket is closed, and a new one is opened if the link wants it."""
+def test_a_connection_that_gave_its_socket_up() -> None:
+    """The old socket is closed, and a new one is opened if the connection wants it."""
 
     async def scenario() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            conn = stand.link()
+            conn = stand.connect()
             await until(lambda: conn.state == READY)
             old = conn.transport
-            conn.on_connection_lost("no reply for 1000 ms", stand.hub.update_clock(), False)
+            conn.on_connection_lost("no reply for 1000 ms", stand.bridge.update_clock(), False)
             assert conn.state == CONNECTING
-            stand.hub.schedule_flush()
+            stand.bridge.schedule_flush()
             await until(lambda: conn.state == READY)
             assert conn.transport is not old
             assert len(node.writers) == 2
-            conn.on_connection_lost("again", stand.hub.update_clock(), True)
-            stand.hub.schedule_flush()
+            conn.on_connection_lost("again", stand.bridge.update_clock(), True)
+            stand.bridge.schedule_flush()
             await until(lambda: conn.transport is None)
             assert not stand.tasks.running
 
     run(scenario())
 
 
-def test_a_link_that_is_given_up_while_it_connects() -> None:
+def test_a_connection_that_is_given_up_while_it_connects() -> None:
     """A connection that comes when nobody wants it any more is closed."""
 
     async def scenario() -> None:
         node = Node()
         async with node.tcp() as port:
             stand = Stand(to(port))
-            conn = stand.link()
+            conn = stand.connect()
             await until(lambda: len(stand.tasks.running) > 0)
-            conn.mark_down(stand.hub.update_clock())
+            conn.mark_down(stand.bridge.update_clock())
             await until(lambda: not stand.tasks.running)
             assert conn.transport is None
             assert conn.state == DOWN
@@ -282,7 +282,7 @@ def test_a_link_that_is_given_up_while_it_connects() -> None:
 
 
 def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> None:
-    """What nobody expected is told, and the link is down like any other, to be tried again."""
+    """What nobody expected is logged, and the connection is down like any other, to be tried again."""
 
     async def scenario() -> None:
         target = ConnectTarget("", 6379, "", None, 10.0)
@@ -294,8 +294,8 @@ def test_a_bug_does_not_end_the_attempts(caplog: pytest.LogCaptureFixture) -> No
     assert "connect failed: node=a" in caplog.text
 
 
-def test_lanes_are_opened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rush of clients that block does not flood a node; all are served in the end, and shared links do not wait."""
+def test_dedicated_connections_are_opened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many clients that block do not flood a node; all are served in the end, and shared connections do not wait."""
 
     async def scene() -> None:
         node = Node()
@@ -316,22 +316,22 @@ def test_lanes_are_opened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
                     opening -= conn.dedicated
 
             monkeypatch.setattr(stand.connector, "open", counted)
-            lanes = [
+            dedicated = [
                 executor.new_unshared(stand.stage.node("a"), 2, 0, True)
                 for _ in range(3 * limits.DEDICATED_CONNECTING_PER_NODE)
             ]
-            for lane in lanes:
-                lane.start_connecting()
-            given_up = lanes.pop()
-            stand.hub.schedule_flush()
+            for conn in dedicated:
+                conn.start_connecting()
+            given_up = dedicated.pop()
+            stand.bridge.schedule_flush()
             await asyncio.sleep(0)
             executor.close_unshared(given_up)
-            shared = stand.link()
-            await until(lambda: shared.state == READY and all(lane.state == READY for lane in lanes))
+            shared = stand.connect()
+            await until(lambda: shared.state == READY and all(conn.state == READY for conn in dedicated))
             assert most == limits.DEDICATED_CONNECTING_PER_NODE
             assert given_up.state == DOWN
             await stand.tasks.stop()
-            for conn in [*lanes, shared]:
+            for conn in [*dedicated, shared]:
                 if isinstance(conn.transport, NodeIO):
                     conn.transport.abort()
             await asyncio.sleep(0)
@@ -350,7 +350,7 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
             first = socket.socket(socket.AF_UNIX)
             first.connect(path)
             stand = Stand(ConnectTarget("", 0, path, None, 10.0))
-            conn = stand.link()
+            conn = stand.connect()
             await asyncio.sleep(0)
             assert conn.state == CONNECTING
             accepted, _ = await asyncio.to_thread(listener.accept)

@@ -8,4 +8,4 @@ from tests.session.stage import ring
 def test_only_copies_can_be_synced() -> None:
     """PROXY SYNC of a ring's node is refused with a reason."""
     net = Net(ring("a"))
-    assert CopyPools(net.hub, [], None).begin_sync(net.stage.node("a")) == "a is not part of a copy pool"
+    assert CopyPools(net.bridge, [], None).begin_sync(net.stage.node("a")) == "a is not part of a copy pool"

@@ -102,7 +102,7 @@ def test_nowhere() -> None:
     "text", [b"", b"{", b"[]", b"5", b"null", b'{"behind": 5}', b'{"behind": [], "runs": 5}', b"\xff", b"[" * 100_000]
 )
 def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A record that cannot be understood is told, and counts as none; the next one replaces it."""
+    """A record that cannot be understood is logged, and counts as none; the next one replaces it."""
     state = StateFile(tmp_path, group())
     assert state.path is not None
     state.path.write_bytes(text)
@@ -113,7 +113,7 @@ def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixtur
 
 
 def test_unwritable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A directory that cannot be written to is told and counted, and the pool serves on."""
+    """A directory that cannot be written to is logged and counted, and the pool serves on."""
     (tmp_path / "state").write_text("a file is in the way")
     with caplog.at_level(logging.ERROR):
         state = written(tmp_path / "state", group())
@@ -139,7 +139,7 @@ def test_symbolic_links(tmp_path: Path) -> None:
 
 
 def test_locked(tmp_path: Path) -> None:
-    """While one serves these copies a second one is told who does; other copies are no matter of theirs."""
+    """While one process serves these copies a second one learns which; other copies are not affected."""
     first, second = StateFile(tmp_path, group()), StateFile(tmp_path, group(pool="other"))
     first.lock()
     with pytest.raises(StateLocked, match=f"process {os.getpid()} serves these copies and keeps their record, /"):
@@ -150,7 +150,7 @@ def test_locked(tmp_path: Path) -> None:
 
 
 def test_the_loop_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk takes its time changes add up; the newest is written next, and each is told when it is safe."""
+    """While the disk is slow changes add up; the newest is written next, and each is reported once it is safe."""
     begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
     sync = os.fsync
 
@@ -198,13 +198,13 @@ def test_closing_writes_what_is_left(tmp_path: Path) -> None:
 def test_changes_before_the_end_are_one(tmp_path: Path) -> None:
     """What is submitted in one go is written at most twice, the last one last, and then it is over."""
     pair = group()
-    told: list[Callable[[], object]] = []
-    writer = StateWriter(StateFile(tmp_path, pair), told.append)
+    callbacks: list[Callable[[], object]] = []
+    writer = StateWriter(StateFile(tmp_path, pair), callbacks.append)
     for version in range(1, 200):
         pair.durability.latest_version = version
         writer.submit(pair)
     writer.close(30)
-    for pending in told:
+    for pending in callbacks:
         pending()
     assert pair.durability.is_current()
-    assert len(told) <= 199
+    assert len(callbacks) <= 199

@@ -42,7 +42,7 @@ def collector() -> Iterator[None]:
 
 
 class Node:
-    """A server that greets; whatever else it is asked, it answers +OK or, if it is `silent`, nothing."""
+    """A server that answers handshakes; whatever else it is asked, it answers +OK or, if it is `silent`, nothing."""
 
     def __init__(self, run: int = 0) -> None:
         self.run = run
@@ -83,7 +83,7 @@ class Client:
     def say(self, *words: str) -> None:
         self.writer.write(encode_request([word.encode() for word in words]))
 
-    async def hear(self) -> bytes:
+    async def read_line(self) -> bytes:
         """One line, or nothing when the connection has ended."""
         return await asyncio.wait_for(self.reader.readline(), SECONDS)
 
@@ -172,7 +172,7 @@ def key_on(play: Play, at: int) -> str:
 
 
 def test_a_bug_in_a_session_costs_one_client(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An exception while a client's bytes are handled is told and ends this client; its neighbour is served."""
+    """An exception while a client's bytes are handled is logged and ends this client; its neighbour is served."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as play:
@@ -183,19 +183,19 @@ def test_a_bug_in_a_session_costs_one_client(tmp_path: Path, caplog: pytest.LogC
             # What a bare route cannot plan.
             session.context = PoolContext("broken", "ring", Route("broken"), CommandSet(frozenset(), frozenset(), {}))
             victim.say("GET", "k")
-            assert await victim.hear() == b""
+            assert await victim.read_line() == b""
             await until(lambda: session.id not in play.daemon.proxy.sessions)
             assert io not in play.daemon.clients
             assert play.daemon.contexts["cache"].client_count == 1
             neighbour.say("SET", "k", "v")
-            assert await neighbour.hear() == b"+OK\r\n"
+            assert await neighbour.read_line() == b"+OK\r\n"
 
     run(scenario())
     assert "NotImplementedError" in caplog.text
 
 
 def test_a_bug_in_one_connection_does_not_stop_the_deadlines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """While the tick of one connection fails, again and again, those of the others are looked at; it is told once."""
+    """While the tick of one connection fails, again and again, those of the others are enforced; it is logged once."""
 
     async def scenario() -> None:
         async with serving(tmp_path, "timeout_ms = 50", nodes=2) as play:
@@ -204,7 +204,7 @@ def test_a_bug_in_one_connection_does_not_stop_the_deadlines(tmp_path: Path, cap
             play.nodes[1].silent = True
             client, _ = await play.client()
             client.say("GET", key_on(play, 1))
-            assert (await client.hear()).startswith(b"-TIMEOUT ")
+            assert (await client.read_line()).startswith(b"-TIMEOUT ")
             broken.reply_handlers.clear()
 
     run(scenario())
@@ -227,9 +227,9 @@ def test_idle_clients_are_closed(tmp_path: Path) -> None:
             awake, _ = await play.client()
             assert io.session is not None
             io.session.last_active_ms -= 61_000
-            assert await idle.hear() == b""
+            assert await idle.read_line() == b""
             awake.say("PING")
-            assert await awake.hear() == b"+PONG\r\n"
+            assert await awake.read_line() == b"+PONG\r\n"
 
     run(scenario())
 
@@ -257,7 +257,7 @@ def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
                 await asyncio.open_connection("127.0.0.1", port)
             assert not play.task.done()
             os.kill(os.getpid(), signal.SIGTERM)
-            assert await busy.hear() == b""
+            assert await busy.read_line() == b""
             await asyncio.wait_for(play.task, SECONDS)
             assert play.daemon.admin_listener is not None
             assert not play.daemon.admin_listener.server.is_serving()
@@ -266,7 +266,7 @@ def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_drain_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A client whose command never ends is cut when the time is over."""
+    """A client whose command never ends is disconnected when the time is over."""
 
     async def scenario() -> None:
         async with serving(tmp_path, "timeout_ms = 600000", "drain_seconds = 0.1") as play:
@@ -275,7 +275,7 @@ def test_a_drain_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
             busy.say("GET", "k")
             await until(lambda: play.nodes[0].asked)
             play.daemon.stop()
-            assert await busy.hear() == b""
+            assert await busy.read_line() == b""
             await asyncio.wait_for(play.task, SECONDS)
 
     run(scenario())

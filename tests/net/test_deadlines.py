@@ -1,4 +1,4 @@
-"""Deadlines are judged at every tick, however late it comes; a stall of our own is not the nodes' fault."""
+"""Deadlines are enforced at every tick, however late it comes; a stall of the loop is not the nodes' fault."""
 
 import pytest
 
@@ -22,11 +22,11 @@ class Waiting:
         self.socket: Socket
         self.client, self.socket = self.net.client()
         self.ticker = Ticker()
-        self.deadlines = Deadlines(self.net.hub, self.ticker)
+        self.deadlines = Deadlines(self.net.bridge, self.ticker)
         self.net.say(self.client, "GET", "k")
 
     def tick(self, seconds: float) -> bytes:
-        """A tick so long after the last one, and the turn behind it; what the client is told."""
+        """A tick so long after the last one, and the turn behind it; what the client gets."""
         self.net.loop.now += seconds
         self.deadlines.tick()
         self.net.turn()
@@ -57,12 +57,12 @@ def test_a_loop_that_is_always_late_judges_all_the_same(stall: float) -> None:
     """Where every tick is late the client waits for its patience, the grace, and one stall more at most."""
     waiting = Waiting()
     waited = 0.0
-    told = b""
-    while not told:
-        told = waiting.tick(stall)
+    reply = b""
+    while not reply:
+        reply = waiting.tick(stall)
         waited += stall
         assert waited <= PATIENCE + MAX_GRACE_SECONDS + stall + TICK_SECONDS
-    assert told.startswith(b"-TIMEOUT a ")
+    assert reply.startswith(b"-TIMEOUT a ")
     assert waited >= PATIENCE
 
 

@@ -34,7 +34,7 @@ def test_joining_is_for_small_things(out: list[bytes], size: int, chunks: list[b
 def test_a_turn_asks_the_loop_once() -> None:
     """However many events a turn has, the loop is asked for one flush, and for none when there is nothing to write."""
     net = Net(ring("a"))
-    net.hub.schedule_flush()
+    net.bridge.schedule_flush()
     assert net.loop.soon == []
     clients = [net.client() for _ in range(3)]
     for client, _ in clients:
@@ -42,15 +42,15 @@ def test_a_turn_asks_the_loop_once() -> None:
     assert len(net.loop.soon) == 1
     net.turn()
     assert [socket.take() for _, socket in clients] == [b"+PONG\r\n"] * 3
-    assert not net.hub.scheduled_flushes
+    assert not net.bridge.scheduled_flushes
 
 
 def test_the_clocks_are_read_together() -> None:
-    """One reading sets the exchange's clock and the wall clock."""
+    """One reading sets the executor's clock and the wall clock."""
     net = Net(ring("a"))
-    net.hub.wall_offset = 1_000_000.0
+    net.bridge.wall_offset = 1_000_000.0
     net.loop.now = 2.5
-    assert net.hub.update_clock() == net.loop.now == net.stage.exchange.now
+    assert net.bridge.update_clock() == net.loop.now == net.stage.exchange.now
     assert net.stage.house.wall_ms == 1_000_002_500
 
 
@@ -71,25 +71,25 @@ def test_the_wall_clock_is_never_ahead() -> None:
     uvloop.run(late())
 
 
-def test_links_without_a_socket_are_looked_after() -> None:
-    """A link that wants a socket, or has given up the one it has, is handed to the connector once a turn."""
+def test_connections_without_a_socket_get_one() -> None:
+    """A connection that wants a socket, or has given up the one it has, is handed to the connector once a turn."""
     net = Net(ring("a"))
     conn = net.stage.exchange.connection(net.stage.node("a"), 2, 0)
     conn.start_connecting()
-    net.hub.schedule_flush()
+    net.bridge.schedule_flush()
     net.turn()
     assert not conn.flush_scheduled
     asked: list[NodeConnection] = []
-    net.hub.update_socket = asked.append
+    net.bridge.update_socket = asked.append
     node, _ = net.node("a")
-    node.connection.on_connection_lost("silent", net.hub.update_clock(), True)
-    net.hub.schedule_flush()
+    node.connection.on_connection_lost("silent", net.bridge.update_clock(), True)
+    net.bridge.schedule_flush()
     net.turn()
     assert asked == [conn]
 
 
 def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever raises while a turn is flushed is told, and the others' bytes leave all the same."""
+    """Whatever raises while a turn is flushed is logged, and the others' bytes leave all the same."""
     net = Net(ring("a", "b"))
     net.node("b")
     sockets = [net.client() for _ in range(3)]
@@ -114,7 +114,7 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
     ]
 
 
-def test_ledgers_and_links_without_an_owner_are_skipped() -> None:
+def test_reply_queues_and_connections_without_a_socket_are_skipped() -> None:
     """Their socket is gone; what was meant for it goes nowhere."""
     net = Net(ring("a"))
     client, socket = net.client()
@@ -130,11 +130,11 @@ def test_ledgers_and_links_without_an_owner_are_skipped() -> None:
 def test_a_turn_that_is_late_begins_no_further_slice() -> None:
     """However many have much to do: a turn has its time, and the rest is first in the next one."""
     net = Net(ring("a"))
-    net.hub.turn_seconds = -1.0
+    net.bridge.turn_seconds = -1.0
     sockets = [net.client() for _ in range(3)]
     for client, _ in sockets:
         client.data_received(PING * (limits.SLICE_UNITS + 1))
-    jobs = net.hub.pending_writes.jobs
+    jobs = net.bridge.pending_writes.jobs
     line = jobs.queue[:]
     assert len(line) == 3
     for left in (2, 1):
@@ -142,10 +142,10 @@ def test_a_turn_that_is_late_begins_no_further_slice() -> None:
         for callback in soon:
             callback()
         assert jobs.queue[:left] == line[-left:]
-        assert net.hub.scheduled_flushes
+        assert net.bridge.scheduled_flushes
     net.turn()
     assert [socket.take() for _, socket in sockets] == [b"+PONG\r\n" * (limits.SLICE_UNITS + 1)] * 3
-    assert not net.hub.scheduled_flushes
+    assert not net.bridge.scheduled_flushes
 
 
 def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
@@ -158,7 +158,7 @@ def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
         session.suspended = True
         session.feed(PING * limits.SLICE_UNITS)
         session.wake()
-    net.hub.schedule_flush()
+    net.bridge.schedule_flush()
     for done in (1, 2, 3):
         soon, net.loop.soon = net.loop.soon, []
         for callback in soon:
@@ -167,11 +167,11 @@ def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
 
 
 def test_a_bug_in_a_slice_costs_that_job_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """It is told, it is over, and the others go on."""
+    """It is logged, it is over, and the others continue."""
     net = Net(ring("a"))
     client, socket = net.client()
     client.data_received(PING * (limits.SLICE_UNITS + 1))
-    net.hub.pending_writes.jobs.queue.insert(0, Job())
+    net.bridge.pending_writes.jobs.queue.insert(0, Job())
     net.turn()
     assert socket.take() == b"+PONG\r\n" * (limits.SLICE_UNITS + 1)
     assert [record.message for record in caplog.records] == ["a slice of work failed"]
@@ -187,6 +187,6 @@ def test_turns_are_measured() -> None:
 
 
 def test_what_a_slow_reader_does_is_for_it_to_say() -> None:
-    """The hub only asks."""
+    """The bridge only asks."""
     with pytest.raises(NotImplementedError):
         SlowReader().check_progress()

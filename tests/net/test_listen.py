@@ -23,21 +23,21 @@ from tests.net.real import run
 from tests.session.stage import ring
 
 
-class Greeter(asyncio.Protocol):
+class Probe(asyncio.Protocol):
     """Says whether its client's silence would be noticed, and hangs up."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio's by descent.
-        wire = cast(asyncio.Transport, transport)
-        sock = wire.get_extra_info("socket")
+        socket_transport = cast(asyncio.Transport, transport)
+        sock = socket_transport.get_extra_info("socket")
         alive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         seconds = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) if alive else 0
-        wire.write(b"hello %d" % seconds)
-        wire.close()
+        socket_transport.write(b"hello %d" % seconds)
+        socket_transport.close()
 
 
 async def hello(address: Address) -> bytes:
-    """What a client is told there."""
+    """What a client reads there."""
     if address.path:
         reader, writer = await asyncio.open_unix_connection(address.path)
     else:
@@ -58,7 +58,7 @@ def test_clients_whose_machine_is_gone_are_noticed() -> None:
     """TCP keepalive is inherited from the listener: it costs nothing per connection."""
 
     async def scenario() -> None:
-        listener = await start_listener(Greeter, Address("127.0.0.1", 0), False)
+        listener = await start_listener(Probe, Address("127.0.0.1", 0), False)
         port = listener.server.sockets[0].getsockname()[1]
         assert await hello(Address("127.0.0.1", port)) == b"hello %d" % KEEPALIVE_SECONDS
         listener.close()
@@ -71,11 +71,11 @@ def test_several_workers_share_a_port() -> None:
     """A second listener may have the same port only if both say that they share it."""
 
     async def scenario() -> None:
-        first = await start_listener(Greeter, Address("127.0.0.1", 0), True)
+        first = await start_listener(Probe, Address("127.0.0.1", 0), True)
         address = Address("127.0.0.1", first.server.sockets[0].getsockname()[1])
-        second = await start_listener(Greeter, address, True)
+        second = await start_listener(Probe, address, True)
         with pytest.raises(OSError, match="in use"):
-            await start_listener(Greeter, address, False)
+            await start_listener(Probe, address, False)
         first.close()
         second.close()
 
@@ -88,7 +88,7 @@ def test_a_unix_socket_comes_and_goes(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "kido.sock"
         dead_socket(path)
-        listener = await start_listener(Greeter, Address(path=str(path)), False)
+        listener = await start_listener(Probe, Address(path=str(path)), False)
         assert await hello(Address(path=str(path))) == b"hello 0"
         listener.close()
         assert not path.exists()
@@ -101,9 +101,9 @@ def test_the_successors_socket_is_left_alone(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         address = Address(path=str(tmp_path / "kido.sock"))
-        old = await start_listener(Greeter, address, False)
+        old = await start_listener(Probe, address, False)
         old.close()
-        new = await start_listener(Greeter, address, False)
+        new = await start_listener(Probe, address, False)
         old.close()
         assert await hello(address) == b"hello 0"
         new.close()

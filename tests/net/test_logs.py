@@ -121,22 +121,22 @@ def test_text_is_for_people(stderr: pytest.CaptureFixture[str]) -> None:
 
 
 def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:
-    """Of lines of one kind the first are told as they come, the rest as one; other kinds are told beside them."""
+    """Of events of one kind the first are written as they come, the rest as one; other kinds are not affected."""
     now = [0.0]
     caplog.set_level(logging.INFO)
-    news = RateLimitedLog(EventLogger("kidoproxy.nodes"), lambda: now[0])
+    limited = RateLimitedLog(EventLogger("kidoproxy.nodes"), lambda: now[0])
     for at in range(100):
-        news.emit("down a", logging.WARNING, "node down", node="a", cause=f"cause {at}")
-    news.emit("down b", logging.WARNING, "node down", node="b", cause="x")
-    news.emit_folded()
+        limited.emit("down a", logging.WARNING, "node down", node="a", cause=f"cause {at}")
+    limited.emit("down b", logging.WARNING, "node down", node="b", cause="x")
+    limited.emit_folded()
     assert [record.getMessage() for record in caplog.records] == [
         *[f"node down: node=a cause=cause {at}" for at in range(FOLD_AFTER)],
         "node down: node=b cause=x",
     ]
     caplog.clear()
     now[0] = FOLD_SECONDS
-    news.emit_folded()
+    limited.emit_folded()
     assert [record.getMessage() for record in caplog.records] == [
         f"node down: repeated={100 - FOLD_AFTER} node=a cause=cause 99"
     ]
-    assert news.state_by_kind == {}
+    assert limited.state_by_kind == {}

@@ -1,4 +1,4 @@
-"""What the log says of nodes: changes of state, once each, and exceptions of ours, with their trace once."""
+"""What the log says of nodes: changes of state, once each, and bugs of ours, with their traceback once."""
 
 import logging
 
@@ -22,17 +22,17 @@ def test_states(caplog: pytest.LogCaptureFixture) -> None:
     net = Net(ring("a"))
     node, _ = net.node("a")
     known = node.connection.node
-    news = NodeLogger(net.hub, [known])
+    node_log = NodeLogger(net.bridge, [known])
     known.version = b"7.\xff"
-    news.tick()
-    news.tick()
+    node_log.tick()
+    node_log.tick()
     assert lines(caplog) == [f"node up: node=a address={known.address} version=7.\\xff"]
     known.unresponsive = True
     known.cause = "slow"
-    news.tick()
+    node_log.tick()
     assert lines(caplog) == [f"node suspect: node=a address={known.address} cause=slow"]
     node.connection.on_connection_lost("gone", 1.0, True)
-    news.tick()
+    node_log.tick()
     assert lines(caplog) == [f"node down: node=a address={known.address} cause=gone"]
 
 
@@ -40,14 +40,14 @@ def test_exceptions(caplog: pytest.LogCaptureFixture) -> None:
     """The request's name, what was raised, and where: the latter once."""
     net = Net(ring("a"))
     node, _ = net.node("a")
-    news = NodeLogger(net.hub, [node.connection.node])
+    node_log = NodeLogger(net.bridge, [node.connection.node])
     try:
         raise ValueError("two\nlines " + "x" * 500)
     except ValueError as problem:
         raised = problem
     for _ in range(2):
         node.connection.node.record_internal_error("scan", raised)
-        news.tick()
+        node_log.tick()
     first, second = [line for line in lines(caplog) if line.startswith("reply")]
     assert first.startswith("reply not handled: node=a request=scan cause=ValueError: two lines xxx")
     assert "at test_node_log.py" in first

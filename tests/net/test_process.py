@@ -40,7 +40,7 @@ print(raise_file_limit({clients}, 4, 100), resource.getrlimit(resource.RLIMIT_NO
     ],
 )
 def test_open_files(soft: int, hard: int, clients: int, said: str, warning: str) -> None:
-    """The soft limit is raised to what clients and lanes need, never lowered; a share of it is kept for the nodes."""
+    """The soft limit is raised to what clients and dedicated connections need, never lowered; nodes keep a share."""
     done = ran(FILES.format(soft=soft, hard=hard, clients=clients))
     assert done.stdout.strip() == said
     assert warning in done.stderr

@@ -22,7 +22,7 @@ main()
 
 
 def test_too_few_open_files(tmp_path: Path) -> None:
-    """At the limit of open files new clients are told so, the others are served, and later ones are let in again."""
+    """At the limit of open files new clients get an error, the others are served, and later ones are let in again."""
     port = free_port()
     file = tmp_path / "kido.toml"
     file.write_text(f'[pool.cache]\nlisten = "127.0.0.1:{port}"\nmode = "ring"\nnodes = ["redis://127.0.0.1:1"]\n')
@@ -37,9 +37,9 @@ def test_too_few_open_files(tmp_path: Path) -> None:
         assert any("is ready" in line for line in process.stdout)
         with ExitStack() as stack:
             first = stack.enter_context(connected(port))
-            heard = [ping(stack.enter_context(connected(port))) for _ in range(80)]
-            assert b"+PONG\r\n" in heard
-            assert errors.MAX_CLIENTS in heard
+            replies = [ping(stack.enter_context(connected(port))) for _ in range(80)]
+            assert b"+PONG\r\n" in replies
+            assert errors.MAX_CLIENTS in replies
             assert ping(first) == b"+PONG\r\n"
         while not ping_once(port):
             pass

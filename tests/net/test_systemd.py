@@ -1,4 +1,4 @@
-"""What the service manager is told."""
+"""What the service manager hears of."""
 
 import secrets
 import socket
@@ -10,7 +10,7 @@ from kidoproxy.net.systemd import sd_notify
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+def test_the_service_manager_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
     """One datagram per state, to a socket in the file system or to an abstract one."""
     name = f"@kidoproxy-test-{secrets.token_hex(8)}" if abstract else str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", name)

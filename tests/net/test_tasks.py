@@ -25,7 +25,7 @@ async def test_a_task_is_kept_until_it_ends() -> None:
     assert tasks.running == set()
 
 
-async def test_a_task_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """An exception that nobody waits for must not vanish."""
     tasks = Tasks()
 

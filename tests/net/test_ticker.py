@@ -18,7 +18,7 @@ def test_steps_are_taken_in_order() -> None:
 
 
 def test_a_step_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    """The steps behind it are taken, it is tried again at the next tick, and each kind of failure is told once."""
+    """The steps behind it are taken, it is tried again at the next tick, and each kind of failure is logged once."""
     ticker, taken = Ticker(), []
     problems: list[Exception] = [ValueError("1"), ValueError("2"), KeyError("3")]
 

@@ -93,7 +93,7 @@ class Parent:
         return [int(path.suffix[1:]) for path in files]
 
     def end(self) -> tuple[int, str, str]:
-        """Exit status, standard output and errors of a parent that ends by itself, or was told to."""
+        """Exit status, standard output and errors of a parent that ends by itself, or was stopped."""
         out, problems = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, out, problems
 
@@ -120,7 +120,7 @@ def test_the_others_serve_what_can_be_shared(config: Config) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_passed_on(tmp_path: Path, sign: signal.Signals) -> None:
-    """All are told with the same signal; when all have ended well, so does the parent. Nothing is printed twice."""
+    """All get the same signal; when all have ended well, so does the parent. Nothing is printed twice."""
     parent = Parent(tmp_path, f"return 0 if wait(at) == {int(sign)} else 9")
     eventually(lambda: all(parent.waiting(at) for at in range(3)), SECONDS)
     parent.process.send_signal(sign)
@@ -155,7 +155,7 @@ def test_a_worker_that_cannot_start_ends_all(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_has_a_bug_never_runs_the_parents_code(tmp_path: Path) -> None:
-    """Its exception is told, its status is its own, and it is replaced."""
+    """Its exception is logged, its status is its own, and it is replaced."""
     parent = Parent(tmp_path, "if at == 1 and run == 1: raise ValueError('oh')\nwait(at)\nreturn 0")
     eventually(lambda: parent.waiting(1), SECONDS)
     eventually(lambda: parent.waiting(0) and parent.waiting(2), SECONDS)

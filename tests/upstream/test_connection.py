@@ -386,7 +386,7 @@ def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
     """Slower than any datacentre, and progress is life for it and for all behind it; without any, the link is lost."""
     rig = Rig()
     socket = Socket()
-    peer = NodeIO(Net(stage_ring("a")).hub, rig.link)
+    peer = NodeIO(Net(stage_ring("a")).bridge, rig.link)
     peer.connection_made(socket)
     peer.written_bytes = socket.unwritten = 20 * WRITE_GRACE_BYTES
     rig.link.transport = peer
