@@ -1,12 +1,12 @@
-"""What one user may do, by Redis's own rules: commands, keys, channels. Read once; then a command is one look-up.
+"""What one user may do, by Redis's own rules (ACL): commands, keys, channels.
 
 ``+get``, ``-config|set``, ``+@read``, ``-@dangerous``, ``allcommands`` and ``nocommands`` count in the order in which
-they stand; a container stands for its subcommands. What the table has is judged when the user is made, what a
-node taught us when it is used.
+they stand; a container stands for its subcommands. Commands of the table are decided when the user is made, so that
+a request costs one look-up; a command discovered on a node is decided when it is used.
 
-In one thing we are stricter than Redis. It judges each command inside a script by the caller's rules; a node
-judges them by ours, the proxy's own login. So whoever is limited in any way may run scripts only if a rule says
-so by name (``+eval``, ``+@scripting``): that ``+@all`` covers them is not enough.
+In one thing this is stricter than Redis, which checks each command inside a script by the caller's rules. A node
+checks them by the proxy's login. So a user who is limited in any way may run scripts only if a rule names them
+(``+eval``, ``+@scripting``): that ``+@all`` covers them is not enough.
 """
 
 from typing import Final, final
@@ -21,7 +21,7 @@ CATEGORIES: Final = (
     "keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow blocking "
     "dangerous connection transaction scripting"
 )
-#: They run code on a node, where nobody judges by the caller's rules.
+#: They run code on a node, which does not know the caller's rules.
 SCRIPT_RUNNERS: Final = tuple([spec.name for spec in all_specs() if spec.script_source != NO_SCRIPT])
 
 #: More keys than any request has.
@@ -56,12 +56,12 @@ class AclRule:
         return container_spec is not None and self.category in container_spec.categories
 
     def allows_scripting(self) -> bool:
-        """Whether it allows scripts in so many words."""
+        """Whether it allows scripts by name."""
         return self.allow and (self.category == "scripting" or self.name in SCRIPT_RUNNERS)
 
 
 def rule_error(word: str) -> str:
-    """Why this word is no rule for commands; empty when it is one. Names with a dot are a module's, and believed."""
+    """Why this word is no rule for commands; empty when it is one. Names with a dot are a module's, and not checked."""
     if word.lower() in ("allcommands", "nocommands"):
         return ""
     if word[:1] not in ("+", "-"):
@@ -88,16 +88,16 @@ def similar_rules(word: str) -> list[str]:
 
 @final
 class Denial:
-    """Why a request is denied: COMMAND, or the KEY or CHANNEL at ``at``."""
+    """Why a request is denied: DENIED_COMMAND, or the key or channel at ``position`` of the request."""
 
-    def __init__(self, kind: int, at: int) -> None:
+    def __init__(self, kind: int, position: int) -> None:
         self.kind = kind
-        self.position = at
+        self.position = position
 
 
 @final
 class Acl:
-    """See the module. Keys are ``~pattern``, ``%R~pattern`` or ``%W~pattern``, channels ``&pattern``."""
+    """One user's rules. Keys are ``~pattern``, ``%R~pattern`` or ``%W~pattern``, channels ``&pattern``."""
 
     def __init__(
         self, commands: str = "+@all", keys: tuple[bytes, ...] = (b"~*",), channels: tuple[bytes, ...] = (b"&*",)
@@ -113,14 +113,14 @@ class Acl:
         self.key_rules: list[bytes] = [b"~*"] if self.all_keys else list(keys)
         self.key_patterns = [(parse_key_access(text), text.partition(b"~")[2]) for text in self.key_rules]
         self.channel_patterns: list[bytes] = [b"*"] if self.all_channels else [text[1:] for text in channels]
-        #: Nothing is forbidden: there is nothing to judge.
+        #: Nothing is forbidden: there is nothing to check.
         self.unrestricted = self.all_commands and self.all_keys and self.all_channels
         self.allowed_names: frozenset[bytes] = frozenset(
             [spec.name for spec in all_specs() if self.evaluate_rules(spec)]
         )
 
     def add_rule(self, word: str) -> None:
-        """One more rule; it takes the place of an earlier one about the same, or about its subcommands."""
+        """Add a rule; it replaces an earlier one about the same command or category, or about its subcommands."""
         if word in ("allcommands", "+@all", "nocommands", "-@all"):
             self.allow_by_default = word in ("allcommands", "+@all")
             self.rules = []
@@ -131,7 +131,7 @@ class Acl:
         self.rules.append(rule)
 
     def evaluate_rules(self, spec: CommandSpec) -> bool:
-        """What the rules come to for one command. What has no category known is denied unless all are allowed."""
+        """Whether the rules allow one command. One without known categories is denied unless all are allowed."""
         if self.unrestricted or spec.flags & NO_AUTH:
             return True
         runs_script = spec.script_source != NO_SCRIPT
@@ -148,7 +148,7 @@ class Acl:
         return find_by_name(spec.name) is None and self.evaluate_rules(spec)
 
     def may_allow_name(self, name: bytes) -> bool:
-        """Whether the rules can come to allow a command of this name, in lower case, of which nothing is known yet."""
+        """Whether the rules could allow a command of this lower-case name, of which nothing is known yet."""
         allowed = self.allow_by_default
         for rule in self.rules:
             if rule.category:
@@ -178,26 +178,23 @@ class Acl:
         """Whether any key may be read."""
         return any(pattern == b"*" and granted & READS for granted, pattern in self.key_patterns)
 
-    # -- as Redis writes it ----------------------------------------------------------------------------------
+    # -- as Redis writes rules -------------------------------------------------------------------------------
 
     def format_commands(self) -> bytes:
-        """The rules for commands."""
         words = ["+@all" if self.allow_by_default else "-@all"]
         words += [("+" if rule.allow else "-") + rule.target() for rule in self.rules]
         return " ".join(words).encode("utf-8", "surrogateescape")
 
     def format_keys(self) -> bytes:
-        """The patterns of keys."""
         return b" ".join(self.key_rules)
 
     def format_channels(self) -> bytes:
-        """The patterns of channels."""
         return b" ".join([b"&" + pattern for pattern in self.channel_patterns])
 
 
 @final
 class AclCheck:
-    """`Permit.check` some keys at a time; ``denial`` is the result when `step` has said that there is no more to do."""
+    """`Acl.check` some keys at a time; ``denial`` is the result once `step` has returned False."""
 
     def __init__(self, acl: Acl, spec: CommandSpec, argv: list[bytes]) -> None:
         self.acl = acl
@@ -206,7 +203,7 @@ class AclCheck:
         self.denial: Denial | None = None
         self.key_accesses: list[tuple[list[int], int]] = []
         self.channel_positions: list[int] = []
-        #: Which of ``keys`` is looked at, and where in it; behind the keys come the channels.
+        #: The next of ``key_accesses``, and the next position in it; behind the keys come the channels.
         self.access_index = 0
         self.offset = 0
         if not acl.allows_command(spec):
@@ -218,7 +215,7 @@ class AclCheck:
             self.channel_positions = channel_positions(spec, argv)
 
     def step(self, limit: int) -> bool:
-        """So many keys or channels further. Whether there are more."""
+        """Check up to ``limit`` more keys or channels. Whether there are others."""
         if self.denial is not None:
             return False
         start = self.offset
@@ -239,7 +236,6 @@ class AclCheck:
         return stop < len(self.channel_positions)
 
     def advance(self, stop: int, end: int) -> None:
-        """These keys may be touched."""
         self.offset = stop
         if stop >= end:
             self.access_index += 1
@@ -247,14 +243,14 @@ class AclCheck:
 
 
 def parse_key_access(text: bytes) -> int:
-    """What ``~pattern``, ``%R~pattern`` or ``%W~pattern`` allows."""
+    """READS and WRITES, as ``~pattern``, ``%R~pattern`` or ``%W~pattern`` allows them."""
     if text[:1] == b"~":
         return READS | WRITES
     return READS if text[1:2] == b"R" else WRITES
 
 
 def channel_positions(spec: CommandSpec, argv: list[bytes]) -> list[int]:
-    """Where the channels of this request are that need permission; to leave one needs none."""
+    """The positions of the channels that need permission; to unsubscribe needs none."""
     if spec.name in (b"publish", b"spublish"):
         return [1]
     if spec.name in (b"subscribe", b"psubscribe", b"ssubscribe"):

@@ -1,15 +1,18 @@
-"""The commands that one pool serves: the table, less what it denies or renames, plus what its nodes taught us."""
+"""The commands that one pool serves: the table, less what it denies or renames, plus what was discovered on its nodes.
+
+A command that the table lacks is asked of a node once (``COMMAND INFO``); the answer is remembered here either way,
+within bounds, so that a client cannot make the proxy ask again and again.
+"""
 
 from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS, find, resolve_subcommand
 from kidoproxy.commands.spec import CommandSpec
 
-#: Names that no node knew are remembered so that a client cannot make us ask again and again; at most so many.
+#: How many names are remembered that no node knew, and that a node did know.
 MAX_UNKNOWN_NAMES: Final = 1024
-#: The same for those that a node does know.
-MAX_LEARNED_NAMES: Final = 4096
-#: No command has a longer name, so nobody is asked about one; Redis shows no more of an unknown name either.
+MAX_DISCOVERED_NAMES: Final = 4096
+#: No command has a longer name, so no node is asked about one; Redis shows no more of an unknown name either.
 MAX_NAME_BYTES: Final = 128
 
 
@@ -25,13 +28,13 @@ class CommandSet:
         self.allow = allow
         self.original_names: dict[bytes, bytes] = {new: old for old, new in rename.items() if new}
         self.renamed_away: frozenset[bytes] = frozenset(rename)
-        #: Some command that would take the short way is denied or renamed: none may take it unseen.
+        #: Some command of the fast path is denied or renamed: none may take it unchecked.
         self.has_overrides = bool(rename) or any(self.is_fast_path(name) for name in deny)
-        self.learned: dict[bytes, CommandSpec] = {}
+        self.discovered: dict[bytes, CommandSpec] = {}
         self.unknown_names: set[bytes] = set()
 
     def is_fast_path(self, name: bytes) -> bool:
-        """Whether ``name`` is a command of the hot path, or may turn out to be one when a node teaches us about it."""
+        """Whether ``name`` is a command of the fast path, or may turn out to be one when a node is asked about it."""
         spec = COMMANDS.get(name)
         return spec.single_key if spec is not None else b"|" not in name
 
@@ -40,10 +43,10 @@ class CommandSet:
         return self.original_names.get(name.lower())
 
     def find(self, argv: list[bytes]) -> CommandSpec | None:
-        """The spec of a request, as `kidoproxy.commands.find.find`."""
+        """The spec of a request, as `kidoproxy.commands.find.find`, or of a command discovered on a node."""
         spec = find(argv)
-        if spec is None and self.learned:
-            spec = self.learned.get(argv[0].lower())
+        if spec is None and self.discovered:
+            spec = self.discovered.get(argv[0].lower())
             return resolve_subcommand(spec, argv) if spec is not None else None
         return spec
 
@@ -70,9 +73,9 @@ class CommandSet:
         return ""
 
     def should_ask_nodes(self, name: bytes) -> bool:
-        """Whether the nodes should be asked about a command that we do not know.
+        """Whether the nodes should be asked about a command that the table lacks.
 
-        ``CONFIG|GET`` is a name to COMMAND INFO, and to nobody who sends it as a request.
+        ``CONFIG|GET`` is a name to COMMAND INFO, but no client can send it as a request.
         """
         if len(name) > MAX_NAME_BYTES or b"|" in name:
             return False
@@ -80,8 +83,8 @@ class CommandSet:
 
     def record_lookup(self, name: bytes, spec: CommandSpec | None) -> None:
         """What a node said about ``name``: a spec, or that it does not know it either."""
-        if spec is not None and len(self.learned) < MAX_LEARNED_NAMES:
-            self.learned[name.lower()] = spec
+        if spec is not None and len(self.discovered) < MAX_DISCOVERED_NAMES:
+            self.discovered[name.lower()] = spec
             return
         if len(self.unknown_names) >= MAX_UNKNOWN_NAMES:
             self.unknown_names.clear()

@@ -1,9 +1,8 @@
-"""What a command would answer if there were nothing: for pools that treat a node that is down as a miss.
+"""What a command would reply if no key existed: for pools that treat a node that is down as a miss.
 
-Reads find nothing. Writes that neither ask nor depend on what was there are taken as done, and are lost. A write on
-a condition (SET NX) is answered with the one honest thing that there is to say, that it was not done: a lock is not
-taken, and what Django's ``add`` and ``get_or_set`` make of it is right.
-Everything else (INCR, pops, pushes, scripts) has no such answer: pretending would be wrong.
+Reads find nothing. Writes that neither ask nor depend on what was there count as done, and are lost. A conditional
+write (SET NX) is answered that it was not done, which is true: a lock is not taken, and what Django's ``add`` and
+``get_or_set`` make of it is right. Everything else (INCR, pops, pushes, scripts) has no such reply.
 """
 
 from typing import Final
@@ -12,6 +11,7 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import items, string_value
 
+# Shapes of replies.
 NIL: Final = 0
 ZERO: Final = 1
 EMPTY_LIST: Final = 2
@@ -71,16 +71,16 @@ _COMMANDS_BY_SHAPE: Final[tuple[tuple[int, str], ...]] = (
     (BLIND_WRITE, "set setex psetex mset hmset"),
 )
 
-#: Options of SET: those under which it may do nothing, and those that make its reply the old value, which a null
-#: would give away as none, or that hold where there is no key: then it would have been done.
+#: Options of SET under which it may do nothing.
 CONDITIONAL_OPTIONS: Final = (b"NX", b"XX", b"IFEQ", b"IFDEQ")
+#: Those that make its reply the old value, of which nothing is known, or that hold where there is no key.
 UNANSWERABLE_OPTIONS: Final = (b"GET", b"IFNE", b"IFDNE")
 
 _SHAPES: Final[dict[bytes, int]] = {name.encode(): kind for kind, names in _COMMANDS_BY_SHAPE for name in names.split()}
 
 
 def empty_reply(spec: CommandSpec, raw: bytes, proto: int) -> bytes | None:
-    """The reply to the request frame ``raw`` where no key exists; None when the command has no honest one."""
+    """The reply to the request frame ``raw`` where no key exists; None if every reply might be wrong."""
     shape = _SHAPES.get(spec.name, -1)
     if shape == NIL:
         return encode.null(proto)
@@ -101,11 +101,11 @@ def empty_reply(spec: CommandSpec, raw: bytes, proto: int) -> bytes | None:
         return encode.simple(b"none")
     if shape == EMPTY_STRING:
         return encode.bulk(b"")
-    return reply_by_arguments(shape, [string_value(item) for item in items(raw)], proto)
+    return _reply_by_arguments(shape, [string_value(item) for item in items(raw)], proto)
 
 
-def reply_by_arguments(shape: int, argv: list[bytes], proto: int) -> bytes | None:
-    """Replies with as many items as were asked for, and writes that are taken as done."""
+def _reply_by_arguments(shape: int, argv: list[bytes], proto: int) -> bytes | None:
+    """Replies with as many items as were asked for, and writes that count as done."""
     if shape == NIL_PER_KEY:
         return encode.array([encode.null(proto)] * (len(argv) - 1))
     if shape == NIL_PER_MEMBER:
@@ -115,19 +115,19 @@ def reply_by_arguments(shape: int, argv: list[bytes], proto: int) -> bytes | Non
     if shape == NULL_ARRAY_PER_MEMBER:
         return encode.array([encode.null_array(proto)] * (len(argv) - 2))
     if shape == BLIND_WRITE:
-        return blind_write_reply(argv, proto)
-    return reply_by_options(shape, argv, proto)
+        return _blind_write_reply(argv, proto)
+    return _reply_by_options(shape, argv, proto)
 
 
-def blind_write_reply(argv: list[bytes], proto: int) -> bytes | None:
-    """A blind write is taken as done; a SET on a condition was not done, which its null says."""
+def _blind_write_reply(argv: list[bytes], proto: int) -> bytes | None:
+    """A blind write counts as done; a conditional SET was not done, which its null says."""
     options = [word.upper() for word in argv[3:]] if argv[0].upper() == b"SET" else []
     if any(word in UNANSWERABLE_OPTIONS for word in options):
         return None
     return encode.null(proto) if any(word in CONDITIONAL_OPTIONS for word in options) else encode.OK
 
 
-def reply_by_options(shape: int, argv: list[bytes], proto: int) -> bytes | None:
+def _reply_by_options(shape: int, argv: list[bytes], proto: int) -> bytes | None:
     """Reads whose shape depends on their options."""
     options = [word.upper() for word in argv[2:]]
     if shape == RANDOM_MEMBERS:
@@ -135,7 +135,7 @@ def reply_by_options(shape: int, argv: list[bytes], proto: int) -> bytes | None:
     if shape == LPOS:
         return encode.array([]) if b"COUNT" in options else encode.null(proto)
     if shape == LCS:
-        return lcs_reply(options)
+        return _lcs_reply(options)
     if shape == BITPOS:
         return encode.integer(0 if options[:1] == [b"0"] else -1)
     if shape == BITFIELD:
@@ -148,7 +148,7 @@ def reply_by_options(shape: int, argv: list[bytes], proto: int) -> bytes | None:
     return None
 
 
-def lcs_reply(options: list[bytes]) -> bytes | None:
+def _lcs_reply(options: list[bytes]) -> bytes | None:
     """The common part of two absent strings, or its length."""
     if b"IDX" in options:
         return None

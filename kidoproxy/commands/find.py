@@ -1,6 +1,6 @@
-"""Which command is this? The one look-up that every request goes through.
+"""The table of commands, and the look-up in it that every request goes through.
 
-Clients send names in lower or in upper case, so both stand in the dictionary; any other mixture is
+Clients send names in lower or in upper case, so both are keys of the dictionary; any other mixture is
 lowered first. A container's subcommand is looked up in the container.
 """
 
@@ -13,7 +13,7 @@ from kidoproxy.commands.table import ROWS
 
 
 def build_table(rows: tuple[Row, ...]) -> dict[bytes, CommandSpec]:
-    """The commands of these rows by name, subcommands hung into their containers, corrected by the overlay."""
+    """The commands of these rows by name, subcommands in their containers, corrected by the overlay."""
     specs_by_name: dict[bytes, CommandSpec] = {}
     for row in rows + PROXY_ROWS:
         spec = CommandSpec(row)
@@ -37,7 +37,7 @@ def _with_upper_case(specs: dict[bytes, CommandSpec]) -> dict[bytes, CommandSpec
     return {**specs, **upper}
 
 
-#: All commands by lower-case name; subcommands are in their container's ``subs``.
+#: All commands by lower-case name; subcommands are in their container's ``subcommands``.
 COMMANDS: Final[dict[bytes, CommandSpec]] = build_table(ROWS)
 _BY_LOWER_OR_UPPER: Final[dict[bytes, CommandSpec]] = _with_upper_case(COMMANDS)
 
@@ -45,7 +45,7 @@ _BY_LOWER_OR_UPPER: Final[dict[bytes, CommandSpec]] = _with_upper_case(COMMANDS)
 def find(argv: list[bytes]) -> CommandSpec | None:
     """The spec of this request, in any letter case; None when the table has no such command.
 
-    A container whose subcommand is missing or not known gives the container itself, which has ``subs``.
+    A container whose subcommand is missing or not known gives the container itself, which has ``subcommands``.
     """
     name = argv[0]
     spec = _BY_LOWER_OR_UPPER.get(name)

@@ -1,6 +1,6 @@
 """What a request does to each key that it names: reads it, writes it, both, or neither (EXISTS).
 
-The rules of users ask this, so it errs on the side of more: what is not known counts as both.
+Users' rules depend on this, so it errs on the side of more: what is not known counts as both.
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ def access_bits(flags: tuple[str, ...]) -> int:
 
 
 def keys_and_flags(spec: CommandSpec, argv: list[bytes]) -> list[tuple[list[int], tuple[str, ...]]]:
-    """The positions of the keys, and what the command does to them; of SET and BITFIELD that hangs on their options."""
+    """The positions of the keys, and what is done to them; for SET and BITFIELD that depends on options."""
     if spec.name == b"set":
         reads = b"get" in [word.lower() for word in argv[3:]]
         return [(key_positions(spec, argv), _READ_WRITE_FLAGS if reads else _OVERWRITE_FLAGS)]
@@ -49,7 +49,7 @@ def keys_and_flags(spec: CommandSpec, argv: list[bytes]) -> list[tuple[list[int]
 
 
 def _is_bitfield_read_only(argv: list[bytes]) -> bool:
-    """Whether BITFIELD only reads, judged as Redis does it: what it does not understand may write."""
+    """Whether BITFIELD only reads, decided as Redis does: what it does not understand may write."""
     i = 2
     while i < len(argv):
         word = argv[i].lower()
@@ -65,7 +65,7 @@ def _is_bitfield_read_only(argv: list[bytes]) -> bool:
 def external_key_option(spec: CommandSpec, argv: list[bytes]) -> str:
     """The option by which SORT may read keys that it does not name, ``BY`` or ``GET``; empty when there is none.
 
-    As Redis judges it: BY counts when its pattern has a star, GET always.
+    As Redis has it, BY counts when its pattern has a star, GET always.
     """
     if spec.key_finder != SORT_KEYS:
         return ""

@@ -1,6 +1,6 @@
 """Where the keys of a request are: by index, by keyword, by count.
 
-Redis describes this with key specifications, which are followed here. Four commands are read by hand
+Redis describes this with key specifications, which are followed here. Some commands are read by hand
 as Redis itself executes them, because their specifications are unknown (SORT) or because the name of a
 group, a consumer or a key may look like the keyword that is searched for (XREADGROUP, GEORADIUS, MIGRATE).
 

@@ -1,8 +1,7 @@
-"""A command that the table lacks, learned from a node's own ``COMMAND INFO``: modules, and newer servers.
+"""A command that the table lacks, discovered by a node's own ``COMMAND INFO``: modules, and newer servers.
 
-Nobody has reviewed it, so the careful reading wins: it is served when the server says exactly where its
-keys are, and then only where they meet on one node; whether copies may repeat it is answered by the few
-lines below, and is No otherwise.
+It has not been reviewed, so the careful reading wins: it is served if the server says exactly where its
+keys are, and then only where they meet on one node; copies may repeat it only if it is named below.
 """
 
 from typing import Final
@@ -46,7 +45,7 @@ UNREVIEWED_REASON: Final = "nobody has reviewed whether copies would come to the
 ADMIN_REASON: Final = "it is an operator's command that has not been reviewed"
 
 
-#: A node that says more about one command is not believed: the largest real container takes a tenth of it.
+#: A node that says more about one command is not believed; the largest real container takes a tenth of it.
 MAX_REPLY_BYTES: Final = 256 * 1024
 
 
@@ -87,13 +86,12 @@ def _string_list(raw: bytes) -> list[str]:
 
 
 def _raw_map(raw: bytes) -> dict[bytes, bytes]:
-    """A map by its keys, the values raw."""
+    """A map by its keys, the values as raw frames."""
     flat = items(raw)
     return {string_value(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
 
 
 def _parse_key_row(raw: bytes) -> KeyRow:
-    """One key specification."""
     fields = _raw_map(raw)
     begin, find = _raw_map(fields[b"begin_search"]), _raw_map(fields[b"find_keys"])
     begin_spec, find_spec = _raw_map(begin[b"spec"]), _raw_map(find[b"spec"])
@@ -113,7 +111,7 @@ def _parse_key_row(raw: bytes) -> KeyRow:
 
 
 def _finds_every_key(spec: CommandSpec) -> bool:
-    """Whether the specifications find every key; movable ones that no count or keyword explains are found by code."""
+    """Whether the specifications find every key: of movable ones that no count or keyword explains they do not."""
     key_specs = [key for key in spec.key_specs if key.is_key]
     if not key_specs or any(_may_miss_keys(key) for key in key_specs):
         return False
@@ -129,7 +127,7 @@ def _may_miss_keys(key: KeySpec) -> bool:
 
 
 def _classify(spec: CommandSpec) -> None:
-    """What the overlay would say."""
+    """Set what the overlay sets for reviewed commands."""
     reads = spec.flags & READONLY != 0
     spec.may_write = not reads
     spec.replication = COPY_READ if reads else COPY_REFUSED

@@ -1,4 +1,4 @@
-"""Where a command's name alone does not decide: does this request wait, leave its keys, may copies repeat it?
+"""What a request's arguments decide: does it block, which keys does it reach unnamed, may copies repeat it?
 
 Each answer is the careful one: what cannot be understood counts as the more dangerous case, or is an
 error that every node gives alike.
@@ -66,7 +66,7 @@ def block_timeout(spec: CommandSpec, argv: list[bytes]) -> float:
     elif at < 0:
         at += len(argv)
     elif at == 0:
-        # A module's command that may wait: nobody told us for how long.
+        # A module's command that may block, for a time that its COMMAND INFO does not say.
         return inf
     if at >= len(argv):
         return 0.0
@@ -98,7 +98,7 @@ def external_key_patterns(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
 
 
 def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
-    """What a copy pool does with this request: COPY_READ, COPY_ALL, COPY_EXPIRY or COPY_REFUSED."""
+    """What a copy pool does with this request: a COPY constant of `spec`."""
     arg_dependence = spec.arg_dependence
     if arg_dependence == ARG_INDEPENDENT:
         return spec.replication
@@ -207,7 +207,7 @@ def _classify_xadd(argv: list[bytes]) -> int:
         elif word in (b"nomkstream", b"keepref", b"delref", b"acked"):
             i += 1
         elif word in (b"idmp", b"idmpauto"):
-            # Judged by the node's clock: it forgets after a while.
+            # The node forgets such an id after a while, by its own clock.
             return COPY_REFUSED
         else:
             return COPY_BROADCAST

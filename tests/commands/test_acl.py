@@ -1,4 +1,4 @@
-"""Redis's rules for users. Real servers judge every command of the table by more of them in the live tests."""
+"""Redis's rules for users. Real servers are asked about every command of the table in ``live/test_user_rules.py``."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from kidoproxy.commands.spec import CommandSpec
 
 
 def module(name: str, categories: str, flags: str = "readonly") -> CommandSpec:
-    """A command that a node taught us."""
+    """A command discovered on a node."""
     return CommandSpec((name, -2, flags, 1, 1, 1, categories, "", (), "module", "", ""))
 
 
@@ -60,7 +60,7 @@ def test_rules_count_in_their_order(rules: str, yes: str, no: str) -> None:
         assert acl.allows_command(spec) is (name in yes.split()), name
 
 
-def test_saying_who_one_is_needs_no_permission() -> None:
+def test_logging_in_needs_no_permission() -> None:
     """AUTH, HELLO, QUIT and RESET are for everybody."""
     assert set(Acl("").allowed_names) == {b"auth", b"hello", b"quit", b"reset"}
 
@@ -80,7 +80,7 @@ def test_saying_who_one_is_needs_no_permission() -> None:
 def test_who_is_limited_runs_scripts_only_if_that_is_said(
     rules: str, keys: tuple[bytes, ...], granted: set[bytes]
 ) -> None:
-    """A node does not judge what a script does by the caller's rules, so a general permission is not enough."""
+    """A node does not check what a script does by the caller's rules, so a general permission is not enough."""
     assert {name for name in SCRIPT_RUNNERS if name in Acl(rules, keys).allowed_names} == granted
 
 
@@ -98,8 +98,8 @@ def test_who_is_limited_runs_scripts_only_if_that_is_said(
         ("+@all -json.get", "read", False),
     ],
 )
-def test_what_a_node_taught_us(rules: str, categories: str, allowed: bool) -> None:
-    """It is judged by the categories that the node names; without any it is denied, unless it or all are allowed."""
+def test_a_command_discovered_on_a_node(rules: str, categories: str, allowed: bool) -> None:
+    """It is decided by the categories that the node names; without any it is denied, unless it or all are allowed."""
     acl = Acl(rules, (b"~a*",))
     assert acl.allows_command(module("json.get", categories)) is allowed
 
@@ -158,8 +158,8 @@ def test_channels(text: str, said: str) -> None:
     assert may(CHANNELS, text) == said
 
 
-def test_the_command_is_judged_before_its_keys() -> None:
-    """The first reason is told."""
+def test_the_command_is_checked_before_its_keys() -> None:
+    """The first reason is the one that is reported."""
     assert may(Acl("+@read", ()), "set k v") == "command set"
     assert may(Acl("+@read", ()), "get k") == "key k"
 
@@ -173,8 +173,8 @@ def test_reading_any_key(patterns: tuple[bytes, ...], reads: bool) -> None:
     assert Acl("+@all", patterns).allows_reading_all() is reads
 
 
-def test_free() -> None:
-    """Who may do everything is not judged; one rule, key or channel less, and everything is."""
+def test_unrestricted() -> None:
+    """A user who may do everything is not checked; one rule, key or channel less, and everything is."""
     assert Acl().unrestricted
     assert Acl("allcommands").unrestricted
     assert Acl("+@all +get").unrestricted
@@ -219,7 +219,7 @@ def test_categories() -> None:
     ],
 )
 def test_mistakes(word: str, what: str) -> None:
-    """A rule that means nothing is told, not ignored."""
+    """A rule that means nothing is an error, not ignored."""
     assert rule_error(word) == what
 
 

@@ -1,4 +1,4 @@
-"""What a missing node answers for. An empty real server is compared in ``live/test_answers.py``."""
+"""Replies in place of a node that is down. An empty real server is compared in ``live/test_answers.py``."""
 
 import pytest
 
@@ -62,7 +62,7 @@ NO_ANSWER = (
 
 @pytest.mark.parametrize("line", CASES.strip().splitlines())
 def test_nothing(line: str) -> None:
-    """Reads find nothing, blind writes are taken as done, in either protocol."""
+    """Reads find nothing, blind writes count as done, in either protocol."""
     text, second, third = line.split(" | ")
     argv = text.encode().split()
     spec = find(argv)
@@ -75,7 +75,7 @@ def test_nothing(line: str) -> None:
 
 @pytest.mark.parametrize("line", NO_ANSWER.split("|"))
 def test_no_answer(line: str) -> None:
-    """What asks about the past, or would be missed, has no answer."""
+    """What depends on what was there, or would be missed, has no such reply."""
     argv = line.encode().split()
     spec = find(argv)
     assert spec is not None

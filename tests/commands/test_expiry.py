@@ -1,4 +1,4 @@
-"""Relative expiry made absolute: what is rewritten, and to what. Real servers judge it in ``live/test_expiry.py``."""
+"""Relative expiry made absolute: what is rewritten, and to what. Real servers are asked in ``live/test_expiry.py``."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_rewritten(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ALONE.strip().splitlines())
-def test_alone(line: str) -> None:
+def test_left_alone(line: str) -> None:
     """Nothing relative, or something that Redis itself must complain about."""
     if line != "hsetex k ex 10 fields":
         assert with_absolute_expiry(line.encode().split(), NOW) is None

@@ -31,7 +31,7 @@ def test_find(line: bytes, name: bytes | None) -> None:
 
 
 def test_empty_name() -> None:
-    """An empty name is one that nobody has."""
+    """An empty name is a name that no command has."""
     assert find([b""]) is None
 
 

@@ -1,4 +1,4 @@
-"""The generated table is what the facts say, and its check notices when it is not."""
+"""The generated table is what servers have answered, and its check notices when it is not."""
 
 import json
 import runpy
@@ -11,22 +11,22 @@ from kidoproxy.commands import generate
 from kidoproxy.commands.generate import main, refused_table, render, rows
 from kidoproxy.commands.table import ROWS
 
-FACTS = Path(__file__).parents[1] / "data" / "redis-commands.json"
+COMMANDS_JSON = Path(__file__).parents[1] / "data" / "redis-commands.json"
 
 
 def test_fresh() -> None:
-    """The table has just the rows that the facts give."""
-    assert tuple(rows(json.loads(FACTS.read_text()))) == ROWS
+    """The table has just the rows that the answers give."""
+    assert tuple(rows(json.loads(COMMANDS_JSON.read_text()))) == ROWS
 
 
 def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Written, checked, spoilt, checked again."""
     table = tmp_path / "table.py"
-    assert main([], table, FACTS) == 0
-    assert table.read_text() == render(json.loads(FACTS.read_text()))
-    assert main(["--check"], table, FACTS) == 0
+    assert main([], table, COMMANDS_JSON) == 0
+    assert table.read_text() == render(json.loads(COMMANDS_JSON.read_text()))
+    assert main(["--check"], table, COMMANDS_JSON) == 0
     table.write_text("# something else")
-    assert main(["--check"], table, FACTS) == 1
+    assert main(["--check"], table, COMMANDS_JSON) == 1
     assert "stale" in capsys.readouterr().err
 
 

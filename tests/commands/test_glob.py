@@ -1,4 +1,4 @@
-"""Redis's own patterns. A real server judges more of them in ``live/test_answers.py``."""
+"""Redis's own patterns. A real server is asked about more in ``live/test_answers.py``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What requests do to their keys. Real servers judge many more of them in ``live/test_user_rules.py``."""
+"""What requests do to their keys. Real servers are asked about many more in ``live/test_user_rules.py``."""
 
 import pytest
 
@@ -88,6 +88,6 @@ def test_flags_are_those_of_the_specification() -> None:
         ("get by", ""),
     ],
 )
-def test_beyond(text: str, option: str) -> None:
+def test_reads_of_keys_that_are_not_named(text: str, option: str) -> None:
     """Only SORT reads keys that it does not name: by BY with a star, and by any GET."""
     assert external_key_option(*words(text)) == option

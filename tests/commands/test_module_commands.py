@@ -33,35 +33,35 @@ from kidoproxy.resp.encode import array, bulk, integer, null_array, set_of, simp
 FIRST: KeyRow = ("RW update", BEGIN_INDEX, "", 1, FIND_RANGE, 0, 1, 0, "")
 
 
-def taught(name: str, flags: str, *rows: KeyRow) -> CommandSpec:
-    """What is learned of a command from the reply of a node that has it."""
+def discovered(name: str, flags: str, *rows: KeyRow) -> CommandSpec:
+    """The spec of a command, from the reply of a node that has it."""
     first = 1 if rows else 0
     spec = CommandSpec((name, -2, flags, first, first, first, "slow", "", rows, "", "", ""))
-    learned = parse_command_info(array([build_entry(spec, 2)]))
-    assert learned is not None
-    return learned
+    found = parse_command_info(array([build_entry(spec, 2)]))
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("proto", [2, 3])
 def test_round_trip(proto: int) -> None:
-    """What our own COMMAND INFO says of a command is enough to learn its arity, its flags and its keys again."""
+    """The proxy's own COMMAND INFO says enough of a command to find its arity, its flags and its keys again."""
     for spec in all_specs():
-        learned = parse_command_info(array([build_entry(spec, proto)]))
-        assert learned is not None
-        assert (learned.name, learned.arity, learned.flags) == (spec.name, spec.arity, spec.flags)
-        assert learned.categories == spec.categories
-        assert [repr(key) for key in learned.key_specs] == [repr(key) for key in spec.key_specs]
-        assert set(learned.subcommands or {}) == set(spec.subcommands or {})
+        found = parse_command_info(array([build_entry(spec, proto)]))
+        assert found is not None
+        assert (found.name, found.arity, found.flags) == (spec.name, spec.arity, spec.flags)
+        assert found.categories == spec.categories
+        assert [repr(key) for key in found.key_specs] == [repr(key) for key in spec.key_specs]
+        assert set(found.subcommands or {}) == set(spec.subcommands or {})
 
 
 def test_never_bolder() -> None:
-    """Of the reviewed commands none would be served with fewer keys if it were only learned."""
+    """Of the reviewed commands none would be served with fewer keys if it were only discovered."""
     for spec in all_specs():
-        learned = parse_command_info(array([build_entry(spec, 2)]))
-        assert learned is not None
-        if learned.reach == SINGLE_NODE:
+        found = parse_command_info(array([build_entry(spec, 2)]))
+        assert found is not None
+        if found.reach == SINGLE_NODE:
             argv = [*spec.name.split(b"|"), b"a", b"1", b"b", b"c", b"d", b"e", b"f", b"g"]
-            assert key_positions(learned, argv) == key_positions(spec, argv) or spec.name in (
+            assert key_positions(found, argv) == key_positions(spec, argv) or spec.name in (
                 b"georadius",
                 b"georadiusbymember",
             ), spec
@@ -77,7 +77,7 @@ def test_unknown() -> None:
 
 def test_read_and_write() -> None:
     """One key in front: served by its node; copies read it, and repeat what has been reviewed only."""
-    read = taught("bf.exists", "readonly fast", FIRST)
+    read = discovered("bf.exists", "readonly fast", FIRST)
     assert (read.reach, read.replication, read.single_key, read.retryable, read.may_write) == (
         SINGLE_NODE,
         COPY_READ,
@@ -85,13 +85,13 @@ def test_read_and_write() -> None:
         True,
         False,
     )
-    write = taught("topk.add", "write denyoom", FIRST)
+    write = discovered("topk.add", "write denyoom", FIRST)
     assert (write.reach, write.replication, write.replication_reason) == (SINGLE_NODE, COPY_REFUSED, UNREVIEWED_REASON)
     assert write.may_write
     assert not write.retryable
-    reviewed = taught("json.set", "write denyoom", FIRST)
+    reviewed = discovered("json.set", "write denyoom", FIRST)
     assert (reviewed.reach, reviewed.replication, reviewed.replication_reason) == (SINGLE_NODE, COPY_BROADCAST, "")
-    assert taught("neither", "fast", FIRST).replication == COPY_REFUSED
+    assert discovered("neither", "fast", FIRST).replication == COPY_REFUSED
 
 
 def test_where_keys_are_not_sure() -> None:
@@ -106,22 +106,22 @@ def test_where_keys_are_not_sure() -> None:
         ("readonly", (("not_key", BEGIN_INDEX, "", 1, FIND_RANGE, 0, 1, 0, ""),)),
     ]
     for flags, rows in vague:
-        spec = taught("x.query", flags, *rows)
+        spec = discovered("x.query", flags, *rows)
         assert (spec.reach, spec.reason, spec.single_key) == (REFUSED, KEYLESS_REASON, False)
-    counted = taught("x.union", "readonly movablekeys", ("RO", BEGIN_INDEX, "", 1, FIND_KEYNUM, 0, 1, 1, ""))
-    worded = taught("x.read", "readonly movablekeys", ("RO", BEGIN_KEYWORD, "KEYS", 1, FIND_RANGE, -1, 1, 0, ""))
+    counted = discovered("x.union", "readonly movablekeys", ("RO", BEGIN_INDEX, "", 1, FIND_KEYNUM, 0, 1, 1, ""))
+    worded = discovered("x.read", "readonly movablekeys", ("RO", BEGIN_KEYWORD, "KEYS", 1, FIND_RANGE, -1, 1, 0, ""))
     assert counted.reach == worded.reach == SINGLE_NODE
     assert key_positions(counted, [b"x.union", b"2", b"a", b"b", b"c"]) == [2, 3]
     assert key_positions(worded, [b"x.read", b"keys", b"a", b"b"]) == [2, 3]
 
 
 def test_dangerous() -> None:
-    """Searches over all keys are refused, waiting needs a lane, an operator's command must be allowed."""
-    assert taught("ft.search", "readonly", FIRST).reason == SEARCH_REASON
-    assert taught("x.wait", "write blocking", FIRST).reach == DEDICATED
-    assert taught("x.wait", "write blocking").reason == KEYLESS_REASON
-    assert taught("x.listen", "pubsub").reason == PUBSUB_REASON
-    admin = taught("x.config", "admin readonly", FIRST)
+    """Searches over all keys are refused, waiting needs a dedicated connection, an operator's must be allowed."""
+    assert discovered("ft.search", "readonly", FIRST).reason == SEARCH_REASON
+    assert discovered("x.wait", "write blocking", FIRST).reach == DEDICATED
+    assert discovered("x.wait", "write blocking").reason == KEYLESS_REASON
+    assert discovered("x.listen", "pubsub").reason == PUBSUB_REASON
+    admin = discovered("x.config", "admin readonly", FIRST)
     assert (admin.reach, admin.denied_by_default, admin.reason, admin.single_key) == (
         SINGLE_NODE,
         True,
@@ -149,11 +149,11 @@ def test_old_server() -> None:
 
 
 def test_subcommands() -> None:
-    """A container is refused, its subcommands are judged each."""
-    learned = parse_command_info(array([build_entry(COMMANDS[b"object"], 3)]))
-    assert learned is not None
-    assert learned.reach == REFUSED
-    sub = resolve_subcommand(learned, [b"OBJECT", b"Encoding", b"k"])
+    """A container is refused, each of its subcommands is decided by itself."""
+    found = parse_command_info(array([build_entry(COMMANDS[b"object"], 3)]))
+    assert found is not None
+    assert found.reach == REFUSED
+    sub = resolve_subcommand(found, [b"OBJECT", b"Encoding", b"k"])
     assert (sub.name, sub.reach) == (b"object|encoding", SINGLE_NODE)
     single = find_by_name(b"object|encoding")
     assert single is not None

@@ -5,24 +5,16 @@ from collections import Counter
 import pytest
 
 from kidoproxy.commands import overlay
+from kidoproxy.commands import spec as spec_module
 from kidoproxy.commands.find import all_specs, find_by_name
 from kidoproxy.commands.spec import (
-    AGG_LOGICAL_AND,
-    AGG_MAX,
-    AGG_MIN,
-    AGG_SUM,
-    ALL_EQUAL,
     ALL_NODES,
-    ALL_SUCCEEDED,
     ANY_NODE,
     BY_SPECS,
     CHANNEL_NODE,
-    CONCAT,
     COPY_READ,
     DEDICATED,
-    IN_KEY_ORDER,
     LOCAL,
-    MERGE_INFO,
     PASS_THROUGH,
     READONLY,
     REFUSED,
@@ -31,72 +23,43 @@ from kidoproxy.commands.spec import (
     SINGLE_NODE,
     SPLIT_BY_NODE,
     SUBSCRIBE,
-    SUM_BY_NAME,
-    UNION,
-    WEIGHTED_CHOICE,
     WRITE,
     CommandSpec,
 )
 
-#: Where the brief words of the design, and the protocol, leave no choice. Names, reach, rule.
+#: Where the design, and the protocol, leave no choice. Names, reach, response policy.
 PROMISED = """
-hello auth select multi exec discard quit reset client client|id proxy proxy|node | SESSION RELAY
-ping echo time acl acl|whoami acl|dryrun command command|docs lastsave role readonly readwrite | LOCAL RELAY
-get set getdel rename renamenx msetnx msetex copy move sort bitop sunion eval sort_ro memory|usage | ONE RELAY
-mget | SPLIT IN_KEY_ORDER
-mset | SPLIT ALL_OK
-del unlink exists touch | SPLIT TOTAL
-dbsize slowlog|len | EVERY TOTAL
-keys slowlog|get | EVERY CONCAT
-flushdb flushall script|flush slowlog|reset memory|purge config|set save swapdb | EVERY ALL_OK
-script|load function|load function|delete function|flush function|restore | EVERY SAME
-script|exists | EVERY EACH_AND
-randomkey | EVERY CHOICE
-info | EVERY INFO
-config|get function|list function|dump function|stats lolwut latency|help module|list | ANY RELAY
-scan | SCAN RELAY
-watch blpop bzmpop xread xreadgroup | LANE RELAY
-wait | LANE LEAST
-waitaof | LANE EACH_AND
-monitor | LANE SAME
-unwatch | SESSION RELAY
-subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe | LISTEN RELAY
-publish spublish | CHANNEL RELAY
-pubsub|channels pubsub|shardchannels | EVERY UNION
-pubsub|numsub pubsub|shardnumsub | EVERY TALLY
-pubsub|numpat | EVERY GREATEST
-shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED RELAY
-restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest | REFUSED RELAY
-script|debug memory|stats | REFUSED RELAY
-latency|reset latency|doctor clusterscan | REFUSED RELAY
+hello auth select multi exec discard quit reset client client|id proxy proxy|node | SESSION PASS_THROUGH
+ping echo time acl acl|whoami acl|dryrun command command|docs lastsave role readonly readwrite | LOCAL PASS_THROUGH
+get set getdel rename renamenx msetnx msetex copy move sort bitop | SINGLE_NODE PASS_THROUGH
+sunion eval sort_ro memory|usage | SINGLE_NODE PASS_THROUGH
+mget | SPLIT_BY_NODE IN_KEY_ORDER
+mset | SPLIT_BY_NODE ALL_SUCCEEDED
+del unlink exists touch | SPLIT_BY_NODE AGG_SUM
+dbsize slowlog|len | ALL_NODES AGG_SUM
+keys slowlog|get | ALL_NODES CONCAT
+flushdb flushall script|flush slowlog|reset memory|purge config|set save swapdb | ALL_NODES ALL_SUCCEEDED
+script|load function|load function|delete function|flush function|restore | ALL_NODES ALL_EQUAL
+script|exists | ALL_NODES AGG_LOGICAL_AND
+randomkey | ALL_NODES WEIGHTED_CHOICE
+info | ALL_NODES MERGE_INFO
+config|get function|list function|dump function|stats lolwut latency|help module|list | ANY_NODE PASS_THROUGH
+scan | SCAN_NODES PASS_THROUGH
+watch blpop bzmpop xread xreadgroup | DEDICATED PASS_THROUGH
+wait | DEDICATED AGG_MIN
+waitaof | DEDICATED AGG_LOGICAL_AND
+monitor | DEDICATED ALL_EQUAL
+unwatch | SESSION PASS_THROUGH
+subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe | SUBSCRIBE PASS_THROUGH
+publish spublish | CHANNEL_NODE PASS_THROUGH
+pubsub|channels pubsub|shardchannels | ALL_NODES UNION
+pubsub|numsub pubsub|shardnumsub | ALL_NODES SUM_BY_NAME
+pubsub|numpat | ALL_NODES AGG_MAX
+shutdown debug migrate replicaof slaveof cluster cluster|slots failover psync sync replconf | REFUSED PASS_THROUGH
+restore-asking asking acl|setuser acl|load module module|load pfdebug pfselftest | REFUSED PASS_THROUGH
+script|debug memory|stats | REFUSED PASS_THROUGH
+latency|reset latency|doctor clusterscan | REFUSED PASS_THROUGH
 """
-
-WORDS = {
-    "LEAST": AGG_MIN,
-    "ALL_OK": ALL_SUCCEEDED,
-    "ANY": ANY_NODE,
-    "CHANNEL": CHANNEL_NODE,
-    "CONCAT": CONCAT,
-    "EACH_AND": AGG_LOGICAL_AND,
-    "EVERY": ALL_NODES,
-    "CHOICE": WEIGHTED_CHOICE,
-    "GREATEST": AGG_MAX,
-    "INFO": MERGE_INFO,
-    "IN_KEY_ORDER": IN_KEY_ORDER,
-    "LANE": DEDICATED,
-    "LISTEN": SUBSCRIBE,
-    "LOCAL": LOCAL,
-    "ONE": SINGLE_NODE,
-    "REFUSED": REFUSED,
-    "RELAY": PASS_THROUGH,
-    "SAME": ALL_EQUAL,
-    "SCAN": SCAN_NODES,
-    "SESSION": SESSION,
-    "SPLIT": SPLIT_BY_NODE,
-    "TALLY": SUM_BY_NAME,
-    "TOTAL": AGG_SUM,
-    "UNION": UNION,
-}
 
 DENIED = "config|set config|rewrite config|resetstat save bgsave bgrewriteaof swapdb"
 
@@ -110,12 +73,12 @@ def spec_of(name: str) -> CommandSpec:
 
 @pytest.mark.parametrize("line", PROMISED.strip().splitlines())
 def test_promised(line: str) -> None:
-    """Reach and rule of the commands that a user would miss or suffer from first."""
+    """Reach and response policy of the commands that a user would miss or suffer from first."""
     names, _, words = line.partition(" | ")
-    reach, rule = words.split()
+    reach, policy = words.split()
     for name in names.split():
         spec = spec_of(name)
-        assert (spec.reach, spec.response_policy) == (WORDS[reach], WORDS[rule]), name
+        assert (spec.reach, spec.response_policy) == (getattr(spec_module, reach), getattr(spec_module, policy)), name
 
 
 def test_each_once() -> None:
@@ -140,14 +103,14 @@ def test_reasons() -> None:
         assert line[4], line
 
 
-def test_deny_default() -> None:
+def test_denied_by_default() -> None:
     """Just these are refused until a pool allows them; they have a reach for when it does."""
     denied = {spec.name.decode() for spec in all_specs() if spec.denied_by_default}
     assert denied == set(DENIED.split())
     assert all(spec_of(name).reach not in (REFUSED, DEDICATED) for name in denied)
 
 
-def test_repeatable() -> None:
+def test_retryable() -> None:
     """What may be asked again changes nothing; what a server calls a read and is sent to a node may be asked again."""
     for spec in all_specs():
         if spec.retryable:
@@ -172,10 +135,10 @@ def test_keyed() -> None:
             assert not spec.single_key, spec
 
 
-def test_plain() -> None:
-    """The short way is for commands with one key at ``argv[1]``: nothing that moves, waits, splits or is opened."""
-    plain = {spec.name.decode() for spec in all_specs() if spec.single_key}
-    assert {"get", "set", "incr", "hgetall", "zadd", "lpush", "expire", "xadd", "publish"} - plain == {"publish"}
+def test_single_key() -> None:
+    """The fast path is for commands with one key at ``argv[1]``: nothing that blocks, splits or must be allowed."""
+    single_key = {spec.name.decode() for spec in all_specs() if spec.single_key}
+    assert {"get", "set", "incr", "hgetall", "zadd", "lpush", "expire", "xadd", "publish"} - single_key == {"publish"}
     for spec in all_specs():
         if spec.single_key:
             assert (spec.first_key, spec.last_key, spec.key_step) == (1, 1, 1), spec

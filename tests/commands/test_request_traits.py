@@ -109,28 +109,28 @@ blpop k 0
 """,
 }
 
-CASES = [(line, verdict) for verdict, text in CLASSES.items() for line in text.strip().splitlines()]
+CASES = [(line, replication) for replication, text in CLASSES.items() for line in text.strip().splitlines()]
 
 
-@pytest.mark.parametrize(("line", "verdict"), CASES)
-def test_copy_class(line: str, verdict: int) -> None:
+@pytest.mark.parametrize(("line", "replication"), CASES)
+def test_replication_class(line: str, replication: int) -> None:
     """What copies come to by themselves is broadcast, what chance or time decides is refused with a reason."""
     argv = line.encode().split()
     spec = find(argv)
     assert spec is not None
-    assert replication_class(spec, argv) == verdict
-    assert bool(replication_refusal(spec, argv)) == (verdict == COPY_REFUSED)
+    assert replication_class(spec, argv) == replication
+    assert bool(replication_refusal(spec, argv)) == (replication == COPY_REFUSED)
 
 
 def test_careful() -> None:
-    """The class of a judged command is the most careful one that its arguments can give."""
-    for line, verdict in CASES:
+    """What the spec says is the most careful case that the arguments can give."""
+    for line, replication in CASES:
         spec = find(line.encode().split())
-        assert spec is None or verdict <= spec.replication
+        assert spec is None or replication <= spec.replication
 
 
 def test_blocks() -> None:
-    """XREAD waits with BLOCK only; the others that may wait always do."""
+    """XREAD blocks with BLOCK only; the others that may block always do."""
     waiting = b"blpop k 0|xread block 0 streams a 0|xreadgroup group g c BLOCK 1 streams a >|wait 0 0|bzmpop 0 1 a min"
     ready = b"get k|lpop k|xread streams block 0|xreadgroup group block block streams a >|xread count 1 streams a 0"
     for line in waiting.split(b"|"):
@@ -143,7 +143,7 @@ def test_blocks() -> None:
         assert not may_block(spec, line.split())
 
 
-def test_reaches_outside() -> None:
+def test_external_key_patterns() -> None:
     """A pattern with a star reads keys that SORT does not name; one without reads none."""
     for line, patterns in (
         (b"sort k by w_*", [b"w_*"]),
@@ -162,7 +162,7 @@ def test_reaches_outside() -> None:
 
 
 def test_reasons() -> None:
-    """Whoever is refused by a copy pool reads why."""
+    """A client whom a copy pool refuses reads why."""
     for spec in all_specs():
         assert (spec.replication == COPY_REFUSED) == bool(spec.replication_reason), spec
 
@@ -237,7 +237,7 @@ PATIENCE = [
 
 
 @pytest.mark.parametrize(("line", "seconds"), PATIENCE)
-def test_patience(line: str, seconds: float) -> None:
+def test_block_timeout(line: str, seconds: float) -> None:
     """A request's own time-out says how long its node may take; what makes no sense is refused by the node at once."""
     argv = line.encode().split()
     spec = find(argv)
@@ -245,8 +245,8 @@ def test_patience(line: str, seconds: float) -> None:
     assert block_timeout(spec, argv) == seconds
 
 
-def test_patience_with_a_module() -> None:
-    """Nobody knows how long a module's command waits: for ever."""
+def test_block_timeout_of_a_module() -> None:
+    """A module's command may wait for any time, so for ever."""
     spec = CommandSpec(("x.wait", -2, "write blocking", 1, 1, 1, "", "", (), "", "", ""))
     assert block_timeout(spec, [b"x.wait", b"k"]) == inf
 

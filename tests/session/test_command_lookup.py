@@ -36,7 +36,7 @@ def test_client_gone() -> None:
     play = story(ring("a")) >> client("X.GET {a}1") << to("a", "COMMAND INFO X.GET") >> gone()
     assert play >> node("a", ROW) << to("a", "X.GET {a}1") >> node("a", "$-1") << silence()
     assert not play.house.sessions
-    assert b"x.get" in play.facts.commands.learned
+    assert b"x.get" in play.facts.commands.discovered
 
 
 def test_failure() -> None:
