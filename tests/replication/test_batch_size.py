@@ -7,7 +7,7 @@ from kidoproxy.replication.batch_size import BATCH_BYTES, BATCH_KEYS, DEFAULT_VA
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 2 * BATCH_BYTES)), max_size=300))
-def test_cut(sizes: list[int | None]) -> None:
+def test_keys_are_cut_into_batches(sizes: list[int | None]) -> None:
     """All keys, in order; no batch is too large, but for one value alone."""
     keys = [b"%d" % at for at in range(len(sizes))]
     batches = SizeEstimator().split_keys(keys, sizes)
@@ -20,7 +20,7 @@ def test_cut(sizes: list[int | None]) -> None:
         assert batch.estimated_bytes <= BATCH_BYTES or len(batch.keys) == 1
 
 
-def test_guess() -> None:
+def test_sizes_are_estimated() -> None:
     """Where a node does not say how large its values are, it is learned from those that came."""
     sizes = SizeEstimator()
     sizes.observe(0, 0)

@@ -85,7 +85,7 @@ def test_rules(
 
 
 def test_a_trusted_copy_decides() -> None:
-    """Whoever is trusted decides; the others had everything, too, until a write is acknowledged."""
+    """A trusted copy decides; the others had everything, too, until a write is acknowledged."""
     pool = group((OTHER, 1), (SAME, 1), (SAME, 1), behind="c")
     journal: list[list[str]] = []
     pool.journal = lambda changed: journal.append(changed.behind_names())

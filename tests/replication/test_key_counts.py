@@ -10,13 +10,13 @@ from tests.story import copies, refused, story
 from tests.toy import Stage
 
 
-class Told(Callback):
-    """Counts the ends."""
+class EndCounter(Callback):
+    """Counts how often it is called."""
 
     def __init__(self) -> None:
         self.ends = 0
 
-    def on_done(self, answer: BatchReply) -> None:
+    def on_done(self, batch_reply: BatchReply) -> None:
         self.ends += 1
 
 
@@ -33,7 +33,7 @@ class Told(Callback):
         (b":1\r\n", b"*0\r\n", True, UNKNOWN_KEY_COUNT),
     ],
 )
-def test_count(info: bytes, dbsize: bytes, ready: bool, keys: int) -> None:
+def test_what_one_copy_says(info: bytes, dbsize: bytes, ready: bool, keys: int) -> None:
     """What one copy says; one that loads its data is not ready."""
     census = Census([])
     census.is_loaded, census.key_counts = [False], [UNKNOWN_KEY_COUNT]
@@ -42,7 +42,7 @@ def test_count(info: bytes, dbsize: bytes, ready: bool, keys: int) -> None:
 
 
 def test_all_are_asked() -> None:
-    """The end comes once, when all have answered or failed; with nobody to ask it comes at once."""
+    """The callback is called once, when all have answered or failed; with nobody to ask at once."""
     play = story(copies("a", "b", "c"), shy=False)
     stage = Stage(play)
     for name in "ab":
@@ -52,14 +52,14 @@ def test_all_are_asked() -> None:
     refused("c")(play)
     stage.toys["a"].dbs[0] = {b"k": b"1"}
     census = Census([play.link(name) for name in "abc"])
-    told = Told()
-    census.begin(told, play.exchange.now)
-    assert told.ends == 0
+    counter = EndCounter()
+    census.begin(counter, play.exchange.now)
+    assert counter.ends == 0
     stage.run()
     census.finish()
-    assert (told.ends, census.is_loaded, census.key_counts) == (1, [True, True, False], [1, 0, UNKNOWN_KEY_COUNT])
+    assert (counter.ends, census.is_loaded, census.key_counts) == (1, [True, True, False], [1, 0, UNKNOWN_KEY_COUNT])
 
     census = Census([play.link("c")])
-    told = Told()
-    census.begin(told, play.exchange.now)
-    assert (told.ends, census.is_loaded) == (1, [False])
+    counter = EndCounter()
+    census.begin(counter, play.exchange.now)
+    assert (counter.ends, census.is_loaded) == (1, [False])

@@ -9,15 +9,15 @@ from tests.story import copies, lost, refused, restarted, story, tick
 from tests.toy import Stage
 
 
-class Verdict(Callback):
-    """What came of it."""
+class Outcome(Callback):
+    """Keeps what the callback is told."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
 
-    def on_done(self, answer: BatchReply) -> None:
+    def on_done(self, batch_reply: BatchReply) -> None:
         assert self.problem is None
-        self.problem = answer.problem
+        self.problem = batch_reply.problem
 
 
 def ready(same: bool = False, silent: str = "") -> Stage:
@@ -35,14 +35,14 @@ def ready(same: bool = False, silent: str = "") -> Stage:
     return stage
 
 
-def proved(stage: Stage) -> tuple[Prover, str | None]:
-    """Ask, and let the nodes answer."""
+def run_prover(stage: Stage) -> tuple[Prover, str | None]:
+    """Let the nodes answer until it is over."""
     play = stage.play
     prover = Prover(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), play.house.wall_ms)
-    verdict = Verdict()
-    prover.begin(verdict)
+    outcome = Outcome()
+    prover.begin(outcome)
     stage.run()
-    return prover, verdict.problem
+    return prover, outcome.problem
 
 
 SAME = "it is the same server as a (one run id); name each server once"
@@ -52,20 +52,20 @@ SAME = "it is the same server as a (one run id); name each server once"
 def test_two_servers_or_one(silent: str) -> None:
     """By their run ids; if one does not tell it, by a key that must not be found where it was not written."""
     stage = ready(silent=silent)
-    prover, problem = proved(stage)
+    prover, problem = run_prover(stage)
     assert problem == ""
     assert prover.proof.write_refusal(stage.play.exchange.now) == ""
     assert not any(toy.dbs.get(0) for toy in stage.toys.values())
     assert any(seen.startswith(b"SET ") for seen in stage.toys["b"].seen) is bool(silent)
 
     stage = ready(same=True, silent=silent)
-    prover, problem = proved(stage)
+    prover, problem = run_prover(stage)
     assert problem == SAME
     assert prover.proof.write_refusal(stage.play.exchange.now) != ""
 
 
-def lie(name: str, word: bytes, reply: bytes) -> Stage:
-    """One of the two answers so, and does not tell its run id."""
+def misbehaving(name: str, word: bytes, reply: bytes) -> Stage:
+    """One of the two replies like this, and ``b`` does not tell its run id."""
     stage = ready(silent="b")
     stage.toys[name].lies[word] = reply
     return stage
@@ -84,8 +84,8 @@ def lie(name: str, word: bytes, reply: bytes) -> Stage:
     ],
 )
 def test_what_cannot_be_proved(name: str, word: bytes, reply: bytes, problem: str) -> None:
-    """Whoever prevents the proof prevents the sync."""
-    assert proved(lie(name, word, reply))[1] == problem
+    """A node that prevents the proof prevents the sync."""
+    assert run_prover(misbehaving(name, word, reply))[1] == problem
 
 
 @pytest.mark.parametrize(
@@ -96,33 +96,33 @@ def test_what_cannot_be_proved(name: str, word: bytes, reply: bytes, problem: st
         ("b", "loading:1", "a or b is still loading its data"),
     ],
 )
-def test_unfit(name: str, line: str, problem: str) -> None:
+def test_a_server_that_cannot_be_a_source(name: str, line: str, problem: str) -> None:
     """A source that follows another server, the target perhaps, is none; nor is one whose data is not there yet."""
     stage = ready()
     stage.toys[name].info = [line]
-    assert proved(stage)[1] == problem
+    assert run_prover(stage)[1] == problem
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
-def test_lost_while_asked(name: str) -> None:
+def test_a_connection_is_lost_meanwhile(name: str) -> None:
     """No answer is no proof; what comes after the end changes nothing."""
     stage = ready()
     play = stage.play
     prover = Prover(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), 0)
-    verdict = Verdict()
-    prover.begin(verdict)
+    outcome = Outcome()
+    prover.begin(outcome)
     play.settle()
     play.told[name].clear()
     lost(name)(play)
     stage.run()
-    assert verdict.problem == f"NODEDOWN {name} (it closed the connection)"
+    assert outcome.problem == f"NODEDOWN {name} (it closed the connection)"
     prover.finish("")
     assert not prover.proof.is_valid()
 
 
 def test_a_proof_ends() -> None:
     """With either connection, with the source's standing, and with its silence."""
-    for event, says in (
+    for event, refusal in (
         (lost("a"), "the connection to a or b was lost meanwhile"),
         (lost("b"), "the connection to a or b was lost meanwhile"),
         (restarted("b"), "the connection to a or b was lost meanwhile"),
@@ -131,15 +131,15 @@ def test_a_proof_ends() -> None:
         (restarted("a"), "a, from which it was copied, fell behind meanwhile"),
     ):
         stage = ready()
-        prover, problem = proved(stage)
+        prover, problem = run_prover(stage)
         assert problem == ""
-        stage.play.shy = "refused" in says
+        stage.play.shy = "refused" in refusal
         event(stage.play)
         stage.play.settle()
-        assert prover.proof.write_refusal(stage.play.exchange.now) == says
+        assert prover.proof.write_refusal(stage.play.exchange.now) == refusal
 
     stage = ready()
-    prover, _ = proved(stage)
+    prover, _ = run_prover(stage)
     late = stage.play.exchange.now + MAX_SOURCE_SILENCE + 1
     assert prover.proof.write_refusal(late) == "a has not answered for 6 s"
     stage.play.pool.groups[0].copies[0].state = BEHIND
@@ -155,16 +155,16 @@ def test_a_source_may_have_lost_its_data() -> None:
             stage.play.run_ids[name] = ""
             lost(name)(stage.play)
             stage.play.settle()
-        first, _ = proved(stage)
+        first, _ = run_prover(stage)
         if event == "lost":
             lost("a")(stage.play)
         elif event == "restarted":
             restarted("a")(stage.play)
-        # Somebody who has just come and is gone again is not asked again at once.
+        # A node that was lost right after it was connected is not tried again at once.
         tick(1.0)(stage.play)
         stage.run()
         stage.play.pool.groups[0].elected = True
-        second, _ = proved(stage)
+        second, _ = run_prover(stage)
         return first.proof.source_may_have_lost_data(second.proof)
 
     assert not lost_between("", "")

@@ -1,4 +1,4 @@
-"""Some keys from one node to another while writes go on: what is asked, what is put right, what is held back."""
+"""Some keys from one node to another while writes go on: what is asked, what is written, what is held back."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_expiry_request(version: bytes, name: bytes) -> None:
         (b"$1\r\nv\r\n", b":9999999999999999999999999\r\n", None),
     ],
 )
-def test_holding(dump: bytes, expiry: bytes, found: tuple[bytes | None, int, int] | None) -> None:
+def test_the_state_of_a_key(dump: bytes, expiry: bytes, found: tuple[bytes | None, int, int] | None) -> None:
     """A value and a moment, however it was asked for; a key that has just expired is none, and never lives for ever."""
     for name, at in ((b"PEXPIRETIME", 1), (b"PTTL", 2)):
         held = parse_key_state([name, b"k"], dump, expiry, 1000)
@@ -52,8 +52,8 @@ def test_first_error() -> None:
     assert first_error([b"+OK\r\n"]) == ""
 
 
-def test_nobody_is_told() -> None:
-    """A transfer that nobody began tells nobody; who wants to know must say what he does then."""
+def test_a_transfer_without_a_callback() -> None:
+    """A transfer that was not begun calls nobody; a callback must say what it does."""
     play = story(copies("a", "b"))
     proof = Proof(play.pool.groups[0], play.link("a"), play.link("b"))
     transfer = Transfer(play.exchange, proof, 0, [b"k"], False, 0)

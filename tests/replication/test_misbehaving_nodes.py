@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.replication.sync_scheduler import STALLED_SECONDS
 from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
-from tests.replication.test_supervisor import level
+from tests.replication.supervised import supervised_copies
 from tests.story import tick
 from tests.strategies import replies
 from tests.toy import Stage
 
-#: Every question that a sync asks, and of whom.
-QUESTIONS = [
+#: Every request that a sync sends, and to which node.
+REQUESTS = [
     ("a", b"INFO"), ("b", b"INFO"), ("a", b"INFO keyspace"), ("b", b"INFO keyspace"), ("b", b"FLUSHALL"),
     ("a", b"SCAN"), ("b", b"SCAN"), ("a", b"EXISTS"), ("a", b"MEMORY"), ("b", b"MEMORY"), ("a", b"MULTI"),
     ("b", b"MULTI"), ("a", b"EXEC"), ("b", b"EXEC"), ("a", b"DUMP"), ("b", b"DUMP"), ("a", b"PEXPIRETIME"),
@@ -21,9 +21,9 @@ QUESTIONS = [
 ]  # fmt: skip
 
 
-def ordered(refill: bool) -> tuple[Stage, CopySupervisor]:
+def start_sync(refill: bool) -> tuple[Stage, CopySupervisor]:
     """Two copies that differ, and a sync that has just been ordered."""
-    stage, supervisor = level("b")
+    stage, supervisor = supervised_copies("b")
     stage.toys["a"].dbs = {0: {b"k": b"1", b"l": b"2"}, 3: {b"m": b"3"}}
     stage.toys["b"].dbs = {0: {b"k": b"9", b"extra": b"2"}, 2: {b"n": b"4"}}
     assert supervisor.order_sync(stage.play.node("b"), refill) == ""
@@ -31,7 +31,7 @@ def ordered(refill: bool) -> tuple[Stage, CopySupervisor]:
     return stage, supervisor
 
 
-def run(stage: Stage, supervisor: CopySupervisor) -> None:
+def run_to_end(stage: Stage, supervisor: CopySupervisor) -> None:
     """All answer, and time goes by until the sync is over."""
     for _ in range(40):
         stage.run()
@@ -41,7 +41,7 @@ def run(stage: Stage, supervisor: CopySupervisor) -> None:
 
 
 def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
-    """Nothing is held, and an honest sync succeeds."""
+    """Nothing is held, and a sync of well-behaved nodes succeeds."""
     play = stage.play
     stage.run()
     assert supervisor.scheduler.sync is None
@@ -58,26 +58,26 @@ def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
             stage.run()
             assert play.link(name).is_ready(), name
         assert supervisor.order_sync(play.node("b"), False) == ""
-        run(stage, supervisor)
+        run_to_end(stage, supervisor)
     assert play.pool.groups[0].copies[1].state == IN_SYNC
 
 
-@given(st.sampled_from(QUESTIONS), replies(2), st.booleans())
-def test_any_reply_to_any_question(question: tuple[str, bytes], reply: bytes, refill: bool) -> None:
+@given(st.sampled_from(REQUESTS), replies(2), st.booleans())
+def test_any_reply_to_any_request(asked: tuple[str, bytes], reply: bytes, refill: bool) -> None:
     """Whatever is answered, the sync ends, well or with a reason."""
-    name, word = question
-    stage, supervisor = ordered(refill)
+    name, word = asked
+    stage, supervisor = start_sync(refill)
     stage.toys[name].lies[word] = reply
-    run(stage, supervisor)
+    run_to_end(stage, supervisor)
     works_again(stage, supervisor)
 
 
 @pytest.mark.parametrize("refill", [False, True])
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_silence(question: tuple[str, bytes], refill: bool) -> None:
-    """A question that is never answered has a deadline."""
-    name, word = question
-    stage, supervisor = ordered(refill)
+@pytest.mark.parametrize("asked", REQUESTS)
+def test_a_silent_node(asked: tuple[str, bytes], refill: bool) -> None:
+    """A request that is never answered has a deadline."""
+    name, word = asked
+    stage, supervisor = start_sync(refill)
     play = stage.play
     for _ in range(400):
         play.settle()
@@ -95,10 +95,10 @@ def test_silence(question: tuple[str, bytes], refill: bool) -> None:
     assert supervisor.scheduler.sync is None
 
 
-def test_cancel() -> None:
-    """At any step: it ends at once, holds nothing, late answers change nothing, and it can be ordered again."""
+def test_cancel_at_any_step() -> None:
+    """At any step: it ends at once, holds nothing, late replies change nothing, and it can be ordered again."""
     for steps in range(60):
-        stage, supervisor = ordered(steps % 2 == 0)
+        stage, supervisor = start_sync(steps % 2 == 0)
         play = stage.play
         for at in range(steps):
             stage.step("ab"[at % 2])
@@ -113,20 +113,20 @@ def test_cancel() -> None:
         works_again(stage, supervisor)
 
 
-def test_cancel_what_waits() -> None:
+def test_cancel_an_order() -> None:
     """A sync that has not begun is taken from the list."""
-    stage, supervisor = level("bc", "abc")
+    stage, supervisor = supervised_copies("bc", "abc")
     play = stage.play
     assert supervisor.execute_order(play.node("b"), "refill") == ("", [])
     assert supervisor.order_sync(play.node("c"), False) == ""
     assert supervisor.execute_order(play.node("c"), "cancel") == ("", [])
-    run(stage, supervisor)
+    run_to_end(stage, supervisor)
     assert play.pool.groups[0].behind_names() == ["c"]
 
 
 def test_a_step_that_is_lost() -> None:
-    """Should an answer be lost inside the proxy, the sync is ended all the same."""
-    stage, supervisor = ordered(False)
+    """Should a reply be lost inside the proxy, the sync is ended all the same."""
+    stage, supervisor = start_sync(False)
     assert supervisor.scheduler.sync is not None
     supervisor.scheduler.sync.prover = None
     stage.play.told["a"].clear()

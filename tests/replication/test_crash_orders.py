@@ -1,0 +1,191 @@
+"""Copies that die, come back empty, old or whole, are cut off and are synced, in every order."""
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.strategies import integers, sampled_from
+
+from kidoproxy.routes.topology import SYNCING
+from tests.replication.cluster import EMPTY, KEPT, NAMES, OLD, cluster_with_data
+
+
+@pytest.mark.parametrize("state_dir", [True, False])
+@pytest.mark.parametrize("how", [KEPT, OLD])
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("proxy_too", [True, False])
+def test_all_die_and_one_is_back_with_data(first: str, how: str, proxy_too: bool, state_dir: bool) -> None:
+    """The first one back of those that had everything serves at once what it has; a sync cannot empty it."""
+    cluster = cluster_with_data(state_dir=state_dir)
+    cluster.kill("a")
+    cluster.kill("b")
+    assert cluster.serving() == []
+    if proxy_too:
+        cluster.restart_proxy()
+    cluster.restart(first, how)
+    assert cluster.serving() == [first]
+    held = dict(cluster.data(first))
+    assert cluster.order_sync(first, True) != ""
+    assert cluster.data(first) == held
+    (other,) = {"a", "b"} - {first}
+    cluster.restart(other, EMPTY)
+    cluster.order_sync(other)
+    assert cluster.serving() == ["a", "b"]
+    assert cluster.data(other) == held
+
+
+@pytest.mark.parametrize("state_dir", [True, False])
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("proxy_too", [True, False])
+def test_all_die_and_one_is_back_empty(first: str, proxy_too: bool, state_dir: bool) -> None:
+    """It does not serve while the other one may have the data on its disk; when that is back it serves."""
+    cluster = cluster_with_data(state_dir=state_dir)
+    cluster.kill("a")
+    cluster.kill("b")
+    if proxy_too:
+        cluster.restart_proxy()
+    cluster.restart(first, EMPTY)
+    assert cluster.serving() == []
+    assert cluster.supervisor.order_sync(cluster.play.node(first), True) != ""
+    assert not cluster.write()
+    (other,) = {"a", "b"} - {first}
+    cluster.restart(other, KEPT)
+    assert cluster.serving()[0] in (other, "a")
+    cluster.order_sync(first)
+    assert cluster.serving() == ["a", "b"]
+    assert len(cluster.data(first)) >= 6
+
+
+@pytest.mark.parametrize("proxy_too", [True, False])
+def test_all_are_back_empty(proxy_too: bool) -> None:
+    """When all are there and empty nobody can have more: they serve."""
+    cluster = cluster_with_data()
+    cluster.kill("a")
+    cluster.kill("b")
+    if proxy_too:
+        cluster.restart_proxy()
+    cluster.restart("b", EMPTY)
+    cluster.restart("a", EMPTY)
+    assert cluster.serving()
+    cluster.complete.clear()
+    assert cluster.write()
+
+
+@pytest.mark.parametrize("proxy_too", [True, False])
+@pytest.mark.parametrize("how", [EMPTY, OLD, KEPT])
+def test_the_last_one_dies(how: str, proxy_too: bool) -> None:
+    """One is behind when the last one in sync dies: that one alone had everything, and serves what it has; but empty
+    it does not serve while the one that is behind has something."""
+    cluster = cluster_with_data()
+    cluster.kill("a")
+    assert cluster.write()
+    cluster.kill("b")
+    if proxy_too:
+        cluster.restart_proxy()
+    cluster.restart("a", KEPT)
+    assert cluster.serving() == []
+    cluster.restart("b", how)
+    if how == EMPTY:
+        assert cluster.serving() == []
+        assert len(cluster.data("a")) >= 6
+        assert cluster.supervisor.order_sync(cluster.play.node("b"), True) != ""
+    else:
+        assert "b" in cluster.serving()
+
+
+def test_cut_off_is_not_dead() -> None:
+    """While one that had everything is silent, one that was restarted does not serve: the silent one may live."""
+    for how in (OLD, EMPTY, KEPT):
+        cluster = cluster_with_data()
+        cluster.cut_off.add("a")
+        cluster.kill("b")
+        cluster.restart("b", how)
+        cluster.run_for(8.0)
+        assert cluster.serving() == []
+        cluster.cut_off.clear()
+        cluster.run_for(8.0)
+        assert cluster.serving()[0] == "a"
+        cluster.check()
+
+
+def test_an_operator_says_who_is_trusted() -> None:
+    """What would be lost is said; then the copy serves, and the others can be synced from it."""
+    cluster = cluster_with_data()
+    cluster.kill("a")
+    cluster.kill("b")
+    cluster.restart("a", EMPTY)
+    supervisor, play = cluster.supervisor, cluster.play
+    problem, lines = supervisor.execute_order(play.node("a"), "trust")
+    assert problem == ""
+    assert lines == [
+        "a has 0 keys; it had every acknowledged write, and was restarted since; will be served",
+        "b is down (connection refused); it had every acknowledged write; what only b holds is lost when it is synced",
+    ]
+    assert supervisor.execute_order(play.node("b"), "trust confirm") == ("b is down (connection refused)", [])
+    assert cluster.serving() == []
+    assert supervisor.execute_order(play.node("a"), "trust confirm") == ("", [])
+    assert cluster.serving() == ["a"]
+    cluster.complete.clear()
+    assert cluster.write()
+    cluster.restart("b", KEPT)
+    assert cluster.serving() == ["a"]
+    refusal = "a is in sync and serves: order a sync, which loses nothing"
+    assert supervisor.execute_order(play.node("b"), "trust") == (refusal, [])
+    assert cluster.order_sync("b") == ""
+    assert cluster.data("b") == cluster.data("a")
+
+
+class CrashOrders(RuleBasedStateMachine):
+    """Anything in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = cluster_with_data("abc")
+
+    @rule(at=integers(0, 2))
+    def kill(self, at: int) -> None:
+        if NAMES[at] not in self.cluster.dead:
+            self.cluster.kill(NAMES[at])
+
+    @rule(at=integers(0, 2), how=sampled_from([EMPTY, OLD, KEPT]))
+    def restart(self, at: int, how: str) -> None:
+        if NAMES[at] in self.cluster.dead:
+            self.cluster.restart(NAMES[at], how)
+
+    @rule(at=integers(0, 2), seconds=sampled_from([0.2, 6.0]))
+    def cut_off(self, at: int, seconds: float) -> None:
+        if NAMES[at] not in self.cluster.dead:
+            self.cluster.cut_off.add(NAMES[at])
+            self.cluster.run_for(seconds)
+
+    @rule()
+    def heal(self) -> None:
+        self.cluster.cut_off.clear()
+        self.cluster.run_for(8.0)
+
+    @rule(at=integers(0, 2))
+    def save(self, at: int) -> None:
+        self.cluster.save(NAMES[at])
+
+    @rule()
+    def write(self) -> None:
+        self.cluster.write()
+
+    @rule(at=integers(0, 2), refill=sampled_from([False, True]))
+    def order_sync(self, at: int, refill: bool) -> None:
+        self.cluster.order_sync(NAMES[at], refill)
+
+    @rule()
+    def restart_proxy(self) -> None:
+        self.cluster.restart_proxy()
+
+    @invariant()
+    def nothing_is_missing(self) -> None:
+        self.cluster.check()
+        syncing = [copy for copy in self.cluster.group.copies if copy.state == SYNCING]
+        assert len(syncing) <= 1
+
+
+CrashOrders.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+test_any_order: Any = CrashOrders.TestCase

@@ -1,0 +1,134 @@
+"""A key whose copies differ is copied from its leader to the others, whoever fails meanwhile."""
+
+from tests.replication.supervised import run_ticks, supervised_copies
+from tests.story import greeted, led_by, lost, refused, tick
+
+
+def test_a_key_is_repaired_on_every_copy() -> None:
+    """A key whose copies differ is copied from its leader to each of the others."""
+    stage, supervisor = supervised_copies("", "abc")
+    play = stage.play
+    key = led_by(play.pool, "b").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    play.pool.groups[0].repair_later(0, [key])
+    tick(0.2)(play)
+    assert supervisor.repairer.repaired_count == 0
+    run_ticks(stage)
+
+    assert [toy.dbs[0][key] for toy in stage.toys.values()] == [b"1", b"1", b"1"]
+    assert (supervisor.repairer.repaired_count, play.pool.groups[0].to_repair) == (2, {})
+
+
+def test_replies_that_differ_are_repaired() -> None:
+    """The whole way: replies differ, the client hears the leader, the supervisor repairs."""
+    stage, _ = supervised_copies()
+    key = led_by(stage.play.pool, "a")
+    stage.toys["b"].dbs[0] = {key.encode(): b"xx"}
+    assert stage.say(f"APPEND {key} y") == b":1\r\n"
+    run_ticks(stage)
+
+    assert stage.toys["b"].dbs[0] == {key.encode(): b"y"}
+    assert stage.play.pool.groups[0].mismatches == 1
+
+
+def test_a_copy_fails_during_a_repair() -> None:
+    """A copy that cannot be repaired is behind."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    play.pool.groups[0].repair_later(0, [key])
+    tick()(play)
+    stage.step("a", 2)
+    play.told["b"].clear()
+    lost("b")(play)
+    stage.run()
+
+    assert play.pool.groups[0].behind_names() == ["b"]
+    assert (play.pool.groups[0].to_repair, supervisor.repairer.transfer) == ({}, None)
+
+
+def test_the_leader_fails_during_a_repair() -> None:
+    """If it is the leader that dies the others are not to blame: the next leader is asked."""
+    stage, _ = supervised_copies("", "abc")
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    group.repair_later(0, [key])
+    tick()(play)
+    play.told["a"].clear()
+    refused("a")(play)
+    stage.run()
+    assert list(group.to_repair) == [(0, key)]
+    play.shy = True
+    run_ticks(stage)
+
+    assert group.behind_names() == ["a"]
+    assert stage.toys["b"].dbs == stage.toys["c"].dbs
+    assert not group.to_repair
+
+
+def test_the_leader_changes_between_two_repairs() -> None:
+    """A copy that has become the leader meanwhile has nothing to be repaired from."""
+    stage, supervisor = supervised_copies("", "abc")
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    group.repair_later(0, [key])
+    supervisor.repairer.targets = [group.ranked(key)[0]]
+    run_ticks(stage, 1)
+
+    assert not group.to_repair
+    assert supervisor.repairer.repaired_count == 0
+
+
+def test_no_copy_is_alive() -> None:
+    """With no copy alive nothing can be repaired: the key waits until somebody is there."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    play.shy = True
+    play.pool.groups[0].repair_later(0, [key])
+    refused("a")(play)
+    refused("b")(play)
+    tick()(play)
+    assert list(play.pool.groups[0].to_repair) == [(0, key)]
+    assert play.pool.groups[0].behind_names() == []
+    for name in ("a", "b"):
+        play.link(name).start_connecting()
+        greeted(name)(play)
+    run_ticks(stage)
+
+    assert stage.toys["b"].dbs[0] == {key: b"0"}
+    assert (play.pool.groups[0].to_repair, supervisor.repairer.repaired_count) == ({}, 1)
+
+
+def test_one_server_is_not_repaired_from_itself() -> None:
+    """Without a proof nothing is overwritten: the other name is behind."""
+    stage, _ = supervised_copies()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    stage.toys["b"] = stage.toys["a"]
+    play.run_ids["b"] = play.run_ids["a"]
+    stage.toys["a"].dbs[0] = {key: b"1"}
+    play.pool.groups[0].repair_later(0, [key])
+    run_ticks(stage)
+    assert stage.toys["a"].dbs[0] == {key: b"1"}
+    assert play.pool.groups[0].behind_names() == ["b"]
+
+
+def test_a_proof_is_used_again() -> None:
+    """Who has been proved once is not asked again while the connections stand."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    keys = [led_by(play.pool, "a", number).encode() for number in (1, 2)]
+    stage.toys["a"].dbs[0] = dict.fromkeys(keys, b"1")
+    play.pool.groups[0].repair_later(0, keys)
+    run_ticks(stage, 8)
+    assert stage.toys["b"].dbs[0] == dict.fromkeys(keys, b"1")
+    assert stage.toys["b"].seen.count(b"INFO") == 1
+    assert supervisor.repairer.repaired_count == 2
