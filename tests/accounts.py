@@ -1,6 +1,5 @@
 """Byte accounts, checked against what is really held: a walk over the ledgers, the joints and the links of a house."""
 
-from kidoproxy.replication.read_failover import ReadAttempt
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
@@ -50,7 +49,7 @@ def climb(handler: ReplyHandler, joints: dict[int, Aggregate], owners: dict[int,
             passed.append(id(at.aggregate))
             at = at.aggregate.parent
         else:
-            at = at.failover if isinstance(at, ReadAttempt) else getattr(at, "parent", None)
+            at = getattr(at, "parent", None)
     if isinstance(at, PendingRequest):
         for key in passed:
             owners[key] = id(at.replies)

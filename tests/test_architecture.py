@@ -69,7 +69,6 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/upstream/unblock_order.py": "tests/session/test_hanging_up.py: what must come after an end",
     "kidoproxy/upstream/out_of_band.py": "tests/session/handlers/test_scripts.py: SCRIPT KILL",
     "kidoproxy/replication/read_failover.py": "tests/upstream/test_executor.py: reads of copies",
-    "kidoproxy/upstream/connection_loss.py": "tests/upstream/test_dedicated.py: the ears of lanes",
     "kidoproxy/replication/copy_log.py": "tests/replication/test_supervisor.py: the supervisor in several files",
     "kidoproxy/replication/sync_state.py": "tests/replication/test_sync.py: the sync in two files",
     "kidoproxy/replication/write.py": "tests/upstream/test_executor.py: the exchange in three files",

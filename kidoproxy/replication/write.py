@@ -8,31 +8,13 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
+from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import IN_SYNC, Copy, CopyGroup, Node
 
 #: The code word of `errors.behind`.
 BEHIND: Final = "BEHIND"
-#: A node that answers with one of these did not run the command, and is not fit to.
-UNFIT_ERRORS: Final[tuple[bytes, ...]] = (
-    b"-LOADING",
-    b"-OOM",
-    b"-READONLY",
-    b"-MISCONF",
-    b"-MASTERDOWN",
-    b"-BUSY ",
-    b"-NOAUTH",
-    b"-NOPERM",
-    b"-NOSCRIPT",
-    b"-NOREPLICAS",
-    b"-EXECABORT",
-)
-
-
-def is_node_unfit(raw: bytes) -> bool:
-    """Whether a reply says that the node could not do its work, rather than that the request was wrong."""
-    return raw[:1] == b"-" and raw.startswith(UNFIT_ERRORS)
 
 
 @final

@@ -1,9 +1,12 @@
-"""Walks over the plans of scripts: EVALSHA finds its text, what is loaded reaches absent nodes later.
+"""Executors for scripts: EVALSHA finds its text, and what is loaded reaches absent nodes later.
 
-An EVALSHA that a node answers with NOSCRIPT did not run. It is sent once more behind its text, but only if its
-client has sent nothing since: what was sent since may have run, and would have run first. So that a client which
-pipelines need not care, the text goes ahead of an EVALSHA that is not the last of its batch, once per connection
-and batch.
+An EVALSHA that a node answers with NOSCRIPT did not run. It is sent once more behind the script's text, but only if its
+client has sent nothing since: what was sent since may have run, and would then have run first. So that a client which
+pipelines need not care, the text goes ahead of an EVALSHA that is not the last of its batch, once per connection and
+batch.
+
+A request that loads (SCRIPT LOAD, FUNCTION LOAD) goes to all nodes. Nodes that are down are warmed up when they come
+back, so they spoil nothing as long as another node has taken it.
 """
 
 from typing import Final, final
@@ -30,7 +33,10 @@ NOSCRIPT: Final = b"-NOSCRIPT"
 
 @final
 class EvalshaExecutor(DelegatingExecutor):
-    """The walk of one EVALSHA. ``call`` is its place in ``ledger``; ``more``: its client has sent more behind it."""
+    """Executes one EVALSHA, whose frame is ``raw``.
+
+    ``pending`` is its place in the client's reply queue; ``has_followers``: more of the client's requests came with it.
+    """
 
     def __init__(
         self,
@@ -51,14 +57,17 @@ class EvalshaExecutor(DelegatingExecutor):
         self.has_followers = has_followers
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
-        """The text goes ahead if need be; copies get EVAL, which needs none."""
+        """Send the text ahead if need be. A payload that is not the client's own is an EVAL, which carries its text."""
         if payload is self.raw:
             self.preload(node, proto, db, self.has_followers)
             handler = NoScriptRetry(self, handler, node, proto, db)
         self.executor.send(node, handler, payload, proto, db)
 
     def preload(self, node: Node, proto: int, db: int, renew: bool) -> bool:
-        """Send the text if it is known; False when it is not."""
+        """Send the text if it is known, else return False.
+
+        Without ``renew`` it is not sent again to a connection that has carried it.
+        """
         script = self.registry.find_script(self.digest)
         if script is None:
             return False
@@ -75,7 +84,7 @@ class EvalshaExecutor(DelegatingExecutor):
 
 @final
 class NoScriptRetry(DelegatingHandler):
-    """Around the leg of an EVALSHA: NOSCRIPT is answered with the text, once."""
+    """Around the handler of an EVALSHA: NOSCRIPT is answered with the text and the request once more, once."""
 
     def __init__(self, plan_executor: EvalshaExecutor, parent: ReplyHandler, node: Node, proto: int, db: int) -> None:
         super().__init__(parent)
@@ -87,7 +96,7 @@ class NoScriptRetry(DelegatingHandler):
         self.partly_sent = False
 
     def on_reply(self, raw: bytes) -> None:
-        """The reply; if the node has forgotten the script, the text and the request once more, by the old deadline."""
+        """Send again, by the old deadline, if the node does not know the script; else the reply is the reply."""
         plan_executor = self.plan_executor
         script_missing = raw.startswith(NOSCRIPT) and not self.partly_sent
         if script_missing and not self.retried and plan_executor.is_last_request() and self.resend_script():
@@ -107,7 +116,7 @@ class NoScriptRetry(DelegatingHandler):
         return self.plan_executor.preload(self.node, self.proto, self.db, True)
 
     def cut_through(self, piece: bytes) -> None:
-        """As its parent does; what follows is a part of the reply."""
+        """What follows is a part of this reply, whatever it begins with."""
         self.partly_sent = True
         self.parent.cut_through(piece)
 
@@ -117,22 +126,21 @@ class NoScriptRetry(DelegatingHandler):
 
 @final
 class ScriptLoadExecutor(DelegatingExecutor):
-    """The walk of a request that loads: a node that is down will be taught, so its absence spoils nothing."""
+    """Executes a request that loads, and notes which nodes do not have it then."""
 
     def __init__(self, executor: Executor) -> None:
         super().__init__(executor)
-        #: Nodes that do not have it, and the failures of those that were not reached at all.
+        #: Nodes that do not have it, and the failures of those of them that were not reached at all.
         self.nodes_without: list[Node] = []
         self.unreached: list[NodeFailure] = []
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
-        """Note how it goes."""
         self.executor.send(node, LoadResultHandler(self, handler, node), payload, proto, db)
 
     def new_aggregate(
         self, plan: Gather, handler: ReplyHandler, spec: CommandSpec, request_context: RequestContext
     ) -> Aggregate:
-        """The nodes of a ring are merged without those that are down."""
+        """Replies of a ring's nodes are merged without those that are down."""
         if plan.group is not None:
             # A copy that is down and behind is not even asked.
             self.nodes_without += [
@@ -143,7 +151,7 @@ class ScriptLoadExecutor(DelegatingExecutor):
         return super().new_aggregate(plan, handler, spec, request_context)
 
     def note_missing(self, node: Node, failure: NodeFailure | None) -> None:
-        """``node`` does not have it."""
+        """``node`` does not have it: it refused (no ``failure``), or failed."""
         self.nodes_without.append(node)
         if failure is None or failure.code != NODEDOWN or failure.may_have_run:
             return
@@ -151,7 +159,7 @@ class ScriptLoadExecutor(DelegatingExecutor):
             self.unreached.append(failure)
 
     def warm_up_missing(self) -> None:
-        """It was loaded: whoever missed it is taught before it serves, and at once if it is there again."""
+        """It was loaded: nodes that do not have it are warmed up before they serve, at once if they are ready."""
         for node in self.nodes_without:
             node.warmup.needs_warmup = True
             for conn in self.executor.connections_to(node):
@@ -161,7 +169,7 @@ class ScriptLoadExecutor(DelegatingExecutor):
 
 @final
 class LoadResultHandler(ReplyHandler):
-    """Around the leg of one node: whether it has taken what is loaded."""
+    """Around the handler of one node: notes whether it has taken what is loaded."""
 
     def __init__(self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, node: Node) -> None:
         super().__init__()
@@ -170,28 +178,24 @@ class LoadResultHandler(ReplyHandler):
         self.node = node
 
     def on_reply(self, raw: bytes) -> None:
-        """Taken, or refused."""
         if is_error(raw):
             self.plan_executor.note_missing(self.node, None)
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """Not reached, or nobody knows."""
         self.plan_executor.note_missing(self.node, failure)
         self.parent.on_failure(failure)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
         self.parent.abort(failure, failed)
 
     def describe(self) -> str:
-        """Its parent's."""
         return self.parent.describe()
 
 
 @final
 class MergeReachable(Aggregate):
-    """Merged as ever, without the nodes that are down, as long as there are others."""
+    """Merges as `MergeReplies` does, without the nodes that were not reached, as long as there are others."""
 
     def __init__(
         self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, count: int, spec: CommandSpec, proto: int
@@ -202,7 +206,6 @@ class MergeReachable(Aggregate):
         self.proto = proto
 
     def answer_parent(self) -> None:
-        """Hand on what counts."""
         failures = self.failures or [None] * len(self.replies)
         counted_indexes = [
             original_index

@@ -11,7 +11,7 @@ from kidoproxy.session.incidents import Incidents
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.state import MonitorStream, SessionState
-from kidoproxy.upstream.dedicated import DedicatedPool
+from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import Executor
 
 

@@ -1,4 +1,4 @@
-"""The ear of a lane on which keys are watched."""
+"""Whether the dedicated connection on which keys are watched has been lost since."""
 
 from typing import final
 
@@ -8,18 +8,18 @@ from kidoproxy.upstream.handshake import PushHandler
 
 @final
 class ConnectionLost(PushHandler):
-    """Notices when the connection of a lane is lost that holds a WATCH."""
+    """Notices that a connection which holds a WATCH is lost, or in doubt."""
 
     def __init__(self) -> None:
         self.lost = False
 
     def on_push(self, raw: bytes) -> None:
-        """Nothing is expected: whatever it is, the lane is in doubt."""
+        """Nothing is expected: whatever it is, the connection is in doubt."""
         self.lost = True
 
     def on_ready(self) -> None:
-        """It has been greeted."""
+        """The handshake loses nothing."""
 
     def on_disconnect(self, failure: NodeFailure) -> None:
-        """What it held is gone."""
+        """The server has forgotten what was watched."""
         self.lost = True

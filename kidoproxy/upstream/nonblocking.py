@@ -1,6 +1,6 @@
-"""Requests that may wait, asked so that they do not: in a transaction a server answers them with what is there now.
+"""Blocking commands without blocking: in a transaction a server answers them with what is there now.
 
-For a client that has hung up: what it has sent is still run, but nothing may wait for it.
+For a client that has hung up: what it has sent is still run, but nothing may be blocked for it.
 """
 
 from typing import Final, final
@@ -16,33 +16,34 @@ from kidoproxy.upstream.send_first import submit_first
 
 MULTI: Final = encode_request([b"MULTI"])
 EXEC: Final = encode_request([b"EXEC"])
-#: How the error begins that CLIENT UNBLOCK makes.
+#: How the error begins that a request gets which CLIENT UNBLOCK … ERROR ends.
 UNBLOCKED_PREFIX: Final = b"-UNBLOCKED"
-#: MULTI, the request, EXEC.
+#: Of MULTI, the request, EXEC.
 REPLY_COUNT: Final = 3
 
 
 @final
 class WaitOutcome:
-    """What came of a request that may wait. ``ending``: its client has hung up, so nothing waits for it any more."""
+    """What has come of one blocking request so far."""
 
     def __init__(self) -> None:
+        #: The client has hung up, so nothing may be blocked for it any more.
         self.client_gone = False
-        #: A node had something to say at once, be it an error.
+        #: Some node had something to say other than that there was nothing, be it an error.
         self.has_reply = False
 
     def note_reply(self, raw: bytes) -> None:
-        """What one node says: null, if there was nothing, and an error of its own if it was unblocked."""
+        """One node's reply: null, if there was nothing; the error of CLIENT UNBLOCK, if it was unblocked."""
         self.has_reply = self.has_reply or not (is_null(raw) or raw.startswith(UNBLOCKED_PREFIX))
 
     def client_gave_up(self) -> bool:
-        """Whether the client had to wait when it hung up."""
+        """Whether the client was still waiting when it hung up."""
         return self.client_gone and not self.has_reply
 
 
 @final
 class SilenceIfGaveUp(DelegatingHandler):
-    """A client's place, for a request that may wait: who hung up while it had to is told nothing."""
+    """Around a client's pending request that may block: a client that hung up while it waited is told nothing."""
 
     def __init__(self, outcome: WaitOutcome, pending: PendingRequest) -> None:
         super().__init__(pending)
@@ -50,19 +51,17 @@ class SilenceIfGaveUp(DelegatingHandler):
         self.pending = pending
 
     def on_reply(self, raw: bytes) -> None:
-        """The whole reply."""
         self.pending.suppressed = self.pending.suppressed or self.outcome.client_gave_up()
         self.pending.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """There is none."""
         self.pending.suppressed = self.pending.suppressed or self.outcome.client_gave_up()
         self.pending.on_failure(failure)
 
 
 @final
 class NonblockingExecutor(DelegatingExecutor):
-    """Puts each leg into a transaction of its own, on the shared links."""
+    """Sends each part in a transaction of its own, on the shared connections."""
 
     def __init__(self, executor: Executor, outcome: WaitOutcome) -> None:
         super().__init__(executor)
@@ -71,7 +70,8 @@ class NonblockingExecutor(DelegatingExecutor):
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """One contiguous ``MULTI request EXEC``, ahead of what others have sent in this turn.
 
-        Where a link serves several databases it keeps its place, for the link may be in another one there.
+        A connection of a copy pool serves several databases, and may be in another one at its front: there the
+        request takes its place at the end.
         """
         conn = self.executor.connection(node, proto, db)
         transaction = MULTI + payload + EXEC
@@ -83,7 +83,7 @@ class NonblockingExecutor(DelegatingExecutor):
 
 @final
 class UnwrapExec(DelegatingHandler):
-    """Takes the request's own reply out of what EXEC says."""
+    """Takes the request's own reply out of the array of EXEC."""
 
     def __init__(self, outcome: WaitOutcome, parent: ReplyHandler) -> None:
         super().__init__(parent)
@@ -92,7 +92,7 @@ class UnwrapExec(DelegatingHandler):
         self.queue_error = b""
 
     def on_reply(self, raw: bytes) -> None:
-        """The first error is the reply: what was not queued is not run."""
+        """The first error is the reply: what a server has refused to queue it does not run."""
         self.replies_left -= 1
         if is_error(raw) and not self.queue_error:
             self.queue_error = raw
@@ -103,10 +103,10 @@ class UnwrapExec(DelegatingHandler):
             self.parent.on_reply(reply)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """There is no reply, and that is an answer, too."""
+        """There will be no reply, which counts as one."""
         self.outcome.has_reply = True
         self.parent.on_failure(failure)
 
     def can_cut_through(self) -> bool:
-        """It is part of another reply."""
+        """Never: the reply is inside that of EXEC."""
         return False

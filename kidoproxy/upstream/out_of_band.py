@@ -1,11 +1,15 @@
-"""Requests that must not wait behind others: SCRIPT KILL and FUNCTION KILL."""
+"""SCRIPT KILL and FUNCTION KILL: requests that must not wait behind the script that they are to end.
+
+A script that runs for too long holds up whatever waits on the shared connections, and a node that answers BUSY to all
+but a few commands counts as down. It takes AUTH and a KILL, though, on a connection where nobody waits.
+"""
 
 from typing import final
 
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.dedicated import DedicatedPool
+from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import DelegatingExecutor
 from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import DOWN
@@ -13,12 +17,7 @@ from kidoproxy.upstream.states import DOWN
 
 @final
 class OutOfBandExecutor(DelegatingExecutor):
-    """Puts each leg on a link past all others: for SCRIPT KILL and FUNCTION KILL.
-
-    A script that runs for too long holds up whatever waits on the shared links, and a node that answers BUSY to all
-    but a few words is down for us. It takes AUTH and a KILL, though, on a connection where nobody waits; so this
-    link speaks RESP2, selects nothing, and is tried whatever is known of the node.
-    """
+    """Sends on a connection past all others, which speaks RESP2, selects no database and tries a node that is down."""
 
     def __init__(self, pool: DedicatedPool) -> None:
         super().__init__(pool.executor)
@@ -29,7 +28,7 @@ class OutOfBandExecutor(DelegatingExecutor):
         self.connection(node).submit(handler, payload, 2, 0, self.executor.now)
 
     def connection(self, node: Node) -> NodeConnection:
-        """The one that is open, or a new one; it is not counted, and it tries a node that is down."""
+        """The one that is open, or a new one; it is not counted as leased."""
         server = server_of(node)
         conn = server.out_of_band
         if conn is None or conn.state == DOWN:

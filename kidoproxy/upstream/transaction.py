@@ -1,22 +1,26 @@
-"""A transaction's walk over its plans: it fills one batch per node, then sends each at one go."""
+"""Transactions: what a client has queued is collected into one batch per node, and each batch is sent at one go.
+
+Order of events: the session executes each queued command's plan with a `Transaction`, whose `send` fills the batches
+(or `add_whole` makes the only one); `send_batches` sends them; each `NodeBatch` takes the replies of its MULTI, of the
+queued commands and of EXEC, and deals the array of EXEC out to the handlers. A batch of a read-only transaction that a
+copy does not answer well is sent to the next copy.
+"""
 
 from typing import Final, final
 
-from kidoproxy.replication.write import is_node_unfit
 from kidoproxy.replies.aggregate import ListReplies
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import error_text, is_error, is_null, items
-from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.routes.plan import Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.warmup_connection import preload_script
-from kidoproxy.upstream.dedicated import Lease
+from kidoproxy.upstream.dedicated_pool import Lease
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
+from kidoproxy.upstream.nonblocking import EXEC, MULTI
 
-MULTI: Final = encode_request([b"MULTI"])
-EXEC: Final = encode_request([b"EXEC"])
 EXECABORT_PREFIX: Final = b"-EXECABORT"
 
 
@@ -37,7 +41,6 @@ class ExecReply(ListReplies):
         self.failures_as_loading = failures_as_loading
 
     def answer_parent(self) -> None:
-        """The array, or why there is none."""
         failure = self.first_failure()
         if failure is not None and self.failures_as_loading and not self.transaction.any_ran:
             self.parent.on_failure(failure)
@@ -47,7 +50,11 @@ class ExecReply(ListReplies):
 
 @final
 class NodeBatch(ReplyHandler):
-    """One node's part of a transaction: MULTI, its commands, EXEC; the array of EXEC is dealt out to the legs."""
+    """One node's part: MULTI, its commands, EXEC. The array of EXEC is dealt out to ``handlers``.
+
+    ``exec_handler``: the transaction's own, when what this node says to EXEC is the whole reply. It gets the array as
+    it is if there are no ``handlers``, and else only what is no array: an error, or the null of a WATCH that failed.
+    """
 
     def __init__(self, transaction: "Transaction", node: Node, exec_handler: ReplyHandler | None) -> None:
         super().__init__()
@@ -61,11 +68,10 @@ class NodeBatch(ReplyHandler):
         #: What the node said first to refuse something before EXEC, if anything; and whether that was MULTI itself.
         self.queue_error = b""
         self.multi_accepted = True
-        #: The transaction's own leg, when this node's EXEC reply is the whole reply: as it is, if ``legs`` is empty.
         self.exec_handler = exec_handler
 
     def on_reply(self, raw: bytes) -> None:
-        """+OK, +QUEUED …, then what EXEC says."""
+        """+OK, +QUEUED for each command, then the reply of EXEC."""
         self.replies_left -= 1
         if self.replies_left > 0:
             if is_error(raw) and not self.queue_error:
@@ -111,13 +117,13 @@ class NodeBatch(ReplyHandler):
         return False
 
     def exec_error(self, raw: bytes) -> bytes:
-        """EXEC itself was refused by this node."""
+        """What a command gets that has no place in the reply of EXEC: the error that EXEC was refused with."""
         if is_error(raw):
             return raw
         return errors.transaction_not_run(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The next copy is asked, or every place of this node's holds the failure."""
+        """The next copy is asked, or each of this node's commands has failed."""
         if self.failover():
             return
         if self.transaction.lease is not None:
@@ -129,7 +135,6 @@ class NodeBatch(ReplyHandler):
             handler.on_failure(failure)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """Every place that is not filled yet holds it."""
         if self.transaction.lease is not None:
             self.transaction.lease.close()
         if self.exec_handler is not None:
@@ -138,28 +143,27 @@ class NodeBatch(ReplyHandler):
             handler.abort(failure, failed)
 
     def describe(self) -> str:
-        """What ends it."""
         return "exec"
 
 
 @final
 class Transaction(DelegatingExecutor):
-    """Collects what a queued transaction sends to each node, then sends each node's part at one go.
+    """Collects what a queued transaction sends to each node, then sends each node's batch at one go.
 
-    With a ``loan`` all of it is for the node of that lane, where keys are watched.
+    With a ``lease`` all of it is for the node of that dedicated connection, where keys are watched. ``retryable``: it
+    only reads, so that a copy which does not answer costs nothing but the time of asking the next one.
     """
 
     def __init__(self, executor: Executor, lease: Lease | None, retryable: bool = False) -> None:
         super().__init__(executor)
         self.lease = lease
-        #: It only reads: a copy that does not answer costs nothing but the time of asking the next one.
         self.retryable = retryable
         self.proto = 2
         self.db = 0
         self.batches: dict[Node, NodeBatch] = {}
-        #: By node, the texts of the scripts that its part names by digest.
+        #: By node, the texts of the scripts that its batch names by digest.
         self.script_texts: dict[Node, dict[bytes, bytes]] = {}
-        #: Some node has run its part.
+        #: Some node has run its batch.
         self.any_ran = False
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
@@ -172,7 +176,7 @@ class Transaction(DelegatingExecutor):
         batch.handlers.append(handler)
 
     def preload(self, node: Node, digest: bytes, text: bytes) -> None:
-        """Send this script ahead of the node's part."""
+        """Send this script ahead of the node's batch."""
         self.script_texts.setdefault(node, {})[digest] = text
 
     def add_whole(
@@ -183,7 +187,10 @@ class Transaction(DelegatingExecutor):
         raws: list[bytes],
         handlers: list[ReplyHandler],
     ) -> None:
-        """All of it is for one node: what its EXEC says is the whole reply, or ``legs`` take it if it was run."""
+        """All of it is for one node, whose reply to EXEC is the whole reply; see `NodeBatch`.
+
+        ``plans`` and ``raws`` belong together, one for each queued command.
+        """
         batch = NodeBatch(self, node, handler)
         batch.handlers = handlers
         for plan, raw in zip(plans, raws, strict=True):
@@ -209,7 +216,7 @@ class Transaction(DelegatingExecutor):
             self.send_batch(batch)
 
     def send_batch(self, batch: NodeBatch) -> None:
-        """Send one node's part, behind the scripts that it names by digest."""
+        """Send one node's batch, behind the scripts that it names by digest."""
         executor = self.executor
         proto, db, now = self.proto, self.db, executor.now
         batch.replies_left = len(batch.payloads) + 2

@@ -1,7 +1,5 @@
 """What becomes of a plan's parts: copies are judged, reads are asked elsewhere, lists are listed. Stories."""
 
-import pytest
-
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.routes.plan import Plan
@@ -397,60 +395,7 @@ def test_scan_fails() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("code", ["LOADING", "OOM", "MISCONF", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS"])
-def test_a_node_that_is_not_fit_is_a_miss(code: str) -> None:
-    """In a soft pool a node that says that it cannot serve is as good as down; what has no honest miss is told."""
-    error = f"-{code} it cannot"
-    play = story(ring("a", soft=True))
-    for asked, heard in (
-        ("GET {a}1", "$-1"),
-        ("MGET {a}1 {a}2", "*2 $-1 $-1"),
-        ("SET {a}1 x", "+OK"),
-        ("SET {a}1 x NX", "$-1"),
-        ("DEL {a}1", ":0"),
-        ("INCR {a}1", error),
-        ("LPOP {a}1", error),
-        ("EVAL return(1) 1 {a}1", error),
-    ):
-        play >> client(asked) << given(unheard) >> node("a", error)
-        play << to_client(heard)
-    assert (play.exchange.soft_misses, play.exchange.dropped_writes) == (2, 3)
-
-
-@pytest.mark.parametrize("text", ["ERR no", "NOPERM no", "WRONGTYPE no", "NOAUTH no", "EXECABORT no"])
-def test_other_errors_are_told(text: str) -> None:
-    """A soft pool hides no mistakes, neither the client's nor the operator's."""
-    (
-        story(ring("a", soft=True))
-        >> client("GET {a}1")
-        << to("a", "GET {a}1")
-        >> node("a", f"-{text}")
-        << to_client(f"-{text}")
-    )
-
-
-def test_a_copy_that_is_down_is_no_miss_to_the_others() -> None:
-    """In a soft ring of copies a write that one copy lacks leaves it behind; with none left reads find nothing."""
-    pool = copies("a", "b")
-    play = story(ring(pool, soft=True)) >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
-    play >> refused("a") >> node("b", "+OK") << to_client("+OK")
-    assert pool.groups[0].behind_names() == ["a"]
-    assert play.exchange.dropped_writes == 0
-    play >> refused("b") >> client("GET k") << to_client("$-1")
-    assert (play.exchange.dropped_writes, play.exchange.soft_misses) == (0, 1)
-
-
-def test_soft_large_reply() -> None:
-    """A soft pool lets large replies through, too."""
-    body = b"$50000\r\n" + b"x" * 50_000
-    (
-        story(ring("a", soft=True))
-        >> client("GET {a}1") << to("a", "GET {a}1")
-        >> node("a", body) << to_client(body) >> node("a", b"\r\n") << to_client(b"\r\n") << silence()
-    )  # fmt: skip
-
-
-def test_soft_large_request() -> None:
+def test_large_request_is_whole_in_a_pool_that_misses() -> None:
     """A large request of a soft pool reaches its node whole."""
     large = b"*3\r\n$3\r\nSET\r\n$4\r\n{a}1\r\n$300000\r\n" + b"x" * 300_000 + b"\r\n"
     (

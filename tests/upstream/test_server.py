@@ -1,7 +1,7 @@
 """What belongs to one server, and nothing else."""
 
 from kidoproxy.routes.topology import Node
-from kidoproxy.upstream.dedicated import DedicatedPool
+from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.server import Server, server_of

@@ -1,0 +1,36 @@
+"""Error replies that are about the node rather than about the request.
+
+Two sets, one within the other. A node that *cannot serve now* will again when it is left alone: it loads, is full,
+writes no snapshots, or has lost its master or replicas. A node is *unfit* if it did not run the command for any reason
+that another node need not share: that includes a login or a script which this node alone may lack. Neither set holds
+errors that every node would give (``-ERR``, ``-WRONGTYPE``).
+"""
+
+from typing import Final
+
+CANNOT_SERVE_ERRORS: Final[tuple[bytes, ...]] = (
+    b"-LOADING",
+    b"-OOM",
+    b"-MISCONF",
+    b"-MASTERDOWN",
+    b"-READONLY",
+    b"-BUSY ",  # BUSYKEY and BUSYGROUP are about the request
+    b"-NOREPLICAS",
+)
+UNFIT_ERRORS: Final[tuple[bytes, ...]] = (
+    *CANNOT_SERVE_ERRORS,
+    b"-NOAUTH",
+    b"-NOPERM",
+    b"-NOSCRIPT",
+    b"-EXECABORT",
+)
+
+
+def cannot_serve_now(raw: bytes) -> bool:
+    """Whether a reply says that its node is there and cannot serve at the moment: it is as good as down."""
+    return raw[:1] == b"-" and raw.startswith(CANNOT_SERVE_ERRORS)
+
+
+def is_node_unfit(raw: bytes) -> bool:
+    """Whether a reply says that its node did not run the command, though another copy of the data might have."""
+    return raw[:1] == b"-" and raw.startswith(UNFIT_ERRORS)

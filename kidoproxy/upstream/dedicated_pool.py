@@ -1,0 +1,131 @@
+"""Dedicated connections: one session has one to itself for a while, for what would hold up or confuse others.
+
+A connection that comes back clean is kept for whoever asks next. One whose connection died, whose client went away
+while it waited, or of which anything is in doubt is closed, and never leased again. How many may be leased at a time is
+bounded for each server, so that no client can use up what the others need.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+from kidoproxy.resp import limits
+from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
+from kidoproxy.routes.topology import Node
+from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.server import Server, server_of
+from kidoproxy.upstream.states import DOWN
+
+
+@final
+class DedicatedPool:
+    """Leases dedicated connections; those of one server, leased or idle, are counted in its `Server`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.max_per_node = limits.DEDICATED_PER_NODE
+        #: Whether another socket may be opened; None: always.
+        self.has_free_socket: Callable[[], bool] | None = None
+        #: By number, in the order in which they began.
+        self.leases: dict[int, Lease] = {}
+        self.last_lease_number = 0
+        #: Called once, at the next tick.
+        self.at_next_tick: list[Callable[[], None]] = []
+
+    def unavailable(self, node: Node) -> NodeFailure | None:
+        """Why none can be leased now; None if one can. A node that is down is not tested by anybody's request."""
+        if not node.live:
+            return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)
+        server = server_of(node)
+        if server.leased >= self.max_per_node:
+            cause = f"all of its {self.max_per_node} lanes are in use"
+            return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
+        if self.has_free_socket is not None and not server.idle and not self.has_free_socket():
+            cause = "no file is left for another connection; raise the limit of open files"
+            return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
+        return None
+
+    def acquire(self, node: Node, proto: int, db: int) -> "Lease":
+        """Lease a connection to ``node``, for which `unavailable` had no objection."""
+        server = server_of(node)
+        server.leased += 1
+        while server.idle:
+            conn = server.idle.pop()
+            if conn.state != DOWN:
+                return self.new_lease(server, conn)
+            self.executor.close_unshared(conn)
+        return self.new_lease(server, self.executor.new_unshared(node, proto, db, True))
+
+    def new_lease(self, server: Server, conn: NodeConnection) -> "Lease":
+        self.last_lease_number += 1
+        lease = Lease(self, server, conn, self.last_lease_number)
+        self.leases[lease.number] = lease
+        return lease
+
+    def release(self, lease: "Lease") -> None:
+        """The connection is clean: no handler waits on it, and nothing that was said there lives on."""
+        del self.leases[lease.number]
+        server = lease.server
+        server.leased -= 1
+        lease.connection.push_handler = None
+        server.idle.append(lease.connection)
+        server.idle_until = self.executor.now + limits.IDLE_DEDICATED_SECONDS
+
+    def close(self, lease: "Lease") -> None:
+        """The connection must not be used again; handlers that wait on it hear nothing more."""
+        del self.leases[lease.number]
+        lease.server.leased -= 1
+        self.executor.close_unshared(lease.connection)
+
+    def close_out_of_band(self, server: Server) -> None:
+        """Close the connection of `OutOfBandExecutor`, if there is one."""
+        conn = server.out_of_band
+        if conn is not None:
+            server.out_of_band = None
+            self.executor.close_unshared(conn)
+
+    def tick(self, now: float) -> None:
+        """Call whom we promised to call; close what nobody wants, and give up what leads to nodes known to be down."""
+        calls = self.at_next_tick
+        self.at_next_tick = []
+        for call in calls:
+            call()
+        for server in self.executor.servers:
+            self.close_unneeded(server, now)
+        for lease in list(self.leases.values()):
+            conn = lease.connection
+            if conn.state != DOWN and not conn.node.live:
+                conn.on_connection_lost(conn.node.cause, now, True)
+
+    def close_unneeded(self, server: Server, now: float) -> None:
+        """Close the out-of-band connection once it has been answered, and idle ones that are too many or too old."""
+        if server.out_of_band is not None and server.out_of_band.pending_count() == 0:
+            self.close_out_of_band(server)
+        keep_count = limits.IDLE_DEDICATED_PER_NODE if now <= server.idle_until else 0
+        for conn in server.idle[keep_count:]:
+            self.executor.close_unshared(conn)
+        del server.idle[keep_count:]
+
+
+@final
+class Lease:
+    """One dedicated connection that a session has. It ends once, by whichever of its methods is called first."""
+
+    def __init__(self, pool: DedicatedPool, server: Server, conn: NodeConnection, number: int) -> None:
+        self.pool = pool
+        self.server = server
+        self.connection = conn
+        self.number = number
+        self.ended = False
+
+    def release(self) -> None:
+        """Give the connection back for others to use: nothing that was said there lives on."""
+        if not self.ended:
+            self.ended = True
+            self.pool.release(self)
+
+    def close(self) -> None:
+        """Close the connection: it is in doubt."""
+        if not self.ended:
+            self.ended = True
+            self.pool.close(self)
