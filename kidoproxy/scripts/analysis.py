@@ -25,6 +25,7 @@ from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.scalars import ScalarAnalysis
 from kidoproxy.scripts.syntax import (
+    EACH_INDEX,
     INDEX,
     NAME,
     OTHER,
@@ -305,7 +306,7 @@ class Analyzer:
             return arguments, not gives_one_value
         table = last.children[1] if len(last.children) > 1 else last
         if may_be_input(self.values.global_paths(table)):
-            each = Node(OTHER, table.offset, b"each" if len(last.children) == 2 else b"", [])
+            each = Node(EACH_INDEX if len(last.children) == 2 else OTHER, table.offset, b"", [])
             return [*arguments[:-1], Node(INDEX, table.offset, b"", [table, each])], True
         if len(last.children) != 2:
             # Part of a table: it may begin anywhere.

@@ -6,11 +6,13 @@ from kidoproxy.scripts.lexer import NAME_TOKEN, NUMBER_TOKEN, STRING_TOKEN, SYMB
 from kidoproxy.scripts.reader import MAX_DEPTH, ParserBase
 from kidoproxy.scripts.syntax import (
     AND,
+    APPEND_INDEX,
     CALL,
     CONCAT,
     CONSTANT,
     FUNCTION,
     INDEX,
+    LENGTH,
     METHOD,
     NO_FIELDS,
     OR,
@@ -82,7 +84,7 @@ class ExpressionParser(ParserBase):
         elif self.accept(b"#"):
             operand = self.parse_expression(_UNARY_PRIORITY)
             operand.role = ROLE_INSPECTED
-            left = self.new_node(UNKNOWN_NUMBER, b"#", [operand])
+            left = self.new_node(LENGTH, b"", [operand])
         else:
             left = self.parse_simple()
         while self.kinds[self.pos] == SYMBOL_TOKEN:
@@ -103,8 +105,8 @@ class ExpressionParser(ParserBase):
             kind = AND if symbol == b"and" else OR
             # A long row is no deep tree.
             return append_operand(left, right) if left.kind == kind else self.new_node(kind, b"", [left, right])
-        if symbol == b"+" and left.text == b"#" and right.text == b"1" and right.kind == NUMERAL:
-            return self.new_node(UNKNOWN_NUMBER, b"#+1", left.children)
+        if symbol == b"+" and left.kind == LENGTH and right.kind == NUMERAL and right.text == b"1":
+            return self.new_node(APPEND_INDEX, b"", left.children)
         left.role = right.role = ROLE_INSPECTED
         return self.new_node(CONSTANT if symbol in _COMPARISONS else UNKNOWN_NUMBER, b"", [])
 

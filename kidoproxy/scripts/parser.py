@@ -8,6 +8,7 @@ from kidoproxy.scripts.reader import mark_aliased
 from kidoproxy.scripts.syntax import (
     CALL,
     CONSTANT,
+    EACH_INDEX,
     INDEX,
     METHOD,
     OTHER,
@@ -150,7 +151,7 @@ class Parser(ExpressionParser):
             first.children[1].role = ROLE_INSPECTED
             return [
                 self.new_node(UNKNOWN_NUMBER, b"", []),
-                Node(INDEX, first.offset, b"", [first.children[1], Node(OTHER, 0, b"each", [])]),
+                Node(INDEX, first.offset, b"", [first.children[1], Node(EACH_INDEX, 0, b"", [])]),
             ]
         return []
 

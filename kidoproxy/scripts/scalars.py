@@ -6,10 +6,12 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SINGLE_SCALAR, STRING_METHODS
 from kidoproxy.scripts.syntax import (
     AND,
+    APPEND_INDEX,
     CALL,
     CONCAT,
     CONSTANT,
     INDEX,
+    LENGTH,
     METHOD,
     NAME,
     NUMBER,
@@ -26,7 +28,7 @@ from kidoproxy.scripts.syntax import (
 )
 from kidoproxy.scripts.values import MAX_ALIAS_DEPTH, MAX_PASSES, ValueTracker, literal_text
 
-_SCALAR_KINDS: Final = (CONCAT, CONSTANT, NUMBER, UNKNOWN_NUMBER, RANGE, STRING)
+_SCALAR_KINDS: Final = (APPEND_INDEX, CONCAT, CONSTANT, LENGTH, NUMBER, UNKNOWN_NUMBER, RANGE, STRING)
 
 
 @final
@@ -132,7 +134,7 @@ class ScalarAnalysis:
 
     def is_append(self, key: Node, slot: int) -> bool:
         """Whether this key of a table is the place behind its end."""
-        return key.text == b"#+1" and key.children[0].kind == NAME and key.children[0].slot == slot
+        return key.kind == APPEND_INDEX and key.children[0].kind == NAME and key.children[0].slot == slot
 
 
 def is_scalar_command(name: bytes) -> bool:

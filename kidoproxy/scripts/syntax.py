@@ -24,6 +24,9 @@ FUNCTION: Final = 13  # slots: its parameters; parts: the first value of each re
 RANGE: Final = 14  # the variable of a numeric loop; parts: from, to, and perhaps the step
 VARARG: Final = 15
 PAREN: Final = 16  # one part, cut to one value
+LENGTH: Final = 17  # ``#t``; one part
+APPEND_INDEX: Final = 18  # ``#t + 1``; one part
+EACH_INDEX: Final = 19  # the indices of a list one after another, as ``ipairs`` and ``unpack`` have them
 
 # What the node that has it does with a node.
 ROLE_VALUE: Final = 0  # anything: it may end up anywhere

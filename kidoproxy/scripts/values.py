@@ -13,8 +13,10 @@ from kidoproxy.scripts.syntax import (
     CALL,
     CONCAT,
     CONSTANT,
+    EACH_INDEX,
     FUNCTION,
     INDEX,
+    LENGTH,
     METHOD,
     NAME,
     NUMBER,
@@ -294,11 +296,11 @@ class ValueTracker:
 
     def loop_element_form(self, key: Node) -> StringForm:
         """ARGV by the variable of a numeric loop that runs from a number to its end, or by that of ``ipairs``."""
-        if key.text == b"each":
+        if key.kind == EACH_INDEX:
             return ((ARGV_RANGE, 1, 1, b""),)
         if key.kind == NAME and key.slot >= 0 and len(self.tree.slot_values[key.slot]) == 1:
             loop = self.tree.slot_values[key.slot][0]
-            if loop.kind == RANGE and loop.children[1].text == b"#" and loop.children[1].children:
+            if loop.kind == RANGE and loop.children[1].kind == LENGTH:
                 first = integer_literal(loop.children[0])
                 step = integer_literal(loop.children[2]) if len(loop.children) == 3 else 1
                 if first and step and self.sole_path(loop.children[1].children[0]) == b"ARGV":

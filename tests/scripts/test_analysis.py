@@ -1,5 +1,7 @@
 """What is certain about a script: each command that it calls, and whether copies that run it stay equal."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import COPY_BROADCAST
 from kidoproxy.scripts.analysis import analyse, is_deterministic
 from kidoproxy.scripts.lexer import MAX_SCRIPT_BYTES
+from kidoproxy.scripts.library import analyze_library
 from kidoproxy.scripts.request import ScriptInputs, called_commands, resolve_all_keys
 from tests.scripts.oracle import called, has_lua
 
@@ -322,6 +325,44 @@ def test_no_trick_hides_a_whole_node(text: bytes) -> None:
     if has_lua() and any(words and words[0] == "flushdb" for words in called(unshebanged(text))):
         found = analyse(text)
         assert found.keyspace_command or found.hidden_reason or found.parse_error or found.nameless_calls
+
+
+#: Strings that could be taken for something else than a string.
+ODD_STRINGS = ["", "#", "#+1", "each", "?", "redis.?", "\\0?", "KEYS", "nil", "1", "register_function", "%", "..."]
+#: Places for a string, and for two.
+PLACES = [
+    "local t = {} t[%s] = 1 redis.call(unpack(t))",
+    "local t = {} t[%s + 1] = %s",
+    "local t = {'get'} t[#t + %s] = 'k' redis.call(unpack(t))",
+    "for i = 1, %s do redis.call('get', ARGV[i]) end",
+    "for i = %s, #ARGV, %s do redis.call('get', ARGV[i]) end",
+    "redis.call('get', ARGV[%s] .. KEYS[%s])",
+    "redis.call(unpack(ARGV, %s))",
+    "redis.call(%s, %s)",
+    "redis[%s](%s)",
+    "local r = redis[%s] r(%s)",
+    "redis.register_function(%s, function(k) return k[%s] end)",
+    "redis.register_function{function_name=%s, callback=%s}",
+    "return tostring(%s .. #%s)",
+    "return string.format(%s, %s)",
+    "return (%s):format(%s)",
+]
+
+
+@given(st.sampled_from(PLACES), st.lists(st.sampled_from(ODD_STRINGS), min_size=2, max_size=2))
+def test_a_string_is_a_string(place: str, strings: list[str]) -> None:
+    """Whatever a string says, and wherever it stands, reading the text ends well."""
+    words = iter(f"'{text}'" for text in strings)
+    text = re.sub("%s", lambda _: next(words), place).encode()
+    assert analyse(text).parse_error == ""
+    assert all(analysis.parse_error == "" for analysis in analyze_library(text).values())
+
+
+def test_a_string_is_no_index() -> None:
+    """ARGV by a string is nil, not each of its elements; a table by a string is not added to at its end."""
+    assert analyse(b"redis.call('get', ARGV['each'])").undeclared_keys == []
+    assert analyse(b"local t = {'get'} t['#+1'] = 'k' redis.call(unpack(t))").unnamed_reason
+    assert not analyse(b"local t = {'get'} t[#t+1] = 'k' redis.call(unpack(t))").unnamed_reason
 
 
 # -- keys ----------------------------------------------------------------------------------------------------
