@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.outage.measure import measure
-from tests.outage.stage import Stage
+from tests.outage.servers import Servers
 from tests.outage.table import CLIENTS
 
 pytestmark = pytest.mark.live
@@ -20,8 +20,8 @@ WORKERS: Final = ("celery", "rq", "dramatiq", "huey", "channels_redis", "redis-p
 def test_workers_live_on(tmp_path: Path) -> None:
     """They come again by themselves; nothing that was sent is lost, and nothing is run twice."""
     clients = [client for client in CLIENTS if client.name in WORKERS]
-    with Stage("retry", tmp_path) as stage:
-        found = dict(zip(WORKERS, measure(clients, stage, {}), strict=True))
+    with Servers("retry", tmp_path) as servers:
+        found = dict(zip(WORKERS, measure(clients, servers, {}), strict=True))
     assert {name: (one.lives, one.lost, one.twice) for name, one in found.items()} == dict.fromkeys(
         WORKERS, (True, 0, 0)
     )

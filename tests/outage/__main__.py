@@ -1,6 +1,6 @@
-"""``python -m tests.outage``: what client libraries make of a node that is killed and comes back three seconds later.
+"""``python -m tests.outage``: what client libraries make of a node that is killed for three seconds.
 
-Each client sends a job every half second, and its worker runs them, in processes of their own: straight on one server,
+Each client sends a job every half second, and its worker runs them, in processes of their own: directly on one server,
 and through a ring of three with ``node_errors = "fast"`` and "retry". All keys are on the node that is killed.
 The servers keep their data, so that every lost or doubled job is the client's. A cell reads *failed / lost / twice,
 seconds*: jobs that could not be sent, that were sent and never run, that were run again; and how long after the
@@ -16,14 +16,13 @@ from pathlib import Path
 
 from tests.needs import needs_node_packages, needs_packages
 from tests.outage.measure import Outcome, measure
-from tests.outage.stage import Stage
+from tests.outage.servers import Servers
 from tests.outage.table import CLIENTS, Client
 
 MODES = ("straight", "fast", "retry")
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.outage", description=__doc__.split("\n", maxsplit=1)[0])
     names = [client.name for client in CLIENTS]
     parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
@@ -35,7 +34,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def install(client: Client, folder: Path) -> dict[str, str]:
-    """The environment in which its libraries are found; others must not see them, for they bring a redis-py along."""
+    """Install its libraries; the environment in which it alone finds them, for they bring a redis-py along."""
     path = {}
     if client.pip:
         path["PYTHONPATH"] = str(needs_packages(folder, *client.pip))
@@ -45,11 +44,11 @@ def install(client: Client, folder: Path) -> dict[str, str]:
 
 
 def main(argv: list[str]) -> None:
-    """Measure, and print the table."""
+    """Measure the clients, and print a table."""
     options = arguments(argv)
     clients = [client for client in CLIENTS if not options.only or client.name in options.only]
     modes = options.mode or list(MODES)
-    found: dict[tuple[str, str], Outcome] = {}
+    outcomes: dict[tuple[str, str], Outcome] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         paths = {client.name: install(client, folder / client.name) for client in clients}
@@ -58,13 +57,13 @@ def main(argv: list[str]) -> None:
                 some = clients[at : at + options.at_once]
                 place = folder / f"{mode}-{at}"
                 place.mkdir(parents=True)
-                with Stage(mode, place) as stage:
-                    for client, outcome in zip(some, measure(some, stage, paths, options.busy), strict=True):
-                        found[client.name, mode] = outcome
+                with Servers(mode, place) as servers:
+                    for client, outcome in zip(some, measure(some, servers, paths, options.busy), strict=True):
+                        outcomes[client.name, mode] = outcome
                         sys.stderr.write(f"{client.name}, {mode}: {outcome}\n")
     sys.stdout.write(f"| client | {' | '.join(modes)} |\n| --- |{' --- |' * len(modes)}\n")
     for client in clients:
-        sys.stdout.write(f"| {client.name} | {' | '.join(found[client.name, mode].cell() for mode in modes)} |\n")
+        sys.stdout.write(f"| {client.name} | {' | '.join(outcomes[client.name, mode].cell() for mode in modes)} |\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""One measurement: several clients work, their node is killed, comes back, and it is counted what became of it."""
+"""One measurement: several clients send and run jobs, their node is killed and restarted, and their jobs are counted.
+
+Order of events: every client has run a few jobs; its producer pauses until its worker waits for the next one (unless
+it is to be busy); the node is killed, the producers go on; the node is restarted; the producers stop; when nothing
+happens any more the jobs are counted.
+"""
 
 import os
 import signal
@@ -13,13 +18,13 @@ from typing import Final
 from tests.live.proxies import environment
 from tests.live.workers import ROOT
 from tests.outage.notes import NOTES, SERVER
-from tests.outage.stage import Stage
+from tests.outage.servers import Servers
 from tests.outage.table import Client
 
 WARM_SECONDS: Final = 60.0
 DOWN_SECONDS: Final = 3.0
 AFTER_SECONDS: Final = 8.0
-#: Who has not done anything for so long will not.
+#: A client that has done nothing for so long will do nothing any more.
 QUIET_SECONDS: Final = 12.0
 WARM_JOBS: Final = 3
 #: After its last job a worker has something to write down.
@@ -28,7 +33,7 @@ IDLE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one client. ``resumed``: seconds from the node's return to the next job that went well."""
+    """The jobs of one client, and whether it lives. ``resumed``: seconds from the restart to the next good job."""
 
     sent: int
     failed: int
@@ -47,15 +52,15 @@ class Outcome:
         return f"{self.failed} / {self.lost} / {self.twice}, {self.resumed:.1f} s"
 
 
-class Running:
-    """A client's processes."""
+class ClientProcesses:
+    """The worker and the producer of one client, and what they have noted."""
 
-    def __init__(self, client: Client, stage: Stage, path: dict[str, str]) -> None:
+    def __init__(self, client: Client, servers: Servers, path: dict[str, str]) -> None:
         self.client = client
-        self.notes = stage.folder / client.name.replace(" ", "-").replace(",", "")
-        self.env = {**environment(), **path, SERVER: stage.url, NOTES: str(self.notes), "PYTHONUNBUFFERED": "1"}
+        self.notes = servers.folder / client.name.replace(" ", "-").replace(",", "")
+        self.env = {**environment(), **path, SERVER: servers.url, NOTES: str(self.notes), "PYTHONUNBUFFERED": "1"}
         words = [client.worker, client.producer] if client.worker else [client.producer]
-        self.processes = [self.start([word.replace("{url}", stage.url) for word in line]) for line in words]
+        self.processes = [self.start([word.replace("{url}", servers.url) for word in line]) for line in words]
 
     def start(self, words: list[str]) -> subprocess.Popen[bytes]:
         """In a session of its own, so that what it forks ends with it."""
@@ -64,40 +69,40 @@ class Running:
                 words, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def noted(self) -> list[tuple[str, int, float, str]]:
-        """All lines of the file."""
+    def read_notes(self) -> list[tuple[str, int, float, str]]:
+        """Each line as (word, number of the job, time, text)."""
         if not self.notes.exists():
             return []
-        found = []
+        lines = []
         for line in self.notes.read_text("utf-8", "replace").splitlines():
             word, number, seconds, *text = line.split(" ", 3)
-            found.append((word, int(number), float(seconds), "".join(text)))
-        return found
+            lines.append((word, int(number), float(seconds), "".join(text)))
+        return lines
 
-    def well(self) -> list[tuple[int, float]]:
-        """The jobs that went well, and when: those that were run, or without a worker sent."""
+    def done_jobs(self) -> list[tuple[int, float]]:
+        """Number and time of the jobs that were run; without a worker, of those that were sent."""
         wanted = "ran" if self.client.worker else "sent"
-        return [(number, seconds) for word, number, seconds, _ in self.noted() if word == wanted]
+        return [(number, seconds) for word, number, seconds, _ in self.read_notes() if word == wanted]
 
-    def tell(self, word: str) -> None:
+    def set_flag(self, flag: str) -> None:
         """Make its producer ``pause``, or ``stop``."""
-        Path(f"{self.notes}.{word}").touch()
+        Path(f"{self.notes}.{flag}").touch()
 
-    def go_on(self) -> None:
-        """End the pause."""
+    def resume(self) -> None:
+        """End its pause."""
         Path(f"{self.notes}.pause").unlink(missing_ok=True)
 
     def is_busy(self) -> bool:
-        """Whether something that was sent has not been run."""
-        sent = {number for word, number, _, _ in self.noted() if word == "sent"}
-        return bool(sent - {number for number, _ in self.well()})
+        """Whether a job that was sent has not been run."""
+        sent = {number for word, number, _, _ in self.read_notes() if word == "sent"}
+        return bool(sent - {number for number, _ in self.done_jobs()})
 
-    def is_going_on(self) -> bool:
-        """The same, or its producer still runs."""
+    def is_unfinished(self) -> bool:
+        """Whether a job was not run, or the producer still runs."""
         return self.is_busy() or self.processes[-1].poll() is None
 
-    def end(self) -> None:
-        """Whatever still runs."""
+    def kill(self) -> None:
+        """End the processes that still run, and what they have forked."""
         for process in self.processes:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -106,15 +111,14 @@ class Running:
             finally:
                 process.wait()
 
-    def outcome(self, stage: Stage, back: float) -> Outcome:
-        """What became of it."""
-        noted = self.noted()
-        sent = {number for word, number, _, _ in noted if word == "sent"}
-        failed = [text for word, _, _, text in noted if word == "failed"]
-        done = Counter(number for word, number, _, _ in noted if word == "ran")
+    def outcome(self, servers: Servers, restarted_at: float) -> Outcome:
+        notes = self.read_notes()
+        sent = {number for word, number, _, _ in notes if word == "sent"}
+        failed = [text for word, _, _, text in notes if word == "failed"]
+        done = Counter(number for word, number, _, _ in notes if word == "ran")
         if self.client.pushes:
-            done = Counter(stage.pushed(self.client.pushes))
-        later = [seconds - back for _, seconds in self.well() if seconds > back]
+            done = Counter(servers.pushed(self.client.pushes))
+        later = [seconds - restarted_at for _, seconds in self.done_jobs() if seconds > restarted_at]
         return Outcome(
             sent=len(sent),
             failed=len(failed),
@@ -126,43 +130,45 @@ class Running:
         )
 
 
-def measure(clients: list[Client], stage: Stage, paths: dict[str, dict[str, str]], busy: bool = False) -> list[Outcome]:
-    """All of them at once. Unless they are to be ``busy`` their workers wait for jobs when the node is killed."""
-    running = [Running(client, stage, paths.get(client.name, {})) for client in clients]
+def measure(
+    clients: list[Client], servers: Servers, paths: dict[str, dict[str, str]], busy: bool = False
+) -> list[Outcome]:
+    """Measure them together; ``busy``: the node is killed while workers run jobs, not while they wait for processes."""
+    running = [ClientProcesses(client, servers, paths.get(client.name, {})) for client in clients]
     try:
         deadline = time.monotonic() + WARM_SECONDS
-        while any(len(one.well()) < WARM_JOBS for one in running):
+        while any(len(processes.done_jobs()) < WARM_JOBS for processes in running):
             if time.monotonic() > deadline:
-                cold = [one for one in running if len(one.well()) < WARM_JOBS]
-                logs = "\n".join(Path(f"{one.notes}.log").read_text()[-2000:] for one in cold)
-                raise AssertionError(f"did not begin: {[one.client.name for one in cold]}\n{logs}")
+                cold = [processes for processes in running if len(processes.done_jobs()) < WARM_JOBS]
+                logs = "\n".join(Path(f"{processes.notes}.log").read_text()[-2000:] for processes in cold)
+                raise AssertionError(f"did not begin: {[processes.client.name for processes in cold]}\n{logs}")
             time.sleep(0.1)
         if not busy:
-            for one in running:
-                one.tell("pause")
-            settle(running, Running.is_busy)
+            for processes in running:
+                processes.set_flag("pause")
+            wait_while(running, ClientProcesses.is_busy)
             time.sleep(IDLE_SECONDS)
-        stage.kill()
-        for one in running:
-            one.go_on()
+        servers.kill()
+        for processes in running:
+            processes.resume()
         time.sleep(DOWN_SECONDS)
-        stage.restart()
-        back = time.monotonic()
+        servers.restart()
+        restarted_at = time.monotonic()
         time.sleep(AFTER_SECONDS)
-        for one in running:
-            one.tell("stop")
-        settle(running, Running.is_going_on)
-        return [one.outcome(stage, back) for one in running]
+        for processes in running:
+            processes.set_flag("stop")
+        wait_while(running, ClientProcesses.is_unfinished)
+        return [processes.outcome(servers, restarted_at) for processes in running]
     finally:
-        for one in running:
-            one.end()
+        for processes in running:
+            processes.kill()
 
 
-def settle(running: list[Running], waits: Callable[[Running], bool]) -> None:
-    """Wait until nobody has anything to do, or nothing happens any more."""
+def wait_while(running: list[ClientProcesses], condition: Callable[[ClientProcesses], bool]) -> None:
+    """Wait while the condition holds for any of them, but not when no job was done for `QUIET_SECONDS`."""
     seen, since = -1, time.monotonic()
-    while any(waits(one) for one in running) and time.monotonic() - since < QUIET_SECONDS:
-        count = sum(len(one.well()) for one in running)
+    while any(condition(processes) for processes in running) and time.monotonic() - since < QUIET_SECONDS:
+        count = sum(len(processes.done_jobs()) for processes in running)
         if count != seen:
             seen, since = count, time.monotonic()
         time.sleep(0.2)

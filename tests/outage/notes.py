@@ -1,4 +1,4 @@
-"""What a client's processes write down, past all servers: which jobs were sent, failed to be sent, and were run.
+"""What a client's processes note in a file, beside all servers: which jobs were sent, failed to be sent, and were run.
 
 A line is ``word number seconds text``. The file is named by ``OUTAGE_NOTES``; producers wait while
 ``<file>.pause`` is there, and end when ``<file>.stop`` is.
@@ -21,7 +21,7 @@ URL: Final = os.environ.get(SERVER, "redis://127.0.0.1:1")
 
 
 def note(word: str, number: int, text: str = "") -> None:
-    """One line, whole whoever else writes."""
+    """Append one line, whole whichever other process appends."""
     line = f"{word} {number} {time.monotonic():.3f} {' '.join(text.split())[:200]}\n"
     file = os.open(os.environ[NOTES], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
@@ -31,12 +31,12 @@ def note(word: str, number: int, text: str = "") -> None:
 
 
 def ran(number: int) -> None:
-    """The job of this number is run."""
+    """Called by the job."""
     note("ran", number)
 
 
 def numbers() -> Iterator[int]:
-    """One after another, until there are enough."""
+    """The numbers of the jobs, until the file says stop."""
     stop = Path(f"{os.environ[NOTES]}.stop")
     pause = Path(f"{os.environ[NOTES]}.pause")
     number = 0
@@ -48,7 +48,7 @@ def numbers() -> Iterator[int]:
 
 
 def produce(send: Callable[[int], object]) -> None:
-    """Send jobs; one that cannot be sent is noted and given up, as a page would."""
+    """Send jobs; one that cannot be sent is noted and given up, as a web page would."""
     for number in numbers():
         try:
             send(number)
@@ -60,7 +60,7 @@ def produce(send: Callable[[int], object]) -> None:
 
 
 async def produce_async(send: Callable[[int], Awaitable[object]]) -> None:
-    """The same in a loop."""
+    """`produce` on an event loop."""
     for number in numbers():
         try:
             await send(number)

@@ -1,4 +1,4 @@
-"""Who is measured: how each client's processes are started, and what has to be installed for them."""
+"""The clients that are measured: how their processes are started, and what has to be installed for them."""
 
 import sys
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ class Client:
 
 
 def python(*words: str) -> tuple[str, ...]:
-    """A module that is run."""
+    """The words that run a module."""
     return (sys.executable, "-m", *words)
 
 
 def module(name: str, *words: str, function: str = "main") -> tuple[str, ...]:
-    """A function of one of ours, which is imported: what it registers has the name that its worker knows."""
+    """The words that call a function of a client file, imported under the name by which its worker knows the job."""
     return (sys.executable, "-c", f"from {MODULES}.{name} import {function}; {function}()", *words)
 
 
 def node(script: str, *words: str) -> tuple[str, ...]:
-    """One of our scripts for Node.js."""
+    """The words that run a client file of Node.js."""
     return ("node", f"tests/outage/node/{script}.cjs", *words)
 
 
@@ -71,7 +71,7 @@ CLIENTS: Final = (
         npm=("bullmq", "ioredis"),
     ),
 )
-#: All of their keys, on one node.
+#: The beginnings of all their keys; the ring is told to keep these together.
 FAMILY: Final = (
     "outage",
     *("@celery", "@rq", "@dramatiq", "@huey", "@arq", "@saq", "@bullmq", "@channels_redis"),

@@ -13,13 +13,12 @@ SETTINGS: Any = RedisSettings.from_dsn(URL)
 
 
 async def run(ctx: Any, number: int) -> int:
-    """The job."""
     ran(number)
     return number
 
 
 class WorkerSettings:
-    """What ``arq`` runs."""
+    """The settings that the ``arq`` command reads."""
 
     functions = (run,)
     redis_settings = SETTINGS
@@ -27,11 +26,10 @@ class WorkerSettings:
 
 
 async def send_all() -> None:
-    """Enqueue jobs."""
     pool = await create_pool(SETTINGS)
     await produce_async(lambda number: pool.enqueue_job("run", number))
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     asyncio.run(send_all())

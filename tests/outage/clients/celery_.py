@@ -11,11 +11,10 @@ app.conf.broker_connection_retry_on_startup = True
 
 @app.task(name="run")
 def run(number: int) -> int:
-    """The job."""
     ran(number)
     return number
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     produce(lambda number: app.send_task("run", [number]))

@@ -9,7 +9,7 @@ from tests.outage.notes import URL, note, produce_async, ran
 
 
 async def receive() -> None:
-    """Until it is ended; after an error it goes on, as Daphne's next request would."""
+    """Receive until the process is ended; after an error try again, as Daphne's next request would."""
     layer = RedisChannelLayer(hosts=[URL])
     while True:
         try:
@@ -20,16 +20,15 @@ async def receive() -> None:
 
 
 async def send_all() -> None:
-    """Send messages."""
     layer = RedisChannelLayer(hosts=[URL])
     await produce_async(lambda number: layer.send("outage", {"type": "x", "number": number}))
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     asyncio.run(send_all())
 
 
 def worker() -> None:
-    """What receives."""
+    """The worker."""
     asyncio.run(receive())

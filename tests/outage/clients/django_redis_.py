@@ -11,13 +11,13 @@ from tests.outage.notes import URL, produce
 
 
 def send(cache: Any, number: int) -> None:
-    """A page that counts and reads."""
+    """What a web page does: read the cache, and count."""
     cache.get("outage:page")
     cache.client.get_client(write=True).rpush("outage:django-redis", number)
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     settings.configure(
         CACHES={
             "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": URL, "KEY_FUNCTION": "builtins.str"}

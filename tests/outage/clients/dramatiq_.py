@@ -12,7 +12,6 @@ broker: Any = RedisBroker(url=URL)
 
 
 def run(number: int) -> None:
-    """The job."""
     ran(number)
 
 
@@ -20,5 +19,5 @@ actor: Any = dramatiq.actor(broker=broker, queue_name="outage")(run)
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     produce(actor.send)

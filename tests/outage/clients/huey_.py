@@ -11,7 +11,6 @@ huey: Any = RedisHuey("outage", url=URL)
 
 
 def run(number: int) -> int:
-    """The job."""
     ran(number)
     return number
 
@@ -20,5 +19,5 @@ task: Any = huey.task()(run)
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     produce(task)

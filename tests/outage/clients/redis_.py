@@ -10,7 +10,7 @@ from tests.outage.notes import URL, produce
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     kind = sys.argv[1]
     if kind == "default":
         client = redis.Redis.from_url(URL)

@@ -8,12 +8,11 @@ from tests.outage.notes import URL, produce, ran
 
 
 def run(number: int) -> int:
-    """The job."""
     ran(number)
     return number
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     queue = Queue("outage", connection=redis.Redis.from_url(URL))
     produce(lambda number: queue.enqueue("tests.outage.clients.rq_.run", number))

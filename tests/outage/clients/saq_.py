@@ -12,7 +12,6 @@ queue: Any = Queue.from_url(URL)
 
 
 async def run(ctx: Any, *, number: int) -> int:
-    """The job."""
     ran(number)
     return number
 
@@ -21,11 +20,10 @@ settings = {"queue": queue, "functions": [run], "concurrency": 2}
 
 
 async def send_all() -> None:
-    """Enqueue jobs."""
     await queue.connect()
     await produce_async(lambda number: queue.enqueue("run", number=number))
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     asyncio.run(send_all())

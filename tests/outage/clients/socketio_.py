@@ -10,7 +10,7 @@ from tests.outage.notes import URL, produce_async, ran
 
 
 async def serve() -> None:
-    """A server, and a client that hears what others emit."""
+    """A server, and a client that gets what others emit."""
     server = socketio.AsyncServer(async_mode="aiohttp", client_manager=socketio.AsyncRedisManager(URL))
     app = web.Application()
     server.attach(app)
@@ -24,16 +24,15 @@ async def serve() -> None:
 
 
 async def send_all() -> None:
-    """Emit."""
     manager = socketio.AsyncRedisManager(URL, write_only=True)
     await produce_async(lambda number: manager.emit("news", number))
 
 
 def main() -> None:
-    """What sends."""
+    """The producer."""
     asyncio.run(send_all())
 
 
 def worker() -> None:
-    """What receives."""
+    """The worker."""
     asyncio.run(serve())

@@ -1,4 +1,4 @@
-"""The servers of a measurement: one, or three behind a proxy. The one that has all keys is killed and comes back."""
+"""The servers of a measurement: one, or three behind a proxy. The one that has all keys is killed and restarted."""
 
 import subprocess
 import sys
@@ -13,12 +13,15 @@ from kidoproxy.config.example import to_toml
 from tests.live.proxies import READY, environment, free_port
 from tests.outage.table import FAMILY
 
-#: Nothing that was answered is lost with the process: what is counted is what clients make of it.
+#: The servers lose nothing with the process, so every lost or doubled job is the client's.
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "no")
 
 
-class Stage:
-    """``url``: where clients connect. ``mode`` is "straight", or the ring's ``node_errors``: "fast", "retry"."""
+class Servers:
+    """Started by the constructor, ended by the context. ``url``: where clients connect.
+
+    ``mode`` is "straight" (one server), or the ring's ``node_errors``: "fast" or "retry".
+    """
 
     def __init__(self, mode: str, folder: Path) -> None:
         self.mode = mode
@@ -27,7 +30,8 @@ class Stage:
         self.nodes = [self.stack.enter_context(EmbeddedNodes()) for _ in range(1 if mode == "straight" else 3)]
         self.urls = [nodes.start(1, tcp=True, args=DURABLE)[0] for nodes in self.nodes]
         self.url = self.urls[0]
-        self.home = 0
+        #: The index of the server that has all keys.
+        self.victim = 0
         if mode != "straight":
             self.serve()
 
@@ -38,7 +42,7 @@ class Stage:
         self.stack.close()
 
     def serve(self) -> None:
-        """Start the proxy, and see where the family lives."""
+        """Start the proxy, and ask it which node has the keys of all clients."""
         port = free_port()
         nodes = [{"url": url, "name": f"node-{at}"} for at, url in enumerate(self.urls)]
         pool = {
@@ -63,30 +67,29 @@ class Stage:
                 text=True,
                 env=environment(),
             )
-        self.stack.callback(end, process)
+        self.stack.callback(stop, process)
         assert process.stdout is not None
         assert any(READY in line for line in process.stdout)
         self.url = f"redis://127.0.0.1:{port}"
         with redis.Redis.from_url(self.url) as client:
-            said = repr(client.execute_command("PROXY", "ROUTE", "GET", FAMILY[0]))
-        self.home = next(at for at in range(3) if f"node-{at}" in said)
+            route = repr(client.execute_command("PROXY", "ROUTE", "GET", FAMILY[0]))
+        self.victim = next(at for at in range(3) if f"node-{at}" in route)
 
     def kill(self) -> None:
-        """The node that has all keys ends at once."""
-        self.nodes[self.home].kill(0)
+        """Kill the server that has all keys."""
+        self.nodes[self.victim].kill(0)
 
     def restart(self) -> None:
-        """It is back, with its data."""
-        self.nodes[self.home].restart(0)
+        """Start it again, with its data."""
+        self.nodes[self.victim].restart(0)
 
     def pushed(self, key: str) -> list[int]:
-        """What a list has, as its node says."""
-        with redis.Redis.from_url(self.urls[self.home]) as client:
-            found: Any = client.lrange(key, 0, -1)
-            return [int(item) for item in found]
+        """The items of a list, read from its server."""
+        with redis.Redis.from_url(self.urls[self.victim]) as client:
+            pushed: Any = client.lrange(key, 0, -1)
+            return [int(item) for item in pushed]
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Stop the proxy."""
+def stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     process.communicate()
