@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.session import cleanup
 from tests.session.handlers.test_blocking import LINE, free
-from tests.session.pubsub.hall import granted, hall
+from tests.session.pubsub.pubsub_story import granted, pubsub
 from tests.story import (
     LANE,
     LANE2,
@@ -40,7 +40,7 @@ def watching(play: Story) -> Story:
 
 def test_watch_and_publish_in_the_transaction() -> None:
     """PUBLISH on a dedicated connection is corrected too: the node counts one subscription, the client gets all."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", name="one") >> granted("SUBSCRIBE {a}x", name="two")
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x", name="one") >> granted("SUBSCRIBE {a}x", name="two")
     (
         watching(play)
         >> client("MULTI", "SET {a}1 x", "PUBLISH {a}x hi", "PING", "EXEC")
@@ -54,7 +54,7 @@ def test_watch_and_publish_in_the_transaction() -> None:
 @pytest.mark.parametrize(("said", "told"), [("*-1", "*-1"), ("-EXECABORT no", "-EXECABORT no")])
 def test_watch_and_publish_that_is_not_run(said: str, told: str) -> None:
     """A lost race is null as ever, and an error is the error of the whole."""
-    play = watching(hall(ring("a"))) >> client("MULTI", "PUBLISH {a}x hi", "EXEC")
+    play = watching(pubsub(ring("a"))) >> client("MULTI", "PUBLISH {a}x hi", "EXEC")
     play << to_client("+OK", "+QUEUED") << to("a", "MULTI", "PUBLISH {a}x hi", "EXEC", on=LANE)
     play >> node("a", "+OK", "+QUEUED", said, on=LANE) << to_client(told)
 
@@ -157,7 +157,7 @@ def test_a_pause_of_writes_holds_those_of_proxy(words: str) -> None:
 
 def test_who_listens_does_not_hide_a_restart() -> None:
     """What waits for a restarted copy is asked elsewhere, though the listening connection has met its new run first."""
-    play = hall(copies("a", "b")) >> granted("SUBSCRIBE x", name="ear")
+    play = pubsub(copies("a", "b")) >> granted("SUBSCRIBE x", name="ear")
     key = led_by(play.pool, "a")
     play >> client(f"GET {key}") << to("a", f"GET {key}") >> node("a", "$1 1") << to_client("$1 1")
     play.shy = True

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.resp import limits
-from tests.session.pubsub.hall import hall
+from tests.session.pubsub.pubsub_story import pubsub
 from tests.story import (
     LANE,
     Event,
@@ -232,4 +232,9 @@ def test_channels() -> None:
     """So is a subscription that its node does not confirm, or cannot."""
     pool = two()
     pool.as_loading = True
-    hall(pool) >> down("a") >> client("SUBSCRIBE {a}x") << to_client("-LOADING NODEDOWN a a:6379 (connection refused)")
+    (
+        pubsub(pool)
+        >> down("a")
+        >> client("SUBSCRIBE {a}x")
+        << to_client("-LOADING NODEDOWN a a:6379 (connection refused)")
+    )

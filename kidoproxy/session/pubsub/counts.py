@@ -1,7 +1,7 @@
-"""How many listen: a node counts our one subscription, and means all our clients that have it.
+"""The numbers in replies of PUBLISH and PUBSUB: a node counts our one subscription, and means all clients that have it.
 
-What a node says is corrected by what the switchboard knows when the answer comes. Other proxies and other
-workers that listen to the same node count as one client each.
+A node's number is corrected by what `Subscriptions` knows when the reply comes. Other proxies and other workers that
+subscribe at the same node count as one client each.
 """
 
 from typing import final
@@ -19,7 +19,7 @@ from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 
 @final
 class CountCorrection(ReplyHandler):
-    """Takes what the nodes say to PUBLISH, SPUBLISH and PUBSUB; the client is told of clients."""
+    """Corrects the replies to PUBLISH, SPUBLISH and PUBSUB NUMSUB, so that they count clients."""
 
     def __init__(
         self, subscriptions: Subscriptions, spec: CommandSpec, argv: list[bytes], parent: ReplyHandler
@@ -31,7 +31,7 @@ class CountCorrection(ReplyHandler):
         self.parent = parent
 
     def on_reply(self, raw: bytes) -> None:
-        """Errors, and what counts nothing, are passed on."""
+        """Errors, and replies that count nothing, are passed on."""
         name = self.spec.name
         if raw[:1] == b":" and name in (b"publish", b"spublish"):
             raw = integer(count_receivers(self.subscriptions, integer_of(raw), name == b"spublish", self.argv[1]))
@@ -42,19 +42,15 @@ class CountCorrection(ReplyHandler):
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """As it is."""
         self.parent.on_failure(failure)
 
     def add_held_bytes(self, size: int) -> None:
-        """Its parent counts it."""
         self.parent.add_held_bytes(size)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """As its parent does."""
         self.parent.abort(failure, failed)
 
     def describe(self) -> str:
-        """Its parent's."""
         return self.parent.describe()
 
 
@@ -65,12 +61,12 @@ def is_name_count_list(raw: bytes) -> bool:
 
 
 def correct_count(reported: int, counted: int, actual: int) -> int:
-    """``said`` without ``share`` of it, and ``ours`` instead; less than the share means that we were not counted."""
+    """``reported`` with ``actual`` in place of ``counted``; if it is less than ``counted`` we were not counted."""
     return reported if reported < counted else reported - counted + actual
 
 
 def count_receivers(subscriptions: Subscriptions, reported: int, shard: bool, channel: bytes) -> int:
-    """How many subscriptions a message went to."""
+    """How many subscriptions a message went to, of which the node has ``reported`` its own count."""
     counted = 0
     actual = 0
     for source in subscriptions.sources_of(SHARD, channel):
@@ -85,13 +81,13 @@ def count_receivers(subscriptions: Subscriptions, reported: int, shard: bool, ch
 
 
 def count_subscribers(subscriptions: Subscriptions, flat_list: list[bytes], kind: int) -> list[bytes]:
-    """The flat list ``name, number, …`` of NUMSUB."""
-    told: list[bytes] = []
+    """The flat list ``name, number, …`` of NUMSUB, corrected."""
+    corrected: list[bytes] = []
     for at in range(0, len(flat_list), 2):
         number = integer_of(flat_list[at + 1])
         topic = subscriptions.topics[kind].get(string_value(flat_list[at]))
         if topic is not None:
             counted = sum([source.is_counted(topic) for source in subscriptions.sources])
             number = correct_count(number, counted, len(topic.subscribers))
-        told += [flat_list[at], integer(number)]
-    return told
+        corrected += [flat_list[at], integer(number)]
+    return corrected

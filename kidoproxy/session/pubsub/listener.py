@@ -1,10 +1,9 @@
-"""A listener is the one link on which a node's messages come, and what the node was told to send there.
+"""A listener: the one connection on which a node sends its messages, and what it has been asked to send there.
 
-Names whose state at the node is not what it should be stand in ``todo``. They go out in batches, one at a
-time: a command for one kind, and a PING behind it with a number of its own. Confirmations are pushes; what
-is unconfirmed when the number comes back was refused. A batch of several names that was refused is tried
-again in smaller ones, so that one bad name costs nobody else. After a loss the link connects again by
-itself, and everything is said anew.
+Names whose state at the node may not be what it should be are ``dirty``. They go out in batches, one at a time: a
+command for one kind, and a PING behind it with a number of its own. Confirmations are pushes; what is unconfirmed when
+the number comes back was refused. A batch of several names that was refused is tried again in smaller ones, so that one
+bad name costs nobody else. After a loss the connection is made again by itself, and everything is subscribed anew.
 """
 
 from typing import Final, final
@@ -27,15 +26,14 @@ from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import PushHandler
 from kidoproxy.upstream.states import DOWN
 
-#: How many names one command carries.
 MAX_BATCH_NAMES: Final = 512
 
 
 class ListenerCallbacks:
-    """Whom a listener works for."""
+    """What a listener needs of its owner, and reports to it."""
 
     def is_wanted(self, kind: int, name: bytes) -> bool:
-        """Whether the node should be listened to for it."""
+        """Whether the node should send its messages."""
         raise NotImplementedError
 
     def candidate_names(self, kind: int) -> list[bytes]:
@@ -43,44 +41,44 @@ class ListenerCallbacks:
         raise NotImplementedError
 
     def on_changed(self, listener: "PubSubListener", kind: int, name: bytes) -> None:
-        """The node sends its messages now, or no longer."""
+        """The node has begun to send its messages, or has stopped."""
         raise NotImplementedError
 
     def on_refused(self, listener: "PubSubListener", kind: int, name: bytes, error: bytes) -> None:
-        """The node would not, and said why."""
+        """The node refused, with this error reply."""
         raise NotImplementedError
 
     def on_message(self, listener: "PubSubListener", kind: int, name: bytes, raw: bytes) -> None:
-        """A message."""
+        """A message, as the push frame that the node sent."""
         raise NotImplementedError
 
     def on_connected(self, listener: "PubSubListener") -> None:
-        """The node is there."""
+        """The connection is ready."""
         raise NotImplementedError
 
     def on_disconnected(self, listener: "PubSubListener", failure: NodeFailure) -> None:
-        """Nothing is heard of the node until it is there again."""
+        """Messages are lost until the connection is ready again."""
         raise NotImplementedError
 
 
 @final
 class PubSubListener(PushHandler):
-    """See the module. ``have`` are the names that the node sends, by kind."""
+    """See the module. ``delivering`` are the names whose messages the node sends, by kind."""
 
     def __init__(self, executor: Executor, node: Node, callbacks: ListenerCallbacks) -> None:
-        self.exchange = executor
+        self.executor = executor
         self.node = node
         self.callbacks = callbacks
         self.delivering: list[dict[bytes, bool]] = [{} for _ in KINDS]
         self.dirty: list[dict[bytes, bool]] = [{} for _ in KINDS]
-        #: Names that the node has refused although clients had them before: asked for again now and then.
+        #: Names that the node has refused although clients had them before: tried again now and then.
         self.rejected: list[dict[bytes, bool]] = [{} for _ in KINDS]
         self.batch_in_flight = False
         self.unconfirmed: dict[bytes, bool] = {}
         self.batch_kind = 0
         self.batch_subscribes = False
         self.batch_size = MAX_BATCH_NAMES
-        #: What was wrong with the batch, if the node said so; and how many PINGs there have been.
+        #: The error of the batch, if the node sent one; and the number of the last PING.
         self.batch_error = b""
         self.last_ping = 0
         self.connection = executor.new_unshared(node, 3, 0, False)
@@ -90,11 +88,11 @@ class PubSubListener(PushHandler):
     # -- what it is asked for ------------------------------------------------------------------------
 
     def mark_dirty(self, kind: int, name: bytes) -> None:
-        """This name may not be as it should; `go_on` sees to it."""
+        """The state of this name at the node may be wrong; `flush` sees to it."""
         self.dirty[kind][name] = True
 
     def flush(self) -> None:
-        """Send the next batch, unless one is under way or nobody is there."""
+        """Send the next batch, unless one is under way or the connection is not ready."""
         if self.batch_in_flight or not self.connection.is_ready():
             return
         for kind in KINDS:
@@ -104,7 +102,7 @@ class PubSubListener(PushHandler):
                 return
 
     def take_batch(self, kind: int) -> list[bytes]:
-        """Names that all begin or all end; those that are as they should be are forgotten on the way."""
+        """Names that are all to be subscribed, or all to be unsubscribed; those in the right state are removed."""
         dirty = self.dirty[kind]
         delivering = self.delivering[kind]
         names: list[bytes] = []
@@ -125,7 +123,7 @@ class PubSubListener(PushHandler):
         return names
 
     def send_batch(self, kind: int, names: list[bytes]) -> None:
-        """One command, and the PING that shows that it is through."""
+        """One command, and the PING whose echo shows that the node has executed it."""
         self.batch_in_flight = True
         self.batch_kind = kind
         self.unconfirmed = dict.fromkeys(names, True)
@@ -134,36 +132,35 @@ class PubSubListener(PushHandler):
         self.send_fenced(encode_request([word, *names]))
 
     def send_fenced(self, payload: bytes) -> None:
-        """Send it with a PING behind it."""
+        """Send ``payload`` with a PING behind it."""
         self.last_ping += 1
         number = b"%d" % self.last_ping
         self.expect_echo(payload + encode_request([b"PING", number]), bulk(number))
 
     def expect_echo(self, payload: bytes, echo: bytes) -> None:
-        """Send this; the next frame that is no push should be the echo."""
-        self.connection.submit(Fence(self, echo), payload, 3, 0, self.exchange.now)
+        """Send ``payload``; the next frame that is no push should be ``echo``."""
+        self.connection.submit(Fence(self, echo), payload, 3, 0, self.executor.now)
 
     def on_unexpected_reply(self, raw: bytes, echo: bytes) -> None:
-        """An error came in front of the echo, or an older echo: the one that is waited for is still to come."""
+        """An error, or an older echo, came in front of the echo, which is still to come."""
         if is_error(raw):
             self.batch_error = raw
         self.expect_echo(b"", echo)
 
     def retry_rejected(self) -> None:
-        """Ask again for what the node refused."""
+        """Try again what the node has refused."""
         for kind in KINDS:
             self.dirty[kind].update(self.rejected[kind])
             self.rejected[kind].clear()
         self.flush()
 
     def close(self) -> None:
-        """Nobody needs this node any more."""
-        self.exchange.close_unshared(self.connection)
+        """Close the connection for good."""
+        self.executor.close_unshared(self.connection)
 
     # -- what the node says ----------------------------------------------------------------------------
 
     def on_push(self, raw: bytes) -> None:
-        """A push: a message, or a confirmation."""
         words = first_bulks(raw, 2) if raw[:1] == b">" else []
         if len(words) < 2:
             return
@@ -177,7 +174,7 @@ class PubSubListener(PushHandler):
             self.on_confirmed(UNSUBSCRIBE_KINDS[word], name, False)
 
     def on_confirmed(self, kind: int, name: bytes, subscribed: bool) -> None:
-        """The node says that it has begun or ended to send this; of what it was not asked for nothing is kept."""
+        """The node confirms that it sends this, or no longer; names that nobody asked for are ignored."""
         if not self.may_deliver(kind, name):
             return
         if subscribed:
@@ -187,14 +184,14 @@ class PubSubListener(PushHandler):
         self.on_name_done(kind, name)
 
     def on_name_done(self, kind: int, name: bytes) -> None:
-        """The node has begun or ended to send this; what is wanted may be otherwise by now."""
+        """One name of the batch is confirmed; by now another state may be wanted, so it is looked at again."""
         if kind == self.batch_kind:
             self.unconfirmed.pop(name, None)
         self.dirty[kind][name] = True
         self.callbacks.on_changed(self, kind, name)
 
     def on_batch_done(self) -> None:
-        """The batch is through."""
+        """The echo is here: what is unconfirmed was refused."""
         unconfirmed = self.unconfirmed
         self.unconfirmed = {}
         self.batch_in_flight = False
@@ -208,14 +205,14 @@ class PubSubListener(PushHandler):
         self.flush()
 
     def reject(self, name: bytes, error: bytes) -> None:
-        """The node would not do it for this one name."""
+        """The node has refused this one name."""
         kind = self.batch_kind
         self.dirty[kind].pop(name, None)
         self.rejected[kind][name] = True
         self.callbacks.on_refused(self, kind, name, error)
 
     def on_ready(self) -> None:
-        """The node has greeted us, and knows nothing of before: say everything that is wanted."""
+        """The handshake is over, and the node has no subscription of ours: subscribe to everything that is wanted."""
         self.batch_size = MAX_BATCH_NAMES
         for kind in KINDS:
             self.rejected[kind].clear()
@@ -225,7 +222,7 @@ class PubSubListener(PushHandler):
         self.flush()
 
     def on_disconnect(self, failure: NodeFailure) -> None:
-        """The connection is gone, and with it all that the node was told."""
+        """The connection is lost, and with it all subscriptions."""
         self.batch_in_flight = False
         self.unconfirmed = {}
         self.delivering = [{} for _ in KINDS]
@@ -234,19 +231,19 @@ class PubSubListener(PushHandler):
     # -- how it is ---------------------------------------------------------------------------------------
 
     def down_failure(self) -> NodeFailure | None:
-        """Why nobody should wait for the node now; None when it is there, or may be at once."""
+        """Why nobody should wait for the node now; None when it is ready, or may be at once."""
         connection = self.connection
         if connection.state == DOWN or connection.probing:
             return explain_failure(connection.node_failure(NODEDOWN, connection.cause, False))
         return None
 
     def is_delivering(self, kind: int, name: bytes) -> bool:
-        """Whether the node sends its messages, and goes on doing so."""
+        """Whether the node sends its messages, and is not asked to stop."""
         is_ending = kind == self.batch_kind and not self.batch_subscribes and name in self.unconfirmed
         return name in self.delivering[kind] and not is_ending
 
     def may_deliver(self, kind: int, name: bytes) -> bool:
-        """Whether the node sends its messages, or may be about to: to begin, or to end that."""
+        """Whether the node sends its messages, or may begin or stop to do so at any moment."""
         return name in self.delivering[kind] or (kind == self.batch_kind and name in self.unconfirmed)
 
     def is_complete(self) -> bool:
@@ -274,24 +271,24 @@ class Fence(ReplyHandler):
         self.echo = echo
 
     def on_reply(self, raw: bytes) -> None:
-        """The echo, or something that the node has to say before it."""
+        """The echo, or a frame that came before it."""
         if raw == self.echo:
             self.listener.on_batch_done()
         else:
             self.listener.on_unexpected_reply(raw, self.echo)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """If it is only late another one takes its place; if the connection is gone the listener hears that too."""
+        """If it is only late another one is sent; if the connection is lost `on_disconnect` is called, too."""
         if failure.code == TIMEOUT:
             self.listener.send_fenced(b"")
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """What the batch has come to is looked at again behind another one."""
+        """The result of the batch is known behind another echo."""
         self.listener.send_fenced(b"")
 
 
 def explain_failure(failure: NodeFailure) -> NodeFailure:
-    """A node that is too old refuses our greeting in its own words: say what that means."""
+    """A node that is too old refuses the handshake in its own words: say what that means."""
     if not failure.cause.startswith("ERR unknown command"):
         return failure
     return NodeFailure(failure.code, failure.node, failure.address, errors.RESP3_REQUIRED, failure.may_have_run)

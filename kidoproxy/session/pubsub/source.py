@@ -1,11 +1,11 @@
-"""A station is the place where topics live: a node, or a copy pool, of which one copy is listened to.
+"""A source: where topics live. It is a node, or a copy pool, of which one copy is listened to.
 
-When that copy should be another one (it is down, or not in sync) the new one is told everything first.
-As soon as it has confirmed that, or the old one is gone, messages are taken from the new one alone, and
-clients' messages go there.
+When that should be another copy (the one listened to is down, or not in sync), the new one first gets all
+subscriptions, as the *standby*. As soon as it has confirmed them, or the connection to the old one is lost, it is the
+*active* one: messages are taken from it alone, and PUBLISH goes there.
 
-Both copies speak of the same write. What the new one says of its keys does not count until it has done, and
-spoken of, every write that was sent before: the old one may have spoken of those already.
+Both copies publish keyspace events of the same write. Those of the new one are dropped until it has executed every
+write that was sent before the hand-over, and their events have come: the old one may have sent the same events.
 """
 
 from typing import Final, final
@@ -30,31 +30,30 @@ from kidoproxy.session.pubsub.topics import (
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.server import server_of
 
-BARRIER_PING: Final = encode_request([b"PING", b"hush"])
+BARRIER_PING: Final = encode_request([b"PING", b"handover"])
 
-#: A link on which nothing is listened to any more is kept so long. Many clients go on as soon as they have sent
-#: SUBSCRIBE, and may be answered on a channel before they have read the confirmation: a link that has to be opened
-#: first would be too late for that.
+#: How long a connection without subscriptions is kept. Many clients continue as soon as they have sent SUBSCRIBE, and
+#: may be answered on a channel before they have read the confirmation: opening a connection first would be too late.
 KEEPALIVE_SECONDS: Final = 600.0
 
 
 class SourceCallbacks:
-    """The switchboard, as its stations see it."""
+    """What a source reports to `Subscriptions`."""
 
     def reevaluate(self, topic: Topic) -> None:
-        """Some station hears it now, or no longer."""
+        """Some source delivers it now, or no longer."""
         raise NotImplementedError
 
     def reject(self, topic: Topic, error: bytes) -> None:
-        """A station cannot have it."""
+        """The node of a source refuses it, with this error reply."""
         raise NotImplementedError
 
     def on_source_lost(self, topic: Topic, error: bytes) -> None:
-        """A station where it lives has gone."""
+        """A source where it lives has lost its node; ``error`` is the reply that says so."""
         raise NotImplementedError
 
     def deliver(self, topic: Topic, raw: bytes) -> None:
-        """A message."""
+        """A message, as the push frame of a node."""
         raise NotImplementedError
 
     def log(self, event: LogEvent) -> None:
@@ -67,33 +66,31 @@ class Source(ListenerCallbacks):
     """See the module. ``topics`` are those that live here, by kind and name."""
 
     def __init__(self, executor: Executor, route: Route, callbacks: SourceCallbacks) -> None:
-        self.exchange = executor
+        self.executor = executor
         self.route = route
         self.callbacks = callbacks
         self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
         self.active: PubSubListener | None = None
-        #: Will take the place of ``ear``.
+        #: Will take the place of ``active``.
         self.standby: PubSubListener | None = None
-        #: What the node says of its keys is not passed on before this has come to its end.
+        #: While there is one, keyspace events are dropped.
         self.handover_barrier: HandoverBarrier | None = None
         self.is_reported_down = False
-        #: When something was listened to last, and how long the link is kept from then on.
+        #: When there was a topic last, and how long the connection is kept from then on.
         self.needed_at = 0.0
         self.keepalive_seconds = KEEPALIVE_SECONDS
 
-    # -- for the switchboard ---------------------------------------------------------------------------
+    # -- for Subscriptions -----------------------------------------------------------------------------
 
     def find_topic(self, kind: int, name: bytes) -> list[Topic]:
-        """The topic of this name, if it lives here."""
+        """The topic of this name, if it lives here: one or none."""
         topic = self.topics[kind].get(name)
         return [topic] if topic is not None else []
 
     def add(self, topic: Topic) -> None:
-        """This topic lives here, among other places."""
         self.topics[topic.kind][topic.name] = topic
 
     def drop(self, topic: Topic) -> None:
-        """Nobody needs it."""
         self.topics[topic.kind].pop(topic.name, None)
 
     def unavailable_error(self) -> bytes:
@@ -108,7 +105,7 @@ class Source(ListenerCallbacks):
         return failure.error_reply(False) if failure is not None else b""
 
     def mark_dirty(self, topic: Topic) -> None:
-        """The node may have to be told about this topic; `go_on` does."""
+        """The node may have to subscribe or unsubscribe this topic; `flush` sends that."""
         active = self.active
         if active is None:
             node = self.route.pubsub_node()
@@ -118,20 +115,20 @@ class Source(ListenerCallbacks):
             if node.group is not None:
                 node.group.pubsub_node = node
             self.active = active
-            self.needed_at = self.exchange.now
+            self.needed_at = self.executor.now
         active.mark_dirty(topic.kind, topic.name)
         if self.standby is not None:
             self.standby.mark_dirty(topic.kind, topic.name)
 
     def flush(self) -> None:
-        """Tell the node."""
+        """Send what is due to the node."""
         if self.active is not None:
             self.active.flush()
         if self.standby is not None:
             self.standby.flush()
 
     def is_delivering(self, topic: Topic) -> bool:
-        """Whether messages of this topic come in, and go on coming."""
+        """Whether messages of this topic come in, and will go on to."""
         return self.active is not None and self.active.is_delivering(topic.kind, topic.name)
 
     def is_counted(self, topic: Topic) -> bool:
@@ -139,11 +136,11 @@ class Source(ListenerCallbacks):
         return self.active is not None and topic.name in self.active.delivering[topic.kind]
 
     def may_deliver(self, topic: Topic) -> bool:
-        """Whether messages of this topic come in, or may be about to."""
+        """Whether messages of this topic come in, or may do so at any moment."""
         return self.active is not None and self.active.may_deliver(topic.kind, topic.name)
 
     def timeout_failure(self) -> NodeFailure:
-        """Whoever waits for this station has waited too long."""
+        """Why a client that has waited too long for this source gets an error."""
         node = self.active.node if self.active is not None else self.route.nodes()[0]
         timeout_ms = round(server_of(node).options.timeout * 1000)
         return NodeFailure(errors.TIMEOUT, node.name, node.address, f"no reply in {timeout_ms} ms", False)
@@ -151,13 +148,13 @@ class Source(ListenerCallbacks):
     # -- as time goes by -------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Close what nobody needs; move to another copy if that is due."""
+        """Close a connection that nobody needs; hand over to another copy if that is due."""
         active = self.active
         if active is None:
             return
         if any(self.topics):
-            self.needed_at = self.exchange.now
-        elif self.exchange.now - self.needed_at > self.keepalive_seconds:
+            self.needed_at = self.executor.now
+        elif self.executor.now - self.needed_at > self.keepalive_seconds:
             self.close(active)
             return
         group = active.node.group
@@ -175,38 +172,36 @@ class Source(ListenerCallbacks):
             self.hand_over(active, standby)
 
     def open_listener(self, node: Node) -> PubSubListener:
-        """Open a link."""
         if node.group is not None:
             node.group.pubsub_listeners += 1
-        return PubSubListener(self.exchange, node, self)
+        return PubSubListener(self.executor, node, self)
 
     def close_listener(self, listener: PubSubListener) -> None:
-        """Close it."""
         if listener.node.group is not None:
             listener.node.group.pubsub_listeners -= 1
         listener.close()
 
     def close(self, active: PubSubListener) -> None:
-        """Nothing is wanted of this place."""
+        """Nobody subscribes to anything here."""
         self.drop_standby()
         self.close_listener(active)
         self.active = None
         self.is_reported_down = False
 
     def drop_standby(self) -> None:
-        """The old one stays, or another one will come."""
+        """The active one stays, or another copy will be the standby."""
         if self.standby is not None:
             self.close_listener(self.standby)
         self.standby = None
 
     def hand_over(self, old: PubSubListener, new: PubSubListener) -> None:
-        """From now on the new copy is listened to."""
+        """From now on messages are taken from ``new``."""
         self.active = new
         self.standby = None
         self.handover_barrier = None
         if any(needs_every_source(kind, name) for kind in KINDS for name in self.topics[kind]):
             self.handover_barrier = HandoverBarrier(self, new)
-            self.exchange.send(new.node, self.handover_barrier, BARRIER_PING, 2, 0)
+            self.executor.send(new.node, self.handover_barrier, BARRIER_PING, 2, 0)
         self.close_listener(old)
         fields: dict[str, object] = {"pool": self.route.name, "from": old.node.name, "node": new.node.name}
         self.callbacks.log(LogEvent("listening elsewhere", fields))
@@ -215,35 +210,35 @@ class Source(ListenerCallbacks):
                 self.callbacks.reevaluate(topic)
 
     def retry_rejected(self) -> None:
-        """Ask again for what was refused."""
+        """Try again what was refused."""
         if self.active is not None:
             self.active.retry_rejected()
 
     # -- what the listeners say ------------------------------------------------------------------------
 
     def is_wanted(self, kind: int, name: bytes) -> bool:
-        """Whether somebody needs it."""
+        """Whether a client has it, or waits for it."""
         topic = self.topics[kind].get(name)
         return topic is not None and topic.is_needed()
 
     def candidate_names(self, kind: int) -> list[bytes]:
-        """All that live here."""
+        """The names of all topics that live here."""
         return list(self.topics[kind])
 
     def on_changed(self, listener: PubSubListener, kind: int, name: bytes) -> None:
-        """What an heir hears does not count yet."""
+        """What the standby gets does not count yet."""
         topic = self.topics[kind].get(name)
         if topic is not None and listener is self.active:
             self.callbacks.reevaluate(topic)
 
     def on_refused(self, listener: PubSubListener, kind: int, name: bytes, error: bytes) -> None:
-        """Whoever waits for it is told so."""
+        """Whoever waits for it gets the error."""
         topic = self.topics[kind].get(name)
         if topic is not None and listener is self.active:
             self.callbacks.reject(topic, error)
 
     def on_message(self, listener: PubSubListener, kind: int, name: bytes, raw: bytes) -> None:
-        """One copy alone is listened to, so that nobody hears anything twice."""
+        """Deliver it if it is from the active listener, so that no client gets a message twice."""
         topic = self.topics[kind].get(name)
         if topic is None or listener is not self.active:
             return
@@ -256,14 +251,14 @@ class Source(ListenerCallbacks):
         self.callbacks.deliver(topic, raw)
 
     def on_connected(self, listener: PubSubListener) -> None:
-        """One line, if the one before said that it was gone."""
+        """Log it, if the loss was logged."""
         if self.is_reported_down and listener is self.active:
             self.is_reported_down = False
             node = listener.node
             self.callbacks.log(LogEvent("listening again", {"node": node.name, "address": node.address}))
 
     def on_disconnected(self, listener: PubSubListener, failure: NodeFailure) -> None:
-        """Whoever waits is told so; what clients have stays theirs, and comes back by itself."""
+        """Whoever waits gets an error; subscriptions that clients have stay, and are made again by themselves."""
         if listener is not self.active:
             return
         if not self.is_reported_down:
@@ -277,7 +272,7 @@ class Source(ListenerCallbacks):
 
 @final
 class HandoverBarrier(ReplyHandler):
-    """Waits behind all writes that were sent, on their link, and then behind their events, on the listening link."""
+    """Waits behind all writes that were sent, on their connection, then behind their events, on the listening one."""
 
     def __init__(self, source: Source, listener: PubSubListener) -> None:
         super().__init__()
@@ -286,7 +281,7 @@ class HandoverBarrier(ReplyHandler):
         self.is_second_step = False
 
     def on_reply(self, raw: bytes) -> None:
-        """The next step, or the end; if another copy has taken over meanwhile that one has a hush of its own."""
+        """The next step, or the end; if another copy has taken over meanwhile, that one has a barrier of its own."""
         source = self.source
         if source.handover_barrier is not self or source.active is not self.listener:
             return
@@ -295,8 +290,8 @@ class HandoverBarrier(ReplyHandler):
             barrier = HandoverBarrier(source, self.listener)
             barrier.is_second_step = True
             source.handover_barrier = barrier
-            self.listener.connection.submit(barrier, BARRIER_PING, 3, 0, source.exchange.now)
+            self.listener.connection.submit(barrier, BARRIER_PING, 3, 0, source.executor.now)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """A node that gives no answer does not speak either; there is nothing to wait for."""
+        """A node that does not answer publishes nothing either: there is nothing to wait for."""
         self.on_reply(b"")

@@ -1,8 +1,8 @@
-"""The switchboard of a pool: one subscription at the nodes for each name, however many clients have it.
+"""The subscriptions of a pool: one at the nodes for each name, however many clients have it.
 
-A channel lives where a key of its name would. Patterns, and the channels on which nodes speak of their own
-keys, are listened to at every station. A client has a subscription from the moment at which every node
-that it needs has confirmed it; if one cannot, it gets that node's error and nothing of what it asked for.
+A channel lives where a key of its name would. Patterns, and the channels of keyspace events, are subscribed at every
+source. A client has a subscription from the moment at which every node that it needs has confirmed it; if one cannot,
+the client gets that node's error and nothing of what it asked for.
 """
 
 from itertools import islice
@@ -16,7 +16,7 @@ from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscrib
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.server import server_of
 
-#: What a node has refused is asked for again so often.
+#: How often what a node has refused is tried again.
 RETRY_SECONDS: Final = 1.0
 
 
@@ -25,7 +25,7 @@ class Subscriptions(SourceCallbacks):
     """See the module. ``log_events`` are for the operator's log, taken by whoever ticks."""
 
     def __init__(self, executor: Executor, root: Route) -> None:
-        self.exchange = executor
+        self.executor = executor
         self.root = root
         self.sources = [Source(executor, route, self) for route in root.scan_routes()]
         self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
@@ -38,7 +38,7 @@ class Subscriptions(SourceCallbacks):
     # -- what clients ask for --------------------------------------------------------------------------
 
     def subscribe(self, pending: PendingSubscription, names: list[bytes]) -> None:
-        """Names that this client does not have yet, each once."""
+        """Subscribe to names that this client does not have yet, each given once."""
         self.add_pending(pending)
         for name in names:
             topic = self.get_or_create_topic(pending.kind, name)
@@ -58,7 +58,7 @@ class Subscriptions(SourceCallbacks):
         self.grant_if_complete(pending)
 
     def unsubscribe(self, pending: PendingSubscription, names: list[bytes]) -> None:
-        """Names that this client has; nothing of them reaches it any more."""
+        """Unsubscribe from names that this client has; it gets no message of them from now on."""
         self.add_pending(pending)
         pending.topics = [
             topic
@@ -73,13 +73,13 @@ class Subscriptions(SourceCallbacks):
             self.finish_pending(pending, b"")
 
     def unsubscribe_all(self, subscriber: Subscriber) -> None:
-        """A client that wants nothing more."""
+        """Take a client off all that it has."""
         for kind in KINDS:
             self.remove_subscriber(subscriber, kind, list(subscriber.names_by_kind[kind]))
         self.flush()
 
     def unsubscribe_some(self, subscriber: Subscriber, max_names: int) -> bool:
-        """The same for so many names at most. Whether there are more."""
+        """The same for at most ``max_names`` names of one kind. Whether there are more."""
         for kind in KINDS:
             names = list(islice(subscriber.names_by_kind[kind], max_names))
             if names:
@@ -89,12 +89,11 @@ class Subscriptions(SourceCallbacks):
         return subscriber.name_count() > 0
 
     def new_subscriber_number(self) -> int:
-        """A number for a new subscriber."""
         self.last_subscriber_number += 1
         return self.last_subscriber_number
 
     def cancel(self, pending: PendingSubscription) -> None:
-        """Nobody waits for this any more."""
+        """The client that waited for this has gone."""
         pending.finished = True
         self.pending_subscriptions.remove(pending)
         self.release_topics(pending)
@@ -115,14 +114,14 @@ class Subscriptions(SourceCallbacks):
     # -- topics ----------------------------------------------------------------------------------------
 
     def sources_of(self, kind: int, name: bytes) -> list[Source]:
-        """The stations where such a topic lives."""
+        """The sources where such a topic lives."""
         if needs_every_source(kind, name):
             return self.sources
         route = self.root.channel_route(name)
         return [source for source in self.sources if source.route is route]
 
     def get_or_create_topic(self, kind: int, name: bytes) -> Topic:
-        """The topic of this name, new if nobody has asked for it before."""
+        """The topic of this name, created if there is none."""
         found = self.topics[kind].get(name)
         if found is None:
             found = Topic(kind, name)
@@ -132,7 +131,7 @@ class Subscriptions(SourceCallbacks):
         return found
 
     def is_delivered(self, topic: Topic) -> bool:
-        """Whether every station that it needs hears it. What lives everywhere needs those that are there."""
+        """Whether every source that it needs delivers it; a topic that lives everywhere needs those that are up."""
         everywhere = needs_every_source(topic.kind, topic.name)
         is_delivered = False
         for source in self.sources_of(topic.kind, topic.name):
@@ -143,14 +142,14 @@ class Subscriptions(SourceCallbacks):
         return is_delivered
 
     def may_deliver(self, topic: Topic) -> bool:
-        """Whether some station hears it, or may be about to."""
+        """Whether some source delivers it, or may do so at any moment."""
         return any(source.may_deliver(topic) for source in self.sources_of(topic.kind, topic.name))
 
     def unavailable_error(self, topic: Topic) -> bytes:
-        """Why it cannot be had now; empty when nothing is in the way.
+        """Why it cannot be subscribed now, as an error reply; empty when nothing is in the way.
 
-        A node that is down is in the way of its own channels. Patterns are heard at the others meanwhile: what is
-        sent through a node that is down reaches nobody anyway, and it is listened to when it is back.
+        A node that is down is in the way of its own channels. Patterns are delivered by the others meanwhile: nothing
+        can be published at a node that is down, and it is subscribed there when it is back.
         """
         first = b""
         for source in self.sources_of(topic.kind, topic.name):
@@ -161,17 +160,17 @@ class Subscriptions(SourceCallbacks):
         return first
 
     def mark_dirty(self, topic: Topic) -> None:
-        """Its stations may have to tell their nodes; `go_on` does."""
+        """Its sources may have to subscribe or unsubscribe it; `flush` sends that."""
         for source in self.sources_of(topic.kind, topic.name):
             source.mark_dirty(topic)
 
     def flush(self) -> None:
-        """Tell the nodes."""
+        """Send what is due to the nodes."""
         for source in self.sources:
             source.flush()
 
     def remove_subscriber(self, subscriber: Subscriber, kind: int, names: list[bytes]) -> list[Topic]:
-        """Take the client off these; the topics that nobody needs any more."""
+        """Take the client off these names; returns the topics that nobody needs any more."""
         unneeded: list[Topic] = []
         for name in names:
             subscriber.remove(kind, name)
@@ -183,21 +182,21 @@ class Subscriptions(SourceCallbacks):
                 self.reevaluate(topic)
         return unneeded
 
-    # -- wishes ----------------------------------------------------------------------------------------
+    # -- requests of clients that wait -----------------------------------------------------------------
 
     def add_pending(self, pending: PendingSubscription) -> None:
-        """It waits from now on, no longer than a command would."""
-        pending.due = self.exchange.now + server_of(self.root.nodes()[0]).options.timeout
+        """It waits from now on, as long as a command may."""
+        pending.due = self.executor.now + server_of(self.root.nodes()[0]).options.timeout
         self.pending_subscriptions.append(pending)
 
     def finish_pending(self, pending: PendingSubscription, error: bytes) -> None:
-        """Tell whoever waits."""
+        """End the wait; an empty ``error`` means success."""
         pending.finished = True
         self.pending_subscriptions.remove(pending)
         pending.on_done(error)
 
     def grant_if_complete(self, pending: PendingSubscription) -> None:
-        """When all is confirmed the client has it, and is told so before the first message."""
+        """When all is confirmed the client has it, and gets the confirmation before the first message."""
         if pending.unconfirmed or pending.finished:
             return
         subscriber = pending.subscriber
@@ -209,12 +208,12 @@ class Subscriptions(SourceCallbacks):
         self.finish_pending(pending, b"")
 
     def fail_pending(self, pending: PendingSubscription, error: bytes) -> None:
-        """Nothing of it comes true."""
+        """The client gets ``error``, and none of the names."""
         self.release_topics(pending)
         self.finish_pending(pending, error)
 
     def release_topics(self, pending: PendingSubscription) -> None:
-        """The topics of a wish are no longer needed for its sake."""
+        """Its topics are no longer needed for its sake."""
         topics = pending.topics
         pending.topics = []
         for topic in topics:
@@ -229,7 +228,7 @@ class Subscriptions(SourceCallbacks):
                 self.reevaluate(topic)
 
     def on_timeout(self, pending: PendingSubscription) -> None:
-        """A client that leaves has left; one that comes gets TIMEOUT, and whose fault it is."""
+        """A client that unsubscribes has done so; one that subscribes gets TIMEOUT, with the node that was silent."""
         unconfirmed = [topic for topic in pending.topics if pending in topic.subscribing]
         silent_sources = [
             source
@@ -244,10 +243,10 @@ class Subscriptions(SourceCallbacks):
         self.release_topics(pending)
         self.finish_pending(pending, b"")
 
-    # -- what the stations say -------------------------------------------------------------------------
+    # -- what the sources report -----------------------------------------------------------------------
 
     def reevaluate(self, topic: Topic) -> None:
-        """It is heard now, or no longer: who waits for that goes on."""
+        """It may be delivered now, or no longer: whoever waited for that waits no more."""
         if topic.is_needed():
             self.finish_unsubscribing(topic.unsubscribing)
             if topic.subscribing and self.is_delivered(topic):
@@ -263,7 +262,7 @@ class Subscriptions(SourceCallbacks):
             self.finish_unsubscribing(topic.unsubscribing)
 
     def finish_unsubscribing(self, unsubscribing: list[PendingSubscription]) -> None:
-        """Whoever waited for the end of a topic need not wait for it any more."""
+        """Whoever waited for the end of a topic waits for it no more."""
         for pending in unsubscribing:
             pending.unconfirmed -= 1
             if pending.unconfirmed == 0:
@@ -272,20 +271,20 @@ class Subscriptions(SourceCallbacks):
         unsubscribing.clear()
 
     def on_source_lost(self, topic: Topic, error: bytes) -> None:
-        """A station has gone: that is an error for who waits for it, unless the others will do."""
+        """A source has lost its node: an error for whoever waits for it, unless the other sources suffice."""
         if self.unavailable_error(topic) or not needs_every_source(topic.kind, topic.name):
             self.reject(topic, error)
         self.reevaluate(topic)
 
     def reject(self, topic: Topic, error: bytes) -> None:
-        """Whoever waits for it gets the error; who waits for its end waits no longer."""
+        """Whoever waits for it gets the error; whoever waits for its end waits no longer."""
         for pending in list(topic.subscribing):
             self.fail_pending(pending, error)
         self.finish_unsubscribing(topic.unsubscribing)
         self.flush()
 
     def deliver(self, topic: Topic, raw: bytes) -> None:
-        """The same bytes for everybody who speaks the same protocol."""
+        """The same bytes for all subscribers of one protocol."""
         resp2_frame = b""
         for subscriber in topic.subscribers.values():
             if subscriber.proto == 3:
@@ -300,5 +299,5 @@ class Subscriptions(SourceCallbacks):
         self.log_events.append(event)
 
     def subscribed_count(self, kind: int) -> int:
-        """How many names of this kind some client has."""
+        """How many names of this kind have a subscriber."""
         return len([topic for topic in self.topics[kind].values() if topic.subscribers])

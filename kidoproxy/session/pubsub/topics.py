@@ -1,4 +1,4 @@
-"""What clients subscribe to, and who has: channels, patterns and shard channels."""
+"""Topics: what clients subscribe to (channels, patterns, shard channels), and who has subscribed."""
 
 from typing import Final, final
 
@@ -11,7 +11,7 @@ PATTERN: Final = 1
 SHARD: Final = 2
 KINDS: Final = (CHANNEL, PATTERN, SHARD)
 
-#: What a client says and a node is told, by kind.
+#: The commands that clients send, and that nodes are sent, by kind.
 SUBSCRIBE_COMMANDS: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
 UNSUBSCRIBE_COMMANDS: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 #: The first word of a push, and its kind.
@@ -19,10 +19,10 @@ SUBSCRIBE_KINDS: Final[dict[bytes, int]] = {word: kind for kind, word in enumera
 UNSUBSCRIBE_KINDS: Final[dict[bytes, int]] = {word: kind for kind, word in enumerate(UNSUBSCRIBE_COMMANDS)}
 MESSAGE_KINDS: Final[dict[bytes, int]] = {b"message": CHANNEL, b"pmessage": PATTERN, b"smessage": SHARD}
 
-#: Channels on which each node speaks of its own keys.
+#: Channels on which each node publishes events of its own keys.
 KEYSPACE_PREFIXES: Final = (b"__keyspace@", b"__keyevent@")
-#: WAIT publishes here, so that it waits for earlier writes (see `kidoproxy.session.handlers.blocking`): for no client's
-#: ears.
+#: WAIT publishes here, so that it waits for earlier writes (see `kidoproxy.session.handlers.blocking`): no client
+#: gets these messages.
 WAIT_MARK_CHANNEL: Final = b"__kidoproxy:mark"
 
 
@@ -33,7 +33,7 @@ def needs_every_source(kind: int, name: bytes) -> bool:
 
 @final
 class Subscriber:
-    """A client's side of its subscriptions: what it has, by kind, and the ledger through which messages leave."""
+    """A client's side of its subscriptions: what it has, by kind, and the reply queue through which messages leave."""
 
     def __init__(self, number: int, replies: ReplyQueue, proto: int) -> None:
         self.number = number
@@ -44,12 +44,10 @@ class Subscriber:
         self.memory_bytes = 0
 
     def add(self, kind: int, name: bytes) -> None:
-        """It has this one now."""
         self.names_by_kind[kind][name] = True
         self.memory_bytes += len(name) + limits.NAME_OVERHEAD_BYTES
 
     def remove(self, kind: int, name: bytes) -> None:
-        """It has this one no more."""
         del self.names_by_kind[kind][name]
         self.memory_bytes -= len(name) + limits.NAME_OVERHEAD_BYTES
 
@@ -59,7 +57,6 @@ class Subscriber:
         return len(names[SHARD]) if kind == SHARD else len(names[CHANNEL]) + len(names[PATTERN])
 
     def name_count(self) -> int:
-        """All of them."""
         return sum([len(names) for names in self.names_by_kind])
 
 
@@ -70,13 +67,13 @@ class PendingSubscription:
         self.subscriber = subscriber
         self.kind = kind
         self.topics: list[Topic] = []
-        #: How many of the topics are not confirmed yet, and when somebody must be told so.
+        #: How many of the topics are not confirmed yet, and until when they may be.
         self.unconfirmed = 0
         self.due = 0.0
         self.finished = False
 
     def on_done(self, error: bytes) -> None:
-        """It has come true; or it has not, and ``error`` is the reply that says why."""
+        """All is confirmed; or it is not, and ``error`` is the reply that says why."""
         raise NotImplementedError
 
 
@@ -88,13 +85,13 @@ class Topic:
         self.kind = kind
         self.name = name
         self.subscribers: dict[int, Subscriber] = {}
-        #: Wishes that are not fulfilled yet and need it; those of them that wait for it; those that wait for its end.
+        #: How many pending subscriptions need it; those of them that wait for it; those that wait for its end.
         self.pending_count = 0
         self.subscribing: list[PendingSubscription] = []
         self.unsubscribing: list[PendingSubscription] = []
 
     def is_needed(self) -> bool:
-        """Whether the nodes should be listened to for it."""
+        """Whether the nodes should be subscribed to it."""
         return self.pending_count > 0 or len(self.subscribers) > 0
 
     def __repr__(self) -> str:

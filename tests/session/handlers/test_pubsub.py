@@ -4,7 +4,18 @@ import pytest
 
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
-from tests.session.pubsub.hall import Hall, became, confirms, hall, message, obey, refuses, says, speaks, told
+from tests.session.pubsub.pubsub_story import (
+    PubSubStory,
+    became,
+    confirm_all,
+    confirms,
+    message,
+    pubsub,
+    pushes,
+    refuses,
+    sent,
+    with_protocol,
+)
 from tests.story import Event, Story, client, closed, given, gone, node, ring, silence, tick, to, to_client
 
 ONLY = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
@@ -13,10 +24,10 @@ ONLY = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed
 def subscribed(*, proto: int = 2) -> Story:
     """A client that has the channel ``{a}x``."""
     return (
-        hall(ring("a", "b"))
-        >> speaks(proto)
+        pubsub(ring("a", "b"))
+        >> with_protocol(proto)
         >> client("SUBSCRIBE {a}x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1, proto))
     )
@@ -25,29 +36,29 @@ def subscribed(*, proto: int = 2) -> Story:
 def test_confirmations_wait_for_the_nodes() -> None:
     """A subscription is confirmed to the client when every node has confirmed it: one frame for each name, counted."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> client("SUBSCRIBE {a}x {b}y {a}x")
-        << told("a", "SUBSCRIBE {a}x")
-        << told("b", "SUBSCRIBE {b}y")
+        << sent("a", "SUBSCRIBE {a}x")
+        << sent("b", "SUBSCRIBE {b}y")
         >> confirms("a", "subscribe {a}x")
         << silence()
         >> confirms("b", "subscribe {b}y")
         << to_client(became("subscribe", "{a}x", 1), became("subscribe", "{b}y", 2), became("subscribe", "{a}x", 2))
-        >> says("a", "message {a}x hello")
+        >> pushes("a", "message {a}x hello")
         << to_client(message("message {a}x hello"))
     )
 
 
 def test_what_comes_before_and_behind() -> None:
-    """Earlier requests are answered before the nodes are told, later ones wait for the confirmation."""
+    """Earlier requests are answered before the nodes are sent, later ones wait for the confirmation."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> client("GET {a}k", "SUBSCRIBE {a}x", "PING")
         << to("a", "GET {a}k")
         << silence()
         >> node("a", "$1 v")
         << to_client("$1 v")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), "*2 $4 pong", b"$0\r\n\r\n")
     )
@@ -58,31 +69,31 @@ def test_counts_of_kinds() -> None:
     (
         subscribed()
         >> client("PSUBSCRIBE p*")
-        << told("a", "PSUBSCRIBE p*")
-        << told("b", "PSUBSCRIBE p*")
+        << sent("a", "PSUBSCRIBE p*")
+        << sent("b", "PSUBSCRIBE p*")
         >> confirms("a", "psubscribe p*")
         >> confirms("b", "psubscribe p*")
         << to_client(became("psubscribe", "p*", 2))
         >> client("SSUBSCRIBE {b}s")
-        << told("b", "SSUBSCRIBE {b}s")
+        << sent("b", "SSUBSCRIBE {b}s")
         >> confirms("b", "ssubscribe {b}s")
         << to_client(became("ssubscribe", "{b}s", 1))
         >> client("UNSUBSCRIBE {a}x nosuch")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")
         << to_client(became("unsubscribe", "{a}x", 1), became("unsubscribe", "nosuch", 1))
         >> client("UNSUBSCRIBE")
         << to_client(became("unsubscribe", "_", 1))
         >> client("PUNSUBSCRIBE")
-        << told("a", "PUNSUBSCRIBE p*")
-        << told("b", "PUNSUBSCRIBE p*")
+        << sent("a", "PUNSUBSCRIBE p*")
+        << sent("b", "PUNSUBSCRIBE p*")
         >> confirms("a", "punsubscribe p*")
         >> confirms("b", "punsubscribe p*")
         << to_client(became("punsubscribe", "p*", 0))
         >> client("GET {a}k")
         << to_client(f"-ERR Can't execute 'get': {ONLY}")
         >> client("SUNSUBSCRIBE")
-        << told("b", "SUNSUBSCRIBE {b}s")
+        << sent("b", "SUNSUBSCRIBE {b}s")
         >> confirms("b", "sunsubscribe {b}s")
         << to_client(became("sunsubscribe", "{b}s", 0))
         >> client("GET {a}k")
@@ -121,7 +132,7 @@ def test_resp3_serves_everything() -> None:
             "-ERR wrong number of arguments for 'psubscribe' command",
             became("punsubscribe", "_", 1, 3),
         )
-        >> says("a", "message {a}x hello")
+        >> pushes("a", "message {a}x hello")
         << to_client(message("message {a}x hello", 3))
         >> client("GET {a}k")
         << to("a", "GET {a}k", on=(3, 0))
@@ -137,7 +148,7 @@ def test_hello_while_subscribed() -> None:
         play
         >> client("GET {a}k")
         << to_client(f"-ERR Can't execute 'get': {ONLY}")
-        >> says("a", "message {a}x hello")
+        >> pushes("a", "message {a}x hello")
         << to_client(message("message {a}x hello"))
     )
 
@@ -147,7 +158,7 @@ def test_reset() -> None:
     (
         subscribed()
         >> client("RESET")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         << to_client("+RESET")
         >> confirms("a", "unsubscribe {a}x")
         >> client("GET {a}k")
@@ -161,19 +172,19 @@ def test_the_end_of_a_client(end: Event) -> None:
     play = subscribed()
     play >> end
     play.guest("me").heard = b""
-    play << told("a", "UNSUBSCRIBE {a}x") >> confirms("a", "unsubscribe {a}x") >> tick()
+    play << sent("a", "UNSUBSCRIBE {a}x") >> confirms("a", "unsubscribe {a}x") >> tick()
     assert play.exchange.unshared_connections == []
 
 
 @pytest.mark.parametrize("end", [gone(), given(lambda play: play.guest("me").session.close())])
 def test_the_end_of_a_client_that_waits(end: Event) -> None:
     """Who goes before the node has confirmed leaves nothing behind either."""
-    play = hall(ring("a")) >> client("SUBSCRIBE {a}x") << told("a", "SUBSCRIBE {a}x")
+    play = pubsub(ring("a")) >> client("SUBSCRIBE {a}x") << sent("a", "SUBSCRIBE {a}x")
     (
         play
         >> end
         >> confirms("a", "subscribe {a}x")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")
         >> tick()
     )
@@ -183,22 +194,22 @@ def test_the_end_of_a_client_that_waits(end: Event) -> None:
 
 def test_killed_while_it_waits() -> None:
     """Its socket is closed though the node has not answered."""
-    play = hall(ring("a")) >> client("SUBSCRIBE {a}x") << told("a", "SUBSCRIBE {a}x")
+    play = pubsub(ring("a")) >> client("SUBSCRIBE {a}x") << sent("a", "SUBSCRIBE {a}x")
     play >> given(lambda play: play.guest("me").session.close()) << closed()
 
 
 def test_a_refusal_is_the_reply() -> None:
     """What the node says is what the client gets, and nothing of its request comes true."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> client("SUBSCRIBE {a}x {b}y")
-        << told("a", "SUBSCRIBE {a}x")
-        << told("b", "SUBSCRIBE {b}y")
+        << sent("a", "SUBSCRIBE {a}x")
+        << sent("b", "SUBSCRIBE {b}y")
         >> confirms("b", "subscribe {b}y")
         >> refuses("a", "-NOPERM no")
-        << told("b", "UNSUBSCRIBE {b}y")
+        << sent("b", "UNSUBSCRIBE {b}y")
         << to_client("-NOPERM no")
-        >> says("b", "message {b}y z")
+        >> pushes("b", "message {b}y z")
         << silence()
         >> client("GET {a}k")
         << to("a", "GET {a}k")
@@ -228,7 +239,7 @@ def test_reply_off() -> None:
         >> client("CLIENT REPLY OFF", "SUBSCRIBE {a}x")
         << to_client(became("subscribe", "{a}x", 1, 3))
         >> client("PING")
-        >> says("a", "message {a}x hello")
+        >> pushes("a", "message {a}x hello")
         << to_client(message("message {a}x hello", 3))
         >> client("CLIENT REPLY ON", "CLIENT REPLY SKIP", "SUBSCRIBE {a}x", "PING")
         << to_client("+OK", became("subscribe", "{a}x", 1, 3), "+PONG")
@@ -257,11 +268,11 @@ MANY = 3 * limits.NAMES_PER_SLICE + 7
 NAMES = [f"{{a}}{at}" for at in range(MANY)]
 
 
-def crowded(kind: str = "SUBSCRIBE") -> Hall:
+def crowded(kind: str = "SUBSCRIBE") -> PubSubStory:
     """A client that has very many names, and has been told so."""
-    play = hall(ring("a"))
+    play = pubsub(ring("a"))
     play.guest("me").session.feed(encode_request([kind.encode(), *[name.encode() for name in NAMES]]) + b"PING\r\n")
-    obey(play)
+    confirm_all(play)
     word = kind.lower()
     heard = b"".join([became(word, name, at + 1) for at, name in enumerate(NAMES)])
     assert play << to_client(heard, "*2 $4 pong", b"$0\r\n\r\n")
@@ -275,21 +286,21 @@ def test_very_many_names(kind: str) -> None:
     play.guest("me").session.feed(
         encode_request([b"P" * (kind[0] == "P") + b"S" * (kind[:2] == "SS") + b"UNSUBSCRIBE"])
     )
-    obey(play)
+    confirm_all(play)
     word = kind.lower().replace("subscribe", "unsubscribe")
     left = b"".join([became(word, name, MANY - at - 1) for at, name in enumerate(NAMES)])
     assert play << to_client(left) << silence()
     assert play.guest("me").session.subscriber is not None
-    assert play.board.topics == [{}, {}, {}]
+    assert play.subscriptions.topics == [{}, {}, {}]
 
 
 def test_one_of_very_many_is_refused() -> None:
     """The client gets the error, and the rest is not tried."""
-    play = hall(ring("a", "b"))
+    play = pubsub(ring("a", "b"))
     play.node("b").live = False
     names = [*NAMES[: limits.NAMES_PER_SLICE], "{b}x", *NAMES[limits.NAMES_PER_SLICE :]]
     play.guest("me").session.feed(encode_request([b"SUBSCRIBE", *[name.encode() for name in names]]))
-    obey(play)
+    confirm_all(play)
     heard = play.guest("me").heard
     assert heard.count(b"$9\r\nsubscribe") == limits.NAMES_PER_SLICE
     assert b"-NODEDOWN b" in heard
@@ -306,11 +317,11 @@ def test_who_leaves_very_many_names(end: str) -> None:
     else:
         session.feed(b"RESET\r\nSUBSCRIBE {a}1\r\n")
     assert len(play.exchange.pending_writes.jobs.queue) == 1
-    obey(play)
-    topics = play.board.topics[0]
+    confirm_all(play)
+    topics = play.subscriptions.topics[0]
     if end == "gone":
         assert topics == {}
         return
     assert list(topics) == [b"{a}1"]
     assert play << to_client("+RESET", became("subscribe", "{a}1", 1))
-    assert play >> says("a", "message {a}1 hello", "message {a}2 hello") << to_client(message("message {a}1 hello"))
+    assert play >> pushes("a", "message {a}1 hello", "message {a}2 hello") << to_client(message("message {a}1 hello"))

@@ -3,14 +3,14 @@
 import pytest
 
 from kidoproxy.session.pubsub.counts import correct_count
-from tests.session.pubsub.hall import granted, hall
+from tests.session.pubsub.pubsub_story import granted, pubsub
 from tests.story import Story, client, copies, lost, node, refused, ring, tick, to, to_client, unheard
 
 
 def three() -> Story:
     """Three clients: two have ``{a}x``, two have patterns that it fits."""
     return (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> granted("SUBSCRIBE {a}x", "PSUBSCRIBE {a}*", name="one")
         >> granted("SUBSCRIBE {a}x", "PSUBSCRIBE {a}* q*", name="two", proto=3)
         >> granted("SSUBSCRIBE {a}x", name="three")
@@ -18,7 +18,7 @@ def three() -> Story:
 
 
 @pytest.mark.parametrize(
-    ("request_", "on", "said", "told"),
+    ("request_", "on", "node_reply", "client_reply"),
     [
         ("PUBLISH {a}x m", "a", ":2", ":4"),
         ("PUBLISH {a}x m", "a", ":5", ":7"),
@@ -31,9 +31,9 @@ def three() -> Story:
         ("PUBLISH {a}x m", "a", "-NOPERM no", "-NOPERM no"),
     ],
 )
-def test_who_is_reached(request_: str, on: str, said: str, told: str) -> None:
+def test_who_is_reached(request_: str, on: str, node_reply: str, client_reply: str) -> None:
     """The node's number, with our clients in the place of our own subscriptions; others of its clients stay."""
-    three() >> client(request_) << to(on, request_) >> node(on, said) << to_client(told)
+    three() >> client(request_) << to(on, request_) >> node(on, node_reply) << to_client(client_reply)
 
 
 def test_who_has_subscribed() -> None:
@@ -71,7 +71,7 @@ def test_which_there_are() -> None:
 def test_a_channel_of_all_nodes() -> None:
     """A client that is listened for on every node is one subscriber."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> granted("SUBSCRIBE __keyevent@0__:set")
         >> client("PUBSUB NUMSUB __keyevent@0__:set", name="you")
         << to("a", "PUBSUB NUMSUB __keyevent@0__:set")
@@ -83,7 +83,7 @@ def test_a_channel_of_all_nodes() -> None:
 
 
 def test_while_a_node_is_not_listened_to() -> None:
-    """Clients that hear nothing are not counted: the node's number is the truth."""
+    """Clients that get nothing are not counted: the node's number is the truth."""
     play = three() >> lost("a+")
     unheard(play)
     play >> client("PUBLISH {a}x m") << to("a", "PUBLISH {a}x m") >> node("a", ":0") << to_client(":0")
@@ -91,17 +91,17 @@ def test_while_a_node_is_not_listened_to() -> None:
 
 def test_a_node_that_is_down() -> None:
     """PUBLISH to it is an error; where a miss is wanted nobody was reached, and that is the answer."""
-    play = hall(ring("a", soft=True), shy=True)
+    play = pubsub(ring("a", soft=True), shy=True)
     play >> client("PUBLISH {a}x m") >> refused("a") << to_client(":0")
     assert play.exchange.dropped_writes == 1
-    play = hall(ring("a"), shy=True)
+    play = pubsub(ring("a"), shy=True)
     play >> client("PUBLISH {a}x m") >> refused("a") << to_client("-NODEDOWN a a:6379 (connection refused)")
 
 
 def test_it_is_never_repeated() -> None:
-    """A message whose fate is unknown is not sent again: nobody hears it twice."""
+    """A message whose fate is unknown is not sent again: nobody gets it twice."""
     (
-        hall(copies("a", "b"))
+        pubsub(copies("a", "b"))
         >> client("PUBLISH x m")
         << to("a", "PUBLISH x m")
         >> lost("a")

@@ -1,22 +1,22 @@
-"""`kidoproxy.session.pubsub.listener`: what a node is told to send, in which batches, and what its answers mean."""
+"""`kidoproxy.session.pubsub.listener`: what a node is asked to send, in which batches, and what its answers mean."""
 
 import pytest
 
 from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
 from kidoproxy.session.pubsub.listener import ListenerCallbacks, PubSubListener
 from kidoproxy.session.pubsub.topics import CHANNEL
-from tests.session.pubsub.hall import (
+from tests.session.pubsub.pubsub_story import (
     answers,
     became,
+    confirm_all,
     confirms,
     granted,
-    hall,
     message,
-    obey,
+    pubsub,
     pushed,
+    pushes,
     refuses,
-    says,
-    told,
+    sent,
 )
 from tests.story import (
     Event,
@@ -58,14 +58,14 @@ def asks(*names: str) -> Event:
 def test_one_batch_at_a_time() -> None:
     """What is wanted while a batch is under way goes out together in the next one."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> asks("x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> asks("y", "z")
         << silence()
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), name="x")
-        << told("a", "SUBSCRIBE {a}y {a}z")
+        << sent("a", "SUBSCRIBE {a}y {a}z")
         >> confirms("a", "subscribe {a}y", "subscribe {a}z")
         << to_client(became("subscribe", "{a}y", 1), name="y")
         << to_client(became("subscribe", "{a}z", 1), name="z")
@@ -75,19 +75,19 @@ def test_one_batch_at_a_time() -> None:
 def test_begin_and_end_are_not_mixed() -> None:
     """A batch begins or ends subscriptions, and is of one kind."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> client("SUBSCRIBE {a}x", name="x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}y", name="y")
         >> client("PSUBSCRIBE p*", name="p")
         >> given(lambda play: play.guest("x").session.close())
         >> confirms("a", "subscribe {a}x")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")
-        << told("a", "SUBSCRIBE {a}y")
+        << sent("a", "SUBSCRIBE {a}y")
         >> confirms("a", "subscribe {a}y")
         << to_client(became("subscribe", "{a}y", 1), name="y")
-        << told("a", "PSUBSCRIBE p*")
+        << sent("a", "PSUBSCRIBE p*")
         >> confirms("a", "psubscribe p*")
         << to_client(became("psubscribe", "p*", 1), name="p")
     )
@@ -96,21 +96,21 @@ def test_begin_and_end_are_not_mixed() -> None:
 def test_a_change_of_mind() -> None:
     """A name that is wanted again before it was ended needs nothing; one that was just ended is begun again."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="x")
         >> asks("y")
-        << told("a", "SUBSCRIBE {a}y")
+        << sent("a", "SUBSCRIBE {a}y")
         >> gone("x")
         >> client("SUBSCRIBE {a}x", name="z")
         << to_client(became("subscribe", "{a}x", 1), name="z")
         >> confirms("a", "subscribe {a}y")
         << to_client(became("subscribe", "{a}y", 1), name="y")
         >> gone("z")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}x", name="w")
         << silence()
         >> confirms("a", "unsubscribe {a}x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), name="w")
     )
@@ -119,23 +119,23 @@ def test_a_change_of_mind() -> None:
 def test_a_refused_batch_is_tried_in_smaller_ones() -> None:
     """One bad name among many costs nobody else its subscription."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> asks("v")
-        << told("a", "SUBSCRIBE {a}v")
+        << sent("a", "SUBSCRIBE {a}v")
         >> asks("w", "x", "y", "z")
         >> confirms("a", "subscribe {a}v")
         << to_client(became("subscribe", "{a}v", 1), name="v")
-        << told("a", "SUBSCRIBE {a}w {a}x {a}y {a}z")
+        << sent("a", "SUBSCRIBE {a}w {a}x {a}y {a}z")
         >> refuses("a", "-NOPERM no")
-        << told("a", "SUBSCRIBE {a}w {a}x")
+        << sent("a", "SUBSCRIBE {a}w {a}x")
         >> refuses("a", "-NOPERM no")
-        << told("a", "SUBSCRIBE {a}w")
+        << sent("a", "SUBSCRIBE {a}w")
         >> refuses("a", "-NOPERM no")
         << to_client("-NOPERM no", name="w")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), name="x")
-        << told("a", "SUBSCRIBE {a}y {a}z")
+        << sent("a", "SUBSCRIBE {a}y {a}z")
         >> confirms("a", "subscribe {a}y", "subscribe {a}z")
         << to_client(became("subscribe", "{a}y", 1), name="y")
         << to_client(became("subscribe", "{a}z", 1), name="z")
@@ -148,9 +148,9 @@ def test_a_refused_batch_is_tried_in_smaller_ones() -> None:
 def test_a_node_that_does_not_confirm() -> None:
     """A subscription that is neither confirmed nor refused is an error, not a success."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> client("SUBSCRIBE {a}x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> answers("a")
         << to_client("-ERR the node did not confirm the subscription to '{a}x'")
     )
@@ -159,33 +159,33 @@ def test_a_node_that_does_not_confirm() -> None:
 def test_a_node_that_does_not_let_go() -> None:
     """Whoever leaves has left, whatever the node says; it is asked again later."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x {a}y")
         >> client("UNSUBSCRIBE {a}x")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> refuses("a", "-NOPERM no")
         << to_client(became("unsubscribe", "{a}x", 1))
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << silence()
         >> tick()
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
     )
 
 
 def test_everything_is_said_anew() -> None:
-    """After a loss the link connects by itself; what clients have comes back without a word to them."""
+    """After a loss the connection is made again by itself; what clients have comes back without a word to them."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x {a}y", name="x")
         >> granted("PSUBSCRIBE p*", name="p")
         >> lost("a+")
-        << told("a", "SUBSCRIBE {a}x {a}y")
-        >> says("a", "message {a}x early")
+        << sent("a", "SUBSCRIBE {a}x {a}y")
+        >> pushes("a", "message {a}x early")
         << to_client(message("message {a}x early"), name="x")
         >> confirms("a", "subscribe {a}x", "subscribe {a}y")
-        << told("a", "PSUBSCRIBE p*")
+        << sent("a", "PSUBSCRIBE p*")
         >> confirms("a", "psubscribe p*")
-        >> says("a", "pmessage p* pq m")
+        >> pushes("a", "pmessage p* pq m")
         << to_client(message("pmessage p* pq m"), name="p")
     )
 
@@ -193,49 +193,49 @@ def test_everything_is_said_anew() -> None:
 def test_what_is_refused_later_is_asked_for_again() -> None:
     """A client keeps a subscription that the node refuses after a restart; the proxy goes on asking."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="x")
         >> lost("a+")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> refuses("a", "-NOPERM no")
         << silence()
         >> tick()
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << to_client(message("message {a}x m"), name="x")
     )
 
 
 def test_the_node_ends_it() -> None:
     """If the node ends a subscription that is wanted it is begun again."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
-    play >> node("a+", pushed("unsubscribe {a}x 0")) >> tick() << told("a", "SUBSCRIBE {a}x")
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x")
+    play >> node("a+", pushed("unsubscribe {a}x 0")) >> tick() << sent("a", "SUBSCRIBE {a}x")
 
 
 def test_a_late_answer_is_not_a_lost_one() -> None:
     """Whoever waits gets TIMEOUT; the batch stays under way, and what it brings later is ended again."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> client("SUBSCRIBE {a}x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> tick(0.55)
         << to("a+", "PING")
         << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
         >> confirms("a", "subscribe {a}x")
         << silence()
         >> answers("a")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
     )
 
 
 def test_a_late_refusal() -> None:
     """An error that comes after the deadline is not taken for the answer to something later."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="one")
         >> client("SUBSCRIBE {a}y")
-        << told("a", "SUBSCRIBE {a}y")
+        << sent("a", "SUBSCRIBE {a}y")
         >> tick(0.55)
         << to("a+", "PING")
         << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
@@ -243,26 +243,26 @@ def test_a_late_refusal() -> None:
         >> refuses("a", "-NOPERM no")
         << silence()
         >> answers("a")
-        << told("a", "SUBSCRIBE {a}z")
+        << sent("a", "SUBSCRIBE {a}z")
         >> confirms("a", "subscribe {a}z")
         << to_client(became("subscribe", "{a}z", 1), name="two")
     )
 
 
 def test_a_silent_node_is_given_up() -> None:
-    """A link on which nothing comes at all is made anew, as any other."""
-    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> greeted("a+")
-    obey(play)
+    """A connection on which nothing comes at all is made anew, as any other."""
+    play = pubsub(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> greeted("a+")
+    confirm_all(play)
     unheard(play)
-    play >> client("SUBSCRIBE {a}y", name="you") << told("a", "SUBSCRIBE {a}y") >> tick(1.2)
+    play >> client("SUBSCRIBE {a}y", name="you") << sent("a", "SUBSCRIBE {a}y") >> tick(1.2)
     play.told["a+"].clear()
     assert listener(play).down_failure() is not None
     assert play.guest("you").heard == b"-TIMEOUT a a:6379 (no reply in 500 ms)\r\n"
 
 
 def test_nobody_waits_for_a_node_that_is_down() -> None:
-    """While the link waits for its next attempt a subscription fails at once, and says why."""
-    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> client("SUBSCRIBE {a}y", name="you")
+    """While the connection waits for its next attempt a subscription fails at once, and says why."""
+    play = pubsub(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> client("SUBSCRIBE {a}y", name="you")
     (
         play
         >> refused("a+")
@@ -275,7 +275,7 @@ def test_nobody_waits_for_a_node_that_is_down() -> None:
 
 def test_a_node_without_resp3() -> None:
     """A node that is too old to be listened to is an error that says so."""
-    play = hall(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> accepted("a+")
+    play = pubsub(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> accepted("a+")
     play.told["a+"].clear()
     play >> node("a+", "-ERR unknown command `HELLO`, with args beginning with: `3`, ", "$9 kidoproxy", "$1 x")
     play << to_client(f"-NODEDOWN a a:6379 ({RESP3_REQUIRED})")
@@ -283,37 +283,37 @@ def test_a_node_without_resp3() -> None:
 
 @pytest.mark.parametrize("raw", ["+PONG", ">1 $7 message", ">2 $10 invalidate *0", ">2 $5 other $1 x", ">2 :1 :2"])
 def test_what_means_nothing(raw: str) -> None:
-    """Frames that are no news of channels are passed over."""
-    hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> node("a+", raw) << silence()
+    """Pushes that are not about channels are passed over."""
+    pubsub(ring("a")) >> granted("SUBSCRIBE {a}x") >> node("a+", raw) << silence()
 
 
 def test_messages_for_nobody() -> None:
     """A message of a name that nobody has reaches nobody, and a confirmation of one is not kept."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x")
-    play >> says("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x")
+    play >> pushes("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
     assert repr(listener(play)) == "<listener on a, 1 names>"
 
 
 def test_a_node_that_ends_it_by_itself() -> None:
     """What clients still want is asked for again, whatever was asked for last."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> granted("PSUBSCRIBE q")
-    play >> says("a", "unsubscribe {a}x 0")
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x") >> granted("PSUBSCRIBE q")
+    play >> pushes("a", "unsubscribe {a}x 0")
     listener(play).flush()
-    play << told("a", "SUBSCRIBE {a}x")
+    play << sent("a", "SUBSCRIBE {a}x")
 
 
-def test_the_link_may_be_full() -> None:
-    """A fence that cannot be sent, or whose link is lost, does nothing by itself."""
-    play = hall(ring("a")) >> asks("x") << told("a", "SUBSCRIBE {a}x")
+def test_the_connection_may_be_full() -> None:
+    """A fence that cannot be sent, or whose connection is lost, does nothing by itself."""
+    play = pubsub(ring("a")) >> asks("x") << sent("a", "SUBSCRIBE {a}x")
     before = play.link("a+").pending_count()
     play.link("a+").reply_handlers[0].on_failure(NodeFailure("OVERLOADED", "a", "a:6379", "its queue is full", False))
     assert play.link("a+").pending_count() == before
 
 
 def test_an_audience_is_somebody() -> None:
-    """The rooms above say what is done with what is heard."""
+    """Whoever uses a listener says what is done with messages."""
     nobody = ListenerCallbacks()
-    play = hall(ring("a")) >> asks("x")
+    play = pubsub(ring("a")) >> asks("x")
     ear = listener(play)
     for pending in (
         lambda: nobody.is_wanted(CHANNEL, b""),

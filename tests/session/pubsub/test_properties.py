@@ -21,7 +21,7 @@ from kidoproxy.session.pubsub.topics import (
     SUBSCRIBE_KINDS,
     UNSUBSCRIBE_KINDS,
 )
-from tests.session.pubsub.hall import Hall, listened, speaks
+from tests.session.pubsub.pubsub_story import PubSubStory, listening_nodes, with_protocol
 from tests.story import Pool, client, copies, gone, lost, refused, ring, tick
 
 NAMES: Final = ([b"{a}x", b"{b}y", b"__keyevent@0__:set"], [b"{a}*", b"*"], [b"{a}x", b"{b}s"])
@@ -34,24 +34,24 @@ Name = tuple[int, bytes]
 
 
 class Toys:
-    """Nodes that know channels; each answers when it is told to."""
+    """Nodes that know channels; each answers when the test says so."""
 
-    def __init__(self, play: Hall) -> None:
+    def __init__(self, play: PubSubStory) -> None:
         self.play = play
         self.subscribed: dict[str, dict[Name, bool]] = {node.name: {} for node in play.pool.nodes}
 
     def step(self, name: str) -> None:
-        """A node, or its listening link (``a+``), answers what it was told first."""
+        """A node, or its listening connection (``a+``), answers the first request that is open."""
         play = self.play
         self.forget()
         if not play.told[name]:
             return
-        told = play.told[name].pop(0)
-        words = [bulk_of(word) for word in items(told.raw)]
+        request = play.told[name].pop(0)
+        words = [bulk_of(word) for word in items(request.raw)]
         if name.endswith("+"):
             play.link(name).feed(self.listening(name[:-1], words), play.exchange.now)
         else:
-            play.link(name, told.way).feed(self.answer(name, words), play.exchange.now)
+            play.link(name, request.way).feed(self.answer(name, words), play.exchange.now)
         play.settle()
 
     def forget(self) -> None:
@@ -62,7 +62,7 @@ class Toys:
         self.play.hung_up.clear()
 
     def listening(self, name: str, words: list[bytes]) -> bytes:
-        """What it says on the listening link."""
+        """What it answers on the listening connection."""
         if words[0] == b"PING":
             return self.play.echo(name)
         has = self.subscribed[name]
@@ -76,7 +76,7 @@ class Toys:
         return raw
 
     def answer(self, name: str, words: list[bytes]) -> bytes:
-        """PUBLISH and SPUBLISH: messages go out on the listening link, if there is one."""
+        """PUBLISH and SPUBLISH: messages go out on the listening connection, if there is one."""
         if words[0] == b"PING":
             return b"+PONG\r\n"
         shard = words[0] == b"SPUBLISH"
@@ -87,7 +87,7 @@ class Toys:
         return integer(len(found))
 
     def lose(self, name: str, hopeless: bool) -> None:
-        """The listening link dies."""
+        """The listening connection is lost."""
         if any(conn.node.name == name for conn in self.play.exchange.unshared_connections):
             (refused if hopeless else lost)(name + "+")(self.play)
             self.play.settle()
@@ -174,15 +174,15 @@ STEPS = st.one_of(
 
 
 class Play:
-    """A hall in which all this happens."""
+    """A story in which all this happens."""
 
     def __init__(self, kind: str) -> None:
-        self.play = Hall(pool_of(kind))
+        self.play = PubSubStory(pool_of(kind))
         self.toys = Toys(self.play)
         self.read = {name: Transcript() for name in CLIENTS}
         self.alive = dict.fromkeys(CLIENTS, True)
         for at, name in enumerate(CLIENTS):
-            speaks(2 + at % 2, name)(self.play)
+            with_protocol(2 + at % 2, name)(self.play)
 
     def do(self, what: str, who: str, name: Name) -> None:
         """One step."""
@@ -236,7 +236,7 @@ class Play:
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["ring", "copies", "both"]), st.lists(STEPS, min_size=4, max_size=40))
 def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
-    """In the end the nodes are subscribed to what the clients have, no more; each client has what it was told it has.
+    """In the end the nodes are subscribed to what the clients have, no more; each client has what was confirmed to it.
 
     On the way no client is sent what it has not, or no longer; and a message reaches everybody, once for each name.
     """
@@ -256,15 +256,15 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
             continue
         assert has == set(scene.read[name].names)
         for at, one in has:
-            for station in play.board.sources_of(at, one):
+            for station in play.subscriptions.sources_of(at, one):
                 assert station.active is not None
                 wanted[station.active.node.name].add((at, one))
     assert {name: set(has) for name, has in scene.toys.subscribed.items()} == wanted
-    assert listened(play) == sorted(name for name, names in wanted.items() if names)
-    assert play.board.pending_subscriptions == []
-    assert all(topic.subscribers for topics in play.board.topics for topic in topics.values())
+    assert listening_nodes(play) == sorted(name for name, names in wanted.items() if names)
+    assert play.subscriptions.pending_subscriptions == []
+    assert all(topic.subscribers for topics in play.subscriptions.topics for topic in topics.values())
     assert [group.pubsub_listeners for group in play.pool.groups] == [
-        sum(node.name in listened(play) for node in play.pool.nodes if node.group is group)
+        sum(node.name in listening_nodes(play) for node in play.pool.nodes if node.group is group)
         for group in play.pool.groups
     ]
     everybody_is_reached(scene)

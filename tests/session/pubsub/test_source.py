@@ -9,19 +9,19 @@ from kidoproxy.resp import errors
 from kidoproxy.routes.topology import BEHIND, IN_SYNC
 from kidoproxy.session.pubsub.source import SourceCallbacks
 from kidoproxy.session.pubsub.topics import CHANNEL, Topic
-from tests.session.pubsub.hall import (
-    Hall,
+from tests.session.pubsub.pubsub_story import (
+    PubSubStory,
     answers,
     became,
-    board,
     confirms,
     granted,
-    hall,
     message,
+    pubsub,
     pushed,
+    pushes,
     refuses,
-    says,
-    told,
+    sent,
+    subscriptions_of,
 )
 from tests.story import (
     Event,
@@ -53,7 +53,7 @@ def state(name: str, state: str) -> Event:
 
 
 def down(name: str) -> Event:
-    """The node's links are lost, and it cannot be reached."""
+    """The node's connections are lost, and it cannot be reached."""
 
     def event(play: Story) -> None:
         play.node(name).live = False
@@ -68,25 +68,25 @@ def down(name: str) -> Event:
 
 def a_listener() -> Story:
     """A client of two copies that listens to ``news``: copy ``a`` is asked."""
-    return hall(copies("a", "b")) >> granted("SUBSCRIBE news")
+    return pubsub(copies("a", "b")) >> granted("SUBSCRIBE news")
 
 
-def news(play: Story) -> list[str]:
-    """What the operator was told."""
-    assert isinstance(play, Hall)
-    return play.news
+def log_lines(play: Story) -> list[str]:
+    """The lines of the log."""
+    assert isinstance(play, PubSubStory)
+    return play.log_lines
 
 
 def test_one_copy_is_listened_to() -> None:
     """Channels and patterns are asked of one copy, and messages are sent to the same one."""
     (
-        hall(copies("a", "b"))
+        pubsub(copies("a", "b"))
         >> client("SUBSCRIBE news")
-        << told("a", "SUBSCRIBE news")
+        << sent("a", "SUBSCRIBE news")
         >> confirms("a", "subscribe news")
         << to_client(became("subscribe", "news", 1))
         >> client("PSUBSCRIBE n*", name="you")
-        << told("a", "PSUBSCRIBE n*")
+        << sent("a", "PSUBSCRIBE n*")
         >> confirms("a", "psubscribe n*")
         << to_client(became("psubscribe", "n*", 1), name="you")
         >> client("PUBLISH news m", name="they")
@@ -97,23 +97,23 @@ def test_one_copy_is_listened_to() -> None:
 
 
 def test_a_copy_that_falls_behind() -> None:
-    """Its successor is told everything first; then, at one moment, messages are sent there and heard from there."""
+    """Its successor is subscribed to everything first; then, at one moment, messages go there and come from there."""
     (
         a_listener()
         >> state("a", BEHIND)
         >> tick()
-        << told("b", "SUBSCRIBE news")
+        << sent("b", "SUBSCRIBE news")
         >> client("PUBLISH news 1", name="they")
         << to("a", "PUBLISH news 1")
-        >> says("b", "message news x")
+        >> pushes("b", "message news x")
         << silence()
         >> confirms("b", "subscribe news")
-        >> says("a", "message news 1")
+        >> pushes("a", "message news 1")
         << to_client(message("message news 1"))
         >> tick()
         >> client("PUBLISH news 2", name="they")
         << to("b", "PUBLISH news 2")
-        >> says("b", "message news 2")
+        >> pushes("b", "message news 2")
         << to_client(message("message news 2"))
         >> given(lambda play: None)
         << silence()
@@ -121,151 +121,151 @@ def test_a_copy_that_falls_behind() -> None:
 
 
 def test_the_old_one_is_hung_up_on() -> None:
-    """After the change there is one listening link, and the operator has one line."""
-    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    """After the change there is one listening connection, and one line in the log."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
     play >> confirms("b", "subscribe news") >> tick()
     assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
-    assert news(play) == ["listening elsewhere: pool=pair from=a node=b"]
+    assert log_lines(play) == ["listening elsewhere: pool=pair from=a node=b"]
     assert play.pool.groups[0].pubsub_listeners == 1
 
 
 def test_it_stays_where_it_is() -> None:
     """When the first copy is back in sync nothing moves: every move costs messages."""
-    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
     play >> confirms("b", "subscribe news") >> tick() >> state("a", IN_SYNC) >> tick() << silence()
     assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
 
 
 def test_a_change_of_mind() -> None:
     """If the old copy is in sync again before its successor is ready nothing moves."""
-    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news") >> state("a", IN_SYNC) >> tick()
+    play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news") >> state("a", IN_SYNC) >> tick()
     assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
     assert play.pool.groups[0].pubsub_listeners == 1
-    assert news(play) == []
+    assert log_lines(play) == []
 
 
 def test_another_successor() -> None:
-    """If the successor fails before it is ready a third copy is told."""
-    play = hall(copies("a", "b", "c")) >> granted("SUBSCRIBE news") >> state("a", BEHIND) >> tick()
-    play << told("b", "SUBSCRIBE news") >> state("b", BEHIND) >> tick() << told("c", "SUBSCRIBE news")
+    """If the successor fails before it is ready a third copy is subscribed."""
+    play = pubsub(copies("a", "b", "c")) >> granted("SUBSCRIBE news") >> state("a", BEHIND) >> tick()
+    play << sent("b", "SUBSCRIBE news") >> state("b", BEHIND) >> tick() << sent("c", "SUBSCRIBE news")
     play >> confirms("c", "subscribe news") >> tick()
     assert [conn.node.name for conn in play.exchange.unshared_connections] == ["c"]
 
 
 def test_a_successor_that_dies() -> None:
-    """While its link is lost the old one goes on; the operator is not told of it."""
-    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
-    play >> refused("b+") >> says("a", "message news m") << to_client(message("message news m"))
-    assert news(play) == []
+    """While its connection is lost the old one goes on; nothing is logged."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
+    play >> refused("b+") >> pushes("a", "message news m") << to_client(message("message news m"))
+    assert log_lines(play) == []
 
 
 def test_a_successor_that_refuses() -> None:
-    """Nothing moves before the new copy has all: the old one is still listened to, and told of messages."""
-    play = a_listener() >> state("a", BEHIND) >> tick() << told("b", "SUBSCRIBE news")
+    """Nothing moves before the new copy has all: the old one is still listened to, and PUBLISH goes there."""
+    play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
     play >> refuses("b", "-NOPERM no") >> tick() << silence()
     play >> client("PUBLISH news m", name="they") << to("a", "PUBLISH news m")
-    assert news(play) == []
+    assert log_lines(play) == []
 
 
 def test_a_copy_that_dies() -> None:
-    """Nothing can be heard of it any more, so nobody waits: messages go to its successor at once."""
+    """Nothing can come from it any more, so nobody waits: messages go to its successor at once."""
     play = a_listener() >> down("a")
     (
         play
         >> client("PUBLISH news 1", name="they")
         << to("b", "PUBLISH news 1")
         >> tick()
-        << told("b", "SUBSCRIBE news")
+        << sent("b", "SUBSCRIBE news")
         >> confirms("b", "subscribe news")
-        >> says("b", "message news 2")
+        >> pushes("b", "message news 2")
         << to_client(message("message news 2"))
     )
-    assert news(play) == [
+    assert log_lines(play) == [
         "not listening: node=a address=a:6379 cause=connection refused",
         "listening elsewhere: pool=pair from=a node=b",
     ]
 
 
-def hushed() -> Story:
-    """The second copy has just taken over, for a client that hears of keys; a write was under way."""
-    play = hall(copies("a", "b")) >> granted("PSUBSCRIBE *", "SUBSCRIBE __keyevent@0__:set")
+def with_barrier() -> Story:
+    """The second copy has just taken over, for a client that subscribes to keyspace events; a write was under way."""
+    play = pubsub(copies("a", "b")) >> granted("PSUBSCRIBE *", "SUBSCRIBE __keyevent@0__:set")
     client("SET k v", name="you")(play)
     play.settle()
     for name in "ab":
         play.told[name].clear()
     play >> state("a", BEHIND) >> tick()
     play.told["b+"].clear()
-    play >> answers("b", pushed("subscribe __keyevent@0__:set 1")) << told("b", "PSUBSCRIBE *")
-    return play >> confirms("b", "psubscribe *") >> tick() << to("b", "PING hush")
+    play >> answers("b", pushed("subscribe __keyevent@0__:set 1")) << sent("b", "PSUBSCRIBE *")
+    return play >> confirms("b", "psubscribe *") >> tick() << to("b", "PING handover")
 
 
 def test_the_same_event_of_two_copies() -> None:
-    """What the new copy says of writes from before is dropped: the old one may have said it. Other messages are not."""
+    """Events of the new copy about writes from before are dropped: the old one may have sent them. Messages are not."""
     (
-        hushed()
-        >> says("b", "message __keyevent@0__:set k", "pmessage * __keyevent@0__:set k")
+        with_barrier()
+        >> pushes("b", "message __keyevent@0__:set k", "pmessage * __keyevent@0__:set k")
         << silence()
-        >> says("b", "pmessage * news m")
+        >> pushes("b", "pmessage * news m")
         << to_client(message("pmessage * news m"))
-        >> node("b", "+OK", "$4 hush")
+        >> node("b", "+OK", "$8 handover")
         << to("b+", "PING")
-        >> says("b", "message __keyevent@0__:set k")
+        >> pushes("b", "message __keyevent@0__:set k")
         << silence()
         >> answers("b")
-        >> says("b", "message __keyevent@0__:set j")
+        >> pushes("b", "message __keyevent@0__:set j")
         << to_client(message("message __keyevent@0__:set j"))
     )
 
 
 def test_the_new_copy_gives_no_answer() -> None:
     """If it is lost meanwhile nothing is waited for any more."""
-    play = hushed()
+    play = with_barrier()
     play >> lost("b") << to("b+", "PING")
     play.told["b+"].clear()
     play >> lost("b+")
     play.told["b+"].clear()
-    play >> says("b", "message __keyevent@0__:set j") << to_client(message("message __keyevent@0__:set j"))
+    play >> pushes("b", "message __keyevent@0__:set j") << to_client(message("message __keyevent@0__:set j"))
 
 
 def test_another_one_takes_over_meanwhile() -> None:
     """What was waited for at one copy means nothing for the next."""
-    play = hushed() >> state("a", IN_SYNC) >> state("b", BEHIND) >> tick()
+    play = with_barrier() >> state("a", IN_SYNC) >> state("b", BEHIND) >> tick()
     play.told["a+"].clear()
-    play >> answers("a", pushed("subscribe __keyevent@0__:set 1")) << told("a", "PSUBSCRIBE *")
-    play >> confirms("a", "psubscribe *") >> tick() << to("a", "PING hush")
-    play >> node("b", "+OK", "$4 hush") >> says("a", "message __keyevent@0__:set k") << silence()
+    play >> answers("a", pushed("subscribe __keyevent@0__:set 1")) << sent("a", "PSUBSCRIBE *")
+    play >> confirms("a", "psubscribe *") >> tick() << to("a", "PING handover")
+    play >> node("b", "+OK", "$8 handover") >> pushes("a", "message __keyevent@0__:set k") << silence()
 
 
 def test_a_client_that_comes_while_it_moves() -> None:
-    """A subscription that begins meanwhile is heard from the successor, and confirmed when that has it."""
+    """A subscription that begins meanwhile is sent to the successor, and confirmed when that has it."""
     (
         a_listener()
         >> down("a")
         >> client("SUBSCRIBE more", name="you")
         << silence()
         >> tick()
-        << told("b", "SUBSCRIBE news more")
+        << sent("b", "SUBSCRIBE news more")
         >> confirms("b", "subscribe news", "subscribe more")
         << to_client(became("subscribe", "more", 1), name="you")
     )
 
 
-def test_both_are_told_while_it_moves() -> None:
-    """While two copies are told, what begins or ends is told to both."""
+def test_both_are_subscribed_while_it_moves() -> None:
+    """While two copies are subscribed, what begins or ends is sent to both."""
     (
         a_listener()
         >> state("a", BEHIND)
         >> tick()
-        << told("b", "SUBSCRIBE news")
+        << sent("b", "SUBSCRIBE news")
         >> confirms("b", "subscribe news")
         >> client("SUBSCRIBE more", name="you")
-        << told("a", "SUBSCRIBE more")
-        << told("b", "SUBSCRIBE more")
+        << sent("a", "SUBSCRIBE more")
+        << sent("b", "SUBSCRIBE more")
         >> refuses("b", "-NOPERM no")
         >> confirms("a", "subscribe more")
         << to_client(became("subscribe", "more", 1), name="you")
         >> gone("you")
-        << told("a", "UNSUBSCRIBE more")
+        << sent("a", "UNSUBSCRIBE more")
     )
 
 
@@ -273,20 +273,20 @@ def test_a_restarted_copy() -> None:
     """A copy that was restarted is behind: its subscriptions are made anew, and move."""
     play = a_listener() >> lost("a") << silence()
     play.run_ids["a"] = "another"
-    play >> lost("a+") << told("a", "SUBSCRIBE news") >> tick() << silence()
-    play >> lost("a") >> tick() << told("b", "SUBSCRIBE news")
+    play >> lost("a+") << sent("a", "SUBSCRIBE news") >> tick() << silence()
+    play >> lost("a") >> tick() << sent("b", "SUBSCRIBE news")
 
 
 def test_the_last_copy() -> None:
     """Where there is no other copy the one that is down is waited for."""
-    play = hall(copies("a", "b", behind="b")) >> granted("SUBSCRIBE news") >> down("a") >> tick()
+    play = pubsub(copies("a", "b", behind="b")) >> granted("SUBSCRIBE news") >> down("a") >> tick()
     (play >> client("SUBSCRIBE more", name="you") << to_client("-NODEDOWN a a:6379 (connection refused)", name="you"))
     assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
 
 
 def test_no_copy_yet() -> None:
     """Before the election nobody can be listened to."""
-    play = hall(copies("a", "b", elected=False)) >> client("SUBSCRIBE news", "PUBLISH news m")
+    play = pubsub(copies("a", "b", elected=False)) >> client("SUBSCRIBE news", "PUBLISH news m")
     play << to_client(errors.STARTING_UP, errors.STARTING_UP) << silence()
 
 
@@ -301,10 +301,10 @@ def test_nobody_in_sync() -> None:
 def test_a_ring_of_copies() -> None:
     """A channel lives in one copy pool, a pattern in all; of each pool one copy is asked."""
     (
-        hall(ring(copies("a", "d", name="a"), "b"))
+        pubsub(ring(copies("a", "d", name="a"), "b"))
         >> client("SUBSCRIBE {a}x {b}y __keyevent@0__:set")
-        << told("a", "SUBSCRIBE {a}x __keyevent@0__:set")
-        << told("b", "SUBSCRIBE {b}y __keyevent@0__:set")
+        << sent("a", "SUBSCRIBE {a}x __keyevent@0__:set")
+        << sent("b", "SUBSCRIBE {b}y __keyevent@0__:set")
         >> client("PING")
         << silence()
         >> confirms("a", "subscribe {a}x", "subscribe __keyevent@0__:set")
@@ -324,18 +324,18 @@ def test_a_ring_of_copies() -> None:
 
 def test_lines_for_the_operator() -> None:
     """One line when a node that was listened to is gone, one when it is back; none for each attempt."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x") >> down("a")
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x") >> down("a")
     play >> refused("a+") >> given(lambda play: None)
     play.node("a").live = True
-    play >> tick(0.2) << told("a", "SUBSCRIBE {a}x") >> confirms("a", "subscribe {a}x") >> tick()
-    assert news(play) == [
+    play >> tick(0.2) << sent("a", "SUBSCRIBE {a}x") >> confirms("a", "subscribe {a}x") >> tick()
+    assert log_lines(play) == [
         "not listening: node=a address=a:6379 cause=connection refused",
         "listening again: node=a address=a:6379",
     ]
 
 
-def test_a_board_is_somebody() -> None:
-    """The switchboard says what is done with what a station learns."""
+def test_a_source_has_an_owner() -> None:
+    """Whoever uses a source says what is done with its reports."""
     nobody = SourceCallbacks()
     topic = Topic(CHANNEL, b"x")
     calls: list[Callable[[], None]] = [
@@ -353,25 +353,25 @@ def test_a_board_is_somebody() -> None:
 def test_a_mark_is_for_nobody() -> None:
     """What WAIT publishes for its own sake is no message for those who listen to everything."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("PSUBSCRIBE *")
-        >> says("a", "pmessage * __kidoproxy:mark m")
+        >> pushes("a", "pmessage * __kidoproxy:mark m")
         << silence()
-        >> says("a", "pmessage * x __kidoproxy:mark")
+        >> pushes("a", "pmessage * x __kidoproxy:mark")
         << to_client(message("pmessage * x __kidoproxy:mark"))
     )
 
 
-def test_the_link_is_kept_for_a_while() -> None:
+def test_the_connection_is_kept_for_a_while() -> None:
     """Who subscribes again does not wait for a connection; one that nobody has needed for long is closed."""
-    play = hall(ring("a"))
-    station = board(play).sources[0]
+    play = pubsub(ring("a"))
+    station = subscriptions_of(play).sources[0]
     station.keepalive_seconds = 1.0
-    play >> granted("SUBSCRIBE {a}x") >> client("UNSUBSCRIBE {a}x") << told("a", "UNSUBSCRIBE {a}x")
+    play >> granted("SUBSCRIBE {a}x") >> client("UNSUBSCRIBE {a}x") << sent("a", "UNSUBSCRIBE {a}x")
     play >> confirms("a", "unsubscribe {a}x") << to_client(became("unsubscribe", "{a}x", 0)) >> tick(0.9)
-    play >> client("SUBSCRIBE {a}y") << told("a", "SUBSCRIBE {a}y")
+    play >> client("SUBSCRIBE {a}y") << sent("a", "SUBSCRIBE {a}y")
     play >> confirms("a", "subscribe {a}y") << to_client(became("subscribe", "{a}y", 1)) >> tick(2.0) << given(unheard)
     assert station.active is not None
-    play >> gone() << told("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
+    play >> gone() << sent("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
     play >> tick(0.9) >> tick(0.2) << given(unheard)
     assert station.active is None

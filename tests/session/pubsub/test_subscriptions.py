@@ -1,39 +1,39 @@
-"""`kidoproxy.session.pubsub.subscriptions`: one subscription for all clients, and what becomes of a client's wish."""
+"""`kidoproxy.session.pubsub.subscriptions`: one for all clients, and what becomes of a client's request."""
 
 import pytest
 
-from tests.session.pubsub.hall import (
+from tests.session.pubsub.pubsub_story import (
     became,
-    board,
     confirms,
     granted,
-    hall,
-    listened,
+    listening_nodes,
     message,
+    pubsub,
     pushed,
+    pushes,
     refuses,
-    says,
-    told,
+    sent,
+    subscriptions_of,
 )
 from tests.story import Event, Story, client, copies, given, gone, lost, node, refused, ring, silence, tick, to_client
 
 
 def test_many_clients_are_one_subscription() -> None:
-    """The second client of a name asks nobody; the node is told when the last one has left."""
+    """The second client of a name asks nobody; the node is unsubscribed when the last one has left."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="one")
         >> client("SUBSCRIBE {a}x", name="two")
         << to_client(became("subscribe", "{a}x", 1), name="two")
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << to_client(message("message {a}x m"), name="one")
         << to_client(message("message {a}x m"), name="two")
         >> client("UNSUBSCRIBE {a}x", name="one")
         << to_client(became("unsubscribe", "{a}x", 0), name="one")
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << to_client(message("message {a}x m"), name="two")
         >> client("UNSUBSCRIBE {a}x", name="two")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")
         << to_client(became("unsubscribe", "{a}x", 0), name="two")
         >> tick()
@@ -44,11 +44,11 @@ def test_many_clients_are_one_subscription() -> None:
 def test_both_protocols() -> None:
     """The node's bytes reach RESP3 clients as they are; RESP2 clients know arrays only."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="old")
         >> granted("SUBSCRIBE {a}x", name="other")
         >> granted("SUBSCRIBE {a}x", name="new", proto=3)
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << to_client(message("message {a}x m", 3), name="new")
         << to_client(message("message {a}x m", 2), name="old")
         << to_client(message("message {a}x m", 2), name="other")
@@ -57,22 +57,22 @@ def test_both_protocols() -> None:
 
 def test_the_order_of_subscription() -> None:
     """Subscribers are served in the order in which they came."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", name="two") >> granted("SUBSCRIBE {a}x", name="one")
-    topic = board(play).topics[0][b"{a}x"]
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x", name="two") >> granted("SUBSCRIBE {a}x", name="one")
+    topic = subscriptions_of(play).topics[0][b"{a}x"]
     order = [subscriber.number for subscriber in topic.subscribers.values()]
     assert order == [play.guest(name).session.id for name in ("two", "one")]
 
 
 def test_leaving_a_few_at_a_time() -> None:
     """Kind by kind, so many names at most, until there are none."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> granted("PSUBSCRIBE {a}*")
-    one = next(iter(board(play).topics[0][b"{a}x"].subscribers.values()))
-    assert [board(play).unsubscribe_some(one, 1) for _ in range(4)] == [True, True, False, False]
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> granted("PSUBSCRIBE {a}*")
+    one = next(iter(subscriptions_of(play).topics[0][b"{a}x"].subscribers.values()))
+    assert [subscriptions_of(play).unsubscribe_some(one, 1) for _ in range(4)] == [True, True, False, False]
 
 
 def test_all_or_nothing() -> None:
     """If one node cannot be listened to the request fails, and the other node forgets its part."""
-    play = hall(ring("a", "b"))
+    play = pubsub(ring("a", "b"))
     play.node("b").live = False
     play.node("b").cause = "connection refused"
     (
@@ -81,48 +81,48 @@ def test_all_or_nothing() -> None:
         << to_client("-NODEDOWN b b:6379 (connection refused)")
         << silence()
         >> client("SUBSCRIBE {a}x")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
     )
 
 
 def test_one_node_fails_under_way() -> None:
-    """A pattern is heard at the nodes that are there, and at the lost one when it is back."""
+    """A pattern is subscribed at the nodes that are up, and at the lost one when it is back."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> client("PSUBSCRIBE p*")
-        << told("a", "PSUBSCRIBE p*")
-        << told("b", "PSUBSCRIBE p*")
+        << sent("a", "PSUBSCRIBE p*")
+        << sent("b", "PSUBSCRIBE p*")
         >> confirms("a", "psubscribe p*")
         << silence()
         >> refused("b+")
         << to_client(became("psubscribe", "p*", 1))
-        >> says("a", "pmessage p* pq m")
+        >> pushes("a", "pmessage p* pq m")
         << to_client(message("pmessage p* pq m"))
         >> tick(0.2)
-        << told("b", "PSUBSCRIBE p*")
+        << sent("b", "PSUBSCRIBE p*")
         >> confirms("b", "psubscribe p*")
-        >> says("b", "pmessage p* pq n")
+        >> pushes("b", "pmessage p* pq n")
         << to_client(message("pmessage p* pq n"))
     )
 
 
 def test_all_nodes_fail() -> None:
-    """With no node there is nobody to hear a pattern at; a channel wants its own node."""
-    play = hall(ring("a", "b")) >> client("PSUBSCRIBE p*") << told("a", "PSUBSCRIBE p*") << told("b", "PSUBSCRIBE p*")
+    """With no node there is nobody to subscribe a pattern at; a channel needs its own node."""
+    play = pubsub(ring("a", "b")) >> client("PSUBSCRIBE p*") << sent("a", "PSUBSCRIBE p*") << sent("b", "PSUBSCRIBE p*")
     play >> refused("a+") << silence() >> refused("b+") << to_client("-NODEDOWN b b:6379 (connection refused)")
     play >> client("PSUBSCRIBE p*") << to_client("-NODEDOWN a a:6379 (connection refused)")
 
 
 def test_the_error_of_one_is_not_the_others() -> None:
-    """Whoever had the name before keeps it when a wish for it and for something else fails."""
+    """Whoever had the name before keeps it when a request for it and for something else fails."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> granted("SUBSCRIBE {a}x", name="one")
         >> client("SUBSCRIBE {a}x {b}y", name="two")
-        << told("b", "SUBSCRIBE {b}y")
+        << sent("b", "SUBSCRIBE {b}y")
         >> refuses("b", "-NOPERM no")
         << to_client("-NOPERM no", name="two")
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << to_client(message("message {a}x m"), name="one")
     )
 
@@ -130,11 +130,11 @@ def test_the_error_of_one_is_not_the_others() -> None:
 def test_two_wait_for_the_same() -> None:
     """A name that several wait for is asked for once; each gets its own confirmation, or the same error."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> client("SUBSCRIBE {a}x", name="one")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}x {b}y", name="two")
-        << told("b", "SUBSCRIBE {b}y")
+        << sent("b", "SUBSCRIBE {b}y")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), name="one")
         >> confirms("b", "subscribe {b}y")
@@ -142,24 +142,24 @@ def test_two_wait_for_the_same() -> None:
     )
 
 
-def test_a_wish_that_is_late() -> None:
+def test_a_subscription_that_is_late() -> None:
     """No node may keep a client waiting: it gets TIMEOUT, the node's name, and nothing of its request."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> client("SUBSCRIBE {a}x {b}y")
-        << told("a", "SUBSCRIBE {a}x")
-        << told("b", "SUBSCRIBE {b}y")
+        << sent("a", "SUBSCRIBE {a}x")
+        << sent("b", "SUBSCRIBE {b}y")
         >> confirms("a", "subscribe {a}x")
         >> tick(0.45)
         << silence()
         >> given(late)
         << to_client("-TIMEOUT b b:6379 (no reply in 500 ms)")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
     )
 
 
 def late(play: Story) -> None:
-    """The deadline passes, as far as the switchboard looks at it."""
+    """The deadline passes, as far as the subscriptions look at it."""
     play.exchange.now += 0.1
     for one in play.ticking:
         one(play.exchange.now)
@@ -168,15 +168,15 @@ def late(play: Story) -> None:
 def test_a_client_that_leaves_does_not_wait_long() -> None:
     """Its subscription has ended here at once; a silent node keeps it waiting no longer than the deadline."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x {a}y")
         >> client("UNSUBSCRIBE {a}x")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> tick(0.45)
         << silence()
         >> given(late)
         << to_client(became("unsubscribe", "{a}x", 1))
-        >> says("a", "message {a}x m")
+        >> pushes("a", "message {a}x m")
         << silence()
     )
 
@@ -184,15 +184,15 @@ def test_a_client_that_leaves_does_not_wait_long() -> None:
 def test_a_client_that_leaves_while_another_comes() -> None:
     """A name that is wanted again before the node has ended it is begun anew, and only then confirmed."""
     (
-        hall(ring("a"))
+        pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="one")
         >> client("UNSUBSCRIBE {a}x", name="one")
-        << told("a", "UNSUBSCRIBE {a}x")
+        << sent("a", "UNSUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}x", name="two")
         << silence()
         >> confirms("a", "unsubscribe {a}x")
         << to_client(became("unsubscribe", "{a}x", 0), name="one")
-        << told("a", "SUBSCRIBE {a}x")
+        << sent("a", "SUBSCRIBE {a}x")
         >> confirms("a", "subscribe {a}x")
         << to_client(became("subscribe", "{a}x", 1), name="two")
     )
@@ -201,22 +201,22 @@ def test_a_client_that_leaves_while_another_comes() -> None:
 @pytest.mark.parametrize("end", [gone(), given(lambda play: play.guest("me").session.close())])
 def test_a_client_that_goes_while_it_leaves(end: Event) -> None:
     """It waits for nothing any more."""
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> client("UNSUBSCRIBE {a}x")
-    play << told("a", "UNSUBSCRIBE {a}x") >> end
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> client("UNSUBSCRIBE {a}x")
+    play << sent("a", "UNSUBSCRIBE {a}x") >> end
     play.guest("me").heard = b""
-    play >> confirms("a", "unsubscribe {a}x") << told("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
+    (play >> confirms("a", "unsubscribe {a}x") << sent("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y"))
     play >> tick()
-    assert listened(play) == []
+    assert listening_nodes(play) == []
 
 
 def test_leaving_a_node_that_is_lost() -> None:
     """A connection that is gone has ended every subscription on it."""
     (
-        hall(ring("a", "b"))
+        pubsub(ring("a", "b"))
         >> granted("SUBSCRIBE {a}x {b}y")
         >> client("UNSUBSCRIBE")
-        << told("a", "UNSUBSCRIBE {a}x")
-        << told("b", "UNSUBSCRIBE {b}y")
+        << sent("a", "UNSUBSCRIBE {a}x")
+        << sent("b", "UNSUBSCRIBE {b}y")
         >> confirms("b", "unsubscribe {b}y")
         >> lost("a+")
         << to_client(became("unsubscribe", "{a}x", 1), became("unsubscribe", "{b}y", 0))
@@ -226,18 +226,18 @@ def test_leaving_a_node_that_is_lost() -> None:
 def test_a_message_behind_half_a_reply() -> None:
     """A message never gets into a large reply that has left in part; it follows it."""
     big = b"$100000\r\n" + b"x" * 100_000 + b"\r\n"
-    play = hall(ring("a")) >> granted("SUBSCRIBE {a}x", proto=3) >> client("GET {a}k", "GET {a}l")
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x", proto=3) >> client("GET {a}k", "GET {a}l")
     play.told["a"].clear()
     play >> node("a", big[:50_000], on=(3, 0)) << to_client(big[:50_000])
-    play >> says("a", "message {a}x 1") >> says("a", "message {a}x 2") << silence()
+    play >> pushes("a", "message {a}x 1") >> pushes("a", "message {a}x 2") << silence()
     play >> node("a", big[50_000:], "$1 v", on=(3, 0))
     play << to_client(big[50_000:], message("message {a}x 1", 3), message("message {a}x 2", 3), "$1 v")
 
 
 def test_what_was_subscribed() -> None:
     """INFO counts the names that some client has, not those that somebody waits for."""
-    play = hall(copies("a", "b")) >> granted("SUBSCRIBE x y", "PSUBSCRIBE p*") >> client("SUBSCRIBE z", name="you")
-    assert [board(play).subscribed_count(kind) for kind in (0, 1, 2)] == [2, 1, 0]
+    play = pubsub(copies("a", "b")) >> granted("SUBSCRIBE x y", "PSUBSCRIBE p*") >> client("SUBSCRIBE z", name="you")
+    assert [subscriptions_of(play).subscribed_count(kind) for kind in (0, 1, 2)] == [2, 1, 0]
     assert play.house.messages_delivered() == 0
-    play << told("a", "SUBSCRIBE z") >> node("a+", pushed("message x m")) << to_client(message("message x m"))
+    play << sent("a", "SUBSCRIBE z") >> node("a+", pushed("message x m")) << to_client(message("message x m"))
     assert play.house.messages_delivered() == 1

@@ -26,7 +26,7 @@ from kidoproxy.session.pubsub.topics import (
     ],
 )
 def test_where_messages_may_come_from(kind: int, name: bytes, wide: bool) -> None:
-    """Patterns, and what nodes say about their own keys, are everywhere; a channel lives on one node."""
+    """Patterns, and events of keys, are everywhere; a channel lives on one node."""
     assert needs_every_source(kind, name) is wide
 
 
@@ -52,7 +52,7 @@ def test_a_topic_says_what_it_is() -> None:
     assert repr(topic) == "<topic 1 b'p*', 1 subscribers>"
 
 
-def test_a_wish_is_somebodys() -> None:
-    """The rooms above say what happens when it is done."""
+def test_a_pending_subscription_has_an_owner() -> None:
+    """Whoever waits says what happens when it is done."""
     with pytest.raises(NotImplementedError):
         PendingSubscription(Subscriber(1, ReplyQueue(PendingWrites()), 2), CHANNEL).on_done(b"")

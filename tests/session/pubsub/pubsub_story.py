@@ -1,7 +1,7 @@
-"""A hall is a story with listeners: the link on which node ``a`` sends messages is called ``a+``.
+"""A story with listeners: the connection on which node ``a`` sends messages is called ``a+``.
 
-    hall(ring("a", "b")) >> client("SUBSCRIBE {a}x") << told("a", "SUBSCRIBE {a}x")
-                         >> confirms("a", "subscribe {a}x") << to_client(became("subscribe", "{a}x", 1))
+    pubsub(ring("a", "b")) >> client("SUBSCRIBE {a}x") << sent("a", "SUBSCRIBE {a}x")
+                           >> confirms("a", "subscribe {a}x") << to_client(became("subscribe", "{a}x", 1))
 
 Words of requests and pushes are written as in `tests.story`; ``_`` as a name is a null.
 """
@@ -14,37 +14,37 @@ from kidoproxy.upstream.connection import NodeConnection
 from tests.story import PLAIN, Event, Pool, Story, Told, Way, client, node, requests, to, unheard
 
 
-class Hall(Story):
-    """A story whose switchboard ticks, and whose listening links have names of their own."""
+class PubSubStory(Story):
+    """A story whose subscriptions tick, and whose listening connections have names of their own."""
 
     def __init__(self, pool: Pool, shy: bool = False) -> None:
         super().__init__(pool, shy)
         for one in pool.nodes:
             self.told[one.name + "+"] = []
-        self.news: list[str] = []
-        #: Every link that was ever listened on; one that is given up looks like a lane.
+        self.log_lines: list[str] = []
+        #: Every connection that was ever listened on; one that is given up looks like a dedicated one.
         self.listening: list[NodeConnection] = []
         #: Nodes whose listening sockets have been closed, in order.
         self.hung_up: list[str] = []
         self.pings: dict[str, list[bytes]] = {}
-        self.ticking.append(self.tick_board)
-        # Most stories end with the link that nobody needs any more.
-        for station in self.board.sources:
-            station.keepalive_seconds = -1.0
+        self.ticking.append(self.tick_subscriptions)
+        # Most stories end with the connection that nobody needs any more.
+        for source in self.subscriptions.sources:
+            source.keepalive_seconds = -1.0
 
     @property
-    def board(self) -> Subscriptions:
-        """The pool's switchboard."""
+    def subscriptions(self) -> Subscriptions:
+        """The pool's subscriptions."""
         return self.house.subscriptions_of(self.facts)
 
-    def tick_board(self, now: float) -> None:
+    def tick_subscriptions(self, now: float) -> None:
         """As the daemon does it."""
-        self.board.tick(now)
-        self.news += map(str, self.board.log_events)
-        self.board.log_events.clear()
+        self.subscriptions.tick(now)
+        self.log_lines += map(str, self.subscriptions.log_events)
+        self.subscriptions.log_events.clear()
 
     def look_after(self, conn: NodeConnection) -> None:
-        """What is written to a listening link is told under its own name; what it was told ends with its socket."""
+        """What is written to a listening connection is kept under its own name, until its socket is closed."""
         if not conn.shared and not conn.dedicated and conn not in self.listening:
             self.listening.append(conn)
         if conn.must_close and conn in self.listening:
@@ -63,7 +63,7 @@ class Hall(Story):
         for raw in requests(b"".join(conn.take_output())):
             words = [bulk_of(word) for word in items(raw)]
             if words == [b"PING"]:
-                # A sign of life, as any idle link asks for it.
+                # As on any idle connection.
                 conn.feed(b"+PONG\r\n", self.exchange.now)
                 continue
             if words[0] == b"PING":
@@ -75,34 +75,34 @@ class Hall(Story):
         return bulk(self.pings[name].pop(0))
 
     def link(self, name: str, on: Way = PLAIN) -> NodeConnection:
-        """A shared link, or the one that listens."""
+        """A shared connection, or the one that listens."""
         if not name.endswith("+"):
             return super().link(name, on)
         found = [
             conn for conn in self.exchange.unshared_connections if conn.node.name + "+" == name and not conn.dedicated
         ]
-        assert len(found) == 1, f"{len(found)} links listen to {name}"
+        assert len(found) == 1, f"{len(found)} connections listen to {name}"
         return found[0]
 
 
-hall = Hall
+pubsub = PubSubStory
 
 
-def board(play: Story) -> Subscriptions:
-    """The story's switchboard."""
-    assert isinstance(play, Hall)
-    return play.board
+def subscriptions_of(play: Story) -> Subscriptions:
+    """The story's subscriptions."""
+    assert isinstance(play, PubSubStory)
+    return play.subscriptions
 
 
-def listened(play: Story) -> list[str]:
+def listening_nodes(play: Story) -> list[str]:
     """The nodes that are listened to."""
     return sorted(conn.node.name for conn in play.exchange.unshared_connections)
 
 
-def told(name: str, *texts: str) -> Event:
-    """The node was told these things on its listening link, each with a PING behind it."""
-    said = [text.partition(" ") for text in texts]
-    return to(name + "+", *[one for word, _, names in said for one in (f"{word.lower()} {names}", "PING")])
+def sent(name: str, *texts: str) -> Event:
+    """These were sent to the node on its listening connection, each with a PING behind it."""
+    commands = [text.partition(" ") for text in texts]
+    return to(name + "+", *[one for word, _, names in commands for one in (f"{word.lower()} {names}", "PING")])
 
 
 def pushed(text: str, proto: int = 3) -> bytes:
@@ -115,7 +115,7 @@ def pushed(text: str, proto: int = 3) -> bytes:
     return push(proto, frames)
 
 
-def says(name: str, *texts: str) -> Event:
+def pushes(name: str, *texts: str) -> Event:
     """The node pushes these."""
     return node(name + "+", *[pushed(text) for text in texts])
 
@@ -125,14 +125,14 @@ def confirms(name: str, *texts: str) -> Event:
     return answers(name, *[pushed(text + " 1") for text in texts])
 
 
-def obey(play: Story) -> None:
-    """The nodes confirm all that they were told on their listening links, until nothing is left."""
+def confirm_all(play: Story) -> None:
+    """The nodes confirm all that they were sent on their listening connections, until nothing is left."""
     play.settle()
     while any(asked for name, asked in play.told.items() if name.endswith("+")):
         for name, asked in play.told.items():
             for one in asked if name.endswith("+") else []:
                 word, *names = [bulk_of(item) for item in items(one.raw)]
-                assert isinstance(play, Hall)
+                assert isinstance(play, PubSubStory)
                 raw = play.echo(name[:-1]) if word == b"PING" else confirmation(word, names)
                 play.link(name).feed(raw, play.exchange.now)
             asked.clear()
@@ -140,17 +140,17 @@ def obey(play: Story) -> None:
 
 
 def confirmation(word: bytes, names: list[bytes]) -> bytes:
-    """What a node says to a batch."""
+    """How a node confirms a batch."""
     return b"".join([push(3, [bulk(word), bulk(name), integer(1)]) for name in names])
 
 
 def granted(*texts: str, name: str = "me", proto: int = 2) -> Event:
-    """The client has asked for these, has got them, and nobody speaks of it any more."""
+    """The client has asked for these and has got them; the replies are taken."""
 
     def event(play: Story) -> None:
-        speaks(proto, name)(play)
+        with_protocol(proto, name)(play)
         client(*texts, name=name)(play)
-        obey(play)
+        confirm_all(play)
         unheard(play)
 
     return event
@@ -162,10 +162,10 @@ def refuses(name: str, error: str) -> Event:
 
 
 def answers(name: str, *texts: str | bytes) -> Event:
-    """The node says this to a batch, and the answer to its PING."""
+    """The node answers a batch with this, and echoes its PING."""
 
     def event(play: Story) -> None:
-        assert isinstance(play, Hall)
+        assert isinstance(play, PubSubStory)
         node(name + "+", *texts, play.echo(name))(play)
 
     return event
@@ -181,7 +181,7 @@ def message(text: str, proto: int = 2) -> bytes:
     return pushed(text, proto)
 
 
-def speaks(proto: int, name: str = "me") -> Event:
+def with_protocol(proto: int, name: str = "me") -> Event:
     """The client has said HELLO."""
 
     def event(play: Story) -> None:
