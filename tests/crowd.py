@@ -28,7 +28,7 @@ from kidoproxy.session.handlers.blocking import Monitor
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.watches import DedicatedWatch
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.states import CONNECTING, DOWN
 from tests import accounts
 from tests.greet import GREETING, LANE_GREETING

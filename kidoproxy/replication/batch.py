@@ -14,7 +14,7 @@ from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handshake import BackgroundHandler
+from kidoproxy.upstream.handlers import BackgroundHandler
 
 #: Seconds that a node has for a reply, and how much more for each byte that is concerned (10 MB/s).
 REPLY_SECONDS: Final = 5.0

@@ -1,7 +1,9 @@
-"""What a node has to be taught before it serves: the books of its pools, after it was restarted or missed a load.
+"""What a node has to load before it serves: the scripts of its pools, after it was restarted or missed a load.
 
-One link of the node is taught, the others wait for it: nothing runs on the node before it knows what was
-loaded, and nothing that was loaded since can be overwritten by a lesson that is late.
+    join ──► fetch_libraries ──► on_libraries ──► load_scripts ──► finish ──► resume
+
+One connection of the node loads them, the others wait for it: nothing runs on the node before it has what was loaded
+at the others, and nothing that was loaded since can be overwritten by a warm-up that is late.
 """
 
 from typing import final
@@ -10,32 +12,32 @@ from kidoproxy.scripts.registry import ScriptRegistry
 
 
 class WarmupConnection:
-    """A link of the node, as its school sees it."""
+    """A connection to the node, as far as its warm-up is concerned."""
 
     def is_connected(self) -> bool:
-        """Whether the connection that came to school still stands."""
+        """Whether the connection that joined still stands."""
         raise NotImplementedError
 
     def load_scripts(self, payload: bytes, count: int) -> None:
-        """Send these ``count`` requests, then tell `School.over`."""
+        """Send these ``count`` requests; then call `WarmupState.finish`."""
         raise NotImplementedError
 
     def resume(self) -> None:
-        """The node knows what it has to know: serve."""
+        """The node has what it needs, or cannot have it: serve."""
         raise NotImplementedError
 
 
 class WarmupFetcher:
-    """Knows where to ask what a node should know."""
+    """Knows where to ask what libraries a node should have."""
 
     def fetch_libraries(self, warmup: "WarmupState", connection: WarmupConnection) -> None:
-        """Ask a neighbour for its libraries, and tell `School.fetched`; this one knows no neighbours."""
+        """Ask another node for its libraries, then call `WarmupState.on_libraries`; here there is none to ask."""
         warmup.on_libraries(connection, None)
 
 
 @final
 class WarmupState:
-    """Of one node. ``behind``: it may lack something that was loaded."""
+    """The warm-up of one node. ``needs_warmup``: it may lack something that was loaded."""
 
     def __init__(self) -> None:
         self.registries: list[ScriptRegistry] = []
@@ -43,12 +45,13 @@ class WarmupState:
         self.needs_warmup = False
         self.active: WarmupConnection | None = None
         self.waiting: list[WarmupConnection] = []
+        #: The version of the registries when the running warm-up began.
         self.started_version = 0
-        #: How often the node was taught.
+        #: How often something was loaded.
         self.warmup_count = 0
 
     def join(self, connection: WarmupConnection) -> bool:
-        """Whether ``pupil`` has to wait before it serves; it is told when."""
+        """Whether ``connection`` has to wait before it serves; it is resumed when it may."""
         if not self.needs_warmup:
             return False
         if self.active is not None:
@@ -60,11 +63,11 @@ class WarmupState:
         return True
 
     def shares_a_pool(self, other: "WarmupState") -> bool:
-        """Whether the nodes of both belong to one pool that listens."""
+        """Whether the nodes of both belong to one listening pool."""
         return any(registry in other.registries for registry in self.registries)
 
     def on_libraries(self, connection: WarmupConnection, libraries: list[bytes] | None) -> None:
-        """What loads the libraries that a neighbour has; None: there is none to ask."""
+        """What loads another node's libraries; None: there was none to ask, so the registries have to do."""
         if not connection.is_connected():
             self.finish(connection, False)
             return
@@ -83,11 +86,11 @@ class WarmupState:
             self.finish(connection, True)
 
     def registry_version(self) -> int:
-        """Grows with each of the books."""
+        """Grows with every change of a registry."""
         return sum([registry.version for registry in self.registries])
 
     def finish(self, connection: WarmupConnection, succeeded: bool) -> None:
-        """The lesson has ended: the node has taken everything, or it has not and is taught again another time."""
+        """The warm-up has ended: the node has taken everything, or it has not and is warmed up again another time."""
         self.active = None
         waiting = self.waiting
         self.waiting = []

@@ -1,4 +1,4 @@
-"""How a node is taught scripts and libraries through a link: ahead of everything else, or ahead of one EVALSHA."""
+"""Loading scripts and libraries through a connection: all of them in its handshake, or one ahead of an EVALSHA."""
 
 from typing import Final, final
 
@@ -9,30 +9,30 @@ from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
 from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.scripts.registry import MAX_SCRIPTS, script_load_request
 from kidoproxy.scripts.warmup import WarmupConnection
-from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.sending import SECONDS_PER_BYTE, SendingConnection
 from kidoproxy.upstream.states import HANDSHAKING, READY
 
-#: A node that does not have a library has nothing to forget.
+#: FUNCTION DELETE of a library that the node does not have is no failure.
 LIBRARY_NOT_FOUND: Final = b"-ERR Library not found"
 
 
 @final
 class WarmupAdapter(WarmupConnection):
-    """A link that comes to its node's school: one that greets is not open before the node knows everything."""
+    """A connection that joins the warm-up of its node: in its handshake, it is not ready before that is over."""
 
     def __init__(self, conn: SendingConnection) -> None:
         self.connection = conn
-        #: Every connection has a reader of its own.
+        #: Every socket has a reader of its own, which tells whether it is still the same socket.
         self.reader = conn.reader
 
     def is_connected(self) -> bool:
-        """Whether it is the same connection, and lives."""
+        """Whether it is the same socket, and lives."""
         conn = self.connection
         return conn.reader is self.reader and conn.state in (HANDSHAKING, READY)
 
     def load_scripts(self, payload: bytes, reply_count: int) -> None:
-        """As part of the greeting, or behind what a ready link has sent."""
+        """As part of the handshake, or behind what a ready connection has sent."""
         conn = self.connection
         handler = WarmupHandler(self, reply_count)
         handler.due = conn.last_read_at + limits.WARMUP_SECONDS + len(payload) * SECONDS_PER_BYTE
@@ -40,7 +40,7 @@ class WarmupAdapter(WarmupConnection):
         conn.send(handler, payload, conn.proto, conn.db, reply_count)
 
     def resume(self) -> None:
-        """Open the link, if it is not open already."""
+        """Make the connection ready, if it is not already."""
         conn = self.connection
         if self.is_connected() and conn.state == HANDSHAKING:
             conn.become_ready()
@@ -48,7 +48,7 @@ class WarmupAdapter(WarmupConnection):
 
 
 def start_warmup(conn: SendingConnection) -> None:
-    """A link has been greeted: it is opened when its node knows what it has to know."""
+    """The handshake is accepted: the connection is ready once its node has what it has to load."""
     node = conn.node
     group = node.group
     if group is not None and (not group.elected or group.copy_of(node).state != IN_SYNC):
@@ -60,7 +60,7 @@ def start_warmup(conn: SendingConnection) -> None:
 
 @final
 class WarmupHandler(ReplyHandler):
-    """Waits for the replies to everything that a node is taught."""
+    """Waits for the replies to everything that is loaded."""
 
     def __init__(self, adapter: WarmupAdapter, reply_count: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class WarmupHandler(ReplyHandler):
         self.load_error = b""
 
     def on_reply(self, raw: bytes) -> None:
-        """Count down. What the node refuses, a person can see; its other commands are served."""
+        """Count down. What the node refuses shows as its ``cause``; its other commands are served."""
         self.replies_left -= 1
         if is_error(raw) and not raw.startswith(LIBRARY_NOT_FOUND):
             self.load_error = error_text(raw)
@@ -80,15 +80,15 @@ class WarmupHandler(ReplyHandler):
                 node.cause = "it refused what was loaded: " + sanitize_bytes(self.load_error)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The connection is lost, or the node is too slow: another time."""
+        """The connection is lost, or the node is too slow: warm up another time."""
         self.adapter.connection.node.warmup.finish(self.adapter, False)
 
 
 @final
 class ScriptPreloadHandler(ReplyHandler):
-    """Waits for the reply to SCRIPT LOAD; unless it is good, the connection counts as not having carried it.
+    """Waits for the reply to SCRIPT LOAD; unless it is good, the connection counts as not having carried the script.
 
-    On the wire it is never late: the EVALSHA behind it is.
+    Once sent it is never late: the EVALSHA behind it is.
     """
 
     def __init__(self, loaded_scripts: dict[bytes, float], digest: bytes) -> None:
@@ -97,21 +97,20 @@ class ScriptPreloadHandler(ReplyHandler):
         self.digest = digest
 
     def on_reply(self, raw: bytes) -> None:
-        """The digest, or an error."""
         if is_error(raw):
             self.loaded_scripts.pop(self.digest, None)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """It may not have arrived."""
+        """The script may not have arrived."""
         self.loaded_scripts.pop(self.digest, None)
 
 
 def preload_script(
     conn: SendingConnection, digest: bytes, script_text: bytes, proto: int, db: int, now: float, reload: bool
 ) -> bool:
-    """Send SCRIPT LOAD ahead of an EVALSHA, unless this connection has carried it; whether it was sent.
+    """Send SCRIPT LOAD ahead of an EVALSHA, unless this connection has carried the script; whether it was sent.
 
-    ``renew``: unless it has carried it in this very turn, for what was sent then cannot be sent again later.
+    ``reload``: send it all the same, unless the connection has carried it in this very turn.
     """
     loaded_at = conn.loaded_scripts.get(digest)
     if conn.can_send and loaded_at is not None and (loaded_at == now or not reload):
@@ -121,7 +120,7 @@ def preload_script(
     handler = ScriptPreloadHandler(conn.loaded_scripts, digest)
     could_send = conn.can_send
     if could_send:
-        # A text that waits for the link may be late and never leave.
+        # One that waits for the connection may be late and never be sent.
         conn.loaded_scripts[digest] = now
     conn.submit(handler, script_load_request(script_text), proto, db, now)
     if could_send:

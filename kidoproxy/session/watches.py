@@ -10,8 +10,8 @@ from kidoproxy.resp import encode
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import CopyGroup, WatchedKeys
-from kidoproxy.upstream.connection_loss import ConnectionLost
 from kidoproxy.upstream.dedicated_pool import Lease
+from kidoproxy.upstream.handlers import ConnectionLost
 
 #: EXEC aborts this long before a watched key expires by our clock: transport takes time, and clocks differ.
 EXPIRY_MARGIN_MS: Final = 20

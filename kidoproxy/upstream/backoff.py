@@ -9,7 +9,7 @@ from kidoproxy.resp import limits
 class Backoff:
     """A pause that doubles each time, spread so that many proxies do not try together.
 
-    It starts anew after a connection that was of use; one that was greeted and soon lost is a failure like others.
+    It starts anew after a connection that was of use; one that was ready and soon lost is a failure like others.
     """
 
     def __init__(self) -> None:

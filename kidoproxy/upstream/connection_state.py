@@ -14,7 +14,8 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.backoff import Backoff
-from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
+from kidoproxy.upstream.handlers import PushHandler
+from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.pipeline import Pipeline
 from kidoproxy.upstream.states import (
     CONNECTING,
@@ -79,14 +80,14 @@ class ConnectionBase(Pipeline):
         self.shared = True
         self.dedicated = False
         self.push_handler: PushHandler | None = None
-        #: How the node calls this connection (a dedicated one asks for it): CLIENT UNBLOCK wants to know.
+        #: The node's CLIENT ID for this connection (a dedicated one asks for it), for CLIENT UNBLOCK.
         self.client_id = b""
         #: Scripts that this connection has carried to the node, and when.
         self.loaded_scripts: dict[bytes, float] = {}
 
     def __repr__(self) -> str:
         mode = f"{STATE_NAMES[self.state]}{' held' if self.held else ''}"
-        return f"<link {self.node.name} resp{self.proto} db{self.db} {mode}, {self.pending_count()} waiting>"
+        return f"<connection {self.node.name} resp{self.proto} db{self.db} {mode}, {self.pending_count()} waiting>"
 
     def schedule_flush(self) -> None:
         """Ask to be looked after at the end of this turn: bytes to write, a socket to open or to close."""

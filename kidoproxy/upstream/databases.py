@@ -1,9 +1,10 @@
-"""The databases of a node: that it has one is known when the node has said so, and before that nothing is sent there.
+"""The database that a connection is in, and databases that a node may not have.
 
 A SELECT that is refused leaves the connection where it was, and what was sent behind it would be done in the wrong
-database. So an ordered link, which goes from one database to another, tries one that is new to it by itself first; what
-comes meanwhile waits. A link of a ring has its database from its greeting. Either way whoever has asked for a
-database that there is not hears what the node says, and nobody else hears anything.
+database. That a node has a database is known when the node has said so (``highest_db``); before that nothing is sent
+there. So an ordered connection, which goes from one database to another, sends a SELECT that is new to its node by
+itself first, and what comes meanwhile waits for the reply. A connection of a ring has its database from its handshake.
+Either way whoever asked for a database that there is not gets the node's own error, and nobody else notices.
 """
 
 from typing import Final, final
@@ -13,16 +14,16 @@ from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes
 from kidoproxy.upstream.connection_state import ConnectionBase
-from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import READY, SELECT_PENDING
 
-#: What servers say when SELECT asks for too much, now and formerly.
+#: What servers say when SELECT asks for too much, now and in old versions.
 DB_OUT_OF_RANGE: Final = (b"DB index is out of range", b"invalid DB index")
 
 
 def switch_mode(conn: ConnectionBase, proto: int, db: int) -> None:
-    """Change the connection's mode for the legs that follow."""
+    """Change the protocol and database of a connection for the requests that follow."""
     if proto != conn.proto:
         conn.append(ModeSwitch(conn), encode_request([b"HELLO", b"%d" % proto]), 1)
     if db != conn.db:
@@ -32,17 +33,19 @@ def switch_mode(conn: ConnectionBase, proto: int, db: int) -> None:
 
 
 def select_request(db: int) -> bytes:
-    """The request."""
     return encode_request([b"SELECT", b"%d" % db])
 
 
 def needs_trial_select(conn: ConnectionBase, db: int) -> bool:
-    """Whether this database has to be tried before anything is sent to it. A sync that holds the link has done so."""
+    """Whether nothing may be sent to ``db`` before the node has said that it has it.
+
+    A sync that holds the connection has asked by itself.
+    """
     return db != conn.db and db > conn.node.highest_db and not conn.held
 
 
 def send_trial_select(conn: ConnectionBase, queued: QueuedRequest) -> None:
-    """Ask for its database; it waits for the answer, and with it what comes behind it."""
+    """Ask for the database of ``queued``, which waits for the answer, and with it what comes behind it."""
     conn.append(TrialSelect(conn, conn.db, queued.db), select_request(queued.db), 1)
     conn.db = queued.db
     conn.add_condition(SELECT_PENDING)
@@ -83,7 +86,7 @@ class TrialSelect(ReplyHandler):
         self.due = conn.last_read_at + 2 * conn.options.timeout
 
     def on_reply(self, raw: bytes) -> None:
-        """The node has it, or those that wait for it hear that it has not."""
+        """The node has it, or those that wait for it get its error."""
         conn = self.connection
         if is_error(raw):
             conn.db = self.previous_db
@@ -99,7 +102,7 @@ class TrialSelect(ReplyHandler):
 
 
 def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:
-    """What waits for this database is answered with what the node says; the rest goes on waiting."""
+    """Answer what waits for this database with ``raw``; the rest goes on waiting."""
     remaining: list[QueuedRequest] = []
     for queued in conn.take_queue():
         if queued.db == db:
@@ -110,21 +113,21 @@ def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:
 
 
 def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:
-    """The same for each reply that is waited for."""
+    """Give the handler the same reply as often as it waits for one."""
     handler.discard_reply = True
     for _ in range(reply_count):
         handler.on_reply(raw)
 
 
 def answer_if_db_missing(conn: ConnectionBase, error: bytes) -> None:
-    """A greeting has been refused; if for its database alone, the node is well, and those who wait hear so."""
+    """The handshake has been refused; if for its database alone, the node is well, and those who wait get its error."""
     if conn.base_db and any(message in error for message in DB_OUT_OF_RANGE):
         conn.db_error = b"-%b\r\n" % error
         answer_queued_for_db(conn, conn.db_error, conn.base_db)
 
 
 def fail_fast(conn: ConnectionBase, handler: ReplyHandler, reply_count: int) -> None:
-    """The link is down, or there is no such database."""
+    """Nobody is to wait for this connection: it is down or suspect, or its node has no such database."""
     if conn.db_error and conn.node.live:
         deliver_all(handler, conn.db_error, reply_count)
     else:

@@ -1,11 +1,11 @@
-"""Deadlines on a ready link: who gets TIMEOUT, when a silent node is given up, when it is asked for a sign of life.
+"""Deadlines on a connection: who gets TIMEOUT, when a silent node is given up, when it is asked for a sign of life.
 
-Replies come in order, so nobody is late while something in front of him still has time: a large payload's own time,
-or the time that its bytes take as long as they leave. When that is answered, those behind have the usual time left.
-So it is while its node is busy with a command that takes long, on whatever link that was sent.
+Replies come in order, so nobody is late while something ahead of it still has time: a large payload's own time, or
+the time that its bytes take as long as they leave. When that is answered, those behind have the usual time left.
+So it is while the node is busy with a command that takes long, on whatever connection that was sent.
 
-A node that answers, but nothing in time, is *suspect*: what is sent to it fails at once, and the link asks by itself
-until one answer is in time. A node that is silent is down.
+A node that answers, but nothing in time, is *suspect*: what is sent to it fails at once, and the connection sends
+probes until one is answered in time. A node that is silent is *down*.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NODEDOWN, TIMEOUT
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler, notify_disconnect
-from kidoproxy.upstream.handshake import NO_DEADLINE, BackgroundHandler
+from kidoproxy.upstream.handlers import NO_DEADLINE, BackgroundHandler
 from kidoproxy.upstream.partial_replies import never_ends
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
@@ -45,7 +45,7 @@ def check_deadlines(conn: SendingConnection, now: float) -> None:
 
 
 def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
-    """Answer overdue legs; a node that says nothing at all is given up; an idle one is asked for a sign."""
+    """Time out what is overdue; give up a node that says nothing at all; ask an idle one for a sign of life."""
     if not conn.in_flight_count():
         if conn.suspect:
             send_probe(conn, now)
@@ -70,7 +70,7 @@ def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
 
 
 def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
-    """The node is not what its name stands for any more: look that up again, as soon as nothing is under way."""
+    """The node is not what its name stands for any more: look that up again, as soon as nothing is in flight."""
     if conn.in_flight_count():
         if not conn.dedicated:
             conn.add_condition(RECONNECT_PENDING)
@@ -78,12 +78,12 @@ def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
     elif not conn.dedicated:
         reconnect(conn)
     elif conn.push_handler is None:
-        # Nobody has it: it is not lent any more.
+        # No session has it now: close it, so that none gets it again.
         lose_connection(conn, NODE_REPLACED, now, True)
 
 
 def reconnect(conn: SendingConnection) -> None:
-    """Connect anew, with nothing under way; what waits goes on waiting."""
+    """Connect anew, with nothing in flight; the queue goes on waiting."""
     queue = conn.take_queue()
     conn.reset(NODE_REPLACED)
     conn.reconnects += 1
@@ -93,7 +93,7 @@ def reconnect(conn: SendingConnection) -> None:
 
 
 def time_out_overdue(conn: SendingConnection, now: float) -> float:
-    """TIMEOUT for those whose time is over; by how much the first one's is."""
+    """Time out those whose time is over; by how many seconds the worst one's is."""
     fifo = conn.reply_handlers
     timeout = conn.options.timeout
     grace_until = max(write_progress_until(conn, now), conn.node.busy_until)
@@ -104,7 +104,7 @@ def time_out_overdue(conn: SendingConnection, now: float) -> float:
         handler = fifo[index]
         due = handler.due
         if isinstance(handler, BackgroundHandler) and due >= now:
-            # Our own traffic gives those behind what it needs itself, not all that it would wait.
+            # The proxy's own traffic gives those behind what it needs itself, not all that it would wait.
             grace_until = max(grace_until, handler.expected_by)
         elif due >= now:
             if grace_until < due < NO_DEADLINE:
@@ -123,7 +123,7 @@ def time_out_overdue(conn: SendingConnection, now: float) -> float:
 
 
 def write_progress_until(conn: SendingConnection, now: float) -> float:
-    """Until when nobody is late because a large payload is still on its way out, and moves."""
+    """Until when nobody is late, because a large payload is still on its way out and moves."""
     transport = conn.transport
     if transport is not None and now < conn.write_grace_until:
         sent_bytes = transport.sent_bytes()
@@ -134,7 +134,10 @@ def write_progress_until(conn: SendingConnection, now: float) -> float:
 
 
 def time_out(conn: SendingConnection, handler: ReplyHandler, written: bool, now: float) -> None:
-    """Its client gets TIMEOUT now; a reply that still comes is dropped by its position."""
+    """Its client gets TIMEOUT now; a reply that still comes is dropped by its position.
+
+    ``written``: it was sent, so it may have run.
+    """
     if not isinstance(handler, IgnoreReply):
         conn.timeouts += 1
     if written and not conn.late_since:
@@ -145,7 +148,7 @@ def time_out(conn: SendingConnection, handler: ReplyHandler, written: bool, now:
 
 
 def expire_queue(conn: SendingConnection, now: float) -> None:
-    """Deadlines of what waits for the link."""
+    """Time out what has waited too long for the connection; it was not sent."""
     remaining: list[QueuedRequest] = []
     queue = conn.take_queue()
     for queued in queue:
@@ -160,7 +163,7 @@ def expire_queue(conn: SendingConnection, now: float) -> None:
 
 
 def mark_suspect(conn: SendingConnection, now: float) -> None:
-    """Nothing has come in time for a while: nobody is made to wait for it any more."""
+    """Nothing has come in time for a while: nobody is made to wait for this connection any more."""
     conn.add_condition(SUSPECT)
     conn.cause = f"suspect: it answers, but nothing in {round(conn.options.timeout * 1000)} ms"
     if conn.shared:
@@ -171,7 +174,7 @@ def mark_suspect(conn: SendingConnection, now: float) -> None:
 
 
 def send_probe(conn: SendingConnection, now: float) -> None:
-    """Ask whether it is in time again."""
+    """Ask whether it is in time again, now and then."""
     if now >= conn.next_probe_at and conn.in_flight_count() < limits.MAX_OPEN_PROBES:
         conn.next_probe_at = now + limits.UNRESPONSIVE_PROBE_SECONDS
         ping = IgnoreReply()
@@ -180,7 +183,7 @@ def send_probe(conn: SendingConnection, now: float) -> None:
 
 
 def on_timely_reply(conn: SendingConnection, now: float) -> None:
-    """Something has come in time."""
+    """A reply has come in time: the connection is not suspect any more."""
     conn.late_since = 0.0
     if conn.suspect:
         conn.clear_suspect()

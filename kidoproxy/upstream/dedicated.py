@@ -25,7 +25,7 @@ from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.dedicated_pool import DedicatedPool, Lease
 from kidoproxy.upstream.executor import DelegatingExecutor
-from kidoproxy.upstream.handshake import NO_DEADLINE
+from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_first
 from kidoproxy.upstream.states import IDLE

@@ -1,7 +1,8 @@
-"""An exception of ours costs the request whose reply was being handled, and nobody else.
+"""Telling handlers that there is no reply, and what an exception of ours costs: one request, and nothing else.
 
 A reply handler that raises is a bug, but neither its neighbours' nor the connection's: its client gets an error,
-the bug is counted and told once (the net logs what `Node.mishap` keeps), and the link goes on with the next reply.
+the bug is counted and logged once (``net`` logs what `NodeHealth.record_internal_error` keeps), and the connection goes
+on with the next reply.
 """
 
 from kidoproxy.replies.handler import NO_RETRY, ONE_RETRY, ReplyHandler
@@ -11,7 +12,7 @@ from kidoproxy.upstream.pipeline import QueuedRequest
 
 
 def on_handler_exception(conn: ConnectionBase, handler: ReplyHandler | None, problem: Exception) -> None:
-    """``leg`` has raised while it took its reply; None: what came was no reply, and nobody waits."""
+    """``handler`` raised while it took its reply; None: a push was handled, and nobody waits."""
     if handler is None:
         conn.node.record_internal_error("a push", problem)
         return
@@ -23,7 +24,7 @@ def on_handler_exception(conn: ConnectionBase, handler: ReplyHandler | None, pro
 
 
 def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure) -> None:
-    """Tell ``leg`` that there is no reply; whatever comes of it, the caller goes on with the next one."""
+    """Tell ``handler`` that there is no reply; whatever it raises, the caller goes on with the next one."""
     handler.discard_reply = True
     try:
         handler.on_failure(failure)
@@ -33,7 +34,6 @@ def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailu
 
 
 def fail_requests(conn: ConnectionBase, queue: list[QueuedRequest], failure: NodeFailure) -> None:
-    """None of these will be sent."""
     for waiting in queue:
         fail_handler(conn, waiting.handler, failure)
 
@@ -46,7 +46,10 @@ def fail_in_flight(
     unsent_failure: NodeFailure,
     may_retry: bool,
 ) -> list[QueuedRequest]:
-    """The connection of these is lost, ``written`` of them were sent: the reads that are to be asked ``once_more``."""
+    """Fail those whose connection is lost; what is returned are the reads to ask once more, if ``may_retry``.
+
+    The first ``written_count`` were written and may have run: they get ``failure``, the others ``unsent_failure``.
+    """
     to_retry: list[QueuedRequest] = []
     for index, handler in enumerate(waiting):
         payload = handler.payload
@@ -61,7 +64,7 @@ def fail_in_flight(
 
 
 def notify_disconnect(conn: ConnectionBase, failure: NodeFailure) -> None:
-    """Whoever listens hears that the connection is gone."""
+    """Tell the push handler, if there is one, that the connection is gone."""
     if conn.push_handler is not None:
         try:
             conn.push_handler.on_disconnect(failure)
@@ -70,7 +73,10 @@ def notify_disconnect(conn: ConnectionBase, failure: NodeFailure) -> None:
 
 
 def abort_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure, failed: bool) -> None:
-    """The last resort; if it raises as well, nobody is left who could be told."""
+    """The last resort; if that raises as well, nobody is left who could be told.
+
+    ``failed``: it was `on_failure` that raised, not `on_reply`.
+    """
     try:
         handler.abort(failure, failed)
     except Exception as problem:

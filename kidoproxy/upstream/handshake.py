@@ -1,57 +1,31 @@
-"""How a link and its node come to an understanding: the greeting, and changes of mode on an ordered link."""
+"""The handshake with a node: which requests it has, and what the replies to them come to.
+
+    AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID)
+
+All are sent at once, each only where it is needed, and judged when all replies are there (`parse_handshake`). What a
+connection then does about it is in `kidoproxy.upstream.identity`.
+"""
 
 from typing import Final, final
 
-from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error, line_text, string_value, type_byte, value_start
-from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
+from kidoproxy.resp.errors import sanitize_bytes
 from kidoproxy.resp.scan import COLON, parse_int64
 
-#: When a leg is due that has no deadline of its own.
-NO_DEADLINE: Final = 1e18
-
-
-#: The first bytes of replies that are texts: bulk, simple and verbatim strings.
+#: The first bytes of replies that are strings: bulk, simple and verbatim ones.
 STRING_TYPES: Final = b"$+="
-#: What a node is to say back.
+#: PING has it as its argument: it shows that the replies are those to our requests.
 PING_ECHO: Final = b"kidoproxy"
 #: Why a connection is given up on which the replies are not those to our requests.
 UNSOLICITED_DATA: Final = b"it sends what nobody asked for"
-#: Such a node answers INFO, and next to nothing else.
+#: Errors of a node that answers INFO, and next to nothing else, for a while.
 TEMPORARY_ERRORS: Final = (b"LOADING", b"MASTERDOWN", b"BUSY")
-
-
-class BackgroundHandler(ReplyHandler):
-    """Traffic of our own, which may take longer than a client would wait.
-
-    ``until`` is when it should be answered: nobody behind it is late before, nor is the node held to be dead.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.expected_by: float = 0.0
-
-
-class PushHandler:
-    """Hears what a node says without being asked: pushes, and the lines of MONITOR; and how the link is."""
-
-    def on_push(self, raw: bytes) -> None:
-        """One raw frame that is no reply."""
-        raise NotImplementedError
-
-    def on_ready(self) -> None:
-        """The link has been greeted, for the first time or again."""
-        raise NotImplementedError
-
-    def on_disconnect(self, failure: NodeFailure) -> None:
-        """The connection is gone, or cannot be had; a link that is no lane tries again by itself."""
-        raise NotImplementedError
 
 
 @final
 class ConnectionOptions:
-    """How to greet a node: user, password (empty: none), how patient to be, and how much to hold for it."""
+    """How to talk to a node: user and password (empty: none), deadline in seconds, how many bytes to hold for it."""
 
     def __init__(
         self,
@@ -66,13 +40,13 @@ class ConnectionOptions:
         self.max_queue_bytes = max_queue_bytes
 
     def auth_arguments(self) -> list[bytes]:
-        """The AUTH arguments; empty when there is no password."""
+        """Those of AUTH, which HELLO takes too; none without a password."""
         if not self.password:
             return []
         return [self.user.encode() or b"default", self.password.encode()]
 
     def redacted_error(self, error: bytes) -> str:
-        """Why a node has refused the greeting. One that does not know AUTH or HELLO repeats what it was told."""
+        """An error to the handshake, fit to be shown: a node that does not know AUTH or HELLO repeats the password."""
         shown = error.partition(b", with args beginning with")[0]
         if self.password:
             shown = shown.replace(self.password.encode(), b"***")
@@ -81,11 +55,11 @@ class ConnectionOptions:
 
 @final
 class HandshakeResult:
-    """What a node has said in its greeting: ``refused`` is why it, or we, will not go on; empty when all is well."""
+    """What a node has said. ``rejection``: why it, or the proxy, will not go on; empty when all is well."""
 
     def __init__(self) -> None:
         self.rejection = b""
-        #: The fields of INFO; with ``mute``, why there are none.
+        #: The fields of INFO; or else, in ``info_error``, why there are none.
         self.info: dict[bytes, bytes] = {}
         self.info_error = b""
         #: How the node calls this connection.
@@ -94,12 +68,12 @@ class HandshakeResult:
         self.resp3: bool | None = None
 
     def reject(self, reason: bytes) -> None:
-        """The first reason counts."""
+        """Note why not to go on; the first reason counts."""
         self.rejection = self.rejection or reason
 
 
 def handshake_requests(login: ConnectionOptions, proto: int, db: int, dedicated: bool) -> list[list[bytes]]:
-    """The requests of the greeting: log in, choose protocol and database, ask who is there (a lane: who we are).
+    """Log in, choose protocol and database, ask who is there (on a dedicated connection: who we are).
 
     An echo among them shows that each reply is the one to its request: a node may send what nobody asked for.
     """
@@ -120,7 +94,7 @@ def handshake_requests(login: ConnectionOptions, proto: int, db: int, dedicated:
 
 
 def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> HandshakeResult:
-    """What the replies to the greeting come to. Only what is needed must be granted: a login, a mode, the echo."""
+    """What the replies come to, one for each request. Only what is needed must be granted: login, mode, echo."""
     result = HandshakeResult()
     for request, raw in zip(requests, replies, strict=True):
         name = request[0]
@@ -129,7 +103,7 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
         elif name == b"INFO":
             read_info(result, raw)
         elif name == b"CLIENT":
-            # A lane can live without its number, if the node's user may not ask for it.
+            # A dedicated connection can do without its id, if the node's user may not ask for it.
             client_id = parse_int64(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None
             result.client_id = b"%d" % client_id if client_id is not None else b""
             if client_id is None and not is_error(raw):
@@ -143,7 +117,7 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
 
 
 def check_echo(result: HandshakeResult, raw: bytes) -> None:
-    """The echo, or why there is none: a user may lack PING, and a node that loads answers INFO alone."""
+    """Reject a wrong or missing echo; but a user may lack PING, and a node that loads answers INFO alone."""
     if type_byte(raw) in STRING_TYPES and string_value(raw) == PING_ECHO:
         return
     if not is_error(raw):
@@ -153,7 +127,7 @@ def check_echo(result: HandshakeResult, raw: bytes) -> None:
 
 
 def read_info(result: HandshakeResult, raw: bytes) -> None:
-    """Who the node is; one whose user may not ask, or that has no INFO, is not asked."""
+    """Who the node is. Some do not tell: their user may not ask, or they have no INFO."""
     if not is_error(raw):
         if type_byte(raw) not in STRING_TYPES:
             result.reject(UNSOLICITED_DATA)
@@ -166,27 +140,26 @@ def read_info(result: HandshakeResult, raw: bytes) -> None:
 
 
 def is_unavailable(raw: bytes) -> bool:
-    """Whether an error says that the node will never do this for us: it does not know it, or we may not."""
+    """Whether an error says that this is not to be had, now or later: the node does not know it, or we may not."""
     return is_error(raw) and (is_unknown_command(raw) or error_text(raw).startswith(b"NOPERM"))
 
 
 def is_unknown_command(raw: bytes) -> bool:
-    """Whether an error says that the node does not know the command."""
     return b"unknown command" in raw.lower()
 
 
 def explain_cause(cause: str) -> str:
-    """What a node says when it hangs up, and what that means for us."""
+    """What a node says when it hangs up, and what that means for those who wait."""
     return f"it is full, and nothing was sent to it: {cause}" if "max number of clients" in cause else cause
 
 
 def info_text(raw: bytes) -> bytes:
-    """The text of an INFO reply; nothing when a node answers with anything else."""
+    """The text of an INFO reply; empty if the reply is anything else."""
     return string_value(raw) if type_byte(raw) in STRING_TYPES else b""
 
 
 def parse_info(text: bytes) -> dict[bytes, bytes]:
-    """The fields of an INFO text."""
+    """The fields of an INFO text, without its section titles."""
     fields: dict[bytes, bytes] = {}
     for row in text.split(b"\r\n"):
         name, colon, value = row.partition(b":")

@@ -1,45 +1,44 @@
-"""How well a node does, as its links find out: what the routes, the log and the metrics want to know of that."""
+"""How well a node does, as its connections find out: what the routes, the log and the metrics want to know of it."""
 
 from typing import Final
 
 from kidoproxy.resp import limits
 
-#: Exceptions of ours that wait to be logged, for each node; more are only counted.
+#: Internal errors that are kept for the log, for each node; more are only counted.
 MAX_INTERNAL_ERRORS: Final = 16
 #: A node that answers so is not what its name stands for: another server has taken its part, or is about to.
 ROLE_CHANGE_ERRORS: Final[tuple[bytes, ...]] = (b"-READONLY", b"-MASTERDOWN", b"-UNBLOCKED force unblock")
 
 
 class NodeHealth:
-    """The half of a node that changes while it is talked to."""
+    """The part of a node that changes while it is talked to; `Node` has the rest."""
 
     def __init__(self) -> None:
-        #: It is there, and answers nothing in time: what is sent fails at once until it has proved itself.
+        #: It is there, and answers nothing in time: what is sent fails at once until a probe is answered in time.
         self.unresponsive = False
         #: False once it has refused HELLO: it speaks RESP2 only.
         self.resp3 = True
-        #: How often it has been greeted.
+        #: How many handshakes it has accepted.
         self.handshakes = 0
         #: How often it has said that it is not what its name stands for any more, and when it last counted.
         self.role_changes = 0
         self.role_changed_at = -limits.RERESOLVE_SECONDS
         #: What has gone wrong with it, by cause, how often.
         self.failure_counts: dict[str, int] = {}
-        #: Exceptions of ours while a reply of this node was handled, with the name of the request.
+        #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
         self.internal_errors: list[tuple[str, Exception]] = []
 
     def count_failure(self, cause: str) -> None:
-        """Count it."""
         self.failure_counts[cause] = self.failure_counts.get(cause, 0) + 1
 
     def record_internal_error(self, request: str, exception: Exception) -> None:
-        """An exception of ours, to be logged by whoever may."""
+        """Keep an exception of ours, to be logged by whoever may log."""
         self.count_failure("mishap")
         if len(self.internal_errors) < MAX_INTERNAL_ERRORS:
             self.internal_errors.append((request, exception))
 
     def on_error_reply(self, raw: bytes, now: float) -> None:
-        """It has answered with an error: one that is not what its name stands for is looked up again."""
+        """It has answered with an error: count it if it says that the node is not what its name stands for."""
         if raw.startswith(ROLE_CHANGE_ERRORS) and now - self.role_changed_at >= limits.RERESOLVE_SECONDS:
             self.role_changed_at = now
             self.role_changes += 1

@@ -1,4 +1,8 @@
-"""What follows from a node's greeting: is it the same run as before, what must it be taught, who may go on."""
+"""What follows from the handshake: may the connection serve, is the node the same run as before, what must it load.
+
+A node is known by the run id in its INFO. Another run may have lost data: what waited for the node's old data fails,
+and a copy pool decides whether the node is behind. Two names for one server would make copies of nothing.
+"""
 
 from typing import final
 
@@ -15,7 +19,7 @@ from kidoproxy.upstream.states import PROBING
 
 @final
 class Handshake(ReplyHandler):
-    """Waits for the replies of the greeting, then tells the link what they come to."""
+    """Collects the replies of the handshake; each has a place, so none is judged before all are there."""
 
     def __init__(self, conn: SendingConnection, requests: list[list[bytes]]) -> None:
         super().__init__()
@@ -24,30 +28,28 @@ class Handshake(ReplyHandler):
         self.replies: list[bytes] = []
 
     def on_reply(self, raw: bytes) -> None:
-        """One more; each has a place, so none is judged before all are there."""
         self.replies.append(raw)
         if len(self.replies) == len(self.requests):
             finish_handshake(self.connection, parse_handshake(self.requests, self.replies))
 
     def first_error(self) -> bytes:
-        """Of a node that hangs up in the midst of it: the error that it began with, if any (it has no place for us)."""
+        """The error that a node began with which hung up in the middle, if any: it has no place for us, say."""
         first_reply = self.replies[0] if self.replies else b"+"
         return error_text(first_reply) if is_error(first_reply) and not is_unknown_command(first_reply) else b""
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The link itself knows."""
+        """The connection knows by itself."""
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """A link that is greeted by half is of no use."""
+        """Half a handshake is of no use."""
         self.connection.fatal_error = failure.cause
 
     def describe(self) -> str:
-        """What it is."""
         return "the greeting"
 
 
 def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
-    """The node has answered the whole greeting."""
+    """The node has answered everything: give the connection up, or let it serve once the node has what it needs."""
     node = conn.node
     if result.resp3 is not None:
         node.resp3 = result.resp3
@@ -61,7 +63,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
         return
     conn.remove_condition(PROBING)
     if not conn.shared:
-        # What is not shared does not stand for its node: shared links must not find a restart noticed already.
+        # What is not shared does not stand for its node: a shared one must not find a restart noticed already.
         conn.client_id = result.client_id
         conn.become_ready()
         return
@@ -75,5 +77,5 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
 
 
 def fail_queued(conn: SendingConnection) -> None:
-    """What waited for this node was meant for the data that it had: reads are asked elsewhere, writes missed."""
+    """What waited was meant for the data that the node had: reads are asked elsewhere, writes are missed."""
     fail_requests(conn, conn.take_queue(), conn.node_failure(NODEDOWN, "it was restarted", False))

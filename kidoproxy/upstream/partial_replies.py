@@ -1,7 +1,7 @@
-"""A reply that has arrived in part: how long it may take, how large it may become, and what may leave ahead of its end.
+"""A reply that has arrived in part: how long it may take, how large it may become, and what may leave before its end.
 
-A node that sends on has time for it: as much as a slow network needs for what has come. What is never whole must
-end all the same, for everything behind it waits, and what no client can be given yet is held here.
+A node that goes on sending has time for it: as much as a slow network needs for what has come. A reply that is never
+whole must end all the same, for everything behind it waits, and what no client can be given yet is held here.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ PUSH: Final = 62
 
 
 def on_partial_reply(conn: ConnectionBase, reader: ReplyReader, now: float) -> None:
-    """The last bytes ended inside a reply: pass on what can be, and see that it stays within its bounds."""
+    """The last bytes ended inside a reply: forward what can be, and see that it stays within its bounds."""
     if reader.partial_serial != conn.partial_serial:
         conn.partial_serial = reader.partial_serial
         conn.partial_since = now
@@ -36,7 +36,7 @@ def on_partial_reply(conn: ConnectionBase, reader: ReplyReader, now: float) -> N
 
 
 def cut_through(conn: ConnectionBase, now: float) -> None:
-    """Let what is there of a large reply go on when it is its client's turn; it has more time while it comes."""
+    """Forward what is there of a large reply if it is its client's turn; it has more time while it comes."""
     handler = conn.reply_handlers[conn.head]
     handler.due = max(handler.due, min(now + conn.options.timeout, reply_deadline(conn)))
     if handler.discard_reply:
@@ -46,7 +46,7 @@ def cut_through(conn: ConnectionBase, now: float) -> None:
         conn.partial_forwarded_bytes += len(piece)
         handler.cut_through(piece)
     elif conn.reader.held_bytes() > conn.options.max_queue_bytes:
-        # Nobody can be given it in part, and no more of it is held: what is left of it is passed over.
+        # Nobody can be given it in part, and no more of it is held: the rest is discarded as it comes.
         conn.node.count_failure("reply too long")
         failure = conn.node_failure(
             OVERLOADED, f"its reply is larger than {conn.options.max_queue_bytes >> 20} MiB", True
@@ -56,7 +56,7 @@ def cut_through(conn: ConnectionBase, now: float) -> None:
 
 
 def reply_deadline(conn: ConnectionBase) -> float:
-    """When the unfinished reply must be whole, by what has come of it."""
+    """When the partial reply must be whole, by what has come of it."""
     byte_count = conn.partial_forwarded_bytes + conn.reader.held_bytes()
     is_forwarding = (
         conn.partial_forwarded_bytes
@@ -68,12 +68,12 @@ def reply_deadline(conn: ConnectionBase) -> float:
 
 
 def never_ends(conn: ConnectionBase, now: float) -> bool:
-    """Whether a reply has begun and does not end, however busily the node sends it."""
+    """Whether a reply has begun and does not end in its time, however busily the node sends it."""
     return conn.reader.partial_type() != 0 and now > reply_deadline(conn) + conn.options.timeout
 
 
 def fail_too_long(conn: ConnectionBase, byte_count: int, now: float) -> None:
-    """Nobody waits for the end of that; asked once more it would come again."""
+    """Give the connection up: nobody waits for the end of that, and asked once more it would come again."""
     conn.node.count_failure("reply too long")
     if conn.head < len(conn.reply_handlers):
         conn.reply_handlers[conn.head].retries_left = NO_RETRY

@@ -1,4 +1,4 @@
-"""What goes on a link ahead of all that has not been written yet, and whether anything has not."""
+"""Sending ahead of all that has not been written yet, and whether anything has not."""
 
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NODEDOWN
@@ -8,7 +8,7 @@ from kidoproxy.upstream.states import DOWN, IDLE, READY
 
 
 def submit_first(conn: ConnectionBase, handler: ReplyHandler, payload: bytes, now: float, reply_count: int = 1) -> None:
-    """Send ``payload`` first, in the mode that the connection is in there, be the link held or not."""
+    """Send ``payload`` ahead of what is not written yet, in the mode that the connection is in there, held or not."""
     handler.due = now + conn.options.timeout
     if conn.state == READY:
         conn.insert_first(handler, payload, reply_count)
@@ -22,5 +22,5 @@ def submit_first(conn: ConnectionBase, handler: ReplyHandler, payload: bytes, no
 
 
 def is_flushed(conn: ConnectionBase) -> bool:
-    """Whether all that was placed has been handed to the socket."""
+    """Whether all that was submitted has been handed to the socket."""
     return conn.state == READY and not conn.queue and not conn.out

@@ -12,10 +12,10 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.build import require_distinct_servers
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.connection_loss import ConnectionLost
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.deadlines import mark_suspect
-from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
+from kidoproxy.upstream.handlers import ConnectionLost, PushHandler
+from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.send_first import is_flushed, submit_first
 from kidoproxy.upstream.sending import WRITE_GRACE_BYTES
 from tests.greet import GREETING, greet
@@ -97,7 +97,7 @@ def test_refused() -> None:
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> refused("a") << to_client(DOWN)
-        << then(lambda play: repr(play.link("a")) == "<link a resp2 db0 down, 0 waiting>")
+        << then(lambda play: repr(play.link("a")) == "<connection a resp2 db0 down, 0 waiting>")
         << then(lambda play: repr(play.node("a")) == "<node a a:6379 down>")
         >> client("SET {a}1 x") << to_client(DOWN) << silence()
     )  # fmt: skip
@@ -719,7 +719,7 @@ def test_hold() -> None:
     rig = Rig()
     rig.link.hold(0.0, 0.0)
     rig.place()
-    assert repr(rig.link) == "<link a resp2 db0 ready held, 1 waiting>"
+    assert repr(rig.link) == "<connection a resp2 db0 ready held, 1 waiting>"
     passing = rig.ledger.open_pending(None)
     passing.due = 30.0
     rig.link.send(passing, encode_request([b"ECHO"]), 2, 0, 1)
@@ -752,7 +752,7 @@ def test_woken_before_it_is_looked_after() -> None:
     conn.on_connection_lost("gone", 0.0, True)
     conn.tick(1.0)
     assert dirty == [conn]
-    assert repr(conn) == "<link a resp2 db0 connecting, 0 waiting>"
+    assert repr(conn) == "<connection a resp2 db0 connecting, 0 waiting>"
 
 
 @pytest.mark.parametrize(("proto", "db", "live"), [(2, 0, False), (3, 0, True), (2, 7, True)])

@@ -35,7 +35,8 @@ from kidoproxy.upstream.dedicated import DedicatedExecutor, DedicatedRequest
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.disconnect import on_unsolicited_reply
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.handshake import ConnectionOptions, PushHandler
+from kidoproxy.upstream.handlers import PushHandler
+from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
 from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.miss_on_failure import MissOnFailure

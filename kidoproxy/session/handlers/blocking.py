@@ -20,7 +20,7 @@ from kidoproxy.session.pubsub import topics
 from kidoproxy.session.state import MonitorStream
 from kidoproxy.upstream.dedicated import DedicatedExecutor
 from kidoproxy.upstream.dedicated_pool import Lease
-from kidoproxy.upstream.handshake import PushHandler
+from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.nonblocking import SilenceIfGaveUp
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 

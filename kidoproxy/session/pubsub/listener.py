@@ -23,7 +23,7 @@ from kidoproxy.session.pubsub.topics import (
     UNSUBSCRIBE_KINDS,
 )
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.handshake import PushHandler
+from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.states import DOWN
 
 MAX_BATCH_NAMES: Final = 512

@@ -1,7 +1,7 @@
-"""Whether the connection that holds a WATCH is still the one on which the keys were watched."""
+"""What connections hand to their push handlers, and what the one for WATCH makes of it."""
 
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.upstream.connection_loss import ConnectionLost
+from kidoproxy.upstream.handlers import ConnectionLost
 
 
 def test_what_leaves_a_connection_in_doubt() -> None:
