@@ -87,8 +87,8 @@ def check_session(session: SessionState, joints: list[Aggregate]) -> None:
     if not replies.open_count():
         assert under_way == 0
         assert replies.held_reply_bytes == 0
-    queue = session.multi_queue or []
-    assert session.multi_queue_bytes == sum(queued.request.memory_cost() for queued in queue)
+    if session.multi is not None:
+        assert session.multi.queue_bytes == sum(queued.request.memory_cost() for queued in session.multi.queue)
     if session.subscriber is not None:
         names = [name for kind in session.subscriber.names_by_kind for name in kind]
         assert session.subscriber.memory_bytes == sum(len(name) + limits.NAME_OVERHEAD_BYTES for name in names)

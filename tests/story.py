@@ -229,7 +229,7 @@ class Story:
         self.exchange = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
         self.exchange.now = 100.0
         self.house = ProxyState(self.exchange)
-        self.house.wall_ms = WALL_MS
+        self.house.clock.ms = WALL_MS
         assert pool.route is not None
         self.facts = PoolContext(pool.name, pool.mode, pool.route, pool.words)
         self.facts.users = pool.users
@@ -451,7 +451,7 @@ def tick(seconds: float = TICK) -> Event:
         end = play.exchange.now + seconds
         while play.exchange.now < end - 1e-9:
             now = min(end, play.exchange.now + TICK)
-            play.house.wall_ms += round((now - play.exchange.now) * 1000)
+            play.house.clock.ms += round((now - play.exchange.now) * 1000)
             play.exchange.tick(now)
             play.house.tick()
             for one in play.ticking:

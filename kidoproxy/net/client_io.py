@@ -190,12 +190,7 @@ class ClientIO(SlowReader):
         session = self.session
         if session is not None:
             cleanup.drain(session)
-        if (
-            session is not None
-            and not session.closing
-            and not session.replies.open_count()
-            and session.multi_queue is None
-        ):
+        if session is not None and not session.closing and not session.replies.open_count() and session.multi is None:
             if session.resume_job is not None:
                 # It has sent requests, and would go on with them in the next turn.
                 return

@@ -81,7 +81,7 @@ class LoopBridge:
         """One reading of the clock for a whole batch."""
         now: float = self.loop.time()
         self.executor.now = now
-        self.proxy.wall_ms = int((now + self.wall_offset) * 1000)
+        self.proxy.clock.ms = int((now + self.wall_offset) * 1000)
         return now
 
     def schedule_flush(self) -> None:

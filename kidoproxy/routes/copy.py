@@ -89,7 +89,7 @@ class CopyPool(Route):
                 return DirectReply(script_decision.refusal)
             payload = script_decision.payload
         elif replication == COPY_ABSOLUTE_EXPIRY:
-            rewritten = with_absolute_expiry(request.argv, request_context.now_ms)
+            rewritten = with_absolute_expiry(request.argv, request_context.clock.ms)
             payload = encode_request(rewritten) if rewritten is not None else None
         return self.plan_write(spec, request, routed_keys, payload, request_context)
 

@@ -1,6 +1,6 @@
 """What every route can do: say its name, plan a request, and show its children so that it can be drawn."""
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp.errors import Bug
@@ -10,35 +10,79 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.registry import ScriptRegistry
 
 
+@final
+class WallClock:
+    """The wall clock in milliseconds, set by whoever has a clock once per batch of events."""
+
+    def __init__(self, ms: int) -> None:
+        self.ms = ms
+
+
+@final
 class RequestContext:
-    """What a route may know about the asker beside the request: the database, and where it stands.
+    """What a route knows about the client beside its request. A value: variants are copies.
 
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
-    ``each``: the client wants every node's own reply as a list. ``now_ms``: the wall clock, for expiry.
-    ``writes``: this transaction also writes, or may. ``soft``: the pool answers a miss where a node gives no reply.
-    ``as_loading``: it hears what is a node's fault behind LOADING.
-    ``book``: the scripts that are known to the asker's pool.
+    ``per_node``: the client wants every node's own reply as a list. ``clock``: for relative expiries.
+    ``may_write``: the transaction also writes, or may.
+    ``miss_on_failure``: a read whose node fails is answered as a miss.
+    ``failures_as_loading``: a node's failure reaches the client as a LOADING error.
+    ``registry``: the scripts that were loaded through the client's pool.
     """
 
     def __init__(
-        self, db: int, proto: int, in_multi: bool, per_node: bool, now_ms: int, registry: ScriptRegistry | None = None
+        self,
+        db: int,
+        proto: int,
+        in_multi: bool,
+        per_node: bool,
+        clock: WallClock,
+        registry: ScriptRegistry | None = None,
+        miss_on_failure: bool = False,
+        failures_as_loading: bool = False,
+        may_write: bool = False,
     ) -> None:
-        self.db = db
-        self.proto = proto
-        self.in_multi = in_multi
-        self.per_node = per_node
-        self.now_ms = now_ms
-        self.miss_on_failure = False
-        self.failures_as_loading = False
-        self.may_write = False
-        self.registry = registry if registry is not None else ScriptRegistry()
+        self.db: Final = db
+        self.proto: Final = proto
+        self.in_multi: Final = in_multi
+        self.per_node: Final = per_node
+        self.clock: Final = clock
+        self.miss_on_failure: Final = miss_on_failure
+        self.failures_as_loading: Final = failures_as_loading
+        self.may_write: Final = may_write
+        self.registry: Final = registry if registry is not None else ScriptRegistry()
+
+    def copy(
+        self, in_multi: bool, per_node: bool, miss_on_failure: bool, failures_as_loading: bool, may_write: bool
+    ) -> "RequestContext":
+        """The same client, asking in another way."""
+        return RequestContext(
+            self.db,
+            self.proto,
+            in_multi,
+            per_node,
+            self.clock,
+            self.registry,
+            miss_on_failure,
+            failures_as_loading,
+            may_write,
+        )
+
+    def in_transaction(self, may_write: bool) -> "RequestContext":
+        """For a command between MULTI and EXEC."""
+        return self.copy(True, self.per_node, self.miss_on_failure, self.failures_as_loading, may_write)
+
+    def with_per_node(self, per_node: bool) -> "RequestContext":
+        """With the reply of each node, or with one reply."""
+        return self.copy(self.in_multi, per_node, self.miss_on_failure, self.failures_as_loading, self.may_write)
 
     def without_misses(self) -> "RequestContext":
-        """The same, for parts whose failures must be seen as such."""
-        other = RequestContext(self.db, self.proto, self.in_multi, self.per_node, self.now_ms, self.registry)
-        other.failures_as_loading = self.failures_as_loading
-        other.may_write = self.may_write
-        return other
+        """For parts whose failures must be seen as such."""
+        return self.copy(self.in_multi, self.per_node, False, self.failures_as_loading, self.may_write)
+
+    def without_loading(self) -> "RequestContext":
+        """For parts whose failures must not read as LOADING."""
+        return self.copy(self.in_multi, self.per_node, self.miss_on_failure, False, self.may_write)
 
 
 class PlanBuilder:

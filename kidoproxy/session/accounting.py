@@ -43,7 +43,9 @@ def in_flight_bytes(session: SessionState) -> int:
 
 def state_bytes(session: SessionState) -> int:
     """What is kept between its requests: MULTI's queue, watched keys, subscriptions, its names."""
-    total = session.multi_queue_bytes + len(session.name) + len(session.lib_name) + len(session.lib_ver)
+    total = len(session.name) + len(session.lib_name) + len(session.lib_ver)
+    if session.multi is not None:
+        total += session.multi.queue_bytes
     if session.watch is not None:
         total += session.watch.memory_bytes
     if session.subscriber is not None:

@@ -9,6 +9,7 @@ from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import errors, limits
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
@@ -22,13 +23,13 @@ class Session(SessionState):
 
     def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
         replies = accounting.create_reply_queue(proxy.executor.pending_writes, context)
-        super().__init__(proxy.next_client_id(), context, replies, address, local_address, proxy.wall_ms)
+        super().__init__(proxy.next_client_id(), context, replies, address, local_address, proxy.clock)
         self.proxy = proxy
         self.executor = proxy.executor
 
     def update_flags(self) -> None:
         """Derive `fast_path` and the rest after a change of the session's state, or of its pool's."""
-        self.fast_path = self.authed and self.multi_queue is None and self.reply_mode == REPLY_ON and not self.each_node
+        self.fast_path = self.authed and self.multi is None and self.reply_mode == REPLY_ON and not self.each_node
         self.needs_acl = not (self.authed and self.user.unrestricted)
         self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
         self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
@@ -38,11 +39,17 @@ class Session(SessionState):
         if subscriber is not None:
             subscriber.proto = self.proto
             self.fast_path = self.fast_path and not self.subscriber_mode
-        self.request_context.db = self.db
-        self.request_context.proto = self.proto
-        self.request_context.per_node = self.each_node
-        self.request_context.miss_on_failure = self.context.miss_on_failure
-        self.request_context.failures_as_loading = self.context.as_loading
+        context = self.context
+        self.request_context = RequestContext(
+            self.db,
+            self.proto,
+            False,
+            self.each_node,
+            self.proxy.clock,
+            context.script_registry,
+            context.miss_on_failure,
+            context.as_loading,
+        )
         accounting.update_request_limits(self)
 
     def open_pending(self, spec: CommandSpec | None) -> PendingRequest:
@@ -62,8 +69,8 @@ class Session(SessionState):
 
     def reply_error(self, frame: bytes) -> None:
         """Answer with an error. Inside MULTI it makes EXEC abort, and an EXEC of wrong arity ends the transaction."""
-        if self.multi_queue is not None and frame != errors.WATCH_IN_MULTI:
-            self.exec_dirty = True
+        if self.multi is not None and frame != errors.WATCH_IN_MULTI:
+            self.multi.exec_dirty = True
         if frame == EXEC_WRONG_ARITY:
             self.leave_multi()
             self.unwatch()
@@ -71,13 +78,13 @@ class Session(SessionState):
         self.proxy.commands_rejected += 1
         self.open_pending(None).on_reply(self.context.translate_error(frame))
 
-    def plan(self, spec: CommandSpec, request: Request) -> Plan:
+    def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """The plan of the pool's route."""
-        return self.wrap_each_plan(self.context.root.plan(spec, request, self.request_context), spec)
+        return self.wrap_each_plan(self.context.root.plan(spec, request, request_context), spec, request_context)
 
-    def wrap_each_plan(self, plan: Plan, spec: CommandSpec) -> Plan:
+    def wrap_each_plan(self, plan: Plan, spec: CommandSpec, request_context: RequestContext) -> Plan:
         """The reply of a single node is a list of one when lists are wanted."""
-        if self.request_context.per_node and isinstance(plan, Send):
+        if request_context.per_node and isinstance(plan, Send):
             return Gather([plan], spec.response_policy)
         return plan
 
@@ -98,10 +105,7 @@ class Session(SessionState):
         self.executor.pending_writes.drained.append(self.replies)
 
     def leave_multi(self) -> None:
-        self.multi_queue = None
-        self.multi_placement = None
-        self.multi_queue_bytes = 0
-        self.exec_dirty = False
+        self.multi = None
         self.update_flags()
 
     def unwatch(self) -> None:
@@ -119,6 +123,8 @@ class Session(SessionState):
         """A request that is not plain: check it, in the order in which Redis checks, then run it."""
         raise NotImplementedError
 
-    def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+    def dispatch(
+        self, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
+    ) -> None:
         """Answer locally, or plan and execute; the reply goes to ``handler``."""
         raise NotImplementedError

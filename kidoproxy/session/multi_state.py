@@ -1,9 +1,10 @@
-"""What MULTI has queued, until EXEC or DISCARD."""
+"""What a session has between MULTI and EXEC or DISCARD."""
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.spec import LOCAL, SESSION, CommandSpec
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes.route import RequestContext
 
 
 @final
@@ -26,3 +27,16 @@ class TransactionPlacement:
     def __init__(self, first_key: bytes, ids: set[int]) -> None:
         self.first_key = first_key
         self.placement_ids = ids
+
+
+@final
+class MultiState:
+    """An open transaction. ``request_context``: in which its commands are planned while they are queued."""
+
+    def __init__(self, request_context: RequestContext) -> None:
+        self.request_context: Final = request_context
+        self.queue: list[QueuedCommand] = []
+        self.queue_bytes = 0
+        self.placement: TransactionPlacement | None = None
+        #: A command was refused, so EXEC aborts.
+        self.exec_dirty = False

@@ -43,9 +43,8 @@ def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
         return False
     if not context.pause_writes_only:
         return True
-    queue = session.multi_queue
-    if queue is not None:
-        return spec.name == b"exec" and any(is_paused_write(queued.spec) for queued in queue)
+    if session.multi is not None:
+        return spec.name == b"exec" and any(is_paused_write(queued.spec) for queued in session.multi.queue)
     if spec.name in WRAPPED_COMMAND_AT:
         _, wrapped = session.context.commands.resolve_nested(argv[WRAPPED_COMMAND_AT[spec.name] :])
         return wrapped is not None and is_paused_write(wrapped)

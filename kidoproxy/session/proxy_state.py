@@ -5,6 +5,7 @@ from typing import final
 
 from kidoproxy.replies.accounting import DISCONNECT_REASONS
 from kidoproxy.replies.jobs import TurnDurations
+from kidoproxy.routes.route import WallClock
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
 from kidoproxy.session.incidents import Incidents
@@ -17,7 +18,7 @@ from kidoproxy.upstream.executor import Executor
 
 @final
 class ProxyState:
-    """One per process. ``wall_ms`` is the wall clock, set by `kidoproxy.net` once per batch of events."""
+    """One per process. Its ``clock`` is set by `kidoproxy.net` once per batch of events."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
@@ -29,7 +30,7 @@ class ProxyState:
         #: By the pool's name; a pool whose clients never subscribe or publish has none.
         self.subscriptions_by_pool: dict[str, Subscriptions] = {}
         self.last_client_id = 0
-        self.wall_ms = 0
+        self.clock = WallClock(0)
         self.started_ms = 0
         self.version = ""
         self.build = ""
@@ -62,6 +63,11 @@ class ProxyState:
         self.run_sync_command: Callable[[Node, str], tuple[str, list[str]]] | None = None
         #: One line per running or finished sync, by the node's id: names are unique in one pool only.
         self.sync_status: dict[int, str] = {}
+
+    @property
+    def wall_ms(self) -> int:
+        """The wall clock in milliseconds."""
+        return self.clock.ms
 
     def limit_sockets(self, max_sockets: int) -> None:
         """Bound the sockets of clients and dedicated connections together."""

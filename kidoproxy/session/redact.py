@@ -16,6 +16,7 @@ from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.counts import CountCorrection
 
@@ -51,11 +52,13 @@ def has_client_view(spec: CommandSpec) -> bool:
     return spec.replication == COPY_PUBSUB_NODE or may_hold_secrets(spec)
 
 
-def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
+def client_view_handler(
+    session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler, request_context: RequestContext
+) -> ReplyHandler:
     """The handler for a node's reply: secrets are taken out, and counts of subscribers mean the proxy's clients."""
     if may_hold_secrets(spec):
-        return RedactingHandler(handler, spec.name, session.request_context.per_node)
-    if spec.replication == COPY_PUBSUB_NODE and not session.request_context.per_node:
+        return RedactingHandler(handler, spec.name, request_context.per_node)
+    if spec.replication == COPY_PUBSUB_NODE and not request_context.per_node:
         return CountCorrection(session.proxy.subscriptions_of(session.context), spec, argv, handler)
     return handler
 

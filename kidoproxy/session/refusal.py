@@ -27,7 +27,7 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.not_served(spec.name, spec.reason)
     if session.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.name != b"monitor":
         return errors.IN_MONITOR_MODE
-    if session.multi_queue is not None and spec.name == b"watch":
+    if session.multi is not None and spec.name == b"watch":
         return errors.WATCH_IN_MULTI
     if session.subscriber_mode and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
         return errors.subscriber_mode_only(spec.name)

@@ -22,6 +22,7 @@ from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Send
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting, cleanup, pause, refusal, slices
 from kidoproxy.session.base import Session
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
@@ -60,7 +61,7 @@ class ClientSession(Session):
     def feed(self, data: bytes) -> None:
         if self.closing:
             return
-        self.last_active_ms = self.proxy.wall_ms
+        self.last_active_ms = self.proxy.clock.ms
         self.reader.feed(data)
         if not self.suspended:
             self.process_requests()
@@ -70,8 +71,6 @@ class ClientSession(Session):
         pending_writes = self.executor.pending_writes
         budget = slices.turn_budget(self)
         count = 0
-        # A request may have waited in the buffer: a relative expiry counts from now.
-        self.request_context.now_ms = self.proxy.wall_ms
         try:
             while not self.suspended and not self.closing:
                 if count + self.extra_units >= budget:
@@ -108,11 +107,9 @@ class ClientSession(Session):
             return
         request, job = self.suspended_request, self.current_job
         if job is not None:
-            self.request_context.now_ms = self.proxy.wall_ms
             slices.step_job(self, job)
         elif request is not None:
             self.suspended_request = None
-            self.request_context.now_ms = self.proxy.wall_ms
             self.handle_request(request)
         self.process_requests()
         cleanup.close_if_half_closed(self)
@@ -170,8 +167,8 @@ class ClientSession(Session):
             self.suspended = True
             self.suspended_request = request
             self.context.paused_sessions[self.id] = self.replies
-        elif self.multi_queue is not None and spec.name not in NOT_QUEUED:
-            multi.enqueue(self, self.multi_queue, spec, request)
+        elif self.multi is not None and spec.name not in NOT_QUEUED:
+            multi.enqueue(self, self.multi, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
             self.suspend_until(0)
@@ -184,7 +181,7 @@ class ClientSession(Session):
         elif slices.needs_sliced_planning(spec, request):
             slices.start_job(self, slices.PlanJob(self, spec, request))
         else:
-            self.dispatch(spec, request, self.open_pending(spec))
+            self.dispatch(spec, request, self.open_pending(spec), self.request_context)
 
     def needs_drain(self, spec: CommandSpec, argv: list[bytes]) -> bool:
         """Whether a request must wait until no reply is open, so that neither it nor later ones overtake."""
@@ -192,22 +189,24 @@ class ClientSession(Session):
             return True
         return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
 
-    def dispatch(self, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+    def dispatch(
+        self, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
+    ) -> None:
         """Answer locally, or plan and execute."""
         if spec.reach == LOCAL:
             frame = local.local_reply(self, spec, request.argv)
             self.extra_units += len(frame) // limits.BYTES_PER_UNIT
-            handler.on_reply(encode.array([frame]) if self.request_context.per_node else frame)
+            handler.on_reply(encode.array([frame]) if request_context.per_node else frame)
             return
         if spec.is_scripting:
-            scripts.dispatch(self, spec, request, handler)
+            scripts.dispatch(self, spec, request, handler, request_context)
             return
-        if info.reply_if_proxy_only(self, spec, request.argv, handler) or long_running.start_if_slow(
-            self, spec, request, handler
+        if info.reply_if_proxy_only(self, spec, request.argv, handler, request_context) or long_running.start_if_slow(
+            self, spec, request, handler, request_context
         ):
             return
-        handler = info.client_view_handler(self, spec, request.argv, handler)
-        self.executor.execute(self.plan(spec, request), handler, request.raw, spec, self.request_context)
+        handler = info.client_view_handler(self, spec, request.argv, handler, request_context)
+        self.executor.execute(self.plan(spec, request, request_context), handler, request.raw, spec, request_context)
 
     # -- commands about the session ----------------------------------------------------------------
 
@@ -245,5 +244,5 @@ class ClientSession(Session):
         self.context.paused_sessions.pop(self.id, None)
 
     def __repr__(self) -> str:
-        mode = "closing" if self.closing else "multi" if self.multi_queue is not None else "open"
+        mode = "closing" if self.closing else "multi" if self.multi is not None else "open"
         return f"<session {self.id} {self.address} {mode if self.authed else 'needs AUTH'} {self.replies!r}>"

@@ -175,15 +175,16 @@ class PlanJob(Job):
         self.session = session
         self.spec = spec
         self.request = request
-        self.planning = session.context.root.plan_builder(spec, request, session.request_context)
+        self.request_context = session.request_context
+        self.planning = session.context.root.plan_builder(spec, request, self.request_context)
 
     def step(self) -> bool:
         if self.planning.step(limits.SLICE_UNITS):
             return True
         session = self.session
-        plan = session.wrap_each_plan(self.planning.finished_plan(), self.spec)
+        plan = session.wrap_each_plan(self.planning.finished_plan(), self.spec, self.request_context)
         session.executor.execute(
-            plan, session.open_pending(self.spec), self.request.raw, self.spec, session.request_context
+            plan, session.open_pending(self.spec), self.request.raw, self.spec, self.request_context
         )
         session.executor.jobs().add(FreeListJob(self.request.argv))
         return False

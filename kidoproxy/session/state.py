@@ -14,8 +14,8 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
-from kidoproxy.routes.route import RequestContext
-from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement
+from kidoproxy.routes.route import RequestContext, WallClock
+from kidoproxy.session.multi_state import MultiState
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
 from kidoproxy.session.watches import Watch
@@ -55,7 +55,13 @@ class SessionState:
     """``address`` and ``local_address`` are for CLIENT LIST. Only files in ``kidoproxy/session`` write these fields."""
 
     def __init__(
-        self, client_id: int, context: PoolContext, replies: ReplyQueue, address: str, local_address: str, now_ms: int
+        self,
+        client_id: int,
+        context: PoolContext,
+        replies: ReplyQueue,
+        address: str,
+        local_address: str,
+        clock: WallClock,
     ) -> None:
         self.id = client_id
         self.context = context
@@ -66,15 +72,12 @@ class SessionState:
         self.reader = RequestReader(self.request_limits)
         self.proto = 2
         self.db = 0
-        self.request_context = RequestContext(0, 2, False, False, 0, context.script_registry)
+        self.request_context = RequestContext(0, 2, False, False, clock, context.script_registry)
         self.user = context.users.default
         self.authed = self.user.needs_no_login
-        self.multi_queue: list[QueuedCommand] | None = None
-        self.multi_placement: TransactionPlacement | None = None
-        self.multi_queue_bytes = 0
+        self.multi: MultiState | None = None
         #: How many of the bytes that came have been counted as requests.
         self.accounted_bytes = 0
-        self.exec_dirty = False
         self.reply_mode = REPLY_ON
         self.each_node = False
         #: Not logged in, or as somebody who may not do everything: each request is checked.
@@ -108,8 +111,8 @@ class SessionState:
         self.no_evict = False
         self.no_touch = False
         self.last_command = b"NULL"
-        self.created_ms = now_ms
-        self.last_active_ms = now_ms
+        self.created_ms = clock.ms
+        self.last_active_ms = clock.ms
         self.commands_processed = 0
 
     def is_paused(self) -> bool:

@@ -12,7 +12,7 @@ from kidoproxy.routes.build import RouteTree, build
 from kidoproxy.routes.copy import READ_FIRST, CopyPool
 from kidoproxy.routes.placement.owners import django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from tests.config.files import read
 
 NODES = 'nodes = ["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"]'
@@ -102,7 +102,7 @@ nodes = ["redis://10.0.0.3", "redis://10.0.0.4"]
     assert [source.name for source, _ in found.node_configs] == [node.name for node in found.nodes]
     assert [pool.name for _, pool in found.node_configs] == ["left", "left", "right", "right", "cache"]
     assert [node.node_id for node in found.nodes] == [0, 1, 2, 3, 4]
-    plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), RequestContext(0, 2, False, False, 0))
+    plan = root.plan(COMMANDS[b"dbsize"], Request([b"DBSIZE"], b""), RequestContext(0, 2, False, False, WallClock(0)))
     assert "10.0.0.9" in repr(plan)
 
 
@@ -184,7 +184,7 @@ def test_one_server_with_several_shares(tmp_path: Path) -> None:
     assert [found.owner_of(key) for key in keys] == [{0: 0, 1: 1, 2: 0}[apart.owner(key)] for key in keys]
     assert [node.address for node in found.nodes()] == ["10.0.0.1:6379", "10.0.0.2:6379"]
     assert len(found.members) == 3
-    request_context = RequestContext(0, 2, False, False, 0)
+    request_context = RequestContext(0, 2, False, False, WallClock(0))
     for name in (b"dbsize", b"keys", b"flushdb", b"info", b"scan"):
         argv = [name.upper(), b"0"]
         plan = found.plan(COMMANDS[name], Request(argv, encode_request(argv)), request_context)

@@ -5,7 +5,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_ROUND_ROBIN, CopyPool
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from tests.story import Pool, client, copies, led_by, story, unheard
 
 
@@ -14,7 +14,9 @@ def planned(route: CopyPool, text: str, in_multi: bool = False, each: bool = Fal
     argv = [word.encode() for word in text.split(" ")]
     spec = find(argv)
     assert spec is not None
-    return route.plan(spec, Request(argv, encode_request(argv)), RequestContext(0, 2, in_multi, each, 1_000_000))
+    return route.plan(
+        spec, Request(argv, encode_request(argv)), RequestContext(0, 2, in_multi, each, WallClock(1_000_000))
+    )
 
 
 def pool(order: int = READ_LEADER, behind: str = "") -> tuple[Pool, CopyPool]:

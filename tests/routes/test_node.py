@@ -3,7 +3,7 @@
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.routes.topology import Node
 
 
@@ -11,7 +11,7 @@ def test_leaf() -> None:
     """The same plan for whatever is asked; a leaf has no children, and is one step of a scan."""
     node = Node(0, "a", "10.0.0.1:6379", 7)
     leaf = NodeRoute(node)
-    request_context = RequestContext(0, 2, False, False, 0)
+    request_context = RequestContext(0, 2, False, False, WallClock(0))
     plan = leaf.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), request_context)
 
     assert plan is leaf.plan(COMMANDS[b"set"], Request([b"SET", b"k", b"v"], b""), request_context)

@@ -10,7 +10,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.plan import DirectReply, Plan, Send
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from tests.story import Pool, client, node, refused, ring, silence, story, to, to_client
 
 
@@ -20,7 +20,7 @@ def planned(pool: Pool, text: str) -> Plan:
     spec = find(argv)
     assert spec is not None
     assert pool.route is not None
-    return pool.route.plan(spec, Request(argv, encode_request(argv)), RequestContext(0, 2, False, False, 0))
+    return pool.route.plan(spec, Request(argv, encode_request(argv)), RequestContext(0, 2, False, False, WallClock(0)))
 
 
 def test_plans() -> None:
@@ -60,7 +60,7 @@ def gathered(*names: str, together: tuple[bytes, ...] = (b"a", b"ab:")) -> Ring:
 def scripted(route: Ring, text: str, *words: str) -> Plan:
     """The plan of an EVAL."""
     argv = [b"EVAL", text.encode(), *[word.encode() for word in words]]
-    return route.plan(COMMANDS[b"eval"], Request(argv, b""), RequestContext(0, 2, False, False, 0))
+    return route.plan(COMMANDS[b"eval"], Request(argv, b""), RequestContext(0, 2, False, False, WallClock(0)))
 
 
 def test_script_without_keys() -> None:
@@ -122,7 +122,9 @@ def test_sort_reaches_outside() -> None:
 def test_sort_inside_a_tag(words: str, fits: bool) -> None:
     """A pattern whose names all live with the key, by their tag or their family, is served."""
     argv = [word.encode() for word in words.split()]
-    plan = gathered("a", "b").plan(COMMANDS[argv[0].lower()], Request(argv, b""), RequestContext(0, 2, False, False, 0))
+    plan = gathered("a", "b").plan(
+        COMMANDS[argv[0].lower()], Request(argv, b""), RequestContext(0, 2, False, False, WallClock(0))
+    )
     assert isinstance(plan, DirectReply) != fits
 
 

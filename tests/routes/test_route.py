@@ -8,7 +8,7 @@ from kidoproxy.routes.placement.hashes import FNV1A_64
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import RequestContext, Route
+from kidoproxy.routes.route import RequestContext, Route, WallClock
 from tests.story import copies, ring
 
 
@@ -17,7 +17,7 @@ def test_a_route_alone_knows_nothing() -> None:
     route = Route("x")
     assert route.nodes() == []
     with pytest.raises(NotImplementedError):
-        route.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), RequestContext(0, 2, False, False, 0))
+        route.plan(COMMANDS[b"get"], Request([b"GET", b"k"], b""), RequestContext(0, 2, False, False, WallClock(0)))
     with pytest.raises(NotImplementedError):
         route.explain(b"k")
 

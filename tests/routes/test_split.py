@@ -14,7 +14,7 @@ from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.route import PlanBuilder, RequestContext, Route
+from kidoproxy.routes.route import PlanBuilder, RequestContext, Route, WallClock
 from kidoproxy.routes.split import ALL_KEYS, RequestSplitter
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 
@@ -134,7 +134,7 @@ def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: byte
     if spec.name == b"xread":
         argv += [b"0"] * len(keys)
     request = Request(argv, encode_request(argv))
-    request_context = RequestContext(0, 2, False, False, 0)
+    request_context = RequestContext(0, 2, False, False, WallClock(0))
     planning = ring.plan_builder(spec, request, request_context)
     steps = 1
     while planning.step(most):
@@ -150,7 +150,7 @@ def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
     argv = words.encode().split(b" ")
     request = Request(argv, encode_request(argv))
     spec = COMMANDS[argv[0].lower()]
-    request_context = RequestContext(0, 2, False, False, 0)
+    request_context = RequestContext(0, 2, False, False, WallClock(0))
     planning = RINGS["nodes"].plan_builder(spec, request, request_context)
     assert not planning.step(1)
     assert told(planning.finished_plan(), request.raw) == told(

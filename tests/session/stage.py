@@ -33,7 +33,7 @@ class Stage:
         self.exchange = Executor([Server(node, ConnectionOptions()) for node in nodes])
         self.house = ProxyState(self.exchange)
         self.house.started_ms = STARTED_MS
-        self.house.wall_ms = STARTED_MS + 90_000
+        self.house.clock.ms = STARTED_MS + 90_000
         self.house.version = "1.2.3"
         self.house.build = "interpreted"
         self.house.pid = 4242

@@ -3,7 +3,7 @@
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.routes.plan import Plan
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.upstream.executor import PlanExecutor
 from tests.story import (
     Pool,
@@ -440,7 +440,9 @@ def heard(play: Story) -> bytes:
 
 def test_a_plan_of_no_known_shape_asks_nobody() -> None:
     """Only the known shapes of plans are sent; where to is for each kind of executor to say."""
-    PlanExecutor().execute(Plan(9), IgnoreReply(), b"", COMMANDS[b"get"], RequestContext(0, 2, False, False, 0))
+    PlanExecutor().execute(
+        Plan(9), IgnoreReply(), b"", COMMANDS[b"get"], RequestContext(0, 2, False, False, WallClock(0))
+    )
 
 
 def test_links() -> None:

@@ -18,7 +18,7 @@ from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.plan import Gather, Send, WriteScope
-from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.scripts.evalsha import LoadResultHandler, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
@@ -203,7 +203,10 @@ def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
         scope = WriteScope(touched, False, None, [], None)
         plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
         judged = CopyWrite(
-            replies.open_pending(COMMANDS[b"set"]), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
+            replies.open_pending(COMMANDS[b"set"]),
+            plan,
+            group,
+            RequestContext(0, 2, False, False, WallClock(0), ScriptRegistry()),
         )
         judged.mark_unconfirmed(1)
         failure = NodeFailure("BADREPLY", "a", "a:6379", "a bug", True)
@@ -353,7 +356,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
         replies.open_pending(None),
         b"",
         GET,
-        RequestContext(0, 2, False, False, 0),
+        RequestContext(0, 2, False, False, WallClock(0)),
     )
     assert alone.connection(nodes[0], 2, 0).pending_count() == 1
 
@@ -366,7 +369,10 @@ def test_a_judged_write_is_aborted_once() -> None:
     replies = ReplyQueue(executor.pending_writes)
     plan = Gather([Send(node, None) for node in nodes], 0, group=group)
     judged = CopyWrite(
-        replies.open_pending(COMMANDS[b"set"]), plan, group, RequestContext(0, 2, False, False, 0, ScriptRegistry())
+        replies.open_pending(COMMANDS[b"set"]),
+        plan,
+        group,
+        RequestContext(0, 2, False, False, WallClock(0), ScriptRegistry()),
     )
     judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert not group.to_repair

@@ -12,6 +12,7 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
@@ -40,7 +41,7 @@ def needs_dedicated(spec: CommandSpec, argv: list[bytes]) -> bool:
 def handle(session: Session, spec: CommandSpec, request: Request) -> None:
     """A request of reach DEDICATED; no reply of the client is open."""
     if not needs_dedicated(spec, request.argv):
-        session.dispatch(spec, request, session.open_pending(spec))
+        session.dispatch(spec, request, session.open_pending(spec), session.request_context)
     elif spec.name == b"watch":
         watch.start_watch(session, spec, request)
     elif spec.name == b"monitor":
@@ -67,7 +68,8 @@ def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None
     executor.outcome.client_gone = session.half_closed
     session.blocked_request = executor
     handler = SilenceIfGaveUp(executor.outcome, session.open_pending(spec))
-    executor.execute(session.plan(spec, request), handler, request.raw, spec, session.request_context)
+    request_context = session.request_context
+    executor.execute(session.plan(spec, request, request_context), handler, request.raw, spec, request_context)
     session.suspend_until_drained()
 
 
@@ -80,13 +82,15 @@ def timeout_reply(spec: CommandSpec, proto: int) -> bytes:
     )
 
 
-def send_kill(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+def send_kill(
+    session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
+) -> None:
     """SCRIPT KILL, FUNCTION KILL: to every node on connections of their own, past the requests that the script blocks.
 
     A node that counts as down because of the script is asked, too.
     """
     OutOfBandExecutor(session.proxy.dedicated_pool).execute(
-        session.plan(spec, request), handler, request.raw, spec, session.request_context
+        session.plan(spec, request, request_context), handler, request.raw, spec, request_context
     )
 
 

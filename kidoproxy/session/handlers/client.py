@@ -199,7 +199,7 @@ def flag_letters(session: SessionState) -> bytes:
         letters += b"b"
     if session.is_subscriber():
         letters += b"P"
-    if session.multi_queue is not None:
+    if session.multi is not None:
         letters += b"x"
     if session.no_evict:
         letters += b"e"
@@ -221,7 +221,8 @@ def subscription_counts(session: SessionState) -> str:
 
 def format_client(session: SessionState, now_ms: int) -> bytes:
     """One client as one line, in the format of Redis 7. The file descriptor is not known here, so fd is -1."""
-    multi_queue = session.multi_queue
+    multi = session.multi
+    queue_bytes = multi.queue_bytes if multi is not None else 0
     replies = session.replies
     request_bytes = accounting.in_flight_bytes(session) + accounting.suspended_request_bytes(session)
     output_bytes = accounting.output_bytes(session)
@@ -229,10 +230,10 @@ def format_client(session: SessionState, now_ms: int) -> bytes:
     address_fields = f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1"
     time_fields = f"age={(now_ms - session.created_ms) // 1000} idle={(now_ms - session.last_active_ms) // 1000}"
     watched_count = session.watch.key_count if session.watch is not None else 0
-    queued = len(multi_queue) if multi_queue is not None else -1
+    queued = len(multi.queue) if multi is not None else -1
     multi_fields = f"{subscription_counts(session)} multi={queued} watch={watched_count}"
     query_buffer = f"qbuf={session.reader.buffered_bytes()} qbuf-free=0 argv-mem={request_bytes}"
-    memory_fields = f"{query_buffer} multi-mem={session.multi_queue_bytes + watched_bytes} rbs=0 rbp=0"
+    memory_fields = f"{query_buffer} multi-mem={queue_bytes + watched_bytes} rbs=0 rbp=0"
     output_fields = f"obl=0 oll={len(replies.out)} omem={output_bytes} tot-mem={accounting.total_bytes(session)}"
     return b"%b name=%b %b flags=%b db=%d %b %b %b events=%b cmd=%b %b lib-name=%b lib-ver=%b\n" % (
         encode_text(address_fields),

@@ -6,12 +6,11 @@ sending are one step: with watched keys and in copy pools no other client comes 
 
 from typing import final
 
-from kidoproxy.commands.spec import LOCAL, CommandSpec
+from kidoproxy.commands.spec import LOCAL
 from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import encode, limits
-from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import PlanBuilder
 from kidoproxy.routes.topology import Node
@@ -34,30 +33,6 @@ def placement_ids(plan: Plan) -> set[int]:
     return found
 
 
-def plan_in_multi(session: Session, spec: CommandSpec, request: Request) -> Plan:
-    """The plan of a command inside a transaction."""
-    session.request_context.in_multi = True
-    plan = session.plan(spec, request)
-    session.request_context.in_multi = False
-    return plan
-
-
-def start_planning_in_multi(session: Session, spec: CommandSpec, request: Request) -> PlanBuilder:
-    """`plan_in_multi` in slices."""
-    session.request_context.in_multi = True
-    planning = session.context.root.plan_builder(spec, request, session.request_context)
-    session.request_context.in_multi = False
-    return planning
-
-
-def step_planning_in_multi(session: Session, planning: PlanBuilder) -> bool:
-    """One slice; whether there are more."""
-    session.request_context.in_multi = True
-    more = planning.step(limits.SLICE_UNITS)
-    session.request_context.in_multi = False
-    return more
-
-
 def abort_exec(session: Session) -> None:
     """A watched key has changed: EXEC is answered with null, nothing is sent."""
     session.unwatch()
@@ -78,6 +53,9 @@ class ExecJob(Job):
         #: A command that may write, if there is one: the transaction then fails as a write does.
         self.write_spec = next((queued.spec for queued in queue if queued.spec.may_write), None)
         self.write = self.write_spec is not None
+        self.planning_context = session.request_context.in_transaction(self.write)
+        # A failure is one element of the reply, beside those of commands that have run: no LOADING.
+        self.sending_context = session.request_context.without_loading()
         repeatable = all(queued.is_local() or queued.spec.retryable for queued in queue)
         lease = watch.exec_lease() if watch is not None else None
         self.transaction = Transaction(session.executor, lease, repeatable)
@@ -104,21 +82,22 @@ class ExecJob(Job):
 
     def plan_slice(self) -> None:
         session = self.session
-        session.request_context.may_write = self.write
         units = 0
         while len(self.plans) < len(self.queue) and units < limits.SLICE_UNITS:
             queued = self.queue[len(self.plans)]
             units += 1 + len(queued.request.argv) // limits.WORDS_PER_UNIT
             plan: Plan | None = None
             if slices.needs_sliced_planning(queued.spec, queued.request):
-                planning = self.planning or start_planning_in_multi(session, queued.spec, queued.request)
+                planning = self.planning or session.context.root.plan_builder(
+                    queued.spec, queued.request, self.planning_context
+                )
                 self.planning = planning
-                if step_planning_in_multi(session, planning):
+                if planning.step(limits.SLICE_UNITS):
                     return
                 self.planning = None
-                plan = session.wrap_each_plan(planning.finished_plan(), queued.spec)
+                plan = session.wrap_each_plan(planning.finished_plan(), queued.spec, self.planning_context)
             elif not queued.is_local():
-                plan = plan_in_multi(session, queued.spec, queued.request)
+                plan = session.plan(queued.spec, queued.request, self.planning_context)
             if plan is not None and queued.spec.is_scripting:
                 scripts.preload_in_transaction(session, self.transaction, queued.spec, queued.request.argv, plan)
             self.plans.append(plan)
@@ -191,10 +170,7 @@ class ExecJob(Job):
             slot = redacting_handler(session, queued, slot)
             if queued.spec.is_scripting:
                 slot = scripts.track_script(session, queued.spec, queued.request.argv, slot)
-            # A failure is one element of the reply here, beside those of commands that have run: no LOADING.
-            session.request_context.failures_as_loading = False
-            self.transaction.execute(plan, slot, queued.request.raw, queued.spec, session.request_context)
-            session.request_context.failures_as_loading = session.context.as_loading
+            self.transaction.execute(plan, slot, queued.request.raw, queued.spec, self.sending_context)
             return 1
         frame = b""
         if not accounting.enforce_output_limit(session):
@@ -214,7 +190,7 @@ class ExecJob(Job):
 
 def redacting_handler(session: Session, queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:
     """The handler for one command's reply, see `redact`."""
-    return redact.client_view_handler(session, queued.spec, queued.request.argv, handler)
+    return redact.client_view_handler(session, queued.spec, queued.request.argv, handler, session.request_context)
 
 
 def sole_node(plans: list[Plan | None]) -> Node | None:

@@ -15,7 +15,7 @@ from kidoproxy.resp import encode
 from kidoproxy.resp.decode import error_text, is_error, string_value
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.route import Route
+from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.topology import BEHIND, Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
@@ -262,21 +262,23 @@ def proxy_sections(session: Session, argv: list[bytes], missing_reason: str) -> 
     return found
 
 
-def reply_if_proxy_only(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> bool:
+def reply_if_proxy_only(
+    session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler, request_context: RequestContext
+) -> bool:
     """Answer an INFO that needs no node; whether it was one."""
-    proxy_only = (
-        spec.response_policy == MERGE_INFO and not session.request_context.per_node and only_proxy_sections(argv)
-    )
+    proxy_only = spec.response_policy == MERGE_INFO and not request_context.per_node and only_proxy_sections(argv)
     if proxy_only:
         handler.on_reply(proxy_info(session, argv))
     return proxy_only
 
 
-def client_view_handler(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
+def client_view_handler(
+    session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler, request_context: RequestContext
+) -> ReplyHandler:
     """The handler that turns the nodes' reply into the client's: for INFO `InfoHandler`, else see `redact`."""
-    if spec.response_policy == MERGE_INFO and not session.request_context.per_node:
+    if spec.response_policy == MERGE_INFO and not request_context.per_node:
         return InfoHandler(session, argv, handler)
-    return redact.client_view_handler(session, spec, argv, handler)
+    return redact.client_view_handler(session, spec, argv, handler, request_context)
 
 
 def proxy_info(session: Session, argv: list[bytes]) -> bytes:

@@ -33,11 +33,13 @@ KEYS_PER_SECOND: Final = 100_000
 MAX_EXTRA_SECONDS: Final = 600.0
 
 
-def start_if_slow(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> bool:
+def start_if_slow(
+    session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
+) -> bool:
     """Start one of these commands; whether it is one."""
     if spec.name not in SLOW_COMMANDS:
         return False
-    probe = SizeProbe(session, spec, request, handler)
+    probe = SizeProbe(session, spec, request, handler, request_context)
     probe.query_size(INFO, MEMORY_QUERY)
     session.suspend_until_drained()
     return True
@@ -47,20 +49,27 @@ def start_if_slow(session: Session, spec: CommandSpec, request: Request, handler
 class SizeProbe(ReplyHandler):
     """Takes the nodes' size, then sends the command."""
 
-    def __init__(self, session: Session, spec: CommandSpec, request: Request, parent: ReplyHandler) -> None:
+    def __init__(
+        self,
+        session: Session,
+        spec: CommandSpec,
+        request: Request,
+        parent: ReplyHandler,
+        request_context: RequestContext,
+    ) -> None:
         super().__init__()
         self.session = session
         self.spec = spec
         self.request = request
         self.parent = parent
-        self.each_node = session.request_context.per_node
+        self.request_context = request_context
         self.query_name = b""
 
     def query_size(self, spec: CommandSpec, argv: list[bytes]) -> None:
         """Ask all nodes, in RESP2."""
         session = self.session
         self.query_name = spec.name
-        resp2_context = RequestContext(session.db, 2, False, False, session.request_context.now_ms)
+        resp2_context = RequestContext(session.db, 2, False, False, session.proxy.clock)
         request = Request(argv, encode_request(argv))
         session.executor.execute(
             session.context.root.plan(spec, request, resp2_context),
@@ -86,13 +95,11 @@ class SizeProbe(ReplyHandler):
     def send_command(self, extra_seconds: float) -> None:
         """Send it with that much more time, merged or per node as the client wanted it when it sent it."""
         session = self.session
-        request_context = session.request_context
-        saved_each, request_context.per_node = request_context.per_node, self.each_node
-        plan = session.plan(self.spec, self.request)
+        request_context = self.request_context
+        plan = session.plan(self.spec, self.request, request_context)
         SlowPlanExecutor(session.executor, extra_seconds).execute(
             plan, self.parent, self.request.raw, self.spec, request_context
         )
-        request_context.per_node = saved_each
 
 
 @final

@@ -10,14 +10,14 @@ from typing import Final, final
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN_NODES, SESSION, SUBSCRIBE, CommandSpec
 from kidoproxy.replies.jobs import Job
-from kidoproxy.resp import encode, errors
+from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Plan
 from kidoproxy.session import accounting, slices
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import exec
-from kidoproxy.session.handlers.exec import placement_ids, plan_in_multi
-from kidoproxy.session.multi_state import QueuedCommand, TransactionPlacement
+from kidoproxy.session.handlers.exec import placement_ids
+from kidoproxy.session.multi_state import MultiState, QueuedCommand, TransactionPlacement
 from kidoproxy.session.state import REPLY_ON
 
 #: They begin and end a transaction.
@@ -38,19 +38,16 @@ def handle(session: Session, name: bytes) -> None:
 
 
 def start_multi(session: Session) -> None:
-    if session.multi_queue is not None:
+    if session.multi is not None:
         session.send_reply(errors.NESTED_MULTI)
         return
-    session.multi_queue = []
-    session.multi_placement = None
-    session.multi_queue_bytes = 0
-    session.exec_dirty = False
+    session.multi = MultiState(session.request_context.in_transaction(False))
     session.update_flags()
     session.send_reply(encode.OK)
 
 
 def discard(session: Session) -> None:
-    if session.multi_queue is None:
+    if session.multi is None:
         session.send_reply(errors.DISCARD_WITHOUT_MULTI)
         return
     session.leave_multi()
@@ -58,69 +55,70 @@ def discard(session: Session) -> None:
     session.send_reply(encode.OK)
 
 
-def enqueue(session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
+def enqueue(session: Session, transaction: MultiState, spec: CommandSpec, request: Request) -> None:
     """Queue one command. It is planned first, for a refusal must be its reply."""
     if slices.needs_sliced_planning(spec, request):
-        slices.start_job(session, EnqueueJob(session, queue, spec, request))
+        slices.start_job(session, EnqueueJob(session, transaction, spec, request))
     else:
-        enqueue_planned(session, queue, spec, request, None)
+        enqueue_planned(session, transaction, spec, request, None)
 
 
 @final
 class EnqueueJob(Job):
     """Plans a long request, then queues it."""
 
-    def __init__(self, session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request) -> None:
+    def __init__(self, session: Session, transaction: MultiState, spec: CommandSpec, request: Request) -> None:
         self.session = session
-        self.queue = queue
+        self.transaction = transaction
         self.spec = spec
         self.request = request
-        self.planning = exec.start_planning_in_multi(session, spec, request)
+        self.planning = session.context.root.plan_builder(spec, request, transaction.request_context)
 
     def step(self) -> bool:
-        if exec.step_planning_in_multi(self.session, self.planning):
+        if self.planning.step(limits.SLICE_UNITS):
             return True
-        enqueue_planned(self.session, self.queue, self.spec, self.request, self.planning.finished_plan())
+        enqueue_planned(self.session, self.transaction, self.spec, self.request, self.planning.finished_plan())
         return False
 
 
 def enqueue_planned(
-    session: Session, queue: list[QueuedCommand], spec: CommandSpec, request: Request, plan: Plan | None
+    session: Session, transaction: MultiState, spec: CommandSpec, request: Request, plan: Plan | None
 ) -> None:
     """Queue it unless it cannot be part of this transaction; ``plan`` is its plan if it has been made already."""
-    error = enqueue_error(session, spec, request, plan)
+    error = enqueue_error(session, transaction, spec, request, plan)
     if error is not None:
         session.reply_error(error)
         return
     if accounting.enforce_query_limit(session, request.memory_cost()):
         return
-    session.multi_queue_bytes += request.memory_cost()
-    queue.append(QueuedCommand(spec, request))
+    transaction.queue_bytes += request.memory_cost()
+    transaction.queue.append(QueuedCommand(spec, request))
     session.send_reply(encode.QUEUED)
 
 
 def execute(session: Session) -> None:
-    queue = session.multi_queue
-    if queue is None:
+    transaction = session.multi
+    if transaction is None:
         session.send_reply(errors.EXEC_WITHOUT_MULTI)
         return
-    exec_dirty = session.exec_dirty
     watch = session.watch
-    session.accounted_bytes -= session.multi_queue_bytes
+    session.accounted_bytes -= transaction.queue_bytes
     session.leave_multi()
-    if exec_dirty:
+    if transaction.exec_dirty:
         session.unwatch()
         session.open_pending(None).on_reply(errors.EXECABORT)
     elif watch is not None and watch.must_abort_exec(session.proxy.wall_ms):
         exec.abort_exec(session)
-    elif not queue and (watch is None or watch.exec_lease() is None):
+    elif not transaction.queue and (watch is None or watch.exec_lease() is None):
         session.unwatch()
         session.open_pending(None).on_reply(encode.array([]))
     else:
-        slices.start_job(session, exec.ExecJob(session, queue, watch))
+        slices.start_job(session, exec.ExecJob(session, transaction.queue, watch))
 
 
-def enqueue_error(session: Session, spec: CommandSpec, request: Request, plan: Plan | None) -> bytes | None:
+def enqueue_error(
+    session: Session, transaction: MultiState, spec: CommandSpec, request: Request, plan: Plan | None
+) -> bytes | None:
     """Why the command cannot be part of this transaction; None if it can."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
@@ -136,14 +134,16 @@ def enqueue_error(session: Session, spec: CommandSpec, request: Request, plan: P
     if spec.reach in (SESSION, LOCAL):
         return None
     if plan is None:
-        plan = plan_in_multi(session, spec, request)
+        plan = session.plan(spec, request, transaction.request_context)
     if isinstance(plan, DirectReply) and plan.frame[:1] == b"-":
         return plan.frame
     single_placement = session.context.strict_transactions or session.watch is not None
-    return cross_slot_error(session, spec, request, plan) if single_placement else None
+    return cross_slot_error(session, transaction, spec, request, plan) if single_placement else None
 
 
-def cross_slot_error(session: Session, spec: CommandSpec, request: Request, plan: Plan) -> bytes | None:
+def cross_slot_error(
+    session: Session, transaction: MultiState, spec: CommandSpec, request: Request, plan: Plan
+) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
     plan_ids = placement_ids(plan)
     reached_ids = set(plan_ids)
@@ -151,13 +151,13 @@ def cross_slot_error(session: Session, spec: CommandSpec, request: Request, plan
     if session.watch is not None:
         first_key = session.watch.first_key
         reached_ids.add(session.watch.placement_id)
-    placement = session.multi_placement
+    placement = transaction.placement
     if placement is not None:
         first_key = placement.first_key
         reached_ids |= placement.placement_ids
     if len(reached_ids) < 2:
         if placement is None and plan_ids:
-            session.multi_placement = TransactionPlacement(first_key_or_argument(spec, request.argv), plan_ids)
+            transaction.placement = TransactionPlacement(first_key_or_argument(spec, request.argv), plan_ids)
         return None
     if first_key is None:
         return errors.cross_slot(spec.name, first_key_or_argument(spec, request.argv), request.argv[-1])

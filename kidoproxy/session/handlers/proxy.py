@@ -266,9 +266,8 @@ def dispatch_each(session: Session, argv: list[bytes]) -> None:
             errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0")
         )
     else:
-        session.request_context.per_node = True
-        session.dispatch(spec, Request(argv, encode.encode_request(argv)), session.open_pending(spec))
-        session.request_context.per_node = session.each_node
+        request = Request(argv, encode.encode_request(argv))
+        session.dispatch(spec, request, session.open_pending(spec), session.request_context.with_per_node(True))
 
 
 # -- ROUTE -----------------------------------------------------------------------------------------------
@@ -293,7 +292,7 @@ def explain_route(session: Session, argv: list[bytes]) -> list[str]:
     if spec.reach == CHANNEL_NODE:
         lines.append(f"channel: {format_argument(argv[1])}: {session.context.root.explain(argv[1])}")
     request = Request(argv, encode.encode_request(argv))
-    return lines + explain_plan(session.plan(spec, request), request.raw)
+    return lines + explain_plan(session.plan(spec, request, session.request_context), request.raw)
 
 
 def explain_subscription(session: Session, spec: CommandSpec, names: list[bytes]) -> list[str]:

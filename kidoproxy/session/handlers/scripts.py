@@ -11,6 +11,7 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import PARTIAL
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.evalsha import EvalshaExecutor, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
@@ -28,7 +29,7 @@ LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"funct
 
 def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """Why a script is refused: its text calls a command that the pool refuses, or that the user may not run."""
-    analysis = find_analysis(session.context.script_registry, spec, argv, session.multi_queue is not None)
+    analysis = find_analysis(session.context.script_registry, spec, argv, session.multi is not None)
     if analysis is None:
         return None
     calls = called_commands(analysis, ScriptInputs(argv)) if analysis.dynamic_calls else analysis.commands
@@ -64,10 +65,12 @@ def first_unserved(command_set: CommandSet, calls: dict[bytes, CommandSpec | Non
     return b"", ""
 
 
-def dispatch(session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler) -> None:
+def dispatch(
+    session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
+) -> None:
     """Plan and execute a scripting command; EVALSHA, the loads and the kills have executors of their own."""
     executor = session.executor
-    plan = session.plan(spec, request)
+    plan = session.plan(spec, request, request_context)
     handler = track_script(session, spec, request.argv, handler)
     if spec.name in EVALSHA_COMMANDS:
         has_followers = session.reader.buffered_bytes() > 0
@@ -75,13 +78,13 @@ def dispatch(session: Session, spec: CommandSpec, request: Request, handler: Rep
         evalsha_executor = EvalshaExecutor(
             executor, session.context.script_registry, digest, request.raw, session.replies, handler, has_followers
         )
-        evalsha_executor.execute(plan, handler, request.raw, spec, session.request_context)
+        evalsha_executor.execute(plan, handler, request.raw, spec, request_context)
     elif isinstance(handler, RecordOnSuccess) and handler.load_executor is not None:
-        handler.load_executor.execute(plan, handler, request.raw, spec, session.request_context)
+        handler.load_executor.execute(plan, handler, request.raw, spec, request_context)
     elif spec.response_policy == ONE_SUCCEEDED:
-        blocking.send_kill(session, spec, request, handler)
+        blocking.send_kill(session, spec, request, handler, request_context)
     else:
-        executor.execute(plan, handler, request.raw, spec, session.request_context)
+        executor.execute(plan, handler, request.raw, spec, request_context)
 
 
 def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:

@@ -22,7 +22,8 @@ from kidoproxy.resp.decode import integer_value, is_error, type_byte
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
 from kidoproxy.resp.scan import COLON
-from kidoproxy.routes.plan import DirectReply, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Send
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import CopyGroup, Node, WatchedKeys
 from kidoproxy.session import accounting
 from kidoproxy.session.base import Session
@@ -33,16 +34,15 @@ def start_watch(session: Session, spec: CommandSpec, request: Request) -> None:
     """WATCH; no reply of the client is open."""
     if accounting.enforce_query_limit(session, request.frame_bytes() + len(request.argv) * limits.NAME_OVERHEAD_BYTES):
         return
-    session.request_context.per_node = False
     # A miss in place of a failure would hide when a key expires.
-    session.request_context.miss_on_failure = False
-    watch_where_planned(session, spec, request, session.context.root.plan(spec, request, session.request_context))
-    session.update_flags()
+    request_context = session.request_context.with_per_node(False).without_misses()
+    watch_where_planned(session, spec, request, request_context)
     session.suspend_until_drained()
 
 
-def watch_where_planned(session: Session, spec: CommandSpec, request: Request, plan: Plan) -> None:
+def watch_where_planned(session: Session, spec: CommandSpec, request: Request, request_context: RequestContext) -> None:
     """Watch these keys where the plan places them."""
+    plan = session.context.root.plan(spec, request, request_context)
     if not isinstance(plan, Send):
         session.reply_error(plan.frame if isinstance(plan, DirectReply) else errors.SYNTAX)
         return
@@ -53,7 +53,7 @@ def watch_where_planned(session: Session, spec: CommandSpec, request: Request, p
     if watch is not None and is_elsewhere and not watch.must_abort_exec(session.proxy.wall_ms):
         session.reply_error(errors.cross_slot(spec.name, watch.first_key, first_key))
     elif node.group is not None:
-        watch_copies(session, node.group, spec, request)
+        watch_copies(session, node.group, spec, request, request_context)
     else:
         watch_node(session, node, request)
 
@@ -99,7 +99,9 @@ class WatchHandler(ReplyHandler):
         self.parent.on_failure(failure)
 
 
-def watch_copies(session: Session, group: CopyGroup, spec: CommandSpec, request: Request) -> None:
+def watch_copies(
+    session: Session, group: CopyGroup, spec: CommandSpec, request: Request, request_context: RequestContext
+) -> None:
     """Remember the keys, and query when they expire."""
     watch = session.watch
     if not isinstance(watch, CopyWatch) or watch.group is not group:
@@ -118,8 +120,8 @@ def watch_copies(session: Session, group: CopyGroup, spec: CommandSpec, request:
     for index, key in enumerate(new_keys):
         argv = [b"PTTL", key]
         pttl_request = Request(argv, encode.encode_request(argv))
-        plan = session.context.root.plan(spec, pttl_request, session.request_context)
-        session.executor.execute(plan, AggregateSlot(aggregate, index), pttl_request.raw, spec, session.request_context)
+        plan = session.context.root.plan(spec, pttl_request, request_context)
+        session.executor.execute(plan, AggregateSlot(aggregate, index), pttl_request.raw, spec, request_context)
 
 
 @final

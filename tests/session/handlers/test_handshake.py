@@ -184,7 +184,7 @@ def test_reset() -> None:
     say(session, "CLIENT", "NO-TOUCH", "on")
     say(session, "MULTI")
     assert say(session, "RESET") == b"+RESET\r\n"
-    assert (session.proto, session.db, session.name, session.authed, session.multi_queue) == (2, 0, b"", False, None)
+    assert (session.proto, session.db, session.name, session.authed, session.multi) == (2, 0, b"", False, None)
     assert (session.no_evict, session.no_touch) == (False, False)
     assert say(session, "GET", "k") == client_errors.NOAUTH
     assert stage.house.sessions == {1: session}

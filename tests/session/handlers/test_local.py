@@ -23,7 +23,7 @@ CASES = [
 def test_answers(words: list[str | bytes], reply: bytes) -> None:
     """Each of them looks as Redis's own, and no node is asked."""
     stage = ring("a", "b")
-    stage.house.wall_ms += 123
+    stage.house.clock.ms += 123
     session = stage.client()
     assert say(session, *words) == reply
     assert stage.exchange.all_connections() == []
