@@ -1,6 +1,6 @@
 """Brings one copy to the same content as the others while writes go on, then lets it in.
 
-The order of events (`kidoproxy.replication.sync_steps` has the drawing):
+The order of events (`sync_steps` has the drawing, `sync_pass` the steps of one pass, `sync_state` what a sync knows):
 
 1. Prove that the source may decide (`source_proof`); nothing is deleted or overwritten before that.
 2. If it was ordered, empty the target. A target that is empty anyway is filled in a first pass that compares nothing.
@@ -19,27 +19,19 @@ was copied in this sync is right by construction, and so is a touched one that w
 looks different it is copied once more, and does not count as a difference.
 """
 
-from typing import Final, final
+from typing import final
 
 from kidoproxy.replication.batch import BatchReply, send_requests
-from kidoproxy.replication.parse_replies import first_error, parse_integer, parse_scan_reply
-from kidoproxy.replication.source_proof import Proof, Prover, source_not_in_sync
-from kidoproxy.replication.sync_databases import parse_key_counts
-from kidoproxy.replication.sync_state import SyncState
-from kidoproxy.replication.sync_steps import SyncPhase, SyncStep
-from kidoproxy.replication.touched_keys import RECHECK_KEYS
-from kidoproxy.replication.transfer import Transfer
+from kidoproxy.replication.parse_replies import first_error
+from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.sync_pass import SyncPass
+from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.routes.topology import SYNCING
-
-SCAN_COUNT: Final = b"100"
-MAX_PASSES: Final = 20
-#: The database of a connection on which a SELECT may have been refused: the next request selects anew.
-UNKNOWN_DB: Final = -1
 
 
 @final
-class Sync(SyncState):
-    """The steps of one sync: each method takes the answer to one question and asks the next."""
+class Sync(SyncPass):
+    """Begins, proves the source, empties the target if that was ordered, and hands each reply to the step it is for."""
 
     def begin(self) -> None:
         """From here on the target is *syncing*."""
@@ -48,7 +40,7 @@ class Sync(SyncState):
         self.start_proof(SyncStep.EMPTY if self.refill else SyncStep.LIST_DATABASES)
 
     def on_done(self, batch_reply: BatchReply) -> None:
-        """The open question is answered, or failed: an answer that comes after the end changes nothing."""
+        """The reply is there, or has failed; one that comes after the end changes nothing."""
         if self.step is SyncStep.DONE:
             return
         self.progress_at = self.executor.now
@@ -104,200 +96,3 @@ class Sync(SyncState):
             send_requests(
                 proof.target_connection, BatchReply(self, 1), 0, [[b"FLUSHALL", b"ASYNC"]], 0, self.executor.now
             )
-
-    # -- the databases of a pass -----------------------------------------------------------------
-
-    def list_databases(self) -> None:
-        """A pass begins: which databases have keys, on either side."""
-        self.move_to(SyncStep.LIST_DATABASES)
-        self.phase = SyncPhase.LISTING
-        self.group.copy_of(self.target).missed_write = False
-        self.recheck_queue.begin_pass()
-        self.passes += 1
-        self.differences = 0
-        self.send_to_both([b"INFO", b"keyspace"])
-
-    def on_listed(self, replies: list[bytes]) -> None:
-        """Refuse what must not be compared; a target that is empty is only filled in this pass."""
-        counts = parse_key_counts(replies)
-        if not counts:
-            self.finish(f"{self.source.name} or {self.target.name} gave no sensible answer to INFO keyspace")
-            return
-        source_total, target_total = [sum(by_db.values()) for by_db in counts]
-        if self.refuses_larger_target and target_total > 2 * source_total:
-            contents = f"it holds {target_total} keys, {self.source.name} only {source_total}"
-            self.finish(f"{contents}, and no record says who is right; order its sync, or trust it")
-            return
-        if self.passes == 1 and source_total and not target_total:
-            self.fill_only = True
-        self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
-        self.probe_next_database()
-
-    def probe_next_database(self) -> None:
-        """Try one that was never tried; when all were, go through them."""
-        if not self.databases.probe_next():
-            self.scan_next_database()
-            return
-        self.move_to(SyncStep.SELECT)
-        self.send_to_both([b"SELECT", b"%d" % self.databases.probed])
-        self.source_connection.db = self.target_connection.db = UNKNOWN_DB
-
-    def on_selected(self, replies: list[bytes]) -> None:
-        """Both have it, or this sync ends; unless it was only named by a write, which then failed on both."""
-        problem = first_error(replies)
-        if not problem:
-            self.databases.mark_probed_usable([self.source, self.target])
-            self.probe_next_database()
-        elif self.phase is SyncPhase.RECHECKING:
-            self.recheck_queue.drop_db(self.db)
-            self.databases.remaining = []
-            self.recheck_touched()
-        else:
-            names = f"{self.source.name} and {self.target.name}"
-            self.finish(f"{names} do not both have database {self.databases.probed} ({problem}); set 'databases' alike")
-
-    def scan_next_database(self) -> None:
-        """The next database, or the touched keys when all are done."""
-        if not self.databases.remaining:
-            self.recheck_touched()
-            return
-        self.db = self.databases.remaining.pop()
-        self.phase = SyncPhase.SCANNING_SOURCE if self.fill_only else SyncPhase.SCANNING_TARGET
-        self.cursor = b"0"
-        self.scan()
-
-    # -- the keys of a database ------------------------------------------------------------------
-
-    def scan(self) -> None:
-        self.move_to(SyncStep.SCAN)
-        self.send_unordered(self.scanned_node(), [[b"SCAN", self.cursor, b"COUNT", SCAN_COUNT]])
-
-    def on_scanned(self, raw: bytes) -> None:
-        """The source's keys are compared; of the target's only those that the source does not have."""
-        found = parse_scan_reply(raw)
-        if found is None or (found[0] == self.cursor and self.cursor != b"0"):
-            self.finish(f"{self.scanned_node().name} gave no sensible answer to SCAN")
-            return
-        self.cursor, keys = found
-        scans_source = self.phase is SyncPhase.SCANNING_SOURCE
-        self.keys_seen += len(keys) if scans_source else 0
-        if not keys:
-            self.continue_pass()
-        elif scans_source:
-            self.ask_sizes(self.source, keys)
-        else:
-            self.leftovers = keys
-            self.move_to(SyncStep.CHECK_LEFTOVERS)
-            self.send_unordered(self.source, [[b"EXISTS", key] for key in keys])
-
-    def on_leftovers_checked(self, replies: list[bytes]) -> None:
-        """Keys that only the target has are compared like any other, which deletes them."""
-        keys = [key for key, raw in zip(self.leftovers, replies, strict=True) if parse_integer(raw) == 0]
-        if keys:
-            self.ask_sizes(self.target, keys)
-        else:
-            self.continue_pass()
-
-    def on_sized(self, replies: list[bytes]) -> None:
-        """Cut the keys into batches, and bring them over one after another."""
-        reported_sizes = [parse_integer(raw) for raw in replies]
-        if self.phase is SyncPhase.RECHECKING:
-            self.recheck_queue.collect_touched(self.explained)
-            sizes_by_key = dict(zip(self.keys_to_size, reported_sizes, strict=True))
-            self.batches = [self.recheck_queue.next_batch(self.db, sizes_by_key, self.sizes)]
-        else:
-            self.batches = self.sizes.split_keys(self.keys_to_size, reported_sizes)
-        self.copy_next_batch()
-
-    def copy_next_batch(self) -> None:
-        """After the last one the pass goes on. Without a proof that still holds, a new one is needed first."""
-        if not self.batches:
-            self.continue_pass()
-            return
-        self.batch = self.batches.pop(0)
-        self.copy_batch(self.proof)
-
-    def copy_batch(self, proof: Proof | None) -> None:
-        """Bring these keys over, if the proof still holds; else a new proof is needed first."""
-        if proof is None or not proof.is_valid():
-            # What is compared later is not compared at one point of the order with the rest.
-            self.recheck_queue.converged_dbs.pop(self.db, None)
-            self.move_to(SyncStep.PROVE)
-            self.start_proof(SyncStep.COPY)
-            return
-        self.move_to(SyncStep.COPY)
-        batch = self.batch
-        self.transfer = Transfer(
-            self.executor, proof, self.db, batch.keys, self.fill_only, self.wall_ms, batch.estimated_bytes
-        )
-        self.transfer.begin(self)
-
-    def on_transferred(self, transfer: Transfer) -> None:
-        """Count what differed."""
-        self.transfer = None
-        self.sizes.observe(len(transfer.keys), transfer.value_bytes)
-        for key in transfer.changed_keys:
-            self.copied_count += 1
-            if not self.fill_only and not self.explained.test_and_set((transfer.db, key)):
-                self.differences += 1
-        self.copy_next_batch()
-
-    def continue_pass(self) -> None:
-        """The next step of the scan, of the databases, or of the touched keys."""
-        if self.phase is SyncPhase.RECHECKING:
-            self.recheck_touched()
-        elif self.cursor != b"0":
-            self.scan()
-        elif self.phase is SyncPhase.SCANNING_TARGET:
-            self.phase = SyncPhase.SCANNING_SOURCE
-            self.scan()
-        else:
-            self.scan_next_database()
-
-    # -- the end of a pass -----------------------------------------------------------------------
-
-    def recheck_touched(self) -> None:
-        """Keys that were touched by writes with several keys; then the pass is over."""
-        self.phase = SyncPhase.RECHECKING
-        # After a pass that only filled, the comparing pass that follows sees them all.
-        if self.fill_only or not self.recheck_queue.collect_touched(self.explained):
-            self.end_pass()
-            return
-        self.db = self.recheck_queue.next_db()
-        if self.db in self.databases.usable:
-            self.ask_sizes(self.source, self.recheck_queue.keys_in(self.db)[:RECHECK_KEYS])
-        else:
-            # It had no keys when the pass began.
-            self.databases.remaining = [self.db]
-            self.probe_next_database()
-
-    def end_pass(self) -> None:
-        """A comparing pass without a difference, in which no write was missed, lets the copy in."""
-        if self.fill_only or self.differences or self.group.copy_of(self.target).missed_write:
-            self.next_pass()
-        else:
-            self.move_to(SyncStep.WAIT_FOR_WRITES)
-            self.phase = SyncPhase.FINISHING
-            self.group.when_writes_done(self.on_writes_done)
-
-    def on_writes_done(self) -> None:
-        """The outcome of every write that the pass may have seen is known."""
-        self.progress_at = self.executor.now
-        if problem := source_not_in_sync(self.group, self.source):
-            self.finish(problem)
-        elif self.group.copy_of(self.target).missed_write:
-            self.next_pass()
-        else:
-            self.admitted = True
-            self.group.mark_in_sync(self.target)
-            self.finish("")
-
-    def next_pass(self) -> None:
-        """Once more, if that makes sense."""
-        if problem := source_not_in_sync(self.group, self.source):
-            self.finish(problem)
-        elif self.passes >= MAX_PASSES:
-            self.finish(f"still {self.differences} differences after {MAX_PASSES} passes; is another proxy writing?")
-        else:
-            self.fill_only = False
-            self.list_databases()

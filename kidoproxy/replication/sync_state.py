@@ -70,7 +70,7 @@ class SyncState(Callback):
         self.progress_at = executor.now
 
     def move_to(self, step: SyncStep) -> None:
-        """From now on this is the open question."""
+        """From now on this is the reply that is waited for."""
         self.step = checked_move(self.step, step)
 
     def start_proof(self, step_after_proof: SyncStep) -> None:

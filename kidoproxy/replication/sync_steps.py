@@ -1,33 +1,38 @@
 """The steps of a sync, which may follow which, and how a person reads them.
 
-A sync is a chain of questions to two nodes. `SyncStep` is the question that is open now; `SyncPhase` is the part of
-the pass that it belongs to. A pass goes from LIST_DATABASES down to its end and may be repeated:
+A sync is a chain of requests to two nodes. `SyncStep` is the request whose reply it waits for now; `SyncPhase` is the
+part of the pass that this belongs to.
 
-    PROVE ───► EMPTY (refill only) ───┐
-      │                               ▼
-      └──────────────────────► LIST_DATABASES ◄───────────────────────────────────────┐
-                                      │                                               │
-                                      ▼                                               │
-                              SELECT (once for each database that is new)             │
-                                      │                                               │
-                                      ▼                                               │
-                  ┌────────────► SCAN ◄───────────────────┐                           │
-                  │              │  │  no keys: SCAN      │                           │
-                  │  of target:  │  │                     │                           │
-                  └── CHECK_LEFTOVERS │                   │ another pass is needed ───┤
-                         │          ▼                     │                           │
-                         └───────► SIZE ───► COPY ────────┘                           │
-                                    ▲         │  ▲                                    │
-                                    │         ▼  │                                    │
-                     keys touched ──┘       PROVE (a connection was lost meanwhile)   │
-                     meanwhile                                                        │
-                                                                                      │
-                         end of the pass: WAIT_FOR_WRITES ── a write was missed ──────┘
-                                                 │
-                                                 ▼
-                                               DONE   (from every step, when the sync fails)
+           refill
+    PROVE ────────► EMPTY
+      │               │
+      ▼               ▼
+    LIST_DATABASES  ◄─────────────────────────────── another pass ──┐
+      │                                                             │
+      ▼                                                             │
+    SELECT             each database that was not tried yet         │
+      │                                                             │
+      ▼                                                             │
+    SCAN  ◄──────────────────────────────────────────┐              │
+      │  the target's keys                more keys, │              │
+      ├────────────────► CHECK_LEFTOVERS ────────────┤              │
+      │  the source's keys     │  what only the      │              │
+      ▼                        │  target has         │              │
+    SIZE  ◄────────────────────┘                     │              │
+      │ ▲                                            │              │
+      │ └─── keys touched meanwhile ──┐              │              │
+      ▼                               │              │              │
+    COPY  ────────────────────────────┴──────────────┘              │
+      │                                                             │
+      ▼  the last key was compared                                  │
+    WAIT_FOR_WRITES ─────────────────────── a write was missed ─────┤
+      │      └ left out after a difference, or when only filling ───┘
+      ▼
+    DONE
 
-`LEGAL_MOVES` is the whole table: a pass without keys, or without databases, goes straight to its end.
+Every step may also go to DONE, when the sync fails. COPY needs a proof that still holds: if a connection was lost,
+SIZE and COPY go to PROVE first and come back to COPY. A pass without keys, or without databases, goes straight to its
+end. `LEGAL_MOVES` is the whole table, and `checked_move` lets nothing else happen.
 """
 
 from enum import Enum
@@ -35,7 +40,7 @@ from typing import Final
 
 
 class SyncStep(Enum):
-    """The question whose answer a sync is waiting for."""
+    """The request whose reply a sync is waiting for."""
 
     PROVE = 0
     EMPTY = 1
@@ -59,7 +64,7 @@ class SyncPhase(Enum):
     FINISHING = "letting writes end"
 
     def text(self, step: SyncStep) -> str:
-        """What an operator reads while ``step`` is open: of some steps it is what they do, of the rest the phase."""
+        """What an operator reads: some steps have a text of their own, for the others it is the phase's."""
         return STEP_TEXTS.get(step, str(self.value))
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kidoproxy.replication.sync import MAX_PASSES, Sync
+from kidoproxy.replication.sync import Sync
+from kidoproxy.replication.sync_pass import MAX_PASSES
 from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.routes.topology import BEHIND
 from tests.replication.syncing import answer_until, fill_both, is_next_request, three_copies, two_copies
