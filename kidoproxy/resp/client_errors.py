@@ -1,4 +1,4 @@
-"""What Redis says about AUTH, HELLO, SELECT, CLIENT and ACL: the errors of one client's own state.
+"""Errors about one client: AUTH, HELLO, SELECT, CLIENT and ACL.
 
 The words are Redis's, byte for byte. See `kidoproxy.resp.errors` for the rules that all errors keep.
 """
@@ -41,7 +41,7 @@ CACHING_WITHOUT_TRACKING: Final = (
 
 
 def hello_option(option: bytes) -> bytes:
-    """HELLO with an option that it does not have, or half of one."""
+    """HELLO with an unknown option, or one without its arguments."""
     return error_reply(f"ERR Syntax error in HELLO option '{decode_wire(option[:128])}'")
 
 
@@ -51,17 +51,17 @@ def bad_client_info(option: bytes) -> bytes:
 
 
 def unknown_client_option(option: bytes) -> bytes:
-    """CLIENT SETINFO of something else."""
+    """CLIENT SETINFO with an unknown attribute."""
     return error_reply(f"ERR Unrecognized option '{decode_wire(option[:128])}'")
 
 
 def unknown_client_type(word: bytes) -> bytes:
-    """CLIENT LIST or KILL with a TYPE that Redis does not have either."""
+    """CLIENT LIST or CLIENT KILL with an unknown TYPE."""
     return error_reply(f"ERR Unknown client type '{decode_wire(word[:128])}'")
 
 
 def no_such_user(name: bytes) -> bytes:
-    """CLIENT KILL USER of somebody who is not a user of this pool."""
+    """CLIENT KILL USER with a name that no user of this pool has."""
     return error_reply(f"ERR No such user '{decode_wire(name[:128])}'")
 
 
@@ -71,32 +71,32 @@ BAD_GENPASS_BITS: Final = (
 
 
 def no_permission(name: bytes) -> bytes:
-    """A command that the user may not run; ``name`` is its full name."""
+    """A command that the user may not run; ``name`` is the command's full name."""
     return error_reply(f"NOPERM this user has no permissions to run the '{decode_wire(name)}' command")
 
 
 def sort_denied(option: str) -> bytes:
-    """SORT with an option that may read any key, from a user who may not."""
+    """SORT with an option that may read any key, by a user who may not."""
     return error_reply(f"ERR {option} option of SORT denied due to insufficient ACL permissions.")
 
 
 def wrong_subcommand(argv: list[bytes]) -> bytes:
-    """Too many arguments for a subcommand that takes some."""
+    """Too many arguments for a subcommand."""
     name = decode_wire(argv[0]).upper()
     sub = decode_wire(up_to_nul(argv[1][:128]))
     return error_reply(f"ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {name} HELP.")
 
 
 def unknown_category(name: bytes) -> bytes:
-    """ACL CAT of something else."""
+    """ACL CAT with an unknown category."""
     return error_reply(f"ERR Unknown category '{decode_wire(name[:128])}'")
 
 
 def user_not_found(name: bytes) -> bytes:
-    """ACL DRYRUN for somebody who is not a user of this pool."""
+    """ACL DRYRUN with a name that no user of this pool has."""
     return error_reply(f"ERR User '{decode_wire(name[:128])}' not found")
 
 
 def command_not_found(name: bytes) -> bytes:
-    """ACL DRYRUN of a command that is not known."""
+    """ACL DRYRUN of an unknown command."""
     return error_reply(f"ERR Command '{decode_wire(name[:128])}' not found")

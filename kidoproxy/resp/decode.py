@@ -1,8 +1,7 @@
-"""Looking into one whole raw reply, as far as a merge or the session needs it.
+"""Decoding parts of one whole raw reply, as far as a merge or the session needs them.
 
-The frame has been through a `ReplyReader`, so it is well-formed; what may surprise is its type, and asking
-a question that its type cannot answer is a `Bug` of ours: ask `kind` first. Attributes in front of a
-value are passed over.
+The frame has been through a `ReplyReader`, so it is well-formed. Its type may be any: a function that cannot answer for
+that type raises `Bug`, so ask `type_byte` first. Attributes in front of a value are skipped.
 """
 
 from mypy_extensions import i64
@@ -27,7 +26,7 @@ from kidoproxy.resp.scan import (
 
 
 def type_byte(raw: bytes) -> int:
-    """The first byte of the value, which says its type."""
+    """The byte that says the value's type."""
     return raw[value_start(raw)]
 
 
@@ -38,14 +37,14 @@ def is_error(raw: bytes) -> bool:
 
 
 def is_null(raw: bytes) -> bool:
-    """Whether it is one of the three nulls."""
+    """Whether it is one of the three nulls of RESP2 and RESP3."""
     pos = value_start(raw)
     first: i64 = raw[pos]
     return first == UNDERSCORE or (first in (DOLLAR, STAR) and raw[pos + 1] == MINUS)
 
 
 def integer_value(raw: bytes) -> int:
-    """The value of an integer, or of a boolean."""
+    """The value of an integer, or of a boolean as 0 or 1."""
     pos = value_start(raw)
     if raw[pos] == COLON:
         return int(line_text(raw, pos))
@@ -55,7 +54,7 @@ def integer_value(raw: bytes) -> int:
 
 
 def string_value(raw: bytes) -> bytes:
-    """The payload of any kind of string, a verbatim one's without its format; the text of a number; empty for null."""
+    """The payload of a string (a verbatim one without its format), or the text of a number; empty for a null."""
     pos = value_start(raw)
     first: i64 = raw[pos]
     if is_aggregate(first) and not is_null(raw):
@@ -76,7 +75,7 @@ def error_text(raw: bytes) -> bytes:
 
 
 def items(raw: bytes) -> list[bytes]:
-    """The raw items of an array, set or push; of a map key, value, key, value …; none for a null."""
+    """The raw items of an array, set or push; of a map its keys and values in turn; none for a null."""
     pos = value_start(raw)
     if is_null(raw):
         return []
@@ -94,7 +93,7 @@ def items(raw: bytes) -> list[bytes]:
 
 
 def first_bulks(raw: bytes, count: int) -> list[bytes]:
-    """The payloads of the first ``count`` items of an array or push, which are bulks; the rest is not looked at."""
+    """The payloads of the leading bulk strings of an array or push, at most ``count``; the rest is not parsed."""
     found: list[bytes] = []
     pos = next_line(raw, 0)
     size: i64 = len(raw)
@@ -112,7 +111,7 @@ def is_aggregate(first: i64) -> bool:
 
 
 def value_start(raw: bytes) -> i64:
-    """Where the value begins, behind the attributes in front of it."""
+    """The offset of the value, behind the attributes in front of it."""
     pos: i64 = 0
     while raw[pos] == BAR:
         item_count = 2 * int(line_text(raw, pos))
@@ -124,12 +123,12 @@ def value_start(raw: bytes) -> i64:
 
 
 def next_line(raw: bytes, pos: i64) -> i64:
-    """The place behind the line that holds ``at``."""
+    """The offset behind the end of the line that holds ``pos``."""
     while raw[pos] != LF:
         pos += 1
     return pos + 1
 
 
 def line_text(raw: bytes, pos: i64) -> bytes:
-    """The text of the line that begins at ``at``, without its type and its end."""
+    """The text of the line that begins at ``pos``, without type byte and line end."""
     return raw[pos + 1 : next_line(raw, pos) - 2]

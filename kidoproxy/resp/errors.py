@@ -1,16 +1,16 @@
-"""Every sentence a user may read in an error, and the four families of blame.
+"""The error replies that clients read, and the four families of errors by whose fault they are.
 
-* the client's fault: `ProtocolError` (its bytes are not RESP) and the reply lines below;
-* a node's fault: `NodeFailure`, a value that travels in place of a reply;
-* the operator's fault: `ConfigError`, a list of one-line problems;
-* our own fault: `Bug`.
+* the client's: `ProtocolError` (its bytes are not RESP) and the replies below;
+* a node's: `NodeFailure`, a value that travels in place of a reply;
+* the operator's: `ConfigError`, a list of one-line problems;
+* our own: `Bug`.
 
-Each error line starts with a stable code word. Redis's words are used where Redis has one, because
-clients have classes for them; the others are plain `ResponseError` to redis-py and are not retried. A pool with
-``node_errors = "retry"`` says what is a node's fault behind LOADING: see `errors_loading`.
+Each reply begins with a stable code word. Redis's code words are used where Redis has one, because clients have classes
+for them; the others are plain `ResponseError` to redis-py and are not retried. In a pool with ``node_errors = "retry"``
+the errors that are a node's fault begin with LOADING: see `kidoproxy.resp.loading`.
 
-No sentence is longer than `MOST` characters, and none holds a control character: names, keys and what a node
-has said are cleaned and cut, the words around them are not.
+No sentence has more than `MAX_SENTENCE_CHARS` characters, and none a control character: names, keys and what a node has
+said are cleaned and truncated, the words around them are not. `client_errors` and `replication_errors` do the same.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ from mypy_extensions import mypyc_attr
 
 @mypyc_attr(native_class=False)
 class ProtocolError(Exception):
-    """The peer's bytes are not RESP. ``line`` is the whole reply that Redis would send before it hangs up."""
+    """The peer's bytes are not RESP. ``reply`` is what Redis would send before it closes the connection."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -29,7 +29,7 @@ class ProtocolError(Exception):
 
 @mypyc_attr(native_class=False)
 class ConfigError(Exception):
-    """The configuration cannot be used. ``problems`` has one line per mistake: ``file: place: what, hint``."""
+    """The configuration cannot be used. ``problems`` has one line per mistake: ``file: table.key: what, hint``."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -38,26 +38,26 @@ class ConfigError(Exception):
 
 @mypyc_attr(native_class=False)
 class Bug(Exception):
-    """A promise between our own rooms was broken; always worth a report."""
+    """A contract between our own packages was broken; always worth a report."""
 
 
-#: Most characters of one sentence, and of what a node has said.
+#: Characters of one sentence, and of what a node has said in a log line.
 MAX_SENTENCE_CHARS: Final = 200
-#: Most characters of a node's name, and of its address, in a sentence that says more.
+#: Characters of a node's name and of its address in a sentence that says more.
 MAX_NAME_CHARS: Final = 40
 MAX_ADDRESS_CHARS: Final = 60
-#: Most bytes of a client's word in a sentence that shows two.
+#: Bytes of a client's word in a sentence that shows two.
 MAX_WORD_BYTES: Final = 48
 
 NODEDOWN: Final = "NODEDOWN"
 TIMEOUT: Final = "TIMEOUT"
 OVERLOADED: Final = "OVERLOADED"
-#: The node has answered, and we could make nothing of it.
+#: The node has answered, and its reply could not be handled.
 BADREPLY: Final = "BADREPLY"
 
 
 class NodeFailure:
-    """Why a node gave no reply: code word, node name, address, cause; whether the command may have run there."""
+    """Why there is no reply of a node; ``may_have_run`` if the command may have been executed there all the same."""
 
     def __init__(self, code: str, node: str, address: str, cause: str, may_have_run: bool) -> None:
         self.code = code
@@ -67,7 +67,7 @@ class NodeFailure:
         self.may_have_run = may_have_run
 
     def error_reply(self, is_write: bool) -> bytes:
-        """The error reply; of a write that may have run it says that its outcome is unknown."""
+        """The error for the client; for a write that may have run it says that the outcome is unknown."""
         tail = "); the write may have run, its outcome is unknown" if is_write and self.may_have_run else ")"
         return error_reply_around(
             f"{self.code} {truncate(self.node, MAX_NAME_CHARS)} {truncate(self.address, MAX_ADDRESS_CHARS)} (",
@@ -76,7 +76,7 @@ class NodeFailure:
         )
 
     def short_reason(self) -> str:
-        """The cause in a few words, for the inside of another sentence."""
+        """The cause in a few words, as a part of another sentence."""
         return self.cause if self.code == NODEDOWN else f"{self.code.lower()}: {self.cause}"
 
     def __repr__(self) -> str:
@@ -84,22 +84,22 @@ class NodeFailure:
 
 
 def error_reply(text: str) -> bytes:
-    """An error reply from one sentence, cleaned and cut."""
+    """An error reply of one sentence, cleaned and truncated."""
     return b"-" + sanitize(text).encode("utf-8", "surrogateescape") + b"\r\n"
 
 
 def error_reply_around(head: str, middle: str, tail: str) -> bytes:
-    """An error reply whose end is worth more than its middle: of the three parts ``inner`` is cut."""
+    """An error reply whose end matters: only ``middle`` is truncated."""
     return error_reply(head + truncate(middle, MAX_SENTENCE_CHARS - len(head) - len(tail)) + tail)
 
 
 def truncate(text: str, max_chars: int) -> str:
-    """At most so many characters; one that is longer ends in dots."""
+    """At most ``max_chars`` characters; a longer text ends in dots."""
     return text if len(text) <= max_chars else text[: max_chars - 3] + "..."
 
 
 def sanitize(text: str, max_chars: int = MAX_SENTENCE_CHARS) -> str:
-    """At most so many characters, each of which can be seen; bytes that are no UTF-8 stay as they are."""
+    """At most ``max_chars`` characters, all printable; bytes that are not UTF-8 (surrogate escapes) are kept."""
     short = truncate(text, max_chars)
     if short.isprintable():
         return short
@@ -107,17 +107,17 @@ def sanitize(text: str, max_chars: int = MAX_SENTENCE_CHARS) -> str:
 
 
 def sanitize_bytes(raw: bytes) -> str:
-    """What a node has said, for an error, a log line or a page."""
+    """What a node has said, for an error, a log line or the admin page."""
     return sanitize(raw[: 4 * MAX_SENTENCE_CHARS].decode("utf-8", "backslashreplace"))
 
 
 def decode_wire(raw: bytes) -> str:
-    """Bytes from the wire as they may stand in an error sentence."""
+    """Bytes of a peer as text; `error_reply` writes the same bytes again."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def unknown_command(argv: list[bytes]) -> bytes:
-    """As ``commandCheckExistence`` of Redis says it: at most 128 bytes of name and of arguments, each up to a NUL."""
+    """In the words of Redis's ``commandCheckExistence``: 128 bytes of name and of arguments, each up to a NUL."""
     shown = b""
     for arg in argv[1:]:
         if len(shown) >= 128:
@@ -128,28 +128,28 @@ def unknown_command(argv: list[bytes]) -> bytes:
 
 
 def truncate_word(raw: bytes) -> str:
-    """A client's word beside others: its first bytes."""
+    """The first bytes of a client's word, for a sentence that shows several."""
     return decode_wire(raw if len(raw) <= MAX_WORD_BYTES else raw[: MAX_WORD_BYTES - 3] + b"...")
 
 
 def up_to_nul(raw: bytes) -> bytes:
-    """What C's ``%s`` shows of it."""
+    """What C's ``%s`` prints of it."""
     return raw.partition(b"\0")[0]
 
 
 def unknown_subcommand(argv: list[bytes]) -> bytes:
-    """As Redis says it for a container command."""
+    """In Redis's words for a container command; ``argv`` is the whole request."""
     name = decode_wire(argv[0]).upper()
     return error_reply(f"ERR unknown subcommand '{decode_wire(up_to_nul(argv[1][:128]))}'. Try {name} HELP.")
 
 
 def wrong_arity(name: bytes) -> bytes:
-    """``name`` is the full lower-case name, a subcommand's with its bar: ``config|get``."""
+    """``name`` is the full lower-case name, for a subcommand with its bar: ``config|get``."""
     return error_reply(f"ERR wrong number of arguments for '{decode_wire(name)}' command")
 
 
 def cross_slot(name: bytes, first: bytes, violating: bytes) -> bytes:
-    """Several keys that do not meet on one node. The code word is Redis's: clients have a class for it."""
+    """Keys that are not on one node. The code word is Redis's, as clients have a class for it."""
     return error_reply(
         f"CROSSSLOT Keys in request don't hash to the same node (command='{truncate_word(name[:24])}', "
         f"first-key='{truncate_word(first)}', violating-key='{truncate_word(violating)}')"
@@ -157,14 +157,14 @@ def cross_slot(name: bytes, first: bytes, violating: bytes) -> bytes:
 
 
 def not_served(name: bytes, reason: str) -> bytes:
-    """A command that this pool does not serve, and the reason."""
     return error_reply(f"ERR '{truncate_word(name)}' is not served here: {reason}")
 
 
 def partial_write(name: bytes, failed: int, unknown: int, total: int, unit: str, node_name: str, cause: str) -> bytes:
-    """A split write that was applied in part; ``unit`` is what is counted: keys, nodes.
+    """A split write that failed for some of its keys or nodes (``unit``).
 
-    Of those that failed so many are ``unknown``: their node was asked and gave no answer, they may have been applied.
+    ``unknown`` of the ``failed`` ones may have been applied: their node was asked and gave no answer. Node and cause
+    are those of the first failure.
     """
     where = truncate(node_name, MAX_NAME_CHARS)
     head = f"PARTIAL '{truncate_word(name)}' failed for {failed} of {total} {unit} on {where} ("
@@ -185,7 +185,7 @@ def cursor_overflow(node_cursor: bytes) -> bytes:
 
 
 def external_key_pattern(name: bytes, pattern: bytes) -> bytes:
-    """SORT with a pattern: it would read keys that may live on other nodes."""
+    """SORT with BY or GET: it would read keys that may be on other nodes."""
     return error_reply(
         f"ERR '{truncate_word(name)}' with the pattern '{truncate_word(pattern)}' "
         "reads keys that may live on other nodes; "
@@ -194,7 +194,7 @@ def external_key_pattern(name: bytes, pattern: bytes) -> bytes:
 
 
 def script_names_no_keys(name: bytes, called: str) -> bytes:
-    """A script without keys that calls a command which needs one: nobody knows which node is meant."""
+    """A script without KEYS that calls a command with a key: its node is not known."""
     return error_reply(
         f"ERR '{truncate_word(name)}' names no keys, but its script calls '{truncate(called, MAX_WORD_BYTES)}'; "
         "pass the keys as KEYS, "
@@ -203,12 +203,12 @@ def script_names_no_keys(name: bytes, called: str) -> bytes:
 
 
 def script_not_analysable(name: bytes, reason: str) -> bytes:
-    """A script on a ring that hides what it calls, or cannot be read."""
+    """A script on a ring whose calls cannot be determined."""
     return not_served(name, f"{truncate(reason, 90)}; call redis.call by that name, with its KEYS")
 
 
 def script_call_forbidden(name: bytes, called: bytes) -> bytes:
-    """A script that calls what its user may not."""
+    """A script that calls a command which its user may not run."""
     return error_reply(
         f"NOPERM this user has no permissions to run the '{truncate_word(called)}' command, "
         f"which the script of '{truncate_word(name)}' calls"
@@ -216,13 +216,13 @@ def script_call_forbidden(name: bytes, called: bytes) -> bytes:
 
 
 def script_calls_whole_node(name: bytes, called: bytes) -> bytes:
-    """A script on a ring that calls what speaks of a whole node."""
+    """A script on a ring that calls a command about all keys of its node."""
     reason = "which would see one node of several; send that command itself, or give it a pattern of one {tag}"
     return not_served(name, f"its script calls '{truncate_word(called)}', {reason}")
 
 
 def script_key_elsewhere(name: bytes, called: bytes, key: bytes) -> bytes:
-    """A script on a ring that goes past its keys; the code word is the one for keys that do not meet."""
+    """A script on a ring that uses a key which it does not declare and which is on another node."""
     return error_reply(
         f"CROSSSLOT '{truncate_word(name)}' calls '{truncate_word(called[:20])}' with '{truncate_word(key)}', "
         "not where its KEYS are; "
@@ -244,7 +244,7 @@ EXEC_WITHOUT_MULTI: Final = b"-ERR EXEC without MULTI\r\n"
 DISCARD_WITHOUT_MULTI: Final = b"-ERR DISCARD without MULTI\r\n"
 UNBLOCKED: Final = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
 WATCH_IN_MULTI: Final = b"-ERR WATCH inside MULTI is not allowed\r\n"
-#: What Redis says to a client in the midst of MONITOR.
+#: What Redis says to a client in MONITOR.
 IN_MONITOR_MODE: Final = b"-ERR Replica can't interact with the keyspace\r\n"
 NO_LIVE_NODE: Final = b"-NODEDOWN no node of this pool can be reached\r\n"
 EXECABORT: Final = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
@@ -265,12 +265,12 @@ def transaction_not_run(raw: bytes) -> bytes:
 
 
 def exec_aborted(cause: bytes) -> bytes:
-    """EXEC of a transaction whose node has refused one of its commands."""
+    """EXEC of a transaction whose node refused one of its commands; ``cause`` is that error."""
     return error_reply(f"EXECABORT Transaction discarded because of: {decode_wire(cause)}")
 
 
 def multi_refused(cause: bytes) -> bytes:
-    """EXEC of a transaction whose node has refused MULTI, and took what followed as it came."""
+    """EXEC of a transaction whose node refused MULTI, so that it ran the commands one by one."""
     return error_reply_around(
         "ERR the node refused MULTI (", decode_wire(cause), "); the commands may have run one by one"
     )
@@ -280,7 +280,7 @@ def multi_refused(cause: bytes) -> bytes:
 
 
 def subscriber_mode_only(name: bytes) -> bytes:
-    """A RESP2 client that has subscribed, and asks for something else."""
+    """Another command of a RESP2 client that has subscribed."""
     return error_reply(
         f"ERR Can't execute '{decode_wire(name[:24])}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
         "are "
@@ -289,11 +289,11 @@ def subscriber_mode_only(name: bytes) -> bytes:
 
 
 def subscription_not_confirmed(name: bytes) -> bytes:
-    """A node that answers a subscription with neither a confirmation nor an error."""
+    """A node answered a subscription with neither a confirmation nor an error."""
     return error_reply(f"ERR the node did not confirm the subscription to '{decode_wire(name[:128])}'")
 
 
-#: Why a node that knows no HELLO cannot be listened to.
+#: Why a node without HELLO cannot be subscribed to.
 RESP3_REQUIRED: Final = "it has no RESP3, in which the proxy listens: Redis 6 or newer has it"
 
 
@@ -301,17 +301,17 @@ RESP3_REQUIRED: Final = "it has no RESP3, in which the proxy listens: Redis 6 or
 
 
 def unknown_node(name: bytes, names: list[str]) -> bytes:
-    """PROXY NODE or PROXY SYNC with a name that is none of this pool's nodes."""
+    """PROXY NODE or PROXY SYNC with a name that no node of this pool has."""
     return error_reply(f"ERR unknown node '{truncate_word(name)}'; the nodes of this pool are: {', '.join(names)}")
 
 
 def not_for_one_node(name: bytes, reason: str) -> bytes:
-    """PROXY NODE with a command that must not go to one node."""
+    """PROXY NODE with a command that must not be sent to a single node."""
     return error_reply(f"ERR '{truncate_word(name)}' cannot be sent to one node: {reason}")
 
 
 def not_for_each(name: bytes, reason: str) -> bytes:
-    """PROXY EACH with a command that no node is asked for, or only one."""
+    """PROXY EACH with a command that is not sent to several nodes."""
     return error_reply(f"ERR '{truncate_word(name)}' cannot be asked of each node: {reason}")
 
 

@@ -1,8 +1,8 @@
-"""The words of an inline command: ``sdssplitargs`` of Redis, quirks included.
+"""The arguments of an inline command, split as Redis's ``sdssplitargs`` does, quirks included.
 
-Words are split at white space. In double quotes ``\\n \\r \\t \\b \\a``, ``\\xHH`` and ``\\`` before any other
-byte are escapes, in single quotes only ``\\'`` is; a closing quote must be followed by white space. Not
-every byte that separates words ends one: vertical tab and form feed do not.
+Arguments are separated by white space. In double quotes ``\\n \\r \\t \\b \\a``, ``\\xHH`` and ``\\`` before any other
+byte are escapes, in single quotes only ``\\'`` is; a closing quote must be followed by white space. Vertical tab and
+form feed are white space between arguments, but do not end one.
 """
 
 from typing import Final, final
@@ -21,7 +21,7 @@ HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
 
 
 def split_args(line: bytes) -> list[bytes]:
-    """The words of a line. A NUL in it would make Redis wait for ever for the line's end: refused at once."""
+    """The arguments of a line. A NUL, behind which Redis waits forever for the line's end, is refused at once."""
     if b"\0" in line:
         raise ProtocolError("NUL byte in inline request")
     splitter = ArgSplitter(line.removesuffix(b"\r"))
@@ -33,7 +33,7 @@ def split_args(line: bytes) -> list[bytes]:
 
 @final
 class ArgSplitter:
-    """A walk over one line: each byte is looked at once, and copied with its neighbours."""
+    """Splits one line in a single pass, copying runs of bytes."""
 
     def __init__(self, line: bytes) -> None:
         self.line = line
@@ -41,7 +41,7 @@ class ArgSplitter:
         self.size: i64 = len(line)
 
     def skip_spaces(self) -> bool:
-        """Passes over white space; False at the end of the line."""
+        """Skip white space; False at the end of the line."""
         line = self.line
         pos = self.pos
         while pos < self.size and line[pos] in SPACES:
@@ -50,7 +50,7 @@ class ArgSplitter:
         return pos < self.size
 
     def read_word(self) -> bytes:
-        """One word, which may have quoted parts: ``foo"bar"`` is ``foobar``."""
+        """One argument; ``foo"bar"`` is ``foobar``, and a closing quote ends it."""
         line = self.line
         start = self.pos
         pos = start
@@ -68,7 +68,7 @@ class ArgSplitter:
         return line[start:pos]
 
     def read_quoted(self, quote: i64, fragments: list[bytes]) -> None:
-        """The rest of a quoted part, which ends its word."""
+        """Append the rest of a quoted part, which ends its argument, to ``fragments``."""
         line = self.line
         start = self.pos
         pos = start
@@ -91,7 +91,7 @@ class ArgSplitter:
         raise ProtocolError("unbalanced quotes in request")
 
     def read_escape(self, quote: i64) -> bytes:
-        """The byte that an escape means."""
+        """The byte that the escape at ``pos`` stands for."""
         line = self.line
         pos = self.pos
         letter = line[pos]

@@ -1,7 +1,7 @@
-"""Replies of nodes: bytes in, one whole raw frame out at a time, never decoded.
+"""Replies of nodes: bytes in, one whole raw frame at a time out, never decoded.
 
-A frame that is not whole yet is held in pieces. Who cannot wait (a large reply whose client's turn it
-is) may `take` what is held: the frame then comes out as heads and one tail, together the same bytes.
+A frame that is not whole is held in pieces. To let a large reply leave before its end has come, `take_partial` hands
+out what is held; `next` then returns only the rest of the frame (`is_tail`).
 """
 
 from typing import final
@@ -14,14 +14,14 @@ from kidoproxy.resp.scan import FramePieces, ReplyScanner
 
 @final
 class ReplyReader:
-    """Cuts the bytes of one link into raw replies. After a `ProtocolError` it stays broken."""
+    """Splits the bytes of one connection into raw replies. After a `ProtocolError` it raises the same one again."""
 
     def __init__(self) -> None:
-        #: Whether the reply that `next` gave last is the rest of one of which `take` gave the beginning.
+        #: Whether the last result of `next` is the rest of a reply whose beginning was taken or discarded.
         self.is_tail: bool = False
         self.partially_taken: bool = False
         self.first_byte: i64 = 0
-        #: How many replies did not come in one piece.
+        #: How many replies have come in more than one chunk so far: tells one unfinished reply from the next.
         self.partial_serial: i64 = 0
         self.chunk: bytes = b""
         self.pos: i64 = 0
@@ -32,7 +32,7 @@ class ReplyReader:
         self.protocol_error: str = ""
 
     def feed(self, data: bytes) -> None:
-        """More bytes from the node."""
+        """Add bytes from the node."""
         if self.pos < self.size or self.queued_chunks:
             self.queued_chunks.append(data)
             return
@@ -56,22 +56,22 @@ class ReplyReader:
         return None
 
     def held_bytes(self) -> int:
-        """Bytes of the unfinished reply that are here; what was taken does not count."""
+        """Bytes of the unfinished reply that are held; those that were taken do not count."""
         return self.pieces.size
 
     def partial_type(self) -> int:
-        """The first byte of the unfinished reply, taken or not; 0 when there is none."""
+        """The first byte of the unfinished reply, even if it was taken; 0 when there is none."""
         return self.first_byte
 
     def take_partial(self) -> bytes:
-        """Hands out, and forgets, what is held of the unfinished reply."""
+        """Return, and forget, what is held of the unfinished reply."""
         if self.pieces.size == 0:
             return b""
         self.partially_taken = True
         return self.pieces.take_joined()
 
     def discard_partial(self) -> i64:
-        """Forgets what is held of the unfinished reply, which nobody wants; how much that was."""
+        """Forget what is held of the unfinished reply; returns the number of bytes."""
         size = self.pieces.size
         if size:
             self.partially_taken = True
@@ -79,7 +79,7 @@ class ReplyReader:
         return size
 
     def _load_chunk(self) -> bool:
-        """The next chunk that was fed while an earlier one was not used up."""
+        """Go on to the next chunk that was fed; False if there is none."""
         while self.queued_chunks:
             self.chunk = self.queued_chunks.pop(0)
             self.pos = 0
@@ -89,7 +89,7 @@ class ReplyReader:
         return False
 
     def _complete_reply(self, end: i64) -> bytes:
-        """The reply that ends at ``end``. A chunk that is just this reply is handed out itself."""
+        """The reply that ends at ``end``. A chunk that is exactly this reply is returned without a copy."""
         if self.pos == 0 and end == self.size:
             raw = self.chunk
         else:
@@ -105,7 +105,7 @@ class ReplyReader:
         return raw
 
     def _hold_rest(self) -> None:
-        """The rest of the chunk belongs to a reply that is not whole."""
+        """Keep the rest of the chunk, the beginning of a reply that is not whole."""
         if not self.first_byte:
             self.first_byte = self.chunk[self.pos]
             self.partial_serial += 1

@@ -1,8 +1,8 @@
 """Requests of clients: bytes in, one request at a time out, as its arguments and as its raw frame.
 
-A request that lies whole in one chunk is cut out of it at once (`cut`). One that does not is followed by
-`RequestScanner`, piece by piece, and cut when it is whole. Whatever is wrong with a request is found by
-the scanner, as early as Redis finds it, and said in Redis's words.
+A request that is whole in one chunk is parsed at once (`parse_multibulk`). Any other is followed by `RequestScanner`,
+piece by piece, and parsed when it is whole. The scanner also finds whatever is wrong with a request, as early as Redis
+does, and says it in Redis's words.
 """
 
 from typing import Final, final
@@ -15,11 +15,11 @@ from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.inline import split_args
 from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, FramePieces, parse_int64, parse_length, printable
 
-#: A request of several pieces that is larger than this is not joined unless somebody asks for its arguments.
+#: A larger request that came in several pieces stays segmented until somebody needs all its arguments.
 LARGE_REQUEST_BYTES: Final[i64] = 64 * 1024
-#: More arguments than any request has.
+#: More arguments than any request has: a step that does all.
 UNBOUNDED_STEP: Final = 1 << 60
-#: What is said of a request that is larger than its client may send.
+#: The error for a request that is larger than its client may send.
 QUERY_TOO_BIG: Final = "too big query"
 
 
@@ -27,9 +27,9 @@ QUERY_TOO_BIG: Final = "too big query"
 class Request:
     """One request: its arguments, and the frame that a node is sent.
 
-    A large one is *folded*: the frame stands in ``raw`` and the pieces of ``rest``, and arguments that do
-    not stand in ``raw`` as a whole are empty in ``argv``; there are as many as there will be. So a value of
-    a megabyte passes without being copied. `unfold` makes an ordinary request of it.
+    A large one is *segmented*: the frame is ``raw`` and the ``tail_pieces``, and arguments that are not whole in
+    ``raw`` are empty in ``argv``, whose length is right. So a value of a megabyte is relayed without being copied.
+    `materialize` makes an ordinary request of it.
     """
 
     def __init__(self, argv: list[bytes], raw: bytes, tail_pieces: list[bytes] | None = None) -> None:
@@ -38,22 +38,21 @@ class Request:
         self.tail_pieces = tail_pieces
 
     def frame_bytes(self) -> int:
-        """Bytes of the frame."""
         return len(self.raw) + (sum(map(len, self.tail_pieces)) if self.tail_pieces is not None else 0)
 
     def memory_cost(self) -> int:
-        """What it costs to keep: its bytes, and what each argument costs beside them."""
+        """What it costs to keep, in bytes: the frame, and the objects of its arguments."""
         return self.frame_bytes() + defaults.REQUEST_OVERHEAD_BYTES + len(self.argv) * defaults.ARGUMENT_OVERHEAD_BYTES
 
     def materialize(self) -> None:
-        """Join the pieces and cut all arguments."""
+        """Join the pieces and parse all arguments."""
         if self.tail_pieces is not None:
             RequestMaterializer(self).step(UNBOUNDED_STEP)
 
 
 @final
 class RequestMaterializer:
-    """`Request.unfold` some arguments at a time; the request stays as it is until all are cut."""
+    """`Request.materialize` in steps; the request is unchanged until the last one."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -63,7 +62,7 @@ class RequestMaterializer:
         self.pos: i64 = pos
 
     def step(self, limit: int) -> bool:
-        """So many arguments more. Whether there are others."""
+        """Parse at most ``limit`` further arguments; returns whether there are more."""
         raw = self.raw
         argv = self.argv
         size: i64 = len(raw)
@@ -84,7 +83,7 @@ class RequestMaterializer:
 
 @final
 class RequestLimits:
-    """How much one client may claim; changed by its session when it has said AUTH."""
+    """How much one client may send; its session raises the limits after AUTH."""
 
     def __init__(
         self,
@@ -100,10 +99,10 @@ class RequestLimits:
 
 
 def parse_multibulk(buf: bytes, pos: i64, limits: RequestLimits, argv: list[bytes]) -> i64:
-    """Adds the arguments of the multibulk request at ``at`` and says where it ends.
+    """Append the arguments of the multibulk request at ``pos`` to ``argv``; returns the offset behind it.
 
-    0 when it is not whole here or not in order; minus the end when Redis accepts it although a line does not
-    end in CR LF: it counts these two bytes and does not look at them, but a node behind us might.
+    0 when it is not whole in ``buf``, or not valid. The negative offset when it is not canonical: Redis accepts any two
+    bytes in place of some line ends, but a node might not.
     """
     size: i64 = len(buf)
     start = pos
@@ -131,7 +130,7 @@ def parse_multibulk(buf: bytes, pos: i64, limits: RequestLimits, argv: list[byte
 
 
 def parse_first_arguments(buf: bytes, argv: list[bytes]) -> int:
-    """How many arguments the tidy request that begins in ``buf`` has; adds those that are whole there."""
+    """The number of arguments of the canonical request that begins in ``buf``; appends those that are whole there."""
     size: i64 = len(buf)
     count, pos = parse_length(buf, 1, size)
     while pos < size and buf[pos] == DOLLAR:
@@ -145,18 +144,18 @@ def parse_first_arguments(buf: bytes, argv: list[bytes]) -> int:
 
 @final
 class RequestReader:
-    """Cuts the bytes of one client into requests. After a `ProtocolError` it stays broken."""
+    """Splits the bytes of one client into requests. After a `ProtocolError` it raises the same one again."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self.limits: RequestLimits = limits
         self.chunk: bytes = b""
         self.pos: i64 = 0
         self.size: i64 = 0
-        #: Chunks that came before the one in front of them was used up; those before ``head`` have been taken.
+        #: Chunks that came while an earlier one was unfinished; those before ``next_chunk`` have been loaded.
         self.queued_chunks: list[bytes] = []
         self.next_chunk: i64 = 0
         self.queued_bytes: i64 = 0
-        #: All bytes that ever came.
+        #: All bytes that were ever fed.
         self.fed_bytes: i64 = 0
         self.in_progress: bool = False
         self.pieces: FramePieces = FramePieces()
@@ -164,7 +163,7 @@ class RequestReader:
         self.protocol_error: str = ""
 
     def feed(self, data: bytes) -> None:
-        """More bytes from the client."""
+        """Add bytes from the client."""
         self.fed_bytes += len(data)
         if self.pos < self.size or self.queued_chunks:
             self.queued_chunks.append(data)
@@ -175,7 +174,7 @@ class RequestReader:
         self.size = len(data)
 
     def next(self) -> Request | None:
-        """One request; None when more bytes are needed. Requests without arguments are passed over, as Redis does."""
+        """One request; None when more bytes are needed. Requests without arguments are skipped, as in Redis."""
         if self.protocol_error:
             raise ProtocolError(self.protocol_error)
         while self.pos < self.size or self._load_chunk():
@@ -195,11 +194,11 @@ class RequestReader:
         return None
 
     def buffered_bytes(self) -> int:
-        """Bytes that were fed and did not come out yet."""
+        """Bytes that were fed and are not part of a request that was returned."""
         return self.pieces.size + self.size - self.pos + self.queued_bytes
 
     def _load_chunk(self) -> bool:
-        """The next chunk that was fed while an earlier one was not used up."""
+        """Go on to the next chunk that was fed; False if there is none."""
         while self.queued_chunks:
             self.chunk = self.queued_chunks[self.next_chunk]
             self.next_chunk += 1
@@ -214,7 +213,7 @@ class RequestReader:
         return False
 
     def _scan_partial(self) -> Request | None:
-        """Goes on with a request that is not whole in one chunk, or not in order."""
+        """Continue with a request that is not whole in one chunk, or not valid; None until it is whole."""
         try:
             end = self.scanner.advance(self.chunk, self.pos)
         except ProtocolError as error:
@@ -234,7 +233,7 @@ class RequestReader:
         return self._build_complete(self.pieces.take_joined())
 
     def _build_segmented(self, pieces: list[bytes]) -> Request:
-        """A large request, with the arguments that are whole in its first piece: its name and first key at least."""
+        """A segmented request, if name and first key are whole in its first piece; else an ordinary one."""
         argv: list[bytes] = []
         first = pieces[0]
         count = parse_first_arguments(first, argv)
@@ -244,7 +243,7 @@ class RequestReader:
         return Request(argv, first, pieces[1:])
 
     def _build_complete(self, raw: bytes) -> Request:
-        """The request that the scanner found whole."""
+        """The request whose bytes are ``raw``, with a canonical frame."""
         if raw[0] != STAR:
             argv = self.scanner.inline_argv
             return Request(argv, encode_request(argv))
@@ -255,23 +254,23 @@ class RequestReader:
 
 @final
 class RequestScanner:
-    """Follows one request across any number of buffers and finds what Redis would not accept."""
+    """Follows one request across any number of buffers, and refuses what Redis would refuse."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self.limits: RequestLimits = limits
-        #: The arguments of the inline request that was found last.
+        #: The arguments of the last inline request.
         self.inline_argv: list[bytes] = []
-        self.first_byte: i64 = -1  # the first byte of the request, -1 before it
-        self.arguments_left: i64 = -1  # arguments still wanted; -1 before the line that says how many
-        self.bulk_bytes_left: i64 = 0  # bytes of the current argument and its line end that have not come yet
-        self.line_pieces: list[bytes] = []  # a line that was cut in pieces, without its CR
+        self.first_byte: i64 = -1  # of the request; -1 before it
+        self.arguments_left: i64 = -1  # not scanned so far; -1 before the line that says how many there are
+        self.bulk_bytes_left: i64 = 0  # missing bytes of the current argument and its line end
+        self.line_pieces: list[bytes] = []  # the current line, without its CR
         self.line_bytes: i64 = 0
         self.awaiting_lf: bool = False  # that line's CR was the last byte
         self.scanned_bytes: i64 = 0  # bytes of this request in earlier buffers
-        self.is_canonical: bool = True  # each line end was seen to be one, so the frame may be passed on as it is
+        self.is_canonical: bool = True  # every line end is CR LF, so the frame may be relayed as it is
 
     def advance(self, buf: bytes, pos: i64) -> i64:
-        """The place behind the request that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
+        """The offset behind the request that continues (or begins) at ``pos``; -1 when it does not end in ``buf``."""
         start = pos
         if self.first_byte < 0:
             self.first_byte = buf[pos]
@@ -309,7 +308,7 @@ class RequestScanner:
             if pos >= size:
                 return -1
             if self.arguments_left > 0 and buf[pos] == DOLLAR and not self.line_pieces:
-                # A length as it should be, and whole: most of a long request is like that.
+                # A plain length that is whole in the buffer: most of a long request.
                 length, end = parse_length(buf, pos + 1, size)
                 if 0 <= length <= self.limits.bulk_bytes and buf[end - 1] == LF:
                     self.arguments_left -= 1
@@ -321,7 +320,7 @@ class RequestScanner:
                 return -1
 
     def _read_header(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """Redis reads a header when its CR and one more byte are there; it does not ask which byte."""
+        """As Redis, read a header line when its CR and one more byte, whichever, are there; -1 until then."""
         if not self.awaiting_lf:
             too_big = "too big mbulk count string" if self.arguments_left < 0 else "too big bulk count string"
             pos = self._collect_line(buf, pos, size, b"\r", too_big)
@@ -342,7 +341,7 @@ class RequestScanner:
         return pos + 1
 
     def _collect_line(self, buf: bytes, pos: i64, size: i64, terminator: bytes, too_big: str) -> i64:
-        """Collects a line up to ``mark`` and says where that is; -1 when it is not here."""
+        """Collect the line up to ``terminator``; returns the offset of that, or -1 when it is not in ``buf``."""
         found: i64 = buf.find(terminator, pos)
         end = size if found < 0 else found
         self.line_bytes += end - pos
@@ -358,18 +357,18 @@ class RequestScanner:
         return line
 
     def _parse_argument_count(self, line: bytes) -> None:
-        """``*3``: how many arguments; none or less than none is a request to pass over."""
+        """``*3``: the number of arguments; a request with 0 or fewer is empty."""
         count = parse_int64(line[1:])
         if count is None or count > defaults.MAX_ARGUMENTS:
             raise ProtocolError("invalid multibulk length")
         if count > self.limits.arguments:
-            # Before AUTH the session allows so few; a configured limit is above it.
+            # Limits this low are those before AUTH; a configured limit is higher.
             unauthenticated = self.limits.arguments <= defaults.MAX_UNAUTHENTICATED_ARGUMENTS
             raise ProtocolError("unauthenticated multibulk length" if unauthenticated else "invalid multibulk length")
         self.arguments_left = max(count, 0)
 
     def _parse_bulk_length(self, line: bytes) -> None:
-        """``$3``: how long the next argument is."""
+        """``$3``: the length of the next argument."""
         if line[:1] != b"$":
             # An empty line's first byte is its CR, which Redis shows as a space.
             raise ProtocolError(f"expected '$', got '{printable(line[:1]) or ' '}'")
@@ -383,7 +382,7 @@ class RequestScanner:
         self.bulk_bytes_left = length + 2
 
     def _inline(self, buf: bytes, pos: i64) -> i64:
-        """A line of words, as a person types it into telnet."""
+        """A line of words, as typed into telnet."""
         pos = self._collect_line(buf, pos, len(buf), b"\n", "too big inline request")
         if pos < 0:
             return -1

@@ -1,12 +1,11 @@
-"""Where does a frame end? The walk over bytes that the readers of requests and replies share.
+"""Finding the end of a frame: the scanning that the readers of requests and replies share.
 
-Two promises. A byte is looked at once, however small the pieces are in which a frame arrives: what is
-known about an unfinished frame is three numbers (items still wanted, bytes of the current bulk still to
-come, a header line that was cut in two), so a value of 100 MB in pieces costs O(n). And nothing that a
-peer claims is believed before it is there: a length is a number to count down, never memory to set aside,
-and nesting is a count, never recursion.
+Each byte is scanned once, however small the pieces in which a frame arrives: the state of an unfinished frame is two
+counters (items and bytes of the current bulk string still missing) and at most one incomplete header line, so a value
+of 100 MB in pieces costs O(n). Nothing that a peer announces is believed before it is there: a length is counted down,
+never allocated, and nesting is a count, never recursion.
 
-Numbers are as strict as ``parse_int64`` of Redis and hiredis: no sign but ``-``, no leading zeros.
+Numbers are as strict as in ``string2ll`` of Redis and in hiredis: no sign but ``-``, no leading zeros.
 """
 
 from typing import Final, final
@@ -36,25 +35,25 @@ GREATER: Final[i64] = 62
 BAR: Final[i64] = 124
 
 TYPE_BYTES: Final = b"+-:$*_#,(!=%~>|"
-#: Digits that surely fit; longer numbers take the exact way through `parse_int64`.
+#: Digits that fit into 64 bits in any case; longer numbers are parsed by `parse_int64`.
 FAST_DIGITS: Final[i64] = 18
 #: The longest header line is a sign and the 19 digits of a 64-bit number.
 MAX_HEADER_BYTES: Final[i64] = 32
-#: As hiredis: more items than this in one aggregate is a lie.
+#: As in hiredis: no aggregate has more items.
 MAX_ITEMS: Final[i64] = 4_294_967_295
-#: Lines longer than this are searched, not walked through.
+#: The end of a longer line is searched with ``bytes.find``.
 SHORT_LINE_BYTES: Final[i64] = 64
-#: More payload than this is a lie, and our sums must not overflow.
+#: No payload is larger; so sums of lengths cannot overflow.
 MAX_PAYLOAD_BYTES: Final[i64] = 4_611_686_018_427_387_904
-#: Pieces smaller than this are joined with their neighbours, so that each one's object is not the dearer part.
+#: A run of so many pieces smaller than this is joined: their objects would cost more than their bytes.
 SMALL_PIECE_BYTES: Final[i64] = 4096
 SMALL_RUN_PIECES: Final[i64] = 256
 
 
 def parse_length(buf: bytes, pos: i64, size: i64) -> tuple[i64, i64]:
-    """The plain number of a header line and the place behind its line end; -1 where the exact way is needed.
+    """The number at ``pos`` and the offset behind its line end; -1 unless it is whole, plain and short.
 
-    That the line end's second byte is a line feed is left to the caller: Redis does not ask for it.
+    The caller checks that the second byte of the line end is a line feed: Redis does not.
     """
     first = pos
     stop = min(size, pos + FAST_DIGITS)
@@ -71,7 +70,7 @@ def parse_length(buf: bytes, pos: i64, size: i64) -> tuple[i64, i64]:
 
 
 def find_line_end(buf: bytes, pos: i64, size: i64) -> i64:
-    """Where the first CR or LF is from ``at`` on; ``size`` when there is none."""
+    """The offset of the first CR or LF at or behind ``pos``; ``size`` when there is none."""
     end = buf.find(b"\r", pos)
     if end < 0:
         end = size
@@ -79,17 +78,17 @@ def find_line_end(buf: bytes, pos: i64, size: i64) -> i64:
     return end if lf_pos < 0 else lf_pos
 
 
-#: Most bytes that are kept of what a node says of itself.
+#: Bytes that are kept of what a node says of itself.
 MAX_INFO_VALUE_BYTES: Final = 64
 
 
 def visible_ascii(raw: bytes) -> bytes:
-    """A fact that a node tells of itself, for pages, logs and the state file: short, and nothing but visible ASCII."""
+    """A value of a node's INFO for the admin page, logs and the state file: short, and visible ASCII only."""
     return bytes([byte for byte in raw[:MAX_INFO_VALUE_BYTES] if 33 <= byte <= 126])
 
 
 def parse_int64(text: bytes) -> int | None:
-    """A 64-bit number exactly as Redis reads it; None when it is none."""
+    """A signed 64-bit number as Redis's ``string2ll`` reads it; None when ``text`` is none."""
     digits = text[1:] if text[:1] == b"-" else text
     if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and len(text) > 1):
         return None
@@ -101,7 +100,7 @@ def parse_int64(text: bytes) -> int | None:
 
 @final
 class FramePieces:
-    """What has arrived of an unfinished frame; joined once."""
+    """What has arrived of an unfinished frame, joined once when it is whole."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -109,7 +108,7 @@ class FramePieces:
         self.small_run: i64 = 0
 
     def add(self, part: bytes) -> None:
-        """One more piece. A long run of tiny ones becomes one: each byte moves once more at most."""
+        """Add a piece. A long run of small ones is joined, so each byte is copied once more at most."""
         self.parts.append(part)
         self.size += len(part)
         self.small_run = self.small_run + 1 if len(part) < SMALL_PIECE_BYTES else 0
@@ -120,12 +119,12 @@ class FramePieces:
             self.small_run = 0
 
     def take_joined(self) -> bytes:
-        """All of it, once."""
+        """Return all bytes, and forget them."""
         parts = self.take_parts()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def take_parts(self) -> list[bytes]:
-        """All of it, as it came."""
+        """Return the pieces, and forget them."""
         parts = self.parts
         self.parts = []
         self.size = 0
@@ -138,14 +137,14 @@ class ReplyScanner:
     """Finds the end of one reply, attributes in front included, across any number of buffers."""
 
     def __init__(self) -> None:
-        self.items_left: i64 = 1  # items still wanted until the frame is whole
-        self.bulk_bytes_left: i64 = 0  # bytes of the current bulk and its line end that have not come yet
-        self.in_line: bool = False  # inside a simple string or another line of any length
+        self.items_left: i64 = 1  # values missing until the frame is whole
+        self.bulk_bytes_left: i64 = 0  # missing bytes of the current bulk string and its line end
+        self.in_line: bool = False  # in a simple string or another line of any length
         self.awaiting_lf: bool = False  # that line's CR was the last byte
-        self.partial_header: bytes = b""  # the first part of a short header line that was cut in two
+        self.partial_header: bytes = b""  # the beginning of a header line that is not whole
 
     def advance(self, buf: bytes, pos: i64) -> i64:
-        """The place behind the frame that goes on (or begins) at ``at``; -1 when all of ``buf`` belongs to it."""
+        """The offset behind the frame that continues (or begins) at ``pos``; -1 when it does not end in ``buf``."""
         size: i64 = len(buf)
         if pos >= size:
             return -1
@@ -184,7 +183,7 @@ class ReplyScanner:
         return pos
 
     def _resume(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """Finishes what the last buffer left open."""
+        """Finish what the last buffer has left open."""
         if self.bulk_bytes_left:
             return self._skip_bulk(buf, pos, size)
         if self.in_line:
@@ -202,7 +201,7 @@ class ReplyScanner:
         return pos
 
     def _skip_bulk(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """Passes over the payload of a bulk and checks its line end, which may come a byte at a time."""
+        """Skip the payload of a bulk string and check its line end, which may arrive a byte at a time."""
         end = pos + self.bulk_bytes_left
         if end <= size:
             if buf[end - 1] != LF or (self.bulk_bytes_left > 1 and buf[end - 2] != CR):
@@ -215,7 +214,7 @@ class ReplyScanner:
         return -1
 
     def _skip_line(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """Passes over a line of any length; a lone CR or LF in it means that we are out of step."""
+        """Skip a line of any length; a lone CR or LF in it means that this is no line."""
         if not self.awaiting_lf:
             stop = min(size, pos + SHORT_LINE_BYTES)
             while pos < stop and buf[pos] != CR and buf[pos] != LF:
@@ -237,7 +236,7 @@ class ReplyScanner:
         return pos + 1
 
     def _read_header(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """A header of any kind, the exact way."""
+        """Read a header line of any kind, and skip the payload if it is a bulk string's."""
         end = self._parse_header(buf, pos, size)
         if end < 0:
             self.partial_header = buf[pos:]
@@ -247,7 +246,7 @@ class ReplyScanner:
         return end
 
     def _parse_header(self, buf: bytes, pos: i64, size: i64) -> i64:
-        """The place behind a short header line, its meaning noted; -1 when the line is not whole."""
+        """Apply the header line at ``pos``; returns the offset behind it, or -1 when it is not whole."""
         type_byte: i64 = buf[pos]
         if TYPE_BYTES.find(buf[pos : pos + 1]) < 0:
             raise ProtocolError(f"expected a reply, got '{printable(buf[pos : pos + 1])}'")
@@ -263,7 +262,7 @@ class ReplyScanner:
         return end + 2
 
     def _apply_header(self, type_byte: i64, text: bytes) -> None:
-        """Counts what a header line announces."""
+        """Count what a header line announces."""
         valid: bool
         if type_byte == UNDERSCORE:
             valid = text == b""
@@ -280,7 +279,7 @@ class ReplyScanner:
             raise ProtocolError(f"invalid header line '{chr(type_byte)}{printable(text)}'")
 
     def _apply_length(self, type_byte: i64, value: i64) -> bool:
-        """Counts an announced length; False when this kind cannot have it."""
+        """Count an announced length; False when this type cannot have it."""
         if type_byte == COLON:
             self.items_left -= 1
             return True
@@ -292,7 +291,7 @@ class ReplyScanner:
             self.bulk_bytes_left = value + 2
             # A verbatim string begins with its format: "txt:".
             return value <= MAX_PAYLOAD_BYTES and value >= (4 if type_byte == EQUALS else 0)
-        if type_byte == BAR:  # does not count itself: the value that it describes follows
+        if type_byte == BAR:  # not a value itself: the one that it describes follows
             self.items_left += 2 * value
         elif type_byte == PERCENT:
             self.items_left += 2 * value - 1
@@ -302,5 +301,5 @@ class ReplyScanner:
 
 
 def printable(raw: bytes) -> str:
-    """Bytes as they may stand in the sentence of an error; line ends are replaced as Redis does."""
+    """Bytes for an error sentence, with line ends replaced as Redis does."""
     return raw.decode("latin-1").replace("\r", " ").replace("\n", " ")

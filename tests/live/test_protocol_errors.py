@@ -15,7 +15,7 @@ from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.resp import limits
 from kidoproxy.resp.requests import RequestLimits
 from tests.needs import needs
-from tests.resp.feeding import bytewise, cut_replies, cut_requests
+from tests.resp.feeding import byte_by_byte, read_replies, read_requests
 
 pytestmark = pytest.mark.live
 
@@ -177,7 +177,7 @@ def said_by(url: str, data: bytes) -> tuple[int, list[bytes]]:
         peer.shutdown(socket.SHUT_WR)
         while part := receive(peer):
             said += part
-    replies, error, _ = cut_replies([said])
+    replies, error, _ = read_replies([said])
     assert error == ""
     errors = [raw for raw in replies if raw.startswith(b"-ERR Protocol error")]
     return len(replies) - len(errors), errors
@@ -193,7 +193,7 @@ def receive(peer: socket.socket) -> bytes:
 
 def said_by_us(chunks: list[bytes], bounds: RequestLimits) -> tuple[int, list[bytes]]:
     """The same of ours: each request would get one reply."""
-    cut = cut_requests(chunks, bounds)
+    cut = read_requests(chunks, bounds)
     return len(cut.frames), [b"-ERR Protocol error: " + cut.error.encode("latin-1") + b"\r\n"] if cut.error else []
 
 
@@ -201,7 +201,7 @@ def assert_same(url: str, data: bytes) -> None:
     """Whole and byte by byte we say what this server says."""
     theirs = said_by(url, data)
     assert said_by_us([data], RequestLimits()) == theirs
-    assert said_by_us(bytewise(data), RequestLimits()) == theirs
+    assert said_by_us(byte_by_byte(data), RequestLimits()) == theirs
 
 
 def shown(data: bytes) -> str:
@@ -225,7 +225,7 @@ def test_where_servers_differ_we_are_redis(stock: str, data: bytes) -> None:
 def test_valkey_gets_requests_in_order(valkey: str, data: bytes) -> None:
     """Valkey refuses line ends that Redis lets pass; the frames that we make of them it accepts."""
     assert said_by(valkey, data) == (0, [b"-ERR Protocol error: invalid CRLF in request\r\n"])
-    mended = cut_requests([data]).frames
+    mended = read_requests([data]).frames
     assert mended
     assert said_by(valkey, b"".join(mended)) == (len(mended), [])
 

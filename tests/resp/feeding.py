@@ -1,4 +1,4 @@
-"""Readers run to their end: everything that they cut, and how it ended."""
+"""Runs a reader over chunks of bytes: the frames that come out, and the error that ended it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,30 +8,30 @@ from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.resp.requests import RequestLimits, RequestReader
 
 
-class Cut(NamedTuple):
-    """What came out, and the sentence of the error that ended it: empty if none did."""
+class Outcome(NamedTuple):
+    """What came out, and the text of the error that ended it, empty if none did."""
 
     frames: list[bytes]
     error: str
     argvs: list[list[bytes]]
 
 
-def bytewise(data: bytes) -> list[bytes]:
-    """The worst network: one byte at a time; the middle of long data in larger pieces, to save the test's time."""
+def byte_by_byte(data: bytes) -> list[bytes]:
+    """One byte at a time; the middle of long data in larger pieces, to save time."""
     if len(data) <= 2000:
-        return [data[at : at + 1] for at in range(len(data))]
+        return [data[pos : pos + 1] for pos in range(len(data))]
     middle = data[1000:-1000]
-    pieces = [middle[at : at + 1000] for at in range(0, len(middle), 1000)]
-    return bytewise(data[:1000]) + pieces + bytewise(data[-1000:])
+    pieces = [middle[pos : pos + 1000] for pos in range(0, len(middle), 1000)]
+    return byte_by_byte(data[:1000]) + pieces + byte_by_byte(data[-1000:])
 
 
-def ways(data: bytes) -> list[list[bytes]]:
+def chunkings(data: bytes) -> list[list[bytes]]:
     """Whole, byte by byte, in two unequal parts."""
-    return [[data], bytewise(data), [data[: len(data) // 3], data[len(data) // 3 :]]]
+    return [[data], byte_by_byte(data), [data[: len(data) // 3], data[len(data) // 3 :]]]
 
 
-def cut_requests(chunks: Iterable[bytes], limits: RequestLimits | None = None) -> Cut:
-    """All requests of these chunks, read as they come."""
+def read_requests(chunks: Iterable[bytes], limits: RequestLimits | None = None) -> Outcome:
+    """All requests in these chunks, read after each chunk."""
     reader = RequestReader(limits or RequestLimits())
     frames: list[bytes] = []
     argvs: list[list[bytes]] = []
@@ -42,12 +42,12 @@ def cut_requests(chunks: Iterable[bytes], limits: RequestLimits | None = None) -
                 frames.append(request.raw)
                 argvs.append(request.argv)
     except ProtocolError as error:
-        return Cut(frames, str(error), argvs)
-    return Cut(frames, "", argvs)
+        return Outcome(frames, str(error), argvs)
+    return Outcome(frames, "", argvs)
 
 
-def cut_replies(chunks: Iterable[bytes]) -> Cut:
-    """All raw replies of these chunks, read as they come."""
+def read_replies(chunks: Iterable[bytes]) -> Outcome:
+    """All raw replies in these chunks, read after each chunk."""
     reader = ReplyReader()
     frames: list[bytes] = []
     try:
@@ -56,5 +56,5 @@ def cut_replies(chunks: Iterable[bytes]) -> Cut:
             while (raw := reader.next()) is not None:
                 frames.append(raw)
     except ProtocolError as error:
-        return Cut(frames, str(error), [])
-    return Cut(frames, "", [])
+        return Outcome(frames, str(error), [])
+    return Outcome(frames, "", [])

@@ -1,8 +1,8 @@
-"""Looking into raw replies."""
+"""`kidoproxy.resp.decode`: parts of raw replies."""
 
 import pytest
 
-from kidoproxy.resp import decode as look
+from kidoproxy.resp import decode
 from kidoproxy.resp.errors import Bug
 
 ATTRIBUTES = b"|1\r\n+ttl\r\n*2\r\n:1\r\n$2\r\n|\r\r\n|0\r\n"
@@ -11,43 +11,43 @@ NULLS = [b"$-1\r\n", b"*-1\r\n", b"_\r\n"]
 
 
 @pytest.mark.parametrize("front", [b"", ATTRIBUTES])
-class TestBehindAttributes:
-    """Attributes in front change nothing of what a value is."""
+class TestAttributesInFront:
+    """Attributes in front of a value change nothing of it."""
 
     @pytest.mark.parametrize("first", b"+-:$*_#,(!=%~>")
-    def test_kind(self, front: bytes, first: int) -> None:
-        """The type is the first byte of the value, not of its attributes."""
-        assert look.type_byte(front + bytes([first]) + b"0\r\n") == first
+    def test_type_byte(self, front: bytes, first: int) -> None:
+        """The type byte is that of the value, not of its attributes."""
+        assert decode.type_byte(front + bytes([first]) + b"0\r\n") == first
 
     @pytest.mark.parametrize(("raw", "text"), [(b"-ERR no\r\n", b"ERR no"), (b"!6\r\nERR no\r\n", b"ERR no")])
     def test_errors(self, front: bytes, raw: bytes, text: bytes) -> None:
-        """Both forms of error are errors, with the same text."""
-        assert look.is_error(front + raw)
-        assert look.error_text(front + raw) == text
+        """Both types of error are errors, with the same text."""
+        assert decode.is_error(front + raw)
+        assert decode.error_text(front + raw) == text
 
     @pytest.mark.parametrize("raw", [b"+-ERR\r\n", b"$4\r\n-ERR\r\n", b"*1\r\n-ERR\r\n", *NULLS])
     def test_no_errors(self, front: bytes, raw: bytes) -> None:
-        """What only looks like an error is none."""
-        assert not look.is_error(front + raw)
+        """A string that looks like an error is none, nor is an array that holds one."""
+        assert not decode.is_error(front + raw)
 
     @pytest.mark.parametrize("raw", NULLS)
     def test_nulls(self, front: bytes, raw: bytes) -> None:
-        """The three nulls are null: no items, no bytes."""
-        assert look.is_null(front + raw)
-        assert look.items(front + raw) == []
-        assert look.string_value(front + raw) == b""
+        """The three nulls are null, without items and without bytes."""
+        assert decode.is_null(front + raw)
+        assert decode.items(front + raw) == []
+        assert decode.string_value(front + raw) == b""
 
     @pytest.mark.parametrize("raw", [b"$0\r\n\r\n", b"*0\r\n", b":-1\r\n", b"+\r\n", b"#f\r\n"])
     def test_no_nulls(self, front: bytes, raw: bytes) -> None:
         """Empty, false and negative are not null."""
-        assert not look.is_null(front + raw)
+        assert not decode.is_null(front + raw)
 
     @pytest.mark.parametrize(
         ("raw", "value"), [(b":0\r\n", 0), (b":-9223372036854775808\r\n", -(2**63)), (b"#t\r\n", 1), (b"#f\r\n", 0)]
     )
-    def test_integer(self, front: bytes, raw: bytes, value: int) -> None:
+    def test_integer_value(self, front: bytes, raw: bytes, value: int) -> None:
         """Integers, and RESP3's booleans where RESP2 has integers."""
-        assert look.integer_value(front + raw) == value
+        assert decode.integer_value(front + raw) == value
 
     @pytest.mark.parametrize(
         ("raw", "payload"),
@@ -61,9 +61,9 @@ class TestBehindAttributes:
             (b"(12\r\n", b"12"),
         ],
     )
-    def test_bulk(self, front: bytes, raw: bytes, payload: bytes) -> None:
+    def test_string_value(self, front: bytes, raw: bytes, payload: bytes) -> None:
         """The payload of any string, binary safe; the text of a number."""
-        assert look.string_value(front + raw) == payload
+        assert decode.string_value(front + raw) == payload
 
     @pytest.mark.parametrize(
         ("raw", "items"),
@@ -77,8 +77,8 @@ class TestBehindAttributes:
         ],
     )
     def test_items(self, front: bytes, raw: bytes, items: list[bytes]) -> None:
-        """Items come out raw, with the attributes that are theirs; a map as key, value, key, value."""
-        assert look.items(front + raw) == items
+        """Items stay raw, with their own attributes; a map gives keys and values in turn."""
+        assert decode.items(front + raw) == items
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ class TestBehindAttributes:
         (b"*0\r\n", []),
     ],
 )
-def test_the_first_words(raw: bytes, words: list[bytes]) -> None:
-    """The first words of a push, as far as they are words; a large message behind them is not looked at."""
-    assert look.first_bulks(raw, 2) == words
+def test_first_bulks(raw: bytes, words: list[bytes]) -> None:
+    """The leading bulk strings, up to the first item of another type; what is behind them is not parsed."""
+    assert decode.first_bulks(raw, 2) == words
 
 
-def test_the_wrong_question_is_our_bug() -> None:
-    """Asking a value for what its type does not have is a bug of the caller, never a wrong answer."""
+def test_a_wrong_type_is_a_bug() -> None:
+    """A value of another type is a bug of the caller, never a wrong result."""
     with pytest.raises(Bug, match="not an integer"):
-        look.integer_value(b"$1\r\n1\r\n")
+        decode.integer_value(b"$1\r\n1\r\n")
     with pytest.raises(Bug, match="not a string"):
-        look.string_value(b"*0\r\n")
+        decode.string_value(b"*0\r\n")
     with pytest.raises(Bug, match="not an aggregate"):
-        look.items(b"+OK\r\n")
+        decode.items(b"+OK\r\n")
     with pytest.raises(Bug, match="not an error"):
-        look.error_text(b"+OK\r\n")
+        decode.error_text(b"+OK\r\n")

@@ -1,11 +1,11 @@
-"""Frames made here: each type in both protocols, and nothing that could break out of its frame."""
+"""`kidoproxy.resp.encode`: each type in both protocols, and no text that becomes a frame of its own."""
 
 import math
 
 import pytest
 
 from kidoproxy.resp import encode
-from tests.resp.feeding import cut_replies, cut_requests
+from tests.resp.feeding import read_replies, read_requests
 
 FRAMES = [
     (encode.simple(b"hi"), b"+hi\r\n"),
@@ -46,20 +46,20 @@ FRAMES = [
 ]
 
 
-@pytest.mark.parametrize(("made", "wire"), FRAMES)
-def test_frames(made: bytes, wire: bytes) -> None:
-    """Each type looks as Redis writes it, in RESP3 and in what RESP2 has for it."""
-    assert made == wire
+@pytest.mark.parametrize(("frame", "wire"), FRAMES)
+def test_frames(frame: bytes, wire: bytes) -> None:
+    """Each type is written as Redis writes it, in RESP3 and in what RESP2 has instead."""
+    assert frame == wire
 
 
 @pytest.mark.parametrize("text", [b"a\r\n+OK", b"\r\n", b"\n-ERR", b"a\rb", b""])
-def test_line_ends_cannot_break_out(text: bytes) -> None:
-    """A peer's bytes in an error or a status stay one frame."""
+def test_line_ends_are_replaced(text: bytes) -> None:
+    """An error or status with any bytes of a peer in it is one frame."""
     for raw in (encode.error(b"ERR " + text), encode.simple(text)):
-        assert cut_replies([raw]) == ([raw], "", [])
+        assert read_replies([raw]) == ([raw], "", [])
 
 
-def test_a_command_is_read_back() -> None:
-    """What `command` writes, a server reads as the same arguments."""
+def test_a_request_is_read_back() -> None:
+    """A request reader finds the same arguments."""
     argv = [b"SET", b"", b"\r\n", b"x" * 1023, b"y" * 1024, b"\0"]
-    assert cut_requests([encode.encode_request(argv)]).argvs == [argv]
+    assert read_requests([encode.encode_request(argv)]).argvs == [argv]

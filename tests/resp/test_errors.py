@@ -1,4 +1,4 @@
-"""The sentences that users read: one line each, a stable code word in front, whatever stands in them."""
+"""`kidoproxy.resp.errors`: one line each, a stable code word in front, whatever is named in them."""
 
 import ast
 from functools import cache
@@ -47,12 +47,12 @@ MODULES = (errors, client_errors)
     ],
 )
 def test_sentences(frame: bytes, sentence: str) -> None:
-    """Word for word: clients and people look for them."""
+    """Word for word, for clients and people search for them."""
     assert frame == b"-" + sentence.encode() + b"\r\n"
 
 
-def test_unknown_command_is_cut() -> None:
-    """As in Redis, 128 bytes of the name and about as many of the arguments; and not more than any error has."""
+def test_unknown_command_is_truncated() -> None:
+    """As in Redis, 128 bytes of the name and about as many of the arguments, and no more than in any error."""
     frame = errors.unknown_command([b"n" * 200, b"a" * 100])
     assert b"'" + b"n" * 128 + b"'" in frame
     assert frame.endswith(b"aaa...\r\n")
@@ -66,7 +66,7 @@ def test_unknown_command_is_cut() -> None:
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_one_line(one: bytes, other: bytes) -> None:
-    """Whatever a client sends, the error about it is one line."""
+    """Whatever a client sends, an error about it is one line."""
     for frame in (
         errors.unknown_command([one, other]),
         errors.cross_slot(one, other, one),
@@ -85,7 +85,7 @@ def test_one_line(one: bytes, other: bytes) -> None:
 
 
 def _argument(kind: object) -> st.SearchStrategy[object]:
-    """Whatever may stand in a sentence: long, empty, not UTF-8, full of control characters."""
+    """What may be named in an error: long, empty, not UTF-8, full of control characters."""
     words = st.one_of(st.binary(max_size=20), st.binary(max_size=600), st.sampled_from([b"x" * 5000, b"\x1b[2J\r\n"]))
     texts = words.map(lambda raw: raw.decode("latin-1"))
     found: dict[object, st.SearchStrategy[object]] = {
@@ -127,7 +127,7 @@ TRUSTED = {"error_reply_around": ["head", "tail"], "partial_write": ["unit"]}
 @pytest.mark.parametrize(("module", "name"), SENTENCES)
 @given(data=st.data())
 def test_every_sentence_is_short_and_clean(module: ModuleType, name: str, data: st.DataObject) -> None:
-    """Whatever clients, nodes and operators have said: one visible line of at most 200 characters."""
+    """Whatever clients, nodes and operators have sent: one printable line of at most 200 characters."""
     types = _sentences(module)[name]
     trusted = TRUSTED.get(name, [])
     frame = getattr(module, name)(
@@ -143,26 +143,29 @@ def assert_short_and_clean(frame: bytes) -> None:
 
 
 @given(_argument(str), _argument(str), _argument(str), st.booleans(), st.booleans())
-def test_every_failure_is_short_and_says_the_outcome(
-    node: str, address: str, cause: str, maybe_ran: bool, write: bool
+def test_every_failure_is_short_and_tells_the_outcome(
+    node: str, address: str, cause: str, may_have_run: bool, is_write: bool
 ) -> None:
-    """A node that explains itself at length does not push out what the client has to know."""
-    frame = NodeFailure(errors.TIMEOUT, node, address, cause, maybe_ran).error_reply(write)
+    """A long cause does not push out what the client has to know."""
+    frame = NodeFailure(errors.TIMEOUT, node, address, cause, may_have_run).error_reply(is_write)
     assert_short_and_clean(frame)
-    assert frame.endswith(b"its outcome is unknown\r\n") == (maybe_ran and write)
+    assert frame.endswith(b"its outcome is unknown\r\n") == (may_have_run and is_write)
 
 
-def test_reasons_of_the_table_are_not_cut() -> None:
-    """What a refusal says is read to its end."""
+def test_reasons_of_the_table_are_not_truncated() -> None:
+    """The reason of every refusal fits."""
     for spec in all_specs():
-        for why in (spec.reason, spec.replication_reason, f"{spec.reason}; the pool's `allow` opens it"):
-            if spec.denied_by_default or not why.endswith("opens it"):
-                assert errors.not_served(spec.name, why).endswith(f"here: {why}\r\n".encode()), (spec.name, why)
+        for reason in (spec.reason, spec.replication_reason, f"{spec.reason}; the pool's `allow` opens it"):
+            if spec.denied_by_default or not reason.endswith("opens it"):
+                assert errors.not_served(spec.name, reason).endswith(f"here: {reason}\r\n".encode()), (
+                    spec.name,
+                    reason,
+                )
 
 
 @given(st.binary(max_size=3000))
 def test_what_a_node_has_said(raw: bytes) -> None:
-    """For a log line: visible, short, and no byte of it is taken for anything else."""
+    """In a log line it is printable and short."""
     shown = errors.sanitize_bytes(raw)
     assert len(shown) <= errors.MAX_SENTENCE_CHARS
     assert shown.isprintable()
@@ -185,7 +188,7 @@ def test_constants() -> None:
 
 
 def test_proxy_sentences() -> None:
-    """They name the command and the reason."""
+    """They name the command or node, and the reason."""
     for frame in (
         errors.not_for_one_node(b"cmd", "why"),
         errors.not_for_each(b"cmd", "why"),
@@ -210,7 +213,7 @@ def test_node_failure() -> None:
 
 
 def test_exceptions() -> None:
-    """The client's fault carries Redis's line, the operator's a list of problems."""
+    """A protocol error has Redis's reply, a configuration error a list of problems."""
     assert ProtocolError("expected '$', got '\xff'").reply == b"-ERR Protocol error: expected '$', got '\xff'\r\n"
     assert ProtocolError("a\u20ac").reply == b"-ERR Protocol error: a?\r\n"
     problem = ConfigError(["one", "two"])

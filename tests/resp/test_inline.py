@@ -1,4 +1,4 @@
-"""Inline commands are split as ``sdssplitargs`` of Redis does."""
+"""`kidoproxy.resp.inline`: inline commands are split as by Redis's ``sdssplitargs``."""
 
 import pytest
 
@@ -52,18 +52,18 @@ UNBALANCED = [
 
 @pytest.mark.parametrize(("line", "argv"), LINES)
 def test_split(line: bytes, argv: list[bytes]) -> None:
-    """White space, both quotes and their escapes mean what they mean to Redis."""
+    """White space, both kinds of quotes and their escapes mean what they mean in Redis."""
     assert split_args(line) == argv
 
 
 @pytest.mark.parametrize("line", UNBALANCED)
 def test_unbalanced(line: bytes) -> None:
-    """A quote that does not close, or closes inside a word, is an error."""
+    """A quote that is not closed, or closed inside an argument, is an error."""
     with pytest.raises(ProtocolError, match="unbalanced quotes in request"):
         split_args(b"set k " + line)
 
 
 def test_nul() -> None:
-    """Redis would wait for ever for the end of a line with a NUL; we say what is wrong."""
+    """Redis waits forever for the end of a line with a NUL; here it is an error."""
     with pytest.raises(ProtocolError, match="NUL byte in inline request"):
         split_args(b"set k a\0b")

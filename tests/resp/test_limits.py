@@ -1,10 +1,10 @@
-"""Bounds that Redis's clients rely on, and that must fit together."""
+"""`kidoproxy.resp.limits`: Redis's values where clients rely on them, and relations that must hold."""
 
 from kidoproxy.resp import limits
 
 
-def test_as_redis() -> None:
-    """What a stock redis.conf accepts."""
+def test_redis_defaults() -> None:
+    """The values of a stock redis.conf."""
     assert limits.MAX_BULK_BYTES == 512 * 1024 * 1024
     assert limits.MAX_QUERY_BUFFER_BYTES == 1024 * 1024 * 1024
     assert limits.MAX_INLINE_BYTES == 64 * 1024
@@ -12,8 +12,8 @@ def test_as_redis() -> None:
     assert (limits.MAX_CLIENTS, limits.DATABASE_COUNT) == (10_000, 16)
 
 
-def test_fit_together() -> None:
-    """Nothing waits longer than what waits for it; a large value fits through what is bounded."""
+def test_relations() -> None:
+    """No deadline is longer than the one around it; the largest value fits into every buffer on its way."""
     assert limits.COMMAND_SECONDS <= limits.CONNECT_SECONDS < 5
     assert limits.BACKOFF_MIN_SECONDS < limits.BACKOFF_MAX_SECONDS
     assert limits.MAX_BULK_BYTES < limits.CONNECTION_QUEUE_BYTES

@@ -1,4 +1,4 @@
-"""Sentences about copies: who is meant, why, what to do; never longer than an error may be."""
+"""`kidoproxy.resp.replication_errors`: which copy, why, and what to do, within the length of an error."""
 
 from kidoproxy.resp.replication_errors import (
     copy_behind,
@@ -10,7 +10,7 @@ from kidoproxy.resp.replication_errors import (
 
 
 def test_sentences() -> None:
-    """Code word, node, cause, cure."""
+    """Word for word; a long list of nodes is truncated."""
     assert same_server_cause("a") == "it is the same server as a (one run id); name each server once"
     assert trust_lost("a", "a:1", "connection refused") == b"-NODEDOWN a a:1 (connection refused)\r\n"
     assert trust_lost("a", "a:1", "").startswith(b"-NODEDOWN a a:1 (it was restarted, ")

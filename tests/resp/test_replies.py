@@ -1,4 +1,4 @@
-"""The reader of replies: raw frames out, pieces held, large ones cut through."""
+"""`kidoproxy.resp.replies`: raw frames come out whole, or large ones in pieces."""
 
 import pytest
 
@@ -9,7 +9,7 @@ PIECE = 64 * 1024
 
 
 def test_nothing_in_nothing_out() -> None:
-    """Without bytes there is no reply and nothing is held."""
+    """Without bytes there is no reply, and nothing is held."""
     reader = ReplyReader()
     assert reader.next() is None
     reader.feed(b"")
@@ -17,8 +17,8 @@ def test_nothing_in_nothing_out() -> None:
     assert (reader.held_bytes(), reader.partial_type(), reader.take_partial(), reader.is_tail) == (0, 0, b"", False)
 
 
-def test_a_chunk_that_is_one_frame_is_handed_out_itself() -> None:
-    """The commonest case copies nothing."""
+def test_a_chunk_that_is_one_frame_is_not_copied() -> None:
+    """The commonest case returns the chunk itself."""
     reader = ReplyReader()
     chunk = b"$300\r\n" + b"x" * 300 + b"\r\n"
     reader.feed(chunk)
@@ -26,7 +26,7 @@ def test_a_chunk_that_is_one_frame_is_handed_out_itself() -> None:
 
 
 def test_chunks_may_be_fed_before_replies_are_asked_for() -> None:
-    """Order is kept however many chunks wait, empty ones included."""
+    """However many chunks wait, empty ones included, replies come out in order."""
     reader = ReplyReader()
     for chunk in (b"+a\r\n$2", b"\r\n", b"", b"bc\r", b"\n+d\r\n", b""):
         reader.feed(chunk)
@@ -35,14 +35,14 @@ def test_chunks_may_be_fed_before_replies_are_asked_for() -> None:
 
 
 def test_a_push_is_a_frame_of_its_own() -> None:
-    """A push frame between two replies comes out raw and is known by its first byte."""
+    """A push between two replies comes out raw, and is recognised by its first byte."""
     reader = ReplyReader()
     reader.feed(b"+a\r\n>1\r\n+invalidate\r\n+b\r\n")
     assert [reader.next(), reader.next(), reader.next()] == [b"+a\r\n", b">1\r\n+invalidate\r\n", b"+b\r\n"]
 
 
 def test_a_broken_reader_stays_broken() -> None:
-    """After an error nothing more is cut: in doubt, close."""
+    """After an error no further reply comes out, only the same error."""
     reader = ReplyReader()
     reader.feed(b"+a\r\n?")
     assert reader.next() == b"+a\r\n"
@@ -52,34 +52,34 @@ def test_a_broken_reader_stays_broken() -> None:
         reader.feed(b"+b\r\n")
 
 
-def test_held_and_take_cut_a_reply_through() -> None:
-    """Heads that were taken and the tail are the whole reply; the next reply is no tail."""
+def test_a_reply_taken_in_parts() -> None:
+    """The parts that were taken and the tail are the whole reply; the next reply is no tail."""
     reader = ReplyReader()
     raw = b"$1000\r\n" + b"x" * 1000 + b"\r\n"
     reader.feed(b"+before\r\n" + raw[:100])
     assert reader.next() == b"+before\r\n"
     assert reader.next() is None
     assert (reader.held_bytes(), reader.partial_type()) == (100, ord("$"))
-    heads = [reader.take_partial()]
+    parts = [reader.take_partial()]
     assert (reader.held_bytes(), reader.partial_type(), reader.take_partial()) == (0, ord("$"), b"")
     reader.feed(raw[100:400])
     assert reader.next() is None
-    heads.append(reader.take_partial())
+    parts.append(reader.take_partial())
     reader.feed(raw[400:500])
     assert reader.next() is None
     reader.feed(raw[500:] + b"+after\r\n+last\r\n")
     rest = reader.next()
     assert rest is not None
     assert reader.is_tail
-    assert heads == [raw[:100], raw[100:400]]
-    assert b"".join([*heads, rest]) == raw
+    assert parts == [raw[:100], raw[100:400]]
+    assert b"".join([*parts, rest]) == raw
     assert (reader.held_bytes(), reader.partial_type()) == (0, 0)
     assert (reader.next(), reader.is_tail) == (b"+after\r\n", False)
     assert (reader.next(), reader.is_tail) == (b"+last\r\n", False)
 
 
 def test_a_tail_without_pieces_is_still_a_tail() -> None:
-    """The rest of a taken reply may come in one chunk, alone."""
+    """Also when the rest of the reply comes in a chunk of its own."""
     reader = ReplyReader()
     reader.feed(b"$5\r\nab")
     assert reader.next() is None
@@ -89,7 +89,7 @@ def test_a_tail_without_pieces_is_still_a_tail() -> None:
 
 
 def test_a_reply_not_taken_is_no_tail() -> None:
-    """Only what `take` has begun ends in a tail."""
+    """Only after `take_partial` is the rest a tail."""
     reader = ReplyReader()
     reader.feed(b"$5\r\nab")
     assert reader.next() is None
@@ -98,7 +98,7 @@ def test_a_reply_not_taken_is_no_tail() -> None:
 
 
 def test_a_large_value_is_linear() -> None:
-    """100 MB in pieces: none is copied, looked into or joined before the last one is there."""
+    """100 MB in pieces: none is copied, scanned or joined before the last one has come."""
     reader = ReplyReader()
     count = 1600
     reader.feed(b"$%d\r\n" % (count * PIECE))
@@ -118,7 +118,7 @@ def test_a_large_value_is_linear() -> None:
 
 
 def test_a_long_array_is_linear() -> None:
-    """Many items in pieces: of what was walked only counters remain, so nothing can be walked again."""
+    """Many items in pieces: of what was scanned only counters remain, so nothing can be scanned again."""
     reader = ReplyReader()
     items, left = 500, 100_000
     piece = b"$3\r\nabc\r\n:1\r\n" * (items // 2)
@@ -135,8 +135,8 @@ def test_a_long_array_is_linear() -> None:
     assert raw == b"*100000\r\n" + piece * (100_000 // items)
 
 
-def test_what_nobody_wants_is_passed_over_without_being_joined() -> None:
-    """Only its size is told; the reply then ends as one of which the beginning was taken."""
+def test_a_discarded_reply_is_not_joined() -> None:
+    """Its size is returned; the rest is a tail, as if the beginning had been taken."""
     reader = ReplyReader()
     assert reader.discard_partial() == 0
     for piece in (b"$10\r\n", b"abc", b"def"):

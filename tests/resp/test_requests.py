@@ -1,4 +1,4 @@
-"""The reader of requests: what Redis accepts, refuses and passes over, however it arrives."""
+"""`kidoproxy.resp.requests`: what Redis accepts, refuses and skips, in whatever chunks it arrives."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from kidoproxy.resp import limits as defaults
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import RequestLimits, RequestReader
-from tests.resp.feeding import cut_requests, ways
+from tests.resp.feeding import chunkings, read_requests
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
 MANY = b"x" * (defaults.MAX_INLINE_BYTES + 1)
@@ -26,8 +26,8 @@ GOOD = [
     (b"x" * defaults.MAX_INLINE_BYTES + b"\n", [[b"x" * defaults.MAX_INLINE_BYTES]]),
 ]
 
-#: Redis counts the two bytes of a line end and does not look at all of them.
-UNTIDY = [
+#: Redis skips the two bytes of a line end without checking both.
+NOT_CANONICAL = [
     b"*2\rx$3\r\nGET\r\n$1\r\nk\r\n",
     b"*2\r\n$3\rxGET\r\n$1\r\nk\r\n",
     b"*2\r\n$3\r\nGETxy$1\r\nk\r\n",
@@ -66,39 +66,39 @@ BAD = [
 
 @pytest.mark.parametrize(("data", "argvs"), GOOD)
 def test_good(data: bytes, argvs: list[list[bytes]]) -> None:
-    """Multibulk and inline requests come out one by one; those without arguments are passed over."""
-    for chunks in ways(data):
-        cut = cut_requests(chunks)
-        assert (cut.argvs, cut.error) == (argvs, "")
-        assert cut.frames == [encode_request(argv) for argv in argvs]
-        assert cut_requests([*chunks, b"*1\r\n$5\r\nab"]) == cut
+    """Multibulk and inline requests come out one by one; those without arguments are skipped."""
+    for chunks in chunkings(data):
+        outcome = read_requests(chunks)
+        assert (outcome.argvs, outcome.error) == (argvs, "")
+        assert outcome.frames == [encode_request(argv) for argv in argvs]
+        assert read_requests([*chunks, b"*1\r\n$5\r\nab"]) == outcome
 
 
-@pytest.mark.parametrize("data", UNTIDY)
-def test_untidy_line_ends_are_mended(data: bytes) -> None:
-    """What Redis lets pass is let pass, but a node gets it in order: it might be stricter."""
-    for chunks in ways(data):
-        assert cut_requests([*chunks, GET]) == ([GET, GET], "", [[b"GET", b"k"], [b"GET", b"k"]])
+@pytest.mark.parametrize("data", NOT_CANONICAL)
+def test_line_ends_are_made_canonical(data: bytes) -> None:
+    """What Redis accepts is accepted, but a node, which might be stricter, gets a canonical frame."""
+    for chunks in chunkings(data):
+        assert read_requests([*chunks, GET]) == ([GET, GET], "", [[b"GET", b"k"], [b"GET", b"k"]])
 
 
 @pytest.mark.parametrize(("data", "error"), BAD)
 def test_bad(data: bytes, error: str) -> None:
-    """Redis's own sentence for what Redis refuses, the same however it arrives; requests before it come out."""
-    for chunks in ways(GET + data):
-        assert cut_requests(chunks) == ([GET], error, [[b"GET", b"k"]])
-        assert cut_requests([*chunks, GET]) == ([GET], error, [[b"GET", b"k"]])
+    """What Redis refuses is refused in Redis's words, in any chunks, after the requests before it."""
+    for chunks in chunkings(GET + data):
+        assert read_requests(chunks) == ([GET], error, [[b"GET", b"k"]])
+        assert read_requests([*chunks, GET]) == ([GET], error, [[b"GET", b"k"]])
 
 
 @pytest.mark.parametrize("data", [b"*x\r", b"*1\r\n+\r", b"*1\r\n$x\r", MANY[:-1], b"*" + MANY[:-2]])
 def test_errors_wait_for_their_header(data: bytes) -> None:
-    """As in Redis, a header is judged when its CR and one more byte are there, and not before."""
-    for chunks in ways(data):
-        assert cut_requests(chunks) == ([], "", [])
+    """As in Redis, a header line is parsed when its CR and one more byte are there, and not before."""
+    for chunks in chunkings(data):
+        assert read_requests(chunks) == ([], "", [])
 
 
 def test_errors_do_not_wait_for_more() -> None:
-    """A bad header is refused although the rest of the request is missing."""
-    assert cut_requests([b"*3\r\n$3\r\nSET\r\n$x\r\n"]).error == "invalid bulk length"
+    """A bad header line is refused although the rest of the request is missing."""
+    assert read_requests([b"*3\r\n$3\r\nSET\r\n$x\r\n"]).error == "invalid bulk length"
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_errors_do_not_wait_for_more() -> None:
     ],
 )
 def test_before_auth(data: bytes, error: str) -> None:
-    """Who has not said AUTH may claim little, and gets the sentence for that; the session lifts it."""
+    """Before AUTH a client may announce little, with an error of its own; the session raises the limits."""
     limits = RequestLimits(
         arguments=defaults.MAX_UNAUTHENTICATED_ARGUMENTS, bulk_bytes=defaults.MAX_UNAUTHENTICATED_BULK_BYTES
     )
-    assert cut_requests([data], limits).error == error
+    assert read_requests([data], limits).error == error
     limits.arguments = defaults.MAX_ARGUMENTS
     limits.bulk_bytes = defaults.MAX_BULK_BYTES
-    assert cut_requests([data], limits).error == (error if "invalid" in error else "")
+    assert read_requests([data], limits).error == (error if "invalid" in error else "")
 
 
 def test_limits_change_between_two_requests() -> None:
-    """A limit that the session lifts counts for the very next request, which may be in the same chunk."""
+    """A limit that the session raises holds for the next request, even in the same chunk."""
     limits = RequestLimits(arguments=1)
     reader = RequestReader(limits)
     reader.feed(b"*1\r\n$4\r\nAUTH\r\n" + GET)
@@ -154,12 +154,12 @@ def test_limits_change_between_two_requests() -> None:
 )
 def test_configured_limits(limits: RequestLimits, data: bytes, error: str) -> None:
     """Arguments, bytes of one argument, of a line and of a whole request are bounded."""
-    for chunks in ways(data):
-        assert cut_requests(chunks, limits).error == error
+    for chunks in chunkings(data):
+        assert read_requests(chunks, limits).error == error
 
 
-def test_claims_cost_nothing() -> None:
-    """The largest claims that Redis accepts set nothing aside."""
+def test_announced_lengths_allocate_nothing() -> None:
+    """Not even the largest that Redis accepts."""
     reader = RequestReader(RequestLimits())
     reader.feed(b"*2147483647\r\n$536870912\r\n")
     assert reader.next() is None
@@ -167,8 +167,8 @@ def test_claims_cost_nothing() -> None:
     assert (reader.scanner.arguments_left, reader.scanner.bulk_bytes_left) == (2147483646, 536870914)
 
 
-def test_a_chunk_that_is_one_request_is_handed_out_itself() -> None:
-    """The commonest case copies no frame."""
+def test_a_chunk_that_is_one_request_is_not_copied() -> None:
+    """In the commonest case the frame is the chunk itself."""
     reader = RequestReader(RequestLimits())
     chunk = b"*1\r\n$300\r\n" + b"x" * 300 + b"\r\n"
     reader.feed(chunk)
@@ -178,7 +178,7 @@ def test_a_chunk_that_is_one_request_is_handed_out_itself() -> None:
 
 
 def test_chunks_may_be_fed_before_requests_are_asked_for() -> None:
-    """Order is kept however many chunks wait, empty ones included; `buffered` counts them all."""
+    """However many chunks wait, empty ones included, requests come out in order; all bytes are counted."""
     reader = RequestReader(RequestLimits())
     assert reader.next() is None
     for chunk in (b"", GET[:9], b"", GET[9:] + b"PI", b"NG\r\n", b""):
@@ -191,7 +191,7 @@ def test_chunks_may_be_fed_before_requests_are_asked_for() -> None:
 
 
 def test_chunks_keep_their_order() -> None:
-    """What is fed after a request has been taken comes behind all that was fed before, wherever chunks end."""
+    """What is fed after some requests came out is behind all that was fed before, wherever chunks end."""
     reader = RequestReader(RequestLimits())
     fed = 0
     taken = []
@@ -208,7 +208,7 @@ def test_chunks_keep_their_order() -> None:
 
 
 def test_many_small_chunks_are_linear() -> None:
-    """A client that blocks may send on in small packets: they are counted as they come, and none is moved."""
+    """A client that blocks may go on sending small packets: they are counted once, and never moved."""
     reader = RequestReader(RequestLimits())
     count = 1000
     for number in range(1, count + 1):
@@ -222,7 +222,7 @@ def test_many_small_chunks_are_linear() -> None:
 
 
 def test_a_broken_reader_stays_broken() -> None:
-    """After an error the same error comes again, whatever is fed."""
+    """After an error the same error is raised again, whatever is fed."""
     reader = RequestReader(RequestLimits())
     reader.feed(b"*x\r\n" + GET)
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_a_broken_reader_stays_broken() -> None:
 
 
 def test_a_large_value_is_linear() -> None:
-    """100 MB in pieces: none is copied, looked into or joined before the last one is there."""
+    """100 MB in pieces: none is copied, scanned or joined before the last one has come."""
     reader = RequestReader(RequestLimits())
     count = 1600
     reader.feed(b"*2\r\n$3\r\nSET\r\n$%d\r\n" % (count * PIECE))
@@ -255,7 +255,7 @@ def test_a_large_value_is_linear() -> None:
 
 
 def test_many_arguments_are_linear() -> None:
-    """Many arguments in pieces: of what was walked only counters remain, so nothing can be walked again."""
+    """Many arguments in pieces: of what was scanned only counters remain, so nothing can be scanned again."""
     reader = RequestReader(RequestLimits())
     left = 100_000
     piece = b"$3\r\nabc\r\n" * 500

@@ -1,9 +1,9 @@
-"""The walk over bytes: numbers, pieces, and where a reply ends."""
+"""`kidoproxy.resp.scan`: numbers, pieces of frames, and the end of a reply."""
 
 import pytest
 
 from kidoproxy.resp.scan import MAX_ITEMS, MAX_PAYLOAD_BYTES, FramePieces, ReplyScanner, parse_int64, parse_length
-from tests.resp.feeding import cut_replies, ways
+from tests.resp.feeding import chunkings, read_replies
 
 WHOLE = [
     b"+OK\r\n",
@@ -99,44 +99,44 @@ BROKEN = [
 
 @pytest.mark.parametrize("raw", WHOLE)
 def test_a_frame_ends_where_it_ends(raw: bytes) -> None:
-    """Every type of RESP2 and RESP3 is one frame, however it arrives and whatever comes behind it."""
-    for chunks in ways(raw):
-        assert cut_replies(chunks) == ([raw], "", [])
-        assert cut_replies([*chunks, b"*1\r\n$5\r\nab"]) == ([raw], "", [])
-    assert cut_replies([b"+before\r\n" + raw + raw]).frames == [b"+before\r\n", raw, raw]
+    """Every type of RESP2 and RESP3 is one frame, in any chunks and whatever is behind it."""
+    for chunks in chunkings(raw):
+        assert read_replies(chunks) == ([raw], "", [])
+        assert read_replies([*chunks, b"*1\r\n$5\r\nab"]) == ([raw], "", [])
+    assert read_replies([b"+before\r\n" + raw + raw]).frames == [b"+before\r\n", raw, raw]
 
 
 @pytest.mark.parametrize("raw", WHOLE)
 def test_a_part_of_a_frame_is_no_frame(raw: bytes) -> None:
-    """No proper beginning of a frame is taken for a frame, or for an error."""
+    """The beginning of a frame is neither a frame nor an error."""
     for end in range(0, len(raw), max(1, len(raw) // 200)):
-        assert cut_replies([raw[:end]]) == ([], "", [])
+        assert read_replies([raw[:end]]) == ([], "", [])
 
 
 @pytest.mark.parametrize(("raw", "error"), BROKEN)
 def test_a_broken_frame_is_an_error(raw: bytes, error: str) -> None:
-    """What is not RESP is refused with a sentence, the same however it arrives; frames before it come out."""
-    for chunks in ways(b":1\r\n" + raw):
-        assert cut_replies(chunks) == ([b":1\r\n"], error, [])
-        assert cut_replies([*chunks, b"+OK\r\n"]) == ([b":1\r\n"], error, [])
+    """What is not RESP is refused with the same error in any chunks, after the frames before it."""
+    for chunks in chunkings(b":1\r\n" + raw):
+        assert read_replies(chunks) == ([b":1\r\n"], error, [])
+        assert read_replies([*chunks, b"+OK\r\n"]) == ([b":1\r\n"], error, [])
 
 
-def test_claims_cost_nothing() -> None:
-    """Huge claimed lengths are counted down, never believed: nothing is set aside for them."""
-    for claim in (
+def test_announced_lengths_allocate_nothing() -> None:
+    """Huge lengths are counted down, whatever is announced."""
+    for announced in (
         b"$%d\r\n" % MAX_PAYLOAD_BYTES,
         b"*%d\r\n" % MAX_ITEMS,
         b"%%%d\r\n" % MAX_ITEMS,
         b"*1000000\r\n" * 1000,
     ):
         scanner = ReplyScanner()
-        assert scanner.advance(claim, 0) == -1
+        assert scanner.advance(announced, 0) == -1
         assert scanner.bulk_bytes_left >= MAX_PAYLOAD_BYTES or scanner.items_left > 1_000_000
         assert not scanner.partial_header
 
 
-def test_only_a_cut_header_is_carried() -> None:
-    """Between two buffers a scanner remembers three numbers and at most one short header line."""
+def test_only_a_partial_header_is_kept() -> None:
+    """Between two buffers a scanner keeps two counters and at most one incomplete header line."""
     scanner = ReplyScanner()
     assert scanner.advance(b"*2\r\n$3\r\nabc\r\n$12", 0) == -1
     assert (scanner.items_left, scanner.bulk_bytes_left, scanner.partial_header) == (1, 0, b"$12")
@@ -170,11 +170,11 @@ def test_only_a_cut_header_is_carried() -> None:
         (b"1/\r\n", -1),
     ],
 )
-def test_number(line: bytes, value: int) -> None:
-    """The fast walk reads plain numbers and leaves every other one to the exact way."""
-    found, behind = parse_length(line, 0, len(line))
+def test_parse_length(line: bytes, value: int) -> None:
+    """Plain numbers are parsed; any other is -1, for `parse_int64` to decide."""
+    found, end = parse_length(line, 0, len(line))
     assert found == value
-    assert value < 0 or behind == len(line)
+    assert value < 0 or end == len(line)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_parse_int64(text: bytes, value: int | None) -> None:
 
 
 def test_pieces_are_joined_once() -> None:
-    """Large pieces stay the objects that they are until all are there."""
+    """Large pieces are not copied before all are there."""
     pieces = FramePieces()
     large = b"x" * 65536
     for _ in range(1000):
@@ -216,16 +216,16 @@ def test_pieces_are_joined_once() -> None:
     assert (pieces.parts, pieces.size) == ([], 0)
 
 
-def test_a_single_piece_is_handed_out_itself() -> None:
-    """Nothing is copied that need not be."""
+def test_a_single_piece_is_not_copied() -> None:
+    """It is returned itself."""
     pieces = FramePieces()
     data = b"x" * 100
     pieces.add(data)
     assert pieces.take_joined() is data
 
 
-def test_tiny_pieces_do_not_pile_up() -> None:
-    """A peer that sends byte by byte cannot make us hold an object per byte."""
+def test_runs_of_small_pieces_are_joined() -> None:
+    """A peer that sends byte by byte does not cost an object for each byte."""
     pieces = FramePieces()
     for _ in range(10_000):
         pieces.add(b"ab")
