@@ -1,7 +1,7 @@
 """What a script calls and whether every copy would come to the same result, as far as its text proves it.
 
 `Analysis` is what is remembered for each text. It errs on the side of refusal in all that hides a command or makes a
-result uncertain; of a key that nobody can compute from text and request it says nothing.
+result uncertain; it says nothing of a key that cannot be computed from text and request.
 """
 
 import re
@@ -53,14 +53,14 @@ from kidoproxy.scripts.values import (
     literal_text,
 )
 
-#: What stands for an argument that is not known: no option and no number is written so.
+#: Stands for an argument that is not known: no option and no number is written so.
 UNKNOWN_ARGUMENT: Final = b"\0?"
-#: Commands that speak of all keys of a node: in a script they see one node's.
+#: Commands that are about all keys of a node: in a script they see one node's.
 KEYSPACE_COMMANDS: Final = frozenset([spec.name for spec in COMMANDS.values() if spec.covers_keyspace])
-#: Of so many parts may the names of a script's keys be in all; real ones have some hundred.
+#: At most so many parts may the names of a script's keys have in all; real scripts have some hundred.
 MAX_KEY_PARTS: Final = 2048
 MAX_UNPACKED: Final = 4096
-#: About how many bytes a part, and a command, take.
+#: About how many bytes of memory a part, and a command, take.
 PART_BYTES: Final = 100
 #: Without one of these words no script reaches a command.
 _CAN_REACH_COMMANDS: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|require|module|package|debug")
@@ -68,9 +68,9 @@ _CAN_REACH_COMMANDS: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|r
 
 @final
 class ScriptCall:
-    """One call: the command's name in lower case, its spec if it has one here, and its arguments' forms.
+    """One call: the command's name in lower case, its spec if the table has one, and its arguments' forms.
 
-    ``opened``: more arguments may follow that are not known.
+    ``open_ended``: more arguments may follow that are not known.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ScriptCall:
         self.open_ended = open_ended
 
     def argv(self) -> list[bytes]:
-        """The request, with `SOMETHING` for what is not known from the text alone."""
+        """The request, with UNKNOWN_ARGUMENT for what is not known from the text alone."""
         found = [self.name]
         for forms in self.arguments:
             text = literal_text(forms[0]) if len(forms) == 1 else None
@@ -92,9 +92,9 @@ class ScriptCall:
 
 @final
 class UndeclaredKey:
-    """A key that ``command`` uses beside those that are declared. A pattern: up to the first of ``signs``.
+    """A key that ``command`` uses beside those that are declared; a pattern up to the first of ``pattern_chars``.
 
-    ``wanted``: it must be known where all names of the pattern live.
+    ``must_locate``: a pattern, of which it must be known where all keys that match it live.
     """
 
     def __init__(self, command: bytes, form: StringForm, pattern_chars: bytes, must_locate: bool) -> None:
@@ -106,16 +106,17 @@ class UndeclaredKey:
 
 @final
 class Analysis:
-    """Sentences are empty where there is nothing to say.
+    """What is known of one script or function. A reason is empty where there is nothing to say.
 
-    * ``unread``: why the text could not be read, and nothing else is known;
-    * ``hidden``: what may hide a command that it calls; ``unnamed``: that a command's name is not written there;
-    * ``unsteady``: why copies might come to different results;
-    * ``commands``: what it calls, by full name, with their specs if they have one;
-    * ``keyed``: the first command that needs a key; ``whole``: the first that speaks of a whole node;
-    * ``dynamic``: calls whose command the request names (see `kidoproxy.scripts.request`); ``nameless``: how many
-      calls have no name in the text, those among them;
-    * ``names``: keys to look at with each request, of ``parts`` in all.
+    * ``parse_error``: why the text could not be read; nothing else is known then;
+    * ``hidden_reason``: what may hide a command that it calls;
+    * ``unnamed_reason``: that a command's name is not written in the text;
+    * ``nondeterministic_reason``: why copies might come to different results;
+    * ``commands``: what it calls, by full name, with the specs of those that the table has;
+    * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
+    * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.request`);
+      ``nameless_calls``: how many calls have no name in the text, the dynamic ones included;
+    * ``undeclared_keys``: keys to look at with each request, of ``part_count`` parts in all.
     """
 
     def __init__(self) -> None:
@@ -130,17 +131,17 @@ class Analysis:
         self.undeclared_keys: list[UndeclaredKey] = []
         self.nameless_calls = 0
         self.part_count = 0
-        #: The command that the pool does not serve, and why, once that was asked: a book has but one pool.
+        #: The command that the pool does not serve, and why, once that was asked: a registry has but one pool.
         self.denied_command = b""
         self.denied_reason = ""
         self.denial_known = False
 
     def mark_hidden(self, reason: str) -> None:
-        """The first reason counts."""
+        """It may hide a command; the first reason is kept."""
         self.hidden_reason = self.hidden_reason or reason
 
     def mark_nondeterministic(self, reason: str) -> None:
-        """The first reason counts."""
+        """Copies might come to different results; the first reason is kept."""
         self.nondeterministic_reason = self.nondeterministic_reason or reason
 
     def memory_bytes(self) -> int:
@@ -153,12 +154,12 @@ class Analysis:
 
 
 def analyse(text: bytes) -> Analysis:
-    """Read a script."""
+    """Read a script. Work grows with its length, up to a bound; beyond, it is a ``parse_error``."""
     found = Analysis()
     try:
         tree = parse(text)
     except LuaSyntaxError as problem:
-        # What has none of these words can call nothing, and the node has the right error for it.
+        # A text without any of these words calls nothing, and the node has the right error for it.
         if _CAN_REACH_COMMANDS.search(text) is not None:
             found.parse_error = str(problem)
         return found
@@ -171,7 +172,7 @@ def analyse(text: bytes) -> Analysis:
 
 @final
 class Analyzer:
-    """The way from a tree to its analysis."""
+    """Walks a syntax tree and writes down what it finds in an `Analysis`."""
 
     def __init__(self, tree: SyntaxTree, found: Analysis, values: ValueTracker) -> None:
         self.tree = tree
@@ -180,17 +181,16 @@ class Analyzer:
         self.detect_input_mutation()
         self.scalars = ScalarAnalysis(tree, self.values)
         self.seen_keys: set[tuple[bytes, StringForm]] = set()
-        #: So many values have come out of tables, which may be unpacked again and again.
+        #: How many values have come out of tables, which may be unpacked again and again.
         self.unpacked_count = 0
 
     def start_function(self) -> Analysis:
-        """The next function of a library: what was found so far belongs to others."""
+        """Begin a new analysis, for the next function of a library."""
         self.analysis = Analysis()
         self.seen_keys = set()
         return self.analysis
 
     def analyze(self, names: list[Node], calls: list[Node]) -> None:
-        """Look at these uses of names, and at these calls."""
         for node in names:
             for path in self.values.global_paths(node) if node.role != ROLE_TARGET else []:
                 self.visit_name(path, node.role)
@@ -198,7 +198,7 @@ class Analyzer:
             self.visit_call(call_node)
 
     def detect_input_mutation(self) -> None:
-        """Whether the script may change KEYS or ARGV, whose elements then mean nothing."""
+        """Find out whether the script may change KEYS or ARGV, whose elements are unknown then."""
         values = self.values
         for node in self.tree.assigned_nodes:
             base = node if node.kind == NAME else node.children[0]
@@ -223,7 +223,7 @@ class Analyzer:
     # -- names -----------------------------------------------------------------------------------------------
 
     def visit_name(self, path: bytes, role: int) -> None:
-        """One use of a global name."""
+        """A global name in this role."""
         text = path.decode("ascii", "replace")
         root = path.partition(b".")[0]
         if path in COMMAND_CALLERS:
@@ -255,7 +255,6 @@ class Analyzer:
     # -- calls -----------------------------------------------------------------------------------------------
 
     def visit_call(self, call_node: Node) -> None:
-        """One call."""
         callee = call_node.children[0]
         arguments = call_node.children[1:]
         paths = self.values.global_paths(callee)
@@ -276,7 +275,7 @@ class Analyzer:
                 )
 
     def visit_command_call(self, arguments: list[Node]) -> None:
-        """``redis.call(…)``."""
+        """``redis.call(…)``: its command, or that it has none in the text."""
         arguments, open_ended = self.expand_unpack(arguments)
         forms = [self.argument_forms(node) for node in arguments]
         names = forms[0] if forms else [UNKNOWN_FORM]
@@ -292,11 +291,11 @@ class Analyzer:
                     self.analysis.dynamic_calls.append(ScriptCall(b"", None, [[form], *forms[1:]], open_ended))
 
     def argument_forms(self, node: Node) -> list[StringForm]:
-        """The forms of one argument; nil and tables, which no command takes, are errors of the node."""
+        """The forms of one argument; for nil and tables, which the node refuses, the unknown one."""
         return self.values.string_forms(node, 0) or [UNKNOWN_FORM]
 
     def expand_unpack(self, arguments: list[Node]) -> tuple[list[Node], bool]:
-        """The arguments one by one; True when more may follow that are not known."""
+        """The arguments with ``unpack(…)`` expanded; True when more may follow that are not known."""
         if not arguments or not gives_many_values(arguments[-1]):
             return arguments, False
         last = arguments[-1]
@@ -309,7 +308,7 @@ class Analyzer:
             each = Node(EACH_INDEX if len(last.children) == 2 else OTHER, table.offset, b"", [])
             return [*arguments[:-1], Node(INDEX, table.offset, b"", [table, each])], True
         if len(last.children) != 2:
-            # Part of a table: it may begin anywhere.
+            # It unpacks a part of the table, which may begin at any index.
             return arguments[:-1], True
         known_elements = self.scalars.known_elements(table)
         self.unpacked_count += len(known_elements)
@@ -319,7 +318,7 @@ class Analyzer:
         return [*arguments[:-1], *known_elements], True
 
     def record_command(self, name: bytes, arguments: list[list[StringForm]], open_ended: bool) -> None:
-        """A call of a command whose name is known."""
+        """A call of a command whose name is in the text."""
         found = self.analysis
         script_call = ScriptCall(name, COMMANDS.get(name), arguments, open_ended)
         argv = script_call.argv()
@@ -345,7 +344,7 @@ class Analyzer:
                 self.record_key(name, forms, b"*", True)
 
     def record_keyspace_command(self, spec: CommandSpec, script_call: ScriptCall, argv: list[bytes]) -> None:
-        """What speaks of all keys is told apart by its pattern, if that begins as the names of a family do."""
+        """KEYS and SCAN are looked at by their pattern, which may match keys of one node only; others are noted."""
         at = keyspace_pattern(spec, argv)
         if 0 < at < len(argv):
             self.record_key(script_call.name, script_call.arguments[at - 1], b"*?[\\", True)
@@ -353,7 +352,7 @@ class Analyzer:
             self.analysis.keyspace_command = self.analysis.keyspace_command or script_call.name
 
     def record_key(self, command: bytes, forms: list[StringForm], pattern_chars: bytes, must_locate: bool) -> None:
-        """A key to look at with each request, unless it is declared, or may be one that nobody knows."""
+        """Note a key to look at with each request, unless it is declared, or cannot be known."""
         if not must_locate and any(form[:1] == UNKNOWN_FORM for form in forms):
             return
         for form in forms:

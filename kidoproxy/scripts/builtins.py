@@ -1,4 +1,4 @@
-"""What Redis gives to scripts, sorted by what it may do: data, each group with its reason."""
+"""The global names that Redis gives to scripts, sorted by what they may do: data, each group with its reason."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ UNTRACEABLE: Final = frozenset(
     b"_G load loadstring loadfile dofile getfenv setfenv require module package debug".split()
 )
 
-#: Their results hang on addresses, on the clock, on the node, or on what nobody has promised.
+#: Their results depend on addresses, on the clock, on the node, or on an order that is not specified.
 NONDETERMINISTIC: Final = frozenset(
     b"pairs next tostring cjson.encode cmsgpack.pack collectgarbage gcinfo newproxy table.foreach "
     b"math.random math.randomseed os.clock os.time os.date os.getenv redis.acl_check_cmd server.acl_check_cmd "
@@ -38,7 +38,7 @@ DETERMINISTIC: Final = frozenset(
     ]
 )
 
-#: They look at a table that they are given, and leave it as it is.
+#: They read a table that they are given, and leave it as it is.
 NON_MUTATING: Final = frozenset(
     b"unpack table.unpack ipairs pairs next table.concat type select cjson.encode cmsgpack.pack tostring "
     b"table.getn table.maxn error assert".split()

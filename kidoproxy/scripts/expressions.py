@@ -1,4 +1,4 @@
-"""Lua 5.1's expressions, by the strength of their operators."""
+"""Lua 5.1's expressions, by operator precedence."""
 
 from typing import Final
 
@@ -54,7 +54,7 @@ _ARITHMETIC: Final = (b"+", b"-", b"*", b"/", b"%", b"^")
 
 
 class ExpressionParser(ParserBase):
-    """See the module. ``function`` is the one that is being read, at first ``main``, the text as a whole."""
+    """Reads expressions. ``function`` is the one that is being read, at first ``main``, the text as a whole."""
 
     def __init__(self, tokens: Tokens) -> None:
         super().__init__(tokens)
@@ -62,11 +62,10 @@ class ExpressionParser(ParserBase):
         self.function = self.main
 
     def parse_block_to_end(self) -> None:
-        """A block and its end."""
+        """A block and its ``end``, which is for the parser of statements."""
         raise NotImplementedError
 
     def parse_expression_list(self) -> list[Node]:
-        """Expressions with commas between."""
         found = [self.parse_expression()]
         while self.accept(b","):
             found.append(self.parse_expression())
@@ -98,12 +97,11 @@ class ExpressionParser(ParserBase):
         return left
 
     def binary_node(self, symbol: bytes, left: Node, right: Node) -> Node:
-        """Two operands and their operator."""
         if symbol == b"..":
             return self.new_node(CONCAT, b"", [left, *right.children] if right.kind == CONCAT else [left, right])
         if symbol in (b"and", b"or"):
             kind = AND if symbol == b"and" else OR
-            # A long row is no deep tree.
+            # A long chain is no deep tree.
             return append_operand(left, right) if left.kind == kind else self.new_node(kind, b"", [left, right])
         if symbol == b"+" and left.kind == LENGTH and right.kind == NUMERAL and right.text == b"1":
             return self.new_node(APPEND_INDEX, b"", left.children)
@@ -132,7 +130,6 @@ class ExpressionParser(ParserBase):
         return self.parse_suffixed()
 
     def parse_table(self) -> Node:
-        """A table constructor."""
         created = self.new_node(TABLE, b"", [])
         self.expect(b"{")
         while not self.is_symbol(b"}"):
@@ -178,7 +175,6 @@ class ExpressionParser(ParserBase):
         return created
 
     def parse_parameters(self, created: Node) -> None:
-        """In parentheses."""
         self.expect(b"(")
         if self.accept(b")"):
             return
@@ -194,7 +190,7 @@ class ExpressionParser(ParserBase):
             inner = self.parse_expression()
             self.expect(b")")
             found = self.new_node(PAREN, b"", [inner])
-            # In Lua a name in parentheses cannot be assigned to, and is else as without.
+            # A name in parentheses is as without, but cannot be assigned to.
             if inner.kind in (NAMED, INDEX):
                 found = inner if self.has_suffix() else found
         else:
@@ -219,7 +215,7 @@ class ExpressionParser(ParserBase):
                 return found
 
     def has_suffix(self) -> bool:
-        """Whether something is done with what stands before."""
+        """Whether the next token indexes or calls what stands before."""
         return self.kinds[self.pos] == STRING_TOKEN or (
             self.kinds[self.pos] == SYMBOL_TOKEN and self.values[self.pos] in (b".", b"[", b":", b"(", b"{")
         )
@@ -261,6 +257,5 @@ def is_global(node: Node, name: bytes) -> bool:
 
 
 def append_operand(chain: Node, operand: Node) -> Node:
-    """A row of operands with one more."""
     chain.children.append(operand)
     return chain

@@ -1,6 +1,6 @@
 """Lua 5.1 in tokens, as ``llex.c`` of Redis and Valkey cuts them.
 
-Each byte is looked at once. What the language does not allow is a `LuaSyntaxError`: the node would refuse it, and
+Each byte is read once. What the language does not allow is a `LuaSyntaxError`: the node would refuse it too, and
 what only another Lua would take (``\\x41``, ``goto``) is not guessed at.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, final
 
 from mypy_extensions import mypyc_attr
 
-#: Of more bytes or tokens nothing is said: to read them would hold up everybody else.
+#: A longer text is not read: that would hold up all other clients.
 MAX_SCRIPT_BYTES: Final = 128 * 1024
 MAX_TOKENS: Final = 10_000
 
@@ -52,7 +52,7 @@ class LuaSyntaxError(Exception):
 
 @final
 class Tokens:
-    """The kinds and values of the tokens of ``text``, the last one END. ``starts`` says at which byte each begins."""
+    """The tokens of ``text``, the last one END_TOKEN: their ``kinds``, ``values``, and where each ``starts``."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -62,7 +62,7 @@ class Tokens:
         self.comment_count = 0
         if len(text) > MAX_SCRIPT_BYTES:
             raise LuaSyntaxError(f"it is larger than the {MAX_SCRIPT_BYTES // 1024} KiB that are read")
-        # Redis 7 reads ``#!lua flags=no-writes`` itself.
+        # The first line ``#!lua flags=no-writes`` is Redis 7's own, not Lua.
         at = (text + b"\n").find(b"\n") if text.startswith(b"#!") else 0
         matched = _SPACE.match(text, at)
         at = matched.end() if matched is not None else at
@@ -94,24 +94,22 @@ class Tokens:
         return found.end()
 
     def count_comment(self) -> None:
-        """One more comment, which takes as long as a token."""
+        """A comment takes as long to read as a token."""
         self.comment_count += 1
         self.check_limit()
 
     def check_limit(self) -> None:
-        """No more than so many."""
         if len(self.kinds) + self.comment_count > MAX_TOKENS:
             raise LuaSyntaxError(f"it has more than the {MAX_TOKENS} words and signs that are read")
 
     def add_token(self, kind: int, value: bytes, at: int) -> None:
-        """One more token."""
         self.check_limit()
         self.kinds.append(kind)
         self.values.append(value)
         self.starts.append(at)
 
     def read_long_bracket(self, opening: bytes, at: int) -> int:
-        """A comment or a string in long brackets, of any level; where what follows begins."""
+        """Read a comment or a string in long brackets, of any level; where what follows begins."""
         text = self.text
         comment = opening.startswith(b"--")
         level = len(opening) - (4 if comment else 2)
@@ -144,7 +142,6 @@ class Tokens:
         return b"".join(pieces)
 
     def decode_escape(self, found: "re.Match[bytes]", at: int) -> bytes:
-        """The value of one escape."""
         if found.group(1):
             number = int(found.group(1))
             if number > 255:
@@ -160,5 +157,5 @@ class Tokens:
         return _ESCAPE_LETTERS.get(letter, letter)
 
     def line_number(self, at: int) -> int:
-        """The number of the line of this byte."""
+        """The number of the line of this byte, from 1."""
         return self.text.count(b"\n", 0, at) + 1

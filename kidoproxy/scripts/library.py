@@ -1,6 +1,6 @@
-"""What the functions of a library do: each is read by itself, with what it calls of the library's own.
+"""What the functions of a library do: each is analysed by itself, with the library's own functions that it calls.
 
-Only what hides a command is held against all of them.
+Only what may hide a command counts for all of them.
 """
 
 from typing import Final
@@ -11,13 +11,13 @@ from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.syntax import NAME, ROLE_ALIASED, ROLE_TARGET, Node, SyntaxTree
 from kidoproxy.scripts.values import ValueTracker
 
-#: How much may be looked at for all functions of a library together; beyond, each counts as all of them.
+#: How many names may be looked at for all functions together; beyond, each counts as doing what any of them does.
 MAX_WORK: Final = 20_000
 REGISTRARS: Final = (b"redis.register_function", b"server.register_function")
 
 
 def analyze_library(code: bytes) -> dict[bytes, Analysis]:
-    """The analyses of a library's functions by name; the empty name is for those whose names are not plain to see."""
+    """The analyses of a library's functions by name; the empty name is for those whose names are not known."""
     found: dict[bytes, Analysis] = {}
     try:
         tree = parse(code)
@@ -30,7 +30,7 @@ def analyze_library(code: bytes) -> dict[bytes, Analysis]:
     values = ValueTracker(tree)
     shared_roots = shared_functions(tree, values)
     analyzer = Analyzer(tree, Analysis(), values)
-    # What one function hides somewhere, another one may find there.
+    # What one function hands on to a place, another one may take from there.
     analyzer.analyze(tree.name_nodes, [])
     hidden_reason = analyzer.analysis.hidden_reason
     for name, roots in values.registered_functions.items():
@@ -59,14 +59,14 @@ def has_untracked_registration(tree: SyntaxTree, values: ValueTracker) -> bool:
 
 
 def shared_functions(tree: SyntaxTree, values: ValueTracker) -> list[Node]:
-    """The functions that any other may call: a table may lead to them, or what they were called for while loading."""
+    """The functions that any other may call: through a table, or because they are named while the library loads."""
     followed = {id(function) for functions in values.local_functions for function in functions}
     for functions in values.registered_functions.values():
         followed |= {id(function) for function in functions}
     found: list[Node] = []
     end = 0
     for function in tree.functions:
-        # Inner ones lie within others, and are read with them.
+        # Inner functions lie within others, and are read with them.
         if function.first_name >= end:
             found += functions_of_names(tree.name_nodes[end : function.first_name], values)
             end = function.last_name
@@ -76,7 +76,7 @@ def shared_functions(tree: SyntaxTree, values: ValueTracker) -> list[Node]:
 
 
 def functions_of_names(names: list[Node], values: ValueTracker) -> list[Node]:
-    """The library's own functions behind these names, but those that are there to be registered or replaced."""
+    """The library's own functions that these names stand for, but where they are registered or assigned to."""
     found: list[Node] = []
     for node in names:
         if (
@@ -90,7 +90,7 @@ def functions_of_names(names: list[Node], values: ValueTracker) -> list[Node]:
 
 
 def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[Node]) -> list[Node]:
-    """These functions, and those of the library's own that they name, and so on; inner ones lie within."""
+    """These functions, those of the library's own that they name, and so on; inner ones lie within."""
     found: list[Node] = []
     seen: set[int] = set()
     stack = list(roots)
@@ -107,7 +107,6 @@ def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[Node
 
 
 def analyze_functions(analyzer: Analyzer, reachable: list[Node]) -> Analysis:
-    """What these functions do."""
     found = analyzer.start_function()
     tree = analyzer.tree
     for function in reachable:
@@ -119,7 +118,7 @@ def analyze_functions(analyzer: Analyzer, reachable: list[Node]) -> Analysis:
 
 
 def merge_analyses(found: list[Analysis]) -> Analysis | None:
-    """What a function may do that may be any of these; None when there are none."""
+    """One analysis for a function that may be any of these; None when there are none."""
     if len(found) < 2:
         return found[0] if found else None
     merged = Analysis()

@@ -1,4 +1,4 @@
-"""Lua 5.1's grammar, as ``lparser.c`` has it, read once from left to right."""
+"""Lua 5.1's statements, as ``lparser.c`` has them, read once from left to right: `parse` makes the syntax tree."""
 
 from typing import Final, final
 
@@ -34,10 +34,9 @@ def parse(text: bytes) -> SyntaxTree:
 
 @final
 class Parser(ExpressionParser):
-    """See the module."""
+    """Reads statements. Each ``parse_…`` method is called behind the keyword that it is named after."""
 
     def parse_chunk(self) -> None:
-        """The whole text."""
         self.parse_block()
         if self.kinds[self.pos] != END_TOKEN:
             raise self.syntax_error()
@@ -53,18 +52,20 @@ class Parser(ExpressionParser):
         self.depth -= 1
 
     def parse_statements(self) -> None:
-        """Up to what ends a block."""
-        while not (self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)):
+        while not self.at_block_end():
             is_last = self.is_symbol(b"return") or self.is_symbol(b"break")
             self.parse_statement()
             self.accept(b";")
             if is_last:
-                if not (self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)):
+                if not self.at_block_end():
                     raise self.syntax_error()
                 return
 
+    def at_block_end(self) -> bool:
+        """Whether the next token ends a block."""
+        return self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)
+
     def parse_statement(self) -> None:
-        """One of them."""
         if self.accept(b"if"):
             self.parse_if()
         elif self.accept(b"while"):
@@ -87,12 +88,10 @@ class Parser(ExpressionParser):
             self.parse_assignment_or_call()
 
     def parse_block_to_end(self) -> None:
-        """A block and its end."""
         self.parse_block()
         self.expect(b"end")
 
     def parse_if(self) -> None:
-        """Behind ``if``."""
         self.parse_condition()
         self.expect(b"then")
         self.parse_block()
@@ -105,11 +104,10 @@ class Parser(ExpressionParser):
         self.expect(b"end")
 
     def parse_condition(self) -> None:
-        """A condition."""
         self.parse_expression().role = ROLE_INSPECTED
 
     def parse_repeat(self) -> None:
-        """Behind ``repeat``: the condition sees the names of the block."""
+        """The condition behind ``until`` sees the names of the block."""
         self.enter_level()
         self.scopes.append({})
         self.parse_statements()
@@ -119,7 +117,6 @@ class Parser(ExpressionParser):
         self.depth -= 1
 
     def parse_for(self) -> None:
-        """Behind ``for``."""
         names = [self.expect_name()]
         if self.accept(b"="):
             parts = self.parse_expression_list()
@@ -140,7 +137,7 @@ class Parser(ExpressionParser):
         self.scopes.pop()
 
     def for_in_values(self, iterables: list[Node]) -> list[Node]:
-        """What the names of ``for … in`` stand for: of ``ipairs(t)`` a number, and an element of ``t``."""
+        """What the names of ``for … in`` stand for: with ``ipairs(t)`` a number, and an element of ``t``."""
         first = iterables[0]
         if (
             len(iterables) == 1
@@ -156,7 +153,6 @@ class Parser(ExpressionParser):
         return []
 
     def parse_function_statement(self) -> None:
-        """Behind ``function``."""
         target = self.resolve_name(self.expect_name())
         is_method = False
         while not is_method and (self.is_symbol(b".") or self.is_symbol(b":")):
@@ -166,7 +162,6 @@ class Parser(ExpressionParser):
         self.assign(target, self.parse_function_body(is_method))
 
     def parse_local(self) -> None:
-        """Behind ``local``."""
         if self.accept(b"function"):
             slot = self.declare(self.expect_name())
             self.tree.slot_values[slot].append(self.parse_function_body(False))
@@ -189,18 +184,14 @@ class Parser(ExpressionParser):
         return self.new_node(OTHER, b"", []) if values and values[-1].kind in (CALL, METHOD, VARARG) else None
 
     def parse_return(self) -> None:
-        """Behind ``return``."""
-        if not (
-            self.values[self.pos] in _BLOCK_ENDS and self.kinds[self.pos] in (SYMBOL_TOKEN, END_TOKEN)
-        ) and not self.is_symbol(b";"):
+        if not self.at_block_end() and not self.is_symbol(b";"):
             values = self.parse_expression_list()
             if self.function is self.main:
-                # It goes to the client.
+                # The value goes to the client.
                 values[0].role = ROLE_INSPECTED
             self.function.children.append(values[0])
 
     def parse_assignment_or_call(self) -> None:
-        """A call, or an assignment."""
         target = self.parse_suffixed()
         if target.kind in (CALL, METHOD) and not self.is_symbol(b"=") and not self.is_symbol(b","):
             return

@@ -1,4 +1,7 @@
-"""What the parser stands on: the next token, and what the names in scope mean."""
+"""The parser's lowest part: the next token, and what the names in scope mean.
+
+`ParserBase` has the position and the scopes, `ExpressionParser` on it the expressions, `Parser` the statements.
+"""
 
 from typing import Final
 
@@ -6,12 +9,12 @@ from kidoproxy.scripts.lexer import NAME_TOKEN, SYMBOL_TOKEN, LuaSyntaxError, To
 from kidoproxy.scripts.syntax import AND, INDEX, METHOD, OR, PAREN, ROLE_ALIASED, ROLE_TARGET, Node, SyntaxTree
 from kidoproxy.scripts.syntax import NAME as NAMED
 
-#: How deep blocks and expressions may be nested. Lua allows 200; nobody writes half of that.
+#: How deep blocks and expressions may be nested. Lua allows 200; real scripts need less than half of that.
 MAX_DEPTH: Final = 100
 
 
 class ParserBase:
-    """``at`` is the next token, ``scopes`` the numbers of the local variables by name, the innermost scope last."""
+    """``pos`` is the next token, ``scopes`` the slots of the local variables by name, the innermost scope last."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
@@ -25,7 +28,7 @@ class ParserBase:
     # -- tokens ----------------------------------------------------------------------------------------
 
     def syntax_error(self) -> LuaSyntaxError:
-        """What stands here makes no sense."""
+        """The error to raise where the next token makes no sense."""
         start = self.tokens.starts[self.pos]
         near = self.values[self.pos][:20].decode("ascii", "replace") or "its end"
         return LuaSyntaxError(f"line {self.tokens.line_number(start)} is no Lua 5.1 near '{near}'")
@@ -35,45 +38,41 @@ class ParserBase:
         return self.values[self.pos] == symbol and self.kinds[self.pos] == SYMBOL_TOKEN
 
     def accept(self, symbol: bytes) -> bool:
-        """Take it if it is next."""
+        """Take this operator or keyword if it is next."""
         if self.values[self.pos] == symbol and self.kinds[self.pos] == SYMBOL_TOKEN:
             self.pos += 1
             return True
         return False
 
     def expect(self, symbol: bytes) -> None:
-        """Take it; nothing else may be next."""
         if not self.accept(symbol):
             raise self.syntax_error()
 
     def expect_name(self) -> bytes:
-        """Take a name."""
         if self.kinds[self.pos] != NAME_TOKEN:
             raise self.syntax_error()
         self.pos += 1
         return self.values[self.pos - 1]
 
-    def new_node(self, kind: int, text: bytes, parts: list[Node]) -> Node:
+    def new_node(self, kind: int, text: bytes, children: list[Node]) -> Node:
         """A node that begins about here."""
-        created = Node(kind, self.tokens.starts[self.pos], text, parts)
+        created = Node(kind, self.tokens.starts[self.pos], text, children)
         if kind in (NAMED, INDEX, METHOD):
             self.tree.name_nodes.append(created)
         return created
 
     def enter_level(self) -> None:
-        """One level deeper."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.too_deep_error()
 
     def too_deep_error(self) -> LuaSyntaxError:
-        """What is nested so deeply is not read."""
         return LuaSyntaxError(f"it is nested more than {MAX_DEPTH} levels deep")
 
     # -- names -------------------------------------------------------------------------------------------
 
     def declare(self, name: bytes) -> int:
-        """A new local variable; its number."""
+        """A new local variable; its slot."""
         slot = len(self.tree.slot_values)
         self.tree.slot_values.append([])
         self.scopes[-1][name] = slot
@@ -90,7 +89,7 @@ class ParserBase:
         return found
 
     def assign(self, target: Node, value: Node) -> None:
-        """An assignment."""
+        """Note an assignment."""
         target.role = ROLE_TARGET
         if target.kind != NAMED:
             self.tree.assigned_nodes.append(target)

@@ -1,4 +1,4 @@
-"""How a library gives names to its functions."""
+"""How a library names its functions: calls of ``redis.register_function``."""
 
 from kidoproxy.scripts.syntax import INDEX, OTHER, STRING, TABLE, Node
 
@@ -9,7 +9,7 @@ def is_register_function(node: Node) -> bool:
 
 
 def parse_registration(call_node: Node) -> tuple[bytes, Node]:
-    """The name and the function of a call of ``register_function`` in either form; no name where it is not plain."""
+    """The name and the function of a call of ``register_function``, in either form; no name if it is no literal."""
     unclear = (b"", Node(OTHER, call_node.offset, b"", []))
     if len(call_node.children) < 2:
         return unclear

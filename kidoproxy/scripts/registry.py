@@ -1,7 +1,10 @@
-"""The book of a pool: scripts by digest, and what was loaded, so that a node that lost it can be taught again.
+"""The script registry of a pool: scripts by digest, and what was loaded, so that a node that lost it gets it again.
 
-Every listening pool has a book of its own, for it is one Redis to its clients: what was loaded through one
-pool is neither known nor taught through another. The book lives as long as the process.
+Every listening pool has a registry of its own, for it is one Redis to its clients: what was loaded through one
+pool is neither known through another nor sent to its nodes. It lives as long as the process, within bounds in bytes.
+
+Scripts are kept as texts. Libraries of functions are kept as the requests that changed them, in order: FUNCTION RESTORE
+brings what cannot be read here, so only the same requests lead to the same libraries.
 """
 
 import hashlib
@@ -18,16 +21,16 @@ MAX_SCRIPTS: Final = 10_000
 MAX_TOTAL_SCRIPT_BYTES: Final = 64 * 1024 * 1024
 #: A text that is larger than this is not remembered.
 MAX_SCRIPT_BYTES: Final = 1024 * 1024
-#: How many bytes of what they say; beyond, it is forgotten and read again.
+#: How many bytes of analyses are remembered; beyond, all are forgotten, and made again when they are needed.
 MAX_ANALYSIS_BYTES: Final = 32 * 1024 * 1024
-#: The same for the steps that lead to the libraries of functions.
+#: How many changes of libraries are kept, and how many bytes of them; beyond, the oldest are forgotten.
 MAX_LIBRARY_CHANGES: Final = 1_000
 MAX_LIBRARY_CHANGE_BYTES: Final = 64 * 1024 * 1024
 
 
 @final
 class Script:
-    """A text, and what is known of it; None while nobody has asked."""
+    """A text and its analysis, which is None until it is asked for."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -45,11 +48,11 @@ class LibraryChange:
 
 @final
 class ScriptRegistry:
-    """See the module. ``version`` grows with every change of what a node must be taught."""
+    """What one pool knows of scripts. ``version`` grows with every change of what its nodes must be sent."""
 
     def __init__(self) -> None:
         self.digests: dict[bytes, bytes] = {}
-        #: By digest: those that SCRIPT LOAD has brought to the nodes, and those that only passed by.
+        #: By digest: those that SCRIPT LOAD has brought to the nodes, and those that were only seen in a request.
         self.loaded: dict[bytes, Script] = {}
         self.seen: dict[bytes, Script] = {}
         self.script_bytes = 0
@@ -57,17 +60,17 @@ class ScriptRegistry:
         self.function_analysis_bytes = 0
         self.library_changes: list[LibraryChange] = []
         self.version = 0
-        #: What is known of functions, by name in lower case as nodes look for them, and which each library has brought.
+        #: Analyses of functions by name, in lower case as nodes look them up, and the names that each library brought.
         self.functions: dict[bytes, Analysis] = {}
         self.functions_by_library: dict[bytes, list[bytes]] = {}
-        #: By library, what any of its functions may do whose names are not plain to see; and all of these as one.
+        #: By library, the analysis of its functions whose names are not known; and all of these merged.
         self.unnamed_by_library: dict[bytes, Analysis] = {}
         self.unnamed_functions: Analysis | None = None
 
     # -- scripts --------------------------------------------------------------------------------------
 
     def remember(self, text: bytes) -> bytes:
-        """A text passes by; its digest."""
+        """Keep a text that a request has shown. Its digest, as 40 hexadecimal digits."""
         known = self.digests.get(text)
         if known is not None:
             return known
@@ -81,7 +84,7 @@ class ScriptRegistry:
         return digest
 
     def evict_oldest(self, scripts: dict[bytes, Script]) -> None:
-        """The oldest of these."""
+        """Forget the oldest of these."""
         script = scripts.pop(next(iter(scripts)))
         del self.digests[script.text]
         self.script_bytes -= len(script.text)
@@ -91,7 +94,7 @@ class ScriptRegistry:
         return self.loaded.get(digest) or self.seen.get(digest)
 
     def analyse_script(self, script: Script) -> Analysis:
-        """What the text says; read once, and once more after all of it was forgotten because it was too much."""
+        """The script's analysis; made once, and again after all were forgotten because they took too many bytes."""
         found = script.analysis
         if found is None:
             found = analyse(script.text)
@@ -105,11 +108,11 @@ class ScriptRegistry:
         return found
 
     def find_function(self, name: bytes) -> Analysis | None:
-        """What is known of a function; of one that nobody has seen loaded it may be that a library hides its name."""
+        """The analysis of a function; if it is unknown, that of all functions whose names are not known."""
         return self.functions.get(name.lower()) or self.unnamed_functions
 
     def mark_loaded(self, text: bytes) -> None:
-        """SCRIPT LOAD has succeeded; if SCRIPT FLUSH was asked meanwhile, there is nothing to keep."""
+        """SCRIPT LOAD has succeeded; if SCRIPT FLUSH came meanwhile, there is nothing to keep."""
         digest = self.digests.get(text, b"")
         script = self.seen.pop(digest, None)
         if script is not None:
@@ -117,7 +120,7 @@ class ScriptRegistry:
             self.version += 1
 
     def flush_scripts(self) -> None:
-        """SCRIPT FLUSH."""
+        """SCRIPT FLUSH was asked for."""
         self.digests.clear()
         self.loaded.clear()
         self.seen.clear()
@@ -127,7 +130,7 @@ class ScriptRegistry:
     # -- libraries ------------------------------------------------------------------------------------
 
     def load_library(self, code: bytes) -> None:
-        """FUNCTION LOAD has succeeded: whatever its name meant before is replaced."""
+        """FUNCTION LOAD has succeeded: a library of the same name is replaced."""
         name = library_name(code)
         self.forget_functions(name)
         found = analyze_library(code)
@@ -147,7 +150,6 @@ class ScriptRegistry:
         )
 
     def forget_all_functions(self) -> None:
-        """Nothing is known of any function."""
         self.function_analysis_bytes = 0
         self.functions.clear()
         self.functions_by_library.clear()
@@ -155,14 +157,14 @@ class ScriptRegistry:
         self.unnamed_functions = None
 
     def forget_functions(self, name: bytes) -> None:
-        """What this library has brought is gone."""
+        """The functions of this library are not known any more."""
         for function in self.functions_by_library.pop(name, []):
             self.functions.pop(function, None)
         if self.unnamed_by_library.pop(name, None) is not None:
             self.unnamed_functions = merge_analyses(list(self.unnamed_by_library.values()))
 
     def delete_library(self, name: bytes) -> None:
-        """FUNCTION DELETE has succeeded. It may have been a part of what was restored, which cannot be read here."""
+        """FUNCTION DELETE has succeeded. The library may have come by a RESTORE, which cannot be read here."""
         self.forget_functions(name)
         remaining = [change for change in self.library_changes if change.name != name]
         if any(not change.name for change in remaining):
@@ -184,12 +186,12 @@ class ScriptRegistry:
         self.replace_changes([])
 
     def append_change(self, previous: list[LibraryChange], name: bytes, words: list[bytes]) -> None:
-        """One more step; what an equal one did before, it does again."""
+        """Add a change; it replaces an equal one, whose effect it has again."""
         frame = encode_request([b"FUNCTION", *words])
         self.replace_changes([change for change in previous if change.frame != frame] + [LibraryChange(name, frame)])
 
     def replace_changes(self, changes: list[LibraryChange]) -> None:
-        """These are the steps now; the oldest are forgotten when there are too many."""
+        """Keep these changes; the oldest are forgotten when they are too many."""
         size = sum([len(change.frame) for change in changes])
         while len(changes) > MAX_LIBRARY_CHANGES or size > MAX_LIBRARY_CHANGE_BYTES:
             oldest = changes.pop(0)
@@ -198,19 +200,19 @@ class ScriptRegistry:
         self.library_changes = changes
         self.version += 1
 
-    # -- lessons --------------------------------------------------------------------------------------
+    # -- what a node must be sent ---------------------------------------------------------------------
 
     def library_requests(self) -> list[bytes]:
-        """The requests that bring a node to the libraries that were loaded through this pool."""
+        """The requests that bring a node the libraries that were loaded through this pool, in order."""
         return [change.frame for change in self.library_changes]
 
     def script_load_requests(self) -> list[bytes]:
-        """The requests that bring it to the scripts."""
+        """The requests that bring a node the scripts that were loaded through this pool."""
         return [script_load_request(script.text) for script in self.loaded.values()]
 
 
 def script_load_request(text: bytes) -> bytes:
-    """The request that teaches a node this script."""
+    """The request that loads this script on a node."""
     return encode_request([b"SCRIPT", b"LOAD", text])
 
 

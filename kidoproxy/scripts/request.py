@@ -1,4 +1,4 @@
-"""The keys of a script that hang on the request which runs it, computed from its KEYS and ARGV as the script does."""
+"""The keys and commands of a script that depend on the request: computed from KEYS and ARGV as the script does it."""
 
 from typing import Final, final
 
@@ -10,15 +10,15 @@ from kidoproxy.scripts.values import ARGV_ITEM, ARGV_RANGE, KEYS_ANY, KEYS_ITEM,
 
 #: Where the number of keys stands in EVAL, EVALSHA and FCALL.
 NUMKEYS_POSITION: Final = 2
-#: More names than this are not computed for one request: they are as many as names in the text times keys.
+#: More keys than this are not computed for one request: they are as many as names in the text times KEYS.
 MAX_RESOLVED_KEYS: Final = 4096
 
 
 @final
 class ResolvedKey:
-    """A key that ``command`` would use: ``text`` as a whole, or (``begins``) all that is known of it.
+    """A key that ``command`` would use: ``text``, or if ``is_prefix`` a key that begins so.
 
-    ``wanted``: a pattern, of which it must be known where its names live.
+    ``must_locate``: a pattern, of which it must be known where all keys that match it live.
     """
 
     def __init__(self, command: bytes, text: bytes, is_prefix: bool, must_locate: bool) -> None:
@@ -39,7 +39,7 @@ class ScriptInputs:
         self.args = argv[NUMKEYS_POSITION + 1 + count :]
 
     def part_values(self, part: FormPart) -> list[bytes] | None:
-        """What a part may be; none when it is nil, None when it may be anything."""
+        """The texts that a part may be; an empty list when it is nil, None when it may be anything."""
         kind, number, step, text = part
         if kind == LITERAL:
             return [text]
@@ -53,9 +53,9 @@ class ScriptInputs:
 
 
 def resolve_key(name: UndeclaredKey, inputs: ScriptInputs) -> list[ResolvedKey]:
-    """The keys that this one comes to; of rows of them in one name only the first is followed.
+    """The keys that this one comes to; if two of its parts have several values, the second ends the known prefix.
 
-    What is left empty stands for nothing: scripts are told so that there is no such key.
+    An empty argument gives no key: callers say so that there is none.
     """
     texts = [b""]
     is_prefix = False
@@ -75,7 +75,7 @@ def resolve_key(name: UndeclaredKey, inputs: ScriptInputs) -> list[ResolvedKey]:
 
 
 def text_before(text: bytes, pattern_chars: bytes) -> bytes:
-    """Up to the first of these signs."""
+    """The text up to the first of these characters."""
     for at in range(len(text)):
         if text[at] in pattern_chars:
             return text[:at]
@@ -83,7 +83,7 @@ def text_before(text: bytes, pattern_chars: bytes) -> bytes:
 
 
 def resolve_call(script_call: ScriptCall, inputs: ScriptInputs) -> ScriptCall | None:
-    """A call whose command the request names; None when it names none."""
+    """A dynamic call with the command that this request names; None when it names none."""
     names = resolve_key(UndeclaredKey(b"", script_call.arguments[0][0], b"", False), inputs)
     if not names:
         return None
@@ -95,7 +95,7 @@ def resolve_call(script_call: ScriptCall, inputs: ScriptInputs) -> ScriptCall | 
 
 
 def called_commands(analysis: Analysis, inputs: ScriptInputs) -> dict[bytes, CommandSpec | None]:
-    """All commands that it calls with this request, by full name, as far as they are known."""
+    """All commands that the script calls with this request, by full name, as far as they are known."""
     if not analysis.dynamic_calls:
         return analysis.commands
     found = dict(analysis.commands)
@@ -109,7 +109,7 @@ def called_commands(analysis: Analysis, inputs: ScriptInputs) -> dict[bytes, Com
 
 
 def find_keyspace_command(analysis: Analysis, inputs: ScriptInputs, include_patterns: bool) -> bytes:
-    """The first command that speaks of all keys of a node; empty when there is none. ``listed``: even by a pattern."""
+    """The first command about all keys of a node, empty if none; ``include_patterns``: also one with a pattern."""
     if analysis.keyspace_command:
         return analysis.keyspace_command
     for name in analysis.undeclared_keys:
@@ -140,7 +140,7 @@ def find_key_command(analysis: Analysis, inputs: ScriptInputs) -> bytes:
 def resolve_all_keys(
     found: list[UndeclaredKey], dynamic_calls: list[ScriptCall], inputs: ScriptInputs
 ) -> list[ResolvedKey] | None:
-    """All keys that these names and calls come to; None when they are too many to look at."""
+    """All keys that these keys and calls come to; None when they are too many to compute."""
     names = list(found)
     for script_call in dynamic_calls:
         resolved_call = resolve_call(script_call, inputs)
@@ -158,7 +158,7 @@ def resolve_all_keys(
 
 
 def max_resolved(name: UndeclaredKey, inputs: ScriptInputs) -> int:
-    """At most how many keys this name comes to."""
+    """An upper bound of the keys that this one comes to."""
     max_count = 1
     for part in name.form:
         if part[0] == KEYS_ANY:

@@ -1,4 +1,8 @@
-"""Whether an expression can be a table, and what is known of one: printed, a table's address tells the nodes apart."""
+"""Whether an expression can be a table, and what is known of one.
+
+It matters because what a table looks like differs from node to node: its address when it is printed, the order of its
+fields when it is encoded.
+"""
 
 from typing import Final, final
 
@@ -33,19 +37,18 @@ _SCALAR_KINDS: Final = (APPEND_INDEX, CONCAT, CONSTANT, LENGTH, NUMBER, UNKNOWN_
 
 @final
 class ScalarAnalysis:
-    """See the module."""
+    """Which slots never are a table, found by assuming it of all and dropping what is refuted until nothing changes."""
 
     def __init__(self, tree: SyntaxTree, values: ValueTracker) -> None:
         self.tree = tree
         self.values = values
-        #: For each local variable whether it never is a table, and whether the functions behind it never give one.
+        #: For each slot whether it never is a table, and whether the functions that it stands for never return one.
         self.never_table = [True] * len(tree.slot_values)
         self.returns_scalar = [True] * len(tree.slot_values)
         self.run_to_fixpoint()
         self.mutated_tables = self.find_mutated_tables()
 
     def run_to_fixpoint(self) -> None:
-        """Begin with hope, and give up whatever does not bear it out until all the rest does."""
         for _ in range(MAX_PASSES):
             before = sum(self.never_table) + sum(self.returns_scalar)
             for slot, values in enumerate(self.tree.slot_values):
@@ -81,7 +84,7 @@ class ScalarAnalysis:
         return kind == CALL and self.call_gives_scalar(node, depth)
 
     def call_gives_scalar(self, call_node: Node, depth: int) -> bool:
-        """The same for what a call gives."""
+        """Whether what the call returns never is a table or a function."""
         callee = call_node.children[0]
         path = self.values.sole_path(callee)
         if path in SINGLE_SCALAR:
@@ -92,7 +95,7 @@ class ScalarAnalysis:
         return callee.kind == NAME and callee.slot >= 0 and self.returns_scalar[callee.slot]
 
     def has_stable_order(self, node: Node, depth: int) -> bool:
-        """Whether what it writes has no fields whose order nobody has promised."""
+        """Whether encoding it has no fields whose order may differ from node to node."""
         if node.kind == TABLE:
             if node.field_count > 1 or (node.field_count and node.children):
                 return False
@@ -115,7 +118,7 @@ class ScalarAnalysis:
         return constructor.children
 
     def find_mutated_tables(self) -> set[int]:
-        """The local variables whose table something may change beside what is added at its end."""
+        """The slots whose table may be changed otherwise than by adding at its end."""
         found: set[int] = set()
         for node in self.tree.name_nodes:
             if node.kind == NAME and node.slot >= 0 and node.role in (ROLE_VALUE, ROLE_ALIASED):

@@ -1,7 +1,7 @@
 """What the expressions of a script may stand for: global names, and strings made of literals, KEYS and ARGV.
 
 A string is a `StringForm`: parts in a row, some known from the text, some from the request, some not at all. Where
-several values are possible all of them are told; what is too much to tell is a hole, which may be anything.
+several values are possible all of them are listed; beyond the bounds below a part is ANY_TEXT, which may be anything.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ from kidoproxy.scripts.syntax import (
     SyntaxTree,
 )
 
-# Parts of a form: what it is, a number, another number, a text.
+# Kinds of parts; a part is its kind, two numbers and a text.
 LITERAL: Final = 0  # text
 KEYS_ITEM: Final = 1  # KEYS[number]
 KEYS_ANY: Final = 2  # one of KEYS
@@ -47,14 +47,14 @@ StringForm = tuple[FormPart, ...]
 ANY_TEXT_PART: Final[FormPart] = (ANY_TEXT, 0, 0, b"")
 UNKNOWN_FORM: Final[StringForm] = (ANY_TEXT_PART,)
 EMPTY_FORM: Final[StringForm] = ((LITERAL, 0, 0, b""),)
-#: More values for one expression are not told, nor are longer ones.
+#: More values for one expression are not listed, nor are longer ones.
 MAX_FORMS: Final = 16
 MAX_FORM_PARTS: Final = 32
-#: A name that stands for more functions than this stands for none that is followed.
+#: If a name stands for more functions than this, none of them is followed.
 MAX_FUNCTIONS: Final = 4
 #: How many names behind names are followed.
 MAX_ALIAS_DEPTH: Final = 40
-#: How often the names are gone through until nothing new is learned.
+#: How many passes over the names are made to reach a fixpoint.
 MAX_PASSES: Final = 8
 #: A name that may be more than this may be anything.
 MAX_PATHS: Final = 8
@@ -65,27 +65,31 @@ NAMESPACES: Final = frozenset(b"redis server string table math bit struct cjson 
 
 
 class ValueTracker:
-    """See the module."""
+    """The values of one syntax tree.
+
+    Making it binds parameters to arguments and finds the aliases of global names; forms of strings are computed when
+    they are asked for, and remembered.
+    """
 
     def __init__(self, tree: SyntaxTree) -> None:
         self.tree = tree
-        #: For each local variable the global names that it may stand for, and its strings once they are known.
+        #: For each slot the global names that it may stand for, and its strings once they are known.
         self.aliases: list[list[bytes]] = [[] for _ in tree.slot_values]
         self.form_cache: dict[int, list[StringForm]] = {}
-        #: Whether it stands for global names only.
+        #: For each slot, once it is known, whether it stands for global names only.
         self.always_global: dict[int, bool] = {}
         self.in_progress: set[int] = set()
         #: KEYS or ARGV may have been changed by the script.
         self.inputs_mutated = False
-        #: For each local variable the functions of the script that it stands for; none where they are too many.
+        #: For each slot the functions of the script that it stands for; none where they are too many.
         self.local_functions = [collect_functions(values) for values in tree.slot_values]
-        #: Of a library the functions by the names that they are called by.
+        #: A library's functions by the names under which it registers them.
         self.registered_functions: dict[bytes, list[Node]] = {}
-        #: The local variables that may stand for what registers them.
+        #: The slots that may stand for ``redis.register_function``.
         self.registrar_slots = {
             slot for slot, values in enumerate(tree.slot_values) if any(map(is_register_function, values))
         }
-        #: The nodes that are seen to register, and to be registered.
+        #: The ids of the nodes that register a function, and of those that name one to be registered.
         self.registration_nodes: set[int] = set()
         #: Some function is registered in a way that is not followed.
         self.has_unresolved_registration = False
@@ -130,7 +134,7 @@ class ValueTracker:
                     self.bind_call(function, arguments)
 
     def bind_registered(self, local_functions: list[list[Node]]) -> list[Node]:
-        """Bind the first two parameters of a library's functions to their keys and arguments; these functions."""
+        """Bind the first two parameters of registered functions to KEYS and ARGV; these functions."""
         found: list[Node] = []
         for call_node in self.tree.calls:
             if not self.is_registration(call_node.children[0]):
@@ -140,7 +144,7 @@ class ValueTracker:
             functions = [callback] if callback.kind == FUNCTION else []
             if callback.kind == NAME and callback.slot >= 0:
                 functions = local_functions[callback.slot]
-                # Being registered is no way to be called with anything.
+                # To be registered does not let it escape: the node calls it with keys and arguments only.
                 callback.role = ROLE_CALLEE
                 self.registration_nodes.add(id(callback))
             self.has_unresolved_registration = self.has_unresolved_registration or not name or not functions
@@ -158,12 +162,12 @@ class ValueTracker:
         return callee.slot in self.registrar_slots if callee.kind == NAME else is_register_function(callee)
 
     def bind_unknown(self, function: Node) -> None:
-        """It may be called with anything."""
+        """The function may be called with anything."""
         for slot in function.parameter_slots:
             self.tree.slot_values[slot].append(Node(OTHER, function.offset, b"", []))
 
     def bind_call(self, function: Node, arguments: list[Node]) -> None:
-        """It is called with these."""
+        """The function is called with these arguments."""
         for at, slot in enumerate(function.parameter_slots):
             if at < len(arguments):
                 value = arguments[at]
@@ -174,7 +178,7 @@ class ValueTracker:
     # -- global names ------------------------------------------------------------------------------------
 
     def propagate_aliases(self) -> None:
-        """Learn what global names the local variables stand for, until there is nothing more to learn."""
+        """Find the global names that each slot may stand for, by passes until nothing changes."""
         for _ in range(MAX_PASSES):
             changed = False
             self.form_cache.clear()
@@ -190,13 +194,13 @@ class ValueTracker:
                     self.aliases[slot] = [ANY_PATH]
             if not changed:
                 return
-        # A chain that is longer than any that makes sense: whoever is part of one may be anything.
+        # A chain of aliases longer than any that makes sense: each of its names may be anything.
         for found in self.aliases:
             if found:
                 found.append(ANY_PATH)
 
     def global_paths(self, node: Node) -> list[bytes]:
-        """The global names that this may stand for: ``redis.call``; none for what is no global."""
+        """The global names that this may stand for, such as ``redis.call``; none for what is no global."""
         if node.kind == NAME:
             return [node.text] if node.slot < 0 else self.aliases[node.slot]
         if node.kind == INDEX:
@@ -211,7 +215,7 @@ class ValueTracker:
         return []
 
     def sole_path(self, node: Node) -> bytes:
-        """The one global name that this stands for; empty when it may be something else."""
+        """The one global name that this always stands for; empty when it may be something else."""
         paths = self.global_paths(node)
         if len(paths) != 1:
             return b""
@@ -225,7 +229,7 @@ class ValueTracker:
         return paths[0]
 
     def member_paths(self, node: Node) -> list[bytes]:
-        """The same for ``base[key]``."""
+        """`global_paths` of ``base[key]``; an unknown key is ``?``."""
         found: list[bytes] = []
         for base in self.global_paths(node.children[0]):
             if base in (b"KEYS", b"ARGV", ANY_PATH):
@@ -308,7 +312,7 @@ class ValueTracker:
         return UNKNOWN_FORM
 
     def concat_forms(self, nodes: list[Node], depth: int) -> list[StringForm]:
-        """One behind the other."""
+        """The strings of these expressions, concatenated in every combination."""
         found: list[StringForm] = [()]
         for node in nodes:
             if all(len(form) == MAX_FORM_PARTS and form[-1] == ANY_TEXT_PART for form in found):
@@ -322,7 +326,7 @@ class ValueTracker:
         return [form or EMPTY_FORM for form in found]
 
     def call_forms(self, node: Node, depth: int) -> list[StringForm]:
-        """What a call gives: of functions that make strings in plain sight, and of the script's own."""
+        """What a call returns: of ``tostring``, ``string.format``, and the script's own functions."""
         if node.kind == METHOD:
             return (
                 self.format_forms([node.children[0], *node.children[1:]], depth)
@@ -358,7 +362,7 @@ class ValueTracker:
         return cached
 
     def format_forms(self, arguments: list[Node], depth: int) -> list[StringForm]:
-        """``string.format`` with ``%s``, and with ``%d``, which is a hole."""
+        """``string.format`` with ``%s``, and with ``%d``, which may be any text."""
         formats = [literal_text(form) for form in self.string_forms(arguments[0], depth + 1)]
         pattern = formats[0] if len(formats) == 1 else None
         if pattern is None:
@@ -367,7 +371,7 @@ class ValueTracker:
         nodes = [Node(STRING, 0, pieces[0], [])]
         for at, piece in enumerate(pieces[1:], 1):
             if piece[:1] not in (b"s", b"d") or at >= len(arguments):
-                # What follows an odd directive may belong to other arguments.
+                # Behind another directive it is not known which argument belongs to which.
                 nodes.append(Node(OTHER, 0, b"", []))
                 break
             nodes.append(arguments[at] if piece[:1] == b"s" else Node(OTHER, 0, b"", []))
@@ -376,30 +380,30 @@ class ValueTracker:
 
 
 def gives_many_values(node: Node) -> bool:
-    """Whether it may give any number of values in the last place of a list."""
+    """Whether it may give several values, if it is the last of a list."""
     return node.kind in (CALL, METHOD, VARARG)
 
 
 def integer_literal(node: Node) -> int:
-    """The number that is written here; 0 if it is none."""
+    """The positive integer that is written here; 0 if it is none."""
     return int(node.text) if node.kind == NUMBER and node.text.isdigit() and len(node.text) < 9 else 0
 
 
 def literal_text(form: StringForm) -> bytes | None:
-    """The string, if the text alone says it."""
+    """The string if it is made of literals alone, else None."""
     if all(part[0] == LITERAL for part in form):
         return b"".join([part[3] for part in form])
     return None
 
 
 def collect_functions(values: list[Node]) -> list[Node]:
-    """The functions among these, if they are not too many."""
+    """The functions among these values; none if they are too many to follow."""
     found = [value for value in values if value.kind == FUNCTION]
     return found if len(found) <= MAX_FUNCTIONS else []
 
 
 def dedupe_forms(forms: list[StringForm]) -> list[StringForm]:
-    """Each once; something unknown if there are too many."""
+    """Each once; the unknown form if they are too many."""
     found: list[StringForm] = []
     for form in forms:
         if form not in found:
@@ -408,5 +412,5 @@ def dedupe_forms(forms: list[StringForm]) -> list[StringForm]:
 
 
 def truncate_form(form: StringForm) -> StringForm:
-    """With a hole for what goes on for too long."""
+    """The form with ANY_TEXT in place of what is beyond the bound."""
     return form if len(form) <= MAX_FORM_PARTS else (*form[: MAX_FORM_PARTS - 1], ANY_TEXT_PART)

@@ -1,4 +1,4 @@
-"""What a script really calls: run by Lua 5.1 itself, where there is one, with a Redis that only writes down."""
+"""What a script really calls: run by Lua 5.1 itself, if installed, with a ``redis`` that only records the calls."""
 
 import shutil
 import subprocess

@@ -79,7 +79,7 @@ def test_tokens(text: bytes, values: list[bytes]) -> None:
     ],
 )
 def test_malformed(text: bytes, why: str) -> None:
-    """What is no Lua 5.1, or too much of it, is told with its line."""
+    """What is no Lua 5.1, or too much of it, is an error that names the line."""
     with pytest.raises(LuaSyntaxError, match=why):
         Tokens(text)
 
@@ -109,7 +109,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=12).map(b"".join))
-def test_no_byte_is_looked_at_twice(text: bytes) -> None:
+def test_no_byte_is_read_twice(text: bytes) -> None:
     """Tokens begin one behind the other, inside the text, and the last one is the end."""
     try:
         starts = Tokens(text).starts

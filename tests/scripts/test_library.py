@@ -1,4 +1,4 @@
-"""Functions: each is what it does itself, and what it calls of its library's own."""
+"""Functions of libraries: each by what it does itself, and what it calls of its library's own."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def used(name: bytes) -> list[bytes]:
 
 
 def test_each_by_itself() -> None:
-    """What one function does is not held against its neighbours."""
+    """What one function does does not count for its neighbours."""
     found = analyze_library(LIBRARY)
     assert sorted(found) == [b"arg", b"clear", b"get", b"loop", b"meta", b"more", b"twice"]
     assert [name for name in found if found[name].keyspace_command] == [b"clear"]
@@ -64,8 +64,8 @@ def test_keys_and_arguments(name: bytes, keys: list[bytes]) -> None:
         b"local function register(name, f) redis.register_function(name, f) end register('f', get)",
     ],
 )
-def test_unclear(text: bytes) -> None:
-    """Where it is not plain which function has which name, whatever is not known may be any of them."""
+def test_unknown_names(text: bytes) -> None:
+    """Where it is not certain which function has which name, an unknown name may be any of them."""
     found = analyze_library(
         b"local function get(k) return redis.call('get', k[1]) end redis.register_function('g', get) " + text
     )
@@ -74,7 +74,7 @@ def test_unclear(text: bytes) -> None:
 
 
 def test_aliased() -> None:
-    """A local name for what registers is followed."""
+    """A local name for ``register_function`` is followed."""
     found = analyze_library(b"local r = redis.register_function r('f', function() return redis.call('flushdb') end)")
     assert [(name, analysis.keyspace_command) for name, analysis in found.items()] == [(b"f", b"flushdb")]
 
@@ -89,7 +89,7 @@ def test_aliased() -> None:
     ],
 )
 def test_hidden(text: bytes) -> None:
-    """What hides a command anywhere in a library is held against each of its functions."""
+    """What hides a command anywhere in a library counts for each of its functions."""
     assert analyze_library(text)[b"f"].hidden_reason
 
 
@@ -110,7 +110,7 @@ CLEAR = b"function() return redis.call('flushdb') end"
         b"local clear = %s local h = {go = clear} redis.register_function('f', function() return h.go() end)",
     ],
 )
-def test_helpers_without_a_plain_name(text: bytes) -> None:
+def test_helpers_without_a_name(text: bytes) -> None:
     """A function that is kept in a table, or was made while loading, may be what any of them calls."""
     found = analyze_library(text % CLEAR + b" local a = 1 a = 2 redis.register_function('g', function() end)")
     assert [(name, analysis.keyspace_command) for name, analysis in found.items()] == [
@@ -119,8 +119,8 @@ def test_helpers_without_a_plain_name(text: bytes) -> None:
     ]
 
 
-def test_joined() -> None:
-    """Several readings as one have what each of them has."""
+def test_merged() -> None:
+    """Several analyses merged have what each of them has."""
     assert merge_analyses([]) is None
     one = analyze_library(b"redis.register_function('f' .. '', function() return redis.call('get', 'x') end)")[b""]
     two = analyze_library(
@@ -134,13 +134,13 @@ def test_joined() -> None:
 
 
 def test_unreadable() -> None:
-    """Of what is no Lua it is known that it cannot be read."""
+    """A text that is no Lua is known to be unreadable."""
     assert list(analyze_library(b"#!lua name=x\nnonsense(")) == [b""]
     assert analyze_library(b"#!lua name=x\nnonsense(")[b""].parse_error
 
 
 def test_work_is_bounded() -> None:
-    """Many functions that share very much are not each read anew: then each counts as all of them."""
+    """Many functions that share very much are not each analysed anew: then each counts as all of them."""
     shared = b"local function shared(k) " + b"f(k) " * 1500 + b"return redis.call('get', k[1]) end "
     lines = [b"redis.register_function('f%d', function(k) return shared(k) end)" % at for at in range(60)]
     found = analyze_library(shared + b" ".join(lines))

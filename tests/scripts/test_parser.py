@@ -81,8 +81,8 @@ def luac(text: bytes) -> bool:
     return subprocess.run(["luac5.1", "-p", "-"], input=text, capture_output=True, check=False).returncode == 0
 
 
-def taken(text: bytes) -> bool:
-    """Whether the parser takes it."""
+def parses(text: bytes) -> bool:
+    """Whether the parser accepts it."""
     try:
         parse(text)
     except LuaSyntaxError:
@@ -93,7 +93,7 @@ def taken(text: bytes) -> bool:
 @pytest.mark.parametrize("text", GOOD + BAD)
 def test_as_lua(text: bytes) -> None:
     """The parser takes what Lua takes. (A ``break`` outside of a loop it takes too: the node refuses it.)"""
-    assert taken(text) == (text in GOOD)
+    assert parses(text) == (text in GOOD)
     if shutil.which("luac5.1") is not None and b"..." not in text:
         assert luac(text) == (text in GOOD)
 
@@ -106,7 +106,7 @@ WORDS = st.sampled_from(
 @given(st.lists(WORDS, max_size=8).map(b" ".join))
 def test_random_words(text: bytes) -> None:
     """Whatever Lua 5.1 takes is taken, so nothing that runs is called unreadable."""
-    if not taken(text) and shutil.which("luac5.1") is not None:
+    if not parses(text) and shutil.which("luac5.1") is not None:
         assert not luac(text)
 
 
@@ -125,13 +125,13 @@ def test_random_words(text: bytes) -> None:
     ],
 )
 def test_depth_is_bounded(text: bytes) -> None:
-    """However deep a text is nested, the reader is not: nobody's stack is filled."""
+    """However deep a text is nested, the parser is not: its stack is bounded."""
     with pytest.raises(LuaSyntaxError, match=f"more than {MAX_DEPTH} levels"):
         parse(text)
 
 
-def test_long_rows_are_not_deep() -> None:
-    """A row of operands, and of ``elseif``, is as long as its author likes."""
+def test_long_chains_are_not_deep() -> None:
+    """A chain of operands, or of ``elseif``, may be of any length."""
     parse(b"return " + b"a or " * 1000 + b"b and " * 1000 + b"c")
     parse(b"return " + b"1 + " * 1000 + b"1")
     parse(b"if a then " + b"elseif b then " * 1000 + b"end")
@@ -160,7 +160,7 @@ def test_scopes() -> None:
 
 
 def test_values() -> None:
-    """Literals keep what they are."""
+    """Literals keep their kinds and values."""
     tree = parse(b"f('x', 5)")
     assert [(node.kind, node.text) for node in tree.calls[0].children[1:]] == [(STRING, b"x"), (NUMBER, b"5")]
     assert repr(tree.calls[0].children[1]) == "<node 4 b'x' []>"
@@ -173,7 +173,7 @@ def test_what_is_global() -> None:
     assert [node.text for node in tree.assigned_nodes] == [b"a", b"", b"e", b""]
 
 
-def test_a_block_is_the_parsers() -> None:
+def test_blocks_need_the_whole_parser() -> None:
     """Expressions alone have no blocks."""
     with pytest.raises(NotImplementedError):
         ExpressionParser(Tokens(b"")).parse_block_to_end()

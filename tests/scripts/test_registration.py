@@ -1,4 +1,4 @@
-"""How a library gives names to its functions; what follows from it is in test_library."""
+"""How a library names its functions; what follows from it is in test_library."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from kidoproxy.scripts.syntax import FUNCTION, OTHER
     ],
 )
 def test_registration(text: bytes, name: bytes, kind: int) -> None:
-    """In either form, where name and function are plain to see."""
+    """In either form, if the name is a literal and the function is written there."""
     pending = parse(text).calls[0]
     assert is_register_function(pending.children[0])
     found, callback = parse_registration(pending)
@@ -28,7 +28,7 @@ def test_registration(text: bytes, name: bytes, kind: int) -> None:
 
 
 def test_others() -> None:
-    """What else is called registers nothing."""
+    """Other calls register nothing."""
     assert not any(
         is_register_function(pending.children[0]) for pending in parse(b"register_function() redis.call() f()()").calls
     )

@@ -1,4 +1,4 @@
-"""The book of a pool: which scripts are known, and the requests that bring a node to what was loaded."""
+"""The script registry of a pool: which scripts are known, and the requests that bring a node what was loaded."""
 
 import hashlib
 
@@ -22,27 +22,27 @@ TWO = b"#!lua name=two\nredis.register_function('g', function() return 1 end)"
 
 
 def load(code: bytes) -> bytes:
-    """The lesson that brings a library."""
+    """The request that brings a library."""
     return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", code])
 
 
-def lessons(found: ScriptRegistry) -> list[bytes]:
-    """What a node is taught when nobody else can be asked."""
+def load_requests(found: ScriptRegistry) -> list[bytes]:
+    """What a node is sent that lost everything, if no other node can be asked."""
     return found.library_requests() + found.script_load_requests()
 
 
-def test_learn() -> None:
-    """A text is known by its SHA1; only what was loaded is taught, and what was flushed meanwhile is not."""
+def test_loaded_scripts() -> None:
+    """A text is known by its SHA1; only what was loaded is sent to nodes, and what was flushed meanwhile is not."""
     found = ScriptRegistry()
     digest = found.remember(b"return 1")
     assert digest == hashlib.sha1(b"return 1").hexdigest().encode()
     assert found.remember(b"return 1") == digest
-    assert lessons(found) == []
+    assert load_requests(found) == []
     found.mark_loaded(b"return 1")
     script = found.find_script(digest)
     assert script is not None
     assert script.text == b"return 1"
-    assert lessons(found) == [encode_request([b"SCRIPT", b"LOAD", b"return 1"])]
+    assert load_requests(found) == [encode_request([b"SCRIPT", b"LOAD", b"return 1"])]
     version = found.version
     found.mark_loaded(b"return 1")
     found.mark_loaded(b"return 2")
@@ -50,7 +50,7 @@ def test_learn() -> None:
     found.flush_scripts()
     found.mark_loaded(b"return 1")
     assert found.find_script(digest) is None
-    assert lessons(found) == []
+    assert load_requests(found) == []
     assert found.version == version + 1
     assert found.script_bytes == 0
 
@@ -72,7 +72,7 @@ def test_count_is_bounded() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """Only so many bytes are remembered, and no text that alone is large; what was just learned stays."""
+    """Only so many bytes are remembered, and no text that alone is large; what was remembered last stays."""
     found = ScriptRegistry()
     assert found.find_script(found.remember(b"x" * (MAX_SCRIPT_BYTES + 1))) is None
     texts = [
@@ -90,18 +90,18 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_libraries() -> None:
-    """The steps lead to what FUNCTION LOAD, DELETE and FLUSH have left."""
+    """The changes lead to what FUNCTION LOAD, DELETE and FLUSH have left."""
     found = ScriptRegistry()
     found.load_library(ONE)
     found.load_library(TWO)
-    assert lessons(found) == [load(ONE), load(TWO)]
+    assert load_requests(found) == [load(ONE), load(TWO)]
     found.load_library(NEW)
-    assert lessons(found) == [load(TWO), load(NEW)]
+    assert load_requests(found) == [load(TWO), load(NEW)]
     found.delete_library(b"two")
-    assert lessons(found) == [load(NEW)]
+    assert load_requests(found) == [load(NEW)]
     version = found.version
     found.flush_libraries()
-    assert lessons(found) == []
+    assert load_requests(found) == []
     assert found.version > version
 
 
@@ -111,19 +111,19 @@ def test_restored() -> None:
     found.load_library(ONE)
     found.restore_libraries(b"dump", b"APPEND")
     restore = encode_request([b"FUNCTION", b"RESTORE", b"dump", b"REPLACE"])
-    assert lessons(found) == [load(ONE), restore]
+    assert load_requests(found) == [load(ONE), restore]
     found.delete_library(b"one")
     delete = encode_request([b"FUNCTION", b"DELETE", b"one"])
-    assert lessons(found) == [restore, delete]
+    assert load_requests(found) == [restore, delete]
     found.load_library(TWO)
     found.restore_libraries(b"dump", b"replace")
-    assert lessons(found) == [delete, load(TWO), restore]
+    assert load_requests(found) == [delete, load(TWO), restore]
     found.restore_libraries(b"other", b"Flush")
-    assert lessons(found) == [encode_request([b"FUNCTION", b"RESTORE", b"other", b"REPLACE"])]
+    assert load_requests(found) == [encode_request([b"FUNCTION", b"RESTORE", b"other", b"REPLACE"])]
 
 
 @pytest.mark.parametrize("size", [10, MAX_LIBRARY_CHANGE_BYTES // 10])
-def test_steps_are_bounded(size: int) -> None:
+def test_changes_are_bounded(size: int) -> None:
     """Neither many libraries nor large ones fill the memory: the oldest are forgotten."""
     found = ScriptRegistry()
     count = min(MAX_LIBRARY_CHANGES, MAX_LIBRARY_CHANGE_BYTES // (size + 100))

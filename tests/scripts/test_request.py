@@ -1,4 +1,4 @@
-"""Keys that hang on the request, computed from it."""
+"""Keys that depend on the request, computed from it."""
 
 import pytest
 
@@ -38,8 +38,8 @@ from kidoproxy.scripts.request import (
         ("redis.call(ARGV[1], ARGV[2])", []),
     ],
 )
-def test_names(text: str, found: list[str]) -> None:
-    """Each with what is known of it; what is left empty stands for nothing."""
+def test_resolved_keys(text: str, found: list[str]) -> None:
+    """Each with what is known of it; an empty argument gives no key."""
     inputs = ScriptInputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
     analysis = analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode())
     used = resolve_all_keys(analysis.undeclared_keys, analysis.dynamic_calls, inputs)
@@ -49,8 +49,8 @@ def test_names(text: str, found: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["KEYS[i] .. ':a'", "'a' .. ARGV[i]", "KEYS[i] .. ARGV[i]"])
 @pytest.mark.parametrize(("rows", "computed"), [(MAX_RESOLVED_KEYS, True), (MAX_RESOLVED_KEYS + 1, False)])
-def test_names_are_bounded(text: str, rows: int, computed: bool) -> None:
-    """As many names as the text has, times keys, are not computed at one go."""
+def test_resolved_keys_are_bounded(text: str, rows: int, computed: bool) -> None:
+    """More keys than the bound are not computed, though text and KEYS are short."""
     analysis = analyse(f"for i = 1, #KEYS do for i = 1, #ARGV do redis.call('get', {text}) end end".encode())
     words = [b"%d" % at for at in range(rows)]
     found = resolve_all_keys(
@@ -78,6 +78,6 @@ def test_commands() -> None:
 
 
 def test_odd_counts() -> None:
-    """What is no number of keys is none."""
+    """A count that is no number is 0."""
     for word in (b"x", b"-1", b"9" * 30):
         assert ScriptInputs([b"EVAL", b"", word, b"a"]).args == [b"a"]

@@ -1,4 +1,4 @@
-"""What expressions may stand for: too much of anything becomes a hole, and nothing takes longer than its text."""
+"""What expressions may stand for: too much of anything becomes unknown, and nothing takes longer than its text."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def forms(before: str, expression: str) -> list[StringForm]:
 
 
 def texts(before: str, expression: str) -> list[str]:
-    """The same for people: ``K1``, ``A2``, ``A2+``, ``K*`` and ``?`` beside what is written."""
+    """`forms` in a short notation: ``K1``, ``A2``, ``A2+``, ``K*`` and ``?`` beside what is written."""
     signs = ["", "K{}", "K*", "A{}", "A{}+", "?"]
     return [
         "|".join(signs[kind].format(number) + text.decode() for kind, number, _, text in form)
@@ -98,12 +98,12 @@ def texts(before: str, expression: str) -> list[str]:
     ],
 )
 def test_forms(before: str, expression: str, found: list[str]) -> None:
-    """All that an expression may be is told, and nothing that it cannot be."""
+    """All that an expression may be is listed, and nothing that it cannot be."""
     assert texts(before, expression) == found
 
 
 def test_bounds() -> None:
-    """Too many values, too long ones and too long chains become holes."""
+    """Too many values, too long ones and too long chains become unknown."""
     many = " ".join(f"if x then a = '{number}' end" for number in range(MAX_FORMS + 1))
     assert texts(f"local a {many}", "a") == ["?"]
     assert texts("", " .. ".join(["('a' or 'b')"] * 6))[0] == "a|a|a|a|?|?"

@@ -15,7 +15,7 @@ from kidoproxy.scripts.library import analyze_library
 
 
 def work(text: bytes) -> int:
-    """How many lines of the rooms that read scripts are run for this text."""
+    """How many lines of the package are run for this text."""
     count = 0
 
     def line(frame: FrameType, event: str, _: Any) -> Any:
