@@ -1,6 +1,6 @@
-"""The build hook that puts the compiled pure rooms into the wheel.
+"""The build hook that puts the compiled pure packages into the wheel.
 
-One source, two builds: the pure rooms are strictly typed Python. mypyc compiles them when the wheel is
+One source, two builds: the pure packages are strictly typed Python. mypyc compiles them when the wheel is
 built; where there is no C compiler the wheel is pure Python and does the same, more slowly. The sources
 are in the wheel either way, and ``kidoproxy version`` says which build is running.
 
@@ -38,7 +38,7 @@ class CompileHook(BuildHookInterface[BuilderConfig]):
         out = Path(self._scratch.name)
         if not self._compile(out):
             if choice == "require":
-                raise RuntimeError(f"the pure rooms could not be compiled, and {SWITCH}=require")
+                raise RuntimeError(f"the pure packages could not be compiled, and {SWITCH}=require")
             self._warn()
             return
         built = [path for path in out.rglob("*") if path.is_file()]
@@ -61,7 +61,7 @@ class CompileHook(BuildHookInterface[BuilderConfig]):
     def _warn(self) -> None:
         for text in (
             "=" * 78,
-            "kidoproxy: the pure rooms could NOT be compiled (the reason is above).",
+            "kidoproxy: the pure packages could NOT be compiled (the reason is above).",
             "This wheel is pure Python: it does the same, but costs several times the CPU.",
             "Install a C compiler and the Python headers (Debian: gcc python3-dev) and build",
             f"again; {SWITCH}=require makes this an error, {SWITCH}=no silences it.",

@@ -1,4 +1,4 @@
-"""Compiles the pure rooms with mypyc, as one group, into a folder: ``python deploy/compile_rooms.py OUT``.
+"""Compiles the pure packages with mypyc, as one group, into a folder: ``python deploy/compile_rooms.py OUT``.
 
 With them go the few files that stand between them and the loop on the path of every command.
 
@@ -7,7 +7,7 @@ compilers end the process when they fail, and because they litter the folder the
 they write goes to a scratch folder, and OUT gets the extension modules alone, laid out as in the wheel.
 
 What is checked here is only what mypyc needs. The strict type check of the whole tree is a test of its
-own, and the packages that the rooms import are not there while a wheel is built.
+own, and the libraries that they import are not there while a wheel is built.
 """
 
 import sys
@@ -19,7 +19,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = "kidoproxy"
 
-#: Rooms that talk to the world, and tools: everything else is pure.
+#: What talks to the world, and tools: everything else is pure.
 IMPURE: Final = (
     "kidoproxy/__main__.py",
     "kidoproxy/admin/*",
@@ -31,17 +31,17 @@ IMPURE: Final = (
 
 #: Pure, but read once and data alone: compiled it would be one function of 60 000 lines of C.
 DATA: Final = ("kidoproxy/commands/table.py",)
-#: What stands between the loop and the pure rooms on the path of every command is compiled with them.
+#: What stands between the loop and the pure packages on the path of every command is compiled with them.
 HOT: Final = ("kidoproxy/net/client_io.py", "kidoproxy/net/flush.py", "kidoproxy/net/node_io.py")
 
 
 def is_pure(source: str) -> bool:
-    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, belongs to the pure rooms."""
+    """Whether `source`, a path such as ``kidoproxy/resp/scan.py``, belongs to the pure packages."""
     return not any(fnmatch(source, pattern) for pattern in IMPURE)
 
 
 def is_compiled(source: str) -> bool:
-    """Whether `source` is compiled: code of a pure room or of the hot path. A package's door sign has no code."""
+    """Whether `source` is compiled: code of a pure package or of the hot path. An ``__init__.py`` has no code."""
     return source in HOT or (is_pure(source) and source not in DATA and not source.endswith("__init__.py"))
 
 

@@ -17,13 +17,13 @@ MODULES = [module_name(path) for path in compiled_rooms()]
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_compiled_room_comes_from_the_build_under_test(name: str) -> None:
-    """No room of the source tree shadows the wheel, and none was left out of the compilation."""
+    """No package of the source tree shadows the wheel, and none was left out of the compilation."""
     suffix = Path(str(importlib.import_module(name).__file__)).suffix
     wanted = {"interpreted": [".py"], "compiled": [".so"]}
     assert suffix in wanted.get(os.environ.get("KIDOPROXY_BUILD", ""), [".py", ".so"])
 
 
 def test_the_package_is_installed_beside_the_rooms() -> None:
-    """The door sign and the rooms come from one place: two builds are never mixed."""
-    rooms = importlib.import_module("kidoproxy.resp.errors")
-    assert Path(str(kidoproxy.__file__)).parent == Path(str(rooms.__file__)).parent.parent
+    """The package and its modules come from one place: two builds are never mixed."""
+    module = importlib.import_module("kidoproxy.resp.errors")
+    assert Path(str(kidoproxy.__file__)).parent == Path(str(module.__file__)).parent.parent

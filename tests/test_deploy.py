@@ -67,7 +67,7 @@ class TestImage:
         assert any("KIDOPROXY_COMPILE=require" in run for run in instructions("RUN"))
 
     def test_it_does_not_run_as_root(self) -> None:
-        """The last user is a number other than 0, for Kubernetes cannot judge a name."""
+        """The last user is a number other than 0, for Kubernetes cannot look up a name."""
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions("USER")[-1])
 
     def test_its_health_is_asked_where_it_is_exposed(self) -> None:
@@ -258,7 +258,7 @@ class TestService:
 
 class TestTestCommand:
     def test_ci_runs_the_line_of_the_readme(self) -> None:
-        """What a contributor is told to run is what continuous integration runs, word for word."""
+        """What a contributor is asked to run is what continuous integration runs, word for word."""
         (line,) = [line for line in text(".ci/run").splitlines() if line.endswith("bin/tox")]
         assert line in map(str.strip, text("README.md").splitlines())
 

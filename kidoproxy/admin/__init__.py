@@ -1,5 +1,5 @@
-"""To be watched: the counters of the house as Prometheus text, and a small HTTP endpoint.
+"""For operators: the command line, health pages, Prometheus metrics, and embedded nodes for a first run.
 
-The counters themselves are plain integers where they are counted: `ProxyState` (clients, commands, bytes), the links
-(replies, time-outs, reconnects), the exchange (misses) and the copy groups. What is here only reads them.
+Counters are plain integers where they are counted: `ProxyState` (clients, commands, bytes), connections (replies,
+time-outs, reconnects), the executor (misses) and copy groups. What is here only reads them, when somebody asks.
 """

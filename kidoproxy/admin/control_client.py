@@ -1,7 +1,7 @@
-"""Talking to nodes as a person would, one question at a time: for ``kidoproxy check`` and ``sync``.
+"""A plain client of nodes and of a running proxy, for ``kidoproxy check`` and ``sync``.
 
-This is the control plane: redis-py, threads, no event loop, nothing of the data path. Every way in
-which a node can disappoint becomes one sentence.
+This is the control plane: redis-py, threads, no event loop, nothing of the data path. Whatever may be wrong with a
+node becomes one sentence.
 """
 
 import statistics
@@ -36,7 +36,7 @@ MIN_COPY_VERSION: Final = (6, 2)
 #: The proxy itself answers at once; a busy one may take a moment.
 PROXY_TIMEOUT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.2
-#: After so many looks at a node that is behind and that nobody works on, the proxy has given up.
+#: After so many polls in which a node was behind and no sync ran, the proxy has given up.
 MAX_IDLE_POLLS: Final = 25
 #: The state of a copy that may be read, as ``PROXY NODES`` writes it.
 IN_SYNC: Final = "in sync"
@@ -57,7 +57,7 @@ class NodeCheck:
     problems: list[str] = field(default_factory=list)
 
     def add_problem(self, problem: str) -> None:
-        """A problem is told once, in however many ways it was found."""
+        """Add it, unless it has been found already in another way."""
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -140,7 +140,7 @@ def connect(
 
 
 def describe_error(error: Exception) -> str:
-    """Why it did not work, in one sentence without addresses."""
+    """Why a server could not be asked, as what follows its name in a sentence; without addresses."""
     if isinstance(error, AuthenticationError | ResponseError):
         return _describe_refusal(str(error), isinstance(error, AuthenticationError))
     if isinstance(error, BusyLoadingError):
@@ -156,7 +156,7 @@ def _describe_refusal(text: str, is_login: bool) -> str:
     if "without any password" in text:
         return "wants no password, but one is configured"
     if not is_login:
-        # One that does not know AUTH repeats what it was told.
+        # A server that does not know AUTH quotes the password.
         return f"says: {sanitize(text.partition(', with args beginning with')[0])}"
     if "required" in text:
         return "wants a password, and none is configured"
@@ -164,7 +164,7 @@ def _describe_refusal(text: str, is_login: bool) -> str:
 
 
 def _describe_connection_error(error: BaseException) -> str:
-    """The system's own words, found under redis-py's; what it says at the end of a connection else."""
+    """The system's own words, found under redis-py's; redis-py's if there are none."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -226,12 +226,12 @@ def listener_for(config: Config, pool: str) -> Pool | None:
 
 
 def operator_user(pool: Pool) -> User:
-    """Who can order a sync, going by the file: may say what that takes, and has a password that stands there."""
+    """A user of the file who may order a sync, and whose password stands there. LookupError when there is none."""
     needed = [spec for spec in (find_by_name(b"proxy|sync"), find_by_name(b"proxy|nodes")) if spec is not None]
     for user in pool.all_users():
         acl = Acl(user.commands)
         if user.enabled and (user.nopass or user.password) and all(acl.allows_command(spec) for spec in needed):
-            # redis-py says AUTH only if it has something to say.
+            # Without a name redis-py sends AUTH only if there is a password.
             return replace(user, name="") if user.name == "default" else user
     raise LookupError(
         f'no user of pool "{pool.name}" can order it: one must be allowed +proxy, and have a password in the file'
@@ -248,10 +248,10 @@ def connect_to_proxy(config: Config, pool: str) -> redis.Redis:
 
 
 def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
-    """Give the running proxy another order about a copy; the lines that it says."""
+    """Send PROXY SYNC NODE WORDS to the running proxy; the lines of its reply."""
     with connect_to_proxy(config, pool) as client:
-        said = client.execute_command("PROXY", "SYNC", node, *words)
-    return [line.decode("utf-8", "replace") for line in said] if isinstance(said, list) else []
+        reply = client.execute_command("PROXY", "SYNC", node, *words)
+    return [line.decode("utf-8", "replace") for line in reply] if isinstance(reply, list) else []
 
 
 def sync(
@@ -262,16 +262,16 @@ def sync(
     pause: float = POLL_SECONDS,
     words: tuple[str, ...] = (),
 ) -> bool:
-    """Tell the running proxy to bring ``node`` up to date, and report until it is; False when it gave up."""
+    """Order a sync of ``node`` from the running proxy, and report until it is over; False when it gave up."""
     with connect_to_proxy(config, pool) as client:
         client.execute_command("PROXY", "SYNC", node, *words)
-        said, idle_polls = "", 0
+        reported, idle_polls = "", 0
         while idle_polls < MAX_IDLE_POLLS:
             state, activity = parse_node_state(client.execute_command("PROXY", "NODES"), pool, node)
             line = f"{node}: {state or 'the proxy does not know it'}{f' ({activity})' if activity else ''}"
-            if line != said:
+            if line != reported:
                 report(line)
-                said = line
+                reported = line
             if state in (IN_SYNC, "") or activity.startswith("failed"):
                 return state == IN_SYNC
             idle_polls = 0 if activity else idle_polls + 1

@@ -170,7 +170,7 @@ class EmbeddedNodes:
             raise EmbeddedError(f"cannot start {self._program}: {error.strerror}") from None
 
     def _wait_on_free_port(self, index: int) -> str:
-        """As `_ready`; a port that somebody else took in between is replaced by another one."""
+        """Wait until the node answers, and return its URL; a port that was taken meanwhile is replaced."""
         for _ in range(_PORT_ATTEMPTS):
             if self._wait_until_ready(index, port_may_be_taken=bool(self._ports[index])):
                 break

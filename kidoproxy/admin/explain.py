@@ -2,7 +2,7 @@
 
 ``kidoproxy route`` and the shares in ``kidoproxy check`` come from here, and the last check of a file: that
 the commands it names exist, which `kidoproxy.config` cannot know. What a live proxy would do
-depends on its nodes too; this is the answer while all of them are well.
+depends on its nodes too; this is the answer while all of them are up.
 """
 
 from kidoproxy.commands.acl import rule_error, similar_rules

@@ -1,7 +1,7 @@
-"""A few pages for orchestrators: ``/healthz`` (the process lives), ``/readyz`` (it can serve), ``/metrics``.
+"""Pages for health checks and Prometheus: ``/healthz`` (the process lives), ``/readyz`` (it can serve), ``/metrics``.
 
-GET and HEAD only, one request per connection, small and bounded: this is not a web server. Whoever is silent or
-slow, in sending or in reading, is cut.
+GET and HEAD only, one request per connection, small and bounded: this is not a web server. A client that is
+silent or slow, in sending or in reading, is disconnected.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def find_page(proxy: ProxyState, method: str, path: str) -> tuple[str, bytes]:
-    """Status line and body."""
+    """Status line and body of a page."""
     if method not in ("GET", "HEAD"):
         return "405 Method Not Allowed", b"only GET and HEAD\n"
     if path in ("/healthz", "/health"):
@@ -38,7 +38,7 @@ def find_page(proxy: ProxyState, method: str, path: str) -> tuple[str, bytes]:
 
 
 def handle_request(proxy: ProxyState, head: bytes) -> bytes:
-    """The whole answer to a request's head."""
+    """The whole response to a request, of which ``head`` is all up to the empty line."""
     request_line = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
     if len(request_line) != 3 or not request_line[2].startswith("HTTP/"):
         return build_response("400 Bad Request", b"this is not HTTP\n", True)
@@ -47,14 +47,14 @@ def handle_request(proxy: ProxyState, head: bytes) -> bytes:
 
 
 def build_response(status: str, body: bytes, with_body: bool) -> bytes:
-    """Head, and body if ``whole``."""
+    """Status line and headers, and the body if ``with_body``."""
     allow = "Allow: GET, HEAD\r\n" if status.startswith("405") else ""
     lines = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n{allow}"
     return f"{lines}Connection: close\r\n\r\n".encode() + (body if with_body else b"")
 
 
 class AdminServer:
-    """The listener. ``seconds`` is how long a connection may last, in any state."""
+    """Serves the pages. ``timeout_seconds`` is how long a connection may last, in any state."""
 
     def __init__(self, proxy: ProxyState, timeout_seconds: float = CONNECTION_SECONDS) -> None:
         self.proxy = proxy
@@ -67,8 +67,8 @@ class AdminServer:
         return await asyncio.start_server(self.handle_connection, address.host, address.port, limit=MAX_HEADER_BYTES)
 
     async def handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer, and an end that waits for nobody."""
-        # Drained means: the kernel has it all.
+        """One request, one response, and an end within the time-out."""
+        # So that `drain` returns when the kernel has all of it.
         writer.transport.set_write_buffer_limits(high=0)
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -76,7 +76,7 @@ class AdminServer:
                     writer.write(await self.read_and_respond(reader))
                     await writer.drain()
                     writer.write_eof()
-                    # Closed with bytes unread, the socket would take back what it has sent.
+                    # A socket that is closed with bytes unread may lose what it has sent.
                     while await reader.read(MAX_HEADER_BYTES):
                         pass
         except Exception:

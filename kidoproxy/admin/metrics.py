@@ -1,4 +1,4 @@
-"""The counters of the house as Prometheus text, made when somebody asks: the hot path keeps plain integers."""
+"""The counters of the proxy as Prometheus text, made at each scrape: the hot path keeps plain integers."""
 
 from collections.abc import Iterator
 
@@ -39,20 +39,19 @@ def loop_turn_histogram(turn_durations: TurnDurations) -> Metric:
 
 
 class ProxyCollector(Collector):
-    """Reads the house at each scrape."""
+    """Reads the proxy's state at each scrape."""
 
     def __init__(self, proxy: ProxyState) -> None:
         self.proxy = proxy
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
         yield from self.process_metrics()
         yield from self.pool_metrics()
         yield from self.node_metrics()
         yield from self.copy_metrics()
 
     def process_metrics(self) -> Iterator[Metric]:
-        """What there is one of."""
+        """What the process has one of."""
         proxy = self.proxy
         info = GaugeMetricFamily("kidoproxy_build_info", "Always 1.", labels=["version", "build"])
         info.add_metric([proxy.version, proxy.build], 1)
@@ -72,16 +71,16 @@ class ProxyCollector(Collector):
         yield counter("soft_misses", "Reads answered as a miss for a node that is down.", proxy.executor.soft_misses)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", proxy.executor.dropped_writes)
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", proxy.messages_delivered())
-        yield counter("scripts_healed", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)
-        yield counter("scripts_recited", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
+        yield counter("noscript_retries", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)
+        yield counter("script_preloads", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
         warmups = sum(server.node.warmup.warmup_count for server in proxy.executor.servers)
-        yield counter("nodes_taught", "Times that a node got again what was loaded.", warmups)
+        yield counter("node_warmups", "Times that a node got again what was loaded.", warmups)
         yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
         yield loop_turn_histogram(proxy.turn_durations)
 
     def incident_metrics(self) -> Iterator[Metric]:
-        """What clients should not do, by pool."""
+        """Logins that failed and requests of web pages, by pool."""
         labels = ["pool"]
         login_failures = CounterMetricFamily("kidoproxy_pool_auth_failures", "Logins refused.", labels=labels)
         http_requests = CounterMetricFamily(
@@ -117,7 +116,7 @@ class ProxyCollector(Collector):
         yield names
 
     def node_metrics(self) -> Iterator[Metric]:
-        """What each node has, over all its links."""
+        """What each node has, over all connections to it."""
         labels = ["node", "address"]
         up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
         pending_requests = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
@@ -151,9 +150,9 @@ class ProxyCollector(Collector):
         yield from (up, pending_requests, dedicated, held_bytes, replies, timeouts, reconnects, self.failure_metric())
 
     def failure_metric(self) -> Metric:
-        """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.troubles`."""
+        """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.failure_counts`."""
         family = CounterMetricFamily(
-            "kidoproxy_node_troubles",
+            "kidoproxy_node_failures",
             "What has gone wrong with a node, by cause.",
             labels=["node", "address", "cause"],
         )
@@ -173,7 +172,7 @@ class ProxyCollector(Collector):
         mismatches = CounterMetricFamily(
             "kidoproxy_copy_mismatches", "Writes answered differently by copies.", labels=["pool"]
         )
-        to_repair = GaugeMetricFamily("kidoproxy_copy_keys_to_mend", "Keys whose copies may differ.", labels=["pool"])
+        to_repair = GaugeMetricFamily("kidoproxy_copy_keys_to_repair", "Keys whose copies may differ.", labels=["pool"])
         for group in self.proxy.copy_groups:
             mismatches.add_metric([group.name], group.mismatches)
             to_repair.add_metric([group.name], len(group.to_repair))
@@ -183,7 +182,7 @@ class ProxyCollector(Collector):
 
 
 def is_node_up(proxy: ProxyState, node: Node) -> bool:
-    """Whether some link to the node is ready."""
+    """Whether some connection to the node is ready."""
     return any(conn.is_ready() for conn in proxy.executor.connections_to(node))
 
 

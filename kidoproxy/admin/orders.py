@@ -9,13 +9,13 @@ Report = Callable[[str], object]
 
 
 def sync(config: Config, pool: str, node: str, refill: bool, report: Report) -> None:
-    """Order it, and report until it is over."""
+    """Order a sync, and report until it is over."""
     if not (control_client.refill if refill else control_client.sync)(config, pool, node, report):
         raise LookupError(f"{node} is not in sync")
 
 
 def cancel(config: Config, pool: str, node: str, report: Report) -> None:
-    """End its sync."""
+    """Order the end of a sync."""
     control_client.order(config, pool, node, "CANCEL")
     report(f"{node}: its sync is cancelled")
 

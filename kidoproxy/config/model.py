@@ -1,4 +1,4 @@
-"""The configuration as the rest of the house reads it: frozen, complete, checked; secrets wrapped.
+"""The configuration as the rest of the code reads it: frozen, complete, checked; secrets wrapped.
 
 Times are seconds, sizes are bytes, names of commands are lower case with a bar (``config|set``).
 A value of these classes can be pickled, so that worker processes can be given one.
@@ -81,7 +81,7 @@ class ClientLimits:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may log in: keys as ``~app:*`` or ``%R~app:*``, channels as ``&news``; ``nopass``: anybody is."""
+    """Somebody who may log in. Keys are as ``~app:*`` or ``%R~app:*``, channels as ``&x``; ``nopass``: any password."""
 
     name: str
     enabled: bool = True

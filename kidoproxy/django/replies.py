@@ -1,4 +1,4 @@
-"""The ancestor's ``[True, True]``: what each node said to one write."""
+"""What each node said to one write, as a list: ``[True, True]``, as RedisCopy has always answered."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ def copies(tmp_path: Path) -> str:
 
 
 class Daemon:
-    """Stands in for the daemon: notes its configuration, announces, ends as it is told."""
+    """Stands in for the daemon: notes its configuration, announces, ends as the test says."""
 
     def __init__(self) -> None:
         self.config: Config | None = None

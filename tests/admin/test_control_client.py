@@ -63,14 +63,14 @@ def question(connection: socket.socket) -> bytes:
 @contextmanager
 def canned(*replies: bytes) -> Iterator[tuple[Address, list[bytes]]]:
     """A listener that answers each piece of bytes with the next reply, then hangs up; and what it was sent."""
-    heard: list[bytes] = []
+    requests: list[bytes] = []
 
     def answer() -> None:
         connection, _ = listener.accept()
         with connection:
             connection.settimeout(10)
             for reply in replies:
-                heard.append(question(connection))
+                requests.append(question(connection))
                 connection.sendall(reply)
             question(connection)
 
@@ -79,7 +79,7 @@ def canned(*replies: bytes) -> Iterator[tuple[Address, list[bytes]]]:
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            yield Address("127.0.0.1", listener.getsockname()[1]), heard
+            yield Address("127.0.0.1", listener.getsockname()[1]), requests
         finally:
             thread.join()
 
@@ -126,12 +126,12 @@ def test_problems(replies: tuple[bytes, ...], problem: str) -> None:
 
 def test_a_sound_node() -> None:
     """Without problems there is a server, a version and a latency, asked by PING and INFO."""
-    with canned(*info("redis_version:7.2.4", "valkey_version:9.1.2", "role:master")) as (address, heard):
+    with canned(*info("redis_version:7.2.4", "valkey_version:9.1.2", "role:master")) as (address, requests):
         checkup = check_node(Node("n", address), pool_of())
 
     assert (checkup.server, checkup.problems) == ("valkey 9.1.2", [])
     assert checkup.latency_ms is not None
-    assert b"HELLO" not in b"".join(heard)
+    assert b"HELLO" not in b"".join(requests)
 
 
 def test_an_old_node_on_a_ring() -> None:
@@ -152,12 +152,12 @@ def test_an_old_node_on_a_ring() -> None:
 )
 def test_passwords(reply: bytes, problem: str) -> None:
     """A password that does not fit is said to be so, and is not shown."""
-    with canned(reply) as (address, heard):
+    with canned(reply) as (address, requests):
         checkup = check_node(Node("n", address, password=Secret("hush")), pool_of())
 
     assert len(checkup.problems) == 1
     assert checkup.problems[0].startswith(problem)
-    assert b"hush" in heard[0]
+    assert b"hush" in requests[0]
 
 
 def test_nobody_there() -> None:
@@ -231,14 +231,14 @@ def test_one_server_twice() -> None:
     nowhere, other = Address("h", 1), Address("h", 2)
     a, b, c = (Node(name, Address(name, 1)) for name in "abc")
     same, apart, silent = b"run_id:1", b"run_id:2", b"run_id:"
-    told = ["it is the same server as a (one run id); name each server once"]
+    problems = ["it is the same server as a (one run id); name each server once"]
     for mode in ("ring", "copy"):
         pair = Config({"p": pool_of(a, b, c, mode=mode, listen=nowhere)})
-        assert found_in(pair, {"a": same, "b": same, "c": apart}) == {"a": [], "b": told, "c": []}
+        assert found_in(pair, {"a": same, "b": same, "c": apart}) == {"a": [], "b": problems, "c": []}
         assert found_in(pair, {"a": silent, "b": silent, "c": apart}) == {"a": [], "b": [], "c": []}
     below = {"l": pool_of(a, name="l"), "r": pool_of(b, name="r")}
     top = Pool("top", "ring", (nowhere,), (PoolRef("l", "l"), PoolRef("r", "r"), c), LIMITS, ring=RingOptions())
-    assert found_in(Config({"top": top, **below}), {"a": same, "b": same, "c": apart})["b"] == told
+    assert found_in(Config({"top": top, **below}), {"a": same, "b": same, "c": apart})["b"] == problems
     two = {"l": pool_of(a, name="l", listen=nowhere), "r": pool_of(b, name="r", listen=other)}
     assert found_in(Config(two), {"a": same, "b": same}) == {"a": [], "b": []}
 
@@ -303,15 +303,15 @@ class TestSync:
     """The conversation with a running proxy."""
 
     def test_until_it_is_in_sync(self) -> None:
-        """The order is given once; each change is told; the end is the node in sync."""
+        """The order is given once; each change is reported; the end is the node in sync."""
         rows = [row("b", "behind"), row("b", "syncing", "1 of 2"), row("b", "syncing", "1 of 2"), row("b", "in sync")]
         said: list[str] = []
-        with canned(b"+OK\r\n", *rows) as (address, heard):
+        with canned(b"+OK\r\n", *rows) as (address, requests):
             done = sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
 
         assert done
         assert said == ["b: behind", "b: syncing (1 of 2)", "b: in sync"]
-        assert [b"SYNC" in line for line in heard] == [True, False, False, False, False]
+        assert [b"SYNC" in line for line in requests] == [True, False, False, False, False]
 
     @pytest.mark.parametrize(
         ("rows", "last"),

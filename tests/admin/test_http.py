@@ -74,7 +74,7 @@ def test_other_methods() -> None:
     "head", [b"\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\xff \xfe \xfd\r\n\r\n", b"a b c d\r\n\r\n"]
 )
 def test_garbage(head: bytes) -> None:
-    """What is not HTTP is told so."""
+    """What is not HTTP gets an error that says so."""
     assert handle_request(ready().house, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
@@ -85,14 +85,14 @@ class Client:
         self.reader = reader
         self.writer = writer
 
-    async def told(self) -> bytes:
+    async def read_all(self) -> bytes:
         """All that comes until the end of the connection."""
         text = b""
         try:
             while data := await asyncio.wait_for(self.reader.read(65536), 10):
                 text += data
         except ConnectionResetError:
-            # Cut while something was unread.
+            # Closed while something was unread.
             pass
         return text
 
@@ -100,37 +100,37 @@ class Client:
         self.writer.transport.abort()
 
 
-async def talk(stage: Stage, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
-    """What a client is told that says this."""
+async def ask(stage: Stage, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
+    """What a client gets that sends this."""
     server = await AdminServer(stage.house, seconds).start(Address("127.0.0.1", 0))
     client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
     client.writer.write(said)
     if then_eof:
         client.writer.write_eof()
-    told = await client.told()
+    response = await client.read_all()
     client.close()
     server.close()
-    return told
+    return response
 
 
 def test_a_request_over_a_socket() -> None:
     """One request, one answer, and the connection is closed, though the client would have stayed."""
 
     async def scenario() -> None:
-        told = await talk(ready(), b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n", 0.2)
-        assert told.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert told.endswith(b"\r\n\r\nok\n")
-        assert told.count(b"HTTP/1.1") == 1
+        response = await ask(ready(), b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n", 0.2)
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert response.endswith(b"\r\n\r\nok\n")
+        assert response.count(b"HTTP/1.1") == 1
 
     run(scenario())
 
 
 def test_an_oversized_request() -> None:
-    """It is told so, and not read to its end."""
+    """It gets an error that says so, and is not read to its end."""
 
     async def scenario() -> None:
-        told = await talk(ready(), b"GET /" + b"x" * 3 * MAX_HEADER_BYTES, 0.2)
-        assert told.startswith(b"HTTP/1.1 431 ")
+        response = await ask(ready(), b"GET /" + b"x" * 3 * MAX_HEADER_BYTES, 0.2)
+        assert response.startswith(b"HTTP/1.1 431 ")
 
     run(scenario())
 
@@ -140,7 +140,7 @@ def test_silent_slow_and_gone_clients_hold_nothing(said: bytes, then_eof: bool) 
     """Who does not finish its request in time, or hangs up, gets nothing and is gone."""
 
     async def scenario() -> None:
-        assert await talk(ready(), said, 0.05, then_eof) == b""
+        assert await ask(ready(), said, 0.05, then_eof) == b""
 
     run(scenario())
 
@@ -170,16 +170,16 @@ def test_a_client_that_does_not_read_holds_nothing() -> None:
 
 
 def test_a_bug_in_a_page_costs_one_request(caplog: pytest.LogCaptureFixture) -> None:
-    """It is told, the connection ends, and the next request is served."""
+    """It is logged, the connection ends, and the next request is served."""
 
     async def scenario() -> None:
         stage = ready()
         servers = stage.exchange.servers
         stage.exchange.servers = [*servers, None]  # type: ignore[list-item]
         with caplog.at_level(logging.ERROR):
-            assert await talk(stage, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
+            assert await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
         stage.exchange.servers = servers
-        assert (await talk(stage, b"GET /metrics HTTP/1.1\r\n\r\n", 0.2)).startswith(b"HTTP/1.1 200")
+        assert (await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n", 0.2)).startswith(b"HTTP/1.1 200")
 
     run(scenario())
     assert "admin page failed" in caplog.text
@@ -189,6 +189,6 @@ def test_redis_clients_that_lost_their_way() -> None:
     """A RESP request to the admin port ends soon, whatever it is."""
 
     async def scenario() -> None:
-        assert await talk(ready(), encode_request([b"PING"]), 0.05) == b""
+        assert await ask(ready(), encode_request([b"PING"]), 0.05) == b""
 
     run(scenario())

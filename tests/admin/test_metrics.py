@@ -97,9 +97,9 @@ def test_lanes() -> None:
     stage = ring("a", "b")
     say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
     assert samples(stage)["kidoproxy_blocked_clients{pool=cache}"] == 0
-    lane = stage.exchange.unshared_connections[0]
-    lane.on_connected(0.0, 1.0)
-    lane.feed(greet(lane, b"", 7), 0.0)
+    dedicated = stage.exchange.unshared_connections[0]
+    dedicated.on_connected(0.0, 1.0)
+    dedicated.feed(greet(dedicated, b"", 7), 0.0)
     found = samples(stage)
     assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
     assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1
@@ -118,7 +118,7 @@ def test_the_copies() -> None:
     assert found["kidoproxy_copy_in_sync{node=a,pool=cache}"] == 1
     assert found["kidoproxy_copy_in_sync{node=b,pool=cache}"] == 0
     assert found["kidoproxy_copy_mismatches_total{pool=cache}"] == 4
-    assert found["kidoproxy_copy_keys_to_mend{pool=cache}"] == 0
+    assert found["kidoproxy_copy_keys_to_repair{pool=cache}"] == 0
 
 
 def test_who_is_up_and_whether_we_serve() -> None:
@@ -134,7 +134,7 @@ def test_who_is_up_and_whether_we_serve() -> None:
 
 
 def test_bytes_that_are_held() -> None:
-    """For the clients of each pool, and for the connections to each node, lanes too."""
+    """For the clients of each pool, and for the connections to each node, dedicated ones too."""
     stage = ring("a")
     client = stage.client()
     node = stage.node("a")

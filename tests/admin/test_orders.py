@@ -13,22 +13,22 @@ LOST = b"*2\r\n" + bulk("a has 0 keys") + bulk("b is down")
 def test_sync(refill: bool) -> None:
     """Ordered, with or without emptying; a node that is not in sync in the end is a complaint."""
     said: list[str] = []
-    with canned(b"+OK\r\n", row("b", "in sync")) as (address, heard):
+    with canned(b"+OK\r\n", row("b", "in sync")) as (address, requests):
         orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
     assert said == ["b: in sync"]
-    assert (b"REFILL" in heard[0]) is refill
+    assert (b"REFILL" in requests[0]) is refill
     failed = canned(b"+OK\r\n", row("b", "behind", "failed: x"))
     with failed as (address, _), pytest.raises(LookupError, match="b is not in sync"):
         orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
 
 
 def test_cancel() -> None:
-    """Said, and told."""
+    """The order is sent, and reported."""
     said: list[str] = []
-    with canned(b"+OK\r\n") as (address, heard):
+    with canned(b"+OK\r\n") as (address, requests):
         orders.cancel(Config({"p": pool_of(listen=address)}), "p", "b", said.append)
     assert said == ["b: its sync is cancelled"]
-    assert b"CANCEL" in heard[0]
+    assert b"CANCEL" in requests[0]
 
 
 def test_trust(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_groups(tmp_path: Path) -> None:
     ],
 )
 def test_node_errors(tmp_path: Path, settings: str, mode: str, expected: str) -> None:
-    """As said; else queues, which are known by their set, hear what makes their workers come again."""
+    """As configured; else queues, which are known by their set, get what makes their workers come again."""
     assert read(tmp_path, pool(settings, mode)).pools["cache"].node_errors == expected
 
 

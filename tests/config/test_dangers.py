@@ -1,4 +1,4 @@
-"""What is dangerous in a file: an open pool that others reach is refused, the rest is told loudly."""
+"""What is dangerous in a file: an open pool that others reach is refused, the rest is a warning."""
 
 from pathlib import Path
 

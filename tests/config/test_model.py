@@ -1,4 +1,4 @@
-"""The configuration as the rest of the house reads it."""
+"""The configuration as the rest of the code reads it."""
 
 import pickle
 from pathlib import Path

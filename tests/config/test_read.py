@@ -16,7 +16,7 @@ TOML_MISTAKES = [
 
 @pytest.mark.parametrize(("text", "expected"), TOML_MISTAKES)
 def test_not_toml(tmp_path: Path, text: str, expected: str) -> None:
-    """A file that is not TOML is told where it stops being TOML."""
+    """The error of a file that is not TOML says where it stops being TOML."""
     (line,) = problems(tmp_path, text)
 
     assert line.startswith(expected)

@@ -1,4 +1,4 @@
-"""A node that answers from a list and remembers what it was asked: the wire as a test wants it.
+"""A node that answers from a list and remembers what it was asked: a server as a test wants it.
 
 Replies are written as RESP2 has them; who said HELLO 3 gets the null of RESP3.
 """
@@ -10,7 +10,7 @@ from typing import Final, Self
 import hiredis
 
 #: What redis-py says by itself when it connects.
-_GREETINGS: Final = {
+_HANDSHAKE: Final = {
     b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n",
     b"CLIENT": b"+OK\r\n",
     b"SELECT": b"+OK\r\n",
@@ -74,10 +74,10 @@ class CannedNode:
                 client.sendall(self._answer(argv))
 
     def _answer(self, argv: list[bytes]) -> bytes:
-        greeting = _GREETINGS.get(argv[0].upper())
-        if greeting is not None:
+        handshake_reply = _HANDSHAKE.get(argv[0].upper())
+        if handshake_reply is not None:
             self._resp3 |= argv[:2] == [b"HELLO", b"3"]
-            return greeting
+            return handshake_reply
         self.asked.append(argv)
         reply = self.replies.pop(0)
         return reply.replace(b"$-1\r\n", b"_\r\n") if self._resp3 else reply

@@ -1,4 +1,4 @@
-"""The client that asks each node, on the wire: what is sent, and what becomes of the replies."""
+"""The client that asks each node: what is sent, and what becomes of the replies."""
 
 from collections.abc import Iterator
 from typing import Any
