@@ -17,6 +17,7 @@ An operator's word (`trust_by_order`) replaces the election, but never while a c
 from typing import Final, final
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.census import Census
 from kidoproxy.replication.copy_log import CopyLog
 from kidoproxy.replication.election import (
     CopyObservation,
@@ -27,7 +28,6 @@ from kidoproxy.replication.election import (
     has_restarted,
     make_trusted,
 )
-from kidoproxy.replication.key_counts import Census
 from kidoproxy.replication.sync_scheduler import SyncScheduler
 from kidoproxy.routes.topology import Copy, CopyGroup, Node
 from kidoproxy.upstream.connection import NodeConnection

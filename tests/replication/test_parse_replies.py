@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.replication.key_counts import Census
+from kidoproxy.replication.census import Census
 from kidoproxy.replication.parse_replies import (
     first_error,
     parse_array,
@@ -53,3 +53,9 @@ def test_scan_reply() -> None:
         array([bulk(b"7"), array([b":1\r\n"])]),
     ):
         assert parse_scan_reply(raw) is None
+
+
+def test_first_error() -> None:
+    """The first error among the replies, for a person."""
+    assert first_error([b"+OK\r\n", b"-ERR one\r\n", b"-ERR two\r\n"]) == "ERR one"
+    assert first_error([b"+OK\r\n"]) == ""

@@ -3,7 +3,6 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
-from kidoproxy.replication.parse_replies import first_error
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.replication.transfer import Transfer, expiry_request, parse_key_state
 from kidoproxy.routes.topology import Node
@@ -44,12 +43,6 @@ def test_the_state_of_a_key(dump: bytes, expiry: bytes, found: tuple[bytes | Non
         assert (None if held is None else (held.dump, held.expires_ms)) == (
             None if found is None else (found[0], found[at])
         )
-
-
-def test_first_error() -> None:
-    """The first error among the replies, for a person."""
-    assert first_error([b"+OK\r\n", b"-ERR one\r\n", b"-ERR two\r\n"]) == "ERR one"
-    assert first_error([b"+OK\r\n"]) == ""
 
 
 def test_a_transfer_without_a_callback() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.census import Census
 from kidoproxy.replication.election import UNKNOWN_KEY_COUNT
-from kidoproxy.replication.key_counts import Census
 from kidoproxy.resp.encode import bulk
 from tests.story import copies, refused, story
 from tests.toy import Stage
