@@ -1,7 +1,9 @@
 """What connections hand to their push handlers, and what the one for WATCH makes of it."""
 
+import pytest
+
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.upstream.handlers import ConnectionLost
+from kidoproxy.upstream.handlers import ConnectionLost, PushHandler
 
 
 def test_what_leaves_a_connection_in_doubt() -> None:
@@ -13,3 +15,14 @@ def test_what_leaves_a_connection_in_doubt() -> None:
         assert not handler.lost
         handler.on_push(b"+OK\r\n") if act == "push" else handler.on_disconnect(failure)
         assert handler.lost
+
+
+def test_an_ear_promises() -> None:
+    """Whoever listens must say what it does."""
+    ear = PushHandler()
+    with pytest.raises(NotImplementedError):
+        ear.on_push(b"")
+    with pytest.raises(NotImplementedError):
+        ear.on_ready()
+    with pytest.raises(NotImplementedError):
+        ear.on_disconnect(NodeFailure("", "", "", "", False))

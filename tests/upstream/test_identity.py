@@ -1,26 +1,30 @@
-"""The greeting: what a node must grant, what it may refuse, and replies that are not those to our requests."""
+"""What follows from the handshake: what a node must grant, what it may refuse, which server it is."""
 
 import pytest
 from hypothesis import given as each
 from hypothesis import strategies as st
 
-from kidoproxy.resp.encode import bulk, encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.replication.election import make_trusted
+from kidoproxy.resp.encode import bulk
+from kidoproxy.routes.build import require_distinct_servers
 from kidoproxy.routes.topology import CopyGroup, Node
-from kidoproxy.upstream.backoff import Backoff
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
 from kidoproxy.upstream.states import DOWN
-from tests.greet import GREETING, answers
+from tests.greet import GREETING, greet
 from tests.story import (
-    LANE,
+    Event,
+    Story,
     accepted,
     client,
     copies,
     given,
     greeted,
+    led_by,
     lost,
     node,
+    refused,
+    restarted,
     ring,
     silence,
     story,
@@ -31,69 +35,45 @@ from tests.story import (
     unheard,
 )
 from tests.strategies import replies
-
-NOPERM = b"-NOPERM User app has no permissions to run the '%b' command\r\n"
-UNKNOWN = b"-ERR unknown command '%b', with args beginning with: 'x' \r\n"
-INFO = b"redis_version:6.0.1\r\nrun_id:1\r\n"
+from tests.upstream.handshakes import INFO, KINDS, NOPERM, UNKNOWN, command_names, good_replies, handshaking
 
 
-def linked(*ways: str) -> NodeConnection:
-    """A link that has queued its greeting; ``ways``: what it is, else a shared one for RESP2."""
-    found = NodeConnection(
-        Node(0, "a", "a:6379", 1), ConnectionOptions("me", "pw"), 3 if "resp3" in ways else 2, 7 * ("db" in ways), []
-    )
-    found.dedicated = "lane" in ways
-    found.shared = not found.dedicated
-    if "copy" in ways:
-        CopyGroup("pair", [found.node, Node(1, "b", "b:6379", 2)])
-    found.start_connecting()
-    found.on_connected(0.0, 1.0)
-    return found
-
-
-def good(conn: NodeConnection) -> list[bytes]:
-    """What a good node answers, reply by reply."""
-    reader = ReplyReader()
-    reader.feed(answers(b"".join(conn.take_output()), INFO, 9))
-    found: list[bytes] = []
-    while (raw := reader.next()) is not None:
-        found.append(raw)
-    return found
-
-
-WAYS = ((), ("db",), ("resp3",), ("resp3", "db"), ("lane",), ("lane", "resp3", "db"), ("copy",))
+def test_greeting_refused() -> None:
+    """A node that refuses the login is down, and says so itself."""
+    (
+        story(ring("a"), shy=True, logins=ConnectionOptions("", "wrong"))
+        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", *GREETING)
+        >> node("a", "-WRONGPASS no such", *["-NOAUTH Authentication required."] * 3)
+        << to_client("-NODEDOWN a a:6379 (WRONGPASS no such)")
+        << then(lambda play: play.dropped == 1) << silence()
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("error", [NOPERM, UNKNOWN], ids=["not allowed", "renamed"])
 @pytest.mark.parametrize("name", [b"HELLO", b"PING", b"INFO", b"CLIENT"])
-@pytest.mark.parametrize("ways", WAYS)
-def test_what_is_refused_is_done_without(ways: tuple[str, ...], name: bytes, error: bytes) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_refused_is_done_without(kind: tuple[str, ...], name: bytes, error: bytes) -> None:
     """A login, a database and a protocol that are wanted must be granted; of a copy, its run id must be known."""
-    conn = linked(*ways)
-    words = [one.split(b" ")[0] for one in heard_words(linked(*ways))]
-    said = good(conn)
-    for at, word in enumerate(words):
-        if word == name:
+    conn = handshaking(*kind)
+    names = command_names(handshaking(*kind))
+    said = good_replies(conn)
+    for at, asked in enumerate(names):
+        if asked == name:
             said[at] = error % name.lower()
     conn.feed(b"".join(said), 0.0)
-    needed = name in words and ((name == b"HELLO" and "resp3" in ways) or (name == b"INFO" and "copy" in ways))
+    needed = name in names and ((name == b"HELLO" and "resp3" in kind) or (name == b"INFO" and "copy" in kind))
     assert conn.is_ready() is not needed
-    if name == b"HELLO" and name in words and not needed:
+    if name == b"HELLO" and name in names and not needed:
         assert not conn.node.resp3
-    assert conn.client_id == (b"9" if "lane" in ways and name != b"CLIENT" and not needed else b"")
+    assert conn.client_id == (b"9" if "dedicated" in kind and name != b"CLIENT" and not needed else b"")
 
 
-def heard_words(conn: NodeConnection) -> list[bytes]:
-    """The greeting, a request a line."""
-    return [b" ".join(one.split(b"\r\n")[2::2]) for one in b"".join(conn.take_output()).split(b"*")[1:]]
-
-
-@pytest.mark.parametrize("ways", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", [b"WRONGPASS no", b"NOAUTH no", b"BUSY a script", b"ERR no such db"])
-def test_who_refuses_everything_is_down(ways: tuple[str, ...], text: bytes) -> None:
+def test_who_refuses_everything_is_down(kind: tuple[str, ...], text: bytes) -> None:
     """A node that answers nothing but errors is quoted."""
-    conn = linked(*ways)
-    conn.feed(b"-%b\r\n" % text * len(good(conn)), 0.0)
+    conn = handshaking(*kind)
+    conn.feed(b"-%b\r\n" % text * len(good_replies(conn)), 0.0)
     assert conn.state == DOWN
     assert conn.cause == text.decode()
 
@@ -101,40 +81,33 @@ def test_who_refuses_everything_is_down(ways: tuple[str, ...], text: bytes) -> N
 @pytest.mark.parametrize("text", [b"LOADING Redis is loading", b"MASTERDOWN Link with MASTER is down"])
 def test_a_node_that_loads_is_there(text: bytes) -> None:
     """It answers INFO, and each request says for itself that it cannot be served now."""
-    conn = linked()
-    said = good(conn)
+    conn = handshaking()
+    said = good_replies(conn)
     said[2] = b"-%b\r\n" % text
     conn.feed(b"".join(said), 0.0)
     assert conn.is_ready()
 
 
-@pytest.mark.parametrize("ways", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "banner", [b"+hello\r\n", b"$5\r\nhello\r\n", b":1\r\n", b"$-1\r\n", b"*0\r\n", b"-ERR hi\r\n"]
 )
-def test_a_banner_shifts_nothing(ways: tuple[str, ...], banner: bytes) -> None:
+def test_a_banner_shifts_nothing(kind: tuple[str, ...], banner: bytes) -> None:
     """A reply too many, wherever it comes in the greeting: the connection is of no use, and no answer is wrong."""
-    for at in range(len(good(linked(*ways)))):
-        conn = linked(*ways)
-        said = good(conn)
+    for at in range(len(good_replies(handshaking(*kind)))):
+        conn = handshaking(*kind)
+        said = good_replies(conn)
         said.insert(at, banner)
         conn.feed(b"".join(said), 0.0)
         assert not conn.is_ready()
         assert conn.cause
 
 
-def test_a_number_with_attributes_in_front() -> None:
-    """They are no part of it; what has too many digits is none."""
-    words = [[b"CLIENT", b"ID"]]
-    assert parse_handshake(words, [b"|1\r\n+a\r\n+b\r\n:12\r\n"]).client_id == b"12"
-    assert parse_handshake(words, [b":" + b"9" * 40 + b"\r\n"]).client_id == b""
-
-
-@each(st.sampled_from(WAYS), st.integers(0, 4), replies())
-def test_greetings_of_any_shape(ways: tuple[str, ...], at: int, raw: bytes) -> None:
+@each(st.sampled_from(KINDS), st.integers(0, 4), replies())
+def test_greetings_of_any_shape(kind: tuple[str, ...], at: int, raw: bytes) -> None:
     """Whatever one of the replies is: the node is greeted or it is not, and nothing is raised."""
-    conn = linked(*ways)
-    said = good(conn)
+    conn = handshaking(*kind)
+    said = good_replies(conn)
     said[at % len(said)] = raw
     conn.feed(b"".join(said), 0.0)
     assert "mishap" not in conn.node.failure_counts
@@ -143,54 +116,6 @@ def test_greetings_of_any_shape(ways: tuple[str, ...], at: int, raw: bytes) -> N
             parse_handshake([words], [raw]).client_id.strip(b"-").isdigit()
             or not parse_handshake([words], [raw]).client_id
         )
-
-
-# -- a node that is full ---------------------------------------------------------------------------------------
-
-FULL = b"-ERR max number of clients reached\r\n"
-
-
-@pytest.mark.parametrize("early", [True, False])
-@pytest.mark.parametrize("lane", [True, False])
-def test_a_full_node(early: bool, lane: bool) -> None:
-    """It says so and hangs up, before our greeting or behind it: that is the cause, and nothing was sent."""
-    conn = linked("lane") if lane else linked()
-    conn.shared = True
-    if early:
-        conn.on_early_data(FULL, 0.0)
-    else:
-        conn.feed(FULL, 0.0)
-        conn.on_connection_lost("connection reset by peer", 0.0, True)
-    assert conn.cause == "it is full, and nothing was sent to it: ERR max number of clients reached"
-
-
-def test_a_node_without_hello_that_hangs_up() -> None:
-    """Its error is none that says why it hangs up."""
-    conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
-    conn.start_connecting()
-    conn.on_connected(0.0, 1.0)
-    conn.feed(UNKNOWN % b"HELLO", 0.0)
-    conn.on_connection_lost("it closed the connection", 0.0, True)
-    assert conn.cause == "it closed the connection"
-
-
-@pytest.mark.parametrize(
-    ("data", "cause"),
-    [
-        (b"220 mail.example.com ESMTP\r\n", "it does not speak the Redis protocol: expected a reply, got '2'"),
-        (b"+hello\r\n", "it sends what nobody asked for"),
-        (b"+hel", "it sends what nobody asked for"),
-        (b"-ERR go away\r\n", "ERR go away"),
-    ],
-)
-def test_who_speaks_first(data: bytes, cause: str) -> None:
-    """A server that speaks before it is asked is no Redis, or will not have us."""
-    conn = linked()
-    conn.on_early_data(data, 0.0)
-    assert (conn.state, conn.cause) == (DOWN, cause)
-
-
-# -- a node without RESP3 ----------------------------------------------------------------------------------------
 
 
 def test_a_client_can_fall_back() -> None:
@@ -204,49 +129,6 @@ def test_a_client_can_fall_back() -> None:
     play >> client("HELLO 3") << then(lambda play: b"$5\r\nproto\r\n:3" in play.guest("me").heard) << given(unheard)
 
 
-# -- a name that has moved -----------------------------------------------------------------------------------------
-
-READONLY = "-READONLY You can't write against a read only replica."
-
-
-def test_a_name_that_has_moved() -> None:
-    """READONLY: the name is looked up again as soon as nothing is under way, and what comes meanwhile waits."""
-    play = story(ring("a"), shy=True) >> client("SET {a}1 x", "GET {a}1") >> greeted("a")
-    play << to("a", "SET {a}1 x", "GET {a}1") >> node("a", READONLY) << to_client(READONLY)
-    play >> tick() >> client("GET {a}2") << silence() >> node("a", "$1 x") << to_client("$1 x")
-    play >> tick() << then(lambda play: play.dropped == 1) << silence()
-    play >> greeted("a") << to("a", "GET {a}2") >> node("a", "$1 y") << to_client("$1 y")
-    assert play.node("a").live
-
-
-def test_a_replica_is_not_looked_up_all_the_time() -> None:
-    """Once a second at most, if the name still stands for it; every link of the node follows."""
-    play = story(ring("a")) >> client("GET {a}1") << given(unheard) >> node("a", "$-1") << given(unheard)
-    for _ in range(30):
-        play >> client("SET {a}1 x") << given(unheard) >> node("a", READONLY) << given(unheard) >> tick(0.1)
-    assert 3 <= play.dropped <= 4
-    assert play.node("a").failure_counts == {"moved": play.dropped}
-
-
-def test_lanes_follow() -> None:
-    """A lane that nobody has is not lent again; one that waits is left to its node."""
-    play = story(ring("a")) >> client("BLPOP {a}q 1") << to("a", "BLPOP {a}q 1", on=LANE)
-    play >> client("SET {a}1 x", name="you") << to("a", "SET {a}1 x") >> node("a", READONLY) << given(unheard)
-    play >> tick() << then(lambda play: play.link("a", LANE).is_ready())
-    play >> node("a", "*-1", on=LANE) << to_client("*-1")
-    play >> tick() << then(lambda play: not play.link("a", LANE).is_ready())
-
-
-def test_a_copy_that_is_a_replica_now() -> None:
-    """The ordered link of a copy is made anew as well; a sync that holds it is not disturbed."""
-    play = story(copies("a", "b")) >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
-    play >> node("a", READONLY) >> node("b", "+OK") << to_client("+OK")
-    play.link("a").hold()
-    play >> tick() << then(lambda play: play.dropped == 0)
-    play.link("a").unhold(play.exchange.now)
-    play >> tick() << then(lambda play: play.dropped == 1)
-
-
 def test_a_new_run_may_know_more() -> None:
     """What no node knew is asked again when a node has been greeted anew: it may have a module now."""
     play = story(ring("a")) >> client("GET {a}k") << given(unheard) >> node("a", "$-1") << given(unheard) >> tick()
@@ -255,33 +137,122 @@ def test_a_new_run_may_know_more() -> None:
     play >> lost("a") >> tick() >> client("JSON.GET {a}k") << to("a", "COMMAND INFO JSON.GET")
 
 
-def test_the_words_of_the_greeting() -> None:
-    """Every request of it is one that the tests know."""
-    assert b"".join(linked().take_output()) == b"".join(
-        [encode_request([word.encode() for word in row.split()]) for row in ("AUTH me pw", *GREETING)]
-    )
+# -- another run ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("reply", "known"),
-    [
-        (b"*0\r\n", True),
-        (b"-ERR unknown command 'HELLO'\r\n", False),
-        (b"-NOPERM no\r\n", False),
-        (b"-NOAUTH no\r\n", None),
-    ],
-)
-def test_what_an_answer_to_hello_tells(reply: bytes, known: bool | None) -> None:
-    """Whether the node has RESP3 for us; an error that is about something else tells nothing of that."""
-    found = parse_handshake([[b"HELLO", b"2"]], [reply])
-    assert (found.resp3, found.rejection) == (known, b"")
+def test_restart() -> None:
+    """Another run id of a copy means that it may have lost data: it is not read while another one is."""
+    (
+        story(copies("a", "b"))
+        >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
+        >> node("a", "+OK") >> node("b", "+OK") << to_client("+OK")
+        >> restarted("b") << then(lambda play: play.pool.groups[0].behind_names() == ["b"])
+        << to("a", "FUNCTION LIST WITHCODE") << silence()
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize(("seconds", "replies", "useful"), [(0.5, 3, False), (2.0, 3, True), (0.5, 100, True)])
-def test_which_connections_were_of_use(seconds: float, replies: int, useful: bool) -> None:
-    """One that lasted, or answered its share: after it the next attempt is made at once."""
-    backoff = Backoff()
-    assert backoff.take_immediate_retry()
-    backoff.on_ready(10.0, 1000)
-    backoff.on_closed(10.0 + seconds, 1000 + replies)
-    assert backoff.take_immediate_retry() is useful
+def test_restart_turns_away() -> None:
+    """What waited for the connection was meant for the data that the node had: reads go elsewhere, writes missed it."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    (
+        story(pool, shy=True)
+        >> client(f"INCR {key}")
+        >> greeted("a") << to("a", f"INCR {key}") >> greeted("b") << to("b", f"INCR {key}")
+        >> node("a", ":6") >> node("b", ":6") << to_client(":6")
+        >> restarted("a") >> client(f"GET {key}", f"INCR {key}") << to("b", f"INCR {key}")
+        >> greeted("a") << to("b", f"GET {key}", "FUNCTION LIST WITHCODE")
+        << then(lambda play: play.pool.groups[0].behind_names() == ["a"])
+        >> node("b", ":7", "$1 7") << to_client("$1 7", ":7") << silence()
+    )  # fmt: skip
+
+
+def test_restart_of_the_only_copy() -> None:
+    """The last copy in sync stays in sync, whatever it lost: what waited for it is sent."""
+    node = Node(0, "a", "10.0.0.1:6379", 1)
+    group = CopyGroup("pool", [node])
+    make_trusted(group, group.copies[0])
+    conn = NodeConnection(node, ConnectionOptions(), 2, 0, [])
+    for run in (b"one", b"two"):
+        info = b"run_id:" + run + b"\r\nredis_version:7.0.15\r\n"
+        conn.start_connecting()
+        conn.on_connected(0.0, 1.0)
+        conn.feed(greet(conn, info), 0.0)
+
+        assert conn.is_ready()
+        assert node.run_id == run
+    assert group.behind_names() == []
+
+
+# -- one server under two names ---------------------------------------------------------------------
+
+
+def apart(nodes: str) -> Story:
+    """A shy story over a ring whose nodes must be different servers."""
+    play = story(ring(*nodes), shy=True)
+    require_distinct_servers(play.pool.nodes)
+    for member in play.pool.nodes:
+        play.exchange.connection(member, 2, 0).start_connecting()
+    return play
+
+
+def is_down_as(name: str, other: str) -> Event:
+    """The node is down, and its cause names the other one."""
+
+    def expectation(play: Story) -> None:
+        assert not play.node(name).live
+        assert play.node(name).cause.startswith(f"it is the same server as {other} ")
+        assert play.node(other).live
+
+    return given(expectation)
+
+
+def test_one_server_under_two_names() -> None:
+    """The one that greets later is refused, whichever it is; the others do not care."""
+    for first, second in (("a", "b"), ("b", "a"), ("a", "c")):
+        play = apart("abc")
+        play.run_ids[second] = play.run_ids[first]
+        assert play >> greeted(first) >> greeted(second) << is_down_as(second, first)
+        (other,) = {"a", "b", "c"} - {first, second}
+        greeted(other)(play)
+        assert play.node(other).live
+
+
+def test_it_may_become_another_server() -> None:
+    """What was refused is asked again and again: its name may come to mean another server."""
+    play = apart("ab")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> greeted("a") >> greeted("b") << is_down_as("b", "a")
+    play.run_ids["b"] = "another"
+    play.settle()
+    play.link("b").tick(play.exchange.now + 60)
+    assert play >> greeted("b")
+    assert play.node("b").live
+    assert play.node("b").same_server_as is None
+
+
+def test_it_becomes_the_same_server_at_a_reconnect() -> None:
+    """A name that has moved to the other node's server is refused when the link is made anew, and missed nothing."""
+    play = apart("ab")
+    assert play >> greeted("a") >> greeted("b") >> lost("b")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> greeted("b") << is_down_as("b", "a")
+
+
+def test_a_server_that_is_gone_is_nobodys_twin() -> None:
+    """What a node that is down once was does not keep another name from that server."""
+    play = apart("ab")
+    assert play >> greeted("a") >> greeted("b") >> refused("a")
+    play.run_ids["b"] = play.run_ids["a"]
+    assert play >> lost("b") >> greeted("b")
+    assert play.node("b").live
+    assert play.node("b").same_server_as is None
+
+
+def test_without_a_run_id_nothing_can_be_said() -> None:
+    """A node that does not say which run it is, is nobody's twin."""
+    play = apart("ab")
+    play.run_ids["a"] = play.run_ids["b"] = ""
+    assert play >> greeted("a") >> greeted("b")
+    assert play.node("a").live
+    assert play.node("b").live

@@ -5,43 +5,54 @@ from collections.abc import Iterator
 import pytest
 
 from kidoproxy.replies.handler import ONE_RETRY
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
-from kidoproxy.routes.topology import Node
-from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions
-from tests.greet import greet
+from tests.story import (
+    Story,
+    client,
+    closed,
+    copies,
+    given,
+    lost,
+    node,
+    open_still,
+    refused,
+    ring,
+    silence,
+    story,
+    then,
+    tick,
+    to,
+    to_client,
+)
+from tests.upstream.rig import LATE, PING, Rig
 
-PING = b"*1\r\n$4\r\nPING\r\n"
 
-
-class Rig:
-    """A ready link with one open request, whose client's turn it is, or is not."""
+class PartialRig:
+    """A ready connection with one open request, whose client's turn it is, or is not."""
 
     def __init__(self, turn: bool) -> None:
-        self.ledger = ReplyQueue(PendingWrites())
-        self.link = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
-        self.link.start_connecting()
-        self.link.on_connected(0.0, 1.0)
-        self.link.feed(greet(self.link, b""), 0.0)
+        rig = Rig()
+        self.replies = rig.replies
+        self.conn = rig.conn
         if not turn:
-            self.ledger.open_pending(None)
-        self.call = self.ledger.open_pending(None)
-        self.call.retries_left = ONE_RETRY
-        self.call.payload = PING
-        self.link.submit(self.call, PING, 2, 0, 0.0)
-        self.passed = 0
+            self.replies.open_pending(None)
+        self.request = self.replies.open_pending(None)
+        self.request.retries_left = ONE_RETRY
+        self.request.payload = PING
+        self.conn.submit(self.request, PING, 2, 0, 0.0)
+        self.forwarded_bytes = 0
 
-    def lasts(self, pieces: Iterator[bytes], pause: float) -> float:
+    def lifetime(self, pieces: Iterator[bytes], pause: float) -> float:
         """How long the connection is kept while these come, one every ``pause`` seconds."""
         now = 0.0
         for piece in pieces:
-            self.link.feed(piece, now)
-            self.passed += sum(map(len, self.ledger.take_output()))
+            self.conn.feed(piece, now)
+            self.forwarded_bytes += sum(map(len, self.replies.take_output()))
             for _ in range(round(pause / 0.05)):
                 now += 0.05
-                self.link.tick(now)
-            if not self.link.is_ready():
+                self.conn.tick(now)
+            if not self.conn.is_ready():
                 return now
         raise AssertionError("it is kept for ever")
 
@@ -61,34 +72,34 @@ HEADS = [b"$500000000\r\n", b"*100000000\r\n", b"+", b"%7000000\r\n", b"*2\r\n" 
 def test_dribbling(head: bytes, turn: bool) -> None:
     """A byte now and then, for ever: whatever it is of, the connection is given up within seconds."""
     piece = {b"*": b":1\r\n", b"%": b":1\r\n", b"|": b":1\r\n"}.get(head[:1], b"x")
-    rig = Rig(turn)
-    assert rig.lasts(endless(head, piece), 0.1) < 5.0
-    assert rig.link.node.failure_counts["reply never ended"] == 1
+    rig = PartialRig(turn)
+    assert rig.lifetime(endless(head, piece), 0.1) < 5.0
+    assert rig.conn.node.failure_counts["reply never ended"] == 1
 
 
 @pytest.mark.parametrize("turn", [True, False])
 def test_a_slow_network(turn: bool) -> None:
     """A large reply that comes as fast as a slow network brings it is waited for: held, or passed on."""
-    rig = Rig(turn)
+    rig = PartialRig(turn)
     piece = b"x" * 100_000
     now = 0.0
-    rig.link.feed(b"$5000000\r\n", now)
+    rig.conn.feed(b"$5000000\r\n", now)
     for _ in range(50):
-        rig.link.feed(piece, now)
+        rig.conn.feed(piece, now)
         for _ in range(8):
             now += 0.05
-            rig.link.tick(now)
-    rig.link.feed(b"\r\n", now)
-    assert rig.link.is_ready()
-    assert (rig.call.reply is not None, rig.call.partly_sent) == (True, turn)
+            rig.conn.tick(now)
+    rig.conn.feed(b"\r\n", now)
+    assert rig.conn.is_ready()
+    assert (rig.request.reply is not None, rig.request.partly_sent) == (True, turn)
 
 
 @pytest.mark.parametrize("late", [True, False])
 def test_what_is_held_ends_in_time(late: bool) -> None:
     """However fast it comes, nobody waits for ever for a reply that cannot be passed on, or that nobody wants now."""
-    rig = Rig(late)
-    rig.call.discard_reply = late
-    assert rig.lasts(endless(b"$400000000000\r\n", b"x" * 10_000), 0.05) < limits.HELD_REPLY_SECONDS + 3
+    rig = PartialRig(late)
+    rig.request.discard_reply = late
+    assert rig.lifetime(endless(b"$400000000000\r\n", b"x" * 10_000), 0.05) < limits.HELD_REPLY_SECONDS + 3
 
 
 #: One piece, held many times over, costs nothing.
@@ -97,46 +108,129 @@ MUCH = b"x" * (64 << 20)
 
 def test_what_is_held_has_a_bound_in_bytes() -> None:
     """Out of turn, or a part: its client hears so, what is left is passed over, and its neighbours are answered."""
-    rig = Rig(False)
-    behind = rig.ledger.open_pending(None)
-    rig.link.submit(behind, PING, 2, 0, 0.0)
-    rig.link.feed(b"$%d\r\n" % (20 * len(MUCH)), 0.0)
+    rig = PartialRig(False)
+    behind = rig.replies.open_pending(None)
+    rig.conn.submit(behind, PING, 2, 0, 0.0)
+    rig.conn.feed(b"$%d\r\n" % (20 * len(MUCH)), 0.0)
     for _ in range(20):
-        rig.link.feed(MUCH, 0.0)
-        assert rig.link.reader.held_bytes() <= ConnectionOptions().max_queue_bytes + len(MUCH)
-    rig.link.feed(b"\r\n+OK\r\n", 0.0)
-    assert rig.call.reply == b"-OVERLOADED a a:6379 (its reply is larger than 1024 MiB)\r\n"
+        rig.conn.feed(MUCH, 0.0)
+        assert rig.conn.reader.held_bytes() <= ConnectionOptions().max_queue_bytes + len(MUCH)
+    rig.conn.feed(b"\r\n+OK\r\n", 0.0)
+    assert rig.request.reply == b"-OVERLOADED a a:6379 (its reply is larger than 1024 MiB)\r\n"
     assert behind.reply == b"+OK\r\n"
-    assert rig.link.node.failure_counts == {"reply too long": 1}
+    assert rig.conn.node.failure_counts == {"reply too long": 1}
 
 
 @pytest.mark.parametrize("turn", [True, False])
 def test_what_passes_has_a_bound_in_bytes(turn: bool) -> None:
     """To a client or to nobody: it does not go on for ever, and it is not asked for again."""
-    rig = Rig(turn)
-    rig.lasts(endless(b"$400000000000\r\n", MUCH), 0.0)
-    assert rig.passed <= limits.MAX_CUT_THROUGH_BYTES + len(MUCH)
-    assert rig.link.queue == []
-    assert bool(rig.ledger.disconnect_reason) is turn
+    rig = PartialRig(turn)
+    rig.lifetime(endless(b"$400000000000\r\n", MUCH), 0.0)
+    assert rig.forwarded_bytes <= limits.MAX_CUT_THROUGH_BYTES + len(MUCH)
+    assert rig.conn.queue == []
+    assert bool(rig.replies.disconnect_reason) is turn
 
 
 def test_pushes_have_bounds_too() -> None:
     """An endless message is nobody's reply, and is held no longer than one."""
-    rig = Rig(True)
-    rig.link.feed(b"+OK\r\n", 0.0)
-    rig.lasts(endless(b">3\r\n$7\r\nmessage\r\n$400000000000\r\n", MUCH), 0.0)
-    assert rig.link.node.failure_counts["reply too long"] == 1
+    rig = PartialRig(True)
+    rig.conn.feed(b"+OK\r\n", 0.0)
+    rig.lifetime(endless(b">3\r\n$7\r\nmessage\r\n$400000000000\r\n", MUCH), 0.0)
+    assert rig.conn.node.failure_counts["reply too long"] == 1
 
 
 def test_each_reply_has_time_of_its_own() -> None:
     """A stream of messages that never pauses between two reads is no reply without an end."""
-    rig = Rig(True)
-    rig.link.feed(b"+OK\r\n", 0.0)
+    rig = PartialRig(True)
+    rig.conn.feed(b"+OK\r\n", 0.0)
     message = b">2\r\n$1\r\nx\r\n$1\r\ny\r\n"
     now = 0.0
-    rig.link.feed(message[:9], now)
+    rig.conn.feed(message[:9], now)
     for _ in range(400):
         now += 0.05
-        rig.link.feed(message[9:] + message[:9], now)
-        rig.link.tick(now)
-    assert rig.link.is_ready()
+        rig.conn.feed(message[9:] + message[:9], now)
+        rig.conn.tick(now)
+    assert rig.conn.is_ready()
+
+
+# -- large replies that leave piece by piece --------------------------------------------------------
+
+
+BODY = b"x" * 100_000
+
+
+HEAD = b"$100000\r\n"
+
+
+def test_cut_through() -> None:
+    """A large reply leaves piece by piece when it is its client's turn, and its deadline moves along."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "PING") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000])
+        >> tick(0.4) >> node("a", BODY[50_000:90_000]) << to_client(BODY[50_000:90_000])
+        >> tick(0.4) >> node("a", BODY[90_000:] + b"\r\n") << to_client(BODY[90_000:] + b"\r\n+PONG\r\n") << silence()
+    )  # fmt: skip
+
+
+def test_no_cut_through_out_of_turn() -> None:
+    """A large reply whose turn it is not waits; so does one that is part of another."""
+    (
+        story(ring("a", "b"))
+        >> client("GET {b}1", "GET {a}1") << to("b", "GET {b}1") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << silence()
+        >> node("b", "$-1") << to_client("$-1")
+        >> node("a", BODY[50_000:] + b"\r\n") << to_client(HEAD + BODY + b"\r\n")
+        >> client("MGET {a}1 {b}1") << to("a", "MGET {a}1") << to("b", "MGET {b}1")
+        >> node("a", b"*1\r\n" + HEAD + BODY[:50_000]) << silence()
+        >> node("b", "*1 $-1") >> node("a", BODY[50_000:] + b"\r\n")
+        << to_client(b"*2\r\n" + HEAD + BODY + b"\r\n$-1\r\n") << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply() -> None:
+    """Half a reply has left and its rest will never come: that client is cut, and the read is not asked again."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> client("GET {a}2", name="you") << to("a", "GET {a}2")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000]) << open_still()
+        >> lost("a") << closed() << to("a", "GET {a}2") >> node("a", "$-1") << to_client("$-1", name="you")
+        << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply_of_a_soft_pool() -> None:
+    """Nor is a miss put behind half a reply."""
+    (
+        story(ring("a", soft=True))
+        >> client("GET {a}1") << to("a", "GET {a}1")
+        >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000])
+        >> refused("a") << closed() << silence()
+    )  # fmt: skip
+
+
+def test_node_dies_in_a_reply_of_a_copy() -> None:
+    """Nor is another copy asked for the rest."""
+    (
+        story(copies("a", "b"))
+        >> client("GET k") << given(lambda play: to(leader(play), "GET k")(play))
+        >> given(lambda play: node(leader(play), HEAD + BODY[:50_000])(play)) << to_client(HEAD + BODY[:50_000])
+        >> given(lambda play: lost(leader(play))(play)) << closed() << silence()
+    )  # fmt: skip
+
+
+def leader(play: Story) -> str:
+    """Who is read for the key ``k``."""
+    return play.pool.groups[0].ranked_copies(b"k")[0].node.name
+
+
+def test_late_large_reply() -> None:
+    """A large reply that nobody waits for any more is not collected."""
+    (
+        story(ring("a"))
+        >> client("GET {a}1") << to("a", "GET {a}1") >> tick(0.6) << to_client(LATE)
+        >> node("a", HEAD + BODY[:50_000]) << then(lambda play: play.link("a").reader.held_bytes() == 0)
+        >> client("GET {a}2") << to("a", "GET {a}2")
+        >> node("a", BODY[50_000:] + b"\r\n", "$1 x") << to_client("$1 x") << silence()
+    )  # fmt: skip
