@@ -136,6 +136,8 @@ def connect(
         options["ssl_ca_certs"] = tls.ca_file or None
         options["ssl_cert_reqs"] = "required" if tls.verify else "none"
         options["ssl_check_hostname"] = tls.verify
+        options["ssl_certfile"] = tls.cert_file or None
+        options["ssl_keyfile"] = tls.key_file or None
     return redis.Redis(host=address.host, port=address.port, **options)
 
 
@@ -244,7 +246,13 @@ def connect_to_proxy(config: Config, pool: str) -> redis.Redis:
     if listener is None:
         raise LookupError(f'there is no pool "{pool}"' + did_you_mean(pool, config.pools))
     user = operator_user(listener)
-    return connect(listener.listen[0], user.name, user.password, None, PROXY_TIMEOUT_SECONDS)
+    return connect(listener.listen[0], user.name, user.password, listener_trust(listener), PROXY_TIMEOUT_SECONDS)
+
+
+def listener_trust(listener: Pool) -> Tls | None:
+    """How to speak to our own listener: its file names its certificate, which need not be made for the address."""
+    tls = listener.listener_tls
+    return None if tls is None else Tls(verify=False, cert_file=tls.cert_file, key_file=tls.key_file)
 
 
 def order(config: Config, pool: str, node: str, *words: str) -> list[str]:

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.routes.topology import IN_SYNC, Node
 from kidoproxy.session import accounting
-from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED
+from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.pubsub.topics import KINDS
 from kidoproxy.upstream.connection import NodeConnection
@@ -86,10 +86,14 @@ class ProxyCollector(Collector):
         http_requests = CounterMetricFamily(
             "kidoproxy_http_requests", "Clients cut because they spoke HTTP.", labels=labels
         )
+        tls_failures = CounterMetricFamily(
+            "kidoproxy_tls_handshake_failures", "Clients that did not get through the TLS handshake.", labels=labels
+        )
         for context in self.proxy.contexts:
+            tls_failures.add_metric([context.name], self.proxy.incidents.total(TLS_FAILED, context.name))
             login_failures.add_metric([context.name], self.proxy.incidents.total(LOGIN_FAILED, context.name))
             http_requests.add_metric([context.name], self.proxy.incidents.total(HTTP_REQUEST, context.name))
-        yield from (login_failures, http_requests)
+        yield from (login_failures, http_requests, tls_failures)
 
     def pool_metrics(self) -> Iterator[Metric]:
         """What each listening pool has."""

@@ -13,7 +13,18 @@ from typing import Final
 
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen, parse_url
 from kidoproxy.config.graph import check_graph
-from kidoproxy.config.model import ClientLimits, Config, CopyOptions, Member, Node, Pool, PoolRef, RingOptions, Tls
+from kidoproxy.config.model import (
+    ClientLimits,
+    Config,
+    CopyOptions,
+    ListenerTls,
+    Member,
+    Node,
+    Pool,
+    PoolRef,
+    RingOptions,
+    Tls,
+)
 from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
 from kidoproxy.config.schema import (
     MIB,
@@ -23,10 +34,15 @@ from kidoproxy.config.schema import (
     NodeTable,
     PoolTable,
     ProxyTable,
+    TlsTable,
     UserTable,
 )
 from kidoproxy.config.secret import NO_SECRET, Secret
+from kidoproxy.config.tls import TlsProblem, listener_context
 from kidoproxy.config.users import UserBuilder
+
+#: Keys of a pool's ``tls`` that speak of its clients.
+LISTENER_KEYS: Final = frozenset({"cert_file", "key_file", "client_ca_file", "min_version"})
 
 #: This ring has no weights.
 _DJANGO_REDIS_SHARD: Final = "django_redis_shard"
@@ -102,6 +118,7 @@ class ConfigBuilder:
             allow=frozenset(_command_name(word) for word in table.allow),
             rename=self._rename(table, (*location, "rename")),
             users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*location, "users")),
+            listener_tls=self._listener_tls(table.tls, (*location, "tls")),
         )
         if table.protected:
             self._check_protected(pool, (*location, "listen"))
@@ -110,7 +127,7 @@ class ConfigBuilder:
     def _check_protected(self, pool: Pool, location: Location) -> None:
         """Redis's protected mode."""
         exposed = [str(address) for address in pool.listen if not address.is_loopback]
-        if exposed and pool.needs_no_password():
+        if exposed and pool.is_open():
             self.problems.add(
                 location,
                 f"{exposed[0]} is reached by other machines, and clients need no password; set 'password', listen on "
@@ -182,8 +199,12 @@ class ConfigBuilder:
         return tuple(self._member(node, table, i, (*location, "nodes", i)) for i, node in enumerate(table.nodes))
 
     def _check_tls(self, table: PoolTable, location: Location) -> None:
-        if "tls" in table.model_fields_set and not any(node.url.startswith("rediss:") for node in table.nodes):
-            self.problems.add((*location, "tls"), "has no meaning: no node of this pool is rediss://")
+        given = table.tls.model_fields_set
+        speaks_to_nodes = any(node.url.startswith("rediss:") for node in table.nodes)
+        for key in sorted(given & {"ca_file", "verify"} if not speaks_to_nodes else ()):
+            self.problems.add((*location, "tls", key), "has no meaning: no node of this pool is rediss://")
+        for key in sorted(given & LISTENER_KEYS if not table.listen else ()):
+            self.problems.add((*location, "tls", key), "has no meaning in a pool without 'listen'")
         if not table.tls.verify:
             self.warn(
                 (*location, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password"
@@ -237,6 +258,26 @@ class ConfigBuilder:
     def _tls(self, table: PoolTable) -> Tls:
         ca_file = str(self.folder / table.tls.ca_file) if table.tls.ca_file else ""
         return Tls(ca_file, table.tls.verify)
+
+    def _listener_tls(self, table: TlsTable, location: Location) -> ListenerTls | None:
+        given = table.model_fields_set & LISTENER_KEYS
+        missing = {"cert_file", "key_file"} - given
+        if not given or missing:
+            for key in sorted(missing if given else ()):
+                self.problems.add((*location, key), f"is missing; {' and '.join(map(repr, sorted(given)))} needs it")
+            return None
+        files = [file and str(self.folder / file) for file in (table.cert_file, table.key_file, table.client_ca_file)]
+        tls = ListenerTls(files[0] or "", files[1] or "", files[2] or "", table.min_version)
+        try:
+            listener_context(tls)
+        except TlsProblem as problem:
+            self.problems.add((*location, problem.key), str(problem))
+        else:
+            if is_world_readable(Path(tls.key_file)):
+                self.warn(
+                    (*location, "key_file"), f"every user of this machine may read {table.key_file}; chmod o-r it"
+                )
+        return tls
 
     def _user_secret(self, table: UserTable, location: Location) -> Secret:
         return self._secret(table.password, table.password_file, location)

@@ -14,10 +14,22 @@ from kidoproxy.config.secret import NO_SECRET, Secret
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How a ``rediss://`` node is trusted: by the system's authorities unless ``ca_file`` is given."""
+    """How a ``rediss://`` server is trusted (without ``ca_file`` by the system's authorities), and what it is shown."""
 
     ca_file: str = ""
     verify: bool = True
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """What clients of a TLS listener are shown, and must show: nothing unless ``client_ca_file`` is given."""
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str = ""
+    min_version: str = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +126,17 @@ class Pool:
     allow: frozenset[bytes] = frozenset()
     rename: dict[bytes, bytes] = field(default_factory=dict)  # command -> new name, b"" for off
     users: tuple[User, ...] = ()  # as the file has them
+    listener_tls: ListenerTls | None = None
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The members that are servers."""
         return tuple(member for member in self.members if isinstance(member, Node))
 
-    def needs_no_password(self) -> bool:
-        """Whether somebody who connects needs no secret: some user takes any password, or none."""
+    def is_open(self) -> bool:
+        """Whether whoever connects is served: no certificate is wanted, and some user takes any password, or none."""
+        if self.listener_tls is not None and self.listener_tls.client_ca_file:
+            return False
         return any(user.enabled and user.nopass for user in self.all_users())
 
     def all_users(self) -> tuple[User, ...]:

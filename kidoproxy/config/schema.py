@@ -131,15 +131,31 @@ class LimitsTable(Table):
 
 
 class TlsTable(Table):
-    """Trust in rediss:// nodes."""
+    """TLS towards rediss:// nodes (``ca_file``, ``verify``) and towards clients (all else)."""
 
     ca_file: str | None = Field(
         None,
         min_length=1,
-        description="Authorities to trust. Default: the system's.",
+        description="Authorities to trust at rediss:// nodes. Default: the system's.",
         examples=["/etc/ssl/redis-ca.pem"],
     )
-    verify: bool = Field(True, description="false accepts any certificate: for tests only.")
+    verify: bool = Field(True, description="false accepts any certificate of a node: for tests only.")
+    cert_file: str | None = Field(
+        None,
+        min_length=1,
+        description="Clients must speak TLS on this pool's TCP listeners. The chain of certificates they are shown.",
+        examples=["/etc/kidoproxy/cert.pem"],
+    )
+    key_file: str | None = Field(
+        None, min_length=1, description="The key of cert_file.", examples=["/etc/kidoproxy/key.pem"]
+    )
+    client_ca_file: str | None = Field(
+        None,
+        min_length=1,
+        description="Clients must show a certificate of one of these authorities. Default: none is wanted.",
+        examples=["/etc/kidoproxy/clients-ca.pem"],
+    )
+    min_version: Literal["1.2", "1.3"] = Field("1.2", description="Oldest TLS that clients may speak.")
 
 
 class UserTable(Table):
@@ -310,7 +326,7 @@ class PoolTable(Table):
         description="What clients may ask for.",
         json_schema_extra={"listens": True},
     )
-    tls: TlsTable = Field(default_factory=lambda: TlsTable.model_validate({}), description="Trust in rediss:// nodes.")
+    tls: TlsTable = Field(default_factory=lambda: TlsTable.model_validate({}), description="TLS to nodes and clients.")
 
 
 class FileTable(Table):

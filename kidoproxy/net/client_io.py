@@ -36,6 +36,8 @@ class ClientIO(SlowReader):
         self.drained_bytes = 0
         #: The client has closed its side; whether it reads what is still to be written is watched.
         self.saw_eof = False
+        #: Under TLS a client that hangs up one side has hung up both: asyncio does not know half-closed TLS.
+        self.is_tls = False
         self.lingering = False
         #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
@@ -245,7 +247,7 @@ class ClientIO(SlowReader):
         self.bridge.update_clock()
         cleanup.on_eof(session)
         self.bridge.schedule_flush()
-        return True
+        return not self.is_tls
 
     def connection_lost(self, problem: Exception | None) -> None:
         session = self.session

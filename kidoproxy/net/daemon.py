@@ -19,6 +19,7 @@ from functools import partial
 from kidoproxy import __version__
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address, Config, Pool
+from kidoproxy.config.tls import listener_context
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector
 from kidoproxy.net.copy_pools import CopyPools
@@ -27,7 +28,12 @@ from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.from_config import connect_target, connection_options, pool_context
 from kidoproxy.net.idle import IdleSweep
-from kidoproxy.net.listen import ListeningServer, describe_bind_error, start_admin_listener, start_listener
+from kidoproxy.net.listen import (
+    ListeningServer,
+    describe_bind_error,
+    start_admin_listener,
+    start_listener,
+)
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
@@ -35,6 +41,7 @@ from kidoproxy.net.process import raise_file_limit, tune_gc
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
+from kidoproxy.net.tls import TlsListener
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
 from kidoproxy.resp.replication_errors import same_server_cause
@@ -81,7 +88,7 @@ class Daemon:
             self.proxy.contexts.append(self.contexts[pool.name])
         self.tasks = Tasks()
         self.ticker = Ticker()
-        self.listeners: list[ListeningServer] = []
+        self.listeners: list[ListeningServer | TlsListener] = []
         #: The admin pages stay to the end: they say that we are draining.
         self.admin_listener: ListeningServer | None = None
         self.clients: set[ClientIO] = set()
@@ -178,13 +185,20 @@ class Daemon:
 
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
-        factory = partial(ClientIO, self.bridge, self.contexts[pool.name], self.clients)
         try:
-            listener = await start_listener(factory, address, self.config.workers > 1)
+            self.listeners.append(await self.open_listener(pool, address))
         except OSError as problem:
             raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
-        self.listeners.append(listener)
         log.info("listening", pool=pool.name, mode=pool.mode, address=address)
+
+    async def open_listener(self, pool: Pool, address: Address) -> ListeningServer | TlsListener:
+        """One for clients that have to speak TLS, or a plain one."""
+        context, shared = self.contexts[pool.name], self.config.workers > 1
+        if pool.listener_tls is None or address.is_unix:
+            return await start_listener(partial(ClientIO, self.bridge, context, self.clients), address, shared)
+        listener = TlsListener(self.bridge, context, self.clients, listener_context(pool.listener_tls), self.tasks)
+        await listener.start(address.host, address.port, shared)
+        return listener
 
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""

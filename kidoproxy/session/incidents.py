@@ -12,6 +12,7 @@ from kidoproxy.resp import errors
 
 LOGIN_FAILED: Final = "login failed"
 HTTP_REQUEST: Final = "http request"
+TLS_FAILED: Final = "tls handshake failed"
 
 #: So long repeats are counted before they are told.
 FOLD_INTERVAL_MS: Final = 10_000
@@ -62,13 +63,15 @@ class Incidents:
         #: By what their lines say.
         self.recent_by_line: dict[str, Incident] = {}
 
-    def record(self, kind: str, pool_name: str, user: bytes | None, address: str) -> None:
+    def record(self, kind: str, pool_name: str, user: bytes | None, address: str, cause: str = "") -> None:
         """One more."""
         self.totals[kind, pool_name] = self.totals.get((kind, pool_name), 0) + 1
         fields: dict[str, object] = {"pool": pool_name}
         if user is not None:
             fields["user"] = format_user(user)
         fields["addr"] = strip_port(address)
+        if cause:
+            fields["cause"] = cause
         line = str(LogEvent(kind, fields))
         if line not in self.recent_by_line and len(self.recent_by_line) >= MAX_RECENT:
             fields = {"pool": pool_name, "addr": SEVERAL_ADDRESSES}

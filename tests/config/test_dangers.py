@@ -55,13 +55,13 @@ def test_a_pool_with_secrets_may_listen_anywhere(tmp_path: Path, listen: str, li
 @pytest.mark.parametrize("lines", OPEN)
 def test_on_this_machine_a_pool_may_be_open(tmp_path: Path, listen: str, lines: str) -> None:
     """Five lines are all that a first user needs."""
-    assert read(tmp_path, listening(listen, lines)).pools["cache"].needs_no_password()
+    assert read(tmp_path, listening(listen, lines)).pools["cache"].is_open()
 
 
 def test_pools_without_listeners_need_no_protection(tmp_path: Path) -> None:
     """Nobody connects to them; the setting has no meaning there."""
     below = '[pool.below]\nmode = "ring"\nnodes = ["redis://h"]\n'
-    assert read(tmp_path, pool("", nodes='["pool:below"]') + below).pools["below"].needs_no_password()
+    assert read(tmp_path, pool("", nodes='["pool:below"]') + below).pools["below"].is_open()
     (line,) = problems(tmp_path, pool("", nodes='["pool:below"]') + below + "protected = false\n")
     assert "'protected' has no meaning in a pool without 'listen'" in line
 

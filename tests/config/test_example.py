@@ -1,11 +1,14 @@
 """The generated file and table: complete, valid, and true to what is read."""
 
+import json
 import re
 from pathlib import Path
 
 from kidoproxy.config.example import TABLES, example_file, markdown_table, settings, to_toml
 from kidoproxy.config.schema import NodeTable
 from tests.config.files import read
+
+PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
 
 
 def test_it_is_valid(tmp_path: Path) -> None:
@@ -18,8 +21,8 @@ def test_it_is_valid(tmp_path: Path) -> None:
 
 def test_every_ring_setting_can_be_uncommented(tmp_path: Path) -> None:
     """Each commented line is valid TOML for its key: only what belongs to another mode is left as it is."""
-    (tmp_path / "ca.pem").write_text("x")
-    text = example_file().replace("/etc/ssl/redis-ca.pem", "ca.pem").replace("redis://10.0.0.1", "rediss://10.0.0.1")
+    text = re.sub(r'"/etc/(kidoproxy|ssl)/[\w-]+\.pem"', json.dumps(str(PEM)), example_file())
+    text = text.replace("redis://10.0.0.1", "rediss://10.0.0.1")
     kept = ("ack", "min_in_sync", "read", "password_file")
     lines = [
         line[2:] if re.match(r"# (\[pool|\w+ = )", line) and not line[2:].startswith(kept) else line

@@ -1,0 +1,254 @@
+"""`kidoproxy.net.tls`: handshakes with clients, and every way in which they fail."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from kidoproxy.config import ListenerTls
+from kidoproxy.config.tls import listener_context
+from kidoproxy.net import tls as net_tls
+from kidoproxy.net.client_io import ClientIO, format_address
+from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.tls import TlsListener
+from kidoproxy.session.incidents import TLS_FAILED
+from tests.live.proxies import free_port
+from tests.net.real import run, until
+from tests.session.stage import ring
+
+PEM = Path(__file__).with_name("localhost.pem")
+PING = b"*1\r\n$4\r\nPING\r\n"
+
+
+class Listening:
+    """A TLS listener over a ring of one, and what came of its handshakes."""
+
+    def __init__(self, client_ca: str = "", min_version: str = "1.2") -> None:
+        self.stage = ring("a")
+        self.proxy, self.context = self.stage.house, self.stage.pool
+        self.tls = listener_context(ListenerTls(str(PEM), str(PEM), client_ca, min_version))
+        self.clients: set[ClientIO] = set()
+        self.tasks = Tasks()
+        self.port = free_port()
+
+    async def open(self) -> None:
+        """Listen."""
+        bridge = LoopBridge(asyncio.get_running_loop(), self.proxy)
+        self.listener = TlsListener(bridge, self.context, self.clients, self.tls, self.tasks)
+        await self.listener.start("127.0.0.1", self.port, False)
+
+    async def close(self) -> None:
+        """All is over."""
+        self.listener.close()
+        for client in list(self.clients):
+            client.abort()
+        await self.tasks.stop()
+
+    def failures(self) -> int:
+        """Handshakes that failed, as the metrics count them."""
+        count: int = self.proxy.incidents.total(TLS_FAILED, self.context.name)
+        return count
+
+    def lines(self) -> list[str]:
+        """What the log says about them."""
+        return [str(event) for event in self.proxy.incidents.take_due_events(1_000_000)]
+
+
+def client_context(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    """A client that trusts the certificate of these tests."""
+    context = ssl.create_default_context(cafile=str(PEM))
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+Scene = Callable[[Listening], Awaitable[None]]
+
+
+def play(scene: Scene, listening: Listening) -> None:
+    """One scene with an open listener."""
+
+    async def scenario() -> None:
+        await listening.open()
+        try:
+            await scene(listening)
+        finally:
+            await listening.close()
+
+    run(scenario())
+
+
+async def dial(listening: Listening, context: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", listening.port, ssl=context, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_is_served(version: ssl.TLSVersion) -> None:
+    """Requests and replies pass, and its address is its own."""
+
+    async def scene(listening: Listening) -> None:
+        reader, writer = await dial(listening, client_context(version))
+        writer.write(PING * 1000)
+        assert await reader.readexactly(7000) == b"+PONG\r\n" * 1000
+        (client,) = listening.clients
+        assert client.session is not None
+        assert client.session.address == format_address(writer.get_extra_info("sockname"), "")
+        assert listening.listener.pending == 0
+        writer.close()
+        await until(lambda: not listening.clients)
+        assert (listening.failures(), listening.context.client_count) == (0, 0)
+
+    play(scene, Listening())
+
+
+def tls_in_one_write(listening: Listening, request: bytes, close: bool) -> bytes:
+    """A client whose last flight of the handshake, request and close_notify come in one segment; what it is told."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", listening.port), 20) as wire:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                wire.sendall(outgoing.read())
+                incoming.write(wire.recv(65536))
+        session.write(request)
+        if close:
+            with pytest.raises(ssl.SSLWantReadError):
+                session.unwrap()
+        wire.sendall(outgoing.read())
+        heard = b""
+        while not heard.endswith(b"\r\n"):
+            data = wire.recv(65536)
+            if not data:
+                break
+            incoming.write(data)
+            try:
+                while chunk := session.read():
+                    heard += chunk
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                pass
+        return heard
+
+
+def test_a_request_right_behind_the_handshake_is_not_lost() -> None:
+    """TLS 1.3 lets a client send with its last flight: that is read before the loop says that the handshake is over."""
+
+    async def scene(listening: Listening) -> None:
+        assert await asyncio.to_thread(tls_in_one_write, listening, PING, False) == b"+PONG\r\n"
+        await until(lambda: not listening.clients)
+
+    play(scene, Listening())
+
+
+def test_who_ends_right_behind_the_handshake_is_forgotten() -> None:
+    """Under TLS an end of one side is the end."""
+
+    async def scene(listening: Listening) -> None:
+        await asyncio.to_thread(tls_in_one_write, listening, PING, True)
+        await until(lambda: not listening.clients and not listening.listener.pending)
+        assert listening.context.client_count == 0
+        assert not listening.proxy.sessions
+
+    play(scene, Listening())
+
+
+def send_and_read(listening: Listening, data: bytes) -> None:
+    """Says something that is not TLS, until it is hung up on."""
+    with socket.create_connection(("127.0.0.1", listening.port), 20) as wire:
+        wire.sendall(data)
+        try:
+            while wire.recv(65536):
+                pass
+        except ConnectionResetError:
+            return
+
+
+@pytest.mark.parametrize("data", [PING, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x00" * 4096, b"PING\r\n"])
+def test_who_speaks_no_tls_is_counted_and_told_of(data: bytes) -> None:
+    """The connection is closed, with a line that says why."""
+
+    async def scene(listening: Listening) -> None:
+        await asyncio.to_thread(send_and_read, listening, data)
+        await until(lambda: listening.failures() == 1)
+        assert listening.lines() == ["tls handshake failed: pool=cache addr=127.0.0.1 cause=not TLS count=1"]
+        assert (listening.listener.pending, listening.context.client_count) == (0, 0)
+
+    play(scene, Listening())
+
+
+def test_who_leaves_during_the_handshake_is_counted() -> None:
+    """A probe of a load balancer opens and closes."""
+
+    async def scene(listening: Listening) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+        writer.close()
+        await until(lambda: listening.failures() == 1)
+        (line,) = listening.lines()
+        assert "cause=" in line
+
+    play(scene, Listening())
+
+
+def test_who_never_finishes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody holds a socket by saying nothing."""
+    monkeypatch.setattr(net_tls, "HANDSHAKE_SECONDS", 0.05)
+
+    async def scene(listening: Listening) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+        assert await reader.read() == b""
+        await until(lambda: listening.failures() == 1)
+        writer.close()
+
+    play(scene, Listening())
+
+
+def test_handshakes_count_as_clients() -> None:
+    """Past the limit a socket is closed before it has cost a handshake."""
+
+    async def scene(listening: Listening) -> None:
+        listening.context.max_clients = 2
+        silent = [await asyncio.open_connection("127.0.0.1", listening.port) for _ in range(2)]
+        await until(lambda: listening.listener.pending == 2)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+        await until(reader.at_eof)
+        assert listening.proxy.connections_rejected == 1
+        for _, other in [*silent, (reader, writer)]:
+            other.close()
+        await until(lambda: not listening.listener.pending)
+
+    play(scene, Listening())
+
+
+def test_a_client_without_a_certificate() -> None:
+    """Is turned away where one is wanted; with one it is served."""
+
+    async def scene(listening: Listening) -> None:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await dial(listening, client_context(ssl.TLSVersion.TLSv1_2))
+        await until(lambda: listening.failures() == 1)
+        (line,) = listening.lines()
+        assert "peer did not return a certificate" in line
+        context = client_context()
+        context.load_cert_chain(PEM)
+        reader, writer = await dial(listening, context)
+        writer.write(PING)
+        assert await reader.readexactly(7) == b"+PONG\r\n"
+        writer.close()
+
+    play(scene, Listening(client_ca=str(PEM)))
+
+
+def test_an_old_client() -> None:
+    """A version below the least is refused."""
+
+    async def scene(listening: Listening) -> None:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await dial(listening, client_context(ssl.TLSVersion.TLSv1_2))
+        await until(lambda: listening.failures() == 1)
+
+    play(scene, Listening(min_version="1.3"))
