@@ -1,0 +1,39 @@
+"""The command line: ``kidoproxy serve`` and the few commands around it, one file each.
+
+Exit status 0: done; 1: it did not work, one line says why; 2: the configuration or the command line is
+wrong, and nothing was started. What a command needs is imported when it runs, so that ``--help`` is quick.
+"""
+
+import click
+
+from kidoproxy import __version__
+from kidoproxy.admin.cli.about import config_command, version_command
+from kidoproxy.admin.cli.check import check
+from kidoproxy.admin.cli.route import route
+from kidoproxy.admin.cli.serve import serve
+from kidoproxy.admin.cli.sync import sync
+
+
+@click.group("kidoproxy", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", prog_name="kidoproxy")
+def main() -> None:
+    """kidoproxy looks like one Redis, and is many Redis servers behind.
+
+    \b
+    ring   each key lives on one node, chosen by a consistent hash
+    copy   each key lives on every node; writes go to all, a read asks one
+
+    \b
+    Try it, with servers that it starts itself (pip install "kidoproxy[demo]"):
+      kidoproxy serve
+      redis-cli -p 6380 set hello world
+    \b
+    Then with servers of your own:
+      kidoproxy config > ring.toml
+      kidoproxy check --config ring.toml
+      kidoproxy serve --config ring.toml
+    """
+
+
+for command in (serve, check, route, sync, config_command, version_command):
+    main.add_command(command)

@@ -1,0 +1,94 @@
+"""``kidoproxy serve``: runs the proxy, over the pools of a file or over nodes that it starts itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, load_config
+from kidoproxy.resp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kidoproxy.config import Config
+
+DEFAULT_LISTEN: Final = "127.0.0.1:6380"
+
+
+@click.command(short_help="Run the proxy.")
+@config_option(required=False)
+@click.option("--mode", type=click.Choice(["ring", "copy"]), help="Without a file: how the nodes are used.  [ring]")
+@click.option("--listen", help=f"Without a file: where clients connect.  [{DEFAULT_LISTEN}]")
+@click.option("--nodes", type=click.IntRange(1, 16), help="Without a file: how many nodes are started.  [3]")
+@click.option("--server", help="Without a file: auto, embedded, system, or the path of a redis-server.  [auto]")
+def serve(
+    config_file: Path | None, mode: str | None, listen: str | None, nodes: int | None, server: str | None
+) -> None:
+    """Run the proxy until SIGTERM or Ctrl-C.
+
+    With --config it serves the pools of that file. Without, it starts real Valkey servers of its own to
+    play with; they keep nothing and end with it.
+
+    \b
+    Examples:
+      kidoproxy serve
+      kidoproxy serve --mode copy --nodes 2
+      kidoproxy serve --config ring.toml
+    """
+    if config_file is None:
+        raise SystemExit(_serve_embedded(mode or "ring", listen or DEFAULT_LISTEN, nodes or 3, server or "auto"))
+    embedded_options = {"--mode": mode, "--listen": listen, "--nodes": nodes, "--server": server}
+    for option, value in embedded_options.items():
+        if value is not None:
+            raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
+    raise SystemExit(_run_proxy(load_config(config_file), click.echo))
+
+
+def _serve_embedded(mode: str, listen: str, node_count: int, server: str) -> int:
+    from kidoproxy.admin.embedded import EmbeddedError, EmbeddedNodes
+    from kidoproxy.config import embedded_config
+
+    with EmbeddedNodes() as nodes:
+        try:
+            urls = nodes.start(node_count, server)
+            config = embedded_config(mode, listen, urls)
+        except EmbeddedError as error:
+            raise CommandFailed(str(error)) from None
+        except ConfigError as error:
+            raise BadConfig(error.problems) from None
+        hints = [*_getting_started(config, node_count)]
+
+        def announce(text: str) -> None:
+            click.echo(text)
+            while hints:
+                click.echo(hints.pop(0))
+
+        return _run_proxy(config, announce)
+
+
+def _getting_started(config: "Config", node_count: int) -> list[str]:
+    """What to try first, for a run that has nodes of its own."""
+    pool = config.pools["local"]
+    address = pool.listen[0]
+    redis_cli_options = f"-s {address.path}" if address.is_unix else f"-h {address.host} -p {address.port}"
+    url = str(address) if address.is_unix else f"redis://{address}"
+    kind = "a ring" if pool.mode == "ring" else "copies"
+    return [
+        "",
+        f"One Redis for your clients; behind it, {kind} of {node_count} embedded "
+        f"node{'s' if node_count > 1 else ''}. Try:",
+        f"  redis-cli {redis_cli_options} set hello world",
+        f"  redis-cli {redis_cli_options} proxy route get hello",
+        f"  python -c \"import redis; print(redis.Redis.from_url('{url}').get('hello'))\"",
+        "Nothing is kept: Ctrl-C ends the proxy, the nodes and their data.",
+        "",
+    ]
+
+
+def _run_proxy(config: "Config", announce: Callable[[str], None]) -> int:
+    from kidoproxy.net.serve import run
+
+    try:
+        return run(config, announce)
+    except OSError as error:
+        raise CommandFailed(error.strerror or str(error)) from None
