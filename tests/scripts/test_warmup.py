@@ -1,4 +1,4 @@
-"""A node that may lack what was loaded is taught through one link, while its other links wait."""
+"""A node that may lack what was loaded is warmed up through one connection, while the others wait."""
 
 import pytest
 
@@ -6,19 +6,19 @@ from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.warmup import WarmupConnection, WarmupState
 
 
-def test_a_pupil_alone_does_nothing() -> None:
-    """What a link does is for the link to say."""
-    pupil = WarmupConnection()
+def test_the_base_does_nothing() -> None:
+    """What a connection does is for the connection to say."""
+    connection = WarmupConnection()
     with pytest.raises(NotImplementedError):
-        pupil.is_connected()
+        connection.is_connected()
     with pytest.raises(NotImplementedError):
-        pupil.load_scripts(b"", 0)
+        connection.load_scripts(b"", 0)
     with pytest.raises(NotImplementedError):
-        pupil.resume()
+        connection.resume()
 
 
 def test_nothing_is_missed() -> None:
-    """A link of a node that was not restarted and has missed nothing need not wait."""
+    """A connection to a node that was not restarted and has missed nothing need not wait."""
     warmup = WarmupState()
     warmup.registries.append(ScriptRegistry())
     warmup.registries[0].load_library(b"#!lua name=x")
@@ -27,7 +27,7 @@ def test_nothing_is_missed() -> None:
 
 
 def test_pools_in_common() -> None:
-    """Neighbours stand in one pool that listens."""
+    """Nodes can help each other if they share a registry."""
     one, two, three = WarmupState(), WarmupState(), WarmupState()
     registry, other = ScriptRegistry(), ScriptRegistry()
     one.registries += [registry, other]

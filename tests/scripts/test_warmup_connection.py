@@ -25,7 +25,7 @@ from tests.story import (
 )
 
 RESP3 = (3, 0)
-#: What a neighbour is asked before a node is taught.
+#: What another node is asked before a node is warmed up.
 LIST = "FUNCTION LIST WITHCODE"
 SECOND = (2, 1)
 
@@ -40,13 +40,13 @@ def load(name: str) -> bytes:
     return encode_request([b"FUNCTION", b"LOAD", code(name)])
 
 
-def lesson(name: str) -> bytes:
-    """As a node is taught it."""
+def reload(name: str) -> bytes:
+    """As a warm-up loads it."""
     return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", code(name)])
 
 
-def known(*names: str) -> bytes:
-    """What a neighbour says that has these libraries."""
+def library_list(*names: str) -> bytes:
+    """The reply to FUNCTION LIST of a node that has these libraries."""
     rows = [[b"library_name", name.encode(), b"engine", b"LUA", b"library_code", code(name)] for name in names]
     return array([array([bulk(word) for word in row]) for row in rows])
 
@@ -62,9 +62,9 @@ def loaded(pool: Pool) -> Story:
     return play << to_client("$3 lib")
 
 
-def connected(play: Story, *ways: tuple[int, int]) -> Story:
-    """The first node has these links too; each has a client of its own, named after the way."""
-    for proto, db in ways:
+def connected(play: Story, *modes: tuple[int, int]) -> Story:
+    """The first node has these connections too; each has a client of its own, named after the mode."""
+    for proto, db in modes:
         name = f"{proto}/{db}"
         assert play >> client(f"HELLO {proto}", f"SELECT {db}", "GET {a}k", name=name) << given(unheard)
         assert play >> node("a", ":1", on=(proto, db)) << to_client(":1", name=name)
@@ -72,7 +72,7 @@ def connected(play: Story, *ways: tuple[int, int]) -> Story:
 
 
 def behind(play: Story) -> bool:
-    """Whether the first node has something to learn."""
+    """Whether the first node may lack something."""
     return play.node("a").warmup.needs_warmup
 
 
@@ -80,7 +80,7 @@ def test_restarted() -> None:
     """A node that comes back as another run gets its libraries ahead of what waits for it."""
     assert (
         loaded(ring("a", "b"))
-        >> restarted("b") << to("a", LIST) >> node("a", known("lib")) << to("b", lesson("lib"))
+        >> restarted("b") << to("a", LIST) >> node("a", library_list("lib")) << to("b", reload("lib"))
         >> client("GET {b}k") << silence()
         >> node("b", "$3 lib") << to("b", "GET {b}k")
         << then(lambda play: play.node("b").warmup.warmup_count == 1 and not play.node("b").warmup.needs_warmup)
@@ -88,20 +88,20 @@ def test_restarted() -> None:
 
 
 def test_copy_behind() -> None:
-    """A copy that was restarted is not read before it is synced, so what it is asked need not wait for the lesson."""
+    """A copy that was restarted is not read before it is synced, so what it is asked need not wait for the warm-up."""
     assert (
         loaded(copies("a", "b"))
         >> restarted("b") << to("a", LIST) >> client("SET k v") << to("a", "SET k v") << to("b", "SET k v")
-        >> node("a", known("lib"), "+OK") << to_client("+OK") << to("b", lesson("lib"))
+        >> node("a", library_list("lib"), "+OK") << to_client("+OK") << to("b", reload("lib"))
         >> node("b", "+OK", "$3 lib") << then(lambda play: not play.node("b").warmup.needs_warmup)
     )  # fmt: skip
 
 
-def test_held_while_taught() -> None:
-    """A link that is held for a sync meanwhile is taught all the same, and keeps what waits."""
+def test_held_during_the_warmup() -> None:
+    """A connection that is held for a sync meanwhile is warmed up all the same, and keeps what waits."""
     assert (
         loaded(copies("a"))
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> given(lambda play: play.link("a").hold(play.exchange.now, 0.0))
         >> client("SET k v")
         >> node("a", "$3 lib") << silence()
@@ -110,17 +110,17 @@ def test_held_while_taught() -> None:
 
 
 def test_the_same_run() -> None:
-    """A connection that was lost and made again to the same run teaches nothing."""
+    """A connection that was lost and made again to the same run loads nothing."""
     play = loaded(ring("a"))
     assert play >> lost("a") >> client("FCALL f 1 {a}k") << to("a", "FCALL f 1 {a}k") << silence()
 
 
-def test_other_links_wait() -> None:
-    """While one link teaches the node, the others wait; then they serve what has come, each in its order."""
+def test_other_connections_wait() -> None:
+    """While one connection loads, the others wait; then they serve what has come, each in its order."""
     play = connected(loaded(ring("a")), RESP3)
     assert (
         play
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> lost("a", on=RESP3)
         >> client("FCALL f 1 {a}k", "GET {a}k", name="3/0") << silence()
         >> node("a", "$3 lib") << to("a", "FCALL f 1 {a}k", "GET {a}k", on=RESP3)
@@ -128,45 +128,45 @@ def test_other_links_wait() -> None:
     )  # fmt: skip
 
 
-def test_the_teaching_link_is_lost() -> None:
-    """If the link that teaches is lost another one does it; one that has gone meanwhile is not asked to."""
+def test_the_loading_connection_is_lost() -> None:
+    """If the connection that loads is lost another one does it; one that has gone meanwhile is not asked to."""
     play = connected(loaded(ring("a")), SECOND, RESP3)
     assert (
         play
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> lost("a", on=SECOND) >> lost("a", on=RESP3) >> refused("a", on=SECOND)
-        >> refused("a") << to("a", lesson("lib"), on=RESP3)
+        >> refused("a") << to("a", reload("lib"), on=RESP3)
         >> node("a", "$3 lib", on=RESP3) << then(lambda play: not behind(play))
         >> tick(0.2) << then(lambda play: play.link("a").can_send and play.link("a", SECOND).can_send) << silence()
     )  # fmt: skip
 
 
 def test_changed_meanwhile() -> None:
-    """What was loaded while the lesson was under way is taught too, before the link serves."""
+    """What was loaded during the warm-up is loaded too, before the connection serves."""
     play = loaded(ring("a"))
     assert (
         play
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> given(lambda play: play.facts.script_registry.load_library(code("new")))
         >> client("GET {a}k") << silence()
-        >> node("a", "$3 lib") << to("a", lesson("lib"), lesson("new"))
+        >> node("a", "$3 lib") << to("a", reload("lib"), reload("new"))
         >> node("a", "$3 lib", "$3 new") << to("a", "GET {a}k") << then(lambda play: not behind(play))
     )  # fmt: skip
 
 
-def test_refused_lesson() -> None:
-    """A node that refuses a library says so where a person looks, and serves the rest; another run is taught anew."""
+def test_refused_library() -> None:
+    """A node that refuses a library says so where a person looks, and serves the rest; another run loads it anew."""
     play = connected(loaded(ring("a")), RESP3)
     assert (
         play
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> client("GET {a}k") << silence()
         >> lost("a", on=RESP3) << silence()
-        >> node("a", "-OOM no memory") << to("a", "GET {a}k") << to("a", lesson("lib"), on=RESP3)
+        >> node("a", "-OOM no memory") << to("a", "GET {a}k") << to("a", reload("lib"), on=RESP3)
         << then(lambda play: play.node("a").cause == "it refused what was loaded: OOM no memory" and behind(play))
         >> node("a", "-OOM no memory", on=RESP3) << then(lambda play: play.link("a", RESP3).can_send)
         >> node("a", "$1 v") << to_client("$1 v")
-        >> lost("a") >> tick(0.1) << to("a", lesson("lib"))
+        >> lost("a") >> tick(0.1) << to("a", reload("lib"))
         >> node("a", "$3 lib") << then(lambda play: play.link("a").can_send and not behind(play))
     )  # fmt: skip
 
@@ -185,12 +185,12 @@ def test_nothing_to_delete() -> None:
     )  # fmt: skip
 
 
-def test_silent_while_taught() -> None:
-    """A node that takes no lesson is down after a second; nobody waits longer than the deadline of the request."""
+def test_silent_during_the_warmup() -> None:
+    """A node that loads nothing is down after a second; nobody waits longer than the deadline of the request."""
     play = loaded(ring("a"))
     assert (
         play
-        >> restarted("a") << to("a", lesson("lib"))
+        >> restarted("a") << to("a", reload("lib"))
         >> client("GET {a}k") << silence()
         >> tick(0.6) << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
         >> given(lambda play: setattr(play, "shy", True))
@@ -209,76 +209,76 @@ def missed() -> Story:
 
 
 def test_back_too_soon() -> None:
-    """A node that comes back just before a load has succeeded elsewhere is taught at once, behind what it was asked."""
+    """A node that is back just before a load succeeds elsewhere is warmed up at once, behind what it was asked."""
     assert (
         missed()
         >> client("GET {b}k", name="other") << to("b", "GET {b}k")
         >> node("a", "$3 new") << to_client("$3 new") << to("a", LIST)
-        >> node("a", known("lib", "new")) << to("b", lesson("lib"), lesson("new"))
+        >> node("a", library_list("lib", "new")) << to("b", reload("lib"), reload("new"))
         >> client("GET {b}l", name="other") << to("b", "GET {b}l")
         >> node("b", "$1 x", "$3 lib", "$3 new", "$1 y") << to_client("$1 x", "$1 y", name="other")
         << then(lambda play: not play.node("b").warmup.needs_warmup)
     )  # fmt: skip
 
 
-def test_late_lesson_of_an_open_link() -> None:
-    """A lesson that an open link gets no answer to is given again when the node greets."""
+def test_late_warmup_of_a_ready_connection() -> None:
+    """A warm-up that gets no answer on a ready connection is done again at the next handshake."""
     assert (
         missed()
         >> node("a", "$3 new") << to_client("$3 new") << to("a", LIST)
-        >> node("a", known("lib", "new")) << to("b", lesson("lib"), lesson("new"))
+        >> node("a", library_list("lib", "new")) << to("b", reload("lib"), reload("new"))
         >> tick(1.2) << given(unheard) << then(lambda play: play.node("b").warmup.needs_warmup)
         >> node("a", "+PONG")
-        >> lost("b") << to("a", LIST) >> node("a", known("new")) << to("b", lesson("new"))
+        >> lost("b") << to("a", LIST) >> node("a", library_list("new")) << to("b", reload("new"))
         >> node("b", "$3 new") << then(lambda play: not play.node("b").warmup.needs_warmup)
     )  # fmt: skip
 
 
-def carried(play: Story, renew: bool = False) -> bool:
+def preloads(play: Story, reload: bool = False) -> bool:
     """Whether a text was sent ahead of an EVALSHA."""
-    return preload_script(play.link("a"), b"digest", b"return 1", 2, 0, play.exchange.now, renew)
+    return preload_script(play.link("a"), b"digest", b"return 1", 2, 0, play.exchange.now, reload)
 
 
 TEXT = encode_request([b"SCRIPT", b"LOAD", b"return 1"])
 
 
-def asked(renew: bool, sent: bool) -> Event:
+def preloading(reload: bool, sent: bool) -> Event:
     """A text goes ahead of an EVALSHA, or does not."""
 
     def event(play: Story) -> None:
-        assert carried(play, renew) is sent
+        assert preloads(play, reload) is sent
 
     return event
 
 
-def test_remind() -> None:
-    """A text is carried once by each connection; ``renew`` sends it once in each turn."""
+def test_preload() -> None:
+    """A text is carried once by each connection; ``reload`` sends it once in each turn."""
     assert (
         story(ring("a"))
         >> client("GET {a}k") << to("a", "GET {a}k") >> node("a", "$-1") << given(unheard)
-        >> given(asked(False, True)) << to("a", TEXT)
-        >> given(asked(False, False)) >> given(asked(True, False))
-        >> tick() >> given(asked(False, False)) >> given(asked(True, True)) << to("a", TEXT)
-        >> node("a", "$1 d", "$1 d") >> given(asked(False, False))
-        >> lost("a") >> given(asked(False, True)) << to("a", TEXT)
+        >> given(preloading(False, True)) << to("a", TEXT)
+        >> given(preloading(False, False)) >> given(preloading(True, False))
+        >> tick() >> given(preloading(False, False)) >> given(preloading(True, True)) << to("a", TEXT)
+        >> node("a", "$1 d", "$1 d") >> given(preloading(False, False))
+        >> lost("a") >> given(preloading(False, True)) << to("a", TEXT)
     )  # fmt: skip
 
 
-def test_remind_in_vain() -> None:
+def test_preload_in_vain() -> None:
     """What the node refused, or what waited for the connection, does not count; what is not answered yet does."""
     assert (
         story(ring("a"))
-        >> given(asked(False, True)) << to("a", TEXT)
-        >> given(asked(False, True)) << to("a", TEXT)
-        >> tick(0.6) >> given(asked(False, False))
+        >> given(preloading(False, True)) << to("a", TEXT)
+        >> given(preloading(False, True)) << to("a", TEXT)
+        >> tick(0.6) >> given(preloading(False, False))
         >> node("a", "$1 d", "-ERR no")
-        >> given(asked(False, True)) << to("a", TEXT)
+        >> given(preloading(False, True)) << to("a", TEXT)
     )  # fmt: skip
 
 
-def test_remind_is_bounded() -> None:
+def test_preload_is_bounded() -> None:
     """What a connection has carried is forgotten before it fills the memory."""
     play = story(ring("a")) >> client("GET {a}k") << given(unheard)
     conn = play.link("a")
     conn.loaded_scripts = {b"%d" % number: 0.0 for number in range(MAX_SCRIPTS)}
-    assert play >> given(asked(False, True)) << to("a", TEXT) << then(lambda play: len(conn.loaded_scripts) == 1)
+    assert play >> given(preloading(False, True)) << to("a", TEXT) << then(lambda play: len(conn.loaded_scripts) == 1)

@@ -22,7 +22,7 @@ from tests.story import (
 
 
 def test_first_request() -> None:
-    """The first request opens the link and waits for it; it is sent behind the greeting."""
+    """The first request opens the connection and waits for it; it is sent behind the handshake."""
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") << silence()
@@ -58,7 +58,7 @@ def test_no_redis() -> None:
 
 
 def test_unasked_reply() -> None:
-    """A reply that nobody asked for: the conversation is out of step, so it is given up."""
+    """A reply that nobody asked for: replies and requests are out of step, so the connection is given up."""
     (
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1")
@@ -68,24 +68,24 @@ def test_unasked_reply() -> None:
 
 
 def test_what_nobody_asked_for() -> None:
-    """A push is dropped unless somebody listens; without a listener any other frame that comes too much is a fault."""
+    """A push without a handler is dropped; any other frame that nobody asked for is a fault then."""
     conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
     conn.start_connecting()
     conn.on_connected(0.0, 1.0)
     conn.feed(greet(conn, b""), 0.0)
     conn.feed(b">1\r\n+x\r\n", 0.0)
     assert conn.is_ready()
-    conn.push_handler = ear = ConnectionLost()
+    conn.push_handler = handler = ConnectionLost()
     conn.feed(b">1\r\n+x\r\n+line\r\n", 0.0)
-    assert ear.lost
+    assert handler.lost
     assert conn.is_ready()
     conn.push_handler = None
     conn.feed(b"+line\r\n", 0.0)
     assert not conn.is_ready()
 
 
-def test_woken_before_it_is_looked_after() -> None:
-    """A link asks to be looked after once, whatever happens to it in one turn."""
+def test_one_flush_is_scheduled() -> None:
+    """A connection asks to be looked after once, whatever happens to it in one turn."""
     dirty: list[NodeConnection] = []
     conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, dirty)
     conn.start_connecting()

@@ -25,7 +25,7 @@ BEYOND = "-ERR DB index is out of range"
 
 
 def test_switching() -> None:
-    """A node of a copy pool has one link for all; it changes protocol and database when the next leg needs it."""
+    """A copy has one connection for all clients; it changes protocol and database when the next request needs it."""
     (
         story(copies("a"))
         >> client("SELECT 3") << to_client("+OK")
@@ -53,7 +53,7 @@ def test_switch_refused() -> None:
 
 
 def test_a_database_that_there_is_not() -> None:
-    """Nothing is sent before the node has it; who asked hears the node's error, and nobody else hears anything."""
+    """Nothing is sent before the node has it; who asked gets the node's error, and nobody else notices."""
     (
         story(copies("a"))
         >> client("GET k", name="you") << to("a", "GET k")
@@ -82,7 +82,7 @@ def test_a_transaction_in_a_database_that_there_is_not() -> None:
 
 @pytest.mark.parametrize("reply", [BEYOND, "-ERR invalid DB index"])
 def test_a_database_that_a_node_of_a_ring_has_not(reply: str) -> None:
-    """Its link for that database is refused, and says what the node says; the node is well."""
+    """Its connection for that database is refused, with the node's own error; the node is well."""
     there = (2, 9)
     (
         story(ring("a"), shy=True)
@@ -109,8 +109,8 @@ def test_a_database_that_is_tried_without_an_answer() -> None:
     )  # fmt: skip
 
 
-def test_switching_link_lost() -> None:
-    """A link that is lost while it switches fails what was behind; the next connection begins at home."""
+def test_lost_while_it_switches() -> None:
+    """A connection lost while it switches fails what was behind; the next one begins in its own mode."""
     (
         story(copies("a"))
         >> client("SELECT 3") << to_client("+OK")
@@ -121,7 +121,7 @@ def test_switching_link_lost() -> None:
     )  # fmt: skip
 
 
-def test_link_lost_while_it_tries_a_database() -> None:
+def test_lost_while_it_tries_a_database() -> None:
     """What waits for the answer was not sent, so it waits for the next connection."""
     (
         story(copies("a"))
@@ -131,8 +131,8 @@ def test_link_lost_while_it_tries_a_database() -> None:
     )  # fmt: skip
 
 
-def test_ordered_reads_are_not_repeated_on_the_link() -> None:
-    """Nobody remembers in which database a leg was sent, so a read of one copy is not asked again by the link."""
+def test_ordered_reads_are_not_sent_again() -> None:
+    """Nobody remembers in which database a request was sent, so a read of one copy is not sent again."""
     (
         story(copies("a"))
         >> client("SELECT 3") << to_client("+OK")

@@ -32,7 +32,7 @@ from tests.upstream.rig import LATE, LATE_WRITE, SUSPECT, Rig
 
 
 def test_accepts_and_says_nothing() -> None:
-    """A node that accepts and never greets is down when its time is over; only then may others know."""
+    """A node that accepts and never answers is down when its time is over; what comes after that fails at once."""
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> accepted("a") << to("a", *GREETING)
@@ -44,7 +44,7 @@ def test_accepts_and_says_nothing() -> None:
 
 
 def test_late() -> None:
-    """A late reply is dropped by its position; the next one is for the next leg."""
+    """A late reply is dropped by its position; the next one is for the next request."""
     (
         story(ring("a"))
         >> client("GET {a}1", "SET {a}1 x") << to("a", "GET {a}1", "SET {a}1 x")
@@ -79,7 +79,7 @@ def test_slow_but_alive() -> None:
 
 
 def test_sign_of_life() -> None:
-    """An idle link asks for a sign of life; without one it is given up before a client notices."""
+    """An idle connection asks for a sign of life; without one it is given up before a client notices."""
     (
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", "$-1") << to_client("$-1")
@@ -116,7 +116,7 @@ def test_large_payload() -> None:
 
 @pytest.mark.parametrize("moves", [True, False])
 def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
-    """Slower than any datacentre, and progress is life for it and for all behind it; without any, the link is lost."""
+    """However slow, progress keeps it and all behind it alive; without any, the connection is lost."""
     rig = Rig()
     socket = Socket()
     peer = NodeIO(Net(stage_ring("a")).bridge, rig.conn)
@@ -146,8 +146,8 @@ def test_a_large_payload_that_moves_is_waited_for(moves: bool) -> None:
         assert [text[:8] for text in rig.received()] == ["-TIMEOUT", "-TIMEOUT"]
 
 
-def test_time_of_its_own_for_those_who_were_told() -> None:
-    """While a large payload moves nobody behind it is late; whoever has been told before is not told again."""
+def test_nobody_is_timed_out_twice() -> None:
+    """While a large payload moves nobody behind it is late; who had TIMEOUT before does not get it again."""
     rig = Rig()
     rig.submit()
     rig.submit()
@@ -165,7 +165,7 @@ def test_time_of_its_own_for_those_who_were_told() -> None:
 
 
 def test_a_suspect_node_is_not_waited_for() -> None:
-    """A node that answers everything too late is failed fast, asked again by the link itself, and used when in time."""
+    """What is sent to a node that is always late fails at once, until a probe is answered in time."""
     play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1")
     play >> tick(0.55) << to_client(LATE) >> node("a", "$1 1") << silence()
     play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << to("a", "PING")
@@ -209,8 +209,8 @@ def test_one_late_reply_makes_nobody_suspect() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_only_a_shared_link_makes_its_node_suspect(shared: bool) -> None:
-    """A link of its own is suspect by itself, and asks again when nothing else is under way."""
+def test_only_a_shared_connection_makes_its_node_suspect(shared: bool) -> None:
+    """An unshared one is suspect by itself, and sends probes when nothing else is in flight."""
     rig = Rig()
     rig.conn.shared = shared
     mark_suspect(rig.conn, 1.0)
@@ -241,7 +241,7 @@ def test_a_name_that_has_moved() -> None:
 
 
 def test_a_replica_is_not_looked_up_all_the_time() -> None:
-    """Once a second at most, if the name still stands for it; every link of the node follows."""
+    """Once a second at most, if the name still stands for it; every connection to the node follows."""
     play = story(ring("a")) >> client("GET {a}1") << given(unheard) >> node("a", "$-1") << given(unheard)
     for _ in range(30):
         play >> client("SET {a}1 x") << given(unheard) >> node("a", READONLY) << given(unheard) >> tick(0.1)
@@ -249,8 +249,8 @@ def test_a_replica_is_not_looked_up_all_the_time() -> None:
     assert play.node("a").failure_counts == {"moved": play.dropped}
 
 
-def test_lanes_follow() -> None:
-    """A lane that nobody has is not lent again; one that waits is left to its node."""
+def test_dedicated_connections_follow() -> None:
+    """One that nobody has is not given to anybody again; one that waits is left to its node."""
     play = story(ring("a")) >> client("BLPOP {a}q 1") << to("a", "BLPOP {a}q 1", on=LANE)
     play >> client("SET {a}1 x", name="you") << to("a", "SET {a}1 x") >> node("a", READONLY) << given(unheard)
     play >> tick() << then(lambda play: play.link("a", LANE).is_ready())
@@ -259,7 +259,7 @@ def test_lanes_follow() -> None:
 
 
 def test_a_copy_that_is_a_replica_now() -> None:
-    """The ordered link of a copy is made anew as well; a sync that holds it is not disturbed."""
+    """The ordered connection of a copy is made anew as well; a sync that holds it is not disturbed."""
     play = story(copies("a", "b")) >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
     play >> node("a", READONLY) >> node("b", "+OK") << to_client("+OK")
     play.link("a").hold()
@@ -269,11 +269,11 @@ def test_a_copy_that_is_a_replica_now() -> None:
 
 
 def test_a_listener_whose_node_has_moved() -> None:
-    """A lane that somebody listens on is left to its listener; one that nobody has is closed."""
-    for ear in (PushHandler(), None):
+    """A dedicated connection with a push handler is left to it; one that nobody has is closed."""
+    for handler in (PushHandler(), None):
         rig = Rig()
         rig.conn.dedicated = True
-        rig.conn.push_handler = ear
+        rig.conn.push_handler = handler
         rig.conn.node.role_changes += 1
         rig.conn.tick(0.1)
-        assert rig.conn.is_ready() == (ear is not None)
+        assert rig.conn.is_ready() == (handler is not None)

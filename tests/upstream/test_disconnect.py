@@ -37,7 +37,7 @@ def test_refused() -> None:
 
 
 def test_read_is_asked_once_more() -> None:
-    """A read under way when the link is lost is asked again on the next one, once; a write never is."""
+    """A read in flight when the connection is lost is sent again on the next one, once; a write never is."""
     (
         story(ring("a"))
         >> client("GET {a}1", "SET {a}1 x", "GET {a}2") << to("a", "GET {a}1", "SET {a}1 x", "GET {a}2")
@@ -101,10 +101,10 @@ NO_PLACE = b"-ERR max number of clients reached\r\n"
 
 
 @pytest.mark.parametrize("early", [True, False])
-@pytest.mark.parametrize("lane", [True, False])
-def test_a_full_node(early: bool, lane: bool) -> None:
-    """It says so and hangs up, before our greeting or behind it: that is the cause, and nothing was sent."""
-    conn = handshaking("dedicated") if lane else handshaking()
+@pytest.mark.parametrize("dedicated", [True, False])
+def test_a_full_node(early: bool, dedicated: bool) -> None:
+    """It says so and hangs up, before our handshake or behind it: that is the cause, and nothing was sent."""
+    conn = handshaking("dedicated") if dedicated else handshaking()
     conn.shared = True
     if early:
         conn.on_early_data(NO_PLACE, 0.0)

@@ -50,83 +50,85 @@ GET = COMMANDS[b"get"]
 
 
 class Rig:
-    """An exchange with one node, whose link is ready, and the ledger of one client."""
+    """An executor with one node, whose connection is ready, and the reply queue of one client."""
 
     def __init__(self) -> None:
         self.node = Node(0, "a", "a:6379", 1)
-        self.exchange = Executor([Server(self.node, ConnectionOptions())])
-        self.exchange.now = 1.0
-        self.ledger = ReplyQueue(self.exchange.pending_writes)
-        self.link = self.exchange.connection(self.node, 2, 0)
-        self.ready(self.link)
+        self.executor = Executor([Server(self.node, ConnectionOptions())])
+        self.executor.now = 1.0
+        self.replies = ReplyQueue(self.executor.pending_writes)
+        self.conn = self.executor.connection(self.node, 2, 0)
+        self.ready(self.conn)
 
     def ready(self, conn: NodeConnection) -> None:
-        """The node answers the greeting."""
+        """The node accepts the connection and answers the handshake."""
         conn.start_connecting()
         conn.on_connected(1.0, 1.0)
         conn.feed(greet(conn, b"run_id:1\r\n"), 1.0)
         conn.take_output()
 
-    def call(self) -> PendingRequest:
-        """A place in the ledger."""
-        return self.ledger.open_pending(COMMANDS[b"set"])
+    def pending(self) -> PendingRequest:
+        """One more open request of the client."""
+        return self.replies.open_pending(COMMANDS[b"set"])
 
-    def bad(self, parent: ReplyHandler) -> ReplyHandler:
-        """A leg whose reply cannot be handled."""
+    def failing(self, parent: ReplyHandler) -> ReplyHandler:
+        """A handler whose reply cannot be handled."""
         return AggregateSlot(MergeReplies(parent, 1, NO_RULE, 2, b"dbsize", False), 0)
 
-    def place(self, handler: ReplyHandler) -> None:
-        """Send something for it."""
-        self.link.submit(handler, b"*1\r\n$4\r\nPING\r\n", 2, 0, self.exchange.now)
+    def submit(self, handler: ReplyHandler) -> None:
+        """Send a request for ``handler``."""
+        self.conn.submit(handler, b"*1\r\n$4\r\nPING\r\n", 2, 0, self.executor.now)
 
-    def heard(self) -> list[bytes]:
-        """What the client was told, reply by reply."""
-        return b"".join(self.ledger.take_output()).split(b"\r\n")[:-1]
+    def received(self) -> list[bytes]:
+        """The replies that have left to the client since the last time, line by line."""
+        return b"".join(self.replies.take_output()).split(b"\r\n")[:-1]
 
 
 def session(rig: Rig) -> ClientSession:
-    """A client's conversation over the rig's node."""
+    """A client's session over the rig's node."""
     pool = PoolContext("cache", "ring", NodeRoute(rig.node), ring("a").words)
     pool.users = only_default(b"")
-    return ClientSession(ProxyState(rig.exchange), pool, "me:1", "proxy:1")
+    return ClientSession(ProxyState(rig.executor), pool, "me:1", "proxy:1")
 
 
-def on_lane(rig: Rig) -> ReplyHandler:
-    """A request that waits on a lane."""
-    lanes = DedicatedPool(rig.exchange)
-    wire = DedicatedExecutor(lanes, 0.0, b"*-1\r\n")
-    handler = DedicatedRequest(wire, lanes.acquire(rig.node, 2, 0), rig.bad(rig.call()), 1, b"")
-    wire.blocked.append(handler)
+def on_dedicated(rig: Rig) -> ReplyHandler:
+    """A request that waits on a dedicated connection."""
+    pool = DedicatedPool(rig.executor)
+    executor = DedicatedExecutor(pool, 0.0, b"*-1\r\n")
+    handler = DedicatedRequest(executor, pool.acquire(rig.node, 2, 0), rig.failing(rig.pending()), 1, b"")
+    executor.blocked.append(handler)
     return handler
 
 
 def batch(rig: Rig, whole: bool) -> ReplyHandler:
     """A transaction of one command."""
-    found = NodeBatch(Transaction(rig.exchange, None), rig.node, rig.bad(rig.call()) if whole else None)
+    found = NodeBatch(Transaction(rig.executor, None), rig.node, rig.failing(rig.pending()) if whole else None)
     found.replies_left = 1
     if not whole:
-        found.handlers = [rig.bad(rig.call())]
+        found.handlers = [rig.failing(rig.pending())]
     return found
 
 
-def reask(rig: Rig) -> ReadFailover:
+def read_failover(rig: Rig) -> ReadFailover:
     """A read that no other node can be asked for."""
-    return ReadFailover(rig.exchange, rig.bad(rig.call()), b"", rig.node, [], 2, 0)
+    return ReadFailover(rig.executor, rig.failing(rig.pending()), b"", rig.node, [], 2, 0)
 
 
 CHAINS: dict[str, Callable[[Rig], ReplyHandler]] = {
-    "merged": lambda rig: rig.bad(rig.call()),
-    "merged in merged": lambda rig: rig.bad(rig.bad(rig.call())),
-    "soft": lambda rig: MissOnFailure(rig.exchange, rig.bad(rig.call()), b"", GET, 2),
-    "reask": reask,
-    "again": lambda rig: ReadAttempt(reask(rig)),
-    "counted": lambda rig: CountCorrection(
-        Subscriptions(rig.exchange, NodeRoute(rig.node)), COMMANDS[b"publish"], [], rig.bad(rig.call())
+    "merged": lambda rig: rig.failing(rig.pending()),
+    "merged in merged": lambda rig: rig.failing(rig.failing(rig.pending())),
+    "miss on failure": lambda rig: MissOnFailure(rig.executor, rig.failing(rig.pending()), b"", GET, 2),
+    "read failover": read_failover,
+    "read attempt": lambda rig: ReadAttempt(read_failover(rig)),
+    "count correction": lambda rig: CountCorrection(
+        Subscriptions(rig.executor, NodeRoute(rig.node)), COMMANDS[b"publish"], [], rig.failing(rig.pending())
     ),
-    "noted": lambda rig: RecordOnSuccess(ScriptRegistry(), b"", [], rig.bad(rig.call()), None),
-    "attendance": lambda rig: LoadResultHandler(ScriptLoadExecutor(rig.exchange), rig.bad(rig.call()), rig.node),
-    "info": lambda rig: InfoHandler(session(rig), [b"info"], rig.bad(rig.call())),
-    "lane": on_lane,
+    "record on success": lambda rig: RecordOnSuccess(ScriptRegistry(), b"", [], rig.failing(rig.pending()), None),
+    "load result": lambda rig: LoadResultHandler(
+        ScriptLoadExecutor(rig.executor), rig.failing(rig.pending()), rig.node
+    ),
+    "info": lambda rig: InfoHandler(session(rig), [b"info"], rig.failing(rig.pending())),
+    "dedicated": on_dedicated,
     "whole transaction": lambda rig: batch(rig, True),
     "transaction": lambda rig: batch(rig, False),
 }
@@ -136,64 +138,64 @@ CHAINS: dict[str, Callable[[Rig], ReplyHandler]] = {
 def test_neighbours_are_answered_and_the_connection_stays(chain: Callable[[Rig], ReplyHandler]) -> None:
     """Whoever stands between the node and the client: one error for it, in its turn, and the next replies as ever."""
     rig = Rig()
-    before, handler, behind = rig.call(), chain(rig), rig.call()
+    before, handler, behind = rig.pending(), chain(rig), rig.pending()
     for one in (before, handler, behind):
-        rig.place(one)
-    rig.link.feed(b"+1\r\n*1\r\n+2\r\n+3\r\n", 1.0)
-    first, error, last = rig.heard()
+        rig.submit(one)
+    rig.conn.feed(b"+1\r\n*1\r\n+2\r\n+3\r\n", 1.0)
+    first, error, last = rig.received()
     assert (first, last) == (b"+1", b"+3")
     assert error.startswith(b"-BADREPLY a a:6379 (its reply to '")
     assert len(error) <= 200
-    assert rig.link.is_ready()
+    assert rig.conn.is_ready()
     assert rig.node.failure_counts["mishap"] == 1
     assert [name for name, _ in rig.node.internal_errors] in (["dbsize"], ["exec"])
 
 
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=list(CHAINS))
 def test_lost_while_it_waits(chain: Callable[[Rig], ReplyHandler]) -> None:
-    """A handler that cannot bear the loss of its connection keeps nobody else from hearing of it."""
+    """A handler that cannot bear the loss of its connection keeps nobody else from getting the failure."""
     rig = Rig()
-    handler, behind = chain(rig), rig.call()
+    handler, behind = chain(rig), rig.pending()
     for one in (handler, behind):
-        rig.place(one)
-    rig.link.take_output()
-    rig.link.on_connection_lost("gone", 2.0, True)
-    assert [line[:15] for line in rig.heard()] == [b"-NODEDOWN a a:6"] * 2
+        rig.submit(one)
+    rig.conn.take_output()
+    rig.conn.on_connection_lost("gone", 2.0, True)
+    assert [line[:15] for line in rig.received()] == [b"-NODEDOWN a a:6"] * 2
 
 
-def test_a_failure_that_cannot_be_told() -> None:
-    """Half of a merged reply fails and its handler raises: its client hears of it, the others too."""
+def test_a_failure_that_raises() -> None:
+    """Half of a merged reply fails and its handler raises: its client gets the failure, the others too."""
     rig = Rig()
-    aggregate = MergeReplies(rig.call(), 2, NO_RULE, 2, b"del", True)
-    # The second part has no place, as a wrong plan would have it.
+    aggregate = MergeReplies(rig.pending(), 2, NO_RULE, 2, b"del", True)
+    # The second part has no position, as in a wrong plan.
     aggregate.key_positions = [[0]]
-    behind = rig.call()
+    behind = rig.pending()
     for handler in (AggregateSlot(aggregate, 0), AggregateSlot(aggregate, 1), behind):
-        rig.place(handler)
-    rig.link.feed(b":1\r\n", 1.0)
-    rig.link.on_connection_lost("gone", 2.0, True)
-    assert [line[:15] for line in rig.heard()] == [b"-NODEDOWN a a:6"] * 2
+        rig.submit(handler)
+    rig.conn.feed(b":1\r\n", 1.0)
+    rig.conn.on_connection_lost("gone", 2.0, True)
+    assert [line[:15] for line in rig.received()] == [b"-NODEDOWN a a:6"] * 2
     assert rig.node.failure_counts["mishap"] == 1
 
 
 def test_a_client_that_is_gone() -> None:
-    """A handler that raises, and raises again when it is told so, harms nobody."""
+    """A handler that raises, and raises again when it is aborted, harms nobody."""
     rig = Rig()
-    handler, behind = AggregateSlot(MergeReplies(rig.call(), 1, NO_RULE, 2, b"", False), 0), rig.call()
-    rig.place(handler)
-    rig.ledger.discard_pending()
-    other = ReplyQueue(rig.exchange.pending_writes)
+    handler, behind = AggregateSlot(MergeReplies(rig.pending(), 1, NO_RULE, 2, b"", False), 0), rig.pending()
+    rig.submit(handler)
+    rig.replies.discard_pending()
+    other = ReplyQueue(rig.executor.pending_writes)
     behind = other.open_pending(None)
-    rig.place(behind)
-    rig.link.feed(b":1\r\n:2\r\n", 1.0)
+    rig.submit(behind)
+    rig.conn.feed(b":1\r\n:2\r\n", 1.0)
     assert other.take_output() == [b":2\r\n"]
     assert rig.node.failure_counts["mishap"] == 2
     assert [name for name, _ in rig.node.internal_errors] == ["set", "set"]
 
 
-def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
-    """The copies may differ, and are looked at; a sync does not wait for the judgement for ever."""
-    for touched, mended, behind in (([b"k"], 1, []), ([], 0, ["b"])):
+def test_a_write_of_copies_whose_replies_cannot_be_compared() -> None:
+    """The copies may differ, and are repaired; a sync does not wait for the comparison for ever."""
+    for touched, repairs, behind in (([b"k"], 1, []), ([], 0, ["b"])):
         nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
         group = CopyGroup("pair", nodes)
         for copy in group.copies:
@@ -202,47 +204,47 @@ def test_a_write_of_copies_whose_replies_cannot_be_judged() -> None:
         replies = ReplyQueue(executor.pending_writes)
         scope = WriteScope(touched, False, None, [], None)
         plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
-        judged = CopyWrite(
+        write = CopyWrite(
             replies.open_pending(COMMANDS[b"set"]),
             plan,
             group,
             RequestContext(0, 2, False, False, WallClock(0), ScriptRegistry()),
         )
-        judged.mark_unconfirmed(1)
+        write.mark_unconfirmed(1)
         failure = NodeFailure("BADREPLY", "a", "a:6379", "a bug", True)
-        AggregateSlot(judged, 0).abort(failure, False)
-        judged.set_reply(0, b"+OK\r\n")
-        judged.set_reply(1, b"+OK\r\n")
+        AggregateSlot(write, 0).abort(failure, False)
+        write.set_reply(0, b"+OK\r\n")
+        write.set_reply(1, b"+OK\r\n")
         assert len(replies.take_output()) == 1
-        assert (len(group.to_repair), group.behind_names()) == (mended, behind)
+        assert (len(group.to_repair), group.behind_names()) == (repairs, behind)
         assert not group.open_writes
         assert not any(copy.unconfirmed for copy in group.copies)
 
 
-def test_a_lane_in_doubt_is_closed() -> None:
-    """What raises before the lane is given back: nobody gets it any more."""
+def test_a_dedicated_connection_in_doubt_is_closed() -> None:
+    """If handling raises before it is given back, nobody gets it any more."""
     rig = Rig()
-    handler = on_lane(rig)
+    handler = on_dedicated(rig)
     assert isinstance(handler, DedicatedRequest)
     handler.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert handler.lease.ended
     assert handler.plan_executor.blocked == []
 
 
-def test_a_greeting_that_cannot_be_handled() -> None:
-    """A link that is greeted by half is given up; a listener asks for the echo of its batch again."""
+def test_a_handshake_that_cannot_be_handled() -> None:
+    """A connection with half a handshake is given up; a listener asks for the echo of its batch again."""
     rig = Rig()
-    greeting = Handshake(rig.link, [])
-    greeting.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
-    assert greeting.describe() == "the greeting"
-    rig.place(IgnoreReply())
-    rig.link.feed(b"+1\r\n", 1.0)
-    assert not rig.link.is_ready()
+    handshake = Handshake(rig.conn, [])
+    handshake.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    assert handshake.describe() == "the greeting"
+    rig.submit(IgnoreReply())
+    rig.conn.feed(b"+1\r\n", 1.0)
+    assert not rig.conn.is_ready()
     assert rig.node.cause == "a bug"
 
     rig = Rig()
-    board = Subscriptions(rig.exchange, NodeRoute(rig.node))
-    listener = PubSubListener(rig.exchange, rig.node, board.sources[0])
+    subscriptions = Subscriptions(rig.executor, NodeRoute(rig.node))
+    listener = PubSubListener(rig.executor, rig.node, subscriptions.sources[0])
     rig.ready(listener.connection)
     Fence(listener, b"").abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert listener.connection.take_output() == [b"*2\r\n$4\r\nPING\r\n$1\r\n1\r\n"]
@@ -251,13 +253,13 @@ def test_a_greeting_that_cannot_be_handled() -> None:
 def test_pushes_and_listeners() -> None:
     """A listener that raises costs the message; one that raises at the end of its connection costs nothing."""
     rig = Rig()
-    rig.link.push_handler = PushHandler()
-    behind, lost = rig.call(), rig.call()
-    rig.place(behind)
-    rig.link.feed(b">1\r\n+x\r\n+1\r\n+line\r\n", 1.0)
-    rig.place(lost)
-    rig.link.on_connection_lost("gone", 1.0, True)
-    assert [line[:4] for line in rig.heard()] == [b"+1", b"-NOD"]
+    rig.conn.push_handler = PushHandler()
+    behind, lost = rig.pending(), rig.pending()
+    rig.submit(behind)
+    rig.conn.feed(b">1\r\n+x\r\n+1\r\n+line\r\n", 1.0)
+    rig.submit(lost)
+    rig.conn.on_connection_lost("gone", 1.0, True)
+    assert [line[:4] for line in rig.received()] == [b"+1", b"-NOD"]
     assert [name for name, _ in rig.node.internal_errors] == ["a push", "a push", "a listener"]
 
 
@@ -265,9 +267,9 @@ def test_exceptions_are_kept_in_bounds() -> None:
     """All are counted, a few are kept for the log."""
     rig = Rig()
     for _ in range(3 * MAX_INTERNAL_ERRORS):
-        rig.place(rig.bad(rig.call()))
-    rig.link.feed(b":1\r\n" * 3 * MAX_INTERNAL_ERRORS, 1.0)
-    assert len(rig.heard()) == 3 * MAX_INTERNAL_ERRORS
+        rig.submit(rig.failing(rig.pending()))
+    rig.conn.feed(b":1\r\n" * 3 * MAX_INTERNAL_ERRORS, 1.0)
+    assert len(rig.received()) == 3 * MAX_INTERNAL_ERRORS
     assert len(rig.node.internal_errors) == MAX_INTERNAL_ERRORS
     assert rig.node.failure_counts == {"mishap": 3 * MAX_INTERNAL_ERRORS}
 
@@ -275,8 +277,8 @@ def test_exceptions_are_kept_in_bounds() -> None:
 def test_a_handler_is_described_by_its_command() -> None:
     """By the command's full name, else by what the frame begins with, as far as either is known."""
     rig = Rig()
-    assert rig.ledger.open_pending(COMMANDS[b"get"]).describe() == "get"
-    pending = rig.ledger.open_pending(None)
+    assert rig.replies.open_pending(COMMANDS[b"get"]).describe() == "get"
+    pending = rig.replies.open_pending(None)
     assert pending.describe() == "a request"
     pending.payload = b"*2\r\n$3\r\nGeT\r\n$1\r\nk\r\n"
     assert pending.describe() == "get"
@@ -284,56 +286,56 @@ def test_a_handler_is_described_by_its_command() -> None:
     assert pending.describe() == "a request"
 
 
-def test_told_already() -> None:
-    """What could not hear of its failure is not told again."""
+def test_no_second_failure() -> None:
+    """A handler that raised while it was given its failure is not given another."""
     rig = Rig()
-    pending = rig.call()
-    MissOnFailure(rig.exchange, pending, b"", GET, 2).abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
-    told = rig.heard()
+    pending = rig.pending()
+    MissOnFailure(rig.executor, pending, b"", GET, 2).abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
+    lines = rig.received()
     IgnoreReply().abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
-    assert rig.heard() == []
-    assert [line[:9] for line in told] == [b"-BADREPLY"]
+    assert rig.received() == []
+    assert [line[:9] for line in lines] == [b"-BADREPLY"]
 
 
 def test_bytes_held_for_what_never_finishes() -> None:
     """They are given back."""
     rig = Rig()
-    pending = rig.call()
+    pending = rig.pending()
     aggregate = MergeReplies(pending, 2, NO_RULE, 2, b"dbsize", False)
     pending.add_held_bytes(500)
     aggregate.held_bytes = 500
     aggregate.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
-    assert rig.ledger.held_reply_bytes == 0
-    ReadFailover(rig.exchange, rig.call(), b"", rig.node, [], 2, 0).add_held_bytes(7)
-    assert rig.ledger.held_reply_bytes == 7
+    assert rig.replies.held_reply_bytes == 0
+    ReadFailover(rig.executor, rig.pending(), b"", rig.node, [], 2, 0).add_held_bytes(7)
+    assert rig.replies.held_reply_bytes == 7
 
 
 def test_given_up_while_its_replies_are_handled() -> None:
-    """What comes behind the reply that broke the link is nobody's, not a reply too many."""
+    """What comes behind the reply that broke the connection is nobody's, not a reply too many."""
     rig = Rig()
-    rig.link.on_connection_lost("gone", 1.0, True)
-    on_unsolicited_reply(rig.link, 1.0)
+    rig.conn.on_connection_lost("gone", 1.0, True)
+    on_unsolicited_reply(rig.conn, 1.0)
     assert rig.node.cause == "gone"
     assert "unasked reply" not in rig.node.failure_counts
 
     rig = Rig()
-    rig.place(rig.bad(rig.call()))
-    rig.place(rig.call())
-    rig.link.fatal_error = "it was closed"
-    rig.link.feed(b"+1\r\n+2\r\n", 1.0)
+    rig.submit(rig.failing(rig.pending()))
+    rig.submit(rig.pending())
+    rig.conn.fatal_error = "it was closed"
+    rig.conn.feed(b"+1\r\n+2\r\n", 1.0)
     assert rig.node.cause == "it was closed"
-    assert [line[:11] for line in rig.heard()] == [b"-BADREPLY a", b"-NODEDOWN a"]
+    assert [line[:11] for line in rig.received()] == [b"-BADREPLY a", b"-NODEDOWN a"]
 
 
-def test_a_transaction_in_doubt_closes_its_lane() -> None:
+def test_a_transaction_in_doubt_closes_its_connection() -> None:
     """Nobody else may run what it has queued there."""
     rig = Rig()
-    lease = DedicatedPool(rig.exchange).acquire(rig.node, 2, 0)
-    found = NodeBatch(Transaction(rig.exchange, lease), rig.node, None)
-    found.handlers = [rig.call()]
+    lease = DedicatedPool(rig.executor).acquire(rig.node, 2, 0)
+    found = NodeBatch(Transaction(rig.executor, lease), rig.node, None)
+    found.handlers = [rig.pending()]
     found.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert lease.ended
-    assert [line[:9] for line in rig.heard()] == [b"-BADREPLY"]
+    assert [line[:9] for line in rig.received()] == [b"-BADREPLY"]
 
 
 def test_a_read_that_may_not_be_asked_again() -> None:
@@ -344,8 +346,8 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     replies = ReplyQueue(executor.pending_writes)
     group.elected = False
     group.refusal = b"-NODEDOWN nobody is trusted\r\n"
-    reask = ReadFailover(executor, replies.open_pending(None), b"", nodes[0], [nodes[1]], 2, 0)
-    reask.on_reply(b"-LOADING\r\n")
+    failover = ReadFailover(executor, replies.open_pending(None), b"", nodes[0], [nodes[1]], 2, 0)
+    failover.on_reply(b"-LOADING\r\n")
     assert replies.take_output() == [group.refusal]
     # Nodes that are no copies can be asked in turn, too.
     nodes = [Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)]
@@ -361,34 +363,34 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     assert alone.connection(nodes[0], 2, 0).pending_count() == 1
 
 
-def test_a_judged_write_is_aborted_once() -> None:
-    """A read of several copies has nothing that waits for its judgement."""
+def test_a_copy_write_is_aborted_once() -> None:
+    """A read of several copies has nothing to repair."""
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
     executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.pending_writes)
     plan = Gather([Send(node, None) for node in nodes], 0, group=group)
-    judged = CopyWrite(
+    write = CopyWrite(
         replies.open_pending(COMMANDS[b"set"]),
         plan,
         group,
         RequestContext(0, 2, False, False, WallClock(0), ScriptRegistry()),
     )
-    judged.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    write.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert not group.to_repair
     assert [raw[:9] for raw in replies.take_output()] == [b"-BADREPLY"]
 
 
-def test_answered_legs_keep_no_request() -> None:
+def test_answered_handlers_keep_no_request() -> None:
     """The connection forgets them many at a time: what they might have asked again must not stay."""
     rig = Rig()
     request = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
-    soft = MissOnFailure(rig.exchange, rig.call(), request, GET, 2)
-    soft.on_reply(b"$1\r\nv\r\n")
-    again = ReadFailover(rig.exchange, rig.call(), request, rig.node, [], 2, 0)
+    miss = MissOnFailure(rig.executor, rig.pending(), request, GET, 2)
+    miss.on_reply(b"$1\r\nv\r\n")
+    again = ReadFailover(rig.executor, rig.pending(), request, rig.node, [], 2, 0)
     again.on_reply(b"$1\r\nv\r\n")
-    assert (soft.request_frame, again.request_frame) == (b"", b"")
-    missed = MissOnFailure(rig.exchange, rig.call(), request, GET, 2)
+    assert (miss.request_frame, again.request_frame) == (b"", b"")
+    missed = MissOnFailure(rig.executor, rig.pending(), request, GET, 2)
     missed.on_reply(b"-LOADING\r\n")
     assert missed.request_frame == b""
-    assert rig.heard() == [b"$1", b"v", b"$1", b"v", b"$-1"]
+    assert rig.received() == [b"$1", b"v", b"$1", b"v", b"$-1"]

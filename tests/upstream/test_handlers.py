@@ -17,12 +17,12 @@ def test_what_leaves_a_connection_in_doubt() -> None:
         assert handler.lost
 
 
-def test_an_ear_promises() -> None:
-    """Whoever listens must say what it does."""
-    ear = PushHandler()
+def test_a_push_handler_says_what_it_does() -> None:
+    """The base does nothing by itself."""
+    handler = PushHandler()
     with pytest.raises(NotImplementedError):
-        ear.on_push(b"")
+        handler.on_push(b"")
     with pytest.raises(NotImplementedError):
-        ear.on_ready()
+        handler.on_ready()
     with pytest.raises(NotImplementedError):
-        ear.on_disconnect(NodeFailure("", "", "", "", False))
+        handler.on_disconnect(NodeFailure("", "", "", "", False))

@@ -22,7 +22,7 @@ from tests.upstream.handshakes import handshaking
 
 
 @pytest.mark.parametrize(
-    ("login", "way", "words"),
+    ("login", "mode", "requests"),
     [
         (ConnectionOptions(), (2, 0), [*GREETING]),
         (ConnectionOptions("", "pw"), (2, 0), ["AUTH pw", *GREETING]),
@@ -32,19 +32,19 @@ from tests.upstream.handshakes import handshaking
         (ConnectionOptions("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", *GREETING[1:]]),
     ],
 )
-def test_greeting(login: ConnectionOptions, way: tuple[int, int], words: list[str]) -> None:
+def test_requests(login: ConnectionOptions, mode: tuple[int, int], requests: list[str]) -> None:
     """Log in, choose protocol and database, ask who is there."""
-    conn = NodeConnection(Node(0, "a", "a:6379", 1), login, way[0], way[1], [])
+    conn = NodeConnection(Node(0, "a", "a:6379", 1), login, mode[0], mode[1], [])
     conn.start_connecting()
     conn.on_connected(1.0, 1.0)
 
     assert b"".join(conn.take_output()) == b"".join(
-        [encode_request([word.encode() for word in row.split()]) for row in words]
+        [encode_request([word.encode() for word in row.split()]) for row in requests]
     )
 
 
-def test_the_words_of_the_greeting() -> None:
-    """Every request of it is one that the tests know."""
+def test_the_requests_that_tests_know() -> None:
+    """The helpers of the tests answer every request of the handshake."""
     assert b"".join(handshaking().take_output()) == b"".join(
         [encode_request([word.encode() for word in row.split()]) for row in ("AUTH me pw", *GREETING)]
     )
@@ -81,9 +81,9 @@ def test_a_login_without_a_password_hides_nothing() -> None:
 
 def test_a_number_with_attributes_in_front() -> None:
     """They are no part of it; what has too many digits is none."""
-    words = [[b"CLIENT", b"ID"]]
-    assert parse_handshake(words, [b"|1\r\n+a\r\n+b\r\n:12\r\n"]).client_id == b"12"
-    assert parse_handshake(words, [b":" + b"9" * 40 + b"\r\n"]).client_id == b""
+    requests = [[b"CLIENT", b"ID"]]
+    assert parse_handshake(requests, [b"|1\r\n+a\r\n+b\r\n:12\r\n"]).client_id == b"12"
+    assert parse_handshake(requests, [b":" + b"9" * 40 + b"\r\n"]).client_id == b""
 
 
 @pytest.mark.parametrize(

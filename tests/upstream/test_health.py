@@ -1,4 +1,4 @@
-"""What a node's links note of how it does."""
+"""What a node's connections note of how it does."""
 
 import pytest
 

@@ -38,7 +38,7 @@ from tests.strategies import replies
 from tests.upstream.handshakes import INFO, KINDS, NOPERM, UNKNOWN, command_names, good_replies, handshaking
 
 
-def test_greeting_refused() -> None:
+def test_login_refused() -> None:
     """A node that refuses the login is down, and says so itself."""
     (
         story(ring("a"), shy=True, logins=ConnectionOptions("", "wrong"))
@@ -93,7 +93,7 @@ def test_a_node_that_loads_is_there(text: bytes) -> None:
     "banner", [b"+hello\r\n", b"$5\r\nhello\r\n", b":1\r\n", b"$-1\r\n", b"*0\r\n", b"-ERR hi\r\n"]
 )
 def test_a_banner_shifts_nothing(kind: tuple[str, ...], banner: bytes) -> None:
-    """A reply too many, wherever it comes in the greeting: the connection is of no use, and no answer is wrong."""
+    """A reply too many, wherever it comes in the handshake: the connection is of no use, and no answer is wrong."""
     for at in range(len(good_replies(handshaking(*kind)))):
         conn = handshaking(*kind)
         said = good_replies(conn)
@@ -104,17 +104,17 @@ def test_a_banner_shifts_nothing(kind: tuple[str, ...], banner: bytes) -> None:
 
 
 @each(st.sampled_from(KINDS), st.integers(0, 4), replies())
-def test_greetings_of_any_shape(kind: tuple[str, ...], at: int, raw: bytes) -> None:
-    """Whatever one of the replies is: the node is greeted or it is not, and nothing is raised."""
+def test_handshakes_of_any_shape(kind: tuple[str, ...], at: int, raw: bytes) -> None:
+    """Whatever one of the replies is: the handshake succeeds or it does not, and nothing is raised."""
     conn = handshaking(*kind)
     said = good_replies(conn)
     said[at % len(said)] = raw
     conn.feed(b"".join(said), 0.0)
     assert "mishap" not in conn.node.failure_counts
-    for words in ([b"AUTH", b"x"], [b"HELLO", b"2"], [b"PING", b"x"], [b"INFO"], [b"CLIENT", b"ID"]):
+    for request in ([b"AUTH", b"x"], [b"HELLO", b"2"], [b"PING", b"x"], [b"INFO"], [b"CLIENT", b"ID"]):
         assert (
-            parse_handshake([words], [raw]).client_id.strip(b"-").isdigit()
-            or not parse_handshake([words], [raw]).client_id
+            parse_handshake([request], [raw]).client_id.strip(b"-").isdigit()
+            or not parse_handshake([request], [raw]).client_id
         )
 
 
@@ -130,7 +130,7 @@ def test_a_client_can_fall_back() -> None:
 
 
 def test_a_new_run_may_know_more() -> None:
-    """What no node knew is asked again when a node has been greeted anew: it may have a module now."""
+    """What no node knew is asked again after a new handshake: it may have a module now."""
     play = story(ring("a")) >> client("GET {a}k") << given(unheard) >> node("a", "$-1") << given(unheard) >> tick()
     play >> client("JSON.GET {a}k") << to("a", "COMMAND INFO JSON.GET") >> node("a", "*1 *-1") << given(unheard)
     play >> tick() >> client("JSON.GET {a}k") << then(lambda play: not play.told["a"]) << given(unheard)
@@ -151,7 +151,7 @@ def test_restart() -> None:
     )  # fmt: skip
 
 
-def test_restart_turns_away() -> None:
+def test_restart_fails_what_waits() -> None:
     """What waited for the connection was meant for the data that the node had: reads go elsewhere, writes missed it."""
     pool = copies("a", "b")
     key = led_by(pool, "a")
@@ -208,7 +208,7 @@ def is_down_as(name: str, other: str) -> Event:
 
 
 def test_one_server_under_two_names() -> None:
-    """The one that greets later is refused, whichever it is; the others do not care."""
+    """The one whose handshake is later is refused, whichever it is; the others do not care."""
     for first, second in (("a", "b"), ("b", "a"), ("a", "c")):
         play = apart("abc")
         play.run_ids[second] = play.run_ids[first]
@@ -232,14 +232,14 @@ def test_it_may_become_another_server() -> None:
 
 
 def test_it_becomes_the_same_server_at_a_reconnect() -> None:
-    """A name that has moved to the other node's server is refused when the link is made anew, and missed nothing."""
+    """A name that has moved to the other node's server is refused at the next handshake, and missed nothing."""
     play = apart("ab")
     assert play >> greeted("a") >> greeted("b") >> lost("b")
     play.run_ids["b"] = play.run_ids["a"]
     assert play >> greeted("b") << is_down_as("b", "a")
 
 
-def test_a_server_that_is_gone_is_nobodys_twin() -> None:
+def test_a_server_that_is_gone_is_no_duplicate() -> None:
     """What a node that is down once was does not keep another name from that server."""
     play = apart("ab")
     assert play >> greeted("a") >> greeted("b") >> refused("a")
@@ -250,7 +250,7 @@ def test_a_server_that_is_gone_is_nobodys_twin() -> None:
 
 
 def test_without_a_run_id_nothing_can_be_said() -> None:
-    """A node that does not say which run it is, is nobody's twin."""
+    """A node that does not say which run it is, is no duplicate."""
     play = apart("ab")
     play.run_ids["a"] = play.run_ids["b"] = ""
     assert play >> greeted("a") >> greeted("b")

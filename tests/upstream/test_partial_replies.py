@@ -107,7 +107,7 @@ MUCH = b"x" * (64 << 20)
 
 
 def test_what_is_held_has_a_bound_in_bytes() -> None:
-    """Out of turn, or a part: its client hears so, what is left is passed over, and its neighbours are answered."""
+    """Out of turn, or a part: its client gets an error, what is left is discarded, and its neighbours are answered."""
     rig = PartialRig(False)
     behind = rig.replies.open_pending(None)
     rig.conn.submit(behind, PING, 2, 0, 0.0)

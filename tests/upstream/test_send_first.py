@@ -8,8 +8,8 @@ from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.send_first import is_flushed, submit_first
 
 
-def test_ahead_of_the_greeting() -> None:
-    """What goes first waits for a greeting that is under way, which is not begun again."""
+def test_sent_first_during_the_handshake() -> None:
+    """What goes first waits for a handshake that is under way, which is not begun again."""
     dirty: list[NodeConnection] = []
     conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, dirty)
     conn.start_connecting()

@@ -11,7 +11,7 @@ from tests.upstream.rig import FULL, LATE, Rig
 
 
 def test_overloaded() -> None:
-    """A link takes a bounded number of legs, ready or not, and a bounded number of bytes."""
+    """A connection takes a bounded number of requests, ready or not, and a bounded number of bytes."""
     rig = Rig()
     for _ in range(limits.CONNECTION_QUEUE_REPLIES + 1):
         rig.submit()
@@ -31,7 +31,7 @@ def test_overloaded() -> None:
     assert rig.received() == [FULL]
 
 
-def test_large_request_to_a_full_link() -> None:
+def test_large_request_to_a_full_connection() -> None:
     """The later pieces of a request follow its first one, or nothing does."""
     rig = Rig()
     pending = rig.replies.open_pending(COMMANDS[b"set"])
@@ -43,7 +43,7 @@ def test_large_request_to_a_full_link() -> None:
 
 
 def test_hold() -> None:
-    """While a link is held what is placed waits, and what is sent passes; then it goes on in order."""
+    """While a connection is held what is submitted waits, and what is sent passes; then it goes on in order."""
     rig = Rig()
     rig.conn.hold(0.0, 0.0)
     rig.submit()
@@ -59,7 +59,7 @@ def test_hold() -> None:
     assert rig.received() == [LATE, ":1", ":2"]
 
 
-def test_hold_of_a_link_that_is_down() -> None:
+def test_hold_of_a_connection_that_is_down() -> None:
     """Held and down: it waits for the hold's end, and then fails at once."""
     rig = Rig()
     rig.conn.hold(0.0, 0.0)

@@ -41,7 +41,7 @@ def in_state(state: int) -> NodeConnection:
 @pytest.mark.parametrize("target", WAYS)
 @pytest.mark.parametrize("state", WAYS)
 def test_only_legal_moves_are_made(state: int, target: int) -> None:
-    """A move that is not in the table is a fault of ours, which is told and changes nothing."""
+    """A move that is not in the table is an internal error, which is raised and changes nothing."""
     conn = in_state(state)
     if target in MOVES[state]:
         conn.move_to(target)
