@@ -25,6 +25,7 @@ from kidoproxy.resp.encode import (
 from kidoproxy.resp.replies import ReplyReader
 from kidoproxy.session import cleanup
 from kidoproxy.session.handlers.blocking import Monitor
+from kidoproxy.session.mode import BLOCKED, CLOSING, PAUSED, READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.watches import DedicatedWatch
 from kidoproxy.upstream.connection import NodeConnection
@@ -564,12 +565,13 @@ class Crowd:
     def check_session(self, speaker: Speaker) -> None:
         """Who is stalled waits for something that will come."""
         session = self.play.guest(speaker.name).session
-        if session.suspended and not session.closing:
-            held = session.id in session.context.paused_sessions
+        if session.mode not in (READY, CLOSING):
+            held = session.mode == PAUSED
+            assert held == (session.id in session.context.paused_sessions)
             assert held or 0 <= session.replies.resume_at < session.replies.open_count()
             assert not held or session.suspended_request is not None
         if session.blocked_request is not None and not session.closing:
-            assert session.suspended
+            assert session.mode == BLOCKED
             # Who is to be let go is let go in time.
             limit = (
                 NO_DEADLINE

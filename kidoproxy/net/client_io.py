@@ -13,6 +13,7 @@ from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
 from kidoproxy.resp import errors, limits
 from kidoproxy.session import cleanup
+from kidoproxy.session.mode import READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.session import ClientSession
 
@@ -75,7 +76,7 @@ class ClientIO(SlowReader):
         session.feed(data)
         if session.blocked_request is not None and has_hung_up(self.transport):
             cleanup.on_eof(session)
-        if session.suspended or session.closing:
+        if session.mode != READY:
             self.update_reading()
         bridge.schedule_flush_last()
 

@@ -10,6 +10,7 @@ from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.requests import QUERY_TOO_BIG
+from kidoproxy.session.mode import CLOSING
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.state import SessionState
 
@@ -70,7 +71,7 @@ def enforce_query_limit(session: SessionState, extra_bytes: int) -> bool:
     """Whether ``extra_bytes`` more would exceed the query limit; then it is disconnected, as by Redis."""
     if session.reader.buffered_bytes() + state_bytes(session) + extra_bytes <= session.context.max_query_bytes:
         return False
-    session.closing = True
+    session.enter(CLOSING)
     session.replies.request_disconnect(QUERY_LIMIT)
     return True
 
@@ -91,7 +92,7 @@ def reject_malformed(session: SessionState, error: ProtocolError) -> None:
     """Answer a frame that breaks the protocol or is too large, then close."""
     session.replies.open_pending(None).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):
-        session.closing = True
+        session.enter(CLOSING)
         session.replies.request_disconnect(QUERY_LIMIT)
     else:
         session.close()

@@ -11,6 +11,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting
+from kidoproxy.session.mode import BLOCKED, DRAINING
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.state import REPLY_ON, REPLY_SKIP, SessionState
@@ -33,12 +34,9 @@ class Session(SessionState):
         self.needs_acl = not (self.authed and self.user.unrestricted)
         self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
         self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
-        subscriber = self.subscriber
-        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
-        self.subscriber_mode = subscriber is not None and self.proto == 2 and subscriber.name_count() > 0
-        if subscriber is not None:
-            subscriber.proto = self.proto
-            self.fast_path = self.fast_path and not self.subscriber_mode
+        self.fast_path = self.fast_path and not self.in_subscriber_mode()
+        if self.subscriber is not None:
+            self.subscriber.proto = self.proto
         context = self.context
         self.request_context = RequestContext(
             self.db,
@@ -90,12 +88,15 @@ class Session(SessionState):
 
     def suspend_until(self, max_pending: int) -> None:
         """Handle no further request until at most so many replies are open."""
-        self.suspended = True
+        self.enter(DRAINING)
         self.replies.resume_at = max_pending
 
     def suspend_until_drained(self) -> None:
         """Handle no further request until every reply has been given."""
-        if self.replies.open_count():
+        if self.replies.open_count() and self.blocked_request is not None:
+            self.enter(BLOCKED)
+            self.replies.resume_at = 0
+        elif self.replies.open_count():
             self.suspend_until(0)
         else:
             self.blocked_request = None

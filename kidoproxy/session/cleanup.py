@@ -6,6 +6,7 @@ from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.session.base import Session
+from kidoproxy.session.mode import CLOSING, PAUSED, READY
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.pubsub.topics import Subscriber
 from kidoproxy.session.state import REPLY_ON, REPLY_SKIP
@@ -35,7 +36,7 @@ def drain(session: Session) -> None:
 
 def on_eof(session: Session) -> None:
     """The client has half-closed. As on a server, its complete requests still run, but nothing blocks for it."""
-    if not session.closing and not session.half_closed:
+    if session.mode != CLOSING and not session.half_closed:
         session.half_closed = True
         if session.blocked_request is not None:
             session.blocked_request.on_client_gone()
@@ -52,11 +53,7 @@ def close_if_gave_up(session: Session, blocked_request: DedicatedExecutor | None
 
 def close_if_half_closed(session: Session) -> None:
     """Close a half-closed client when its complete requests have begun, or while CLIENT PAUSE holds it."""
-    if (
-        session.half_closed
-        and not session.closing
-        and (not session.suspended or session.id in session.context.paused_sessions)
-    ):
+    if session.half_closed and session.mode in (READY, PAUSED):
         session.close()
 
 

@@ -8,6 +8,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
 from kidoproxy.session.base import Session
+from kidoproxy.session.mode import AWAITING
 
 
 @final
@@ -36,7 +37,7 @@ def request_command_info(session: Session, request: Request) -> bool:
     for node in session.context.root.nodes():
         if node.live:
             session.suspended_request = request
-            session.suspended = True
+            session.enter(AWAITING)
             payload = encode_request([b"COMMAND", b"INFO", request.argv[0]])
             session.executor.send(
                 node, CommandInfoHandler(session, request.argv[0]), payload, session.proto, session.db

@@ -3,7 +3,6 @@
 from typing import final
 
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.routes.route import Route
@@ -40,10 +39,11 @@ class PoolContext:
         #: The handshakes of its nodes when unknown commands were last forgotten.
         self.handshakes_seen = 0
         self.client_count = 0
-        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; who waits, by id.
+        #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; the ids of
+        #: the sessions that wait, in the order in which they go on.
         self.paused_until_ms = 0
         self.pause_writes_only = False
-        self.paused_sessions: dict[int, ReplyQueue] = {}
+        self.paused_sessions: dict[int, bool] = {}
         #: Scripts and libraries that were loaded through this pool; nodes that have lost them get them again.
         self.script_registry = ScriptRegistry()
         for node in root.nodes():

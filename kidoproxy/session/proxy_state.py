@@ -9,6 +9,7 @@ from kidoproxy.routes.route import WallClock
 from kidoproxy.routes.topology import CopyGroup, Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
 from kidoproxy.session.incidents import Incidents
+from kidoproxy.session.mode import YIELDED
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.state import MonitorStream, SessionState
@@ -98,7 +99,10 @@ class ProxyState:
         self.update_sessions(context)
         paused_sessions = context.paused_sessions
         context.paused_sessions = {}
-        self.executor.pending_writes.drained += paused_sessions.values()
+        for client_id in paused_sessions:
+            session = self.sessions[client_id]
+            session.enter(YIELDED)
+            session.wake()
 
     def tick(self) -> None:
         """A few times a second: close idle dedicated connections, reattach MONITOR, end pauses that are over."""

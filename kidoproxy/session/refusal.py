@@ -29,6 +29,6 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.IN_MONITOR_MODE
     if session.multi is not None and spec.name == b"watch":
         return errors.WATCH_IN_MULTI
-    if session.subscriber_mode and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
+    if session.in_subscriber_mode() and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
         return errors.subscriber_mode_only(spec.name)
     return scripts.rejection(session, spec, argv) if spec.is_scripting and spec.name in scripts.SCRIPT_RUNNERS else None

@@ -1,14 +1,6 @@
 """The dispatcher: takes a client's bytes, checks each request and calls its handler; nothing is awaited or raised.
 
-A session is in this state, as far as its commands are concerned:
-
-    needs AUTH ──AUTH, HELLO──► open ◄──MULTI / EXEC, DISCARD, RESET──► multi
-                                 │ QUIT, a malformed frame, CLIENT KILL
-                                 ▼
-                               closing: open replies are sent, then the socket is closed
-
-Beside that it may watch keys, have subscriptions (in RESP2 that is subscriber mode) and monitor. It is *suspended*
-while its next request waits: for open replies, a dedicated connection, a confirmation, COMMAND INFO, a pause.
+Whether requests are handled at all is the session's mode, see `kidoproxy.session.mode`.
 
 The fast path is for a request that has one key, as its first argument, in a session without anything unusual: it costs
 one look-up, one plan and one reply handler. All others go through `ClientSession.dispatch_checked`.
@@ -38,6 +30,7 @@ from kidoproxy.session.handlers import (
     pubsub,
     scripts,
 )
+from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 
@@ -59,11 +52,11 @@ class ClientSession(Session):
     # -- bytes in --------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        if self.closing:
+        if self.mode == CLOSING:
             return
         self.last_active_ms = self.proxy.clock.ms
         self.reader.feed(data)
-        if not self.suspended:
+        if self.mode == READY:
             self.process_requests()
 
     def process_requests(self) -> None:
@@ -72,7 +65,7 @@ class ClientSession(Session):
         budget = slices.turn_budget(self)
         count = 0
         try:
-            while not self.suspended and not self.closing:
+            while self.mode == READY:
                 if count + self.extra_units >= budget:
                     slices.suspend(self)
                     break
@@ -92,18 +85,19 @@ class ClientSession(Session):
 
     def wants_input(self) -> bool:
         """Whether its socket should be read. Of a blocked client it is, for only so its disconnect is noticed."""
-        if self.closing or self.half_closed or not self.suspended:
-            return not (self.closing or self.half_closed)
-        waits = self.blocked_request is not None or self.context.paused_until_ms > 0
+        if self.half_closed or self.mode in (READY, CLOSING):
+            return self.mode == READY and not self.half_closed
+        waits = self.mode == BLOCKED or self.context.paused_until_ms > 0
         return waits and self.reader.buffered_bytes() < limits.CLIENT_PAUSE_BYTES
 
     def resume(self) -> None:
         """Handle the request that waited, then those behind it."""
         blocked_request = self.blocked_request
-        self.suspended = False
+        if self.mode != READY:
+            self.enter(READY)
         self.blocked_request = None
         slices.cancel_resume_job(self)
-        if self.closing or cleanup.close_if_gave_up(self, blocked_request):
+        if self.mode == CLOSING or cleanup.close_if_gave_up(self, blocked_request):
             return
         request, job = self.suspended_request, self.current_job
         if job is not None:
@@ -164,9 +158,9 @@ class ClientSession(Session):
             return
         self.last_command = spec.name
         if pause.must_wait(self, spec, request.argv):
-            self.suspended = True
+            self.enter(PAUSED)
             self.suspended_request = request
-            self.context.paused_sessions[self.id] = self.replies
+            self.context.paused_sessions[self.id] = True
         elif self.multi is not None and spec.name not in NOT_QUEUED:
             multi.enqueue(self, self.multi, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
@@ -229,14 +223,14 @@ class ClientSession(Session):
 
     def close(self) -> None:
         """Read nothing more, answer nothing that blocks; the socket is closed when the open replies are sent."""
-        self.closing = True
+        self.enter(CLOSING)
         cleanup.cancel_blocked(self)
         cleanup.release_state(self)
         self.replies.resume_at = 0
         self.replies.emit(b"")
 
     def on_disconnect(self) -> None:
-        self.closing = True
+        self.enter(CLOSING)
         cleanup.cancel_blocked(self)
         self.replies.close()
         cleanup.release_state(self)
@@ -244,5 +238,5 @@ class ClientSession(Session):
         self.context.paused_sessions.pop(self.id, None)
 
     def __repr__(self) -> str:
-        mode = "closing" if self.closing else "multi" if self.multi is not None else "open"
-        return f"<session {self.id} {self.address} {mode if self.authed else 'needs AUTH'} {self.replies!r}>"
+        phase = "needs AUTH" if not self.authed else "multi" if self.multi is not None else "open"
+        return f"<session {self.id} {self.address} {phase} {MODE_NAMES[self.mode]} {self.replies!r}>"

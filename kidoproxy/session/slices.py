@@ -11,6 +11,7 @@ from kidoproxy.replies.jobs import FreeListJob, Job
 from kidoproxy.resp import limits
 from kidoproxy.resp.requests import Request, RequestMaterializer
 from kidoproxy.session.base import Session
+from kidoproxy.session.mode import YIELDED
 
 
 @final
@@ -62,7 +63,7 @@ def suspend(session: Session) -> None:
 
 def resume_next_turn(session: Session) -> None:
     """Go on in the next turn, behind the jobs that wait already."""
-    session.suspended = True
+    session.enter(YIELDED)
     job = ResumeJob(session)
     session.resume_job = job
     session.executor.pending_writes.jobs.add(job)

@@ -15,6 +15,7 @@ from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
 from kidoproxy.routes.route import RequestContext, WallClock
+from kidoproxy.session.mode import CLOSING, MODE_NAMES, MOVES, PAUSED, READY
 from kidoproxy.session.multi_state import MultiState
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
@@ -84,10 +85,8 @@ class SessionState:
         self.needs_acl = False
         #: Nothing unusual: plain requests need no checks.
         self.fast_path = False
-        #: It has subscribed in RESP2, where a reply and a message cannot be told apart: Redis then serves little else.
-        self.subscriber_mode = False
-        #: Requests wait: for the reply queue to drain (`suspended_request` is the one that wanted that), or to shrink.
-        self.suspended = False
+        #: Whether it handles requests (`kidoproxy.session.mode`), and the request that is handled first afterwards.
+        self.mode: int = READY
         self.suspended_request: Request | None = None
         #: It has had its share of this turn (`kidoproxy.session.slices`); units of work beside the requests.
         self.resume_job: Job | None = None
@@ -99,7 +98,6 @@ class SessionState:
         self.blocked_request: DedicatedExecutor | None = None
         self.watch: Watch | None = None
         self.monitor: MonitorStream | None = None
-        self.closing = False
         #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
         self.half_closed = False
         #: Made with the first subscription; and what is asked of the nodes for it now.
@@ -115,18 +113,31 @@ class SessionState:
         self.last_active_ms = clock.ms
         self.commands_processed = 0
 
-    def is_paused(self) -> bool:
-        """Whether a request of it waits for the end of CLIENT PAUSE."""
-        return self.id in self.context.paused_sessions
+    @property
+    def closing(self) -> bool:
+        """Whether nothing more is read from it."""
+        return self.mode == CLOSING
+
+    def enter(self, mode: int) -> None:
+        """The next mode; RuntimeError if `MOVES` does not have that move. A closing session stays closing."""
+        if mode not in MOVES[self.mode]:
+            if self.mode == CLOSING:
+                return
+            raise RuntimeError(f"a session that is {MODE_NAMES[self.mode]} cannot become {MODE_NAMES[mode]}")
+        self.mode = mode
 
     def is_blocked(self) -> bool:
         """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
         blocked_request = self.blocked_request
-        return (blocked_request is not None and blocked_request.is_sent()) or self.is_paused()
+        return (blocked_request is not None and blocked_request.is_sent()) or self.mode == PAUSED
 
     def is_subscriber(self) -> bool:
         """Whether it has subscribed to anything."""
         return self.subscriber is not None and self.subscriber.name_count() > 0
+
+    def in_subscriber_mode(self) -> bool:
+        """Whether it has subscribed in RESP2, where a reply and a message look alike: Redis then serves little else."""
+        return self.proto == 2 and self.is_subscriber()
 
     def update_flags(self) -> None:
         """Work out what follows from a change of this state, or of its pool's."""

@@ -11,6 +11,7 @@ from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.session.mode import YIELDED
 from kidoproxy.upstream.connection import NodeConnection
 from tests.net.fakes import Net
 from tests.session.stage import ring
@@ -155,7 +156,7 @@ def test_a_turn_lets_go_on_as_many_as_it_has_time_for() -> None:
     for client, _ in sockets:
         session = client.session
         assert session is not None
-        session.suspended = True
+        session.enter(YIELDED)
         session.feed(PING * limits.SLICE_UNITS)
         session.wake()
     net.bridge.schedule_flush()

@@ -5,6 +5,7 @@ import pytest
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import array, bulk, encode_request, integer
+from kidoproxy.session.mode import READY
 from tests.story import (
     Pool,
     Story,
@@ -532,7 +533,7 @@ def test_stall() -> None:
 
     play = story(ring("a")) >> client(ping * (count + 5))
     assert len(play.told["a"]) == count
-    assert play << given(forget) << then(lambda play: play.guest("me").session.suspended)
+    assert play << given(forget) << then(lambda play: play.guest("me").session.mode != READY)
     assert play >> node("a", b"$-1\r\n" * (count - half - 1)) << to_client(b"$-1\r\n" * (count - half - 1)) << silence()
     assert play >> node("a", "$-1") << to_client("$-1") << then(lambda play: len(play.told["a"]) == 5)
 
@@ -541,13 +542,13 @@ def test_repr() -> None:
     """A session says how it stands."""
     play = story(ring("a", password=b"secret")) >> client(b"")
     session = play.guest("me").session
-    assert repr(session) == "<session 1 me:1 needs AUTH <ledger 0 open, 0 bytes ready>>"
+    assert repr(session) == "<session 1 me:1 needs AUTH ready <ledger 0 open, 0 bytes ready>>"
     assert play >> client("AUTH secret", "MULTI") << to_client("+OK", "+OK")
-    assert repr(session) == "<session 1 me:1 multi <ledger 0 open, 0 bytes ready>>"
+    assert repr(session) == "<session 1 me:1 multi ready <ledger 0 open, 0 bytes ready>>"
     assert play >> client("EXEC") << to_client("*0")
-    assert repr(session).startswith("<session 1 me:1 open ")
+    assert repr(session).startswith("<session 1 me:1 open ready ")
     assert play >> client("QUIT") << to_client("+OK")
-    assert repr(session).startswith("<session 1 me:1 closing ")
+    assert repr(session).startswith("<session 1 me:1 open closing ")
 
 
 # -- lists -------------------------------------------------------------------------------------------------------

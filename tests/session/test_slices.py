@@ -8,6 +8,7 @@ from kidoproxy.commands.acl import Acl
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import OK, PONG, array, bulk, encode_request, integer
 from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.session.mode import READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users
 from tests.session.stage import Stage, ring
@@ -40,11 +41,15 @@ def test_a_flood_goes_slice_by_slice() -> None:
     """A turn handles one slice of it; the rest waits, nothing more is read meanwhile, and all of it is done."""
     stage, (session,) = staged(1)
     session.feed(PING * (2 * limits.SLICE_UNITS + 1))
-    assert (session.replies.out, session.suspended, session.wants_input()) == ([PONG] * limits.SLICE_UNITS, True, False)
+    assert (session.replies.out, session.mode != READY, session.wants_input()) == (
+        [PONG] * limits.SLICE_UNITS,
+        True,
+        False,
+    )
     turn(stage)
-    assert (len(session.replies.out), session.suspended) == (2 * limits.SLICE_UNITS, True)
+    assert (len(session.replies.out), session.mode != READY) == (2 * limits.SLICE_UNITS, True)
     turn(stage)
-    assert (len(session.replies.out), session.suspended, session.wants_input()) == (
+    assert (len(session.replies.out), session.mode != READY, session.wants_input()) == (
         2 * limits.SLICE_UNITS + 1,
         False,
         True,
@@ -59,7 +64,7 @@ def test_large_answers_count_by_their_bytes(word: bytes) -> None:
     session.feed(encode_request(word.split()) * 1000)
     most = limits.SLICE_UNITS * limits.BYTES_PER_UNIT + len(session.replies.out[0])
     turns = 1
-    while session.suspended:
+    while session.mode != READY:
         assert session.replies.out_bytes <= turns * most
         turn(stage)
         turns += 1
@@ -86,9 +91,9 @@ def test_order_is_kept() -> None:
     stage, (session,) = staged(1)
     session.feed(PING * limits.SLICE_UNITS + GET)
     session.feed(PING + encode_request([b"ECHO", b"x"]))
-    assert (sent(stage), session.suspended) == (0, True)
+    assert (sent(stage), session.mode != READY) == (0, True)
     turn(stage)
-    assert (sent(stage), session.suspended, session.replies.open_count()) == (1, False, 3)
+    assert (sent(stage), session.mode != READY, session.replies.open_count()) == (1, False, 3)
 
 
 def test_something_else_may_let_it_go_on() -> None:
@@ -120,10 +125,10 @@ def test_much_that_is_owed_is_waited_for() -> None:
     for _ in range(limits.CLIENT_PAUSE_REQUESTS // 1024 + 2):
         session.feed(GET * 1024)
         turn(stage)
-    assert (sent(stage), session.suspended, session.wants_input()) == (limits.CLIENT_PAUSE_REQUESTS, True, False)
+    assert (sent(stage), session.mode != READY, session.wants_input()) == (limits.CLIENT_PAUSE_REQUESTS, True, False)
     stage.link("a").feed(OK * (limits.CLIENT_PAUSE_REQUESTS // 2), 0.0)
     turn(stage)
-    assert (sent(stage), session.suspended) == (2 * 1024, False)
+    assert (sent(stage), session.mode != READY) == (2 * 1024, False)
 
 
 # -- one long request ------------------------------------------------------------------------------------
@@ -256,7 +261,7 @@ def test_what_is_checked_in_slices_may_still_have_to_wait() -> None:
     stage.house.update_sessions(stage.pool)
     other.feed(encode_request([b"DEL", *NAMES]))
     finished(stage)
-    assert (other.suspended, sent(stage)) == (True, 0)
+    assert (other.mode != READY, sent(stage)) == (True, 0)
     stage.house.unpause(stage.pool)
     finished(stage)
     assert sent(stage) == 1

@@ -11,7 +11,7 @@ def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes
     """The reply to a command that reaches no node."""
     name = spec.name
     if name == b"ping":
-        return ping_reply(argv, session.subscriber_mode)
+        return ping_reply(argv, session.in_subscriber_mode())
     if name == b"echo":
         return encode.bulk(argv[1])
     if name == b"time":

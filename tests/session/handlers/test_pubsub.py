@@ -4,6 +4,7 @@ import pytest
 
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.session.mode import READY
 from tests.session.pubsub.pubsub_story import (
     PubSubStory,
     became,
@@ -304,7 +305,7 @@ def test_one_of_very_many_is_refused() -> None:
     heard = play.guest("me").heard
     assert heard.count(b"$9\r\nsubscribe") == limits.NAMES_PER_SLICE
     assert b"-NODEDOWN b" in heard
-    assert not play.guest("me").session.suspended
+    assert play.guest("me").session.mode == READY
 
 
 @pytest.mark.parametrize("end", ["gone", "RESET"])

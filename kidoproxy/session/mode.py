@@ -1,0 +1,50 @@
+"""Whether a session handles requests, what it waits for if not, and the legal moves between these modes.
+
+            ┌─────────── resume ───────────┐
+            ▼                              │
+      ┌───────┐  budget used up   ┌──────────┐ ◄── end of CLIENT PAUSE ─┐
+      │ ready │ ────────────────► │ yielded  │                          │
+      │       │  must not overtake├──────────┤                     ┌────────┐
+      │       │ ────────────────► │ draining │     CLIENT PAUSE    │ paused │
+      │       │  dedicated conn.  ├──────────┤    ready ─────────► └────────┘
+      │       │ ────────────────► │ blocked  │
+      │       │  SUBSCRIBE, COMMAND INFO     │
+      │       │ ────────────────► │ awaiting │
+      └───────┘                   └──────────┘
+          any mode ── QUIT, CLIENT KILL, a malformed frame, disconnect ──► closing, for good
+
+A session waits for one thing at a time, and `kidoproxy.session.session.ClientSession.resume` ends the waiting, whatever
+it was for. `MOVES` is the same as a table; `SessionState.enter` is the one place where the mode changes.
+
+Beside its mode a session may be in a transaction (``multi``), watch keys (``watch``), monitor (``monitor``) and have
+subscriptions (``subscriber``): any number of them at a time, each with an object of its own.
+"""
+
+from typing import Final
+
+#: Requests are handled as they come.
+READY: Final = 0
+#: It has used up its share of this turn of the event loop, or is in the middle of a long job.
+YIELDED: Final = 1
+#: Until its reply queue has drained as far as `ReplyQueue.resume_at`.
+DRAINING: Final = 2
+#: Until its request on dedicated connections is answered.
+BLOCKED: Final = 3
+#: Until nodes have confirmed its subscription, or said what they know of a command.
+AWAITING: Final = 4
+#: Until the end of CLIENT PAUSE.
+PAUSED: Final = 5
+#: Nothing more is read; open replies are sent, then the socket is closed.
+CLOSING: Final = 6
+MODE_NAMES: Final = ("ready", "yielded", "draining", "blocked", "awaiting", "paused", "closing")
+
+#: By mode: the modes that may come next. Whoever closes twice stays closing.
+MOVES: Final = (
+    (YIELDED, DRAINING, BLOCKED, AWAITING, PAUSED, CLOSING),
+    (READY, CLOSING),
+    (READY, CLOSING),
+    (READY, CLOSING),
+    (READY, CLOSING),
+    (READY, YIELDED, CLOSING),
+    (CLOSING,),
+)

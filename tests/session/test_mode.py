@@ -1,0 +1,31 @@
+"""`kidoproxy.session.mode`: what a session waits for, and which moves there are."""
+
+import pytest
+
+from kidoproxy.session.mode import BLOCKED, CLOSING, DRAINING, MODE_NAMES, MOVES, PAUSED, READY, YIELDED
+from tests.story import client, ring, story
+
+MODES = range(len(MODE_NAMES))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", MODES)
+def test_only_legal_moves_are_made(mode: int, target: int) -> None:
+    """A move that the table does not have is an error, but a closing session ignores it and stays closing."""
+    session = (story(ring("a")) >> client(b"")).guest("me").session
+    session.mode = mode
+    if target in MOVES[mode] or mode == CLOSING:
+        session.enter(target)
+        assert session.mode == (CLOSING if mode == CLOSING else target)
+    else:
+        with pytest.raises(RuntimeError, match=MODE_NAMES[target]):
+            session.enter(target)
+        assert session.mode == mode
+
+
+def test_the_table() -> None:
+    """A session waits for one thing at a time, can always go on, and can always be closed."""
+    assert len(MOVES) == len(MODE_NAMES)
+    assert all(CLOSING in moves for moves in MOVES)
+    assert all(READY in MOVES[mode] for mode in MODES if mode not in (READY, CLOSING))
+    assert [mode for mode in MODES if set(MOVES[mode]) & {YIELDED, DRAINING, BLOCKED, PAUSED}] == [READY, PAUSED]
