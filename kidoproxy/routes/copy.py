@@ -33,8 +33,8 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send, WriteScope
-from kidoproxy.routes.ring import scan_plan
 from kidoproxy.routes.route import RequestContext, Route
+from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script
 from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
 

@@ -13,7 +13,6 @@ from kidoproxy.commands.spec import (
     ALL_NODES,
     CHANNEL_NODE,
     DEDICATED,
-    MERGE_INFO,
     NO_MANDATORY_KEYS,
     PASS_THROUGH,
     SCAN_NODES,
@@ -22,23 +21,25 @@ from kidoproxy.commands.spec import (
     WEIGHTED_CHOICE,
     CommandSpec,
 )
-from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.requests import Request
 from kidoproxy.routes import streams
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan
+from kidoproxy.routes.ring_scripts import (
+    declares_no_keys,
+    family_arguments,
+    foreign_keys_refusal,
+    owner_of_prefix,
+    undeclared_keys_refusal,
+)
 from kidoproxy.routes.route import PlanBuilder, ReadyPlan, RequestContext, Route
-from kidoproxy.routes.scripts import declares_no_keys, find_analysis, undeclared_keys_refusal
+from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.split import ALL_KEYS, RequestSplitter, SplitPlanBuilder
-from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, UndeclaredKey
-from kidoproxy.scripts.request import ScriptInputs, find_keyspace_command, resolve_all_keys
-from kidoproxy.scripts.values import KEYS_ANY, KEYS_ITEM, LITERAL
 
 DBSIZE: Final = COMMANDS[b"dbsize"]
-TOO_MANY_NAMES: Final = "it uses more names of keys than are followed"
 DBSIZE_REQUEST: Final = Request([b"DBSIZE"], encode_request([b"DBSIZE"]))
 
 
@@ -135,67 +136,18 @@ class Ring(Route):
             return DirectReply(errors.cross_slot(spec.name, argv[positions[0]], argv[positions[foreign]]))
         if len(self.distinct_members) > 1:
             for pattern in external_key_patterns(spec, argv):
-                if self.owner_of_name(pattern.partition(b"*")[0], True) != first_owner:
+                if owner_of_prefix(self.placement, self.tags, pattern.partition(b"*")[0]) != first_owner:
                     return DirectReply(errors.external_key_pattern(spec.name, pattern))
             refusal = self.script_refusal(spec, argv, first_owner, request_context) if spec.is_scripting else None
             if refusal is not None:
                 return DirectReply(refusal)
         return self.members[first_owner].plan(spec, request, request_context)
 
-    def owner_of_name(self, name: bytes, is_prefix: bool) -> int | None:
-        """The child that owns this key, or all keys that begin so; None when that depends on how they go on."""
-        if not is_prefix:
-            return self.owner_of(name)
-        hashed_part = self.tags.hashed_part_of_prefix(name)
-        return None if hashed_part is None else self.placement.owner(hashed_part)
-
     def script_refusal(
         self, spec: CommandSpec, argv: list[bytes], child: int, request_context: RequestContext
     ) -> bytes | None:
-        """Why a script cannot run on this child: it is seen to use what lives elsewhere, or to hide what it uses."""
-        analysis = find_analysis(request_context.registry, spec, argv)
-        if analysis is None:
-            return None
-        if analysis.parse_error or analysis.hidden_reason:
-            return errors.script_not_analysable(spec.name, analysis.parse_error or analysis.hidden_reason)
-        if not (analysis.keyspace_command or analysis.undeclared_keys or analysis.dynamic_calls):
-            return None
-        inputs = ScriptInputs(argv)
-        called = find_keyspace_command(analysis, inputs, False)
-        if called:
-            return errors.script_calls_whole_node(spec.name, called)
-        found = resolve_all_keys(self.unresolved_names(analysis, inputs, child), analysis.dynamic_calls, inputs)
-        if found is None:
-            return errors.script_not_analysable(spec.name, TOO_MANY_NAMES)
-        for access in found:
-            owner = self.owner_of_name(access.text, access.is_prefix)
-            if owner == child or (owner is None and not access.text and not access.must_locate):
-                continue
-            if access.command in KEYSPACE_COMMANDS:
-                return errors.script_calls_whole_node(spec.name, access.command)
-            return errors.script_key_elsewhere(
-                spec.name, access.command, access.text + (b"..." if access.is_prefix else b"")
-            )
-        return None
-
-    def unresolved_names(self, analysis: Analysis, inputs: ScriptInputs, child: int) -> list[UndeclaredKey]:
-        """The names in a script that have to be computed: not those whose beginning says that they live on ``child``.
-
-        The KEYS live there. Held by a tag or a family, so does all that begins as they do, however much there is of it.
-        """
-        found: list[UndeclaredKey] = []
-        keys_pinned = -1
-        for name in analysis.undeclared_keys:
-            kind, _, _, text = name.form[0]
-            if kind == LITERAL and not name.pattern_chars and self.owner_of_name(text, True) == child:
-                continue
-            if kind in (KEYS_ITEM, KEYS_ANY) and not name.pattern_chars:
-                if keys_pinned < 0:
-                    keys_pinned = int(all(self.tags.hashed_part_of_prefix(key) is not None for key in inputs.keys))
-                if keys_pinned:
-                    continue
-            found.append(name)
-        return found
+        """Why a script cannot run on this child; None when it can, or is not known."""
+        return foreign_keys_refusal(self.placement, self.tags, request_context.registry, spec, argv, child)
 
     def plan_streams(
         self, spec: CommandSpec, argv: list[bytes], positions: list[int], request_context: RequestContext
@@ -217,36 +169,26 @@ class Ring(Route):
             return self.plan_every(spec, request, request_context)
         if spec.flags & NO_MANDATORY_KEYS and len(self.distinct_members) > 1:
             return self.plan_by_arguments(spec, request, request_context)
-        return self.any_live_member().plan(spec, request, request_context)
+        return self.members[self.any_live_member()].plan(spec, request, request_context)
 
     def plan_by_arguments(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """A script may be told its keys as arguments, as channels_redis tells its own.
+        """A script that declares no keys may be given them as arguments, as channels_redis gives its own.
 
-        Those that belong to a family of ``together`` say where it must run. Without any, a script that plainly calls
-        for a key is refused: it would find what happens to be on the node that runs it.
+        Those that belong to a family of ``together`` say where it must run. Without any, a script that is seen to
+        need a key is refused: it would find what happens to be on the node that runs it.
         """
         argv = request.argv
-        first_owner = 0
-        for at in range(3, len(argv)):
-            if not self.tags.has_prefixes or self.tags.hash_key(argv[at]) is None:
-                continue
-            if first_owner and self.owner_of(argv[at]) != self.owner_of(argv[first_owner]):
-                return DirectReply(errors.cross_slot(spec.name, argv[first_owner], argv[at]))
-            first_owner = first_owner or at
-        refusal: bytes | None = None
-        if first_owner:
-            child = self.owner_of(argv[first_owner])
+        positions = family_arguments(self.tags, argv)
+        if positions:
+            child = self.owner_of(argv[positions[0]])
+            foreign = self.first_foreign_key(argv, positions, 1, len(positions), child)
+            if foreign >= 0:
+                return DirectReply(errors.cross_slot(spec.name, argv[positions[0]], argv[positions[foreign]]))
             refusal = self.script_refusal(spec, argv, child, request_context)
-            return (
-                DirectReply(refusal)
-                if refusal is not None
-                else self.members[child].plan(spec, request, request_context)
-            )
-        if declares_no_keys(argv):
-            refusal = undeclared_keys_refusal(request_context.registry, spec, argv)
-        return (
-            DirectReply(refusal) if refusal is not None else self.any_live_member().plan(spec, request, request_context)
-        )
+        else:
+            child = self.any_live_member()
+            refusal = undeclared_keys_refusal(request_context.registry, spec, argv) if declares_no_keys(argv) else None
+        return self.members[child].plan(spec, request, request_context) if refusal is None else DirectReply(refusal)
 
     def plan_split(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""
@@ -276,13 +218,13 @@ class Ring(Route):
             plans += [member.plan(spec, request, request_context), member.plan(DBSIZE, DBSIZE_REQUEST, request_context)]
         return Gather(plans, WEIGHTED_CHOICE, [request.raw, DBSIZE_REQUEST.raw] * len(self.distinct_members))
 
-    def any_live_member(self) -> Route:
-        """A child for requests that any one can serve: the first one that is alive."""
-        for member in self.distinct_members:
+    def any_live_member(self) -> int:
+        """A child for requests that any one can serve: the first one that is alive, else the first."""
+        for index, member in enumerate(self.members):
             for node in member.nodes():
                 if node.live:
-                    return member
-        return self.members[0]
+                    return index
+        return 0
 
     def plan_scan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """The node that the cursor names, or the first; its reply names the next."""
@@ -334,30 +276,3 @@ class SameOwnerPlanBuilder(PlanBuilder):
             self.spec, self.request, self.request_context, self.positions, foreign, self.owner
         )
         return False
-
-
-def scan_plan(scan_routes: list[Route], request: Request) -> Plan:
-    """SCAN over ``steps``, one after another; the cursor says which one, and its own cursor there."""
-    argv = request.argv
-    found = cursor.unpack(argv[1])
-    if found is None:
-        return DirectReply(errors.INVALID_CURSOR)
-    node_cursor, cursor_id = found
-    at = 0
-    node = scan_routes[0].scan_node(cursor_id)
-    if cursor_id:
-        while node is None:
-            at += 1
-            if at == len(scan_routes):
-                return DirectReply(errors.INVALID_CURSOR)
-            node = scan_routes[at].scan_node(cursor_id)
-    if node is None:
-        return DirectReply(errors.NO_COPY_IN_SYNC)
-    next_cursor_id = 0
-    if at + 1 < len(scan_routes):
-        next_node = scan_routes[at + 1].scan_node(0)
-        if next_node is None:
-            return DirectReply(errors.NO_COPY_IN_SYNC)
-        next_cursor_id = next_node.cursor_id
-    send = Send(node, encode_request([argv[0], b"%d" % node_cursor, *argv[2:]]))
-    return Gather([send], MERGE_INFO, scan_step=ScanStep(node.cursor_id, next_cursor_id))

@@ -13,7 +13,6 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.scripts.analysis import Analysis, analyse
 from kidoproxy.scripts.registry import Script, ScriptRegistry
-from kidoproxy.scripts.request import ScriptInputs, find_key_command, find_keyspace_command
 
 
 @final
@@ -59,34 +58,3 @@ def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[b
     if spec.script_source == SCRIPT_TEXT:
         return ScriptDecision(None, b"")
     return ScriptDecision(encode_request([b"EVAL", script.text, *argv[2:]]), b"")
-
-
-def declares_no_keys(argv: list[bytes]) -> bool:
-    """Whether a script is told that it has no keys: the node has the right error for what is no number."""
-    digits = argv[2].lstrip(b"+-") if len(argv) > 2 else b""
-    return digits != b"" and not digits.strip(b"0")
-
-
-def undeclared_keys_refusal(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
-    """Why a script that was given no keys is not run on a node of a ring: it plainly needs some, or all nodes.
-
-    Of a text that is not known nobody can tell: the client is asked for it.
-    """
-    analysis = find_analysis(registry, spec, argv)
-    if analysis is None:
-        return errors.NOSCRIPT if spec.script_source == SCRIPT_DIGEST else None
-    reason = analysis.parse_error or analysis.hidden_reason
-    if reason:
-        return errors.script_not_analysable(spec.name, reason)
-    inputs = ScriptInputs(argv)
-    offender = find_keyspace_command(analysis, inputs, True)
-    if offender:
-        return errors.script_calls_whole_node(spec.name, offender)
-    offender = find_key_command(analysis, inputs)
-    if offender:
-        return errors.script_names_no_keys(spec.name, errors.decode_wire(offender))
-    return (
-        errors.script_not_analysable(spec.name, analysis.unnamed_reason)
-        if len(analysis.dynamic_calls) < analysis.nameless_calls
-        else None
-    )

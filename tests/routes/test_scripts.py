@@ -5,13 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.routes.scripts import (
-    decide_copy_script,
-    declares_no_keys,
-    find_analysis,
-    find_script,
-    undeclared_keys_refusal,
-)
+from kidoproxy.routes.ring_scripts import undeclared_keys_refusal
+from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_script
 from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_SCRIPT_BYTES, ScriptRegistry
 
 
@@ -57,61 +52,6 @@ def test_read_once() -> None:
     assert again is not None
     assert registry.analyse_script(first) is registry.analyse_script(again)
     assert find_script(registry, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (b"return 1", None),
-        (b"return redis.call('time')", None),
-        (b"return redis.call('publish', 'c', 'm')", None),
-        (b"return redis.call('nosuch', 'k')", None),
-        (b"-- redis.call('get', 'k')\nreturn 1", None),
-        (b"return nonsense(", None),
-        (b"return redis.call('get', 'k')", "names no keys, but its script calls 'get'"),
-        (b'return redis.pcall("SORT", ARGV[1])', "its script calls 'sort'"),
-        (b"local c = redis.call return c('get', 'k')", "its script calls 'get'"),
-        (b"return redis.call(ARGV[1], 'k')", "its script calls 'get'"),
-        (b"return redis.call('flushdb')", "calls 'flushdb', which would see one node of several"),
-        (b"return redis.call('keys', '*')", "calls 'keys'"),
-        (b"return redis.call('scan', 0)", "calls 'scan'"),
-        (b"return redis.call('dbsize')", "calls 'dbsize'"),
-        (b"return redis.call('randomkey')", "calls 'randomkey'"),
-        (b"return redis.call(ARGV[2])", "calls 'flushall'"),
-        (b"return _G.redis.call('flushdb')", "it uses _G"),
-        (b"return redis.call(x.y)", "whose name is not a literal"),
-        (b"return redis.call(", "line 1 is no Lua 5.1"),
-    ],
-)
-@pytest.mark.parametrize("name", [b"eval", b"eval_ro", b"evalsha", b"evalsha_ro"])
-def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
-    """A script without keys that plainly needs some, or every node, is refused and told why; one that hides it too."""
-    registry = ScriptRegistry()
-    digest = registry.remember(text)
-    refusal = undeclared_keys_refusal(
-        registry,
-        COMMANDS[name],
-        [name, text if name.startswith(b"eval_") or name == b"eval" else digest, b"0", b"get", b"flushall"],
-    )
-    assert (refusal is None) == (said is None)
-    assert refusal is None or (said is not None and said.encode() in refusal)
-
-
-def test_unknown() -> None:
-    """Of a digest that nobody has shown us the client is asked for the text; functions are not looked at."""
-    refusal = undeclared_keys_refusal(ScriptRegistry(), COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
-    assert refusal is not None
-    assert refusal.startswith(b"-NOSCRIPT")
-    assert undeclared_keys_refusal(ScriptRegistry(), COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
-
-
-@pytest.mark.parametrize(
-    ("word", "none"), [(b"0", True), (b"00", True), (b"+0", True), (b"1", False), (b"", False), (b"x", False)]
-)
-def test_no_keys(word: bytes, none: bool) -> None:
-    """No keys at all, by any server's reading; what is no number is the node's to refuse."""
-    assert declares_no_keys([b"EVAL", b"x", word]) == none
-    assert not declares_no_keys([b"EVAL", b"x"])
 
 
 def test_functions() -> None:
