@@ -20,6 +20,7 @@ from typing import Final
 
 from kidoproxy.admin.embedded import find_server
 from tests.bench import gauge
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 NODES: Final = ("node-a", "node-b", "node-c")
@@ -184,14 +185,6 @@ def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
                 return True
         time.sleep(0.02)
     return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def node_binary() -> str:

@@ -18,17 +18,10 @@ from redis.retry import Retry
 
 from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.config.example import to_toml
+from tests.ports import free_port
 
 READY: Final = "is ready"
 STOP_SECONDS: Final = 20.0
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment() -> dict[str, str]:

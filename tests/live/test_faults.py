@@ -14,7 +14,8 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.replies import ReplyReader
 from tests.badlink import BadLink
 from tests.live.fake import Fake
-from tests.live.proxies import RunningProxy, Starter, free_port
+from tests.live.proxies import RunningProxy, Starter
+from tests.ports import free_port
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live

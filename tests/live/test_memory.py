@@ -96,6 +96,7 @@ def test_memory_comes_back(ring: RunningProxy) -> None:
     assert ring.memory("VmHWM") - after_one < 40 * MB
 
 
+@pytest.mark.alone
 def test_small_pieces_are_linear(ring: RunningProxy) -> None:
     """A value twice as long costs about twice the time, though it comes in small pieces."""
     seconds = []

@@ -18,7 +18,8 @@ import redis
 
 from kidoproxy.net.address_claims import claim_owners
 from kidoproxy.resp.encode import encode_request
-from tests.live.proxies import READY, RunningProxy, Starter, environment, free_port
+from tests.live.proxies import READY, RunningProxy, Starter, environment
+from tests.ports import free_port
 from tests.processes import descendants, is_running
 from tests.wait import eventually
 

@@ -17,7 +17,8 @@ from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.config.example import to_toml
 from kidoproxy.resp.encode import encode_request
 from tests.badlink import BadLink
-from tests.live.proxies import RunningProxy, free_port
+from tests.live.proxies import RunningProxy
+from tests.ports import free_port
 
 pytestmark = pytest.mark.live
 

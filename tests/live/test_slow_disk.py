@@ -9,6 +9,8 @@ import redis
 
 from tests.live.proxies import RunningProxy, Starter
 
+pytestmark = pytest.mark.alone
+
 SLOW_SECONDS = 0.7
 #: Put in front of the program by Python itself: every fsync takes this long.
 SLOW_DISK = f"""

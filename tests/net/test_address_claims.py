@@ -20,7 +20,7 @@ from kidoproxy.net.address_claims import (
     check_port_free,
     claim_owners,
 )
-from tests.live.proxies import free_port
+from tests.ports import free_port
 
 #: Claims the addresses that it reads, says so, and waits; a child that it forks holds the same until its input ends.
 HOLDER = """

@@ -10,6 +10,7 @@ from typing import Final
 
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
+from tests.ports import free_port
 
 SECONDS: Final = 30
 
@@ -49,13 +50,6 @@ def test_too_few_open_files(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "max_clients lowered: from=10000 to=32 reason=" in problems
     assert "Traceback" not in problems
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def connected(port: int) -> socket.socket:

@@ -10,8 +10,9 @@ import redis
 
 from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.config.example import to_toml
-from tests.live.proxies import READY, environment, free_port
+from tests.live.proxies import READY, environment
 from tests.outage.table import FAMILY
+from tests.ports import free_port
 
 #: The servers lose nothing with the process, so every lost or doubled job is the client's.
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "no")
