@@ -16,8 +16,8 @@ from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.tls import TlsListener
 from kidoproxy.session.incidents import TLS_FAILED
-from tests.live.proxies import free_port
 from tests.net.real import run, until
+from tests.ports import free_port
 from tests.session.stage import ring
 
 PEM = Path(__file__).with_name("localhost.pem")
