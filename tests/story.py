@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.replies.transport import Transport
 from kidoproxy.resp.encode import encode_request
@@ -27,7 +28,7 @@ from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.session import cleanup
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
@@ -226,6 +227,8 @@ class Story:
         self.shy = shy
         for at, node in enumerate(pool.nodes):
             node.node_id = at
+        for group in pool.groups:
+            group.placement_id = group.copies[0].node.node_id
         self.exchange = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
         self.exchange.now = 100.0
         self.house = ProxyState(self.exchange)

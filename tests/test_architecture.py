@@ -25,7 +25,7 @@ LAYERS: Final = (
     ("replies",),
     ("scripts", "upstream.health", "replication.noted_keys", "replication.write_log"),
     ("routes.placement",),
-    ("routes",),
+    ("routes", "replication.group"),
     (
         "upstream",
         "replication.read_failover",

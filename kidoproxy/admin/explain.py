@@ -9,9 +9,10 @@ from kidoproxy.commands.acl import rule_error, similar_rules
 from kidoproxy.commands.find import all_specs, find_by_name
 from kidoproxy.config import Config, Member, Node, Pool
 from kidoproxy.config.problems import did_you_mean
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
-from kidoproxy.routes import topology
 from kidoproxy.routes.build import build_placement, build_tags
+from kidoproxy.routes.topology import Node as RouteNode
 
 
 def explain_key(config: Config, pool: Pool, key: bytes) -> list[str]:
@@ -47,9 +48,7 @@ def ring_shares(pool: Pool) -> list[float] | None:
 
 def _explain_copies(pool: Pool, key: bytes) -> str:
     """All nodes, the one that decides for the key first."""
-    group = topology.CopyGroup(
-        pool.name, [topology.Node(i, node.name, str(node.address), 0) for i, node in enumerate(pool.nodes)]
-    )
+    group = CopyGroup(pool.name, [RouteNode(i, node.name, str(node.address), 0) for i, node in enumerate(pool.nodes)])
     names = [copy.node.name for copy in group.ranked_copies(key)]
     others = f", then {', '.join(names[1:])}" if names[1:] else ""
     return f"{pool.name}: written to all, led by {names[0]}{others}"

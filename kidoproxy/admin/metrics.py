@@ -6,8 +6,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
-from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting
 from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED
 from kidoproxy.session.proxy_state import ProxyState

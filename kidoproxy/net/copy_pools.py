@@ -8,8 +8,9 @@ from kidoproxy.net.copy_state import CopyRecords, StateLocked
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.ticker import Ticker
+from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.supervisor import CopySupervisor
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 log = EventLogger("kidoproxy.copies")
 
@@ -54,17 +55,19 @@ class CopyPools:
 
     def begin_sync(self, node: Node) -> str:
         """PROXY SYNC: why not, or empty when it has been ordered."""
-        if node.group is None:
+        group = group_of(node)
+        if group is None:
             return f"{node.name} is not part of a copy pool"
-        supervisor = self.supervisor_of(node.group)
+        supervisor = self.supervisor_of(group)
         problem = supervisor.order_sync(node, False)
         self.update_status(supervisor, node)
         return problem
 
     def run_sync_command(self, node: Node, subcommand: str) -> tuple[str, list[str]]:
         """PROXY SYNC NODE SUBCOMMAND: why not, or empty, and the lines to show. ``node`` is part of a copy pool."""
-        assert node.group is not None
-        supervisor = self.supervisor_of(node.group)
+        group = group_of(node)
+        assert group is not None
+        supervisor = self.supervisor_of(group)
         problem, lines = supervisor.execute_order(node, subcommand)
         self.update_status(supervisor, node)
         return problem, lines

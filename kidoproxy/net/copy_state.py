@@ -25,8 +25,8 @@ from typing import Final
 
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
-from kidoproxy.routes.topology import CopyGroup
 
 log = EventLogger("kidoproxy.copies")
 

@@ -6,7 +6,7 @@ Whoever ticks the supervisor takes ``events`` and empties the list.
 from typing import final
 
 from kidoproxy.log_event import LogEvent
-from kidoproxy.routes.topology import CopyGroup
+from kidoproxy.replication.group import CopyGroup
 
 
 @final

@@ -15,9 +15,10 @@ In all other cases an operator has to say who is trusted. When that is asked, an
 from enum import Enum
 from typing import Final, final
 
+from kidoproxy.replication.group import BEHIND, IN_SYNC, Copy, CopyGroup
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.resp.replication_errors import no_trusted_copy
-from kidoproxy.routes.topology import BEHIND, IN_SYNC, Copy, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 #: The key count of a copy that has not said how many keys it has.
 UNKNOWN_KEY_COUNT: Final = -1

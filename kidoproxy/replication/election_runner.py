@@ -28,8 +28,9 @@ from kidoproxy.replication.election import (
     has_restarted,
     make_trusted,
 )
+from kidoproxy.replication.group import Copy, CopyGroup
 from kidoproxy.replication.sync_scheduler import SyncScheduler
-from kidoproxy.routes.topology import Copy, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.states import CONNECTING, DOWN, READY

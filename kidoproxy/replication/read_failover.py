@@ -6,6 +6,7 @@ copy's reply, or failure, is the read's whatever it is.
 
 from typing import final
 
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
@@ -30,6 +31,7 @@ class ReadFailover(DelegatingHandler):
         super().__init__(parent)
         self.sender = sender
         self.request_frame = request_frame
+        self.group = group_of(node)
         #: Who was asked last, and who can be asked after that, from ``next_fallback`` on.
         self.node = node
         self.fallbacks = fallbacks
@@ -53,9 +55,8 @@ class ReadFailover(DelegatingHandler):
 
     def ask_next(self) -> None:
         """Ask the next copy, with a deadline of its own; none when no copy is trusted any more."""
-        group = self.node.group
-        if group is not None and not group.elected:
-            self.parent.on_reply(group.refusal)
+        if self.group is not None and not self.group.elected:
+            self.parent.on_reply(self.group.refusal)
             return
         self.node = self.fallbacks[self.next_fallback]
         self.next_fallback += 1
@@ -63,8 +64,7 @@ class ReadFailover(DelegatingHandler):
 
     def may_lack_writes(self) -> bool:
         """Whether the copy that was asked has missed a write since, or may have."""
-        group = self.node.group
-        return group is not None and group.may_lack_writes(self.node)
+        return self.group is not None and self.group.may_lack_writes(self.node)
 
     def can_cut_through(self) -> bool:
         return not self.may_lack_writes() and self.parent.can_cut_through()

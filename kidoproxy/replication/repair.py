@@ -9,9 +9,10 @@ nobody is to blame: the key stays noted and its next leader is asked.
 from typing import final
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.source_proof import Proof, Prover
 from kidoproxy.replication.transfer import Transfer
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
 

@@ -13,10 +13,11 @@ from enum import Enum
 from typing import Final, final
 
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replication.parse_replies import first_error, parse_integer
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.replication_errors import same_server_cause
-from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import info_text, parse_info

@@ -16,9 +16,10 @@ from typing import final
 from kidoproxy.replication.copy_log import CopyLog
 from kidoproxy.replication.election import apply_record
 from kidoproxy.replication.election_runner import ElectionRunner
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.repair import KeyRepairer
 from kidoproxy.replication.sync_scheduler import SyncScheduler
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
 

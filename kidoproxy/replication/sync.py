@@ -22,11 +22,11 @@ looks different it is copied once more, and does not count as a difference.
 from typing import final
 
 from kidoproxy.replication.batch import BatchReply, send_requests
+from kidoproxy.replication.group import SYNCING
 from kidoproxy.replication.parse_replies import first_error
 from kidoproxy.replication.source_proof import Proof, Prover
 from kidoproxy.replication.sync_pass import SyncPass
 from kidoproxy.replication.sync_steps import SyncStep
-from kidoproxy.routes.topology import SYNCING
 
 
 @final

@@ -8,9 +8,10 @@ reason to be read in ``failures``; one that is owed is begun again after a pause
 from typing import Final, final
 
 from kidoproxy.replication.copy_log import CopyLog
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING, CopyGroup
 from kidoproxy.replication.sync import Sync
 from kidoproxy.replication.sync_steps import SyncStep
-from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
 #: An owed sync that failed is not begun again before this; the pause doubles up to the second.

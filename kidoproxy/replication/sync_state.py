@@ -11,12 +11,13 @@ Invariants:
 
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.source_proof import Proof, Prover
 from kidoproxy.replication.sync_databases import SyncDatabases
 from kidoproxy.replication.sync_steps import SyncPhase, SyncStep, checked_move
 from kidoproxy.replication.touched_keys import ExplainedKeys, RecheckQueue
 from kidoproxy.replication.transfer import Transfer
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 

@@ -3,7 +3,7 @@
 from typing import Final, final
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, KeyBatch, SizeEstimator
-from kidoproxy.routes.topology import CopyGroup
+from kidoproxy.replication.group import CopyGroup
 
 #: How many touched keys are looked at again at one point of the order.
 RECHECK_KEYS: Final = 500

@@ -2,6 +2,7 @@
 
 from typing import Final, final
 
+from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup
 from kidoproxy.replication.write_log import HeldAcknowledgement
 from kidoproxy.replies.aggregate import Aggregate
 from kidoproxy.replies.handler import ReplyHandler
@@ -11,7 +12,7 @@ from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.routes.topology import IN_SYNC, Copy, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 #: The code word of `errors.behind`.
 BEHIND: Final = "BEHIND"

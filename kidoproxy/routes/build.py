@@ -3,6 +3,7 @@
 from typing import final
 
 from kidoproxy import config
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
 from kidoproxy.routes.copy import READ_ORDERS, CopyPool
 from kidoproxy.routes.node import NodeRoute
@@ -11,7 +12,7 @@ from kidoproxy.routes.placement.owners import Placement, django_redis_shard, has
 from kidoproxy.routes.placement.tags import GREEDY, OFF, Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 
 @final

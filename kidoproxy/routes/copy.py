@@ -28,6 +28,7 @@ from kidoproxy.commands.spec import (
     STREAM_KEYS,
     CommandSpec,
 )
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
@@ -36,7 +37,7 @@ from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send, Wri
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script
-from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or each in turn.
 READ_LEADER: Final = 0

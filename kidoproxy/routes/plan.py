@@ -9,7 +9,8 @@ may serve many requests. Making one changes nothing: what a write does to a copy
 
 from typing import Final, final
 
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.replication.group import CopyGroup
+from kidoproxy.routes.topology import Node
 
 SEND: Final = 0
 GATHER: Final = 1

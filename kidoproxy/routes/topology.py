@@ -4,31 +4,24 @@ A `Node` carries what its links found out (``live``); a `CopyGroup` knows which 
 read. Links and the copy keeper write these facts, routes read them.
 """
 
-from collections.abc import Callable
-from typing import Final, final
+from typing import final
 
-from mypy_extensions import i64
-
-from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
-from kidoproxy.replication.write_log import Durability
-from kidoproxy.resp.errors import STARTING_UP
-from kidoproxy.resp.replication_errors import same_server_cause, trust_lost
+from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.resp.scan import parse_int64, visible_ascii
 from kidoproxy.scripts.warmup import WarmupState
 from kidoproxy.upstream.health import NodeHealth
 
-IN_SYNC: Final = "in sync"
-BEHIND: Final = "behind"
-SYNCING: Final = "syncing"
-
-#: More than any score: a live node comes before one that is not.
-LIVE_BONUS: Final = 1 << 40
-#: Keys that wait to be mended before the copies concerned count as behind altogether.
-MAX_REPAIR_KEYS: Final = 10_000
-
 
 class NodeServer:
     """How a node is reached: `kidoproxy.upstream.server.Server`. The routes carry it and never look inside."""
+
+
+class NodeGroup:
+    """The copies that a node is one of: `kidoproxy.replication.group.CopyGroup`."""
+
+    def __init__(self, placement_id: int) -> None:
+        #: The same number for all copies, and for no other nodes.
+        self.placement_id = placement_id
 
 
 @final
@@ -57,8 +50,10 @@ class Node(NodeHealth):
         self.run_id = b""
         self.uptime = 0
         self.version = b""
-        #: Set for a node of a copy pool: its writes keep one order, so it has one link for everything.
-        self.group: CopyGroup | None = None
+        #: It is one of several copies. Its writes keep one order, so it has one shared connection for everything.
+        self.is_copy = False
+        #: The group of a copy, which sets both; `replication.group.group_of` gives it its type.
+        self.group: NodeGroup | None = None
         self.warmup = WarmupState()
         #: The other nodes that one listening pool reaches together with this one: each must be another server.
         self.pool_neighbours: list[Node] = []
@@ -94,308 +89,7 @@ class Node(NodeHealth):
 
     def placement_id(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
-        return self.node_id if self.group is None else self.group.copies[0].node.node_id
+        return self.node_id if self.group is None else self.group.placement_id
 
     def __repr__(self) -> str:
         return f"<node {self.name} {self.address} {'live' if self.live else 'down'}>"
-
-
-@final
-class Copy:
-    """One member of a copy group: the node, its state, and the seed of its rendezvous score."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.state: str = BEHIND
-        self.had_all_writes = False  # not in sync, but it had every acknowledged write when it was last seen
-        self.restarted = False  # its server is another run since then, and may have lost data
-        #: It did not get some write since the running pass of its sync began: one more pass is needed.
-        self.missed_write = False
-        #: So many writes that it refused are not judged yet: what it is read for meanwhile may lack them.
-        self.unconfirmed = 0
-        self.seed: i64 = unsigned_fnv1a(node.name.encode("utf-8", "surrogateescape"))
-
-    def __repr__(self) -> str:
-        return f"<copy {self.node.name} {self.state}>"
-
-
-def unsigned_fnv1a(data: bytes) -> i64:
-    """The 32-bit FNV-1a hash of ``data``."""
-    h: i64 = 0x811C9DC5
-    i: i64 = 0
-    n: i64 = len(data)
-    while i < n:
-        h = ((h ^ data[i]) * 16777619) & 0xFFFFFFFF
-        i += 1
-    return h
-
-
-def rendezvous_score(key_hash: i64, seed: i64) -> i64:
-    """Rendezvous score of a node for a key: both hashes mixed; the highest decides."""
-    x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
-    x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
-    return x ^ (x >> 16)
-
-
-@final
-class WatchedKeys:
-    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes.
-
-    ``until_ms``: the moment, by the wall clock, at which the first of the keys expires; 0: none does.
-    """
-
-    def __init__(self) -> None:
-        self.keys: dict[tuple[int, bytes], bool] = {}
-        self.first_expiry_ms = 0
-        self.cas_dirty = False
-
-
-@final
-class CopyGroup:
-    """Who holds everything, who decides for a key, and what has to be mended.
-
-    A copy leaves the in-sync set when it missed a write that another in-sync copy took; the last one
-    never leaves. ``journal`` is told of each change of the set; ``durability`` hears when that is on disk;
-    acknowledgements wait for it, so that a restarted proxy knows who missed what was acknowledged.
-    """
-
-    def __init__(self, name: str, nodes: list[Node], min_in_sync: int = 1) -> None:
-        self.name = name
-        self.copies: list[Copy] = [Copy(node) for node in nodes]
-        self.min_in_sync = min_in_sync
-        self.elected = False
-        self.trust_lost = False  # it was elected once, and nobody is trusted now
-        self.refusal = STARTING_UP  # what clients are told while no copy is trusted
-        #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
-        self.left_by_restart = False
-        self.journal: Callable[[CopyGroup], None] | None = None
-        self.durability = Durability()
-        #: (database, key) whose copies were seen to differ, until the keeper has mended them.
-        self.to_repair: KeySet = {}
-        self.repair_budget = ByteBudget(REPAIR_BYTES)
-        #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
-        self.touched_keys: KeySet | None = None
-        self.touched_budget = ByteBudget(TOUCHED_BYTES)
-        #: One of these writes went from one database to another.
-        self.cross_db_write = False
-        self.mismatches = 0
-        #: Reads that were sent to one copy: whose turn the next one is.
-        self.read_count = 0
-        self.watches: list[WatchedKeys] = []
-        #: The run ids that the copies in sync had when they were last seen, by name.
-        self.run_ids: dict[str, str] = {}
-        #: Writes that are not judged yet, by epoch, and who waits for those of the epochs before.
-        self.write_epoch = 0
-        self.open_writes: dict[int, int] = {}
-        self.on_writes_done: Callable[[], None] | None = None
-        #: The copy that is told of messages, and how many switchboards listen to it: see `speaker`.
-        self.pubsub_node: Node | None = None
-        self.pubsub_listeners = 0
-        for node in nodes:
-            node.group = self
-
-    def in_sync(self) -> list[Copy]:
-        """The copies that may be read, in the order of the configuration."""
-        return [copy for copy in self.copies if copy.state == IN_SYNC]
-
-    def behind_names(self) -> list[str]:
-        """The names of the copies that may not be read."""
-        return [copy.node.name for copy in self.copies if copy.state != IN_SYNC]
-
-    def ranked(self, key: bytes | None) -> list[Node]:
-        """The in-sync nodes in the order in which they are asked: live ones first, then by the key's rank.
-
-        Without a key (DBSIZE, a transaction) the order of the configuration decides.
-        """
-        h: i64 = unsigned_fnv1a(key) if key is not None else 0
-        nodes: list[Node] = []
-        if self.trust_lost:
-            return nodes
-        scores: list[int] = []
-        for copy in self.copies:
-            if copy.state != IN_SYNC:
-                continue
-            # Insertion into a list of two or three; without a key all scores are equal and the order stays.
-            own_score = int(rendezvous_score(h, copy.seed)) if key is not None else 0
-            if copy.node.live and not copy.node.unresponsive:
-                own_score += LIVE_BONUS
-            at = len(nodes)
-            while at > 0 and scores[at - 1] < own_score:
-                at -= 1
-            nodes.insert(at, copy.node)
-            scores.insert(at, own_score)
-        return nodes
-
-    def leader(self, key: bytes | None) -> Node | None:
-        """The node that decides for ``key``; None when no copy is in sync."""
-        ranked = self.ranked(key)
-        return ranked[0] if ranked else None
-
-    def ranked_copies(self, key: bytes | None) -> list[Copy]:
-        """All copies in rendezvous order of ``key`` (Thaler and Ravishankar, 1998)."""
-        if key is None:
-            return list(self.copies)
-        h = unsigned_fnv1a(key)
-        ordered = sorted((-rendezvous_score(h, copy.seed), at) for at, copy in enumerate(self.copies))
-        return [self.copies[at] for _, at in ordered]
-
-    def copy_of(self, node: Node) -> Copy:
-        """The member that ``node`` is; KeyError when it is none."""
-        for copy in self.copies:
-            if copy.node is node:
-                return copy
-        raise KeyError(node.name)
-
-    def may_lack_writes(self, node: Node) -> bool:
-        """Whether what it is read for may lack a write."""
-        copy = self.copy_of(node)
-        return copy.state != IN_SYNC or copy.unconfirmed > 0
-
-    def mark_in_sync(self, node: Node) -> None:
-        """A sync has proved that ``node`` holds what the others hold."""
-        copy = self.copy_of(node)
-        copy.state = IN_SYNC
-        copy.had_all_writes = False
-        copy.restarted = False
-        self.record_change()
-
-    def lose_trust(self, node: Node) -> None:
-        """The last one that was trusted has lost its server: nobody is asked until it is decided who is."""
-        self.elected, self.trust_lost = False, True
-        self.refusal = trust_lost(node.name, node.address, node.cause)
-
-    def sync_failed(self, node: Node) -> None:
-        """Its sync has ended without proof: it is behind, as before."""
-        self.copy_of(node).state = BEHIND
-
-    def mark_behind(self, nodes: list[Node]) -> None:
-        """These missed a write that another copy took; the last in-sync copy stays, whatever happened."""
-        changed = False
-        for node in nodes:
-            copy = self.copy_of(node)
-            if copy.state == IN_SYNC and len(self.in_sync()) > 1:
-                copy.state = BEHIND
-                changed = True
-        for copy in self.copies if self.left_by_restart else []:
-            copy.had_all_writes = False  # a write may have been acknowledged without it
-        self.left_by_restart = False
-        if changed:
-            self.record_change()
-
-    def on_write_sent(
-        self, db: int, keys: list[bytes], other_db: int | None, may_write_other_keys: bool, unawaited_nodes: list[Node]
-    ) -> None:
-        """A write is being sent: to the copies in sync, and to those in ``told`` without waiting for them.
-
-        The rest of the copies miss it. While a sync runs, keys are noted that a half-filled copy may have judged by
-        others which it does not have yet: those of writes with several keys or databases.
-        """
-        for copy in self.copies:
-            if copy.state != IN_SYNC and copy.node not in unawaited_nodes:
-                copy.missed_write = True
-        if self.touched_keys is None:
-            return
-        if other_db is not None:
-            self.cross_db_write = True
-        if len(keys) > 1 or other_db is not None or may_write_other_keys:
-            for touched_db in (db,) if other_db is None else (db, other_db):
-                if self.touched_budget.add_keys(self.touched_keys, touched_db, keys):
-                    self.recheck_everything()
-
-    def recheck_everything(self) -> None:
-        """They were too many to remember: the sync compares everything once more."""
-        for copy in self.copies:
-            copy.missed_write = copy.missed_write or copy.state != IN_SYNC
-
-    def on_unawaited_write_lost(self, node: Node) -> None:
-        """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
-        self.copy_of(node).missed_write = True
-        self.mark_behind([node])
-
-    def on_restart(self, node: Node) -> bool:
-        """Another run id: it may have lost data, and is asked no more; nobody is if no other is in sync."""
-        self.invalidate_watches(0, [], None)
-        copy = self.copy_of(node)
-        if not self.in_sync():
-            return False
-        copy.restarted = copy.missed_write = True
-        if copy.state == IN_SYNC and len(self.in_sync()) > 1:
-            copy.state = BEHIND
-            copy.had_all_writes = True
-            self.left_by_restart = True
-            self.record_change()
-        elif copy.state == IN_SYNC and len(self.copies) > 1:
-            self.lose_trust(node)
-        return self.elected and copy.state == IN_SYNC
-
-    def repair_later(self, db: int, keys: list[bytes]) -> None:
-        """Note that the copies of these keys may differ; past the cap every other copy is behind."""
-        if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
-            self.to_repair.clear()
-            self.mark_behind([copy.node for copy in self.copies[1:]])
-
-    def invalidate_watches(self, db: int, keys: list[bytes], other_db: int | None) -> None:
-        """A write to these keys has been sent (``other``: of that database too); without keys, to any."""
-        for watched in self.watches:
-            if not keys or any((db, key) in watched.keys or (other_db, key) in watched.keys for key in keys):
-                watched.cas_dirty = True
-
-    # -- the copy that is told of messages ----------------------------------------------------------------
-
-    def active_pubsub_node(self) -> Node | None:
-        """The one that is told of messages: who is listened to while it lives, until another one is heard."""
-        pubsub_node = self.pubsub_node
-        return (
-            pubsub_node
-            if pubsub_node is not None and pubsub_node.live and self.pubsub_listeners
-            else self.preferred_pubsub_node()
-        )
-
-    def preferred_pubsub_node(self) -> Node | None:
-        """The one that should be told: who is, while it lives and is in sync, else the first that does."""
-        pubsub_node = self.pubsub_node
-        if pubsub_node is not None and pubsub_node.live and self.copy_of(pubsub_node).state == IN_SYNC:
-            return pubsub_node
-        ranked = self.ranked(None)
-        return ranked[0] if ranked else None
-
-    # -- writes that are under way --------------------------------------------------------------------
-
-    def begin_write(self) -> int:
-        """A write has been sent; the epoch that `write_ends` wants."""
-        epoch = self.write_epoch
-        self.open_writes[epoch] = self.open_writes.get(epoch, 0) + 1
-        return epoch
-
-    def end_write(self, epoch: int) -> None:
-        """It has been judged: who missed it has left."""
-        remaining = self.open_writes[epoch] - 1
-        if remaining:
-            self.open_writes[epoch] = remaining
-        else:
-            del self.open_writes[epoch]
-            self.notify_if_writes_done()
-
-    def when_writes_done(self, callback: Callable[[], None]) -> None:
-        """Call ``settled`` as soon as every write that is under way now has been judged."""
-        self.write_epoch += 1
-        self.on_writes_done = callback
-        self.notify_if_writes_done()
-
-    def notify_if_writes_done(self) -> None:
-        """Nothing of the epochs before is under way: whoever waits for that goes on."""
-        callback = self.on_writes_done
-        if callback is not None and all(epoch == self.write_epoch for epoch in self.open_writes):
-            self.on_writes_done = None
-            callback()
-
-    # -- the record of who is behind -------------------------------------------------------------------
-
-    def record_change(self) -> None:
-        """The in-sync set has changed: the journal, if there is one, puts it on disk."""
-        for copy in self.copies:
-            if copy.state == IN_SYNC and copy.node.run_id and not copy.restarted:
-                self.run_ids[copy.node.name] = copy.node.run_id.decode("latin-1")
-        if self.journal is not None:
-            self.durability.latest_version += 1
-            self.journal(self)

@@ -12,6 +12,7 @@ back, so they spoil nothing as long as another node has taken it.
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.aggregate import Aggregate
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.replies.merge_replies import MergeReplies
@@ -20,7 +21,7 @@ from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.routes.plan import Gather
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.warmup_connection import WarmupAdapter, preload_script
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor

@@ -2,11 +2,11 @@
 
 from typing import Final, final
 
+from kidoproxy.replication.group import IN_SYNC, group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
-from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.scripts.registry import MAX_SCRIPTS, script_load_request
 from kidoproxy.scripts.warmup import WarmupConnection
 from kidoproxy.upstream.handlers import NO_DEADLINE
@@ -50,7 +50,7 @@ class WarmupAdapter(WarmupConnection):
 def start_warmup(conn: SendingConnection) -> None:
     """The handshake is accepted: the connection is ready once its node has what it has to load."""
     node = conn.node
-    group = node.group
+    group = group_of(node)
     if group is not None and (not group.elected or group.copy_of(node).state != IN_SYNC):
         # Nobody reads this copy before its sync is over, and a sync does not wait.
         conn.become_ready()

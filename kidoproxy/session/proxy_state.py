@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import final
 
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.accounting import DISCONNECT_REASONS
 from kidoproxy.replies.jobs import TurnDurations
 from kidoproxy.routes.route import WallClock
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
 from kidoproxy.session.incidents import Incidents
 from kidoproxy.session.mode import YIELDED

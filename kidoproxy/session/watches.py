@@ -5,11 +5,11 @@ See `kidoproxy.session.handlers.watch` for which of the two it is.
 
 from typing import Final, final
 
+from kidoproxy.replication.group import CopyGroup, WatchedKeys
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.routes.topology import CopyGroup, WatchedKeys
 from kidoproxy.upstream.dedicated_pool import Lease
 from kidoproxy.upstream.handlers import ConnectionLost
 

@@ -42,12 +42,11 @@ class PlanExecutor(PlanSender):
             if request_context.miss_on_failure and not request_context.per_node:
                 handler = MissOnFailure(self, handler, payload, spec, request_context.proto)
             if plan.fallbacks:
-                group = plan.node.group
-                if group is not None:
-                    group.read_count += 1
                 handler = ReadFailover(
                     self, handler, payload, plan.node, plan.fallbacks, request_context.proto, request_context.db
                 )
+                if handler.group is not None:
+                    handler.group.read_count += 1
             self.send(plan.node, handler, payload, request_context.proto, request_context.db)
         elif isinstance(plan, Gather):
             self.execute_gather(plan, handler, raw, spec, request_context)
@@ -139,7 +138,7 @@ class Executor(PlanExecutor):
 
     def connection(self, node: Node, proto: int, db: int) -> NodeConnection:
         """The shared connection to ``node`` for (protocol, database); a node of a copy pool has one for all."""
-        connection_slot = db * 2 + proto - 2 if node.group is None else 0
+        connection_slot = db * 2 + proto - 2 if not node.is_copy else 0
         server = cast(Server, node.server)
         conns = server.shared
         if connection_slot < len(conns):
@@ -152,7 +151,7 @@ class Executor(PlanExecutor):
         conns = server.shared
         while len(conns) <= connection_slot:
             conns.append(None)
-        ordered = server.node.group is not None
+        ordered = server.node.is_copy
         conn = self.new_connection(server, 2 if ordered else proto, 0 if ordered else db)
         conns[connection_slot] = conn
         return conn

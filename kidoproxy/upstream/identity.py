@@ -6,6 +6,7 @@ and a copy pool decides whether the node is behind. Two names for one server wou
 
 from typing import final
 
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -54,7 +55,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     if result.resp3 is not None:
         node.resp3 = result.resp3
     rejection = result.rejection
-    if result.info_error and node.group is not None and conn.shared:
+    if result.info_error and node.is_copy and conn.shared:
         # Without a run id nobody would notice that a copy was restarted, and may have lost what it had.
         rejection = rejection or result.info_error
     if rejection:
@@ -70,7 +71,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     if node.detect_same_server(result.info):
         conn.fatal_error = node.cause
         return
-    group = node.group
+    group = group_of(node)
     if node.on_info(result.info) and group is not None and not group.on_restart(node):
         fail_queued(conn)
     start_warmup(conn)

@@ -75,7 +75,7 @@ class NonblockingExecutor(DelegatingExecutor):
         """
         conn = self.executor.connection(node, proto, db)
         transaction = MULTI + payload + EXEC
-        if node.group is None:
+        if not node.is_copy:
             submit_first(conn, UnwrapExec(self.outcome, handler), transaction, self.executor.now, REPLY_COUNT)
         else:
             conn.submit(UnwrapExec(self.outcome, handler), transaction, proto, db, self.executor.now, REPLY_COUNT)

@@ -8,6 +8,7 @@ copy does not answer well is sent to the next copy.
 
 from typing import Final, final
 
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.aggregate import ListReplies
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
@@ -94,13 +95,13 @@ class NodeBatch(ReplyHandler):
 
     def needs_failover(self, raw: bytes) -> bool:
         """Whether the node was not fit to run it, or has missed a write that its reads may lack."""
-        group = self.node.group
+        group = group_of(self.node)
         refused = is_error(raw) and is_node_unfit(b"-" + self.queue_error if self.queue_error else raw)
         return refused or (group is not None and group.may_lack_writes(self.node))
 
     def failover(self) -> bool:
         """Ask the next copy in sync, with a deadline of its own; False when this transaction may be asked only once."""
-        group = self.node.group
+        group = group_of(self.node)
         if group is None or not self.transaction.retryable:
             return False
         asked_nodes = [*self.asked_nodes, self.node]

@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_node_up, is_ready, render
-from kidoproxy.routes.topology import BEHIND
+from kidoproxy.replication.group import BEHIND, group_of
 from tests.greet import greet
 from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
 
@@ -109,7 +109,7 @@ def test_lanes() -> None:
 def test_the_copies() -> None:
     """Per copy whether it is read, per pool what is known to be wrong."""
     stage = copies("a", "b")
-    group = stage.nodes[0].group
+    group = group_of(stage.nodes[0])
     assert group is not None
     stage.house.copy_groups = [group]
     group.mismatches = 4

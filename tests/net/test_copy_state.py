@@ -12,7 +12,8 @@ import pytest
 
 from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked, StateWriter
 from kidoproxy.replication.election import make_trusted
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.replication.group import CopyGroup
+from kidoproxy.routes.topology import Node
 
 
 def group(pool: str = "pair", port: int = 6379, names: str = "ab", moved: str = "") -> CopyGroup:

@@ -7,9 +7,9 @@ nothing is emptied, or cut down, without a live source in sync that is another s
 import copy as copying
 from typing import Final
 
+from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.resp.decode import items, string_value
-from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
 from tests.story import TICK, Story, Told, client, copies, tick

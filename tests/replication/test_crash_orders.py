@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import integers, sampled_from
 
-from kidoproxy.routes.topology import SYNCING
+from kidoproxy.replication.group import SYNCING
 from tests.replication.cluster import EMPTY, KEPT, NAMES, OLD, cluster_with_data
 
 

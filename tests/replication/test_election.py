@@ -10,7 +10,8 @@ from kidoproxy.replication.election import (
     elect,
     make_trusted,
 )
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.replication.group import CopyGroup
+from kidoproxy.routes.topology import Node
 
 #: The run id of a server: the recorded one, or another one.
 SAME, OTHER = b"same", b"other"

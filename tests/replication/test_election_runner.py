@@ -1,6 +1,6 @@
 """When an election is held, whom it waits for, and when its result is withdrawn."""
 
-from kidoproxy.routes.topology import IN_SYNC, SYNCING
+from kidoproxy.replication.group import IN_SYNC, SYNCING
 from kidoproxy.upstream.states import CONNECTING
 from tests.replication.supervised import connect_all, logged, run_ticks, supervise, supervised_copies
 from tests.story import copies, greeted, refused, story, then, tick

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING
 from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.replication.sync_scheduler import STALLED_SECONDS
-from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING
 from tests.replication.supervised import supervised_copies
 from tests.story import tick
 from tests.strategies import replies

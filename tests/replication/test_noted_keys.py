@@ -2,8 +2,9 @@
 
 import pytest
 
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING, CopyGroup
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
-from kidoproxy.routes.topology import BEHIND, IN_SYNC, SYNCING, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 
 def group() -> CopyGroup:

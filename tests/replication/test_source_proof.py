@@ -3,8 +3,8 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.group import BEHIND
 from kidoproxy.replication.source_proof import MAX_SOURCE_SILENCE, Prover
-from kidoproxy.routes.topology import BEHIND
 from tests.story import copies, lost, refused, restarted, story, tick
 from tests.toy import Stage
 

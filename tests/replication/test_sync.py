@@ -1,8 +1,8 @@
 """A copy's way back while writes go on: it is let in when it holds what the others hold, and not before."""
 
+from kidoproxy.replication.group import IN_SYNC, SYNCING
 from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.replication.touched_keys import RECHECK_KEYS
-from kidoproxy.routes.topology import IN_SYNC, SYNCING
 from tests.replication.syncing import (
     answer_until,
     answer_until_first_compared,

@@ -2,10 +2,10 @@
 
 import pytest
 
+from kidoproxy.replication.group import BEHIND
 from kidoproxy.replication.sync import Sync
 from kidoproxy.replication.sync_pass import MAX_PASSES
 from kidoproxy.replication.sync_steps import SyncStep
-from kidoproxy.routes.topology import BEHIND
 from tests.replication.syncing import answer_until, fill_both, is_next_request, three_copies, two_copies
 from tests.story import client, copies, lost, node, refused, restarted, story
 from tests.toy import Stage

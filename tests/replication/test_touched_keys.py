@@ -1,8 +1,8 @@
 """Keys that writes with several keys have touched: all of a database at one point of the order, if they are small."""
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, SizeEstimator
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.touched_keys import MAX_SHORT_RECHECKS, RECHECK_KEYS, ExplainedKeys, RecheckQueue
-from kidoproxy.routes.topology import CopyGroup
 
 LARGE = BATCH_BYTES // 2 + 1
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp import limits
-from kidoproxy.routes.topology import CopyGroup
 from tests.story import (
     Event,
     Pool,

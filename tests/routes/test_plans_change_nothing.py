@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
+from kidoproxy.replication.group import SYNCING, CopyGroup
 from kidoproxy.routes.copy import READ_ROUND_ROBIN, CopyPool
-from kidoproxy.routes.topology import SYNCING, CopyGroup
 from tests.fuzz.requests import TEMPLATES, filled
 from tests.story import Pool, client, copies, ring, story, then, to_client, unheard
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import Bug
 from kidoproxy.resp.requests import Request
@@ -16,7 +17,7 @@ from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import PlanBuilder, RequestContext, Route, WallClock
 from kidoproxy.routes.split import ALL_KEYS, RequestSplitter
-from kidoproxy.routes.topology import IN_SYNC, CopyGroup, Node
+from kidoproxy.routes.topology import Node
 
 NODES = [Node(at, f"n{at}", f"n{at}:1", at + 1) for at in range(6)]
 TAGS = Tags(123, 125, [])

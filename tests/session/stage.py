@@ -2,6 +2,7 @@
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.replication.election import make_trusted
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.encode import bulk, encode_request, integer, push
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
@@ -9,7 +10,7 @@ from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession

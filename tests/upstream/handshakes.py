@@ -1,7 +1,8 @@
 """Connections in the middle of their handshake, of every kind, and what a good node answers to them."""
 
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions
 from tests.greet import answers

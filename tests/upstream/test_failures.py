@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.read_failover import ReadAttempt, ReadFailover
 from kidoproxy.replication.write import CopyWrite
 from kidoproxy.replies.aggregate import AggregateSlot
@@ -19,7 +20,7 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.plan import Gather, Send, WriteScope
 from kidoproxy.routes.route import RequestContext, WallClock
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.evalsha import LoadResultHandler, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.handlers.info import InfoHandler

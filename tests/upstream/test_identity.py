@@ -5,9 +5,10 @@ from hypothesis import given as each
 from hypothesis import strategies as st
 
 from kidoproxy.replication.election import make_trusted
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.build import require_distinct_servers
-from kidoproxy.routes.topology import CopyGroup, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
 from kidoproxy.upstream.states import DOWN

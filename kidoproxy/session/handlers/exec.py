@@ -68,7 +68,7 @@ class ExecJob(Job):
         self.slot_order: list[int] = []
         self.slots_filled = 0
         #: From the last look at the watched keys, or the first notice of a write, to the sending, no job may pause.
-        self.must_not_yield = watch is not None or any(node.group is not None for node in session.context.root.nodes())
+        self.must_not_yield = watch is not None or any(node.is_copy for node in session.context.root.nodes())
 
     def step(self) -> bool:
         if len(self.plans) < len(self.queue):

@@ -8,6 +8,7 @@ fields that are known here and the reason: many libraries read the version first
 from typing import Final, final
 
 from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
+from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge_info import merge_info
@@ -16,7 +17,7 @@ from kidoproxy.resp.decode import error_text, is_error, string_value
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import RequestContext, Route
-from kidoproxy.routes.topology import BEHIND, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, handshake
@@ -188,7 +189,7 @@ def node_state(node: Node) -> str:
         return "down"
     if node.unresponsive:
         return "suspect"
-    group = node.group
+    group = group_of(node)
     if group is None:
         return "up"
     # While no copy is trusted, none is read.

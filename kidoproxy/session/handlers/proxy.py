@@ -162,7 +162,7 @@ def sync_reply(session: Session, argv: list[bytes]) -> bytes:
     if target is None:
         return unknown_node_error(session, argv[2])
     begin_sync = session.proxy.begin_sync
-    if target.group is None or begin_sync is None:
+    if not target.is_copy or begin_sync is None:
         return errors.sync_refused(target.name, "it is not part of a copy pool, there is nothing to copy from")
     if len(argv) > 3:
         return run_sync_action(session, target, b" ".join(argv[3:]).lower())
@@ -243,7 +243,7 @@ def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, a
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
     if needs_dedicated(spec, argv) or spec.reach == SUBSCRIBE:
         return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
-    if node.group is not None and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
+    if node.is_copy and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
     return scripts.rejection(session, spec, argv) if spec.name in scripts.SCRIPT_RUNNERS else None
 

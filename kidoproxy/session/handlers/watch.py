@@ -14,6 +14,7 @@ from typing import final
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replication.group import CopyGroup, WatchedKeys, group_of
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge import mismatch_error
@@ -24,7 +25,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.resp.scan import COLON
 from kidoproxy.routes.plan import DirectReply, Send
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.routes.topology import CopyGroup, Node, WatchedKeys
+from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting
 from kidoproxy.session.base import Session
 from kidoproxy.session.watches import CopyWatch, DedicatedWatch
@@ -52,10 +53,12 @@ def watch_where_planned(session: Session, spec: CommandSpec, request: Request, r
     is_elsewhere = watch is not None and watch.placement_id != node.placement_id()
     if watch is not None and is_elsewhere and not watch.must_abort_exec(session.proxy.wall_ms):
         session.reply_error(errors.cross_slot(spec.name, watch.first_key, first_key))
-    elif node.group is not None:
-        watch_copies(session, node.group, spec, request, request_context)
     else:
-        watch_node(session, node, request)
+        group = group_of(node)
+        if group is not None:
+            watch_copies(session, group, spec, request, request_context)
+        else:
+            watch_node(session, node, request)
 
 
 def watch_node(session: Session, node: Node, request: Request) -> None:

@@ -11,6 +11,7 @@ write that was sent before the hand-over, and their events have come: the old on
 from typing import Final, final
 
 from kidoproxy.log_event import LogEvent
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import items, string_value
@@ -112,8 +113,9 @@ class Source(ListenerCallbacks):
             if node is None or not topic.is_needed():
                 return
             active = self.open_listener(node)
-            if node.group is not None:
-                node.group.pubsub_node = node
+            group = group_of(node)
+            if group is not None:
+                group.pubsub_node = node
             self.active = active
             self.needed_at = self.executor.now
         active.mark_dirty(topic.kind, topic.name)
@@ -157,7 +159,7 @@ class Source(ListenerCallbacks):
         elif self.executor.now - self.needed_at > self.keepalive_seconds:
             self.close(active)
             return
-        group = active.node.group
+        group = group_of(active.node)
         target = group.preferred_pubsub_node() if group is not None else None
         if group is None or target is None or target is active.node:
             self.drop_standby()
@@ -172,13 +174,15 @@ class Source(ListenerCallbacks):
             self.hand_over(active, standby)
 
     def open_listener(self, node: Node) -> PubSubListener:
-        if node.group is not None:
-            node.group.pubsub_listeners += 1
+        group = group_of(node)
+        if group is not None:
+            group.pubsub_listeners += 1
         return PubSubListener(self.executor, node, self)
 
     def close_listener(self, listener: PubSubListener) -> None:
-        if listener.node.group is not None:
-            listener.node.group.pubsub_listeners -= 1
+        group = group_of(listener.node)
+        if group is not None:
+            group.pubsub_listeners -= 1
         listener.close()
 
     def close(self, active: PubSubListener) -> None:

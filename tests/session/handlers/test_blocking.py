@@ -2,8 +2,8 @@
 
 import pytest
 
+from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.resp import limits
-from kidoproxy.routes.topology import IN_SYNC
 from kidoproxy.session import cleanup
 from tests.greet import GREETING, LANE_GREETING
 from tests.story import (

@@ -2,13 +2,13 @@
 
 import pytest
 
+from kidoproxy.replication.group import SYNCING, group_of
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
-from kidoproxy.routes.topology import SYNCING
 from kidoproxy.session.handlers import info
 from tests.session.stage import Stage, asked, copies, heard, request, ring, say
 
@@ -130,7 +130,7 @@ def test_one_line_for_each_node() -> None:
 def test_states_of_copies() -> None:
     """A copy that is reached shows what it is to its pool; one that is not is down."""
     stage = copies("a", "b", "c")
-    group = stage.node("b").group
+    group = group_of(stage.node("b"))
     assert group is not None
     group.copies[1].state = SYNCING
     stage.node("c").live = False

@@ -3,9 +3,10 @@
 import pytest
 
 from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.replication.group import IN_SYNC, group_of
 from kidoproxy.resp import errors
 from kidoproxy.routes.plan import DirectReply, Gather, Plan
-from kidoproxy.routes.topology import IN_SYNC, Node
+from kidoproxy.routes.topology import Node
 from kidoproxy.session.handlers import proxy
 from kidoproxy.session.session import ClientSession
 from tests.decoding import decode
@@ -324,7 +325,7 @@ def test_each_of_a_split_command() -> None:
 def test_each_of_copies() -> None:
     """A write to copies lists what every copy said, in the order of the configuration."""
     stage = copies("a", "b")
-    group = stage.node("a").group
+    group = group_of(stage.node("a"))
     assert group is not None
     group.copies[1].state = IN_SYNC
     stage.ready()
@@ -436,7 +437,7 @@ def test_route_of_channels() -> None:
     ]
     assert stage.exchange.all_connections() == []
     unelected = copies("a")
-    group = unelected.node("a").group
+    group = group_of(unelected.node("a"))
     assert group is not None
     group.elected = False
     assert len(explained(unelected.client(), "SUBSCRIBE", "c")) == 2
@@ -445,7 +446,7 @@ def test_route_of_channels() -> None:
 def test_route_of_copies() -> None:
     """A read names who is asked next; a write all copies, and who is told without being waited for."""
     stage = copies("a", "b", "c")
-    group = stage.node("a").group
+    group = group_of(stage.node("a"))
     assert group is not None
     group.copies[1].state = IN_SYNC
     session = stage.client()

@@ -6,12 +6,12 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kidoproxy.replication.group import BEHIND, IN_SYNC, group_of
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.decode import string_value as bulk_of
 from kidoproxy.resp.encode import bulk, integer, push
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.routes.topology import BEHIND, IN_SYNC
 from kidoproxy.session.handlers.handshake import RESET_REPLY
 from kidoproxy.session.pubsub.topics import (
     KINDS,
@@ -220,7 +220,7 @@ class Play:
 
     def turn(self, who: str, state: str) -> None:
         """A copy falls behind, or is in sync again; the last one in sync stays."""
-        group = self.play.node(who).group
+        group = group_of(self.play.node(who))
         if group is not None and (state == IN_SYNC or len(group.in_sync()) > 1):
             group.copy_of(self.play.node(who)).state = state
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.log_event import LogEvent
+from kidoproxy.replication.group import BEHIND, IN_SYNC
 from kidoproxy.resp import errors
-from kidoproxy.routes.topology import BEHIND, IN_SYNC
 from kidoproxy.session.pubsub.source import SourceCallbacks
 from kidoproxy.session.pubsub.topics import CHANNEL, Topic
 from tests.session.pubsub.pubsub_story import (

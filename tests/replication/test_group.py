@@ -1,0 +1,176 @@
+"""Who may be read, who decides for a key, who is behind: facts about copies, changed by few rules."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidoproxy.replication.election import make_trusted
+from kidoproxy.replication.group import BEHIND, IN_SYNC, MAX_REPAIR_KEYS, CopyGroup, rendezvous_score, unsigned_fnv1a
+from kidoproxy.routes.topology import Node
+
+
+def group(*uptimes: int) -> CopyGroup:
+    """Copies a, b, … that are up for so long."""
+    nodes = [Node(at, "abcdef"[at], f"{at}", at + 1) for at in range(len(uptimes))]
+    for node, uptime in zip(nodes, uptimes, strict=True):
+        node.uptime = uptime
+    return CopyGroup("pair", nodes)
+
+
+def names(nodes: list[Node]) -> str:
+    """Their names in one word."""
+    return "".join(node.name for node in nodes)
+
+
+def test_fnv1a() -> None:
+    """The published test vectors."""
+    assert [int(unsigned_fnv1a(data)) for data in (b"", b"a", b"foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
+
+
+@given(st.binary(), st.binary())
+def test_score(key: bytes, name: bytes) -> None:
+    """A score fits into 32 bits, so that being alive outweighs it."""
+    assert 0 <= rendezvous_score(unsigned_fnv1a(key), unsigned_fnv1a(name)) < 1 << 32
+
+
+@given(st.binary(), st.lists(st.sampled_from(["ok", "down", "behind"]), min_size=1, max_size=5))
+def test_ranked(key: bytes, states: list[str]) -> None:
+    """In-sync nodes in the key's own order, the live ones first; without a key in the order of the configuration."""
+    pool = group(*[1] * len(states))
+    for copy, state in zip(pool.copies, states, strict=True):
+        copy.state = BEHIND if state == "behind" else IN_SYNC
+        copy.node.live = state != "down"
+    for wanted in (key, None):
+        order = [copy.node for copy in pool.ranked_copies(wanted) if copy.state == IN_SYNC]
+        expected = [node for node in order if node.live] + [node for node in order if not node.live]
+        assert pool.ranked(wanted) == expected
+        assert pool.leader(wanted) is (expected[0] if expected else None)
+
+
+def test_keys_are_spread() -> None:
+    """Each of three copies leads a third of the keys, more or less; one that leaves gives only its own keys away."""
+    pool = group(1, 1, 1)
+    for copy in pool.copies:
+        copy.state = IN_SYNC
+    keys = [b"key:%d" % at for at in range(3000)]
+    before = [pool.leader(key) for key in keys]
+    assert all(800 < sum(node is copy.node for node in before) < 1200 for copy in pool.copies)
+    pool.mark_behind([pool.copies[1].node])
+    after = [pool.leader(key) for key in keys]
+    assert all(old is new or old is pool.copies[1].node for old, new in zip(before, after, strict=True))
+
+
+def test_leaving() -> None:
+    """Who missed a write leaves and the journal is told; the last one stays; a sync that proves itself brings back."""
+    pool = group(1, 1)
+    journal: list[list[str]] = []
+    pool.journal = lambda told: journal.append(told.behind_names())
+    a, b = [copy.node for copy in pool.copies]
+    pool.on_restart(a)
+    assert not pool.copies[0].missed_write
+    make_trusted(pool, pool.copies[0])
+    pool.mark_in_sync(b)
+    assert journal == [["b"], []]
+    pool.mark_behind([a, b])
+    assert journal == [["b"], [], ["a"]]
+    pool.mark_behind([b])
+    pool.on_restart(b)
+    assert journal == [["b"], [], ["a"]]
+    assert pool.copies[1].missed_write
+    pool.mark_in_sync(a)
+    pool.on_restart(a)
+    assert pool.behind_names() == ["a"]
+    pool.sync_failed(a)
+    assert repr(pool.copies) == "[<copy a behind>, <copy b in sync>]"
+
+
+def test_the_last_one_is_restarted() -> None:
+    """Nobody is asked before it is known what it has lost; what clients hear names it."""
+    pool = group(1, 1)
+    make_trusted(pool, pool.copies[0])
+    assert not pool.on_restart(pool.copies[0].node)
+    assert (pool.elected, pool.trust_lost, pool.ranked(b"k"), pool.leader(None)) == (False, True, [], None)
+    assert pool.refusal == b"-NODEDOWN a 0 (it was restarted, and what the copies hold is looked at)\r\n"
+    make_trusted(pool, pool.copies[1])
+    assert pool.behind_names() == ["a"]
+    assert [node.name for node in pool.ranked(None)] == ["b"]
+    alone = group(1)
+    make_trusted(alone, alone.copies[0])
+    assert alone.on_restart(alone.copies[0].node)
+
+
+def test_who_had_everything() -> None:
+    """Who was restarted had everything until a write is acknowledged without it."""
+    pool = group(1, 1, 1)
+    for copy in pool.copies:
+        pool.mark_in_sync(copy.node)
+    pool.elected = True
+    pool.on_restart(pool.copies[2].node)
+    pool.on_restart(pool.copies[1].node)
+    assert [copy.had_all_writes for copy in pool.copies] == [False, True, True]
+    assert pool.left_by_restart
+    pool.mark_behind([])
+    assert [copy.had_all_writes for copy in pool.copies] == [False, False, False]
+
+
+def test_settle() -> None:
+    """Whoever waits for the writes that are under way is told when they are judged; later ones do not count."""
+    pool = group(1, 1)
+    told: list[str] = []
+    pool.when_writes_done(lambda: told.append("nothing"))
+    assert told == ["nothing"]
+    first, second = pool.begin_write(), pool.begin_write()
+    pool.when_writes_done(lambda: told.append("two"))
+    third = pool.begin_write()
+    pool.end_write(second)
+    assert told == ["nothing"]
+    pool.end_write(first)
+    assert told == ["nothing", "two"]
+    pool.end_write(third)
+    assert (told, pool.open_writes) == (["nothing", "two"], {})
+
+
+def test_mend_later() -> None:
+    """Keys to mend are noted by database, once each; past the cap nobody but the first is trusted."""
+    pool = group(1, 1)
+    for copy in pool.copies:
+        copy.state = IN_SYNC
+    pool.repair_later(0, [b"k", b"k"])
+    pool.repair_later(1, [b"k"])
+    assert list(pool.to_repair) == [(0, b"k"), (1, b"k")]
+    pool.repair_later(0, [b"%d" % at for at in range(MAX_REPAIR_KEYS)])
+    assert not pool.to_repair
+    assert pool.behind_names() == ["b"]
+
+
+def test_stranger() -> None:
+    """A node that is no copy of this pool."""
+    with pytest.raises(KeyError):
+        group(1).copy_of(Node(9, "z", "", 9))
+
+
+def test_repr() -> None:
+    """A node says whether it is there."""
+    node = Node(0, "a", "10.0.0.1:6379", 1)
+    assert repr(node) == "<node a 10.0.0.1:6379 live>"
+    node.live = False
+    assert repr(node) == "<node a 10.0.0.1:6379 down>"
+
+
+def test_who_speaks() -> None:
+    """One copy in sync is told of messages; the one that is listened to stays it while it lives."""
+    pair = group(1, 1)
+    assert pair.active_pubsub_node() is None
+    a, b = pair.copies
+    a.state = b.state = IN_SYNC
+    assert pair.active_pubsub_node() is a.node
+    a.state = BEHIND
+    assert pair.active_pubsub_node() is b.node
+    pair.pubsub_node = b.node
+    pair.pubsub_listeners = 1
+    a.state = IN_SYNC
+    assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is b.node
+    b.state = BEHIND
+    assert (pair.active_pubsub_node(), pair.preferred_pubsub_node()) == (b.node, a.node)
+    b.node.live = False
+    assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is a.node
