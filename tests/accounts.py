@@ -52,7 +52,7 @@ def climb(handler: ReplyHandler, joints: dict[int, Aggregate], owners: dict[int,
             at = getattr(at, "parent", None)
     if isinstance(at, PendingRequest):
         for key in passed:
-            owners[key] = id(at.replies)
+            owners[key] = id(at.queue)
 
 
 def check_link(conn: NodeConnection) -> None:

@@ -1,14 +1,14 @@
-"""What is held on somebody's behalf, in bytes: for one client (`ReplyAccounting`), and under way on one connection
-(`InFlightBytes`).
+"""Accounting of memory, in bytes: replies held for one client, and requests in flight.
 
-A client's account is
+The memory of a client is
 
-    what it has sent        the reader's buffer, the parked request, MULTI's queue, watched keys, names; `InFlightBytes`
-    + what it is owed       ``waiting_bytes``: replies before their turn, parts of replies, messages behind half a reply
-    + what it has not read  ``out_bytes`` of the ledger, and the socket's own buffer (`Peer.unwritten`)
+    what it has sent         the reader's buffer, the suspended request, MULTI's queue, watched keys, subscribed names,
+                             and `InFlightBytes`
+    + replies not sent       ``held_reply_bytes``: replies out of turn, parts of replies, messages behind half a reply
+    + what it has not read   ``ReplyQueue.out_bytes``, and the socket's own buffer (`Transport.unsent_bytes`)
 
 Small requests and replies are not counted one by one: `InFlightBytes` sets a mark now and then, at the end of a batch,
-and a reply in its turn goes straight to the output.
+and a reply whose turn it is goes straight to the output.
 """
 
 from typing import Final, final
@@ -17,7 +17,7 @@ from mypy_extensions import i64
 
 from kidoproxy.resp import limits
 
-#: Why a client is cut: the words of the log, and of the counter.
+#: Why a client is disconnected: the words of the log and of the metric.
 OUTPUT_LIMIT: Final = "output limit"
 QUERY_LIMIT: Final = "query buffer limit"
 HALF_REPLY: Final = "a node died in the middle of its reply"
@@ -28,22 +28,22 @@ DISCONNECT_REASONS: Final = (OUTPUT_LIMIT, QUERY_LIMIT, HALF_REPLY, DRAIN_TIMEOU
 
 @final
 class InFlightBytes:
-    """Bytes of requests, in the order in which they are answered, that are not all answered yet.
+    """Bytes of requests that are not answered, where requests are answered in their order.
 
-    The requests are numbered by whoever owns this. `size` is never less than what is under way, and more by no more
-    than a batch and `limits.MARK_BYTES`; it is 0 when nothing is.
+    The owner counts the requests. `size` is never less than the true number, and exceeds it by at most a batch and
+    `limits.IN_FLIGHT_MARK_BYTES`; it is 0 when no request is open.
     """
 
     def __init__(self) -> None:
         self.total: i64 = 0
         self.answered: i64 = 0
         self.last_mark: i64 = 0
-        #: By mark: how many requests there had been, and what ``total`` was then.
+        #: For each mark: how many requests there had been, and ``total`` at that time.
         self.mark_numbers: list[int] = []
         self.mark_totals: list[int] = []
 
     def add(self, size: int, request_count: int) -> bool:
-        """So many bytes more; with them there have been ``number`` requests. Whether that is noted."""
+        """Count ``size`` bytes; there have been ``request_count`` requests so far. Returns whether a mark was set."""
         self.total += size
         if self.total - self.last_mark < limits.IN_FLIGHT_MARK_BYTES:
             return False
@@ -53,7 +53,7 @@ class InFlightBytes:
         return True
 
     def mark_answered(self, request_count: int) -> None:
-        """So many requests have been answered."""
+        """``request_count`` requests have been answered so far."""
         mark_numbers = self.mark_numbers
         index = 0
         while index < len(mark_numbers) and mark_numbers[index] <= request_count:
@@ -64,7 +64,7 @@ class InFlightBytes:
             del self.mark_totals[:index]
 
     def clear(self) -> None:
-        """Nothing is under way."""
+        """No request is open."""
         self.answered = self.total
         self.last_mark = self.total
         if self.mark_numbers:
@@ -72,42 +72,44 @@ class InFlightBytes:
             self.mark_totals = []
 
     def shift_marks(self) -> None:
-        """A request that has no bytes has come before all that are marked."""
+        """A request without bytes was inserted in front of all marks."""
         self.mark_numbers = [request_count + 1 for request_count in self.mark_numbers]
 
     def size(self) -> int:
-        """How many bytes are under way."""
         return int(self.total - self.answered)
 
 
 class ReplyAccounting:
-    """A ledger, as far as it counts bytes; see the module. ``left`` calls have left, and ``head`` more are about to."""
+    """The byte counts of a reply queue, its base class.
+
+    ``released_count`` requests have been removed from the queue, and the first ``head`` of those in it are answered.
+    """
 
     def __init__(self) -> None:
         self.head = 0
         self.released_count = 0
         self.in_flight = InFlightBytes()
         self.held_reply_bytes = 0
-        #: Its owner's limits: messages that wait behind half a reply, requests under way.
+        #: The client's limits: messages held behind half a reply, requests in flight.
         self.message_limit = limits.PUBSUB_OUTPUT_BYTES
         self.in_flight_limit = limits.CLIENT_IN_FLIGHT_BYTES
         self.write_scheduled = False
         self.closed = False
-        #: Nothing is counted any more: the client goes.
+        #: The client is being disconnected: nothing is counted any more.
         self.accounting_stopped = False
-        #: The client must be cut: why (one of `CUTS`); empty while it need not be.
+        #: Why the client has to be disconnected, one of `DISCONNECT_REASONS`; empty if it has not.
         self.disconnect_reason = ""
-        #: So much is held that its further requests have to wait until nodes have answered; `is_light` looks again.
+        #: So much is held that further requests wait until nodes have answered; `is_below_limits` updates it.
         self.backlogged = False
 
     def schedule_write(self) -> None:
-        """Ask for a write at the end of this turn."""
+        """Have the output written at the end of this turn of the loop."""
         raise NotImplementedError
 
     def add_held_bytes(self, size: int) -> None:
-        """So many bytes of replies have come before they can leave; negative: they are held no longer.
+        """Replies of ``size`` bytes are held until their turn; if negative, they are not any more.
 
-        Whoever writes compares the sum with the client's limit.
+        The sum is compared with the client's limit when output is written.
         """
         if self.accounting_stopped:
             return
@@ -118,22 +120,22 @@ class ReplyAccounting:
                 self.schedule_write()
 
     def request_disconnect(self, reason: str) -> None:
-        """The client is cut at the end of this turn."""
+        """Disconnect the client at the end of this turn; the first ``reason`` counts."""
         self.disconnect_reason = self.disconnect_reason or reason
         if not self.write_scheduled:
             self.schedule_write()
 
     def open_count(self) -> int:
-        """How many calls wait for a reply or for their turn."""
+        """How many requests wait for their reply or for their turn."""
         raise NotImplementedError
 
     def add_request_bytes(self, size: int) -> None:
-        """Requests of so many bytes have been handled since the last time."""
+        """Requests of ``size`` bytes have been handled since the last call."""
         self.in_flight.add(size, self.released_count + self.head + self.open_count())
         self.backlogged = self.backlogged or self.in_flight_bytes() > self.in_flight_limit
 
     def in_flight_bytes(self) -> int:
-        """How many bytes of requests are under way, or a few more."""
+        """Bytes of requests in flight, or a few more; see `InFlightBytes`."""
         if self.open_count():
             self.in_flight.mark_answered(self.released_count + self.head)
         else:
@@ -141,14 +143,14 @@ class ReplyAccounting:
         return self.in_flight.size()
 
     def is_below_limits(self) -> bool:
-        """Whether its further requests may be handled, as far as bytes go."""
+        """Whether the client's further requests may be handled, as far as memory goes."""
         self.backlogged = (
             self.held_reply_bytes > limits.CLIENT_PAUSE_BYTES or self.in_flight_bytes() > self.in_flight_limit
         )
         return not self.backlogged
 
     def stop_accounting(self) -> None:
-        """The client goes: what is held for it does not count any more."""
+        """The client is being disconnected: what is held for it does not count any more."""
         self.accounting_stopped = True
         self.held_reply_bytes = 0
         self.in_flight.clear()

@@ -1,8 +1,8 @@
-"""Aggregates: several replies become one, for the handler that waits for it.
+"""Aggregates: several replies become one.
 
-An `Aggregate` waits until each of its slots holds a reply or a failure, and answers its parent once. An
-`AggregateSlot` is the handler of one of these replies; its parent may itself be a slot of another aggregate.
-What is held meanwhile is charged to the client.
+An `Aggregate` waits until each of its slots has a reply or a failure, then answers its parent once. An `AggregateSlot`
+is the handler of one of these replies. The parent may be a slot of another aggregate. Replies that are held meanwhile
+are charged to the client.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ NEVER_COMPLETE: Final = 1 << 40
 
 
 class Aggregate:
-    """Waits for ``count`` replies, then makes one of them for ``parent``. Rooms above add their own kinds."""
+    """Waits for ``count`` replies, then answers ``parent`` with one; subclasses say how."""
 
     def __init__(self, parent: ReplyHandler, count: int) -> None:
         self.parent = parent
-        #: The command, where it is known.
+        #: The command, if it is known; for `describe`.
         self.command_name = b""
         self.remaining = count
         self.replies: list[bytes] = [b""] * count
@@ -29,7 +29,7 @@ class Aggregate:
         self.held_bytes = 0
 
     def set_reply(self, index: int, raw: bytes) -> None:
-        """The reply for place ``at``."""
+        """The reply of slot ``index``."""
         self.replies[index] = raw
         self.remaining -= 1
         if self.remaining == 0:
@@ -39,7 +39,7 @@ class Aggregate:
             self.parent.add_held_bytes(len(raw))
 
     def complete(self) -> None:
-        """All that was held goes on; a late leg may keep the joint itself for long."""
+        """Answer the parent; the replies are let go, as a slot whose connection is slow may keep the aggregate."""
         if self.held_bytes:
             self.parent.add_held_bytes(-self.held_bytes)
             self.held_bytes = 0
@@ -47,7 +47,7 @@ class Aggregate:
         self.replies = []
 
     def set_failure(self, index: int, failure: NodeFailure) -> None:
-        """No reply for place ``at``."""
+        """Slot ``index`` gets no reply."""
         if not self.failures:
             self.failures = [None] * len(self.replies)
         self.failures[index] = failure
@@ -56,7 +56,7 @@ class Aggregate:
             self.complete()
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """One place could not be filled, or all could and nothing could be made of them: it never finishes."""
+        """A slot or the answer has raised: the parent is told now, and never answered later."""
         self.remaining = NEVER_COMPLETE
         if self.held_bytes:
             self.parent.add_held_bytes(-self.held_bytes)
@@ -64,24 +64,23 @@ class Aggregate:
         self.parent.abort(failure, failed)
 
     def describe(self) -> str:
-        """The command."""
         return self.command_name.decode("utf-8", "backslashreplace") or self.parent.describe()
 
     def first_failure(self) -> NodeFailure | None:
-        """The failure at the lowest place, if any."""
+        """The failure of the slot with the lowest index, if any."""
         for failure in self.failures:
             if failure is not None:
                 return failure
         return None
 
     def answer_parent(self) -> None:
-        """All places are filled: answer the parent."""
+        """Each slot has its reply or failure: answer the parent."""
         raise NotImplementedError
 
 
 @final
 class AggregateSlot(ReplyHandler):
-    """One place of a joint."""
+    """Waits for the reply with this index."""
 
     def __init__(self, aggregate: Aggregate, index: int) -> None:
         super().__init__()
@@ -89,35 +88,29 @@ class AggregateSlot(ReplyHandler):
         self.index = index
 
     def on_reply(self, raw: bytes) -> None:
-        """Fill the place."""
         self.aggregate.set_reply(self.index, raw)
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """Fill the place with a failure."""
         self.aggregate.set_failure(self.index, failure)
 
     def add_held_bytes(self, size: int) -> None:
-        """Whoever waits for the joint counts it."""
         self.aggregate.parent.add_held_bytes(size)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """The whole is spoilt."""
         self.aggregate.abort(failure, failed)
 
     def describe(self) -> str:
-        """The command that it is a part of."""
         return self.aggregate.describe()
 
 
 class ListReplies(Aggregate):
-    """Each place's own reply, as a list; a failure stands in its place as an error."""
+    """All replies as an array, with an error for each failure."""
 
     def __init__(self, parent: ReplyHandler, count: int, is_write: bool) -> None:
         super().__init__(parent, count)
         self.is_write = is_write
 
     def answer_parent(self) -> None:
-        """One array of all."""
         if self.failures:
             for index, failure in enumerate(self.failures):
                 if failure is not None:
@@ -127,7 +120,7 @@ class ListReplies(Aggregate):
 
 @final
 class MergeWith(Aggregate):
-    """A function makes one reply of all of them; if a node gave none, its failure is the answer."""
+    """A function makes one reply of all; a failure is the answer instead."""
 
     def __init__(self, parent: ReplyHandler, count: int, merge: Callable[[list[bytes]], bytes]) -> None:
         super().__init__(parent, count)

@@ -1,8 +1,8 @@
-"""The cursor of a SCAN over several nodes: the node's own cursor, and the small number of the node.
+"""The cursor of a SCAN over several nodes: the node's own cursor and the node's cursor id in one number.
 
-A client gets one unsigned 64-bit decimal, ``own << 24 | number``. It is stateless, and since a node's number
-comes from its name and its pool's alone it means the same to every worker, through another proxy, and after pools and
-nodes have come or gone. ``0`` begins and ends.
+A client gets an unsigned 64-bit decimal, ``node_cursor << 24 | cursor_id``. There is no state, and a node's cursor id
+depends on its name and its pool's alone, so a cursor means the same to every worker, through another proxy, and after
+pools and nodes were added or removed. ``0`` begins and ends.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from kidoproxy.resp.encode import bulk as build_bulk
 from kidoproxy.resp.scan import parse_int64
 
 CURSOR_ID_BITS: Final = 24
-#: A node's own cursor must leave room for the number; Redis's stay far below (they are hash table indexes).
+#: A node's own cursor must be below this to leave room for the id; Redis's, which are hash table indexes, are.
 NODE_CURSOR_LIMIT: Final = 1 << (64 - CURSOR_ID_BITS)
 
 
@@ -25,9 +25,9 @@ def pack(node_cursor: int, cursor_id: int) -> bytes:
 
 
 def unpack(cursor: bytes) -> tuple[int, int] | None:
-    """(own, number) of a client's cursor; None when it is not an unsigned 64-bit decimal.
+    """``(node_cursor, cursor_id)`` of a client's cursor; None when it is not an unsigned 64-bit decimal.
 
-    Read as ``strtoull`` reads one, and servers with it: a plus sign, zeros in front, and nothing at all for 0.
+    As servers do with ``strtoull``, it accepts a plus sign, leading zeros, and an empty string for 0.
     """
     digits = cursor[1:] if cursor[:1] in (b"+", b"-") else cursor
     if cursor and not digits.isdigit():
@@ -39,7 +39,7 @@ def unpack(cursor: bytes) -> tuple[int, int] | None:
 
 
 def parse_uint64(digits: bytes) -> int | None:
-    """An unsigned 64-bit number without zeros in front; nothing is 0, None is what does not fit."""
+    """An unsigned number without leading zeros, 0 for an empty string; None when it has more than 64 bits."""
     value = int(digits) if 0 < len(digits) <= 20 else 0
     return value if len(digits) <= 20 and value < 1 << 64 else None
 
@@ -61,6 +61,6 @@ def rewrite_cursor(replies: list[bytes], cursor_id: int, next_cursor_id: int) ->
 
 
 def cursor_id_of(pool: str, node: str) -> int:
-    """The number of a node, never 0. Two of one pool's nodes that have the same are refused with the configuration."""
+    """The id of a node, never 0. A configuration with two nodes of one pool that have the same id is refused."""
     name = f"{pool}\0{node}".encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") % ((1 << CURSOR_ID_BITS) - 1) + 1

@@ -1,7 +1,7 @@
-"""Work that is too long for one turn of the loop is done in slices: between two of them others are served.
+"""Work that is too long for one turn of the loop is done in slices, between which others are served.
 
-A `Job` stands in `Turn.jobs`, and is taken one step further a turn, in the order in which jobs came; so everybody
-who has much to do gets the same share. Steps are cut by counting what they do, never by a clock.
+Each turn every `Job` of `PendingWrites.jobs` gets one step, in the order in which they were added, so that all get the
+same share. The size of a step is counted in units of work, never measured in time.
 """
 
 from collections.abc import Callable
@@ -9,49 +9,47 @@ from typing import Final, final
 
 from kidoproxy.resp import limits
 
-#: Upper bounds of the buckets in which turns are counted, in seconds; longer ones are counted behind the last.
+#: Upper bounds of the histogram's buckets in seconds; a last bucket counts longer turns.
 TURN_DURATION_BUCKETS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Job:
-    """Something that is done a step at a time."""
+    """Work done in steps."""
 
     def step(self) -> bool:
-        """One slice of about `limits.SLICE` units of work. Whether there is more to do."""
+        """Do about `limits.SLICE_UNITS` units of work; returns whether there is more to do."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """There will be no further step."""
+        """The client has gone: there will be no further step."""
 
 
 @final
 class FreeListJob(Job):
-    """Lets go of a very long list that nobody needs any more: to free a million objects takes its time, too."""
+    """Frees a very long list in slices: even freeing a million objects takes long."""
 
     def __init__(self, items: list[bytes]) -> None:
         self.items = items
 
     def step(self) -> bool:
-        """Some of them."""
         del self.items[-limits.SLICE_UNITS :]
         return bool(self.items)
 
 
 @final
 class Jobs:
-    """The jobs of one process, in the order in which they are taken further."""
+    """The jobs of the process, in the order of their next steps."""
 
     def __init__(self) -> None:
         self.queue: list[Job] = []
 
     def add(self, job: Job) -> None:
-        """At the end of the line."""
         self.queue.append(job)
 
     def step_all(self, is_late: Callable[[], bool]) -> None:
-        """One step of each job, until it is late; who has more to do stands in line again, behind all others.
+        """One step of each job, until ``is_late``; unfinished jobs go to the end of the queue.
 
-        An exception of a step is a bug, and the caller's: that job is over, the others go on next time.
+        An exception of a step, which is a bug, is raised; that job is dropped, the others go on in the next turn.
         """
         jobs = self.queue
         self.queue = []
@@ -70,7 +68,7 @@ class Jobs:
 
 @final
 class TurnDurations:
-    """How long the turns of the loop were: ``counts`` by bucket, and the longest."""
+    """A histogram of the durations of the loop's turns, and the longest of them."""
 
     def __init__(self) -> None:
         self.bucket_counts = [0] * (len(TURN_DURATION_BUCKETS) + 1)
@@ -78,7 +76,6 @@ class TurnDurations:
         self.longest_seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        """One more turn."""
         index = 0
         while index < len(TURN_DURATION_BUCKETS) and seconds > TURN_DURATION_BUCKETS[index]:
             index += 1

@@ -1,12 +1,10 @@
 """Several replies become one, by the rule that the command table gives.
 
-An error among the replies is the answer, whatever the rule but ONE_OK: the first in the order of the nodes. A
-whole that lacks a part must never look like a whole. So must replies that do not fit together (one node
-counts, another lists): they become an error too, for the nodes said so, not we.
+Whatever the rule, except ONE_SUCCEEDED, the first error in the order of the nodes is the answer: a reply that lacks a
+part must never look complete. Replies that do not fit together (one node counts, another lists) become an error too.
 
-Items are never decoded: aggregates are joined and woven as raw bytes, in the protocol in which the nodes
-gave them. Nothing is removed: each key lives on one node, so the parts have nothing in common. Only channels
-may be known to several nodes (UNION, TALLY).
+Items are not decoded: arrays, sets and maps are joined as raw bytes, in the protocol in which the nodes sent them.
+Duplicates need no care, as each key is on one node only; channels may be known to several (UNION, SUM_BY_NAME).
 """
 
 from typing import Final
@@ -42,13 +40,13 @@ from kidoproxy.resp.encode import aggregate_header, array, integer
 from kidoproxy.resp.errors import Bug
 from kidoproxy.resp.scan import PERCENT, STAR
 
-_INTEGER_KINDS: Final = b":#"
-_LIST_KINDS: Final = b"*~>"
-_AGGREGATE_KINDS: Final = b"*~>%"
+_INTEGER_TYPES: Final = b":#"
+_LIST_TYPES: Final = b"*~>"
+_AGGREGATE_TYPES: Final = b"*~>%"
 
 
 def merge(merge_rule: int, replies: list[bytes], proto: int) -> bytes:
-    """One reply of ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
+    """Merge ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
     if not replies:
         raise Bug("nothing to merge")
     if merge_rule == ONE_SUCCEEDED:
@@ -74,9 +72,9 @@ def merge(merge_rule: int, replies: list[bytes], proto: int) -> bytes:
 
 
 def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:
-    """What XREAD found in several streams, in the order of their ``names``; the null when that is nothing.
+    """The replies of XREAD, with streams in the order of ``names``; the null when no stream has entries.
 
-    RESP2 has a list of pairs, RESP3 a map; nothing found is a null in both.
+    RESP2 has a list of pairs, RESP3 a map.
     """
     order: dict[bytes, int] = {}
     for name in names:
@@ -84,7 +82,7 @@ def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:
     found: list[tuple[int, bytes]] = []
     is_map = False
     for raw in replies:
-        if type_byte(raw) not in _AGGREGATE_KINDS and not is_null(raw):
+        if type_byte(raw) not in _AGGREGATE_TYPES and not is_null(raw):
             return mismatch_error(replies)
         flat = items(raw)
         if type_byte(raw) == PERCENT:
@@ -105,7 +103,7 @@ def _stream_order(ordered_pair: tuple[int, bytes]) -> int:
 
 
 def first_success(replies: list[bytes]) -> bytes:
-    """The first reply that is no error; where all are, the first."""
+    """The first reply that is no error, or else the first."""
     for raw in replies:
         if not is_error(raw):
             return raw
@@ -113,7 +111,7 @@ def first_success(replies: list[bytes]) -> bytes:
 
 
 def first_error(replies: list[bytes]) -> bytes | None:
-    """The first error among the replies."""
+    """The first error among the replies, if any."""
     for raw in replies:
         if is_error(raw):
             return raw
@@ -121,10 +119,9 @@ def first_error(replies: list[bytes]) -> bytes | None:
 
 
 def merge_integers(merge_rule: int, replies: list[bytes]) -> bytes:
-    """The sum, the smallest or the greatest of integers."""
     values: list[int] = []
     for raw in replies:
-        if type_byte(raw) not in _INTEGER_KINDS:
+        if type_byte(raw) not in _INTEGER_TYPES:
             return mismatch_error(replies)
         values.append(integer_value(raw))
     if merge_rule == AGG_SUM:
@@ -133,31 +130,31 @@ def merge_integers(merge_rule: int, replies: list[bytes]) -> bytes:
 
 
 def concatenate(replies: list[bytes]) -> bytes:
-    """Arrays, sets or maps one behind the other; nulls add nothing. The type stays that of the parts."""
+    """Arrays, sets or maps one behind the other, all of the same type; nulls are skipped."""
     parts = [raw for raw in replies if not is_null(raw)]
     if not parts:
         return replies[0]
-    first_kind = type_byte(parts[0])
+    first_type = type_byte(parts[0])
     count = 0
     bodies = [b""]
     for raw in parts:
-        if type_byte(raw) != first_kind or first_kind not in _AGGREGATE_KINDS:
+        if type_byte(raw) != first_type or first_type not in _AGGREGATE_TYPES:
             return mismatch_error(replies)
         start = value_start(raw)
         count += int(line_text(raw, start))
         bodies.append(raw[next_line(raw, start) :])
-    bodies[0] = aggregate_header(first_kind, count)
+    bodies[0] = aggregate_header(first_type, count)
     return b"".join(bodies)
 
 
 def logical_and(replies: list[bytes]) -> bytes:
-    """Of arrays of integers, place by place, the smallest: 1 where every node said 1."""
+    """The item-wise minimum of arrays of integers: 1 where every node answered 1."""
     minima: list[int] | None = None
     for raw in replies:
-        if type_byte(raw) not in _LIST_KINDS:
+        if type_byte(raw) not in _LIST_TYPES:
             return mismatch_error(replies)
         found = items(raw)
-        if any(type_byte(item) not in _INTEGER_KINDS for item in found):
+        if any(type_byte(item) not in _INTEGER_TYPES for item in found):
             return mismatch_error(replies)
         values = [integer_value(item) for item in found]
         if minima is None:
@@ -170,10 +167,10 @@ def logical_and(replies: list[bytes]) -> bytes:
 
 
 def union(replies: list[bytes]) -> bytes:
-    """One array of all items, each once, in the order in which they are first named."""
+    """All items, each once, in the order of their first occurrence."""
     found: dict[bytes, bool] = {}
     for raw in replies:
-        if type_byte(raw) not in _LIST_KINDS:
+        if type_byte(raw) not in _LIST_TYPES:
             return mismatch_error(replies)
         for item in items(raw):
             found[item] = True
@@ -181,14 +178,14 @@ def union(replies: list[bytes]) -> bytes:
 
 
 def sum_by_name(replies: list[bytes]) -> bytes:
-    """Of arrays ``name, number, name, number ...`` that name the same: each name with the sum of its numbers."""
+    """The sums by name of arrays ``name, number, name, number …`` with the same names in the same order."""
     names: list[bytes] | None = None
     sums: list[int] = []
     for raw in replies:
-        if type_byte(raw) not in _LIST_KINDS:
+        if type_byte(raw) not in _LIST_TYPES:
             return mismatch_error(replies)
         found = items(raw)
-        if any(type_byte(item) not in _INTEGER_KINDS for item in found[1::2]):
+        if any(type_byte(item) not in _INTEGER_TYPES for item in found[1::2]):
             return mismatch_error(replies)
         values = [integer_value(item) for item in found[1::2]]
         if names is None:
@@ -202,6 +199,6 @@ def sum_by_name(replies: list[bytes]) -> bytes:
 
 
 def mismatch_error(replies: list[bytes]) -> bytes:
-    """The error for replies that do not fit together, with how they begin."""
+    """The error for replies that do not fit together, with the first bytes of each."""
     beginnings = ", ".join([repr(raw[:24])[1:] for raw in replies[:4]])
     return errors.replies_mismatch(beginnings)

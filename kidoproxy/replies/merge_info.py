@@ -1,8 +1,8 @@
-"""Several nodes' INFO become one, in Redis's own shape, so that stock monitors can read it.
+"""INFO of several nodes becomes one, in Redis's own format, for stock monitoring tools.
 
-What counts things is summed; what measures the worst is the greatest; ratios and the ``_human`` fields
-are worked out anew from the sums; what describes a server (version, role, settings) is the first node's.
-Sections and fields stand in the order of the first node that has them.
+Counts are summed; of limits and durations the greatest is taken; ratios and the ``_human`` fields are computed from the
+sums; what describes a server (version, role, settings) is that of the first node. Sections and fields are in the order
+of the first node that has them.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from kidoproxy.resp.decode import string_value
 from kidoproxy.resp.encode import verbatim
 
-# How several values become one.
+# The rules.
 SUM: Final = 1
 MAX: Final = 2
 MIN: Final = 3
@@ -73,7 +73,7 @@ FIELD_RULES: Final[dict[str, int]] = {
     "current_eviction_exceeded_time": SUM,
     "expire_cycle_cpu_milliseconds": SUM,
 }
-#: Families of fields, by how they begin.
+#: Rules of fields with a common prefix, the first match counts.
 PREFIX_RULES: Final[list[tuple[str, int]]] = [
     ("used_memory", SUM),
     ("used_cpu_", SUM),
@@ -102,7 +102,7 @@ PREFIX_RULES: Final[list[tuple[str, int]]] = [
     ("cmdstat_", SUM),
     ("errorstat_", SUM),
 ]
-#: Ratio -> what is divided, by what, and what is taken off the latter first.
+#: Ratio -> numerator, denominator, and what is subtracted from the denominator first.
 RATIOS: Final[dict[str, tuple[str, str, str]]] = {
     "used_memory_peak_perc": ("used_memory", "used_memory_peak", ""),
     "used_memory_dataset_perc": ("used_memory_dataset", "used_memory", "used_memory_startup"),
@@ -112,17 +112,17 @@ RATIOS: Final[dict[str, tuple[str, str, str]]] = {
     "mem_fragmentation_ratio": ("used_memory_rss", "used_memory", ""),
 }
 
-#: Section name -> field -> its value at each node that has it; none for a line that is no field.
+#: Section name -> field -> its values, one for each node that has it; none for a line that is no field.
 GatheredFields = dict[str, dict[str, list[str]]]
-#: Section name -> line, all but its value -> the value; None for a line that is no field.
+#: Section name -> field -> its value; None for a line that is no field.
 Sections = dict[str, dict[str, str | None]]
 
 
 def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) -> bytes:
-    """One INFO reply of the nodes'. ``extra`` are more sections in the same form, the proxy's own.
+    """Merge INFO replies. ``extra_sections`` are texts in the same format with the proxy's own fields.
 
-    A section of ``extra`` that the nodes have too sets or adds fields there: the number of clients is
-    the proxy's, not the nodes'.
+    Where the nodes have the same section its fields are set or added there: the number of clients, for one, is the
+    proxy's, not the nodes'.
     """
     gathered: GatheredFields = {}
     for raw in replies:
@@ -139,7 +139,7 @@ def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) ->
 
 
 def gather_fields(payload: bytes, into: GatheredFields) -> None:
-    """Add the fields of one INFO text."""
+    """Add the fields of one INFO text to ``into``."""
     section: dict[str, list[str]] = {}
     for line in payload.decode("utf-8", "surrogateescape").split("\r\n"):
         if line.startswith("# "):
@@ -149,12 +149,12 @@ def gather_fields(payload: bytes, into: GatheredFields) -> None:
         if colon and field != "module":
             section.setdefault(field, []).append(value)
         elif line:
-            # There is one "module:" line for each module; they are told apart by all they say.
+            # There is one "module:" line for each module: the whole line is its name.
             section.setdefault(line, [])
 
 
 def format_sections(sections: Sections) -> bytes:
-    """The text of the sections, an empty line between two."""
+    """The text of the sections, with an empty line between two."""
     blocks: list[str] = []
     for name, fields in sections.items():
         lines = [f"# {name}\r\n"]
@@ -165,7 +165,7 @@ def format_sections(sections: Sections) -> bytes:
 
 
 def merge_fields(fields: dict[str, list[str]]) -> dict[str, str | None]:
-    """One value for each field, databases in their order."""
+    """One value for each field; databases sorted by number."""
     names = list(fields)
     if any(is_database(name) for name in names):
         names.sort(key=database_number)
@@ -180,17 +180,15 @@ def merge_fields(fields: dict[str, list[str]]) -> dict[str, str | None]:
 
 
 def is_database(field: str) -> bool:
-    """Whether it is a line of the keyspace section."""
     return field.startswith("db") and field[2:].isdigit()
 
 
 def database_number(field: str) -> int:
-    """The number in ``db3``; what is no database comes first."""
+    """The number in ``db3``; -1 for another field, which so comes first."""
     return int(field[2:]) if is_database(field) else -1
 
 
 def merge_rule_of(field: str) -> int:
-    """How the values of ``field`` become one."""
     merge_rule = FIELD_RULES.get(field)
     if merge_rule is not None:
         return merge_rule
@@ -201,7 +199,7 @@ def merge_rule_of(field: str) -> int:
 
 
 def merge_values(field: str, values: list[str]) -> str:
-    """The value for all nodes; the first where theirs cannot be reckoned with."""
+    """One value for all nodes; the first where they are not numbers."""
     merge_rule = merge_rule_of(field)
     if len(values) == 1 or merge_rule == FIRST_NODE:
         return values[0]
@@ -213,7 +211,7 @@ def merge_values(field: str, values: list[str]) -> str:
 
 
 def combine_numbers(merge_rule: int, values: list[str]) -> str:
-    """The sum, greatest or smallest of numbers, with as many decimals as the longest has."""
+    """Combine numbers by a rule; a sum has as many decimals as the longest of them."""
     try:
         numbers = [float(value) for value in values]
     except ValueError:
@@ -223,7 +221,7 @@ def combine_numbers(merge_rule: int, values: list[str]) -> str:
     if merge_rule == MIN:
         return values[numbers.index(min(numbers))]
     if merge_rule == SUM_OR_UNLIMITED and 0.0 in numbers:
-        return "0"  # one node without a limit: the whole has none
+        return "0"  # one node has no limit, so all together have none
     decimals = max([len(value.partition(".")[2]) for value in values])
     if decimals == 0:
         return str(sum([int(number) for number in values]))
@@ -231,7 +229,7 @@ def combine_numbers(merge_rule: int, values: list[str]) -> str:
 
 
 def merge_composite(merge_rule: int, values: list[str]) -> str:
-    """``calls=2,usec=17,usec_per_call=8.50``: each part by the rule, averages worked out anew."""
+    """``calls=2,usec=17,usec_per_call=8.50``: each part by the rule, averages from the sums."""
     parts: dict[str, list[str]] = {}
     for value in values:
         for part in value.split(","):
@@ -246,7 +244,7 @@ def merge_composite(merge_rule: int, values: list[str]) -> str:
 
 
 def average_ttl(ttls: list[str], weights: list[str]) -> int:
-    """The mean time to live of the keys that have one: each node's counts as often as it has such keys."""
+    """The mean time to live, weighted by how many keys of each node expire."""
     key_count = 0
     weighted_sum = 0
     for ttl, weight in zip(ttls, weights, strict=False):
@@ -257,7 +255,7 @@ def average_ttl(ttls: list[str], weights: list[str]) -> int:
 
 
 def recompute(field: str, merged_fields: dict[str, str | None]) -> None:
-    """Work out anew what follows from other fields."""
+    """Compute a ratio or ``_human`` field from the merged values."""
     if field.endswith("_human"):
         base = merged_fields.get(field.removesuffix("_human"))
         if base is not None and base.isdigit():
@@ -272,7 +270,7 @@ def recompute(field: str, merged_fields: dict[str, str | None]) -> None:
 
 
 def quotient(numerator: str | None, denominator: str | None, subtrahend: str | None = None) -> float:
-    """``top / (bottom - less)``; 0 where that means nothing."""
+    """``numerator / (denominator - subtrahend)``; 0 if one is not a number or the divisor is 0."""
     try:
         return float(numerator or 0) / (float(denominator or 0) - float(subtrahend or 0))
     except (ValueError, ZeroDivisionError):
@@ -280,7 +278,7 @@ def quotient(numerator: str | None, denominator: str | None, subtrahend: str | N
 
 
 def format_size(size: int) -> str:
-    """Bytes as Redis writes them for people."""
+    """A number of bytes as Redis writes it in ``_human`` fields."""
     if size < 1024:
         return f"{size}B"
     value = float(size)

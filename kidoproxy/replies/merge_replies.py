@@ -1,4 +1,8 @@
-"""A joint whose replies become one by the command's rule, or an error that says what was applied and what was not."""
+"""The aggregate of split and broadcast commands: replies are merged by the command's rule.
+
+A read of which any part failed fails as a whole. A write that failed in part is answered with an error that says how
+many keys or nodes failed, and for how many of these the outcome is unknown.
+"""
 
 from typing import final
 
@@ -6,8 +10,8 @@ from kidoproxy.commands.spec import IN_KEY_ORDER, ONE_SUCCEEDED
 from kidoproxy.replies.aggregate import Aggregate
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job, Jobs
+from kidoproxy.replies.key_order import KeyOrderMerge, in_key_order
 from kidoproxy.replies.merge import merge
-from kidoproxy.replies.weave import Weaver, in_key_order
 from kidoproxy.resp import errors, limits
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NodeFailure
@@ -16,7 +20,7 @@ from kidoproxy.resp.loading import PartialFailure
 
 @final
 class MergeReplies(Aggregate):
-    """A rule makes one reply of all; one that failed fails the whole, and a write says what was applied."""
+    """Merges by ``merge_rule``; ``name`` is the command's full name, for errors."""
 
     def __init__(
         self, parent: ReplyHandler, count: int, merge_rule: int, proto: int, name: bytes, is_write: bool
@@ -26,14 +30,13 @@ class MergeReplies(Aggregate):
         self.proto = proto
         self.command_name = name
         self.is_write = is_write
-        #: For split commands: the positions of the keys of each part, and how many keys there are.
+        #: Of a split command: for each part the positions of its keys, and the number of all keys.
         self.key_positions: list[list[int]] | None = None
         self.key_count = 0
-        #: Where a merge of very many keys is done in slices.
+        #: Does a merge of very many keys in slices.
         self.jobs: Jobs | None = None
 
     def answer_parent(self) -> None:
-        """Merge, or say what failed."""
         if self.merge_rule == ONE_SUCCEEDED:
             self.answer_one_succeeded()
             return
@@ -46,14 +49,14 @@ class MergeReplies(Aggregate):
             and self.key_count > limits.SLICE_UNITS
             and self.jobs is not None
         ):
-            self.jobs.add(WeaveJob(Weaver(self.replies, key_positions, self.key_count), self.parent))
+            self.jobs.add(KeyOrderJob(KeyOrderMerge(self.replies, key_positions, self.key_count), self.parent))
         elif self.merge_rule == IN_KEY_ORDER and key_positions is not None:
             self.parent.on_reply(in_key_order(self.replies, key_positions, self.key_count))
         else:
             self.parent.on_reply(merge(self.merge_rule, self.replies, self.proto))
 
     def answer_one_succeeded(self) -> None:
-        """It worked somewhere; else what could not be asked may be what was meant."""
+        """One success is enough; without any, a node that could not be asked may have been the right one."""
         successes = [raw for index, raw in enumerate(self.replies) if not self.has_failed(index)]
         failure = self.first_failure()
         if successes or failure is None:
@@ -62,7 +65,7 @@ class MergeReplies(Aggregate):
             self.parent.on_failure(failure)
 
     def answer_if_failed(self) -> bool:
-        """Tell the parent what failed; False when nothing did."""
+        """Answer with what failed; False when nothing did."""
         failed_indexes = [index for index in range(len(self.replies)) if self.has_failed(index)]
         if not failed_indexes:
             return False
@@ -77,7 +80,7 @@ class MergeReplies(Aggregate):
         return True
 
     def answer_partial_write(self, failed_indexes: list[int], failure: NodeFailure | None) -> None:
-        """How much of a write failed, where, and why: these places did, the first one maybe with a failure."""
+        """The write failed in these slots; ``failure`` is that of the first, None if the node sent an error."""
         failed = sum([self.unit_count(index) for index in failed_indexes])
         unknown = sum([self.unit_count(index) for index in failed_indexes if self.may_have_run_at(index)])
         total = self.key_count if self.key_positions is not None else len(self.replies)
@@ -95,39 +98,38 @@ class MergeReplies(Aggregate):
             self.parent.on_reply(sentence)
 
     def all_replies_equal(self) -> bool:
-        """Whether every node gave the same answer; of an error that means that nothing was applied anywhere."""
+        """Whether all replies are the same; if they are errors, nothing was applied anywhere."""
         if self.failures:
             return False
         first = self.replies[0]
         return all(raw == first for raw in self.replies)
 
     def has_failed(self, index: int) -> bool:
-        """Whether place ``at`` holds a failure, or a node's own error."""
+        """Whether slot ``index`` has a failure or an error reply."""
         if self.failures and self.failures[index] is not None:
             return True
         return is_error(self.replies[index])
 
     def may_have_run_at(self, index: int) -> bool:
-        """Whether the node of place ``at`` was asked and gave no answer."""
+        """Whether the node of slot ``index`` was asked and did not answer."""
         failure = self.failures[index] if self.failures else None
         return failure is not None and failure.may_have_run
 
     def unit_count(self, index: int) -> int:
-        """How many keys (of a split command) or nodes place ``at`` stands for."""
+        """How many keys (of a split command) or nodes slot ``index`` stands for."""
         return len(self.key_positions[index]) if self.key_positions is not None else 1
 
 
 @final
-class WeaveJob(Job):
-    """Puts the values of very many keys into their order, then answers."""
+class KeyOrderJob(Job):
+    """Merges the values of very many keys in slices, then answers ``parent``."""
 
-    def __init__(self, weaver: Weaver, parent: ReplyHandler) -> None:
-        self.weaver = weaver
+    def __init__(self, merge: KeyOrderMerge, parent: ReplyHandler) -> None:
+        self.merge = merge
         self.parent = parent
 
     def step(self) -> bool:
-        """Some keys more."""
-        if self.weaver.step(limits.SLICE_UNITS):
+        if self.merge.step(limits.SLICE_UNITS):
             return True
-        self.parent.on_reply(self.weaver.result)
+        self.parent.on_reply(self.merge.result)
         return False

@@ -1,7 +1,8 @@
 """A client's reply queue: replies come back in any order and leave in the order of the requests.
 
 A `PendingRequest` is one open request. When it has its reply and is the oldest one, it and all answered ones behind it
-leave into ``out``; there is no other ordering code. A reply that is large leaves piece by piece once it is its turn.
+are appended to ``out``; there is no other ordering code. A large reply whose turn it is leaves in pieces. A message of
+pub/sub leaves at once, but never inside a reply that has left in part.
 """
 
 from typing import final
@@ -17,21 +18,20 @@ from kidoproxy.resp.loading import as_loading_if
 
 @final
 class PendingWrites:
-    """What has to be written when this turn of the loop ends, who waits to go on, and what is done in slices.
-
-    ``spent``: the requests that were handled in this turn; who comes late in a busy one gets a smaller slice.
-    """
+    """What remains to be done at the end of a turn of the loop: writes, resumed sessions, work in slices."""
 
     def __init__(self) -> None:
         self.reply_queues: list[ReplyQueue] = []
+        #: Queues that have shrunk as far as somebody waits for (`ReplyQueue.resume_at`).
         self.drained: list[ReplyQueue] = []
         self.jobs = Jobs()
+        #: Units of work done in this turn (see `limits.SLICE_UNITS`): the more, the smaller the slices that follow.
         self.spent_units = 0
 
 
 @final
 class ReplyQueue(ReplyAccounting):
-    """The open calls of one client in request order, and the bytes that are ready to leave."""
+    """The open requests of one client in their order, and the output that is ready."""
 
     def __init__(self, pending_writes: PendingWrites, failures_as_loading: bool = False) -> None:
         super().__init__()
@@ -39,26 +39,26 @@ class ReplyQueue(ReplyAccounting):
         self.open_requests: list[PendingRequest] = []
         self.out: list[bytes] = []
         self.out_bytes = 0
-        #: Bytes of messages that wait for the end of a reply which has left in part (of the last such reply).
+        #: Bytes of messages held behind the last reply that left in part.
         self.held_message_bytes = 0
-        #: What is a node's fault is told behind LOADING (``node_errors = "retry"``).
+        #: Node errors are sent behind LOADING (``node_errors = "retry"``).
         self.failures_as_loading = failures_as_loading
-        #: Someone waits until at most so many calls are open (-1: nobody does).
+        #: The session waits until at most so many requests are open; -1 if it does not wait.
         self.resume_at = -1
         self.transport: Transport | None = None
 
     def open_pending(self, spec: CommandSpec | None) -> "PendingRequest":
-        """A new place at the end."""
+        """Append an open request; ``spec`` is its command, if it has one that can fail on a node."""
         pending = PendingRequest(self, spec)
         self.open_requests.append(pending)
         return pending
 
     def open_count(self) -> int:
-        """How many calls wait for a reply or for their turn."""
+        """How many requests wait for their reply or for their turn."""
         return len(self.open_requests) - self.head
 
     def emit(self, raw: bytes) -> None:
-        """Bytes that leave now: they have no place of their own, or it is their turn."""
+        """Append bytes to the output, past all open requests."""
         if self.closed:
             return
         self.out.append(raw)
@@ -67,12 +67,12 @@ class ReplyQueue(ReplyAccounting):
             self.schedule_write()
 
     def push(self, raw: bytes) -> None:
-        """A message that nobody asked for: it leaves now, but never inside a reply that has left in part."""
+        """Send a message now, or as soon as the reply that has left in part is complete."""
         open_requests = self.open_requests
         if self.closed or self.head == len(open_requests) or not open_requests[self.head].partly_sent:
             self.emit(raw)
             return
-        # It takes a place behind that reply and the messages that wait there: only they are *begun* there.
+        # Behind that reply and the messages that wait for it already, which alone are marked as partly sent.
         index = self.head + 1
         while index < len(open_requests) and open_requests[index].partly_sent:
             index += 1
@@ -89,12 +89,12 @@ class ReplyQueue(ReplyAccounting):
         open_requests.insert(index, message)
 
     def schedule_write(self) -> None:
-        """Ask for a write at the end of this turn."""
+        """Have the output written at the end of this turn of the loop."""
         self.write_scheduled = True
         self.pending_writes.reply_queues.append(self)
 
     def release_ready(self) -> None:
-        """Let the head go, and every ready call behind it."""
+        """Append the reply of the oldest request, and of all answered ones behind it, to the output."""
         open_requests = self.open_requests
         head = self.head
         n = len(open_requests)
@@ -107,12 +107,12 @@ class ReplyQueue(ReplyAccounting):
             if raw is None:
                 break
             head += 1
-            # Answered calls are forgotten many at a time: their replies must not stay.
+            # Requests are removed many at a time: until then they must not keep their replies.
             pending.reply = b""
             if not pending.suppressed:
                 self.emit(raw)
         if self.held_reply_bytes:
-            # All but the first were held before their turn.
+            # All but the first were charged as held.
             own = 0 if first.suppressed or reply is None else len(reply)
             self.held_reply_bytes -= self.out_bytes - before - own
         if head == n:
@@ -124,16 +124,18 @@ class ReplyQueue(ReplyAccounting):
             self.released_count += head
             head = 0
         self.head = head
-        if (
-            self.resume_at >= 0
-            and len(open_requests) - head <= self.resume_at
-            and (head == len(open_requests) or self.is_below_limits())
-        ):
+        if self.resume_at >= 0:
+            self.resume_if_drained()
+
+    def resume_if_drained(self) -> None:
+        """Let the session go on when few enough requests are open, and little enough is held for them."""
+        count = self.open_count()
+        if count <= self.resume_at and (count == 0 or self.is_below_limits()):
             self.resume_at = -1
             self.pending_writes.drained.append(self)
 
     def take_output(self) -> list[bytes]:
-        """The bytes that are ready; the caller writes them."""
+        """Return the output, and forget it; the caller writes it."""
         out = self.out
         self.out = []
         self.out_bytes = 0
@@ -141,13 +143,13 @@ class ReplyQueue(ReplyAccounting):
         return out
 
     def discard_pending(self) -> None:
-        """What is still owed will never come: the client goes without it."""
+        """Give up the open requests: the client is disconnected without their replies."""
         self.open_requests = []
         self.head = 0
         self.stop_accounting()
 
     def close(self) -> None:
-        """The client is gone: nothing leaves any more, what still comes is dropped."""
+        """The client is gone: replies that still arrive are dropped."""
         self.closed = True
         self.open_requests = []
         self.head = 0
@@ -156,62 +158,60 @@ class ReplyQueue(ReplyAccounting):
         self.stop_accounting()
 
     def __repr__(self) -> str:
-        return f"<ledger {self.open_count()} open, {self.out_bytes} bytes ready{', closed' if self.closed else ''}>"
+        return f"<replies {self.open_count()} open, {self.out_bytes} bytes ready{', closed' if self.closed else ''}>"
 
 
 @final
 class PendingRequest(ReplyHandler):
-    """One request's place in the ledger; ``quiet`` ones (CLIENT REPLY OFF) leave without a trace."""
+    """An open request of a client; if ``suppressed`` (CLIENT REPLY OFF or SKIP) its reply is dropped in its turn."""
 
-    def __init__(self, replies: ReplyQueue, spec: CommandSpec | None) -> None:
+    def __init__(self, queue: ReplyQueue, spec: CommandSpec | None) -> None:
         super().__init__()
-        self.replies = replies
+        self.queue = queue
         self.spec = spec
         self.reply: bytes | None = None
         self.suppressed = False
         self.partly_sent = False
 
     def on_reply(self, raw: bytes) -> None:
-        """The reply is known; it leaves when it is this call's turn."""
-        replies = self.replies
-        if replies.closed:
+        queue = self.queue
+        if queue.closed:
             return
         self.reply = raw
-        if replies.open_requests[replies.head] is self:
-            replies.release_ready()
+        if queue.open_requests[queue.head] is self:
+            queue.release_ready()
         elif self.suppressed:
             self.reply = b""
         else:
-            replies.add_held_bytes(len(raw))
+            queue.add_held_bytes(len(raw))
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """The reply is an error line; half a reply that has left already cannot be mended."""
+        """Reply with an error; if a part of a reply has left already, disconnect."""
         if self.partly_sent:
-            self.replies.request_disconnect(HALF_REPLY)
+            self.queue.request_disconnect(HALF_REPLY)
         else:
             is_write = self.spec is not None and self.spec.may_write
-            self.on_reply(as_loading_if(failure.error_reply(is_write), self.replies.failures_as_loading))
+            self.on_reply(as_loading_if(failure.error_reply(is_write), self.queue.failures_as_loading))
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """The error is the reply, unless there is one."""
+        """The failure is the reply, unless there is one already."""
         if self.reply is None:
             self.on_failure(failure)
 
     def can_cut_through(self) -> bool:
-        """When it is this call's turn."""
-        replies = self.replies
-        return not replies.closed and not self.suppressed and replies.open_requests[replies.head] is self
+        """When it is the oldest request."""
+        queue = self.queue
+        return not queue.closed and not self.suppressed and queue.open_requests[queue.head] is self
 
     def cut_through(self, piece: bytes) -> None:
-        """Leave ahead of the rest. Asking once more would begin anew in the middle of the reply."""
+        """Send the piece; from now on the request must not be sent again, as the reply would begin anew."""
         self.partly_sent = True
         self.retries_left = NO_RETRY
-        self.replies.emit(piece)
+        self.queue.emit(piece)
 
     def add_held_bytes(self, size: int) -> None:
-        """Its client's account has them."""
-        self.replies.add_held_bytes(size)
+        """The client is charged for them."""
+        self.queue.add_held_bytes(size)
 
     def describe(self) -> str:
-        """The command's full name."""
         return self.spec.name.decode() if self.spec is not None else super().describe()

@@ -1,4 +1,4 @@
-"""Waiting for streams of several nodes: the first one that has something ends the waiting for all."""
+"""XREAD and XREADGROUP of streams on several nodes: the first node with entries ends the blocking of all."""
 
 from typing import final
 
@@ -10,19 +10,19 @@ from kidoproxy.resp.errors import NodeFailure
 
 
 class Unblocker:
-    """Whoever can make what still waits answer at once."""
+    """Can make nodes that still block answer at once; implemented by the executor."""
 
     def unblock_rest(self) -> None:
-        """One part has something: the others are not waited for any longer."""
+        """One part has entries, or has failed: unblock the others."""
         raise NotImplementedError
 
 
 @final
 class MergeStreams(Aggregate):
-    """Parts of an XREAD or XREADGROUP: when one has something, or has failed, the others are told to hurry.
+    """The parts of an XREAD or XREADGROUP; when one has entries, or has failed, the others are unblocked.
 
-    All are waited for, since what XREADGROUP was given is given to nobody else. For the same reason a failed part
-    does not spoil what the others gave to a group; of a plain read that lacks a part nothing is told.
+    All parts are waited for, since no other consumer gets what XREADGROUP has delivered. For the same reason entries
+    for a group are the answer even if another part failed, while a plain read with a failed part fails.
     """
 
     def __init__(
@@ -35,24 +35,21 @@ class MergeStreams(Aggregate):
         self.rest_unblocked = False
 
     def set_reply(self, index: int, raw: bytes) -> None:
-        """What one part says; a null says that its time is over."""
+        """One part's reply; a null means that its own timeout is over."""
         if not is_null(raw):
             self.unblock_others()
         super().set_reply(index, raw)
 
     def set_failure(self, index: int, failure: NodeFailure) -> None:
-        """One part will say nothing."""
         self.unblock_others()
         super().set_failure(index, failure)
 
     def unblock_others(self) -> None:
-        """Once is enough."""
         if not self.rest_unblocked:
             self.rest_unblocked = True
             self.unblocker.unblock_rest()
 
     def answer_parent(self) -> None:
-        """Put the streams together, or say what is wrong."""
         successes = [raw for raw in self.replies if raw and not is_error(raw)]
         is_complete = len(successes) == len(self.replies)
         if is_complete or (self.is_write and any(not is_null(raw) for raw in successes)):

@@ -1,4 +1,4 @@
-"""What is held for somebody, in bytes: never less than what is there, and nothing when nothing is."""
+"""`kidoproxy.replies.accounting`: never less than what is held, and 0 when nothing is."""
 
 from typing import Final
 
@@ -15,59 +15,59 @@ from kidoproxy.session.mode import READY
 from tests import accounts
 from tests.story import Event, Story, client, copies, gone, lost, refused, ring, story, tick, unheard
 
-#: Larger than what an account passes over.
+#: Larger than what is not counted one by one.
 LARGE: Final = "x" * 20_000
 STEP: Final = int(limits.IN_FLIGHT_MARK_BYTES)
 
 
-def test_kinds_must_say() -> None:
-    """What a ledger does is for the ledger to say."""
-    owing = ReplyAccounting()
-    for act in (owing.schedule_write, owing.open_count):
+def test_the_base_class_has_no_queue() -> None:
+    """Writes and open requests are those of the reply queue."""
+    accounting = ReplyAccounting()
+    for method in (accounting.schedule_write, accounting.open_count):
         with pytest.raises(NotImplementedError):
-            act()
+            method()
 
 
 @given(st.lists(st.integers(0, 3 * STEP), max_size=30), st.lists(st.integers(0, 30), max_size=30))
 def test_in_flight(sizes: list[int], answered: list[int]) -> None:
-    """Requests are answered in order: it never says less than what is under way, and little more."""
-    flight, over = InFlightBytes(), 0
+    """Requests are answered in order: the size is never less than what is in flight, and little more."""
+    in_flight, answered_count = InFlightBytes(), 0
     for number, (size, more) in enumerate(zip(sizes, answered + [0] * 30, strict=False), 1):
-        flight.add(size, number)
-        over = min(number, over + more)
-        flight.mark_answered(over)
-        held = sum(sizes[over:number])
-        assert held <= flight.size() <= held + STEP + max(sizes[: over + 1])
-    flight.clear()
-    assert (flight.size(), flight.mark_numbers, flight.mark_totals) == (0, [], [])
+        in_flight.add(size, number)
+        answered_count = min(number, answered_count + more)
+        in_flight.mark_answered(answered_count)
+        held = sum(sizes[answered_count:number])
+        assert held <= in_flight.size() <= held + STEP + max(sizes[: answered_count + 1])
+    in_flight.clear()
+    assert (in_flight.size(), in_flight.mark_numbers, in_flight.mark_totals) == (0, [], [])
 
 
-def test_messages_between() -> None:
-    """A message takes a place of its own before all that is marked, and is no request."""
-    flight = InFlightBytes()
-    flight.add(STEP, 1)
-    flight.shift_marks()
-    flight.mark_answered(1)
-    assert flight.size() == STEP
-    flight.mark_answered(2)
-    assert flight.size() == 0
+def test_messages_in_between() -> None:
+    """A message is inserted in front of all marks, and has no bytes of a request."""
+    in_flight = InFlightBytes()
+    in_flight.add(STEP, 1)
+    in_flight.shift_marks()
+    in_flight.mark_answered(1)
+    assert in_flight.size() == STEP
+    in_flight.mark_answered(2)
+    assert in_flight.size() == 0
 
 
 def test_early_replies_are_counted() -> None:
-    """A reply that is not due is held until it is; a silent one is not even kept, one in its turn never counts."""
+    """A reply is held until its turn; a suppressed one is dropped at once, and one in its turn is never counted."""
     replies = ReplyQueue(PendingWrites())
-    calls = [replies.open_pending(None) for _ in range(4)]
-    calls[2].suppressed = True
-    for pending, held in ((calls[3], 4), (calls[2], 4), (calls[1], 8)):
+    requests = [replies.open_pending(None) for _ in range(4)]
+    requests[2].suppressed = True
+    for pending, held in ((requests[3], 4), (requests[2], 4), (requests[1], 8)):
         pending.on_reply(b"1234")
         assert replies.held_reply_bytes == held
-    assert calls[2].reply == b""
-    calls[0].on_reply(b"0")
+    assert requests[2].reply == b""
+    requests[0].on_reply(b"0")
     assert (replies.held_reply_bytes, b"".join(replies.take_output())) == (0, b"012341234")
 
 
-def test_a_silent_head() -> None:
-    """What is held leaves behind a reply that is not told."""
+def test_a_suppressed_reply_in_front() -> None:
+    """What is held leaves in the turn of a suppressed reply."""
     replies = ReplyQueue(PendingWrites())
     first, second = replies.open_pending(None), replies.open_pending(None)
     first.suppressed = True
@@ -77,8 +77,7 @@ def test_a_silent_head() -> None:
 
 
 def test_parts_are_counted() -> None:
-    """Of a reply that several nodes make, what is there already is held for the client, however deep it lies."""
-
+    """The parts of an aggregated reply that have arrived are charged to the client, however deep they are nested."""
     replies = ReplyQueue(PendingWrites())
     outer = ListReplies(replies.open_pending(None), 2, False)
     inner = ListReplies(AggregateSlot(outer, 1), 2, False)
@@ -90,27 +89,27 @@ def test_parts_are_counted() -> None:
     assert (replies.held_reply_bytes, b"".join(replies.take_output())) == (0, b"*2\r\n+a\r\n*2\r\n:12\r\n+b\r\n")
 
 
-def test_much_is_looked_at() -> None:
-    """Past a bound the ledger asks for a write, for whoever writes knows the limit; once a turn is enough."""
-    turn = PendingWrites()
-    replies = ReplyQueue(turn)
+def test_much_is_checked() -> None:
+    """Beyond a bound one write is scheduled, as the client's limit is checked there."""
+    pending_writes = PendingWrites()
+    replies = ReplyQueue(pending_writes)
     replies.open_pending(None)
     for _ in range(3):
         replies.open_pending(None).on_reply(b"x" * (limits.CLIENT_PAUSE_BYTES // 2 + 1))
-    assert (turn.reply_queues, replies.backlogged, replies.is_below_limits()) == ([replies], True, False)
+    assert (pending_writes.reply_queues, replies.backlogged, replies.is_below_limits()) == ([replies], True, False)
 
 
-def test_condemned() -> None:
-    """The first reason stands, and one write will do."""
-    turn = PendingWrites()
-    replies = ReplyQueue(turn)
+def test_a_disconnect_has_one_reason() -> None:
+    """The first reason counts, and one write is scheduled."""
+    pending_writes = PendingWrites()
+    replies = ReplyQueue(pending_writes)
     replies.request_disconnect(OUTPUT_LIMIT)
     replies.request_disconnect(HALF_REPLY)
-    assert (replies.disconnect_reason, turn.reply_queues) == (OUTPUT_LIMIT, [replies])
+    assert (replies.disconnect_reason, pending_writes.reply_queues) == (OUTPUT_LIMIT, [replies])
 
 
-def test_waived() -> None:
-    """Whoever goes is not counted any more."""
+def test_discarded_requests_do_not_count() -> None:
+    """Nothing is counted for a client that is being disconnected."""
     replies = ReplyQueue(PendingWrites())
     replies.open_pending(None)
     replies.open_pending(None).on_reply(b"1234")
@@ -120,8 +119,8 @@ def test_waived() -> None:
     assert replies.held_reply_bytes == 0
 
 
-def test_no_further_request_while_much_waits() -> None:
-    """A slow node before many large replies of others: the next request waits until they could leave."""
+def test_no_further_request_while_much_is_held() -> None:
+    """A slow node in front of many large replies of others: the next request waits until these have left."""
     half = "y" * (limits.CLIENT_PAUSE_BYTES // 2)
     play = story(ring("a", "b")) >> client("GET {a}1", "GET {b}1", "GET {b}2", "GET {b}3")
     unheard(play)
@@ -138,8 +137,6 @@ def test_no_further_request_while_much_waits() -> None:
     play.settle()
     assert len(play.told["b"]) == 2
 
-
-# -- at every step -------------------------------------------------------------------------------------------------
 
 KEYS: Final = [f"{{{tag}}}{number}" for tag in "abc" for number in range(3)]
 KEY: Final = st.sampled_from(KEYS)
@@ -162,7 +159,7 @@ REPLY: Final = st.sampled_from(
 
 
 def answers(name: str, replies: list[bytes]) -> Event:
-    """The node answers so many of what it was asked."""
+    """The node sends these replies, at most one for each of its open requests."""
 
     def event(play: Story) -> None:
         for way in {one.way for one in play.told[name]}:
@@ -184,7 +181,7 @@ STEPS: Final = st.one_of(
 
 
 def play_on(play: Story, steps: list[Event]) -> None:
-    """Whatever comes of it is looked at: accounts are right after every step."""
+    """Take all steps, and check the accounts after each of them."""
     for step in steps:
         step(play)
         play.settle()
@@ -194,7 +191,7 @@ def play_on(play: Story, steps: list[Event]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_the_accounts_of_a_ring(steps: list[Event]) -> None:
-    """After every step the accounts are what is held, none is below zero, and all end at zero."""
+    """After every step the accounts are what is held, none is negative, and in the end all are 0."""
     play = story(ring("a", "b", "c"))
     play_on(play, steps)
     at_rest(play)
@@ -203,14 +200,14 @@ def test_the_accounts_of_a_ring(steps: list[Event]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_the_accounts_of_copies(steps: list[Event]) -> None:
-    """The same where every node gets every write."""
+    """As in a ring, where every node gets every write."""
     play = story(copies("a", "b", "c"))
     play_on(play, steps)
     at_rest(play)
 
 
 def at_rest(play: Story) -> None:
-    """Everybody goes, and every deadline passes; what had come whole is run, one request after the other."""
+    """All clients disconnect, and every deadline passes."""
     play_on(play, [tick(1.0), gone("me"), gone("you"), *[tick(1.0)] * 20])
     assert not play.house.sessions
     for conn in play.exchange.all_connections():

@@ -1,4 +1,4 @@
-"""A choice among nodes that is as fair as one server's, also when most of them have nothing."""
+"""`kidoproxy.replies.choose`: RANDOMKEY is as fair as on one server, also when most nodes are empty."""
 
 from collections import Counter
 
@@ -17,44 +17,44 @@ NIL = b"$-1\r\n"
 
 
 def offers(*sizes: int) -> list[bytes]:
-    """What nodes a, b, … with so many keys say to RANDOMKEY and DBSIZE."""
-    pairs = [[bulk(b"%c" % (97 + at)) if size else NIL, integer(size)] for at, size in enumerate(sizes)]
+    """Replies to RANDOMKEY and DBSIZE of nodes a, b, … with so many keys."""
+    pairs = [[bulk(b"%c" % (97 + index)) if size else NIL, integer(size)] for index, size in enumerate(sizes)]
     return [reply for pair in pairs for reply in pair]
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 0, 0), (0, 0, 1), (100, 1, 0, 0, 0, 0), (3, 5, 0, 7), (10**9, 10**9)])
 def test_by_the_number_of_keys(sizes: tuple[int, ...]) -> None:
-    """Each node as often as its share of the keys says; an empty one never."""
-    said = offers(*sizes)
-    thrown = 4000
+    """Each node is chosen as often as its share of the keys says, an empty one never."""
+    replies = offers(*sizes)
+    count = 4000
     executor = Executor([])
-    found = Counter(choose_weighted(said, executor.next_random()) for _ in range(thrown))
-    for at, size in enumerate(sizes):
-        wanted = thrown * size / sum(sizes)
-        assert abs(found[bulk(b"%c" % (97 + at))] - wanted) <= 4 * (wanted**0.5) + (wanted > 0)
+    found = Counter(choose_weighted(replies, executor.next_random()) for _ in range(count))
+    for index, size in enumerate(sizes):
+        expected = count * size / sum(sizes)
+        assert abs(found[bulk(b"%c" % (97 + index))] - expected) <= 4 * (expected**0.5) + (expected > 0)
 
 
 @given(st.lists(st.integers(0, 1 << 62), min_size=1, max_size=8), st.integers(0, RANDOM_RANGE - 1))
-def test_something_if_there_is_something(sizes: list[int], dice: int) -> None:
-    """Whatever the dice say: the null only where all nodes are empty."""
-    assert (choose_weighted(offers(*sizes), dice) == NIL) == (not any(sizes))
+def test_null_only_if_all_are_empty(sizes: list[int], random_number: int) -> None:
+    """Whatever the random number."""
+    assert (choose_weighted(offers(*sizes), random_number) == NIL) == (not any(sizes))
 
 
 @given(st.lists(st.tuples(replies(), replies()), min_size=1, max_size=5), st.integers(0, RANDOM_RANGE - 1))
-def test_whatever_nodes_say(pairs: list[tuple[bytes, bytes]], dice: int) -> None:
-    """It is one of the offers, or an error among them."""
-    assert choose_weighted([reply for pair in pairs for reply in pair], dice) in [offer for offer, _ in pairs]
+def test_any_replies(pairs: list[tuple[bytes, bytes]], random_number: int) -> None:
+    """Whatever nodes reply, the answer is one of the offers, or an error among them."""
+    assert choose_weighted([reply for pair in pairs for reply in pair], random_number) in [offer for offer, _ in pairs]
 
 
-def test_odd_counts_cost_fairness_alone() -> None:
-    """A node that may not be asked how many keys it has still takes part."""
+def test_invalid_counts() -> None:
+    """A node that does not say how many keys it has counts as one with one key."""
     for count in (b"-NOPERM no\r\n", b"_\r\n", b":x\r\n", b":-5\r\n", b":0\r\n", b":" + b"9" * 5000 + b"\r\n"):
         assert choose_weighted([NIL, integer(0), bulk(b"k"), count], RANDOM_RANGE - 1) == bulk(b"k")
     assert choose_weighted([b"-ERR no\r\n", integer(5), bulk(b"k"), integer(5)], 0) == b"-ERR no\r\n"
 
 
 def test_random_keys_of_a_ring() -> None:
-    """Each node is asked both in one go; the only one that has keys gives the key; a list shows each node's own."""
+    """Each node gets both commands; the only node with keys provides the key; PROXY EACH shows each node's own."""
     (
         story(ring("a", "b"))
         >> client("RANDOMKEY") << to("a", "RANDOMKEY", "DBSIZE") << to("b", "RANDOMKEY", "DBSIZE")
@@ -70,8 +70,8 @@ def test_random_keys_of_a_ring() -> None:
     )  # fmt: skip
 
 
-def test_dice_are_the_exchanges() -> None:
-    """A transaction throws the same ones."""
+def test_random_numbers_are_the_executors() -> None:
+    """A transaction draws from the same sequence, which depends on the seed."""
     executor, other = Executor([]), Executor([])
     other.seed = 2
     assert executor.next_random() != Transaction(executor, None).next_random()

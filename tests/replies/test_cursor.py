@@ -1,4 +1,4 @@
-"""Cursors over several nodes: stateless, unsigned 64-bit decimals, the same after a reload."""
+"""`kidoproxy.replies.cursor`: stateless unsigned 64-bit decimals, the same after a reload."""
 
 import pytest
 from hypothesis import given
@@ -11,21 +11,21 @@ PINNED = 6080031
 
 
 @given(st.integers(0, NODE_CURSOR_LIMIT - 1), st.integers(0, (1 << CURSOR_ID_BITS) - 1))
-def test_round_trip(own: int, number: int) -> None:
-    """What is packed comes out, and is what Redis's clients accept as a cursor."""
-    assert unpack(pack(own, number)) == (own, number)
-    assert 0 <= int(pack(own, number)) < 1 << 64
+def test_round_trip(node_cursor: int, cursor_id: int) -> None:
+    """What is packed is unpacked again, and is a cursor that Redis's clients accept."""
+    assert unpack(pack(node_cursor, cursor_id)) == (node_cursor, cursor_id)
+    assert 0 <= int(pack(node_cursor, cursor_id)) < 1 << 64
 
 
 @pytest.mark.parametrize("cursor", [b"", b"0", b"+0", b"-0", b"000", b"0" * 21, b"+00000000000000000000000", b"-0000"])
-def test_begins_anew(cursor: bytes) -> None:
-    """As servers have it, who read with ``strtoull``."""
+def test_zero(cursor: bytes) -> None:
+    """Whatever ``strtoull``, which servers use, reads as 0 begins a scan."""
     assert unpack(cursor) == (0, 0)
 
 
 @pytest.mark.parametrize("cursor", [b"7", b"+7", b"0007", b"0" * 100 + b"7"])
-def test_zeros_in_front(cursor: bytes) -> None:
-    """They count for nothing."""
+def test_leading_zeros(cursor: bytes) -> None:
+    """They are ignored, as is a plus sign."""
     assert unpack(cursor) == (0, 7)
 
 
@@ -37,43 +37,44 @@ def test_zeros_in_front(cursor: bytes) -> None:
     ],
 )
 def test_invalid(cursor: bytes) -> None:
-    """Not an unsigned 64-bit decimal."""
+    """Anything but an unsigned 64-bit decimal."""
     assert unpack(cursor) is None
 
 
 @pytest.mark.parametrize(
-    ("own", "following", "cursor"), [(b"7", 5, b"%d" % (7 << CURSOR_ID_BITS | 3)), (b"0", 5, b"5"), (b"0", 0, b"0")]
+    ("node_cursor", "next_cursor_id", "cursor"),
+    [(b"7", 5, b"%d" % (7 << CURSOR_ID_BITS | 3)), (b"0", 5, b"5"), (b"0", 0, b"0")],
 )
-def test_advance(own: bytes, following: int, cursor: bytes) -> None:
-    """The node goes on, or the next one begins, or it is over; the keys are untouched."""
+def test_rewritten_cursors(node_cursor: bytes, next_cursor_id: int, cursor: bytes) -> None:
+    """The scan goes on at the node, or begins at the next one, or ends; the keys are unchanged."""
     keys = array([bulk(b"x"), bulk(b"y")])
 
-    assert rewrite_cursor([array([bulk(own), keys])], 3, following) == array([bulk(cursor), keys])
+    assert rewrite_cursor([array([bulk(node_cursor), keys])], 3, next_cursor_id) == array([bulk(cursor), keys])
 
 
 def test_errors() -> None:
-    """An error stays what it is; a cursor that leaves no room for the node is one."""
+    """An error is unchanged; a node's cursor that leaves no room for the id is one."""
     assert rewrite_cursor([b"-ERR no\r\n"], 3, 5) == b"-ERR no\r\n"
     large = array([bulk(b"%d" % NODE_CURSOR_LIMIT), array([])])
     assert rewrite_cursor([large], 3, 5).startswith(b"-ERR cursor overflow")
 
 
-@pytest.mark.parametrize("own", [b"-1", b"x", b"", b"1.5", b"9" * 5000, b"01", b"\xff\n"])
-def test_a_node_that_gives_no_cursor(own: bytes) -> None:
-    """It is told, not taken for something else."""
-    frame = rewrite_cursor([array([bulk(own), array([])])], 3, 5)
+@pytest.mark.parametrize("node_cursor", [b"-1", b"x", b"", b"1.5", b"9" * 5000, b"01", b"\xff\n"])
+def test_a_node_without_a_cursor(node_cursor: bytes) -> None:
+    """A reply without a valid cursor is an error."""
+    frame = rewrite_cursor([array([bulk(node_cursor), array([])])], 3, 5)
     assert frame.startswith(b"-ERR cursor overflow")
     assert len(frame) < 204
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_numbers(pool: str, node: str) -> None:
-    """Never 0, which begins a scan; they fit beside a node's own cursor."""
+def test_cursor_ids(pool: str, node: str) -> None:
+    """Never 0, which begins a scan, and within their bits."""
     assert 0 < cursor_id_of(pool, node) < 1 << CURSOR_ID_BITS
 
 
-def test_numbers_are_pinned() -> None:
-    """Clients hold them across a restart, another version and another proxy."""
+def test_cursor_ids_are_pinned() -> None:
+    """Clients keep cursors over a restart, another version and another proxy."""
     assert cursor_id_of("cache", "cache-a") == PINNED
     assert cursor_id_of("cache", "cache-b") != PINNED
     assert cursor_id_of("other", "cache-a") != PINNED

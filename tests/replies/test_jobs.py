@@ -1,12 +1,12 @@
-"""Long work goes in slices, and everybody who has much to do gets the same share."""
+"""`kidoproxy.replies.jobs`: work in slices, and how long turns of the loop take."""
 
 import pytest
 
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, Job, TurnDurations
 
 
-def test_turns_are_counted_by_length() -> None:
-    """A bound belongs to its bucket; what is longer than all is counted too; the longest is known."""
+def test_turn_durations() -> None:
+    """A bucket includes its upper bound; longer turns than all are counted too; the longest is known."""
     turns = TurnDurations()
     for seconds in (0.0, TURN_DURATION_BUCKETS[0], TURN_DURATION_BUCKETS[-1], TURN_DURATION_BUCKETS[-1] + 1):
         turns.observe(seconds)
@@ -16,7 +16,7 @@ def test_turns_are_counted_by_length() -> None:
     assert turns.longest_seconds == TURN_DURATION_BUCKETS[-1] + 1
 
 
-def test_a_bare_job_is_none() -> None:
-    """Whoever derives from it says what a step is."""
+def test_jobs_say_what_a_step_is() -> None:
+    """The base class has no step."""
     with pytest.raises(NotImplementedError):
         Job().step()

@@ -1,4 +1,4 @@
-"""Several replies become one that a single Redis could have given, or an error."""
+"""`kidoproxy.replies.merge`: one reply that a single Redis could have sent, or an error."""
 
 import pytest
 from hypothesis import given
@@ -37,14 +37,14 @@ RULES = [
     UNION,
     SUM_BY_NAME,
 ]
-DENIAL = b"-ERR no\r\n"
+ERROR = b"-ERR no\r\n"
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_first_error_wins(rule: int) -> None:
-    """Whatever the rule: a whole that lacks a part must not look like a whole."""
-    assert merge(rule, [b":1\r\n", DENIAL, b"-ERR later\r\n"], 2) == DENIAL
-    assert merge(rule, [b"!5\r\nERR x\r\n", DENIAL], 3) == b"!5\r\nERR x\r\n"
+def test_the_first_error_is_the_answer(rule: int) -> None:
+    """Whatever the rule, for a reply that lacks a part must not look complete."""
+    assert merge(rule, [b":1\r\n", ERROR, b"-ERR later\r\n"], 2) == ERROR
+    assert merge(rule, [b"!5\r\nERR x\r\n", ERROR], 3) == b"!5\r\nERR x\r\n"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_first_error_wins(rule: int) -> None:
     ],
 )
 def test_rules(rule: int, replies: list[bytes], expected: bytes) -> None:
-    """Each rule on the types that its commands give."""
+    """Each rule, on the types that its commands reply with."""
     assert merge(rule, replies, 3) == expected
 
 
@@ -95,8 +95,8 @@ def test_rules(rule: int, replies: list[bytes], expected: bytes) -> None:
         (AGG_LOGICAL_AND, [b"*1\r\n+1\r\n", b"*1\r\n:1\r\n"]),
     ],
 )
-def test_misfits(rule: int, replies: list[bytes]) -> None:
-    """Replies that do not fit together become an error that shows them, never a wrong answer."""
+def test_mismatch(rule: int, replies: list[bytes]) -> None:
+    """Replies that do not fit together are an error that shows them, never a wrong answer."""
     answer = merge(rule, replies, 3)
 
     assert answer.startswith(b"-ERR the nodes' replies do not fit together: '")
@@ -105,7 +105,7 @@ def test_misfits(rule: int, replies: list[bytes]) -> None:
 
 
 def test_nothing_to_merge() -> None:
-    """A gather of nobody is our own mistake, and so is a rule that needs places."""
+    """No replies are a bug, and so is a rule that needs key positions."""
     with pytest.raises(Bug, match="nothing to merge"):
         merge(AGG_SUM, [], 2)
     with pytest.raises(Bug, match="no merge for rule"):
@@ -113,20 +113,20 @@ def test_nothing_to_merge() -> None:
 
 
 @given(st.lists(st.lists(st.binary(max_size=5), max_size=4), min_size=1, max_size=4), st.sampled_from([2, 3]))
-def test_joined_parts(parts: list[list[bytes]], proto: int) -> None:
-    """Joined aggregates have the items of all parts in order, in both protocols."""
+def test_concatenation(parts: list[list[bytes]], proto: int) -> None:
+    """Arrays, sets and maps get the items of all parts in order, in both protocols."""
     raw = [[bulk(item) for item in part] for part in parts]
     flat = [item for part in raw for item in part]
 
     assert items(merge(CONCAT, [array(part) for part in raw], proto)) == flat
     assert merge(CONCAT, [set_of(proto, part) for part in raw], proto) == set_of(proto, flat)
-    pairs = [[half for item in part for half in (item, integer(1))] for part in raw]
-    whole = mapping(proto, [half for part in pairs for half in part])
+    pairs = [[entry for item in part for entry in (item, integer(1))] for part in raw]
+    whole = mapping(proto, [entry for part in pairs for entry in part])
     assert merge(CONCAT, [mapping(proto, part) for part in pairs], proto) == whole
 
 
 def test_one_success_is_enough() -> None:
-    """A kill that worked on one node has worked; if it worked on none, the first node's word stands."""
+    """A kill that succeeded on one node has succeeded; if it did on none, the first node's error is the answer."""
     idle = b"-NOTBUSY No scripts in execution right now.\r\n"
 
     assert merge(ONE_SUCCEEDED, [idle, b"+OK\r\n", idle], 2) == b"+OK\r\n"

@@ -1,4 +1,4 @@
-"""One INFO of several: Redis's own shape, sums where a sum means something."""
+"""`kidoproxy.replies.merge_info`: INFO in Redis's own format, with sums where a sum means something."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from kidoproxy.resp.encode import bulk
 
 
 def node(text: str) -> bytes:
-    """INFO of a node, one field per line."""
+    """A node's INFO reply with this text."""
     return bulk(text.replace("\n", "\r\n").encode())
 
 
 def merged(*texts: str, extra: str = "") -> list[str]:
-    """The lines of the merged text."""
-    own = [extra.replace("\n", "\r\n").encode()] if extra else []
-    return payload(merge_info([node(text) for text in texts], 2, own)).decode().split("\r\n")
+    """The lines of the merged text; ``extra`` are sections of the proxy."""
+    extra_sections = [extra.replace("\n", "\r\n").encode()] if extra else []
+    return payload(merge_info([node(text) for text in texts], 2, extra_sections)).decode().split("\r\n")
 
 
 FIELD_CASES = [
@@ -56,18 +56,18 @@ FIELD_CASES = [
 
 @pytest.mark.parametrize(("field", "values", "expected"), FIELD_CASES)
 def test_fields(field: str, values: list[str], expected: str) -> None:
-    """Counts add up, the worst measure shows, what describes a server is the first one's."""
+    """Counts are summed, of limits the worst is taken, and what describes a server is the first one's."""
     assert merged(*[f"# S\n{field}:{value}\n" for value in values]) == ["# S", f"{field}:{expected}", ""]
 
 
-def test_one_node_is_left_alone() -> None:
-    """Nothing is worked out where there is nothing to add."""
+def test_one_node_is_unchanged() -> None:
+    """Nothing is computed where there is nothing to add."""
     text = "# Memory\nused_memory:10\nused_memory_human:10.00B\nmem_fragmentation_ratio:7.70\n\n# Modules\n"
 
     assert merge(MERGE_INFO, [node(text)], 2) == node(text)
 
 
-def test_what_follows_is_worked_out_anew() -> None:
+def test_derived_fields_are_computed_again() -> None:
     """Ratios and readable sizes are those of the sums."""
     lines = merged(
         "# Memory\nused_memory:1048576\nused_memory_human:1.00M\nused_memory_rss:2097152\nused_memory_peak:2097152\n"
@@ -91,12 +91,12 @@ def test_what_follows_is_worked_out_anew() -> None:
     [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (941232, "919.17K"), (3 << 30, "3.00G"), (1 << 65, "32768.00P")],
 )
 def test_readable_sizes(size: int, text: str) -> None:
-    """As Redis writes them."""
+    """In Redis's notation."""
     assert format_size(size) == text
 
 
 def test_sections_and_databases_keep_their_order() -> None:
-    """Sections as at the first node that has them; databases by their number."""
+    """Sections are in the order of the first node that has them, databases in the order of their numbers."""
     lines = merged(
         "# Server\na:1\n\n# Keyspace\ndb3:keys=1,expires=0,avg_ttl=0\n",
         "# Server\nb:2\n\n# Cluster\nc:3\n\n# Keyspace\ndb0:keys=4,expires=0,avg_ttl=0\nnote:5\n",
@@ -110,14 +110,14 @@ def test_sections_and_databases_keep_their_order() -> None:
 
 
 def test_modules() -> None:
-    """All modules are listed, one that every node has once."""
+    """All modules are listed; one that several nodes have is listed once."""
     assert merged(
         "# Modules\nmodule:name=json,ver=1\nmodule:name=bf,ver=1\n", "# Modules\nmodule:name=json,ver=1\n"
     ) == ["# Modules", "module:name=json,ver=1", "module:name=bf,ver=1", ""]
 
 
-def test_own_sections() -> None:
-    """The proxy's sections follow; where a section is there already its fields are set or added."""
+def test_sections_of_the_proxy() -> None:
+    """They follow; fields of a section that the nodes have too are set or added there."""
     lines = merged(
         "# Server\na:1\n\n# Clients\nconnected_clients:9\nblocked_clients:0\n",
         extra="# Clients\nconnected_clients:2\nproxy_sessions:3\n\n# Kidoproxy\nversion:1\nplain line\n",
@@ -131,7 +131,7 @@ def test_own_sections() -> None:
 
 
 def test_both_protocols() -> None:
-    """A bulk string in RESP2, a verbatim one in RESP3, whichever the nodes gave; bytes that are no text survive."""
+    """A bulk string in RESP2, a verbatim one in RESP3, whatever the nodes sent; bytes that are not UTF-8 are kept."""
     text = b"# Server\r\nconfig_file:/\xff\r\n"
     verbatim = b"=%d\r\ntxt:%b\r\n" % (len(text) + 4, text)
 
@@ -139,6 +139,6 @@ def test_both_protocols() -> None:
     assert merge(MERGE_INFO, [verbatim, verbatim], 2) == bulk(text)
 
 
-def test_nothing_asked_for() -> None:
+def test_an_unknown_section() -> None:
     """INFO of a section that no node has is empty, as in Redis."""
     assert merge(MERGE_INFO, [bulk(b""), bulk(b"")], 2) == bulk(b"")

@@ -1,4 +1,4 @@
-"""Streams on several nodes: the first to have something ends the waiting, and nothing given to a group is lost."""
+"""`kidoproxy.replies.streams`: the first node with entries ends the blocking; no entry for a group is lost."""
 
 import pytest
 
@@ -28,7 +28,7 @@ GROUP = "XREADGROUP GROUP g c BLOCK 0 STREAMS"
 
 
 def test_read() -> None:
-    """Asked of each node at once on the shared links; put together in the order of the request."""
+    """Sent to each node at once on shared connections; streams are in the order of the request."""
     (
         story(ring("a", "b"))
         >> client("XREAD COUNT 1 STREAMS {a}s {b}s 0 0")
@@ -41,8 +41,8 @@ def test_read() -> None:
     )  # fmt: skip
 
 
-def test_a_node_that_says_something_else() -> None:
-    """Replies that cannot be put together are an error that shows them."""
+def test_replies_that_do_not_fit_together() -> None:
+    """They are an error that shows them."""
     play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 1 1")
     play << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
     play >> node("a", ":1") >> node("b", B)
@@ -51,7 +51,7 @@ def test_a_node_that_says_something_else() -> None:
 
 
 def test_order_of_keys() -> None:
-    """Streams of one node that stand apart in the request stand apart in the reply, in a map as in a list."""
+    """Streams of one node that are not adjacent in the request are not in the reply either, in a map or a list."""
     first = "*2 *2 $4 {a}1 *0 *2 $4 {a}2 *0"
     (
         story(ring("a", "b"))
@@ -71,7 +71,7 @@ def test_order_of_keys() -> None:
 
 
 def test_read_with_a_part_missing() -> None:
-    """A plain read that lacks a part is an error: streams left out would look like streams with nothing new."""
+    """A plain read that lacks a part is an error: missing streams would look like streams without entries."""
     (
         story(ring("a", "b"))
         >> client("XREAD STREAMS {a}s {b}s 0 0") << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0")
@@ -80,7 +80,7 @@ def test_read_with_a_part_missing() -> None:
 
 
 def test_group_with_a_part_missing() -> None:
-    """What one node gave to the group is given to nobody else, so it is told whatever the other node says."""
+    """No other consumer gets what one node has delivered, so it is the answer whatever the other node replies."""
     (
         story(ring("a", "b"))
         >> client(f"{GROUP} {{a}}s {{b}}s > >")
@@ -96,8 +96,8 @@ def test_group_with_a_part_missing() -> None:
     )  # fmt: skip
 
 
-def test_the_first_ends_the_waiting() -> None:
-    """The other node is told to answer; what has just come there too is told as well."""
+def test_the_first_ends_the_blocking() -> None:
+    """The other node is unblocked; if it has entries by then, they are in the answer too."""
     asked = "XREAD BLOCK 0 STREAMS"
     (
         story(ring("a", "b"))
@@ -113,8 +113,8 @@ def test_the_first_ends_the_waiting() -> None:
     )  # fmt: skip
 
 
-def test_time_is_over_everywhere() -> None:
-    """Nobody is told to hurry who answers by himself."""
+def test_the_timeout_is_over_everywhere() -> None:
+    """Nodes that answer by themselves are not unblocked."""
     asked = "XREAD BLOCK 50 STREAMS"
     (
         story(ring("a", "b"))
@@ -125,15 +125,15 @@ def test_time_is_over_everywhere() -> None:
     )  # fmt: skip
 
 
-def test_a_lane_that_is_not_ready_is_not_waited_for() -> None:
-    """Nothing has been sent there, so nothing is lost."""
+def test_a_connection_that_is_not_ready_is_not_waited_for() -> None:
+    """Nothing has been sent there, so no entry is lost."""
     play = story(ring("a", "b"), shy=True) >> client("XREAD BLOCK 0 STREAMS {a}s {b}s $ $")
     play >> greeted("b", on=LANE) << to("b", "XREAD BLOCK 0 STREAMS {b}s $", on=LANE)
     play >> node("b", B, on=LANE) << to_client(B) << then(lambda play: leased(play) == [0, 0])
 
 
-def test_lists_do_not_change_it() -> None:
-    """With PROXY REPLIES LIST a stream of several nodes is still one reply, in which each stream has its name."""
+def test_lists_of_replies() -> None:
+    """With PROXY REPLIES LIST the streams of several nodes are still one reply, in which each has its name."""
     (
         story(ring("a", "b"))
         >> client("PROXY REPLIES LIST") << to_client("+OK")
@@ -143,14 +143,14 @@ def test_lists_do_not_change_it() -> None:
     )  # fmt: skip
 
 
-def test_who_can_hurry_says_how() -> None:
-    """A wire that forgets to is noticed."""
+def test_unblockers_say_how() -> None:
+    """The base class cannot unblock."""
     with pytest.raises(NotImplementedError):
         Unblocker().unblock_rest()
 
 
-def test_a_node_that_makes_no_sense() -> None:
-    """What is no list of streams becomes an error; no other client notices."""
+def test_a_reply_that_is_no_list_of_streams() -> None:
+    """It is an error, and the next reply is not affected."""
     play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 0 0", "PING")
     play << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0") >> node("a", A) >> node("b", ":0")
     assert b"-ERR the nodes' replies do not fit together: " in play.guest("me").heard

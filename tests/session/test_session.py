@@ -542,9 +542,9 @@ def test_repr() -> None:
     """A session says how it stands."""
     play = story(ring("a", password=b"secret")) >> client(b"")
     session = play.guest("me").session
-    assert repr(session) == "<session 1 me:1 needs AUTH ready <ledger 0 open, 0 bytes ready>>"
+    assert repr(session) == "<session 1 me:1 needs AUTH ready <replies 0 open, 0 bytes ready>>"
     assert play >> client("AUTH secret", "MULTI") << to_client("+OK", "+OK")
-    assert repr(session) == "<session 1 me:1 multi ready <ledger 0 open, 0 bytes ready>>"
+    assert repr(session) == "<session 1 me:1 multi ready <replies 0 open, 0 bytes ready>>"
     assert play >> client("EXEC") << to_client("*0")
     assert repr(session).startswith("<session 1 me:1 open ready ")
     assert play >> client("QUIT") << to_client("+OK")

@@ -1,4 +1,4 @@
-"""The replies to the parts of an MGET become one, in the order of its keys: at one go, or some items at a time."""
+"""The replies to the parts of an MGET become one, with the values in the order of its keys."""
 
 from typing import Final, final
 
@@ -9,27 +9,30 @@ from kidoproxy.resp.decode import is_null, next_line, value_start
 from kidoproxy.resp.encode import array_header
 from kidoproxy.resp.scan import GREATER, STAR, TILDE, ReplyScanner
 
-#: More items than any reply has.
+#: More items than any reply has: a step that does all.
 UNLIMITED: Final = 1 << 60
 
 
 def in_key_order(replies: list[bytes], key_positions: list[list[int]], total: int) -> bytes:
-    """One array of ``total`` items; the items of ``replies[i]`` go to ``places[i]``, each place taken once."""
-    weaver = Weaver(replies, key_positions, total)
-    while weaver.step(UNLIMITED):
+    """An array of ``total`` items: the items of ``replies[i]`` at the positions ``key_positions[i]``."""
+    merge = KeyOrderMerge(replies, key_positions, total)
+    while merge.step(UNLIMITED):
         pass
-    return weaver.result
+    return merge.result
 
 
 @final
-class Weaver:
-    """First the replies are taken apart, one behind the other, then the whole is joined; ``raw`` is the result."""
+class KeyOrderMerge:
+    """The same in steps: the replies are split into items one after the other, then the items are joined.
+
+    ``result`` is empty until the last step, and an error if the replies do not fit together.
+    """
 
     def __init__(self, replies: list[bytes], key_positions: list[list[int]], total: int) -> None:
         self.replies = replies
         self.key_positions = key_positions
         self.items: list[bytes] = [b""] * total
-        #: Which reply is taken apart, where in it (-1: not begun), and which of its items is next.
+        #: The reply that is being split, the offset in it (-1: not begun), and the index of its next item.
         self.reply_index = 0
         self.pos: i64 = -1
         self.item_index = 0
@@ -39,7 +42,7 @@ class Weaver:
         self.result = error if error is not None else b""
 
     def step(self, max_items: int) -> bool:
-        """So many items further. Whether there is more to do."""
+        """Process at most ``max_items`` items; returns whether there is more to do."""
         if self.result:
             return False
         if self.reply_index < len(self.replies):
@@ -48,7 +51,7 @@ class Weaver:
         return self.join_items(max_items)
 
     def parse_items(self, max_items: int) -> None:
-        """Some items of one reply; if it is no list, or has not as many as it should, the result is an error."""
+        """Split off items of one reply; if it is no list of as many items as keys, the result is an error."""
         raw = self.replies[self.reply_index]
         positions = self.key_positions[self.reply_index]
         if self.pos < 0:
@@ -77,7 +80,7 @@ class Weaver:
             self.item_index = 0
 
     def join_items(self, max_items: int) -> bool:
-        """Some items of the whole; they are let go at once, so that not all of them are freed in the end."""
+        """Join items, and let go of them at once, so that they are not all freed in the last step."""
         start = self.joined_count
         self.joined_count = min(start + max_items, len(self.items))
         self.chunks.append(b"".join(self.items[start : self.joined_count]))
