@@ -2,7 +2,7 @@
 
 With them go the few files that stand between them and the loop on the path of every command.
 
-One group means that calls between rooms stay native. The script runs as its own process because the
+One group means that calls between them stay native. The script runs as its own process because the
 compilers end the process when they fail, and because they litter the folder they run in: everything
 they write goes to a scratch folder, and OUT gets the extension modules alone, laid out as in the wheel.
 

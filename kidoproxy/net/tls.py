@@ -50,13 +50,13 @@ class TlsListener:
             self.accepting.append(self.tasks.start(self.accept(sock), "tls accept"))
 
     def close(self) -> None:
-        """Nobody new comes in."""
+        """Accept nobody any more."""
         for task in self.accepting:
             task.cancel()
         self.accepting.clear()
 
     async def accept(self, listening: socket.socket) -> None:
-        """Take whoever connects."""
+        """Accept clients until it is closed."""
         with listening:
             while True:
                 try:
@@ -67,7 +67,7 @@ class TlsListener:
                     continue
                 proxy = self.bridge.proxy
                 if self.is_full():
-                    # There is no TLS yet to say it in.
+                    # Before the handshake no error could be sent.
                     proxy.connections_received += 1
                     proxy.connections_rejected += 1
                     sock.close()
@@ -85,13 +85,13 @@ class TlsListener:
         )
 
     async def handshake(self, sock: socket.socket) -> None:
-        """Make a client of it, or count and tell why not."""
+        """Make a client of it, or count and log why not."""
         client = ClientIO(self.bridge, self.context, self.clients)
         client.is_tls = True
         address = format_address(sock.getpeername(), "") if is_connected(sock) else "?"
         try:
             await self.bridge.loop.connect_accepted_socket(
-                # A compiled class has no Python base, but all the methods that a loop calls.
+                # A compiled class cannot inherit from asyncio.Protocol, but it has all the methods that the loop calls.
                 cast(Callable[[], asyncio.Protocol], lambda: client),
                 sock,
                 ssl=self.tls,

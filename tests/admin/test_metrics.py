@@ -92,7 +92,7 @@ def test_the_nodes_of_a_ring() -> None:
     assert not any(name.startswith("kidoproxy_copy_in_sync") for name in found)
 
 
-def test_lanes() -> None:
+def test_dedicated_connections() -> None:
     """Clients that wait in a command which its node has, and the connections that they hold at each node."""
     stage = ring("a", "b")
     say(stage.client(), "BLPOP", key_on(stage, "a"), "0")

@@ -85,7 +85,7 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("text", "warning"), WARNED)
-def test_what_is_valid_and_dangerous_is_told(tmp_path: Path, text: str, warning: str) -> None:
+def test_what_is_valid_and_dangerous_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
     """A file that everybody may read with a secret in it, and certificates that nobody looks at."""
     (tmp_path / "secret").write_text("hush")
     (tmp_path / "secret").chmod(0o604)

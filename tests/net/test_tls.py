@@ -105,7 +105,7 @@ def test_a_client_is_served(version: ssl.TLSVersion) -> None:
 
 
 def tls_in_one_write(listening: Listening, request: bytes, close: bool) -> bytes:
-    """A client whose last flight of the handshake, request and close_notify come in one segment; what it is told."""
+    """A client whose last flight of the handshake, request and close_notify come in one segment; what it gets."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     session = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with socket.create_connection(("127.0.0.1", listening.port), 20) as wire:

@@ -40,9 +40,9 @@ from tests.story import (
 
 def listener(play: Story) -> PubSubListener:
     """The one that listens to node ``a``."""
-    ear = play.link("a+").push_handler
-    assert isinstance(ear, PubSubListener)
-    return ear
+    subject = play.link("a+").push_handler
+    assert isinstance(subject, PubSubListener)
+    return subject
 
 
 def asks(*names: str) -> Event:
@@ -314,15 +314,15 @@ def test_an_audience_is_somebody() -> None:
     """Whoever uses a listener says what is done with messages."""
     nobody = ListenerCallbacks()
     play = pubsub(ring("a")) >> asks("x")
-    ear = listener(play)
+    subject = listener(play)
     for pending in (
         lambda: nobody.is_wanted(CHANNEL, b""),
         lambda: nobody.candidate_names(CHANNEL),
-        lambda: nobody.on_changed(ear, CHANNEL, b""),
-        lambda: nobody.on_refused(ear, CHANNEL, b"", b""),
-        lambda: nobody.on_message(ear, CHANNEL, b"", b""),
-        lambda: nobody.on_connected(ear),
-        lambda: nobody.on_disconnected(ear, NodeFailure("NODEDOWN", "a", "a:6379", "gone", False)),
+        lambda: nobody.on_changed(subject, CHANNEL, b""),
+        lambda: nobody.on_refused(subject, CHANNEL, b"", b""),
+        lambda: nobody.on_message(subject, CHANNEL, b"", b""),
+        lambda: nobody.on_connected(subject),
+        lambda: nobody.on_disconnected(subject, NodeFailure("NODEDOWN", "a", "a:6379", "gone", False)),
     ):
         with pytest.raises(NotImplementedError):
             pending()

@@ -256,9 +256,9 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
             continue
         assert has == set(scene.read[name].names)
         for at, one in has:
-            for station in play.subscriptions.sources_of(at, one):
-                assert station.active is not None
-                wanted[station.active.node.name].add((at, one))
+            for source in play.subscriptions.sources_of(at, one):
+                assert source.active is not None
+                wanted[source.active.node.name].add((at, one))
     assert {name: set(has) for name, has in scene.toys.subscribed.items()} == wanted
     assert listening_nodes(play) == sorted(name for name, names in wanted.items() if names)
     assert play.subscriptions.pending_subscriptions == []

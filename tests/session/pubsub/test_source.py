@@ -365,13 +365,13 @@ def test_a_mark_is_for_nobody() -> None:
 def test_the_connection_is_kept_for_a_while() -> None:
     """Who subscribes again does not wait for a connection; one that nobody has needed for long is closed."""
     play = pubsub(ring("a"))
-    station = subscriptions_of(play).sources[0]
-    station.keepalive_seconds = 1.0
+    source = subscriptions_of(play).sources[0]
+    source.keepalive_seconds = 1.0
     play >> granted("SUBSCRIBE {a}x") >> client("UNSUBSCRIBE {a}x") << sent("a", "UNSUBSCRIBE {a}x")
     play >> confirms("a", "unsubscribe {a}x") << to_client(became("unsubscribe", "{a}x", 0)) >> tick(0.9)
     play >> client("SUBSCRIBE {a}y") << sent("a", "SUBSCRIBE {a}y")
     play >> confirms("a", "subscribe {a}y") << to_client(became("subscribe", "{a}y", 1)) >> tick(2.0) << given(unheard)
-    assert station.active is not None
+    assert source.active is not None
     play >> gone() << sent("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y")
     play >> tick(0.9) >> tick(0.2) << given(unheard)
-    assert station.active is None
+    assert source.active is None
