@@ -1,4 +1,4 @@
-"""Config in, route tree out. The only place that knows what a mode is."""
+"""Makes the route tree from the configuration. The only place that knows what a mode is."""
 
 from typing import final
 
@@ -61,7 +61,7 @@ def require_distinct_servers(nodes: list[Node]) -> None:
 
 
 def build_pool(full_config: config.Config, pool: config.Pool, tree: RouteTree) -> Route:
-    """One pool and everything below."""
+    """The route of one pool and everything below it."""
     if pool.name in tree.pools:
         return tree.pools[pool.name]
     members: list[Route] = []
@@ -89,7 +89,7 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
 
 
 def add_node(node_config: config.Node, pool: config.Pool, tree: RouteTree) -> Node:
-    """A node for each member that is a server."""
+    """A new node for this member."""
     node = Node(len(tree.nodes), node_config.name, str(node_config.address), cursor_id_of(pool.name, node_config.name))
     tree.nodes.append(node)
     tree.node_configs.append((node_config, pool))

@@ -39,7 +39,7 @@ from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script
 from kidoproxy.routes.topology import Node
 
-#: Who is asked for a read: the key's leader, the first in-sync node of the list, or each in turn.
+#: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
 READ_LEADER: Final = 0
 READ_FIRST: Final = 1
 READ_ROUND_ROBIN: Final = 2
@@ -48,7 +48,7 @@ READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST
 
 @final
 class CopyPool(Route):
-    """All writes to all copies, reads to the leader."""
+    """A copy pool: a route over the nodes of one `CopyGroup`, which knows their states and each key's leader."""
 
     def __init__(self, name: str, group: CopyGroup, read_order: int = READ_LEADER) -> None:
         super().__init__(name)
@@ -66,13 +66,13 @@ class CopyPool(Route):
                 return scan_plan(self.scan_routes(), request)
             routed_keys = request_keys(spec, request.argv)
         if spec.response_policy == ONE_SUCCEEDED:
-            # A kill: for whichever copy is busy.
+            # SCRIPT KILL and FUNCTION KILL: any copy may be the one that is busy.
             return Gather([Send(node) for node in self.nodes()], ONE_SUCCEEDED)
         replication = replication_class(spec, request.argv)
         if replication == COPY_ACK_COUNT:
             return DirectReply(self.wait_reply(request.argv))
         if replication == COPY_REFUSED and request_context.in_multi and spec.timeout_position:
-            # Inside a transaction nothing waits.
+            # Inside a transaction a command with a time-out does not block.
             replication = COPY_BROADCAST
         if replication == COPY_READ:
             if len(request.argv) > 2 and spec.is_key_scan and not request_context.per_node:
@@ -100,7 +100,8 @@ class CopyPool(Route):
         """The leader of the first key, then the next one if it gives no reply.
 
         Inside a transaction all reads ask one node, so that they see one state; if it also writes, all nodes
-        are asked, and the one whose word counts for the writes is heard. With ``each`` all in-sync ones are asked.
+        are asked, and the reply of the one that decides for the writes counts. With ``per_node`` all in-sync nodes
+        are asked.
         """
         nodes = self.nodes_to_read(routed_keys[0] if routed_keys and not request_context.in_multi else None)
         if request_context.per_node or (request_context.in_multi and request_context.may_write):
@@ -108,7 +109,7 @@ class CopyPool(Route):
         if request_context.in_multi:
             return Send(nodes[0])
         if spec.key_finder == STREAM_KEYS and waits_for_new_entries(spec, request.argv):
-            # Asked once more later it would be another question: what came between would be lost in silence.
+            # Asked again later, ``$`` would be another entry: what came in between would be lost in silence.
             return self.gather_copies([Send(nodes[0])], spec)
         fallbacks = nodes[1:] if len(nodes) > 1 else nodes
         if spec.response_policy == MERGE_INFO:
@@ -116,7 +117,7 @@ class CopyPool(Route):
         return Send(nodes[0], None, fallbacks)
 
     def wait_reply(self, argv: list[bytes]) -> bytes:
-        """WAIT: a write is answered when every copy in sync has it, so there is nothing to wait for."""
+        """WAIT: a write is answered when every in-sync copy has it, so there is nothing to wait for."""
         if not argv[1].isdigit() or not argv[2].isdigit():
             return errors.NOT_INTEGER
         return integer(len(self.group.in_sync()) - 1)
@@ -140,7 +141,7 @@ class CopyPool(Route):
             return self.group.ranked(key)
         nodes = self.group.ranked(None)
         if self.read_order == READ_ROUND_ROBIN:
-            # By turns: as even as chance, and the core has no dice.
+            # In turn: as even as chance, and pure code has no source of random numbers.
             first = self.group.read_count % len(nodes)
             return nodes[first:] + nodes[:first]
         return nodes
@@ -153,7 +154,7 @@ class CopyPool(Route):
         payload: bytes | None,
         request_context: RequestContext,
     ) -> Plan:
-        """Every node; the in-sync ones are waited for, the others are not."""
+        """Send it to every node; the in-sync ones are waited for, the others are not."""
         group = self.group
         nodes = group.ranked(routed_keys[0] if routed_keys and not request_context.in_multi else None)
         live = [node for node in nodes if node.live]
@@ -170,11 +171,11 @@ class CopyPool(Route):
         return Gather(plans, spec.response_policy, group=self.group, write=write)
 
     def needs_arguments(self) -> bool:
-        """Options decide what copies do, and expiry is rewritten."""
+        """Yes: options decide what copies do, and expiry is rewritten."""
         return True
 
     def scan_routes(self) -> list[Route]:
-        """One step: a scan stays on one copy."""
+        """Itself alone: a scan stays on one copy."""
         return [self]
 
     def scan_node(self, cursor_id: int) -> Node | None:
@@ -189,7 +190,7 @@ class CopyPool(Route):
         return None
 
     def pubsub_node(self) -> Node | None:
-        """The copy that is listened to."""
+        """The copy that the proxy is subscribed to."""
         return self.group.active_pubsub_node() if self.group.elected else None
 
     def nodes(self) -> list[Node]:
@@ -197,14 +198,14 @@ class CopyPool(Route):
         return [copy.node for copy in self.group.copies]
 
     def explain(self, key: bytes) -> str:
-        """The leader that is read, and all that are written."""
+        """The copies in the key's order, the leader first, with their states."""
         ranked = self.group.ranked_copies(key)
         names = ", ".join(f"{copy.node.name} ({copy.state})" for copy in ranked)
         return f"copies, in the key's order: {names}"
 
 
 def request_keys(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
-    """The keys that a request names; those of a large split request at one go."""
+    """The keys that a request names."""
     if spec.reach == SPLIT_BY_NODE:
         return argv[1 :: spec.key_step]
     return [argv[at] for at in key_positions(spec, argv)]

@@ -1,4 +1,4 @@
-"""A leaf: one node. It owns one ready-made `Send`, so that the hot path makes no plan."""
+"""A leaf of the route tree: one node. It has one ready-made `Send`, so that the hot path makes no plan."""
 
 from typing import final
 
@@ -19,7 +19,7 @@ class NodeRoute(Route):
         self.ready_plan = Send(node)
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """The ready-made plan."""
+        """The ready-made plan, whatever the request is."""
         return self.ready_plan
 
     def nodes(self) -> list[Node]:

@@ -1,7 +1,7 @@
 """A ring: each key lives on one child, chosen by a consistent hash of its tag.
 
-One key, or several that meet: the child's plan. Splittable commands are cut by child. Several keys on
-several children, not splittable: CROSSSLOT, never guessed, never mis-sent.
+One key, or several on one child: the child's plan. Split commands get one part per child. Several keys on
+several children, where the command cannot be split: CROSSSLOT.
 """
 
 from typing import Final, final
@@ -45,9 +45,9 @@ DBSIZE_REQUEST: Final = Request([b"DBSIZE"], encode_request([b"DBSIZE"]))
 
 @final
 class Ring(Route):
-    """Children on a ring; ``placement`` answers with a child's place in the list.
+    """Children on a ring; ``placement`` gives a child's index in ``members``.
 
-    A child that stands there more than once has several shares and is asked once: the first place stands for all.
+    A child that is there more than once has several shares and is asked once: its first index stands for all.
     """
 
     def __init__(self, name: str, members: list[Route], placement: Placement, tags: Tags) -> None:
@@ -65,7 +65,7 @@ class Ring(Route):
         self.tags = tags
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """By reach: the hot path is one key and one child."""
+        """By the command's reach; the hot path is one key and one child."""
         if spec.single_key:
             return self.members[self.owner_of(request.argv[1])].plan(spec, request, request_context)
         if spec.reach == SPLIT_BY_NODE:
@@ -79,7 +79,7 @@ class Ring(Route):
         return self.plan_by_keys(spec, request, request_context)
 
     def plan_builder(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> PlanBuilder:
-        """In slices, where each key is looked at."""
+        """In slices, if the command looks at each key."""
         if spec.reach == SPLIT_BY_NODE:
             splitter = RequestSplitter(spec, request.argv, self.placement, self.tags)
             return SplitPlanBuilder(self.members, splitter, spec, request, request_context)
@@ -93,7 +93,7 @@ class Ring(Route):
         )
 
     def owner_of(self, key: bytes) -> int:
-        """The child that owns ``key``."""
+        """The index of the child that owns ``key``."""
         return self.placement.owner(self.tags.hashed_part(key))
 
     def plan_by_keys(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
@@ -113,7 +113,7 @@ class Ring(Route):
         )
 
     def first_foreign_key(self, argv: list[bytes], positions: list[int], start: int, stop: int, owner: int) -> int:
-        """Of these keys the first one that lives elsewhere, by its place in ``positions``; -1 when none does."""
+        """The first key that lives elsewhere, as an index of ``positions``; -1 if there is none from start to stop."""
         for at in range(start, min(stop, len(positions))):
             if self.owner_of(argv[positions[at]]) != owner:
                 return at
@@ -128,7 +128,7 @@ class Ring(Route):
         foreign: int,
         first_owner: int,
     ) -> Plan:
-        """All keys live on the child ``first``, or ``stray`` is one that does not."""
+        """All keys live on ``first_owner``, or the key at ``positions[foreign]`` does not."""
         argv = request.argv
         if foreign >= 0:
             if spec.key_finder == STREAM_KEYS:
@@ -152,19 +152,19 @@ class Ring(Route):
     def plan_streams(
         self, spec: CommandSpec, argv: list[bytes], positions: list[int], request_context: RequestContext
     ) -> Plan:
-        """Streams may be read on several nodes at a time: nothing is taken away that cannot be told."""
+        """XREAD and XREADGROUP may read streams of several nodes at a time."""
         parts = streams.split_by_child(argv, positions, [self.owner_of(argv[at]) for at in positions])
         plans: list[Plan] = []
         for child, request in parts:
             plan = self.members[child].plan(spec, request, request_context)
             if isinstance(plan, DirectReply):
-                # Before another part is asked, which would give its entries to a group.
+                # Nothing is sent: another part would deliver its entries to a group, and nobody would get them.
                 return plan
             plans.append(plan)
         return streams.gather_streams(argv, positions, parts, plans)
 
     def plan_keyless(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """Any node will do, but what needs a lane and names no key (WAIT, MONITOR) is for all of them."""
+        """Any node will do, but what needs a dedicated connection and has no key (WAIT, MONITOR) is for all of them."""
         if spec.reach == DEDICATED and spec.response_policy != PASS_THROUGH:
             return self.plan_every(spec, request, request_context)
         if spec.flags & NO_MANDATORY_KEYS and len(self.distinct_members) > 1:
@@ -204,7 +204,7 @@ class Ring(Route):
         return splitter.gather(plans, parts)
 
     def plan_every(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """All children, merged by the command's rule."""
+        """All children, merged by the command's response policy."""
         if spec.response_policy == WEIGHTED_CHOICE and not request_context.per_node:
             return self.plan_weighted_choice(spec, request, request_context)
         return Gather(
@@ -212,14 +212,14 @@ class Ring(Route):
         )
 
     def plan_weighted_choice(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """Each child offers one and says how many keys it has; a child without keys is never chosen."""
+        """Each child offers one key and says how many it has; a child without keys is never chosen."""
         plans: list[Plan] = []
         for member in self.distinct_members:
             plans += [member.plan(spec, request, request_context), member.plan(DBSIZE, DBSIZE_REQUEST, request_context)]
         return Gather(plans, WEIGHTED_CHOICE, [request.raw, DBSIZE_REQUEST.raw] * len(self.distinct_members))
 
     def any_live_member(self) -> int:
-        """A child for requests that any one can serve: the first one that is alive, else the first."""
+        """The index of the child for requests that any one can serve: the first with a live node, else the first."""
         for index, member in enumerate(self.members):
             for node in member.nodes():
                 if node.live:
@@ -227,15 +227,15 @@ class Ring(Route):
         return 0
 
     def plan_scan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """The node that the cursor names, or the first; its reply names the next."""
+        """The node that the cursor names, or the first; the reply's cursor names the next."""
         return scan_plan(self.scan_routes(), request)
 
     def scan_routes(self) -> list[Route]:
-        """The children's, one after another."""
+        """The steps of all children, one child after another."""
         return [leaf for member in self.distinct_members for leaf in member.scan_routes()]
 
     def channel_route(self, channel: bytes) -> Route:
-        """Where a key of this name would live."""
+        """The route on which a key of this name would live."""
         return self.members[self.owner_of(channel)].channel_route(channel)
 
     def children(self) -> list[Route]:
@@ -243,7 +243,7 @@ class Ring(Route):
         return self.distinct_members
 
     def explain(self, key: bytes) -> str:
-        """Hashed part, hash, point and owner, then what the child says."""
+        """Hashed part, hash, point and owner, then the child's own explanation."""
         hashed_part = self.tags.hashed_part(key)
         child = self.members[self.placement.owner(hashed_part)]
         return f"{self.placement.explain(hashed_part)} -> {child.explain(key)}"
@@ -251,7 +251,7 @@ class Ring(Route):
 
 @final
 class SameOwnerPlanBuilder(PlanBuilder):
-    """Whether very many keys meet on one child."""
+    """Finds out in slices whether very many keys live on one child."""
 
     def __init__(
         self, ring: Ring, spec: CommandSpec, request: Request, request_context: RequestContext, positions: list[int]
@@ -266,7 +266,7 @@ class SameOwnerPlanBuilder(PlanBuilder):
         self.next_position = 0
 
     def step(self, max_keys: int) -> bool:
-        """So many keys more."""
+        """Look at up to ``max_keys`` more."""
         start = self.next_position
         self.next_position = start + max_keys
         foreign = self.ring.first_foreign_key(self.request.argv, self.positions, start, self.next_position, self.owner)

@@ -89,15 +89,15 @@ def family_arguments(tags: Tags, argv: list[bytes]) -> list[int]:
 
 
 def declares_no_keys(argv: list[bytes]) -> bool:
-    """Whether a script is told that it has no keys: the node has the right error for what is no number."""
+    """Whether the request declares that it has no keys; for a count that is no number the node has the right error."""
     digits = argv[2].lstrip(b"+-") if len(argv) > 2 else b""
     return digits != b"" and not digits.strip(b"0")
 
 
 def undeclared_keys_refusal(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
-    """Why a script that was given no keys is not run on a node of a ring: it plainly needs some, or all nodes.
+    """Why a script that declares no keys is not run: it is seen to need some, or all nodes. None when it is run.
 
-    Of a text that is not known nobody can tell: the client is asked for it.
+    A script whose text is not known is answered with NOSCRIPT, so that the client sends the text.
     """
     analysis = find_analysis(registry, spec, argv)
     if analysis is None:

@@ -1,4 +1,8 @@
-"""What every route can do: say its name, plan a request, and show its children so that it can be drawn."""
+"""The base of all routes: a tree that turns a request into a plan, and can be shown to people.
+
+`RequestContext` is what a plan may depend on beside the request. `PlanBuilder` makes a plan in slices, for requests of
+so many keys that making it at once would hold up other clients.
+"""
 
 from typing import Final, final
 
@@ -86,17 +90,17 @@ class RequestContext:
 
 
 class PlanBuilder:
-    """A plan in the making, for requests of so many keys that it is made in slices; nothing is sent for it before."""
+    """Makes a plan in slices; nothing is sent before it is whole."""
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
 
     def step(self, max_keys: int) -> bool:
-        """So many keys further, about. Whether there is more to do; if not ``plan`` is there."""
+        """Go on by about ``max_keys`` keys. Whether there is more to do; if not, ``plan`` is set."""
         raise NotImplementedError
 
     def finished_plan(self) -> Plan:
-        """The plan, once it is there."""
+        """The plan; a `Bug` while `step` would still return True."""
         plan = self.plan
         if plan is None:
             raise Bug("this plan is not made yet")
@@ -123,11 +127,11 @@ class Route:
         self.name = name
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """Who is asked for ``request``; an `DirectReply` with the reason when nobody can be."""
+        """Who is asked for ``request``; a `DirectReply` with the reason if it cannot be served."""
         raise NotImplementedError
 
     def plan_builder(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> PlanBuilder:
-        """The same in slices, where a request of many keys takes long."""
+        """`plan` in slices, for a request of many keys."""
         return ReadyPlan(self.plan(spec, request, request_context))
 
     def nodes(self) -> list[Node]:
@@ -135,11 +139,11 @@ class Route:
         return [node for child in self.children() for node in child.nodes()]
 
     def children(self) -> list["Route"]:
-        """The routes directly below, for drawing; a node has none."""
+        """The routes directly below; a node has none."""
         return []
 
     def needs_arguments(self) -> bool:
-        """Whether a plan for a plain write looks at more of the request than its first key."""
+        """Whether a plan for a command of the fast path looks at more of the request than its first key."""
         return any(child.needs_arguments() for child in self.children())
 
     def scan_routes(self) -> list["Route"]:
@@ -147,18 +151,18 @@ class Route:
         return [self]
 
     def scan_node(self, cursor_id: int) -> Node | None:
-        """The node of this step with that ``number``, or (0) the one to begin with; None: not one of ours."""
+        """The node with this number, or (0) the one to begin with; None if there is none below."""
         for node in self.nodes():
             if cursor_id in (0, node.cursor_id):
                 return node
         return None
 
     def channel_route(self, channel: bytes) -> "Route":
-        """Where ``channel`` lives: itself, unless it has several."""
+        """The route on which ``channel`` lives: itself, unless it has several."""
         return self
 
     def pubsub_node(self) -> Node | None:
-        """The node that is told of a message, and listened to; None while there is none."""
+        """The node that gets what is published here, and that the proxy is subscribed to; None while there is none."""
         for node in self.nodes():
             return node
         return None

@@ -1,4 +1,4 @@
-"""SCAN over several nodes: one after another, without memory in the proxy.
+"""A step of SCAN over several nodes: one after another, without memory in the proxy.
 
 The cursor that the client gets has the node's own cursor and the node's number, which comes from pool and name alone;
 see `kidoproxy.replies.cursor`. When a node has no more, the cursor names the next one, which begins at 0.
@@ -14,7 +14,7 @@ from kidoproxy.routes.route import Route
 
 
 def scan_plan(scan_routes: list[Route], request: Request) -> Plan:
-    """SCAN over ``scan_routes``, one after another; the cursor says which one, and its own cursor there."""
+    """A step of SCAN over ``scan_routes``, one after another; the cursor says which one, and its own cursor there."""
     argv = request.argv
     found = cursor.unpack(argv[1])
     if found is None:

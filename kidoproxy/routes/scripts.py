@@ -1,9 +1,8 @@
-"""Scripts by their texts: may copies run one, and does it stay with its keys on a ring?
+"""Scripts by their texts: which one a request runs, what is known of it, and may copies run it?
 
-A copy pool broadcasts a script when every copy must come to the same result, and refuses it otherwise. A ring runs it
-where its keys live, if all that it can be seen to use lives there too. What is seen: `kidoproxy.scripts.analysis`.
-
-EVALSHA travels to copies as EVAL with the text, so that a copy which lost its script cache cannot miss a write.
+A copy pool broadcasts a script if its text proves that every copy comes to the same result, and refuses it otherwise;
+what the text proves is in `kidoproxy.scripts.analysis`. EVALSHA is sent to copies as EVAL with the text, so that a
+copy which lost its script cache cannot miss a write.
 """
 
 from typing import final
@@ -25,7 +24,7 @@ class ScriptDecision:
 
 
 def find_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> Script | None:
-    """The script that this request runs; None when it runs none, or one that nobody has shown us."""
+    """The script that this request runs; None when it runs none, or one whose text is not known."""
     if spec.script_source == SCRIPT_TEXT:
         return registry.find_script(registry.remember(argv[1])) or Script(argv[1])
     if spec.script_source == SCRIPT_DIGEST:
@@ -36,7 +35,7 @@ def find_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) 
 def find_analysis(
     registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes], queued: bool = False
 ) -> Analysis | None:
-    """What is known of the script or function that this request runs; one that is only ``queued`` is not remembered."""
+    """The analysis of what this request runs, None if it is not known. A script only ``queued`` is not remembered."""
     if queued and spec.script_source == SCRIPT_TEXT and argv[1] not in registry.digests:
         return analyse(argv[1])
     if spec.script_source == SCRIPT_FUNCTION:
@@ -46,7 +45,7 @@ def find_analysis(
 
 
 def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ScriptDecision | None:
-    """What a copy pool does with EVAL and EVALSHA; None when the request is no script that we can read."""
+    """What a copy pool does with EVAL and EVALSHA; None for all other requests, FCALL included."""
     if spec.script_source not in (SCRIPT_TEXT, SCRIPT_DIGEST):
         return None
     script = find_script(registry, spec, argv)

@@ -1,6 +1,6 @@
-"""Cutting one request by child: MGET, MSET, DEL, UNLINK, EXISTS and TOUCH become one request per child.
+"""Split commands: MGET, MSET, DEL, UNLINK, EXISTS and TOUCH become one request per child.
 
-A small request is cut at one go, a large one some keys at a time (`SplitPlanBuilder`), by the same loop.
+A small request is split at one go, a large one some keys at a time (`SplitPlanBuilder`), by the same loop.
 """
 
 from typing import Final, final
@@ -19,7 +19,7 @@ ALL_KEYS: Final = 1 << 60
 
 @final
 class ChildRequest:
-    """What one child gets of a request: the words, the positions of its keys, and its frame as far as it is made."""
+    """What one child gets of a request: the words, the positions of its keys, and its frame as far as it is encoded."""
 
     def __init__(self, name: bytes) -> None:
         self.argv: list[bytes] = [name]
@@ -28,12 +28,12 @@ class ChildRequest:
         self.frame_parts: list[bytes] = []
 
     def encode(self) -> None:
-        """The words that have come since last time."""
+        """Encode the words that were added since the last call."""
         self.frame_parts.append(encode_bulks(self.argv[self.encoded_words :]))
         self.encoded_words = len(self.argv)
 
     def build_request(self) -> Request:
-        """All of it."""
+        """The whole request of this child."""
         if not self.encoded_words:
             return Request(self.argv, encode_request(self.argv))
         return Request(self.argv, b"".join([array_header(len(self.argv)), *self.frame_parts]))
@@ -41,7 +41,7 @@ class ChildRequest:
 
 @final
 class RequestSplitter:
-    """The request has the form ``NAME (key [value …])+``, with ``spec.step`` words from one key to the next."""
+    """Splits ``NAME (key [value …])+``, with ``spec.key_step`` words from one key to the next."""
 
     def __init__(self, spec: CommandSpec, argv: list[bytes], placement: Placement, tags: Tags) -> None:
         self.merge_rule = spec.response_policy
@@ -54,7 +54,7 @@ class RequestSplitter:
         self.child_requests: dict[int, ChildRequest] = {}
 
     def step(self, max_keys: int) -> bool:
-        """So many keys more. Whether there are others."""
+        """Split up to ``max_keys`` more. Whether there are others."""
         argv = self.argv
         child_requests = self.child_requests
         at = self.next_index
@@ -79,11 +79,11 @@ class RequestSplitter:
         return at < end
 
     def children(self) -> list[int]:
-        """The children concerned, in their order."""
+        """The children concerned, by their index."""
         return sorted(self.child_requests)
 
     def encode(self) -> None:
-        """Make the frames as far as the request is cut: that is work, too, and must not all be left to the end."""
+        """Encode what is split so far: that is work, too, and must not all be left to the end."""
         for child_request in self.child_requests.values():
             if child_request.encoded_words < len(child_request.argv):
                 child_request.encode()
@@ -95,13 +95,13 @@ class RequestSplitter:
         return Gather(plans, self.merge_rule, [part.raw for part in parts], split=split)
 
     def request_of(self, child: int) -> Request:
-        """What this child gets, which is concerned."""
+        """The request of one of `children`."""
         return self.child_requests[child].build_request()
 
 
 @final
 class SplitPlanBuilder(PlanBuilder):
-    """The plan of a large request: cut some keys at a time, then planned child by child."""
+    """Plans a large request: split some keys at a time, then planned child by child."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class SplitPlanBuilder(PlanBuilder):
         self.child_builder: PlanBuilder | None = None
 
     def step(self, max_keys: int) -> bool:
-        """One of: some keys; some of one child's own planning."""
+        """Split some keys, or go on with the plan of one child."""
         if not self.children:
             if not self.splitter.step(max_keys):
                 self.children = self.splitter.children()
@@ -137,7 +137,7 @@ class SplitPlanBuilder(PlanBuilder):
         return self.on_child_plan(builder.finished_plan())
 
     def start_child(self, at: int) -> PlanBuilder:
-        """The planning of the next child; of the whole request if there is only one."""
+        """Begin the plan of the next child; if it is the only one it gets the whole request."""
         part = self.splitter.request_of(at) if len(self.children) > 1 else self.request
         self.requests.append(part)
         builder = self.members[at].plan_builder(self.spec, part, self.request_context)
@@ -145,7 +145,7 @@ class SplitPlanBuilder(PlanBuilder):
         return builder
 
     def on_child_plan(self, plan: Plan) -> bool:
-        """A child's plan is there: the next one, if there is one."""
+        """A child's plan is made: go on with the next one, or finish. Whether there is more to do."""
         self.child_builder = None
         self.plans.append(plan)
         if len(self.plans) < len(self.children):

@@ -10,7 +10,7 @@ from kidoproxy.routes.plan import Gather, Plan
 def split_by_child(argv: list[bytes], positions: list[int], owners: list[int]) -> list[tuple[int, Request]]:
     """The children concerned, in the order of their first keys, each with its request.
 
-    ``owners[i]`` is the child of the key at ``positions[i]``; as many words further stands its id.
+    ``owners[i]`` is the child of the key at ``positions[i]``, whose id stands ``len(positions)`` words further.
     """
     head = argv[: stream_option(argv) + 1]
     count = len(positions)

@@ -147,8 +147,8 @@ nodes = ["redis://10.0.1.1", "redis://10.0.1.2"]
 """
 
 
-def numbers(config: Config) -> dict[tuple[str, str], int]:
-    """The number of each node by pool and name."""
+def cursor_ids(config: Config) -> dict[tuple[str, str], int]:
+    """The number of each node in cursors, by pool and name."""
     made = build(config)
     return {
         (pool.name, source.name): node.cursor_id
@@ -159,13 +159,13 @@ def numbers(config: Config) -> dict[tuple[str, str], int]:
 def test_numbers_in_cursors_are_the_same_everywhere(tmp_path: Path) -> None:
     """In every worker, whatever pools it builds, and whatever pools and nodes come before, behind or away."""
     whole = read(tmp_path, MANY)
-    known = numbers(whole)
+    known = cursor_ids(whole)
     assert len(set(known.values())) == len(known) == 7
-    second = numbers(worker_config(replace(whole, workers=2), 1))
+    second = cursor_ids(worker_config(replace(whole, workers=2), 1))
     assert second
     assert second.items() <= known.items()
-    assert known.items() <= numbers(read(tmp_path, MORE + MANY)).items()
-    fewer = numbers(read(tmp_path, MANY.replace('"redis://10.0.0.9", "redis://10.0.0.8"', '"redis://10.0.0.8"')))
+    assert known.items() <= cursor_ids(read(tmp_path, MORE + MANY)).items()
+    fewer = cursor_ids(read(tmp_path, MANY.replace('"redis://10.0.0.9", "redis://10.0.0.8"', '"redis://10.0.0.8"')))
     assert fewer.items() <= known.items()
     assert len(fewer) == 6
 

@@ -1,4 +1,4 @@
-"""A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_exchange."""
+"""A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_executor."""
 
 from kidoproxy.commands.find import find
 from kidoproxy.resp.encode import encode_request
@@ -71,7 +71,7 @@ def test_read_orders() -> None:
 
 
 def test_writes() -> None:
-    """All in-sync copies, leader first; the others are strays; relative expiry is made absolute."""
+    """All in-sync copies, leader first; the others are not waited for; relative expiry is made absolute."""
     three, route = pool(behind="c")
     key = led_by(three, "b")
     plan = planned(route, f"SET {key} x EX 5")
@@ -90,7 +90,7 @@ def test_writes() -> None:
 
 
 def test_refusals() -> None:
-    """What depends on chance or time is refused with the reason; scripts are judged by what they call."""
+    """What depends on chance or time is refused with the reason; scripts are decided by what they call."""
     _, route = pool()
     spop = planned(route, "SPOP k")
     assert isinstance(spop, DirectReply)
@@ -104,7 +104,7 @@ def test_refusals() -> None:
     assert missing.frame.startswith(b"-NOSCRIPT")
 
 
-def test_touched() -> None:
+def test_touched_keys() -> None:
     """While a sync runs: keys of writes with several keys, of both databases of a move, and of refused kinds."""
     three, _ = pool()
     group = three.groups[0]
@@ -125,7 +125,7 @@ def test_scan() -> None:
     assert route.scan_node(77) is None
 
 
-def test_drawing() -> None:
+def test_explain() -> None:
     """Who holds a key, in its order, with the states."""
     _, route = pool(behind="c")
     assert [node.name for node in route.nodes()] == ["a", "b", "c"]
@@ -158,7 +158,7 @@ def test_arguments() -> None:
     assert route.needs_arguments()
 
 
-def test_messages() -> None:
+def test_publish() -> None:
     """A message goes to one copy, whatever its channel; nothing of it is kept, so it is no write of the pool."""
     three, route = pool()
     assert {repr(planned(route, f"PUBLISH {led_by(three, name)} m")) for name in "abc"} == {"a"}

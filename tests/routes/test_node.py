@@ -1,4 +1,4 @@
-"""A leaf asks its node, with one plan that is made once."""
+"""A leaf asks its node, with a plan that is made once."""
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.resp.requests import Request

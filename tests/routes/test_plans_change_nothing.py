@@ -34,8 +34,8 @@ def snapshot(group: CopyGroup) -> str:
         group.write_epoch,
         group.open_writes,
     )
-    spoiled = [watched.cas_dirty for watched in group.watches]
-    return repr((states, kept, spoiled, group.pubsub_node, group.pubsub_listeners, group.run_ids))
+    dirty = [watched.cas_dirty for watched in group.watches]
+    return repr((states, kept, dirty, group.pubsub_node, group.pubsub_listeners, group.run_ids))
 
 
 def halfway(name: str = "pair", nodes: str = "abc") -> Pool:

@@ -11,7 +11,7 @@ from tests.story import client, node, refused, ring, silence, story, to, to_clie
 
 
 def test_plans() -> None:
-    """One key: the child's plan; several: one part per child; the whole: every child; no key: anyone."""
+    """One key: the child's plan; several: one part per child; the whole: every child; no key: any child."""
     pool = ring("a", "b")
     assert repr(planned(pool, "GET {b}1")) == "b"
     assert repr(planned(pool, "RENAME {b}1 {b}2")) == "b"
@@ -24,8 +24,8 @@ def test_plans() -> None:
     assert repr(planned(pool, "PUBSUB NUMPAT")) == "[a, b]"
 
 
-def test_anyone() -> None:
-    """What any node can serve is asked of the first that is alive; if none is, of the first."""
+def test_any_live_node() -> None:
+    """A command that any node can serve goes to the first that is alive; if none is, to the first."""
     (
         story(ring("a", "b"))
         >> client("CONFIG GET maxmemory") << to("a", "CONFIG GET maxmemory")
@@ -37,7 +37,7 @@ def test_anyone() -> None:
     )  # fmt: skip
 
 
-def test_sort_reaches_outside() -> None:
+def test_sort_by_keys_of_other_nodes() -> None:
     """SORT by a pattern would read keys of other nodes; on a ring of one there are none."""
     refusal = planned(ring("a", "b"), "SORT {a}1 BY w_*")
     assert isinstance(refusal, DirectReply)

@@ -15,7 +15,7 @@ from tests.story import ring
 
 
 def test_script_without_keys() -> None:
-    """A script that is told its keys as arguments runs where their family lives, whatever else it is told."""
+    """A script that gets its keys as arguments runs where their family lives, whatever its other arguments are."""
     pool = ring("a", "b", "c")
     route = pool.route
     assert isinstance(route, Ring)
@@ -34,7 +34,7 @@ def test_script_without_keys() -> None:
 
 
 def test_script_that_hides_its_keys() -> None:
-    """A script without keys that plainly calls for one is refused where there are several nodes."""
+    """A script without keys that calls a command with keys is refused if there are several nodes."""
     hidden = planned(ring("a", "b"), "EVAL redis.call('get','k') 0")
     assert isinstance(hidden, DirectReply)
     assert hidden.frame.startswith(b"-ERR 'eval' names no keys, but its script calls 'get'; ")
@@ -63,8 +63,8 @@ def test_many_names_of_many_keys(text: str, key: str, fits: bool) -> None:
         assert b"it uses more names of keys than are followed" in plan.frame
 
 
-def test_names_of_keys_that_nothing_holds() -> None:
-    """Without a tag or a family what begins as a key does need not live there: it is computed, and looked for."""
+def test_derived_keys_without_a_tag() -> None:
+    """Without a tag or a family a key that begins as the declared one may live elsewhere: it is computed."""
     pool = ring_with_families("a", "b")
     text = "redis.call('get', KEYS[1] .. ':x') redis.call('get', KEYS[1] .. ':y')"
     assert repr(scripted(pool, text, "1", "b1")) == "a"
@@ -104,8 +104,8 @@ NAMES: Final = [
 @pytest.mark.parametrize(
     "text", ["return redis.call('get', {})", "local f = redis.pcall local k = {} return f('SET', k, 1)"]
 )
-def test_script_that_goes_past_its_keys(name: str, fits: bool, text: str) -> None:
-    """A key that text and request give away must live where the declared ones live: by luck, by tag or by family."""
+def test_script_that_uses_undeclared_keys(name: str, fits: bool, text: str) -> None:
+    """A key that text and request reveal must live where the declared ones live: by chance, by tag or by family."""
     text = text.replace("{}", name, 1)
     words = ("1", "{a}k", "{b}1", "{a}2", "")
     assert isinstance(scripted(ring_with_families("a"), text, *words), Send)
@@ -117,7 +117,7 @@ def test_script_that_goes_past_its_keys(name: str, fits: bool, text: str) -> Non
 
 
 def test_script_inside_a_family() -> None:
-    """What a family of `together` holds may be derived, listed and told as an argument."""
+    """Keys of a family of `together` may be derived, listed and given as arguments."""
     route = ring_with_families("a", "b")
     listing = "return redis.call('keys', KEYS[1])"
     assert isinstance(scripted(route, listing, "1", "ax:*"), Send)
@@ -189,7 +189,7 @@ def test_script_that_stays() -> None:
 )
 @pytest.mark.parametrize("name", [b"eval", b"eval_ro", b"evalsha", b"evalsha_ro"])
 def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
-    """A script without keys that plainly needs some, or every node, is refused and told why; one that hides it too."""
+    """A script without keys that is seen to need some, or every node, or hides it, is refused with the reason."""
     registry = ScriptRegistry()
     digest = registry.remember(text)
     refusal = undeclared_keys_refusal(
@@ -202,7 +202,7 @@ def test_undeclared(text: bytes, said: str | None, name: bytes) -> None:
 
 
 def test_unknown() -> None:
-    """Of a digest that nobody has shown us the client is asked for the text; functions are not looked at."""
+    """For a digest that is not known the client is asked for the text; unknown functions are run."""
     refusal = undeclared_keys_refusal(ScriptRegistry(), COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
     assert refusal is not None
     assert refusal.startswith(b"-NOSCRIPT")
@@ -213,6 +213,6 @@ def test_unknown() -> None:
     ("word", "none"), [(b"0", True), (b"00", True), (b"+0", True), (b"1", False), (b"", False), (b"x", False)]
 )
 def test_no_keys(word: bytes, none: bool) -> None:
-    """No keys at all, by any server's reading; what is no number is the node's to refuse."""
+    """A count of 0 in any spelling that a server accepts; one that is no number is refused by the node."""
     assert declares_no_keys([b"EVAL", b"x", word]) == none
     assert not declares_no_keys([b"EVAL", b"x"])

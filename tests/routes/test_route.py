@@ -1,4 +1,4 @@
-"""What a kind of route has to say for itself."""
+"""What the base of all routes does, and leaves to each kind of route."""
 
 import pytest
 
@@ -12,8 +12,8 @@ from kidoproxy.routes.route import RequestContext, Route, WallClock
 from tests.story import copies, ring
 
 
-def test_a_route_alone_knows_nothing() -> None:
-    """Who is asked and why is for each kind of route to say; its nodes are those of its children."""
+def test_the_base_plans_nothing() -> None:
+    """Each kind of route has its own plan and explanation; its nodes are those of its children."""
     route = Route("x")
     assert route.nodes() == []
     with pytest.raises(NotImplementedError):
@@ -23,10 +23,10 @@ def test_a_route_alone_knows_nothing() -> None:
 
 
 def test_where_channels_live() -> None:
-    """A leaf has its own channels, and one node that speaks for it; a ring sends them to its members."""
+    """A leaf has its own channels and its node for pub/sub; a ring leaves channels to its members."""
     pool = ring(copies("a", "d", name="a"), "b")
     assert pool.route is not None
-    homes = [pool.route.channel_route(name) for name in (b"{a}x", b"{b}x")]
-    assert [leaf.name for leaf in homes] == ["a", "b"]
-    assert [leaf.pubsub_node() for leaf in homes] == [pool.nodes[0], pool.nodes[2]]
+    leaves = [pool.route.channel_route(name) for name in (b"{a}x", b"{b}x")]
+    assert [leaf.name for leaf in leaves] == ["a", "b"]
+    assert [leaf.pubsub_node() for leaf in leaves] == [pool.nodes[0], pool.nodes[2]]
     assert Ring("none", [], Placement([1], [0], FNV1A_64), Tags(123, 125, [])).pubsub_node() is None

@@ -1,4 +1,4 @@
-"""Scripts by their texts: what copies run, and what a ring runs without keys."""
+"""Scripts by their texts: what copies run, and what is known of scripts and functions."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_scr
 from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_SCRIPT_BYTES, ScriptRegistry
 
 
-def test_judge() -> None:
-    """EVAL as it is; EVALSHA as EVAL, once the text is known; others are none of its business."""
+def test_copy_decision() -> None:
+    """EVAL as it is; EVALSHA as EVAL, once the text is known; of others it decides nothing."""
     registry = ScriptRegistry()
     text = b"return redis.call('get', KEYS[1])"
     digest = registry.remember(text)
-    verdict = decide_copy_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
-    assert verdict is not None
-    assert (verdict.payload, verdict.refusal) == (None, b"")
+    decision = decide_copy_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    assert decision is not None
+    assert (decision.payload, decision.refusal) == (None, b"")
     sha = decide_copy_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
     assert sha is not None
     assert sha.payload == b"*4\r\n$4\r\nEVAL\r\n$33\r\nreturn redis.call('get', KEYS[1])\r\n$1\r\n1\r\n$1\r\nk\r\n"
@@ -36,14 +36,14 @@ def test_judge() -> None:
     ],
 )
 def test_refused_by_copies(text: bytes, why: bytes) -> None:
-    """What could let them part, or is too large to tell."""
-    wild = decide_copy_script(ScriptRegistry(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
-    assert wild is not None
-    assert wild.refusal.startswith(b"-ERR 'eval' is not served here: copies could part: " + why)
+    """A script that could make them differ, or that is too large to be read."""
+    refused = decide_copy_script(ScriptRegistry(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
+    assert refused is not None
+    assert refused.refusal.startswith(b"-ERR 'eval' is not served here: copies could part: " + why)
 
 
-def test_read_once() -> None:
-    """What is known of a text is remembered with it, whoever sends it, by text or by digest."""
+def test_analysed_once() -> None:
+    """The analysis of a text is remembered with it, for every client, by text or by digest."""
     registry = ScriptRegistry()
     text = b"return redis.call('get', KEYS[1])"
     first = find_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
@@ -77,7 +77,7 @@ def test_functions() -> None:
 
 
 def test_functions_are_found_as_nodes_find_them() -> None:
-    """Nodes take no notice of the case of a function's name."""
+    """Letter case does not count in the name of a function."""
     registry = ScriptRegistry()
     registry.load_library(b"#!lua name=lib\nredis.register_function('Clear', function() redis.call('flushdb') end)")
     for name in (b"clear", b"CLEAR", b"Clear"):
@@ -88,8 +88,8 @@ def test_functions_are_found_as_nodes_find_them() -> None:
     assert not registry.functions
 
 
-def test_functions_without_plain_names() -> None:
-    """What a library hides behind names that are not plain is known until that library is gone, whatever others do."""
+def test_functions_without_known_names() -> None:
+    """What functions of unknown names do is known until their library is gone, whatever other libraries do."""
     registry = ScriptRegistry()
     pending = [b"FCALL", b"f", b"0"]
     text = b"#!lua name=%s\nredis.register_function('%s' .. '', function() return redis.call('%s') end)"
@@ -139,7 +139,7 @@ def test_analyses_are_bounded() -> None:
 
 
 def test_functions_are_bounded() -> None:
-    """So has what is remembered of functions."""
+    """The analyses of functions have the same bound."""
     registry = ScriptRegistry()
     code = b"#!lua name=l%d\nredis.register_function('f%d', function() return redis.call('get', 'k') end)"
     registry.load_library(code % (1, 1))

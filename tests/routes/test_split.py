@@ -1,4 +1,4 @@
-"""A request cut by child: every key once, in its order, with what belongs to it; at one go or some keys at a time."""
+"""A request split by child: every key once, in its order, with what belongs to it; at one go or some keys at a time."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ NODES = [Node(at, f"n{at}", f"n{at}:1", at + 1) for at in range(6)]
 TAGS = Tags(123, 125, [])
 
 
-def circle(name: str, members: list[Route]) -> Ring:
+def ring_of(name: str, members: list[Route]) -> Ring:
     """A ring of these."""
     names = [member.name for member in members]
     return Ring(name, members, ketama(names, [1] * len(names)), TAGS)
@@ -37,11 +37,11 @@ def trees() -> dict[str, Ring]:
     for copy in group.copies:
         copy.state = IN_SYNC
     pair = CopyPool("pair", group)
-    inner = circle("inner", leaves[:2])
+    inner = ring_of("inner", leaves[:2])
     return {
-        "nodes": circle("ring", leaves),
-        "copies": circle("both", [pair, leaves[0]]),
-        "rings": circle("deep", [inner, leaves[2]]),
+        "nodes": ring_of("ring", leaves),
+        "copies": ring_of("both", [pair, leaves[0]]),
+        "rings": ring_of("deep", [inner, leaves[2]]),
     }
 
 
@@ -56,32 +56,32 @@ RINGS = trees()
         ("del a a", [1, 1], ["del a a"], [[0, 1]]),
     ],
 )
-def test_cut(words: str, owners: list[int], parts: list[str], places: list[list[int]]) -> None:
+def test_split(words: str, owners: list[int], parts: list[str], places: list[list[int]]) -> None:
     """One request per child concerned, in the order of the children."""
     argv = words.encode().split(b" ")
     spec = COMMANDS[argv[0].lower()]
     placement = ketama(["x", "y", "z"], [1, 1, 1])
     placement.memo.update(zip(argv[1 :: spec.key_step], owners, strict=True))
-    cutting = RequestSplitter(spec, argv, placement, TAGS)
-    assert not cutting.step(ALL_KEYS)
-    found = [cutting.request_of(child) for child in cutting.children()]
+    splitter = RequestSplitter(spec, argv, placement, TAGS)
+    assert not splitter.step(ALL_KEYS)
+    found = [splitter.request_of(child) for child in splitter.children()]
 
     assert [request.raw for request in found] == [encode_request(part.encode().split(b" ")) for part in parts]
-    assert cutting.children() == sorted(set(owners))
-    split = cutting.gather([], found).split
+    assert splitter.children() == sorted(set(owners))
+    split = splitter.gather([], found).split
     assert split is not None
     assert split.key_positions == places
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1))
 def test_nothing_is_lost(keys: list[bytes]) -> None:
-    """Put back by their places, the keys of the parts are the keys of the whole."""
-    cutting = RequestSplitter(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
-    cutting.step(ALL_KEYS)
+    """Put back by their positions, the keys of the parts are the keys of the whole."""
+    splitter = RequestSplitter(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
+    splitter.step(ALL_KEYS)
     whole: list[bytes | None] = [None] * len(keys)
-    for child in cutting.children():
+    for child in splitter.children():
         for key, place in zip(
-            cutting.request_of(child).argv[1:], cutting.child_requests[child].key_positions, strict=True
+            splitter.request_of(child).argv[1:], splitter.child_requests[child].key_positions, strict=True
         ):
             assert whole[place] is None
             whole[place] = key
@@ -89,15 +89,15 @@ def test_nothing_is_lost(keys: list[bytes]) -> None:
     assert whole == keys
 
 
-def told(plan: Plan, raw: bytes) -> object:
-    """All that a plan says, comparable."""
+def contents(plan: Plan, raw: bytes) -> object:
+    """All that is in a plan, comparable."""
     if isinstance(plan, Send):
         return (plan.node.name, plan.payload or raw, [other.name for other in plan.fallbacks or []])
     if isinstance(plan, DirectReply):
         return plan.frame
     assert isinstance(plan, Gather)
     raws = plan.frames
-    parts = [told(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
+    parts = [contents(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
     split = (plan.split.key_positions, plan.split.key_count) if plan.split is not None else None
     written_keys = plan.write.written_keys if plan.write is not None else None
     return (plan.merge_rule, split, written_keys, parts)
@@ -136,12 +136,14 @@ def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: byte
         argv += [b"0"] * len(keys)
     request = Request(argv, encode_request(argv))
     request_context = RequestContext(0, 2, False, False, WallClock(0))
-    planning = ring.plan_builder(spec, request, request_context)
+    builder = ring.plan_builder(spec, request, request_context)
     steps = 1
-    while planning.step(most):
+    while builder.step(most):
         steps += 1
 
-    assert told(planning.finished_plan(), request.raw) == told(ring.plan(spec, request, request_context), request.raw)
+    assert contents(builder.finished_plan(), request.raw) == contents(
+        ring.plan(spec, request, request_context), request.raw
+    )
     assert steps <= 4 * len(keys) + 8
 
 
@@ -152,15 +154,15 @@ def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
     request = Request(argv, encode_request(argv))
     spec = COMMANDS[argv[0].lower()]
     request_context = RequestContext(0, 2, False, False, WallClock(0))
-    planning = RINGS["nodes"].plan_builder(spec, request, request_context)
-    assert not planning.step(1)
-    assert told(planning.finished_plan(), request.raw) == told(
+    builder = RINGS["nodes"].plan_builder(spec, request, request_context)
+    assert not builder.step(1)
+    assert contents(builder.finished_plan(), request.raw) == contents(
         RINGS["nodes"].plan(spec, request, request_context), request.raw
     )
 
 
 def test_a_plan_that_is_not_made_yet() -> None:
-    """To ask for it is a bug, and so is a planning that does not say how it goes on."""
+    """To ask for it is a bug, and so is a builder without a step of its own."""
     with pytest.raises(Bug):
         PlanBuilder().finished_plan()
     with pytest.raises(NotImplementedError):

@@ -4,7 +4,7 @@ from kidoproxy.resp.decode import items, string_value
 from kidoproxy.routes.streams import gather_streams, split_by_child
 
 
-def test_cut() -> None:
+def test_split() -> None:
     """Options are repeated; keys and ids stay together; children stand in the order of their first keys."""
     argv = b"XREADGROUP GROUP streams c COUNT 2 BLOCK 5 NOACK STREAMS a b c d 1 2 > 4".split()
     parts = split_by_child(argv, [10, 11, 12, 13], [2, 0, 2, 1])

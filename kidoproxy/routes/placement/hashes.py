@@ -11,7 +11,7 @@ from zlib import crc32
 
 from mypy_extensions import i64
 
-# What a `Placement` hashes its keys with. The dear ones come first: a placement remembers their results.
+# What a `Placement` hashes its keys with. The slow ones come first: a placement remembers their results.
 MD5: Final = 0
 HASH_RING_MD5: Final = 1
 DJANGO_SHA256: Final = 2
@@ -64,7 +64,7 @@ def hash32(key: bytes, key_hash: int) -> i64:
 
 
 def uncommon_hash32(key: bytes, key_hash: int) -> i64:
-    """The hashes of nutcracker that few people choose."""
+    """The less common hashes of nutcracker."""
     if key_hash == FNV1_64:
         return fnv1(key, _FNV_64_START, _FNV_64_PRIME)
     if key_hash == FNV1A_32:

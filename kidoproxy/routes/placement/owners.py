@@ -1,6 +1,6 @@
 """Placement: which node owns a key. A pure value; a changed ring is a new one.
 
-The builders place as nutcracker (`ketama`), as the ring of the ancestor (`hash_ring`) and as
+The builders place as nutcracker (`ketama`), as hash_ring, the ring of the Django backends of 2015 (`hash_ring`) and as
 django-redis's ShardClient (`django_redis_shard`) do, key for key. The ring hashes node *names*, never
 addresses, and keys as *bytes*: uhashring's own lookup hashes ``str(key)``, which is wrong for them.
 """
@@ -22,10 +22,10 @@ MEMO_KEY_BYTES: Final = 128
 
 @final
 class Placement:
-    """A circle of ``points``; each ends an arc, the point included, that belongs to the node ``owners[i]``.
+    """A circle of ``points``; ``points[i]`` ends an arc, itself included, that belongs to the node ``owners[i]``.
 
     ``key_hash`` says how keys are hashed (see `kidoproxy.routes.placement.hashes`), ``nodes`` how many nodes there
-    are: one without weight has no point.
+    are, for one without weight has no point.
     """
 
     def __init__(self, points: list[int], owners: list[int], key_hash: int, nodes: int = 0) -> None:
@@ -40,11 +40,11 @@ class Placement:
         self.memo: dict[bytes, int] = {}
 
     def with_merged_owners(self, first_index: list[int]) -> "Placement":
-        """The same circle, on which the arcs of node ``i`` belong to node ``same[i]``."""
+        """The same circle, on which the arcs of node ``i`` belong to node ``first_index[i]``."""
         return Placement(self.points, [first_index[owner] for owner in self.owners], self.key_hash, self.node_count)
 
     def owner(self, key: bytes) -> int:
-        """The place of the node that owns ``key``, which is the part that is hashed: tags are cut before."""
+        """The index of the node that owns ``key``, which is the hashed part only (see `Tags.hashed_part`)."""
         if self.sole_owner >= 0:
             return self.sole_owner
         if not self.memoized:
@@ -55,7 +55,7 @@ class Placement:
         return self.compute_owner(key)
 
     def compute_owner(self, key: bytes) -> int:
-        """The owner by hash and search; remembered, if the key is short."""
+        """The owner by hash and search; remembered if the key is short."""
         owner = self.owners[self.point_index(key)]
         if len(key) <= MEMO_KEY_BYTES:
             if len(self.memo) >= MEMO_KEYS:
@@ -64,14 +64,14 @@ class Placement:
         return owner
 
     def point_index(self, key: bytes) -> int:
-        """Which of the points ends the arc of ``key``."""
+        """The index of the point that ends the arc of ``key``."""
         if self.key_hash == DJANGO_SHA256:
             at = bisect_left(self.points, sha256_int(key))
             return 0 if at == len(self.points) else at
         return int(self.search32(hash32(key, self.key_hash)))
 
     def search32(self, h: i64) -> i64:
-        """The first point that is not below the 32-bit hash ``h``; past the last one the first."""
+        """The index of the first point that is not below the 32-bit hash ``h``; past the last one 0."""
         points = self.points
         low: i64 = 0
         n: i64 = len(points)
@@ -86,7 +86,7 @@ class Placement:
         return 0 if low == n else low
 
     def locate(self, key: bytes) -> tuple[int, int, int]:
-        """The hash of ``key``, the point that ends its arc, and the owner's place."""
+        """The hash of ``key``, the point that ends its arc, and the owner's index."""
         at = self.point_index(key)
         return self.hash(key), self.points[at], self.owners[at]
 
@@ -97,7 +97,7 @@ class Placement:
         return int(hash32(key, self.key_hash))
 
     def explain(self, key: bytes) -> str:
-        """For a person: what is hashed, its hash, and the point that ends its arc."""
+        """A sentence for people: what is hashed, its hash, and the point that ends its arc."""
         h, point, _ = self.locate(key)
         printable = key.decode("utf-8", "backslashreplace")
         shift = self.bits - 32

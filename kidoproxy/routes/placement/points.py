@@ -1,8 +1,8 @@
 """The points of the rings: where on the circle each node's arcs end.
 
-uhashring defines the points; we decide how many each node has, and say every ring in one form: sorted
+uhashring computes the points; how many each node has is decided here, and every ring gets one form: sorted
 points with an owner each, where a point ends its owner's arc and belongs to it. A key goes to the first
-point that is not below its hash, past the last one to the first. The rings that we inherited ask for the
+point that is not below its hash, past the last one to the first. Some of the rings that are followed ask for the
 point *above* the hash, or for the one *before* it; their points are moved so that the same rule holds.
 """
 
@@ -96,7 +96,7 @@ def uhashring_points(nodes: dict[str, dict[str, int]], replicas: int) -> list[tu
 
 
 def shifted_points(points: list[tuple[int, str]], names: list[str], shift: int) -> Points:
-    """Points ``shift`` further down, and the place of each one's owner in ``names``."""
+    """Points ``shift`` further down, and the index of each one's owner in ``names``."""
     owner_indexes = {name: owner for owner, name in enumerate(names)}
     return [point - shift for point, _ in points], [owner_indexes[name] for _, name in points]
 

@@ -1,4 +1,4 @@
-"""Which part of a key is hashed: the key, its tag, or what its library's keys have in common.
+"""Which part of a key is hashed: the key, its tag, or the family that it belongs to.
 
 ``{tags}`` count as in Redis Cluster: the text between the first ``{`` and the first ``}`` behind it, if
 there is any. Keys that begin with a prefix of ``together`` are hashed by that prefix alone; the longest
@@ -7,9 +7,9 @@ of prefixes and sets (``("@celery", "mail", "news")``) is one family, hashed by 
 without one, by its first prefix: a group that grows at its end keeps its keys where they are. Families that
 have a prefix in common are one.
 
-A prefix wins over a tag. It is the operator's word that these keys meet, and it must hold for all of
+A prefix wins over a tag. The operator has said that these keys meet, and it must hold for all of
 them: a queue, a job or a routing key whose name happens to have braces (``_kombu.binding.{x}``) would
-otherwise leave its family, and scripts that reach for the rest of it would miss it.
+otherwise leave its family, and scripts that use the rest of the family would not find it.
 
 What the sets cannot know are names that users choose without a prefix. A Celery queue is a key of its
 own name, so ``@celery`` covers queues whose names begin with ``celery``, the default one among them; for
@@ -57,7 +57,7 @@ NAMED_SETS: Final[dict[str, tuple[bytes, ...]]] = {
     "@throttled": (b"throttled:",),
     "@self_limiters": (b"__self-limiters:",),
 }
-#: What keys of a set have inside, where no prefix can tell: what ``inspect`` and ``control`` ask lies in
+#: What keys of a set contain, where they have no prefix in common: what ``inspect`` and ``control`` ask lies in
 #: ``<host>.celery.pidbox``, the replies in ``<uuid>.reply.celery.pidbox``, and Celery asks for the length of
 #: its four priorities in one transaction and waits for them with one BRPOP.
 INFIXES: Final[dict[bytes, bytes]] = {b"@celery": b".celery.pidbox"}
@@ -65,7 +65,7 @@ INFIXES: Final[dict[bytes, bytes]] = {b"@celery": b".celery.pidbox"}
 
 @final
 class Tags:
-    """Cuts out of a key what is hashed.
+    """Says which part of a key is hashed.
 
     ``together`` has prefixes, names of sets, and groups of both, none of them empty; ValueError if a set is unknown.
     """
@@ -82,7 +82,6 @@ class Tags:
         self.build_families(together)
 
     def build_families(self, together: Sequence[bytes | tuple[bytes, ...]]) -> None:
-        """Make the families, and sort their prefixes."""
         for entry in together:
             self.add_family((entry,) if isinstance(entry, bytes) else entry)
         for entry in together:
@@ -94,7 +93,7 @@ class Tags:
             self.by_first_byte[prefix[0]].append(prefix)
 
     def add_family(self, words: tuple[bytes, ...]) -> None:
-        """One family of these words, and of those families that have one of their prefixes already."""
+        """Make one family of these words and of the families that share one of their prefixes."""
         found = [prefix for word in words for prefix in prefixes_of(word)]
         merged = {self.hash_keys[prefix]: True for prefix in found if prefix in self.hash_keys}
         hash_keys = [hash_key for hash_key in dict.fromkeys(self.hash_keys.values()) if hash_key in merged] + list(
@@ -143,7 +142,7 @@ class Tags:
         return part if part != key_prefix else None
 
     def tag_from(self, key: bytes, start: i64) -> bytes:
-        """What stands between ``start`` and the closing character; the key if that is nothing."""
+        """The text from ``start`` to the closing character; the whole key if that is empty or there is none."""
         closing = self.close_char
         i = start
         n: i64 = len(key)
@@ -154,7 +153,7 @@ class Tags:
         return key
 
     def hash_key(self, key: bytes) -> bytes | None:
-        """What is hashed for the family that ``key`` belongs to, if it does to any."""
+        """What is hashed for the family that ``key`` belongs to; None if it belongs to none."""
         if not key:
             return None
         first: i64 = key[0]

@@ -36,7 +36,7 @@ def test_empty_key(name: str) -> None:
 
 
 def test_hash_ring_hashes_the_empty_key() -> None:
-    """The ancestor does, with MD5 as any other key."""
+    """hash_ring does, with MD5 as any other key."""
     assert hash32(b"", HASH_RING_MD5) == int.from_bytes(hashlib.md5(b"").digest()[:4], "little")
     assert hash32(b"abc", HASH_RING_MD5) == 0x98500190
 

@@ -1,4 +1,4 @@
-"""Keys land where the implementations that we replace have put them, and a placement can explain itself."""
+"""Keys land where the implementations that are replaced have put them, and a placement can explain itself."""
 
 import base64
 import json
@@ -160,14 +160,14 @@ def test_memory_is_bounded(key_hash: int) -> None:
 
 
 def test_cheap_hashes_are_not_remembered() -> None:
-    """What costs less than the memory is worked out each time."""
+    """What costs less than a look into the memory is computed each time."""
     placement = ketama(["a", "b"], [1, 1], FNV1A_64)
     placement.owner(b"k")
 
     assert not placement.memo
 
 
-def test_share() -> None:
+def test_owned_fractions() -> None:
     """The shares of the circle are what the arcs say, and sum up to all of it."""
     placement = Placement([1 << 30, 1 << 31], [0, 1], FNV1A_64, nodes=3)
 
@@ -176,7 +176,7 @@ def test_share() -> None:
     assert ketama(["a", "b"], [1, 3]).owned_fractions() == pytest.approx([0.25, 0.75], abs=0.1)
 
 
-def test_share_is_what_keys_meet() -> None:
+def test_a_fraction_is_what_keys_meet() -> None:
     """A share is the chance that a key lands there."""
     placement = ketama(["a", "b", "c"], [1, 2, 5])
     owners = [placement.owner(b"key:%d" % i) for i in range(4000)]
@@ -184,8 +184,8 @@ def test_share_is_what_keys_meet() -> None:
     assert [owners.count(i) / 4000 for i in range(3)] == pytest.approx(placement.owned_fractions(), abs=0.03)
 
 
-def test_spot() -> None:
-    """The hash, the end of its arc, and whose it is."""
+def test_locate() -> None:
+    """The hash, the end of its arc, and the index of the owner."""
     placement = ketama(["a", "b", "c"], [1, 1, 1])
     h, point, owner = placement.locate(b"user:1")
 

@@ -1,4 +1,4 @@
-"""Names, counts and points are those of the implementations that we follow."""
+"""Names, counts and points are those of the implementations that are followed."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""What is hashed of a key: tags as in Redis Cluster, families as the operator says."""
+"""What is hashed of a key: tags as in Redis Cluster, families as the operator configures them."""
 
 import re
 
@@ -151,9 +151,9 @@ def test_what_is_named_together_meets(together: list[bytes | tuple[bytes, ...]])
     tags = Tags(*BRACES, together)
     for place in together:
         words = (place,) if isinstance(place, bytes) else place
-        homes = {tags.hash_key(prefix + b"x") for word in words for prefix in prefixes_of(word)}
-        assert len(homes) == 1
-        assert homes <= {word for one in together for word in ((one,) if isinstance(one, bytes) else one)}
+        hash_keys = {tags.hash_key(prefix + b"x") for word in words for prefix in prefixes_of(word)}
+        assert len(hash_keys) == 1
+        assert hash_keys <= {word for one in together for word in ((one,) if isinstance(one, bytes) else one)}
 
 
 def test_sets_have_no_prefix_in_common() -> None:
@@ -172,7 +172,7 @@ def test_sets_have_no_prefix_in_common() -> None:
     ],
 )
 def test_impossible(word: bytes, sentence: str) -> None:
-    """What cannot be meant is said in a sentence."""
+    """A mistake is an error with a sentence."""
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         Tags(*BRACES, [word])
 
@@ -197,7 +197,7 @@ def test_impossible(word: bytes, sentence: str) -> None:
         (b"r", None),
     ],
 )
-def test_beginnings(beginning: bytes, hashed: bytes | None) -> None:
+def test_hashed_part_of_prefix(beginning: bytes, hashed: bytes | None) -> None:
     """What all keys that begin so have in common, if there is such a thing."""
     tags = Tags(*BRACES, [b"job:", b"job:eu:", b"q", b"@rq"])
     # Whatever follows may be the longer prefix.
@@ -205,8 +205,8 @@ def test_beginnings(beginning: bytes, hashed: bytes | None) -> None:
 
 
 @given(st.text("{}ajo:b", max_size=6), st.text("{}ajo:b", max_size=6))
-def test_beginnings_hold(beginning: str, rest: str) -> None:
-    """However a key goes on, what was said of its beginning holds."""
+def test_hashed_part_of_prefix_holds(beginning: str, rest: str) -> None:
+    """However a key goes on, the answer for its beginning holds."""
     family = Tags(*BRACES, [b"a", b"job:", b"job:b", b"o:"])
     for tags in (family, Tags(*BRACES, []), Tags(OFF, OFF, []), Tags(GREEDY, GREEDY, [])):
         hashed = tags.hashed_part_of_prefix(beginning.encode())
