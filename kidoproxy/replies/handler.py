@@ -86,6 +86,13 @@ class DelegatingHandler(ReplyHandler):
         self.parent.add_held_bytes(size)
 
 
+class WholeReplyHandler(DelegatingHandler):
+    """A `DelegatingHandler` that needs the whole reply, so it must not be cut through."""
+
+    def can_cut_through(self) -> bool:
+        return False
+
+
 @final
 class IgnoreReply(ReplyHandler):
     """For a request whose reply nobody waits for."""

@@ -14,7 +14,7 @@ from typing import Final, final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.aggregate import Aggregate
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
 from kidoproxy.replies.merge_replies import MergeReplies
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp.decode import is_error
@@ -169,13 +169,12 @@ class ScriptLoadExecutor(DelegatingExecutor):
 
 
 @final
-class LoadResultHandler(ReplyHandler):
+class LoadResultHandler(WholeReplyHandler):
     """Around the handler of one node: notes whether it has taken what is loaded."""
 
     def __init__(self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, node: Node) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.plan_executor = plan_executor
-        self.parent = parent
         self.node = node
 
     def on_reply(self, raw: bytes) -> None:
@@ -186,12 +185,6 @@ class LoadResultHandler(ReplyHandler):
     def on_failure(self, failure: NodeFailure) -> None:
         self.plan_executor.note_missing(self.node, failure)
         self.parent.on_failure(failure)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        self.parent.abort(failure, failed)
-
-    def describe(self) -> str:
-        return self.parent.describe()
 
 
 @final

@@ -12,7 +12,7 @@ the expected shape is passed on as it is.
 from typing import Final, final
 
 from kidoproxy.commands.spec import COPY_PUBSUB_NODE, CommandSpec
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
@@ -64,7 +64,7 @@ def client_view_handler(
 
 
 @final
-class RedactingHandler(DelegatingHandler):
+class RedactingHandler(WholeReplyHandler):
     """Redacts a node's reply, or (``per_node``) a list of several nodes' replies."""
 
     def __init__(self, parent: ReplyHandler, name: bytes, per_node: bool) -> None:
@@ -77,10 +77,6 @@ class RedactingHandler(DelegatingHandler):
             self.parent.on_reply(array([redact_reply(self.command_name, item) for item in items(raw)]))
         else:
             self.parent.on_reply(redact_reply(self.command_name, raw))
-
-    def can_cut_through(self) -> bool:
-        """It is redacted as a whole."""
-        return False
 
 
 def redact_reply(name: bytes, raw: bytes) -> bytes:

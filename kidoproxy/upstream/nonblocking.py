@@ -5,7 +5,7 @@ For a client that has hung up: what it has sent is still run, but nothing may be
 
 from typing import Final, final
 
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
 from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp.decode import is_error, is_null, items
 from kidoproxy.resp.encode import encode_request
@@ -82,7 +82,7 @@ class NonblockingExecutor(DelegatingExecutor):
 
 
 @final
-class UnwrapExec(DelegatingHandler):
+class UnwrapExec(WholeReplyHandler):
     """Takes the request's own reply out of the array of EXEC."""
 
     def __init__(self, outcome: WaitOutcome, parent: ReplyHandler) -> None:
@@ -106,7 +106,3 @@ class UnwrapExec(DelegatingHandler):
         """There will be no reply, which counts as one."""
         self.outcome.has_reply = True
         self.parent.on_failure(failure)
-
-    def can_cut_through(self) -> bool:
-        """Never: the reply is inside that of EXEC."""
-        return False

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kidoproxy.replies.handler import IgnoreReply, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
@@ -30,3 +31,10 @@ def test_handlers_say_what_they_do_with_a_reply() -> None:
     for call in calls:
         with pytest.raises(NotImplementedError):
             call()
+
+
+def test_a_whole_reply_is_not_cut_through() -> None:
+    """A delegating handler may let pieces through whenever its parent may, unless it needs the whole reply."""
+    parent = ReplyQueue(PendingWrites()).open_pending(None)
+    assert DelegatingHandler(parent).can_cut_through()
+    assert not WholeReplyHandler(parent).can_cut_through()

@@ -10,7 +10,7 @@ from typing import Final, final
 from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
 from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.replies.merge_info import merge_info
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import error_text, is_error, string_value
@@ -309,14 +309,13 @@ def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
 
 
 @final
-class InfoHandler(ReplyHandler):
+class InfoHandler(WholeReplyHandler):
     """Takes the nodes' merged INFO and completes it."""
 
     def __init__(self, session: Session, argv: list[bytes], parent: ReplyHandler) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.session = session
         self.argv = argv
-        self.parent = parent
 
     def on_reply(self, raw: bytes) -> None:
         if is_error(raw):
@@ -328,12 +327,3 @@ class InfoHandler(ReplyHandler):
         self.parent.on_reply(
             fallback_info(self.session, self.argv, decode_text(error_text(failure.error_reply(False))))
         )
-
-    def add_held_bytes(self, size: int) -> None:
-        self.parent.add_held_bytes(size)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        self.parent.abort(failure, failed)
-
-    def describe(self) -> str:
-        return self.parent.describe()

@@ -4,7 +4,7 @@ from typing import Final, final
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
@@ -135,7 +135,7 @@ def unchanged_sends(plan: Plan) -> list[Send]:
 
 
 @final
-class RecordOnSuccess(ReplyHandler):
+class RecordOnSuccess(WholeReplyHandler):
     """Records a change of scripts or libraries in the registry once it has succeeded."""
 
     def __init__(
@@ -146,11 +146,10 @@ class RecordOnSuccess(ReplyHandler):
         parent: ReplyHandler,
         load_executor: ScriptLoadExecutor | None,
     ) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.registry = registry
         self.command_name = name
         self.argv = argv
-        self.parent = parent
         self.load_executor = load_executor
 
     def on_reply(self, raw: bytes) -> None:
@@ -168,15 +167,6 @@ class RecordOnSuccess(ReplyHandler):
             # A library that some nodes have deleted must not be loaded again.
             self.record()
         self.parent.on_failure(failure)
-
-    def add_held_bytes(self, size: int) -> None:
-        self.parent.add_held_bytes(size)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        self.parent.abort(failure, failed)
-
-    def describe(self) -> str:
-        return self.parent.describe()
 
     def record(self) -> None:
         registry = self.registry

@@ -8,27 +8,25 @@ from typing import final
 
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import array, integer
-from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 
 
 @final
-class CountCorrection(ReplyHandler):
+class CountCorrection(WholeReplyHandler):
     """Corrects the replies to PUBLISH, SPUBLISH and PUBSUB NUMSUB, so that they count clients."""
 
     def __init__(
         self, subscriptions: Subscriptions, spec: CommandSpec, argv: list[bytes], parent: ReplyHandler
     ) -> None:
-        super().__init__()
+        super().__init__(parent)
         self.subscriptions = subscriptions
         self.spec = spec
         self.argv = argv
-        self.parent = parent
 
     def on_reply(self, raw: bytes) -> None:
         """Errors, and replies that count nothing, are passed on."""
@@ -40,18 +38,6 @@ class CountCorrection(ReplyHandler):
                 count_subscribers(self.subscriptions, items(raw), SHARD if name == b"pubsub|shardnumsub" else CHANNEL)
             )
         self.parent.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.parent.on_failure(failure)
-
-    def add_held_bytes(self, size: int) -> None:
-        self.parent.add_held_bytes(size)
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        self.parent.abort(failure, failed)
-
-    def describe(self) -> str:
-        return self.parent.describe()
 
 
 def is_name_count_list(raw: bytes) -> bool:
