@@ -202,6 +202,16 @@ def test_an_error_is_an_answer(refusal: tuple[str, ...]) -> None:
     play << closed()
 
 
+def test_a_refusal_of_the_proxy_is_an_answer() -> None:
+    """What the pool does not serve is refused, so that the replies behind keep their places."""
+    play = story(copies("a")) >> client("GET k", "BLPOP q 0", "PING x") << to("a", "GET k") >> half_closed()
+    play >> node("a", "$-1")
+    play.settle()
+    nothing, refusal, pong, _ = play.guest("me").heard.split(b"\r\n", 3)
+    assert (nothing, refusal[:1], pong) == (b"$-1", b"-", b"$1")
+    play << given(unheard) << closed()
+
+
 def test_a_lost_node_is_an_answer() -> None:
     """So is a failure."""
     play = (

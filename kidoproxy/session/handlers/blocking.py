@@ -12,6 +12,7 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.requests import Request
+from kidoproxy.routes.plan import DirectReply
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
@@ -69,7 +70,10 @@ def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None
     session.blocked_request = executor
     handler = SilenceIfGaveUp(executor.outcome, session.open_pending(spec))
     request_context = session.request_context
-    executor.execute(session.plan(spec, request, request_context), handler, request.raw, spec, request_context)
+    plan = session.plan(spec, request, request_context)
+    # A refusal would not have blocked: also a client that has hung up gets it, ahead of the replies behind.
+    executor.outcome.has_reply = isinstance(plan, DirectReply)
+    executor.execute(plan, handler, request.raw, spec, request_context)
     session.suspend_until_drained()
 
 
