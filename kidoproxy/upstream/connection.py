@@ -35,7 +35,6 @@ class NodeConnection(SendingConnection):
     ) -> None:
         super().__init__(node, options, proto, db)
         self.dirty_connections = dirty_connections
-        self.flush_scheduled = False
 
     def schedule_flush(self) -> None:
         """Ask to be looked after at the end of this turn: bytes to write, a socket to open or to close."""
@@ -52,7 +51,7 @@ class NodeConnection(SendingConnection):
         self.db = self.base_db
         self.last_read_at = now
         self.partial_serial = 0
-        self.node_moves_seen = self.node.role_changes
+        self.role_changes_seen = self.node.role_changes
         self.remove_condition(RECONNECT_PENDING)
         self.write_grace_until = 0.0
         self.write_progress_until = 0.0

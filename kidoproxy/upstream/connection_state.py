@@ -47,6 +47,7 @@ class ConnectionBase(Pipeline):
         self.proto = proto
         self.db = db
         self.must_close = False  # the old socket is to be closed
+        self.flush_scheduled = False
         self.state: int = IDLE
         self.conditions: int = 0
         self.can_send = False  # ready and no conditions: a request may be sent at once
@@ -72,7 +73,7 @@ class ConnectionBase(Pipeline):
         self.late_since = 0.0
         self.next_probe_at = 0.0
         #: The node's role changes that this connection has seen.
-        self.node_moves_seen = 0
+        self.role_changes_seen = 0
         self.held_since = self.hold_grace = 0.0
         self.reconnects = 0
         self.timeouts = 0

@@ -29,7 +29,7 @@ def check_deadlines(conn: SendingConnection, now: float) -> None:
     """Some twenty times a second: deadlines, silence, the next attempt."""
     state = conn.state
     if state == READY:
-        if conn.node_moves_seen != conn.node.role_changes and not conn.held:
+        if conn.role_changes_seen != conn.node.role_changes and not conn.held:
             reconnect_when_idle(conn, now)
         else:
             check_ready_deadlines(conn, now)
@@ -94,14 +94,14 @@ def reconnect(conn: SendingConnection) -> None:
 
 def time_out_overdue(conn: SendingConnection, now: float) -> float:
     """Time out those whose time is over; by how many seconds the worst one's is."""
-    fifo = conn.reply_handlers
+    handlers = conn.reply_handlers
     timeout = conn.options.timeout
     grace_until = max(write_progress_until(conn, now), conn.node.busy_until)
     overdue = 0.0
     head = conn.head
     index = head
-    while index < len(fifo):
-        handler = fifo[index]
+    while index < len(handlers):
+        handler = handlers[index]
         due = handler.due
         if isinstance(handler, BackgroundHandler) and due >= now:
             # The proxy's own traffic gives those behind what it needs itself, not all that it would wait.

@@ -43,8 +43,8 @@ class SendingConnection(ConnectionBase):
 
     def send(self, handler: ReplyHandler, payload: bytes, proto: int, db: int, reply_count: int) -> None:
         """Put ``payload`` on the wire of a ready connection, held or not; its deadline is the caller's to set."""
-        fifo = self.reply_handlers
-        if len(fifo) - self.head >= limits.CONNECTION_QUEUE_REPLIES or self.out_bytes > self.out_budget:
+        handlers = self.reply_handlers
+        if len(handlers) - self.head >= limits.CONNECTION_QUEUE_REPLIES or self.out_bytes > self.out_budget:
             self.fail_overloaded(handler)
             return
         if proto != self.proto or db != self.db:
@@ -53,12 +53,13 @@ class SendingConnection(ConnectionBase):
                 return
             switch_mode(self, proto, db)
         # `Pipeline.append`, written out: each command comes by here.
-        fifo.append(handler)
+        handlers.append(handler)
         if reply_count > 1:
-            fifo.extend([handler] * (reply_count - 1))
+            handlers.extend([handler] * (reply_count - 1))
         self.out.append(payload)
         self.out_bytes += len(payload)
-        self.schedule_flush()
+        if not self.flush_scheduled:
+            self.schedule_flush()
 
     def fail_overloaded(self, handler: ReplyHandler) -> None:
         """No more is taken before some is answered."""
