@@ -1,0 +1,73 @@
+"""What must come of it: after ``<<``."""
+
+from collections.abc import Callable
+
+from tests.story.frames import Text, frames, request, shown
+from tests.story.play import PLAIN, Event, Story, Way
+
+
+def to(name: str, *texts: Text, on: Way = PLAIN) -> Event:
+    """These requests were written to the node, in this order."""
+
+    def expectation(play: Story) -> None:
+        told = play.told[name]
+        wanted = [(on, request(text)) for text in texts]
+        was = [(one.way, one.raw) for one in told[: len(wanted)]]
+        assert was == wanted, "\n".join(
+            [f"node {name} was to be asked, on {on}:"]
+            + [shown(raw) for _, raw in wanted]
+            + ["  but was asked:"]
+            + [f"  on {way}:\n{shown(raw)}" for way, raw in was]
+        )
+        del told[: len(wanted)]
+
+    return expectation
+
+
+def to_client(*replies: Text, name: str = "me") -> Event:
+    """The client was sent exactly these bytes."""
+
+    def expectation(play: Story) -> None:
+        guest = play.guest(name)
+        wanted = frames(replies)
+        was, guest.heard = guest.heard, b""
+        assert was == wanted, f"client {name} was to be told:\n{shown(wanted)}\n  but was told:\n{shown(was)}"
+
+    return expectation
+
+
+def leased(play: Story) -> list[int]:
+    """How many dedicated connections sessions have, by node."""
+    return [server.leased for server in play.exchange.servers]
+
+
+def silence() -> Event:
+    """Nobody was told anything more."""
+    return Story.nothing_left
+
+
+def closed(name: str = "me") -> Event:
+    """The client's socket is closed now."""
+
+    def expectation(play: Story) -> None:
+        assert play.guest(name).closed, f"client {name} is still connected"
+
+    return expectation
+
+
+def open_still(name: str = "me") -> Event:
+    """The client's socket is not closed."""
+
+    def expectation(play: Story) -> None:
+        assert not play.guest(name).closed, f"client {name} has been cut"
+
+    return expectation
+
+
+def then(check: Callable[[Story], bool]) -> Event:
+    """A fact about the proxy that must hold."""
+
+    def expectation(play: Story) -> None:
+        assert check(play)
+
+    return expectation
