@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.admin import control_client, orders
 from kidoproxy.config import Config
-from tests.admin.test_control_client import bulk, canned, pool_of, row
+from tests.admin.canned import bulk, canned, pool_of, row
 
 LOST = b"*2\r\n" + bulk("a has 0 keys") + bulk("b is down")
 

@@ -8,7 +8,7 @@ import click
 from kidoproxy.admin.cli.options import CommandFailed, config_option, load_config
 
 if TYPE_CHECKING:
-    from kidoproxy.admin.control_client import NodeCheck
+    from kidoproxy.admin.node_check import NodeCheck
     from kidoproxy.config import Pool, User
 
 BAR_WIDTH: Final = 20
@@ -26,7 +26,7 @@ def check(config_file: Path) -> None:
     Example:
       kidoproxy check --config ring.toml
     """
-    from kidoproxy.admin.control_client import check_nodes
+    from kidoproxy.admin.node_check import check_nodes
 
     config = load_config(config_file)
     for warning in config.warnings:

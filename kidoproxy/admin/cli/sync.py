@@ -36,7 +36,7 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
     import redis
 
     from kidoproxy.admin import orders
-    from kidoproxy.admin.control_client import describe_error
+    from kidoproxy.admin.redis_client import describe_error
 
     if refill + cancel + trust > 1:
         raise click.UsageError("--refill, --cancel and --trust are different orders: give one.")

@@ -1,0 +1,138 @@
+"""``kidoproxy check``: asks every node, each in a thread, who it is, and what would keep it from serving."""
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis
+from redis.exceptions import (
+    NoPermissionError,
+    RedisError,
+)
+
+from kidoproxy.admin.redis_client import connect, describe_error
+from kidoproxy.config import Config, Node, Pool
+from kidoproxy.resp.errors import sanitize
+from kidoproxy.resp.replication_errors import same_server_cause
+
+PING_COUNT: Final = 5
+#: RESTORE … ABSTTL and much of what keeps copies equal; COPY, GETEX, PXAT came with 6.2.
+MIN_COPY_VERSION: Final = (6, 2)
+_THREADS: Final = 16
+
+
+@dataclass(slots=True)
+class NodeCheck:
+    """What one node said about itself. It is fine when there are no problems."""
+
+    node: Node
+    server: str = ""
+    #: Empty if it does not say.
+    run_id: str = ""
+    #: How many databases it has; 0 if it does not say.
+    databases: int = 0
+    latency_ms: float | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def add_problem(self, problem: str) -> None:
+        """Add it, unless it has been found already in another way."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def check_nodes(config: Config) -> dict[str, list[NodeCheck]]:
+    """Ask all nodes of all pools at the same time; by pool, in the order of the configuration."""
+    pools = config.pools.values()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        futures = {pool.name: [threads.submit(check_node, node, pool) for node in pool.nodes] for pool in pools}
+        found = {name: [answer.result() for answer in answers] for name, answers in futures.items()}
+    for listener in config.listening_pools():
+        _report_same_server(
+            [node_check for pool in config.pools_below(listener.name) for node_check in found[pool.name]]
+        )
+    for pool in pools:
+        if pool.copy is not None:
+            _compare_databases(found[pool.name])
+    return found
+
+
+def _report_same_server(node_checks: list[NodeCheck]) -> None:
+    """All nodes that one listener reaches are different servers; the later one of two that are not is wrong."""
+    first: dict[str, NodeCheck] = {}
+    for node_check in node_checks:
+        earlier = first.setdefault(node_check.run_id, node_check)
+        if node_check.run_id and earlier.node.address != node_check.node.address:
+            node_check.add_problem(same_server_cause(earlier.node.name))
+
+
+def _compare_databases(node_checks: list[NodeCheck]) -> None:
+    """Copies have the same databases, or some of their data cannot be copied."""
+    with_database_count = [node_check for node_check in node_checks if node_check.databases]
+    for node_check in with_database_count[1:]:
+        if node_check.databases != with_database_count[0].databases:
+            first = f"{with_database_count[0].node.name} has {with_database_count[0].databases}"
+            node_check.add_problem(
+                f"has {node_check.databases} databases and {first}; copies need the same 'databases'"
+            )
+
+
+def check_node(node: Node, pool: Pool) -> NodeCheck:
+    """Connect, ask who it is, and time a few PINGs."""
+    node_check = NodeCheck(node)
+    with connect(node.address, node.username, node.password, node.tls, pool.connect_timeout) as client:
+        try:
+            client.ping()
+            node_check.latency_ms = statistics.median(_ping_ms(client) for _ in range(PING_COUNT))
+            info: dict[str, Any] = client.info()
+            node_check.databases = _database_count(client) if pool.copy is not None else 0
+        except NoPermissionError:
+            node_check.problems.append("the node's user may not say PING and INFO")
+        except (RedisError, OSError) as error:
+            tls = "; it may not speak TLS" if node.tls is not None and isinstance(error, redis.TimeoutError) else ""
+            node_check.problems.append(describe_error(error) + tls)
+        else:
+            _check_info(info, pool, node_check)
+    return node_check
+
+
+def _ping_ms(client: redis.Redis) -> float:
+    started = time.perf_counter()
+    client.ping()
+    return (time.perf_counter() - started) * 1000
+
+
+def _database_count(client: redis.Redis) -> int:
+    """How many databases it has; 0 if its user may not ask, or it does not know."""
+    try:
+        found: Any = client.config_get("databases")
+    except (RedisError, OSError):
+        return 0
+    count = str(found.get("databases", ""))
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
+
+
+def _check_info(info: dict[str, Any], pool: Pool, node_check: NodeCheck) -> None:
+    node_check.run_id = str(info.get("run_id", ""))
+    if pool.copy is not None and 0 < node_check.databases < pool.databases:
+        node_check.add_problem(
+            f"has {node_check.databases} databases, the pool serves {pool.databases}: set 'databases' alike"
+        )
+    valkey = info.get("valkey_version")
+    version = str(valkey or info.get("redis_version", "?"))
+    node_check.server = f"{'valkey' if valkey else 'redis'} {sanitize(version, 32)}"
+    if info.get("role") not in (None, "master"):
+        master = f" of {sanitize(str(info['master_host']))}:{info['master_port']}" if "master_host" in info else ""
+        node_check.problems.append(f"is a replica{master}: writes to it would fail")
+    if info.get("cluster_enabled"):
+        node_check.problems.append("runs in cluster mode, which has slots of its own; a node must be a plain server")
+    if info.get("loading"):
+        node_check.problems.append("is still loading its data")
+    if pool.copy is not None and parse_version(str(info.get("redis_version", "0"))) < MIN_COPY_VERSION:
+        node_check.problems.append(f"is {node_check.server}; a copy pool needs Redis 6.2 or newer")
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """``7.0.15`` as numbers; what is no number counts as 0."""
+    return tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else 0 for part in text.split("."))
