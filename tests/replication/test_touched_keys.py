@@ -3,13 +3,14 @@
 from kidoproxy.replication.batch_size import BATCH_BYTES, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.touched_keys import MAX_SHORT_RECHECKS, RECHECK_KEYS, ExplainedKeys, RecheckQueue
+from kidoproxy.routes.topology import Node
 
 LARGE = BATCH_BYTES // 2 + 1
 
 
 def touched(*places: tuple[int, bytes]) -> RecheckQueue:
     """So many keys of these databases."""
-    group = CopyGroup("pair", [])
+    group = CopyGroup("pair", [Node(0, "a", "a:6379", 1)])
     again = RecheckQueue(group)
     again.begin_pass()
     group.touched_keys = dict.fromkeys(places, True)
