@@ -1,4 +1,14 @@
-"""A copy group: the nodes that hold the same data, which of them may be read, and who decides for a key."""
+"""A copy group: the nodes of a copy pool, which of them may be read, and who decides for a key.
+
+Invariants:
+
+* A copy leaves the in-sync set when it missed a write that another in-sync copy took, or when its server was restarted.
+  The last one never leaves; if its server is restarted, nobody is asked until an election.
+* A copy comes in only by `mark_in_sync`, when a sync has proved that it holds what the others hold.
+* Each change of the set goes to ``journal``. Acknowledgements of writes wait until it is on disk (``durability``), so
+  that a restarted proxy knows who missed what was acknowledged.
+* Every write is sent between `begin_write` and `end_write`. While it is open the copies' outcomes are not compared yet.
+"""
 
 from collections.abc import Callable
 from typing import Final, cast, final
@@ -15,9 +25,9 @@ IN_SYNC: Final = "in sync"
 BEHIND: Final = "behind"
 SYNCING: Final = "syncing"
 
-#: More than any score: a live node comes before one that is not.
+#: More than any rendezvous score: a live node comes before one that is not.
 LIVE_BONUS: Final = 1 << 40
-#: Keys that wait to be mended before the copies concerned count as behind altogether.
+#: So many keys may wait for a repair before the copies concerned count as behind altogether.
 MAX_REPAIR_KEYS: Final = 10_000
 
 
@@ -32,7 +42,7 @@ class Copy:
         self.restarted = False  # its server is another run since then, and may have lost data
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed_write = False
-        #: So many writes that it refused are not judged yet: what it is read for meanwhile may lack them.
+        #: So many writes that it refused or failed are still open: what is read from it meanwhile may lack them.
         self.unconfirmed = 0
         self.seed: i64 = unsigned_fnv1a(node.name.encode("utf-8", "surrogateescape"))
 
@@ -52,7 +62,7 @@ def unsigned_fnv1a(data: bytes) -> i64:
 
 
 def rendezvous_score(key_hash: i64, seed: i64) -> i64:
-    """Rendezvous score of a node for a key: both hashes mixed; the highest decides."""
+    """Rendezvous score of a node for a key (both are hashes), in 32 bits; the highest score decides."""
     x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
     return x ^ (x >> 16)
@@ -60,24 +70,21 @@ def rendezvous_score(key_hash: i64, seed: i64) -> i64:
 
 @final
 class WatchedKeys:
-    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes.
-
-    ``until_ms``: the moment, by the wall clock, at which the first of the keys expires; 0: none does.
-    """
+    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes."""
 
     def __init__(self) -> None:
         self.keys: dict[tuple[int, bytes], bool] = {}
+        #: When the first of the keys expires, by the wall clock; 0: none does.
         self.first_expiry_ms = 0
+        #: One of the keys may have changed.
         self.cas_dirty = False
 
 
 @final
 class CopyGroup(NodeGroup):
-    """Who holds everything, who decides for a key, and what has to be mended.
+    """The copies of one pool, in the order of the configuration, and everything that they share.
 
-    A copy leaves the in-sync set when it missed a write that another in-sync copy took; the last one
-    never leaves. ``journal`` is told of each change of the set; ``durability`` hears when that is on disk;
-    acknowledgements wait for it, so that a restarted proxy knows who missed what was acknowledged.
+    ``min_in_sync``: a write that fewer copies have taken is an error to the client.
     """
 
     def __init__(self, name: str, nodes: list[Node], min_in_sync: int = 1) -> None:
@@ -85,32 +92,33 @@ class CopyGroup(NodeGroup):
         self.name = name
         self.copies: list[Copy] = [Copy(node) for node in nodes]
         self.min_in_sync = min_in_sync
+        #: An election has said which copies to trust. Before, and after trust was lost, clients get ``refusal``.
         self.elected = False
-        self.trust_lost = False  # it was elected once, and nobody is trusted now
-        self.refusal = STARTING_UP  # what clients are told while no copy is trusted
+        self.trust_lost = False
+        self.refusal = STARTING_UP
         #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
         self.left_by_restart = False
         self.journal: Callable[[CopyGroup], None] | None = None
         self.durability = Durability()
-        #: (database, key) whose copies were seen to differ, until the keeper has mended them.
+        #: (database, key) whose copies may differ, until the supervisor has repaired them.
         self.to_repair: KeySet = {}
         self.repair_budget = ByteBudget(REPAIR_BYTES)
-        #: While a sync runs: keys touched by writes that a half-filled copy may have judged differently.
+        #: While a sync runs: keys of writes whose outcome may be another one at a copy that is not complete yet.
         self.touched_keys: KeySet | None = None
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
-        #: One of these writes went from one database to another.
+        #: One of these writes went from one database to another (MOVE, COPY).
         self.cross_db_write = False
         self.mismatches = 0
-        #: Reads that were sent to one copy: whose turn the next one is.
+        #: Reads that were sent to one copy, for taking turns.
         self.read_count = 0
         self.watches: list[WatchedKeys] = []
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.run_ids: dict[str, str] = {}
-        #: Writes that are not judged yet, by epoch, and who waits for those of the epochs before.
+        #: How many writes are open, by the epoch in which they began; whom to call when those before this one are done.
         self.write_epoch = 0
         self.open_writes: dict[int, int] = {}
         self.on_writes_done: Callable[[], None] | None = None
-        #: The copy that is told of messages, and how many switchboards listen to it: see `speaker`.
+        #: The copy that PUBLISH goes to, and how many of our connections subscribe there: see `active_pubsub_node`.
         self.pubsub_node: Node | None = None
         self.pubsub_listeners = 0
         for node in nodes:
@@ -127,7 +135,7 @@ class CopyGroup(NodeGroup):
         return [copy.node.name for copy in self.copies if copy.state != IN_SYNC]
 
     def ranked(self, key: bytes | None) -> list[Node]:
-        """The in-sync nodes in the order in which they are asked: live ones first, then by the key's rank.
+        """The in-sync nodes in the order in which they are asked: live ones first, then by their score for the key.
 
         Without a key (DBSIZE, a transaction) the order of the configuration decides.
         """
@@ -156,7 +164,7 @@ class CopyGroup(NodeGroup):
         return ranked[0] if ranked else None
 
     def ranked_copies(self, key: bytes | None) -> list[Copy]:
-        """All copies in rendezvous order of ``key`` (Thaler and Ravishankar, 1998)."""
+        """All copies by their score for ``key``, the highest first (Thaler and Ravishankar, 1998)."""
         if key is None:
             return list(self.copies)
         h = unsigned_fnv1a(key)
@@ -164,14 +172,14 @@ class CopyGroup(NodeGroup):
         return [self.copies[at] for _, at in ordered]
 
     def copy_of(self, node: Node) -> Copy:
-        """The member that ``node`` is; KeyError when it is none."""
+        """The copy that ``node`` is; KeyError when it is none of this group."""
         for copy in self.copies:
             if copy.node is node:
                 return copy
         raise KeyError(node.name)
 
     def may_lack_writes(self, node: Node) -> bool:
-        """Whether what it is read for may lack a write."""
+        """Whether a reply that ``node`` gave to a read may lack a write."""
         copy = self.copy_of(node)
         return copy.state != IN_SYNC or copy.unconfirmed > 0
 
@@ -184,16 +192,16 @@ class CopyGroup(NodeGroup):
         self.record_change()
 
     def lose_trust(self, node: Node) -> None:
-        """The last one that was trusted has lost its server: nobody is asked until it is decided who is."""
+        """The server of the last trusted copy is another run now: nobody is asked until an election."""
         self.elected, self.trust_lost = False, True
         self.refusal = trust_lost(node.name, node.address, node.cause)
 
     def sync_failed(self, node: Node) -> None:
-        """Its sync has ended without proof: it is behind, as before."""
+        """Its sync has ended without proof: the copy is behind, as before."""
         self.copy_of(node).state = BEHIND
 
     def mark_behind(self, nodes: list[Node]) -> None:
-        """These missed a write that another copy took; the last in-sync copy stays, whatever happened."""
+        """These missed a write that another copy took. The last in-sync copy stays, whatever happened."""
         changed = False
         for node in nodes:
             copy = self.copy_of(node)
@@ -209,10 +217,10 @@ class CopyGroup(NodeGroup):
     def on_write_sent(
         self, db: int, keys: list[bytes], other_db: int | None, may_write_other_keys: bool, unawaited_nodes: list[Node]
     ) -> None:
-        """A write is being sent: to the copies in sync, and to those in ``told`` without waiting for them.
+        """A write is being sent: to the copies in sync, and to ``unawaited_nodes`` without waiting for them.
 
-        The rest of the copies miss it. While a sync runs, keys are noted that a half-filled copy may have judged by
-        others which it does not have yet: those of writes with several keys or databases.
+        The rest of the copies miss it. While a sync runs the keys of writes with several keys or databases are noted:
+        a copy that is not complete yet may have lacked one of them, and so come to another outcome.
         """
         for copy in self.copies:
             if copy.state != IN_SYNC and copy.node not in unawaited_nodes:
@@ -227,17 +235,20 @@ class CopyGroup(NodeGroup):
                     self.recheck_everything()
 
     def recheck_everything(self) -> None:
-        """They were too many to remember: the sync compares everything once more."""
+        """There were too many keys to remember: the sync compares everything once more."""
         for copy in self.copies:
             copy.missed_write = copy.missed_write or copy.state != IN_SYNC
 
     def on_unawaited_write_lost(self, node: Node) -> None:
-        """A write that was not waited for did not reach ``node``: its sync has to look again, or begin again."""
+        """A write that nobody waited for did not reach ``node``: its sync has to look again, or begin again."""
         self.copy_of(node).missed_write = True
         self.mark_behind([node])
 
     def on_restart(self, node: Node) -> bool:
-        """Another run id: it may have lost data, and is asked no more; nobody is if no other is in sync."""
+        """``node`` has another run id: it may have lost data, and is asked no more; nobody is if no other is in sync.
+
+        Returns whether it may still be asked: it is a pool's only copy.
+        """
         self.invalidate_watches(0, [], None)
         copy = self.copy_of(node)
         if not self.in_sync():
@@ -253,21 +264,21 @@ class CopyGroup(NodeGroup):
         return self.elected and copy.state == IN_SYNC
 
     def repair_later(self, db: int, keys: list[bytes]) -> None:
-        """Note that the copies of these keys may differ; past the cap every other copy is behind."""
+        """Note that the copies of these keys may differ; when they are too many, all but the first copy are behind."""
         if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
             self.to_repair.clear()
             self.mark_behind([copy.node for copy in self.copies[1:]])
 
     def invalidate_watches(self, db: int, keys: list[bytes], other_db: int | None) -> None:
-        """A write to these keys has been sent (``other``: of that database too); without keys, to any."""
+        """A write to these keys has been sent, in ``db`` and ``other_db`` (if any); without keys, to any keys."""
         for watched in self.watches:
             if not keys or any((db, key) in watched.keys or (other_db, key) in watched.keys for key in keys):
                 watched.cas_dirty = True
 
-    # -- the copy that is told of messages ----------------------------------------------------------------
+    # -- the copy that messages are published to -----------------------------------------------------------
 
     def active_pubsub_node(self) -> Node | None:
-        """The one that is told of messages: who is listened to while it lives, until another one is heard."""
+        """Where to publish: where our connections subscribe while that node lives, until they have moved on."""
         pubsub_node = self.pubsub_node
         return (
             pubsub_node
@@ -276,23 +287,23 @@ class CopyGroup(NodeGroup):
         )
 
     def preferred_pubsub_node(self) -> Node | None:
-        """The one that should be told: who is, while it lives and is in sync, else the first that does."""
+        """Where our connections should subscribe: where they do while that is live and in sync, else the first."""
         pubsub_node = self.pubsub_node
         if pubsub_node is not None and pubsub_node.live and self.copy_of(pubsub_node).state == IN_SYNC:
             return pubsub_node
         ranked = self.ranked(None)
         return ranked[0] if ranked else None
 
-    # -- writes that are under way --------------------------------------------------------------------
+    # -- open writes -----------------------------------------------------------------------------------
 
     def begin_write(self) -> int:
-        """A write has been sent; the epoch that `write_ends` wants."""
+        """A write is being sent; returns the epoch, which `end_write` wants."""
         epoch = self.write_epoch
         self.open_writes[epoch] = self.open_writes.get(epoch, 0) + 1
         return epoch
 
     def end_write(self, epoch: int) -> None:
-        """It has been judged: who missed it has left."""
+        """A write is done: copies that missed it have left the in-sync set."""
         remaining = self.open_writes[epoch] - 1
         if remaining:
             self.open_writes[epoch] = remaining
@@ -301,13 +312,12 @@ class CopyGroup(NodeGroup):
             self.notify_if_writes_done()
 
     def when_writes_done(self, callback: Callable[[], None]) -> None:
-        """Call ``settled`` as soon as every write that is under way now has been judged."""
+        """Call ``callback`` as soon as every write that is open now is done; writes begun later do not count."""
         self.write_epoch += 1
         self.on_writes_done = callback
         self.notify_if_writes_done()
 
     def notify_if_writes_done(self) -> None:
-        """Nothing of the epochs before is under way: whoever waits for that goes on."""
         callback = self.on_writes_done
         if callback is not None and all(epoch == self.write_epoch for epoch in self.open_writes):
             self.on_writes_done = None
@@ -316,7 +326,7 @@ class CopyGroup(NodeGroup):
     # -- the record of who is behind -------------------------------------------------------------------
 
     def record_change(self) -> None:
-        """The in-sync set has changed: the journal, if there is one, puts it on disk."""
+        """The in-sync set has changed: the journal, if there is one, puts the new set on disk."""
         for copy in self.copies:
             if copy.state == IN_SYNC and copy.node.run_id and not copy.restarted:
                 self.run_ids[copy.node.name] = copy.node.run_id.decode("latin-1")

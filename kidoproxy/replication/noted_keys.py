@@ -1,4 +1,4 @@
-"""Keys that are noted until somebody has looked at them: their names are clients' bytes, so they have a bound."""
+"""Sets of keys with a bound: keys are noted until they have been compared, and their names are clients' bytes."""
 
 from typing import Final, final
 
@@ -6,20 +6,20 @@ from typing import Final, final
 REPAIR_BYTES: Final = 32 * 1024 * 1024
 TOUCHED_BYTES: Final = 64 * 1024 * 1024
 
-#: By database and key.
+#: (database, key) of each.
 KeySet = dict[tuple[int, bytes], bool]
 
 
 @final
 class ByteBudget:
-    """For so many bytes of names, counted since there were none."""
+    """How many bytes of names a `KeySet` may hold, counted since it was last empty."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
     def add_keys(self, key_set: KeySet, db: int, keys: list[bytes]) -> bool:
-        """Add these; if they are too many now all are forgotten, and that is said."""
+        """Add these keys; if there are too many now, forget all of them and return True."""
         if not key_set:
             self.used = 0
         for key in keys:

@@ -1,30 +1,36 @@
-"""Keys that writes with several keys have touched while a sync runs: they are looked at again."""
+"""Keys of writes with several keys, sent while a sync runs: they are compared again.
+
+A copy that is not complete yet may lack one key of such a write, and come to another outcome. Once all keys of a
+database that were touched so far have been compared at one point of the order of writes, that database has *converged*:
+from there on both copies come to the same outcomes in it, as long as nothing comes in from another database.
+"""
 
 from typing import Final, final
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
 
-#: How many touched keys are looked at again at one point of the order.
+#: How many touched keys are compared at one point of the order.
 RECHECK_KEYS: Final = 500
-#: After so many looks in one pass that were cut short by the size of the values, one is not.
+#: After so many batches in one pass that were cut short by the size of the values, one is not.
 MAX_SHORT_RECHECKS: Final = 20
-#: For the keys that a sync knows.
+#: The size of `ExplainedKeys`.
 EXPLAINED_BYTES: Final = 1024 * 1024
 
 
 @final
 class ExplainedKeys:
-    """Keys whose difference has no news, in 1 MiB however many there are: by a bit that a few others may share.
+    """Keys whose difference, if there is one, is explained by what was noted: it asks for no further pass.
 
-    One that is taken for known by mistake is copied all the same; it only does not ask for one more pass.
+    A set in 1 MiB, however many there are: each key has one bit, which a few others may share. A key that is taken for
+    explained by mistake is copied all the same.
     """
 
     def __init__(self) -> None:
         self.bits = bytearray(EXPLAINED_BYTES)
 
     def test_and_set(self, db_key: tuple[int, bytes]) -> bool:
-        """From now on it is known; whether it was before."""
+        """Add the key; returns whether it was in the set before."""
         at = hash(db_key) % (8 * EXPLAINED_BYTES)
         mask = 1 << (at & 7)
         was_set = self.bits[at >> 3] & mask != 0
@@ -34,11 +40,7 @@ class ExplainedKeys:
 
 @final
 class RecheckQueue:
-    """The keys that wait to be looked at again, and the databases that are ``level``.
-
-    Those are equal, whatever writes with several keys do from now on: all their touched keys were compared at
-    one point of the order.
-    """
+    """The keys that wait to be compared again, and the databases that have converged; see the module."""
 
     def __init__(self, group: CopyGroup) -> None:
         self.group = group
@@ -53,10 +55,7 @@ class RecheckQueue:
         self.short_rechecks = 0
 
     def collect_touched(self, explained: ExplainedKeys) -> bool:
-        """What was touched since the last look, but for level databases; a difference in it has no news.
-
-        Whether anything waits.
-        """
+        """Add what was touched since the last call, except in converged databases; returns whether any key waits."""
         touched = self.group.touched_keys or {}
         if self.group.cross_db_write:
             self.group.cross_db_write = False
@@ -69,20 +68,23 @@ class RecheckQueue:
         return bool(self.waiting)
 
     def next_db(self) -> int:
-        """One in which keys wait."""
+        """A database in which keys wait; there is one."""
         return next(iter(self.waiting))[0]
 
     def keys_in(self, db: int) -> list[bytes]:
-        """Those that wait in this database."""
+        """The keys that wait in this database."""
         return [key for db_key, key in self.waiting if db_key == db]
 
     def drop_db(self, db: int) -> None:
-        """There is no such database."""
+        """Forget the keys of a database that the servers do not have."""
         for key in self.keys_in(db):
             del self.waiting[(db, key)]
 
     def next_batch(self, db: int, reported_sizes: dict[bytes, int | None], sizes: SizeEstimator) -> KeyBatch:
-        """The keys to look at now: all of them, if they are not too large or were that too often."""
+        """The keys to compare now: all that wait, unless they are too many, or too large (but that only so often).
+
+        ``reported_sizes``: bytes by key, as far as they are known. If all are in the batch the database has converged.
+        """
         keys = self.keys_in(db)
         first_keys = keys[:RECHECK_KEYS]
         batches = sizes.split_keys(first_keys, [reported_sizes.get(key) for key in first_keys])
@@ -100,5 +102,5 @@ class RecheckQueue:
 
 
 def is_within_batch_bytes(batches: list[KeyBatch]) -> bool:
-    """Whether they are several for the number of their keys alone."""
+    """Whether they are several only because of the number of their keys."""
     return sum([batch.estimated_bytes for batch in batches]) <= BATCH_BYTES

@@ -1,6 +1,7 @@
-"""What waits until the record of who is behind is on disk: the acknowledgements of a copy pool.
+"""Acknowledgements of a copy pool that wait until the record of who is behind is on disk.
 
-Each change of the in-sync set makes a new version of the record. Whoever writes it tells `Durability.recorded`.
+Each change of the in-sync set makes a new version of the record. Whoever has written one calls
+`Durability.on_recorded`; replies that were held for it, or an older one, then leave in their order.
 """
 
 from typing import final
@@ -21,13 +22,13 @@ class HeldAcknowledgement:
         raise NotImplementedError
 
     def on_timeout(self) -> None:
-        """The disk has taken too long: the client hears that the outcome is unknown."""
+        """The disk has taken too long: the client is told that the outcome is unknown."""
         raise NotImplementedError
 
 
 @final
 class Durability:
-    """Changes of the in-sync set (``version``), and how many of them are on disk (``durable``)."""
+    """The number of the last change of the in-sync set, and of the last one that is on disk."""
 
     def __init__(self) -> None:
         self.latest_version = 0
@@ -39,7 +40,7 @@ class Durability:
         return self.durable_version == self.latest_version
 
     def hold(self, acknowledgement: HeldAcknowledgement) -> None:
-        """Let it go when its version is on disk, in the order in which they came."""
+        """Release it when its version is on disk."""
         self.waiting.append(acknowledgement)
 
     def on_recorded(self, version: int) -> None:
@@ -54,7 +55,7 @@ class Durability:
                 self.waiting.append(acknowledgement)
 
     def tick(self, now: float) -> None:
-        """Give up acknowledgements for which the disk has had `limits.RECORD_SECONDS`."""
+        """Give up acknowledgements for which the disk has had `limits.RECORD_DURABLE_SECONDS`."""
         waiting = self.waiting
         self.waiting = []
         for acknowledgement in waiting:

@@ -1,7 +1,8 @@
 """The nodes as the routes know them: names and facts, never sockets.
 
-A `Node` carries what its links found out (``live``); a `CopyGroup` knows which of its copies may be
-read. Links and the copy keeper write these facts, routes read them.
+A `Node` is written by its connections (whether it is live, which run of the server it is) and read by the routes. What
+lies above this file is known by an empty base only: how to reach the node (`NodeServer`), and the copies that it is one
+of (`NodeGroup`).
 """
 
 from typing import final
@@ -13,11 +14,11 @@ from kidoproxy.upstream.health import NodeHealth
 
 
 class NodeServer:
-    """How a node is reached: `kidoproxy.upstream.server.Server`. The routes carry it and never look inside."""
+    """How a node is reached: `kidoproxy.upstream.server.Server`; `server_of` gives a node's server its type."""
 
 
 class NodeGroup:
-    """The copies that a node is one of: `kidoproxy.replication.group.CopyGroup`."""
+    """The copies that a node is one of: `kidoproxy.replication.group.CopyGroup`; `group_of` gives it its type."""
 
     def __init__(self, placement_id: int) -> None:
         #: The same number for all copies, and for no other nodes.
@@ -52,26 +53,29 @@ class Node(NodeHealth):
         self.version = b""
         #: It is one of several copies. Its writes keep one order, so it has one shared connection for everything.
         self.is_copy = False
-        #: The group of a copy, which sets both; `replication.group.group_of` gives it its type.
+        #: The group of a copy, which sets both; see `NodeGroup`.
         self.group: NodeGroup | None = None
         self.warmup = WarmupState()
         #: The other nodes that one listening pool reaches together with this one: each must be another server.
         self.pool_neighbours: list[Node] = []
-        #: Its last greeting showed it to be the same server as this one, so it was refused.
+        #: Its last handshake showed it to be the same server as this one, so it was refused.
         self.same_server_as: Node | None = None
 
     def detect_same_server(self, info: dict[bytes, bytes]) -> bool:
-        """Whether its INFO (if it has a run id) shows it to be the very server that a live neighbour is."""
+        """Whether its INFO (if it has a run id) shows it to be the very server that a live neighbour is.
+
+        If so it is noted which one, and the cause.
+        """
         run_id = visible_ascii(info.get(b"run_id", b""))
-        for other_db in self.pool_neighbours:
-            if run_id and other_db.run_id == run_id and other_db.live:
-                self.same_server_as = other_db
-                self.cause = same_server_cause(other_db.name)
+        for other in self.pool_neighbours:
+            if run_id and other.run_id == run_id and other.live:
+                self.same_server_as = other
+                self.cause = same_server_cause(other.name)
                 return True
         return False
 
     def on_info(self, info: dict[bytes, bytes]) -> bool:
-        """What its INFO says; whether it is another run than the one we knew."""
+        """Note what its INFO says; returns whether it is another run of the server than the one we knew."""
         previous_run_id = self.run_id
         uptime = info.get(b"uptime_in_seconds", b"")
         self.run_id = visible_ascii(info.get(b"run_id", b""))

@@ -1,7 +1,7 @@
-"""What a node should know is what its neighbours know: they are asked for their libraries before it is taught.
+"""Before a node is warmed up its peers are asked for their libraries: what they have is what it should have.
 
-This process need not have seen the last change: another worker may have, or another proxy. So the book is
-only the last resort, for when no neighbour can be asked.
+This process need not have seen the last change: another worker may have, or another proxy. So our own registry is only
+the last resort, for when no peer can be asked.
 """
 
 from typing import Final, final
@@ -26,13 +26,13 @@ def fetch_libraries_from_peers(executor: Executor) -> None:
 
 @final
 class LibraryPeers(WarmupFetcher):
-    """Asks the neighbours: the nodes of the same pools that are not to be taught themselves."""
+    """Asks the peers of a node: the nodes of the same pools that need no warmup themselves."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
 
     def fetch_libraries(self, warmup: WarmupState, connection: WarmupConnection) -> None:
-        """Ask the first neighbour that there is an open link to."""
+        """Ask the first peer that there is an open connection to; the others if it gives no answer."""
         peers: list[NodeConnection] = []
         for server in self.executor.servers:
             peer = server.node.warmup
@@ -43,7 +43,7 @@ class LibraryPeers(WarmupFetcher):
 
 @final
 class LibraryFetch(ReplyHandler):
-    """Waits for the libraries of one neighbour, then asks the next if there was no answer."""
+    """Waits for the libraries of one peer, then asks the next if there was no answer."""
 
     def __init__(
         self, warmup: WarmupState, connection: WarmupConnection, peers: list[NodeConnection], executor: Executor
@@ -55,7 +55,7 @@ class LibraryFetch(ReplyHandler):
         self.executor = executor
 
     def ask_next(self) -> None:
-        """Ask the next one; when there is none, the book has to do."""
+        """Ask the next peer; when there is none, the registry has to do."""
         if not self.peers:
             self.warmup.on_libraries(self.connection, None)
             return
@@ -64,18 +64,17 @@ class LibraryFetch(ReplyHandler):
         conn.submit(next_fetch, LIST_LIBRARIES, conn.proto, conn.db, self.executor.now)
 
     def on_reply(self, raw: bytes) -> None:
-        """The libraries; an old server has none, and says that it does not know the command."""
+        """The list of libraries, or an error: a server before 7.0 does not know the command."""
         if raw[:1] != b"*":
             self.ask_next()
         else:
             self.warmup.on_libraries(self.connection, [library_load_request(items(library)) for library in items(raw)])
 
     def on_failure(self, failure: NodeFailure) -> None:
-        """This one cannot say."""
         self.ask_next()
 
 
 def library_load_request(library: list[bytes]) -> bytes:
-    """The request that loads this library, of which the fields and their values are given."""
+    """The request that loads one library of FUNCTION LIST WITHCODE, given its fields and values in turn."""
     fields = {string_value(library[index]): library[index + 1] for index in range(0, len(library) - 1, 2)}
     return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", string_value(fields[b"library_code"])])

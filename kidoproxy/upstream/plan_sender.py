@@ -1,4 +1,4 @@
-"""What a walk over a plan needs of whoever sends its requests; the base of `PlanExecutor`.
+"""What the execution of a plan needs of whoever sends its requests; the base of `PlanExecutor`.
 
 It lies below the executor so that reply handlers which send again (the next copy of a read, a miss that is counted)
 need not know the executor itself.
