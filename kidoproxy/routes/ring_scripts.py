@@ -12,9 +12,9 @@ from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, UndeclaredKey
+from kidoproxy.scripts.forms import KEYS_ANY, KEYS_ITEM, LITERAL
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.request import ScriptInputs, find_key_command, find_keyspace_command, resolve_all_keys
-from kidoproxy.scripts.values import KEYS_ANY, KEYS_ITEM, LITERAL
 
 TOO_MANY_KEYS: Final = "it uses more names of keys than are followed"
 

@@ -21,6 +21,7 @@ from kidoproxy.commands.spec import (
     CommandSpec,
 )
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, DETERMINISTIC, NON_MUTATING, NONDETERMINISTIC, UNTRACEABLE
+from kidoproxy.scripts.forms import ANY_TEXT, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, UNKNOWN_FORM, StringForm, literal_text
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.scalars import ScalarAnalysis
@@ -39,19 +40,7 @@ from kidoproxy.scripts.syntax import (
     Node,
     SyntaxTree,
 )
-from kidoproxy.scripts.values import (
-    ANY_PATH,
-    ANY_TEXT,
-    ARGV_RANGE,
-    KEYS_ANY,
-    KEYS_ITEM,
-    NAMESPACES,
-    UNKNOWN_FORM,
-    StringForm,
-    ValueTracker,
-    gives_many_values,
-    literal_text,
-)
+from kidoproxy.scripts.values import ANY_PATH, NAMESPACES, ValueTracker, gives_many_values
 
 #: Stands for an argument that is not known: no option and no number is written so.
 UNKNOWN_ARGUMENT: Final = b"\0?"

@@ -6,7 +6,7 @@ from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, ScriptCall, UndeclaredKey
-from kidoproxy.scripts.values import ARGV_ITEM, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, LITERAL, FormPart
+from kidoproxy.scripts.forms import ARGV_ITEM, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, LITERAL, FormPart
 
 #: Where the number of keys stands in EVAL, EVALSHA and FCALL.
 NUMKEYS_POSITION: Final = 2

@@ -8,6 +8,7 @@ from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SINGLE_SCALAR, STRING_METHODS
+from kidoproxy.scripts.forms import literal_text
 from kidoproxy.scripts.syntax import (
     AND,
     APPEND_INDEX,
@@ -30,7 +31,7 @@ from kidoproxy.scripts.syntax import (
     Node,
     SyntaxTree,
 )
-from kidoproxy.scripts.values import MAX_ALIAS_DEPTH, MAX_PASSES, ValueTracker, literal_text
+from kidoproxy.scripts.values import MAX_ALIAS_DEPTH, MAX_PASSES, ValueTracker
 
 _SCALAR_KINDS: Final = (APPEND_INDEX, CONCAT, CONSTANT, LENGTH, NUMBER, UNKNOWN_NUMBER, RANGE, STRING)
 

@@ -1,12 +1,27 @@
 """What the expressions of a script may stand for: global names, and strings made of literals, KEYS and ARGV.
 
-A string is a `StringForm`: parts in a row, some known from the text, some from the request, some not at all. Where
-several values are possible all of them are listed; beyond the bounds below a part is ANY_TEXT, which may be anything.
+Where several strings are possible all of them are listed, within the bounds of `kidoproxy.scripts.forms`.
 """
 
 from typing import Final
 
 from kidoproxy.scripts.expressions import is_global
+from kidoproxy.scripts.forms import (
+    ANY_TEXT_PART,
+    ARGV_ITEM,
+    ARGV_RANGE,
+    EMPTY_FORM,
+    KEYS_ANY,
+    KEYS_ITEM,
+    LITERAL,
+    MAX_FORM_PARTS,
+    MAX_FORMS,
+    UNKNOWN_FORM,
+    StringForm,
+    dedupe_forms,
+    literal_text,
+    truncate_form,
+)
 from kidoproxy.scripts.registration import is_register_function, parse_registration
 from kidoproxy.scripts.syntax import (
     AND,
@@ -33,23 +48,6 @@ from kidoproxy.scripts.syntax import (
     SyntaxTree,
 )
 
-# Kinds of parts; a part is its kind, two numbers and a text.
-LITERAL: Final = 0  # text
-KEYS_ITEM: Final = 1  # KEYS[number]
-KEYS_ANY: Final = 2  # one of KEYS
-ARGV_ITEM: Final = 3  # ARGV[number]
-ARGV_RANGE: Final = 4  # one of ARGV, from the first number on, by steps of the second
-ANY_TEXT: Final = 5  # anything
-
-FormPart = tuple[int, int, int, bytes]
-StringForm = tuple[FormPart, ...]
-
-ANY_TEXT_PART: Final[FormPart] = (ANY_TEXT, 0, 0, b"")
-UNKNOWN_FORM: Final[StringForm] = (ANY_TEXT_PART,)
-EMPTY_FORM: Final[StringForm] = ((LITERAL, 0, 0, b""),)
-#: More values for one expression are not listed, nor are longer ones.
-MAX_FORMS: Final = 16
-MAX_FORM_PARTS: Final = 32
 #: If a name stands for more functions than this, none of them is followed.
 MAX_FUNCTIONS: Final = 4
 #: How many names behind names are followed.
@@ -389,28 +387,7 @@ def integer_literal(node: Node) -> int:
     return int(node.text) if node.kind == NUMBER and node.text.isdigit() and len(node.text) < 9 else 0
 
 
-def literal_text(form: StringForm) -> bytes | None:
-    """The string if it is made of literals alone, else None."""
-    if all(part[0] == LITERAL for part in form):
-        return b"".join([part[3] for part in form])
-    return None
-
-
 def collect_functions(values: list[Node]) -> list[Node]:
     """The functions among these values; none if they are too many to follow."""
     found = [value for value in values if value.kind == FUNCTION]
     return found if len(found) <= MAX_FUNCTIONS else []
-
-
-def dedupe_forms(forms: list[StringForm]) -> list[StringForm]:
-    """Each once; the unknown form if they are too many."""
-    found: list[StringForm] = []
-    for form in forms:
-        if form not in found:
-            found.append(form)
-    return found if len(found) <= MAX_FORMS else [UNKNOWN_FORM]
-
-
-def truncate_form(form: StringForm) -> StringForm:
-    """The form with ANY_TEXT in place of what is beyond the bound."""
-    return form if len(form) <= MAX_FORM_PARTS else (*form[: MAX_FORM_PARTS - 1], ANY_TEXT_PART)

@@ -3,8 +3,9 @@
 import pytest
 
 from kidoproxy.scripts.analysis import Analysis, Analyzer
+from kidoproxy.scripts.forms import ANY_TEXT_PART, MAX_FORM_PARTS, MAX_FORMS, StringForm
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.values import ANY_TEXT_PART, MAX_FORM_PARTS, MAX_FORMS, StringForm, ValueTracker
+from kidoproxy.scripts.values import ValueTracker
 
 
 def forms(before: str, expression: str) -> list[StringForm]:
