@@ -58,6 +58,7 @@ def climb(handler: ReplyHandler, joints: dict[int, Aggregate], owners: dict[int,
 def check_link(conn: NodeConnection) -> None:
     """Queue, requests under way and room of one connection."""
     assert conn.queue_bytes == sum(len(waiting.payload) for waiting in conn.queue)
+    assert conn.out_bytes == sum(map(len, conn.out))
     flight = conn.in_flight
     assert 0 <= flight.answered <= flight.total
     assert flight.mark_numbers == sorted(flight.mark_numbers)
