@@ -1,29 +1,20 @@
-"""From tables that have the right shape to a `Config` that makes sense, noting everything that does not.
+"""From tables that have the right shape to a `Config` that makes sense, noting everything that does not."""
 
-The stable name of a node is the one given, else what nutcracker would hash: ``host:port``, only ``host``
-for port 11211, ``/path:`` for a socket. A pool is named after itself. What the ring hashes is this name,
-but for two placements that we inherited: ``hash_ring`` hashes the position in the list, and
-``django_redis_shard`` the URL as it stood in Django's settings.
-"""
-
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_listen, parse_url
+from kidoproxy.config.address import Address, parse_listen
 from kidoproxy.config.graph import check_graph
+from kidoproxy.config.members import MemberBuilder
 from kidoproxy.config.model import (
     ClientLimits,
     Config,
     CopyOptions,
     ListenerTls,
     Member,
-    Node,
     Pool,
-    PoolRef,
     RingOptions,
-    Tls,
 )
 from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
 from kidoproxy.config.schema import (
@@ -31,22 +22,19 @@ from kidoproxy.config.schema import (
     QUEUE_SETS,
     TOGETHER_SETS,
     FileTable,
-    NodeTable,
     PoolTable,
     ProxyTable,
     TlsTable,
     UserTable,
 )
-from kidoproxy.config.secret import NO_SECRET, Secret
+from kidoproxy.config.secret import Secret
+from kidoproxy.config.secret_files import SecretFiles, is_world_readable
 from kidoproxy.config.tls import TlsProblem, listener_context
 from kidoproxy.config.users import UserBuilder
 
 #: Keys of a pool's ``tls`` that speak of its clients.
 LISTENER_KEYS: Final = frozenset({"cert_file", "key_file", "client_ca_file", "min_version"})
 
-#: This ring has no weights.
-_DJANGO_REDIS_SHARD: Final = "django_redis_shard"
-_NUTCRACKER_SILENT_PORT: Final = 11211
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -58,6 +46,7 @@ class ConfigBuilder:
         self.folder = folder
         self.problems = problems
         self.warnings: list[str] = []
+        self.files = SecretFiles(folder, problems, self.warn)
 
     def build(self, file: FileTable) -> Config:
         """The whole; to be used only when no problem was noted."""
@@ -99,7 +88,7 @@ class ConfigBuilder:
             self.problems.add(location, "a pool's name has only letters, digits, - and _")
         self._check_ignored_settings(table, location)
         listen = [self._listen(text, (*location, "listen")) for text in table.listen]
-        password = self._secret(table.password, table.password_file, location)
+        password = self.files.secret(table.password, table.password_file, location)
         pool = Pool(
             name=name,
             mode=table.mode,
@@ -196,7 +185,7 @@ class ConfigBuilder:
         if not table.nodes:
             self.problems.add((*location, "nodes"), "is empty: a pool needs at least one node")
         self._check_tls(table, location)
-        return tuple(self._member(node, table, i, (*location, "nodes", i)) for i, node in enumerate(table.nodes))
+        return MemberBuilder(table, self.files, self.problems).members((*location, "nodes"))
 
     def _check_tls(self, table: PoolTable, location: Location) -> None:
         given = table.tls.model_fields_set
@@ -210,54 +199,7 @@ class ConfigBuilder:
                 (*location, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password"
             )
         if table.tls.ca_file is not None:
-            self._read_file(table.tls.ca_file, (*location, "tls", "ca_file"))
-
-    def _member(self, node: NodeTable, table: PoolTable, index: int, location: Location) -> Member:
-        if table.mode == "copy" and "weight" in node.model_fields_set:
-            self.problems.add(location, "'weight' has no meaning in a copy pool")
-        if table.hash == _DJANGO_REDIS_SHARD and "weight" in node.model_fields_set:
-            self.problems.add(location, f"'weight' has no meaning with hash = \"{_DJANGO_REDIS_SHARD}\"")
-        if node.url.startswith(POOL_PREFIX):
-            return self._pool_ref(node, table, index, location)
-        try:
-            url = parse_url(node.url)
-        except ValueError as error:
-            self.problems.add(location, str(error))
-            # Keeps its place in the list, so that later lines count right; this configuration is never used.
-            return Node(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
-        return self._node(node, url, table, index, location)
-
-    def _pool_ref(self, node: NodeTable, table: PoolTable, index: int, location: Location) -> Member:
-        for key in ("username", "password", "password_file"):
-            if key in node.model_fields_set:
-                self.problems.add(location, f"'{key}' has no meaning for a pool")
-        pool = node.url.removeprefix(POOL_PREFIX)
-        name = node.name or pool
-        return PoolRef(name, pool, node.weight, _ring_name(table, index, name, name))
-
-    def _node(self, node: NodeTable, url: NodeUrl, table: PoolTable, index: int, location: Location) -> Member:
-        if url.password and (node.password or node.password_file):
-            self.problems.add(location, "has a password in its URL and another one beside it")
-        if url.username and node.username:
-            self.problems.add(location, "has a user in its URL and another one beside it")
-        password = self._secret(node.password, node.password_file, location) or url.password
-        username = node.username or url.username
-        if username and not password and node.password_file is None:
-            self.problems.add(location, "has a user but no password")
-        name = node.name or default_node_name(url.address)
-        return Node(
-            name=name,
-            address=url.address,
-            weight=node.weight,
-            username=username,
-            password=password,
-            tls=self._tls(table) if url.tls else None,
-            ring_name=_ring_name(table, index, name, node.name or node.url),
-        )
-
-    def _tls(self, table: PoolTable) -> Tls:
-        ca_file = str(self.folder / table.tls.ca_file) if table.tls.ca_file else ""
-        return Tls(ca_file, table.tls.verify)
+            self.files.read(table.tls.ca_file, (*location, "tls", "ca_file"))
 
     def _listener_tls(self, table: TlsTable, location: Location) -> ListenerTls | None:
         given = table.model_fields_set & LISTENER_KEYS
@@ -280,43 +222,7 @@ class ConfigBuilder:
         return tls
 
     def _user_secret(self, table: UserTable, location: Location) -> Secret:
-        return self._secret(table.password, table.password_file, location)
-
-    def _secret(self, inline: str | None, file: str | None, location: Location) -> Secret:
-        if inline is not None and file is not None:
-            self.problems.add(location, "has both 'password' and 'password_file'")
-        if file is None:
-            return Secret(inline or "")
-        text = self._read_file(file, (*location, "password_file"))
-        if text is not None and is_world_readable(self.folder / file):
-            self.warn((*location, "password_file"), f"every user of this machine may read {file}; chmod o-r it")
-        if text is None:
-            return NO_SECRET
-        password = text.rstrip("\r\n")
-        if not password:
-            self.problems.add((*location, "password_file"), f"{file} is empty")
-        return Secret(password)
-
-    def _read_file(self, file: str, location: Location) -> str | None:
-        try:
-            return (self.folder / file).read_text("utf-8")
-        except OSError as error:
-            self.problems.add(location, f"cannot read {file}: {error.strerror}")
-        except UnicodeDecodeError:
-            self.problems.add(location, f"cannot read {file}: it is not UTF-8 text")
-        return None
-
-
-def is_world_readable(file: Path) -> bool:
-    """Whether the rights of a file let everybody read it."""
-    return bool(file.stat().st_mode & stat.S_IROTH)
-
-
-def default_node_name(address: Address) -> str:
-    """The name nutcracker gives a server that has none, so that its rings can be taken over."""
-    if address.is_unix:
-        return f"{address.path}:"
-    return address.host if address.port == _NUTCRACKER_SILENT_PORT else str(address)
+        return self.files.secret(table.password, table.password_file, location)
 
 
 def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -332,12 +238,6 @@ def state_dir(given: str | None, environ: Mapping[str, str]) -> Path | None:
 def _default_node_errors(table: PoolTable) -> str:
     """Workers of a queue must live on while a node is gone; a page had better fail at once."""
     return "retry" if any(word in QUEUE_SETS for group in table.together for word in group) else "fast"
-
-
-def _ring_name(table: PoolTable, index: int, name: str, as_listed: str) -> str:
-    if table.hash == "hash_ring":
-        return str(index)
-    return as_listed if table.hash == _DJANGO_REDIS_SHARD else name
 
 
 def _limits(table: PoolTable, proxy: ProxyTable) -> ClientLimits:

@@ -10,11 +10,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kidoproxy.config.build import ConfigBuilder, is_world_readable
+from kidoproxy.config.build import ConfigBuilder
 from kidoproxy.config.interpolate import VARIABLE_PATTERN, interpolate
 from kidoproxy.config.model import Config
 from kidoproxy.config.problems import Problems
 from kidoproxy.config.schema import FileTable
+from kidoproxy.config.secret_files import is_world_readable
 from kidoproxy.resp.errors import ConfigError
 
 _PASSWORD_IN_URL: Final = re.compile(r"^rediss?://[^:]*:(.*)@", re.DOTALL)

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Address, Node, PoolRef, Tls
 from kidoproxy.config.problems import quote_words
 from kidoproxy.config.schema import TOGETHER_SETS
 from kidoproxy.routes.placement.tags import NAMED_SETS
-from tests.config.files import COPY, RING, nodes, pool, problems, read
+from tests.config.files import RING, nodes, pool, problems, read
 
 MISTAKES = [
     ("", "ring.toml: pool: there is no pool; the file needs at least one [pool.NAME] table"),
@@ -70,55 +69,6 @@ MISTAKES = [
 ]
 
 
-def test_nodes_in_every_form(tmp_path: Path) -> None:
-    """A node is a URL, a socket, a table or a pool; a user and a password may stand in the URL."""
-    members = (
-        read(
-            tmp_path,
-            nodes(
-                '"redis://h/0"',
-                '"redis://u%40:p%2Fw@[::1]:7000/"',
-                '"unix:///run/r.sock"',
-                '{ name = "d", url = "rediss://:pw@h:1", weight = 3 }',
-                '{ url = "redis://e", username = "u", password = "pw" }',
-                '{ url = "pool:below", name = "f" }',
-            )
-            + COPY.replace("cache", "below").replace('listen = "127.0.0.1:6380"', ""),
-        )
-        .pools["cache"]
-        .members
-    )
-
-    assert [member.name for member in members] == ["h:6379", "[::1]:7000", "/run/r.sock:", "d", "e:6379", "f"]
-    a, b, c, d, e, f = members
-    assert isinstance(b, Node)
-    assert (b.username, b.password.reveal(), b.tls) == ("u@", "p/w", None)
-    assert isinstance(c, Node)
-    assert c.address == Address(path="/run/r.sock")
-    assert isinstance(d, Node)
-    assert (d.weight, d.tls, d.password.reveal()) == (3, Tls(), "pw")
-    assert isinstance(e, Node)
-    assert (e.username, e.password.reveal()) == ("u", "pw")
-    assert f == PoolRef("f", "below", ring_name="f")
-    assert isinstance(a, Node)
-
-
-@pytest.mark.parametrize(
-    ("hash_name", "names"),
-    [
-        ("ketama", ["h", "h:6379", "n", "/s:"]),
-        ("hash_ring", ["0", "1", "2", "3"]),
-        ("django_redis_shard", ["redis://h:11211", "redis://h/0", "n", "unix:///s"]),
-    ],
-)
-def test_what_the_ring_hashes(tmp_path: Path, hash_name: str, names: list[str]) -> None:
-    """Names as nutcracker gives them, positions as the ancestor's, or URLs as django-redis lists them."""
-    listed = '["redis://h:11211", "redis://h/0", { url = "redis://i", name = "n" }, "unix:///s"]'
-    members = read(tmp_path, pool(f'hash = "{hash_name}"', nodes=listed)).pools["cache"].members
-
-    assert [member.ring_name for member in members] == names
-
-
 def test_the_sets_are_those_of_the_ring() -> None:
     """A set that the file may name is one that the ring knows, and the other way round."""
     assert set(TOGETHER_SETS) == set(NAMED_SETS)
@@ -162,17 +112,6 @@ def test_listeners(tmp_path: Path) -> None:
         "unix:///run/k.sock",
     ]
     assert [address.is_unix for address in cache.listen] == [False, False, False, True]
-
-
-def test_from_a_file(tmp_path: Path) -> None:
-    """A password file is named relative to the configuration; its line end does not count."""
-    (tmp_path / "pw").write_text("hush hush\n")
-    cache = read(tmp_path, pool('password_file = "pw"', nodes='[{ url = "redis://h", password_file = "pw" }]')).pools[
-        "cache"
-    ]
-
-    assert cache.password.reveal() == "hush hush"
-    assert cache.nodes[0].password.reveal() == "hush hush"
 
 
 @pytest.mark.parametrize(
