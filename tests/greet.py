@@ -1,7 +1,8 @@
 """How a node greets a link: what a link says first, and what a good node answers."""
 
 from kidoproxy.resp.encode import bulk
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import PING_ECHO
 

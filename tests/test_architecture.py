@@ -73,6 +73,7 @@ TABLES: Final = (f"{PACKAGE}/commands/table.py",)
 
 #: Source files without a test file of the same name, and who tests them instead.
 TESTED_ELSEWHERE: Final = {
+    "kidoproxy/resp/request_scanner.py": "tests/resp/test_requests.py: the scanner runs inside the reader",
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
     "kidoproxy/upstream/nonblocking.py": "tests/session/test_hanging_up.py: for whom it is there",
     "kidoproxy/upstream/unblock_order.py": "tests/session/test_hanging_up.py: what must come after an end",

@@ -17,7 +17,8 @@ from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.spec import DEDICATED, FIND_KEYNUM, REFUSED, SUBSCRIBE, CommandSpec
 from kidoproxy.resp.encode import array, bulk, encode_request
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING

@@ -9,7 +9,7 @@ from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.requests import QUERY_TOO_BIG
+from kidoproxy.resp.request_scanner import QUERY_TOO_BIG
 from kidoproxy.session.mode import CLOSING
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.state import SessionState

@@ -13,7 +13,8 @@ from kidoproxy.commands.acl import AclCheck
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest, ReplyQueue
-from kidoproxy.resp.requests import Request, RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import Request, RequestReader
 from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.session.mode import CLOSING, MODE_NAMES, MOVES, PAUSED, READY
 from kidoproxy.session.multi_state import MultiState

@@ -16,7 +16,8 @@ from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.find import find
 from kidoproxy.resp import scan
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags

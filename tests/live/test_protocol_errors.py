@@ -13,7 +13,7 @@ import redis
 
 from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.resp import limits
-from kidoproxy.resp.requests import RequestLimits
+from kidoproxy.resp.request_scanner import RequestLimits
 from tests.needs import needs
 from tests.resp.feeding import byte_by_byte, read_replies, read_requests
 

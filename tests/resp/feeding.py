@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 
 
 class Outcome(NamedTuple):

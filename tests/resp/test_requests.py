@@ -5,7 +5,8 @@ import pytest
 from kidoproxy.resp import limits as defaults
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from tests.resp.feeding import chunkings, read_requests
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"

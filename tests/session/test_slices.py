@@ -7,7 +7,8 @@ import pytest
 from kidoproxy.commands.acl import Acl
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import OK, PONG, array, bulk, encode_request, integer
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.mode import READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users

@@ -1,6 +1,7 @@
 """Turns of the loop over a stage, one at a time: to see how much is done in each."""
 
-from kidoproxy.resp.requests import RequestLimits, RequestReader
+from kidoproxy.resp.request_scanner import RequestLimits
+from kidoproxy.resp.requests import RequestReader
 from tests.session.stage import Stage
 
 
