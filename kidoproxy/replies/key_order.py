@@ -7,7 +7,8 @@ from mypy_extensions import i64
 from kidoproxy.replies.merge import first_error, mismatch_error
 from kidoproxy.resp.decode import is_null, next_line, value_start
 from kidoproxy.resp.encode import array_header
-from kidoproxy.resp.scan import GREATER, STAR, TILDE, ReplyScanner
+from kidoproxy.resp.reply_scanner import ReplyScanner
+from kidoproxy.resp.scan import GREATER, STAR, TILDE
 
 #: More items than any reply has: a step that does all.
 UNLIMITED: Final = 1 << 60

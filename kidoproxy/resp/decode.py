@@ -7,6 +7,7 @@ that type raises `Bug`, so ask `type_byte` first. Attributes in front of a value
 from mypy_extensions import i64
 
 from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.reply_scanner import ReplyScanner
 from kidoproxy.resp.scan import (
     BANG,
     BAR,
@@ -21,7 +22,6 @@ from kidoproxy.resp.scan import (
     STAR,
     TILDE,
     UNDERSCORE,
-    ReplyScanner,
 )
 
 

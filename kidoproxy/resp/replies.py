@@ -9,7 +9,8 @@ from typing import final
 from mypy_extensions import i64
 
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.scan import FramePieces, ReplyScanner
+from kidoproxy.resp.reply_scanner import ReplyScanner
+from kidoproxy.resp.scan import FramePieces
 
 
 @final
