@@ -18,7 +18,6 @@ from kidoproxy.commands.spec import (
     COPY_ABSOLUTE_EXPIRY,
     COPY_ACK_COUNT,
     COPY_BROADCAST,
-    COPY_PUBSUB_NODE,
     COPY_READ,
     COPY_REFUSED,
     MERGE_INFO,
@@ -56,43 +55,53 @@ class CopyPool(Route):
         self.group = group
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
-        """By what the command does to the copies."""
+        """By what the command does to the copies; before the election nothing is served."""
         if not self.group.elected:
             return DirectReply(self.group.refusal)
         if spec.single_key:
-            routed_keys = [request.argv[1]]
-        else:
-            if spec.reach == SCAN_NODES:
-                return scan_plan(self.scan_routes(), request)
-            routed_keys = request_keys(spec, request.argv)
+            return self.plan_replicated(spec, request, [request.argv[1]], request_context)
+        if spec.reach == SCAN_NODES:
+            return scan_plan(self.scan_routes(), request)
         if spec.response_policy == ONE_SUCCEEDED:
             # SCRIPT KILL and FUNCTION KILL: any copy may be the one that is busy.
             return Gather([Send(node) for node in self.nodes()], ONE_SUCCEEDED)
+        return self.plan_replicated(spec, request, request_keys(spec, request.argv), request_context)
+
+    def plan_replicated(
+        self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
+    ) -> Plan:
+        """By the replication class of this request."""
         replication = replication_class(spec, request.argv)
-        if replication == COPY_ACK_COUNT:
-            return DirectReply(self.wait_reply(request.argv))
-        if replication == COPY_REFUSED and request_context.in_multi and spec.timeout_position:
-            # Inside a transaction a command with a time-out does not block.
-            replication = COPY_BROADCAST
         if replication == COPY_READ:
             if len(request.argv) > 2 and spec.is_key_scan and not request_context.per_node:
                 return self.plan_key_scan(request)
             return self.plan_read(spec, request, routed_keys, request_context)
-        if replication == COPY_PUBSUB_NODE:
-            pubsub_node = self.pubsub_node()
-            return Send(pubsub_node) if pubsub_node is not None else DirectReply(errors.NO_COPY_IN_SYNC)
-        payload = None
-        if replication == COPY_REFUSED:
-            script_decision = decide_copy_script(request_context.registry, spec, request.argv)
-            if script_decision is None:
-                return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
-            if script_decision.refusal:
-                return DirectReply(script_decision.refusal)
-            payload = script_decision.payload
-        elif replication == COPY_ABSOLUTE_EXPIRY:
+        if replication == COPY_BROADCAST:
+            return self.plan_write(spec, request, routed_keys, None, request_context)
+        if replication == COPY_ABSOLUTE_EXPIRY:
             rewritten = with_absolute_expiry(request.argv, request_context.clock.ms)
             payload = encode_request(rewritten) if rewritten is not None else None
-        return self.plan_write(spec, request, routed_keys, payload, request_context)
+            return self.plan_write(spec, request, routed_keys, payload, request_context)
+        if replication == COPY_REFUSED:
+            return self.plan_unrepeatable(spec, request, routed_keys, request_context)
+        if replication == COPY_ACK_COUNT:
+            return DirectReply(self.wait_reply(request.argv))
+        pubsub_node = self.pubsub_node()
+        return Send(pubsub_node) if pubsub_node is not None else DirectReply(errors.NO_COPY_IN_SYNC)
+
+    def plan_unrepeatable(
+        self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
+    ) -> Plan:
+        """A command that copies cannot repeat is refused, but for the cases in which it can be known that they do."""
+        if request_context.in_multi and spec.timeout_position:
+            # Inside a transaction a command with a time-out does not block.
+            return self.plan_write(spec, request, routed_keys, None, request_context)
+        decision = decide_copy_script(request_context.registry, spec, request.argv)
+        if decision is None:
+            return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
+        if decision.refusal:
+            return DirectReply(decision.refusal)
+        return self.plan_write(spec, request, routed_keys, decision.payload, request_context)
 
     def plan_read(
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
