@@ -3,6 +3,8 @@
 What only the dispatcher can do, because it needs the handlers themselves, is abstract here.
 """
 
+from collections.abc import Callable
+
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
@@ -129,3 +131,9 @@ class Session(SessionState):
     ) -> None:
         """Answer locally, or plan and execute; the reply goes to ``handler``."""
         raise NotImplementedError
+
+
+#: Answers one command without a node: takes the session and the request's arguments, returns the reply.
+Answer = Callable[[Session, list[bytes]], bytes]
+#: Runs one command about the session, and opens its reply itself.
+SessionHandler = Callable[[Session, CommandSpec, Request], None]

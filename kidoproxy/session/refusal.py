@@ -1,19 +1,48 @@
-"""Why a request is refused before anything is sent, checked in Redis's order."""
+"""Why a request is refused before anything is sent: by the pool, in Redis's order, or by PROXY NODE for one node."""
 
-from kidoproxy.commands.spec import DEDICATED, LOCAL, NO_AUTH, REFUSED, SESSION, CommandSpec
+from typing import Final
+
+from kidoproxy.commands.spec import (
+    DEDICATED,
+    LOCAL,
+    NO_AUTH,
+    REFUSED,
+    SESSION,
+    SINGLE_NODE,
+    SUBSCRIBE,
+    WRITE,
+    CommandSpec,
+)
 from kidoproxy.resp import client_errors, errors
+from kidoproxy.routes.topology import Node
+from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import pubsub, scripts
+from kidoproxy.session.handlers.blocking import needs_dedicated
+
+#: A refusal with this text is about the pool as a whole; PROXY NODE does not apply it.
+ONE_NODE_HINT: Final = "ask one node: PROXY NODE"
 
 
-def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
-    """The error for a request that is refused; None when it may run."""
+def form_error(spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+    """The error for a command that does not exist, or has the wrong number of arguments."""
     if spec is None:
         return errors.unknown_command(argv)
     if spec.subcommands is not None and len(argv) > 1:
         return errors.unknown_subcommand(argv)
-    if not spec.accepts(len(argv)):
-        return errors.wrong_arity(spec.name)
+    return None if spec.accepts(len(argv)) else errors.wrong_arity(spec.name)
+
+
+def script_rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+    """The error for a script that may not run."""
+    return scripts.rejection(session, spec, argv) if spec.name in scripts.SCRIPT_RUNNERS else None
+
+
+def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+    """The error for a request that is refused; None when it may run."""
+    malformed = form_error(spec, argv)
+    if malformed is not None or spec is None:
+        return malformed
     if session.needs_acl:
         if not (session.authed or spec.flags & NO_AUTH):
             return client_errors.NOAUTH
@@ -31,4 +60,28 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.WATCH_IN_MULTI
     if session.in_subscriber_mode() and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
         return errors.subscriber_mode_only(spec.name)
-    return scripts.rejection(session, spec, argv) if spec.is_scripting and spec.name in scripts.SCRIPT_RUNNERS else None
+    return script_rejection(session, spec, argv) if spec.is_scripting else None
+
+
+def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+    """Why this command may not be sent to this node; None when it may."""
+    malformed = form_error(spec, argv)
+    if malformed is not None or spec is None:
+        return malformed
+    denial = session.user.rejection(spec, argv)
+    if denial is not None:
+        return denial
+    reason = session.context.commands.refusal(spec)
+    if not reason and spec.reach == REFUSED:
+        reason = spec.reason
+    if reason and ONE_NODE_HINT not in reason:
+        return errors.not_served(spec.name, reason)
+    if spec.name in redact.NODE_USER_COMMANDS:
+        return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
+    if spec.reach == SESSION:
+        return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
+    if needs_dedicated(spec, argv) or spec.reach == SUBSCRIBE:
+        return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
+    if node.is_copy and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
+        return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
+    return script_rejection(session, spec, argv)

@@ -16,7 +16,7 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting, cleanup, pause, refusal, slices
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
 from kidoproxy.session.handlers import (
     blocking,
@@ -38,6 +38,18 @@ from kidoproxy.session.proxy_state import ProxyState
 BARRIERS: Final = (b"select", b"hello", b"reset")
 #: These run at once inside MULTI.
 NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
+
+#: Commands about the session that are more than a reply; the others are in `handshake.ANSWERS`.
+SESSION_HANDLERS: Final[dict[bytes, SessionHandler]] = {
+    b"client|kill": client_slices.handle_kill,
+    b"client|list": client_slices.handle_list,
+    b"client|reply": handshake.set_reply_mode,
+    b"discard": multi.discard,
+    b"exec": multi.execute,
+    b"multi": multi.start_multi,
+    b"quit": handshake.quit_session,
+    **dict.fromkeys([b"proxy|each", b"proxy|node", *proxy.ANSWERS], proxy.handle),
+}
 
 
 @final
@@ -206,18 +218,10 @@ class ClientSession(Session):
 
     def handle_session_command(self, spec: CommandSpec, request: Request) -> None:
         """A command about the session itself; only PROXY asks nodes."""
-        name = spec.name
-        if name.startswith(b"proxy"):
-            proxy.handle(self, spec, request)
-            return
-        if name in multi.TRANSACTION_COMMANDS:
-            multi.handle(self, name)
-        elif name == b"quit":
-            self.send_reply(encode.OK)
-            self.close()
-        elif name == b"client|reply":
-            handshake.set_reply_mode(self, request.argv)
-        elif not client_slices.start_if_large(self, name, request.argv):
+        handler = SESSION_HANDLERS.get(spec.name)
+        if handler is not None:
+            handler(self, spec, request)
+        else:
             self.send_reply(handshake.execute(self, spec, request.argv))
             accounting.enforce_query_limit(self, 0)
 

@@ -11,7 +11,7 @@ from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.users import User
 
 #: Bits of a generated password, and how many may be asked for.
@@ -41,29 +41,6 @@ HELP: Final = (
     b"HELP",
     b"    Print this help.",
 )
-
-
-def acl_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
-    """The reply to one ACL subcommand; ``name`` is its full name, ``acl|whoami``."""
-    users = session.context.users
-    if name == b"acl|whoami":
-        return encode.bulk(session.user.name)
-    if name == b"acl|users":
-        return encode.array([encode.bulk(user.name) for user in users.sorted_by_name()])
-    if name == b"acl|list":
-        return encode.array([encode.bulk(format_user(user)) for user in users.sorted_by_name()])
-    if name == b"acl|getuser":
-        user = users.find(argv[2])
-        return user_details(user, session.proto) if user is not None else encode.null(session.proto)
-    if name == b"acl|dryrun":
-        return dry_run_reply(session, argv)
-    if name == b"acl|help":
-        return encode.array([encode.simple(text) for text in HELP])
-    if len(argv) > 3:
-        return client_errors.wrong_subcommand(argv)
-    if name == b"acl|cat":
-        return category_reply(argv)
-    return generate_password(session, argv) if name == b"acl|genpass" else log_reply(argv)
 
 
 def format_user(user: User) -> bytes:
@@ -102,8 +79,16 @@ def user_details(user: User, proto: int) -> bytes:
     )
 
 
-def category_reply(argv: list[bytes]) -> bytes:
+def get_user(session: Session, argv: list[bytes]) -> bytes:
+    """ACL GETUSER."""
+    user = session.context.users.find(argv[2])
+    return user_details(user, session.proto) if user is not None else encode.null(session.proto)
+
+
+def category_reply(session: Session, argv: list[bytes]) -> bytes:
     """ACL CAT: the categories, or the commands in one of them."""
+    if len(argv) > 3:
+        return client_errors.wrong_subcommand(argv)
     if len(argv) == 2:
         return encode.array([encode.bulk(category_name.encode()) for category_name in CATEGORIES.split()])
     category = argv[2].lower().decode("latin-1")
@@ -136,6 +121,8 @@ def denial_text(spec: CommandSpec, argv: list[bytes], denial: Denial) -> bytes:
 
 def generate_password(session: Session, argv: list[bytes]) -> bytes:
     """ACL GENPASS: random hexadecimal digits, four bits each."""
+    if len(argv) > 3:
+        return client_errors.wrong_subcommand(argv)
     bits = parse_int64(argv[2]) if len(argv) == 3 else DEFAULT_PASSWORD_BITS
     if bits is None:
         return errors.NOT_INTEGER
@@ -148,10 +135,45 @@ def generate_password(session: Session, argv: list[bytes]) -> bytes:
     return encode.bulk(random_bytes((digits + 1) // 2).hex().encode("ascii")[:digits])
 
 
-def log_reply(argv: list[bytes]) -> bytes:
+def log_reply(session: Session, argv: list[bytes]) -> bytes:
     """ACL LOG [count | RESET]."""
+    if len(argv) > 3:
+        return client_errors.wrong_subcommand(argv)
     if len(argv) == 2:
         return encode.array([])
     if argv[2].lower() == b"reset":
         return encode.OK
     return encode.array([]) if parse_int64(argv[2]) is not None else errors.NOT_INTEGER
+
+
+def list_users(session: Session, argv: list[bytes]) -> bytes:
+    """ACL LIST."""
+    return encode.array([encode.bulk(format_user(user)) for user in session.context.users.sorted_by_name()])
+
+
+def user_names(session: Session, argv: list[bytes]) -> bytes:
+    """ACL USERS."""
+    return encode.array([encode.bulk(user.name) for user in session.context.users.sorted_by_name()])
+
+
+def help_reply(session: Session, argv: list[bytes]) -> bytes:
+    """ACL HELP."""
+    return encode.array([encode.simple(line) for line in HELP])
+
+
+def who_am_i(session: Session, argv: list[bytes]) -> bytes:
+    """ACL WHOAMI."""
+    return encode.bulk(session.user.name)
+
+
+ANSWERS: Final[dict[bytes, Answer]] = {
+    b"acl|cat": category_reply,
+    b"acl|dryrun": dry_run_reply,
+    b"acl|genpass": generate_password,
+    b"acl|getuser": get_user,
+    b"acl|help": help_reply,
+    b"acl|list": list_users,
+    b"acl|log": log_reply,
+    b"acl|users": user_names,
+    b"acl|whoami": who_am_i,
+}

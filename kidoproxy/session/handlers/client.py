@@ -6,11 +6,10 @@ connection and go on without it.
 
 from typing import Final
 
-from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import accounting
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.session.state import SessionState
 
@@ -76,49 +75,15 @@ HELP: Final = (
 )
 
 
-def client_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """The reply to one CLIENT subcommand; CLIENT REPLY is handled by `kidoproxy.session.handlers.handshake`."""
-    name = spec.name
-    if name == b"client|id":
-        return encode.integer(session.id)
-    if name == b"client|setinfo":
-        return set_info(session, argv[2], argv[3])
-    if name == b"client|setname":
-        return set_name(session, argv[2])
-    if name == b"client|getname":
-        return encode.bulk(session.name) if session.name else encode.null(session.proto)
-    if name == b"client|info":
-        return encode.verbatim(session.proto, format_client(session, session.proxy.wall_ms))
-    if name == b"client|list":
-        return client_list_reply(session, argv)
-    if name == b"client|help":
-        return encode.array([encode.simple(line) for line in HELP])
-    return minor_reply(session, name, argv)
-
-
-def minor_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
-    """Subcommands with little effect here, and those that are not served."""
-    if name in (b"client|no-evict", b"client|no-touch"):
-        return set_flag(session, name, argv[2].lower())
-    if name == b"client|getredir":
-        return encode.integer(-1)
-    if name == b"client|trackinginfo":
-        return tracking_info(session.proto)
-    if name == b"client|tracking" and argv[2].lower() == b"off":
-        return encode.OK
-    if name == b"client|caching":
-        return client_errors.CACHING_WITHOUT_TRACKING
-    if name == b"client|unblock":
-        return unblock_client(session, argv)
-    if name == b"client|capa":
-        return encode.OK
-    return errors.not_served(name, NOT_SERVED_REASONS.get(name, "clients cannot ask this of the proxy"))
-
-
 NOT_SERVED_REASONS: Final[dict[bytes, str]] = {
     b"client|tracking": "links to the nodes are shared, so no node can tell which client to invalidate",
     b"client|import-source": "keys are moved between nodes by their operator",
 }
+
+
+def not_served(name: bytes) -> bytes:
+    """The error for a subcommand that the proxy does not have."""
+    return errors.not_served(name, NOT_SERVED_REASONS.get(name, "clients cannot ask this of the proxy"))
 
 
 def encode_text(text: str) -> bytes:
@@ -131,16 +96,38 @@ def is_valid_attribute(text: bytes) -> bool:
     return all(33 <= byte <= 126 for byte in text)
 
 
-def set_name(session: Session, name: bytes) -> bytes:
+def id_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT ID."""
+    return encode.integer(session.id)
+
+
+def info_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT INFO."""
+    return encode.verbatim(session.proto, format_client(session, session.proxy.wall_ms))
+
+
+def help_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT HELP."""
+    return encode.array([encode.simple(line) for line in HELP])
+
+
+def get_name(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT GETNAME."""
+    return encode.bulk(session.name) if session.name else encode.null(session.proto)
+
+
+def set_name(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT SETNAME; an empty name takes the name away."""
+    name = argv[2]
     if not is_valid_attribute(name):
         return client_errors.BAD_CLIENT_NAME
     session.name = name
     return encode.OK
 
 
-def set_info(session: Session, option: bytes, value: bytes) -> bytes:
+def set_info(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT SETINFO LIB-NAME | LIB-VER."""
+    option, value = argv[2], argv[3]
     keyword = option.lower()
     if keyword not in (b"lib-name", b"lib-ver"):
         return client_errors.unknown_client_option(option)
@@ -153,19 +140,47 @@ def set_info(session: Session, option: bytes, value: bytes) -> bytes:
     return encode.OK
 
 
-def set_flag(session: Session, name: bytes, keyword: bytes) -> bytes:
-    """NO-EVICT and NO-TOUCH: stored and shown in the flags; they have no other effect."""
+def set_no_evict(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT NO-EVICT: stored and shown in the flags, without other effect."""
+    keyword = argv[2].lower()
     if keyword not in (b"on", b"off"):
         return errors.SYNTAX
-    if name == b"client|no-evict":
-        session.no_evict = keyword == b"on"
-    else:
-        session.no_touch = keyword == b"on"
+    session.no_evict = keyword == b"on"
     return encode.OK
 
 
-def tracking_info(proto: int) -> bytes:
+def set_no_touch(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT NO-TOUCH: stored and shown in the flags, without other effect."""
+    keyword = argv[2].lower()
+    if keyword not in (b"on", b"off"):
+        return errors.SYNTAX
+    session.no_touch = keyword == b"on"
+    return encode.OK
+
+
+def redirection_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT GETREDIR: tracking is off."""
+    return encode.integer(-1)
+
+
+def set_tracking(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT TRACKING: it can only be turned off."""
+    return encode.OK if argv[2].lower() == b"off" else not_served(b"client|tracking")
+
+
+def caching_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT CACHING: tracking is off."""
+    return client_errors.CACHING_WITHOUT_TRACKING
+
+
+def capabilities_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT CAPA: none of them changes anything here."""
+    return encode.OK
+
+
+def tracking_info(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT TRACKINGINFO: tracking is off."""
+    proto = session.proto
     flags = encode.set_of(proto, [encode.bulk(b"off")])
     redirect = [encode.bulk(b"redirect"), encode.integer(-1)]
     return encode.mapping(proto, [encode.bulk(b"flags"), flags, *redirect, encode.bulk(b"prefixes"), encode.array([])])
@@ -281,3 +296,22 @@ def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | 
             return client_errors.BAD_CLIENT_ID
         return [other for other in pool_clients(session) if other.id in client_ids]
     return pool_clients(session) if len(argv) == 2 else errors.SYNTAX
+
+
+ANSWERS: Final[dict[bytes, Answer]] = {
+    b"client|caching": caching_reply,
+    b"client|capa": capabilities_reply,
+    b"client|getname": get_name,
+    b"client|getredir": redirection_reply,
+    b"client|help": help_reply,
+    b"client|id": id_reply,
+    b"client|info": info_reply,
+    b"client|list": client_list_reply,
+    b"client|no-evict": set_no_evict,
+    b"client|no-touch": set_no_touch,
+    b"client|setinfo": set_info,
+    b"client|setname": set_name,
+    b"client|tracking": set_tracking,
+    b"client|trackinginfo": tracking_info,
+    b"client|unblock": unblock_client,
+}

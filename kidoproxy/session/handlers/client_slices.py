@@ -2,8 +2,10 @@
 
 from typing import final
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import client_errors, encode, limits
+from kidoproxy.resp.requests import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import slices
 from kidoproxy.session.base import Session
@@ -11,14 +13,24 @@ from kidoproxy.session.handlers import client, client_kill
 from kidoproxy.session.state import SessionState
 
 
-def start_if_large(session: Session, name: bytes, argv: list[bytes]) -> bool:
-    """Start a job for one of the two commands if it takes long; whether it does."""
-    if name not in (b"client|list", b"client|kill"):
-        return False
-    if len(argv) <= limits.CLIENTS_PER_SLICE and len(session.proxy.sessions) <= limits.CLIENTS_PER_SLICE:
-        return False
-    if name == b"client|kill":
-        slices.start_job(session, KillClientsJob(session, argv))
+def is_large(session: Session, argv: list[bytes]) -> bool:
+    """Whether one of the two commands takes long."""
+    return len(argv) > limits.CLIENTS_PER_SLICE or len(session.proxy.sessions) > limits.CLIENTS_PER_SLICE
+
+
+def handle_kill(session: Session, spec: CommandSpec, request: Request) -> None:
+    """CLIENT KILL."""
+    if is_large(session, request.argv):
+        slices.start_job(session, KillClientsJob(session, request.argv))
+    else:
+        session.send_reply(client_kill.kill_clients(session, request.argv))
+
+
+def handle_list(session: Session, spec: CommandSpec, request: Request) -> None:
+    """CLIENT LIST."""
+    argv = request.argv
+    if not is_large(session, argv):
+        session.send_reply(client.client_list_reply(session, argv))
     elif len(argv) > 3 and argv[2].lower() == b"id":
         slices.start_job(session, SelectByIdJob(session, argv))
     else:
@@ -27,7 +39,6 @@ def start_if_large(session: Session, name: bytes, argv: list[bytes]) -> bool:
             session.send_reply(selected)
         else:
             slices.start_job(session, ListClientsJob(session, selected))
-    return True
 
 
 @final

@@ -7,9 +7,10 @@ from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
+from kidoproxy.resp.requests import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import cleanup, pause
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.handlers import client, client_kill
 from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, is_http_request
 from kidoproxy.session.state import REPLY_OFF, REPLY_ON, REPLY_SKIP
@@ -18,38 +19,6 @@ from kidoproxy.session.users import DEFAULT_USER
 #: What Redis and Valkey last had in common; beyond it the same number means different things in each.
 NEWEST_COMMON_VERSION: Final = b"7.2.4"
 RESET_REPLY: Final = b"+RESET\r\n"
-
-
-def execute(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """Run one of these commands: changes the session and returns the reply. Also called by EXEC."""
-    name = spec.name
-    if name == b"hello":
-        return hello(session, argv)
-    if name == b"auth":
-        return auth(session, argv)
-    if name == b"select":
-        return select(session, argv[1])
-    if name == b"unwatch":
-        session.unwatch()
-        return encode.OK
-    if name == b"reset":
-        cleanup.reset(session)
-        session.no_evict = False
-        session.no_touch = False
-        return RESET_REPLY
-    if name == b"client|pause":
-        return pause.pause_pool(session, argv)
-    if name == b"client|unpause":
-        session.proxy.unpause(session.context)
-        return encode.OK
-    if name == b"client|kill":
-        return client_kill.kill_clients(session, argv)
-    if name == b"client|reply":
-        # Inside a transaction, which only ON can be part of.
-        return encode.OK
-    if name.startswith(b"client|"):
-        return client.client_reply(session, spec, argv)
-    return errors.not_served(name, "it cannot be part of a transaction here")
 
 
 # -- HELLO ---------------------------------------------------------------------------------------------
@@ -168,9 +137,9 @@ def auth(session: Session, argv: list[bytes]) -> bytes:
     return encode.OK
 
 
-def select(session: Session, text: bytes) -> bytes:
+def select(session: Session, argv: list[bytes]) -> bytes:
     """SELECT: the database of all later requests; each has its own shared connections."""
-    number = parse_int64(text)
+    number = parse_int64(argv[1])
     if number is None:
         return errors.NOT_INTEGER
     if not -(1 << 31) <= number < 1 << 31:
@@ -182,9 +151,9 @@ def select(session: Session, text: bytes) -> bytes:
     return encode.OK
 
 
-def set_reply_mode(session: Session, argv: list[bytes]) -> None:
+def set_reply_mode(session: Session, spec: CommandSpec, request: Request) -> None:
     """CLIENT REPLY ON | OFF | SKIP; only ON gets a reply."""
-    mode = argv[2].upper()
+    mode = request.argv[2].upper()
     if mode == b"ON":
         session.reply_mode = REPLY_ON
         session.update_flags()
@@ -198,3 +167,61 @@ def set_reply_mode(session: Session, argv: list[bytes]) -> None:
         session.update_flags()
     else:
         session.send_reply(errors.SYNTAX)
+
+
+def quit_session(session: Session, spec: CommandSpec, request: Request) -> None:
+    """QUIT: answered before the socket is closed."""
+    session.send_reply(encode.OK)
+    session.close()
+
+
+# -- all of them --------------------------------------------------------------------------------------------
+
+
+def unwatch(session: Session, argv: list[bytes]) -> bytes:
+    """UNWATCH."""
+    session.unwatch()
+    return encode.OK
+
+
+def reset(session: Session, argv: list[bytes]) -> bytes:
+    """RESET."""
+    cleanup.reset(session)
+    session.no_evict = False
+    session.no_touch = False
+    return RESET_REPLY
+
+
+def unpause(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT UNPAUSE."""
+    session.proxy.unpause(session.context)
+    return encode.OK
+
+
+def reply_on(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT REPLY inside a transaction, which only ON can be part of."""
+    return encode.OK
+
+
+ANSWERS: Final[dict[bytes, Answer]] = {
+    b"auth": auth,
+    b"client|kill": client_kill.kill_clients,
+    b"client|pause": pause.pause_pool,
+    b"client|reply": reply_on,
+    b"client|unpause": unpause,
+    b"hello": hello,
+    b"reset": reset,
+    b"select": select,
+    b"unwatch": unwatch,
+    **client.ANSWERS,
+}
+
+
+def execute(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """Run one of these commands: changes the session and returns the reply. Also called by EXEC."""
+    answer = ANSWERS.get(spec.name)
+    if answer is not None:
+        return answer(session, argv)
+    if spec.name.startswith(b"client|"):
+        return client.not_served(spec.name)
+    return errors.not_served(spec.name, "it cannot be part of a transaction here")

@@ -1,41 +1,62 @@
 """Commands that the proxy answers without a node, so that they work even when all nodes are down."""
 
+from typing import Final
+
 from kidoproxy.commands.command_reply import command_reply
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.handlers import acl
 
 
-def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """The reply to a command that reaches no node."""
-    name = spec.name
-    if name == b"ping":
-        return ping_reply(argv, session.in_subscriber_mode())
-    if name == b"echo":
-        return encode.bulk(argv[1])
-    if name == b"time":
-        return time_reply(session.proxy.wall_ms)
-    if name == b"lastsave":
-        return encode.integer(session.proxy.started_ms // 1000)
-    if name == b"role":
-        return encode.array([encode.bulk(b"master"), encode.integer(0), encode.array([])])
-    if name in (b"readonly", b"readwrite"):
-        return errors.NO_CLUSTER
-    if name.startswith(b"acl|"):
-        return acl.acl_reply(session, name, argv)
-    return command_reply(argv, session.proto)
-
-
-def ping_reply(argv: list[bytes], subscriber_mode: bool) -> bytes:
+def ping_reply(session: Session, argv: list[bytes]) -> bytes:
     """PONG or the argument; in subscriber mode an array, as Redis sends it."""
     if len(argv) > 2:
         return errors.wrong_arity(b"ping")
-    if subscriber_mode:
+    if session.in_subscriber_mode():
         return encode.array([encode.bulk(b"pong"), encode.bulk(b"".join(argv[1:]))])
     return encode.PONG if len(argv) == 1 else encode.bulk(argv[1])
 
 
-def time_reply(wall_ms: int) -> bytes:
+def echo_reply(session: Session, argv: list[bytes]) -> bytes:
+    """ECHO."""
+    return encode.bulk(argv[1])
+
+
+def last_save_reply(session: Session, argv: list[bytes]) -> bytes:
+    """LASTSAVE: when the proxy has started, in seconds."""
+    return encode.integer(session.proxy.started_ms // 1000)
+
+
+def role_reply(session: Session, argv: list[bytes]) -> bytes:
+    """ROLE: a master without replicas."""
+    return encode.array([encode.bulk(b"master"), encode.integer(0), encode.array([])])
+
+
+def cluster_reply(session: Session, argv: list[bytes]) -> bytes:
+    """READONLY and READWRITE, which are for clusters."""
+    return errors.NO_CLUSTER
+
+
+def time_reply(session: Session, argv: list[bytes]) -> bytes:
     """TIME: seconds and microseconds, from a clock of milliseconds."""
+    wall_ms = session.proxy.wall_ms
     return encode.array([encode.bulk(b"%d" % (wall_ms // 1000)), encode.bulk(b"%d" % (wall_ms % 1000 * 1000))])
+
+
+ANSWERS: Final[dict[bytes, Answer]] = {
+    b"echo": echo_reply,
+    b"lastsave": last_save_reply,
+    b"ping": ping_reply,
+    b"readonly": cluster_reply,
+    b"readwrite": cluster_reply,
+    b"role": role_reply,
+    b"time": time_reply,
+    **acl.ANSWERS,
+}
+
+
+def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
+    """The reply to a command of reach LOCAL: one of the table's, or COMMAND."""
+    answer = ANSWERS.get(spec.name)
+    return answer(session, argv) if answer is not None else command_reply(argv, session.proto)

@@ -27,17 +27,7 @@ NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
 ALLOWED_WITH_WATCH: Final = (b"unwatch", b"ping", b"echo", b"time")
 
 
-def handle(session: Session, name: bytes) -> None:
-    """MULTI, EXEC or DISCARD."""
-    if name == b"multi":
-        start_multi(session)
-    elif name == b"exec":
-        execute(session)
-    else:
-        discard(session)
-
-
-def start_multi(session: Session) -> None:
+def start_multi(session: Session, spec: CommandSpec, request: Request) -> None:
     if session.multi is not None:
         session.send_reply(errors.NESTED_MULTI)
         return
@@ -46,7 +36,7 @@ def start_multi(session: Session) -> None:
     session.send_reply(encode.OK)
 
 
-def discard(session: Session) -> None:
+def discard(session: Session, spec: CommandSpec, request: Request) -> None:
     if session.multi is None:
         session.send_reply(errors.DISCARD_WITHOUT_MULTI)
         return
@@ -96,7 +86,7 @@ def enqueue_planned(
     session.send_reply(encode.QUEUED)
 
 
-def execute(session: Session) -> None:
+def execute(session: Session, spec: CommandSpec, request: Request) -> None:
     transaction = session.multi
     if transaction is None:
         session.send_reply(errors.EXEC_WITHOUT_MULTI)

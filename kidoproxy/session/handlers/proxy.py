@@ -14,13 +14,11 @@ from kidoproxy.commands.spec import (
     DEDICATED,
     LOCAL,
     ONE_SUCCEEDED,
-    REFUSED,
     SCAN_NODES,
     SESSION,
     SINGLE_NODE,
     SPLIT_BY_NODE,
     SUBSCRIBE,
-    WRITE,
     CommandSpec,
 )
 from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
@@ -30,15 +28,12 @@ from kidoproxy.resp.requests import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
-from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import info, scripts
+from kidoproxy.session.base import Answer, Session
+from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.pubsub.topics import SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS, needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
-
-#: A refusal with this text is about the pool as a whole; PROXY NODE does not apply it.
-ONE_NODE_HINT: Final = "ask one node: PROXY NODE"
 
 #: How many arguments of a command are shown, and how many bytes of each.
 MAX_SHOWN_ARGUMENTS: Final = 8
@@ -82,33 +77,6 @@ HELP: Final = (
 )
 
 
-def handle(session: Session, spec: CommandSpec, request: Request) -> None:
-    """One PROXY subcommand."""
-    name = spec.name
-    argv = request.argv
-    if name == b"proxy|node":
-        send_to_node(session, argv[2], argv[3:])
-    elif name == b"proxy|each":
-        dispatch_each(session, argv[2:])
-    else:
-        session.send_reply(proxy_reply(session, name, argv))
-
-
-def proxy_reply(session: Session, name: bytes, argv: list[bytes]) -> bytes:
-    """The reply of the subcommands that ask no node."""
-    if name == b"proxy|nodes":
-        return nodes_reply(session)
-    if name == b"proxy|route":
-        return encode.array([encode.bulk(encode_text(line)) for line in explain_route(session, argv[2:])])
-    if name == b"proxy|stats":
-        return stats_reply(session)
-    if name == b"proxy|replies":
-        return set_replies_mode(session, argv[2].lower())
-    if name == b"proxy|sync":
-        return sync_reply(session, argv)
-    return encode.array([encode.simple(line) for line in HELP])
-
-
 def encode_text(text: str) -> bytes:
     """A line for a person, as bytes."""
     return text.encode("utf-8", "surrogateescape")
@@ -117,7 +85,7 @@ def encode_text(text: str) -> bytes:
 # -- NODES, STATS, REPLIES, SYNC -----------------------------------------------------------------------
 
 
-def nodes_reply(session: Session) -> bytes:
+def nodes_reply(session: Session, argv: list[bytes]) -> bytes:
     """One map for each node."""
     rows: list[bytes] = []
     for node in info.node_infos(session):
@@ -130,7 +98,7 @@ def nodes_reply(session: Session) -> bytes:
     return encode.array(rows)
 
 
-def stats_reply(session: Session) -> bytes:
+def stats_reply(session: Session, argv: list[bytes]) -> bytes:
     """A map of the counters."""
     pairs: list[bytes] = []
     for name, number in info.counters(session):
@@ -138,8 +106,9 @@ def stats_reply(session: Session) -> bytes:
     return encode.mapping(session.proto, pairs)
 
 
-def set_replies_mode(session: Session, mode: bytes) -> bytes:
+def set_replies_mode(session: Session, argv: list[bytes]) -> bytes:
     """PROXY REPLIES MERGED | LIST, for the rest of this session."""
+    mode = argv[2].lower()
     if mode not in (b"merged", b"list"):
         return errors.SYNTAX
     session.each_node = mode == b"list"
@@ -204,7 +173,7 @@ def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
         session.reply_error(unknown_node_error(session, name))
         return
     argv, spec = session.context.commands.resolve_nested(argv)
-    rejection = one_node_rejection(session, node, spec, argv)
+    rejection = refusal.one_node_rejection(session, node, spec, argv)
     if rejection is not None or spec is None:
         session.reply_error(rejection if rejection is not None else errors.unknown_command(argv))
         return
@@ -219,33 +188,6 @@ def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
         OutOfBandExecutor(session.proxy.dedicated_pool) if spec.response_policy == ONE_SUCCEEDED else session.executor
     )
     executor.send(node, handler, payload, session.proto, session.db)
-
-
-def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
-    """Why this command may not be sent to this node; None when it may."""
-    if spec is None:
-        return errors.unknown_command(argv)
-    if spec.subcommands is not None and len(argv) > 1:
-        return errors.unknown_subcommand(argv)
-    if not spec.accepts(len(argv)):
-        return errors.wrong_arity(spec.name)
-    rejection = session.user.rejection(spec, argv)
-    if rejection is not None:
-        return rejection
-    reason = session.context.commands.refusal(spec)
-    if not reason and spec.reach == REFUSED:
-        reason = spec.reason
-    if reason and ONE_NODE_HINT not in reason:
-        return errors.not_served(spec.name, reason)
-    if spec.name in redact.NODE_USER_COMMANDS:
-        return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
-    if spec.reach == SESSION:
-        return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
-    if needs_dedicated(spec, argv) or spec.reach == SUBSCRIBE:
-        return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
-    if node.is_copy and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
-        return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
-    return scripts.rejection(session, spec, argv) if spec.name in scripts.SCRIPT_RUNNERS else None
 
 
 # -- EACH ------------------------------------------------------------------------------------------------
@@ -351,3 +293,38 @@ def format_argument(argument: bytes) -> str:
     if not text or not text.isprintable() or " " in text:
         text = repr(text)
     return text + ("..." if len(argument) > MAX_SHOWN_BYTES else "")
+
+
+# -- all of them --------------------------------------------------------------------------------------------
+
+
+def route_reply(session: Session, argv: list[bytes]) -> bytes:
+    """PROXY ROUTE."""
+    return encode.array([encode.bulk(encode_text(line)) for line in explain_route(session, argv[2:])])
+
+
+def help_reply(session: Session, argv: list[bytes]) -> bytes:
+    """PROXY HELP."""
+    return encode.array([encode.simple(line) for line in HELP])
+
+
+#: The subcommands that ask no node.
+ANSWERS: Final[dict[bytes, Answer]] = {
+    b"proxy|help": help_reply,
+    b"proxy|nodes": nodes_reply,
+    b"proxy|replies": set_replies_mode,
+    b"proxy|route": route_reply,
+    b"proxy|stats": stats_reply,
+    b"proxy|sync": sync_reply,
+}
+
+
+def handle(session: Session, spec: CommandSpec, request: Request) -> None:
+    """One PROXY subcommand."""
+    argv = request.argv
+    if spec.name == b"proxy|node":
+        send_to_node(session, argv[2], argv[3:])
+    elif spec.name == b"proxy|each":
+        dispatch_each(session, argv[2:])
+    else:
+        session.send_reply(ANSWERS[spec.name](session, argv))
