@@ -48,7 +48,7 @@ def test_ranked(key: bytes, states: list[str]) -> None:
 
 
 def test_keys_are_spread() -> None:
-    """Each of three copies leads a third of the keys, more or less; one that leaves gives only its own keys away."""
+    """Each of three copies leads a third of the keys, more or less; one that leaves gives up only its own keys."""
     pool = group(1, 1, 1)
     for copy in pool.copies:
         copy.state = IN_SYNC
@@ -60,11 +60,11 @@ def test_keys_are_spread() -> None:
     assert all(old is new or old is pool.copies[1].node for old, new in zip(before, after, strict=True))
 
 
-def test_leaving() -> None:
-    """Who missed a write leaves and the journal is told; the last one stays; a sync that proves itself brings back."""
+def test_in_sync_set() -> None:
+    """Who missed a write leaves, as the journal sees; the last one stays; a sync that proves itself brings back."""
     pool = group(1, 1)
     journal: list[list[str]] = []
-    pool.journal = lambda told: journal.append(told.behind_names())
+    pool.journal = lambda changed: journal.append(changed.behind_names())
     a, b = [copy.node for copy in pool.copies]
     pool.on_restart(a)
     assert not pool.copies[0].missed_write
@@ -85,7 +85,7 @@ def test_leaving() -> None:
 
 
 def test_the_last_one_is_restarted() -> None:
-    """Nobody is asked before it is known what it has lost; what clients hear names it."""
+    """Nobody is asked before it is known what it has lost; the error that clients get names it."""
     pool = group(1, 1)
     make_trusted(pool, pool.copies[0])
     assert not pool.on_restart(pool.copies[0].node)
@@ -113,25 +113,25 @@ def test_who_had_everything() -> None:
     assert [copy.had_all_writes for copy in pool.copies] == [False, False, False]
 
 
-def test_settle() -> None:
-    """Whoever waits for the writes that are under way is told when they are judged; later ones do not count."""
+def test_when_writes_done() -> None:
+    """Whoever waits for the open writes is called when they are done; later ones do not count."""
     pool = group(1, 1)
-    told: list[str] = []
-    pool.when_writes_done(lambda: told.append("nothing"))
-    assert told == ["nothing"]
+    called: list[str] = []
+    pool.when_writes_done(lambda: called.append("nothing"))
+    assert called == ["nothing"]
     first, second = pool.begin_write(), pool.begin_write()
-    pool.when_writes_done(lambda: told.append("two"))
+    pool.when_writes_done(lambda: called.append("two"))
     third = pool.begin_write()
     pool.end_write(second)
-    assert told == ["nothing"]
+    assert called == ["nothing"]
     pool.end_write(first)
-    assert told == ["nothing", "two"]
+    assert called == ["nothing", "two"]
     pool.end_write(third)
-    assert (told, pool.open_writes) == (["nothing", "two"], {})
+    assert (called, pool.open_writes) == (["nothing", "two"], {})
 
 
-def test_mend_later() -> None:
-    """Keys to mend are noted by database, once each; past the cap nobody but the first is trusted."""
+def test_repair_later() -> None:
+    """Keys to repair are noted by database, once each; past the limit nobody but the first is trusted."""
     pool = group(1, 1)
     for copy in pool.copies:
         copy.state = IN_SYNC
@@ -143,7 +143,7 @@ def test_mend_later() -> None:
     assert pool.behind_names() == ["b"]
 
 
-def test_stranger() -> None:
+def test_node_of_another_group() -> None:
     """A node that is no copy of this pool."""
     with pytest.raises(KeyError):
         group(1).copy_of(Node(9, "z", "", 9))
@@ -157,8 +157,8 @@ def test_repr() -> None:
     assert repr(node) == "<node a 10.0.0.1:6379 down>"
 
 
-def test_who_speaks() -> None:
-    """One copy in sync is told of messages; the one that is listened to stays it while it lives."""
+def test_pubsub_node() -> None:
+    """Messages go to one copy in sync; the one where we subscribe stays it while it lives."""
     pair = group(1, 1)
     assert pair.active_pubsub_node() is None
     a, b = pair.copies

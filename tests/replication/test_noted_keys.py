@@ -15,17 +15,17 @@ def group() -> CopyGroup:
     return made
 
 
-def test_room() -> None:
+def test_byte_budget() -> None:
     """Bytes count since there were no keys; what is too much is forgotten at once."""
-    room = ByteBudget(10)
-    places: KeySet = {}
-    assert not room.add_keys(places, 0, [b"12345", b"12345"])
-    places.clear()
-    assert not room.add_keys(places, 0, [b"12345"])
-    assert not room.add_keys(places, 1, [b"12345"])
-    assert places == {(0, b"12345"): True, (1, b"12345"): True}
-    assert room.add_keys(places, 0, [b"1"])
-    assert places == {}
+    budget = ByteBudget(10)
+    key_set: KeySet = {}
+    assert not budget.add_keys(key_set, 0, [b"12345", b"12345"])
+    key_set.clear()
+    assert not budget.add_keys(key_set, 0, [b"12345"])
+    assert not budget.add_keys(key_set, 1, [b"12345"])
+    assert key_set == {(0, b"12345"): True, (1, b"12345"): True}
+    assert budget.add_keys(key_set, 0, [b"1"])
+    assert key_set == {}
 
 
 def test_keys_that_may_differ() -> None:
@@ -39,7 +39,7 @@ def test_keys_that_may_differ() -> None:
 
 @pytest.mark.parametrize("other", [None, 3])
 def test_keys_that_are_touched(other: int | None) -> None:
-    """A sync that cannot be told which keys were touched looks at all once more; who is in sync stays it."""
+    """With too many keys to note a sync compares all once more; who is in sync stays it."""
     pool = group()
     pool.touched_keys = {}
     pool.on_write_sent(0, [b"x" * (TOUCHED_BYTES // 4), b"y"], other, False, [copy.node for copy in pool.copies])

@@ -47,7 +47,7 @@ def on_disk(version: int | None = None) -> Event:
 
 
 def at(seconds: float) -> Event:
-    """The clock, after the write was judged."""
+    """The clock, after the write was decided."""
     return given(lambda play: play.pool.groups[0].durability.tick(200.0 + seconds))
 
 
@@ -85,15 +85,15 @@ def test_reads_and_other_pools_do_not_wait() -> None:
 
 
 def test_later_writes_wait_too() -> None:
-    """A write that is judged while the record is under way is acknowledged by the same copies: it waits as well."""
+    """A write that is decided while the record is being written has the same takers: it waits as well."""
     play = slow_disk(copies("a", "b"))
     missed(play)
     assert play >> client("SET l y", name="other") << unheard >> node("a", "+OK") << silence()
     assert play >> on_disk() << to_client("+OK") << to_client("+OK", name="other") << silence()
 
 
-def test_each_version_lets_its_own_go() -> None:
-    """A record that is older than the last change lets go only those that it covers."""
+def test_each_version_releases_its_own() -> None:
+    """A record that is older than the last change releases only the replies that it covers."""
     pool = copies("a", "b", "c")
     play = slow_disk(pool)
     assert play >> client(KEY) << unheard >> node("a", "+OK") >> node("c", "+OK") >> lost("b") << unheard
@@ -108,7 +108,7 @@ def test_each_version_lets_its_own_go() -> None:
 
 
 def test_a_disk_that_hangs() -> None:
-    """After a while the client hears that nobody knows; the next write waits anew."""
+    """After a while the client gets an unknown outcome; the next write waits anew."""
     play = slow_disk(copies("a", "b"))
     missed(play)
     unknown = "-TIMEOUT a a:6379 (the record of pair's copies is not on disk yet); the write may have run"

@@ -1,4 +1,4 @@
-"""NOSCRIPT is healed, texts go ahead of pipelines, loads reach absent nodes later, kills get in. Stories."""
+"""EVALSHA is retried with its text, texts go ahead of pipelines, loads reach absent nodes later. Stories."""
 
 import hashlib
 
@@ -37,7 +37,7 @@ DIGEST = hashlib.sha1(TEXT).hexdigest()
 LOAD = encode_request([b"SCRIPT", b"LOAD", TEXT])
 EVAL = encode_request([b"EVAL", TEXT, b"1", b"{a}k"])
 NOSCRIPT = errors.NOSCRIPT
-#: What a neighbour is asked before a node is taught.
+#: What a peer is asked before a node is warmed up.
 LIST = "FUNCTION LIST WITHCODE"
 SAID = f"$40 {DIGEST}"
 
@@ -48,7 +48,7 @@ def sha(key: str = "{a}k", name: str = "EVALSHA") -> str:
 
 
 def knowing(pool: Pool) -> Story:
-    """The proxy has seen the text, which ``a`` was asked to run; links are made."""
+    """The proxy has seen the text, which ``a`` was asked to run; connections are made."""
     play = story(pool) >> client(EVAL) << to("a", EVAL)
     return play >> node("a", ":1") << to_client(":1")
 
@@ -78,7 +78,7 @@ def test_text_goes_ahead(name: str) -> None:
     )  # fmt: skip
 
 
-def test_healed() -> None:
+def test_noscript_is_retried() -> None:
     """NOSCRIPT for a script that is known never reaches the client: the request is sent again behind its text."""
     assert (
         carried(ring("a"))
@@ -98,23 +98,23 @@ def test_unknown() -> None:
 
 
 def test_wrong_text() -> None:
-    """A text that no node can compile heals nothing; the client gets the node's word, after one attempt."""
+    """A text that no node can compile does not help; the client gets the node's reply, after one retry."""
     bad = encode_request([b"EVAL", b"no(", b"1", b"{a}k"])
     digest = hashlib.sha1(b"no(").hexdigest()
     load = encode_request([b"SCRIPT", b"LOAD", b"no("])
-    request_context = f"EVALSHA {digest} 1 {{a}}k"
+    request = f"EVALSHA {digest} 1 {{a}}k"
     assert (
         story(ring("a"))
         >> client(bad) << to("a", bad) >> node("a", "-ERR Error compiling script") << given(unheard)
-        >> client(request_context) << to("a", load, request_context)
-        >> node("a", "-ERR Error compiling script", NOSCRIPT) << to("a", load, request_context)
+        >> client(request) << to("a", load, request)
+        >> node("a", "-ERR Error compiling script", NOSCRIPT) << to("a", load, request)
         >> node("a", "-ERR Error compiling script", NOSCRIPT) << to_client(NOSCRIPT)
         << then(lambda play: play.exchange.noscript_retries == 0)
     )  # fmt: skip
 
 
-def test_not_healed_out_of_order() -> None:
-    """What the client has sent since has run: then NOSCRIPT is told, rather than the script run too late."""
+def test_no_retry_out_of_order() -> None:
+    """What the client has sent since has run: it gets NOSCRIPT, rather than that the script runs too late."""
     assert (
         carried(ring("a"))
         >> client(sha()) << to("a", sha())
@@ -135,7 +135,7 @@ def test_pipeline() -> None:
 
 
 def test_last_of_a_pipeline() -> None:
-    """The last EVALSHA of a batch can still be healed: all that its client has sent before it has run."""
+    """The last EVALSHA of a batch can still be retried: all that its client has sent before it has run."""
     other = encode_request([b"EVAL", b"return 2", b"1", b"{a}k"])
     assert (
         carried(ring("a"))
@@ -148,7 +148,7 @@ def test_last_of_a_pipeline() -> None:
 
 
 def test_deadline() -> None:
-    """Healing has no time of its own: the client hears TIMEOUT when its request is due."""
+    """A retry has no time of its own: the client gets TIMEOUT when its request is due."""
     assert (
         carried(ring("a"))
         >> client(sha()) << to("a", sha())
@@ -158,7 +158,7 @@ def test_deadline() -> None:
     )  # fmt: skip
 
 
-def test_lost_while_healing() -> None:
+def test_lost_while_retrying() -> None:
     """A connection that is lost meanwhile is a failure like any other; a script is never sent a third time."""
     assert (
         carried(ring("a"))
@@ -208,7 +208,7 @@ def test_large_reply(size: int) -> None:
 
 
 def test_each() -> None:
-    """PROXY EACH is healed as well, in its place in the list."""
+    """PROXY EACH is retried as well, in its place in the list."""
     assert (
         carried(ring("a", "b"))
         >> client(f"PROXY EACH {sha()}") << to("a", sha())
@@ -216,8 +216,8 @@ def test_each() -> None:
     )  # fmt: skip
 
 
-def test_soft() -> None:
-    """Where a node that is down is a miss, scripts are healed too, and stay errors while it is down."""
+def test_pool_that_misses() -> None:
+    """Where a node that is down is a miss, scripts are retried too, and are errors while it is down."""
     down = "-NODEDOWN a a:6379 (connection refused)"
     play = carried(ring("a", soft=True))
     assert play >> client(sha()) << to("a", sha()) >> node("a", NOSCRIPT) << to("a", LOAD, sha())
@@ -229,16 +229,16 @@ def test_soft() -> None:
 
 
 def test_read_of_copies() -> None:
-    """A read-only script of a copy pool is healed on the copy that is asked; if that fails the next one is asked."""
+    """A read-only script of a copy pool is retried on the copy that is asked; if that fails the next one is asked."""
     pool = copies("a", "b")
     key = led_by(pool, "a")
-    request_context = sha(key, "EVALSHA_RO")
+    request = sha(key, "EVALSHA_RO")
     assert (
         story(pool)
         >> client(LOAD) << to("a", LOAD) << to("b", LOAD) >> node("a", SAID) >> node("b", SAID) << to_client(SAID)
-        >> client(request_context) << to("a", LOAD, request_context) >> node("a", SAID, ":1") << to_client(":1")
-        >> client(request_context) << to("a", request_context) >> node("a", NOSCRIPT) << to("a", LOAD, request_context)
-        >> lost("a") << to("b", LOAD, request_context) >> node("b", SAID, ":2") << to_client(":2")
+        >> client(request) << to("a", LOAD, request) >> node("a", SAID, ":1") << to_client(":1")
+        >> client(request) << to("a", request) >> node("a", NOSCRIPT) << to("a", LOAD, request)
+        >> lost("a") << to("b", LOAD, request) >> node("b", SAID, ":2") << to_client(":2")
     )  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def test_write_of_copies() -> None:
 def test_ring_of_copies() -> None:
     """In a ring of copy pools both hold; what is loaded reaches every copy."""
     pool = ring(copies("a", "b", name="left"), copies("c", "d", name="right"))
-    request_context = sha("{left}k", "EVALSHA_RO")
+    request = sha("{left}k", "EVALSHA_RO")
     play = story(pool) >> client(LOAD)
     for name in "abcd":
         assert play << to(name, LOAD)
@@ -266,22 +266,22 @@ def test_ring_of_copies() -> None:
     leader = pool.groups[0].ranked_copies(b"{left}k")[0].node.name
     assert (
         play
-        >> client(request_context) << to(leader, LOAD, request_context) >> node(leader, SAID, ":1") << to_client(":1")
-        >> client(request_context)
-        << to(leader, request_context)
+        >> client(request) << to(leader, LOAD, request) >> node(leader, SAID, ":1") << to_client(":1")
+        >> client(request)
+        << to(leader, request)
         >> node(leader, NOSCRIPT)
-        << to(leader, LOAD, request_context)
+        << to(leader, LOAD, request)
     )  # fmt: skip
 
 
 # -- SCRIPT LOAD, FUNCTION LOAD ------------------------------------------------------------------------------
 
 LIBRARY = encode_request([b"FUNCTION", b"LOAD", b"#!lua name=lib\n"])
-LESSON = encode_request([b"FUNCTION", b"LOAD", b"REPLACE", b"#!lua name=lib\n"])
+RELOAD = encode_request([b"FUNCTION", b"LOAD", b"REPLACE", b"#!lua name=lib\n"])
 
 
 def half(pool: Pool) -> Story:
-    """Links stand to all nodes, and then ``b`` cannot be reached any more."""
+    """There are connections to all nodes, and then ``b`` cannot be reached any more."""
     play = story(pool)
     for one in pool.nodes:
         play.link(one.name).start_connecting()
@@ -291,7 +291,7 @@ def half(pool: Pool) -> Story:
 
 
 def back(play: Story) -> Story:
-    """It can be reached again; the neighbour, if it is asked, does not know libraries."""
+    """It can be reached again; its peer, if it is asked, does not know libraries."""
     play.shy = False
     assert play >> tick(0.2)
     if play.told["a"]:
@@ -299,33 +299,33 @@ def back(play: Story) -> Story:
     return play
 
 
-def is_behind(play: Story) -> bool:
-    """Whether ``b`` has something to learn."""
+def needs_warmup(play: Story) -> bool:
+    """Whether ``b`` has to be warmed up."""
     return play.node("b").warmup.needs_warmup
 
 
-@pytest.mark.parametrize(("load", "said", "lesson"), [(LOAD, SAID, LOAD), (LIBRARY, "$3 lib", LESSON)])
-def test_absent(load: bytes, said: str, lesson: bytes) -> None:
-    """A node that is down does not spoil a load; it is taught when it comes back, before it is asked anything."""
+@pytest.mark.parametrize(("load", "said", "reload"), [(LOAD, SAID, LOAD), (LIBRARY, "$3 lib", RELOAD)])
+def test_absent(load: bytes, said: str, reload: bytes) -> None:
+    """A node that is down does not spoil a load; it is warmed up when it comes back, before it is asked anything."""
     play = half(ring("a", "b")) >> client(load) << to("a", load) >> node("a", said) << to_client(said)
     assert (
-        back(play) << to("b", lesson)
+        back(play) << to("b", reload)
         >> client("GET {b}k") << silence()
         >> node("b", said) << to("b", "GET {b}k")
     )  # fmt: skip
 
 
 def test_absent_and_wrong() -> None:
-    """What the others refuse is refused, and is not taught."""
+    """What the others refuse is refused, and nobody is warmed up with it."""
     wrong = "-ERR Missing library metadata"
     play = half(ring("a", "b")) >> client(LIBRARY) << to("a", LIBRARY) >> node("a", wrong) << to_client(wrong)
-    assert back(play) << silence() << then(lambda play: not is_behind(play))
+    assert back(play) << silence() << then(lambda play: not needs_warmup(play))
 
 
 def test_all_absent() -> None:
     """If there is nobody to load it on, that is the error."""
     play = half(ring("b")) >> client(LIBRARY)
-    assert play << to_client("-NODEDOWN b b:6379 (connection refused)") << then(lambda play: not is_behind(play))
+    assert play << to_client("-NODEDOWN b b:6379 (connection refused)") << then(lambda play: not needs_warmup(play))
 
 
 def test_refused_by_one() -> None:
@@ -335,7 +335,7 @@ def test_refused_by_one() -> None:
         >> client(LIBRARY) << to("a", LIBRARY) << to("b", LIBRARY)
         >> node("a", "$3 lib") >> node("b", "-OOM no")
         << to_client("-PARTIAL 'function|load' failed for 1 of 2 nodes on a node (OOM no); 1 applied")
-        << then(lambda play: not is_behind(play))
+        << then(lambda play: not needs_warmup(play))
     )  # fmt: skip
 
 
@@ -351,7 +351,7 @@ def test_lost_under_way() -> None:
 
 
 def test_one_way_absent() -> None:
-    """A node that can be reached in another protocol serves: what it does not have there is told."""
+    """A node that can be reached in another protocol serves, so that it does not have it is an error."""
     way = (3, 0)
     partial = "-PARTIAL 'script|load' failed for 1 of 2 nodes on b (NOPROTO no); 1 applied"
     assert (
@@ -363,7 +363,7 @@ def test_one_way_absent() -> None:
 
 
 def test_each_loads() -> None:
-    """PROXY EACH lists what each node said; one that took it is enough to teach the others."""
+    """PROXY EACH lists what each node said; one that took it is enough to warm up the others."""
     play = half(ring("a", "b"))
     assert (
         play
@@ -371,24 +371,24 @@ def test_each_loads() -> None:
         << to("a", LIBRARY) >> node("a", "$3 lib")
         << to_client(b"*2\r\n$3\r\nlib\r\n-NODEDOWN b b:6379 (connection refused)\r\n")
     )  # fmt: skip
-    assert back(play) << to("b", LESSON)
+    assert back(play) << to("b", RELOAD)
 
 
 @pytest.mark.parametrize("behind", ["", "b"])
 def test_copy_is_absent(behind: str) -> None:
-    """A copy that is down, behind already or from now on, is taught when it comes back."""
+    """A copy that is down, behind already or from now on, is warmed up when it comes back."""
     play = half(copies("a", "b", behind=behind)) >> client(LOAD) << to("a", LOAD) >> node("a", SAID) << to_client(SAID)
     assert back(play) << to("b", LOAD)
 
 
-def test_copy_in_trouble() -> None:
-    """A copy that could not take it is behind, and taught at once."""
+def test_unfit_copy() -> None:
+    """A copy that could not take it is behind, and warmed up at once."""
     assert (
         story(copies("a", "b"))
         >> client(LOAD) << to("a", LOAD) << to("b", LOAD)
         >> node("b", "-OOM no") >> node("a", SAID) << to_client(SAID) << to("a", LIST)
         >> node("a", "*0") << to("b", LOAD)
-        >> node("b", SAID) << then(lambda play: not is_behind(play))
+        >> node("b", SAID) << then(lambda play: not needs_warmup(play))
     )  # fmt: skip
 
 
@@ -398,13 +398,13 @@ IDLE = "-NOTBUSY No scripts in execution right now."
 KILL = "SCRIPT KILL"
 
 
-def lanes(play: Story) -> list[str]:
-    """The nodes to which there are links aside."""
+def unshared(play: Story) -> list[str]:
+    """The nodes to which there are connections that are not shared."""
     return [conn.node.name for conn in play.exchange.unshared_connections]
 
 
 def say(name: str, *replies: str) -> Event:
-    """The node answers on its link aside."""
+    """The node answers on such a connection."""
 
     def event(play: Story) -> None:
         conn = next(conn for conn in play.exchange.unshared_connections if conn.node.name == name)
@@ -419,17 +419,17 @@ def test_kill(pool: Pool) -> None:
     assert (
         story(pool)
         >> client(KILL) << to("a", KILL, on=LANE) << to("b", KILL, on=LANE)
-        << then(lambda play: lanes(play) == ["a", "b"])
+        << then(lambda play: unshared(play) == ["a", "b"])
         >> say("a", IDLE) << silence()
         >> say("b", "+OK") << to_client("+OK")
         >> client("FUNCTION KILL") << given(unheard)
-        >> say("b", IDLE) >> say("a", IDLE) << to_client(IDLE) << then(lambda play: lanes(play) == ["a", "b"])
-        >> tick() << then(lambda play: lanes(play) == [])
+        >> say("b", IDLE) >> say("a", IDLE) << to_client(IDLE) << then(lambda play: unshared(play) == ["a", "b"])
+        >> tick() << then(lambda play: unshared(play) == [])
     )  # fmt: skip
 
 
 def test_kill_without_an_answer() -> None:
-    """A node that cannot be asked may be the busy one: its failure is told, unless the script was killed elsewhere."""
+    """A node that cannot be asked may be the busy one: its failure is the reply, unless another killed the script."""
     late = "-TIMEOUT b b:6379 (no reply in 500 ms); the write may have run, its outcome is unknown"
     assert (
         story(ring("a", "b"))
@@ -439,7 +439,7 @@ def test_kill_without_an_answer() -> None:
 
 
 def test_kill_a_node_that_is_down() -> None:
-    """A node that is too busy to greet counts as down; it is asked all the same."""
+    """A node that is too busy for a handshake counts as down; it is asked all the same."""
     play = half(ring("a", "b"))
     play.shy = False
     assert (
@@ -453,7 +453,7 @@ def test_kill_a_node_that_is_down() -> None:
     )
 
 
-def test_softened() -> None:
+def test_misses_are_counted_by_the_executor() -> None:
     """A miss in place of a failure is counted where all are counted."""
     play = story(ring("a"))
     DelegatingExecutor(play.exchange).count_miss(False)

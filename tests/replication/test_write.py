@@ -1,0 +1,205 @@
+"""Writes to copies: who has acknowledged one, who missed it, and what the client gets. Stories."""
+
+from tests.story import (
+    Pool,
+    client,
+    copies,
+    given,
+    greeted,
+    led_by,
+    lost,
+    node,
+    refused,
+    silence,
+    story,
+    then,
+    tick,
+    to,
+    to_client,
+)
+
+ALL = ("a", "b", "c")
+
+
+def three(behind: str = "", min_in_sync: int = 1) -> tuple[Pool, str]:
+    """A copy pool of three, and a key that ``a`` decides for."""
+    pool = copies(*ALL, behind=behind, min_in_sync=min_in_sync)
+    return pool, led_by(pool, "a")
+
+
+def test_write() -> None:
+    """Every copy gets the write; the client gets the leader's reply when all have answered."""
+    pool, key = three()
+    (
+        story(pool)
+        >> client(f"INCR {key}") << to("a", f"INCR {key}") << to("b", f"INCR {key}") << to("c", f"INCR {key}")
+        >> node("c", ":1") >> node("a", ":1") << silence()
+        >> node("b", ":1") << to_client(":1") << silence()
+    )  # fmt: skip
+
+
+def test_missed_write() -> None:
+    """A copy that missed a write which another one took is behind; the journal knows before the client."""
+    pool, key = three()
+    journal: list[list[str]] = []
+    pool.groups[0].journal = lambda group: journal.append(group.behind_names())
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("a", "+OK") >> node("c", "+OK") << silence() << then(lambda play: not journal)
+        >> lost("b") << then(lambda play: journal == [["b"]]) << silence()
+        >> given(lambda play: play.pool.groups[0].durability.on_recorded(1)) << to_client("+OK")
+        >> client(f"SET {key} y") << to("a", f"SET {key} y") << to("b", f"SET {key} y") << to("c", f"SET {key} y")
+        >> node("a", "+OK") >> node("c", "+OK") << to_client("+OK")
+        >> node("b", "-OOM no") << then(lambda play: journal == [["b"]]) << silence()
+    )  # fmt: skip
+
+
+def test_leader_dies() -> None:
+    """If the leader missed the write, the next copy's reply stands; the leader is behind."""
+    pool, key = three()
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("b", "+OK") >> node("c", "+OK") >> tick(0.6) << to_client("+OK")
+        << then(lambda play: play.pool.groups[0].behind_names() == ["a"])
+        >> client(f"GET {key}") << then(lambda play: not play.told["a"] and len(play.told["b"] + play.told["c"]) == 1)
+    )  # fmt: skip
+
+
+def test_unfit_copy() -> None:
+    """A copy that refuses the write because it is not fit to run it has missed it."""
+    pool, key = three()
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("a", "-OOM no memory") >> node("b", "+OK") >> node("c", "+OK") << to_client("+OK")
+        << then(lambda play: play.pool.groups[0].behind_names() == ["a"]) << silence()
+    )  # fmt: skip
+
+
+def test_last_copy_stays() -> None:
+    """The last copy in sync stays so whatever happens: there is nothing better."""
+    pool, key = three(behind="bc")
+    unknown = "-NODEDOWN a a:6379 (connection refused); the write may have run, its outcome is unknown"
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("b", "+OK") >> node("c", "+OK") << silence()
+        >> refused("a") << to_client(unknown) << then(lambda play: play.pool.groups[0].behind_names() == ["b", "c"])
+        << then(lambda play: play.pool.groups[0].to_repair == {(0, key.encode()): True})
+        >> client(f"SET {key} x") << to_client("-NOREPLICAS Not enough good replicas to write.") << silence()
+    )  # fmt: skip
+
+
+def test_write_nobody_took() -> None:
+    """All copies failed: they may differ now in these keys; without keys only one of them is still trusted."""
+    unknown = "; the write may have run, its outcome is unknown"
+    pool, key = three()
+    play = story(pool) >> client(f"SET {key} x", "SLOWLOG RESET")
+    for name in ALL:
+        assert play << to(name, f"SET {key} x", "SLOWLOG RESET")
+    assert play >> tick(0.6) << to_client(*[f"-TIMEOUT a a:6379 (no reply in 500 ms){unknown}"] * 2)
+    group = pool.groups[0]
+    assert group.to_repair == {(0, key.encode()): True}
+    assert group.behind_names() == ["b", "c"]
+
+
+def test_write_all_refused() -> None:
+    """All copies refuse: the leader's error is the reply, and nothing differs."""
+    pool, key = three()
+    play = story(pool) >> client(f"SET {key} x")
+    for name in ALL:
+        assert play << to(name, f"SET {key} x")
+    for name in ALL:
+        assert play >> node(name, f"-OOM {name}")
+    assert play << to_client("-OOM a") << silence()
+    assert pool.groups[0].behind_names() == []
+    assert not pool.groups[0].to_repair
+
+
+def test_mismatch() -> None:
+    """Replies that should be equal and are not: the client gets the leader's, the key waits for a repair."""
+    pool, key = three()
+    play = story(pool) >> client(f"INCR {key}")
+    for name in ALL:
+        assert play << to(name, f"INCR {key}")
+    for at, name in enumerate(ALL):
+        assert play >> node(name, f":{at // 2}")
+    assert play << to_client(":0") << silence()
+    assert (pool.groups[0].mismatches, pool.groups[0].to_repair) == (1, {(0, key.encode()): True})
+
+
+def test_min_in_sync() -> None:
+    """Too few copies: nothing is sent; too few of them took it: the client learns which."""
+    pool, key = three(min_in_sync=2)
+    (
+        story(pool)
+        >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
+        >> node("a", "+OK") >> refused("b") >> refused("c")
+        << to_client("-NOREPLICAS write stands on a only, 2 copies are wanted")
+        >> client(f"SET {key} x") << to_client("-NOREPLICAS Not enough good replicas to write.")
+        >> client(f"GET {key}") << to("a", f"GET {key}") >> node("a", "$1 x") << to_client("$1 x") << silence()
+    )  # fmt: skip
+
+
+def test_unawaited_writes() -> None:
+    """A copy that is behind gets every write and is not waited for; one that is down gets none."""
+    pool, key = three(behind="bc")
+    (
+        story(pool)
+        >> client(f"SET {key} x EX 10") << to("a", f"SET {key} x PXAT 1700000010000")
+        << to("b", f"SET {key} x PXAT 1700000010000") << to("c", f"SET {key} x PXAT 1700000010000")
+        >> node("a", "+OK") << to_client("+OK")
+        >> node("b", "+OK") >> refused("c")
+        << then(lambda play: [copy.missed_write for copy in pool.groups[0].copies] == [False, False, True])
+        >> client(f"DEL {key}") << to("a", f"DEL {key}") << to("b", f"DEL {key}")
+        >> node("b", "-LOADING soon") << then(lambda play: pool.groups[0].copies[1].missed_write) << silence()
+    )  # fmt: skip
+
+
+def test_starting() -> None:
+    """Before one copy is trusted nothing is answered from any."""
+    loading = "-LOADING kidoproxy is looking at its copies"
+    (
+        story(copies("a", "b", elected=False))
+        >> client("GET k", "SET k x", "SCAN 0", "PING") << to_client(loading, loading, loading, "+PONG") << silence()
+    )  # fmt: skip
+
+
+def test_only_one_that_fell_behind_took_it() -> None:
+    """A write that only a copy took which has missed another one meanwhile is not acknowledged."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    play = story(pool) >> client(f"SET {key} x", f"SET {key} y")
+    assert play << to("a", f"SET {key} x", f"SET {key} y") << to("b", f"SET {key} x", f"SET {key} y")
+    assert play >> node("a", "-OOM a", "+OK") >> node("b", "+OK", "-OOM b") << to_client("+OK", "-OOM b")
+    assert pool.groups[0].behind_names() == ["a"]
+
+
+def test_all_that_were_asked_fell_behind() -> None:
+    """Another copy came into the set meanwhile, and those that were asked have left: their OK acknowledges nothing."""
+    pool = copies("a", "b", behind="b")
+    group = pool.groups[0]
+    (
+        story(pool)
+        >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x") >> node("b", "+OK")
+        >> given(lambda play: group.mark_in_sync(play.node("b")))
+        >> given(lambda play: group.mark_behind([play.node("a")]))
+        >> node("a", "+OK")
+        << to_client("-BEHIND a a:6379 (it fell behind meanwhile); the write may have run, its outcome is unknown")
+        << silence()
+    )  # fmt: skip
+
+
+def test_outcome_is_open() -> None:
+    """If one copy surely did not run it and another one may have, the outcome is unknown to the client."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    (
+        story(pool, shy=True) >> client("PROXY NODE b PING") >> greeted("b") << to("b", "PING")
+        >> node("b", "+PONG") << to_client("+PONG")
+        >> client(f"SET {key} x") << to("b", f"SET {key} x") >> tick(0.6)
+        << to_client("-TIMEOUT b b:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
+        << then(lambda play: play.pool.groups[0].to_repair == {(0, key.encode()): True})
+    )  # fmt: skip
