@@ -211,6 +211,56 @@ def test_imports_point_one_way(path: str) -> None:
     assert breaches(path, SOURCES[path], MODULES) == []
 
 
+def knows(path: str) -> set[str]:
+    """The modules of the package that a file imports."""
+    return {target for _, target in imports(ast.parse(SOURCES[path]), package_of(path), MODULES)} & MODULES
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every circle's members: groups of modules each of which reaches the others (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[module] = min(low[module], low[other])
+        if low[module] == index[module]:
+            at = stack.index(module)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for module in graph:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def test_no_files_know_each_other_in_a_circle() -> None:
+    """Not by way of a third one either, and not for a type's sake."""
+    assert circles({module_of(path): knows(path) - {module_of(path)} for path in SOURCES}) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}, [["a", "b", "c"]]),
+        ({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c", "a"}}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_circles_are_found(graph: dict[str, set[str]], found: list[list[str]]) -> None:
+    """Each by all of its members; who only looks at one is none."""
+    assert circles(graph) == found
+
+
 @pytest.mark.parametrize("path", SOURCES)
 def test_tasks_are_made_in_one_place(path: str) -> None:
     """A task that nobody holds may vanish half way: one file makes them all."""

@@ -127,7 +127,9 @@ class ProxyCollector(Collector):
         pending_requests = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
         dedicated = GaugeMetricFamily(
-            "kidoproxy_node_lanes", "Connections lent to clients that block, watch or monitor.", labels=labels
+            "kidoproxy_node_dedicated_connections",
+            "Connections lent to clients that block, watch or monitor.",
+            labels=labels,
         )
         held_bytes = GaugeMetricFamily(
             "kidoproxy_node_bytes", "Bytes held for a node's connections: not sent, not answered.", labels=labels

@@ -102,8 +102,8 @@ def test_dedicated_connections() -> None:
     dedicated.feed(greet(dedicated, b"", 7), 0.0)
     found = samples(stage)
     assert found["kidoproxy_blocked_clients{pool=cache}"] == 1
-    assert found["kidoproxy_node_lanes{address=10.0.0.1:6379,node=a}"] == 1
-    assert found["kidoproxy_node_lanes{address=10.0.0.2:6379,node=b}"] == 0
+    assert found["kidoproxy_node_dedicated_connections{address=10.0.0.1:6379,node=a}"] == 1
+    assert found["kidoproxy_node_dedicated_connections{address=10.0.0.2:6379,node=b}"] == 0
 
 
 def test_the_copies() -> None:

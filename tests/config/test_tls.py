@@ -1,7 +1,6 @@
 """`kidoproxy.config.tls`: TLS on listeners, and every mistake that its files can hold."""
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,24 +10,15 @@ from kidoproxy.config.tls import listener_context
 from tests.config.files import pool, problems, read
 
 PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
+#: Made for these tests: a key of no certificate, and one behind a pass phrase.
+OTHER_KEY = Path(__file__).with_name("other-key.pem")
+LOCKED_KEY = Path(__file__).with_name("locked-key.pem")
 CERT = f'cert_file = "{PEM}"'
 KEY = f'key_file = "{PEM}"'
 
 
 def tls(*settings: str) -> str:
     return pool(f"tls = {{ {', '.join(settings)} }}")
-
-
-@pytest.fixture
-def other_key(tmp_path: Path) -> Path:
-    """A key of the same kind, of nobody."""
-    return openssl_key(tmp_path / "other.pem")
-
-
-def openssl_key(path: Path, *options: str) -> Path:
-    make = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(path)]
-    subprocess.run([*make, *options], check=True, capture_output=True)
-    return path
 
 
 def test_a_certificate_and_its_key(tmp_path: Path) -> None:
@@ -100,17 +90,16 @@ def test_mistakes(tmp_path: Path, settings: list[str], line: str) -> None:
     )
 
 
-def test_a_key_of_another_certificate(tmp_path: Path, other_key: Path) -> None:
+def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     """Neither of the two files is wrong alone."""
-    assert problems(tmp_path, tls(CERT, f'key_file = "{other_key}"')) == [
+    assert problems(tmp_path, tls(CERT, f'key_file = "{OTHER_KEY}"')) == [
         "ring.toml: pool.cache.tls.key_file: does not belong to the certificate"
     ]
 
 
 def test_a_key_with_a_pass_phrase(tmp_path: Path) -> None:
     """Nobody is asked for it on a terminal."""
-    key = openssl_key(tmp_path / "locked.pem", "-aes256", "-pass", "pass:secret")
-    assert problems(tmp_path, tls(CERT, f'key_file = "{key}"')) == [
+    assert problems(tmp_path, tls(CERT, f'key_file = "{LOCKED_KEY}"')) == [
         "ring.toml: pool.cache.tls.key_file: is encrypted; give a key without a pass phrase"
     ]
 
