@@ -1,4 +1,4 @@
-"""Byte accounts, checked against what is really held: a walk over the ledgers, the joints and the links of a house."""
+"""Checks the byte counts of a proxy against what its reply queues, aggregates and connections really hold."""
 
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
 from kidoproxy.replies.handler import ReplyHandler
@@ -12,22 +12,22 @@ from kidoproxy.upstream.transaction import NodeBatch
 
 
 def check(proxy: ProxyState) -> None:
-    """Every account of the house is what is held."""
+    """Every byte count is what is held."""
     conns = proxy.executor.all_connections()
-    handlers = [handler for conn in conns for handler in waiting_legs(conn)]
-    joints: dict[int, Aggregate] = {}
+    handlers = [handler for conn in conns for handler in waiting_handlers(conn)]
+    aggregates: dict[int, Aggregate] = {}
     owners: dict[int, int] = {}
     for handler in handlers:
-        climb(handler, joints, owners)
+        find_aggregates(handler, aggregates, owners)
     for conn in conns:
-        check_link(conn)
+        check_connection(conn)
     for session in proxy.sessions.values():
-        own = [aggregate for key, aggregate in joints.items() if owners.get(key) == id(session.replies)]
+        own = [aggregate for key, aggregate in aggregates.items() if owners.get(key) == id(session.replies)]
         check_session(session, own)
 
 
-def waiting_legs(conn: NodeConnection) -> list[ReplyHandler]:
-    """All that wait at a link, with the legs inside of transactions."""
+def waiting_handlers(conn: NodeConnection) -> list[ReplyHandler]:
+    """All handlers of a connection, with those inside of transactions."""
     found = conn.reply_handlers[conn.head :] + [waiting.handler for waiting in conn.queue]
     inside = [
         handler
@@ -39,29 +39,29 @@ def waiting_legs(conn: NodeConnection) -> list[ReplyHandler]:
     return found + inside
 
 
-def climb(handler: ReplyHandler, joints: dict[int, Aggregate], owners: dict[int, int]) -> None:
-    """From a leg up to the call that it is for; the joints on the way belong to its ledger."""
-    passed: list[int] = []
+def find_aggregates(handler: ReplyHandler, aggregates: dict[int, Aggregate], owners: dict[int, int]) -> None:
+    """Collect the aggregates between a handler and its pending request; ``owners`` gets the queue of each."""
+    keys: list[int] = []
     at: object = handler
     while at is not None and not isinstance(at, PendingRequest):
         if isinstance(at, AggregateSlot):
-            joints[id(at.aggregate)] = at.aggregate
-            passed.append(id(at.aggregate))
+            aggregates[id(at.aggregate)] = at.aggregate
+            keys.append(id(at.aggregate))
             at = at.aggregate.parent
         else:
             at = getattr(at, "parent", None)
     if isinstance(at, PendingRequest):
-        for key in passed:
+        for key in keys:
             owners[key] = id(at.queue)
 
 
-def check_link(conn: NodeConnection) -> None:
-    """Queue, requests under way and room of one connection."""
+def check_connection(conn: NodeConnection) -> None:
+    """Queue, output, requests in flight and budget of one connection."""
     assert conn.queue_bytes == sum(len(waiting.payload) for waiting in conn.queue)
     assert conn.out_bytes == sum(map(len, conn.out))
-    flight = conn.in_flight
-    assert 0 <= flight.answered <= flight.total
-    assert flight.mark_numbers == sorted(flight.mark_numbers)
+    in_flight = conn.in_flight
+    assert 0 <= in_flight.answered <= in_flight.total
+    assert in_flight.mark_numbers == sorted(in_flight.mark_numbers)
     kept = {
         id(handler): len(handler.payload)
         for handler in conn.reply_handlers[conn.head :]
@@ -73,20 +73,20 @@ def check_link(conn: NodeConnection) -> None:
         assert conn.held_bytes() == conn.reader.held_bytes()
 
 
-def check_session(session: SessionState, joints: list[Aggregate]) -> None:
-    """What one client has sent, is owed, and makes us remember."""
+def check_session(session: SessionState, aggregates: list[Aggregate]) -> None:
+    """What one client has sent, what is held for it, and what it makes the proxy remember."""
     replies = session.replies
     assert replies.out_bytes == sum(map(len, replies.out))
     if not replies.accounting_stopped:
         early = [pending.reply for pending in replies.open_requests[replies.head + 1 :] if pending.reply is not None]
-        assert replies.held_reply_bytes == sum(map(len, early)) + sum(aggregate.held_bytes for aggregate in joints)
-    for aggregate in joints:
+        assert replies.held_reply_bytes == sum(map(len, early)) + sum(aggregate.held_bytes for aggregate in aggregates)
+    for aggregate in aggregates:
         assert aggregate.held_bytes == sum(map(len, aggregate.replies))
     kept = sum(len(pending.payload) for pending in replies.open_requests[replies.head :] if pending.payload is not None)
-    under_way = accounting.in_flight_bytes(session)
-    assert kept <= under_way
+    in_flight = accounting.in_flight_bytes(session)
+    assert kept <= in_flight
     if not replies.open_count():
-        assert under_way == 0
+        assert in_flight == 0
         assert replies.held_reply_bytes == 0
     if session.multi is not None:
         assert session.multi.queue_bytes == sum(queued.request.memory_cost() for queued in session.multi.queue)
