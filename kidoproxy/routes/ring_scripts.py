@@ -7,7 +7,7 @@ where its arguments say, or on any node if it is seen to need no key. What is se
 from typing import Final
 
 from kidoproxy.commands.spec import SCRIPT_DIGEST, CommandSpec
-from kidoproxy.resp import errors
+from kidoproxy.resp import errors, script_errors
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.scripts import find_analysis
@@ -34,18 +34,18 @@ def foreign_keys_refusal(
         return None
     reason = analysis.parse_error or analysis.hidden_reason
     if reason:
-        return errors.script_not_analysable(spec.name, reason)
+        return script_errors.not_analysable(spec.name, reason)
     if not (analysis.keyspace_command or analysis.undeclared_keys or analysis.dynamic_calls):
         return None
     inputs = ScriptInputs(argv)
     called = find_keyspace_command(analysis, inputs, False)
     if called:
-        return errors.script_calls_whole_node(spec.name, called)
+        return script_errors.calls_whole_node(spec.name, called)
     resolved_keys = resolve_all_keys(
         keys_to_resolve(placement, tags, analysis, inputs, child), analysis.dynamic_calls, inputs
     )
     if resolved_keys is None:
-        return errors.script_not_analysable(spec.name, TOO_MANY_KEYS)
+        return script_errors.not_analysable(spec.name, TOO_MANY_KEYS)
     for key in resolved_keys:
         owner = (
             owner_of_prefix(placement, tags, key.text) if key.is_prefix else placement.owner(tags.hashed_part(key.text))
@@ -53,8 +53,8 @@ def foreign_keys_refusal(
         if owner == child or (owner is None and not key.text and not key.must_locate):
             continue
         if key.command in KEYSPACE_COMMANDS:
-            return errors.script_calls_whole_node(spec.name, key.command)
-        return errors.script_key_elsewhere(spec.name, key.command, key.text + (b"..." if key.is_prefix else b""))
+            return script_errors.calls_whole_node(spec.name, key.command)
+        return script_errors.key_elsewhere(spec.name, key.command, key.text + (b"..." if key.is_prefix else b""))
     return None
 
 
@@ -104,16 +104,16 @@ def undeclared_keys_refusal(registry: ScriptRegistry, spec: CommandSpec, argv: l
         return errors.NOSCRIPT if spec.script_source == SCRIPT_DIGEST else None
     reason = analysis.parse_error or analysis.hidden_reason
     if reason:
-        return errors.script_not_analysable(spec.name, reason)
+        return script_errors.not_analysable(spec.name, reason)
     inputs = ScriptInputs(argv)
     offender = find_keyspace_command(analysis, inputs, True)
     if offender:
-        return errors.script_calls_whole_node(spec.name, offender)
+        return script_errors.calls_whole_node(spec.name, offender)
     offender = find_key_command(analysis, inputs)
     if offender:
-        return errors.script_names_no_keys(spec.name, errors.decode_wire(offender))
+        return script_errors.names_no_keys(spec.name, errors.decode_wire(offender))
     return (
-        errors.script_not_analysable(spec.name, analysis.unnamed_reason)
+        script_errors.not_analysable(spec.name, analysis.unnamed_reason)
         if len(analysis.dynamic_calls) < analysis.nameless_calls
         else None
     )

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from deploy.compile_rooms import ROOT
 from kidoproxy.commands.find import all_specs
-from kidoproxy.resp import client_errors, errors
+from kidoproxy.resp import client_errors, errors, script_errors
 from kidoproxy.resp.errors import ConfigError, NodeFailure, ProtocolError
 
 #: The modules of error sentences.
-MODULES = (errors, client_errors)
+MODULES = (errors, client_errors, script_errors)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_one_line(one: bytes, other: bytes) -> None:
         errors.cross_slot(one, other, one),
         errors.unknown_subcommand([b"config", one]),
         errors.external_key_pattern(b"sort", one),
-        errors.script_not_analysable(b"eval", errors.decode_wire(one)),
-        errors.script_calls_whole_node(b"eval", one[:20]),
-        errors.script_key_elsewhere(b"evalsha_ro", one, other),
+        script_errors.not_analysable(b"eval", errors.decode_wire(one)),
+        script_errors.calls_whole_node(b"eval", one[:20]),
+        script_errors.key_elsewhere(b"evalsha_ro", one, other),
         client_errors.hello_option(one),
         errors.unknown_node(one, ["a"]),
     ):

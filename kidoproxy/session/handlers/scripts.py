@@ -5,7 +5,7 @@ from typing import Final, final
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
-from kidoproxy.resp import errors
+from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import PARTIAL
@@ -43,7 +43,7 @@ def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes |
     if not session.user.unrestricted:
         for name, called_spec in calls.items():
             if called_spec is not None and not session.user.acl.allows_command(called_spec):
-                return errors.script_call_forbidden(spec.name, name)
+                return script_errors.call_forbidden(spec.name, name)
     return None
 
 
