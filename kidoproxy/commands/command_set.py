@@ -82,7 +82,7 @@ class CommandSet:
         return name.lower() not in self.unknown_names and not self.is_renamed_away(name)
 
     def record_lookup(self, name: bytes, spec: CommandSpec | None) -> None:
-        """What a node said about ``name``: a spec, or that it does not know it either."""
+        """Remember what a node answered about ``name``; past the bound of known names it is remembered as unknown."""
         if spec is not None and len(self.discovered) < MAX_DISCOVERED_NAMES:
             self.discovered[name.lower()] = spec
             return

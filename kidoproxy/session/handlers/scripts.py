@@ -3,7 +3,7 @@
 from typing import Final, final
 
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, CommandSpec
+from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, SCRIPT_DIGEST, SCRIPT_TEXT, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.decode import is_error, items
@@ -20,9 +20,6 @@ from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
 from kidoproxy.upstream.transaction import Transaction
 
-SCRIPT_RUNNERS: Final = (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro")
-EVAL_COMMANDS: Final = (b"eval", b"eval_ro")
-EVALSHA_COMMANDS: Final = (b"evalsha", b"evalsha_ro")
 LOAD_COMMANDS: Final = (b"script|load", b"function|load")
 LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"function|restore")
 
@@ -72,7 +69,7 @@ def dispatch(
     executor = session.executor
     plan = session.plan(spec, request, request_context)
     handler = track_script(session, spec, request.argv, handler)
-    if spec.name in EVALSHA_COMMANDS:
+    if spec.script_source == SCRIPT_DIGEST:
         has_followers = session.reader.buffered_bytes() > 0
         digest = request.argv[1].lower()
         evalsha_executor = EvalshaExecutor(
@@ -91,7 +88,7 @@ def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler
     """Record the script of this command; the handler for its reply, which records changes that need a success."""
     name = spec.name
     registry = session.context.script_registry
-    if name in EVAL_COMMANDS:
+    if spec.script_source == SCRIPT_TEXT:
         registry.remember(argv[1])
     elif name == b"script|flush":
         if len(argv) == 2 or (len(argv) == 3 and argv[2].lower() in (b"async", b"sync")):
@@ -117,9 +114,9 @@ def preload_in_transaction(
     session: Session, transaction: Transaction, spec: CommandSpec, argv: list[bytes], plan: Plan
 ) -> None:
     """Load the script of an EVALSHA before MULTI: inside EXEC a NOSCRIPT could not be retried."""
-    if spec.name in EVAL_COMMANDS:
+    if spec.script_source == SCRIPT_TEXT:
         session.context.script_registry.remember(argv[1])
-    elif spec.name in EVALSHA_COMMANDS:
+    elif spec.script_source == SCRIPT_DIGEST:
         digest = argv[1].lower()
         script = session.context.script_registry.find_script(digest)
         if script is not None:
