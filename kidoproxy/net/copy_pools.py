@@ -4,7 +4,8 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from kidoproxy.net.copy_state import CopyRecords, StateLocked
+from kidoproxy.net.copy_records import CopyRecords
+from kidoproxy.net.copy_state import StateLocked
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.ticker import Ticker

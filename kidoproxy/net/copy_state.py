@@ -4,9 +4,7 @@ One small JSON file for each set of copies in the state directory: the names tha
 others, for a server that was restarted while no proxy ran may have lost its data. The file is named after the nodes
 and not after the pool, so that two proxies, or a pool under a new name, cannot take one record for the other's.
 
-The loop never waits for the disk: a thread writes the newest record, then `Durability.on_recorded` lets the
-acknowledgements go that waited for it. While a proxy lives it holds a lock on its records; a second one for the same
-copies does not start.
+While a proxy lives it holds a lock on its records; a second one for the same copies does not start.
 
 Without a directory nothing is recorded, and a restarted proxy trusts the copy whose server has run longest.
 """
@@ -15,18 +13,12 @@ import fcntl
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
-from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
 
 log = EventLogger("kidoproxy.copies")
 
@@ -141,92 +133,6 @@ class StateFile:
         except OSError as problem:
             self.failures += 1
             log.error("state unwritable", file=self.path, cause=problem)
-
-
-class StateWriter:
-    """A thread that puts the newest record of a group on disk while the loop goes on.
-
-    ``call_on_loop`` runs a callback on the loop's thread. The thread is a daemon: a disk that hangs does not keep the
-    process from ending.
-    """
-
-    def __init__(self, file: StateFile, call_on_loop: Callable[[Callable[[], None]], object]) -> None:
-        self.file = file
-        self.call_on_loop = call_on_loop
-        self.queue: SimpleQueue[tuple[int, CopyRecord] | None] = SimpleQueue()
-        self.thread = threading.Thread(target=self._write_records, name=f"state-{file.group.name}", daemon=True)
-        self.thread.start()
-
-    def submit(self, group: CopyGroup) -> None:
-        """Have the state of ``group`` at this moment written; it is the journal of the group."""
-        self.queue.put((group.durability.latest_version, CopyRecord.of_group(group)))
-
-    def close(self, seconds: float) -> None:
-        """Write what is still to be written, wait for that at most ``seconds``, then release the lock."""
-        self.queue.put(None)
-        self.thread.join(seconds)
-        self.file.unlock()
-
-    def _write_records(self) -> None:
-        while (job := self._newest_job()) is not None:
-            version, record = job
-            self.file.write(record)
-            try:
-                self.call_on_loop(partial(self.file.group.durability.on_recorded, version))
-            except RuntimeError:
-                # The loop has ended, and with it whatever waited for the record.
-                return
-
-    def _newest_job(self) -> tuple[int, CopyRecord] | None:
-        job = self.queue.get()
-        while job is not None and not self.queue.empty():
-            later = self.queue.get()
-            if later is None:
-                self.queue.put(None)
-                break
-            job = later
-        return job
-
-
-class CopyRecords:
-    """The records of all copy pools of this process."""
-
-    def __init__(self, folder: Path | None, bridge: LoopBridge) -> None:
-        self.folder = folder
-        self.bridge = bridge
-        self.writers: list[StateWriter] = []
-
-    def start_recording(self, group: CopyGroup) -> list[str]:
-        """From now on the state of ``group`` is on disk; the names that a former run knew to be behind.
-
-        `StateLocked` when another process, or another pool of this one, does that already.
-        """
-        state = StateFile(self.folder, group)
-        for writer in self.writers:
-            if writer.file.path == state.path:
-                other = writer.file.group.name
-                raise StateLocked(f'its nodes are those of pool.{other}: use mode = "ring", nodes = ["pool:{other}"]')
-        state.lock()
-        behind, group.run_ids = state.read()
-        if state.path is not None:
-            writer = StateWriter(state, self._call_on_loop)
-            group.journal = writer.submit
-            self.writers.append(writer)
-        return behind
-
-    def close(self) -> None:
-        """Write what is still to be written, and release the records."""
-        for writer in self.writers:
-            writer.close(RECORD_DURABLE_SECONDS)
-
-    def _call_on_loop(self, callback: Callable[[], object]) -> None:
-        self.bridge.loop.call_soon_threadsafe(self._run_callback, callback)
-
-    def _run_callback(self, callback: Callable[[], object]) -> None:
-        # What waited for the disk continues with a clock that is right.
-        self.bridge.update_clock()
-        callback()
-        self.bridge.schedule_flush()
 
 
 def read_record(path: Path) -> CopyRecord | None:

@@ -1,0 +1,74 @@
+"""The thread that writes records: the loop does not wait for it, and nothing is lost at the end."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from kidoproxy.net.copy_records import StateWriter
+from kidoproxy.net.copy_state import StateFile
+from tests.net.test_copy_state import group
+
+
+def test_the_loop_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is slow changes add up; the newest is written next, and each is reported once it is safe."""
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    sync = os.fsync
+
+    def slow(handle: int) -> None:
+        begun.release()
+        assert go_on.acquire(timeout=30)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+    pair = group(names="abc")
+    writer = StateWriter(StateFile(tmp_path, pair), calls.put)
+    pair.journal = writer.submit
+    for copy in pair.copies[1:]:
+        pair.mark_in_sync(copy.node)
+    assert begun.acquire(timeout=30)
+    pair.mark_behind([pair.copies[0].node])
+    pair.mark_behind([pair.copies[1].node])
+    assert (pair.durability.latest_version, pair.durability.durable_version, calls.empty()) == (4, 0, True)
+    for _ in range(8):
+        go_on.release()
+    while not pair.durability.is_current():
+        calls.get(timeout=30)()
+    writer.close(30)
+    assert not writer.thread.is_alive()
+    assert writer.file.read()[0] == ["a", "b"]
+
+
+def test_closing_writes_what_is_left(tmp_path: Path) -> None:
+    """The last change is on disk when the writer is closed, even if the loop has ended; then others may lock."""
+    pair = group()
+
+    def ended(pending: Callable[[], object]) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    writer = StateWriter(StateFile(tmp_path, pair), ended)
+    writer.file.lock()
+    writer.submit(pair)
+    writer.close(30)
+    assert not writer.thread.is_alive()
+    assert StateFile(tmp_path, pair).read()[0] == ["b"]
+    StateFile(tmp_path, pair).lock()
+
+
+def test_changes_before_the_end_are_one(tmp_path: Path) -> None:
+    """What is submitted in one go is written at most twice, the last one last, and then it is over."""
+    pair = group()
+    callbacks: list[Callable[[], object]] = []
+    writer = StateWriter(StateFile(tmp_path, pair), callbacks.append)
+    for version in range(1, 200):
+        pair.durability.latest_version = version
+        writer.submit(pair)
+    writer.close(30)
+    for pending in callbacks:
+        pending()
+    assert pair.durability.is_current()
+    assert len(callbacks) <= 199
