@@ -9,7 +9,7 @@ from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
@@ -73,7 +73,7 @@ class SizeProbe(ReplyHandler):
         request = Request(argv, encode_request(argv))
         session.executor.execute(
             session.context.root.plan(spec, request, resp2_context),
-            SizeReplyHandler(self),
+            WholeReplyHandler(self),
             request.raw,
             spec,
             resp2_context,
@@ -100,21 +100,6 @@ class SizeProbe(ReplyHandler):
         SlowPlanExecutor(session.executor, extra_seconds).execute(
             plan, self.parent, self.request.raw, self.spec, request_context
         )
-
-
-@final
-class SizeReplyHandler(ReplyHandler):
-    """Takes the reply to one query of a `SizeProbe`, which may make two."""
-
-    def __init__(self, probe: SizeProbe) -> None:
-        super().__init__()
-        self.probe = probe
-
-    def on_reply(self, raw: bytes) -> None:
-        self.probe.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.probe.on_failure(failure)
 
 
 def estimate_seconds(query_name: bytes, raw: bytes) -> float:
