@@ -81,7 +81,7 @@ class Play:
 
     def settle(self) -> None:
         """Turn by turn."""
-        executor = self.stage.exchange
+        executor = self.stage.executor
         turn = executor.pending_writes
         for _ in range(100_000):
             if not (turn.jobs.queue or turn.drained or self.answer()):
@@ -98,7 +98,7 @@ class Play:
     def answer(self) -> bool:
         """The nodes read and answer; whether there was anything."""
         found = False
-        for conn in self.stage.exchange.all_connections():
+        for conn in self.stage.executor.all_connections():
             if conn.state == CONNECTING:
                 conn.on_connected(0.0, 1.0)
                 conn.take_output()

@@ -1,17 +1,12 @@
 """Whether a session handles requests, what it waits for if not, and the legal moves between these modes.
 
-            ┌─────────── resume ───────────┐
-            ▼                              │
-      ┌───────┐  budget used up   ┌──────────┐ ◄── end of CLIENT PAUSE ─┐
-      │ ready │ ────────────────► │ yielded  │                          │
-      │       │  must not overtake├──────────┤                     ┌────────┐
-      │       │ ────────────────► │ draining │     CLIENT PAUSE    │ paused │
-      │       │  dedicated conn.  ├──────────┤    ready ─────────► └────────┘
-      │       │ ────────────────► │ blocked  │
-      │       │  SUBSCRIBE, COMMAND INFO     │
-      │       │ ────────────────► │ awaiting │
-      └───────┘                   └──────────┘
-          any mode ── QUIT, CLIENT KILL, a malformed frame, disconnect ──► closing, for good
+    ready ──► yielded    its budget for this turn is used up, or it is in the middle of a long job
+    ready ──► draining   the next request must not overtake open replies, or these are too many
+    ready ──► blocked    BLPOP, WAIT and the like are under way on dedicated connections
+    ready ──► awaiting   SUBSCRIBE or COMMAND INFO is under way at the nodes
+    ready ──► paused     CLIENT PAUSE holds the next request;  paused ──► yielded  when the pause ends
+      any ──► ready      `ClientSession.resume`
+      any ──► closing    QUIT, CLIENT KILL, a malformed frame, a limit, the end of the socket; for good
 
 A session waits for one thing at a time, and `kidoproxy.session.session.ClientSession.resume` ends the waiting, whatever
 it was for. `MOVES` is the same as a table; `SessionState.enter` is the one place where the mode changes.

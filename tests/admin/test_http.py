@@ -30,22 +30,22 @@ def ready() -> Stage:
 )
 def test_pages(path: str, status: str, body: bytes) -> None:
     """A status that a machine reads, and a word for a person."""
-    assert find_page(ready().house, "GET", path) == (status, body)
+    assert find_page(ready().proxy, "GET", path) == (status, body)
 
 
 def test_not_ready() -> None:
     """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
     stage = ring("a")
-    assert find_page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
+    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
     stage.ready()
-    stage.house.draining = True
-    assert find_page(stage.house, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
-    assert find_page(stage.house, "GET", "/healthz")[0] == "200 OK"
+    stage.proxy.draining = True
+    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
+    assert find_page(stage.proxy, "GET", "/healthz")[0] == "200 OK"
 
 
 def test_a_whole_answer() -> None:
     """Length, type, and an end; a query is ignored."""
-    head, _, body = handle_request(ready().house, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(
+    head, _, body = handle_request(ready().proxy, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(
         b"\r\n\r\n"
     )
     lines = head.decode().split("\r\n")
@@ -58,14 +58,14 @@ def test_a_whole_answer() -> None:
 
 def test_head_has_no_body() -> None:
     """HEAD says what GET would, without it."""
-    answer = handle_request(ready().house, b"HEAD /healthz HTTP/1.1\r\n\r\n")
+    answer = handle_request(ready().proxy, b"HEAD /healthz HTTP/1.1\r\n\r\n")
     assert b"Content-Length: 3\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
 
 
 def test_other_methods() -> None:
     """Nothing can be changed here."""
-    answer = handle_request(ready().house, b"POST /healthz HTTP/1.1\r\n\r\n")
+    answer = handle_request(ready().proxy, b"POST /healthz HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert b"Allow: GET, HEAD\r\n" in answer
 
@@ -75,7 +75,7 @@ def test_other_methods() -> None:
 )
 def test_garbage(head: bytes) -> None:
     """What is not HTTP gets an error that says so."""
-    assert handle_request(ready().house, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert handle_request(ready().proxy, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 class Client:
@@ -102,7 +102,7 @@ class Client:
 
 async def ask(stage: Stage, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
     """What a client gets that sends this."""
-    server = await AdminServer(stage.house, seconds).start(Address("127.0.0.1", 0))
+    server = await AdminServer(stage.proxy, seconds).start(Address("127.0.0.1", 0))
     client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
     client.writer.write(said)
     if then_eof:
@@ -149,7 +149,7 @@ def test_a_client_that_does_not_read_holds_nothing() -> None:
     """An answer that is not taken is thrown away with its connection."""
 
     async def scenario() -> None:
-        admin = AdminServer(ready().house, 0.2)
+        admin = AdminServer(ready().proxy, 0.2)
         done = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,11 +174,11 @@ def test_a_bug_in_a_page_costs_one_request(caplog: pytest.LogCaptureFixture) -> 
 
     async def scenario() -> None:
         stage = ready()
-        servers = stage.exchange.servers
-        stage.exchange.servers = [*servers, None]  # type: ignore[list-item]
+        servers = stage.executor.servers
+        stage.executor.servers = [*servers, None]  # type: ignore[list-item]
         with caplog.at_level(logging.ERROR):
             assert await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
-        stage.exchange.servers = servers
+        stage.executor.servers = servers
         assert (await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n", 0.2)).startswith(b"HTTP/1.1 200")
 
     run(scenario())

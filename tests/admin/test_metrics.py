@@ -11,7 +11,7 @@ from tests.session.stage import Stage, copies, key_on, listening, request, ring,
 def samples(stage: Stage) -> dict[str, float]:
     """``name{label=value}`` of all samples; every family has a type and a text."""
     found = {}
-    for family in text_string_to_metric_families(render(stage.house).decode()):
+    for family in text_string_to_metric_families(render(stage.proxy).decode()):
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram")
         assert family.name.startswith("kidoproxy_")
@@ -27,10 +27,10 @@ def test_the_process() -> None:
     """What there is one of: the build, the time, the clients, the commands."""
     stage = ring("a")
     client = stage.client()
-    stage.house.connections_received = 3
-    stage.house.connections_rejected = 2
-    stage.house.forced_disconnects["output limit"] = 1
-    stage.house.bytes_in = 10**12
+    stage.proxy.connections_received = 3
+    stage.proxy.connections_rejected = 2
+    stage.proxy.forced_disconnects["output limit"] = 1
+    stage.proxy.bytes_in = 10**12
     say(client, "PING")
     say(client, "GET")
     found = samples(stage)
@@ -49,7 +49,7 @@ def test_turns_of_the_loop() -> None:
     """How long the loop was busy at one go: a histogram, and what it adds up to."""
     stage = ring("a")
     for seconds in (0.0005, 0.004, 0.004, 3.0):
-        stage.house.turn_durations.observe(seconds)
+        stage.proxy.turn_durations.observe(seconds)
     found = samples(stage)
     assert found["kidoproxy_loop_turn_seconds_bucket{le=0.001}"] == 1
     assert found["kidoproxy_loop_turn_seconds_bucket{le=0.005}"] == 3
@@ -63,7 +63,7 @@ def test_channels() -> None:
     stage = ring("a")
     assert samples(stage)["kidoproxy_messages_delivered_total"] == 0
     listening(stage, stage.client(), "news")
-    stage.exchange.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+    stage.executor.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
     found = samples(stage)
     assert found["kidoproxy_messages_delivered_total"] == 1
     assert found["kidoproxy_subscriptions{pool=cache}"] == 1
@@ -72,7 +72,7 @@ def test_channels() -> None:
 def test_the_nodes_of_a_ring() -> None:
     """Per node: whether it is up, what waits, what was answered."""
     stage = ring("a", "b")
-    conn = stage.link("a")
+    conn = stage.connection("a")
     client = stage.client()
     for _ in range(3):
         client.feed(request("GET", key_on(stage, "a")))
@@ -97,7 +97,7 @@ def test_dedicated_connections() -> None:
     stage = ring("a", "b")
     say(stage.client(), "BLPOP", key_on(stage, "a"), "0")
     assert samples(stage)["kidoproxy_blocked_clients{pool=cache}"] == 0
-    dedicated = stage.exchange.unshared_connections[0]
+    dedicated = stage.executor.unshared_connections[0]
     dedicated.on_connected(0.0, 1.0)
     dedicated.feed(greet(dedicated, b"", 7), 0.0)
     found = samples(stage)
@@ -111,7 +111,7 @@ def test_the_copies() -> None:
     stage = copies("a", "b")
     group = group_of(stage.nodes[0])
     assert group is not None
-    stage.house.copy_groups = [group]
+    stage.proxy.copy_groups = [group]
     group.mismatches = 4
     assert group.copy_of(stage.nodes[1]).state == BEHIND
     found = samples(stage)
@@ -124,13 +124,13 @@ def test_the_copies() -> None:
 def test_who_is_up_and_whether_we_serve() -> None:
     """A pool serves while one of its nodes can be reached, and until it drains."""
     stage = ring("a", "b")
-    assert not is_ready(stage.house)
-    stage.link("a")
-    assert is_node_up(stage.house, stage.node("a"))
-    assert not is_node_up(stage.house, stage.node("b"))
-    assert is_ready(stage.house)
-    stage.house.draining = True
-    assert not is_ready(stage.house)
+    assert not is_ready(stage.proxy)
+    stage.connection("a")
+    assert is_node_up(stage.proxy, stage.node("a"))
+    assert not is_node_up(stage.proxy, stage.node("b"))
+    assert is_ready(stage.proxy)
+    stage.proxy.draining = True
+    assert not is_ready(stage.proxy)
 
 
 def test_bytes_that_are_held() -> None:

@@ -101,7 +101,7 @@ class Net:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.loop = Loop()
-        self.bridge = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.house)
+        self.bridge = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.proxy)
         self.clients: set[ClientIO] = set()
 
     def turn(self) -> None:
@@ -131,7 +131,7 @@ class Net:
 
     def connecting(self, name: str) -> tuple[NodeIO, Socket]:
         """A socket to the node that its connection does not use yet."""
-        conn = self.stage.exchange.connection(self.stage.node(name), 2, 0)
+        conn = self.stage.executor.connection(self.stage.node(name), 2, 0)
         conn.start_connecting()
         node, socket = NodeIO(self.bridge, conn), Socket()
         node.connection_made(socket)

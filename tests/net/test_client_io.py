@@ -40,9 +40,9 @@ def test_a_client_is_answered_in_one_write() -> None:
     net.turn()
     assert socket.written == [b"+PONG\r\n" * 3]
     assert socket.high == CLIENT_PAUSE_BYTES
-    assert net.stage.house.bytes_in == 3 * len(PING)
-    assert net.stage.house.bytes_out == 3 * len(b"+PONG\r\n")
-    assert net.stage.house.connections_received == net.stage.pool.client_count == 1
+    assert net.stage.proxy.bytes_in == 3 * len(PING)
+    assert net.stage.proxy.bytes_out == 3 * len(b"+PONG\r\n")
+    assert net.stage.proxy.connections_received == net.stage.pool.client_count == 1
 
 
 def test_large_replies_are_not_joined() -> None:
@@ -60,7 +60,7 @@ def test_too_many_clients(of_the_process: bool) -> None:
     """One client too many gets an error and is closed; it does not count, and nobody else notices."""
     net = Net(ring("a"))
     if of_the_process:
-        net.stage.house.max_clients = 1
+        net.stage.proxy.max_clients = 1
     else:
         net.stage.pool.max_clients = 1
     first, first_socket = net.client()
@@ -73,7 +73,7 @@ def test_too_many_clients(of_the_process: bool) -> None:
     second.connection_lost(None)
     net.turn()
     assert socket.take() == b""
-    assert (net.stage.pool.client_count, net.stage.house.connections_rejected, net.clients) == (1, 1, {first})
+    assert (net.stage.pool.client_count, net.stage.proxy.connections_rejected, net.clients) == (1, 1, {first})
     net.say(first, "PING")
     assert first_socket.take() == b"+PONG\r\n"
 
@@ -81,8 +81,8 @@ def test_too_many_clients(of_the_process: bool) -> None:
 def test_a_file_is_kept_for_the_nodes() -> None:
     """Clients and dedicated connections share the files; whoever would take the last of the nodes' is rejected."""
     net = Net(ring("a"))
-    net.stage.house.limit_sockets(3)
-    assert net.stage.house.max_clients == 3
+    net.stage.proxy.limit_sockets(3)
+    assert net.stage.proxy.max_clients == 3
     client, _ = net.client()
     net.say(client, "WATCH", "k")
     other, other_socket = net.client()
@@ -90,7 +90,7 @@ def test_a_file_is_kept_for_the_nodes() -> None:
     assert full.take() == errors.MAX_CLIENTS
     net.say(other, "BLPOP", "k", "0")
     assert other_socket.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
-    dedicated = net.stage.house.dedicated_pool
+    dedicated = net.stage.proxy.dedicated_pool
     next(iter(dedicated.leases.values())).release()
     assert dedicated.unavailable(net.stage.node("a")) is None
 
@@ -106,7 +106,7 @@ def test_a_client_that_goes_is_forgotten_once() -> None:
     assert client.eof_received() is False
     client.connection_lost(ConnectionResetError())
     assert net.stage.pool.client_count == 0
-    assert net.stage.house.sessions == {}
+    assert net.stage.proxy.sessions == {}
     assert net.clients == set()
     client.data_received(PING)
     net.turn()
@@ -180,7 +180,7 @@ def test_replies_that_wait_count_as_unread() -> None:
         node.data_received(bulk(b"x" * (CLIENT_PAUSE_BYTES - 100)))
         net.turn()
     assert socket.ended() == "aborted"
-    assert net.stage.house.forced_disconnects["output limit"] == 1
+    assert net.stage.proxy.forced_disconnects["output limit"] == 1
 
 
 def test_a_client_with_too_many_calls_waits() -> None:
@@ -213,7 +213,7 @@ def test_the_output_limit_disconnects(caplog: pytest.LogCaptureFixture) -> None:
     client.data_received(PING)
     net.turn()
     assert socket.ended() == "aborted"
-    assert net.stage.house.forced_disconnects["output limit"] == 1
+    assert net.stage.proxy.forced_disconnects["output limit"] == 1
     assert "client cut: addr=10.9.9.9:5000 reason=output limit" in caplog.text
 
 
@@ -227,7 +227,7 @@ def test_who_has_subscribed_has_a_limit_of_its_own(caplog: pytest.LogCaptureFixt
     client.pause_writing()
     for unwritten, ended in ((100, ""), (101, "aborted")):
         socket.unwritten = unwritten
-        net.stage.exchange.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
+        net.stage.executor.unshared_connections[0].feed(b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n", 0.0)
         net.bridge.schedule_flush()
         net.turn()
         assert socket.ended() == ended
@@ -252,7 +252,7 @@ def test_who_monitors_has_the_same_limit() -> None:
 def monitoring(net: Net, client: ClientIO) -> NodeConnection:
     """The client has said MONITOR, and node ``a`` has said yes; the dedicated connection on which it speaks."""
     net.say(client, "MONITOR")
-    dedicated = net.stage.exchange.unshared_connections[0]
+    dedicated = net.stage.executor.unshared_connections[0]
     dedicated.on_connected(net.bridge.update_clock(), 1.0)
     dedicated.feed(greet(dedicated, b"", 7), net.bridge.update_clock())
     dedicated.feed(b"+OK\r\n", net.bridge.update_clock())
@@ -480,7 +480,7 @@ def waiting(net: Net) -> tuple[ClientIO, Socket, Socket, Socket]:
     _, shared = net.node("a")
     client, socket = net.client()
     net.say(client, "BLPOP", "q", "0")
-    conn = net.stage.exchange.unshared_connections[0]
+    conn = net.stage.executor.unshared_connections[0]
     dedicated, node_socket = NodeIO(net.bridge, conn), Socket()
     dedicated.connection_made(node_socket)
     dedicated.attach(net.bridge.update_clock(), 1.0)
@@ -530,7 +530,7 @@ def test_the_end_is_seen_with_the_request() -> None:
     with far, near:
         client, socket = net.client(Socket(sock=near))
         client.data_received(encode_request([b"BLPOP", b"q", b"0"]))
-        assert not net.stage.exchange.unshared_connections[0].queue[0].handler.discard_reply
+        assert not net.stage.executor.unshared_connections[0].queue[0].handler.discard_reply
         client, socket = net.client(Socket(sock=near))
         far.send(b"more")
         far.shutdown(SHUT_WR)
@@ -559,7 +559,7 @@ def test_what_came_whole_is_run(gone: bool) -> None:
     assert client.eof_received()
     if gone:
         client.connection_lost(BrokenPipeError())
-        assert (net.stage.pool.client_count, len(net.stage.house.sessions), net.clients) == (0, 1, set())
+        assert (net.stage.pool.client_count, len(net.stage.proxy.sessions), net.clients) == (0, 1, set())
     net.turn()
     assert socket.ended() == ""
     node.data_received(b"$-1\r\n")
@@ -571,7 +571,7 @@ def test_what_came_whole_is_run(gone: bool) -> None:
     assert socket.take() == (b"" if gone else b"$-1\r\n+OK\r\n:1\r\n")
     assert socket.ended() == ("" if gone else "closed")
     client.connection_lost(None)
-    assert net.stage.house.sessions == {}
+    assert net.stage.proxy.sessions == {}
     client.resume()
     client.flush()
 
@@ -595,7 +595,7 @@ def test_a_bug_after_the_end_costs_only_that_client(
     node.data_received(b"$-1\r\n")
     net.turn()
     assert "session failed" in caplog.text
-    assert net.stage.house.sessions == {}
+    assert net.stage.proxy.sessions == {}
 
 
 def test_a_client_that_does_not_read_its_replies_is_disconnected(caplog: pytest.LogCaptureFixture) -> None:

@@ -62,13 +62,13 @@ class Stand:
     def __init__(self, target: ConnectTarget) -> None:
         self.stage = ring("a")
         self.tasks = Tasks()
-        self.bridge = LoopBridge(asyncio.get_running_loop(), self.stage.house)
+        self.bridge = LoopBridge(asyncio.get_running_loop(), self.stage.proxy)
         self.connector = Connector(self.bridge, {self.stage.node("a"): target}, self.tasks)
         self.bridge.update_socket = self.connector.update_socket
 
     def connect(self) -> NodeConnection:
         """The connection wants a socket."""
-        conn = self.stage.exchange.connection(self.stage.node("a"), 2, 0)
+        conn = self.stage.executor.connection(self.stage.node("a"), 2, 0)
         conn.start_connecting()
         self.bridge.schedule_flush()
         return conn
@@ -301,7 +301,7 @@ def test_dedicated_connections_are_opened_some_at_a_time(monkeypatch: pytest.Mon
         node = Node()
         async with node.tcp() as port:
             stand = Stand(ConnectTarget("127.0.0.1", port, "", None, 5.0))
-            executor = stand.stage.exchange
+            executor = stand.stage.executor
             opening = 0
             most = 0
             plain = stand.connector.open

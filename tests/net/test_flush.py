@@ -51,8 +51,8 @@ def test_the_clocks_are_read_together() -> None:
     net = Net(ring("a"))
     net.bridge.wall_offset = 1_000_000.0
     net.loop.now = 2.5
-    assert net.bridge.update_clock() == net.loop.now == net.stage.exchange.now
-    assert net.stage.house.wall_ms == 1_000_002_500
+    assert net.bridge.update_clock() == net.loop.now == net.stage.executor.now
+    assert net.stage.proxy.wall_ms == 1_000_002_500
 
 
 def test_the_wall_clock_is_never_ahead() -> None:
@@ -60,7 +60,7 @@ def test_the_wall_clock_is_never_ahead() -> None:
 
     async def late() -> None:
         loop = asyncio.get_running_loop()
-        bridge = LoopBridge(loop, ring("a").house)
+        bridge = LoopBridge(loop, ring("a").proxy)
         for _ in range(20):
             until = time.monotonic() + 0.0037
             while time.monotonic() < until:
@@ -75,7 +75,7 @@ def test_the_wall_clock_is_never_ahead() -> None:
 def test_connections_without_a_socket_get_one() -> None:
     """A connection that wants a socket, or has given up the one it has, is handed to the connector once a turn."""
     net = Net(ring("a"))
-    conn = net.stage.exchange.connection(net.stage.node("a"), 2, 0)
+    conn = net.stage.executor.connection(net.stage.node("a"), 2, 0)
     conn.start_connecting()
     net.bridge.schedule_flush()
     net.turn()
@@ -99,9 +99,9 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
     broken = sockets[1][0].session
     assert broken is not None
     broken.replies.transport = Transport()
-    net.stage.exchange.pending_writes.drained.append(broken.replies)
-    first = net.stage.exchange.connection(net.stage.node("a"), 2, 0)
-    last = net.stage.exchange.connection(net.stage.node("b"), 2, 0)
+    net.stage.executor.pending_writes.drained.append(broken.replies)
+    first = net.stage.executor.connection(net.stage.node("a"), 2, 0)
+    last = net.stage.executor.connection(net.stage.node("b"), 2, 0)
     first.transport = Transport()
     first.schedule_flush()
     last.schedule_flush()
@@ -123,7 +123,7 @@ def test_reply_queues_and_connections_without_a_socket_are_skipped() -> None:
     session = client.session
     assert session is not None
     session.replies.transport = None
-    net.stage.exchange.pending_writes.drained.append(session.replies)
+    net.stage.executor.pending_writes.drained.append(session.replies)
     net.turn()
     assert socket.take() == b""
 
@@ -184,7 +184,7 @@ def test_turns_are_measured() -> None:
     client, _ = net.client()
     net.say(client, "PING")
     net.say(client, "PING")
-    assert sum(net.stage.house.turn_durations.bucket_counts) == 2
+    assert sum(net.stage.proxy.turn_durations.bucket_counts) == 2
 
 
 def test_what_a_slow_reader_does_is_for_it_to_say() -> None:

@@ -117,13 +117,13 @@ def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "admin.sock"
         dead_socket(path)
-        listener = await start_admin_listener(AdminServer(ring("a").house), Address(path=str(path)))
+        listener = await start_admin_listener(AdminServer(ring("a").proxy), Address(path=str(path)))
         assert stat.S_ISSOCK(path.stat().st_mode)
         with pytest.raises(OSError, match="in use"):
-            await start_admin_listener(AdminServer(ring("a").house), Address(path=str(path)))
+            await start_admin_listener(AdminServer(ring("a").proxy), Address(path=str(path)))
         listener.close()
         assert not path.exists()
-        tcp = await start_admin_listener(AdminServer(ring("a").house), Address("127.0.0.1", 0))
+        tcp = await start_admin_listener(AdminServer(ring("a").proxy), Address("127.0.0.1", 0))
         tcp.close()
 
     run(scenario())

@@ -29,7 +29,7 @@ class Listening:
 
     def __init__(self, client_ca: str = "", min_version: str = "1.2") -> None:
         self.stage = ring("a")
-        self.proxy, self.context = self.stage.house, self.stage.pool
+        self.proxy, self.context = self.stage.proxy, self.stage.pool
         self.tls = listener_context(ListenerTls(str(PEM), str(PEM), client_ca, min_version))
         self.clients: set[ClientIO] = set()
         self.tasks = Tasks()

@@ -1,4 +1,4 @@
-"""A stage for session tests: nodes in memory on a ring or in a copy pool, driven by bytes alone."""
+"""Sessions over nodes in memory, on a ring or in a copy pool, driven by bytes alone: no socket, no loop."""
 
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.replication.election import make_trusted
@@ -31,28 +31,28 @@ class Stage:
 
     def __init__(self, nodes: list[Node], root: Route, mode: str, words: CommandSet | None = None) -> None:
         self.nodes = nodes
-        self.exchange = Executor([Server(node, ConnectionOptions()) for node in nodes])
-        self.house = ProxyState(self.exchange)
-        self.house.started_ms = STARTED_MS
-        self.house.clock.ms = STARTED_MS + 90_000
-        self.house.version = "1.2.3"
-        self.house.build = "interpreted"
-        self.house.pid = 4242
+        self.executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+        self.proxy = ProxyState(self.executor)
+        self.proxy.started_ms = STARTED_MS
+        self.proxy.clock.ms = STARTED_MS + 90_000
+        self.proxy.version = "1.2.3"
+        self.proxy.build = "interpreted"
+        self.proxy.pid = 4242
         self.pool = PoolContext("cache", mode, root, words or CommandSet(frozenset(), frozenset(), {}))
-        self.house.contexts.append(self.pool)
+        self.proxy.contexts.append(self.pool)
 
     def client(self, address: str = "10.9.9.9:5000", local: str = "127.0.0.1:6380") -> ClientSession:
         """A client has connected."""
         self.pool.client_count += 1
-        return ClientSession(self.house, self.pool, address, local)
+        return ClientSession(self.proxy, self.pool, address, local)
 
     def node(self, name: str) -> Node:
         """The node of that name."""
         return next(node for node in self.nodes if node.name == name)
 
-    def link(self, name: str, proto: int = 2, db: int = 0) -> NodeConnection:
+    def connection(self, name: str, proto: int = 2, db: int = 0) -> NodeConnection:
         """The node's ready connection for (protocol, database)."""
-        conn = self.exchange.connection(self.node(name), proto, db)
+        conn = self.executor.connection(self.node(name), proto, db)
         if not conn.can_send:
             conn.start_connecting()
             conn.on_connected(0.0, 1.0)
@@ -63,7 +63,7 @@ class Stage:
     def ready(self) -> None:
         """Every node has a ready connection for RESP2 and database 0."""
         for node in self.nodes:
-            self.link(node.name)
+            self.connection(node.name)
 
 
 def ring(*names: str, words: CommandSet | None = None) -> Stage:
@@ -86,7 +86,7 @@ def copies(*names: str) -> Stage:
 def listening(stage: Stage, session: ClientSession, name: str) -> None:
     """The client has subscribed to a channel of node ``a``, and its confirmation has been sent."""
     session.feed(request("SUBSCRIBE", name))
-    conn = stage.exchange.unshared_connections[-1]
+    conn = stage.executor.unshared_connections[-1]
     conn.on_connected(0.0, 1.0)
     conn.feed(greet(conn, b"run_id:aaaa\r\n"), 0.0)
     conn.take_output()

@@ -81,7 +81,7 @@ def test_a_refused_login_is_noted_with_user_and_address() -> None:
     say(session, "AUTH", "bob", "wrong")
     say(session, "HELLO", "2", "AUTH", "eve", "wrong")
     assert say(session, "AUTH", "pw") == b"+OK\r\n"
-    assert due_lines(stage.house.incidents, 0) == [
+    assert due_lines(stage.proxy.incidents, 0) == [
         f"login failed: pool=cache user={user} addr=10.1.1.1 count=1" for user in ("default", "bob", "eve")
     ]
 
@@ -112,11 +112,11 @@ def test_a_web_page_runs_nothing(line: bytes, before: bytes, password: bool) -> 
     session = stage.client("10.1.1.1:9")
     session.feed(before + line + b"\r\nSET pwned 1\r\n" + encode_request([b"SET", b"pwned", b"1"]))
     assert session.closing
-    assert b"".join(stage.link("a").take_output()) == b""
+    assert b"".join(stage.connection("a").take_output()) == b""
     assert heard(session).count(b"\r\n") <= before.count(b"\r\n")
-    assert stage.house.incidents.total(HTTP_REQUEST, "cache") == 1
+    assert stage.proxy.incidents.total(HTTP_REQUEST, "cache") == 1
     session.feed(b"SET pwned 1\r\n")
-    assert b"".join(stage.link("a").take_output()) == b""
+    assert b"".join(stage.connection("a").take_output()) == b""
 
 
 @pytest.mark.parametrize("name", [b"host", b"posts", b"host:x", b"GET", b"", b"p" * 5000])

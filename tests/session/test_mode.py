@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.session.mode import BLOCKED, CLOSING, DRAINING, MODE_NAMES, MOVES, PAUSED, READY, YIELDED
-from tests.story import client, ring, story
+from tests.story import client, node, ring, story, to, to_client
 
 MODES = range(len(MODE_NAMES))
 
@@ -29,3 +29,12 @@ def test_the_table() -> None:
     assert all(CLOSING in moves for moves in MOVES)
     assert all(READY in MOVES[mode] for mode in MODES if mode not in (READY, CLOSING))
     assert [mode for mode in MODES if set(MOVES[mode]) & {YIELDED, DRAINING, BLOCKED, PAUSED}] == [READY, PAUSED]
+
+
+def test_a_resume_that_nobody_waited_for() -> None:
+    """Two wake-ups in one turn are as good as one."""
+    play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1")
+    session = play.guest("me").session
+    session.resume()
+    assert session.mode == READY
+    play >> node("a", "$-1") << to_client("$-1")

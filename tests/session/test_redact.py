@@ -94,7 +94,7 @@ def test_every_way_to_ask_a_ring() -> None:
     """Directly, by PROXY NODE, by PROXY EACH, in LIST mode, and in a transaction whose reply is its node's own."""
     stage = ring("a")
     stage.ready()
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     for words, shown in (
         (GET, SHOWN),
@@ -120,7 +120,7 @@ def test_a_large_reply_does_not_slip_through_in_pieces() -> None:
     """It is looked through when it is whole."""
     stage = ring("a")
     stage.ready()
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     say(session, *GET)
     large = mapping(2, [bulk(b"requirepass"), bulk(SECRET), bulk(b"x"), bulk(b"y" * 100_000)])
@@ -139,4 +139,4 @@ def test_the_users_of_a_node_are_asked_of_no_node(stage: Stage, sub: str) -> Non
     assert say(session, "PROXY", "NODE", "a", "ACL", sub).startswith(b"-ERR 'acl|")
     assert say(session, "PROXY", "NODE", "a", "ACL", "GETUSER", "default").startswith(b"-ERR 'acl|getuser'")
     assert say(session, "PROXY", "EACH", "ACL", sub)[:1] == b"*"
-    assert asked(stage.link("a")) == b""
+    assert asked(stage.connection("a")) == b""

@@ -22,7 +22,7 @@ COMMAND = encode_request([b"COMMAND"])
 
 def sent(stage: Stage) -> int:
     """How many requests went to the node since last time."""
-    conn = stage.link("a")
+    conn = stage.connection("a")
     reader = RequestReader(RequestLimits())
     reader.feed(b"".join(conn.take_output()))
     count = 0
@@ -117,7 +117,7 @@ def test_a_client_that_goes_is_not_waited_for() -> None:
     killed.close()
     said = len(killed.replies.out)
     turn(stage)
-    assert (gone.replies.out, len(killed.replies.out), stage.exchange.pending_writes.jobs.queue) == ([], said, [])
+    assert (gone.replies.out, len(killed.replies.out), stage.executor.pending_writes.jobs.queue) == ([], said, [])
 
 
 def test_much_that_is_owed_is_waited_for() -> None:
@@ -127,7 +127,7 @@ def test_much_that_is_owed_is_waited_for() -> None:
         session.feed(GET * 1024)
         turn(stage)
     assert (sent(stage), session.mode != READY, session.wants_input()) == (limits.CLIENT_PAUSE_REQUESTS, True, False)
-    stage.link("a").feed(OK * (limits.CLIENT_PAUSE_REQUESTS // 2), 0.0)
+    stage.connection("a").feed(OK * (limits.CLIENT_PAUSE_REQUESTS // 2), 0.0)
     turn(stage)
     assert (sent(stage), session.mode != READY) == (2 * 1024, False)
 
@@ -140,12 +140,12 @@ NAMES = [b"k%d" % at for at in range(KEYS)]
 
 def waiting(stage: Stage) -> int:
     """How many requests wait at the nodes."""
-    return sum(conn.pending_count() for conn in stage.exchange.all_connections())
+    return sum(conn.pending_count() for conn in stage.executor.all_connections())
 
 
 def replied(stage: Stage, name: str, reply: Callable[[list[bytes]], bytes]) -> list[list[bytes]]:
     """The requests that went to the node since last time, each answered."""
-    conn = stage.link(name)
+    conn = stage.connection(name)
     reader = RequestReader(RequestLimits())
     reader.feed(b"".join(conn.take_output()))
     found = []
@@ -187,7 +187,7 @@ def test_a_long_request_that_comes_in_pieces(words: list[bytes]) -> None:
     for at in range(0, len(raw), 65536):
         session.feed(raw[at : at + 65536])
     assert (finished(stage) > 1) is (words[0] != b"LPUSH")
-    assert b"".join(stage.link("a").take_output()) == raw[: -len(PING)]
+    assert b"".join(stage.connection("a").take_output()) == raw[: -len(PING)]
     assert session.replies.open_count() == 2
 
 
@@ -258,11 +258,11 @@ def test_what_is_checked_in_slices_may_still_have_to_wait() -> None:
     finished(stage)
     assert b"".join(session.replies.out) == OK + b"+QUEUED\r\n" * 2
     other = stage.client()
-    stage.pool.paused_until_ms = stage.house.wall_ms + 1000
-    stage.house.update_sessions(stage.pool)
+    stage.pool.paused_until_ms = stage.proxy.wall_ms + 1000
+    stage.proxy.update_sessions(stage.pool)
     other.feed(encode_request([b"DEL", *NAMES]))
     finished(stage)
     assert (other.mode != READY, sent(stage)) == (True, 0)
-    stage.house.unpause(stage.pool)
+    stage.proxy.unpause(stage.pool)
     finished(stage)
     assert sent(stage) == 1

@@ -61,7 +61,7 @@ def test_auth_with_a_name() -> None:
     assert say(session, "ACL", "WHOAMI") == b"$5\r\nalice\r\n"
     assert say(session, "HELLO", "3", "AUTH", "bob", "bob")[:1] == b"%"
     assert session.user.name == b"bob"
-    assert stage.house.auth_failures == 0
+    assert stage.proxy.auth_failures == 0
 
 
 @pytest.mark.parametrize("words", [["alice", "x"], ["eve", "eve"], ["nobody", "x"], ["Alice", "ecila"], ["alice", ""]])
@@ -73,7 +73,7 @@ def test_a_login_that_fails(words: list[str]) -> None:
     assert say(session, "AUTH", *words) == client_errors.WRONGPASS
     assert say(session, "HELLO", "3", "AUTH", *words) == client_errors.WRONGPASS
     assert (session.user.name, session.authed, session.proto) == (b"bob", True, 2)
-    assert stage.house.auth_failures == 2
+    assert stage.proxy.auth_failures == 2
 
 
 def test_reset_goes_back_to_the_default_user() -> None:
@@ -129,7 +129,7 @@ def test_commands() -> None:
     """What is allowed reaches its node, what is not reaches nobody."""
     stage = ring("a")
     stage.pool.users = alone("+@read +config|get")
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     assert say(session, "GET", "k") == b""
     assert asked(conn) == request("GET", "k")
@@ -139,7 +139,7 @@ def test_commands() -> None:
     assert say(session, "CONFIG", "SET", "a", "b") == no("config|set")
     assert say(session, "PING") == no("ping")
     assert asked(conn) == b""
-    assert stage.house.commands_rejected == 3
+    assert stage.proxy.commands_rejected == 3
 
 
 def test_keys_and_channels() -> None:
@@ -213,7 +213,7 @@ def test_nothing_more_through_proxy(way: list[str]) -> None:
     """What somebody may not do is not done for them by PROXY."""
     stage = copies("a", "b")
     stage.pool.users = alone("+@read +proxy", (b"~a:*",))
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     assert say(session, "PROXY", *way, "TIME") == no("time")
     assert say(session, "PROXY", *way, "GET", "b:1") == client_errors.NOPERM_KEY
@@ -246,7 +246,7 @@ def test_a_command_known_from_a_node() -> None:
     row = b"*7\r\n$7\r\n%b\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@%b\r\n"
     for name, category in ((b"mod.one", b"read"), (b"mod.two", b"slow")):
         stage.pool.commands.record_lookup(name, parse_command_info(b"*1\r\n" + row % (name, category)))
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     assert say(session, "MOD.TWO", "k") == no("mod.two")
     assert say(session, "MOD.ONE", "k") == b""

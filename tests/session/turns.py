@@ -7,11 +7,11 @@ from tests.session.stage import Stage
 
 def turn(stage: Stage) -> None:
     """One turn of the loop, as `kidoproxy.net.flush` makes it: the next slices, and no more."""
-    turn = stage.exchange.pending_writes
+    turn = stage.executor.pending_writes
     turn.spent_units = 0
     turn.jobs.step_all(lambda: False)
     drained, turn.drained = turn.drained, []
-    for session in stage.house.sessions.values():
+    for session in stage.proxy.sessions.values():
         if session.replies in drained:
             session.resume()
 
@@ -19,7 +19,7 @@ def turn(stage: Stage) -> None:
 def finished(stage: Stage) -> int:
     """The turns that it takes until nothing is left to do."""
     turns = 0
-    while stage.exchange.pending_writes.jobs.queue or stage.exchange.pending_writes.drained:
+    while stage.executor.pending_writes.jobs.queue or stage.executor.pending_writes.drained:
         turn(stage)
         turns += 1
     return turns
@@ -27,7 +27,7 @@ def finished(stage: Stage) -> int:
 
 def asked(stage: Stage, name: str, reply: bytes | None) -> list[list[bytes]]:
     """The requests that went to the node since last time; it sends ``reply`` if there were any."""
-    conn = stage.link(name)
+    conn = stage.connection(name)
     reader = RequestReader(RequestLimits())
     reader.feed(b"".join(conn.take_output()))
     found = []

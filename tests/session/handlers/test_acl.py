@@ -18,7 +18,7 @@ HASH = password_digest(b"secret")
 def client(proto: int = 2, words: CommandSet | None = None) -> ClientSession:
     """A client of a pool with two users beside the default one."""
     stage = ring("a", words=words)
-    stage.house.random_bytes = lambda count: b"\xab" * count
+    stage.proxy.random_bytes = lambda count: b"\xab" * count
     stage.pool.users = Users(
         [
             User(b"zoe", Acl("", (), ()), False, False, []),

@@ -129,7 +129,7 @@ def test_info_shows_the_fields_of_redis() -> None:
     say(session, "CLIENT", "SETINFO", "LIB-NAME", "redis-py")
     say(session, "CLIENT", "NO-TOUCH", "on")
     say(session, "CLIENT", "NO-EVICT", "on")
-    stage.house.clock.ms += 7_500
+    stage.proxy.clock.ms += 7_500
     shown = fields(lines(say(session, "CLIENT", "INFO"))[0])
     assert " ".join(shown) == (
         "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp "
@@ -147,7 +147,7 @@ def test_list_shows_states() -> None:
     stage = ring("a")
     first, second = stage.client(), stage.client("10.9.9.8:1")
     first.feed(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n*2\r\n$3")
-    stage.house.clock.ms += 3_000
+    stage.proxy.clock.ms += 3_000
     say(second, "HELLO", "3")
     reply = say(second, "CLIENT", "LIST")
     assert reply.startswith(b"=")
@@ -192,7 +192,7 @@ def crowd() -> Stage:
     """Three clients with addresses of their own; the second is ten seconds younger."""
     stage = ring("a")
     stage.client("1.1.1.1:1", "127.0.0.1:6380")
-    stage.house.clock.ms += 10_000
+    stage.proxy.clock.ms += 10_000
     stage.client("2.2.2.2:2", "127.0.0.1:6381")
     stage.client("3.3.3.3:3", "127.0.0.1:6380")
     return stage
@@ -218,9 +218,9 @@ def crowd() -> Stage:
 def test_kill(words: list[str], killed: list[int]) -> None:
     """The new form closes all that every filter fits, and says how many; from then on they are clients no more."""
     stage = crowd()
-    me = stage.house.sessions[1]
+    me = stage.proxy.sessions[1]
     assert say(me, "CLIENT", "KILL", *words) == b":%d\r\n" % len(killed)
-    assert [session.id for session in stage.house.sessions.values() if session.closing] == killed
+    assert [session.id for session in stage.proxy.sessions.values() if session.closing] == killed
     if 1 not in killed:
         assert say(me, "CLIENT", "KILL", *words) == b":0\r\n"
         shown = [int(fields(line)["id"]) for line in lines(say(me, "CLIENT", "LIST"))]
@@ -242,7 +242,7 @@ def test_users() -> None:
 def test_kill_by_address_alone() -> None:
     """The old form is answered +OK, and may mean oneself: the reply leaves before the socket is closed."""
     stage = crowd()
-    me = stage.house.sessions[1]
+    me = stage.proxy.sessions[1]
     assert say(me, "CLIENT", "KILL", "2.2.2.2:2") == b"+OK\r\n"
     assert say(me, "CLIENT", "KILL", "2.2.2.2:2") == client_errors.NO_SUCH_CLIENT
     assert say(me, "CLIENT", "KILL", "1.1.1.1:1") == b"+OK\r\n"

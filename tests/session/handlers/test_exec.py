@@ -46,7 +46,7 @@ def test_for_one_node_and_for_several() -> None:
     assert other.replies.out == [PONG]
     for name, value in (("a", b":1\r\n"), ("b", b":2\r\n")):
         count = MANY // 3
-        stage.link(name).feed(OK + QUEUED * count + array([value] * count), 0.0)
+        stage.connection(name).feed(OK + QUEUED * count + array([value] * count), 0.0)
     finished(stage)
     assert b"".join(session.replies.take_output()) == array([b":1\r\n", b":2\r\n", PONG] * (MANY // 3)) + PONG
 

@@ -168,7 +168,7 @@ def test_select_chooses_the_link() -> None:
     """Later requests go to the database on every node of the ring."""
     stage = ring("a", "b")
     key = key_on(stage, "b")
-    conn = stage.link("b", 2, 1)
+    conn = stage.connection("b", 2, 1)
     session = stage.client()
     say(session, "SELECT", "1")
     say(session, "GET", key)
@@ -187,7 +187,7 @@ def test_reset() -> None:
     assert (session.proto, session.db, session.name, session.authed, session.multi) == (2, 0, b"", False, None)
     assert (session.no_evict, session.no_touch) == (False, False)
     assert say(session, "GET", "k") == client_errors.NOAUTH
-    assert stage.house.sessions == {1: session}
+    assert stage.proxy.sessions == {1: session}
 
 
 def test_what_is_not_said_here() -> None:

@@ -37,7 +37,7 @@ def told(stage: Stage, *words: str, proto: int = 2) -> bytes:
     session = stage.client(local="127.0.0.1:7000")
     if proto == 3:
         say(session, "HELLO", "3")
-    a, b = stage.link("a", proto), stage.link("b", proto)
+    a, b = stage.connection("a", proto), stage.connection("b", proto)
     assert say(session, "INFO", *words) == b""
     assert asked(a) == asked(b) == request("INFO", *words)
     for number, conn in enumerate((a, b)):
@@ -67,7 +67,7 @@ def test_names_with_a_colon_stay_apart() -> None:
     stage.ready()
     session = stage.client()
     say(session, "INFO")
-    for conn in stage.exchange.all_connections():
+    for conn in stage.executor.all_connections():
         conn.feed(bulk(THEIRS % (1, 1)), 0.0)
     found = sections(heard(session))["KidoproxyNodes"]
     assert [row.partition(",")[0] for row in found.values()] == ["name=127.0.0.1:7001", "name=127.0.0.1:7002"]
@@ -104,7 +104,7 @@ def test_our_sections_alone_ask_no_node() -> None:
     session = stage.client()
     found = sections(say(session, "INFO", "KIDOPROXY", "kidoproxynodes"))
     assert list(found) == ["Kidoproxy", "KidoproxyNodes"]
-    assert stage.exchange.all_connections() == []
+    assert stage.executor.all_connections() == []
 
 
 def test_one_line_for_each_node() -> None:
@@ -117,7 +117,7 @@ def test_one_line_for_each_node() -> None:
     node.live = False
     node.cause = "refused, twice\r\n# Server"
     assert say(session, "INFO", "kidoproxynodes") == b""  # it waits behind DBSIZE
-    for conn in stage.exchange.all_connections():
+    for conn in stage.executor.all_connections():
         conn.feed(b":1\r\n", 0.0)
     lines = sections(heard(session)[4:])
     assert lines["KidoproxyNodes"] == {
@@ -145,14 +145,14 @@ def test_info_of_nodes_that_give_none() -> None:
     stage.ready()
     session = stage.client()
     say(session, "INFO")
-    stage.link("a").feed(bulk(THEIRS % (1, 1)), 0.0)
-    stage.link("b").on_connection_lost("it is silent", 0.0, True)
+    stage.connection("a").feed(bulk(THEIRS % (1, 1)), 0.0)
+    stage.connection("b").on_connection_lost("it is silent", 0.0, True)
     found = sections(heard(session))
     assert found["Server"]["redis_version"] == "7.0.15"
     assert found["Replication"]["role"] == "master"
     assert found["Kidoproxy"]["nodes_gave_no_info"] == "NODEDOWN b 10.0.0.2:6379 (it is silent)"
     say(session, "INFO", "kidoproxy", "stats")
-    stage.link("a").feed(b"-NOPERM not for you\r\n", 0.0)
+    stage.connection("a").feed(b"-NOPERM not for you\r\n", 0.0)
     found = sections(heard(session))
     assert list(found) == ["Stats", "Kidoproxy"]
 
@@ -161,7 +161,7 @@ def test_info_of_a_single_node() -> None:
     """A pool of one node relays everything, INFO is completed all the same; its failure too."""
     stage = ring("a")
     stage.pool.root = NodeRoute(stage.nodes[0])
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     say(session, "INFO")
     conn.feed(bulk(THEIRS % (1, 1)), 0.0)
@@ -180,7 +180,7 @@ def test_lists_of_replies_are_left_alone() -> None:
     session = stage.client()
     say(session, "PROXY", "REPLIES", "LIST")
     say(session, "INFO")
-    for conn in stage.exchange.all_connections():
+    for conn in stage.executor.all_connections():
         conn.feed(bulk(b"x:1\r\n"), 0.0)
     assert heard(session) == b"*2\r\n" + bulk(b"x:1\r\n") * 2
 

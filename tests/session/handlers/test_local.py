@@ -23,10 +23,10 @@ CASES = [
 def test_answers(words: list[str | bytes], reply: bytes) -> None:
     """Each of them looks as Redis's own, and no node is asked."""
     stage = ring("a", "b")
-    stage.house.clock.ms += 123
+    stage.proxy.clock.ms += 123
     session = stage.client()
     assert say(session, *words) == reply
-    assert stage.exchange.all_connections() == []
+    assert stage.executor.all_connections() == []
 
 
 def test_command_tells_what_is_served_here() -> None:

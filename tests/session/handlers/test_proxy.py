@@ -51,7 +51,7 @@ def test_not_in_a_transaction() -> None:
 def test_nodes() -> None:
     """One row for each node, with all that is known of it."""
     stage = ring("a", "b")
-    stage.link("a")
+    stage.connection("a")
     stage.node("b").live = False
     stage.node("b").cause = "connection refused"
     session = stage.client()
@@ -80,7 +80,7 @@ def test_nodes() -> None:
 def test_stats() -> None:
     """The counters, flat in RESP2 and a map in RESP3."""
     stage = ring("a")
-    stage.house.connections_rejected = 3
+    stage.proxy.connections_rejected = 3
     session = stage.client()
     flat = decode(say(session, "PROXY", "STATS"))
     assert isinstance(flat, list)
@@ -93,7 +93,7 @@ def test_stats() -> None:
 def test_replies() -> None:
     """LIST stays on until MERGED or RESET; anything else is a syntax error."""
     stage = ring("a", "b")
-    key, conn = key_on(stage, "b"), stage.link("b")
+    key, conn = key_on(stage, "b"), stage.connection("b")
     session = stage.client()
     assert say(session, "PROXY", "REPLIES", "SOME") == errors.SYNTAX
     assert say(session, "PROXY", "REPLIES", "list") == b"+OK\r\n"
@@ -117,11 +117,11 @@ def test_sync() -> None:
         return "" if node.name == "b" else "it is in sync"
 
     assert say(session, "PROXY", "SYNC", "b").startswith(b"-ERR no sync of 'b': ")
-    stage.house.begin_sync = begin
+    stage.proxy.begin_sync = begin
     assert say(session, "PROXY", "SYNC", "b") == b"+OK\r\n"
     assert say(session, "PROXY", "SYNC", "a") == b"-ERR no sync of 'a': it is in sync\r\n"
     assert asked_for == ["b", "a"]
-    stage.house.sync_status[stage.node("b").node_id] = "copied 3 of 7 keys"
+    stage.proxy.sync_status[stage.node("b").node_id] = "copied 3 of 7 keys"
     assert say(session, "PROXY", "SYNC") == b"*2\r\n$1\r\nb\r\n$18\r\ncopied 3 of 7 keys\r\n"
     unknown = b"-ERR unknown node 'x'; the nodes of this pool are: a, b\r\n"
     assert say(session, "PROXY", "SYNC", "x") == unknown
@@ -132,7 +132,7 @@ def test_orders_about_a_copy() -> None:
     """A word behind the name is another order; what it says is a list of lines, or OK, or why not."""
     stage = copies("a", "b")
     session = stage.client()
-    stage.house.begin_sync = lambda node: ""
+    stage.proxy.begin_sync = lambda node: ""
     given: list[tuple[str, str]] = []
 
     def order(node: Node, word: str) -> tuple[str, list[str]]:
@@ -140,7 +140,7 @@ def test_orders_about_a_copy() -> None:
         return ("it is not so", []) if word == "cancel" else ("", ["line"] if word == "trust" else [])
 
     assert say(session, "PROXY", "SYNC", "b", "CANCEL") == errors.wrong_arity(b"proxy|sync")
-    stage.house.run_sync_command = order
+    stage.proxy.run_sync_command = order
     assert say(session, "PROXY", "SYNC", "b", "refill") == b"+OK\r\n"
     assert say(session, "PROXY", "SYNC", "b", "CANCEL") == b"-ERR no sync of 'b': it is not so\r\n"
     assert say(session, "PROXY", "SYNC", "b", "TRUST") == b"*1\r\n$4\r\nline\r\n"
@@ -152,7 +152,7 @@ def test_orders_about_a_copy() -> None:
 def test_no_sync_in_a_ring() -> None:
     """A key of a ring is nowhere else."""
     stage = ring("a")
-    stage.house.begin_sync = lambda node: ""
+    stage.proxy.begin_sync = lambda node: ""
     reply = say(stage.client(), "PROXY", "SYNC", "a")
     assert reply == b"-ERR no sync of 'a': it is not part of a copy pool, there is nothing to copy from\r\n"
 
@@ -163,13 +163,13 @@ def test_no_sync_in_a_ring() -> None:
 def test_node_asks_one() -> None:
     """Just this node is asked, in the client's protocol and database; its reply is relayed."""
     stage = ring("a", "b")
-    conn = stage.link("b", 3, 2)
+    conn = stage.connection("b", 3, 2)
     session = stage.client()
     say(session, "HELLO", "3")
     say(session, "SELECT", "2")
     assert say(session, "PROXY", "NODE", "b", "DBSIZE") == b""
     assert asked(conn) == request("DBSIZE")
-    assert stage.exchange.all_connections() == [conn]
+    assert stage.executor.all_connections() == [conn]
     conn.feed(b":7\r\n", 0.0)
     assert heard(session) == b":7\r\n"
 
@@ -193,7 +193,7 @@ def test_node_asks_one() -> None:
 def test_what_one_node_may_be_asked(words: list[str]) -> None:
     """What is served here, and what is refused only because it speaks of one node."""
     stage = ring("a", "b")
-    conn = stage.link("a")
+    conn = stage.connection("a")
     assert say(stage.client(), "PROXY", "NODE", "a", *words) == b""
     assert asked(conn) == request(*words)
 
@@ -225,10 +225,10 @@ def test_what_one_node_may_be_asked(words: list[str]) -> None:
 def test_what_one_node_may_not_be_asked(words: list[str], reply: bytes) -> None:
     """What would upset the shared connection, what the pool denies, and what Redis would refuse: nothing is sent."""
     stage = ring("a", words=CommandSet(frozenset([b"keys", b"memory|doctor"]), frozenset(), {}))
-    conn = stage.link("a")
+    conn = stage.connection("a")
     assert say(stage.client(), "PROXY", "NODE", "a", *words).startswith(reply)
     assert asked(conn) == b""
-    assert stage.house.commands_rejected == 1
+    assert stage.proxy.commands_rejected == 1
 
 
 def test_users_are_not_changed_even_where_allowed() -> None:
@@ -247,7 +247,7 @@ def test_unknown_node() -> None:
 def test_renamed_commands() -> None:
     """A renamed command is known by its new name alone; the node gets the old one."""
     stage = ring("a", words=CommandSet(frozenset(), frozenset(), {b"get": b"fetch"}))
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     say(session, "PROXY", "NODE", "a", "FETCH", "k")
     assert asked(conn) == request("get", "k")
@@ -270,7 +270,7 @@ def test_one_copy_is_not_written(words: list[str]) -> None:
 def test_one_copy_can_be_read(words: list[str]) -> None:
     """In sync or not: this is how a person compares copies. What is not data is not a copy either."""
     stage = copies("a", "b")
-    conn = stage.link("b")
+    conn = stage.connection("b")
     session = stage.client()
     assert say(session, "PROXY", "NODE", "b", *words) == b""
     assert asked(conn) == request(*words)
@@ -279,7 +279,7 @@ def test_one_copy_can_be_read(words: list[str]) -> None:
 def test_a_read_of_one_node_is_asked_again() -> None:
     """A lost connection costs a read one more attempt, a write an error that says so."""
     stage = ring("a")
-    conn = stage.link("a")
+    conn = stage.connection("a")
     session = stage.client()
     say(session, "PROXY", "NODE", "a", "GET", "k")
     say(session, "PROXY", "NODE", "a", "SET", "k", "v")
@@ -302,11 +302,11 @@ def test_each_lists_the_replies() -> None:
     stage.ready()
     session = stage.client()
     assert say(session, "PROXY", "EACH", "DBSIZE") == b""
-    stage.link("a").feed(b":1\r\n", 0.0)
-    stage.link("b").on_connection_lost("gone", 0.0, True)
+    stage.connection("a").feed(b":1\r\n", 0.0)
+    stage.connection("b").on_connection_lost("gone", 0.0, True)
     assert heard(session) == b"*2\r\n:1\r\n-NODEDOWN b 10.0.0.2:6379 (gone)\r\n"
     say(session, "GET", key_on(stage, "a"))
-    stage.link("a").feed(b"+x\r\n", 0.0)
+    stage.connection("a").feed(b"+x\r\n", 0.0)
     assert heard(session) == b"+x\r\n"
 
 
@@ -317,8 +317,8 @@ def test_each_of_a_split_command() -> None:
     one, two = key_on(stage, "a"), key_on(stage, "b")
     session = stage.client()
     say(session, "PROXY", "EACH", "DEL", one, two)
-    stage.link("b").feed(b":1\r\n", 0.0)
-    stage.link("a").feed(b":0\r\n", 0.0)
+    stage.connection("b").feed(b":1\r\n", 0.0)
+    stage.connection("a").feed(b":0\r\n", 0.0)
     assert heard(session) == b"*2\r\n:0\r\n:1\r\n"
 
 
@@ -331,7 +331,7 @@ def test_each_of_copies() -> None:
     stage.ready()
     session = stage.client()
     say(session, "PROXY", "EACH", "SET", "k", "v")
-    for conn in stage.exchange.all_connections():
+    for conn in stage.executor.all_connections():
         conn.feed(b"+OK\r\n", 0.0)
     assert heard(session) == b"*2\r\n+OK\r\n+OK\r\n"
 
@@ -357,7 +357,7 @@ def test_what_each_cannot(words: list[str], reply: bytes) -> None:
     """The usual refusals, and what has no list."""
     stage = ring("a", "b")
     assert say(stage.client(), "PROXY", "EACH", *words).startswith(reply)
-    assert stage.exchange.all_connections() == []
+    assert stage.executor.all_connections() == []
 
 
 # -- ROUTE -----------------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ def test_route_of_one_key() -> None:
     assert lines[0] == "command: get (read), its keys must meet on one node"
     assert lines[1] == f"key: {key} at 1: {stage.pool.root.explain(key.encode())}"
     assert lines[2:] == [f"asks: b 10.0.0.2:6379 (up): GET {key}"]
-    assert stage.exchange.all_connections() == []
+    assert stage.executor.all_connections() == []
 
 
 def test_route_of_a_split_command() -> None:
@@ -435,7 +435,7 @@ def test_route_of_channels() -> None:
         "listens: a 10.0.0.1:6379 (up): *",
         "listens: b 10.0.0.2:6379 (up): *",
     ]
-    assert stage.exchange.all_connections() == []
+    assert stage.executor.all_connections() == []
     unelected = copies("a")
     group = group_of(unelected.node("a"))
     assert group is not None
