@@ -113,6 +113,7 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
         "a node could not be written to",
         "a client could not be written to",
     ]
+    assert all(record.exc_info and record.exc_info[1] for record in caplog.records)
 
 
 def test_reply_queues_and_connections_without_a_socket_are_skipped() -> None:
