@@ -9,5 +9,11 @@ Lowest first, the files about one connection:
     identity deadlines disconnect partial_replies   what a handshake, time and the end of a socket come to
     connection                                      `NodeConnection`: every reply comes by here
 
-Above them are `server` and `executor`, dedicated connections, blocking requests and transactions.
+Above them, what sends plans on these connections:
+
+    unblock_order server                            all that belongs to one server: login, connections, counts
+    plan_sender miss_on_failure                     what a plan's execution needs of whoever sends; misses for failures
+    executor                                        walks plans; shared connections by node, protocol and database
+    nonblocking dedicated_pool                      blocking commands that must not block; connections for one session
+    dedicated transaction out_of_band               blocking commands; MULTI … EXEC; kills that must not wait
 """
