@@ -189,25 +189,28 @@ class Analyzer:
     def detect_input_mutation(self) -> None:
         """Find out whether the script may change KEYS or ARGV, whose elements are unknown then."""
         values = self.values
-        for node in self.tree.assigned_nodes:
-            base = node if node.kind == NAME else node.children[0]
-            if may_be_input(values.global_paths(base)):
-                values.inputs_mutated = True
-        for node in self.tree.name_nodes:
-            if node.role == ROLE_VALUE and may_be_input(values.global_paths(node)):
-                values.inputs_mutated = True
-        for call_node in self.tree.calls:
-            callee = call_node.children[0]
-            if any(
-                part.role == ROLE_ARGUMENT and may_be_input(values.global_paths(part)) for part in call_node.children
-            ):
-                paths = values.global_paths(callee)
-                is_local_function = (
-                    callee.kind == NAME and callee.slot >= 0 and bool(values.local_functions[callee.slot])
-                )
-                if not is_local_function and not (paths and all(path in NON_MUTATING for path in paths)):
-                    values.inputs_mutated = True
+        bases = [node if node.kind == NAME else node.children[0] for node in self.tree.assigned_nodes]
+        escaping = [node for node in self.tree.name_nodes if node.role == ROLE_VALUE]
+        if (
+            any(may_be_input(values.global_paths(node)) for node in bases)
+            or any(may_be_input(values.global_paths(node)) for node in escaping)
+            or any(self.may_change_input(call_node) for call_node in self.tree.calls)
+        ):
+            values.inputs_mutated = True
         values.form_cache.clear()
+
+    def may_change_input(self, call_node: Node) -> bool:
+        """Whether KEYS or ARGV is passed to a function that may change it; the script's own are followed."""
+        values = self.values
+        callee = call_node.children[0]
+        if not any(
+            part.role == ROLE_ARGUMENT and may_be_input(values.global_paths(part)) for part in call_node.children
+        ):
+            return False
+        if callee.kind == NAME and callee.slot >= 0 and values.local_functions[callee.slot]:
+            return False
+        paths = values.global_paths(callee)
+        return not paths or not all(path in NON_MUTATING for path in paths)
 
     # -- names -----------------------------------------------------------------------------------------------
 

@@ -98,38 +98,37 @@ class ValueTracker:
 
     def bind_arguments(self) -> None:
         """Bind the parameters of the script's own functions to what they are called with."""
-        tree = self.tree
-        local_functions = self.local_functions
-        registered = {id(function) for function in self.bind_registered(local_functions)}
-        bound_functions = {id(function) for functions in local_functions for function in functions}
-        escaping_slots: set[int] = {
-            slot
-            for slot in range(len(local_functions))
-            if local_functions[slot] and len(local_functions[slot]) != len(tree.slot_values[slot])
-        }
-        for node in tree.name_nodes:
-            if (
-                node.kind == NAME
-                and node.slot >= 0
-                and node.role not in (ROLE_CALLEE, ROLE_TARGET)
-                and local_functions[node.slot]
-            ):
-                escaping_slots.add(node.slot)
-        for function in tree.functions:
-            if id(function) not in bound_functions and id(function) not in registered:
+        followed = {id(function) for function in self.bind_registered(self.local_functions)}
+        followed |= {id(function) for functions in self.local_functions for function in functions}
+        escaping_slots = self.escaping_slots()
+        for function in self.tree.functions:
+            if id(function) not in followed:
                 self.bind_unknown(function)
         for slot in escaping_slots:
-            for function in local_functions[slot]:
+            for function in self.local_functions[slot]:
                 self.bind_unknown(function)
-        for call_node in tree.calls:
+        for call_node in self.tree.calls:
             callee = call_node.children[0]
             arguments = call_node.children[1:]
             if is_global(callee, b"pcall") and arguments:
                 callee = arguments[0]
                 arguments = arguments[1:]
             if callee.kind == NAME and callee.slot >= 0:
-                for function in local_functions[callee.slot]:
+                for function in self.local_functions[callee.slot]:
                     self.bind_call(function, arguments)
+
+    def escaping_slots(self) -> set[int]:
+        """The slots whose functions may be called otherwise than by their name: it stands elsewhere, or for more."""
+        found = {
+            slot
+            for slot, functions in enumerate(self.local_functions)
+            if functions and len(functions) != len(self.tree.slot_values[slot])
+        }
+        for node in self.tree.name_nodes:
+            is_local = node.kind == NAME and node.slot >= 0
+            if is_local and node.role not in (ROLE_CALLEE, ROLE_TARGET) and self.local_functions[node.slot]:
+                found.add(node.slot)
+        return found
 
     def bind_registered(self, local_functions: list[list[Node]]) -> list[Node]:
         """Bind the first two parameters of registered functions to KEYS and ARGV; these functions."""
