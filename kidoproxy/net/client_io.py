@@ -212,7 +212,7 @@ class ClientIO(SlowReader):
         unsent = self.transport.get_write_buffer_size()
         if unsent != self.last_unsent_bytes:
             self.last_unsent_bytes = unsent
-            session.last_active_ms = self.bridge.proxy.wall_ms
+            session.touch()
         if session.replies.open_count() or self.bridge.proxy.wall_ms - session.last_active_ms <= idle_seconds * 1000:
             return False
         if unsent or session.closing:

@@ -1,7 +1,7 @@
 """How many bytes are held for one client, and what follows: it is paused, or disconnected.
 
 Replies are counted by the reply queue. Small requests that pass are not counted one by one: `account_request_bytes`
-is called every few kilobytes. What is kept from one request to the next is counted where it is kept; its limit is
+is called every few kilobytes. State that outlives a request is counted where it is kept; its limit is
 Redis's ``client-query-buffer-limit``, in which MULTI's queue counts beside the query buffer.
 """
 
@@ -43,7 +43,7 @@ def in_flight_bytes(session: SessionState) -> int:
 
 
 def state_bytes(session: SessionState) -> int:
-    """What is kept between its requests: MULTI's queue, watched keys, subscriptions, its names."""
+    """State that outlives a request: MULTI's queue, watched keys, subscriptions, its names."""
     total = len(session.name) + len(session.lib_name) + len(session.lib_ver)
     if session.multi is not None:
         total += session.multi.queue_bytes

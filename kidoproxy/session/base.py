@@ -116,6 +116,10 @@ class Session(SessionState):
             self.watch.unwatch()
             self.watch = None
 
+    def touch(self) -> None:
+        """Count the client as active now, for its idle time."""
+        self.last_active_ms = self.proxy.clock.ms
+
     # -- what only the dispatcher can do -------------------------------------------------------
 
     def handle_request(self, request: Request) -> None:

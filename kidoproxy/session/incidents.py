@@ -14,13 +14,13 @@ LOGIN_FAILED: Final = "login failed"
 HTTP_REQUEST: Final = "http request"
 TLS_FAILED: Final = "tls handshake failed"
 
-#: So long repeats are counted before they are told.
+#: How long repeats are counted before they are logged.
 FOLD_INTERVAL_MS: Final = 10_000
-#: So many different ones are told apart in that time.
+#: How many different ones get a line of their own in that time.
 MAX_RECENT: Final = 32
 #: Most characters of a user's name in a line.
 MAX_USER_CHARS: Final = 64
-#: What stands for all that are not told apart.
+#: The address in the line for all others.
 SEVERAL_ADDRESSES: Final = "(several)"
 
 #: Names of requests that no client of Redis sends. A browser does, and its lines must not run as commands.
@@ -28,7 +28,7 @@ HTTP_NAMES: Final = (b"post", b"host:")
 
 
 def is_http_request(name: bytes) -> bool:
-    """Whether a request of this name comes from a web page, as Redis judges it: up to a NUL, in any case."""
+    """Whether a request of this name comes from a web page, by Redis's rule: up to a NUL, in any case."""
     return len(name) < 4096 and errors.up_to_nul(name).lower() in HTTP_NAMES
 
 

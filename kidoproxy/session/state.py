@@ -1,4 +1,4 @@
-"""The state of one client's session: what it has said about itself, what it waits for, what is kept for it.
+"""The state of one client's session.
 
 The lowest of three classes, so that whatever looks at sessions (accounting, `ProxyState`, CLIENT LIST) needs no more:
 
@@ -23,7 +23,7 @@ from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
 from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.dedicated import DedicatedExecutor
 
-#: What CLIENT REPLY has said: answer everything, nothing, or not the next one.
+#: CLIENT REPLY: answer everything, nothing, or not the next one.
 REPLY_ON: Final = 0
 REPLY_OFF: Final = 1
 REPLY_SKIP: Final = 2
@@ -82,9 +82,9 @@ class SessionState:
         self.accounted_bytes = 0
         self.reply_mode = REPLY_ON
         self.each_node = False
-        #: Not logged in, or as somebody who may not do everything: each request is checked.
+        #: Not logged in, or as a user with restrictions: each request is checked against them.
         self.needs_acl = False
-        #: Nothing unusual: plain requests need no checks.
+        #: Nothing is unusual, so requests with one key need no further checks.
         self.fast_path = False
         #: Whether it handles requests (`kidoproxy.session.mode`), and the request that is handled first afterwards.
         self.mode: int = READY
@@ -92,16 +92,16 @@ class SessionState:
         #: It has had its share of this turn (`kidoproxy.session.slices`); units of work beside the requests.
         self.resume_job: Job | None = None
         self.extra_units = 0
-        #: What is done before its next request, in slices; and the check of a long one against its user's rules.
+        #: A job that runs before its next request is handled, in slices; a finished check against its user's rules.
         self.current_job: Job | None = None
         self.acl_check: AclCheck | None = None
-        #: The request that is under way on dedicated connections; what is watched; what MONITOR has begun.
+        #: The blocking request on dedicated connections; the keys of WATCH; the running MONITOR.
         self.blocked_request: DedicatedExecutor | None = None
         self.watch: Watch | None = None
         self.monitor: MonitorStream | None = None
-        #: The client sends nothing more: what has come whole is still run, and what is owed is still sent.
+        #: The client sends nothing more; its complete requests still run, and open replies are still sent.
         self.half_closed = False
-        #: Made with the first subscription; and what is asked of the nodes for it now.
+        #: Made with the first subscription; and a SUBSCRIBE or UNSUBSCRIBE that is not confirmed yet.
         self.subscriber: Subscriber | None = None
         self.pending_subscribe: UnconfirmedSubscription | None = None
         self.name = b""
@@ -157,7 +157,7 @@ class SessionState:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Read nothing more; when what is owed has left, the socket is closed."""
+        """Read nothing more; the socket is closed when the open replies are sent."""
         raise NotImplementedError
 
     def on_disconnect(self) -> None:

@@ -13,7 +13,7 @@ from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.session.state import SessionState
 
-#: Redis's types of clients; ours are normal, or pubsub while they have subscriptions.
+#: Redis's types of clients. Here they are normal, or pubsub while they have subscriptions.
 CLIENT_TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
 
 HELP: Final = (
