@@ -87,7 +87,7 @@ def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
 
 @pytest.mark.parametrize("said", [":1", ":0"])
 def test_connections_of_others_wait_for_the_end(said: str) -> None:
-    """Lanes are connections of their own: what is sent there is held until the node has ended the waiting."""
+    """Requests on dedicated connections wait until the node has unblocked those that ended before."""
     play = story(ring("a"))
     play >> client("WATCH {a}w", name="other") << to("a", "WATCH {a}w", on=LANE)
     play >> node("a", "+OK", on=LANE) << to_client("+OK", name="other")

@@ -157,7 +157,7 @@ def test_a_pause_of_writes_holds_those_of_proxy(words: str) -> None:
 
 def test_who_listens_does_not_hide_a_restart() -> None:
     """What waits for a restarted copy is asked elsewhere, though the listening connection has met its new run first."""
-    play = pubsub(copies("a", "b")) >> granted("SUBSCRIBE x", name="ear")
+    play = pubsub(copies("a", "b")) >> granted("SUBSCRIBE x", name="listener")
     key = led_by(play.pool, "a")
     play >> client(f"GET {key}") << to("a", f"GET {key}") >> node("a", "$1 1") << to_client("$1 1")
     play.shy = True

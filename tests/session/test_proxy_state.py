@@ -20,9 +20,14 @@ def test_ids() -> None:
 
 def test_pool() -> None:
     """Redis's defaults; whether plans look at all arguments of a large write is the route's to say."""
-    facts = story(ring("a")).facts
-    assert (facts.databases, facts.max_bulk_bytes, facts.max_clients, facts.idle_seconds) == (16, 512 << 20, 10_000, 0)
-    assert (facts.strict_transactions, facts.miss_on_failure, facts.needs_arguments, facts.as_loading) == (
+    context = story(ring("a")).facts
+    assert (context.databases, context.max_bulk_bytes, context.max_clients, context.idle_seconds) == (
+        16,
+        512 << 20,
+        10_000,
+        0,
+    )
+    assert (context.strict_transactions, context.miss_on_failure, context.needs_arguments, context.as_loading) == (
         False,
         False,
         False,

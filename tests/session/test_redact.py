@@ -47,9 +47,9 @@ def test_slow_logs(name: str) -> None:
 @pytest.mark.parametrize("proto", [2, 3])
 def test_modules(proto: int) -> None:
     """What a module was loaded with is hidden."""
-    facts = [bulk(b"name"), bulk(b"x"), bulk(b"ver"), integer(1), bulk(b"args"), array([bulk(SECRET)])]
-    shown = redact.redact_reply(b"module|list", array([mapping(proto, facts)]))
-    assert shown == array([mapping(proto, [*facts[:5], array([])])])
+    fields = [bulk(b"name"), bulk(b"x"), bulk(b"ver"), integer(1), bulk(b"args"), array([bulk(SECRET)])]
+    shown = redact.redact_reply(b"module|list", array([mapping(proto, fields)]))
+    assert shown == array([mapping(proto, [*fields[:5], array([])])])
 
 
 MONITORED = [

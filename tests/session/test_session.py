@@ -28,7 +28,7 @@ from tests.story import (
 )
 
 
-def words(deny: tuple[bytes, ...] = (), **rename: str) -> CommandSet:
+def command_set(deny: tuple[bytes, ...] = (), **rename: str) -> CommandSet:
     """A vocabulary that denies and renames."""
     renamed = {old.encode(): new.encode() for old, new in rename.items()}
     return CommandSet(frozenset(deny), frozenset(), renamed)
@@ -270,7 +270,7 @@ def test_order_of_checks() -> None:
     """As in Redis: unknown, then the number of arguments, then NOAUTH, then what the pool denies."""
     arity = "-ERR wrong number of arguments for 'get' command"
     (
-        story(ring("a", password=b"secret", words=words((b"get",))))
+        story(ring("a", password=b"secret", words=command_set((b"get",))))
         >> client("NOPE") << to_client("-ERR unknown command 'NOPE', with args beginning with: ")
         >> client("GET") << to_client(arity)
         >> client("GET {a}1") << to_client("-NOAUTH Authentication required.")
@@ -308,7 +308,7 @@ def test_unauthenticated_claims_little() -> None:
 def test_rename() -> None:
     """A renamed command goes by its new name alone; the node gets the old one. One renamed to nothing is off."""
     (
-        story(ring("a", words=words(get="fetch", set="")))
+        story(ring("a", words=command_set(get="fetch", set="")))
         >> client("FETCH {a}1") << to("a", "get {a}1")
         >> node("a", "$1 x") << to_client("$1 x")
         >> client("GET {a}1") << to_client("-ERR unknown command 'GET', with args beginning with: '{a}1' ")

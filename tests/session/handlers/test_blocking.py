@@ -570,7 +570,7 @@ def test_kill_goes_past_the_script(kill: str) -> None:
 
 
 def test_kill_reaches_a_busy_node() -> None:
-    """A node that answers BUSY to the greeting of shared connections is down; the KILL is sent to it all the same."""
+    """A node that answers BUSY to the handshake of shared connections is down; the KILL is sent to it all the same."""
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> accepted("a") << to("a", *GREETING) >> node("a", BUSY, BUSY, BUSY)
