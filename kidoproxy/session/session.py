@@ -150,7 +150,7 @@ class ClientSession(Session):
     # -- the checked path -------------------------------------------------------------------------
 
     def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
-        """Check in the order in which Redis checks, then queue, delay or run the request."""
+        """Resolve the command and check it in the order in which Redis checks; refuse it, or go on with it."""
         if spec is None and handshake.close_if_http(self, request.argv[0]):
             return
         request.materialize()
@@ -169,6 +169,10 @@ class ClientSession(Session):
             self.reply_error(rejection if rejection is not None else errors.unknown_command(request.argv))
             return
         self.last_command = spec.name
+        self.queue_or_run(spec, request)
+
+    def queue_or_run(self, spec: CommandSpec, request: Request) -> None:
+        """A request that is allowed: hold it, queue it in MULTI, let it wait for open replies, or run it."""
         if pause.must_wait(self, spec, request.argv):
             self.enter(PAUSED)
             self.suspended_request = request
@@ -178,7 +182,12 @@ class ClientSession(Session):
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
             self.suspend_until(0)
-        elif spec.reach == SESSION:
+        else:
+            self.run(spec, request)
+
+    def run(self, spec: CommandSpec, request: Request) -> None:
+        """Hand a request to the handlers of its reach."""
+        if spec.reach == SESSION:
             self.handle_session_command(spec, request)
         elif spec.reach == DEDICATED:
             blocking.handle(self, spec, request)
