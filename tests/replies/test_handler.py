@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.replies.accounting import HALF_REPLY
+from kidoproxy.replies.aggregate import AggregateSlot, MergeWith
 from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler, WholeReplyHandler
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -38,3 +41,23 @@ def test_a_whole_reply_is_not_cut_through() -> None:
     parent = ReplyQueue(PendingWrites()).open_pending(None)
     assert DelegatingHandler(parent).can_cut_through()
     assert not WholeReplyHandler(parent).can_cut_through()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_abort_tells_of_the_failure_once(failed: bool) -> None:
+    """If `on_reply` has raised, the handler hears of the failure; if `on_failure` itself has, it does not again."""
+    replies = ReplyQueue(PendingWrites())
+    handler = MergeWith(replies.open_pending(None), 1, b"".join)
+    ReplyHandler.abort(AggregateSlot(handler, 0), FAILURE, failed)
+    assert replies.take_output() == ([] if failed else [b"-NODEDOWN b b:1 (gone)\r\n"])
+
+
+def test_delegating() -> None:
+    """Pieces, bytes held, the description and an abort are those of the parent."""
+    replies = ReplyQueue(PendingWrites())
+    handler = DelegatingHandler(replies.open_pending(COMMANDS[b"get"]))
+    handler.cut_through(b"half")
+    handler.add_held_bytes(5)
+    assert (replies.take_output(), replies.held_reply_bytes, handler.describe()) == ([b"half"], 5, "get")
+    handler.abort(FAILURE, True)
+    assert replies.disconnect_reason == HALF_REPLY

@@ -5,6 +5,8 @@ from kidoproxy.commands.spec import AGG_SUM, ALL_SUCCEEDED, IN_KEY_ORDER, ONE_SU
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.merge_replies import MergeReplies
 from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.resp import limits
+from kidoproxy.resp.encode import array, bulk
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
@@ -61,3 +63,23 @@ def test_writes_that_fail() -> None:
     )
     assert merged(ALL_SUCCEEDED, True, None, FAILURE) == UNKNOWN
     assert merged(ONE_SUCCEEDED, True, None, b"-NOTBUSY no\r\n", b"+OK\r\n") == b"+OK\r\n"
+
+
+def test_very_many_keys_are_merged_in_slices() -> None:
+    """The reply is the same as in one step, a few turns later."""
+    pending_writes = PendingWrites()
+    queue = ReplyQueue(pending_writes)
+    aggregate = MergeReplies(queue.open_pending(None), 1, IN_KEY_ORDER, 2, b"mget", False)
+    count = 2 * limits.SLICE_UNITS
+    aggregate.key_positions = [list(range(count))]
+    aggregate.key_count = count
+    aggregate.jobs = pending_writes.jobs
+    values = [bulk(b"%d" % number) for number in range(count)]
+    aggregate.set_reply(0, array(values))
+    turns = 0
+    while pending_writes.jobs.queue:
+        assert queue.take_output() == []
+        pending_writes.jobs.step_all(lambda: False)
+        turns += 1
+    assert turns > 2
+    assert queue.take_output() == [array(values)]

@@ -145,3 +145,13 @@ def test_answered_requests_keep_no_reply(gone: bool) -> None:
     assert replies.take_output() == ([] if gone else [b"+large\r\n"] * 3)
     assert not any(pending.reply for pending in requests)
     assert replies.held_reply_bytes == 0
+
+
+def test_abort() -> None:
+    """A request that has its reply keeps it; any other is answered with the failure."""
+    replies = ReplyQueue(PendingWrites())
+    first, second = replies.open_pending(None), replies.open_pending(None)
+    second.on_reply(b"2")
+    second.abort(FAILURE, False)
+    first.abort(FAILURE, True)
+    assert out(replies) == b"-NODEDOWN b b:1 (gone)\r\n2"
