@@ -6,7 +6,7 @@ from kidoproxy.resp.encode import (
     encode_request,
 )
 from kidoproxy.session import cleanup
-from kidoproxy.session.handlers.blocking import Monitor
+from kidoproxy.session.handlers.monitor import Monitor
 from kidoproxy.session.mode import BLOCKED, CLOSING, PAUSED, READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.watches import DedicatedWatch
