@@ -86,11 +86,11 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/session/cleanup.py": "tests/session/handlers/test_blocking.py: each end of a session",
     "kidoproxy/session/multi_state.py": "tests/session/handlers/test_exec.py: what MULTI has queued",
     "kidoproxy/session/pool_context.py": "tests/session/test_proxy_state.py: a pool as its sessions see it",
-    "kidoproxy/session/refusal.py": "tests/session/test_session.py: what a conversation refuses",
+    "kidoproxy/session/refusal.py": "tests/session/test_session.py: what a session refuses",
     "kidoproxy/session/state.py": "tests/session/test_session.py: the fields of a session",
     "kidoproxy/session/watches.py": "tests/session/handlers/test_watch.py: what a WATCH holds",
     "kidoproxy/session/handlers/client_kill.py": "tests/session/handlers/test_client.py: all of CLIENT",
-    "kidoproxy/session/handlers/multi.py": "tests/session/test_session.py: transactions are part of the conversation",
+    "kidoproxy/session/handlers/multi.py": "tests/session/test_session.py: transactions, with all else that sessions do",
 }
 
 
