@@ -11,7 +11,8 @@ from kidoproxy.commands.find import find
 from kidoproxy.commands.keys import key_positions
 from tests.live.asking import lines, replies
 from tests.live.proxies import RunningProxy, Starter
-from tests.live.script import KEYED, SETUP, WHOLE
+from tests.live.script import SETUP, WHOLE
+from tests.live.script_keyed import KEYED
 from tests.live.test_oracle import unequal
 
 pytestmark = pytest.mark.live

@@ -20,7 +20,8 @@ from kidoproxy.session.handlers.acl import format_user, user_details
 from kidoproxy.session.users import User, password_digest
 from tests.commands.oracle import SERVERS, ask, running
 from tests.live.asking import lines
-from tests.live.script import KEYED, WHOLE
+from tests.live.script import WHOLE
+from tests.live.script_keyed import KEYED
 
 pytestmark = pytest.mark.live
 
