@@ -1,7 +1,7 @@
-"""A link to a node that can be bad: it stalls, cuts, trickles, refuses, or swallows what it is sent.
+"""A network in front of a node that can be bad: it stalls, cuts, trickles, refuses, or swallows what it is sent.
 
-A real TCP connection in between, so that what the proxy sees is what it would see of a bad network. The
-link is bad from the moment the call returns, for the connections that are there and for new ones.
+A real TCP connection in between, so that what the proxy sees is what it would see of a bad network. It
+is bad from the moment the call returns, for the connections that are there and for new ones.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Runs the suite against the installed wheel: ``python -P tests/compiled.py [pytest arguments]``.
 
 pytest puts the folder above ``tests`` in front of the import path, and there the source tree would shadow
-the wheel. So the suite runs in a stage: a scratch folder that links to everything of the project except
+the wheel. So the suite runs in a scratch folder that links to everything of the project except
 the package. That it really is the compiled build which is imported is proven by ``test_build.py``, in the
 very process that runs the suite.
 """
@@ -20,15 +20,15 @@ PACKAGE: Final = "kidoproxy"
 PRIVATE: Final = (".git", ".hypothesis", ".tox", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
-def set_stage(stage: Path) -> None:
-    """Link everything but the package, and what tools leave behind, into `stage`."""
+def link_project(folder: Path) -> None:
+    """Link everything but the package, and what tools leave behind, into `folder`."""
     for path in ROOT.iterdir():
         if path.name != PACKAGE and path.name not in PRIVATE:
-            (stage / path.name).symlink_to(path)
+            (folder / path.name).symlink_to(path)
 
 
 def compiled() -> bool:
-    """Whether the installed package has compiled rooms."""
+    """Whether the installed package has compiled modules."""
     spec = importlib.util.find_spec(f"{PACKAGE}.resp.errors")
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
 
@@ -44,9 +44,9 @@ def main() -> int:
             return 1
         sys.stderr.write("There is no C compiler here: the compiled build is not tested.\n")
         return 0
-    with tempfile.TemporaryDirectory(prefix="kidoproxy-stage-") as stage:
-        set_stage(Path(stage))
-        return subprocess.run([sys.executable, "-m", "pytest", *sys.argv[1:]], cwd=stage, check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="kidoproxy-tests-") as folder:
+        link_project(Path(folder))
+        return subprocess.run([sys.executable, "-m", "pytest", *sys.argv[1:]], cwd=folder, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a node greets a link: what a link says first, and what a good node answers."""
+"""The handshake of a connection to a node: what the proxy says first, and what a good node answers."""
 
 from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.request_scanner import RequestLimits
@@ -6,19 +6,19 @@ from kidoproxy.resp.requests import RequestReader
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import PING_ECHO
 
-#: What a link says first, behind a login and a database.
+#: What the proxy says first, after a login and a database.
 GREETING = ("HELLO 2", "PING kidoproxy", "INFO server")
-#: The same of a lane.
+#: The same on a dedicated connection.
 LANE_GREETING = ("PING kidoproxy", "CLIENT ID")
 
 
 def greet(conn: NodeConnection, info: bytes, number: int = 1) -> bytes:
-    """What a good node answers to the greeting that ``link`` has just queued, which counts as written then."""
+    """What a good node answers to the handshake that `conn` has just queued, which counts as written then."""
     return answers(b"".join(conn.take_output()), info, number)
 
 
 def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
-    """The replies to a greeting; ``number`` is the connection's own, for a lane."""
+    """The replies to a handshake; `number` is the id of a dedicated connection."""
     reader = RequestReader(RequestLimits())
     reader.feed(written)
     found = b""

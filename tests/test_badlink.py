@@ -1,4 +1,4 @@
-"""The bad link itself: what it is told to do wrong it does, and nothing else."""
+"""The bad network itself: what it is told to do wrong it does, and nothing else."""
 
 import socket
 import threading
@@ -25,7 +25,7 @@ def echo(listener: socket.socket) -> None:
 
 @pytest.fixture
 def conn() -> Iterator[BadLink]:
-    """A link to a server that says everything back."""
+    """A network in front of a server that says everything back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=echo, args=(listener,))
         thread.start()
@@ -49,7 +49,7 @@ def read(connection: socket.socket, count: int) -> bytes:
 
 
 def test_passes(conn: BadLink) -> None:
-    """A good link passes what it is given, also in small pieces."""
+    """A good network passes what it is given, also in small pieces."""
     with dial(conn) as connection:
         connection.sendall(b"hello")
         assert read(connection, 5) == b"hello"
@@ -59,7 +59,7 @@ def test_passes(conn: BadLink) -> None:
 
 
 def test_stalls(conn: BadLink) -> None:
-    """A stalled link passes nothing, and everything once it is healed."""
+    """A stalled network passes nothing, and everything once it is healed."""
     with dial(conn) as connection:
         conn.stall()
         connection.sendall(b"late")
@@ -72,7 +72,7 @@ def test_stalls(conn: BadLink) -> None:
 
 
 def test_cuts_in_the_middle(conn: BadLink) -> None:
-    """A link that cuts passes so many bytes and no more; the next connection is whole."""
+    """A network that cuts passes so many bytes and no more; the next connection is whole."""
     with dial(conn) as connection:
         conn.cut_after(3)
         connection.sendall(b"abcdef")
@@ -83,7 +83,7 @@ def test_cuts_in_the_middle(conn: BadLink) -> None:
 
 
 def test_refuses(conn: BadLink) -> None:
-    """A link that refuses cuts what is open, and nobody can connect until it accepts again."""
+    """A network that refuses cuts what is open, and nobody can connect until it accepts again."""
     with dial(conn) as connection:
         connection.sendall(b"a")
         assert read(connection, 1) == b"a"

@@ -69,7 +69,7 @@ AUTH nobody x
 QUIT
 """.strip().splitlines()
 #: Conversations as clients have them, so that chance has something to break.
-TALKS = [
+DIALOGUES = [
     ["WATCH {a}1", "MULTI", "SET {a}1 x", "EXEC"],
     ["WATCH {a}1", "GET {a}1", "MULTI", "GET {a}1", "SET {a}1 y", "EXEC", "PING ME"],
     ["MULTI", "SET {a}1 x", "SET {b}1 x", "EXEC"],
@@ -80,8 +80,8 @@ TALKS = [
     ["MULTI", "MONITOR", "GET {a}1", "EXEC"],
     ["MONITOR", "PING ME"],
 ]
-#: What lanes are for, and what may come between: said more often than the rest.
-LANES = """
+#: What dedicated connections are for, and what may come between: said more often than the rest.
+DEDICATED = """
 BLPOP {a}ME 0
 BLPOP {a}ME 0
 XREAD BLOCK 0 STREAMS {a}ME {b}ME $ $
@@ -97,8 +97,8 @@ AT = st.integers(0, 3)
 WHO = st.integers(0, 2)
 SOME = st.one_of(
     st.lists(st.sampled_from(SAID), min_size=1, max_size=3),
-    st.sampled_from(TALKS),
-    st.sampled_from(LANES).map(lambda line: [line]),
+    st.sampled_from(DIALOGUES),
+    st.sampled_from(DEDICATED).map(lambda line: [line]),
 )
 
 #: What may happen next; ``name`` is chosen when the nodes are known.
@@ -134,9 +134,9 @@ def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) ->
         crowd.connect()
         for one in names:
             crowd.answer(one, 0, 12)
-    elif kind == "lanes":
+    elif kind == "dedicated":
         crowd.connect()
-        crowd.answer_lanes(name)
+        crowd.answer_dedicated(name)
     elif kind == "serve":
         crowd.serve(name, at, bool(second))
     elif kind == "connect":
@@ -158,7 +158,7 @@ def happens(crowd: Crowd, names: list[str], what: tuple[str, object, object]) ->
 @BOUNDED
 @given(st.sampled_from(sorted(POOLS)), st.booleans(), st.lists(NEXT, max_size=50))
 def test_any_conversation(kind: str, known: bool, events: list[tuple[str, object, object]]) -> None:
-    """Whatever is said and whatever dies: each request is answered once, in order, and no lane is left at the end."""
+    """Whatever is said and whatever dies: each request is answered once, in order; no connection is kept."""
     crowd = Crowd(POOLS[kind]())
     if known:
         crowd.get_to_know()
@@ -170,8 +170,8 @@ WAITED = st.one_of(
     st.tuples(st.just("say"), WHO, st.sampled_from(["BLPOP {a}ME 0", "BZPOPMIN {a}ME 0"]).map(lambda s: [s])),
     st.tuples(st.just("say"), WHO, st.integers(0, 2).map(lambda at: [f"CLIENT UNBLOCK #{at}"])),
     st.tuples(st.just("say"), WHO, st.sampled_from([["MONITOR"], ["CLIENT KILL ID #0"], ["GET {a}1"]])),
-    st.tuples(st.just("lanes"), AT, AT),
-    st.tuples(st.just("lanes"), AT, AT),
+    st.tuples(st.just("dedicated"), AT, AT),
+    st.tuples(st.just("dedicated"), AT, AT),
     st.tuples(st.just("serve"), AT, st.just(True)),
     st.tuples(st.just("answer"), AT, AT),
     st.tuples(st.sampled_from(["wait", "cut"]), AT, AT),
@@ -181,8 +181,8 @@ WAITED = st.one_of(
 
 @BOUNDED
 @given(st.lists(WAITED, max_size=30))
-def test_any_race_for_lanes(events: list[tuple[str, object, object]]) -> None:
-    """Lanes go from hand to hand while clients are served, unblocked and killed: each gets what is its own."""
+def test_any_race_for_dedicated_connections(events: list[tuple[str, object, object]]) -> None:
+    """Dedicated connections change hands while clients are served, unblocked and killed: each gets what is its own."""
     crowd = Crowd(ring("a"))
     crowd.get_to_know()
     play_out(crowd, events)

@@ -39,10 +39,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     names = [each.name for each in WORKLOADS]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer workloads, short legs: less than a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer workloads, short samples: less than a minute")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=[*names, "memory", "workers"])
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (9, quick: 3)")
-    parser.add_argument("--seconds", type=float, default=0.0, help="length of a leg (0.6, quick: 0.25)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a sample (0.6, quick: 0.25)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
     parser.add_argument("--python", default="", metavar="PATH", help="the interpreter whose kidoproxy is measured")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 Each connection has one prepared batch under way; when its whole reply is there it is compared with the
 expected bytes (one memcmp when it came in one piece), its latency is noted, and the next batch leaves.
-A leg ends when nothing is under way any more, so that the proxy's CPU time belongs to exactly the
+A sample ends when nothing is under way any more, so that the proxy's CPU time belongs to exactly the
 commands that were counted.
 
 One thread, level-triggered epoll, no event loop library, no parser: about 7 us per unpipelined command,
@@ -21,7 +21,7 @@ from tests.bench.workloads import Batch
 
 RECEIVE: Final = 256 * 1024
 GROUP: Final = 100  # connections opened at a time; nutcracker's listen backlog is 512
-SILENCE: Final = 10.0  # seconds without any reply after which a leg is given up
+SILENCE: Final = 10.0  # seconds without any reply after which a sample is given up
 
 
 class WrongAnswer(Exception):
@@ -29,8 +29,8 @@ class WrongAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Leg:
-    """What one proxy did in one leg. ``latencies`` has one entry per batch, in seconds."""
+class Sample:
+    """What one proxy did in one sample. ``latencies`` has one entry per batch, in seconds."""
 
     batches: int
     seconds: float
@@ -99,11 +99,11 @@ class Load:
                 self._epoll.register(client.fd, select.EPOLLIN)
             self._drive(fresh, [first], 0.0)
 
-    def run(self, batches: list[Batch], seconds: float) -> Leg:
+    def run(self, batches: list[Batch], seconds: float) -> Sample:
         """All connections ask for so long, each as fast as it is answered."""
         return self._drive(list(self._clients.values()), batches, seconds)
 
-    def _drive(self, clients: list[Client], batches: list[Batch], seconds: float) -> Leg:
+    def _drive(self, clients: list[Client], batches: list[Batch], seconds: float) -> Sample:
         now, poll, by_fd = time.perf_counter, self._epoll.poll, self._clients
         latencies: list[float] = []
         done, count, nth = latencies.append, len(batches), 0
@@ -136,7 +136,7 @@ class Load:
             for client in whole:
                 self._ask(client, batches[nth % count], now())
                 nth += 1
-        return Leg(nth, now() - began, latencies)
+        return Sample(nth, now() - began, latencies)
 
     def _ask(self, client: Client, batch: Batch, moment: float) -> None:
         client.want = batch.reply

@@ -1,4 +1,4 @@
-"""``python -m tests.bench.micro``: nanoseconds per operation of the pure rooms, without a socket.
+"""``python -m tests.bench.micro``: nanoseconds per operation of the pure packages, without a socket.
 
 Whichever build is imported is measured: run it from the source tree for the interpreted one, or with the
 interpreter of an environment that has the compiled wheel, from a folder that does not hold the source:
@@ -43,24 +43,24 @@ INFO: Final = b"# Server\r\nredis_version:7.0.15\r\nrun_id:0123\r\nuptime_in_sec
 
 
 class Path:
-    """A proxy without sockets: what the nodes' sockets would bring is handed to the links directly."""
+    """A proxy without sockets: what the nodes' sockets would bring is handed to the connections directly."""
 
     def __init__(self, value_bytes: int) -> None:
         nodes = [Node(at, name, f"127.0.0.1:{at}", at + 1) for at, name in enumerate(NAMES)]
-        self.exchange = Executor([Server(node, ConnectionOptions()) for node in nodes])
+        self.executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
         members: list[Route] = [NodeRoute(node) for node in nodes]
         ring = Ring("bench", members, ketama(NAMES, [1, 1, 1]), Tags(ord("{"), ord("}"), []))
-        proxy = ProxyState(self.exchange)
+        proxy = ProxyState(self.executor)
         pool = PoolContext("bench", "ring", ring, CommandSet(frozenset(), frozenset(), {}))
         self.session = ClientSession(proxy, pool, "127.0.0.1:1", "127.0.0.1:2")
         self.reply = bulk(value(0, value_bytes))
-        self.links = [self.exchange.connection(node, 2, 0) for node in nodes]
-        for conn in self.links:
+        self.connections = [self.executor.connection(node, 2, 0) for node in nodes]
+        for conn in self.connections:
             conn.start_connecting()
             conn.on_connected(0.0, 1.0)
             conn.feed(greet(conn, INFO), 0.0)
             self.write(conn)
-        self.exchange.dirty_connections.clear()
+        self.executor.dirty_connections.clear()
 
     def write(self, conn: NodeConnection) -> int:
         """What the node's socket does at the end of a turn."""
@@ -68,16 +68,16 @@ class Path:
         return len(b"".join(conn.take_output()))
 
     def turn(self, requests: bytes) -> int:
-        """Requests in, links out, replies in, client out; the number of bytes that the client gets."""
+        """Requests in, requests out to the nodes, replies in, replies out; the number of bytes that the client gets."""
         self.session.feed(requests)
-        dirty = self.exchange.dirty_connections
+        dirty = self.executor.dirty_connections
         conns = dirty[:]
         dirty.clear()
         for conn in conns:
             self.write(conn)
         for conn in conns:
             conn.feed(self.reply * conn.pending_count(), 0.0)
-        self.exchange.pending_writes.reply_queues.clear()
+        self.executor.pending_writes.reply_queues.clear()
         return len(b"".join(self.session.replies.take_output()))
 
 

@@ -53,7 +53,7 @@ def _cells(row: Row, base: str, mine: str) -> list[str]:
 
 
 def latency(row: Row, proxy: str) -> str:
-    """Median of the legs' p50 and p99."""
+    """Median of the samples' p50 and p99."""
     return f"{row.median(proxy, lambda each: each.p50_ms):.2f} / {row.median(proxy, lambda each: each.p99_ms):.2f}"
 
 

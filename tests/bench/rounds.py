@@ -1,4 +1,4 @@
-"""Interleaved legs of one workload, turned into one row.
+"""Interleaved samples of one workload, turned into one row.
 
 The proxies take turns, in an order that alternates from round to round (A B, B A, …), so that whatever
 else the machine does hits both. Each round gives one ratio; the row shows their median and quartiles.
@@ -19,9 +19,9 @@ from tests.bench.workloads import OK, Batch, Workload, batches, preload
 
 @dataclass(frozen=True)
 class Figure:
-    """What one leg showed, per command; latencies in milliseconds, of a whole batch.
+    """What one sample showed, per command; latencies in milliseconds, of a whole batch.
 
-    ``waited`` is the share of the leg in which the proxy was ready to run and something else had its core.
+    ``waited`` is the share of the sample in which the proxy was ready to run and something else had its core.
     """
 
     commands: int
@@ -72,7 +72,7 @@ def measure(load: Workload, proxies: list[Proxy], rounds: int, seconds: float) -
             for nth in range(rounds):
                 for proxy, group, todo in groups if nth % 2 == 0 else groups[::-1]:
                     asked = proxy.name
-                    row.figures[asked].append(leg(proxy, group, todo, load.depth, seconds))
+                    row.figures[asked].append(sample(proxy, group, todo, load.depth, seconds))
         except (WrongAnswer, OSError) as error:
             row.note = f"{asked}: {error}"
     return row
@@ -86,7 +86,7 @@ def fill(load: Workload, proxy: Proxy) -> None:
             loader.run([batch], 0.0)
 
 
-def leg(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: float) -> Figure:
+def sample(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: float) -> Figure:
     """One proxy's turn, and what it cost."""
     pids = proxy.pids()
     before = gauge.cost(pids)

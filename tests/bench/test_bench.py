@@ -40,7 +40,7 @@ def test_percentile_is_a_value_that_was_measured(values: list[float], percent: f
 
 
 def test_percentile_of_nothing_is_refused() -> None:
-    """A leg without a reply has no latency, not a latency of zero."""
+    """A sample without a reply has no latency, not a latency of zero."""
     with pytest.raises(ValueError, match="no values"):
         percentile([], 50)
 

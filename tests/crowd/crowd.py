@@ -32,7 +32,7 @@ class Crowd:
             self.play.guest(speaker.name)
 
     def get_to_know(self) -> None:
-        """Each node is connected, and has an idle lane."""
+        """Each node is connected, and has an idle dedicated connection."""
         for node in self.play.pool.nodes:
             self.play.exchange.connection(node, 2, 0).start_connecting()
             self.play.house.dedicated_pool.acquire(node, 2, 0).connection.start_connecting()
@@ -123,8 +123,8 @@ class Crowd:
             self.servers[name].step(at)
             self.turn()
 
-    def answer_lanes(self, name: str) -> None:
-        """A node reads all that came on lanes, while what came on links that are shared waits."""
+    def answer_dedicated(self, name: str) -> None:
+        """A node reads all that came on dedicated connections, while what came on shared ones waits."""
         server = self.servers[name]
         for one in server.connections[:]:
             while one.conn.dedicated and one.unread and one.blocked is None and one.lives() and not server.silent:
@@ -208,8 +208,8 @@ class Crowd:
         """What holds at any moment."""
         proxy = self.play.house
         for server in self.play.exchange.servers:
-            lanes = [conn for conn in self.play.exchange.unshared_connections if conn.node is server.node]
-            assert server.leased == len(lanes) - len(server.idle)
+            dedicated = [conn for conn in self.play.exchange.unshared_connections if conn.node is server.node]
+            assert server.leased == len(dedicated) - len(server.idle)
         for conn in self.owned():
             assert conn in self.play.exchange.unshared_connections or conn.state == DOWN
         assert all(number in proxy.sessions for number in self.play.facts.paused_sessions)
@@ -225,7 +225,7 @@ class Crowd:
         accounts.check(proxy)
 
     def owned(self) -> list[NodeConnection]:
-        """Every lane that somebody has, or that is kept; none of them twice."""
+        """Every dedicated connection that somebody has, or that is kept; none of them twice."""
         found = [conn for server in self.play.exchange.servers for conn in server.idle]
         for session in self.play.house.sessions.values():
             watched = session.watch
@@ -283,7 +283,7 @@ class Crowd:
     def all_free(self) -> bool:
         """Nobody has anything any more."""
         executor, proxy = self.play.exchange, self.play.house
-        lanes = {id(conn) for server in executor.servers for conn in server.idle}
+        dedicated = {id(conn) for server in executor.servers for conn in server.idle}
         for session in list(proxy.sessions.values()):
             # What it has sent has been run by now, and its socket is closed.
             if session.closing:
@@ -296,7 +296,7 @@ class Crowd:
         assert not any(group.watches for group in self.play.pool.groups)
         return (
             not any(server.leased for server in executor.servers)
-            and {id(conn) for conn in executor.unshared_connections} == lanes
+            and {id(conn) for conn in executor.unshared_connections} == dedicated
             and not any(group.open_writes for group in self.play.pool.groups)
             and not any(copy.unconfirmed for group in self.play.pool.groups for copy in group.copies)
         )

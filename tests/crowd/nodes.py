@@ -62,7 +62,7 @@ class Server:
         self.last = 100
 
     def of(self, conn: NodeConnection) -> Connection:
-        """The connection behind this link."""
+        """What is kept for this connection of the proxy."""
         for one in self.connections:
             if one.conn is conn and one.peer is conn.transport:
                 return one
@@ -138,7 +138,7 @@ class Server:
             one.queue.append(argv)
             return QUEUED
         if blocks(argv):
-            assert one.conn.dedicated, f"a link that others share would block: {argv}"
+            assert one.conn.dedicated, f"a connection that others share would block: {argv}"
             one.blocked = argv
             return b""
         return self.run(one, argv)
@@ -157,7 +157,7 @@ class Server:
                 return null_array(one.proto)
             return array([self.nothing(one, argv) if blocks(argv) else self.run(one, argv) for argv in queue])
         elif name == b"WATCH":
-            assert one.conn.dedicated, "a link that others share would watch"
+            assert one.conn.dedicated, "a connection that others share would watch"
             for key in argv[1:]:
                 one.watched.setdefault((one.db, key), self.versions.get((one.db, key), 0))
         else:
@@ -182,7 +182,7 @@ class Server:
         if name == b"CLIENT":
             return integer(one.number) if argv[1] == b"ID" else self.unblock(int(argv[2]), argv[3])
         if name == b"MONITOR":
-            assert one.conn.dedicated, "a link that others share would become a stream"
+            assert one.conn.dedicated, "a connection that others share would become a stream"
             one.monitor = True
             return OK
         return self.fact(argv, one.proto)

@@ -13,7 +13,7 @@ from pathlib import Path
 from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.fuzz.contract import Broken, Fuzzer
 from tests.fuzz.liar import lying
-from tests.fuzz.talks import Lockstep, play
+from tests.fuzz.lockstep import Lockstep, play
 from tests.live.proxies import starter
 
 
@@ -29,7 +29,7 @@ def round_of(fuzzer: Fuzzer, seed: int) -> None:
         fuzzer.bytes()
 
 
-def talks_of(fuzzer: Fuzzer, seed: int) -> None:
+def lockstep_of(fuzzer: Fuzzer, seed: int) -> None:
     """One round of two clients in lockstep, on emptied servers, and what they hold."""
     fuzzer.seed = seed
     fuzzer.chance = random.Random(seed)
@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="run this one round")
-    parser.add_argument("--talks", type=int, metavar="NODES", help="conversations, with a ring of so many")
+    parser.add_argument("--lockstep", type=int, metavar="NODES", help="conversations, with a ring of so many")
     parser.add_argument("--lies", action="store_true", help="one of two nodes lies")
     parser.add_argument("--copies", action="store_true", help="two copies in place of a ring of three")
     options = parser.parse_args()
@@ -75,14 +75,14 @@ def main() -> int:
     if options.lies:
         return lies(first, options)
     with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, EmbeddedNodes() as nodes:
-        mode, count = ("copy", 2) if options.copies else ("ring", options.talks or 3)
+        mode, count = ("copy", 2) if options.copies else ("ring", options.lockstep or 3)
         proxy = start(mode, count, timeout_ms=5000)
         fuzzer = Fuzzer(proxy, nodes.start(1)[0], first, options.copies)
         until = time.monotonic() + options.seconds
         rounds = 0
         try:
             while rounds == 0 or (options.seed is None and time.monotonic() < until):
-                (talks_of if options.talks else round_of)(fuzzer, first + rounds)
+                (lockstep_of if options.lockstep else round_of)(fuzzer, first + rounds)
                 rounds += 1
         except Broken as broken:
             sys.stdout.write(f"{broken}\n")

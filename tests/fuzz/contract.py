@@ -85,7 +85,7 @@ class Transcript:
         return same(request, right, ours)
 
 
-def talk(connection: socket.socket, requests: Sequence[list[bytes]], chance: random.Random) -> list[bytes]:
+def converse(connection: socket.socket, requests: Sequence[list[bytes]], chance: random.Random) -> list[bytes]:
     """Send the requests in pieces of any size; their replies."""
     data = b"".join([encode_request(request) for request in requests])
     for piece in pieces(data, chance):
@@ -117,10 +117,10 @@ class Fuzzer:
         """One conversation with each."""
         requests = batch(self.chance, count)
         with self.ring.raw(SECONDS) as connection:
-            ours = talk(connection, requests, self.chance)
+            ours = converse(connection, requests, self.chance)
         instead = [NOTHING if is_refusal(reply) else words for words, reply in zip(requests, ours, strict=True)]
         with connect(self.oracle) as connection:
-            right = talk(connection, instead, self.chance)
+            right = converse(connection, instead, self.chance)
         self.requests += len(requests)
         transcript = Transcript()
         for at, request in enumerate(requests):
@@ -163,7 +163,7 @@ class Fuzzer:
         """Forget everything."""
         for url in (self.oracle, self.ring.url):
             with connect(url) as connection:
-                talk(connection, [[b"FLUSHALL"], [b"SCRIPT", b"FLUSH"]], self.chance)
+                converse(connection, [[b"FLUSHALL"], [b"SCRIPT", b"FLUSH"]], self.chance)
 
 
 READS: Final[dict[bytes, tuple[str, ...]]] = {

@@ -15,7 +15,7 @@ from typing import Final, Self
 from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.replies import ReplyReader
 from tests.badlink import connect
-from tests.fuzz.contract import Broken, talk
+from tests.fuzz.contract import Broken, converse
 from tests.fuzz.requests import batch
 from tests.live.asking import SECONDS
 from tests.live.proxies import RunningProxy, Starter
@@ -211,8 +211,8 @@ class Trial:
         """Each request has one reply, whatever the node says."""
         requests = [words for words in batch(chance, 30) if words[0].lower() not in (b"flushall", b"flushdb")]
         with self.proxy.raw(SECONDS) as connection:
-            found = talk(connection, requests, chance)
-            found += talk(connection, [[b"PING", b"end"]], chance)
+            found = converse(connection, requests, chance)
+            found += converse(connection, [[b"PING", b"end"]], chance)
         self.requests += len(found)
         if b"end" not in found[-1] and b"QUEUED" not in found[-1]:
             raise Broken(f"a reply too many or too few: {found[-1]!r}")
@@ -221,7 +221,7 @@ class Trial:
         """The node that is honest has never served better."""
         key = self.proxy.keys_on(0, 1)[0].encode()
         with self.proxy.raw(SECONDS) as connection:
-            found = talk(connection, [[b"SET", key, value], [b"GET", key]], random.Random(0))
+            found = converse(connection, [[b"SET", key, value], [b"GET", key]], random.Random(0))
         if found != [b"+OK\r\n", bulk(value)]:
             raise Broken(f"the other node's keys: {found}")
 
@@ -233,7 +233,7 @@ class Trial:
 
         def well() -> bool:
             with self.proxy.raw(SECONDS) as connection:
-                return talk(connection, requests, random.Random(0)) == right
+                return converse(connection, requests, random.Random(0)) == right
 
         eventually(well)
 

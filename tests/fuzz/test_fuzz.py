@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.admin.embedded import EmbeddedNodes
-from tests.fuzz.__main__ import round_of, talks_of
+from tests.fuzz.__main__ import lockstep_of, round_of
 from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
 from tests.fuzz.liar import lying
 from tests.live.proxies import starter
@@ -50,13 +50,13 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
 @pytest.mark.parametrize("seed", range(3))
 def test_conversations(single: Fuzzer, seed: int) -> None:
     """With one node two clients hear, step by step, what the server itself would say."""
-    talks_of(single, seed)
+    lockstep_of(single, seed)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_conversations_on_a_ring(fuzzer: Fuzzer, seed: int) -> None:
     """With three nodes it is the same, or a documented refusal; nobody is left waiting."""
-    talks_of(fuzzer, seed)
+    lockstep_of(fuzzer, seed)
 
 
 @pytest.mark.parametrize("mode", ["ring", "copy"])

@@ -1,4 +1,4 @@
-"""Asking two servers the same, byte for byte: requests written as lines, replies cut raw."""
+"""Asking two servers the same, byte for byte: requests written as lines, replies kept raw."""
 
 import socket
 from collections.abc import Callable, Sequence

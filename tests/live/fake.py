@@ -31,10 +31,10 @@ class Fake:
             except OSError:
                 return
             connection.settimeout(20)
-            self.threads.append(threading.Thread(target=self.talk, args=(connection,)))
+            self.threads.append(threading.Thread(target=self.serve, args=(connection,)))
             self.threads[-1].start()
 
-    def talk(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         """One answer for each request; the proxy's are arrays, so that their stars count them."""
         with connection:
             try:

@@ -32,7 +32,7 @@ def environment() -> dict[str, str]:
 class RunningProxy:
     """``kidoproxy serve`` with one pool, ``pool``, over servers of its own. Nodes are named ``node-0``, ``node-1``, …
 
-    Use it with ``with``, or call `stop`. `urls` are what it asks: the nodes, or a link in front of them.
+    Use it with ``with``, or call `stop`. `urls` are what it asks: the nodes, or a bad network in front of them.
     """
 
     def __init__(self, folder: Path, mode: str, urls: Sequence[str], nodes: EmbeddedNodes, **options: Any) -> None:

@@ -40,7 +40,7 @@ LIBRARY: Final = r"""
 redis.register_function{function_name='r', callback=function(keys, args) return args end, flags={'no-writes'}}"
 """.strip().replace("\n", r"\n")
 
-#: What is cut, merged, or asked of any node.
+#: What is split, merged, or asked of any node.
 WHOLE: Final = f"""
 wait 0 0
 wait 1 5

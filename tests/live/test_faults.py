@@ -121,7 +121,7 @@ def test_killed_in_a_pipeline(ring: RunningProxy) -> None:
 
 
 def test_a_write_may_have_run(own_proxy: Starter) -> None:
-    """Of a write that was sent before the link died the error says that its outcome is unknown."""
+    """Of a write that was sent before the connection died the error says that its outcome is unknown."""
     with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.set("k", 1)
@@ -134,7 +134,7 @@ def test_a_write_may_have_run(own_proxy: Starter) -> None:
 
 @contextmanager
 def behind_bad_link(start: Starter, **options: Any) -> Iterator[tuple[RunningProxy, BadLink]]:
-    """A proxy with one node behind a link that can be bad."""
+    """A proxy with one node behind a network that can be bad."""
     conns: list[BadLink] = []
 
     def through(urls: list[str]) -> list[str]:
@@ -170,7 +170,7 @@ def test_silent(ring: RunningProxy) -> None:
 
 
 def test_black_hole(own_proxy: Starter) -> None:
-    """A link that swallows everything costs TIMEOUT, then the node counts as down until the link is well."""
+    """A network that swallows everything costs TIMEOUT, then the node counts as down until it is well."""
     with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.set("k", "v")
@@ -184,7 +184,7 @@ def test_black_hole(own_proxy: Starter) -> None:
 
 
 def test_stalled(own_proxy: Starter) -> None:
-    """What a stalled link brings late is never given to somebody else."""
+    """What a stalled connection brings late is never given to somebody else."""
     with behind_bad_link(own_proxy) as (proxy, conn):
         client = proxy.client()
         client.mset({f"k{number}": number for number in range(50)})

@@ -101,7 +101,7 @@ def test_lock_and_revoke(tasks: Tasks) -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_apart(own_proxy: Starter, kind: str, tmp_path: Path) -> None:
-    """huey's commands have one key each, or can be cut: it runs without ``together`` too."""
+    """huey's commands have one key each, or can be split: it runs without ``together`` too."""
     with consumed(kind, own_proxy("ring", 3).url, tmp_path) as tasks:
         assert [result(handle) for handle in [tasks.add(number, 1) for number in range(20)]] == list(range(1, 21))
         handle = tasks.third_time()

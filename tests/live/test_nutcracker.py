@@ -1,6 +1,6 @@
 """Thousands of keys go through a real nutcracker, and land where our placement says.
 
-The servers behind it only take SET and remember its keys: the judge here is nutcracker.
+The servers behind it only take SET and remember its keys: what is right is for nutcracker to say.
 """
 
 import asyncio

@@ -65,7 +65,7 @@ def pair(request: pytest.FixtureRequest, servers: dict[str, Pair]) -> Pair:
 
 
 SPECS: Final = all_specs()
-#: What changes the conversation is asked in TALKS.
+#: What changes the conversation is asked in CONVERSATIONS.
 TALKATIVE: Final = (b"watch", b"monitor")
 #: Subscriptions are confirmed by pushes: their dialogues are in test_pubsub.py.
 NOT_RELAYED: Final = (SESSION, LOCAL, SUBSCRIBE, REFUSED)

@@ -47,7 +47,7 @@ def proxy(tmp_path: Path) -> Iterator[Nested]:
             yield found
 
 
-def level(proxy: RunningProxy) -> list[int]:
+def shard_sizes(proxy: RunningProxy) -> list[int]:
     """The copies of each shard are equal; how many keys each shard has."""
     held = [contents(url) for url in proxy.nodes.urls]
     assert held[0] == held[1]
@@ -84,7 +84,7 @@ def test_one_copy_down(proxy: Nested, protocol: int) -> None:
     everything(client, "3")
     assert client.execute_command("PROXY", "SYNC", "node-1") == b"OK"
     eventually(lambda: states(proxy) == ["in sync"] * 4)
-    left, right = level(proxy)
+    left, right = shard_sizes(proxy)
     assert left + right == len(KEYS)
     assert min(left, right) > 50
     proxy.kill(0)
@@ -131,7 +131,7 @@ def reached(crowd: Crowd, turns: list[int], goal: int) -> bool:
 
 
 def test_writers_on_both_levels(proxy: Nested) -> None:
-    """Split writes from many clients while a copy of each shard dies in turn: both shards are level afterwards."""
+    """Split writes from many clients while a copy of each shard dies in turn: all copies are equal afterwards."""
     turns = [0] * 4
     with Crowd() as crowd:
         for number in range(4):
@@ -153,4 +153,4 @@ def test_writers_on_both_levels(proxy: Nested) -> None:
             assert proxy.client().execute_command("PROXY", "SYNC", proxy.names[at]) == b"OK"
             eventually(lambda: crowd.problems or states(proxy) == ["in sync"] * 4, 30)
     assert int(proxy.client().get("hot")) == sum(turns)
-    level(proxy)
+    shard_sizes(proxy)

@@ -129,7 +129,7 @@ def test_burst(connection: Any, server: str, tmp_path: Path) -> None:
 
 
 def test_apart(own_proxy: Starter, tmp_path: Path) -> None:
-    """Without ``together`` a job is enqueued, cut by node, and a worker ends, naming keys that do not meet."""
+    """Without ``together`` a job is enqueued, split by node, and a worker ends, naming keys that do not meet."""
     proxy = own_proxy("ring", 3)
     name = next(
         f"q{number}"

@@ -56,7 +56,7 @@ class TwoPools(RunningProxy):
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TwoPools, BadLink]]:
-    """A ring of two nodes, and another pool of a node behind a link that can be bad."""
+    """A ring of two nodes, and another pool of a node behind a network that can be bad."""
     nodes = EmbeddedNodes()
     urls = nodes.start(3, tcp=True)
     with (

@@ -1,6 +1,6 @@
 """Real servers as oracle of what users may do: our verdict on any request is that of ``ACL DRYRUN`` there.
 
-Every command of the table is judged by several sets of rules, and every request of the live script by limited
+Every command of the table is checked by several sets of rules, and every request of the live script by limited
 keys. What differs is named here with its reason.
 """
 
@@ -130,16 +130,16 @@ def dry_run_knows(client: Any, spec: CommandSpec) -> bool:
 
 
 def compare(name: str, client: Any, rules: str) -> int:
-    """Judge every command by these rules, here and there; how many there were."""
+    """Check every command by these rules, here and there; how many there were."""
     become(client, "~*", "&*", *rules.split())
     acl = Acl(rules)
-    judged = 0
+    checked = 0
     for spec in all_specs():
         argv = least(spec)
         theirs = dry_run(client, argv)
         if not theirs or spec.name in ELSEWHERE[name] or spec.name in WORDY:
             continue
-        judged += 1
+        checked += 1
         ours = verdict(acl, argv)
         if spec.name in SCRIPT_RUNNERS and ours != theirs:
             assert (ours, theirs) == ("command", "OK")
@@ -147,7 +147,7 @@ def compare(name: str, client: Any, rules: str) -> int:
             assert not any(rule.allows_scripting() for rule in acl.rules)
         else:
             assert (rules, spec.name, ours) == (rules, spec.name, theirs)
-    return judged
+    return checked
 
 
 PATTERNS: Final = (b"~rw:*", b"%R~r:*", b"%W~w:*")
@@ -241,15 +241,15 @@ def test_keys(server: tuple[str, Any]) -> None:
     _, client = server
     become(client, "+@all", "+@scripting", "&*", *PATTERNS)
     acl = Acl("+@all +@scripting", PATTERNS)
-    judged = set()
+    checked = set()
     for argv in requests():
         for one in with_keys(argv):
             theirs = dry_run(client, one)
             if not theirs or (theirs == "OK" and has_no_keys(client, one)):
                 continue
-            judged.add(theirs)
+            checked.add(theirs)
             assert (one, verdict(acl, one)) == (one, theirs)
-    assert judged == {"OK", "key"}
+    assert checked == {"OK", "key"}
 
 
 GLOBS: Final = (b"*", b"a?c", b"a[bx]c", b"a[^b]c", b"\\*", b"abc", b"a*c*", b"[a-c]*", b"")

@@ -130,7 +130,7 @@ def test_a_closed_default_user(own_proxy: Starter) -> None:
 # -- the same users in a real server ---------------------------------------------------------------------
 
 
-TALK: Final = r"""
+CONVERSATION: Final = r"""
 acl whoami
 get k
 auth bob wrong
@@ -218,7 +218,7 @@ def server() -> Iterator[str]:
 def test_the_words_of_redis(serve_proxy: Starter, server: str, protocol: bytes) -> None:
     """A conversation about users is answered as redis-server 7.0.15 answers it, to the byte."""
     proxy = serve_proxy("ring", 1, users=USERS)
-    asked = [[b"FLUSHALL"], [b"HELLO", protocol], *lines(TALK)]
+    asked = [[b"FLUSHALL"], [b"HELLO", protocol], *lines(CONVERSATION)]
     theirs, ours = replies(server, asked), replies(proxy.url, asked)
     for words, right, said in zip([*asked, [b"quit"]], theirs, ours, strict=True):
         # Who introduces itself is another one.

@@ -77,7 +77,7 @@ class Reader:
 
 
 class Restless:
-    """Writes that a half-filled copy would judge differently: hot keys, and several keys at once, of all types."""
+    """Writes that a half-filled copy would answer differently: hot keys, and several keys at once, of all types."""
 
     def __init__(self, proxy: RunningProxy, number: int) -> None:
         self.client = proxy.client(protocol=2 + number % 2, db=DATABASES[number % len(DATABASES)])

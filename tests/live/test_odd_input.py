@@ -1,4 +1,4 @@
-"""What a client can try at the door, beside a real server that is tried the same way."""
+"""What a client can try, beside a real server that is tried the same way."""
 
 import hashlib
 from collections import Counter
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.live
 SERVERS: Final = ("redis", "valkey")
 
 
-class Door:
+class Pair:
     """A real server, and the proxy in front of an equal one."""
 
     def __init__(self, straight: str, proxy: Any) -> None:
@@ -33,11 +33,11 @@ class Door:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def door(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[Door]:
+def both(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[Pair]:
     """Both kinds of server."""
     with EmbeddedNodes() as nodes:
         straight = nodes.start(1, program(request.param))[0]
-        yield Door(straight, serve_proxy("ring", 1, server=program(request.param)))
+        yield Pair(straight, serve_proxy("ring", 1, server=program(request.param)))
 
 
 WEB: Final = [
@@ -54,21 +54,21 @@ WEB: Final = [
 
 
 @pytest.mark.parametrize("page", WEB)
-def test_a_web_page_is_hung_up_on(door: Door, page: bytes) -> None:
+def test_a_web_page_is_hung_up_on(both: Pair, page: bytes) -> None:
     """What a browser can be made to send runs no command: the connection is closed, as the server does, and logged."""
-    with door.proxy.raw() as connection:
+    with both.proxy.raw() as connection:
         connection.sendall(page)
         while connection.recv(4096):
             pass
-    assert door.proxy.client().exists("pwned") == 0
-    eventually(lambda: "http request: pool=pool addr=127.0.0.1" in door.proxy.log())
+    assert both.proxy.client().exists("pwned") == 0
+    eventually(lambda: "http request: pool=pool addr=127.0.0.1" in both.proxy.log())
 
 
 @pytest.mark.parametrize("name", [b"host", b"posts", b"host:x", b"pos"])
-def test_names_like_those_are_just_unknown(door: Door, name: bytes) -> None:
+def test_names_like_those_are_just_unknown(both: Pair, name: bytes) -> None:
     """The very error of the server, and the conversation goes on."""
     asked = [[name, b"x"], [b"PING"]]
-    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+    assert replies(both.proxy.url, asked) == replies(both.straight, asked)
 
 
 #: Numbers in every way in which somebody may write one.
@@ -92,10 +92,10 @@ REQUESTS: Final = [
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda words: repr(words)[:60])
-def test_odd_numbers_are_read_as_the_server_reads_them(door: Door, request_: list[bytes]) -> None:
+def test_odd_numbers_are_read_as_the_server_reads_them(both: Pair, request_: list[bytes]) -> None:
     """Hexadecimal, exponents, spaces, thousands of digits: the same answer, and the same client afterwards."""
     asked = [request_, [b"PING"]]
-    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+    assert replies(both.proxy.url, asked) == replies(both.straight, asked)
 
 
 PASSWORD: Final = "n0de-s3cret"
@@ -190,7 +190,7 @@ AGREED: Final = [
 
 
 @pytest.mark.parametrize("cursor", AGREED, ids=lambda cursor: repr(cursor)[:30])
-def test_cursors_are_read_as_the_server_reads_them(door: Door, serve_proxy: Starter, cursor: bytes) -> None:
+def test_cursors_are_read_as_the_server_reads_them(both: Pair, serve_proxy: Starter, cursor: bytes) -> None:
     """Of the keyspace and within a key: what begins anew, and what is no cursor."""
     asked = [
         [b"FLUSHALL"],
@@ -199,17 +199,17 @@ def test_cursors_are_read_as_the_server_reads_them(door: Door, serve_proxy: Star
         [b"SSCAN", b"s", cursor],
         [b"HSCAN", b"h", cursor],
     ]
-    assert replies(door.proxy.url, asked) == replies(door.straight, asked)
+    assert replies(both.proxy.url, asked) == replies(both.straight, asked)
 
 
 @pytest.fixture(scope="module")
-def pair(serve_proxy: Starter) -> Any:
+def copies(serve_proxy: Starter) -> Any:
     """A copy pool, where cursors within keys are the proxy's own, too."""
     return serve_proxy("copy", 2, server=program("redis"))
 
 
 @pytest.mark.parametrize("cursor", [*AGREED, b""], ids=lambda cursor: repr(cursor)[:30])
-def test_cursors_of_copies_are_read_as_the_server_reads_them(door: Door, pair: Any, cursor: bytes) -> None:
+def test_cursors_of_copies_are_read_as_the_server_reads_them(both: Pair, copies: Any, cursor: bytes) -> None:
     """The same; nothing at all begins anew, as with Redis 7."""
     asked = [
         [b"FLUSHALL"],
@@ -218,9 +218,9 @@ def test_cursors_of_copies_are_read_as_the_server_reads_them(door: Door, pair: A
         [b"SSCAN", b"s", cursor],
         [b"HSCAN", b"h", cursor],
     ]
-    said = replies(pair.url, asked)
+    said = replies(copies.url, asked)
     meant = [[word if word else b"0" for word in words] for words in asked]
-    assert said == replies(door.straight, meant)
+    assert said == replies(both.straight, meant)
 
 
 def test_random_keys_come_from_all_nodes(serve_proxy: Starter) -> None:

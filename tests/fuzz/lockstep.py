@@ -150,7 +150,7 @@ def filled(template: list[bytes], chance: random.Random) -> list[bytes]:
     return [word(one, chance) for one in template]
 
 
-class Talk:
+class LockstepClient:
     """One client of one server (or of the proxy)."""
 
     def __init__(self, name: str, url: str) -> None:
@@ -230,7 +230,7 @@ class Side:
     def __init__(self, name: str, url: str, nodes: Sequence[str]) -> None:
         self.url = url
         self.nodes = nodes
-        self.talks = [Talk(name, url), Talk(name, url)]
+        self.clients = [LockstepClient(name, url), LockstepClient(name, url)]
 
     def asked(self, request: list[bytes]) -> int:
         """How many nodes are asked for it."""
@@ -245,7 +245,7 @@ class Side:
 
     def push(self, who: int, wait: list[bytes], push: list[bytes], reason: bytes) -> list[bytes]:
         """What both hear when one waits for what the other one brings; who was brought nothing is unblocked."""
-        waiting, other = self.talks[who], self.talks[1 - who]
+        waiting, other = self.clients[who], self.clients[1 - who]
         count = self.asked(wait)
         waiting.send(wait)
         eventually(lambda: waiting.has_said() or self.waiting() == count)
@@ -294,12 +294,12 @@ class Lockstep:
         self.requests += 1
         self.dark[who] = True
         if modes.silent(request):
-            self.ours.talks[who].send(request)
-            self.right.talks[who].send(request)
+            self.ours.clients[who].send(request)
+            self.right.clients[who].send(request)
             return True
         self.dark[who] = False
-        ours = self.ours.talks[who].ask(request)
-        right = self.right.talks[who].ask(NOTHING if is_refusal(ours) else request)
+        ours = self.ours.clients[who].ask(request)
+        right = self.right.clients[who].ask(NOTHING if is_refusal(ours) else request)
         self.compare(who, request, right, ours)
         return True
 
@@ -330,21 +330,21 @@ class Lockstep:
             self.step(1 - who, [b"discard"])
 
     def end(self) -> None:
-        """All hang up, perhaps in the middle of something; then no lane is left, and nobody waits."""
+        """All hang up, perhaps in the middle of something; then no dedicated connection is left, and nobody waits."""
         if self.chance.random() < 0.5:
             for side in (self.ours, self.right):
-                side.talks[0].send([b"blpop", b"nobody", b"0"])
-        for talk in self.ours.talks + self.right.talks:
-            talk.connection.close()
+                side.clients[0].send([b"blpop", b"nobody", b"0"])
+        for one in self.ours.clients + self.right.clients:
+            one.connection.close()
         eventually(self.is_free)
 
     def is_free(self) -> bool:
         """Whether the proxy has taken everything back."""
         nodes = items(replies(self.ours.url, [[b"PROXY", b"NODES"]])[0])
-        lanes = [
+        leased = [
             flat[at + 1] for flat in map(items, nodes) for at in range(0, len(flat), 2) if flat[at][4:9] == b"lanes"
         ]
-        return not blocked(self.ours.url) and not self.right.waiting() and lanes == [b":0\r\n"] * len(nodes)
+        return not blocked(self.ours.url) and not self.right.waiting() and leased == [b":0\r\n"] * len(nodes)
 
 
 def play(both: Lockstep, count: int) -> None:

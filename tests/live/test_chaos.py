@@ -1,4 +1,4 @@
-"""Harm while many work: nodes die, fall silent and come back, links are cut, and what was acknowledged is there.
+"""Harm while many work: nodes die, fall silent and come back, connections are cut, and what was acknowledged is there.
 
 Counters are incremented with WATCH, MULTI and EXEC, so that a lost update would be seen; elements go through queues
 with BLMOVE, so that each is somewhere at any moment.
@@ -16,7 +16,7 @@ import redis
 
 from tests.badlink import BadLink
 from tests.live.proxies import RunningProxy, Starter
-from tests.live.test_lanes import Asking, has_blocked
+from tests.live.test_waiting import Asking, has_blocked
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -102,7 +102,7 @@ def meanwhile(harm: Callable[[], None]) -> Iterator[None]:
 
 
 def no_lane_is_left(client: Any) -> bool:
-    """Whether the proxy has taken all lanes back."""
+    """Whether no client has a dedicated connection any more."""
     return all(row[row.index(b"lanes") + 1] == 0 for row in client.execute_command("PROXY", "NODES"))
 
 
@@ -142,7 +142,7 @@ def test_other_nodes_die(own_proxy: Starter) -> None:
 
 @pytest.mark.parametrize("harm", ["cut", "stall", "cut_after", "trickle"])
 def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
-    """The same over a link that is cut, stalls, trickles, or is cut within a reply: what is unknown is said to be."""
+    """The same over a network that cuts, stalls, trickles, or cuts within a reply: what is unknown is said to be."""
     with ExitStack() as stack:
         conns: list[BadLink] = []
 

@@ -1,4 +1,4 @@
-"""Lanes on a real ring: what waits is served, what is given up leaves nothing behind, nothing is lost or doubled."""
+"""Clients that wait on a real ring: they are served, who gives up leaves nothing behind, nothing is lost."""
 
 import signal
 import threading
@@ -65,7 +65,7 @@ def has_blocked(client: Any, count: int) -> bool:
     return blocked(client) == count
 
 
-def lanes(proxy: RunningProxy, at: int) -> int:
+def leased(proxy: RunningProxy, at: int) -> int:
     """How many connections of the proxy wait in a command at this node."""
     return sum("b" in row["flags"] for row in proxy.node_clients()[at].client_list())
 
@@ -97,9 +97,9 @@ def test_client_that_goes(client: Any, proxy: RunningProxy) -> None:
     at = proxy.names.index(proxy.name_of("gone"))
     raw = proxy.raw()
     raw.sendall(b"BLPOP gone 0\r\n")
-    eventually(lambda: lanes(proxy, at) == 1)
+    eventually(lambda: leased(proxy, at) == 1)
     raw.close()
-    eventually(lambda: lanes(proxy, at) == 0)
+    eventually(lambda: leased(proxy, at) == 0)
     client.rpush("gone", "x")
     assert client.lrange("gone", 0, -1) == [b"x"]
 
@@ -109,12 +109,12 @@ def test_client_that_is_killed(client: Any, proxy: RunningProxy) -> None:
     at = proxy.names.index(proxy.name_of("gone"))
     with proxy.raw() as raw:
         raw.sendall(b"CLIENT SETNAME victim\r\nBLPOP gone 0\r\n")
-        eventually(lambda: lanes(proxy, at) == 1)
+        eventually(lambda: leased(proxy, at) == 1)
         number = next(row["id"] for row in client.client_list() if row["name"] == "victim")
         assert client.client_kill_filter(_id=number) == 1
         assert raw.recv(100) == b"+OK\r\n"
         assert raw.recv(100) == b""
-    eventually(lambda: lanes(proxy, at) == 0)
+    eventually(lambda: leased(proxy, at) == 0)
 
 
 @pytest.mark.parametrize("error", [False, True])
@@ -134,10 +134,10 @@ def test_streams_of_several_nodes(client: Any, proxy: RunningProxy) -> None:
     """XREAD waits on several nodes at once; the first entry ends it."""
     names = [proxy.keys_on(at, 1, "stream")[0] for at in range(3)]
     asking = Asking(lambda: proxy.client(2).xread(dict.fromkeys(names, "$"), block=20000))
-    eventually(lambda: sum(lanes(proxy, at) for at in range(3)) == 3)
+    eventually(lambda: sum(leased(proxy, at) for at in range(3)) == 3)
     entry = client.xadd(names[1], {"f": "v"})
     assert asking.answer() == [[names[1].encode(), [(entry, {b"f": b"v"})]]]
-    eventually(lambda: sum(lanes(proxy, at) for at in range(3)) == 0)
+    eventually(lambda: sum(leased(proxy, at) for at in range(3)) == 0)
     client.xadd(names[0], {"f": "w"})
     found = proxy.client(2).xread(dict.fromkeys(names, 0))
     assert [row[0] for row in found] == [names[0].encode(), names[1].encode()]
@@ -191,7 +191,7 @@ def test_pause(client: Any, proxy: RunningProxy) -> None:
 
 
 def test_wait_with_replicas(own_proxy: Starter) -> None:
-    """WAIT tells how many replicas of each node have this client's writes, though they went through shared links."""
+    """WAIT tells how many replicas of each node have this client's writes, though shared connections sent them."""
     with EmbeddedNodes() as spare:
         replicas: list[Any] = [redis.Redis.from_url(url) for url in spare.start(2, tcp=True)]
         proxy = own_proxy("ring", 2, tcp=True)
