@@ -413,7 +413,7 @@ def say(name: str, *replies: str) -> Event:
     return event
 
 
-@pytest.mark.parametrize("pool", [ring("a", "b"), copies("a", "b"), copies("a", "b", behind="b")], ids=repr)
+@pytest.mark.parametrize("pool", [ring("a", "b"), copies("a", "b"), copies("a", "b", behind="b")], ids=["ring", "copies", "behind"])
 def test_kill(pool: Pool) -> None:
     """A kill does not wait behind the script that it is to end: it has a connection of its own, and only for this."""
     assert (
