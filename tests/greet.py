@@ -7,9 +7,9 @@ from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import PING_ECHO
 
 #: What the proxy says first, after a login and a database.
-GREETING = ("HELLO 2", "PING kidoproxy", "INFO server")
+HANDSHAKE = ("HELLO 2", "PING kidoproxy", "INFO server")
 #: The same on a dedicated connection.
-LANE_GREETING = ("PING kidoproxy", "CLIENT ID")
+LEASED_HANDSHAKE = ("PING kidoproxy", "CLIENT ID")
 
 
 def greet(conn: NodeConnection, info: bytes, number: int = 1) -> bytes:

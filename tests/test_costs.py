@@ -22,7 +22,7 @@ from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
-from tests.session.stage import Stage, copies, ring
+from tests.session.stage import InMemoryProxy, copies, ring
 
 #: What four times as much may cost: four times as much, and a little for what is done once in a while.
 LINES: Final = 4.6
@@ -67,7 +67,7 @@ class Meter:
 class Play:
     """A client, the turns of the loop, and nodes that have an answer to everything."""
 
-    def __init__(self, stage: Stage, meter: Meter) -> None:
+    def __init__(self, stage: InMemoryProxy, meter: Meter) -> None:
         self.stage = stage
         self.meter = meter
         stage.ready()
@@ -146,45 +146,45 @@ RULES: Final = Users(
 LOCKED: Final = Users([User(b"default", Acl(), True, False, [password_digest(b"secret")])])
 
 
-def plain() -> Stage:
+def plain() -> InMemoryProxy:
     """A ring, and a client that may do everything."""
     return ring("a", "b", "c")
 
 
-def limited() -> Stage:
+def limited() -> InMemoryProxy:
     """A ring, and a user with rules for keys and channels."""
     stage = ring("a", "b", "c")
     stage.pool.users = RULES
     return stage
 
 
-def locked() -> Stage:
+def locked() -> InMemoryProxy:
     """A ring, and a client that has not said AUTH."""
     stage = ring("a")
     stage.pool.users = LOCKED
     return stage
 
 
-def strict() -> Stage:
+def strict() -> InMemoryProxy:
     """A ring whose transactions must not span nodes."""
     stage = ring("a", "b", "c")
     stage.pool.strict_transactions = True
     return stage
 
 
-def soft() -> Stage:
+def soft() -> InMemoryProxy:
     """A ring where a node that is down is a miss."""
     stage = ring("a", "b", "c")
     stage.pool.miss_on_failure = stage.pool.needs_arguments = True
     return stage
 
 
-def paired() -> Stage:
+def paired() -> InMemoryProxy:
     """A copy pool."""
     return copies("a", "b")
 
 
-SITUATIONS: Final[dict[str, tuple[Callable[[], Stage], str]]] = {
+SITUATIONS: Final[dict[str, tuple[Callable[[], InMemoryProxy], str]]] = {
     "ring": (plain, ""),
     "copies": (paired, ""),
     "rules": (limited, ""),

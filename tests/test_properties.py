@@ -7,7 +7,7 @@ from kidoproxy.resp.encode import array, bulk, encode_request, integer, null
 from kidoproxy.resp.replies import ReplyReader
 from tests.story import Pool, Story, client, copies, lost, refused, ring, silence, story, tick
 from tests.strategies import bent, commands
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 KEYS = [f"{{{tag}}}{number}" for tag in "abc" for number in range(3)]
 BOUNDED = settings(max_examples=60, deadline=None)
@@ -39,7 +39,7 @@ REQUESTS = st.one_of(
 def heard(play: Story) -> bytes:
     """What the client was told."""
     play.settle()
-    return play.guest("me").heard
+    return play.client("me").received
 
 
 def count(raw: bytes) -> int:
@@ -99,7 +99,7 @@ def pool_of(kind: str) -> Pool:
 def test_any_interleaving(pool: Pool, requests: list[str], data: st.DataObject) -> None:
     """Whichever node answers first, the client hears what one Redis would have said, in the order of its requests."""
     play = story(pool)
-    stage = Stage(play)
+    stage = ToyNodes(play)
     model = Model()
     expected = b"".join([model.answer(request) for request in requests])
     for request in requests:
@@ -107,8 +107,8 @@ def test_any_interleaving(pool: Pool, requests: list[str], data: st.DataObject) 
         play.settle()
         for name in data.draw(st.lists(st.sampled_from(sorted(stage.toys)), max_size=3)):
             stage.step(name)
-    while any(play.told.values()):
-        stage.step(data.draw(st.sampled_from(sorted(name for name, told in play.told.items() if told))))
+    while any(play.sent.values()):
+        stage.step(data.draw(st.sampled_from(sorted(name for name, sent in play.sent.items() if sent))))
 
     assert heard(play) == expected
     alive = {key: value for toy in stage.toys.values() for key, value in toy.keys.items()}
@@ -118,9 +118,9 @@ def test_any_interleaving(pool: Pool, requests: list[str], data: st.DataObject) 
 @BOUNDED
 @given(pools(), st.lists(REQUESTS, max_size=12), st.data())
 def test_any_loss(pool: Pool, requests: list[str], data: st.DataObject) -> None:
-    """A link that dies, a node that is silent, at any moment: every request is answered exactly once, in time."""
+    """A connection that dies, a node that is silent, at any moment: every request is answered exactly once, in time."""
     play = story(pool)
-    stage = Stage(play)
+    stage = ToyNodes(play)
     names = st.sampled_from(sorted(stage.toys))
     for request in requests:
         client(request)(play)
@@ -130,19 +130,19 @@ def test_any_loss(pool: Pool, requests: list[str], data: st.DataObject) -> None:
         what = data.draw(st.sampled_from(["nothing", "nothing", "lost", "refused", "late"]))
         name = data.draw(names)
         if what in ("lost", "refused"):
-            play.told[name].clear()
+            play.sent[name].clear()
             (lost if what == "lost" else refused)(name)(play)
         elif what == "late":
             tick(0.6)(play)
     tick(3.0)(play)
 
     assert count(heard(play)) == len(requests)
-    play.guest("me").heard = b""
-    for told in play.told.values():
-        told.clear()
+    play.client("me").received = b""
+    for sent in play.sent.values():
+        sent.clear()
     tick(1.0)(play)
-    for told in play.told.values():
-        told.clear()
+    for sent in play.sent.values():
+        sent.clear()
     assert play << silence()
 
 
@@ -161,7 +161,7 @@ def test_any_bytes(data: bytes) -> None:
     raw = heard(play)
 
     assert count(raw) >= raw.count(b"-ERR Protocol error: ")
-    assert play.guest("me").closed == play.guest("me").session.closing
+    assert play.client("me").closed == play.client("me").session.closing
 
 
 @BOUNDED
@@ -169,7 +169,7 @@ def test_any_bytes(data: bytes) -> None:
 def test_transactions(requests: list[str], data: st.DataObject) -> None:
     """A transaction over several nodes says, item by item, what the same commands would have said one by one."""
     play = story(ring("a", "b", "c"))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     for toy in stage.toys.values():
         toy.keys.update({b"{a}0": b"x"} if toy is stage.toys["a"] else {})
     model = Model()
@@ -177,7 +177,7 @@ def test_transactions(requests: list[str], data: st.DataObject) -> None:
     expected = [model.answer(request) for request in requests]
     client("MULTI", *requests, "EXEC")(play)
     play.settle()
-    while any(play.told.values()):
-        stage.step(data.draw(st.sampled_from(sorted(name for name, told in play.told.items() if told))))
+    while any(play.sent.values()):
+        stage.step(data.draw(st.sampled_from(sorted(name for name, sent in play.sent.items() if sent))))
 
     assert heard(play) == b"+OK\r\n" + b"+QUEUED\r\n" * len(requests) + array(expected)

@@ -3,7 +3,7 @@
 from kidoproxy.resp.decode import items
 from kidoproxy.resp.decode import string_value as text
 from kidoproxy.resp.encode import OK, PONG, QUEUED, array, bulk, error, integer, null
-from tests.story import Story, Told, client
+from tests.story import SentRequest, Story, client
 
 
 class Connection:
@@ -135,8 +135,8 @@ class Toy:
         return array([bulk(b"%d" % cursor), array([bulk(key) for _, key in found])])
 
 
-class Stage:
-    """A story whose nodes are toys that answer when they are told to."""
+class ToyNodes:
+    """A story whose nodes are toys that answer when they are let."""
 
     def __init__(self, play: Story) -> None:
         self.play = play
@@ -145,32 +145,32 @@ class Stage:
     def step(self, name: str, count: int = 1) -> None:
         """The node answers so many of the requests that it has."""
         play = self.play
-        told = play.told[name]
-        for _ in range(min(count, len(told))):
-            self.reply(name, told.pop(0))
+        sent = play.sent[name]
+        for _ in range(min(count, len(sent))):
+            self.reply(name, sent.pop(0))
             play.settle()
 
-    def reply(self, name: str, one: Told) -> None:
+    def reply(self, name: str, one: SentRequest) -> None:
         """The node answers this request, on the connection on which it came."""
-        conn = one.link or self.play.link(name, one.way)
+        conn = one.conn or self.play.connection(name, one.key)
         toy = self.toys[name]
         toy.run_id = self.play.run_ids[name]
         raw = toy.answer(one.raw, (id(conn), id(conn.reader)))
         if conn.transport is not None and not conn.must_close:
-            conn.feed(raw, self.play.exchange.now)
+            conn.feed(raw, self.play.executor.now)
 
     def run(self) -> None:
         """All nodes answer until nothing is asked any more."""
         play = self.play
         play.settle()
-        while any(play.told.values()):
-            for name in play.told:
+        while any(play.sent.values()):
+            for name in play.sent:
                 self.step(name)
 
     def say(self, request: str) -> bytes:
-        """A client asks, the nodes answer; what it is told."""
+        """A client asks, the nodes answer; what it gets."""
         client(request)(self.play)
         self.run()
-        guest = self.play.guest("me")
-        raw, guest.heard = guest.heard, b""
+        me = self.play.client("me")
+        raw, me.received = me.received, b""
         return raw

@@ -9,10 +9,10 @@ from kidoproxy.admin.http import MAX_HEADER_BYTES, AdminServer, find_page, handl
 from kidoproxy.config import Address
 from kidoproxy.resp.encode import encode_request
 from tests.net.real import run
-from tests.session.stage import Stage, ring
+from tests.session.stage import InMemoryProxy, ring
 
 
-def ready() -> Stage:
+def ready() -> InMemoryProxy:
     stage = ring("a")
     stage.ready()
     return stage
@@ -100,7 +100,7 @@ class Client:
         self.writer.transport.abort()
 
 
-async def ask(stage: Stage, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
+async def ask(stage: InMemoryProxy, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
     """What a client gets that sends this."""
     server = await AdminServer(stage.proxy, seconds).start(Address("127.0.0.1", 0))
     client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))

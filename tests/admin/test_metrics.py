@@ -5,10 +5,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from kidoproxy.admin.metrics import is_node_up, is_ready, render
 from kidoproxy.replication.group import BEHIND, group_of
 from tests.greet import greet
-from tests.session.stage import Stage, copies, key_on, listening, request, ring, say
+from tests.session.stage import InMemoryProxy, copies, key_on, listening, request, ring, say
 
 
-def samples(stage: Stage) -> dict[str, float]:
+def samples(stage: InMemoryProxy) -> dict[str, float]:
     """``name{label=value}`` of all samples; every family has a type and a text."""
     found = {}
     for family in text_string_to_metric_families(render(stage.proxy).decode()):

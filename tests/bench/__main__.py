@@ -29,7 +29,7 @@ from typing import TextIO
 
 from tests.bench import memory, report, workers
 from tests.bench.rounds import Row, measure
-from tests.bench.stage import Cores, Proxy, Stage
+from tests.bench.stage import Cores, Processes, Proxy
 from tests.bench.workloads import WORKLOADS, Workload, batches
 
 FLOORED = ("get", "set", "get-p16", "set-p16", "get-1000", "mget", "mset")
@@ -71,7 +71,7 @@ def unaffordable(load: Workload, proxies: int) -> str:
     return f"skipped: needs {needed} file descriptors, the limit is {most}" if needed > most else ""
 
 
-def run(stage: Stage, options: argparse.Namespace, base: str, mine: str) -> list[Row]:
+def run(stage: Processes, options: argparse.Namespace, base: str, mine: str) -> list[Row]:
     """All chosen workloads, one after another."""
     rounds = options.rounds or (3 if options.quick else 9)
     seconds = options.seconds or (0.25 if options.quick else 0.6)
@@ -91,7 +91,7 @@ def run(stage: Stage, options: argparse.Namespace, base: str, mine: str) -> list
     return rows
 
 
-def floors(stage: Stage, load: Workload) -> list[Proxy]:
+def floors(stage: Processes, load: Workload) -> list[Proxy]:
     """The floor's server for this workload, where a +OK is a fair comparison."""
     if load.name not in FLOORED:
         return []
@@ -116,7 +116,10 @@ def main(argv: list[str]) -> int:
     missed: list[str] = []
     results: dict[str, object] = {"machine": report.machine(str(cores), options.python)}
     say(f"{results['machine']}\n\n")
-    with tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory, Stage(Path(directory), cores) as stage:
+    with (
+        tempfile.TemporaryDirectory(prefix="kidoproxy-bench-") as directory,
+        Processes(Path(directory), cores) as stage,
+    ):
         stage.start_nodes()
         if every or chosen(options):
             rows = run(stage, options, base, mine)
@@ -140,7 +143,7 @@ def main(argv: list[str]) -> int:
     return 1 if missed else 0
 
 
-def measure_memory(stage: Stage, options: argparse.Namespace, mine: str) -> list[memory.Memory]:
+def measure_memory(stage: Processes, options: argparse.Namespace, mine: str) -> list[memory.Memory]:
     """Of both proxies, on fresh processes."""
 
     def rival() -> Proxy:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench import gauge
 from tests.bench.generator import Load, WrongAnswer
-from tests.bench.stage import Proxy, Stage
+from tests.bench.stage import Processes, Proxy
 from tests.bench.workloads import MIB, OK, Batch, Workload, bulk, command, frame, value
 
 HUGE: Final = 256 * MIB
@@ -30,7 +30,7 @@ class Memory:
     note: str = ""
 
 
-def measure(stage: Stage, start: Start, huge: int = HUGE, idle: int = IDLE) -> Memory:
+def measure(stage: Processes, start: Start, huge: int = HUGE, idle: int = IDLE) -> Memory:
     """Starts the proxy twice, once for each figure."""
     first = start()
     try:

@@ -138,7 +138,7 @@ def _memory(each: Memory) -> list[str]:
 
 
 def machine(cores: str, python: str) -> str:
-    """What it ran on, and with which versions; ``python`` is as for `Stage.kidoproxy`."""
+    """What it ran on, and with which versions; ``python`` is as for `Processes.kidoproxy`."""
     node = _said([node_binary(), "--version"])
     version = re.search(r"v=(\S+)", node)
     said = [

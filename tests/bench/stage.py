@@ -64,7 +64,7 @@ class Proxy:
         return gauge.family(self.process.pid)
 
 
-class Stage(ExitStack):
+class Processes(ExitStack):
     """Starts processes and ends them all when it is left."""
 
     def __init__(self, directory: Path, cores: Cores) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from tests.bench import gauge
 from tests.bench.generator import Load
 from tests.bench.rounds import fill
-from tests.bench.stage import Proxy, Stage
+from tests.bench.stage import Processes, Proxy
 from tests.bench.workloads import Batch, Workload, batches, frame
 
 LOAD: Final = Workload("workers", "GET")
@@ -37,7 +37,7 @@ class Workers:
         return sum(self.one_us / each for each in self.two_us)
 
 
-def measure(stage: Stage, python: str, seconds: float, rounds: int) -> Workers:
+def measure(stage: Processes, python: str, seconds: float, rounds: int) -> Workers:
     """Interleaved rounds of all three, as everywhere."""
     stage.flush_nodes()
     single = stage.kidoproxy(python, "workers-1")

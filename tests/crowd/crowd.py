@@ -17,7 +17,7 @@ from tests import accounts
 from tests.crowd.clients import Speaker
 from tests.crowd.nodes import Server, cut
 from tests.crowd.requests import UNBLOCK
-from tests.greet import GREETING, LANE_GREETING
+from tests.greet import HANDSHAKE, LEASED_HANDSHAKE
 from tests.story import Pool, Story, tick
 
 
@@ -29,18 +29,18 @@ class Crowd:
         self.servers = {node.name: Server(self.play, node.name, self.may_be_unblocked) for node in pool.nodes}
         self.speakers = [Speaker(f"c{at}") for at in range(count)]
         for speaker in self.speakers:
-            self.play.guest(speaker.name)
+            self.play.client(speaker.name)
 
     def get_to_know(self) -> None:
         """Each node is connected, and has an idle dedicated connection."""
         for node in self.play.pool.nodes:
-            self.play.exchange.connection(node, 2, 0).start_connecting()
-            self.play.house.dedicated_pool.acquire(node, 2, 0).connection.start_connecting()
+            self.play.executor.connection(node, 2, 0).start_connecting()
+            self.play.proxy.dedicated_pool.acquire(node, 2, 0).connection.start_connecting()
         self.turn()
         self.connect()
         for name in self.servers:
-            self.answer(name, 0, len(GREETING) + len(LANE_GREETING))
-        for lease in list(self.play.house.dedicated_pool.leases.values()):
+            self.answer(name, 0, len(HANDSHAKE) + len(LEASED_HANDSHAKE))
+        for lease in list(self.play.proxy.dedicated_pool.leases.values()):
             lease.release()
 
     # -- what may happen
@@ -71,19 +71,19 @@ class Crowd:
                 # Nobody will hear when that is done.
                 self.numbered(argv[2]).may_be_unblocked = True
             said += encode_request(argv)
-        self.play.guest(speaker.name).session.feed(said)
+        self.play.client(speaker.name).session.feed(said)
         self.turn()
 
     def filled(self, line: str, name: str) -> str:
         """The request that a template becomes."""
         for number, other in enumerate(self.speakers):
-            line = line.replace(f"#{number}", str(self.play.guest(other.name).session.id))
+            line = line.replace(f"#{number}", str(self.play.client(other.name).session.id))
         return line.replace("ME", name)
 
     def numbered(self, number: bytes) -> Speaker:
         """The client with this number."""
         play = self.play
-        return next(one for one in self.speakers if b"%d" % play.guest(one.name).session.id == number)
+        return next(one for one in self.speakers if b"%d" % play.client(one.name).session.id == number)
 
     def notice(self, line: str) -> None:
         """Who may be killed from now on."""
@@ -101,8 +101,8 @@ class Crowd:
     def hang_up(self, at: int) -> None:
         """A client goes; what it has sent is still run, with nobody to hear of it."""
         session = self.half_close(at)
-        self.play.guest(self.speakers[at].name).gone = True
-        if session.closing and session.id in self.play.house.sessions:
+        self.play.client(self.speakers[at].name).gone = True
+        if session.closing and session.id in self.play.proxy.sessions:
             session.on_disconnect()
             assert session.blocked_request is None
             self.turn()
@@ -110,8 +110,8 @@ class Crowd:
     def half_close(self, at: int) -> ClientSession:
         """A client sends nothing more, and hears what it is owed, unless it waits for it."""
         speaker = self.speakers[at]
-        session = self.play.guest(speaker.name).session
-        if session.id in self.play.house.sessions:
+        session = self.play.client(speaker.name).session
+        if session.id in self.play.proxy.sessions:
             speaker.ended = speaker.killed = speaker.may_be_unblocked = True
             cleanup.on_eof(session)
             self.turn()
@@ -148,13 +148,13 @@ class Crowd:
     def connect(self, count: int = 100) -> None:
         """Some of the connections that are wanted are made, or refused."""
         wanted = [
-            conn for conn in self.play.exchange.all_connections() if conn.state == CONNECTING and conn.transport is None
+            conn for conn in self.play.executor.all_connections() if conn.state == CONNECTING and conn.transport is None
         ]
         for conn in wanted[:count]:
             if self.servers[conn.node.name].up:
                 self.play.connect(conn)
             elif conn.state == CONNECTING:
-                conn.on_connection_lost("connection refused", self.play.exchange.now, True)
+                conn.on_connection_lost("connection refused", self.play.executor.now, True)
         self.turn()
 
     def cut_one(self, name: str, at: int) -> None:
@@ -187,33 +187,33 @@ class Crowd:
         """All that is to be done is done; who was told something looks at it."""
         play = self.play
         play.settle()
-        for name, told in play.told.items():
-            for one in told:
-                conn = play.link(name, one.way)
+        for name, sent in play.sent.items():
+            for one in sent:
+                conn = play.connection(name, one.key)
                 self.servers[name].of(conn).unread.append(one.raw)
-            told.clear()
+            sent.clear()
         for speaker in self.speakers:
-            guest = play.guest(speaker.name)
-            heard, guest.heard = guest.heard, b""
-            speaker.hear(heard)
+            me = play.client(speaker.name)
+            output, me.received = me.received, b""
+            speaker.hear(output)
             for number in speaker.has_unblocked:
                 self.numbered(number).to_unblock = True
             speaker.has_unblocked.clear()
-            if guest.closed and guest.session.id in play.house.sessions:
+            if me.closed and me.session.id in play.proxy.sessions:
                 speaker.ended = True
-                guest.session.on_disconnect()
+                me.session.on_disconnect()
         self.check()
 
     def check(self) -> None:
         """What holds at any moment."""
-        proxy = self.play.house
-        for server in self.play.exchange.servers:
-            dedicated = [conn for conn in self.play.exchange.unshared_connections if conn.node is server.node]
+        proxy = self.play.proxy
+        for server in self.play.executor.servers:
+            dedicated = [conn for conn in self.play.executor.unshared_connections if conn.node is server.node]
             assert server.leased == len(dedicated) - len(server.idle)
         for conn in self.owned():
-            assert conn in self.play.exchange.unshared_connections or conn.state == DOWN
-        assert all(number in proxy.sessions for number in self.play.facts.paused_sessions)
-        for server in self.play.exchange.servers:
+            assert conn in self.play.executor.unshared_connections or conn.state == DOWN
+        assert all(number in proxy.sessions for number in self.play.context.paused_sessions)
+        for server in self.play.executor.servers:
             for conn in server.idle:
                 assert conn.push_handler is None
                 assert conn.head == len(conn.reply_handlers)
@@ -226,8 +226,8 @@ class Crowd:
 
     def owned(self) -> list[NodeConnection]:
         """Every dedicated connection that somebody has, or that is kept; none of them twice."""
-        found = [conn for server in self.play.exchange.servers for conn in server.idle]
-        for session in self.play.house.sessions.values():
+        found = [conn for server in self.play.executor.servers for conn in server.idle]
+        for session in self.play.proxy.sessions.values():
             watched = session.watch
             if isinstance(watched, DedicatedWatch):
                 found.append(watched.lease.connection)
@@ -240,7 +240,7 @@ class Crowd:
 
     def check_session(self, speaker: Speaker) -> None:
         """Who is stalled waits for something that will come."""
-        session = self.play.guest(speaker.name).session
+        session = self.play.client(speaker.name).session
         if session.mode not in (READY, CLOSING):
             held = session.mode == PAUSED
             assert held == (session.id in session.context.paused_sessions)
@@ -252,10 +252,10 @@ class Crowd:
             limit = (
                 NO_DEADLINE
                 if not session.blocked_request.unblock_reason
-                else self.play.exchange.now + session.executor.servers[0].options.timeout
+                else self.play.executor.now + session.executor.servers[0].options.timeout
             )
             assert all(waiting.due <= limit for waiting in session.blocked_request.blocked)
-        assert (session.monitor in self.play.house.monitors) == (session.monitor is not None)
+        assert (session.monitor in self.play.proxy.monitors) == (session.monitor is not None)
 
     # -- the end of all
 
@@ -278,11 +278,11 @@ class Crowd:
     def all_told(self) -> bool:
         """Every client that is still there has been told everything; those that were to go are gone."""
         waiting = any(speaker.owed for speaker in self.speakers if not speaker.killed)
-        return not waiting and not any(session.closing for session in self.play.house.sessions.values())
+        return not waiting and not any(session.closing for session in self.play.proxy.sessions.values())
 
     def all_free(self) -> bool:
         """Nobody has anything any more."""
-        executor, proxy = self.play.exchange, self.play.house
+        executor, proxy = self.play.executor, self.play.proxy
         dedicated = {id(conn) for server in executor.servers for conn in server.idle}
         for session in list(proxy.sessions.values()):
             # What it has sent has been run by now, and its socket is closed.
@@ -292,7 +292,7 @@ class Crowd:
         if proxy.sessions:
             return False
         assert not proxy.monitors
-        assert not self.play.facts.paused_sessions
+        assert not self.play.context.paused_sessions
         assert not any(group.watches for group in self.play.pool.groups)
         return (
             not any(server.leased for server in executor.servers)

@@ -24,7 +24,7 @@ from tests.story import Story
 def cut(play: Story, conn: NodeConnection, hopeless: bool = False) -> None:
     """One connection dies."""
     conn.transport = None
-    conn.on_connection_lost("it closed the connection", play.exchange.now, hopeless)
+    conn.on_connection_lost("it closed the connection", play.executor.now, hopeless)
 
 
 class Connection:
@@ -99,7 +99,7 @@ class Server:
     def say(self, one: Connection, raw: bytes) -> None:
         """Bytes to the proxy."""
         if one.lives():
-            one.conn.feed(raw, self.play.exchange.now)
+            one.conn.feed(raw, self.play.executor.now)
 
     def serve(self, at: int, full: bool) -> None:
         """Something comes for a connection that blocks, or its time is over."""

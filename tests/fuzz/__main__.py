@@ -39,7 +39,7 @@ def lockstep_of(fuzzer: Fuzzer, seed: int) -> None:
         try:
             play(both, 60)
         except (Broken, AssertionError, TimeoutError) as broken:
-            said = "\n".join(["    " + line for line in both.told[-25:]])
+            said = "\n".join(["    " + line for line in both.transcript[-25:]])
             raise Broken(f"seed {seed}: {broken}\n{said}") from broken
         fuzzer.requests += both.requests
     fuzzer.contents()

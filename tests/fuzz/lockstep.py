@@ -270,7 +270,7 @@ class Lockstep:
         self.right = Side("the server", oracle, [oracle])
         self.modes = [Modes(), Modes()]
         self.transcripts = [Transcript(), Transcript()]
-        self.told: list[str] = []
+        self.transcript: list[str] = []
         #: Who has said something that is not answered.
         self.dark = [False, False]
         self.requests = 0
@@ -290,7 +290,7 @@ class Lockstep:
         if self.dark[1 - who]:
             # Nobody knows whether what the other one has said in silence was done before this.
             self.step(1 - who, [b"client", b"reply", b"on"])
-        self.told.append(f"{'AB'[who]}: {request}")
+        self.transcript.append(f"{'AB'[who]}: {request}")
         self.requests += 1
         self.dark[who] = True
         if modes.silent(request):
@@ -317,7 +317,7 @@ class Lockstep:
         """One client waits for what the other one brings; or is unblocked or killed, when that brings nothing."""
         if any(modes.off or modes.skip or modes.multi for modes in self.modes):
             return
-        self.told.append(f"{'AB'[who]} waits: {wait}, the other one: {push}")
+        self.transcript.append(f"{'AB'[who]} waits: {wait}, the other one: {push}")
         reason = self.chance.choice([b"TIMEOUT", b"ERROR"])
         ours = self.ours.push(who, wait, push, reason)
         refused = [is_refusal(reply) for reply in ours]

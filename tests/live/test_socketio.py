@@ -35,12 +35,12 @@ class Reader:
 
     def __init__(self) -> None:
         self.sio = socketio.AsyncClient()
-        self.heard: asyncio.Queue[str] = asyncio.Queue()
+        self.received: asyncio.Queue[str] = asyncio.Queue()
         self.sio.on("news", self.hear)
 
     async def hear(self, news: dict[str, str]) -> None:
         """A message from whichever process."""
-        await self.heard.put(news["text"])
+        await self.received.put(news["text"])
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def served(server: str) -> AsyncIterator[list[tuple[Any, Reader]]]:
 
 async def told(served: list[tuple[Any, Reader]]) -> list[str]:
     """The next thing that each client hears."""
-    return [await reader.heard.get() for _, reader in served]
+    return [await reader.received.get() for _, reader in served]
 
 
 async def test_server_to_all(served: list[tuple[Any, Reader]]) -> None:
@@ -103,7 +103,7 @@ async def test_server_to_one(served: list[tuple[Any, Reader]]) -> None:
     (one, near), (_, far) = served
     far.sio.on("ask", lambda question: f"{question}: yes")
     assert await one.call("ask", "there?", to=far.sio.get_sid(), timeout=SECONDS) == "there?: yes"
-    assert near.heard.empty()
+    assert near.received.empty()
 
 
 async def test_from_outside(server: str, served: list[tuple[Any, Reader]]) -> None:

@@ -10,7 +10,7 @@ from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.encode import encode_request
 from tests.greet import answers
-from tests.session.stage import Stage
+from tests.session.stage import InMemoryProxy
 
 
 def info(run: int) -> bytes:
@@ -98,7 +98,7 @@ class Socket(asyncio.Transport):
 class Net:
     """A loop bridge over a stage, and what is connected to it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: InMemoryProxy) -> None:
         self.stage = stage
         self.loop = Loop()
         self.bridge = LoopBridge(cast(asyncio.AbstractEventLoop, self.loop), stage.proxy)

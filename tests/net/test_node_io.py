@@ -9,7 +9,7 @@ from kidoproxy.net.flush import MAX_JOIN_BYTES
 from kidoproxy.net.node_io import LONG_READ_BYTES, MAX_EARLY_BYTES, WRITE_BUFFER_BYTES, describe_os_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.states import CONNECTING, DOWN, READY
-from tests.greet import GREETING
+from tests.greet import HANDSHAKE
 from tests.net.fakes import Net
 from tests.session.stage import ring
 
@@ -135,7 +135,9 @@ def test_a_connection_that_was_given_up_says_nothing_more() -> None:
     net.turn()
     assert new.connection.transport is new
     assert old_wire.take() == b""
-    assert node_socket.take() == b"".join([encode_request([word.encode() for word in row.split()]) for row in GREETING])
+    assert node_socket.take() == b"".join(
+        [encode_request([word.encode() for word in row.split()]) for row in HANDSHAKE]
+    )
     old.abort()
     assert old_wire.ended() == "aborted"
     assert new.connection.state != READY

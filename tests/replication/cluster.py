@@ -12,15 +12,15 @@ from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
-from tests.story import TICK, Story, Told, client, copies, tick
-from tests.toy import Stage, Toy
+from tests.story import TICK, SentRequest, Story, client, copies, tick
+from tests.toy import Toy, ToyNodes
 
 NAMES: Final = ("a", "b", "c")
 #: How a server comes back: with nothing, with what it had when it was saved, or with everything.
 EMPTY, OLD, KEPT = "empty", "old", "kept"
 
 
-class Cluster(Stage):
+class Cluster(ToyNodes):
     """Toys that can die and be cut off, a proxy that can be started anew, and what was acknowledged."""
 
     def __init__(self, names: str = "ab", state_dir: bool = True) -> None:
@@ -49,10 +49,10 @@ class Cluster(Stage):
             behind, runs = self.record
             self.group.run_ids = dict(runs)
             self.group.journal = lambda group: self.record_changes()
-        self.supervisor = CopySupervisor(play.exchange, self.group, list(behind), play.exchange.now)
-        play.ticking.append(lambda now: self.supervisor.tick(now, play.house.wall_ms))
+        self.supervisor = CopySupervisor(play.executor, self.group, list(behind), play.executor.now)
+        play.ticking.append(lambda now: self.supervisor.tick(now, play.proxy.wall_ms))
         for node in play.pool.nodes:
-            play.exchange.connection(node, 2, 0).start_connecting()
+            play.executor.connection(node, 2, 0).start_connecting()
         self.run_for()
 
     def record_changes(self) -> None:
@@ -71,17 +71,17 @@ class Cluster(Stage):
         """Connections are made, or are refused; what was sent reaches the servers that are there."""
         play = self.play
         play.settle()
-        for conn in play.exchange.all_connections():
+        for conn in play.executor.all_connections():
             name = conn.node.name
             if conn.state == CONNECTING and name in self.dead:
-                conn.on_connection_lost("connection refused", play.exchange.now, True)
+                conn.on_connection_lost("connection refused", play.executor.now, True)
             elif conn.state == CONNECTING and name not in self.cut_off and conn.transport is None:
                 play.run_ids[name] = self.run_id(name)
                 play.connect(conn)
                 play.greet(conn)
         play.settle()
 
-    def reply(self, name: str, one: Told) -> None:
+    def reply(self, name: str, one: SentRequest) -> None:
         """Every change that the proxy orders is checked."""
         words = [string_value(word) for word in items(one.raw)]
         if words[0] in (b"FLUSHALL", b"UNLINK", b"RESTORE"):
@@ -100,8 +100,8 @@ class Cluster(Stage):
             busy = False
             for name in self.names:
                 if name in self.dead:
-                    self.play.told[name].clear()
-                while self.play.told[name] and name not in self.cut_off:
+                    self.play.sent[name].clear()
+                while self.play.sent[name] and name not in self.cut_off:
                     busy = True
                     self.step(name)
             if not busy:
@@ -118,18 +118,18 @@ class Cluster(Stage):
 
     def connections(self, name: str) -> list[NodeConnection]:
         """All connections to one server."""
-        return [conn for conn in self.play.exchange.all_connections() if conn.node.name == name]
+        return [conn for conn in self.play.executor.all_connections() if conn.node.name == name]
 
     def kill(self, name: str) -> None:
         """It is dead; its connections end."""
         self.dead.add(name)
         self.cut_off.discard(name)
         self.complete.discard(name)
-        self.play.told[name].clear()
+        self.play.sent[name].clear()
         for conn in self.connections(name):
             if conn.transport is not None:
                 conn.transport = None
-                conn.on_connection_lost("it closed the connection", self.play.exchange.now, False)
+                conn.on_connection_lost("it closed the connection", self.play.executor.now, False)
         self.run_for(0.4)
 
     def restart(self, name: str, how: str) -> None:
@@ -153,8 +153,8 @@ class Cluster(Stage):
         key, value = b"k%d" % (self.count % 7), b"%d" % self.count
         client(f"SET {key.decode()} {value.decode()}")(self.play)
         self.run_for(1.6)
-        guest = self.play.guest("me")
-        heard, guest.heard = guest.heard, b""
+        me = self.play.client("me")
+        heard, me.received = me.received, b""
         if heard != b"+OK\r\n":
             # It may have run somewhere: its value is unknown.
             self.acknowledged.pop(key, None)

@@ -2,13 +2,13 @@
 
 from kidoproxy.replication.supervisor import CopySupervisor
 from tests.story import Story, copies, story, tick
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 def supervise(play: Story, recorded: tuple[str, ...] = ()) -> CopySupervisor:
     """A supervisor that is ticked with the story."""
-    supervisor = CopySupervisor(play.exchange, play.pool.groups[0], list(recorded), play.exchange.now)
-    play.ticking.append(lambda now: supervisor.tick(now, play.house.wall_ms))
+    supervisor = CopySupervisor(play.executor, play.pool.groups[0], list(recorded), play.executor.now)
+    play.ticking.append(lambda now: supervisor.tick(now, play.proxy.wall_ms))
     return supervisor
 
 
@@ -19,18 +19,18 @@ def logged(supervisor: CopySupervisor) -> list[str]:
 def connect_all(play: Story) -> None:
     """All connections are opened, as at the start of the proxy."""
     for each in play.pool.nodes:
-        play.exchange.connection(each, 2, 0).start_connecting()
+        play.executor.connection(each, 2, 0).start_connecting()
 
 
 def supervised_copies(
     behind: str = "", names: str = "ab", recorded: tuple[str, ...] = ()
-) -> tuple[Stage, CopySupervisor]:
+) -> tuple[ToyNodes, CopySupervisor]:
     """Elected copies whose connections are there."""
     play = story(copies(*names, behind=behind)) >> connect_all
-    return Stage(play), supervise(play, recorded)
+    return ToyNodes(play), supervise(play, recorded)
 
 
-def run_ticks(stage: Stage, ticks: int = 5) -> None:
+def run_ticks(stage: ToyNodes, ticks: int = 5) -> None:
     """Time goes by and all nodes answer."""
     for _ in range(ticks):
         tick()(stage.play)

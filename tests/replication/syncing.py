@@ -3,32 +3,32 @@
 from kidoproxy.replication.sync import Sync
 from kidoproxy.replication.sync_steps import SyncStep
 from tests.story import client, copies, story
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
-def two_copies(refill: bool) -> tuple[Stage, Sync]:
+def two_copies(refill: bool) -> tuple[ToyNodes, Sync]:
     """Two copies, ``b`` is behind; both connections are there."""
     play = story(copies("a", "b", behind="b"))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     assert stage.say("SET warm up") == b"+OK\r\n"
-    sync = Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), refill)
-    sync.wall_ms = play.house.wall_ms
+    sync = Sync(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), refill)
+    sync.wall_ms = play.proxy.wall_ms
     return stage, sync
 
 
-def hold_the_same(stage: Stage) -> bool:
+def hold_the_same(stage: ToyNodes) -> bool:
     """Whether both copies hold the same."""
     left, right = [{db: keys for db, keys in stage.toys[name].dbs.items() if keys} for name in "ab"]
     return left == right
 
 
-def is_next_request(stage: Stage, name: str, word: bytes) -> bool:
+def is_next_request(stage: ToyNodes, name: str, word: bytes) -> bool:
     """Whether the node's next request is this command, or a transaction that begins with it."""
-    words = [one.raw.split(b"\r\n")[2] for one in stage.play.told[name][:2]]
+    words = [one.raw.split(b"\r\n")[2] for one in stage.play.sent[name][:2]]
     return words[:1] == [word] or words == [b"MULTI", word]
 
 
-def answer_until(stage: Stage, name: str, word: bytes) -> None:
+def answer_until(stage: ToyNodes, name: str, word: bytes) -> None:
     """Let the nodes answer until this is asked of this one."""
     stage.play.settle()
     while not is_next_request(stage, name, word):
@@ -37,19 +37,19 @@ def answer_until(stage: Stage, name: str, word: bytes) -> None:
                 stage.step(each)
 
 
-def answer_until_first_compared(stage: Stage) -> None:
+def answer_until_first_compared(stage: ToyNodes) -> None:
     """Let the nodes answer until the first keys have been compared and the next ones are asked for."""
     answer_until(stage, "a", b"DUMP")
     answer_until(stage, "a", b"SCAN")
 
 
-def fill_both(stage: Stage) -> None:
+def fill_both(stage: ToyNodes) -> None:
     """Both hold the same three keys."""
     for toy in stage.toys.values():
         toy.dbs = {0: {b"k": b"1", b"l": b"2", b"m": b"3"}}
 
 
-def answer_until_writes_are_awaited(stage: Stage, sync: Sync) -> None:
+def answer_until_writes_are_awaited(stage: ToyNodes, sync: Sync) -> None:
     """Compared, but the source has not answered one write yet."""
     sync.begin()
     answer_until(stage, "a", b"DUMP")
@@ -60,10 +60,10 @@ def answer_until_writes_are_awaited(stage: Stage, sync: Sync) -> None:
             stage.step(name)
 
 
-def three_copies() -> tuple[Stage, Sync]:
+def three_copies() -> tuple[ToyNodes, Sync]:
     """Three copies with the same keys, ``b`` is behind."""
     play = story(copies("a", "b", "c", behind="b"))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     assert stage.say("SET k 1") == b"+OK\r\n"
     fill_both(stage)
-    return stage, Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), False)
+    return stage, Sync(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), False)

@@ -54,14 +54,14 @@ def test_large_values_have_more_time() -> None:
 def ping(play: Story, own: bool, size: int = 0) -> Recorder:
     """A request on the shared connection, or on one of its own."""
     recorder = Recorder()
-    conn = play.exchange.new_unshared(play.node("a"), 2, 0, False) if own else play.link("a")
-    send_requests(conn, BatchReply(recorder, 1), 0, [[b"PING"]], 0, play.exchange.now, size)
+    conn = play.executor.new_unshared(play.node("a"), 2, 0, False) if own else play.connection("a")
+    send_requests(conn, BatchReply(recorder, 1), 0, [[b"PING"]], 0, play.executor.now, size)
     return recorder
 
 
 def test_every_request_has_a_deadline() -> None:
     """A silent node is not waited for, on either connection; a connection that is not there fails the request."""
-    play = story(copies("a", "b")) >> act(lambda play: play.link("a").start_connecting())
+    play = story(copies("a", "b")) >> act(lambda play: play.connection("a").start_connecting())
     for own in (False, True):
         recorder = ping(play, own)
         play.settle()
@@ -80,17 +80,17 @@ def test_every_request_has_a_deadline() -> None:
 def test_our_own_traffic_makes_nobody_late() -> None:
     """Behind a large request of ours a client has as much more time, and the node is not given up meanwhile."""
     play = story(ring("a"))
-    conn = play.link("a")
+    conn = play.connection("a")
     conn.start_connecting()
     play.settle()
     recorder = Recorder()
-    send_transaction(conn, BatchReply(recorder, 1), 0, [[b"DUMP", b"k"]], 0, play.exchange.now, 20_000_000)
-    play.guest("me").session.feed(b"*2\r\n$3\r\nGET\r\n$4\r\n{a}k\r\n")
+    send_transaction(conn, BatchReply(recorder, 1), 0, [[b"DUMP", b"k"]], 0, play.executor.now, 20_000_000)
+    play.client("me").session.feed(b"*2\r\n$3\r\nGET\r\n$4\r\n{a}k\r\n")
     tick(2.0)(play)
     assert conn.is_ready()
-    assert play.guest("me").heard == b""
+    assert play.client("me").received == b""
     tick(0.8)(play)
-    assert play.guest("me").heard.startswith(b"-TIMEOUT a ")
+    assert play.client("me").received.startswith(b"-TIMEOUT a ")
     unheard(play)
     tick(10.0)(play)
     assert recorder.batch is not None
@@ -109,10 +109,10 @@ def test_a_connection_of_our_own_is_lost() -> None:
     play = story(copies("a", "b"))
     recorder = ping(play, True)
     play.settle()
-    own = play.exchange.unshared_connections[0]
+    own = play.executor.unshared_connections[0]
     unheard(play)
     own.transport = None
-    own.on_connection_lost("it closed the connection", play.exchange.now, False)
+    own.on_connection_lost("it closed the connection", play.executor.now, False)
     assert recorder.batch is not None
     assert recorder.batch.problem == "NODEDOWN a (it closed the connection)"
     lost("a")(play)

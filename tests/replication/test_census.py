@@ -7,7 +7,7 @@ from kidoproxy.replication.census import Census
 from kidoproxy.replication.election import UNKNOWN_KEY_COUNT
 from kidoproxy.resp.encode import bulk
 from tests.story import copies, refused, story
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 class EndCounter(Callback):
@@ -44,22 +44,22 @@ def test_what_one_copy_says(info: bytes, dbsize: bytes, ready: bool, keys: int) 
 def test_all_are_asked() -> None:
     """The callback is called once, when all have answered or failed; with nobody to ask at once."""
     play = story(copies("a", "b", "c"), shy=False)
-    stage = Stage(play)
+    stage = ToyNodes(play)
     for name in "ab":
-        play.link(name).start_connecting()
+        play.connection(name).start_connecting()
     play.settle()
     play.shy = True
     refused("c")(play)
     stage.toys["a"].dbs[0] = {b"k": b"1"}
-    census = Census([play.link(name) for name in "abc"])
+    census = Census([play.connection(name) for name in "abc"])
     counter = EndCounter()
-    census.begin(counter, play.exchange.now)
+    census.begin(counter, play.executor.now)
     assert counter.ends == 0
     stage.run()
     census.finish()
     assert (counter.ends, census.is_loaded, census.key_counts) == (1, [True, True, False], [1, 0, UNKNOWN_KEY_COUNT])
 
-    census = Census([play.link("c")])
+    census = Census([play.connection("c")])
     counter = EndCounter()
-    census.begin(counter, play.exchange.now)
+    census.begin(counter, play.executor.now)
     assert (counter.ends, census.is_loaded) == (1, [False])

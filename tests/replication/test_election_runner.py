@@ -4,7 +4,7 @@ from kidoproxy.replication.group import IN_SYNC, SYNCING
 from kidoproxy.upstream.states import CONNECTING
 from tests.replication.supervised import connect_all, logged, run_ticks, supervise, supervised_copies
 from tests.story import copies, greeted, refused, story, then, tick
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 def test_a_copy_recorded_as_behind_is_not_elected() -> None:
@@ -12,7 +12,7 @@ def test_a_copy_recorded_as_behind_is_not_elected() -> None:
     play = story(copies("a", "b", elected=False)) >> connect_all
     play.node("a").uptime = 100
     supervise(play, ("a",))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     for toy in stage.toys.values():
         toy.dbs[0] = {b"k": b"1"}
     run_ticks(stage, 1)
@@ -27,7 +27,7 @@ def test_an_election_waits_for_nodes() -> None:
     supervisor = supervise(play)
     group = play.pool.groups[0]
     assert play >> greeted("a") >> tick(1.0) << then(lambda play: not group.elected)
-    stage = Stage(play)
+    stage = ToyNodes(play)
     stage.toys["a"].dbs[0] = {b"k": b"1"}
     for _ in range(22):
         run_ticks(stage, 1)
@@ -59,14 +59,14 @@ def test_a_trusted_copy_gives_way_to_an_intact_one() -> None:
     group.run_ids = {"a": "a-first", "b": "b-before"}
     supervisor = supervise(play)
     assert play >> connect_all >> refused("a") >> greeted("b")
-    stage = Stage(play)
+    stage = ToyNodes(play)
     for toy in stage.toys.values():
         toy.dbs[0] = {b"k": b"1"}
     run_ticks(stage)
     assert group.behind_names() == ["a"]
     for _ in range(60):
         run_ticks(stage, 1)
-        if play.link("a").state == CONNECTING:
+        if play.connection("a").state == CONNECTING:
             greeted("a")(play)
             break
     run_ticks(stage)

@@ -10,7 +10,7 @@ from kidoproxy.replication.sync_scheduler import STALLED_SECONDS
 from tests.replication.supervised import supervised_copies
 from tests.story import tick
 from tests.strategies import replies
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 #: Every request that a sync sends, and to which node.
 REQUESTS = [
@@ -21,7 +21,7 @@ REQUESTS = [
 ]  # fmt: skip
 
 
-def start_sync(refill: bool) -> tuple[Stage, CopySupervisor]:
+def start_sync(refill: bool) -> tuple[ToyNodes, CopySupervisor]:
     """Two copies that differ, and a sync that has just been ordered."""
     stage, supervisor = supervised_copies("b")
     stage.toys["a"].dbs = {0: {b"k": b"1", b"l": b"2"}, 3: {b"m": b"3"}}
@@ -31,7 +31,7 @@ def start_sync(refill: bool) -> tuple[Stage, CopySupervisor]:
     return stage, supervisor
 
 
-def run_to_end(stage: Stage, supervisor: CopySupervisor) -> None:
+def run_to_end(stage: ToyNodes, supervisor: CopySupervisor) -> None:
     """All answer, and time goes by until the sync is over."""
     for _ in range(40):
         stage.run()
@@ -40,13 +40,13 @@ def run_to_end(stage: Stage, supervisor: CopySupervisor) -> None:
             return
 
 
-def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
+def works_again(stage: ToyNodes, supervisor: CopySupervisor) -> None:
     """Nothing is held, and a sync of well-behaved nodes succeeds."""
     play = stage.play
     stage.run()
     assert supervisor.scheduler.sync is None
-    assert not play.link("b").held
-    assert not play.exchange.unshared_connections
+    assert not play.connection("b").held
+    assert not play.executor.unshared_connections
     assert play.pool.groups[0].touched_keys is None
     if play.pool.groups[0].copies[1].state != IN_SYNC:
         assert play.pool.groups[0].copies[1].state == BEHIND
@@ -56,7 +56,7 @@ def works_again(stage: Stage, supervisor: CopySupervisor) -> None:
         for name in "ab":
             tick(1.0)(play)
             stage.run()
-            assert play.link(name).is_ready(), name
+            assert play.connection(name).is_ready(), name
         assert supervisor.order_sync(play.node("b"), False) == ""
         run_to_end(stage, supervisor)
     assert play.pool.groups[0].copies[1].state == IN_SYNC
@@ -83,16 +83,16 @@ def test_a_silent_node(asked: tuple[str, bytes], refill: bool) -> None:
     for _ in range(400):
         play.settle()
         for each in "ab":
-            if play.told[each] and not (each == name and word.split()[0] in play.told[each][0].raw):
+            if play.sent[each] and not (each == name and word.split()[0] in play.sent[each][0].raw):
                 stage.step(each)
-        if supervisor.scheduler.sync is None or not any(play.told[each] for each in "ab"):
+        if supervisor.scheduler.sync is None or not any(play.sent[each] for each in "ab"):
             break
-    play.told[name].clear()
+    play.sent[name].clear()
     tick(STALLED_SECONDS + 1)(play)
-    play.told["a"].clear()
-    play.told["b"].clear()
+    play.sent["a"].clear()
+    play.sent["b"].clear()
     assert play.pool.groups[0].copies[1].state != SYNCING
-    assert not play.link("b").held
+    assert not play.connection("b").held
     assert supervisor.scheduler.sync is None
 
 
@@ -108,7 +108,7 @@ def test_cancel_at_any_step() -> None:
         assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
         assert supervisor.execute_order(play.node("b"), "cancel") == ("b is not being synced", [])
         assert supervisor.sync_progress(play.node("b")) == "failed: cancelled"
-        assert not play.link("b").held
+        assert not play.connection("b").held
         stage.run()
         assert play.pool.groups[0].behind_names() == ["b"]
         works_again(stage, supervisor)
@@ -130,8 +130,8 @@ def test_a_step_that_is_lost() -> None:
     stage, supervisor = start_sync(False)
     assert supervisor.scheduler.sync is not None
     supervisor.scheduler.sync.prover = None
-    stage.play.told["a"].clear()
-    stage.play.told["b"].clear()
-    supervisor.scheduler.sync.progress_at = stage.play.exchange.now - STALLED_SECONDS - 1
+    stage.play.sent["a"].clear()
+    stage.play.sent["b"].clear()
+    supervisor.scheduler.sync.progress_at = stage.play.executor.now - STALLED_SECONDS - 1
     tick()(stage.play)
     assert supervisor.scheduler.failures["b"] == "failed: no step in 90 s"

@@ -40,7 +40,7 @@ def test_a_copy_fails_during_a_repair() -> None:
     play.pool.groups[0].repair_later(0, [key])
     tick()(play)
     stage.step("a", 2)
-    play.told["b"].clear()
+    play.sent["b"].clear()
     lost("b")(play)
     stage.run()
 
@@ -58,7 +58,7 @@ def test_the_leader_fails_during_a_repair() -> None:
         toy.dbs[0] = {key: b"%d" % at}
     group.repair_later(0, [key])
     tick()(play)
-    play.told["a"].clear()
+    play.sent["a"].clear()
     refused("a")(play)
     stage.run()
     assert list(group.to_repair) == [(0, key)]
@@ -99,7 +99,7 @@ def test_no_copy_is_alive() -> None:
     assert list(play.pool.groups[0].to_repair) == [(0, key)]
     assert play.pool.groups[0].behind_names() == []
     for name in ("a", "b"):
-        play.link(name).start_connecting()
+        play.connection(name).start_connecting()
         greeted(name)(play)
     run_ticks(stage)
 

@@ -6,7 +6,7 @@ from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.group import BEHIND
 from kidoproxy.replication.source_proof import MAX_SOURCE_SILENCE, Prover
 from tests.story import copies, lost, refused, restarted, story, tick
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 class Outcome(Callback):
@@ -20,12 +20,12 @@ class Outcome(Callback):
         self.problem = batch_reply.problem
 
 
-def ready(same: bool = False, silent: str = "") -> Stage:
+def ready(same: bool = False, silent: str = "") -> ToyNodes:
     """Two copies, or one server under two names; those in ``silent`` do not tell their run id."""
     play = story(copies("a", "b", behind="b"))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     for name in "ab":
-        play.link(name).start_connecting()
+        play.connection(name).start_connecting()
     play.settle()
     if same:
         stage.toys["b"] = stage.toys["a"]
@@ -35,10 +35,10 @@ def ready(same: bool = False, silent: str = "") -> Stage:
     return stage
 
 
-def run_prover(stage: Stage) -> tuple[Prover, str | None]:
+def run_prover(stage: ToyNodes) -> tuple[Prover, str | None]:
     """Let the nodes answer until it is over."""
     play = stage.play
-    prover = Prover(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), play.house.wall_ms)
+    prover = Prover(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), play.proxy.wall_ms)
     outcome = Outcome()
     prover.begin(outcome)
     stage.run()
@@ -54,17 +54,17 @@ def test_two_servers_or_one(silent: str) -> None:
     stage = ready(silent=silent)
     prover, problem = run_prover(stage)
     assert problem == ""
-    assert prover.proof.write_refusal(stage.play.exchange.now) == ""
+    assert prover.proof.write_refusal(stage.play.executor.now) == ""
     assert not any(toy.dbs.get(0) for toy in stage.toys.values())
     assert any(seen.startswith(b"SET ") for seen in stage.toys["b"].seen) is bool(silent)
 
     stage = ready(same=True, silent=silent)
     prover, problem = run_prover(stage)
     assert problem == SAME
-    assert prover.proof.write_refusal(stage.play.exchange.now) != ""
+    assert prover.proof.write_refusal(stage.play.executor.now) != ""
 
 
-def misbehaving(name: str, word: bytes, reply: bytes) -> Stage:
+def misbehaving(name: str, word: bytes, reply: bytes) -> ToyNodes:
     """One of the two replies like this, and ``b`` does not tell its run id."""
     stage = ready(silent="b")
     stage.toys[name].lies[word] = reply
@@ -108,11 +108,11 @@ def test_a_connection_is_lost_meanwhile(name: str) -> None:
     """No answer is no proof; what comes after the end changes nothing."""
     stage = ready()
     play = stage.play
-    prover = Prover(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), 0)
+    prover = Prover(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), 0)
     outcome = Outcome()
     prover.begin(outcome)
     play.settle()
-    play.told[name].clear()
+    play.sent[name].clear()
     lost(name)(play)
     stage.run()
     assert outcome.problem == f"NODEDOWN {name} (it closed the connection)"
@@ -136,14 +136,14 @@ def test_a_proof_ends() -> None:
         stage.play.shy = "refused" in refusal
         event(stage.play)
         stage.play.settle()
-        assert prover.proof.write_refusal(stage.play.exchange.now) == refusal
+        assert prover.proof.write_refusal(stage.play.executor.now) == refusal
 
     stage = ready()
     prover, _ = run_prover(stage)
-    late = stage.play.exchange.now + MAX_SOURCE_SILENCE + 1
+    late = stage.play.executor.now + MAX_SOURCE_SILENCE + 1
     assert prover.proof.write_refusal(late) == "a has not answered for 6 s"
     stage.play.pool.groups[0].copies[0].state = BEHIND
-    assert prover.proof.write_refusal(stage.play.exchange.now) == "a, from which it was copied, fell behind meanwhile"
+    assert prover.proof.write_refusal(stage.play.executor.now) == "a, from which it was copied, fell behind meanwhile"
 
 
 def test_a_source_may_have_lost_its_data() -> None:

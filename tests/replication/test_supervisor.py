@@ -3,7 +3,7 @@
 from kidoproxy.replication.batch import BatchReply
 from tests.replication.supervised import connect_all, logged, run_ticks, supervise, supervised_copies
 from tests.story import copies, story
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 def test_the_start() -> None:
@@ -12,7 +12,7 @@ def test_the_start() -> None:
     supervisor = supervise(play)
     assert supervisor.is_starting()
     assert play >> connect_all
-    stage = Stage(play)
+    stage = ToyNodes(play)
     stage.toys["a"].dbs[0] = {b"k": b"1"}
     play.node("a").uptime = 100
     run_ticks(stage)

@@ -113,7 +113,7 @@ def test_a_write_is_missed() -> None:
     client("SET k 9")(stage.play)
     stage.play.settle()
     assert is_next_request(stage, "b", b"SET")
-    stage.play.told["b"].clear()
+    stage.play.sent["b"].clear()
     lost("b")(stage.play)
     stage.run()
 

@@ -8,7 +8,7 @@ from kidoproxy.replication.sync_pass import MAX_PASSES
 from kidoproxy.replication.sync_steps import SyncStep
 from tests.replication.syncing import answer_until, fill_both, is_next_request, three_copies, two_copies
 from tests.story import client, copies, lost, node, refused, restarted, story
-from tests.toy import Stage
+from tests.toy import ToyNodes
 
 
 def test_a_write_while_the_copy_is_down() -> None:
@@ -34,13 +34,13 @@ def test_the_target_dies() -> None:
     sync.begin()
     answer_until(stage, "b", b"RESTORE")
     refused("b")(stage.play)
-    stage.play.told["b"].clear()
+    stage.play.sent["b"].clear()
     stage.run()
 
     assert sync.problem == "NODEDOWN b (connection refused)"
     assert stage.play.pool.groups[0].copies[1].state == BEHIND
     assert stage.play.pool.groups[0].touched_keys is None
-    assert not stage.play.link("b").held
+    assert not stage.play.connection("b").held
 
 
 def test_the_target_dies_before_it_gets_the_keys() -> None:
@@ -53,7 +53,7 @@ def test_the_target_dies_before_it_gets_the_keys() -> None:
     stage.run()
 
     assert sync.problem == "NODEDOWN b (connection refused)"
-    assert not stage.play.link("b").held
+    assert not stage.play.connection("b").held
 
 
 def test_the_source_dies() -> None:
@@ -62,7 +62,7 @@ def test_the_source_dies() -> None:
     fill_both(stage)
     sync.begin()
     answer_until(stage, "a", b"DUMP")
-    stage.play.told["a"].clear()
+    stage.play.sent["a"].clear()
     lost("a")(stage.play)
     stage.run()
 
@@ -72,9 +72,9 @@ def test_the_source_dies() -> None:
 def test_the_source_falls_behind() -> None:
     """A source that missed a write itself is nothing to copy from."""
     play = story(copies("a", "b", "c", behind="b"))
-    stage = Stage(play)
+    stage = ToyNodes(play)
     assert stage.say("SET k 1") == b"+OK\r\n"
-    sync = Sync(play.exchange, play.pool.groups[0], play.node("a"), play.node("b"), False)
+    sync = Sync(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), False)
     sync.begin()
     play.pool.groups[0].mark_behind([play.node("a")])
     stage.run()
@@ -100,7 +100,7 @@ def test_an_error_ends_the_sync() -> None:
 
         assert sync.problem == "NOPERM no", word
         assert stage.play.pool.groups[0].behind_names() == ["b"]
-        assert not stage.play.link("b").held
+        assert not stage.play.connection("b").held
 
 
 def test_the_source_missed_a_write_under_way() -> None:
@@ -112,7 +112,7 @@ def test_the_source_missed_a_write_under_way() -> None:
     stage.play.settle()
     while not is_next_request(stage, "a", b"SET"):
         stage.step("a")
-    stage.play.told["a"].pop(0)
+    stage.play.sent["a"].pop(0)
     node("a", "-OOM no")(stage.play)
     while sync.step is not SyncStep.WAIT_FOR_WRITES:
         for name in "ab":
@@ -149,10 +149,10 @@ def test_the_source_is_lost_in_between() -> None:
         stage.toys["b"].dbs[0][b"k"] = b"other"
         sync.begin()
         answer_until(stage, "a", b"EXISTS")
-        stage.play.told["a"], kept = [], stage.play.told["a"]
+        stage.play.sent["a"], kept = [], stage.play.sent["a"]
         event(stage.play)
         stage.play.settle()
-        stage.play.told["a"] = kept + stage.play.told["a"]
+        stage.play.sent["a"] = kept + stage.play.sent["a"]
         stage.run()
         assert sync.problem == problem
 
@@ -180,7 +180,7 @@ def test_only_one_node_has_a_database(name: str) -> None:
     assert sync.problem == (
         "a and b do not both have database 50 (ERR DB index is out of range); set 'databases' alike"
     )
-    assert all(stage.play.link(each).reconnects == 0 for each in "ab")
+    assert all(stage.play.connection(each).reconnects == 0 for each in "ab")
 
 
 def test_a_larger_copy_is_not_cut_down_without_a_record() -> None:

@@ -33,7 +33,7 @@ def test_a_sync_fails() -> None:
     supervisor.scheduler.to_compare = [play.node("b")]
     tick()(play)
     refused("b")(play)
-    play.told["b"].clear()
+    play.sent["b"].clear()
     stage.run()
     tick()(play)
     assert logged(supervisor)[-1] == "copy behind: pool=pair node=b"
@@ -47,7 +47,7 @@ def test_a_sync_fails() -> None:
     assert supervisor.order_sync(play.node("b"), False) == ""
     tick()(play)
     refused("b")(play)
-    play.told["b"].clear()
+    play.sent["b"].clear()
     stage.run()
     tick()(play)
     assert supervisor.scheduler.to_compare == []

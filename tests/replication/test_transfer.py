@@ -48,8 +48,8 @@ def test_the_state_of_a_key(dump: bytes, expiry: bytes, found: tuple[bytes | Non
 def test_a_transfer_without_a_callback() -> None:
     """A transfer that was not begun calls nobody; a callback must say what it does."""
     play = story(copies("a", "b"))
-    proof = Proof(play.pool.groups[0], play.link("a"), play.link("b"))
-    transfer = Transfer(play.exchange, proof, 0, [b"k"], False, 0)
+    proof = Proof(play.pool.groups[0], play.connection("a"), play.connection("b"))
+    transfer = Transfer(play.executor, proof, 0, [b"k"], False, 0)
     transfer.finish("over")
     assert transfer.problem == "over"
     with pytest.raises(NotImplementedError):

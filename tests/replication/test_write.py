@@ -63,7 +63,7 @@ def test_leader_dies() -> None:
         >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
         >> node("b", "+OK") >> node("c", "+OK") >> tick(0.6) << to_client("+OK")
         << then(lambda play: play.pool.groups[0].behind_names() == ["a"])
-        >> client(f"GET {key}") << then(lambda play: not play.told["a"] and len(play.told["b"] + play.told["c"]) == 1)
+        >> client(f"GET {key}") << then(lambda play: not play.sent["a"] and len(play.sent["b"] + play.sent["c"]) == 1)
     )  # fmt: skip
 
 

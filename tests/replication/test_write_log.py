@@ -69,15 +69,15 @@ def test_waits(request_text: str, reply: str | None) -> None:
     wanted = "*2 +OK -NODEDOWN" if reply is None else reply
     on_disk()(play)
     play.settle()
-    assert play.guest("me").heard.startswith(wanted.split(" ")[0].encode())
+    assert play.client("me").received.startswith(wanted.split(" ")[0].encode())
 
 
 def test_reads_and_other_pools_do_not_wait() -> None:
     """A read of the same copies, and a write to another shard, are answered while the disk is busy."""
     pool = ring(copies("a", "b", name="s"), copies("c", "d", name="t"))
     play = slow_disk(pool) >> client("SET {s}1 x") << unheard >> node("a", "+OK") >> lost("b") << unheard
-    assert play >> client("SET {t}1 x", name="other") << given(lambda one: one.told["c"].clear())
-    play.told["d"].clear()
+    assert play >> client("SET {t}1 x", name="other") << given(lambda one: one.sent["c"].clear())
+    play.sent["d"].clear()
     assert play >> node("c", "+OK") >> node("d", "+OK") << to_client("+OK", name="other")
     key = led_by(copies("a", "b"), "a")
     assert play >> client("GET {s}1", name="other") << unheard >> node("a", "$1 x") << to_client("$1 x", name="other")
@@ -98,7 +98,7 @@ def test_each_version_releases_its_own() -> None:
     play = slow_disk(pool)
     assert play >> client(KEY) << unheard >> node("a", "+OK") >> node("c", "+OK") >> lost("b") << unheard
     assert play >> client("SET l y", name="other") << unheard
-    for told in play.told.values():
+    for told in play.sent.values():
         told.clear()
     assert play >> node("a", "+OK") >> lost("c") << unheard
     assert pool.groups[0].durability.latest_version == 2
@@ -121,5 +121,5 @@ def test_a_client_that_has_gone() -> None:
     """Nobody waits for its reply any more."""
     play = slow_disk(copies("a", "b"))
     missed(play)
-    play.guest("me").session.on_disconnect()
+    play.client("me").session.on_disconnect()
     assert play >> on_disk() << silence()

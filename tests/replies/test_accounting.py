@@ -125,17 +125,17 @@ def test_no_further_request_while_much_is_held() -> None:
     play = story(ring("a", "b")) >> client("GET {a}1", "GET {b}1", "GET {b}2", "GET {b}3")
     unheard(play)
     for _ in range(3):
-        play.link("b").feed(bulk(half.encode()), play.exchange.now)
+        play.connection("b").feed(bulk(half.encode()), play.executor.now)
     play.settle()
-    session = play.guest("me").session
+    session = play.client("me").session
     session.feed(b"GET {b}4\r\n")
     assert (session.mode != READY, session.wants_input()) == (True, False)
     session.feed(b"GET {b}5\r\n")
     play.settle()
-    assert play.told["b"] == []
-    play.link("a").feed(b"$-1\r\n", play.exchange.now)
+    assert play.sent["b"] == []
+    play.connection("a").feed(b"$-1\r\n", play.executor.now)
     play.settle()
-    assert len(play.told["b"]) == 2
+    assert len(play.sent["b"]) == 2
 
 
 KEYS: Final = [f"{{{tag}}}{number}" for tag in "abc" for number in range(3)]
@@ -162,9 +162,9 @@ def answers(name: str, replies: list[bytes]) -> Event:
     """The node sends these replies, at most one for each of its open requests."""
 
     def event(play: Story) -> None:
-        for way in {one.way for one in play.told[name]}:
-            conn = play.link(name, way)
-            conn.feed(b"".join(replies[: conn.pending_count() - len(conn.queue)]), play.exchange.now)
+        for way in {one.key for one in play.sent[name]}:
+            conn = play.connection(name, way)
+            conn.feed(b"".join(replies[: conn.pending_count() - len(conn.queue)]), play.executor.now)
 
     return event
 
@@ -185,7 +185,7 @@ def play_on(play: Story, steps: list[Event]) -> None:
     for step in steps:
         step(play)
         play.settle()
-        accounts.check(play.house)
+        accounts.check(play.proxy)
 
 
 @settings(max_examples=150, deadline=None)
@@ -209,6 +209,6 @@ def test_the_accounts_of_copies(steps: list[Event]) -> None:
 def at_rest(play: Story) -> None:
     """All clients disconnect, and every deadline passes."""
     play_on(play, [tick(1.0), gone("me"), gone("you"), *[tick(1.0)] * 20])
-    assert not play.house.sessions
-    for conn in play.exchange.all_connections():
+    assert not play.proxy.sessions
+    for conn in play.executor.all_connections():
         assert conn.queue_bytes == conn.out_bytes == 0

@@ -5,7 +5,7 @@ import pytest
 from kidoproxy.replies.streams import Unblocker
 from tests.session.handlers.test_blocking import free
 from tests.story import (
-    LANE,
+    LEASED,
     client,
     given,
     greeted,
@@ -46,7 +46,7 @@ def test_replies_that_do_not_fit_together() -> None:
     play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 1 1")
     play << to("a", "XREAD STREAMS {a}s 1") << to("b", "XREAD STREAMS {b}s 1")
     play >> node("a", ":1") >> node("b", B)
-    assert play.guest("me").heard.startswith(b"-ERR the nodes' replies do not fit together: ':1")
+    assert play.client("me").received.startswith(b"-ERR the nodes' replies do not fit together: ':1")
     play << given(unheard)
 
 
@@ -84,14 +84,14 @@ def test_group_with_a_part_missing() -> None:
     (
         story(ring("a", "b"))
         >> client(f"{GROUP} {{a}}s {{b}}s > >")
-        << to("a", f"{GROUP} {{a}}s >", on=LANE) << to("b", f"{GROUP} {{b}}s >", on=LANE)
-        >> node("b", "-NOGROUP no", on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-        >> node("a", A, on=LANE) << to_client(A)
+        << to("a", f"{GROUP} {{a}}s >", on=LEASED) << to("b", f"{GROUP} {{b}}s >", on=LEASED)
+        >> node("b", "-NOGROUP no", on=LEASED) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", A, on=LEASED) << to_client(A)
         >> node("a", ":0") << silence()
         >> client(f"{GROUP} {{a}}s {{b}}s > >")
-        << to("a", f"{GROUP} {{a}}s >", on=LANE) << to("b", f"{GROUP} {{b}}s >", on=LANE)
-        >> lost("b", on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-        >> node("a", "*-1", on=LANE)
+        << to("a", f"{GROUP} {{a}}s >", on=LEASED) << to("b", f"{GROUP} {{b}}s >", on=LEASED)
+        >> lost("b", on=LEASED) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", "*-1", on=LEASED)
         << to_client("-NODEDOWN b b:6379 (it closed the connection); the write may have run, its outcome is unknown")
     )  # fmt: skip
 
@@ -102,14 +102,14 @@ def test_the_first_ends_the_blocking() -> None:
     (
         story(ring("a", "b"))
         >> client(f"{asked} {{a}}s {{b}}s $ $")
-        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
-        >> node("b", B, on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT") << silence()
-        >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client(B) << free(1, 1)
+        << to("a", f"{asked} {{a}}s $", on=LEASED) << to("b", f"{asked} {{b}}s $", on=LEASED)
+        >> node("b", B, on=LEASED) << to("a", "CLIENT UNBLOCK 101 TIMEOUT") << silence()
+        >> node("a", ":1") >> node("a", "*-1", on=LEASED) << to_client(B) << free(1, 1)
         >> client(f"{asked} {{a}}s {{b}}s $ $")
-        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
-        >> node("b", B, on=LANE) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        << to("a", f"{asked} {{a}}s $", on=LEASED) << to("b", f"{asked} {{b}}s $", on=LEASED)
+        >> node("b", B, on=LEASED) << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
         >> node("a", ":0") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-        >> node("a", A, on=LANE) << to_client(BOTH) >> node("a", ":0") << free(1, 1)
+        >> node("a", A, on=LEASED) << to_client(BOTH) >> node("a", ":0") << free(1, 1)
     )  # fmt: skip
 
 
@@ -119,17 +119,17 @@ def test_the_timeout_is_over_everywhere() -> None:
     (
         story(ring("a", "b"))
         >> client(f"{asked} {{a}}s {{b}}s $ $")
-        << to("a", f"{asked} {{a}}s $", on=LANE) << to("b", f"{asked} {{b}}s $", on=LANE)
-        >> node("b", "*-1", on=LANE) << silence()
-        >> node("a", "*-1", on=LANE) << to_client("*-1") << free(1, 1)
+        << to("a", f"{asked} {{a}}s $", on=LEASED) << to("b", f"{asked} {{b}}s $", on=LEASED)
+        >> node("b", "*-1", on=LEASED) << silence()
+        >> node("a", "*-1", on=LEASED) << to_client("*-1") << free(1, 1)
     )  # fmt: skip
 
 
 def test_a_connection_that_is_not_ready_is_not_waited_for() -> None:
     """Nothing has been sent there, so no entry is lost."""
     play = story(ring("a", "b"), shy=True) >> client("XREAD BLOCK 0 STREAMS {a}s {b}s $ $")
-    play >> greeted("b", on=LANE) << to("b", "XREAD BLOCK 0 STREAMS {b}s $", on=LANE)
-    play >> node("b", B, on=LANE) << to_client(B) << then(lambda play: leased(play) == [0, 0])
+    play >> greeted("b", on=LEASED) << to("b", "XREAD BLOCK 0 STREAMS {b}s $", on=LEASED)
+    play >> node("b", B, on=LEASED) << to_client(B) << then(lambda play: leased(play) == [0, 0])
 
 
 def test_lists_of_replies() -> None:
@@ -139,7 +139,7 @@ def test_lists_of_replies() -> None:
         >> client("PROXY REPLIES LIST") << to_client("+OK")
         >> client("XREAD STREAMS {a}s {b}s 0 0") << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0")
         >> node("a", A) >> node("b", B) << to_client(BOTH)
-        >> client("XREAD BLOCK 0 STREAMS {a}s 0") << to("a", "XREAD BLOCK 0 STREAMS {a}s 0", on=LANE)
+        >> client("XREAD BLOCK 0 STREAMS {a}s 0") << to("a", "XREAD BLOCK 0 STREAMS {a}s 0", on=LEASED)
     )  # fmt: skip
 
 
@@ -153,5 +153,5 @@ def test_a_reply_that_is_no_list_of_streams() -> None:
     """It is an error, and the next reply is not affected."""
     play = story(ring("a", "b")) >> client("XREAD STREAMS {a}s {b}s 0 0", "PING")
     play << to("a", "XREAD STREAMS {a}s 0") << to("b", "XREAD STREAMS {b}s 0") >> node("a", A) >> node("b", ":0")
-    assert b"-ERR the nodes' replies do not fit together: " in play.guest("me").heard
+    assert b"-ERR the nodes' replies do not fit together: " in play.client("me").received
     play << given(unheard) << silence()

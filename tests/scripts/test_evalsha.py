@@ -8,7 +8,7 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.executor import DelegatingExecutor
 from tests.story import (
-    LANE,
+    LEASED,
     Event,
     Pool,
     Story,
@@ -74,7 +74,7 @@ def test_text_goes_ahead(name: str) -> None:
         >> restarted("a") << to("b", LIST) >> node("b", "*0")
         >> client(sha(name=name).replace(DIGEST, DIGEST.upper()))
         << to("a", LOAD, sha(name=name).replace(DIGEST, DIGEST.upper()))
-        >> node("a", SAID, ":1") << to_client(":1") << then(lambda play: play.exchange.script_preloads == 3)
+        >> node("a", SAID, ":1") << to_client(":1") << then(lambda play: play.executor.script_preloads == 3)
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_noscript_is_retried() -> None:
         carried(ring("a"))
         >> client(sha()) << to("a", sha())
         >> node("a", NOSCRIPT) << to("a", LOAD, sha()) << silence()
-        >> node("a", SAID, ":2") << to_client(":2") << then(lambda play: play.exchange.noscript_retries == 1)
+        >> node("a", SAID, ":2") << to_client(":2") << then(lambda play: play.executor.noscript_retries == 1)
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_unknown() -> None:
     assert (
         story(ring("a"))
         >> client(sha()) << to("a", sha()) >> node("a", NOSCRIPT) << to_client(NOSCRIPT)
-        << then(lambda play: play.exchange.noscript_retries == play.exchange.script_preloads == 0)
+        << then(lambda play: play.executor.noscript_retries == play.executor.script_preloads == 0)
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_wrong_text() -> None:
         >> client(request) << to("a", load, request)
         >> node("a", "-ERR Error compiling script", NOSCRIPT) << to("a", load, request)
         >> node("a", "-ERR Error compiling script", NOSCRIPT) << to_client(NOSCRIPT)
-        << then(lambda play: play.exchange.noscript_retries == 0)
+        << then(lambda play: play.executor.noscript_retries == 0)
     )  # fmt: skip
 
 
@@ -200,10 +200,10 @@ def test_large_reply(size: int) -> None:
     assert (
         carried(ring("a"))
         >> client(sha()) << to("a", sha())
-        >> given(lambda play: play.link("a").feed(frame[:at], play.exchange.now)) << given(unheard)
-        >> given(lambda play: play.link("a").feed(frame[at:], play.exchange.now))
-        << then(lambda play: frame.endswith(play.guest("me").heard) and play.guest("me").heard != b"")
-        << given(unheard) << then(lambda play: not play.told["a"])
+        >> given(lambda play: play.connection("a").feed(frame[:at], play.executor.now)) << given(unheard)
+        >> given(lambda play: play.connection("a").feed(frame[at:], play.executor.now))
+        << then(lambda play: frame.endswith(play.client("me").received) and play.client("me").received != b"")
+        << given(unheard) << then(lambda play: not play.sent["a"])
     )  # fmt: skip
 
 
@@ -284,7 +284,7 @@ def half(pool: Pool) -> Story:
     """There are connections to all nodes, and then ``b`` cannot be reached any more."""
     play = story(pool)
     for one in pool.nodes:
-        play.link(one.name).start_connecting()
+        play.connection(one.name).start_connecting()
     play.settle()
     play.shy = True
     return play >> refused("b")
@@ -294,7 +294,7 @@ def back(play: Story) -> Story:
     """It can be reached again; its peer, if it is asked, does not know libraries."""
     play.shy = False
     assert play >> tick(0.2)
-    if play.told["a"]:
+    if play.sent["a"]:
         assert play << to("a", LIST) >> node("a", "-ERR unknown command 'FUNCTION'")
     return play
 
@@ -400,15 +400,15 @@ KILL = "SCRIPT KILL"
 
 def unshared(play: Story) -> list[str]:
     """The nodes to which there are connections that are not shared."""
-    return [conn.node.name for conn in play.exchange.unshared_connections]
+    return [conn.node.name for conn in play.executor.unshared_connections]
 
 
 def say(name: str, *replies: str) -> Event:
     """The node answers on such a connection."""
 
     def event(play: Story) -> None:
-        conn = next(conn for conn in play.exchange.unshared_connections if conn.node.name == name)
-        conn.feed(frames(replies), play.exchange.now)
+        conn = next(conn for conn in play.executor.unshared_connections if conn.node.name == name)
+        conn.feed(frames(replies), play.executor.now)
 
     return event
 
@@ -418,7 +418,7 @@ def test_kill(pool: Pool) -> None:
     """A kill does not wait behind the script that it is to end: it has a connection of its own, and only for this."""
     assert (
         story(pool)
-        >> client(KILL) << to("a", KILL, on=LANE) << to("b", KILL, on=LANE)
+        >> client(KILL) << to("a", KILL, on=LEASED) << to("b", KILL, on=LEASED)
         << then(lambda play: unshared(play) == ["a", "b"])
         >> say("a", IDLE) << silence()
         >> say("b", "+OK") << to_client("+OK")
@@ -445,8 +445,8 @@ def test_kill_a_node_that_is_down() -> None:
     assert (
         play
         >> client(KILL)
-        << to("a", KILL, on=LANE)
-        << to("b", KILL, on=LANE)
+        << to("a", KILL, on=LEASED)
+        << to("b", KILL, on=LEASED)
         >> say("a", IDLE)
         >> say("b", "+OK")
         << to_client("+OK")
@@ -456,6 +456,6 @@ def test_kill_a_node_that_is_down() -> None:
 def test_misses_are_counted_by_the_executor() -> None:
     """A miss in place of a failure is counted where all are counted."""
     play = story(ring("a"))
-    DelegatingExecutor(play.exchange).count_miss(False)
-    DelegatingExecutor(play.exchange).count_miss(True)
-    assert (play.exchange.soft_misses, play.exchange.dropped_writes) == (1, 1)
+    DelegatingExecutor(play.executor).count_miss(False)
+    DelegatingExecutor(play.executor).count_miss(True)
+    assert (play.executor.soft_misses, play.executor.dropped_writes) == (1, 1)

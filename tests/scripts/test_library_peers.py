@@ -41,7 +41,7 @@ def listed(*names: str, resp3: bool = False) -> bytes:
 def connected(proto: int = 2) -> Story:
     """A ring of three; the proxy has a connection to each, and has seen the library ``old``."""
     play = story(ring("a", "b", "c"))
-    play.facts.script_registry.load_library(code("old"))
+    play.context.script_registry.load_library(code("old"))
     assert play >> client(f"HELLO {proto}", "DBSIZE") << given(unheard)
     for name in "abc":
         assert play >> node(name, ":0", on=(proto, 0))
@@ -119,6 +119,6 @@ def test_no_peer() -> None:
     play.shy = False
     assert play >> restarted("a") << warmed_up("a", "old")
     assert play >> tick(0.2) >> node("a", "$3 old")
-    play.node("c").warmup.registries.append(play.facts.script_registry)
+    play.node("c").warmup.registries.append(play.context.script_registry)
     play.node("a").warmup.needs_warmup = play.node("c").warmup.needs_warmup = True
     assert play >> restarted("b") << warmed_up("b", "old")

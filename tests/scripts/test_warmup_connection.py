@@ -4,6 +4,7 @@ from kidoproxy.resp.encode import array, bulk, encode_request
 from kidoproxy.scripts.registry import MAX_SCRIPTS
 from kidoproxy.scripts.warmup_connection import preload_script
 from tests.story import (
+    PLAIN,
     Event,
     Pool,
     Story,
@@ -102,10 +103,10 @@ def test_held_during_the_warmup() -> None:
     assert (
         loaded(copies("a"))
         >> restarted("a") << to("a", reload("lib"))
-        >> given(lambda play: play.link("a").hold(play.exchange.now, 0.0))
+        >> given(lambda play: play.connection("a").hold(play.executor.now, 0.0))
         >> client("SET k v")
         >> node("a", "$3 lib") << silence()
-        >> given(lambda play: play.link("a").unhold(play.exchange.now)) << to("a", "SET k v")
+        >> given(lambda play: play.connection("a").unhold(play.executor.now)) << to("a", "SET k v")
     )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def test_the_loading_connection_is_lost() -> None:
         >> lost("a", on=SECOND) >> lost("a", on=RESP3) >> refused("a", on=SECOND)
         >> refused("a") << to("a", reload("lib"), on=RESP3)
         >> node("a", "$3 lib", on=RESP3) << then(lambda play: not behind(play))
-        >> tick(0.2) << then(lambda play: play.link("a").can_send and play.link("a", SECOND).can_send) << silence()
+        >> tick(0.2) << then(lambda play: all(play.connection("a", on).can_send for on in (PLAIN, SECOND))) << silence()
     )  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_changed_meanwhile() -> None:
     assert (
         play
         >> restarted("a") << to("a", reload("lib"))
-        >> given(lambda play: play.facts.script_registry.load_library(code("new")))
+        >> given(lambda play: play.context.script_registry.load_library(code("new")))
         >> client("GET {a}k") << silence()
         >> node("a", "$3 lib") << to("a", reload("lib"), reload("new"))
         >> node("a", "$3 lib", "$3 new") << to("a", "GET {a}k") << then(lambda play: not behind(play))
@@ -164,10 +165,10 @@ def test_refused_library() -> None:
         >> lost("a", on=RESP3) << silence()
         >> node("a", "-OOM no memory") << to("a", "GET {a}k") << to("a", reload("lib"), on=RESP3)
         << then(lambda play: play.node("a").cause == "it refused what was loaded: OOM no memory" and behind(play))
-        >> node("a", "-OOM no memory", on=RESP3) << then(lambda play: play.link("a", RESP3).can_send)
+        >> node("a", "-OOM no memory", on=RESP3) << then(lambda play: play.connection("a", RESP3).can_send)
         >> node("a", "$1 v") << to_client("$1 v")
         >> lost("a") >> tick(0.1) << to("a", reload("lib"))
-        >> node("a", "$3 lib") << then(lambda play: play.link("a").can_send and not behind(play))
+        >> node("a", "$3 lib") << then(lambda play: play.connection("a").can_send and not behind(play))
     )  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def missed() -> Story:
     play.shy = True
     assert play >> refused("b") >> client(load("new")) << to("a", load("new"))
     play.shy = False
-    assert play >> tick(0.2) << then(lambda play: play.link("b").can_send)
+    assert play >> tick(0.2) << then(lambda play: play.connection("b").can_send)
     return play
 
 
@@ -236,7 +237,7 @@ def test_late_warmup_of_a_ready_connection() -> None:
 
 def preloads(play: Story, reload: bool = False) -> bool:
     """Whether a text was sent ahead of an EVALSHA."""
-    return preload_script(play.link("a"), b"digest", b"return 1", 2, 0, play.exchange.now, reload)
+    return preload_script(play.connection("a"), b"digest", b"return 1", 2, 0, play.executor.now, reload)
 
 
 TEXT = encode_request([b"SCRIPT", b"LOAD", b"return 1"])
@@ -279,6 +280,6 @@ def test_preload_in_vain() -> None:
 def test_preload_is_bounded() -> None:
     """What a connection has carried is forgotten before it fills the memory."""
     play = story(ring("a")) >> client("GET {a}k") << given(unheard)
-    conn = play.link("a")
+    conn = play.connection("a")
     conn.loaded_scripts = {b"%d" % number: 0.0 for number in range(MAX_SCRIPTS)}
     assert play >> given(preloading(False, True)) << to("a", TEXT) << then(lambda play: len(conn.loaded_scripts) == 1)

@@ -26,7 +26,7 @@ STARTED_MS = 1_700_000_000_000
 Words = str | bytes
 
 
-class Stage:
+class InMemoryProxy:
     """A proxy with one pool over ``nodes``; time stands still unless a test moves it."""
 
     def __init__(self, nodes: list[Node], root: Route, mode: str, words: CommandSet | None = None) -> None:
@@ -66,24 +66,24 @@ class Stage:
             self.connection(node.name)
 
 
-def ring(*names: str, words: CommandSet | None = None) -> Stage:
+def ring(*names: str, words: CommandSet | None = None) -> InMemoryProxy:
     """A ring of nodes with these names."""
     nodes = [Node(at, name, f"10.0.0.{at + 1}:6379", at + 1) for at, name in enumerate(names)]
     members: list[Route] = [NodeRoute(node) for node in nodes]
     root = Ring("cache", members, ketama(list(names), [1] * len(names)), Tags(123, 125, []))
-    return Stage(nodes, root, "ring", words)
+    return InMemoryProxy(nodes, root, "ring", words)
 
 
-def copies(*names: str) -> Stage:
+def copies(*names: str) -> InMemoryProxy:
     """A copy pool; its first node is the one that is trusted, the others are behind."""
     nodes = [Node(at, name, f"10.0.0.{at + 1}:6379", at + 1) for at, name in enumerate(names)]
     group = CopyGroup("cache", nodes)
-    stage = Stage(nodes, CopyPool("cache", group), "copy")
+    stage = InMemoryProxy(nodes, CopyPool("cache", group), "copy")
     make_trusted(group, group.copies[0])
     return stage
 
 
-def listening(stage: Stage, session: ClientSession, name: str) -> None:
+def listening(stage: InMemoryProxy, session: ClientSession, name: str) -> None:
     """The client has subscribed to a channel of node ``a``, and its confirmation has been sent."""
     session.feed(request("SUBSCRIBE", name))
     conn = stage.executor.unshared_connections[-1]
@@ -116,7 +116,7 @@ def request(*words: Words) -> bytes:
     return encode_request([word.encode() if isinstance(word, str) else word for word in words])
 
 
-def key_on(stage: Stage, name: str) -> str:
+def key_on(stage: InMemoryProxy, name: str) -> str:
     """A key that lives on the ring's node of that name."""
     for number in range(1000):
         if f" {name} (" in stage.pool.root.explain(b"k%d" % number):

@@ -35,8 +35,8 @@ def test_client_gone() -> None:
     """What a client has sent that hangs up before the answer is run, and leaves the knowledge behind."""
     play = story(ring("a")) >> client("X.GET {a}1") << to("a", "COMMAND INFO X.GET") >> gone()
     assert play >> node("a", ROW) << to("a", "X.GET {a}1") >> node("a", "$-1") << silence()
-    assert not play.house.sessions
-    assert b"x.get" in play.facts.commands.discovered
+    assert not play.proxy.sessions
+    assert b"x.get" in play.context.commands.discovered
 
 
 def test_failure() -> None:

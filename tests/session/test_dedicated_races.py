@@ -7,8 +7,8 @@ from kidoproxy.upstream.states import DOWN
 from tests.session.handlers.test_blocking import POPPED, free
 from tests.session.handlers.test_monitor import LINE
 from tests.story import (
-    LANE,
-    LANE2,
+    LEASED,
+    LEASED2,
     Story,
     client,
     closed,
@@ -35,8 +35,8 @@ TO_BE_LET_GO = "CLIENT UNBLOCK 101 TIMEOUT"
 
 def blocked(asked: str = "BLPOP {a}q 0") -> Story:
     """A client that waits, and another that has told the proxy to unblock it; the node has not heard of that yet."""
-    play = story(ring("a")) >> client(asked) << to("a", asked, on=LANE)
-    number = play.guest("me").session.id
+    play = story(ring("a")) >> client(asked) << to("a", asked, on=LEASED)
+    number = play.client("me").session.id
     return play >> client(f"CLIENT UNBLOCK {number}", name="admin") << to_client(":1", name="admin")
 
 
@@ -48,20 +48,20 @@ def test_late_unblock_finds_nobody_else(said: str) -> None:
     """A connection is not leased again while its node may be about to unblock it: that would hit the next client."""
     (
         blocked() << to("a", TO_BE_LET_GO)
-        >> node("a", POPPED, on=LANE) << to_client(POPPED)
-        >> client("BLPOP {a}q 0", name="next") << to("a", "BLPOP {a}q 0", on=LANE2)
+        >> node("a", POPPED, on=LEASED) << to_client(POPPED)
+        >> client("BLPOP {a}q 0", name="next") << to("a", "BLPOP {a}q 0", on=LEASED2)
         >> node("a", said) << then(
-            lambda play: (leased(play), len(play.exchange.servers[0].idle)) == ([1], 1)
+            lambda play: (leased(play), len(play.executor.servers[0].idle)) == ([1], 1)
         )
-        >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+        >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     )  # fmt: skip
 
 
 def test_unblock_that_is_never_answered() -> None:
     """Nor is it ever lent again when nobody knows whether the node has looked."""
-    play = blocked() << to("a", TO_BE_LET_GO) >> node("a", POPPED, on=LANE) << to_client(POPPED) << silence()
+    play = blocked() << to("a", TO_BE_LET_GO) >> node("a", POPPED, on=LEASED) << to_client(POPPED) << silence()
     play >> lost("a") << free(0)
-    assert play.lanes["a"][0].state == DOWN
+    assert play.dedicated["a"][0].state == DOWN
 
 
 def test_unblock_overtakes_the_request() -> None:
@@ -72,7 +72,7 @@ def test_unblock_overtakes_the_request() -> None:
         >> node("a", ":0") << silence()
         >> tick() << to("a", TO_BE_LET_GO)
         >> node("a", ":1") >> tick() << silence()
-        >> node("a", "*-1", on=LANE) << to_client("*-1") << free(1)
+        >> node("a", "*-1", on=LEASED) << to_client("*-1") << free(1)
     )  # fmt: skip
 
 
@@ -86,9 +86,9 @@ def test_unblocked_client_is_answered_in_time() -> None:
 def test_unblocked_twice() -> None:
     """One question is enough, however many clients ask for it."""
     play = blocked() << to("a", TO_BE_LET_GO)
-    number = play.guest("me").session.id
+    number = play.client("me").session.id
     play >> client(f"CLIENT UNBLOCK {number}", name="admin") << to_client(":1", name="admin") << silence()
-    play >> node("a", "*-1", on=LANE) << to_client("*-1") >> node("a", ":1") << free(1)
+    play >> node("a", "*-1", on=LEASED) << to_client("*-1") >> node("a", ":1") << free(1)
 
 
 @pytest.mark.parametrize(("after", "kept"), [(":1", 1), ("-NOPERM no", 0)])
@@ -96,17 +96,17 @@ def test_client_goes_while_it_is_unblocked(after: str, kept: int) -> None:
     """It has been told already; the connection is kept if the node did it, and closed once if it would not."""
     play = blocked() << to("a", TO_BE_LET_GO) >> gone() << silence() >> node("a", after)
     if kept:
-        play >> node("a", "*-1", on=LANE)
+        play >> node("a", "*-1", on=LEASED)
     play >> tick() << silence() << free(kept)
 
 
 def test_unblock_in_the_instant_of_the_reply() -> None:
     """What has been answered is not unblocked, even before the client has been told."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
-    number = play.guest("me").session.id
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
+    number = play.client("me").session.id
 
     def both(play: Story) -> None:
-        node("a", POPPED, on=LANE)(play)
+        node("a", POPPED, on=LEASED)(play)
         client(f"CLIENT UNBLOCK {number}", name="admin")(play)
 
     play >> both << to_client(POPPED) << to_client(":0", name="admin") << free(1) << silence()
@@ -114,11 +114,11 @@ def test_unblock_in_the_instant_of_the_reply() -> None:
 
 def test_kill_in_the_instant_of_the_reply() -> None:
     """What has been answered is still told to a client that is killed."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LANE)
-    number = play.guest("me").session.id
+    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LEASED)
+    number = play.client("me").session.id
 
     def both(play: Story) -> None:
-        node("a", POPPED, on=LANE)(play)
+        node("a", POPPED, on=LEASED)(play)
         client(f"CLIENT KILL ID {number}", name="admin")(play)
 
     play >> both << to_client(POPPED) << to_client(":1", name="admin") << closed() << free(1) << silence()
@@ -138,7 +138,7 @@ def test_a_node_that_is_down_ends_the_waiting(asked: str) -> None:
     """Whichever of the streams' nodes is down, nobody waits for the others, for the answer is an error already."""
     for first, second in (("{a}s", "{b}s"), ("{b}s", "{a}s")):
         play = story(ring("a", "b")) >> a_is_down >> client(asked.format(first, second))
-        assert play.guest("me").heard.startswith(b"-NODEDOWN a a:6379 (gone)")
+        assert play.client("me").received.startswith(b"-NODEDOWN a a:6379 (gone)")
         play << given(unheard) << free(0, 0)
 
 
@@ -147,28 +147,28 @@ def test_nothing_is_taken_when_a_part_is_refused() -> None:
     pool = ring(copies("a", "d", name="a"), "b")
     for order in ("{a}s {b}s", "{b}s {a}s"):
         play = story(pool) >> client(f"XREADGROUP GROUP g c STREAMS {order} > >")
-        assert b"is not served here" in play.guest("me").heard
+        assert b"is not served here" in play.client("me").received
         play << given(unheard_by_clients) << silence()
 
 
 def unheard_by_clients(play: Story) -> None:
     """What they have been told does not matter; what nodes are asked does."""
-    for guest in play.guests.values():
-        guest.heard = b""
+    for me in play.clients.values():
+        me.received = b""
 
 
 def test_hurry_ends_a_second_attempt_too() -> None:
     """A copy that falls behind while its stream is waited for is not replaced once another stream has something."""
     pool = ring(copies("a", "d", name="a"), "b")
     play = story(pool) >> client("XREAD BLOCK 0 STREAMS {a}s {b}s 0 0")
-    read = play.told["a"] or play.told["d"]
-    leader = "a" if play.told["a"] else "d"
+    read = play.sent["a"] or play.sent["d"]
+    leader = "a" if play.sent["a"] else "d"
     assert len(read) == 1
     read.clear()
-    play << to("b", "XREAD BLOCK 0 STREAMS {b}s 0", on=LANE)
-    play >> node("b", "*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v", on=LANE) << to(leader, TO_BE_LET_GO)
+    play << to("b", "XREAD BLOCK 0 STREAMS {b}s 0", on=LEASED)
+    play >> node("b", "*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v", on=LEASED) << to(leader, TO_BE_LET_GO)
     play.pool.groups[0].copy_of(play.node(leader)).unconfirmed = 1
-    play >> node(leader, "*-1", on=LANE) << to_client("*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v") << silence()
+    play >> node(leader, "*-1", on=LEASED) << to_client("*1 *2 $4 {b}s *1 *2 $3 1-1 *2 $1 f $1 v") << silence()
 
 
 # -- copies ---------------------------------------------------------------------------------------------------------
@@ -179,13 +179,15 @@ def test_from_now_on_is_asked_once(falls: bool) -> None:
     """``$`` asked again of another copy would be a later now: what came between would be lost, so it is an error."""
     pool = copies("a", "b")
     key = led_by(pool, "a")
-    play = story(pool) >> client(f"XREAD BLOCK 0 STREAMS {key} $") << to("a", f"XREAD BLOCK 0 STREAMS {key} $", on=LANE)
+    play = (
+        story(pool) >> client(f"XREAD BLOCK 0 STREAMS {key} $") << to("a", f"XREAD BLOCK 0 STREAMS {key} $", on=LEASED)
+    )
     if falls:
         play >> given(lambda play: play.pool.groups[0].mark_behind([play.node("a")]))
-        play >> node("a", f"*1 *2 $2 {key} *1 *2 $3 9-1 *2 $1 f $1 v", on=LANE)
+        play >> node("a", f"*1 *2 $2 {key} *1 *2 $3 9-1 *2 $1 f $1 v", on=LEASED)
         play << to_client("-BEHIND a a:6379 (it fell behind meanwhile)")
     else:
-        play >> lost("a", on=LANE) << to_client("-NODEDOWN a a:6379 (it closed the connection)")
+        play >> lost("a", on=LEASED) << to_client("-NODEDOWN a a:6379 (it closed the connection)")
     play << silence() << then(lambda play: leased(play) == [0, 0])
 
 
@@ -194,25 +196,25 @@ def test_from_now_on_is_asked_once(falls: bool) -> None:
 
 def test_monitor_is_killed() -> None:
     """The stream ends at once, though the client may never read what it was sent before."""
-    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LANE) >> node("a", "+OK", LINE, on=LANE)
+    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LEASED) >> node("a", "+OK", LINE, on=LEASED)
     play << to_client("+OK", LINE)
-    number = play.guest("me").session.id
+    number = play.client("me").session.id
     play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
-    assert not play.house.monitors
+    assert not play.proxy.monitors
 
 
 def test_monitor_is_killed_before_it_begins() -> None:
     """Nothing is owed to it any more."""
-    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LANE)
-    number = play.guest("me").session.id
+    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LEASED)
+    number = play.client("me").session.id
     play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
-    assert not play.house.monitors
+    assert not play.proxy.monitors
 
 
 def test_monitor_is_no_part_of_a_transaction() -> None:
     """A node that let it be one would turn the connection of all clients into a stream."""
     play = story(ring("a")) >> client("MULTI", "MONITOR")
-    assert b"it cannot be part of a transaction here" in play.guest("me").heard
+    assert b"it cannot be part of a transaction here" in play.client("me").received
     play << given(unheard) << silence()
 
 
@@ -221,11 +223,11 @@ def test_monitor_is_no_part_of_a_transaction() -> None:
 
 def test_packets_of_a_client_that_waits_keep_their_order() -> None:
     """What comes later, in a packet of its own, does not overtake what has been read while the client blocked."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     play >> client("SET {a}1 x") >> client("BLPOP {a}q 1") >> client("SET {a}1 y") << silence()
-    play >> node("a", POPPED, on=LANE) << to_client(POPPED) << to("a", "SET {a}1 x") >> client("SET {a}1 z")
-    play >> node("a", "+OK") << to_client("+OK") << to("a", "BLPOP {a}q 1", on=LANE)
-    play >> node("a", "*-1", on=LANE) << to_client("*-1") << to("a", "SET {a}1 y", "SET {a}1 z")
+    play >> node("a", POPPED, on=LEASED) << to_client(POPPED) << to("a", "SET {a}1 x") >> client("SET {a}1 z")
+    play >> node("a", "+OK") << to_client("+OK") << to("a", "BLPOP {a}q 1", on=LEASED)
+    play >> node("a", "*-1", on=LEASED) << to_client("*-1") << to("a", "SET {a}1 y", "SET {a}1 z")
 
 
 # -- waiting for what does not come ------------------------------------------------------------------------------------
@@ -235,31 +237,31 @@ def test_a_held_client_with_much_under_way_is_held_once() -> None:
     """That replies come meanwhile does not make a client go on that a pause holds, nor twice when the pause ends."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client(*["GET {a}1"] * limits.CLIENT_PAUSE_REQUESTS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
-    count = len(play.told["a"])
+    count = len(play.sent["a"])
     play << given(unheard) >> node("a", b"$-1\r\n" * count)
     play << given(unheard) >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")
-    play << given(unheard) >> node("a", "+OK") << to_client("+OK") << to("a", "BLPOP {a}q 0", on=LANE) << silence()
-    play >> node("a", POPPED, on=LANE) << to_client(POPPED, "+PONG") << free(1)
+    (play << given(unheard) >> node("a", "+OK") << to_client("+OK") << to("a", "BLPOP {a}q 0", on=LEASED) << silence())
+    play >> node("a", POPPED, on=LEASED) << to_client(POPPED, "+PONG") << free(1)
 
 
 def test_held_clients_that_go_are_forgotten() -> None:
     """A long pause does not keep those who have hung up."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000", name="admin") << to_client("+OK", name="admin")
-    play >> client("PING") << then(lambda play: len(play.facts.paused_sessions) == 1) >> gone()
-    play << then(lambda play: not play.facts.paused_sessions)
+    play >> client("PING") << then(lambda play: len(play.context.paused_sessions) == 1) >> gone()
+    play << then(lambda play: not play.context.paused_sessions)
 
 
 def test_connection_dies_in_the_turn_of_its_reply() -> None:
     """The reply counts; the connection is not leased again."""
-    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
-    play << to("a", "BLPOP {a}q 0", on=LANE)
+    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LEASED)
+    play << to("a", "BLPOP {a}q 0", on=LEASED)
 
     def both(play: Story) -> None:
-        node("a", POPPED, on=LANE)(play)
-        lost("a", on=LANE)(play)
+        node("a", POPPED, on=LEASED)(play)
+        lost("a", on=LEASED)(play)
 
-    play >> both << to_client(POPPED) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE2)
-    play << to("a", "BLPOP {a}q 0", on=LANE2) << then(lambda play: leased(play) == [1])
+    play >> both << to_client(POPPED) >> client("BLPOP {a}q 0") >> greeted("a", on=LEASED2)
+    play << to("a", "BLPOP {a}q 0", on=LEASED2) << then(lambda play: leased(play) == [1])
 
 
 def test_reset_that_is_not_to_be_answered() -> None:

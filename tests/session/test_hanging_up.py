@@ -3,11 +3,11 @@
 import pytest
 
 from kidoproxy.resp import limits
-from tests.greet import LANE_GREETING
+from tests.greet import LEASED_HANDSHAKE
 from tests.session.handlers.test_blocking import free
 from tests.story import (
-    LANE,
-    LANE2,
+    LEASED,
+    LEASED2,
     PLAIN,
     Event,
     Story,
@@ -49,7 +49,7 @@ ENDED = "CLIENT UNBLOCK 101 ERROR"
 
 def killed(play: Story) -> None:
     """Another client says so."""
-    client(f"CLIENT KILL ID {play.guest('me').session.id}", name="admin")(play)
+    client(f"CLIENT KILL ID {play.client('me').session.id}", name="admin")(play)
     play.settle()
     to_client(":1", name="admin")(play)
 
@@ -64,11 +64,11 @@ def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
     """A node is told to unblock ahead of whatever is sent in the same turn, or later, on any shared connection."""
     play = story(ring("a"))
     for proto, db in ((2, 0), (3, 0), (2, 1)):
-        play.exchange.connection(play.node("a"), proto, db).start_connecting()
+        play.executor.connection(play.node("a"), proto, db).start_connecting()
     play.settle()
     play >> client("HELLO 3", name="three") << given(unheard)
     play >> client("SELECT 1", name="one") << to_client("+OK", name="one")
-    play >> client(asked) << to("a", asked, on=LANE)
+    play >> client(asked) << to("a", asked, on=LEASED)
 
     def all_at_once(play: Story) -> None:
         """The push is there already when the end is noticed, in the same turn."""
@@ -82,25 +82,25 @@ def test_the_waiting_ends_before_what_comes_after(asked: str, end: str) -> None:
     play >> node("a", ":1", ":1") << to_client(":1", name="two")
     play >> node("a", ":0", ":2", on=(3, 0)) << to_client(":2", name="three")
     play >> node("a", ":0", ":1", on=(2, 1)) << to_client(":1", name="one")
-    play >> node("a", "-UNBLOCKED no", on=LANE) << closed() << free(1) << silence()
+    play >> node("a", "-UNBLOCKED no", on=LEASED) << closed() << free(1) << silence()
 
 
 @pytest.mark.parametrize("said", [":1", ":0"])
 def test_connections_of_others_wait_for_the_end(said: str) -> None:
     """Requests on dedicated connections wait until the node has unblocked those that ended before."""
     play = story(ring("a"))
-    play >> client("WATCH {a}w", name="other") << to("a", "WATCH {a}w", on=LANE)
-    play >> node("a", "+OK", on=LANE) << to_client("+OK", name="other")
+    play >> client("WATCH {a}w", name="other") << to("a", "WATCH {a}w", on=LEASED)
+    play >> node("a", "+OK", on=LEASED) << to_client("+OK", name="other")
     play >> client("MULTI", "RPUSH {a}q x", name="other") << to_client("+OK", "+QUEUED", name="other")
-    play >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE2)
+    play >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED2)
     play >> gone() << to("a", "CLIENT UNBLOCK 102 ERROR")
     play >> client("EXEC", name="other") << silence() >> client("BLMOVE {a}u {a}q LEFT LEFT 0", name="third")
     play << silence()
     play >> node("a", said)
     if said == ":0":
         # It was answered already, and that answer is on its way.
-        play << to("a", "CLIENT UNBLOCK 102 ERROR") >> node("a", "*2 $4 {a}q $1 x", on=LANE2)
-    play << to("a", "MULTI", "RPUSH {a}q x", "EXEC", on=LANE)
+        play << to("a", "CLIENT UNBLOCK 102 ERROR") >> node("a", "*2 $4 {a}q $1 x", on=LEASED2)
+    play << to("a", "MULTI", "RPUSH {a}q x", "EXEC", on=LEASED)
     play << to("a", "BLMOVE {a}u {a}q LEFT LEFT 0", on=(-3, 0))
 
 
@@ -119,46 +119,52 @@ def test_later_ends_do_not_hold_earlier_connections() -> None:
 
 def test_what_is_held_may_end_too() -> None:
     """A client whose dedicated connection is held back leaves: nothing was sent for it, and nothing will be."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     play >> gone() << to("a", ENDED) >> client("BLPOP {a}r 0", name="next") << silence()
     play >> gone("next") << to("a", "MULTI", "BLPOP {a}r 0", "EXEC")
-    play >> node("a", ":1", "+OK", "+QUEUED", "*1 *-1") << silence() >> node("a", "-UNBLOCKED no", on=LANE) << free(1)
+    (
+        play
+        >> node("a", ":1", "+OK", "+QUEUED", "*1 *-1")
+        << silence()
+        >> node("a", "-UNBLOCKED no", on=LEASED)
+        << free(1)
+    )
 
 
 def test_a_node_that_cannot_be_told() -> None:
     """Where the node's user may not ask for its number, or may not unblock, the connection is cut at once."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
-    play.lanes["a"][0].client_id = b""
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
+    play.dedicated["a"][0].client_id = b""
     play >> gone() << silence() << free(0)
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     play >> gone() << to("a", ENDED) >> lost("a") << free(0)
 
 
 def test_one_link_of_several_is_lost() -> None:
     """One shared connection that has told the node is enough; a dedicated one in doubt is not leased again."""
     play = story(ring("a"))
-    play.exchange.connection(play.node("a"), 2, 0).start_connecting()
+    play.executor.connection(play.node("a"), 2, 0).start_connecting()
     play >> client("HELLO 3", "GET {a}1", name="three") << to("a", "GET {a}1", on=(3, 0)) << given(unheard)
     play >> node("a", "$-1", on=(3, 0)) << given(unheard)
-    play >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
+    play >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     play >> gone() << to("a", ENDED) << to("a", ENDED, on=(3, 0))
     play >> lost("a", on=(3, 0)) >> node("a", ":1") << silence()
-    play >> node("a", "-UNBLOCKED no", on=LANE) << silence()
+    play >> node("a", "-UNBLOCKED no", on=LEASED) << silence()
     assert leased(play) == [0]
 
 
 def test_a_link_that_is_down_is_no_way_to_tell() -> None:
     """Where no shared connection is left the dedicated one is closed."""
-    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
-    play << to("a", "BLPOP {a}q 0", on=LANE) >> gone() << silence() >> greeted("a") << to("a", ENDED)
-    play >> node("a", ":1") >> node("a", "-UNBLOCKED no", on=LANE) << free(1)
-    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LANE)
-    conn = play.exchange.connection(play.node("a"), 2, 0)
+    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LEASED)
+    play << to("a", "BLPOP {a}q 0", on=LEASED) >> gone() << silence() >> greeted("a") << to("a", ENDED)
+    play >> node("a", ":1") >> node("a", "-UNBLOCKED no", on=LEASED) << free(1)
+    play = story(ring("a"), shy=True) >> client("BLPOP {a}q 0") >> greeted("a", on=LEASED)
+    conn = play.executor.connection(play.node("a"), 2, 0)
     conn.start_connecting()
     (
         play
-        << to("a", "BLPOP {a}q 0", on=LANE)
-        >> given(lambda play: conn.on_connection_lost("refused", play.exchange.now, True))
+        << to("a", "BLPOP {a}q 0", on=LEASED)
+        >> given(lambda play: conn.on_connection_lost("refused", play.executor.now, True))
     )
     play >> gone() << free(0)
 
@@ -179,7 +185,7 @@ def test_what_came_whole_is_run_in_order(end: str) -> None:
     play >> node("a", "+OK", "+QUEUED", "*1 $1 x") << to("a", "SET {a}1 y")
     play << (to_client("$1 x") if told else silence())
     play >> node("a", "+OK") << (to_client("+OK") if told else silence()) << closed() << silence()
-    assert told or not play.house.sessions
+    assert told or not play.proxy.sessions
 
 
 @pytest.mark.parametrize("nothing", ["*1 *-1", "*1 $-1", b"*1\r\n_\r\n"])
@@ -207,7 +213,7 @@ def test_a_refusal_of_the_proxy_is_an_answer() -> None:
     play = story(copies("a")) >> client("GET k", "BLPOP q 0", "PING x") << to("a", "GET k") >> half_closed()
     play >> node("a", "$-1")
     play.settle()
-    nothing, refusal, pong, _ = play.guest("me").heard.split(b"\r\n", 3)
+    nothing, refusal, pong, _ = play.client("me").received.split(b"\r\n", 3)
     assert (nothing, refusal[:1], pong) == (b"$-1", b"-", b"$1")
     play << given(unheard) << closed()
 
@@ -223,20 +229,20 @@ def test_a_lost_node_is_an_answer() -> None:
 
 def test_a_lost_connection_is_an_answer() -> None:
     """And so is a dedicated connection that is lost while its node is told."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LANE)
-    play >> half_closed() << to("a", ENDED) >> lost("a", on=LANE) << to("a", "GET {a}1") << given(unheard)
+    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LEASED)
+    play >> half_closed() << to("a", ENDED) >> lost("a", on=LEASED) << to("a", "GET {a}1") << given(unheard)
     play >> node("a", "-NOPERM no", "$-1") << to_client("$-1") << closed() << free(0)
 
 
 @pytest.mark.parametrize("popped_reply", ["*2 $4 {a}q $1 x", "-WRONGTYPE no"])
 def test_what_came_before_the_end_is_told(popped_reply: str) -> None:
     """The node had answered when it was told to unblock: the client gets that, and what follows is run."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LANE)
+    play = story(ring("a")) >> client("BLPOP {a}q 0", "GET {a}1") << to("a", "BLPOP {a}q 0", on=LEASED)
     (
         play
         >> half_closed()
         << to("a", ENDED)
-        >> node("a", popped_reply, on=LANE)
+        >> node("a", popped_reply, on=LEASED)
         << to_client(popped_reply)
         << to("a", "GET {a}1")
     )
@@ -249,11 +255,11 @@ def test_a_large_answer_leaves_in_pieces() -> None:
     play = (
         story(ring("a"))
         >> client("BLMOVE {a}q {a}w LEFT LEFT 0", "PING")
-        << to("a", "BLMOVE {a}q {a}w LEFT LEFT 0", on=LANE)
+        << to("a", "BLMOVE {a}q {a}w LEFT LEFT 0", on=LEASED)
     )
     head = b"$%d\r\n" % (size + 10) + b"x" * size
-    play >> node("a", head, on=LANE) << to_client(head) >> half_closed() << to("a", ENDED)
-    play >> node("a", b"x" * 10 + b"\r\n", on=LANE) << to_client(b"x" * 10 + b"\r\n", "+PONG") << closed()
+    play >> node("a", head, on=LEASED) << to_client(head) >> half_closed() << to("a", ENDED)
+    play >> node("a", b"x" * 10 + b"\r\n", on=LEASED) << to_client(b"x" * 10 + b"\r\n", "+PONG") << closed()
     play >> node("a", ":0") << free(1)
     # What is part of another reply is not let through.
     play = (
@@ -267,17 +273,17 @@ def test_a_large_answer_leaves_in_pieces() -> None:
 def test_a_dedicated_connection_that_is_not_open() -> None:
     """What was not sent yet is asked without waiting; a client that is killed is owed nothing."""
     play = story(ring("a"), shy=True)
-    play.exchange.connection(play.node("a"), 2, 0).start_connecting()
+    play.executor.connection(play.node("a"), 2, 0).start_connecting()
     (
         play
         >> greeted("a")
         >> client("BLPOP {a}q 0", "PING")
-        >> accepted("a", on=LANE)
-        << to("a", *LANE_GREETING, on=LANE)
+        >> accepted("a", on=LEASED)
+        << to("a", *LEASED_HANDSHAKE, on=LEASED)
     )
     play >> half_closed() << to("a", "MULTI", "BLPOP {a}q 0", "EXEC") << free(0)
     play >> node("a", "+OK", "+QUEUED", "*1 *2 $4 {a}q $1 x") << to_client("*2 $4 {a}q $1 x", "+PONG") << closed()
-    play >> client("BLPOP {a}q 0", name="next") >> given(lambda play: play.guest("next").session.close()) << free(0)
+    play >> client("BLPOP {a}q 0", name="next") >> given(lambda play: play.client("next").session.close()) << free(0)
     play << closed("next")
 
 
@@ -294,14 +300,14 @@ def test_streams_of_several_nodes() -> None:
     asked = "XREADGROUP GROUP g c BLOCK 0 STREAMS {a}s {b}s > >"
     one, two = "XREADGROUP GROUP g c BLOCK 0 STREAMS {a}s >", "XREADGROUP GROUP g c BLOCK 0 STREAMS {b}s >"
     found = "*1 *2 $4 {a}s *1 *2 $3 1-1 *2 $1 f $1 v"
-    play = story(ring("a", "b")) >> client(asked, "PING") << to("a", one, on=LANE) << to("b", two, on=LANE)
+    play = story(ring("a", "b")) >> client(asked, "PING") << to("a", one, on=LEASED) << to("b", two, on=LEASED)
     play >> half_closed() << to("a", ENDED) << to("b", ENDED)
-    play >> node("b", ":1") >> node("b", "-UNBLOCKED no", on=LANE) << silence()
-    play >> node("a", found, on=LANE) << to_client(found, "+PONG") << closed() >> node("a", ":0") << free(1, 1)
-    play = story(ring("a", "b")) >> client(asked, "PING") << to("a", one, on=LANE) << to("b", two, on=LANE)
+    play >> node("b", ":1") >> node("b", "-UNBLOCKED no", on=LEASED) << silence()
+    (play >> node("a", found, on=LEASED) << to_client(found, "+PONG") << closed() >> node("a", ":0") << free(1, 1))
+    play = story(ring("a", "b")) >> client(asked, "PING") << to("a", one, on=LEASED) << to("b", two, on=LEASED)
     play >> half_closed() << to("a", ENDED) << to("b", ENDED)
     for name in ("a", "b"):
-        play >> node(name, ":1") >> node(name, "-UNBLOCKED no", on=LANE)
+        play >> node(name, ":1") >> node(name, "-UNBLOCKED no", on=LEASED)
     play << closed() << free(1, 1) << silence()
 
 
@@ -319,7 +325,7 @@ def test_a_client_that_is_held() -> None:
 def test_who_has_hung_up_is_not_listened_to() -> None:
     """Nothing more is read from it; hanging up twice, or when all is over, changes nothing."""
     play = story(ring("a")) >> client("MGET {a}1 {a}2", "SELECT 1") << to("a", "MGET {a}1 {a}2") >> half_closed()
-    session = play.guest("me").session
+    session = play.client("me").session
     assert not session.wants_input()
     play >> half_closed() << open_still() >> node("a", "*2 $-1 $-1") << to_client("*2 $-1 $-1", "+OK") << closed()
     play >> half_closed() << silence()

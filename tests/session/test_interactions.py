@@ -7,8 +7,8 @@ from tests.session.handlers.test_blocking import free
 from tests.session.handlers.test_monitor import LINE
 from tests.session.pubsub.pubsub_story import granted, pubsub
 from tests.story import (
-    LANE,
-    LANE2,
+    LEASED,
+    LEASED2,
     Event,
     Story,
     client,
@@ -32,8 +32,8 @@ from tests.story import (
 
 def watching(play: Story) -> Story:
     """The client watches a key."""
-    play >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE)
-    return play >> node("a", "+OK", on=LANE) << to_client("+OK")
+    play >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED)
+    return play >> node("a", "+OK", on=LEASED) << to_client("+OK")
 
 
 # -- WATCH ------------------------------------------------------------------------------------------------------
@@ -46,8 +46,8 @@ def test_watch_and_publish_in_the_transaction() -> None:
         watching(play)
         >> client("MULTI", "SET {a}1 x", "PUBLISH {a}x hi", "PING", "EXEC")
         << to_client("+OK", "+QUEUED", "+QUEUED", "+QUEUED")
-        << to("a", "MULTI", "SET {a}1 x", "PUBLISH {a}x hi", "PING", "EXEC", on=LANE)
-        >> node("a", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*3 +OK :1 +PONG", on=LANE)
+        << to("a", "MULTI", "SET {a}1 x", "PUBLISH {a}x hi", "PING", "EXEC", on=LEASED)
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*3 +OK :1 +PONG", on=LEASED)
         << to_client(b"*3\r\n+OK\r\n:2\r\n+PONG\r\n")
     )  # fmt: skip
 
@@ -56,14 +56,14 @@ def test_watch_and_publish_in_the_transaction() -> None:
 def test_watch_and_publish_that_is_not_run(said: str, told: str) -> None:
     """A lost race is null as ever, and an error is the error of the whole."""
     play = watching(pubsub(ring("a"))) >> client("MULTI", "PUBLISH {a}x hi", "EXEC")
-    play << to_client("+OK", "+QUEUED") << to("a", "MULTI", "PUBLISH {a}x hi", "EXEC", on=LANE)
-    play >> node("a", "+OK", "+QUEUED", said, on=LANE) << to_client(told)
+    play << to_client("+OK", "+QUEUED") << to("a", "MULTI", "PUBLISH {a}x hi", "EXEC", on=LEASED)
+    play >> node("a", "+OK", "+QUEUED", said, on=LEASED) << to_client(told)
 
 
 def test_killed_while_it_begins_to_watch() -> None:
     """A client that is killed before its connection is there is closed at once, and nothing is left behind."""
     play = story(ring("a"), shy=True) >> client("WATCH {a}1")
-    number = play.guest("me").session.id
+    number = play.client("me").session.id
     play >> client(f"CLIENT KILL ID {number}", name="admin") << to_client(":1", name="admin") << closed() << free(0)
     play << to_client("-NODEDOWN a a:6379 (its client watches nothing any more)")
 
@@ -73,10 +73,16 @@ def test_killed_while_it_begins_to_watch() -> None:
 
 def test_who_would_wait_again_is_closed() -> None:
     """A worker that asks again as soon as it is let go does not hold up the end, nor lose an element at it."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LANE)
-    play.house.draining = True
-    cleanup.drain(play.guest("me").session)
-    play << to("a", "CLIENT UNBLOCK 101 TIMEOUT") >> node("a", ":1") >> node("a", "*-1", on=LANE) << to_client("*-1")
+    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
+    play.proxy.draining = True
+    cleanup.drain(play.client("me").session)
+    (
+        play
+        << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
+        >> node("a", ":1")
+        >> node("a", "*-1", on=LEASED)
+        << to_client("*-1")
+    )
     play >> client("BLPOP {a}q 0") << closed() << silence() << free(1)
 
 
@@ -87,29 +93,29 @@ def test_lines_come_behind_the_reply_to_monitor() -> None:
     """The first thing that a client reads is +OK, though one node speaks before another has answered."""
     (
         story(ring("a", "b"))
-        >> client("MONITOR") << to("a", "MONITOR", on=LANE) << to("b", "MONITOR", on=LANE)
-        >> node("a", "+OK", LINE, on=LANE) << silence()
-        >> node("b", "+OK", LINE, on=LANE) << to_client("+OK", LINE)
+        >> client("MONITOR") << to("a", "MONITOR", on=LEASED) << to("b", "MONITOR", on=LEASED)
+        >> node("a", "+OK", LINE, on=LEASED) << silence()
+        >> node("b", "+OK", LINE, on=LEASED) << to_client("+OK", LINE)
     )  # fmt: skip
 
 
 def test_lines_never_fall_into_a_reply() -> None:
     """A large reply of one node that leaves in pieces is not cut in two by a line of MONITOR."""
-    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LANE)
-    play >> node("a", "+OK", on=LANE) << to_client("+OK") >> client("PROXY NODE a GET {a}1") << to("a", "GET {a}1")
+    play = story(ring("a")) >> client("MONITOR") << to("a", "MONITOR", on=LEASED)
+    (play >> node("a", "+OK", on=LEASED) << to_client("+OK") >> client("PROXY NODE a GET {a}1") << to("a", "GET {a}1"))
     big = b"$100000\r\n" + b"x" * 100_000 + b"\r\n"
     play >> node("a", big[:60_000]) << to_client(big[:60_000])
-    play >> node("a", LINE, on=LANE) << silence()
+    play >> node("a", LINE, on=LEASED) << silence()
     play >> node("a", big[60_000:]) << to_client(big[60_000:], LINE)
 
 
-@pytest.mark.parametrize("refusal", [node("a", "-BUSY no", on=LANE), refused("a", on=LANE)])
+@pytest.mark.parametrize("refusal", [node("a", "-BUSY no", on=LEASED), refused("a", on=LEASED)])
 def test_a_node_that_will_not_be_monitored_is_not_pestered(refusal: Event) -> None:
     """It is asked again after a while, not at every tick: each time costs a connection."""
     play = story(ring("a", "b")) >> client("MONITOR")
-    play << to("a", "MONITOR", on=LANE) << to("b", "MONITOR", on=LANE)
-    play >> refusal >> node("b", "+OK", on=LANE) << to_client("+OK")
-    play >> tick(0.9) << silence() >> tick(0.2) << to("a", "MONITOR", on=LANE2)
+    play << to("a", "MONITOR", on=LEASED) << to("b", "MONITOR", on=LEASED)
+    play >> refusal >> node("b", "+OK", on=LEASED) << to_client("+OK")
+    play >> tick(0.9) << silence() >> tick(0.2) << to("a", "MONITOR", on=LEASED2)
 
 
 # -- transactions that stay together ------------------------------------------------------------------------------

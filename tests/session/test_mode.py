@@ -12,7 +12,7 @@ MODES = range(len(MODE_NAMES))
 @pytest.mark.parametrize("target", MODES)
 def test_only_legal_moves_are_made(mode: int, target: int) -> None:
     """A move that the table does not have is an error, but a closing session ignores it and stays closing."""
-    session = (story(ring("a")) >> client(b"")).guest("me").session
+    session = (story(ring("a")) >> client(b"")).client("me").session
     session.mode = mode
     if target in MOVES[mode] or mode == CLOSING:
         session.enter(target)
@@ -34,7 +34,7 @@ def test_the_table() -> None:
 def test_a_resume_that_nobody_waited_for() -> None:
     """Two wake-ups in one turn are as good as one."""
     play = story(ring("a")) >> client("GET {a}1") << to("a", "GET {a}1")
-    session = play.guest("me").session
+    session = play.client("me").session
     session.resume()
     assert session.mode == READY
     play >> node("a", "$-1") << to_client("$-1")

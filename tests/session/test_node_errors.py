@@ -7,7 +7,7 @@ import pytest
 from kidoproxy.resp import limits
 from tests.session.pubsub.pubsub_story import pubsub
 from tests.story import (
-    LANE,
+    LEASED,
     Event,
     Pool,
     Story,
@@ -70,7 +70,7 @@ def one_copy_less(play: Story) -> None:
 
 def crowded(play: Story) -> None:
     """As much waits for a node as may."""
-    conn = play.link("a")
+    conn = play.connection("a")
     conn.reply_handlers += [conn.reply_handlers[0]] * limits.CONNECTION_QUEUE_REPLIES
 
 
@@ -80,7 +80,7 @@ def says(*texts: str, name: str = "me") -> Event:
     def event(play: Story) -> None:
         client(*texts, name=name)(play)
         play.settle()
-        for told in play.told.values():
+        for told in play.sent.values():
             told.clear()
 
     return event
@@ -92,7 +92,7 @@ def sized(name: str) -> Event:
     def event(play: Story) -> None:
         node(name, "$0 ")(play)
         play.settle()
-        play.told[name].clear()
+        play.sent[name].clear()
 
     return event
 
@@ -121,7 +121,7 @@ TOLD: list[Case] = [
     (two, [says("INCR {a}1"), lost("a")], LOST + UNKNOWN),
     (two, [says("RPUSH {a}1 x"), tick(1.0)], LATE + UNKNOWN),
     (two, [says("GET {a}1"), tick(1.0)], LATE + "\r\n"),
-    (two, [says("BLPOP {a}1 0"), lost("a", on=LANE)], LOST + UNKNOWN),
+    (two, [says("BLPOP {a}1 0"), lost("a", on=LEASED)], LOST + UNKNOWN),
     (
         two,
         [says("GET {a}1", name="other"), given(crowded), says("GET {a}2")],
@@ -196,9 +196,9 @@ def heard(case: Case, as_loading: bool) -> str:
     pool.as_loading = as_loading
     play = story(pool)
     for event in events:
-        play.guest("me").heard = b""
+        play.client("me").received = b""
         play >> event
-    found = play.guest("me").heard.decode()
+    found = play.client("me").received.decode()
     unheard(play)
     return found
 

@@ -18,7 +18,7 @@ from tests.story import client, given, gone, node, ring, silence, story, then, t
 def test_mistakes(words: str, said: str) -> None:
     """Redis's own sentences."""
     play = story(ring("a")) >> client(f"CLIENT PAUSE {words}") << to_client(said)
-    assert not play.facts.paused_until_ms
+    assert not play.context.paused_until_ms
 
 
 def test_all_wait_until_it_is_over() -> None:
@@ -53,12 +53,12 @@ def test_writes_wait_reads_do_not() -> None:
 def test_a_pause_only_grows() -> None:
     """A shorter or milder one changes nothing; UNPAUSE ends even one that holds everything."""
     play = story(ring("a")) >> client("CLIENT PAUSE 5000 WRITE", name="admin") << to_client("+OK", name="admin")
-    until = play.facts.paused_until_ms
+    until = play.context.paused_until_ms
     play >> client("CLIENT PAUSE 100 ALL", name="admin") << to_client("+OK", name="admin")
-    assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (until, False)
+    assert (play.context.paused_until_ms, play.context.pause_writes_only) == (until, False)
     play >> client("CLIENT PAUSE 9000 WRITE", name="admin") << silence()
     play >> client("CLIENT UNPAUSE") << to_client("+OK") << to_client("+OK", name="admin")
-    assert (play.facts.paused_until_ms, play.facts.pause_writes_only) == (play.house.wall_ms + 9000, True)
+    assert (play.context.paused_until_ms, play.context.pause_writes_only) == (play.proxy.wall_ms + 9000, True)
 
 
 def test_client_goes_while_it_is_held() -> None:
@@ -67,7 +67,7 @@ def test_client_goes_while_it_is_held() -> None:
         story(ring("a"))
         >> client("CLIENT PAUSE 1000", name="admin") << to_client("+OK", name="admin")
         >> client("SET {a}1 x") << silence()
-        >> gone() << then(lambda play: not play.house.blocked_clients(play.facts)) >> tick(1.0) << silence()
+        >> gone() << then(lambda play: not play.proxy.blocked_clients(play.context)) >> tick(1.0) << silence()
     )  # fmt: skip
 
 
@@ -104,10 +104,10 @@ def test_what_a_pause_of_writes_holds(words: str) -> None:
     play >> client(words) << silence()
     play >> client("MULTI", "GET {a}1", "EXEC", name="you") << to("a", "MULTI", "GET {a}1", "EXEC") << given(unheard)
     play >> client("MULTI", words.replace(" {b}2", ""), "EXEC", name="he") << to_client("+OK", "+QUEUED", name="he")
-    assert play.house.blocked_clients(play.facts) == 2
+    assert play.proxy.blocked_clients(play.context) == 2
     play >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")
-    assert play.told["a"]
-    assert not play.facts.paused_sessions
+    assert play.sent["a"]
+    assert not play.context.paused_sessions
     play << given(unheard)
 
 
@@ -126,10 +126,14 @@ def test_who_is_held_counts_as_blocked() -> None:
     """In INFO and in CLIENT LIST, as in Redis, until the pause is over; clients of other pools do not count."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
     play >> client("SET {a}1 x") << silence()
-    play >> client("CLIENT LIST", name="admin") << then(lambda play: play.guest("admin").heard.count(b" flags=b ") == 1)
+    (
+        play
+        >> client("CLIENT LIST", name="admin")
+        << then(lambda play: play.client("admin").received.count(b" flags=b ") == 1)
+    )
     play << given(unheard) >> client("INFO clients", name="admin") << to("a", "INFO clients")
     play >> node("a", bulk(b"# Clients\r\nblocked_clients:7\r\n"))
-    play << then(lambda play: b"blocked_clients:1\r\n" in play.guest("admin").heard) << given(unheard)
+    play << then(lambda play: b"blocked_clients:1\r\n" in play.client("admin").received) << given(unheard)
     play >> client("CLIENT UNPAUSE", name="admin") << to("a", "SET {a}1 x") << given(unheard)
     play >> client("CLIENT LIST", name="admin")
-    play << then(lambda play: b" flags=b " not in play.guest("admin").heard) << given(unheard)
+    play << then(lambda play: b" flags=b " not in play.client("admin").received) << given(unheard)

@@ -14,13 +14,13 @@ def test_ids() -> None:
         >> client(b"", name="three")
     )
 
-    assert [play.guest(name).session.id for name in ("one", "two", "three")] == [1, 2, 3]
-    assert list(play.house.sessions) == [2, 3]
+    assert [play.client(name).session.id for name in ("one", "two", "three")] == [1, 2, 3]
+    assert list(play.proxy.sessions) == [2, 3]
 
 
 def test_pool() -> None:
     """Redis's defaults; whether plans look at all arguments of a large write is the route's to say."""
-    context = story(ring("a")).facts
+    context = story(ring("a")).context
     assert (context.databases, context.max_bulk_bytes, context.max_clients, context.idle_seconds) == (
         16,
         512 << 20,
@@ -33,23 +33,23 @@ def test_pool() -> None:
         False,
         False,
     )
-    assert story(copies("a")).facts.needs_arguments
+    assert story(copies("a")).context.needs_arguments
 
 
 def test_a_change_of_one_pool() -> None:
     """Sessions of another pool of the same process are left alone."""
     play = story(ring("a")) >> client(b"", name="one") >> client(b"", name="two")
-    other = PoolContext("other", "ring", play.facts.root, play.facts.commands)
-    session = play.guest("two").session
+    other = PoolContext("other", "ring", play.context.root, play.context.commands)
+    session = play.client("two").session
     session.context = other
-    play.facts.paused_until_ms = 1
-    play.house.update_sessions(play.facts)
-    assert (play.guest("one").session.fast_path, session.fast_path) == (False, True)
+    play.context.paused_until_ms = 1
+    play.proxy.update_sessions(play.context)
+    assert (play.client("one").session.fast_path, session.fast_path) == (False, True)
 
 
 def test_a_switchboard_for_each_pool() -> None:
     """It is made when it is first asked for."""
     play = story(ring("a"))
-    assert play.house.subscriptions_by_pool == {}
-    assert play.house.subscriptions_of(play.facts) is play.house.subscriptions_of(play.facts)
-    assert list(play.house.subscriptions_by_pool) == [play.facts.name]
+    assert play.proxy.subscriptions_by_pool == {}
+    assert play.proxy.subscriptions_of(play.context) is play.proxy.subscriptions_of(play.context)
+    assert list(play.proxy.subscriptions_by_pool) == [play.context.name]

@@ -9,7 +9,7 @@ from kidoproxy.resp.decode import items
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, integer, mapping
 from kidoproxy.session import redact
-from tests.session.stage import Stage, asked, copies, heard, ring, say
+from tests.session.stage import InMemoryProxy, asked, copies, heard, ring, say
 from tests.strategies import replies
 
 SECRET = b"s3cret"
@@ -132,7 +132,7 @@ def test_a_large_reply_does_not_slip_through_in_pieces() -> None:
 
 @pytest.mark.parametrize("stage", [ring("a"), copies("a")], ids=["ring", "copies"])
 @pytest.mark.parametrize("sub", ["LIST", "USERS", "LOG"])
-def test_the_users_of_a_node_are_asked_of_no_node(stage: Stage, sub: str) -> None:
+def test_the_users_of_a_node_are_asked_of_no_node(stage: InMemoryProxy, sub: str) -> None:
     """PROXY NODE refuses, and what is asked of each is answered here."""
     stage.ready()
     session = stage.client()

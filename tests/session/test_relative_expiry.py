@@ -30,7 +30,7 @@ def paused(play: Story, request: str) -> Event:
 def behind_a_barrier(play: Story, request: str) -> Event:
     """SELECT waits for a slow read, and what comes behind SELECT waits with it."""
     assert play >> client("GET k", "SELECT 0", request) << unheard >> tick(0.4)
-    return node("a", "$-1") if play.link("a").pending_count() else node("b", "$-1")
+    return node("a", "$-1") if play.connection("a").pending_count() else node("b", "$-1")
 
 
 def behind_a_module(play: Story, request: str) -> Event:
@@ -70,9 +70,9 @@ def test_counts_from_sending(wait: Callable[[Story, str], Event], request_text: 
     assert play >> given(unheard) >> given(lambda _: None)
     goes_on(play)
     play.settle()
-    moment = play.house.wall_ms + RELATIVE[request_text]
+    moment = play.proxy.wall_ms + RELATIVE[request_text]
     for name in "ab":
-        sent = b"".join(one.raw for one in play.told[name])
+        sent = b"".join(one.raw for one in play.sent[name])
         at = [int(word) for word in sent.split(b"\r\n") if len(word) == 13 and word.isdigit()]
         assert len(at) == 1
         # A pause ends at a tick of the clock, and the clock of a story may have gone on since.

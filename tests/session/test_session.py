@@ -66,7 +66,7 @@ def test_client_gone() -> None:
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1")
         >> client("GET {a}2", name="you") << to("a", "GET {a}2")
-        >> gone() << then(lambda play: len(play.house.sessions) == 1)
+        >> gone() << then(lambda play: len(play.proxy.sessions) == 1)
         >> node("a", "$1 x", "$1 y") << to_client("$1 y", name="you") << silence()
     )  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_resp3() -> None:
     """A client of RESP3 has connections of its own, and its replies are relayed as they are."""
     (
         story(ring("a"))
-        >> client("HELLO 3") << then(lambda play: play.guest("me").heard.startswith(b"%7\r\n"))
+        >> client("HELLO 3") << then(lambda play: play.client("me").received.startswith(b"%7\r\n"))
         << given(unheard)
         >> client("HGETALL {a}1") << to("a", "HGETALL {a}1", on=(3, 0))
         >> node("a", "%1 $1 f $1 v", on=(3, 0)) << to_client("%1 $1 f $1 v")
@@ -204,11 +204,11 @@ def test_info() -> None:
     """INFO is asked of the nodes and completed here; what is only ours needs no node."""
     (
         story(ring("a"))
-        >> client("INFO kidoproxy") << then(lambda play: b"# Kidoproxy" in play.guest("me").heard)
+        >> client("INFO kidoproxy") << then(lambda play: b"# Kidoproxy" in play.client("me").received)
         << given(unheard)
         >> client("INFO server") << to("a", "INFO server")
         >> node("a", bulk(b"# Server\r\nredis_version:7.2.4\r\n"))
-        << then(lambda play: b"redis_version:7.2.4" in play.guest("me").heard)
+        << then(lambda play: b"redis_version:7.2.4" in play.client("me").received)
     )  # fmt: skip
 
 
@@ -287,8 +287,8 @@ def test_order_of_checks() -> None:
 
 def heard(play: Story) -> bytes:
     """What the client was told, whatever it is; it counts as said."""
-    guest = play.guest("me")
-    raw, guest.heard = guest.heard, b""
+    me = play.client("me")
+    raw, me.received = me.received, b""
     return raw
 
 
@@ -342,7 +342,7 @@ def test_multi_several_nodes() -> None:
         << to("a", "MULTI", "MSET {a}1 x", "EXEC") << to("b", "MULTI", "MSET {b}2 y", "GET {b}2", "EXEC")
         >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 +OK $1 y") << silence()
         >> node("a", "+OK", "+QUEUED", "*1 +OK") << to_client("*4 +OK +PONG $1 y $-1")
-        << then(lambda play: play.house.split_transactions == 1) << silence()
+        << then(lambda play: play.proxy.split_transactions == 1) << silence()
     )  # fmt: skip
 
 
@@ -529,19 +529,19 @@ def test_stall() -> None:
     ping = encode_request([b"GET", b"{a}1"])
 
     def forget(play: Story) -> None:
-        play.told["a"].clear()
+        play.sent["a"].clear()
 
     play = story(ring("a")) >> client(ping * (count + 5))
-    assert len(play.told["a"]) == count
-    assert play << given(forget) << then(lambda play: play.guest("me").session.mode != READY)
+    assert len(play.sent["a"]) == count
+    assert play << given(forget) << then(lambda play: play.client("me").session.mode != READY)
     assert play >> node("a", b"$-1\r\n" * (count - half - 1)) << to_client(b"$-1\r\n" * (count - half - 1)) << silence()
-    assert play >> node("a", "$-1") << to_client("$-1") << then(lambda play: len(play.told["a"]) == 5)
+    assert play >> node("a", "$-1") << to_client("$-1") << then(lambda play: len(play.sent["a"]) == 5)
 
 
 def test_repr() -> None:
     """A session says how it stands."""
     play = story(ring("a", password=b"secret")) >> client(b"")
-    session = play.guest("me").session
+    session = play.client("me").session
     assert repr(session) == "<session 1 me:1 needs AUTH ready <replies 0 open, 0 bytes ready>>"
     assert play >> client("AUTH secret", "MULTI") << to_client("+OK", "+OK")
     assert repr(session) == "<session 1 me:1 multi ready <replies 0 open, 0 bytes ready>>"
@@ -593,7 +593,7 @@ def test_soft_pool() -> None:
         << to_client("$-1", "+OK", "-NODEDOWN b b:6379 (connection refused)")
         >> node("a", "*1 $1 x") << to_client("*2 $1 x $-1")
         >> client("MULTI", "GET {b}1", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED", "*2 $-1 +OK")
-        << then(lambda play: (play.exchange.soft_misses, play.exchange.dropped_writes) == (3, 2)) << silence()
+        << then(lambda play: (play.executor.soft_misses, play.executor.dropped_writes) == (3, 2)) << silence()
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.mode import READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users
-from tests.session.stage import Stage, ring
+from tests.session.stage import InMemoryProxy, ring
 from tests.session.turns import finished, turn
 
 GET = encode_request([b"GET", b"k"])
@@ -20,7 +20,7 @@ PING = encode_request([b"PING"])
 COMMAND = encode_request([b"COMMAND"])
 
 
-def sent(stage: Stage) -> int:
+def sent(stage: InMemoryProxy) -> int:
     """How many requests went to the node since last time."""
     conn = stage.connection("a")
     reader = RequestReader(RequestLimits())
@@ -31,7 +31,7 @@ def sent(stage: Stage) -> int:
     return count
 
 
-def staged(clients: int) -> tuple[Stage, list[ClientSession]]:
+def staged(clients: int) -> tuple[InMemoryProxy, list[ClientSession]]:
     """A ring of one node, and so many clients."""
     stage = ring("a")
     stage.ready()
@@ -138,12 +138,12 @@ KEYS = 5 * limits.SLICE_UNITS
 NAMES = [b"k%d" % at for at in range(KEYS)]
 
 
-def waiting(stage: Stage) -> int:
+def waiting(stage: InMemoryProxy) -> int:
     """How many requests wait at the nodes."""
     return sum(conn.pending_count() for conn in stage.executor.all_connections())
 
 
-def replied(stage: Stage, name: str, reply: Callable[[list[bytes]], bytes]) -> list[list[bytes]]:
+def replied(stage: InMemoryProxy, name: str, reply: Callable[[list[bytes]], bytes]) -> list[list[bytes]]:
     """The requests that went to the node since last time, each answered."""
     conn = stage.connection(name)
     reader = RequestReader(RequestLimits())

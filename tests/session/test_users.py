@@ -8,7 +8,7 @@ from kidoproxy.commands.module_commands import parse_command_info
 from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users, password_digest
-from tests.session.stage import Stage, asked, copies, heard, request, ring, say
+from tests.session.stage import InMemoryProxy, asked, copies, heard, request, ring, say
 
 OK = b"+OK\r\n"
 
@@ -45,7 +45,7 @@ def no(name: str) -> bytes:
 # -- logging in ------------------------------------------------------------------------------------------
 
 
-def team() -> Stage:
+def team() -> InMemoryProxy:
     """Three users beside the default one, who is open."""
     stage = ring("a")
     stage.pool.users = Users([user("alice"), user("bob", "+@read"), user("eve", enabled=False)])

@@ -2,10 +2,10 @@
 
 from kidoproxy.resp.request_scanner import RequestLimits
 from kidoproxy.resp.requests import RequestReader
-from tests.session.stage import Stage
+from tests.session.stage import InMemoryProxy
 
 
-def turn(stage: Stage) -> None:
+def turn(stage: InMemoryProxy) -> None:
     """One turn of the loop, as `kidoproxy.net.flush` makes it: the next slices, and no more."""
     turn = stage.executor.pending_writes
     turn.spent_units = 0
@@ -16,7 +16,7 @@ def turn(stage: Stage) -> None:
             session.resume()
 
 
-def finished(stage: Stage) -> int:
+def finished(stage: InMemoryProxy) -> int:
     """The turns that it takes until nothing is left to do."""
     turns = 0
     while stage.executor.pending_writes.jobs.queue or stage.executor.pending_writes.drained:
@@ -25,7 +25,7 @@ def finished(stage: Stage) -> int:
     return turns
 
 
-def asked(stage: Stage, name: str, reply: bytes | None) -> list[list[bytes]]:
+def asked(stage: InMemoryProxy, name: str, reply: bytes | None) -> list[list[bytes]]:
     """The requests that went to the node since last time; it sends ``reply`` if there were any."""
     conn = stage.connection(name)
     reader = RequestReader(RequestLimits())

@@ -7,8 +7,8 @@
 ``>>`` lets something happen, ``<<`` says what must come of it. Nothing may come of it that is not said:
 the next ``>>`` (or `silence`) complains about what is left, and shows both sides.
 
-The key ``{a}1`` lives on node ``a``: the rings of stories place by tags that are the nodes' names. Links
-connect and greet by themselves, unless the story begins with ``shy=True``. Requests are written as words,
+The key ``{a}1`` lives on node ``a``: the rings of stories place by tags that are the nodes' names. Connections
+connect and shake hands by themselves, unless the story begins with ``shy=True``. Requests are written as words,
 replies as tokens: ``+OK``, ``-ERR no``, ``:1``, ``$1 x``, ``$-1``, ``*2 $1 a :1``; or as raw bytes.
 """
 
@@ -28,24 +28,35 @@ from tests.story.events import (
 )
 from tests.story.expectations import closed, leased, open_still, silence, then, to, to_client
 from tests.story.frames import Text, frame, frames, request, requests, shown
-from tests.story.play import LANE, LANE2, PLAIN, TICK, WALL_MS, Event, Guest, Story, Told, Way
+from tests.story.play import (
+    LEASED,
+    LEASED2,
+    PLAIN,
+    TICK,
+    WALL_MS,
+    ConnectionKey,
+    Event,
+    SentRequest,
+    Story,
+    StoryClient,
+)
 from tests.story.pools import Pool, copies, led_by, only_default, ring
 
 story = Story
 
 __all__ = [
-    "LANE",
-    "LANE2",
+    "LEASED",
+    "LEASED2",
     "PLAIN",
     "TICK",
     "WALL_MS",
+    "ConnectionKey",
     "Event",
-    "Guest",
     "Pool",
+    "SentRequest",
     "Story",
+    "StoryClient",
     "Text",
-    "Told",
-    "Way",
     "accepted",
     "client",
     "closed",

@@ -2,69 +2,69 @@
 
 from kidoproxy.session import cleanup
 from tests.story.frames import Text, frames, request
-from tests.story.play import PLAIN, TICK, Event, Story, Way
+from tests.story.play import PLAIN, TICK, ConnectionKey, Event, Story
 
 
 def client(*texts: Text, name: str = "me") -> Event:
     """The client sends these requests, in one go."""
 
     def event(play: Story) -> None:
-        play.guest(name).session.feed(b"".join([request(text) for text in texts]))
+        play.client(name).session.feed(b"".join([request(text) for text in texts]))
 
     return event
 
 
-def node(name: str, *replies: Text, on: Way = PLAIN) -> Event:
+def node(name: str, *replies: Text, on: ConnectionKey = PLAIN) -> Event:
     """The node sends these replies."""
 
     def event(play: Story) -> None:
-        play.link(name, on).feed(frames(replies), play.exchange.now)
+        play.connection(name, on).feed(frames(replies), play.executor.now)
 
     return event
 
 
-def lost(name: str, cause: str = "it closed the connection", on: Way = PLAIN) -> Event:
+def lost(name: str, cause: str = "it closed the connection", on: ConnectionKey = PLAIN) -> Event:
     """The node's socket is closed by somebody else."""
 
     def event(play: Story) -> None:
-        conn = play.link(name, on)
+        conn = play.connection(name, on)
         conn.transport = None
-        conn.on_connection_lost(cause, play.exchange.now, False)
+        conn.on_connection_lost(cause, play.executor.now, False)
 
     return event
 
 
-def refused(name: str, cause: str = "connection refused", on: Way = PLAIN) -> Event:
-    """An attempt to connect has failed (in a shy story), or a link is lost and so is the attempt that follows."""
+def refused(name: str, cause: str = "connection refused", on: ConnectionKey = PLAIN) -> Event:
+    """An attempt to connect has failed (in a shy story), or a connection is lost and so is the attempt that follows."""
 
     def event(play: Story) -> None:
-        conn = play.link(name, on)
+        conn = play.connection(name, on)
         conn.transport = None
-        conn.on_connection_lost(cause, play.exchange.now, True)
+        conn.on_connection_lost(cause, play.executor.now, True)
 
     return event
 
 
-def accepted(name: str, on: Way = PLAIN) -> Event:
-    """In a shy story: the node accepts the connection; the link greets."""
+def accepted(name: str, on: ConnectionKey = PLAIN) -> Event:
+    """In a shy story: the node accepts the connection; the proxy begins the handshake."""
 
     def event(play: Story) -> None:
-        play.connect(play.link(name, on))
+        play.connect(play.connection(name, on))
 
     return event
 
 
-def greeted(name: str, on: Way = PLAIN) -> Event:
-    """In a shy story: the node accepts the connection and answers the greeting."""
+def greeted(name: str, on: ConnectionKey = PLAIN) -> Event:
+    """In a shy story: the node accepts the connection and answers the handshake."""
 
     def event(play: Story) -> None:
-        play.connect(play.link(name, on))
-        play.greet(play.link(name, on))
+        play.connect(play.connection(name, on))
+        play.greet(play.connection(name, on))
 
     return event
 
 
-def restarted(name: str, on: Way = PLAIN) -> Event:
+def restarted(name: str, on: ConnectionKey = PLAIN) -> Event:
     """The node goes and comes back as another run."""
 
     def event(play: Story) -> None:
@@ -78,12 +78,12 @@ def tick(seconds: float = TICK) -> Event:
     """Time goes by."""
 
     def event(play: Story) -> None:
-        end = play.exchange.now + seconds
-        while play.exchange.now < end - 1e-9:
-            now = min(end, play.exchange.now + TICK)
-            play.house.clock.ms += round((now - play.exchange.now) * 1000)
-            play.exchange.tick(now)
-            play.house.tick()
+        end = play.executor.now + seconds
+        while play.executor.now < end - 1e-9:
+            now = min(end, play.executor.now + TICK)
+            play.proxy.clock.ms += round((now - play.executor.now) * 1000)
+            play.executor.tick(now)
+            play.proxy.tick()
             for one in play.ticking:
                 one(now)
             play.settle()
@@ -95,11 +95,11 @@ def gone(name: str = "me") -> Event:
     """The client is gone: what has come whole is still run, but nobody hears of it."""
 
     def event(play: Story) -> None:
-        guest = play.guest(name)
-        guest.gone = guest.closed = True
-        cleanup.on_eof(guest.session)
-        if guest.session.closing:
-            guest.session.on_disconnect()
+        me = play.client(name)
+        me.gone = me.closed = True
+        cleanup.on_eof(me.session)
+        if me.session.closing:
+            me.session.on_disconnect()
 
     return event
 
@@ -108,7 +108,7 @@ def half_closed(name: str = "me") -> Event:
     """The client sends nothing more, and still reads."""
 
     def event(play: Story) -> None:
-        cleanup.on_eof(play.guest(name).session)
+        cleanup.on_eof(play.client(name).session)
 
     return event
 
@@ -120,7 +120,7 @@ def given(act: Event) -> Event:
 
 def unheard(play: Story) -> None:
     """What has been said so far does not matter here."""
-    for told in play.told.values():
-        told.clear()
-    for guest in play.guests.values():
-        guest.heard = b""
+    for sent in play.sent.values():
+        sent.clear()
+    for me in play.clients.values():
+        me.received = b""

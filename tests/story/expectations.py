@@ -3,23 +3,23 @@
 from collections.abc import Callable
 
 from tests.story.frames import Text, frames, request, shown
-from tests.story.play import PLAIN, Event, Story, Way
+from tests.story.play import PLAIN, ConnectionKey, Event, Story
 
 
-def to(name: str, *texts: Text, on: Way = PLAIN) -> Event:
+def to(name: str, *texts: Text, on: ConnectionKey = PLAIN) -> Event:
     """These requests were written to the node, in this order."""
 
     def expectation(play: Story) -> None:
-        told = play.told[name]
+        sent = play.sent[name]
         wanted = [(on, request(text)) for text in texts]
-        was = [(one.way, one.raw) for one in told[: len(wanted)]]
+        was = [(one.key, one.raw) for one in sent[: len(wanted)]]
         assert was == wanted, "\n".join(
             [f"node {name} was to be asked, on {on}:"]
             + [shown(raw) for _, raw in wanted]
             + ["  but was asked:"]
-            + [f"  on {way}:\n{shown(raw)}" for way, raw in was]
+            + [f"  on {key}:\n{shown(raw)}" for key, raw in was]
         )
-        del told[: len(wanted)]
+        del sent[: len(wanted)]
 
     return expectation
 
@@ -28,9 +28,9 @@ def to_client(*replies: Text, name: str = "me") -> Event:
     """The client was sent exactly these bytes."""
 
     def expectation(play: Story) -> None:
-        guest = play.guest(name)
+        me = play.client(name)
         wanted = frames(replies)
-        was, guest.heard = guest.heard, b""
+        was, me.received = me.received, b""
         assert was == wanted, f"client {name} was to be told:\n{shown(wanted)}\n  but was told:\n{shown(was)}"
 
     return expectation
@@ -38,7 +38,7 @@ def to_client(*replies: Text, name: str = "me") -> Event:
 
 def leased(play: Story) -> list[int]:
     """How many dedicated connections sessions have, by node."""
-    return [server.leased for server in play.exchange.servers]
+    return [server.leased for server in play.executor.servers]
 
 
 def silence() -> Event:
@@ -50,7 +50,7 @@ def closed(name: str = "me") -> Event:
     """The client's socket is closed now."""
 
     def expectation(play: Story) -> None:
-        assert play.guest(name).closed, f"client {name} is still connected"
+        assert play.client(name).closed, f"client {name} is still connected"
 
     return expectation
 
@@ -59,7 +59,7 @@ def open_still(name: str = "me") -> Event:
     """The client's socket is not closed."""
 
     def expectation(play: Story) -> None:
-        assert not play.guest(name).closed, f"client {name} has been cut"
+        assert not play.client(name).closed, f"client {name} has been cut"
 
     return expectation
 

@@ -17,38 +17,39 @@ from tests.greet import greet
 from tests.story.frames import requests, shown
 from tests.story.pools import Pool
 
-#: A link of a ring: (protocol, database). A node of a copy pool has only the first of these. Lanes are counted.
-Way = tuple[int, int]
-PLAIN: Way = (2, 0)
-#: The first and the second lane to a node, in the order in which they were opened.
-LANE: Way = (-1, 0)
-LANE2: Way = (-2, 0)
+#: A shared connection to a node of a ring: (protocol, database); a node of a copy pool has only `PLAIN`. Dedicated ones
+#: are counted down.
+ConnectionKey = tuple[int, int]
+PLAIN: ConnectionKey = (2, 0)
+#: The first and the second dedicated connection to a node, in the order in which they were opened.
+LEASED: ConnectionKey = (-1, 0)
+LEASED2: ConnectionKey = (-2, 0)
 TICK = 0.05
 WALL_MS = 1_700_000_000_000
 
 
-class Guest:
-    """One client: what it was sent and has not been told of yet."""
+class StoryClient:
+    """One client, and what it was sent that the story has not said yet."""
 
     def __init__(self, session: ClientSession) -> None:
         self.session = session
-        #: Compiled classes cannot be derived from here, so a bare one marks whose ledger it is.
+        #: Compiled classes cannot be derived from here, so a bare one marks whose reply queue it is.
         self.mark = Transport()
         session.replies.transport = self.mark
-        self.heard = b""
+        self.received = b""
         self.closed = False
-        #: Nobody reads what it is told, as `ClientIO.write_nowhere` has it.
+        #: Nobody reads what it is sent, as `ClientIO.write_nowhere` has it.
         self.gone = False
 
 
-class Told:
+class SentRequest:
     """A request as it was written to a node."""
 
-    def __init__(self, way: Way, raw: bytes, conn: NodeConnection | None = None) -> None:
-        self.way = way
+    def __init__(self, key: ConnectionKey, raw: bytes, conn: NodeConnection | None = None) -> None:
+        self.key = key
         self.raw = raw
-        #: The connection, where `way` cannot say which: a sync has some of its own.
-        self.link = conn
+        #: The connection, where `key` cannot say which: a sync has some of its own.
+        self.conn = conn
 
 
 Event = Callable[["Story"], None]
@@ -64,26 +65,26 @@ class Story:
             node.node_id = at
         for group in pool.groups:
             group.placement_id = group.copies[0].node.node_id
-        self.exchange = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
-        self.exchange.now = 100.0
-        self.house = ProxyState(self.exchange)
-        self.house.clock.ms = WALL_MS
+        self.executor = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
+        self.executor.now = 100.0
+        self.proxy = ProxyState(self.executor)
+        self.proxy.clock.ms = WALL_MS
         assert pool.route is not None
-        self.facts = PoolContext(pool.name, pool.mode, pool.route, pool.words)
-        self.facts.users = pool.users
-        self.facts.strict_transactions = pool.strict
-        self.facts.miss_on_failure = pool.soft
-        self.facts.as_loading = pool.as_loading
-        self.house.contexts.append(self.facts)
-        self.house.copy_groups = pool.groups
-        self.guests: dict[str, Guest] = {}
-        self.told: dict[str, list[Told]] = {node.name: [] for node in pool.nodes}
+        self.context = PoolContext(pool.name, pool.mode, pool.route, pool.words)
+        self.context.users = pool.users
+        self.context.strict_transactions = pool.strict
+        self.context.miss_on_failure = pool.soft
+        self.context.as_loading = pool.as_loading
+        self.proxy.contexts.append(self.context)
+        self.proxy.copy_groups = pool.groups
+        self.clients: dict[str, StoryClient] = {}
+        self.sent: dict[str, list[SentRequest]] = {node.name: [] for node in pool.nodes}
         self.run_ids: dict[str, str] = {node.name: f"{node.name}-first" for node in pool.nodes}
-        #: Every lane that was ever opened, by node.
-        self.lanes: dict[str, list[NodeConnection]] = {node.name: [] for node in pool.nodes}
-        #: Called at every tick, with the time: keepers.
+        #: Every dedicated connection that was ever opened, by node.
+        self.dedicated: dict[str, list[NodeConnection]] = {node.name: [] for node in pool.nodes}
+        #: Called at every tick, with the time: supervisors of copies.
         self.ticking: list[Callable[[float], None]] = []
-        #: Sockets that the links gave up.
+        #: How many sockets the proxy has given up.
         self.dropped = 0
 
     def __rshift__(self, event: Event) -> "Story":
@@ -103,8 +104,8 @@ class Story:
     # -- as the net does it -------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """The ends of turns, until nothing is to be done."""
-        executor = self.exchange
+        """What the loop does at the end of a turn, until nothing is to be done."""
+        executor = self.executor
         turn = executor.pending_writes
         while turn.drained or executor.dirty_connections or turn.reply_queues or turn.jobs.queue:
             turn.spent_units = 0
@@ -112,31 +113,31 @@ class Story:
             drained = turn.drained
             turn.drained = []
             for replies in drained:
-                guest = self.guest_of(replies)
-                guest.session.resume()
-                guest.closed = guest.closed or (guest.session.closing and not replies.open_count())
+                client = self.client_of(replies)
+                client.session.resume()
+                client.closed = client.closed or (client.session.closing and not replies.open_count())
             conns = executor.dirty_connections[:]
             executor.dirty_connections.clear()
             for conn in conns:
                 self.look_after(conn)
-            ledgers = turn.reply_queues
+            queues = turn.reply_queues
             turn.reply_queues = []
-            for replies in ledgers:
-                guest = self.guest_of(replies)
-                heard = b"".join(replies.take_output())
-                guest.closed = (
-                    guest.gone
+            for replies in queues:
+                client = self.client_of(replies)
+                output = b"".join(replies.take_output())
+                client.closed = (
+                    client.gone
                     or bool(replies.disconnect_reason)
-                    or (guest.session.closing and not replies.open_count())
+                    or (client.session.closing and not replies.open_count())
                 )
-                if not guest.gone:
-                    guest.heard += heard
-                elif guest.session.closing:
-                    guest.session.on_disconnect()
+                if not client.gone:
+                    client.received += output
+                elif client.session.closing:
+                    client.session.on_disconnect()
 
-    def guest_of(self, replies: ReplyQueue) -> Guest:
-        """Whose ledger it is."""
-        return next(guest for guest in self.guests.values() if guest.mark is replies.transport)
+    def client_of(self, replies: ReplyQueue) -> StoryClient:
+        """Whose reply queue it is."""
+        return next(client for client in self.clients.values() if client.mark is replies.transport)
 
     def look_after(self, conn: NodeConnection) -> None:
         """Write what is there; open and close sockets."""
@@ -146,31 +147,31 @@ class Story:
             conn.transport = None
             self.dropped += 1
         if conn.transport is not None:
-            way = self.way_of(conn)
+            key = self.key_of(conn)
             for raw in requests(b"".join(conn.take_output())):
-                self.told[conn.node.name].append(Told(way, raw, conn))
+                self.sent[conn.node.name].append(SentRequest(key, raw, conn))
         elif conn.state == CONNECTING:
-            if conn.dedicated and conn not in self.lanes[conn.node.name]:
-                self.lanes[conn.node.name].append(conn)
+            if conn.dedicated and conn not in self.dedicated[conn.node.name]:
+                self.dedicated[conn.node.name].append(conn)
             if not self.shy:
                 self.connect(conn)
                 self.greet(conn)
 
-    def way_of(self, conn: NodeConnection) -> Way:
-        """How stories call this link."""
+    def key_of(self, conn: NodeConnection) -> ConnectionKey:
+        """How stories name this connection."""
         if conn.dedicated:
-            return (-1 - self.lanes[conn.node.name].index(conn), 0)
+            return (-1 - self.dedicated[conn.node.name].index(conn), 0)
         return (conn.base_proto, conn.base_db)
 
     def connect(self, conn: NodeConnection) -> None:
         """The socket is there."""
         conn.transport = Transport()
-        conn.on_connected(self.exchange.now, 1.0)
+        conn.on_connected(self.executor.now, 1.0)
 
     def greet(self, conn: NodeConnection) -> None:
-        """The node answers the greeting as a good one does."""
-        number = 100 - self.way_of(conn)[0] if conn.dedicated else 1
-        conn.feed(greet(conn, self.info(conn.node.name), number), self.exchange.now)
+        """The node answers the handshake as a good one does."""
+        number = 100 - self.key_of(conn)[0] if conn.dedicated else 1
+        conn.feed(greet(conn, self.info(conn.node.name), number), self.executor.now)
         if not conn.flush_scheduled:
             conn.schedule_flush()
 
@@ -184,24 +185,26 @@ class Story:
         """The node of that name."""
         return next(node for node in self.pool.nodes if node.name == name)
 
-    def link(self, name: str, on: Way = PLAIN) -> NodeConnection:
-        """Its link for (protocol, database), or one of its lanes."""
+    def connection(self, name: str, on: ConnectionKey = PLAIN) -> NodeConnection:
+        """Its connection for (protocol, database), or one of its dedicated ones."""
         if on[0] < 0:
-            return self.lanes[name][-1 - on[0]]
-        return self.exchange.connection(self.node(name), on[0], on[1])
+            return self.dedicated[name][-1 - on[0]]
+        return self.executor.connection(self.node(name), on[0], on[1])
 
-    def guest(self, name: str) -> Guest:
+    def client(self, name: str) -> StoryClient:
         """The client of that name; it connects when it is first spoken of."""
-        if name not in self.guests:
-            session = ClientSession(self.house, self.facts, f"{name}:1", "proxy:6379")
-            self.guests[name] = Guest(session)
-        return self.guests[name]
+        if name not in self.clients:
+            session = ClientSession(self.proxy, self.context, f"{name}:1", "proxy:6379")
+            self.clients[name] = StoryClient(session)
+        return self.clients[name]
 
     def nothing_left(self) -> None:
-        """Nobody was told anything that the story does not say."""
-        for name, told in self.told.items():
-            assert not told, f"node {name} was asked, and the story does not say so:\n" + "\n".join(
-                [shown(one.raw) for one in told]
+        """Nobody was sent anything that the story does not say."""
+        for name, sent in self.sent.items():
+            assert not sent, f"node {name} was asked, and the story does not say so:\n" + "\n".join(
+                [shown(one.raw) for one in sent]
             )
-        for name, guest in self.guests.items():
-            assert not guest.heard, f"client {name} was told, and the story does not say so:\n{shown(guest.heard)}"
+        for name, client in self.clients.items():
+            assert not client.received, (
+                f"client {name} was sent, and the story does not say so:\n{shown(client.received)}"
+            )

@@ -29,6 +29,10 @@ class Pool:
         self.as_loading = False
         self.route: Route | None = None
 
+    def __repr__(self) -> str:
+        """For the ids of tests, which must be the same in every process of pytest-xdist."""
+        return f"{self.mode}-{''.join(node.name for node in self.nodes)}"
+
     def add(self, name: str) -> Node:
         """A node of this pool; names are one letter, the letter is its place."""
         node = Node(0, name, f"{name}:6379", ord(name) - ord("a") + 1)

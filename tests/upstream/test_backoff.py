@@ -25,10 +25,10 @@ from tests.upstream.rig import REFUSED
 def test_back_off() -> None:
     """Each attempt that fails doubles the pause, up to a limit; nobody waits for a probe; use forgets it all."""
     play = story(ring("a"), shy=True) >> client("GET {a}1") >> refused("a") << to_client(REFUSED)
-    conn = play.link("a")
+    conn = play.connection("a")
     pauses = []
     for _ in range(10):
-        pauses.append(conn.backoff.retry_at - play.exchange.now)
+        pauses.append(conn.backoff.retry_at - play.executor.now)
         assert play >> tick(pauses[-1] - 0.01) << then(lambda play: "down" in repr(conn))
         assert play >> tick(0.06) << then(lambda play: "connecting" in repr(conn))
         assert play >> client("GET {a}1") << to_client(REFUSED) >> refused("a") << silence()
@@ -46,7 +46,7 @@ def test_back_off() -> None:
         >> tick(1.1)
         << given(unheard)
         >> refused("a")
-        << then(lambda play: conn.backoff.retry_at - play.exchange.now <= 1.25 * limits.BACKOFF_MIN_SECONDS)
+        << then(lambda play: conn.backoff.retry_at - play.executor.now <= 1.25 * limits.BACKOFF_MIN_SECONDS)
     )
 
 

@@ -5,7 +5,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handlers import ConnectionLost
 from kidoproxy.upstream.handshake import ConnectionOptions
-from tests.greet import GREETING, greet
+from tests.greet import HANDSHAKE, greet
 from tests.story import (
     accepted,
     client,
@@ -26,7 +26,7 @@ def test_first_request() -> None:
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") << silence()
-        >> accepted("a") << to("a", *GREETING)
+        >> accepted("a") << to("a", *HANDSHAKE)
         >> node("a", "+OK", "$9 kidoproxy")
         >> node("a", bulk(b"run_id:1\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nuptime_in_seconds:5\r\nx\r\n"))
         << then(lambda play: play.node("a").version == b"8.0.1" and play.node("a").uptime == 5)
@@ -53,7 +53,7 @@ def test_no_redis() -> None:
         story(ring("a"))
         >> client("GET {a}1", "SET {a}1 x") << to("a", "GET {a}1", "SET {a}1 x")
         >> node("a", b"HTTP/1.1 400 Bad Request\r\n")
-        << then(lambda play: play.guest("me").heard.count(b"it does not speak the Redis protocol") == 2)
+        << then(lambda play: play.client("me").received.count(b"it does not speak the Redis protocol") == 2)
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_unasked_reply() -> None:
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1")
         >> node("a", "$-1", "$1 x") << to_client("$-1") << then(lambda play: play.dropped == 1)
-        << then(lambda play: play.node("a").cause == "" and play.link("a").reconnects == 1) << silence()
+        << then(lambda play: play.node("a").cause == "" and play.connection("a").reconnects == 1) << silence()
     )  # fmt: skip
 
 

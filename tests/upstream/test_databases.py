@@ -75,7 +75,7 @@ def test_a_transaction_in_a_database_that_there_is_not() -> None:
         story(copies("a"))
         >> client("SELECT 9", "MULTI", "SET k x", "EXEC") << to_client("+OK", "+OK", "+QUEUED")
         << to("a", "SELECT 9") >> node("a", BEYOND)
-        << then(lambda play: b"DB index is out of range" in play.guest("me").heard) << given(unheard)
+        << then(lambda play: b"DB index is out of range" in play.client("me").received) << given(unheard)
         >> client("PING") << to_client("+PONG") << silence()
     )  # fmt: skip
 

@@ -8,11 +8,11 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.deadlines import mark_suspect
 from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.sending import WRITE_GRACE_BYTES
-from tests.greet import GREETING
+from tests.greet import HANDSHAKE
 from tests.net.fakes import Net, Socket
 from tests.session.stage import ring as stage_ring
 from tests.story import (
-    LANE,
+    LEASED,
     accepted,
     client,
     copies,
@@ -35,7 +35,7 @@ def test_accepts_and_says_nothing() -> None:
     """A node that accepts and never answers is down when its time is over; what comes after that fails at once."""
     (
         story(ring("a"), shy=True)
-        >> client("GET {a}1") >> accepted("a") << to("a", *GREETING)
+        >> client("GET {a}1") >> accepted("a") << to("a", *HANDSHAKE)
         >> tick(0.6) << to_client(LATE)
         >> client("GET {a}2") >> tick(0.5)
         << to_client("-NODEDOWN a a:6379 (it accepts connections and does not answer)")
@@ -52,7 +52,7 @@ def test_late() -> None:
         >> client("GET {a}2") << to("a", "GET {a}2")
         >> tick(0.15) << to_client(LATE, LATE_WRITE)
         >> node("a", "$1 1", "+OK", "$1 2") << to_client("$1 2")
-        << then(lambda play: play.link("a").timeouts == 2) << silence()
+        << then(lambda play: play.connection("a").timeouts == 2) << silence()
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def test_sign_of_life() -> None:
         >> tick(1.0) << silence()
         >> tick(0.1) << to("a", "PING") >> node("a", "+PONG")
         >> tick(1.1) << to("a", "PING")
-        >> tick(1.1) << then(lambda play: not play.node("a").live or play.link("a").cause == "") << silence()
+        >> tick(1.1) << then(lambda play: not play.node("a").live or play.connection("a").cause == "") << silence()
     )  # fmt: skip
 
 
@@ -174,16 +174,16 @@ def test_a_suspect_node_is_not_waited_for() -> None:
     assert play.node("a").cause
     assert play.node("a").failure_counts["failed at once"] == 2
     for _ in range(5):
-        play >> tick(0.6) << given(lambda play: play.told["a"].clear()) >> node("a", "+PONG") << silence()
-    assert play.link("a").suspect
-    assert not play.link("a").can_send
-    conn = play.link("a")
+        play >> tick(0.6) << given(lambda play: play.sent["a"].clear()) >> node("a", "+PONG") << silence()
+    assert play.connection("a").suspect
+    assert not play.connection("a").can_send
+    conn = play.connection("a")
     play >> node("a", *["+PONG"] * (len(conn.reply_handlers) - conn.head))
     assert not play.node("a").unresponsive
     assert conn.reconnects == 0
     assert not play.node("a").cause
     play >> client("GET {a}3") << to("a", "GET {a}3") >> node("a", "$1 x") << to_client("$1 x") << silence()
-    assert play.link("a").timeouts == 2
+    assert play.connection("a").timeouts == 2
 
 
 def test_a_suspect_node_that_falls_silent_is_down() -> None:
@@ -193,7 +193,7 @@ def test_a_suspect_node_that_falls_silent_is_down() -> None:
     play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << given(unheard)
     assert play.node("a").unresponsive
     play >> tick(1.5) << given(unheard)
-    assert "down" in repr(play.link("a")) or "connecting" in repr(play.link("a"))
+    assert "down" in repr(play.connection("a")) or "connecting" in repr(play.connection("a"))
     assert not play.node("a").unresponsive
     play >> greeted("a") >> client("GET {a}3") << to("a", "GET {a}3")
 
@@ -251,20 +251,20 @@ def test_a_replica_is_not_looked_up_all_the_time() -> None:
 
 def test_dedicated_connections_follow() -> None:
     """One that nobody has is not given to anybody again; one that waits is left to its node."""
-    play = story(ring("a")) >> client("BLPOP {a}q 1") << to("a", "BLPOP {a}q 1", on=LANE)
+    play = story(ring("a")) >> client("BLPOP {a}q 1") << to("a", "BLPOP {a}q 1", on=LEASED)
     play >> client("SET {a}1 x", name="you") << to("a", "SET {a}1 x") >> node("a", READONLY) << given(unheard)
-    play >> tick() << then(lambda play: play.link("a", LANE).is_ready())
-    play >> node("a", "*-1", on=LANE) << to_client("*-1")
-    play >> tick() << then(lambda play: not play.link("a", LANE).is_ready())
+    play >> tick() << then(lambda play: play.connection("a", LEASED).is_ready())
+    play >> node("a", "*-1", on=LEASED) << to_client("*-1")
+    play >> tick() << then(lambda play: not play.connection("a", LEASED).is_ready())
 
 
 def test_a_copy_that_is_a_replica_now() -> None:
     """The ordered connection of a copy is made anew as well; a sync that holds it is not disturbed."""
     play = story(copies("a", "b")) >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
     play >> node("a", READONLY) >> node("b", "+OK") << to_client("+OK")
-    play.link("a").hold()
+    play.connection("a").hold()
     play >> tick() << then(lambda play: play.dropped == 0)
-    play.link("a").unhold(play.exchange.now)
+    play.connection("a").unhold(play.executor.now)
     play >> tick() << then(lambda play: play.dropped == 1)
 
 

@@ -30,7 +30,7 @@ def test_refused() -> None:
     (
         story(ring("a"), shy=True)
         >> client("GET {a}1") >> refused("a") << to_client(REFUSED)
-        << then(lambda play: repr(play.link("a")) == "<connection a resp2 db0 down, 0 waiting>")
+        << then(lambda play: repr(play.connection("a")) == "<connection a resp2 db0 down, 0 waiting>")
         << then(lambda play: repr(play.node("a")) == "<node a a:6379 down>")
         >> client("SET {a}1 x") << to_client(REFUSED) << silence()
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_read_is_asked_once_more() -> None:
         >> lost("a") << to("a", "GET {a}1", "GET {a}2") << silence()
         >> node("a", "$1 x") << to_client("$1 x", CUT + "; the write may have run, its outcome is unknown")
         >> lost("a") << to_client(CUT) << silence()
-        << then(lambda play: "down" in repr(play.link("a")))
+        << then(lambda play: "down" in repr(play.connection("a")))
     )  # fmt: skip
 
 

@@ -144,8 +144,8 @@ def test_large_request_in_pieces() -> None:
 
 def heard(play: Story) -> bytes:
     """What the client was told, whatever it is; it counts as said."""
-    guest = play.guest("me")
-    raw, guest.heard = guest.heard, b""
+    me = play.client("me")
+    raw, me.received = me.received, b""
     return raw
 
 
@@ -159,7 +159,7 @@ def test_a_plan_of_no_known_shape_asks_nobody() -> None:
 def test_connections() -> None:
     """One shared connection for each (protocol, database) of a node, made when it is needed."""
     play = story(ring("a"))
-    third = play.link("a", (3, 2))
-    first = play.link("a")
-    assert play.link("a", (3, 2)) is third is not first
-    assert play.exchange.connections_to(play.node("a")) == play.exchange.all_connections() == [first, third]
+    third = play.connection("a", (3, 2))
+    first = play.connection("a")
+    assert play.connection("a", (3, 2)) is third is not first
+    assert play.executor.connections_to(play.node("a")) == play.executor.all_connections() == [first, third]

@@ -7,7 +7,7 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
-from tests.greet import GREETING
+from tests.greet import HANDSHAKE
 from tests.story import (
     accepted,
     client,
@@ -24,12 +24,12 @@ from tests.upstream.handshakes import handshaking
 @pytest.mark.parametrize(
     ("login", "mode", "requests"),
     [
-        (ConnectionOptions(), (2, 0), [*GREETING]),
-        (ConnectionOptions("", "pw"), (2, 0), ["AUTH pw", *GREETING]),
-        (ConnectionOptions("me", "pw"), (2, 3), ["AUTH me pw", "SELECT 3", *GREETING[1:]]),
-        (ConnectionOptions(), (3, 0), ["HELLO 3", *GREETING[1:]]),
-        (ConnectionOptions("", "pw"), (3, 1), ["HELLO 3 AUTH default pw", "SELECT 1", *GREETING[1:]]),
-        (ConnectionOptions("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", *GREETING[1:]]),
+        (ConnectionOptions(), (2, 0), [*HANDSHAKE]),
+        (ConnectionOptions("", "pw"), (2, 0), ["AUTH pw", *HANDSHAKE]),
+        (ConnectionOptions("me", "pw"), (2, 3), ["AUTH me pw", "SELECT 3", *HANDSHAKE[1:]]),
+        (ConnectionOptions(), (3, 0), ["HELLO 3", *HANDSHAKE[1:]]),
+        (ConnectionOptions("", "pw"), (3, 1), ["HELLO 3 AUTH default pw", "SELECT 1", *HANDSHAKE[1:]]),
+        (ConnectionOptions("me", "pw"), (3, 0), ["HELLO 3 AUTH me pw", *HANDSHAKE[1:]]),
     ],
 )
 def test_requests(login: ConnectionOptions, mode: tuple[int, int], requests: list[str]) -> None:
@@ -46,7 +46,7 @@ def test_requests(login: ConnectionOptions, mode: tuple[int, int], requests: lis
 def test_the_requests_that_tests_know() -> None:
     """The helpers of the tests answer every request of the handshake."""
     assert b"".join(handshaking().take_output()) == b"".join(
-        [encode_request([word.encode() for word in row.split()]) for row in ("AUTH me pw", *GREETING)]
+        [encode_request([word.encode() for word in row.split()]) for row in ("AUTH me pw", *HANDSHAKE)]
     )
 
 
@@ -63,7 +63,7 @@ def test_the_requests_that_tests_know() -> None:
 def test_a_node_that_talks_of_secrets_or_without_end(said: str, shown: str) -> None:
     """What a node says about our login is shown without it, without control characters, and never at full length."""
     play = story(ring("a"), shy=True, logins=ConnectionOptions("me", "s3cret"))
-    play = play >> client("GET {a}1") >> accepted("a") << to("a", "AUTH me s3cret", *GREETING)
+    play = play >> client("GET {a}1") >> accepted("a") << to("a", "AUTH me s3cret", *HANDSHAKE)
     play = play >> node("a", f"-{said}\r\n".encode(), *["-NOAUTH no"] * 3)
     cause = play.node("a").cause
     line = NodeFailure("NODEDOWN", "a", "a:6379", cause, False).error_reply(False)

@@ -12,7 +12,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
 from kidoproxy.upstream.states import DOWN
-from tests.greet import GREETING, greet
+from tests.greet import HANDSHAKE, greet
 from tests.story import (
     Event,
     Story,
@@ -43,7 +43,7 @@ def test_login_refused() -> None:
     """A node that refuses the login is down, and says so itself."""
     (
         story(ring("a"), shy=True, logins=ConnectionOptions("", "wrong"))
-        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", *GREETING)
+        >> client("GET {a}1") >> accepted("a") << to("a", "AUTH wrong", *HANDSHAKE)
         >> node("a", "-WRONGPASS no such", *["-NOAUTH Authentication required."] * 3)
         << to_client("-NODEDOWN a a:6379 (WRONGPASS no such)")
         << then(lambda play: play.dropped == 1) << silence()
@@ -121,20 +121,20 @@ def test_handshakes_of_any_shape(kind: tuple[str, ...], at: int, raw: bytes) -> 
 
 def test_a_client_can_fall_back() -> None:
     """HELLO 3 is refused while a node has no RESP3, HELLO 2 is not; once it has, it is served."""
-    play = story(ring("a"), shy=True) >> client("GET {a}1") >> accepted("a") << to("a", *GREETING)
+    play = story(ring("a"), shy=True) >> client("GET {a}1") >> accepted("a") << to("a", *HANDSHAKE)
     play >> node("a", UNKNOWN % b"HELLO", "$9 kidoproxy", bulk(INFO)) << to("a", "GET {a}1")
     play >> node("a", "$1 x") << to_client("$1 x")
     play >> client("HELLO 3") << to_client("-NOPROTO unsupported protocol version")
-    play >> client("HELLO 2") << then(lambda play: b"$5\r\nproto\r\n:2" in play.guest("me").heard) << given(unheard)
+    play >> client("HELLO 2") << then(lambda play: b"$5\r\nproto\r\n:2" in play.client("me").received) << given(unheard)
     play >> lost("a") >> greeted("a")
-    play >> client("HELLO 3") << then(lambda play: b"$5\r\nproto\r\n:3" in play.guest("me").heard) << given(unheard)
+    play >> client("HELLO 3") << then(lambda play: b"$5\r\nproto\r\n:3" in play.client("me").received) << given(unheard)
 
 
 def test_a_new_run_may_know_more() -> None:
     """What no node knew is asked again after a new handshake: it may have a module now."""
     play = story(ring("a")) >> client("GET {a}k") << given(unheard) >> node("a", "$-1") << given(unheard) >> tick()
     play >> client("JSON.GET {a}k") << to("a", "COMMAND INFO JSON.GET") >> node("a", "*1 *-1") << given(unheard)
-    play >> tick() >> client("JSON.GET {a}k") << then(lambda play: not play.told["a"]) << given(unheard)
+    play >> tick() >> client("JSON.GET {a}k") << then(lambda play: not play.sent["a"]) << given(unheard)
     play >> lost("a") >> tick() >> client("JSON.GET {a}k") << to("a", "COMMAND INFO JSON.GET")
 
 
@@ -193,7 +193,7 @@ def apart(nodes: str) -> Story:
     play = story(ring(*nodes), shy=True)
     require_distinct_servers(play.pool.nodes)
     for member in play.pool.nodes:
-        play.exchange.connection(member, 2, 0).start_connecting()
+        play.executor.connection(member, 2, 0).start_connecting()
     return play
 
 
@@ -226,7 +226,7 @@ def test_it_may_become_another_server() -> None:
     assert play >> greeted("a") >> greeted("b") << is_down_as("b", "a")
     play.run_ids["b"] = "another"
     play.settle()
-    play.link("b").tick(play.exchange.now + 60)
+    play.connection("b").tick(play.executor.now + 60)
     assert play >> greeted("b")
     assert play.node("b").live
     assert play.node("b").same_server_as is None

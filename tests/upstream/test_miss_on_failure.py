@@ -22,7 +22,7 @@ def test_a_node_that_cannot_serve_is_a_miss(code: str) -> None:
     ):
         play >> client(asked) << given(unheard) >> node("a", error)
         play << to_client(heard)
-    assert (play.exchange.soft_misses, play.exchange.dropped_writes) == (2, 3)
+    assert (play.executor.soft_misses, play.executor.dropped_writes) == (2, 3)
 
 
 @pytest.mark.parametrize("text", ["ERR no", "NOPERM no", "WRONGTYPE no", "NOAUTH no", "EXECABORT no"])
@@ -43,9 +43,9 @@ def test_a_copy_that_is_down_is_no_miss_to_the_others() -> None:
     play = story(ring(pool, soft=True)) >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x")
     play >> refused("a") >> node("b", "+OK") << to_client("+OK")
     assert pool.groups[0].behind_names() == ["a"]
-    assert play.exchange.dropped_writes == 0
+    assert play.executor.dropped_writes == 0
     play >> refused("b") >> client("GET k") << to_client("$-1")
-    assert (play.exchange.dropped_writes, play.exchange.soft_misses) == (0, 1)
+    assert (play.executor.dropped_writes, play.executor.soft_misses) == (0, 1)
 
 
 def test_large_reply() -> None:

@@ -230,7 +230,7 @@ def test_late_large_reply() -> None:
     (
         story(ring("a"))
         >> client("GET {a}1") << to("a", "GET {a}1") >> tick(0.6) << to_client(LATE)
-        >> node("a", HEAD + BODY[:50_000]) << then(lambda play: play.link("a").reader.held_bytes() == 0)
+        >> node("a", HEAD + BODY[:50_000]) << then(lambda play: play.connection("a").reader.held_bytes() == 0)
         >> client("GET {a}2") << to("a", "GET {a}2")
         >> node("a", BODY[50_000:] + b"\r\n", "$1 x") << to_client("$1 x") << silence()
     )  # fmt: skip

@@ -7,7 +7,7 @@ from kidoproxy.resp import client_errors, errors, limits
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.users import User, Users
-from tests.session.stage import Stage, listening, ring, say
+from tests.session.stage import InMemoryProxy, listening, ring, say
 
 
 def lines(reply: bytes) -> list[str]:
@@ -188,7 +188,7 @@ def test_list_chooses() -> None:
 # -- KILL --------------------------------------------------------------------------------------------------------
 
 
-def crowd() -> Stage:
+def crowd() -> InMemoryProxy:
     """Three clients with addresses of their own; the second is ten seconds younger."""
     stage = ring("a")
     stage.client("1.1.1.1:1", "127.0.0.1:6380")

@@ -6,13 +6,13 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.decode import string_value
 from kidoproxy.resp.encode import PONG, encode_request
 from kidoproxy.session.session import ClientSession
-from tests.session.stage import Stage, ring
+from tests.session.stage import InMemoryProxy, ring
 from tests.session.turns import finished, turn
 
 MANY = 3 * limits.CLIENTS_PER_SLICE
 
 
-def crowd() -> tuple[Stage, ClientSession, list[ClientSession]]:
+def crowd() -> tuple[InMemoryProxy, ClientSession, list[ClientSession]]:
     """Somebody, and very many others."""
     stage = ring("a")
     me = stage.client("10.9.9.9:1")

@@ -6,7 +6,7 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.decode import items
 from kidoproxy.resp.encode import OK, PONG, QUEUED, array, encode_request, integer
 from kidoproxy.session.session import ClientSession
-from tests.session.stage import Stage, copies, key_on, ring
+from tests.session.stage import InMemoryProxy, copies, key_on, ring
 from tests.session.turns import asked, finished, turn
 from tests.story import request
 
@@ -14,7 +14,7 @@ MANY = 3 * limits.SLICE_UNITS
 MULTI, EXEC, PING = request("MULTI"), request("EXEC"), request("PING")
 
 
-def queued(stage: Stage, *requests: bytes) -> ClientSession:
+def queued(stage: InMemoryProxy, *requests: bytes) -> ClientSession:
     """A client that has queued all these, and been told so."""
     session = stage.client()
     session.feed(MULTI + b"".join(requests))
@@ -23,7 +23,7 @@ def queued(stage: Stage, *requests: bytes) -> ClientSession:
     return session
 
 
-def two() -> tuple[Stage, str, str]:
+def two() -> tuple[InMemoryProxy, str, str]:
     """A ring of two nodes, and a key on each."""
     stage = ring("a", "b")
     stage.ready()

@@ -6,7 +6,7 @@ from kidoproxy.commands.find import find_by_name
 from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.handlers import handshake
 from kidoproxy.session.session import ClientSession
-from tests.session.stage import Stage, asked, key_on, request, ring, say
+from tests.session.stage import InMemoryProxy, asked, key_on, request, ring, say
 from tests.story import only_default
 
 FLAT = (
@@ -17,7 +17,7 @@ HELLO_2 = b"*14\r\n" + FLAT % 2
 HELLO_3 = b"%7\r\n" + FLAT % 3
 
 
-def locked() -> tuple[Stage, ClientSession]:
+def locked() -> tuple[InMemoryProxy, ClientSession]:
     """A pool with a password, and a client that has not said it."""
     stage = ring("a", "b")
     stage.pool.users = only_default(b"secret")

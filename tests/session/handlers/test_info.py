@@ -10,7 +10,7 @@ from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.ring import Ring
 from kidoproxy.session.handlers import info
-from tests.session.stage import Stage, asked, copies, heard, request, ring, say
+from tests.session.stage import InMemoryProxy, asked, copies, heard, request, ring, say
 
 THEIRS = (
     b"# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\nprocess_id:1\r\ntcp_port:6379\r\n"
@@ -32,7 +32,7 @@ def sections(raw: bytes) -> dict[str, dict[str, str]]:
     return found
 
 
-def told(stage: Stage, *words: str, proto: int = 2) -> bytes:
+def told(stage: InMemoryProxy, *words: str, proto: int = 2) -> bytes:
     """The reply to INFO when both nodes have answered."""
     session = stage.client(local="127.0.0.1:7000")
     if proto == 3:

@@ -143,8 +143,8 @@ def test_resp3_serves_everything() -> None:
 def test_hello_while_subscribed() -> None:
     """HELLO 2 turns a subscribed client of RESP3 into one of RESP2, with all that this means."""
     play = subscribed(proto=3) >> client("HELLO 2")
-    assert play.guest("me").heard.startswith(b"*14\r\n")
-    play.guest("me").heard = b""
+    assert play.client("me").received.startswith(b"*14\r\n")
+    play.client("me").received = b""
     (
         play
         >> client("GET {a}k")
@@ -167,17 +167,17 @@ def test_reset() -> None:
     )
 
 
-@pytest.mark.parametrize("end", [client("QUIT"), gone(), given(lambda play: play.guest("me").session.close())])
+@pytest.mark.parametrize("end", [client("QUIT"), gone(), given(lambda play: play.client("me").session.close())])
 def test_the_end_of_a_client(end: Event) -> None:
     """QUIT, a closed socket and CLIENT KILL leave nothing at the nodes; the last one closes the connection."""
     play = subscribed()
     play >> end
-    play.guest("me").heard = b""
+    play.client("me").received = b""
     play << sent("a", "UNSUBSCRIBE {a}x") >> confirms("a", "unsubscribe {a}x") >> tick()
-    assert play.exchange.unshared_connections == []
+    assert play.executor.unshared_connections == []
 
 
-@pytest.mark.parametrize("end", [gone(), given(lambda play: play.guest("me").session.close())])
+@pytest.mark.parametrize("end", [gone(), given(lambda play: play.client("me").session.close())])
 def test_the_end_of_a_client_that_waits(end: Event) -> None:
     """Who goes before the node has confirmed leaves nothing behind either."""
     play = pubsub(ring("a")) >> client("SUBSCRIBE {a}x") << sent("a", "SUBSCRIBE {a}x")
@@ -189,14 +189,14 @@ def test_the_end_of_a_client_that_waits(end: Event) -> None:
         >> confirms("a", "unsubscribe {a}x")
         >> tick()
     )
-    assert play.exchange.unshared_connections == []
-    assert play.guest("me").heard == b""
+    assert play.executor.unshared_connections == []
+    assert play.client("me").received == b""
 
 
 def test_killed_while_it_waits() -> None:
     """Its socket is closed though the node has not answered."""
     play = pubsub(ring("a")) >> client("SUBSCRIBE {a}x") << sent("a", "SUBSCRIBE {a}x")
-    play >> given(lambda play: play.guest("me").session.close()) << closed()
+    play >> given(lambda play: play.client("me").session.close()) << closed()
 
 
 def test_a_refusal_is_the_reply() -> None:
@@ -272,7 +272,7 @@ NAMES = [f"{{a}}{at}" for at in range(MANY)]
 def crowded(kind: str = "SUBSCRIBE") -> PubSubStory:
     """A client that has very many names, and has been told so."""
     play = pubsub(ring("a"))
-    play.guest("me").session.feed(encode_request([kind.encode(), *[name.encode() for name in NAMES]]) + b"PING\r\n")
+    play.client("me").session.feed(encode_request([kind.encode(), *[name.encode() for name in NAMES]]) + b"PING\r\n")
     confirm_all(play)
     word = kind.lower()
     heard = b"".join([became(word, name, at + 1) for at, name in enumerate(NAMES)])
@@ -284,14 +284,14 @@ def crowded(kind: str = "SUBSCRIBE") -> PubSubStory:
 def test_very_many_names(kind: str) -> None:
     """In slices: each is confirmed in the order in which it was said, and what is behind waits for the last one."""
     play = crowded(kind)
-    play.guest("me").session.feed(
+    play.client("me").session.feed(
         encode_request([b"P" * (kind[0] == "P") + b"S" * (kind[:2] == "SS") + b"UNSUBSCRIBE"])
     )
     confirm_all(play)
     word = kind.lower().replace("subscribe", "unsubscribe")
     left = b"".join([became(word, name, MANY - at - 1) for at, name in enumerate(NAMES)])
     assert play << to_client(left) << silence()
-    assert play.guest("me").session.subscriber is not None
+    assert play.client("me").session.subscriber is not None
     assert play.subscriptions.topics == [{}, {}, {}]
 
 
@@ -300,24 +300,24 @@ def test_one_of_very_many_is_refused() -> None:
     play = pubsub(ring("a", "b"))
     play.node("b").live = False
     names = [*NAMES[: limits.NAMES_PER_SLICE], "{b}x", *NAMES[limits.NAMES_PER_SLICE :]]
-    play.guest("me").session.feed(encode_request([b"SUBSCRIBE", *[name.encode() for name in names]]))
+    play.client("me").session.feed(encode_request([b"SUBSCRIBE", *[name.encode() for name in names]]))
     confirm_all(play)
-    heard = play.guest("me").heard
+    heard = play.client("me").received
     assert heard.count(b"$9\r\nsubscribe") == limits.NAMES_PER_SLICE
     assert b"-NODEDOWN b" in heard
-    assert play.guest("me").session.mode == READY
+    assert play.client("me").session.mode == READY
 
 
 @pytest.mark.parametrize("end", ["gone", "RESET"])
 def test_who_leaves_very_many_names(end: str) -> None:
     """They are left in slices; no message of them comes any more, and who begins anew has only its new ones."""
     play = crowded()
-    session = play.guest("me").session
+    session = play.client("me").session
     if end == "gone":
         session.on_disconnect()
     else:
         session.feed(b"RESET\r\nSUBSCRIBE {a}1\r\n")
-    assert len(play.exchange.pending_writes.jobs.queue) == 1
+    assert len(play.executor.pending_writes.jobs.queue) == 1
     confirm_all(play)
     topics = play.subscriptions.topics[0]
     if end == "gone":

@@ -47,7 +47,7 @@ def sha(key: str = "{a}k", name: str = "EVALSHA") -> str:
 
 def lessons(play: Story) -> list[bytes]:
     """The scripts that a node would get loaded."""
-    return play.facts.script_registry.library_requests() + play.facts.script_registry.script_load_requests()
+    return play.context.script_registry.library_requests() + play.context.script_registry.script_load_requests()
 
 
 @pytest.mark.parametrize("name", [b"EVAL", b"EVAL_RO"])
@@ -57,7 +57,7 @@ def test_seen(name: bytes) -> None:
     assert (
         story(ring("a")) >> client(request_context) << to("a", request_context) >> node("a", ":1") << to_client(":1")
         << then(
-            lambda play: play.facts.script_registry.find_script(DIGEST.encode()) is not None and lessons(play) == []
+            lambda play: play.context.script_registry.find_script(DIGEST.encode()) is not None and lessons(play) == []
         )
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def test_flushed_under_way() -> None:
 def test_changed(words: tuple[bytes, ...], left: list[bytes], other: Event) -> None:
     """A deleted library is not loaded again, even if one node could not delete it: it must not come back by itself."""
     play = story(ring("a", "b"))
-    play.facts.script_registry.load_library(CODE)
+    play.context.script_registry.load_library(CODE)
     request_context = function(*words)
     assert play >> client(request_context) << to("a", request_context) << to("b", request_context) >> node("a", "+OK")
     assert play >> other << given(unheard)
@@ -116,7 +116,7 @@ def test_changed(words: tuple[bytes, ...], left: list[bytes], other: Event) -> N
 def test_not_changed() -> None:
     """What every node refuses changes nothing."""
     play = story(ring("a"))
-    play.facts.script_registry.load_library(CODE)
+    play.context.script_registry.load_library(CODE)
     assert play >> client("FUNCTION DELETE x") << to("a", "FUNCTION DELETE x") >> node("a", "-ERR Library not found")
     assert play << to_client("-ERR Library not found") << then(lambda play: len(lessons(play)) == 1)
 
@@ -124,9 +124,9 @@ def test_not_changed() -> None:
 def test_nobody_answers() -> None:
     """Copies that are all lost tell their failure, and nothing is noted."""
     play = story(copies("a"))
-    play.facts.script_registry.load_library(CODE)
+    play.context.script_registry.load_library(CODE)
     assert play >> client("FUNCTION FLUSH") << to("a", "FUNCTION FLUSH") >> lost("a")
-    assert play << then(lambda play: play.guest("me").heard.startswith(b"-NODEDOWN a")) << given(unheard)
+    assert play << then(lambda play: play.client("me").received.startswith(b"-NODEDOWN a")) << given(unheard)
     assert len(lessons(play)) == 1
 
 
@@ -149,18 +149,18 @@ def test_nothing_to_note() -> None:
 def test_multi_on_one_node() -> None:
     """The text goes ahead of MULTI, in the same turn as the transaction, whatever the connection has carried."""
     play = story(ring("a"))
-    play.facts.script_registry.remember(TEXT)
+    play.context.script_registry.remember(TEXT)
     queued = ("+OK", "+QUEUED", "+QUEUED")
     for _ in range(2):
         assert play >> client("MULTI", sha(), "GET {a}k", "EXEC") << to("a", LOAD, "MULTI", sha(), "GET {a}k", "EXEC")
         assert play << to_client(*queued) >> node("a", SAID, *queued, "*2 :1 $1 v") << to_client("*2 :1 $1 v")
-        play.exchange.now += 1
+        play.executor.now += 1
 
 
 def test_multi_on_several_nodes() -> None:
     """Each node's part has the texts that it needs ahead of it, each once."""
     play = story(ring("a", "b"))
-    play.facts.script_registry.remember(TEXT)
+    play.context.script_registry.remember(TEXT)
     assert (
         play
         >> client("MULTI", sha(), sha(), "GET {b}k", "EXEC")
@@ -180,7 +180,7 @@ def test_multi_unknown() -> None:
         >> client("MULTI", sha(), request_context, "EXEC") << to("a", "MULTI", sha(), request_context, "EXEC")
         << to_client("+OK", "+QUEUED", "+QUEUED")
         >> node("a", "+OK", "+QUEUED", "+QUEUED", inside) << to_client(inside)
-        << then(lambda play: play.facts.script_registry.find_script(DIGEST.encode()) is not None)
+        << then(lambda play: play.context.script_registry.find_script(DIGEST.encode()) is not None)
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def test_multi_of_copies() -> None:
     """Copies get EVAL where the script writes, and the text ahead where it reads."""
     pool = copies("a", "b")
     play = story(pool)
-    play.facts.script_registry.remember(TEXT)
+    play.context.script_registry.remember(TEXT)
     run = encode_request([b"EVAL", TEXT, b"1", b"k"])
     read = sha("k", "EVALSHA_RO")
     play = play >> client("MULTI", sha("k"), "EXEC") << to("a", "MULTI", run, "EXEC") << to("b", "MULTI", run, "EXEC")
@@ -210,10 +210,10 @@ def test_multi_loads() -> None:
 def test_multi_refused() -> None:
     """Keys that do not meet are refused while queueing, as ever."""
     play = story(ring("a", "b"))
-    play.facts.script_registry.remember(TEXT)
+    play.context.script_registry.remember(TEXT)
     both = f"EVALSHA {DIGEST} 2 {{a}}k {{b}}k"
     assert play >> client(both) << given(unheard) << silence()
-    assert play >> client("MULTI", both, "EXEC") << then(lambda play: b"EXECABORT" in play.guest("me").heard)
+    assert play >> client("MULTI", both, "EXEC") << then(lambda play: b"EXECABORT" in play.client("me").received)
     assert play << given(unheard) << silence()
     assert led_by(copies("a"), "a")
 
@@ -255,7 +255,7 @@ def test_script_that_calls_what_is_denied(vocabulary: CommandSet, called: str, w
     for pool in (ring("a"), ring("a", "b"), copies("a", "b")):
         pool.words = vocabulary
         play = story(pool)
-        digest = play.facts.script_registry.remember(text)
+        digest = play.context.script_registry.remember(text)
         for request in (
             [b"EVAL", text, b"0", called.encode()],
             [b"EVAL_RO", text, b"1", b"k", called.encode()],
@@ -274,18 +274,18 @@ def test_script_that_calls_what_is_denied(vocabulary: CommandSet, called: str, w
             if request[0] == b"EVAL_RO":
                 play >> client(encode_request([b"PROXY", b"NODE", b"a", *request])) << to_client(said) << silence()
         play >> client(encode_request([b"PROXY", b"ROUTE", b"EVAL", text, b"0", called.encode()]))
-        assert b"refused: ERR 'eval' is not served here: its script calls" in play.guest("me").heard
+        assert b"refused: ERR 'eval' is not served here: its script calls" in play.client("me").received
         play << given(unheard)
 
 
 def test_function_that_calls_what_is_denied() -> None:
     """So it is with functions that were loaded through the pool."""
     play = story(ring("a"))
-    play.facts.script_registry.load_library(
+    play.context.script_registry.load_library(
         b"#!lua name=x\nredis.register_function('f', function() redis.call('migrate') end)"
     )
     play >> client("FCALL f 0", "FCALL g 0") << to("a", "FCALL g 0")
-    assert b"its script calls 'migrate'" in play.guest("me").heard
+    assert b"its script calls 'migrate'" in play.client("me").received
     play << given(unheard)
 
 

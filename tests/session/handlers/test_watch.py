@@ -6,8 +6,8 @@ from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.states import DOWN
 from tests.session.handlers.test_blocking import free
 from tests.story import (
-    LANE,
-    LANE2,
+    LEASED,
+    LEASED2,
     Event,
     Pool,
     Story,
@@ -45,13 +45,13 @@ def test_watch_and_exec_on_a_dedicated_connection() -> None:
     """WATCH and the transaction share a connection; reads between them take the shared one, after WATCH."""
     (
         story(ring("a", "b"))
-        >> client("WATCH {a}1", "GET {a}1") << to("a", "WATCH {a}1", on=LANE) << silence()
-        >> node("a", "+OK", on=LANE) << to_client("+OK") << to("a", "GET {a}1")
+        >> client("WATCH {a}1", "GET {a}1") << to("a", "WATCH {a}1", on=LEASED) << silence()
+        >> node("a", "+OK", on=LEASED) << to_client("+OK") << to("a", "GET {a}1")
         >> node("a", "$1 1") << to_client("$1 1")
         >> client("MULTI", "SET {a}1 2", "PING", "EXEC", "GET {a}1")
-        << to_client("+OK", "+QUEUED", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "PING", "EXEC", on=LANE)
-        >> node("a", "+OK", "+QUEUED", "+QUEUED", on=LANE) << silence()
-        >> node("a", "*2 +OK +PONG", on=LANE) << to_client(b"*2\r\n+OK\r\n+PONG\r\n") << to("a", "GET {a}1")
+        << to_client("+OK", "+QUEUED", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "PING", "EXEC", on=LEASED)
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", on=LEASED) << silence()
+        >> node("a", "*2 +OK +PONG", on=LEASED) << to_client(b"*2\r\n+OK\r\n+PONG\r\n") << to("a", "GET {a}1")
         << free(1, 0)
     )  # fmt: skip
 
@@ -60,10 +60,10 @@ def test_lost_race() -> None:
     """What the node says to EXEC is the answer: null when a key has changed."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {a}1 2", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
-        >> node("a", "+OK", "+QUEUED", "*-1", on=LANE) << to_client("*-1") << free(1)
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LEASED)
+        >> node("a", "+OK", "+QUEUED", "*-1", on=LEASED) << to_client("*-1") << free(1)
     )  # fmt: skip
 
 
@@ -71,9 +71,9 @@ def test_exec_waits_for_what_came_before() -> None:
     """A pipelined write on the shared connection is not overtaken by the transaction on the dedicated one."""
     (
         story(ring("a", "b"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("SET {a}2 x", "MULTI", "SET {a}2 y", "EXEC") << to("a", "SET {a}2 x") << silence()
-        >> node("a", "+OK") << to_client("+OK", "+OK", "+QUEUED") << to("a", "MULTI", "SET {a}2 y", "EXEC", on=LANE)
+        >> node("a", "+OK") << to_client("+OK", "+OK", "+QUEUED") << to("a", "MULTI", "SET {a}2 y", "EXEC", on=LEASED)
     )  # fmt: skip
 
 
@@ -81,9 +81,9 @@ def test_empty_transaction_is_asked_too() -> None:
     """With nothing queued EXEC still says whether the keys have changed."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> client("MULTI", "EXEC") << to_client("+OK") << to("a", "MULTI", "EXEC", on=LANE)
-        >> node("a", "+OK", "*0", on=LANE) << to_client("*0") << free(1)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> client("MULTI", "EXEC") << to_client("+OK") << to("a", "MULTI", "EXEC", on=LEASED)
+        >> node("a", "+OK", "*0", on=LEASED) << to_client("*0") << free(1)
     )  # fmt: skip
 
 
@@ -99,33 +99,41 @@ def test_empty_transaction_is_asked_too() -> None:
 )
 def test_every_end_releases_the_connection_clean(ends: list[str], said: list[str] | None) -> None:
     """UNWATCH, DISCARD, an aborted EXEC, RESET: the node forgets, then the connection may be leased again."""
-    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
+    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED)
     play << to_client("+OK") >> client(*ends)
     if said is None:
-        assert b"-EXECABORT" in play.guest("me").heard
-        play.guest("me").heard = b""
+        assert b"-EXECABORT" in play.client("me").received
+        play.client("me").received = b""
     else:
         play << to_client(*said)
-    play << to("a", "UNWATCH", on=LANE) << then(lambda play: leased(play) == [1])
-    play >> node("a", "+OK", on=LANE) << free(1) << silence()
-    assert play.guest("me").session.watch is None
+    play << to("a", "UNWATCH", on=LEASED) << then(lambda play: leased(play) == [1])
+    play >> node("a", "+OK", on=LEASED) << free(1) << silence()
+    assert play.client("me").session.watch is None
 
 
 def test_client_goes() -> None:
     """The connection is given back clean when the client hangs up."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> gone() << to("a", "UNWATCH", on=LANE) >> node("a", "+OK", on=LANE) << free(1)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> gone() << to("a", "UNWATCH", on=LEASED) >> node("a", "+OK", on=LEASED) << free(1)
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("end", [node("a", "-NOPERM no", on=LANE), lost("a", on=LANE)])
+@pytest.mark.parametrize("end", [node("a", "-NOPERM no", on=LEASED), lost("a", on=LEASED)])
 def test_connection_in_doubt_is_closed(end: Event) -> None:
     """A dedicated connection whose UNWATCH was not confirmed is not leased again."""
-    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
-    play << to_client("+OK") >> client("UNWATCH") << to_client("+OK") << to("a", "UNWATCH", on=LANE) >> end << free(0)
-    assert play.lanes["a"][0].state == DOWN
+    play = story(ring("a")) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED)
+    (
+        play
+        << to_client("+OK")
+        >> client("UNWATCH")
+        << to_client("+OK")
+        << to("a", "UNWATCH", on=LEASED)
+        >> end
+        << free(0)
+    )
+    assert play.dedicated["a"][0].state == DOWN
 
 
 def test_several_keys_and_watches() -> None:
@@ -133,13 +141,13 @@ def test_several_keys_and_watches() -> None:
     (
         story(ring("a", "b"))
         >> client("WATCH {a}1 {b}1") << to_client(CROSSED.format("watch"))
-        >> client("WATCH {a}1 {a}2") << to("a", "WATCH {a}1 {a}2", on=LANE)
-        >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1 {a}2") << to("a", "WATCH {a}1 {a}2", on=LEASED)
+        >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("WATCH {b}1") << to_client(CROSSED.format("watch"))
-        >> client("WATCH {a}3") << to("a", "WATCH {a}3", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> client("CLIENT INFO") << then(lambda play: b" watch=3 " in play.guest("me").heard) << given(unheard)
+        >> client("WATCH {a}3") << to("a", "WATCH {a}3", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> client("CLIENT INFO") << then(lambda play: b" watch=3 " in play.client("me").received) << given(unheard)
         >> client("MULTI", "SET {a}1 x", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LEASED)
     )  # fmt: skip
 
 
@@ -147,22 +155,23 @@ def test_transaction_stays_with_its_keys() -> None:
     """With watched keys a transaction cannot reach another node: it would not be decided by them."""
     (
         story(ring("a", "b"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {b}1 x") << to_client("+OK", CROSSED.format("set"))
         >> client("EXEC") << to_client("-EXECABORT Transaction discarded because of previous errors.")
-        << to("a", "UNWATCH", on=LANE)
+        << to("a", "UNWATCH", on=LEASED)
     )  # fmt: skip
 
 
 def test_what_a_watched_transaction_cannot_hold() -> None:
     """The node runs it whole, so what only the proxy can answer cannot be part of it; UNWATCH can."""
+    says_so = then(lambda play: b"with watched keys" in play.client("me").received)
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "UNWATCH", "DBSIZE") << to_client("+OK", "+QUEUED", "+QUEUED")
-        >> client("CLIENT ID") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
-        >> client("SCAN 0") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
-        >> client("ACL LIST") << then(lambda play: b"with watched keys" in play.guest("me").heard) << given(unheard)
+        >> client("CLIENT ID") << says_so << given(unheard)
+        >> client("SCAN 0") << says_so << given(unheard)
+        >> client("ACL LIST") << says_so << given(unheard)
     )  # fmt: skip
 
 
@@ -179,10 +188,10 @@ def test_connection_is_lost_before_exec() -> None:
     """If the connection that watched is gone nobody knows what changed: as if the race were lost."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> lost("a", on=LANE)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> lost("a", on=LEASED)
         >> client("MULTI", "SET {a}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << free(0)
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE2)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED2)
     )  # fmt: skip
 
 
@@ -190,10 +199,10 @@ def test_connection_is_lost_at_exec() -> None:
     """A transaction that was under way has an unknown outcome, and says so."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {a}1 x", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
-        >> lost("a", on=LANE)
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LEASED)
+        >> lost("a", on=LEASED)
         << to_client("-NODEDOWN a a:6379 (it closed the connection); the write may have run, its outcome is unknown")
         << free(0)
     )  # fmt: skip
@@ -203,7 +212,7 @@ def test_watch_that_is_not_answered() -> None:
     """WATCH has a deadline; what it leaves in doubt makes EXEC fail rather than run unwatched."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED)
         >> tick(0.6) << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
         >> client("MULTI", "EXEC") << to_client("+OK", "*-1") << free(0)
     )  # fmt: skip
@@ -213,8 +222,8 @@ def test_an_unexpected_frame_on_the_connection() -> None:
     """A frame that nobody asked for leaves the connection in doubt."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> node("a", "+OK", on=LANE) << silence()
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> node("a", "+OK", on=LEASED) << silence()
         >> client("MULTI", "EXEC") << to_client("+OK", "*-1") << free(0)
     )  # fmt: skip
 
@@ -222,31 +231,31 @@ def test_an_unexpected_frame_on_the_connection() -> None:
 def test_no_connection_for_watch() -> None:
     """A node that is down, or has no dedicated connection left, is an error at once."""
     play = story(ring("a"))
-    play.house.dedicated_pool.max_per_node = 0
+    play.proxy.dedicated_pool.max_per_node = 0
     play >> client("WATCH {a}1") << to_client("-OVERLOADED a a:6379 (all of its 0 lanes are in use)")
-    assert play.guest("me").session.watch is None
+    assert play.client("me").session.watch is None
 
 
 def test_lists_of_replies_and_watch() -> None:
     """PROXY REPLIES LIST does not change where WATCH goes, nor that EXEC is one node's word."""
     (
         story(ring("a"))
-        >> client("PROXY REPLIES LIST", "WATCH {a}1") << to_client("+OK") << to("a", "WATCH {a}1", on=LANE)
-        >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("PROXY REPLIES LIST", "WATCH {a}1") << to_client("+OK") << to("a", "WATCH {a}1", on=LEASED)
+        >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {a}1 x", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LANE)
-        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << to_client(b"*1\r\n+OK\r\n")
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 x", "EXEC", on=LEASED)
+        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LEASED) << to_client(b"*1\r\n+OK\r\n")
     )  # fmt: skip
 
 
 def test_a_connection_that_is_not_ready() -> None:
     """A client killed before the connection is there does not wait for it; one that disconnects has sent WATCH."""
     play = story(ring("a"), shy=True) >> client("WATCH {a}1")
-    play >> given(lambda play: play.guest("me").session.close()) << free(0)
-    assert play.lanes["a"][0].state == DOWN
-    play = story(ring("a"), shy=True) >> client("WATCH {a}1") >> gone() >> greeted("a", on=LANE)
-    play << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to("a", "UNWATCH", on=LANE)
-    play >> node("a", "+OK", on=LANE) << free(1)
+    play >> given(lambda play: play.client("me").session.close()) << free(0)
+    assert play.dedicated["a"][0].state == DOWN
+    play = story(ring("a"), shy=True) >> client("WATCH {a}1") >> gone() >> greeted("a", on=LEASED)
+    (play << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to("a", "UNWATCH", on=LEASED))
+    play >> node("a", "+OK", on=LEASED) << free(1)
 
 
 # -- on copies -----------------------------------------------------------------------------------------------
@@ -331,9 +340,9 @@ def test_copies_the_first_to_expire_counts() -> None:
     """Of several keys the earliest moment."""
     play = story(copies("a", "b")) >> client(f"WATCH {KEY} {led_by(copies('a', 'b'), 'a', 2)} {KEY}")
     play << given(unheard) >> node("a", ":5000", ":1000", ":-2") << to_client("+OK")
-    now = play.house.wall_ms
+    now = play.proxy.wall_ms
     assert play.pool.groups[0].watches[0].first_expiry_ms == now + 1000
-    assert play.guest("me").session.watch is not None
+    assert play.client("me").session.watch is not None
 
 
 def test_copies_that_cannot_be_asked() -> None:
@@ -343,7 +352,7 @@ def test_copies_that_cannot_be_asked() -> None:
     fails(play)
     play = story(copies("a")) >> client(f"WATCH {KEY}") << to("a", f"PTTL {KEY}")
     play >> tick(0.6) << to("a", f"PTTL {KEY}") >> tick(0.6)
-    assert play.guest("me").heard.startswith(b"-NODEDOWN a a:6379 ")
+    assert play.client("me").received.startswith(b"-NODEDOWN a a:6379 ")
     play << given(unheard)
     assert play.pool.groups[0].watches[0].cas_dirty
 
@@ -377,7 +386,7 @@ def test_copies_starting() -> None:
     """Before a copy is trusted nothing is watched."""
     play = story(copies("a", "b", elected=False)) >> client(f"WATCH {KEY}")
     play << to_client("-LOADING kidoproxy is looking at its copies")
-    assert play.guest("me").session.watch is None
+    assert play.client("me").session.watch is None
 
 
 def test_ring_of_copies() -> None:
@@ -386,15 +395,15 @@ def test_ring_of_copies() -> None:
     (
         play
         >> client("WATCH {one}1 {two}1")
-        << then(lambda play: b"-CROSSSLOT" in play.guest("me").heard)
+        << then(lambda play: b"-CROSSSLOT" in play.client("me").received)
         << given(unheard)
     )
-    play >> client("PROXY REPLIES LIST", "WATCH {one}1") << given(lambda play: play.told["a"].clear())
-    play << given(lambda play: play.told["b"].clear()) << to_client("+OK")
+    play >> client("PROXY REPLIES LIST", "WATCH {one}1") << given(lambda play: play.sent["a"].clear())
+    play << given(lambda play: play.sent["b"].clear()) << to_client("+OK")
     play >> node("a", ":-1") >> node("b", ":-1") << to_client("+OK")
-    play >> client("WATCH {two}1") << then(lambda play: b"-CROSSSLOT" in play.guest("me").heard) << given(unheard)
+    play >> client("WATCH {two}1") << then(lambda play: b"-CROSSSLOT" in play.client("me").received) << given(unheard)
     play >> client("MULTI", "SET {two}1 x")
-    assert b"-CROSSSLOT" in play.guest("me").heard
+    assert b"-CROSSSLOT" in play.client("me").received
     play << given(unheard)
 
 
@@ -454,10 +463,10 @@ def test_a_soft_pool_does_not_make_up_when_a_key_expires() -> None:
     pool = ring(copies("a", "d", name="a"), soft=True)
     play = story(pool) >> client("WATCH {a}1")
     for _ in range(2):
-        name = "a" if play.told["a"] else "d"
-        play.told[name].clear()
+        name = "a" if play.sent["a"] else "d"
+        play.sent[name].clear()
         play >> refused(name)
-    assert play.guest("me").heard.startswith(b"-NODEDOWN")
+    assert play.client("me").received.startswith(b"-NODEDOWN")
     assert play.pool.groups[0].watches[0].cas_dirty
 
 
@@ -466,10 +475,10 @@ def test_a_connection_that_may_still_watch_is_closed(said: str, idle: int) -> No
     """An EXEC that a node aborts ends the watching; one that it did not understand does not."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {a}1 2", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
-        >> node("a", "+OK", "+QUEUED", said, on=LANE) << to_client(said) << free(idle)
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LEASED)
+        >> node("a", "+OK", "+QUEUED", said, on=LEASED) << to_client(said) << free(idle)
     )  # fmt: skip
 
 
@@ -477,11 +486,11 @@ def test_client_goes_while_its_transaction_runs() -> None:
     """The connection is clean when EXEC is answered, even if nobody gets the reply; nothing else is sent."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
         >> client("MULTI", "SET {a}1 2", "EXEC")
-        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LANE)
+        << to_client("+OK", "+QUEUED") << to("a", "MULTI", "SET {a}1 2", "EXEC", on=LEASED)
         >> gone() << silence() << then(lambda play: leased(play) == [1])
-        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LANE) << free(1) << silence()
+        >> node("a", "+OK", "+QUEUED", "*1 +OK", on=LEASED) << free(1) << silence()
     )  # fmt: skip
 
 
@@ -489,12 +498,12 @@ def test_protocol_and_database_may_change_while_watching() -> None:
     """HELLO and SELECT do not end a WATCH; the transaction runs in the new mode, on the same connection."""
     (
         story(ring("a"))
-        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE) << to_client("+OK")
-        >> client("SELECT 3", "HELLO 3") << then(lambda play: b"proto" in play.guest("me").heard) << given(unheard)
+        >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED) << to_client("+OK")
+        >> client("SELECT 3", "HELLO 3") << then(lambda play: b"proto" in play.client("me").received) << given(unheard)
         >> client("MULTI", "GET {a}1", "EXEC") << to_client("+OK", "+QUEUED")
-        << to("a", "SELECT 3", on=LANE) >> node("a", "+OK", on=LANE)
-        << to("a", "HELLO 3", "MULTI", "GET {a}1", "EXEC", on=LANE)
-        >> node("a", "%0", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LANE) << to_client(b"*1\r\n_\r\n") << free(1)
+        << to("a", "SELECT 3", on=LEASED) >> node("a", "+OK", on=LEASED)
+        << to("a", "HELLO 3", "MULTI", "GET {a}1", "EXEC", on=LEASED)
+        >> node("a", "%0", "+OK", "+QUEUED", b"*1\r\n_\r\n", on=LEASED) << to_client(b"*1\r\n_\r\n") << free(1)
     )  # fmt: skip
 
 
@@ -503,20 +512,20 @@ def test_protocol_and_database_may_change_while_watching() -> None:
 
 def watched(pool: Pool) -> Story:
     """A client that watches ``{a}1`` on a dedicated connection, which is then lost."""
-    play = story(pool) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LANE) >> node("a", "+OK", on=LANE)
-    return play << to_client("+OK") >> lost("a", on=LANE)
+    play = story(pool) >> client("WATCH {a}1") << to("a", "WATCH {a}1", on=LEASED) >> node("a", "+OK", on=LEASED)
+    return play << to_client("+OK") >> lost("a", on=LEASED)
 
 
 def test_watch_works_again_after_a_loss() -> None:
     """Clients do not say UNWATCH after an error: the next WATCH works, costs one lost race, and then all is well."""
     (
         watched(ring("a"))
-        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
-        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("a", "UNWATCH", on=LANE2)
-        >> node("a", "+OK", on=LANE2) << free(1)
-        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LANE2) >> node("a", "+OK", on=LANE2) << to_client("+OK")
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LEASED2) >> node("a", "+OK", on=LEASED2) << to_client("+OK")
+        >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("a", "UNWATCH", on=LEASED2)
+        >> node("a", "+OK", on=LEASED2) << free(1)
+        >> client("WATCH {a}2") << to("a", "WATCH {a}2", on=LEASED2) >> node("a", "+OK", on=LEASED2) << to_client("+OK")
         >> client("MULTI", "SET {a}2 x", "EXEC") << to_client("+OK", "+QUEUED")
-        << to("a", "MULTI", "SET {a}2 x", "EXEC", on=LANE2)
+        << to("a", "MULTI", "SET {a}2 x", "EXEC", on=LEASED2)
     )  # fmt: skip
 
 
@@ -528,10 +537,10 @@ def test_what_is_lost_does_not_bind_a_client_to_its_node(other: str) -> None:
     if other == "copies":
         play << to("b", "PTTL {b}1") >> node("b", ":-1") << to_client("+OK")
     else:
-        play << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
+        play << to("b", "WATCH {b}1", on=LEASED) >> node("b", "+OK", on=LEASED) << to_client("+OK")
     play >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1")
     if other == "b":
-        play << to("b", "UNWATCH", on=LANE) >> node("b", "+OK", on=LANE)
+        play << to("b", "UNWATCH", on=LEASED) >> node("b", "+OK", on=LEASED)
     play << silence() << then(lambda play: leased(play) == [0, 0])
 
 
@@ -543,8 +552,8 @@ def test_what_copies_have_changed_does_not_bind_either() -> None:
         >> client("WATCH {b}1") << to_client(CROSSED.format("watch"))
         >> client("SET {a}1 x", name="other") << to("a", "SET {a}1 x")
         >> node("a", "+OK") << to_client("+OK", name="other")
-        >> client("WATCH {b}1") << to("b", "WATCH {b}1", on=LANE) >> node("b", "+OK", on=LANE) << to_client("+OK")
-        >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("b", "UNWATCH", on=LANE)
+        >> client("WATCH {b}1") << to("b", "WATCH {b}1", on=LEASED) >> node("b", "+OK", on=LEASED) << to_client("+OK")
+        >> client("MULTI", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "*-1") << to("b", "UNWATCH", on=LEASED)
         << then(lambda play: not play.pool.groups[0].watches)
     )  # fmt: skip
 

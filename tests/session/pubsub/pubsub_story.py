@@ -11,7 +11,7 @@ from kidoproxy.resp.decode import string_value as bulk_of
 from kidoproxy.resp.encode import bulk, encode_request, integer, null, push
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.upstream.connection import NodeConnection
-from tests.story import PLAIN, Event, Pool, Story, Told, Way, client, node, requests, to, unheard
+from tests.story import PLAIN, ConnectionKey, Event, Pool, SentRequest, Story, client, node, requests, to, unheard
 
 
 class PubSubStory(Story):
@@ -20,7 +20,7 @@ class PubSubStory(Story):
     def __init__(self, pool: Pool, shy: bool = False) -> None:
         super().__init__(pool, shy)
         for one in pool.nodes:
-            self.told[one.name + "+"] = []
+            self.sent[one.name + "+"] = []
         self.log_lines: list[str] = []
         #: Every connection that was ever listened on; one that is given up looks like a dedicated one.
         self.listening: list[NodeConnection] = []
@@ -35,7 +35,7 @@ class PubSubStory(Story):
     @property
     def subscriptions(self) -> Subscriptions:
         """The pool's subscriptions."""
-        return self.house.subscriptions_of(self.facts)
+        return self.proxy.subscriptions_of(self.context)
 
     def tick_subscriptions(self, now: float) -> None:
         """As the daemon does it."""
@@ -48,12 +48,12 @@ class PubSubStory(Story):
         if not conn.shared and not conn.dedicated and conn not in self.listening:
             self.listening.append(conn)
         if conn.must_close and conn in self.listening:
-            self.told[conn.node.name + "+"].clear()
+            self.sent[conn.node.name + "+"].clear()
             self.pings.pop(conn.node.name, None)
             self.hung_up.append(conn.node.name)
         if (
             conn.dedicated
-            or conn not in self.exchange.unshared_connections
+            or conn not in self.executor.unshared_connections
             or conn.must_close
             or conn.transport is None
         ):
@@ -64,22 +64,22 @@ class PubSubStory(Story):
             words = [bulk_of(word) for word in items(raw)]
             if words == [b"PING"]:
                 # As on any idle connection.
-                conn.feed(b"+PONG\r\n", self.exchange.now)
+                conn.feed(b"+PONG\r\n", self.executor.now)
                 continue
             if words[0] == b"PING":
                 self.pings.setdefault(conn.node.name, []).append(words.pop())
-            self.told[conn.node.name + "+"].append(Told(PLAIN, encode_request(words)))
+            self.sent[conn.node.name + "+"].append(SentRequest(PLAIN, encode_request(words)))
 
     def echo(self, name: str) -> bytes:
         """The answer to the first PING of a batch that has none yet."""
         return bulk(self.pings[name].pop(0))
 
-    def link(self, name: str, on: Way = PLAIN) -> NodeConnection:
+    def connection(self, name: str, on: ConnectionKey = PLAIN) -> NodeConnection:
         """A shared connection, or the one that listens."""
         if not name.endswith("+"):
-            return super().link(name, on)
+            return super().connection(name, on)
         found = [
-            conn for conn in self.exchange.unshared_connections if conn.node.name + "+" == name and not conn.dedicated
+            conn for conn in self.executor.unshared_connections if conn.node.name + "+" == name and not conn.dedicated
         ]
         assert len(found) == 1, f"{len(found)} connections listen to {name}"
         return found[0]
@@ -96,7 +96,7 @@ def subscriptions_of(play: Story) -> Subscriptions:
 
 def listening_nodes(play: Story) -> list[str]:
     """The nodes that are listened to."""
-    return sorted(conn.node.name for conn in play.exchange.unshared_connections)
+    return sorted(conn.node.name for conn in play.executor.unshared_connections)
 
 
 def sent(name: str, *texts: str) -> Event:
@@ -128,13 +128,13 @@ def confirms(name: str, *texts: str) -> Event:
 def confirm_all(play: Story) -> None:
     """The nodes confirm all that they were sent on their listening connections, until nothing is left."""
     play.settle()
-    while any(asked for name, asked in play.told.items() if name.endswith("+")):
-        for name, asked in play.told.items():
+    while any(asked for name, asked in play.sent.items() if name.endswith("+")):
+        for name, asked in play.sent.items():
             for one in asked if name.endswith("+") else []:
                 word, *names = [bulk_of(item) for item in items(one.raw)]
                 assert isinstance(play, PubSubStory)
                 raw = play.echo(name[:-1]) if word == b"PING" else confirmation(word, names)
-                play.link(name).feed(raw, play.exchange.now)
+                play.connection(name).feed(raw, play.executor.now)
             asked.clear()
         play.settle()
 
@@ -185,7 +185,7 @@ def with_protocol(proto: int, name: str = "me") -> Event:
     """The client has said HELLO."""
 
     def event(play: Story) -> None:
-        session = play.guest(name).session
+        session = play.client(name).session
         session.proto = proto
         session.update_flags()
 

@@ -93,7 +93,7 @@ def test_a_node_that_is_down() -> None:
     """PUBLISH to it is an error; where a miss is wanted nobody was reached, and that is the answer."""
     play = pubsub(ring("a", soft=True), shy=True)
     play >> client("PUBLISH {a}x m") >> refused("a") << to_client(":0")
-    assert play.exchange.dropped_writes == 1
+    assert play.executor.dropped_writes == 1
     play = pubsub(ring("a"), shy=True)
     play >> client("PUBLISH {a}x m") >> refused("a") << to_client("-NODEDOWN a a:6379 (connection refused)")
 

@@ -40,7 +40,7 @@ from tests.story import (
 
 def listener(play: Story) -> PubSubListener:
     """The one that listens to node ``a``."""
-    subject = play.link("a+").push_handler
+    subject = play.connection("a+").push_handler
     assert isinstance(subject, PubSubListener)
     return subject
 
@@ -80,7 +80,7 @@ def test_begin_and_end_are_not_mixed() -> None:
         << sent("a", "SUBSCRIBE {a}x")
         >> client("SUBSCRIBE {a}y", name="y")
         >> client("PSUBSCRIBE p*", name="p")
-        >> given(lambda play: play.guest("x").session.close())
+        >> given(lambda play: play.client("x").session.close())
         >> confirms("a", "subscribe {a}x")
         << sent("a", "UNSUBSCRIBE {a}x")
         >> confirms("a", "unsubscribe {a}x")
@@ -255,9 +255,9 @@ def test_a_silent_node_is_given_up() -> None:
     confirm_all(play)
     unheard(play)
     play >> client("SUBSCRIBE {a}y", name="you") << sent("a", "SUBSCRIBE {a}y") >> tick(1.2)
-    play.told["a+"].clear()
+    play.sent["a+"].clear()
     assert listener(play).down_failure() is not None
-    assert play.guest("you").heard == b"-TIMEOUT a a:6379 (no reply in 500 ms)\r\n"
+    assert play.client("you").received == b"-TIMEOUT a a:6379 (no reply in 500 ms)\r\n"
 
 
 def test_nobody_waits_for_a_node_that_is_down() -> None:
@@ -276,7 +276,7 @@ def test_nobody_waits_for_a_node_that_is_down() -> None:
 def test_a_node_without_resp3() -> None:
     """A node that is too old to be listened to is an error that says so."""
     play = pubsub(ring("a"), shy=True) >> client("SUBSCRIBE {a}x") >> accepted("a+")
-    play.told["a+"].clear()
+    play.sent["a+"].clear()
     play >> node("a+", "-ERR unknown command `HELLO`, with args beginning with: `3`, ", "$9 kidoproxy", "$1 x")
     play << to_client(f"-NODEDOWN a a:6379 ({RESP3_REQUIRED})")
 
@@ -305,9 +305,11 @@ def test_a_node_that_ends_it_by_itself() -> None:
 def test_the_connection_may_be_full() -> None:
     """A fence that cannot be sent, or whose connection is lost, does nothing by itself."""
     play = pubsub(ring("a")) >> asks("x") << sent("a", "SUBSCRIBE {a}x")
-    before = play.link("a+").pending_count()
-    play.link("a+").reply_handlers[0].on_failure(NodeFailure("OVERLOADED", "a", "a:6379", "its queue is full", False))
-    assert play.link("a+").pending_count() == before
+    before = play.connection("a+").pending_count()
+    play.connection("a+").reply_handlers[0].on_failure(
+        NodeFailure("OVERLOADED", "a", "a:6379", "its queue is full", False)
+    )
+    assert play.connection("a+").pending_count() == before
 
 
 def test_an_audience_is_somebody() -> None:

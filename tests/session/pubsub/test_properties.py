@@ -44,14 +44,14 @@ class Toys:
         """A node, or its listening connection (``a+``), answers the first request that is open."""
         play = self.play
         self.forget()
-        if not play.told[name]:
+        if not play.sent[name]:
             return
-        request = play.told[name].pop(0)
+        request = play.sent[name].pop(0)
         words = [bulk_of(word) for word in items(request.raw)]
         if name.endswith("+"):
-            play.link(name).feed(self.listening(name[:-1], words), play.exchange.now)
+            play.connection(name).feed(self.listening(name[:-1], words), play.executor.now)
         else:
-            play.link(name, request.way).feed(self.answer(name, words), play.exchange.now)
+            play.connection(name, request.key).feed(self.answer(name, words), play.executor.now)
         play.settle()
 
     def forget(self) -> None:
@@ -83,20 +83,22 @@ class Toys:
         found = [one for one in self.subscribed[name] if fits(one, words[1], shard)]
         for kind, own in found:
             body = [bulk(own), bulk(words[1]), bulk(words[2])] if kind == 1 else [bulk(words[1]), bulk(words[2])]
-            self.play.link(name + "+").feed(push(3, [bulk(list(MESSAGE_KINDS)[kind]), *body]), self.play.exchange.now)
+            self.play.connection(name + "+").feed(
+                push(3, [bulk(list(MESSAGE_KINDS)[kind]), *body]), self.play.executor.now
+            )
         return integer(len(found))
 
     def lose(self, name: str, hopeless: bool) -> None:
         """The listening connection is lost."""
-        if any(conn.node.name == name for conn in self.play.exchange.unshared_connections):
+        if any(conn.node.name == name for conn in self.play.executor.unshared_connections):
             (refused if hopeless else lost)(name + "+")(self.play)
             self.play.settle()
 
     def serve(self) -> None:
         """All answer until nobody is asked any more."""
         self.play.settle()
-        while any(self.play.told.values()):
-            for name in self.play.told:
+        while any(self.play.sent.values()):
+            for name in self.play.sent:
                 self.step(name)
 
     def run(self) -> None:
@@ -193,7 +195,7 @@ class Play:
         elif what == "publish":
             client(b"*3\r\n" + bulk(b"PUBLISH") + bulk(text) + bulk(b"m"), name="pub")(self.play)
         elif what == "answer":
-            if who in self.play.told:
+            if who in self.play.sent:
                 self.toys.step(who)
         elif what == "serve":
             self.toys.serve()
@@ -228,8 +230,8 @@ class Play:
         """Everybody reads what has come."""
         self.play.settle()
         for name in CLIENTS:
-            guest = self.play.guest(name)
-            raw, guest.heard = guest.heard, b""
+            me = self.play.client(name)
+            raw, me.received = me.received, b""
             self.read[name].read(raw)
 
 
@@ -249,7 +251,7 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
 
     wanted: dict[str, set[Name]] = {node.name: set() for node in play.pool.nodes}
     for name in CLIENTS:
-        subscriber = play.guest(name).session.subscriber
+        subscriber = play.client(name).session.subscriber
         has = {(at, one) for at in KINDS for one in subscriber.names_by_kind[at]} if subscriber is not None else set()
         if not scene.alive[name]:
             assert subscriber is None
@@ -273,7 +275,7 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
 def everybody_is_reached(scene: Play) -> None:
     """A message to each channel is counted as one Redis would count it, and arrives as often."""
     play = scene.play
-    play.guest("pub").heard = b""
+    play.client("pub").received = b""
     for channel in CHANNELS:
         for word in (b"PUBLISH", b"SPUBLISH"):
             for transcript in scene.read.values():
@@ -287,5 +289,5 @@ def everybody_is_reached(scene: Play) -> None:
                 if scene.alive[name]:
                     assert sorted(transcript.messages) == sorted(meant)
                     count += len(meant)
-            said, play.guest("pub").heard = play.guest("pub").heard, b""
+            said, play.client("pub").received = play.client("pub").received, b""
             assert said == integer(count)

@@ -124,7 +124,7 @@ def test_the_old_one_is_hung_up_on() -> None:
     """After the change there is one listening connection, and one line in the log."""
     play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
     play >> confirms("b", "subscribe news") >> tick()
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["b"]
     assert log_lines(play) == ["listening elsewhere: pool=pair from=a node=b"]
     assert play.pool.groups[0].pubsub_listeners == 1
 
@@ -133,13 +133,13 @@ def test_it_stays_where_it_is() -> None:
     """When the first copy is back in sync nothing moves: every move costs messages."""
     play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news")
     play >> confirms("b", "subscribe news") >> tick() >> state("a", IN_SYNC) >> tick() << silence()
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["b"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["b"]
 
 
 def test_a_change_of_mind() -> None:
     """If the old copy is in sync again before its successor is ready nothing moves."""
     play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news") >> state("a", IN_SYNC) >> tick()
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["a"]
     assert play.pool.groups[0].pubsub_listeners == 1
     assert log_lines(play) == []
 
@@ -149,7 +149,7 @@ def test_another_successor() -> None:
     play = pubsub(copies("a", "b", "c")) >> granted("SUBSCRIBE news") >> state("a", BEHIND) >> tick()
     play << sent("b", "SUBSCRIBE news") >> state("b", BEHIND) >> tick() << sent("c", "SUBSCRIBE news")
     play >> confirms("c", "subscribe news") >> tick()
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["c"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["c"]
 
 
 def test_a_successor_that_dies() -> None:
@@ -192,9 +192,9 @@ def with_barrier() -> Story:
     client("SET k v", name="you")(play)
     play.settle()
     for name in "ab":
-        play.told[name].clear()
+        play.sent[name].clear()
     play >> state("a", BEHIND) >> tick()
-    play.told["b+"].clear()
+    play.sent["b+"].clear()
     play >> answers("b", pushed("subscribe __keyevent@0__:set 1")) << sent("b", "PSUBSCRIBE *")
     return play >> confirms("b", "psubscribe *") >> tick() << to("b", "PING handover")
 
@@ -221,16 +221,16 @@ def test_the_new_copy_gives_no_answer() -> None:
     """If it is lost meanwhile nothing is waited for any more."""
     play = with_barrier()
     play >> lost("b") << to("b+", "PING")
-    play.told["b+"].clear()
+    play.sent["b+"].clear()
     play >> lost("b+")
-    play.told["b+"].clear()
+    play.sent["b+"].clear()
     play >> pushes("b", "message __keyevent@0__:set j") << to_client(message("message __keyevent@0__:set j"))
 
 
 def test_another_one_takes_over_meanwhile() -> None:
     """What was waited for at one copy means nothing for the next."""
     play = with_barrier() >> state("a", IN_SYNC) >> state("b", BEHIND) >> tick()
-    play.told["a+"].clear()
+    play.sent["a+"].clear()
     play >> answers("a", pushed("subscribe __keyevent@0__:set 1")) << sent("a", "PSUBSCRIBE *")
     play >> confirms("a", "psubscribe *") >> tick() << to("a", "PING handover")
     play >> node("b", "+OK", "$8 handover") >> pushes("a", "message __keyevent@0__:set k") << silence()
@@ -281,7 +281,7 @@ def test_the_last_copy() -> None:
     """Where there is no other copy the one that is down is waited for."""
     play = pubsub(copies("a", "b", behind="b")) >> granted("SUBSCRIBE news") >> down("a") >> tick()
     (play >> client("SUBSCRIBE more", name="you") << to_client("-NODEDOWN a a:6379 (connection refused)", name="you"))
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["a"]
 
 
 def test_no_copy_yet() -> None:
@@ -293,7 +293,7 @@ def test_no_copy_yet() -> None:
 def test_nobody_in_sync() -> None:
     """A group that has lost its record of who is in sync has nobody to tell, and nobody to listen to."""
     play = a_listener() >> state("a", BEHIND) >> state("b", BEHIND) >> tick() << silence()
-    assert [conn.node.name for conn in play.exchange.unshared_connections] == ["a"]
+    assert [conn.node.name for conn in play.executor.unshared_connections] == ["a"]
     play.pool.groups[0].pubsub_listeners = 0
     play >> client("PUBLISH news m", name="they") << to_client(errors.NO_COPY_IN_SYNC, name="they")
 

@@ -60,7 +60,7 @@ def test_the_order_of_subscription() -> None:
     play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x", name="two") >> granted("SUBSCRIBE {a}x", name="one")
     topic = subscriptions_of(play).topics[0][b"{a}x"]
     order = [subscriber.number for subscriber in topic.subscribers.values()]
-    assert order == [play.guest(name).session.id for name in ("two", "one")]
+    assert order == [play.client(name).session.id for name in ("two", "one")]
 
 
 def test_leaving_a_few_at_a_time() -> None:
@@ -160,9 +160,9 @@ def test_a_subscription_that_is_late() -> None:
 
 def late(play: Story) -> None:
     """The deadline passes, as far as the subscriptions look at it."""
-    play.exchange.now += 0.1
+    play.executor.now += 0.1
     for one in play.ticking:
-        one(play.exchange.now)
+        one(play.executor.now)
 
 
 def test_a_client_that_leaves_does_not_wait_long() -> None:
@@ -198,12 +198,12 @@ def test_a_client_that_leaves_while_another_comes() -> None:
     )
 
 
-@pytest.mark.parametrize("end", [gone(), given(lambda play: play.guest("me").session.close())])
+@pytest.mark.parametrize("end", [gone(), given(lambda play: play.client("me").session.close())])
 def test_a_client_that_goes_while_it_leaves(end: Event) -> None:
     """It waits for nothing any more."""
     play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x {a}y") >> client("UNSUBSCRIBE {a}x")
     play << sent("a", "UNSUBSCRIBE {a}x") >> end
-    play.guest("me").heard = b""
+    play.client("me").received = b""
     (play >> confirms("a", "unsubscribe {a}x") << sent("a", "UNSUBSCRIBE {a}y") >> confirms("a", "unsubscribe {a}y"))
     play >> tick()
     assert listening_nodes(play) == []
@@ -227,7 +227,7 @@ def test_a_message_behind_half_a_reply() -> None:
     """A message never gets into a large reply that has left in part; it follows it."""
     big = b"$100000\r\n" + b"x" * 100_000 + b"\r\n"
     play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x", proto=3) >> client("GET {a}k", "GET {a}l")
-    play.told["a"].clear()
+    play.sent["a"].clear()
     play >> node("a", big[:50_000], on=(3, 0)) << to_client(big[:50_000])
     play >> pushes("a", "message {a}x 1") >> pushes("a", "message {a}x 2") << silence()
     play >> node("a", big[50_000:], "$1 v", on=(3, 0))
@@ -238,6 +238,6 @@ def test_what_was_subscribed() -> None:
     """INFO counts the names that some client has, not those that somebody waits for."""
     play = pubsub(copies("a", "b")) >> granted("SUBSCRIBE x y", "PSUBSCRIBE p*") >> client("SUBSCRIBE z", name="you")
     assert [subscriptions_of(play).subscribed_count(kind) for kind in (0, 1, 2)] == [2, 1, 0]
-    assert play.house.messages_delivered() == 0
+    assert play.proxy.messages_delivered() == 0
     play << sent("a", "SUBSCRIBE z") >> node("a+", pushed("message x m")) << to_client(message("message x m"))
-    assert play.house.messages_delivered() == 1
+    assert play.proxy.messages_delivered() == 1
