@@ -90,7 +90,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/session/state.py": "tests/session/test_session.py: the fields of a session",
     "kidoproxy/session/watches.py": "tests/session/handlers/test_watch.py: what a WATCH holds",
     "kidoproxy/session/handlers/client_kill.py": "tests/session/handlers/test_client.py: all of CLIENT",
-    "kidoproxy/session/handlers/multi.py": "tests/session/test_session.py: transactions, with all else of sessions",
+    "kidoproxy/session/handlers/multi.py": "tests/session/test_transactions.py: MULTI to EXEC",
 }
 
 

@@ -9,7 +9,8 @@ from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.resp.encode import encode_request
-from tests.greet import answers
+from kidoproxy.upstream.connection import NodeConnection
+from tests.greet import answers, greet
 from tests.session.stage import InMemoryProxy
 
 
@@ -150,3 +151,14 @@ class Net:
         """A client sends a command, and the loop goes round."""
         client.data_received(encode_request([word.encode() for word in words]))
         self.turn()
+
+
+def monitoring(net: Net, client: ClientIO) -> NodeConnection:
+    """The client has said MONITOR, and node ``a`` has said yes; the dedicated connection on which it speaks."""
+    net.say(client, "MONITOR")
+    dedicated = net.stage.executor.unshared_connections[0]
+    dedicated.on_connected(net.bridge.update_clock(), 1.0)
+    dedicated.feed(greet(dedicated, b"", 7), net.bridge.update_clock())
+    dedicated.feed(b"+OK\r\n", net.bridge.update_clock())
+    net.turn()
+    return dedicated

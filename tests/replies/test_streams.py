@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.replies.streams import Unblocker
-from tests.session.handlers.test_blocking import free
+from tests.session.handlers.leases import free
 from tests.story import (
     LEASED,
     client,

@@ -4,7 +4,8 @@ import pytest
 
 from kidoproxy.resp import limits
 from kidoproxy.upstream.states import DOWN
-from tests.session.handlers.test_blocking import POPPED, free
+from tests.session.handlers.leases import free
+from tests.session.handlers.test_blocking import POPPED
 from tests.session.handlers.test_monitor import LINE
 from tests.story import (
     LEASED,

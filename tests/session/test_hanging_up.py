@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.resp import limits
 from tests.greet import LEASED_HANDSHAKE
-from tests.session.handlers.test_blocking import free
+from tests.session.handlers.leases import free
 from tests.story import (
     LEASED,
     LEASED2,

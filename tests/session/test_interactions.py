@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.session import cleanup
-from tests.session.handlers.test_blocking import free
+from tests.session.handlers.leases import free
 from tests.session.handlers.test_monitor import LINE
 from tests.session.pubsub.pubsub_story import granted, pubsub
 from tests.story import (

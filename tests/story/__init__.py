@@ -26,7 +26,7 @@ from tests.story.events import (
     tick,
     unheard,
 )
-from tests.story.expectations import closed, leased, open_still, silence, then, to, to_client
+from tests.story.expectations import closed, leased, open_still, received, silence, then, to, to_client
 from tests.story.frames import Text, frame, frames, request, requests, shown
 from tests.story.play import (
     LEASED,
@@ -73,6 +73,7 @@ __all__ = [
     "node",
     "only_default",
     "open_still",
+    "received",
     "refused",
     "request",
     "requests",

@@ -36,6 +36,13 @@ def to_client(*replies: Text, name: str = "me") -> Event:
     return expectation
 
 
+def received(play: Story, name: str = "me") -> bytes:
+    """What the client was sent, whatever it is; the story has said it then."""
+    one = play.client(name)
+    raw, one.received = one.received, b""
+    return raw
+
+
 def leased(play: Story) -> list[int]:
     """How many dedicated connections sessions have, by node."""
     return [server.leased for server in play.executor.servers]

@@ -1,11 +1,8 @@
 """Blocking commands: each on a dedicated connection, and nothing is lost, doubled or left behind."""
 
-import pytest
-
-from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.resp import limits
 from kidoproxy.session import cleanup
-from tests.greet import HANDSHAKE, LEASED_HANDSHAKE
+from tests.session.handlers.leases import free, leased_and_idle
 from tests.story import (
     LEASED,
     LEASED2,
@@ -18,7 +15,6 @@ from tests.story import (
     given,
     gone,
     greeted,
-    leased,
     led_by,
     lost,
     node,
@@ -35,19 +31,6 @@ from tests.story import (
 )
 
 POPPED = "*2 $4 {a}q $1 x"
-
-
-def leased_and_idle(play: Story) -> tuple[list[int], list[int]]:
-    """How many dedicated connections are leased, and how many are idle, by node."""
-    return leased(play), [len(server.idle) for server in play.executor.servers]
-
-
-def free(*idle: int) -> Event:
-    """No dedicated connection is leased, and so many are kept, by node."""
-    return then(lambda play: leased_and_idle(play) == ([0] * len(idle), list(idle)))
-
-
-# -- waiting -------------------------------------------------------------------------------------------------
 
 
 def test_blocking_command_has_a_dedicated_connection() -> None:
@@ -138,80 +121,6 @@ def test_client_is_killed_while_it_waits() -> None:
     number = play.client("me").session.id
     play >> client(f"CLIENT KILL ID {number}", name="other") << to_client(":1", name="other") << closed()
     (play << to("a", "CLIENT UNBLOCK 101 ERROR") >> node("a", "-UNBLOCKED no", on=LEASED) >> node("a", ":1") << free(1))
-
-
-def test_unblock() -> None:
-    """CLIENT UNBLOCK is put to the node, which decides: what has just come is not lost. The connection stays clean."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
-    number = play.client("me").session.id
-    (
-        play
-        >> client(f"CLIENT UNBLOCK {number} error", name="other")
-        << to_client(":1", name="other") << to("a", "CLIENT UNBLOCK 101 ERROR")
-        >> node("a", ":1") >> node("a", "-UNBLOCKED no", on=LEASED) << to_client("-UNBLOCKED no") << free(1)
-        >> client(f"CLIENT UNBLOCK {number}", name="other") << to_client(":0", name="other")
-        >> client("CLIENT UNBLOCK 99", name="other") << to_client(":0", name="other")
-        >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
-        >> client(f"CLIENT UNBLOCK {number}", name="other")
-        << to_client(":1", name="other") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-        >> node("a", POPPED, on=LEASED) << to_client(POPPED)
-        >> node("a", ":0") << free(1) << silence()
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("bad", [node("a", "-NOPERM no"), lost("a")])
-def test_unblock_that_the_node_refuses(bad: Event) -> None:
-    """If the node cannot be told, the connection is cut: better an unknown outcome than a client that hangs."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
-    number = play.client("me").session.id
-    play >> client(f"CLIENT UNBLOCK {number}", name="other")
-    play << to_client(":1", name="other") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-    play >> bad
-    heard = play.client("me").received
-    assert heard.startswith(b"-NODEDOWN a a:6379 (")
-    assert heard.endswith(b"its outcome is unknown\r\n")
-    play << given(unheard) << free(0)
-
-
-def test_unblock_after_the_answer_has_come() -> None:
-    """The node's refusal comes when nothing waits any more: nothing happens."""
-    play = story(ring("a")) >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
-    number = play.client("me").session.id
-    play >> client(f"CLIENT UNBLOCK {number}", name="other")
-    play << to_client(":1", name="other") << to("a", "CLIENT UNBLOCK 101 TIMEOUT")
-    (play >> node("a", POPPED, on=LEASED) << to_client(POPPED) >> node("a", "-NOPERM no") << free(1) << silence())
-
-
-@pytest.mark.parametrize(
-    ("asked", "reason", "said"),
-    [
-        ("BLPOP {a}q 0", "TIMEOUT", "*-1"),
-        ("BLPOP {a}q 0", "ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-        ("WAIT 1 0", "TIMEOUT", ":0"),
-        ("WAITAOF 1 1 0", "TIMEOUT", "*2 :0 :0"),
-    ],
-)
-def test_unblock_before_the_connection_is_ready(asked: str, reason: str, said: str) -> None:
-    """Before the handshake nothing was sent: the connection is closed, and the client gets what a node would say."""
-    play = story(ring("a"), shy=True) >> client(asked)
-    number = play.client("me").session.id
-    play >> client(f"CLIENT UNBLOCK {number} {reason}", name="other") << to_client(":1", name="other")
-    play << to_client(said) << free(0)
-
-
-def test_unblock_of_a_connection_without_a_client_id() -> None:
-    """A node whose ACL hides our own number from us cannot be told whom to let go: the connection is cut."""
-    play = (
-        story(ring("a"), shy=True)
-        >> client("BLPOP {a}q 0")
-        >> accepted("a", on=LEASED)
-        << to("a", *LEASED_HANDSHAKE, on=LEASED)
-    )
-    play >> node("a", "$9 kidoproxy", "-NOPERM no", on=LEASED) << to("a", "BLPOP {a}q 0", on=LEASED)
-    number = play.client("me").session.id
-    play >> client(f"CLIENT UNBLOCK {number}", name="other") << to_client(":1", name="other")
-    assert b"its outcome is unknown" in play.client("me").received
-    play << given(unheard) << free(0)
 
 
 def test_node_dies_while_a_client_waits() -> None:
@@ -461,94 +370,3 @@ def test_who_waits_is_known_to_the_node() -> None:
     play >> node("a", "*0", on=LEASED) >> node("b", "*0", on=LEASED)
     assert play.proxy.blocked_clients(play.context) == 0
     play << given(unheard)
-
-
-# -- scripts that never end ----------------------------------------------------------------------------------
-
-BUSY = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
-NOTBUSY = "-NOTBUSY No scripts in execution right now."
-
-
-UNKNOWN_END = "-NODEDOWN a a:6379 (it closed the connection); the write may have run, its outcome is unknown"
-EACH_KILLED = b"*2\r\n" + NOTBUSY.encode() + b"\r\n+OK\r\n"
-
-
-def no_links_past() -> Event:
-    """The connections past all others are closed."""
-    return then(
-        lambda play: (
-            not any(server.out_of_band for server in play.executor.servers) and not play.executor.unshared_connections
-        )
-    )
-
-
-@pytest.mark.parametrize("kill", ["SCRIPT KILL", "FUNCTION KILL"])
-def test_kill_goes_past_the_script(kill: str) -> None:
-    """A KILL does not wait behind the script that it is meant for; one node that obeys is enough."""
-    (
-        story(ring("a", "b"))
-        >> client("EVAL x 1 {a}1") << to("a", "EVAL x 1 {a}1")
-        >> client(kill, "PING", name="you") << to("a", kill, on=LEASED) << to("b", kill, on=LEASED)
-        >> node("b", NOTBUSY, on=LEASED) << silence()
-        >> node("a", "+OK", on=LEASED) << to_client("+OK", "+PONG", name="you")
-        >> node("a", "-ERR killed") << to_client("-ERR killed")
-        >> tick() << no_links_past()
-        >> client(kill, name="you") << to("a", kill, on=LEASED2) << to("b", kill, on=LEASED2)
-        >> node("a", NOTBUSY, on=LEASED2) >> node("b", NOTBUSY, on=LEASED2) << to_client(NOTBUSY, name="you")
-    )  # fmt: skip
-
-
-def test_kill_reaches_a_busy_node() -> None:
-    """A node that answers BUSY to the handshake of shared connections is down; the KILL is sent to it all the same."""
-    (
-        story(ring("a"), shy=True)
-        >> client("GET {a}1") >> accepted("a") << to("a", *HANDSHAKE) >> node("a", BUSY, BUSY, BUSY)
-        << to_client(f"-NODEDOWN a a:6379 ({BUSY[1:]})")
-        >> client("SCRIPT KILL") >> tick() >> accepted("a", on=LEASED) << to("a", *LEASED_HANDSHAKE, on=LEASED)
-        >> tick() >> node("a", BUSY, BUSY, on=LEASED) << to("a", "SCRIPT KILL", on=LEASED)
-        >> tick() >> node("a", "+OK", on=LEASED) << to_client("+OK") >> tick() << no_links_past()
-    )  # fmt: skip
-
-
-def test_many_kills_share_a_link() -> None:
-    """However many clients send KILL, a node has one such connection; when it is lost, the next KILL opens another."""
-    (
-        story(ring("a"))
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LEASED)
-        >> client("FUNCTION KILL", name="you") << to("a", "FUNCTION KILL", on=LEASED)
-        >> lost("a", on=LEASED)
-        << to_client(UNKNOWN_END) << to_client(UNKNOWN_END, name="you")
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LEASED2)
-        >> node("a", "+OK", on=LEASED2) << to_client("+OK") >> tick() << no_links_past()
-    )  # fmt: skip
-
-
-def test_kill_that_nobody_answers() -> None:
-    """It has the deadline of every command, and the silent connection is given up."""
-    (
-        story(ring("a"))
-        >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LEASED)
-        >> tick(0.6)
-        << to_client("-TIMEOUT a a:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
-        >> tick(1.0) << no_links_past()
-    )  # fmt: skip
-
-
-def test_kill_in_copies() -> None:
-    """A script may run on one copy alone: all are asked, and no copy falls behind by what it says."""
-    play = story(copies("a", "b"))
-    (play >> client("SCRIPT KILL") << to("a", "SCRIPT KILL", on=LEASED) << to("b", "SCRIPT KILL", on=LEASED))
-    play >> node("a", NOTBUSY, on=LEASED) >> node("b", "+OK", on=LEASED) << to_client("+OK")
-    assert all(copy.state == IN_SYNC for copy in play.pool.groups[0].copies)
-    assert play.pool.groups[0].mismatches == 0
-
-
-def test_kill_of_one_node() -> None:
-    """PROXY NODE and PROXY EACH go past all others too; one node's word, and a list of each one's."""
-    (
-        story(ring("a", "b"))
-        >> client("PROXY NODE b SCRIPT KILL") << to("b", "SCRIPT KILL", on=LEASED)
-        >> node("b", "+OK", on=LEASED) << to_client("+OK") >> tick() << no_links_past()
-        >> client("PROXY EACH SCRIPT KILL") << to("a", "SCRIPT KILL", on=LEASED) << to("b", "SCRIPT KILL", on=LEASED2)
-        >> node("a", NOTBUSY, on=LEASED) >> node("b", "+OK", on=LEASED2) << to_client(EACH_KILLED)
-    )  # fmt: skip

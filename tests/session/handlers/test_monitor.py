@@ -1,7 +1,8 @@
 """MONITOR: the lines of all nodes come to the client, and it ends with it."""
 
 from kidoproxy.replication.group import IN_SYNC
-from tests.session.handlers.test_blocking import all_down, free
+from tests.session.handlers.leases import free
+from tests.session.handlers.test_blocking import all_down
 from tests.story import (
     LEASED,
     LEASED2,

@@ -1,0 +1,18 @@
+"""Dedicated connections at the end of a story: how many are leased, and how many are kept."""
+
+from tests.story import (
+    Event,
+    Story,
+    leased,
+    then,
+)
+
+
+def leased_and_idle(play: Story) -> tuple[list[int], list[int]]:
+    """How many dedicated connections are leased, and how many are idle, by node."""
+    return leased(play), [len(server.idle) for server in play.executor.servers]
+
+
+def free(*idle: int) -> Event:
+    """No dedicated connection is leased, and so many are kept, by node."""
+    return then(lambda play: leased_and_idle(play) == ([0] * len(idle), list(idle)))
