@@ -2,7 +2,7 @@
 
     AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID)
 
-All are sent at once, each only where it is needed, and judged when all replies are there (`parse_handshake`). What a
+All are sent at once, each only where it is needed, and looked at when all replies are there (`parse_handshake`). What a
 connection then does about it is in `kidoproxy.upstream.identity`.
 """
 

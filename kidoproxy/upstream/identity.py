@@ -20,7 +20,7 @@ from kidoproxy.upstream.states import PROBING
 
 @final
 class Handshake(ReplyHandler):
-    """Collects the replies of the handshake; each has a place, so none is judged before all are there."""
+    """Collects the replies of the handshake; each has a place, so none is looked at before all are there."""
 
     def __init__(self, conn: SendingConnection, requests: list[list[bytes]]) -> None:
         super().__init__()

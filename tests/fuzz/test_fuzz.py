@@ -77,7 +77,7 @@ def test_what_may_differ() -> None:
 
 
 def test_transaction() -> None:
-    """The replies in a transaction are judged by the commands that it has queued."""
+    """The replies in a transaction are compared by the commands that it has queued."""
     transcript = Transcript()
     transcript.fits([b"multi"], b"+OK\r\n", b"+OK\r\n")
     transcript.fits([b"smembers", b"k"], b"+QUEUED\r\n", b"+QUEUED\r\n")

@@ -101,7 +101,7 @@ def meanwhile(harm: Callable[[], None]) -> Iterator[None]:
         assert harming.answer() is None
 
 
-def no_lane_is_left(client: Any) -> bool:
+def no_dedicated_connection_is_left(client: Any) -> bool:
     """Whether no client has a dedicated connection any more."""
     return all(row[row.index(b"lanes") + 1] == 0 for row in client.execute_command("PROXY", "NODES"))
 
@@ -137,7 +137,7 @@ def test_other_nodes_die(own_proxy: Starter) -> None:
             assert asking.answer() is None
     assert tally.unknown == 0
     assert int(client.get(tally.key)) == tally.sure == 300
-    eventually(lambda: no_lane_is_left(client))
+    eventually(lambda: no_dedicated_connection_is_left(client))
 
 
 @pytest.mark.parametrize("harm", ["cut", "stall", "cut_after", "trickle"])
@@ -179,7 +179,7 @@ def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
         eventually(lambda: served(client, tally.key))
         assert tally.sure == 120
         assert tally.fits(int(client.get(tally.key))), (client.get(tally.key), tally.sure, tally.unknown)
-        eventually(lambda: no_lane_is_left(client))
+        eventually(lambda: no_dedicated_connection_is_left(client))
 
 
 def test_copies_count(own_proxy: Starter) -> None:
@@ -297,7 +297,7 @@ def test_queue_while_other_nodes_die(own_proxy: Starter) -> None:
     assert not queue.doubtful
     assert set(queue.done.values()) == {1}
     assert client.llen(queue.name) == 0
-    eventually(lambda: has_blocked(client, 0) and no_lane_is_left(client))
+    eventually(lambda: has_blocked(client, 0) and no_dedicated_connection_is_left(client))
 
 
 def test_queue_over_a_bad_link(own_proxy: Starter) -> None:
@@ -322,7 +322,7 @@ def test_queue_over_a_bad_link(own_proxy: Starter) -> None:
         run(queue, harm, 6)
         eventually(lambda: served(client, "x"))
         assert client.llen(queue.name) == 0
-        eventually(lambda: has_blocked(client, 0) and no_lane_is_left(client))
+        eventually(lambda: has_blocked(client, 0) and no_dedicated_connection_is_left(client))
 
 
 def test_consumers_are_killed(own_proxy: Starter) -> None:
@@ -339,4 +339,4 @@ def test_consumers_are_killed(own_proxy: Starter) -> None:
     run(queue, harm, 6)
     assert not queue.doubtful
     assert client.llen(queue.name) == 0
-    eventually(lambda: has_blocked(client, 0) and no_lane_is_left(client))
+    eventually(lambda: has_blocked(client, 0) and no_dedicated_connection_is_left(client))

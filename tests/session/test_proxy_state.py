@@ -47,7 +47,7 @@ def test_a_change_of_one_pool() -> None:
     assert (play.client("one").session.fast_path, session.fast_path) == (False, True)
 
 
-def test_a_switchboard_for_each_pool() -> None:
+def test_subscriptions_of_each_pool() -> None:
     """It is made when it is first asked for."""
     play = story(ring("a"))
     assert play.proxy.subscriptions_by_pool == {}

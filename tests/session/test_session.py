@@ -26,7 +26,7 @@ from tests.story import (
 
 
 def command_set(deny: tuple[bytes, ...] = (), **rename: str) -> CommandSet:
-    """A vocabulary that denies and renames."""
+    """A command set that denies and renames."""
     renamed = {old.encode(): new.encode() for old, new in rename.items()}
     return CommandSet(frozenset(deny), frozenset(), renamed)
 

@@ -246,14 +246,14 @@ DENIED = [
 ]
 
 
-@pytest.mark.parametrize(("vocabulary", "called", "why"), DENIED)
+@pytest.mark.parametrize(("commands", "called", "why"), DENIED)
 @pytest.mark.parametrize("form", ["redis.call('{}')", "local c = redis.pcall return c([[{}]])", "redis.call(ARGV[1])"])
-def test_script_that_calls_what_is_denied(vocabulary: CommandSet, called: str, why: str, form: str) -> None:
+def test_script_that_calls_what_is_denied(commands: CommandSet, called: str, why: str, form: str) -> None:
     """A script may not do what its client may not: the command inside is named, alone, in MULTI, by EACH, by digest."""
     text = form.replace("{}", called.upper()).encode()
     refusal = f"-ERR '{{}}' is not served here: its script calls '{called}': {why}\r\n"
     for pool in (ring("a"), ring("a", "b"), copies("a", "b")):
-        pool.words = vocabulary
+        pool.words = commands
         play = story(pool)
         digest = play.context.script_registry.remember(text)
         for request in (
