@@ -14,7 +14,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/compile_hook.py deploy/compile_rooms.py deploy/
+COPY deploy/compile_hook.py deploy/compile_packages.py deploy/
 COPY kidoproxy kidoproxy
 # Without the compiled core the image would be slow in silence: here a failure is an error.
 RUN python -m venv /opt/kidoproxy \

@@ -23,7 +23,7 @@ CHOICES: Final = ("auto", "require", "no")
 
 
 class CompileHook(BuildHookInterface[BuilderConfig]):
-    """Runs ``compile_rooms.py`` next to this file and adds what it made to the wheel."""
+    """Runs ``compile_packages.py`` next to this file and adds what it made to the wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -53,7 +53,7 @@ class CompileHook(BuildHookInterface[BuilderConfig]):
             scratch.cleanup()
 
     def _compile(self, out: Path) -> bool:
-        script = Path(self.root, "deploy", "compile_rooms.py")
+        script = Path(self.root, "deploy", "compile_packages.py")
         # Its output goes to stderr: a build front end may read our stdout.
         done = subprocess.run([sys.executable, str(script), str(out)], cwd=self.root, stdout=sys.stderr, check=False)
         return done.returncode == 0 and any(out.rglob("*.so"))

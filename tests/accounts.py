@@ -65,7 +65,7 @@ def check_connection(conn: NodeConnection) -> None:
     kept = {
         id(handler): len(handler.payload)
         for handler in conn.reply_handlers[conn.head :]
-        if handler.payload is not None and not handler.discard_reply
+        if handler.payload is not None and not handler.is_answered
     }
     assert sum(kept.values()) <= conn.held_bytes()
     assert conn.out_budget <= conn.options.max_queue_bytes - conn.queue_bytes

@@ -1,8 +1,8 @@
 """The handshake of a connection to a node: what the proxy says first, and what a good node answers."""
 
 from kidoproxy.resp.encode import bulk
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import PING_ECHO
 

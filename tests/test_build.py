@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import kidoproxy
-from deploy.compile_rooms import compiled_rooms, module_name
+from deploy.compile_packages import compiled_files, module_name
 
-MODULES = [module_name(path) for path in compiled_rooms()]
+MODULES = [module_name(path) for path in compiled_files()]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -17,8 +17,8 @@ from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.spec import DEDICATED, FIND_KEYNUM, REFUSED, SUBSCRIBE, CommandSpec
 from kidoproxy.resp.encode import array, bulk, encode_request
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.states import CONNECTING
@@ -84,12 +84,12 @@ class Play:
         executor = self.stage.executor
         turn = executor.pending_writes
         for _ in range(100_000):
-            if not (turn.jobs.queue or turn.drained or self.answer()):
+            if not (turn.jobs.queue or turn.to_resume or self.answer()):
                 self.session.replies.take_output()
                 return
             turn.spent_units = 0
             self.meter.run(lambda: turn.jobs.step_all(lambda: False))
-            drained, turn.drained = turn.drained, []
+            drained, turn.to_resume = turn.to_resume, []
             for replies in drained:
                 if replies is self.session.replies:
                     self.meter.run(self.session.resume)

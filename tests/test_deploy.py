@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.compile_rooms import ROOT
+from deploy.compile_packages import ROOT
 from kidoproxy.config import Config, load
 from tests.needs import needs
 

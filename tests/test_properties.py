@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kidoproxy.resp.encode import array, bulk, encode_request, integer, null
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.story import Pool, Story, client, copies, lost, refused, ring, silence, story, tick
 from tests.strategies import bent, commands
 from tests.toy import ToyNodes

@@ -33,7 +33,7 @@ _PING_SECONDS: Final = 0.2
 _PORT_ATTEMPTS: Final = 5
 #: ``read`` returns at the end of the pipe: nobody ever writes to it. The kernel hangs up on a group that is
 #: orphaned while one of its processes is stopped (a paused node): that must not end the warden first.
-_WARDEN_SCRIPT: Final = 'trap "" HUP INT TERM QUIT; read -r _; rm -rf -- "$1"; kill -s KILL 0'
+_WATCHDOG_SCRIPT: Final = 'trap "" HUP INT TERM QUIT; read -r _; rm -rf -- "$1"; kill -s KILL 0'
 #: Short enough that folder and name fit in a socket's path.
 _MAX_FOLDER_BYTES: Final = 80
 
@@ -226,7 +226,7 @@ def _private_folder() -> Path:
 
 def _start_warden(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        ["/bin/sh", "-c", _WARDEN_SCRIPT, "sh", str(folder)],
+        ["/bin/sh", "-c", _WATCHDOG_SCRIPT, "sh", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

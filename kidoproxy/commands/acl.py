@@ -14,7 +14,7 @@ from typing import Final, final
 from kidoproxy.commands.find import all_specs, find_by_name
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.key_access import READS, WRITES, key_accesses
-from kidoproxy.commands.spec import NO_AUTH, NO_SCRIPT, CommandSpec
+from kidoproxy.commands.spec import NO_AUTH, SCRIPT_NONE, CommandSpec
 
 #: Redis's categories, in its own order.
 CATEGORIES: Final = (
@@ -22,7 +22,7 @@ CATEGORIES: Final = (
     "dangerous connection transaction scripting"
 )
 #: They run code on a node, which does not know the caller's rules.
-SCRIPT_RUNNERS: Final = tuple([spec.name for spec in all_specs() if spec.script_source != NO_SCRIPT])
+SCRIPT_RUNNERS: Final = tuple([spec.name for spec in all_specs() if spec.script_source != SCRIPT_NONE])
 
 #: More keys than any request has.
 UNBOUNDED_STEP: Final = 1 << 60
@@ -134,7 +134,7 @@ class Acl:
         """Whether the rules allow one command. One without known categories is denied unless all are allowed."""
         if self.unrestricted or spec.flags & NO_AUTH:
             return True
-        runs_script = spec.script_source != NO_SCRIPT
+        runs_script = spec.script_source != SCRIPT_NONE
         allowed = (self.allow_by_default if spec.categories else self.all_commands) and not runs_script
         for rule in self.rules:
             if rule.applies_to(spec) and (not runs_script or not rule.allow or rule.allows_scripting()):

@@ -72,7 +72,7 @@ XTRIM_APPROXIMATE: Final = 9
 
 #: What the first argument of a command that runs a script is.
 ScriptSource = int
-NO_SCRIPT: Final = 0
+SCRIPT_NONE: Final = 0
 SCRIPT_TEXT: Final = 1
 SCRIPT_DIGEST: Final = 2
 SCRIPT_FUNCTION: Final = 3  # the name of a function of a library
@@ -211,7 +211,7 @@ class CommandSpec:
         self.single_key: bool = False
         #: EVAL, FCALL, SCRIPT and FUNCTION: the pool's script registry may have to learn from them.
         self.is_scripting: bool = group == "scripting"
-        self.script_source: ScriptSource = NO_SCRIPT
+        self.script_source: ScriptSource = SCRIPT_NONE
         self.covers_keyspace: bool = False
         self.is_key_scan: bool = False
         #: Equal nodes may answer it differently.

@@ -125,7 +125,7 @@ def _same_node_message(address: Address, first_index: int) -> str:
 
 
 def _same_server_message(pool: Pool, member: Node, first_index: int) -> str:
-    """Why a member must not have the address of the one at ``same``; empty when it may."""
+    """Why a member must not have the address of the one at ``first_index``; empty when it may."""
     message = _same_node_message(member.address, first_index)
     first = pool.members[first_index]
     if pool.ring is None or not isinstance(first, Node):

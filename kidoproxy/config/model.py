@@ -42,7 +42,7 @@ class Node:
     username: str = ""
     password: Secret = NO_SECRET
     tls: Tls | None = None
-    ring_name: str = field(default="", repr=False)  # may be a whole URL, see build.py
+    ring_name: str = field(default="", repr=False)  # may be a whole URL, see members.py
 
 
 @dataclass(frozen=True, slots=True)

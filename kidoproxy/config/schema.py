@@ -33,7 +33,7 @@ QUEUE_SETS: Final = (
     "@saq",
     "@streaq",
 )
-#: All names of `kidoproxy.routes.placement.tags.SETS`; a test compares them. The routes read us, not we them.
+#: All names of `kidoproxy.routes.placement.tags.NAMED_SETS`; a test compares them. The routes read us, not we them.
 TOGETHER_SETS: Final = (
     *QUEUE_SETS,
     "@channels_redis",

@@ -15,7 +15,7 @@ _SHA256_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class UserBuilder:
-    """Builds the users of one pool, whose own password is ``password``; ``secret`` reads one user's password."""
+    """Builds the users of one pool, whose own password is ``password``; ``read_secret`` reads one user's password."""
 
     def __init__(
         self, password: Secret, read_secret: Callable[[UserTable, Location], Secret], problems: Problems

@@ -7,7 +7,7 @@ write first, and is read on; past its output limit it is disconnected. Other cli
 import asyncio
 from typing import final
 
-from kidoproxy.net.flush import LoopBridge, SlowReader, join_chunks
+from kidoproxy.net.flush import ClientSocket, LoopBridge, join_chunks
 from kidoproxy.net.hangup import has_hung_up
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
@@ -21,7 +21,7 @@ log = EventLogger("kidoproxy.clients")
 
 
 @final
-class ClientIO(SlowReader):
+class ClientIO(ClientSocket):
     """One connection of one client: an asyncio protocol by its methods."""
 
     def __init__(self, bridge: LoopBridge, context: PoolContext, clients: "set[ClientIO]") -> None:
@@ -51,7 +51,7 @@ class ClientIO(SlowReader):
         proxy = self.bridge.proxy
         self.bridge.update_clock()
         proxy.connections_received += 1
-        transport.set_write_buffer_limits(high=limits.CLIENT_PAUSE_BYTES)
+        transport.set_write_buffer_limits(high=limits.READ_STOP_BYTES)
         is_full = self.context.client_count >= self.context.max_clients or len(proxy.sessions) >= proxy.max_clients
         if is_full or not proxy.has_free_socket():
             proxy.connections_rejected += 1
@@ -74,7 +74,7 @@ class ClientIO(SlowReader):
         bridge.update_clock()
         bridge.proxy.bytes_in += len(data)
         session.feed(data)
-        if session.blocked_request is not None and has_hung_up(self.transport):
+        if session.blocking_executor is not None and has_hung_up(self.transport):
             cleanup.on_eof(session)
         if session.mode != READY:
             self.update_reading()
@@ -99,7 +99,7 @@ class ClientIO(SlowReader):
                 self.transport.writelines(chunks)
         if replies.disconnect_reason:
             self.disconnect(replies.disconnect_reason)
-        elif (self.write_paused or replies.held_reply_bytes > limits.CLIENT_PAUSE_BYTES) and self.exceeds_output_limit(
+        elif (self.write_paused or replies.held_reply_bytes > limits.READ_STOP_BYTES) and self.exceeds_output_limit(
             session
         ):
             self.disconnect(OUTPUT_LIMIT)

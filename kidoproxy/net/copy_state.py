@@ -53,7 +53,7 @@ class CopyRecord:
         """16 hexadecimal digits that stand for these nodes, whatever their pool is called and their order is."""
         return hashlib.sha256(json.dumps(sorted(self.nodes.items())).encode()).hexdigest()[:16]
 
-    def is_followed_by(self, other: "CopyRecord") -> bool:
+    def is_predecessor_of(self, other: "CopyRecord") -> bool:
         """Whether ``other`` is this pool after some, but not all, of its nodes got new addresses."""
         same = self.pool == other.pool and self.nodes.keys() == other.nodes.keys()
         return same and any(other.nodes[name] == address for name, address in self.nodes.items())
@@ -102,11 +102,11 @@ class StateFile:
         return (found.behind, found.runs) if found is not None else ([], {})
 
     def _predecessor(self, folder: Path) -> CopyRecord | None:
-        """The record of the same pool before one of its nodes moved, or as versions before 0.2 named it."""
+        """The record of the same pool before one of its nodes moved, or under its old name, after the pool."""
         current = CopyRecord.of_group(self.group)
         for path in sorted(folder.glob("copies-*.json")):
             previous = read_record(path)
-            if previous is not None and previous.is_followed_by(current):
+            if previous is not None and previous.is_predecessor_of(current):
                 log.info("state taken over", pool=current.pool, file=path)
                 return previous
         previous = read_record(folder / f"{current.pool}.copies.json")

@@ -22,8 +22,8 @@ from kidoproxy.config import Address, Config, Pool
 from kidoproxy.config.tls import listener_context
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector
-from kidoproxy.net.copy_pools import CopyPools
 from kidoproxy.net.copy_state import StateLocked
+from kidoproxy.net.copy_supervisors import CopySupervisors
 from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.from_config import connect_target, connection_options, pool_context
@@ -112,7 +112,7 @@ class Daemon:
     def attach_to_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """What needs a loop, or tells this process from others."""
         self.bridge = LoopBridge(loop, self.proxy)
-        self.copy_pools = CopyPools(self.bridge, self.route_tree.copy_groups, self.config.state_dir)
+        self.copy_pools = CopySupervisors(self.bridge, self.route_tree.copy_groups, self.config.state_dir)
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
         targets = {node: connect_target(*configured) for node, configured in members}
         self.bridge.update_socket = Connector(self.bridge, targets, self.tasks).update_socket
@@ -227,7 +227,7 @@ class Daemon:
     def register_ticks(self) -> None:
         """What is done a few times a second, in this order."""
         ticker = self.ticker
-        ticker.add("clock", self.bridge.sync_wall_clock)
+        ticker.add("clock", self.bridge.measure_wall_offset)
         if self.worker is not None:
             ticker.add("parent", self.stop_if_orphaned)
         ticker.add("deadlines", Deadlines(self.bridge, ticker).tick)

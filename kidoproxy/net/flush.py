@@ -32,7 +32,7 @@ def join_chunks(out: list[bytes], size: int) -> list[bytes]:
     return [b"".join(out)]
 
 
-class SlowReader(Transport):
+class ClientSocket(Transport):
     """A client whose socket is full."""
 
     def check_progress(self) -> None:
@@ -58,7 +58,7 @@ class LoopBridge:
         self.turn_seconds = limits.TURN_BUDGET_SECONDS
         self.turn_durations = proxy.turn_durations
         #: Clients that leave too much unread, and when they are looked at again.
-        self.slow_clients: set[SlowReader] = set()
+        self.slow_clients: set[ClientSocket] = set()
         self.next_slow_check = 0.0
         #: Events of nodes; one that comes and goes must not flood the log.
         self.node_log = RateLimitedLog(EventLogger("kidoproxy.nodes"))
@@ -66,9 +66,9 @@ class LoopBridge:
         self.wall_offset = 0.0
         #: Opens and closes the sockets of connections; set by whoever has the connector.
         self.update_socket: Callable[[NodeConnection], None] | None = None
-        self.sync_wall_clock()
+        self.measure_wall_offset()
 
-    def sync_wall_clock(self) -> None:
+    def measure_wall_offset(self) -> None:
         """Compare the two clocks, now and then.
 
         The loop's clock is the monotonic one, but uvloop rounds it down and reads it once a turn. Compared with
@@ -86,12 +86,9 @@ class LoopBridge:
 
     def schedule_flush(self) -> None:
         """Something may have been queued."""
-        pending_writes = self.pending_writes
+        turn_work = self.pending_writes
         if not self.scheduled_flushes and (
-            pending_writes.reply_queues
-            or self.executor.dirty_connections
-            or pending_writes.drained
-            or pending_writes.jobs.queue
+            turn_work.reply_queues or self.executor.dirty_connections or turn_work.to_resume or turn_work.jobs.queue
         ):
             self.scheduled_flushes = 1
             self.turn_began = self.executor.now
@@ -101,7 +98,7 @@ class LoopBridge:
         """Look whether slow clients have read anything, every so often."""
         now = self.executor.now
         if self.slow_clients and now >= self.next_slow_check:
-            self.next_slow_check = now + limits.CLIENT_PAUSE_GRACE_SECONDS
+            self.next_slow_check = now + limits.READ_STOP_GRACE_SECONDS
             for client in list(self.slow_clients):
                 client.check_progress()
 
@@ -122,29 +119,29 @@ class LoopBridge:
         self.scheduled_flushes -= 1
         if self.scheduled_flushes:
             return
-        pending_writes = self.pending_writes
-        pending_writes.spent_units = 0
-        if pending_writes.drained or pending_writes.jobs.queue:
+        turn_work = self.pending_writes
+        turn_work.spent_units = 0
+        if turn_work.to_resume or turn_work.jobs.queue:
             # What is resumed begins a request now, however long ago the turn's bytes were read.
             self.update_clock()
-        if pending_writes.jobs.queue:
+        if turn_work.jobs.queue:
             self.run_jobs()
-        while pending_writes.drained and pending_writes.spent_units < limits.SLICE_UNITS:
-            drained = pending_writes.drained
-            pending_writes.drained = []
-            self.resume_drained(drained)
+        while turn_work.to_resume and turn_work.spent_units < limits.SLICE_UNITS:
+            drained = turn_work.to_resume
+            turn_work.to_resume = []
+            self.resume_sessions(drained)
         if self.executor.dirty_connections:
             # The connections refer to the list itself, so it is emptied in place.
             conns = self.executor.dirty_connections[:]
             self.executor.dirty_connections.clear()
             self.flush_connections(conns)
-        reply_queues = pending_writes.reply_queues
+        reply_queues = turn_work.reply_queues
         if reply_queues:
-            pending_writes.reply_queues = []
+            turn_work.reply_queues = []
             if len(reply_queues) > WRITES_PER_CLOCK_CHECK:
                 self.turn_deadline = time.monotonic() + self.turn_seconds
             self.flush_clients(reply_queues)
-        pending_writes.spent_units = 0
+        turn_work.spent_units = 0
         self.turn_durations.observe(time.monotonic() - self.turn_began)
         self.schedule_flush()
 
@@ -161,20 +158,20 @@ class LoopBridge:
 
     # An exception in one of these is a bug. It must not hold back the others' bytes: the loop continues behind it.
 
-    def resume_drained(self, reply_queues: list[ReplyQueue]) -> None:
+    def resume_sessions(self, reply_queues: list[ReplyQueue]) -> None:
         """Resume sessions whose reply queue has drained, as many as fit in a turn; the others go first in the next."""
         index = 0
-        pending_writes = self.pending_writes
-        while index < len(reply_queues) and pending_writes.spent_units < limits.SLICE_UNITS:
+        turn_work = self.pending_writes
+        while index < len(reply_queues) and turn_work.spent_units < limits.SLICE_UNITS:
             try:
-                while index < len(reply_queues) and pending_writes.spent_units < limits.SLICE_UNITS:
+                while index < len(reply_queues) and turn_work.spent_units < limits.SLICE_UNITS:
                     transport = reply_queues[index].transport
                     index += 1
                     if transport is not None:
                         transport.resume()
             except Exception:
                 log.exception("a client could not go on")
-        pending_writes.drained = reply_queues[index:] + pending_writes.drained
+        turn_work.to_resume = reply_queues[index:] + turn_work.to_resume
 
     def flush_connections(self, conns: list[NodeConnection]) -> None:
         """Write to the nodes; a connection without a socket, or with one that it has given up, gets or loses one."""

@@ -21,7 +21,7 @@ def pool_context(pool: Pool, root: Route) -> PoolContext:
     context.strict_transactions = pool.ring is not None and pool.ring.transactions == "strict"
     context.miss_on_failure = pool.ring is not None and pool.ring.on_down == "miss"
     context.needs_arguments = context.needs_arguments or context.miss_on_failure
-    context.as_loading = pool.node_errors == "retry"
+    context.failures_as_loading = pool.node_errors == "retry"
     set_limits(context, pool)
     return context
 

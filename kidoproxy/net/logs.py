@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, final
 
-from kidoproxy.log_event import LogEvent
+from kidoproxy.resp.log_event import LogEvent
 
 #: Of one kind, this many events are written one by one, then those of this many seconds as one.
 FOLD_AFTER: Final = 5

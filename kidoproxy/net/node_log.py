@@ -39,7 +39,7 @@ class NodeLogger:
         """Down while no connection is ready."""
         if not any(conn.is_ready() for conn in self.executor.connections_to(node)):
             return "down"
-        return "suspect" if node.unresponsive else "up"
+        return "suspect" if node.suspect else "up"
 
     def log_state(self, node: Node, state: str) -> None:
         level, detail = logging.WARNING, {"cause": node.cause}

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from kidoproxy.log_event import LogEvent
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.resp.log_event import LogEvent
 
 log = EventLogger("kidoproxy.tasks")
 

@@ -5,8 +5,8 @@ Whoever ticks the supervisor takes ``events`` and empties the list.
 
 from typing import final
 
-from kidoproxy.log_event import LogEvent
 from kidoproxy.replication.group import CopyGroup
+from kidoproxy.resp.log_event import LogEvent
 
 
 @final

@@ -134,7 +134,7 @@ def make_trusted(group: CopyGroup, trusted: Copy) -> None:
     trusted.state = IN_SYNC
     trusted.had_all_writes = False
     trusted.restarted = False
-    group.left_by_restart = True
+    group.trust_is_revocable = True
     group.elected = True
     group.trust_lost = False
     group.record_change()

@@ -69,7 +69,7 @@ class ElectionRunner(Callback):
     def tick(self, now: float, trusted_is_reachable: bool) -> None:
         """Withdraw a trust that is no longer justified, then count the copies if somebody has to be elected."""
         group = self.group
-        if group.elected and group.left_by_restart and (self.has_only_dead_in_sync() or self.has_better_copy()):
+        if group.elected and group.trust_is_revocable and (self.has_only_dead_in_sync() or self.has_better_copy()):
             group.lose_trust(group.in_sync()[0].node)
         if not group.elected or not trusted_is_reachable:
             self.run_census(now)

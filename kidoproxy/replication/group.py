@@ -15,8 +15,8 @@ from typing import Final, cast, final
 
 from mypy_extensions import i64
 
+from kidoproxy.replication.durability import Durability
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
-from kidoproxy.replication.write_log import Durability
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
 from kidoproxy.routes.topology import Node, NodeGroup
@@ -97,7 +97,7 @@ class CopyGroup(NodeGroup):
         self.trust_lost = False
         self.refusal = STARTING_UP
         #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
-        self.left_by_restart = False
+        self.trust_is_revocable = False
         self.journal: Callable[[CopyGroup], None] | None = None
         self.durability = Durability()
         #: (database, key) whose copies may differ, until the supervisor has repaired them.
@@ -149,7 +149,7 @@ class CopyGroup(NodeGroup):
                 continue
             # Insertion into a list of two or three; without a key all scores are equal and the order stays.
             own_score = int(rendezvous_score(h, copy.seed)) if key is not None else 0
-            if copy.node.live and not copy.node.unresponsive:
+            if copy.node.live and not copy.node.suspect:
                 own_score += LIVE_BONUS
             at = len(nodes)
             while at > 0 and scores[at - 1] < own_score:
@@ -208,9 +208,9 @@ class CopyGroup(NodeGroup):
             if copy.state == IN_SYNC and len(self.in_sync()) > 1:
                 copy.state = BEHIND
                 changed = True
-        for copy in self.copies if self.left_by_restart else []:
+        for copy in self.copies if self.trust_is_revocable else []:
             copy.had_all_writes = False  # a write may have been acknowledged without it
-        self.left_by_restart = False
+        self.trust_is_revocable = False
         if changed:
             self.record_change()
 
@@ -257,7 +257,7 @@ class CopyGroup(NodeGroup):
         if copy.state == IN_SYNC and len(self.in_sync()) > 1:
             copy.state = BEHIND
             copy.had_all_writes = True
-            self.left_by_restart = True
+            self.trust_is_revocable = True
             self.record_change()
         elif copy.state == IN_SYNC and len(self.copies) > 1:
             self.lose_trust(node)

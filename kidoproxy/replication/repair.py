@@ -10,7 +10,7 @@ from typing import final
 
 from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.transfer import Transfer
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
@@ -26,7 +26,7 @@ class KeyRepairer(Callback):
         self.wall_ms = 0
         self.db_key: tuple[int, bytes] = (0, b"")
         self.targets: list[Node] = []
-        self.prover: Prover | None = None
+        self.prover: SourceVerifier | None = None
         self.transfer: Transfer | None = None
         #: By leader and target: that the one may decide what the other holds.
         self.proofs: dict[tuple[int, int], Proof] = {}
@@ -60,7 +60,7 @@ class KeyRepairer(Callback):
         if proof is not None and proof.is_valid():
             self.copy_key(proof)
         else:
-            self.prover = Prover(self.executor, self.group, leader, target, self.wall_ms)
+            self.prover = SourceVerifier(self.executor, self.group, leader, target, self.wall_ms)
             self.prover.begin(self)
 
     def copy_key(self, proof: Proof) -> None:

@@ -4,8 +4,8 @@ A proof is given if the source is in sync, is another server than the target, an
 still has. Two servers have two run ids. Where one does not tell its run id (its user may not ask), a marker key that
 nobody else uses is written at the target and looked for at the source.
 
-Order of events: `Prover` asks both for INFO; without two run ids it writes the marker, looks it up and removes it; then
-its `Proof` is proven, or its callback hears why not. The proof holds while both connections stand, and
+Order of events: `SourceVerifier` asks both for INFO; without two run ids it writes the marker, looks it up and removes
+it; then its `Proof` is proven, or its callback hears why not. The proof holds while both connections stand, and
 `Proof.write_refusal` is asked once more before each change.
 """
 
@@ -89,7 +89,7 @@ class ProverStep(Enum):
 
 
 @final
-class Prover(Callback):
+class SourceVerifier(Callback):
     """Finds out whether ``proof`` can be given. The callback gets a reply whose ``problem`` is empty if it is."""
 
     def __init__(self, executor: Executor, group: CopyGroup, source: Node, target: Node, wall_ms: int) -> None:

@@ -24,7 +24,7 @@ from typing import final
 from kidoproxy.replication.batch import BatchReply, send_requests
 from kidoproxy.replication.group import SYNCING
 from kidoproxy.replication.parse_replies import first_error
-from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.sync_pass import SyncPass
 from kidoproxy.replication.sync_steps import SyncStep
 
@@ -71,7 +71,7 @@ class Sync(SyncPass):
         else:
             self.on_scanned(replies[0])
 
-    def on_proved(self, prover: Prover) -> None:
+    def on_proved(self, prover: SourceVerifier) -> None:
         """Go on with what needed the proof, unless the source may have lost data since an earlier one."""
         self.prover = None
         proof, previous_proof = prover.proof, self.proof

@@ -109,13 +109,13 @@ class SyncPass(SyncState):
         elif scans_source:
             self.ask_sizes(self.source, keys)
         else:
-            self.leftovers = keys
+            self.target_keys = keys
             self.move_to(SyncStep.CHECK_LEFTOVERS)
             self.send_unordered(self.source, [[b"EXISTS", key] for key in keys])
 
     def on_leftovers_checked(self, replies: list[bytes]) -> None:
         """Keys that only the target has are compared like any other, which deletes them."""
-        keys = [key for key, raw in zip(self.leftovers, replies, strict=True) if parse_integer(raw) == 0]
+        keys = [key for key, raw in zip(self.target_keys, replies, strict=True) if parse_integer(raw) == 0]
         if keys:
             self.ask_sizes(self.target, keys)
         else:

@@ -16,7 +16,7 @@ from kidoproxy.upstream.executor import Executor
 
 #: An owed sync that failed is not begun again before this; the pause doubles up to the second.
 RETRY_SECONDS: Final = 1.0
-LAST_RETRY_SECONDS: Final = 60.0
+MAX_RETRY_SECONDS: Final = 60.0
 #: A sync that has heard nothing for so long is ended: each of its requests has a deadline far below.
 STALLED_SECONDS: Final = 90.0
 
@@ -150,4 +150,4 @@ class SyncScheduler:
         if sync.automatic:
             self.to_compare.append(sync.target)
             self.retry_at = now + self.retry_pause
-            self.retry_pause = min(self.retry_pause * 2, LAST_RETRY_SECONDS)
+            self.retry_pause = min(self.retry_pause * 2, MAX_RETRY_SECONDS)

@@ -12,10 +12,10 @@ Invariants:
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.source_proof import Proof, Prover
+from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.sync_databases import SyncDatabases
 from kidoproxy.replication.sync_steps import SyncPhase, SyncStep, checked_move
-from kidoproxy.replication.touched_keys import ExplainedKeys, RecheckQueue
+from kidoproxy.replication.touched_keys import ExpectedDifferences, RecheckQueue
 from kidoproxy.replication.transfer import Transfer
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -45,7 +45,7 @@ class SyncState(Callback):
         self.step = SyncStep.PROVE
         self.phase = SyncPhase.LISTING
         self.step_after_proof = SyncStep.LIST_DATABASES
-        self.prover: Prover | None = None
+        self.prover: SourceVerifier | None = None
         self.proof: Proof | None = None
         self.databases = SyncDatabases()
         self.db = 0
@@ -55,14 +55,14 @@ class SyncState(Callback):
         self.copied_count = 0
         self.differences = 0
         #: Keys whose next difference is no news: they were copied in this sync already, or touched meanwhile.
-        self.explained = ExplainedKeys()
+        self.explained = ExpectedDifferences()
         self.recheck_queue = RecheckQueue(group)
         self.sizes = SizeEstimator()
         self.keys_to_size: list[bytes] = []
         self.batches: list[KeyBatch] = []
         self.batch = KeyBatch()
         self.transfer: Transfer | None = None
-        self.leftovers: list[bytes] = []
+        self.target_keys: list[bytes] = []
         self.problem = ""
         #: The wall clock in milliseconds, set by the supervisor at every tick.
         self.wall_ms = 0
@@ -77,7 +77,7 @@ class SyncState(Callback):
     def start_proof(self, step_after_proof: SyncStep) -> None:
         """Make sure that the source may decide, then go on with that step."""
         self.step_after_proof = step_after_proof
-        self.prover = Prover(self.executor, self.group, self.source, self.target, self.wall_ms)
+        self.prover = SourceVerifier(self.executor, self.group, self.source, self.target, self.wall_ms)
         self.prover.begin(self)
 
     def scanned_node(self) -> Node:

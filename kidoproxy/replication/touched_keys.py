@@ -14,12 +14,12 @@ from kidoproxy.replication.group import CopyGroup
 RECHECK_KEYS: Final = 500
 #: After so many batches in one pass that were cut short by the size of the values, one is not.
 MAX_SHORT_RECHECKS: Final = 20
-#: The size of `ExplainedKeys`.
+#: The size of `ExpectedDifferences`.
 EXPLAINED_BYTES: Final = 1024 * 1024
 
 
 @final
-class ExplainedKeys:
+class ExpectedDifferences:
     """Keys whose difference, if there is one, is explained by what was noted: it asks for no further pass.
 
     A set in 1 MiB, however many there are: each key has one bit, which a few others may share. A key that is taken for
@@ -54,7 +54,7 @@ class RecheckQueue:
         self.converged_dbs.clear()
         self.short_rechecks = 0
 
-    def collect_touched(self, explained: ExplainedKeys) -> bool:
+    def collect_touched(self, explained: ExpectedDifferences) -> bool:
         """Add what was touched since the last call, except in converged databases; returns whether any key waits."""
         touched = self.group.touched_keys or {}
         if self.group.cross_db_write:

@@ -15,8 +15,8 @@ read passes through here, too: it changes nothing and lists all replies.
 
 from typing import Final, final
 
+from kidoproxy.replication.durability import HeldAcknowledgement
 from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup
-from kidoproxy.replication.write_log import HeldAcknowledgement
 from kidoproxy.replies.aggregate import Aggregate
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
@@ -28,7 +28,7 @@ from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 
 #: The code of the error for a write whose only takers have fallen behind meanwhile.
-BEHIND: Final = "BEHIND"
+BEHIND_CODE: Final = "BEHIND"
 
 
 @final
@@ -167,7 +167,7 @@ class CopyWrite(Aggregate):
                 self.reply_when_durable(self.replies[index])
                 return
         first = self.nodes[0]
-        self.parent.on_failure(NodeFailure(BEHIND, first.name, first.address, "it fell behind meanwhile", True))
+        self.parent.on_failure(NodeFailure(BEHIND_CODE, first.name, first.address, "it fell behind meanwhile", True))
 
     def per_node_reply(self) -> bytes:
         """The list for PROXY EACH, in the order of the configuration; an error in the place of copies not asked."""

@@ -114,7 +114,7 @@ class ReplyAccounting:
         if self.accounting_stopped:
             return
         self.held_reply_bytes += size
-        if self.held_reply_bytes > limits.CLIENT_PAUSE_BYTES:
+        if self.held_reply_bytes > limits.READ_STOP_BYTES:
             self.backlogged = True
             if not self.write_scheduled:
                 self.schedule_write()
@@ -145,7 +145,7 @@ class ReplyAccounting:
     def is_below_limits(self) -> bool:
         """Whether the client's further requests may be handled, as far as memory goes."""
         self.backlogged = (
-            self.held_reply_bytes > limits.CLIENT_PAUSE_BYTES or self.in_flight_bytes() > self.in_flight_limit
+            self.held_reply_bytes > limits.READ_STOP_BYTES or self.in_flight_bytes() > self.in_flight_limit
         )
         return not self.backlogged
 

@@ -24,7 +24,7 @@ class ReplyHandler:
         #: The request's frame, kept until it is written, and longer while it may be sent again.
         self.payload: bytes | None = None
         self.retries_left = NO_RETRY
-        self.discard_reply = False
+        self.is_answered = False
 
     def on_reply(self, raw: bytes) -> None:
         """The raw reply has arrived."""

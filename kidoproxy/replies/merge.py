@@ -37,7 +37,7 @@ from kidoproxy.resp.decode import (
     value_start,
 )
 from kidoproxy.resp.encode import aggregate_header, array, integer
-from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.errors import InternalError
 from kidoproxy.resp.scan import PERCENT, STAR
 
 _INTEGER_TYPES: Final = b":#"
@@ -48,7 +48,7 @@ _AGGREGATE_TYPES: Final = b"*~>%"
 def merge(merge_rule: int, replies: list[bytes], proto: int) -> bytes:
     """Merge ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
     if not replies:
-        raise Bug("nothing to merge")
+        raise InternalError("nothing to merge")
     if merge_rule == ONE_SUCCEEDED:
         return first_success(replies)
     error = first_error(replies)
@@ -68,7 +68,7 @@ def merge(merge_rule: int, replies: list[bytes], proto: int) -> bytes:
         return sum_by_name(replies)
     if merge_rule == MERGE_INFO:
         return merge_info(replies, proto, [])
-    raise Bug(f"no merge for rule {merge_rule}")
+    raise InternalError(f"no merge for rule {merge_rule}")
 
 
 def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:

@@ -17,13 +17,13 @@ from kidoproxy.resp.loading import as_loading_if
 
 
 @final
-class PendingWrites:
+class TurnWork:
     """What remains to be done at the end of a turn of the loop: writes, resumed sessions, work in slices."""
 
     def __init__(self) -> None:
         self.reply_queues: list[ReplyQueue] = []
         #: Queues that have shrunk as far as somebody waits for (`ReplyQueue.resume_at`).
-        self.drained: list[ReplyQueue] = []
+        self.to_resume: list[ReplyQueue] = []
         self.jobs = Jobs()
         #: Units of work done in this turn (see `limits.SLICE_UNITS`): the more, the smaller the slices that follow.
         self.spent_units = 0
@@ -33,9 +33,9 @@ class PendingWrites:
 class ReplyQueue(ReplyAccounting):
     """The open requests of one client in their order, and the output that is ready."""
 
-    def __init__(self, pending_writes: PendingWrites, failures_as_loading: bool = False) -> None:
+    def __init__(self, turn_work: TurnWork, failures_as_loading: bool = False) -> None:
         super().__init__()
-        self.pending_writes = pending_writes
+        self.pending_writes = turn_work
         self.open_requests: list[PendingRequest] = []
         self.out: list[bytes] = []
         self.out_bytes = 0
@@ -132,7 +132,7 @@ class ReplyQueue(ReplyAccounting):
         count = self.open_count()
         if count <= self.resume_at and (count == 0 or self.is_below_limits()):
             self.resume_at = -1
-            self.pending_writes.drained.append(self)
+            self.pending_writes.to_resume.append(self)
 
     def take_output(self) -> list[bytes]:
         """Return the output, and forget it; the caller writes it."""

@@ -1,12 +1,12 @@
 """Decoding parts of one whole raw reply, as far as a merge or the session needs them.
 
 The frame has been through a `ReplyReader`, so it is well-formed. Its type may be any: a function that cannot answer for
-that type raises `Bug`, so ask `type_byte` first. Attributes in front of a value are skipped.
+that type raises `InternalError`, so ask `type_byte` first. Attributes in front of a value are skipped.
 """
 
 from mypy_extensions import i64
 
-from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.errors import InternalError
 from kidoproxy.resp.reply_scanner import ReplyScanner
 from kidoproxy.resp.scan import (
     BANG,
@@ -50,7 +50,7 @@ def integer_value(raw: bytes) -> int:
         return int(line_text(raw, pos))
     if raw[pos] == HASH:
         return 1 if line_text(raw, pos) == b"t" else 0
-    raise Bug(f"not an integer: {raw[:32]!r}")
+    raise InternalError(f"not an integer: {raw[:32]!r}")
 
 
 def string_value(raw: bytes) -> bytes:
@@ -58,7 +58,7 @@ def string_value(raw: bytes) -> bytes:
     pos = value_start(raw)
     first: i64 = raw[pos]
     if is_aggregate(first) and not is_null(raw):
-        raise Bug(f"not a string: {raw[:32]!r}")
+        raise InternalError(f"not a string: {raw[:32]!r}")
     if is_null(raw):
         return b""
     if first in (DOLLAR, BANG, EQUALS):
@@ -70,7 +70,7 @@ def string_value(raw: bytes) -> bytes:
 def error_text(raw: bytes) -> bytes:
     """The text of an error, code word first."""
     if not is_error(raw):
-        raise Bug(f"not an error: {raw[:32]!r}")
+        raise InternalError(f"not an error: {raw[:32]!r}")
     return string_value(raw)
 
 
@@ -80,7 +80,7 @@ def items(raw: bytes) -> list[bytes]:
     if is_null(raw):
         return []
     if not is_aggregate(raw[pos]):
-        raise Bug(f"not an aggregate: {raw[:32]!r}")
+        raise InternalError(f"not an aggregate: {raw[:32]!r}")
     found: list[bytes] = []
     size: i64 = len(raw)
     scanner = ReplyScanner()

@@ -3,7 +3,7 @@
 * the client's: `ProtocolError` (its bytes are not RESP) and the replies below;
 * a node's: `NodeFailure`, a value that travels in place of a reply;
 * the operator's: `ConfigError`, a list of one-line problems;
-* our own: `Bug`.
+* our own: `InternalError`.
 
 Each reply begins with a stable code word. Redis's code words are used where Redis has one, because clients have classes
 for them; the others are plain `ResponseError` to redis-py and are not retried. In a pool with ``node_errors = "retry"``
@@ -37,7 +37,7 @@ class ConfigError(Exception):
 
 
 @mypyc_attr(native_class=False)
-class Bug(Exception):
+class InternalError(Exception):
     """A contract between our own packages was broken; always worth a report."""
 
 

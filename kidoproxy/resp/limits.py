@@ -25,10 +25,10 @@ CLIENT_OUTPUT_BYTES: Final[int] = 1024 * 1024 * 1024
 PUBSUB_OUTPUT_BYTES: Final[int] = 32 * 1024 * 1024
 #: With so many bytes of unread replies a client that does read is not read from. One that has read nothing for the
 #: grace time may be writing all its requests first: it is read from again, up to its output limit.
-CLIENT_PAUSE_BYTES: Final[int] = 1024 * 1024
-CLIENT_PAUSE_GRACE_SECONDS: Final[float] = 0.1
+READ_STOP_BYTES: Final[int] = 1024 * 1024
+READ_STOP_GRACE_SECONDS: Final[float] = 0.1
 #: A client's next request waits while so many are open, or while so many bytes of requests are in flight.
-CLIENT_PAUSE_REQUESTS: Final[int] = 16_384
+MAX_OPEN_REQUESTS: Final[int] = 16_384
 CLIENT_IN_FLIGHT_BYTES: Final[int] = 64 * 1024 * 1024
 #: One slice of work has so many units, of one or two microseconds each when compiled. A request is a unit, and so is
 #: each key of a large one, `BYTES_PER_UNIT` of a reply built here, and `WORDS_PER_UNIT` arguments that are inspected.

@@ -31,7 +31,7 @@ from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send, WriteScope
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
@@ -41,8 +41,8 @@ from kidoproxy.routes.topology import Node
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
 READ_LEADER: Final = 0
 READ_FIRST: Final = 1
-READ_ROUND_ROBIN: Final = 2
-READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST, "random": READ_ROUND_ROBIN}
+READ_RANDOM: Final = 2
+READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST, "random": READ_RANDOM}
 
 
 @final
@@ -149,7 +149,7 @@ class CopyPool(Route):
         if self.read_order == READ_LEADER or key is None:
             return self.group.ranked(key)
         nodes = self.group.ranked(None)
-        if self.read_order == READ_ROUND_ROBIN:
+        if self.read_order == READ_RANDOM:
             # In turn: as even as chance, and pure code has no source of random numbers.
             first = self.group.read_count % len(nodes)
             return nodes[first:] + nodes[:first]

@@ -3,7 +3,7 @@
 from typing import final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Plan, Send
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.topology import Node

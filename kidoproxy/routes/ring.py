@@ -23,7 +23,7 @@ from kidoproxy.commands.spec import (
 )
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes import streams
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
@@ -31,11 +31,11 @@ from kidoproxy.routes.plan import DirectReply, Gather, Plan
 from kidoproxy.routes.ring_scripts import (
     declares_no_keys,
     family_arguments,
-    foreign_keys_refusal,
+    keys_elsewhere_refusal,
     owner_of_prefix,
     undeclared_keys_refusal,
 )
-from kidoproxy.routes.route import PlanBuilder, ReadyPlan, RequestContext, Route
+from kidoproxy.routes.route import FinishedPlanBuilder, PlanBuilder, RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.split import ALL_KEYS, RequestSplitter, SplitPlanBuilder
 
@@ -84,12 +84,12 @@ class Ring(Route):
             splitter = RequestSplitter(spec, request.argv, self.placement, self.tags)
             return SplitPlanBuilder(self.members, splitter, spec, request, request_context)
         if spec.single_key or spec.reach in (ALL_NODES, SCAN_NODES, CHANNEL_NODE):
-            return ReadyPlan(self.plan(spec, request, request_context))
+            return FinishedPlanBuilder(self.plan(spec, request, request_context))
         positions = key_positions(spec, request.argv)
         return (
             SameOwnerPlanBuilder(self, spec, request, request_context, positions)
             if positions
-            else ReadyPlan(self.plan_keyless(spec, request, request_context))
+            else FinishedPlanBuilder(self.plan_keyless(spec, request, request_context))
         )
 
     def owner_of(self, key: bytes) -> int:
@@ -108,11 +108,11 @@ class Ring(Route):
             request,
             request_context,
             positions,
-            self.first_foreign_key(argv, positions, 0, len(positions), first_owner),
+            self.first_key_elsewhere(argv, positions, 0, len(positions), first_owner),
             first_owner,
         )
 
-    def first_foreign_key(self, argv: list[bytes], positions: list[int], start: int, stop: int, owner: int) -> int:
+    def first_key_elsewhere(self, argv: list[bytes], positions: list[int], start: int, stop: int, owner: int) -> int:
         """The first key that lives elsewhere, as an index of ``positions``; -1 if there is none from start to stop."""
         for at in range(start, min(stop, len(positions))):
             if self.owner_of(argv[positions[at]]) != owner:
@@ -147,7 +147,7 @@ class Ring(Route):
         self, spec: CommandSpec, argv: list[bytes], child: int, request_context: RequestContext
     ) -> bytes | None:
         """Why a script cannot run on this child; None when it can, or is not known."""
-        return foreign_keys_refusal(self.placement, self.tags, request_context.registry, spec, argv, child)
+        return keys_elsewhere_refusal(self.placement, self.tags, request_context.registry, spec, argv, child)
 
     def plan_streams(
         self, spec: CommandSpec, argv: list[bytes], positions: list[int], request_context: RequestContext
@@ -181,7 +181,7 @@ class Ring(Route):
         positions = family_arguments(self.tags, argv)
         if positions:
             child = self.owner_of(argv[positions[0]])
-            foreign = self.first_foreign_key(argv, positions, 1, len(positions), child)
+            foreign = self.first_key_elsewhere(argv, positions, 1, len(positions), child)
             if foreign >= 0:
                 return DirectReply(errors.cross_slot(spec.name, argv[positions[0]], argv[positions[foreign]]))
             refusal = self.script_refusal(spec, argv, child, request_context)
@@ -269,7 +269,9 @@ class SameOwnerPlanBuilder(PlanBuilder):
         """Look at up to ``max_keys`` more."""
         start = self.next_position
         self.next_position = start + max_keys
-        foreign = self.ring.first_foreign_key(self.request.argv, self.positions, start, self.next_position, self.owner)
+        foreign = self.ring.first_key_elsewhere(
+            self.request.argv, self.positions, start, self.next_position, self.owner
+        )
         if foreign < 0 and self.next_position < len(self.positions):
             return True
         self.plan = self.ring.plan_same_owner(

@@ -14,7 +14,7 @@ from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, UndeclaredKey
 from kidoproxy.scripts.forms import KEYS_ANY, KEYS_ITEM, LITERAL
 from kidoproxy.scripts.registry import ScriptRegistry
-from kidoproxy.scripts.request import ScriptInputs, find_key_command, find_keyspace_command, resolve_all_keys
+from kidoproxy.scripts.resolve import ScriptInputs, find_key_command, find_keyspace_command, resolve_all_keys
 
 TOO_MANY_KEYS: Final = "it uses more names of keys than are followed"
 
@@ -25,7 +25,7 @@ def owner_of_prefix(placement: Placement, tags: Tags, prefix: bytes) -> int | No
     return None if hashed_part is None else placement.owner(hashed_part)
 
 
-def foreign_keys_refusal(
+def keys_elsewhere_refusal(
     placement: Placement, tags: Tags, registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes], child: int
 ) -> bytes | None:
     """Why a script cannot run on ``child``: it is seen to use what lives elsewhere, or to hide what it uses."""

@@ -7,8 +7,8 @@ so many keys that making it at once would hold up other clients.
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.resp.errors import Bug
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.errors import InternalError
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.registry import ScriptRegistry
@@ -100,15 +100,15 @@ class PlanBuilder:
         raise NotImplementedError
 
     def finished_plan(self) -> Plan:
-        """The plan; a `Bug` while `step` would still return True."""
+        """The plan; a `InternalError` while `step` would still return True."""
         plan = self.plan
         if plan is None:
-            raise Bug("this plan is not made yet")
+            raise InternalError("this plan is not made yet")
         return plan
 
 
 @final
-class ReadyPlan(PlanBuilder):
+class FinishedPlanBuilder(PlanBuilder):
     """A plan that was made at one go."""
 
     def __init__(self, plan: Plan) -> None:
@@ -132,7 +132,7 @@ class Route:
 
     def plan_builder(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> PlanBuilder:
         """`plan` in slices, for a request of many keys."""
-        return ReadyPlan(self.plan(spec, request, request_context))
+        return FinishedPlanBuilder(self.plan(spec, request, request_context))
 
     def nodes(self) -> list[Node]:
         """All nodes below, in the order of the configuration."""

@@ -8,7 +8,7 @@ from kidoproxy.commands.spec import MERGE_INFO
 from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send
 from kidoproxy.routes.route import Route
 

@@ -10,7 +10,7 @@ from typing import final
 from kidoproxy.commands.spec import SCRIPT_DIGEST, SCRIPT_FUNCTION, SCRIPT_TEXT, CommandSpec
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.scripts.analysis import Analysis, analyse
+from kidoproxy.scripts.analysis import Analysis, analyze
 from kidoproxy.scripts.registry import Script, ScriptRegistry
 
 
@@ -37,7 +37,7 @@ def find_analysis(
 ) -> Analysis | None:
     """The analysis of what this request runs, None if it is not known. A script only ``queued`` is not remembered."""
     if queued and spec.script_source == SCRIPT_TEXT and argv[1] not in registry.digests:
-        return analyse(argv[1])
+        return analyze(argv[1])
     if spec.script_source == SCRIPT_FUNCTION:
         return registry.find_function(argv[1])
     script = find_script(registry, spec, argv)

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp.encode import array_header, encode_bulks, encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.plan import Gather, KeySplit, Plan

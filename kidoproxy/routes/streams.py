@@ -3,7 +3,7 @@
 from kidoproxy.commands.keys import stream_option
 from kidoproxy.commands.spec import MERGE_STREAMS
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Gather, Plan
 
 

@@ -20,9 +20,9 @@ class NodeServer:
 class NodeGroup:
     """The copies that a node is one of: `kidoproxy.replication.group.CopyGroup`; `group_of` gives it its type."""
 
-    def __init__(self, placement_id: int) -> None:
+    def __init__(self, shard_id: int) -> None:
         #: The same number for all copies, and for no other nodes.
-        self.placement_id = placement_id
+        self.placement_id = shard_id
 
 
 @final
@@ -61,7 +61,7 @@ class Node(NodeHealth):
         #: Its last handshake showed it to be the same server as this one, so it was refused.
         self.same_server_as: Node | None = None
 
-    def detect_same_server(self, info: dict[bytes, bytes]) -> bool:
+    def note_same_server(self, info: dict[bytes, bytes]) -> bool:
         """Whether its INFO (if it has a run id) shows it to be the very server that a live neighbour is.
 
         If so it is noted which one, and the cause.
@@ -91,7 +91,7 @@ class Node(NodeHealth):
             self.highest_db = 0
         return restarted
 
-    def placement_id(self) -> int:
+    def shard_id(self) -> int:
         """The same number for all copies of the same keys, and for no others."""
         return self.node_id if self.group is None else self.group.placement_id
 

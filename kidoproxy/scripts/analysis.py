@@ -103,7 +103,7 @@ class Analysis:
     * ``nondeterministic_reason``: why copies might come to different results;
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
     * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
-    * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.request`);
+    * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.resolve`);
       ``nameless_calls``: how many calls have no name in the text, the dynamic ones included;
     * ``undeclared_keys``: keys to look at with each request, of ``part_count`` parts in all.
     """
@@ -142,7 +142,7 @@ class Analysis:
         return self.parse_error or self.hidden_reason or self.unnamed_reason or self.nondeterministic_reason
 
 
-def analyse(text: bytes) -> Analysis:
+def analyze(text: bytes) -> Analysis:
     """Read a script. Work grows with its length, up to a bound; beyond, it is a ``parse_error``."""
     found = Analysis()
     try:

@@ -26,7 +26,7 @@ from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.warmup_connection import WarmupAdapter, preload_script
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 
-NOSCRIPT: Final = b"-NOSCRIPT"
+NOSCRIPT_PREFIX: Final = b"-NOSCRIPT"
 
 
 # -- EVALSHA ---------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class NoScriptRetry(DelegatingHandler):
     def on_reply(self, raw: bytes) -> None:
         """Send again, by the old deadline, if the node does not know the script; else the reply is the reply."""
         plan_executor = self.plan_executor
-        script_missing = raw.startswith(NOSCRIPT) and not self.partly_sent
+        script_missing = raw.startswith(NOSCRIPT_PREFIX) and not self.partly_sent
         if script_missing and not self.retried and plan_executor.is_last_request() and self.resend_script():
             self.retried = True
             due = self.due

@@ -3,7 +3,6 @@
 from typing import Final
 
 from kidoproxy.scripts.lexer import NAME_TOKEN, NUMBER_TOKEN, STRING_TOKEN, SYMBOL_TOKEN, Tokens
-from kidoproxy.scripts.reader import MAX_DEPTH, ParserBase
 from kidoproxy.scripts.syntax import (
     AND,
     APPEND_INDEX,
@@ -29,6 +28,7 @@ from kidoproxy.scripts.syntax import (
 from kidoproxy.scripts.syntax import NAME as NAMED
 from kidoproxy.scripts.syntax import NUMBER as NUMERAL
 from kidoproxy.scripts.syntax import STRING as TEXT
+from kidoproxy.scripts.token_stream import MAX_DEPTH, ParserBase
 
 #: How strongly binary operators bind, to the left and to the right.
 _BINARY_PRIORITY: Final[dict[bytes, tuple[int, int]]] = {

@@ -10,7 +10,7 @@ from typing import Final, final
 from mypy_extensions import mypyc_attr
 
 #: A longer text is not read: that would hold up all other clients.
-MAX_SCRIPT_BYTES: Final = 128 * 1024
+MAX_ANALYSED_BYTES: Final = 128 * 1024
 MAX_TOKENS: Final = 10_000
 
 # Kinds of tokens.
@@ -60,8 +60,8 @@ class Tokens:
         self.values: list[bytes] = []
         self.starts: list[int] = []
         self.comment_count = 0
-        if len(text) > MAX_SCRIPT_BYTES:
-            raise LuaSyntaxError(f"it is larger than the {MAX_SCRIPT_BYTES // 1024} KiB that are read")
+        if len(text) > MAX_ANALYSED_BYTES:
+            raise LuaSyntaxError(f"it is larger than the {MAX_ANALYSED_BYTES // 1024} KiB that are read")
         # The first line ``#!lua flags=no-writes`` is Redis 7's own, not Lua.
         at = (text + b"\n").find(b"\n") if text.startswith(b"#!") else 0
         matched = _SPACE.match(text, at)

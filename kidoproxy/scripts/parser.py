@@ -4,7 +4,6 @@ from typing import Final, final
 
 from kidoproxy.scripts.expressions import ExpressionParser, is_global
 from kidoproxy.scripts.lexer import END_TOKEN, SYMBOL_TOKEN, Tokens
-from kidoproxy.scripts.reader import mark_aliased
 from kidoproxy.scripts.syntax import (
     CALL,
     CONSTANT,
@@ -21,6 +20,7 @@ from kidoproxy.scripts.syntax import (
 )
 from kidoproxy.scripts.syntax import NAME as NAMED
 from kidoproxy.scripts.syntax import STRING as TEXT
+from kidoproxy.scripts.token_stream import mark_aliased
 
 _BLOCK_ENDS: Final = (b"end", b"else", b"elseif", b"until", b"")
 

@@ -13,14 +13,14 @@ from typing import Final, final
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.inline import split_args
-from kidoproxy.scripts.analysis import Analysis, analyse
+from kidoproxy.scripts.analysis import Analysis, analyze
 from kidoproxy.scripts.library import analyze_library, merge_analyses
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
 MAX_SCRIPTS: Final = 10_000
 MAX_TOTAL_SCRIPT_BYTES: Final = 64 * 1024 * 1024
 #: A text that is larger than this is not remembered.
-MAX_SCRIPT_BYTES: Final = 1024 * 1024
+MAX_REMEMBERED_BYTES: Final = 1024 * 1024
 #: How many bytes of analyses are remembered; beyond, all are forgotten, and made again when they are needed.
 MAX_ANALYSIS_BYTES: Final = 32 * 1024 * 1024
 #: How many changes of libraries are kept, and how many bytes of them; beyond, the oldest are forgotten.
@@ -75,7 +75,7 @@ class ScriptRegistry:
         if known is not None:
             return known
         digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-        if len(text) <= MAX_SCRIPT_BYTES:
+        if len(text) <= MAX_REMEMBERED_BYTES:
             self.digests[text] = digest
             self.seen[digest] = Script(text)
             self.script_bytes += len(text)
@@ -97,7 +97,7 @@ class ScriptRegistry:
         """The script's analysis; made once, and again after all were forgotten because they took too many bytes."""
         found = script.analysis
         if found is None:
-            found = analyse(script.text)
+            found = analyze(script.text)
             self.analysis_bytes += found.memory_bytes()
             if self.analysis_bytes > MAX_ANALYSIS_BYTES:
                 self.analysis_bytes = found.memory_bytes()

@@ -6,7 +6,7 @@ Redis's ``client-query-buffer-limit``, in which MULTI's queue counts beside the 
 """
 
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.request_scanner import QUERY_TOO_BIG
@@ -15,9 +15,9 @@ from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.state import SessionState
 
 
-def create_reply_queue(pending_writes: PendingWrites, context: PoolContext) -> ReplyQueue:
+def create_reply_queue(turn_work: TurnWork, context: PoolContext) -> ReplyQueue:
     """A reply queue with the limits of its pool."""
-    replies = ReplyQueue(pending_writes, context.as_loading)
+    replies = ReplyQueue(turn_work, context.failures_as_loading)
     replies.message_limit = context.max_pubsub_output_bytes
     replies.in_flight_limit = min(limits.CLIENT_IN_FLIGHT_BYTES, context.max_query_bytes)
     return replies

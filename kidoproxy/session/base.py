@@ -9,11 +9,11 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import errors, limits
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting
-from kidoproxy.session.mode import BLOCKED, DRAINING
+from kidoproxy.session.mode import BLOCKED, WAITING_FOR_REPLIES
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.state import REPLY_ON, REPLY_SKIP, SessionState
@@ -48,7 +48,7 @@ class Session(SessionState):
             self.proxy.clock,
             context.script_registry,
             context.miss_on_failure,
-            context.as_loading,
+            context.failures_as_loading,
         )
         accounting.update_request_limits(self)
 
@@ -90,22 +90,22 @@ class Session(SessionState):
 
     def suspend_until(self, max_pending: int) -> None:
         """Handle no further request until at most so many replies are open."""
-        self.enter(DRAINING)
+        self.enter(WAITING_FOR_REPLIES)
         self.replies.resume_at = max_pending
 
     def suspend_until_drained(self) -> None:
         """Handle no further request until every reply has been given."""
-        if self.replies.open_count() and self.blocked_request is not None:
+        if self.replies.open_count() and self.blocking_executor is not None:
             self.enter(BLOCKED)
             self.replies.resume_at = 0
         elif self.replies.open_count():
             self.suspend_until(0)
         else:
-            self.blocked_request = None
+            self.blocking_executor = None
 
     def wake(self) -> None:
         """What the session waited for has come: it goes on at the end of this turn."""
-        self.executor.pending_writes.drained.append(self.replies)
+        self.executor.pending_writes.to_resume.append(self.replies)
 
     def leave_multi(self) -> None:
         self.multi = None
@@ -126,7 +126,7 @@ class Session(SessionState):
         """One request, from the first look on."""
         raise NotImplementedError
 
-    def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
+    def check_and_dispatch(self, spec: CommandSpec | None, request: Request) -> None:
         """A request that is not plain: check it, in the order in which Redis checks, then run it."""
         raise NotImplementedError
 

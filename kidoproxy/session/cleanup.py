@@ -20,9 +20,9 @@ def cancel_blocked(session: Session) -> None:
         # What was only planned is never sent.
         session.current_job.cancel()
         session.current_job = None
-    if session.blocked_request is not None:
-        session.blocked_request.cancel()
-        session.blocked_request = None
+    if session.blocking_executor is not None:
+        session.blocking_executor.cancel()
+        session.blocking_executor = None
         session.replies.discard_pending()
     elif monitor is not None and monitor.handler is not None:
         session.replies.discard_pending()
@@ -30,22 +30,22 @@ def cancel_blocked(session: Session) -> None:
 
 def drain(session: Session) -> None:
     """The process is about to end: a blocked client is answered as if its timeout had passed."""
-    if session.blocked_request is not None:
-        session.blocked_request.unblock(b"TIMEOUT")
+    if session.blocking_executor is not None:
+        session.blocking_executor.unblock(b"TIMEOUT")
 
 
 def on_eof(session: Session) -> None:
     """The client has half-closed. As on a server, its complete requests still run, but nothing blocks for it."""
     if session.mode != CLOSING and not session.half_closed:
         session.half_closed = True
-        if session.blocked_request is not None:
-            session.blocked_request.on_client_gone()
+        if session.blocking_executor is not None:
+            session.blocking_executor.on_client_gone()
         close_if_half_closed(session)
 
 
-def close_if_gave_up(session: Session, blocked_request: DedicatedExecutor | None) -> bool:
+def close_if_client_left(session: Session, blocking_executor: DedicatedExecutor | None) -> bool:
     """Close if it hung up while it was blocked: a server then drops the requests behind. Whether it was closed."""
-    if blocked_request is None or not blocked_request.outcome.client_gave_up():
+    if blocking_executor is None or not blocking_executor.outcome.client_gave_up():
         return False
     session.close()
     return True

@@ -6,9 +6,9 @@ from kidoproxy.commands.module_commands import parse_command_info
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.session.base import Session
-from kidoproxy.session.mode import AWAITING
+from kidoproxy.session.mode import WAITING_FOR_NODES
 
 
 @final
@@ -37,7 +37,7 @@ def request_command_info(session: Session, request: Request) -> bool:
     for node in session.context.root.nodes():
         if node.live:
             session.suspended_request = request
-            session.enter(AWAITING)
+            session.enter(WAITING_FOR_NODES)
             payload = encode_request([b"COMMAND", b"INFO", request.argv[0]])
             session.executor.send(
                 node, CommandInfoHandler(session, request.argv[0]), payload, session.proto, session.db

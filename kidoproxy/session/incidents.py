@@ -7,8 +7,8 @@ line together, so that nobody can fill a disk by guessing passwords.
 
 from typing import Final, final
 
-from kidoproxy.log_event import LogEvent
 from kidoproxy.resp import errors
+from kidoproxy.resp.log_event import LogEvent
 
 LOGIN_FAILED: Final = "login failed"
 HTTP_REQUEST: Final = "http request"

@@ -22,11 +22,11 @@ READY: Final = 0
 #: It has used up its share of this turn of the event loop, or is in the middle of a long job.
 YIELDED: Final = 1
 #: Until its reply queue has drained as far as `ReplyQueue.resume_at`.
-DRAINING: Final = 2
+WAITING_FOR_REPLIES: Final = 2
 #: Until its request on dedicated connections is answered.
 BLOCKED: Final = 3
 #: Until nodes have confirmed its subscription, or said what they know of a command.
-AWAITING: Final = 4
+WAITING_FOR_NODES: Final = 4
 #: Until the end of CLIENT PAUSE.
 PAUSED: Final = 5
 #: Nothing more is read; open replies are sent, then the socket is closed.
@@ -35,7 +35,7 @@ MODE_NAMES: Final = ("ready", "yielded", "draining", "blocked", "awaiting", "pau
 
 #: By mode: the modes that may come next. Whoever closes twice stays closing.
 MOVES: Final = (
-    (YIELDED, DRAINING, BLOCKED, AWAITING, PAUSED, CLOSING),
+    (YIELDED, WAITING_FOR_REPLIES, BLOCKED, WAITING_FOR_NODES, PAUSED, CLOSING),
     (READY, CLOSING),
     (READY, CLOSING),
     (READY, CLOSING),

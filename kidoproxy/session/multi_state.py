@@ -3,7 +3,7 @@
 from typing import Final, final
 
 from kidoproxy.commands.spec import LOCAL, SESSION, CommandSpec
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.route import RequestContext
 
 

@@ -60,7 +60,7 @@ class ProxyState:
         #: Cryptographically random bytes; None where there is no source of them.
         self.random_bytes: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; the reason when it cannot, or "".
-        self.begin_sync: Callable[[Node], str] | None = None
+        self.request_sync: Callable[[Node], str] | None = None
         #: PROXY SYNC with an action: the reason when it is refused (or ""), and lines for a person.
         self.run_sync_command: Callable[[Node, str], tuple[str, list[str]]] | None = None
         #: One line per running or finished sync, by the node's id: names are unique in one pool only.

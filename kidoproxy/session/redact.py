@@ -52,7 +52,7 @@ def has_client_view(spec: CommandSpec) -> bool:
     return spec.replication == COPY_PUBSUB_NODE or may_hold_secrets(spec)
 
 
-def client_view_handler(
+def corrected_count_handler(
     session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler, request_context: RequestContext
 ) -> ReplyHandler:
     """The handler for a node's reply: secrets are taken out, and counts of subscribers mean the proxy's clients."""

@@ -6,8 +6,8 @@ from kidoproxy.commands.spec import (
     DEDICATED,
     LOCAL,
     NO_AUTH,
-    NO_SCRIPT,
     REFUSED,
+    SCRIPT_NONE,
     SESSION,
     SINGLE_NODE,
     SUBSCRIBE,
@@ -36,7 +36,7 @@ def form_error(spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
 
 def script_rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """The error for a script that may not run."""
-    return scripts.rejection(session, spec, argv) if spec.script_source != NO_SCRIPT else None
+    return scripts.rejection(session, spec, argv) if spec.script_source != SCRIPT_NONE else None
 
 
 def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:

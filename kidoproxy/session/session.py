@@ -12,7 +12,7 @@ from kidoproxy.commands.spec import DEDICATED, LOCAL, SESSION, SUBSCRIBE, Comman
 from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting, cleanup, pause, refusal, slices
@@ -21,14 +21,14 @@ from kidoproxy.session.command_lookup import may_request_command_info, request_c
 from kidoproxy.session.handlers import (
     blocking,
     client_slices,
-    handshake,
     info,
     local,
     long_running,
     multi,
-    proxy,
+    proxy_command,
     pubsub,
     scripts,
+    session_commands,
 )
 from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY
 from kidoproxy.session.pool_context import PoolContext
@@ -43,12 +43,12 @@ NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 SESSION_HANDLERS: Final[dict[bytes, SessionHandler]] = {
     b"client|kill": client_slices.handle_kill,
     b"client|list": client_slices.handle_list,
-    b"client|reply": handshake.set_reply_mode,
+    b"client|reply": session_commands.set_reply_mode,
     b"discard": multi.discard,
     b"exec": multi.execute,
     b"multi": multi.start_multi,
-    b"quit": handshake.quit_session,
-    **dict.fromkeys([b"proxy|each", b"proxy|node", *proxy.ANSWERS], proxy.handle),
+    b"quit": session_commands.quit_session,
+    **dict.fromkeys([b"proxy|each", b"proxy|node", *proxy_command.ANSWERS], proxy_command.handle),
 }
 
 
@@ -73,7 +73,7 @@ class ClientSession(Session):
 
     def process_requests(self) -> None:
         """Handle buffered requests until one suspends the session, or its budget for this turn is used up."""
-        pending_writes = self.executor.pending_writes
+        turn_work = self.executor.pending_writes
         budget = slices.turn_budget(self)
         count = 0
         try:
@@ -88,7 +88,7 @@ class ClientSession(Session):
                 self.handle_request(request)
         except ProtocolError as problem:
             accounting.reject_malformed(self, problem)
-        pending_writes.spent_units += count + self.extra_units
+        turn_work.spent_units += count + self.extra_units
         self.extra_units = 0
         self.commands_processed += count
         self.proxy.commands_processed += count
@@ -100,16 +100,16 @@ class ClientSession(Session):
         if self.half_closed or self.mode in (READY, CLOSING):
             return self.mode == READY and not self.half_closed
         waits = self.mode == BLOCKED or self.context.paused_until_ms > 0
-        return waits and self.reader.buffered_bytes() < limits.CLIENT_PAUSE_BYTES
+        return waits and self.reader.buffered_bytes() < limits.READ_STOP_BYTES
 
     def resume(self) -> None:
         """Handle the request that waited, then those behind it."""
-        blocked_request = self.blocked_request
+        blocking_executor = self.blocking_executor
         if self.mode != READY:
             self.enter(READY)
-        self.blocked_request = None
+        self.blocking_executor = None
         slices.cancel_resume_job(self)
-        if self.mode == CLOSING or cleanup.close_if_gave_up(self, blocked_request):
+        if self.mode == CLOSING or cleanup.close_if_client_left(self, blocking_executor):
             return
         request, job = self.suspended_request, self.current_job
         if job is not None:
@@ -145,13 +145,13 @@ class ClientSession(Session):
                 request.materialize()
                 self.executor.execute(plan, pending, request.raw, spec, self.request_context)
         else:
-            self.dispatch_checked(spec, request)
+            self.check_and_dispatch(spec, request)
 
     # -- the checked path -------------------------------------------------------------------------
 
-    def dispatch_checked(self, spec: CommandSpec | None, request: Request) -> None:
+    def check_and_dispatch(self, spec: CommandSpec | None, request: Request) -> None:
         """Resolve the command and check it in the order in which Redis checks; refuse it, or go on with it."""
-        if spec is None and handshake.close_if_http(self, request.argv[0]):
+        if spec is None and session_commands.close_if_http(self, request.argv[0]):
             return
         request.materialize()
         self.extra_units += len(request.argv) // limits.WORDS_PER_UNIT
@@ -231,7 +231,7 @@ class ClientSession(Session):
         if handler is not None:
             handler(self, spec, request)
         else:
-            self.send_reply(handshake.execute(self, spec, request.argv))
+            self.send_reply(session_commands.execute(self, spec, request.argv))
             accounting.enforce_query_limit(self, 0)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from kidoproxy.commands.acl import AclCheck
 from kidoproxy.commands.spec import SINGLE_NODE, SPLIT_BY_NODE, CommandSpec
 from kidoproxy.replies.jobs import FreeListJob, Job
 from kidoproxy.resp import limits
-from kidoproxy.resp.requests import Request, RequestMaterializer
+from kidoproxy.resp.request_reader import Request, RequestMaterializer
 from kidoproxy.session.base import Session
 from kidoproxy.session.mode import YIELDED
 
@@ -34,9 +34,7 @@ class ResumeJob(Job):
 def has_large_backlog(session: Session) -> bool:
     """Whether too many of its replies are open, by number or by bytes."""
     replies = session.replies
-    return replies.open_count() >= limits.CLIENT_PAUSE_REQUESTS or (
-        replies.backlogged and not replies.is_below_limits()
-    )
+    return replies.open_count() >= limits.MAX_OPEN_REQUESTS or (replies.backlogged and not replies.is_below_limits())
 
 
 def turn_budget(session: Session) -> int:
@@ -56,7 +54,7 @@ def suspend(session: Session) -> None:
     Its socket is not read meanwhile, so the query buffer stays bounded.
     """
     if has_large_backlog(session):
-        session.suspend_until(limits.CLIENT_PAUSE_REQUESTS // 2)
+        session.suspend_until(limits.MAX_OPEN_REQUESTS // 2)
     else:
         resume_next_turn(session)
 
@@ -158,7 +156,7 @@ class AclCheckJob(Job):
             return True
         session = self.session
         session.acl_check = self.acl_check
-        session.dispatch_checked(self.spec, self.request)
+        session.check_and_dispatch(self.spec, self.request)
         session.acl_check = None
         return False
 

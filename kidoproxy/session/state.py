@@ -13,8 +13,8 @@ from kidoproxy.commands.acl import AclCheck
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest, ReplyQueue
+from kidoproxy.resp.request_reader import Request, RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import Request, RequestReader
 from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.session.mode import CLOSING, MODE_NAMES, MOVES, PAUSED, READY
 from kidoproxy.session.multi_state import MultiState
@@ -96,7 +96,7 @@ class SessionState:
         self.current_job: Job | None = None
         self.acl_check: AclCheck | None = None
         #: The blocking request on dedicated connections; the keys of WATCH; the running MONITOR.
-        self.blocked_request: DedicatedExecutor | None = None
+        self.blocking_executor: DedicatedExecutor | None = None
         self.watch: Watch | None = None
         self.monitor: MonitorStream | None = None
         #: The client sends nothing more; its complete requests still run, and open replies are still sent.
@@ -129,8 +129,8 @@ class SessionState:
 
     def is_blocked(self) -> bool:
         """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
-        blocked_request = self.blocked_request
-        return (blocked_request is not None and blocked_request.is_sent()) or self.mode == PAUSED
+        blocking_executor = self.blocking_executor
+        return (blocking_executor is not None and blocking_executor.is_sent()) or self.mode == PAUSED
 
     def is_subscriber(self) -> bool:
         """Whether it has subscribed to anything."""

@@ -11,7 +11,7 @@ from kidoproxy.resp import encode
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.upstream.dedicated_pool import Lease
-from kidoproxy.upstream.handlers import ConnectionLost
+from kidoproxy.upstream.handlers import WatchConnectionGuard
 
 #: EXEC aborts this long before a watched key expires by our clock: transport takes time, and clocks differ.
 EXPIRY_MARGIN_MS: Final = 20
@@ -21,8 +21,8 @@ UNWATCH_COMMAND: Final = encode.encode_request([b"UNWATCH"])
 class Watch:
     """The keys that one session watches, all on one node or copy pool (`Node.placement_id`)."""
 
-    def __init__(self, placement_id: int, first_key: bytes) -> None:
-        self.placement_id = placement_id
+    def __init__(self, shard_id: int, first_key: bytes) -> None:
+        self.placement_id = shard_id
         #: For the error about keys that live elsewhere.
         self.first_key = first_key
         self.key_count = 0
@@ -50,9 +50,9 @@ class DedicatedWatch(Watch):
     """The node watches. If the connection is lost nobody knows what has changed since, so EXEC aborts."""
 
     def __init__(self, first_key: bytes, lease: Lease) -> None:
-        super().__init__(lease.connection.node.placement_id(), first_key)
+        super().__init__(lease.connection.node.shard_id(), first_key)
         self.lease = lease
-        self.push_handler = ConnectionLost()
+        self.push_handler = WatchConnectionGuard()
         lease.connection.push_handler = self.push_handler
         #: An earlier WATCH was lost with its connection.
         self.cas_dirty = False
@@ -102,7 +102,7 @@ class CopyWatch(Watch):
     """The proxy watches: all writes to a copy pool pass through it."""
 
     def __init__(self, group: CopyGroup, first_key: bytes) -> None:
-        super().__init__(group.copies[0].node.placement_id(), first_key)
+        super().__init__(group.copies[0].node.shard_id(), first_key)
         self.group = group
         self.watched_keys = WatchedKeys()
         group.watches.append(self.watched_keys)

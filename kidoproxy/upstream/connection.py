@@ -9,7 +9,7 @@ from typing import final
 
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.resp.scan import GREATER, MINUS
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.deadlines import check_deadlines, on_timely_reply
@@ -103,7 +103,7 @@ class NodeConnection(SendingConnection):
                     self.head += 1
                     if first == MINUS:
                         self.node.on_error_reply(raw, now)
-                    if not handler.discard_reply:
+                    if not handler.is_answered:
                         handler.on_reply(raw)
                     if self.fatal_error:
                         break
@@ -129,6 +129,6 @@ class NodeConnection(SendingConnection):
         """All whole replies of a read have been taken, the last one by ``handler``."""
         if self.head > head_before:
             self.replies_received += self.head - head_before
-            if self.late_since and handler is not None and not handler.discard_reply:
+            if self.late_since and handler is not None and not handler.is_answered:
                 on_timely_reply(self, now)
         self.compact()

@@ -16,7 +16,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.backoff import Backoff
 from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.pipeline import Pipeline
+from kidoproxy.upstream.pipeline import ConnectionQueue
 from kidoproxy.upstream.states import (
     CONNECTING,
     DOWN,
@@ -31,7 +31,7 @@ from kidoproxy.upstream.states import (
 )
 
 
-class ConnectionBase(Pipeline):
+class ConnectionBase(ConnectionQueue):
     """See the module. ``proto`` and ``db`` are what the last byte sent leaves the connection in.
 
     ``shared`` connections stand for their node: when they fail it counts as down. A ``dedicated`` one belongs to one
@@ -179,5 +179,5 @@ class ConnectionBase(Pipeline):
         self.remove_condition(SUSPECT)
         self.cause = ""
         if self.shared:
-            self.node.unresponsive = False
+            self.node.suspect = False
             self.node.cause = ""

@@ -114,7 +114,7 @@ def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:
 
 def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:
     """Give the handler the same reply as often as it waits for one."""
-    handler.discard_reply = True
+    handler.is_answered = True
     for _ in range(reply_count):
         handler.on_reply(raw)
 

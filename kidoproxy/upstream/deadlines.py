@@ -112,11 +112,11 @@ def time_out_overdue(conn: SendingConnection, now: float) -> float:
             if index > head and due <= now + 2 * timeout:
                 break
         elif grace_until >= now:
-            if not handler.discard_reply:
+            if not handler.is_answered:
                 handler.due = now + timeout
         else:
             overdue = max(overdue, now - due)
-            if not handler.discard_reply:
+            if not handler.is_answered:
                 time_out(conn, handler, True, now)
         index += 1
     return overdue
@@ -167,7 +167,7 @@ def mark_suspect(conn: SendingConnection, now: float) -> None:
     conn.add_condition(SUSPECT)
     conn.cause = f"suspect: it answers, but nothing in {round(conn.options.timeout * 1000)} ms"
     if conn.shared:
-        conn.node.unresponsive = True
+        conn.node.suspect = True
         conn.node.cause = conn.cause
     conn.node.count_failure("suspect")
     send_probe(conn, now)

@@ -27,7 +27,7 @@ from kidoproxy.upstream.dedicated_pool import DedicatedPool, Lease
 from kidoproxy.upstream.executor import DelegatingExecutor
 from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
-from kidoproxy.upstream.send_first import is_flushed, submit_first
+from kidoproxy.upstream.send_first import is_flushed, submit_ahead_of_unwritten
 from kidoproxy.upstream.states import IDLE
 
 #: What CLIENT UNBLOCK says when there was nothing to unblock.
@@ -79,7 +79,7 @@ class DedicatedRequest(DelegatingHandler):
     def on_failure(self, failure: NodeFailure) -> None:
         """The reply is late, or the connection lost: the connection is of no use any more."""
         self.abandon()
-        self.plan_executor.outcome.has_reply = True
+        self.plan_executor.outcome.must_answer = True
         self.parent.on_failure(failure)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
@@ -90,12 +90,12 @@ class DedicatedRequest(DelegatingHandler):
         self.parent.abort(failure, failed)
 
     def cut_through(self, piece: bytes) -> None:
-        self.plan_executor.outcome.has_reply = True
+        self.plan_executor.outcome.must_answer = True
         self.parent.cut_through(piece)
 
     def abandon(self) -> None:
         """It will not be answered on this connection."""
-        self.discard_reply = True
+        self.is_answered = True
         self.plan_executor.finish(self)
         self.lease.close()
 
@@ -256,7 +256,7 @@ class DedicatedExecutor(DelegatingExecutor):
         blocked.unblocks_open = len(conns)
         blocked.unblock_attempts += 1
         for conn in conns:
-            submit_first(conn, UnblockHandler(blocked), unblock_frame, self.executor.now)
+            submit_ahead_of_unwritten(conn, UnblockHandler(blocked), unblock_frame, self.executor.now)
 
     def withdraw(self, blocked: DedicatedRequest) -> None:
         """Nothing has been sent on its connection, and nothing will be."""
@@ -275,7 +275,7 @@ class DedicatedExecutor(DelegatingExecutor):
         """Cut its connection, and fail it. A client that has hung up was waiting, as far as we know."""
         node = blocked.lease.connection.node
         blocked.abandon()
-        self.outcome.has_reply = self.outcome.has_reply or not self.outcome.client_gone
+        self.outcome.must_answer = self.outcome.must_answer or not self.outcome.client_gone
         blocked.parent.on_failure(NodeFailure(NODEDOWN, node.name, node.address, cause, True))
 
     def break_off_if_blocked(self, blocked: DedicatedRequest, cause: str) -> None:

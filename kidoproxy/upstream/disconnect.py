@@ -3,7 +3,7 @@
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, ProtocolError, sanitize_bytes
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.failures import fail_in_flight, fail_requests, notify_disconnect
 from kidoproxy.upstream.handshake import UNSOLICITED_DATA, explain_cause

@@ -12,15 +12,15 @@ from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.write import CopyWrite, UnawaitedWrite
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
-from kidoproxy.replies.choose import choose_weighted
 from kidoproxy.replies.cursor import rewrite_cursor
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.merge_replies import MergeReplies
-from kidoproxy.replies.queue import PendingWrites
+from kidoproxy.replies.queue import TurnWork
+from kidoproxy.replies.randomkey import choose_weighted
 from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.loading import node_error_as_loading
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
@@ -124,7 +124,7 @@ class Executor(PlanExecutor):
         self.dirty_connections: list[NodeConnection] = []
         #: Connections that are not shared: dedicated ones, and those that subscribe.
         self.unshared_connections: list[NodeConnection] = []
-        self.pending_writes = PendingWrites()
+        self.pending_writes = TurnWork()
         self.now = 0.0
         #: Different in each process, for `next_random` and the moments at which connections are tried again.
         self.seed = 1

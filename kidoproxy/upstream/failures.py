@@ -16,7 +16,7 @@ def on_handler_exception(conn: ConnectionBase, handler: ReplyHandler | None, pro
     if handler is None:
         conn.node.record_internal_error("a push", problem)
         return
-    handler.discard_reply = True
+    handler.is_answered = True
     name = handler.describe()
     conn.node.record_internal_error(name, problem)
     cause = f"its reply to '{name}' could not be handled: {type(problem).__name__}; the proxy's log has more"
@@ -25,7 +25,7 @@ def on_handler_exception(conn: ConnectionBase, handler: ReplyHandler | None, pro
 
 def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure) -> None:
     """Tell ``handler`` that there is no reply; whatever it raises, the caller goes on with the next one."""
-    handler.discard_reply = True
+    handler.is_answered = True
     try:
         handler.on_failure(failure)
     except Exception as problem:
@@ -53,7 +53,7 @@ def fail_in_flight(
     to_retry: list[QueuedRequest] = []
     for index, handler in enumerate(waiting):
         payload = handler.payload
-        if handler.discard_reply:
+        if handler.is_answered:
             continue
         if handler.retries_left == ONE_RETRY and payload is not None and may_retry:
             handler.retries_left = NO_RETRY

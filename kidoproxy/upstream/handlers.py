@@ -37,7 +37,7 @@ class PushHandler:
 
 
 @final
-class ConnectionLost(PushHandler):
+class WatchConnectionGuard(PushHandler):
     """Notices when a dedicated connection is lost on which keys are watched: the WATCH is gone with it."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ class NodeHealth:
 
     def __init__(self) -> None:
         #: It is there, and answers nothing in time: what is sent fails at once until a probe is answered in time.
-        self.unresponsive = False
+        self.suspect = False
         #: False once it has refused HELLO: it speaks RESP2 only.
         self.resp3 = True
         #: How many handshakes it has accepted.
@@ -33,7 +33,7 @@ class NodeHealth:
 
     def record_internal_error(self, request: str, exception: Exception) -> None:
         """Keep an exception of ours, to be logged by whoever may log."""
-        self.count_failure("mishap")
+        self.count_failure("internal error")
         if len(self.internal_errors) < MAX_INTERNAL_ERRORS:
             self.internal_errors.append((request, exception))
 
@@ -42,4 +42,4 @@ class NodeHealth:
         if raw.startswith(ROLE_CHANGE_ERRORS) and now - self.role_changed_at >= limits.RERESOLVE_SECONDS:
             self.role_changed_at = now
             self.role_changes += 1
-            self.count_failure("moved")
+            self.count_failure("role changed")

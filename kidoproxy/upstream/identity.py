@@ -68,7 +68,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
         conn.client_id = result.client_id
         conn.become_ready()
         return
-    if node.detect_same_server(result.info):
+    if node.note_same_server(result.info):
         conn.fatal_error = node.cause
         return
     group = group_of(node)

@@ -12,7 +12,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
-from kidoproxy.upstream.send_first import submit_first
+from kidoproxy.upstream.send_first import submit_ahead_of_unwritten
 
 MULTI: Final = encode_request([b"MULTI"])
 EXEC: Final = encode_request([b"EXEC"])
@@ -30,19 +30,19 @@ class WaitOutcome:
         #: The client has hung up, so nothing may be blocked for it any more.
         self.client_gone = False
         #: Some node had something to say other than that there was nothing, be it an error.
-        self.has_reply = False
+        self.must_answer = False
 
     def note_reply(self, raw: bytes) -> None:
         """One node's reply: null, if there was nothing; the error of CLIENT UNBLOCK, if it was unblocked."""
-        self.has_reply = self.has_reply or not (is_null(raw) or raw.startswith(UNBLOCKED_PREFIX))
+        self.must_answer = self.must_answer or not (is_null(raw) or raw.startswith(UNBLOCKED_PREFIX))
 
     def client_gave_up(self) -> bool:
         """Whether the client was still waiting when it hung up."""
-        return self.client_gone and not self.has_reply
+        return self.client_gone and not self.must_answer
 
 
 @final
-class SilenceIfGaveUp(DelegatingHandler):
+class SuppressIfClientLeft(DelegatingHandler):
     """Around a client's pending request that may block: a client that hung up while it waited is told nothing."""
 
     def __init__(self, outcome: WaitOutcome, pending: PendingRequest) -> None:
@@ -76,7 +76,9 @@ class NonblockingExecutor(DelegatingExecutor):
         conn = self.executor.connection(node, proto, db)
         transaction = MULTI + payload + EXEC
         if not node.is_copy:
-            submit_first(conn, UnwrapExec(self.outcome, handler), transaction, self.executor.now, REPLY_COUNT)
+            submit_ahead_of_unwritten(
+                conn, UnwrapExec(self.outcome, handler), transaction, self.executor.now, REPLY_COUNT
+            )
         else:
             conn.submit(UnwrapExec(self.outcome, handler), transaction, proto, db, self.executor.now, REPLY_COUNT)
 
@@ -104,5 +106,5 @@ class UnwrapExec(WholeReplyHandler):
 
     def on_failure(self, failure: NodeFailure) -> None:
         """There will be no reply, which counts as one."""
-        self.outcome.has_reply = True
+        self.outcome.must_answer = True
         self.parent.on_failure(failure)

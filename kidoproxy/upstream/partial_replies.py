@@ -9,7 +9,7 @@ from typing import Final
 from kidoproxy.replies.handler import NO_RETRY
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler
@@ -39,7 +39,7 @@ def cut_through(conn: ConnectionBase, now: float) -> None:
     """Forward what is there of a large reply if it is its client's turn; it has more time while it comes."""
     handler = conn.reply_handlers[conn.head]
     handler.due = max(handler.due, min(now + conn.options.timeout, reply_deadline(conn)))
-    if handler.discard_reply:
+    if handler.is_answered:
         conn.partial_forwarded_bytes += conn.reader.discard_partial()
     elif handler.can_cut_through():
         piece = conn.reader.take_partial()
@@ -61,7 +61,7 @@ def reply_deadline(conn: ConnectionBase) -> float:
     is_forwarding = (
         conn.partial_forwarded_bytes
         and conn.head < len(conn.reply_handlers)
-        and not conn.reply_handlers[conn.head].discard_reply
+        and not conn.reply_handlers[conn.head].is_answered
     )
     max_extra_seconds = limits.MAX_CUT_THROUGH_SECONDS if is_forwarding else limits.HELD_REPLY_SECONDS
     return conn.partial_since + conn.options.timeout + min(byte_count / limits.MIN_BYTES_PER_SECOND, max_extra_seconds)

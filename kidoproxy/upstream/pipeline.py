@@ -17,7 +17,7 @@ from typing import final
 from kidoproxy.replies.accounting import InFlightBytes
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import limits
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 
 
 @final
@@ -32,7 +32,7 @@ class QueuedRequest:
         self.reply_count = reply_count
 
 
-class Pipeline:
+class ConnectionQueue:
     """What a connection has to send and is owed; see the module.
 
     ``out_budget``: how many bytes ``out`` may have, beside what else is held.

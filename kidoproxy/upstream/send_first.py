@@ -7,7 +7,9 @@ from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import DOWN, IDLE, READY
 
 
-def submit_first(conn: ConnectionBase, handler: ReplyHandler, payload: bytes, now: float, reply_count: int = 1) -> None:
+def submit_ahead_of_unwritten(
+    conn: ConnectionBase, handler: ReplyHandler, payload: bytes, now: float, reply_count: int = 1
+) -> None:
     """Send ``payload`` ahead of what is not written yet, in the mode that the connection is in there, held or not."""
     handler.due = now + conn.options.timeout
     if conn.state == READY:

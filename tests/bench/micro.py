@@ -15,9 +15,9 @@ from typing import Final
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.find import find
 from kidoproxy.resp import scan
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement.owners import ketama
 from kidoproxy.routes.placement.tags import Tags

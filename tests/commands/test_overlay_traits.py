@@ -8,11 +8,11 @@ from kidoproxy.commands.spec import (
     ALL_NODES,
     BLOCKING,
     COPY_READ,
-    NO_SCRIPT,
     REFUSED,
     SCAN_NODES,
     SCRIPT_DIGEST,
     SCRIPT_FUNCTION,
+    SCRIPT_NONE,
     SCRIPT_TEXT,
     STREAM_KEYS,
     WRITE,
@@ -27,7 +27,7 @@ def test_a_name_that_the_table_lacks_does_not_pass_in_silence() -> None:
 
 def test_what_runs_a_script() -> None:
     """The six commands that run scripts, by what their first argument is, and nothing else."""
-    sources = {spec.name: spec.script_source for spec in all_specs() if spec.script_source != NO_SCRIPT}
+    sources = {spec.name: spec.script_source for spec in all_specs() if spec.script_source != SCRIPT_NONE}
     assert sources == {
         **dict.fromkeys((b"eval", b"eval_ro"), SCRIPT_TEXT),
         **dict.fromkeys((b"evalsha", b"evalsha_ro"), SCRIPT_DIGEST),

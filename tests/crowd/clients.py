@@ -11,7 +11,7 @@ from kidoproxy.resp.encode import (
     integer,
     null_array,
 )
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.crowd.requests import UNBLOCK, blocks, streams
 
 #: The words with which an error may begin here.

@@ -104,7 +104,7 @@ class Crowd:
         self.play.client(self.speakers[at].name).gone = True
         if session.closing and session.id in self.play.proxy.sessions:
             session.on_disconnect()
-            assert session.blocked_request is None
+            assert session.blocking_executor is None
             self.turn()
 
     def half_close(self, at: int) -> ClientSession:
@@ -233,8 +233,8 @@ class Crowd:
                 found.append(watched.lease.connection)
             if isinstance(session.monitor, Monitor):
                 found += [lease.connection for lease in session.monitor.leases.values()]
-            if session.blocked_request is not None:
-                found += [waiting.lease.connection for waiting in session.blocked_request.blocked]
+            if session.blocking_executor is not None:
+                found += [waiting.lease.connection for waiting in session.blocking_executor.blocked]
         assert len({id(conn) for conn in found}) == len(found), found
         return found
 
@@ -246,15 +246,15 @@ class Crowd:
             assert held == (session.id in session.context.paused_sessions)
             assert held or 0 <= session.replies.resume_at < session.replies.open_count()
             assert not held or session.suspended_request is not None
-        if session.blocked_request is not None and not session.closing:
+        if session.blocking_executor is not None and not session.closing:
             assert session.mode == BLOCKED
             # Who is to be let go is let go in time.
             limit = (
                 NO_DEADLINE
-                if not session.blocked_request.unblock_reason
+                if not session.blocking_executor.unblock_reason
                 else self.play.executor.now + session.executor.servers[0].options.timeout
             )
-            assert all(waiting.due <= limit for waiting in session.blocked_request.blocked)
+            assert all(waiting.due <= limit for waiting in session.blocking_executor.blocked)
         assert (session.monitor in self.play.proxy.monitors) == (session.monitor is not None)
 
     # -- the end of all

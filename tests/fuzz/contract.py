@@ -14,7 +14,7 @@ import redis
 from kidoproxy.commands.find import find
 from kidoproxy.resp.decode import is_null, items
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.fuzz.requests import batch, noise, pieces
 from tests.live.asking import SECONDS, Normaliser, connect, exact, first_type, in_any_order
 from tests.live.proxies import RunningProxy

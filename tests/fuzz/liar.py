@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kidoproxy.resp.encode import bulk
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.badlink import connect
 from tests.fuzz.contract import Broken, converse
 from tests.fuzz.requests import batch

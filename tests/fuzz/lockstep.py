@@ -12,7 +12,7 @@ from typing import Final
 from kidoproxy.commands.find import find
 from kidoproxy.resp.decode import integer_value, items, string_value
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.fuzz.contract import NOTHING, Broken, Transcript, is_refusal
 from tests.live.asking import connect, lines, replies
 from tests.wait import eventually

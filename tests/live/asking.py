@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from kidoproxy.resp.decode import items, type_byte
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.inline import split_args
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 
 SECONDS: Final = 20.0
 ARRAYS: Final = b"*~%>"

@@ -13,7 +13,7 @@ from kidoproxy.commands.glob import matches
 from kidoproxy.commands.module_commands import parse_command_info
 from kidoproxy.resp.decode import is_null, items, string_value, type_byte
 from kidoproxy.resp.encode import array, encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.commands.oracle import SERVERS, ask, running
 
 pytestmark = pytest.mark.live

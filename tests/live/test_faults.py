@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.badlink import BadLink
 from tests.live.fake import Fake
 from tests.live.proxies import RunningProxy, Starter

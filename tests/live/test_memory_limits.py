@@ -17,7 +17,7 @@ import redis
 
 from kidoproxy.replies.accounting import DISCONNECT_REASONS, OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 

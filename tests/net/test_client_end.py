@@ -83,7 +83,7 @@ def test_the_end_is_seen_with_the_request() -> None:
     with far, near:
         client, socket = net.client(Socket(sock=near))
         client.data_received(encode_request([b"BLPOP", b"q", b"0"]))
-        assert not net.stage.executor.unshared_connections[0].queue[0].handler.discard_reply
+        assert not net.stage.executor.unshared_connections[0].queue[0].handler.is_answered
         client, socket = net.client(Socket(sock=near))
         far.send(b"more")
         far.shutdown(SHUT_WR)

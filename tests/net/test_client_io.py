@@ -9,12 +9,7 @@ from kidoproxy.net.client_io import format_address
 from kidoproxy.net.flush import MAX_JOIN_BYTES
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import bulk, encode_request
-from kidoproxy.resp.limits import (
-    CLIENT_PAUSE_BYTES,
-    CLIENT_PAUSE_GRACE_SECONDS,
-    CLIENT_PAUSE_REQUESTS,
-    PUBSUB_OUTPUT_BYTES,
-)
+from kidoproxy.resp.limits import MAX_OPEN_REQUESTS, PUBSUB_OUTPUT_BYTES, READ_STOP_BYTES, READ_STOP_GRACE_SECONDS
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext
 from tests.net.fakes import Net, Socket, monitoring
@@ -31,7 +26,7 @@ def test_a_client_is_answered_in_one_write() -> None:
     assert socket.written == []
     net.turn()
     assert socket.written == [b"+PONG\r\n" * 3]
-    assert socket.high == CLIENT_PAUSE_BYTES
+    assert socket.high == READ_STOP_BYTES
     assert net.stage.proxy.bytes_in == 3 * len(PING)
     assert net.stage.proxy.bytes_out == 3 * len(b"+PONG\r\n")
     assert net.stage.proxy.connections_received == net.stage.pool.client_count == 1
@@ -127,7 +122,7 @@ def test_a_client_that_reads_nothing_is_read_on() -> None:
     client.pause_writing()
     for unwritten, reading in ((800, True), (800, True), (700, False), (700, True), (100, False)):
         socket.unwritten = unwritten
-        net.wait(CLIENT_PAUSE_GRACE_SECONDS)
+        net.wait(READ_STOP_GRACE_SECONDS)
         net.bridge.check_slow_clients()
         assert socket.is_reading() == reading
     net.bridge.check_slow_clients()
@@ -147,7 +142,7 @@ def test_more_is_read_while_nothing_is_taken() -> None:
     client, socket = net.client()
     client.pause_writing()
     for _ in range(4):
-        net.wait(CLIENT_PAUSE_GRACE_SECONDS)
+        net.wait(READ_STOP_GRACE_SECONDS)
         net.bridge.check_slow_clients()
         assert (socket.is_reading(), socket.ended()) == (True, "")
         socket.unwritten += 1207
@@ -161,7 +156,7 @@ def test_more_is_read_while_nothing_is_taken() -> None:
 def test_replies_that_wait_count_as_unread() -> None:
     """Behind a node that is silent replies of others gather: past the output limit the client is disconnected."""
     net = Net(ring("a", "b"))
-    net.stage.pool.max_output_bytes = 2 * CLIENT_PAUSE_BYTES
+    net.stage.pool.max_output_bytes = 2 * READ_STOP_BYTES
     client, socket = net.client()
     net.node("a")
     node, _ = net.node("b")
@@ -169,7 +164,7 @@ def test_replies_that_wait_count_as_unread() -> None:
     net.turn()
     for _ in range(3):
         assert socket.ended() == ""
-        node.data_received(bulk(b"x" * (CLIENT_PAUSE_BYTES - 100)))
+        node.data_received(bulk(b"x" * (READ_STOP_BYTES - 100)))
         net.turn()
     assert socket.ended() == "aborted"
     assert net.stage.proxy.forced_disconnects["output limit"] == 1
@@ -180,15 +175,15 @@ def test_a_client_with_too_many_calls_waits() -> None:
     net = Net(ring("a"))
     client, socket = net.client()
     node, node_socket = net.node("a")
-    client.data_received(encode_request([b"GET", b"k"]) * (CLIENT_PAUSE_REQUESTS + 5))
+    client.data_received(encode_request([b"GET", b"k"]) * (MAX_OPEN_REQUESTS + 5))
     assert not socket.is_reading()
     net.turn()
-    assert node_socket.take().count(b"GET") == CLIENT_PAUSE_REQUESTS
-    node.data_received(b"$-1\r\n" * CLIENT_PAUSE_REQUESTS)
+    assert node_socket.take().count(b"GET") == MAX_OPEN_REQUESTS
+    node.data_received(b"$-1\r\n" * MAX_OPEN_REQUESTS)
     net.turn()
     assert socket.is_reading()
     assert node_socket.take().count(b"GET") == 5
-    assert socket.take() == b"$-1\r\n" * CLIENT_PAUSE_REQUESTS
+    assert socket.take() == b"$-1\r\n" * MAX_OPEN_REQUESTS
 
 
 def test_the_output_limit_disconnects(caplog: pytest.LogCaptureFixture) -> None:

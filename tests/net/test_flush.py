@@ -6,7 +6,7 @@ import time
 import pytest
 import uvloop
 
-from kidoproxy.net.flush import MAX_JOIN_BYTES, LoopBridge, SlowReader, join_chunks
+from kidoproxy.net.flush import MAX_JOIN_BYTES, ClientSocket, LoopBridge, join_chunks
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
@@ -64,7 +64,7 @@ def test_the_wall_clock_is_never_ahead() -> None:
         for _ in range(20):
             until = time.monotonic() + 0.0037
             while time.monotonic() < until:
-                bridge.sync_wall_clock()
+                bridge.measure_wall_offset()
             await asyncio.sleep(0)
             bridge.update_clock()
             assert 0 <= time.time() * 1000 - bridge.proxy.wall_ms < 60_000
@@ -99,7 +99,7 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
     broken = sockets[1][0].session
     assert broken is not None
     broken.replies.transport = Transport()
-    net.stage.executor.pending_writes.drained.append(broken.replies)
+    net.stage.executor.pending_writes.to_resume.append(broken.replies)
     first = net.stage.executor.connection(net.stage.node("a"), 2, 0)
     last = net.stage.executor.connection(net.stage.node("b"), 2, 0)
     first.transport = Transport()
@@ -124,7 +124,7 @@ def test_reply_queues_and_connections_without_a_socket_are_skipped() -> None:
     session = client.session
     assert session is not None
     session.replies.transport = None
-    net.stage.executor.pending_writes.drained.append(session.replies)
+    net.stage.executor.pending_writes.to_resume.append(session.replies)
     net.turn()
     assert socket.take() == b""
 
@@ -191,4 +191,4 @@ def test_turns_are_measured() -> None:
 def test_what_a_slow_reader_does_is_for_it_to_say() -> None:
     """The bridge only asks."""
     with pytest.raises(NotImplementedError):
-        SlowReader().check_progress()
+        ClientSocket().check_progress()

@@ -27,7 +27,7 @@ def test_states(caplog: pytest.LogCaptureFixture) -> None:
     node_log.tick()
     node_log.tick()
     assert lines(caplog) == [f"node up: node=a address={known.address} version=7.\\xff"]
-    known.unresponsive = True
+    known.suspect = True
     known.cause = "slow"
     node_log.tick()
     assert lines(caplog) == [f"node suspect: node=a address={known.address} cause=slow"]

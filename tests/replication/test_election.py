@@ -94,5 +94,5 @@ def test_a_trusted_copy_decides() -> None:
     assert [copy.node.name for copy in pool.in_sync()] == ["a"]
     assert [copy.had_all_writes for copy in pool.copies] == [False, True, False]
     assert [copy.restarted for copy in pool.copies] == [False, False, True]
-    assert (pool.elected, pool.left_by_restart, journal) == (True, True, [["b", "c"]])
+    assert (pool.elected, pool.trust_is_revocable, journal) == (True, True, [["b", "c"]])
     assert pool.run_ids["a"] == "other"

@@ -108,7 +108,7 @@ def test_who_had_everything() -> None:
     pool.on_restart(pool.copies[2].node)
     pool.on_restart(pool.copies[1].node)
     assert [copy.had_all_writes for copy in pool.copies] == [False, True, True]
-    assert pool.left_by_restart
+    assert pool.trust_is_revocable
     pool.mark_behind([])
     assert [copy.had_all_writes for copy in pool.copies] == [False, False, False]
 

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
 from kidoproxy.replication.group import BEHIND
-from kidoproxy.replication.source_proof import MAX_SOURCE_SILENCE, Prover
+from kidoproxy.replication.source_proof import MAX_SOURCE_SILENCE, SourceVerifier
 from tests.story import copies, lost, refused, restarted, story, tick
 from tests.toy import ToyNodes
 
@@ -35,10 +35,10 @@ def ready(same: bool = False, silent: str = "") -> ToyNodes:
     return stage
 
 
-def run_prover(stage: ToyNodes) -> tuple[Prover, str | None]:
+def run_prover(stage: ToyNodes) -> tuple[SourceVerifier, str | None]:
     """Let the nodes answer until it is over."""
     play = stage.play
-    prover = Prover(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), play.proxy.wall_ms)
+    prover = SourceVerifier(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), play.proxy.wall_ms)
     outcome = Outcome()
     prover.begin(outcome)
     stage.run()
@@ -108,7 +108,7 @@ def test_a_connection_is_lost_meanwhile(name: str) -> None:
     """No answer is no proof; what comes after the end changes nothing."""
     stage = ready()
     play = stage.play
-    prover = Prover(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), 0)
+    prover = SourceVerifier(play.executor, play.pool.groups[0], play.node("a"), play.node("b"), 0)
     outcome = Outcome()
     prover.begin(outcome)
     play.settle()

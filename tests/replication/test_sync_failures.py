@@ -204,3 +204,14 @@ def test_a_node_that_does_not_list_its_databases() -> None:
     sync.begin()
     stage.run()
     assert sync.problem == "a or b gave no sensible answer to INFO keyspace"
+
+
+@pytest.mark.parametrize("reply", [b":1\r\n", b"*0\r\n", b"*2\r\n$1\r\nx\r\n*0\r\n", b"*2\r\n$1\r\n0\r\n:1\r\n"])
+def test_a_node_that_answers_nonsense_to_scan(reply: bytes) -> None:
+    """What is not a cursor with a list of keys ends the sync: nothing is taken for the end of the keys."""
+    stage, sync = two_copies(True)
+    fill_both(stage)
+    stage.toys["a"].lies[b"SCAN"] = reply
+    sync.begin()
+    stage.run()
+    assert sync.problem == "a gave no sensible answer to SCAN"

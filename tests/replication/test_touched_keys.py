@@ -2,7 +2,7 @@
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.touched_keys import MAX_SHORT_RECHECKS, RECHECK_KEYS, ExplainedKeys, RecheckQueue
+from kidoproxy.replication.touched_keys import MAX_SHORT_RECHECKS, RECHECK_KEYS, ExpectedDifferences, RecheckQueue
 from kidoproxy.routes.topology import Node
 
 LARGE = BATCH_BYTES // 2 + 1
@@ -14,7 +14,7 @@ def touched(*db_keys: tuple[int, bytes]) -> RecheckQueue:
     queue = RecheckQueue(group)
     queue.begin_pass()
     group.touched_keys = dict.fromkeys(db_keys, True)
-    explained = ExplainedKeys()
+    explained = ExpectedDifferences()
     assert queue.collect_touched(explained) is bool(db_keys)
     assert all(explained.test_and_set(db_key) for db_key in db_keys)
     return queue
@@ -30,15 +30,15 @@ def test_small_keys_let_their_database_converge() -> None:
     assert len(queue.next_batch(0, small, SizeEstimator()).keys) == RECHECK_KEYS
     assert queue.converged_dbs == {0: True}
     queue.group.touched_keys = {(0, b"later"): True}
-    assert queue.collect_touched(ExplainedKeys())
+    assert queue.collect_touched(ExpectedDifferences())
     assert queue.keys_in(0) == []
     queue.group.touched_keys = {(0, b"later"): True}
     queue.group.cross_db_write = True
-    assert queue.collect_touched(ExplainedKeys())
+    assert queue.collect_touched(ExpectedDifferences())
     assert queue.keys_in(0) == [b"later"]
     queue.drop_db(0)
     queue.drop_db(1)
-    assert not queue.collect_touched(ExplainedKeys())
+    assert not queue.collect_touched(ExpectedDifferences())
 
 
 def test_large_keys_come_in_several_batches() -> None:
@@ -49,7 +49,7 @@ def test_large_keys_come_in_several_batches() -> None:
         assert queue.next_batch(0, sizes, SizeEstimator()).keys == [b"a"]
         assert queue.converged_dbs == {}
         queue.group.touched_keys = {(0, b"a"): True}
-        queue.collect_touched(ExplainedKeys())
+        queue.collect_touched(ExpectedDifferences())
         queue.waiting = dict(sorted(queue.waiting.items()))
     batch = queue.next_batch(0, sizes, SizeEstimator())
     assert (batch.keys, batch.estimated_bytes, queue.converged_dbs) == ([b"a", b"b"], 2 * LARGE, {0: True})
@@ -66,9 +66,9 @@ def test_too_many() -> None:
 
 def test_explained() -> None:
     """What was noted is explained; of others a few at most are taken for it."""
-    explained = ExplainedKeys()
+    explained = ExpectedDifferences()
     assert not any(explained.test_and_set((0, b"k%d" % at)) for at in range(3))
     assert all(explained.test_and_set((0, b"k%d" % at)) for at in range(3))
     assert not explained.test_and_set((1, b"k0"))
-    others = ExplainedKeys()
+    others = ExpectedDifferences()
     assert sum([others.test_and_set((0, b"%d" % at)) for at in range(10_000)]) < 50

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT, InFlightBytes, ReplyAccounting
 from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import array, bulk
 from kidoproxy.session.mode import READY
@@ -55,7 +55,7 @@ def test_messages_in_between() -> None:
 
 def test_early_replies_are_counted() -> None:
     """A reply is held until its turn; a suppressed one is dropped at once, and one in its turn is never counted."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     requests = [replies.open_pending(None) for _ in range(4)]
     requests[2].suppressed = True
     for pending, held in ((requests[3], 4), (requests[2], 4), (requests[1], 8)):
@@ -68,7 +68,7 @@ def test_early_replies_are_counted() -> None:
 
 def test_a_suppressed_reply_in_front() -> None:
     """What is held leaves in the turn of a suppressed reply."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     first, second = replies.open_pending(None), replies.open_pending(None)
     first.suppressed = True
     second.on_reply(b"1234")
@@ -78,7 +78,7 @@ def test_a_suppressed_reply_in_front() -> None:
 
 def test_parts_are_counted() -> None:
     """The parts of an aggregated reply that have arrived are charged to the client, however deep they are nested."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     outer = ListReplies(replies.open_pending(None), 2, False)
     inner = ListReplies(AggregateSlot(outer, 1), 2, False)
     inner.set_reply(0, b":12\r\n")
@@ -91,26 +91,26 @@ def test_parts_are_counted() -> None:
 
 def test_much_is_checked() -> None:
     """Beyond a bound one write is scheduled, as the client's limit is checked there."""
-    pending_writes = PendingWrites()
-    replies = ReplyQueue(pending_writes)
+    turn_work = TurnWork()
+    replies = ReplyQueue(turn_work)
     replies.open_pending(None)
     for _ in range(3):
-        replies.open_pending(None).on_reply(b"x" * (limits.CLIENT_PAUSE_BYTES // 2 + 1))
-    assert (pending_writes.reply_queues, replies.backlogged, replies.is_below_limits()) == ([replies], True, False)
+        replies.open_pending(None).on_reply(b"x" * (limits.READ_STOP_BYTES // 2 + 1))
+    assert (turn_work.reply_queues, replies.backlogged, replies.is_below_limits()) == ([replies], True, False)
 
 
 def test_a_disconnect_has_one_reason() -> None:
     """The first reason counts, and one write is scheduled."""
-    pending_writes = PendingWrites()
-    replies = ReplyQueue(pending_writes)
+    turn_work = TurnWork()
+    replies = ReplyQueue(turn_work)
     replies.request_disconnect(OUTPUT_LIMIT)
     replies.request_disconnect(HALF_REPLY)
-    assert (replies.disconnect_reason, pending_writes.reply_queues) == (OUTPUT_LIMIT, [replies])
+    assert (replies.disconnect_reason, turn_work.reply_queues) == (OUTPUT_LIMIT, [replies])
 
 
 def test_discarded_requests_do_not_count() -> None:
     """Nothing is counted for a client that is being disconnected."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     replies.open_pending(None)
     replies.open_pending(None).on_reply(b"1234")
     replies.discard_pending()
@@ -121,7 +121,7 @@ def test_discarded_requests_do_not_count() -> None:
 
 def test_no_further_request_while_much_is_held() -> None:
     """A slow node in front of many large replies of others: the next request waits until these have left."""
-    half = "y" * (limits.CLIENT_PAUSE_BYTES // 2)
+    half = "y" * (limits.READ_STOP_BYTES // 2)
     play = story(ring("a", "b")) >> client("GET {a}1", "GET {b}1", "GET {b}2", "GET {b}3")
     unheard(play)
     for _ in range(3):

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.replies.aggregate import Aggregate, ListReplies, MergeWith
 from kidoproxy.replies.handler import IgnoreReply
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
@@ -14,12 +14,12 @@ UNKNOWN = b"-NODEDOWN b b:1 (gone); the write may have run, its outcome is unkno
 def test_a_list_of_replies() -> None:
     """Each reply at its own position, failures as errors."""
     for write, line in ((False, b"-NODEDOWN b b:1 (gone)\r\n"), (True, UNKNOWN)):
-        queue = ReplyQueue(PendingWrites())
+        queue = ReplyQueue(TurnWork())
         aggregate = ListReplies(queue.open_pending(None), 2, write)
         aggregate.set_failure(1, FAILURE)
         aggregate.set_reply(0, b":1\r\n")
         assert b"".join(queue.take_output()) == b"*2\r\n:1\r\n" + line
-    queue = ReplyQueue(PendingWrites())
+    queue = ReplyQueue(TurnWork())
     aggregate = ListReplies(queue.open_pending(None), 1, False)
     aggregate.set_reply(0, b":1\r\n")
     assert b"".join(queue.take_output()) == b"*1\r\n:1\r\n"
@@ -36,7 +36,7 @@ def test_first_failure() -> None:
 def test_merge_with_a_function() -> None:
     """The function is given all replies in the order of the slots; a failure is the answer instead."""
     for first, answer in ((b"1", b"12"), (None, b"-NODEDOWN b b:1 (gone)\r\n")):
-        queue = ReplyQueue(PendingWrites())
+        queue = ReplyQueue(TurnWork())
         aggregate = MergeWith(queue.open_pending(None), 2, b"".join)
         aggregate.set_reply(1, b"2")
         if first is None:

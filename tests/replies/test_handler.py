@@ -8,7 +8,7 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.accounting import HALF_REPLY
 from kidoproxy.replies.aggregate import AggregateSlot, MergeWith
 from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler, WholeReplyHandler
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
 FAILURE = NodeFailure(NODEDOWN, "b", "b:1", "gone", True)
@@ -38,7 +38,7 @@ def test_handlers_say_what_they_do_with_a_reply() -> None:
 
 def test_a_whole_reply_is_not_cut_through() -> None:
     """A delegating handler may let pieces through whenever its parent may, unless it needs the whole reply."""
-    parent = ReplyQueue(PendingWrites()).open_pending(None)
+    parent = ReplyQueue(TurnWork()).open_pending(None)
     assert DelegatingHandler(parent).can_cut_through()
     assert not WholeReplyHandler(parent).can_cut_through()
 
@@ -46,7 +46,7 @@ def test_a_whole_reply_is_not_cut_through() -> None:
 @pytest.mark.parametrize("failed", [False, True])
 def test_abort_tells_of_the_failure_once(failed: bool) -> None:
     """If `on_reply` has raised, the handler hears of the failure; if `on_failure` itself has, it does not again."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     handler = MergeWith(replies.open_pending(None), 1, b"".join)
     ReplyHandler.abort(AggregateSlot(handler, 0), FAILURE, failed)
     assert replies.take_output() == ([] if failed else [b"-NODEDOWN b b:1 (gone)\r\n"])
@@ -54,7 +54,7 @@ def test_abort_tells_of_the_failure_once(failed: bool) -> None:
 
 def test_delegating() -> None:
     """Pieces, bytes held, the description and an abort are those of the parent."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     handler = DelegatingHandler(replies.open_pending(COMMANDS[b"get"]))
     handler.cut_through(b"half")
     handler.add_held_bytes(5)

@@ -22,7 +22,7 @@ from kidoproxy.commands.spec import (
 from kidoproxy.replies.merge import merge
 from kidoproxy.resp.decode import items
 from kidoproxy.resp.encode import array, bulk, integer, mapping, set_of
-from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.errors import InternalError
 
 RULES = [
     PASS_THROUGH,
@@ -106,9 +106,9 @@ def test_mismatch(rule: int, replies: list[bytes]) -> None:
 
 def test_nothing_to_merge() -> None:
     """No replies are a bug, and so is a rule that needs key positions."""
-    with pytest.raises(Bug, match="nothing to merge"):
+    with pytest.raises(InternalError, match="nothing to merge"):
         merge(AGG_SUM, [], 2)
-    with pytest.raises(Bug, match="no merge for rule"):
+    with pytest.raises(InternalError, match="no merge for rule"):
         merge(IN_KEY_ORDER, [b"*0\r\n"], 2)
 
 

@@ -4,7 +4,7 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import AGG_SUM, ALL_SUCCEEDED, IN_KEY_ORDER, ONE_SUCCEEDED
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.merge_replies import MergeReplies
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import array, bulk
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -16,7 +16,7 @@ UNKNOWN = b"-NODEDOWN b b:1 (gone); the write may have run, its outcome is unkno
 
 def merged(rule: int, write: bool, key_positions: list[list[int]] | None, *replies: bytes | NodeFailure) -> bytes:
     """What the client of a ``cmd`` gets if its parts get these replies."""
-    queue = ReplyQueue(PendingWrites())
+    queue = ReplyQueue(TurnWork())
     pending = queue.open_pending(COMMANDS[b"set"] if write else None)
     aggregate = MergeReplies(pending, len(replies), rule, 2, b"cmd", write)
     aggregate.key_positions = key_positions
@@ -67,19 +67,19 @@ def test_writes_that_fail() -> None:
 
 def test_very_many_keys_are_merged_in_slices() -> None:
     """The reply is the same as in one step, a few turns later."""
-    pending_writes = PendingWrites()
-    queue = ReplyQueue(pending_writes)
+    turn_work = TurnWork()
+    queue = ReplyQueue(turn_work)
     aggregate = MergeReplies(queue.open_pending(None), 1, IN_KEY_ORDER, 2, b"mget", False)
     count = 2 * limits.SLICE_UNITS
     aggregate.key_positions = [list(range(count))]
     aggregate.key_count = count
-    aggregate.jobs = pending_writes.jobs
+    aggregate.jobs = turn_work.jobs
     values = [bulk(b"%d" % number) for number in range(count)]
     aggregate.set_reply(0, array(values))
     turns = 0
-    while pending_writes.jobs.queue:
+    while turn_work.jobs.queue:
         assert queue.take_output() == []
-        pending_writes.jobs.step_all(lambda: False)
+        turn_work.jobs.step_all(lambda: False)
         turns += 1
     assert turns > 2
     assert queue.take_output() == [array(values)]

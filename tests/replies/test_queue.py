@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT
-from kidoproxy.replies.queue import PendingRequest, PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import PendingRequest, ReplyQueue, TurnWork
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
@@ -14,7 +14,7 @@ UNKNOWN = b"-NODEDOWN b b:1 (gone); the write may have run, its outcome is unkno
 
 def opened(write: bool = False) -> tuple[ReplyQueue, PendingRequest]:
     """A reply queue with one open request."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     return replies, replies.open_pending(COMMANDS[b"set"] if write else None)
 
 
@@ -25,24 +25,24 @@ def out(replies: ReplyQueue) -> bytes:
 
 def test_order() -> None:
     """A reply leaves with all answered ones behind it; a suppressed one is dropped; one write is scheduled."""
-    pending_writes = PendingWrites()
-    replies = ReplyQueue(pending_writes)
+    turn_work = TurnWork()
+    replies = ReplyQueue(turn_work)
     first, second, suppressed, last = (replies.open_pending(None) for _ in range(4))
     suppressed.suppressed = True
     second.on_reply(b"2")
     suppressed.on_reply(b"q")
-    assert (out(replies), replies.open_count(), pending_writes.reply_queues) == (b"", 4, [])
+    assert (out(replies), replies.open_count(), turn_work.reply_queues) == (b"", 4, [])
     first.on_reply(b"1")
     assert repr(replies) == "<replies 1 open, 2 bytes ready>"
     last.on_reply(b"4")
-    assert pending_writes.reply_queues == [replies]
+    assert turn_work.reply_queues == [replies]
     assert out(replies) == b"124"
     assert (replies.open_count(), replies.out_bytes, replies.write_scheduled) == (0, 0, False)
 
 
 def test_answered_requests_are_removed() -> None:
     """Of thousands of requests the answered ones are removed while others are open."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     requests = [replies.open_pending(None) for _ in range(2000)]
     for index, pending in enumerate(requests[:1500]):
         pending.on_reply(b"%d," % index)
@@ -55,15 +55,15 @@ def test_answered_requests_are_removed() -> None:
 
 def test_resume_at() -> None:
     """A session that waits for the queue to shrink is resumed once."""
-    pending_writes = PendingWrites()
-    replies = ReplyQueue(pending_writes)
+    turn_work = TurnWork()
+    replies = ReplyQueue(turn_work)
     requests = [replies.open_pending(None) for _ in range(3)]
     replies.resume_at = 1
     requests[0].on_reply(b"1")
-    assert pending_writes.drained == []
+    assert turn_work.to_resume == []
     requests[1].on_reply(b"2")
     requests[2].on_reply(b"3")
-    assert pending_writes.drained == [replies]
+    assert turn_work.to_resume == [replies]
 
 
 def test_closed() -> None:
@@ -136,7 +136,7 @@ def test_messages_behind_half_a_reply_are_limited() -> None:
 @pytest.mark.parametrize("gone", [False, True])
 def test_answered_requests_keep_no_reply(gone: bool) -> None:
     """Who still refers to an answered request, as a node's connection does for a while, does not keep its reply."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     requests = [replies.open_pending(None) for _ in range(3)]
     if gone:
         replies.close()
@@ -149,7 +149,7 @@ def test_answered_requests_keep_no_reply(gone: bool) -> None:
 
 def test_abort() -> None:
     """A request that has its reply keeps it; any other is answered with the failure."""
-    replies = ReplyQueue(PendingWrites())
+    replies = ReplyQueue(TurnWork())
     first, second = replies.open_pending(None), replies.open_pending(None)
     second.on_reply(b"2")
     second.abort(FAILURE, False)

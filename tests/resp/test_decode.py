@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.resp import decode
-from kidoproxy.resp.errors import Bug
+from kidoproxy.resp.errors import InternalError
 
 ATTRIBUTES = b"|1\r\n+ttl\r\n*2\r\n:1\r\n$2\r\n|\r\r\n|0\r\n"
 
@@ -98,11 +98,11 @@ def test_first_bulks(raw: bytes, words: list[bytes]) -> None:
 
 def test_a_wrong_type_is_a_bug() -> None:
     """A value of another type is a bug of the caller, never a wrong result."""
-    with pytest.raises(Bug, match="not an integer"):
+    with pytest.raises(InternalError, match="not an integer"):
         decode.integer_value(b"$1\r\n1\r\n")
-    with pytest.raises(Bug, match="not a string"):
+    with pytest.raises(InternalError, match="not a string"):
         decode.string_value(b"*0\r\n")
-    with pytest.raises(Bug, match="not an aggregate"):
+    with pytest.raises(InternalError, match="not an aggregate"):
         decode.items(b"+OK\r\n")
-    with pytest.raises(Bug, match="not an error"):
+    with pytest.raises(InternalError, match="not an error"):
         decode.error_text(b"+OK\r\n")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.compile_rooms import ROOT
+from deploy.compile_packages import ROOT
 from kidoproxy.commands.find import all_specs
 from kidoproxy.resp import client_errors, errors, script_errors
 from kidoproxy.resp.errors import ConfigError, NodeFailure, ProtocolError
@@ -218,4 +218,4 @@ def test_exceptions() -> None:
     assert ProtocolError("a\u20ac").reply == b"-ERR Protocol error: a?\r\n"
     problem = ConfigError(["one", "two"])
     assert (str(problem), problem.problems) == ("one\ntwo", ["one", "two"])
-    assert issubclass(errors.Bug, Exception)
+    assert issubclass(errors.InternalError, Exception)

@@ -17,5 +17,5 @@ def test_relations() -> None:
     assert limits.COMMAND_SECONDS <= limits.CONNECT_SECONDS < 5
     assert limits.BACKOFF_MIN_SECONDS < limits.BACKOFF_MAX_SECONDS
     assert limits.MAX_BULK_BYTES < limits.CONNECTION_QUEUE_BYTES
-    assert limits.MIN_CUT_THROUGH_BYTES < limits.CLIENT_PAUSE_BYTES < limits.CLIENT_OUTPUT_BYTES
-    assert limits.CLIENT_PAUSE_REQUESTS < limits.CONNECTION_QUEUE_REPLIES
+    assert limits.MIN_CUT_THROUGH_BYTES < limits.READ_STOP_BYTES < limits.CLIENT_OUTPUT_BYTES
+    assert limits.MAX_OPEN_REQUESTS < limits.CONNECTION_QUEUE_REPLIES

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kidoproxy.resp import decode
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.resp.request_scanner import RequestLimits
 from tests import strategies
 from tests.resp.feeding import Outcome, read_replies, read_requests

@@ -2,7 +2,7 @@
 
 from kidoproxy.commands.find import COMMANDS, find
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.ring import Ring

@@ -7,7 +7,7 @@ from kidoproxy.commands.find import COMMANDS
 from kidoproxy.config import Config
 from kidoproxy.net.workers import worker_config
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.build import RouteTree, build
 from kidoproxy.routes.copy import READ_FIRST, CopyPool
 from kidoproxy.routes.placement.owners import django_redis_shard, hash_ring, ketama

@@ -2,8 +2,8 @@
 
 from kidoproxy.commands.find import find
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.requests import Request
-from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_ROUND_ROBIN, CopyPool
+from kidoproxy.resp.request_reader import Request
+from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_RANDOM, CopyPool
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.story import Pool, client, copies, led_by, story, unheard
@@ -61,7 +61,7 @@ def test_read_orders() -> None:
     """``first`` reads one copy as long as it lives, ``random`` all of them as often; both ask the others after it."""
     _, route = pool(READ_FIRST)
     assert [repr(planned(route, f"GET k{at}")) for at in range(3)] == ["a else b else c"] * 3
-    _, route = pool(READ_ROUND_ROBIN)
+    _, route = pool(READ_RANDOM)
     firsts = ""
     for _ in range(6):
         firsts += repr(planned(route, "GET k"))[0]

@@ -1,7 +1,7 @@
 """A leaf asks its node, with a plan that is made once."""
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.routes.topology import Node

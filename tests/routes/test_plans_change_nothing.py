@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from kidoproxy.replication.group import SYNCING, CopyGroup
-from kidoproxy.routes.copy import READ_ROUND_ROBIN, CopyPool
+from kidoproxy.routes.copy import READ_RANDOM, CopyPool
 from tests.fuzz.requests import TEMPLATES, filled
 from tests.story import Pool, client, copies, ring, story, then, to_client, unheard
 
@@ -53,7 +53,7 @@ def test_a_route_that_is_only_shown(shape: str) -> None:
     """PROXY ROUTE, and queueing in MULTI, leave the copies as they were, whatever the command."""
     pool = halfway() if shape != "ring" else ring(halfway("a", "abc"), halfway("b", "def"))
     if shape == "random":
-        pool.route = CopyPool("pair", pool.groups[0], READ_ROUND_ROBIN)
+        pool.route = CopyPool("pair", pool.groups[0], READ_RANDOM)
     dice = random.Random(7)
     requests = [" ".join(word.decode("latin-1") for word in filled(one, dice)) for one in TEMPLATES]
     play = story(pool) >> client("WATCH k") << unheard

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.routes.rings import planned, ring_with_families

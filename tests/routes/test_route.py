@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.placement.hashes import FNV1A_64
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags

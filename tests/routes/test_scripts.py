@@ -7,7 +7,7 @@ import pytest
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.routes.ring_scripts import undeclared_keys_refusal
 from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_script
-from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_SCRIPT_BYTES, ScriptRegistry
+from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_REMEMBERED_BYTES, ScriptRegistry
 
 
 def test_copy_decision() -> None:
@@ -32,7 +32,7 @@ def test_copy_decision() -> None:
     ("text", "why"),
     [
         (b"return redis.call('time')", b"it calls time"),
-        (b"return redis.call('time') --" + b"x" * MAX_SCRIPT_BYTES, b"it is larger than the 128 KiB that are read"),
+        (b"return redis.call('time') --" + b"x" * MAX_REMEMBERED_BYTES, b"it is larger than the 128 KiB that are read"),
     ],
 )
 def test_refused_by_copies(text: bytes, why: bytes) -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.errors import Bug
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.errors import InternalError
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement.owners import ketama
@@ -163,7 +163,7 @@ def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
 
 def test_a_plan_that_is_not_made_yet() -> None:
     """To ask for it is a bug, and so is a builder without a step of its own."""
-    with pytest.raises(Bug):
+    with pytest.raises(InternalError):
         PlanBuilder().finished_plan()
     with pytest.raises(NotImplementedError):
         PlanBuilder().step(1)

@@ -22,6 +22,6 @@ def test_placement_id() -> None:
     """It is the same for all copies of the same keys, and for nobody else."""
     nodes = [Node(number, name, f"{name}:6379", number + 1) for number, name in enumerate("abcd")]
     pair, other = CopyGroup("pair", nodes[:2]), CopyGroup("other", nodes[2:3])
-    assert [node.placement_id() for node in nodes] == [0, 0, 2, 3]
+    assert [node.shard_id() for node in nodes] == [0, 0, 2, 3]
     assert [group_of(node) for node in nodes] == [pair, pair, other, None]
     assert [node.is_copy for node in nodes] == [True, True, True, False]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import COPY_BROADCAST
-from kidoproxy.scripts.analysis import analyse, is_deterministic
-from kidoproxy.scripts.lexer import MAX_SCRIPT_BYTES
+from kidoproxy.scripts.analysis import analyze, is_deterministic
+from kidoproxy.scripts.lexer import MAX_ANALYSED_BYTES
 from kidoproxy.scripts.library import analyze_library
 from tests.scripts.oracle import called, has_lua
 
@@ -18,7 +18,7 @@ NAMELESS = "it calls a command whose name is not a literal"
 
 def refusal(text: str) -> str:
     """Why copies must not run it."""
-    return analyse(text.encode()).replication_refusal()
+    return analyze(text.encode()).replication_refusal()
 
 
 DETERMINISTIC = [
@@ -60,7 +60,7 @@ DETERMINISTIC = [
     "nonsense(",
     "KEYS[1] = 'x' return redis.call('get', KEYS[1])",
     "--[[\n" * 1000,
-    " " * (MAX_SCRIPT_BYTES + 1),
+    " " * (MAX_ANALYSED_BYTES + 1),
     "return math.floor(3.5) + math.pi + math.huge",
 ]
 
@@ -172,7 +172,7 @@ NONDETERMINISTIC = [
     ("return redis(", "line 1 is no Lua 5.1 near"),
     ("x = _G 'a", "line 1 has what is no Lua 5.1"),
     ("return 1 end redis.call('spop', KEYS[1]) function f()", "line 1 is no Lua 5.1 near 'end'"),
-    ("redis" + " " * MAX_SCRIPT_BYTES, "larger than"),
+    ("redis" + " " * MAX_ANALYSED_BYTES, "larger than"),
     ("local a = redis local b = a local c = b local d = c local e = d return e.call('time')", "it calls time"),
     (
         "local " + ", ".join(f"a{i}" for i in range(20)) + " a19 = redis "
@@ -312,7 +312,7 @@ def without_shebang(text: bytes) -> bytes:
 def test_no_trick_hides_a_random_command(text: bytes) -> None:
     """If Lua 5.1 really calls SPOP, copies do not run it, however it is written."""
     if has_lua() and any(words and words[0] == "spop" for words in called(without_shebang(text))):
-        assert analyse(text).replication_refusal()
+        assert analyze(text).replication_refusal()
 
 
 @settings(max_examples=300, deadline=None)
@@ -320,7 +320,7 @@ def test_no_trick_hides_a_random_command(text: bytes) -> None:
 def test_no_trick_hides_a_whole_node(text: bytes) -> None:
     """If Lua 5.1 really calls FLUSHDB, a ring knows, or knows that it does not know."""
     if has_lua() and any(words and words[0] == "flushdb" for words in called(without_shebang(text))):
-        found = analyse(text)
+        found = analyze(text)
         assert found.keyspace_command or found.hidden_reason or found.parse_error or found.nameless_calls
 
 
@@ -351,12 +351,12 @@ def test_a_string_is_a_string(place: str, strings: list[str]) -> None:
     """Whatever a string says, and wherever it stands, reading the text ends well."""
     words = iter(f"'{text}'" for text in strings)
     text = re.sub("%s", lambda _: next(words), place).encode()
-    assert analyse(text).parse_error == ""
+    assert analyze(text).parse_error == ""
     assert all(analysis.parse_error == "" for analysis in analyze_library(text).values())
 
 
 def test_a_string_is_no_index() -> None:
     """ARGV by a string is nil, not each of its elements; a table by a string is not added to at its end."""
-    assert analyse(b"redis.call('get', ARGV['each'])").undeclared_keys == []
-    assert analyse(b"local t = {'get'} t['#+1'] = 'k' redis.call(unpack(t))").unnamed_reason
-    assert not analyse(b"local t = {'get'} t[#t+1] = 'k' redis.call(unpack(t))").unnamed_reason
+    assert analyze(b"redis.call('get', ARGV['each'])").undeclared_keys == []
+    assert analyze(b"local t = {'get'} t['#+1'] = 'k' redis.call(unpack(t))").unnamed_reason
+    assert not analyze(b"local t = {'get'} t[#t+1] = 'k' redis.call(unpack(t))").unnamed_reason

@@ -3,14 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kidoproxy.scripts.analysis import analyse
-from kidoproxy.scripts.request import ScriptInputs, called_commands, resolve_all_keys
+from kidoproxy.scripts.analysis import analyze
+from kidoproxy.scripts.resolve import ScriptInputs, called_commands, resolve_all_keys
 from tests.scripts.oracle import called, has_lua
 
 
 def refusal(text: str) -> str:
     """Why copies must not run it."""
-    return analyse(text.encode()).replication_refusal()
+    return analyze(text.encode()).replication_refusal()
 
 
 EXPRESSIONS = st.recursive(
@@ -42,7 +42,7 @@ BEFORE = (
 def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     """The key that Lua 5.1 really uses is declared, or among those that were computed, or known to be unknown."""
     text = f"{BEFORE} return redis.call('get', {expression})".encode()
-    found = analyse(text)
+    found = analyze(text)
     assert found.parse_error == found.hidden_reason == found.unnamed_reason == ""
     inputs = ScriptInputs([b"EVAL", text, b"2", b"k1", b"k2", b"a1", b"a2", b"a3"])
     texts = [
@@ -57,5 +57,5 @@ def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
 def test_commands() -> None:
     """What a script calls is found by full name, what the request names included."""
     text = b"redis.call('object', 'freq', KEYS[1]) redis.call('Get', KEYS[1]) redis.call('no') redis.call(ARGV[1])"
-    found = called_commands(analyse(text), ScriptInputs([b"EVAL", text, b"1", b"k", b"FLUSHALL"]))
+    found = called_commands(analyze(text), ScriptInputs([b"EVAL", text, b"1", b"k", b"FLUSHALL"]))
     assert sorted(found) == [b"flushall", b"get", b"no", b"object|freq"]

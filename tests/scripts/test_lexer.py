@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.scripts.lexer import MAX_SCRIPT_BYTES, MAX_TOKENS, LuaSyntaxError, Tokens
+from kidoproxy.scripts.lexer import MAX_ANALYSED_BYTES, MAX_TOKENS, LuaSyntaxError, Tokens
 
 
 def tokens(text: bytes) -> list[bytes]:
@@ -72,7 +72,7 @@ def test_tokens(text: bytes, values: list[bytes]) -> None:
         (rb"'\x41'", "not Lua 5.1"),
         (rb"'\z'", "not Lua 5.1"),
         (rb"'\u{41}'", "not Lua 5.1"),
-        (b" " * (MAX_SCRIPT_BYTES + 1), "larger than the 128 KiB"),
+        (b" " * (MAX_ANALYSED_BYTES + 1), "larger than the 128 KiB"),
         (b"a " * (MAX_TOKENS + 1), "more than the 10000"),
         (b"--a\n" * (MAX_TOKENS + 1), "more than the 10000"),
         (b"--[[]]" * (MAX_TOKENS + 1), "more than the 10000"),

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.scripts.library import MAX_WORK, analyze_library, merge_analyses
-from kidoproxy.scripts.request import ScriptInputs, resolve_all_keys
+from kidoproxy.scripts.resolve import ScriptInputs, resolve_all_keys
 
 LIBRARY = b"""#!lua name=lib
 local function meta(key) return key .. ':meta' end

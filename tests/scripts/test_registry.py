@@ -9,7 +9,7 @@ from kidoproxy.scripts import registry as module
 from kidoproxy.scripts.registry import (
     MAX_LIBRARY_CHANGE_BYTES,
     MAX_LIBRARY_CHANGES,
-    MAX_SCRIPT_BYTES,
+    MAX_REMEMBERED_BYTES,
     MAX_SCRIPTS,
     MAX_TOTAL_SCRIPT_BYTES,
     ScriptRegistry,
@@ -74,9 +74,10 @@ def test_count_is_bounded() -> None:
 def test_bytes_are_bounded() -> None:
     """Only so many bytes are remembered, and no text that alone is large; what was remembered last stays."""
     found = ScriptRegistry()
-    assert found.find_script(found.remember(b"x" * (MAX_SCRIPT_BYTES + 1))) is None
+    assert found.find_script(found.remember(b"x" * (MAX_REMEMBERED_BYTES + 1))) is None
     texts = [
-        b"%08d" % number + b"x" * (MAX_SCRIPT_BYTES - 8) for number in range(MAX_TOTAL_SCRIPT_BYTES // MAX_SCRIPT_BYTES)
+        b"%08d" % number + b"x" * (MAX_REMEMBERED_BYTES - 8)
+        for number in range(MAX_TOTAL_SCRIPT_BYTES // MAX_REMEMBERED_BYTES)
     ]
     for text in texts:
         found.remember(text)

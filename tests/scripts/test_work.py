@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kidoproxy.scripts.analysis import analyse
+from kidoproxy.scripts.analysis import analyze
 from kidoproxy.scripts.lexer import MAX_TOKENS
 from kidoproxy.scripts.library import analyze_library
 
@@ -29,7 +29,7 @@ def work(text: bytes) -> int:
     before = sys.gettrace()
     sys.settrace(entered)
     try:
-        analyse(text)
+        analyze(text)
         analyze_library(text)
     finally:
         sys.settrace(before)
@@ -92,8 +92,8 @@ def test_work_is_bounded(kind: str) -> None:
 def test_unpacking_is_bounded() -> None:
     """A table that is unpacked again and again is not followed for ever."""
     text = b"local t = {'mget', " + b"'a', " * 1000 + b"} " + b"redis.call(unpack(t)) " * 4
-    assert not analyse(text).hidden_reason
-    assert analyse(text + b"redis.call(unpack(t)) ").hidden_reason == "it unpacks more than is followed"
+    assert not analyze(text).hidden_reason
+    assert analyze(text + b"redis.call(unpack(t)) ").hidden_reason == "it unpacks more than is followed"
 
 
 PIECES: Final = st.sampled_from(

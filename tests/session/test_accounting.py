@@ -137,7 +137,7 @@ def test_small_requests_with_large_answers() -> None:
     count = 40
     me.feed(b"COMMAND\r\n" * count + b"PING\r\n")
     made = me.replies.out_bytes
-    assert 0 < made < limits.CLIENT_PAUSE_BYTES
+    assert 0 < made < limits.READ_STOP_BYTES
     play.settle()
     heard = play.client("me").received
     assert heard.endswith(b"+PONG\r\n")

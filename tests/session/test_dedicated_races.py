@@ -237,7 +237,7 @@ def test_packets_of_a_client_that_waits_keep_their_order() -> None:
 def test_a_held_client_with_much_under_way_is_held_once() -> None:
     """That replies come meanwhile does not make a client go on that a pause holds, nor twice when the pause ends."""
     play = story(ring("a")) >> client("CLIENT PAUSE 60000 WRITE", name="admin") << to_client("+OK", name="admin")
-    play >> client(*["GET {a}1"] * limits.CLIENT_PAUSE_REQUESTS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
+    play >> client(*["GET {a}1"] * limits.MAX_OPEN_REQUESTS, "SET {a}1 x", "BLPOP {a}q 0", "PING")
     count = len(play.sent["a"])
     play << given(unheard) >> node("a", b"$-1\r\n" * count)
     play << given(unheard) >> client("CLIENT UNPAUSE", name="admin") << to_client("+OK", name="admin")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.session.mode import BLOCKED, CLOSING, DRAINING, MODE_NAMES, MOVES, PAUSED, READY, YIELDED
+from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, MOVES, PAUSED, READY, WAITING_FOR_REPLIES, YIELDED
 from tests.story import client, node, ring, story, to, to_client
 
 MODES = range(len(MODE_NAMES))
@@ -28,7 +28,10 @@ def test_the_table() -> None:
     assert len(MOVES) == len(MODE_NAMES)
     assert all(CLOSING in moves for moves in MOVES)
     assert all(READY in MOVES[mode] for mode in MODES if mode not in (READY, CLOSING))
-    assert [mode for mode in MODES if set(MOVES[mode]) & {YIELDED, DRAINING, BLOCKED, PAUSED}] == [READY, PAUSED]
+    assert [mode for mode in MODES if set(MOVES[mode]) & {YIELDED, WAITING_FOR_REPLIES, BLOCKED, PAUSED}] == [
+        READY,
+        PAUSED,
+    ]
 
 
 def test_a_resume_that_nobody_waited_for() -> None:

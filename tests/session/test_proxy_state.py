@@ -27,7 +27,12 @@ def test_pool() -> None:
         10_000,
         0,
     )
-    assert (context.strict_transactions, context.miss_on_failure, context.needs_arguments, context.as_loading) == (
+    assert (
+        context.strict_transactions,
+        context.miss_on_failure,
+        context.needs_arguments,
+        context.failures_as_loading,
+    ) == (
         False,
         False,
         False,

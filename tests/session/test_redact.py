@@ -52,6 +52,13 @@ def test_modules(proto: int) -> None:
     assert shown == array([mapping(proto, [*fields[:5], array([])])])
 
 
+@pytest.mark.parametrize("name", [b"module|list", b"slowlog|get", b"commandlog|get"])
+def test_what_is_no_record_stays(name: bytes) -> None:
+    """An element of a shape that these commands do not have is passed on as it is."""
+    said = array([integer(1), bulk(b"odd"), array([]), array([integer(1)])])
+    assert redact.redact_reply(name, said) == said
+
+
 MONITORED = [
     (b'+1.5 [0 127.0.0.1:60866] "auth" "s3cret"\r\n', b'+1.5 [0 127.0.0.1:60866] "auth" "(redacted)"\r\n'),
     (b'+1.5 [0 [::1]:60866] "HELLO" "3" "AUTH" "u" "s3cret"\r\n', b'+1.5 [0 [::1]:60866] "HELLO" "(redacted)"\r\n'),

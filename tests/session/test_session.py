@@ -258,7 +258,7 @@ def test_closing_while_it_waits() -> None:
 
 def test_stall() -> None:
     """A client with very many open calls is not read from until half of them are answered."""
-    count = limits.CLIENT_PAUSE_REQUESTS
+    count = limits.MAX_OPEN_REQUESTS
     half = count // 2
     ping = encode_request([b"GET", b"{a}1"])
 

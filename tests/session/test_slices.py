@@ -7,8 +7,8 @@ import pytest
 from kidoproxy.commands.acl import Acl
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import OK, PONG, array, bulk, encode_request, integer
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from kidoproxy.session.mode import READY
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.users import User, Users
@@ -123,11 +123,11 @@ def test_a_client_that_goes_is_not_waited_for() -> None:
 def test_much_that_is_owed_is_waited_for() -> None:
     """However small the pieces in which it comes: with very many open calls no more is read."""
     stage, (session,) = staged(1)
-    for _ in range(limits.CLIENT_PAUSE_REQUESTS // 1024 + 2):
+    for _ in range(limits.MAX_OPEN_REQUESTS // 1024 + 2):
         session.feed(GET * 1024)
         turn(stage)
-    assert (sent(stage), session.mode != READY, session.wants_input()) == (limits.CLIENT_PAUSE_REQUESTS, True, False)
-    stage.connection("a").feed(OK * (limits.CLIENT_PAUSE_REQUESTS // 2), 0.0)
+    assert (sent(stage), session.mode != READY, session.wants_input()) == (limits.MAX_OPEN_REQUESTS, True, False)
+    stage.connection("a").feed(OK * (limits.MAX_OPEN_REQUESTS // 2), 0.0)
     turn(stage)
     assert (sent(stage), session.mode != READY) == (2 * 1024, False)
 

@@ -1,7 +1,7 @@
 """Turns of the loop over a stage, one at a time: to see how much is done in each."""
 
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from tests.session.stage import InMemoryProxy
 
 
@@ -10,7 +10,7 @@ def turn(stage: InMemoryProxy) -> None:
     turn = stage.executor.pending_writes
     turn.spent_units = 0
     turn.jobs.step_all(lambda: False)
-    drained, turn.drained = turn.drained, []
+    drained, turn.to_resume = turn.to_resume, []
     for session in stage.proxy.sessions.values():
         if session.replies in drained:
             session.resume()
@@ -19,7 +19,7 @@ def turn(stage: InMemoryProxy) -> None:
 def finished(stage: InMemoryProxy) -> int:
     """The turns that it takes until nothing is left to do."""
     turns = 0
-    while stage.executor.pending_writes.jobs.queue or stage.executor.pending_writes.drained:
+    while stage.executor.pending_writes.jobs.queue or stage.executor.pending_writes.to_resume:
         turn(stage)
         turns += 1
     return turns

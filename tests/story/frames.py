@@ -1,8 +1,8 @@
 """Requests written as words and replies written as tokens, as bytes, and back for a person who reads a mismatch."""
 
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 
 Text = str | bytes
 

@@ -74,7 +74,7 @@ class Story:
         self.context.users = pool.users
         self.context.strict_transactions = pool.strict
         self.context.miss_on_failure = pool.soft
-        self.context.as_loading = pool.as_loading
+        self.context.failures_as_loading = pool.as_loading
         self.proxy.contexts.append(self.context)
         self.proxy.copy_groups = pool.groups
         self.clients: dict[str, StoryClient] = {}
@@ -107,11 +107,11 @@ class Story:
         """What the loop does at the end of a turn, until nothing is to be done."""
         executor = self.executor
         turn = executor.pending_writes
-        while turn.drained or executor.dirty_connections or turn.reply_queues or turn.jobs.queue:
+        while turn.to_resume or executor.dirty_connections or turn.reply_queues or turn.jobs.queue:
             turn.spent_units = 0
             turn.jobs.step_all(lambda: False)
-            drained = turn.drained
-            turn.drained = []
+            drained = turn.to_resume
+            turn.to_resume = []
             for replies in drained:
                 client = self.client_of(replies)
                 client.session.resume()

@@ -1,7 +1,7 @@
 """Connections in the middle of their handshake, of every kind, and what a good node answers to them."""
 
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions

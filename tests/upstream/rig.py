@@ -1,7 +1,7 @@
 """One connection by itself, without an executor or a story around it; and the failures that its client gets."""
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -21,7 +21,7 @@ class Rig:
     """A connection to the node ``a``, ready unless it is to be opened later, and the reply queue of one client."""
 
     def __init__(self, options: ConnectionOptions | None = None, ready: bool = True) -> None:
-        self.replies = ReplyQueue(PendingWrites())
+        self.replies = ReplyQueue(TurnWork())
         self.conn = NodeConnection(Node(0, "a", "a:6379", 1), options or ConnectionOptions(), 2, 0, [])
         if ready:
             self.open()

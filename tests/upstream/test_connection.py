@@ -3,7 +3,7 @@
 from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handlers import ConnectionLost
+from kidoproxy.upstream.handlers import WatchConnectionGuard
 from kidoproxy.upstream.handshake import ConnectionOptions
 from tests.greet import HANDSHAKE, greet
 from tests.story import (
@@ -75,7 +75,7 @@ def test_what_nobody_asked_for() -> None:
     conn.feed(greet(conn, b""), 0.0)
     conn.feed(b">1\r\n+x\r\n", 0.0)
     assert conn.is_ready()
-    conn.push_handler = handler = ConnectionLost()
+    conn.push_handler = handler = WatchConnectionGuard()
     conn.feed(b">1\r\n+x\r\n+line\r\n", 0.0)
     assert handler.lost
     assert conn.is_ready()

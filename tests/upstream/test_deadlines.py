@@ -170,7 +170,7 @@ def test_a_suspect_node_is_not_waited_for() -> None:
     play >> tick(0.55) << to_client(LATE) >> node("a", "$1 1") << silence()
     play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << to("a", "PING")
     play >> client("GET {a}3", "SET {a}3 x") << to_client(SUSPECT, SUSPECT) >> node("a", "$1 2") << silence()
-    assert play.node("a").unresponsive
+    assert play.node("a").suspect
     assert play.node("a").cause
     assert play.node("a").failure_counts["failed at once"] == 2
     for _ in range(5):
@@ -179,7 +179,7 @@ def test_a_suspect_node_is_not_waited_for() -> None:
     assert not play.connection("a").can_send
     conn = play.connection("a")
     play >> node("a", *["+PONG"] * (len(conn.reply_handlers) - conn.head))
-    assert not play.node("a").unresponsive
+    assert not play.node("a").suspect
     assert conn.reconnects == 0
     assert not play.node("a").cause
     play >> client("GET {a}3") << to("a", "GET {a}3") >> node("a", "$1 x") << to_client("$1 x") << silence()
@@ -191,10 +191,10 @@ def test_a_suspect_node_that_falls_silent_is_down() -> None:
     play = story(ring("a"), shy=True) >> client("GET {a}1") >> greeted("a") << to("a", "GET {a}1")
     play >> tick(0.55) << to_client(LATE) >> node("a", "$1 1")
     play >> client("GET {a}2") << to("a", "GET {a}2") >> tick(0.55) << to_client(LATE) << given(unheard)
-    assert play.node("a").unresponsive
+    assert play.node("a").suspect
     play >> tick(1.5) << given(unheard)
     assert "down" in repr(play.connection("a")) or "connecting" in repr(play.connection("a"))
-    assert not play.node("a").unresponsive
+    assert not play.node("a").suspect
     play >> greeted("a") >> client("GET {a}3") << to("a", "GET {a}3")
 
 
@@ -204,7 +204,7 @@ def test_one_late_reply_makes_nobody_suspect() -> None:
     for at in range(4):
         play >> client(f"GET {{a}}{at}") << to("a", f"GET {{a}}{at}") >> tick(0.55) << to_client(LATE)
         play >> node("a", "$1 x") >> client("GET {a}x") << to("a", "GET {a}x") >> node("a", "$1 x") << to_client("$1 x")
-    assert not play.node("a").unresponsive
+    assert not play.node("a").suspect
     assert play.node("a").failure_counts == {}
 
 
@@ -215,13 +215,13 @@ def test_only_a_shared_connection_makes_its_node_suspect(shared: bool) -> None:
     rig.conn.shared = shared
     mark_suspect(rig.conn, 1.0)
     assert rig.conn.suspect
-    assert rig.conn.node.unresponsive == shared
+    assert rig.conn.node.suspect == shared
     rig.conn.take_output()
     rig.conn.feed(b"+PONG\r\n", 1.1)
     rig.conn.tick(2.0)
     assert rig.conn.take_output() == [encode_request([b"PING"])]
     rig.conn.clear_suspect()
-    assert not rig.conn.node.unresponsive
+    assert not rig.conn.node.suspect
 
 
 # -- a name that has moved --------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_a_replica_is_not_looked_up_all_the_time() -> None:
     for _ in range(30):
         play >> client("SET {a}1 x") << given(unheard) >> node("a", READONLY) << given(unheard) >> tick(0.1)
     assert 3 <= play.dropped <= 4
-    assert play.node("a").failure_counts == {"moved": play.dropped}
+    assert play.node("a").failure_counts == {"role changed": play.dropped}
 
 
 def test_dedicated_connections_follow() -> None:

@@ -28,7 +28,7 @@ from kidoproxy.session.handlers.scripts import RecordOnSuccess
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.pubsub.counts import CountCorrection
-from kidoproxy.session.pubsub.listener import Fence, PubSubListener
+from kidoproxy.session.pubsub.listener import Fence, UpstreamSubscriber
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
@@ -148,7 +148,7 @@ def test_neighbours_are_answered_and_the_connection_stays(chain: Callable[[Rig],
     assert error.startswith(b"-BADREPLY a a:6379 (its reply to '")
     assert len(error) <= 200
     assert rig.conn.is_ready()
-    assert rig.node.failure_counts["mishap"] == 1
+    assert rig.node.failure_counts["internal error"] == 1
     assert [name for name, _ in rig.node.internal_errors] in (["dbsize"], ["exec"])
 
 
@@ -176,7 +176,7 @@ def test_a_failure_that_raises() -> None:
     rig.conn.feed(b":1\r\n", 1.0)
     rig.conn.on_connection_lost("gone", 2.0, True)
     assert [line[:15] for line in rig.received()] == [b"-NODEDOWN a a:6"] * 2
-    assert rig.node.failure_counts["mishap"] == 1
+    assert rig.node.failure_counts["internal error"] == 1
 
 
 def test_a_client_that_is_gone() -> None:
@@ -190,7 +190,7 @@ def test_a_client_that_is_gone() -> None:
     rig.submit(behind)
     rig.conn.feed(b":1\r\n:2\r\n", 1.0)
     assert other.take_output() == [b":2\r\n"]
-    assert rig.node.failure_counts["mishap"] == 2
+    assert rig.node.failure_counts["internal error"] == 2
     assert [name for name, _ in rig.node.internal_errors] == ["set", "set"]
 
 
@@ -245,7 +245,7 @@ def test_a_handshake_that_cannot_be_handled() -> None:
 
     rig = Rig()
     subscriptions = Subscriptions(rig.executor, NodeRoute(rig.node))
-    listener = PubSubListener(rig.executor, rig.node, subscriptions.sources[0])
+    listener = UpstreamSubscriber(rig.executor, rig.node, subscriptions.sources[0])
     rig.ready(listener.connection)
     Fence(listener, b"").abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
     assert listener.connection.take_output() == [b"*2\r\n$4\r\nPING\r\n$1\r\n1\r\n"]
@@ -272,7 +272,7 @@ def test_exceptions_are_kept_in_bounds() -> None:
     rig.conn.feed(b":1\r\n" * 3 * MAX_INTERNAL_ERRORS, 1.0)
     assert len(rig.received()) == 3 * MAX_INTERNAL_ERRORS
     assert len(rig.node.internal_errors) == MAX_INTERNAL_ERRORS
-    assert rig.node.failure_counts == {"mishap": 3 * MAX_INTERNAL_ERRORS}
+    assert rig.node.failure_counts == {"internal error": 3 * MAX_INTERNAL_ERRORS}
 
 
 def test_a_handler_is_described_by_its_command() -> None:

@@ -3,14 +3,14 @@
 import pytest
 
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.upstream.handlers import ConnectionLost, PushHandler
+from kidoproxy.upstream.handlers import PushHandler, WatchConnectionGuard
 
 
 def test_what_leaves_a_connection_in_doubt() -> None:
     """Anything that nobody asked for, or the loss of the connection; a handshake does not."""
     failure = NodeFailure("NODEDOWN", "a", "a:6379", "gone", False)
     for act in ("push", "disconnect"):
-        handler = ConnectionLost()
+        handler = WatchConnectionGuard()
         handler.on_ready()
         assert not handler.lost
         handler.on_push(b"+OK\r\n") if act == "push" else handler.on_disconnect(failure)

@@ -25,4 +25,4 @@ def test_what_its_name_does_not_stand_for(raw: bytes, moves: int) -> None:
     assert health.role_changes == moves
     health.on_error_reply(raw, limits.RERESOLVE_SECONDS + 0.01)
     assert health.role_changes == 2 * moves
-    assert health.failure_counts == ({"moved": 2} if moves else {})
+    assert health.failure_counts == ({"role changed": 2} if moves else {})

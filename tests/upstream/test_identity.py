@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.encode import bulk
-from kidoproxy.routes.build import require_distinct_servers
+from kidoproxy.routes.build import introduce_neighbours
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
@@ -111,7 +111,7 @@ def test_handshakes_of_any_shape(kind: tuple[str, ...], at: int, raw: bytes) -> 
     said = good_replies(conn)
     said[at % len(said)] = raw
     conn.feed(b"".join(said), 0.0)
-    assert "mishap" not in conn.node.failure_counts
+    assert "internal error" not in conn.node.failure_counts
     for request in ([b"AUTH", b"x"], [b"HELLO", b"2"], [b"PING", b"x"], [b"INFO"], [b"CLIENT", b"ID"]):
         assert (
             parse_handshake([request], [raw]).client_id.strip(b"-").isdigit()
@@ -191,7 +191,7 @@ def test_restart_of_the_only_copy() -> None:
 def apart(nodes: str) -> Story:
     """A shy story over a ring whose nodes must be different servers."""
     play = story(ring(*nodes), shy=True)
-    require_distinct_servers(play.pool.nodes)
+    introduce_neighbours(play.pool.nodes)
     for member in play.pool.nodes:
         play.executor.connection(member, 2, 0).start_connecting()
     return play

@@ -98,7 +98,7 @@ def test_a_slow_network(turn: bool) -> None:
 def test_what_is_held_ends_in_time(late: bool) -> None:
     """However fast it comes, nobody waits for ever for a reply that cannot be passed on, or that nobody wants now."""
     rig = PartialRig(late)
-    rig.request.discard_reply = late
+    rig.request.is_answered = late
     assert rig.lifetime(endless(b"$400000000000\r\n", b"x" * 10_000), 0.05) < limits.HELD_REPLY_SECONDS + 3
 
 

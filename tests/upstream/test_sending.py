@@ -1,7 +1,7 @@
 """Sending: the bounds of a connection, holding it, and the time that large requests have."""
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.topology import Node
@@ -79,6 +79,6 @@ def test_many_arguments_have_time_of_their_own() -> None:
         (b"+" + b"x" * 100_000, 0.0),
         (encode_request([b"DEL", *[b"k%d" % number for number in range(1000)]]), 0.0),
     ):
-        handler = ReplyQueue(PendingWrites()).open_pending(COMMANDS[b"set"])
+        handler = ReplyQueue(TurnWork()).open_pending(COMMANDS[b"set"])
         conn.submit(handler, payload, 2, 0, 100.0)
         assert extra <= handler.due - 100.5 <= extra + 0.05

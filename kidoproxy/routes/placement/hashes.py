@@ -1,7 +1,7 @@
 """The key hashes: bytes in, a place on the circle out.
 
 Those of nutcracker answer with 32 bits, exactly as its C code does on Linux, signed characters and
-cut-off 64-bit variants included. `sha256_number` is the wide one of django-redis.
+cut-off 64-bit variants included. `sha256_int` is the wide one of django-redis.
 """
 
 from binascii import crc_hqx

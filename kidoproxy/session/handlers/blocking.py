@@ -10,14 +10,14 @@ from kidoproxy.commands.request_traits import block_timeout, may_block
 from kidoproxy.commands.spec import AGG_MIN, BLOCKING, DEDICATED, PASS_THROUGH, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import monitor, watch
 from kidoproxy.session.pubsub import topics
 from kidoproxy.upstream.dedicated import DedicatedExecutor
-from kidoproxy.upstream.nonblocking import SilenceIfGaveUp
+from kidoproxy.upstream.nonblocking import SuppressIfClientLeft
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 
 #: WAIT is about the writes of its own connection, and a dedicated one has made none. With this one, which only has to
@@ -58,12 +58,12 @@ def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None
         prerequisite,
     )
     executor.outcome.client_gone = session.half_closed
-    session.blocked_request = executor
-    handler = SilenceIfGaveUp(executor.outcome, session.open_pending(spec))
+    session.blocking_executor = executor
+    handler = SuppressIfClientLeft(executor.outcome, session.open_pending(spec))
     request_context = session.request_context
     plan = session.plan(spec, request, request_context)
     # A refusal would not have blocked: also a client that has hung up gets it, ahead of the replies behind.
-    executor.outcome.has_reply = isinstance(plan, DirectReply)
+    executor.outcome.must_answer = isinstance(plan, DirectReply)
     executor.execute(plan, handler, request.raw, spec, request_context)
     session.suspend_until_drained()
 

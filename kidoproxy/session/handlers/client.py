@@ -197,9 +197,9 @@ def unblock_client(session: Session, argv: list[bytes]) -> bytes:
     if client_id is None:
         return errors.NOT_INTEGER
     other = session.proxy.sessions.get(client_id)
-    if other is None or other.context is not session.context or other.blocked_request is None:
+    if other is None or other.context is not session.context or other.blocking_executor is None:
         return encode.integer(0)
-    return encode.integer(int(other.blocked_request.unblock(reason)))
+    return encode.integer(int(other.blocking_executor.unblock(reason)))
 
 
 # -- LIST and INFO -----------------------------------------------------------------------------------

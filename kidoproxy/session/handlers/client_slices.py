@@ -5,7 +5,7 @@ from typing import final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import client_errors, encode, limits
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import slices
 from kidoproxy.session.base import Session

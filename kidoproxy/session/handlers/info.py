@@ -20,7 +20,7 @@ from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import client, handshake
+from kidoproxy.session.handlers import client, session_commands
 from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import READY
@@ -50,7 +50,10 @@ def counters(session: Session) -> list[tuple[str, int]]:
         ("split_transactions", proxy.split_transactions),
         ("auth_failures", proxy.auth_failures),
         ("delivered_messages", proxy.messages_delivered()),
-        ("mishandled_replies", sum([server.node.failure_counts.get("mishap", 0) for server in proxy.executor.servers])),
+        (
+            "mishandled_replies",
+            sum([server.node.failure_counts.get("internal error", 0) for server in proxy.executor.servers]),
+        ),
         ("healed_scripts", proxy.executor.noscript_retries),
         ("total_net_input_bytes", proxy.bytes_in),
         ("total_net_output_bytes", proxy.bytes_out),
@@ -187,7 +190,7 @@ def node_state(node: Node) -> str:
     """``down`` if it cannot be reached, ``suspect`` if it does not answer, else ``up`` or its state as a copy."""
     if not node.live:
         return "down"
-    if node.unresponsive:
+    if node.suspect:
         return "suspect"
     group = group_of(node)
     if group is None:
@@ -279,7 +282,7 @@ def client_view_handler(
     """The handler that turns the nodes' reply into the client's: for INFO `InfoHandler`, else see `redact`."""
     if spec.response_policy == MERGE_INFO and not request_context.per_node:
         return InfoHandler(session, argv, handler)
-    return redact.client_view_handler(session, spec, argv, handler, request_context)
+    return redact.corrected_count_handler(session, spec, argv, handler, request_context)
 
 
 def proxy_info(session: Session, argv: list[bytes]) -> bytes:
@@ -301,7 +304,7 @@ def merged_info(session: Session, argv: list[bytes], raw: bytes) -> bytes:
 def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
     """INFO when the nodes gave none: the fields that are known here, and the reason."""
     known = [
-        ("Server", [("redis_version", decode_text(handshake.advertised_version(session)))]),
+        ("Server", [("redis_version", decode_text(session_commands.advertised_version(session)))]),
         *field_overrides(session),
     ]
     extra = [info_section(name, fields) for name, fields in known if wants_section(argv, name.lower().encode("ascii"))]

@@ -13,7 +13,7 @@ from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeRepl
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node

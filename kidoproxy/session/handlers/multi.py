@@ -1,4 +1,4 @@
-"""MULTI, DISCARD and the queueing of commands; EXEC hands the queue to `kidoproxy.session.handlers.exec`.
+"""MULTI, DISCARD and the queueing of commands; EXEC hands the queue to `kidoproxy.session.handlers.exec_transaction`.
 
 Each node gets its commands as one contiguous ``MULTI … EXEC``. With one node its EXEC reply is the client's, byte for
 byte. With several each command's reply takes its place in an array: each node's part is atomic, the whole is not.
@@ -11,12 +11,12 @@ from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN_NODES, SESSION, SUBSCRIBE, CommandSpec
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import encode, errors, limits
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Plan
 from kidoproxy.session import accounting, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import exec
-from kidoproxy.session.handlers.exec import placement_ids
+from kidoproxy.session.handlers import exec_transaction
+from kidoproxy.session.handlers.exec_transaction import shard_ids_of
 from kidoproxy.session.multi_state import MultiState, QueuedCommand, TransactionPlacement
 from kidoproxy.session.state import REPLY_ON
 
@@ -98,12 +98,12 @@ def execute(session: Session, spec: CommandSpec, request: Request) -> None:
         session.unwatch()
         session.open_pending(None).on_reply(errors.EXECABORT)
     elif watch is not None and watch.must_abort_exec(session.proxy.wall_ms):
-        exec.abort_exec(session)
+        exec_transaction.abort_exec(session)
     elif not transaction.queue and (watch is None or watch.exec_lease() is None):
         session.unwatch()
         session.open_pending(None).on_reply(encode.array([]))
     else:
-        slices.start_job(session, exec.ExecJob(session, transaction.queue, watch))
+        slices.start_job(session, exec_transaction.ExecJob(session, transaction.queue, watch))
 
 
 def enqueue_error(
@@ -135,7 +135,7 @@ def cross_slot_error(
     session: Session, transaction: MultiState, spec: CommandSpec, request: Request, plan: Plan
 ) -> bytes | None:
     """In a strict pool, or with watched keys: CROSSSLOT when a transaction reaches a second node or copy pool."""
-    plan_ids = placement_ids(plan)
+    plan_ids = shard_ids_of(plan)
     reached_ids = set(plan_ids)
     first_key: bytes | None = None
     if session.watch is not None:

@@ -13,7 +13,7 @@ from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import encode, limits
 from kidoproxy.session import accounting, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.mode import AWAITING
+from kidoproxy.session.mode import WAITING_FOR_NODES
 from kidoproxy.session.pubsub.topics import (
     SUBSCRIBE_COMMANDS,
     SUBSCRIBE_KINDS,
@@ -102,7 +102,7 @@ def request_subscription(session: Session, spec: CommandSpec, argv: list[bytes])
     pending.suppressed = False
     subscription = SessionSubscription(session, subscriber, kind, pending)
     session.pending_subscribe = subscription
-    session.enter(AWAITING)
+    session.enter(WAITING_FOR_NODES)
     if is_subscribe:
         subscriptions.subscribe(subscription, prepare_subscribe(subscription, argv[1:], session.proto))
     else:

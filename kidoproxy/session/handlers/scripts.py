@@ -9,13 +9,13 @@ from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import PARTIAL
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.evalsha import EvalshaExecutor, ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
-from kidoproxy.scripts.request import ScriptInputs, called_commands
+from kidoproxy.scripts.resolve import ScriptInputs, called_commands
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
 from kidoproxy.upstream.transaction import Transaction
@@ -68,7 +68,7 @@ def dispatch(
     """Plan and execute a scripting command; EVALSHA, the loads and the kills have executors of their own."""
     executor = session.executor
     plan = session.plan(spec, request, request_context)
-    handler = track_script(session, spec, request.argv, handler)
+    handler = record_script_and_wrap(session, spec, request.argv, handler)
     if spec.script_source == SCRIPT_DIGEST:
         has_followers = session.reader.buffered_bytes() > 0
         digest = request.argv[1].lower()
@@ -84,7 +84,9 @@ def dispatch(
         executor.execute(plan, handler, request.raw, spec, request_context)
 
 
-def track_script(session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler) -> ReplyHandler:
+def record_script_and_wrap(
+    session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
+) -> ReplyHandler:
     """Record the script of this command; the handler for its reply, which records changes that need a success."""
     name = spec.name
     registry = session.context.script_registry

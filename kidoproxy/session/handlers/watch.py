@@ -21,7 +21,7 @@ from kidoproxy.replies.merge import mismatch_error
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.decode import integer_value, is_error, type_byte
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import COLON
 from kidoproxy.routes.plan import DirectReply, Send
 from kidoproxy.routes.route import RequestContext
@@ -50,7 +50,7 @@ def watch_where_planned(session: Session, spec: CommandSpec, request: Request, r
     first_key = request.argv[1]
     node = plan.node
     watch = session.watch
-    is_elsewhere = watch is not None and watch.placement_id != node.placement_id()
+    is_elsewhere = watch is not None and watch.placement_id != node.shard_id()
     if watch is not None and is_elsewhere and not watch.must_abort_exec(session.proxy.wall_ms):
         session.reply_error(errors.cross_slot(spec.name, watch.first_key, first_key))
     else:
@@ -68,7 +68,7 @@ def watch_node(session: Session, node: Node, request: Request) -> None:
     with null, and later ones run again.
     """
     watch = session.watch
-    if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.placement_id() or watch.push_handler.lost:
+    if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.shard_id() or watch.push_handler.lost:
         failure = session.proxy.dedicated_pool.unavailable(node)
         if failure is not None:
             session.open_pending(None).on_failure(failure)

@@ -40,29 +40,29 @@ class ListenerCallbacks:
         """All names of this kind that may be wanted."""
         raise NotImplementedError
 
-    def on_changed(self, listener: "PubSubListener", kind: int, name: bytes) -> None:
+    def on_changed(self, listener: "UpstreamSubscriber", kind: int, name: bytes) -> None:
         """The node has begun to send its messages, or has stopped."""
         raise NotImplementedError
 
-    def on_refused(self, listener: "PubSubListener", kind: int, name: bytes, error: bytes) -> None:
+    def on_refused(self, listener: "UpstreamSubscriber", kind: int, name: bytes, error: bytes) -> None:
         """The node refused, with this error reply."""
         raise NotImplementedError
 
-    def on_message(self, listener: "PubSubListener", kind: int, name: bytes, raw: bytes) -> None:
+    def on_message(self, listener: "UpstreamSubscriber", kind: int, name: bytes, raw: bytes) -> None:
         """A message, as the push frame that the node sent."""
         raise NotImplementedError
 
-    def on_connected(self, listener: "PubSubListener") -> None:
+    def on_connected(self, listener: "UpstreamSubscriber") -> None:
         """The connection is ready."""
         raise NotImplementedError
 
-    def on_disconnected(self, listener: "PubSubListener", failure: NodeFailure) -> None:
+    def on_disconnected(self, listener: "UpstreamSubscriber", failure: NodeFailure) -> None:
         """Messages are lost until the connection is ready again."""
         raise NotImplementedError
 
 
 @final
-class PubSubListener(PushHandler):
+class UpstreamSubscriber(PushHandler):
     """See the module. ``delivering`` are the names whose messages the node sends, by kind."""
 
     def __init__(self, executor: Executor, node: Node, callbacks: ListenerCallbacks) -> None:
@@ -265,7 +265,7 @@ class PubSubListener(PushHandler):
 class Fence(ReplyHandler):
     """Waits for the echo of the PING behind a batch."""
 
-    def __init__(self, listener: PubSubListener, echo: bytes) -> None:
+    def __init__(self, listener: UpstreamSubscriber, echo: bytes) -> None:
         super().__init__()
         self.listener = listener
         self.echo = echo

@@ -10,22 +10,22 @@ write that was sent before the hand-over, and their events have come: the old on
 
 from typing import Final, final
 
-from kidoproxy.log_event import LogEvent
 from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
-from kidoproxy.session.pubsub.listener import ListenerCallbacks, PubSubListener
+from kidoproxy.session.pubsub.listener import ListenerCallbacks, UpstreamSubscriber
 from kidoproxy.session.pubsub.topics import (
     KEYSPACE_PREFIXES,
     KINDS,
     PATTERN,
     WAIT_MARK_CHANNEL,
-    Topic,
+    SubscriptionName,
     needs_every_source,
 )
 from kidoproxy.upstream.executor import Executor
@@ -41,19 +41,19 @@ KEEPALIVE_SECONDS: Final = 600.0
 class SourceCallbacks:
     """What a source reports to `Subscriptions`."""
 
-    def reevaluate(self, topic: Topic) -> None:
+    def reevaluate(self, topic: SubscriptionName) -> None:
         """Some source delivers it now, or no longer."""
         raise NotImplementedError
 
-    def reject(self, topic: Topic, error: bytes) -> None:
+    def reject(self, topic: SubscriptionName, error: bytes) -> None:
         """The node of a source refuses it, with this error reply."""
         raise NotImplementedError
 
-    def on_source_lost(self, topic: Topic, error: bytes) -> None:
+    def on_source_lost(self, topic: SubscriptionName, error: bytes) -> None:
         """A source where it lives has lost its node; ``error`` is the reply that says so."""
         raise NotImplementedError
 
-    def deliver(self, topic: Topic, raw: bytes) -> None:
+    def deliver(self, topic: SubscriptionName, raw: bytes) -> None:
         """A message, as the push frame of a node."""
         raise NotImplementedError
 
@@ -70,10 +70,10 @@ class Source(ListenerCallbacks):
         self.executor = executor
         self.route = route
         self.callbacks = callbacks
-        self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
-        self.active: PubSubListener | None = None
+        self.topics: list[dict[bytes, SubscriptionName]] = [{} for _ in KINDS]
+        self.active: UpstreamSubscriber | None = None
         #: Will take the place of ``active``.
-        self.standby: PubSubListener | None = None
+        self.standby: UpstreamSubscriber | None = None
         #: While there is one, keyspace events are dropped.
         self.handover_barrier: HandoverBarrier | None = None
         self.is_reported_down = False
@@ -83,15 +83,15 @@ class Source(ListenerCallbacks):
 
     # -- for Subscriptions -----------------------------------------------------------------------------
 
-    def find_topic(self, kind: int, name: bytes) -> list[Topic]:
+    def find_topic(self, kind: int, name: bytes) -> list[SubscriptionName]:
         """The topic of this name, if it lives here: one or none."""
         topic = self.topics[kind].get(name)
         return [topic] if topic is not None else []
 
-    def add(self, topic: Topic) -> None:
+    def add(self, topic: SubscriptionName) -> None:
         self.topics[topic.kind][topic.name] = topic
 
-    def drop(self, topic: Topic) -> None:
+    def drop(self, topic: SubscriptionName) -> None:
         self.topics[topic.kind].pop(topic.name, None)
 
     def unavailable_error(self) -> bytes:
@@ -105,7 +105,7 @@ class Source(ListenerCallbacks):
         failure = active.down_failure() if active is not None and active.node is node else None
         return failure.error_reply(False) if failure is not None else b""
 
-    def mark_dirty(self, topic: Topic) -> None:
+    def mark_dirty(self, topic: SubscriptionName) -> None:
         """The node may have to subscribe or unsubscribe this topic; `flush` sends that."""
         active = self.active
         if active is None:
@@ -129,15 +129,15 @@ class Source(ListenerCallbacks):
         if self.standby is not None:
             self.standby.flush()
 
-    def is_delivering(self, topic: Topic) -> bool:
+    def is_delivering(self, topic: SubscriptionName) -> bool:
         """Whether messages of this topic come in, and will go on to."""
         return self.active is not None and self.active.is_delivering(topic.kind, topic.name)
 
-    def is_counted(self, topic: Topic) -> bool:
+    def is_counted(self, topic: SubscriptionName) -> bool:
         """Whether the node counts us among its subscribers, as far as we know."""
         return self.active is not None and topic.name in self.active.delivering[topic.kind]
 
-    def may_deliver(self, topic: Topic) -> bool:
+    def may_deliver(self, topic: SubscriptionName) -> bool:
         """Whether messages of this topic come in, or may do so at any moment."""
         return self.active is not None and self.active.may_deliver(topic.kind, topic.name)
 
@@ -173,19 +173,19 @@ class Source(ListenerCallbacks):
             group.pubsub_node = target
             self.hand_over(active, standby)
 
-    def open_listener(self, node: Node) -> PubSubListener:
+    def open_listener(self, node: Node) -> UpstreamSubscriber:
         group = group_of(node)
         if group is not None:
             group.pubsub_listeners += 1
-        return PubSubListener(self.executor, node, self)
+        return UpstreamSubscriber(self.executor, node, self)
 
-    def close_listener(self, listener: PubSubListener) -> None:
+    def close_listener(self, listener: UpstreamSubscriber) -> None:
         group = group_of(listener.node)
         if group is not None:
             group.pubsub_listeners -= 1
         listener.close()
 
-    def close(self, active: PubSubListener) -> None:
+    def close(self, active: UpstreamSubscriber) -> None:
         """Nobody subscribes to anything here."""
         self.drop_standby()
         self.close_listener(active)
@@ -198,7 +198,7 @@ class Source(ListenerCallbacks):
             self.close_listener(self.standby)
         self.standby = None
 
-    def hand_over(self, old: PubSubListener, new: PubSubListener) -> None:
+    def hand_over(self, old: UpstreamSubscriber, new: UpstreamSubscriber) -> None:
         """From now on messages are taken from ``new``."""
         self.active = new
         self.standby = None
@@ -229,19 +229,19 @@ class Source(ListenerCallbacks):
         """The names of all topics that live here."""
         return list(self.topics[kind])
 
-    def on_changed(self, listener: PubSubListener, kind: int, name: bytes) -> None:
+    def on_changed(self, listener: UpstreamSubscriber, kind: int, name: bytes) -> None:
         """What the standby gets does not count yet."""
         topic = self.topics[kind].get(name)
         if topic is not None and listener is self.active:
             self.callbacks.reevaluate(topic)
 
-    def on_refused(self, listener: PubSubListener, kind: int, name: bytes, error: bytes) -> None:
+    def on_refused(self, listener: UpstreamSubscriber, kind: int, name: bytes, error: bytes) -> None:
         """Whoever waits for it gets the error."""
         topic = self.topics[kind].get(name)
         if topic is not None and listener is self.active:
             self.callbacks.reject(topic, error)
 
-    def on_message(self, listener: PubSubListener, kind: int, name: bytes, raw: bytes) -> None:
+    def on_message(self, listener: UpstreamSubscriber, kind: int, name: bytes, raw: bytes) -> None:
         """Deliver it if it is from the active listener, so that no client gets a message twice."""
         topic = self.topics[kind].get(name)
         if topic is None or listener is not self.active:
@@ -254,14 +254,14 @@ class Source(ListenerCallbacks):
             return
         self.callbacks.deliver(topic, raw)
 
-    def on_connected(self, listener: PubSubListener) -> None:
+    def on_connected(self, listener: UpstreamSubscriber) -> None:
         """Log it, if the loss was logged."""
         if self.is_reported_down and listener is self.active:
             self.is_reported_down = False
             node = listener.node
             self.callbacks.log(LogEvent("listening again", {"node": node.name, "address": node.address}))
 
-    def on_disconnected(self, listener: PubSubListener, failure: NodeFailure) -> None:
+    def on_disconnected(self, listener: UpstreamSubscriber, failure: NodeFailure) -> None:
         """Whoever waits gets an error; subscriptions that clients have stay, and are made again by themselves."""
         if listener is not self.active:
             return
@@ -278,7 +278,7 @@ class Source(ListenerCallbacks):
 class HandoverBarrier(ReplyHandler):
     """Waits behind all writes that were sent, on their connection, then behind their events, on the listening one."""
 
-    def __init__(self, source: Source, listener: PubSubListener) -> None:
+    def __init__(self, source: Source, listener: UpstreamSubscriber) -> None:
         super().__init__()
         self.source = source
         self.listener = listener

@@ -135,7 +135,7 @@ def test_states_of_copies() -> None:
     group.copies[1].state = SYNCING
     stage.node("c").live = False
     assert [info.node_state(node) for node in stage.nodes] == ["in sync", "syncing", "down"]
-    stage.node("a").unresponsive = True
+    stage.node("a").suspect = True
     assert info.node_state(stage.node("a")) == "suspect"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.replication.group import IN_SYNC, group_of
 from kidoproxy.routes.plan import DirectReply, Gather, Plan
-from kidoproxy.session.handlers import proxy
+from kidoproxy.session.handlers import proxy_command
 from kidoproxy.session.session import ClientSession
 from tests.decoding import decode
 from tests.session.stage import Words, copies, key_on, request, ring, say
@@ -120,14 +120,14 @@ def test_route_of_copies() -> None:
 
 def test_plans_that_are_known_already() -> None:
     """A plan that is an answer is shown as one."""
-    assert proxy.explain_plan(DirectReply(b"+OK\r\n"), b"") == ["answered: OK"]
-    assert proxy.explain_plan(Gather([], 0), b"") == []
-    assert proxy.explain_plan(Plan(-1), b"") == []
+    assert proxy_command.explain_plan(DirectReply(b"+OK\r\n"), b"") == ["answered: OK"]
+    assert proxy_command.explain_plan(Gather([], 0), b"") == []
+    assert proxy_command.explain_plan(Plan(-1), b"") == []
 
 
 def test_long_and_odd_words_are_shortened_and_quoted() -> None:
     """A line of a terminal must show them."""
-    assert proxy.format_argument(b"") == "''"
-    assert proxy.format_argument(b"\x00\xff") == "'\\x00\\\\xff'"
-    assert proxy.format_argument(b"x" * 100) == "x" * 64 + "..."
-    assert proxy.format_request(request(*["k"] * 20)) == " ".join(["k"] * 8) + " and 12 more"
+    assert proxy_command.format_argument(b"") == "''"
+    assert proxy_command.format_argument(b"\x00\xff") == "'\\x00\\\\xff'"
+    assert proxy_command.format_argument(b"x" * 100) == "x" * 64 + "..."
+    assert proxy_command.format_request(request(*["k"] * 20)) == " ".join(["k"] * 8) + " and 12 more"

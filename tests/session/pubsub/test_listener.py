@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
-from kidoproxy.session.pubsub.listener import ListenerCallbacks, PubSubListener
+from kidoproxy.session.pubsub.listener import ListenerCallbacks, UpstreamSubscriber
 from kidoproxy.session.pubsub.topics import CHANNEL
 from tests.session.pubsub.pubsub_story import (
     answers,
@@ -38,10 +38,10 @@ from tests.story import (
 )
 
 
-def listener(play: Story) -> PubSubListener:
+def listener(play: Story) -> UpstreamSubscriber:
     """The one that listens to node ``a``."""
     subject = play.connection("a+").push_handler
-    assert isinstance(subject, PubSubListener)
+    assert isinstance(subject, UpstreamSubscriber)
     return subject
 
 

@@ -11,8 +11,8 @@ from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.decode import string_value as bulk_of
 from kidoproxy.resp.encode import bulk, integer, push
-from kidoproxy.resp.replies import ReplyReader
-from kidoproxy.session.handlers.handshake import RESET_REPLY
+from kidoproxy.resp.reply_reader import ReplyReader
+from kidoproxy.session.handlers.session_commands import RESET_REPLY
 from kidoproxy.session.pubsub.topics import (
     KINDS,
     MESSAGE_KINDS,

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from kidoproxy.log_event import LogEvent
 from kidoproxy.replication.group import BEHIND, IN_SYNC
 from kidoproxy.resp import errors
+from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.session.pubsub.source import SourceCallbacks
-from kidoproxy.session.pubsub.topics import CHANNEL, Topic
+from kidoproxy.session.pubsub.topics import CHANNEL, SubscriptionName
 from tests.session.pubsub.pubsub_story import (
     PubSubStory,
     answers,
@@ -337,7 +337,7 @@ def test_lines_for_the_operator() -> None:
 def test_a_source_has_an_owner() -> None:
     """Whoever uses a source says what is done with its reports."""
     nobody = SourceCallbacks()
-    topic = Topic(CHANNEL, b"x")
+    topic = SubscriptionName(CHANNEL, b"x")
     calls: list[Callable[[], None]] = [
         lambda: nobody.reevaluate(topic),
         lambda: nobody.reject(topic, b""),

@@ -2,14 +2,14 @@
 
 import pytest
 
-from kidoproxy.replies.queue import PendingWrites, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.session.pubsub.topics import (
     CHANNEL,
     PATTERN,
     SHARD,
     PendingSubscription,
     Subscriber,
-    Topic,
+    SubscriptionName,
     needs_every_source,
 )
 
@@ -32,7 +32,7 @@ def test_where_messages_may_come_from(kind: int, name: bytes, wide: bool) -> Non
 
 def test_counts() -> None:
     """Channels and patterns share a count, shard channels have their own."""
-    one = Subscriber(1, ReplyQueue(PendingWrites()), 2)
+    one = Subscriber(1, ReplyQueue(TurnWork()), 2)
     one.names_by_kind[CHANNEL][b"a"] = True
     one.names_by_kind[PATTERN][b"b"] = True
     one.names_by_kind[SHARD][b"c"] = True
@@ -42,12 +42,12 @@ def test_counts() -> None:
 
 def test_a_topic_says_what_it_is() -> None:
     """It is needed by who has it and by who wants it."""
-    topic = Topic(PATTERN, b"p*")
+    topic = SubscriptionName(PATTERN, b"p*")
     assert not topic.is_needed()
     topic.pending_count = 1
     assert topic.is_needed()
     topic.pending_count = 0
-    topic.subscribers[1] = Subscriber(1, ReplyQueue(PendingWrites()), 3)
+    topic.subscribers[1] = Subscriber(1, ReplyQueue(TurnWork()), 3)
     assert topic.is_needed()
     assert repr(topic) == "<topic 1 b'p*', 1 subscribers>"
 
@@ -55,4 +55,4 @@ def test_a_topic_says_what_it_is() -> None:
 def test_a_pending_subscription_has_an_owner() -> None:
     """Whoever waits says what happens when it is done."""
     with pytest.raises(NotImplementedError):
-        PendingSubscription(Subscriber(1, ReplyQueue(PendingWrites()), 2), CHANNEL).on_done(b"")
+        PendingSubscription(Subscriber(1, ReplyQueue(TurnWork()), 2), CHANNEL).on_done(b"")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kidoproxy.scripts.analysis import analyse
-from kidoproxy.scripts.request import (
+from kidoproxy.scripts.analysis import analyze
+from kidoproxy.scripts.resolve import (
     MAX_RESOLVED_KEYS,
     ScriptInputs,
     called_commands,
@@ -41,7 +41,7 @@ from kidoproxy.scripts.request import (
 def test_resolved_keys(text: str, found: list[str]) -> None:
     """Each with what is known of it; an empty argument gives no key."""
     inputs = ScriptInputs([b"EVAL", b"", b"2", b"k1", b"k2", b"a1", b"a2", b"", b"a4", b"SET"])
-    analysis = analyse(f"local x = redis.call('get', KEYS[1]) {text}".encode())
+    analysis = analyze(f"local x = redis.call('get', KEYS[1]) {text}".encode())
     used = resolve_all_keys(analysis.undeclared_keys, analysis.dynamic_calls, inputs)
     assert used is not None
     assert [(each.text + b"." * each.is_prefix).decode() for each in used] == found
@@ -51,7 +51,7 @@ def test_resolved_keys(text: str, found: list[str]) -> None:
 @pytest.mark.parametrize(("rows", "computed"), [(MAX_RESOLVED_KEYS, True), (MAX_RESOLVED_KEYS + 1, False)])
 def test_resolved_keys_are_bounded(text: str, rows: int, computed: bool) -> None:
     """More keys than the bound are not computed, though text and KEYS are short."""
-    analysis = analyse(f"for i = 1, #KEYS do for i = 1, #ARGV do redis.call('get', {text}) end end".encode())
+    analysis = analyze(f"for i = 1, #KEYS do for i = 1, #ARGV do redis.call('get', {text}) end end".encode())
     words = [b"%d" % at for at in range(rows)]
     found = resolve_all_keys(
         analysis.undeclared_keys, analysis.dynamic_calls, ScriptInputs([b"EVAL", b"", b"%d" % rows, *words, *words])
@@ -61,18 +61,18 @@ def test_resolved_keys_are_bounded(text: str, rows: int, computed: bool) -> None
 
 def test_commands() -> None:
     """A command that the request names counts like one that the text names."""
-    found = analyse(b"redis.call(ARGV[1], KEYS[1]) redis.call(ARGV[2])")
+    found = analyze(b"redis.call(ARGV[1], KEYS[1]) redis.call(ARGV[2])")
     assert list(called_commands(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"Get", b"FlushDB"]))) == [
         b"get",
         b"flushdb",
     ]
     assert list(called_commands(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"object"]))) == [b"object"]
-    assert list(called_commands(analyse(b"redis.call('get', KEYS[1])"), ScriptInputs([b"EVAL", b"", b"0"]))) == [b"get"]
+    assert list(called_commands(analyze(b"redis.call('get', KEYS[1])"), ScriptInputs([b"EVAL", b"", b"0"]))) == [b"get"]
     assert find_key_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"time", b"get"])) == b"get"
     assert find_key_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"time", b"nosuch"])) == b""
     assert find_keyspace_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"get", b"DBSIZE"]), False) == b"dbsize"
     assert find_keyspace_command(found, ScriptInputs([b"EVAL", b"", b"1", b"k", b"get", b"get"]), False) == b""
-    listing = analyse(b"redis.call('get', 'x') redis.call('keys', 'x*')")
+    listing = analyze(b"redis.call('get', 'x') redis.call('keys', 'x*')")
     assert find_keyspace_command(listing, ScriptInputs([b"EVAL", b"", b"0"]), False) == b""
     assert find_keyspace_command(listing, ScriptInputs([b"EVAL", b"", b"0"]), True) == b"keys"
 

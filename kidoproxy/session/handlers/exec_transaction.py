@@ -16,20 +16,20 @@ from kidoproxy.routes.route import PlanBuilder
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting, redact, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import handshake, local, scripts
+from kidoproxy.session.handlers import local, scripts, session_commands
 from kidoproxy.session.multi_state import QueuedCommand
 from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.transaction import ExecReply, Transaction
 
 
-def placement_ids(plan: Plan) -> set[int]:
+def shard_ids_of(plan: Plan) -> set[int]:
     """Where a plan's keys live, as `Node.placement_id`: a copy pool counts as one place."""
     if isinstance(plan, Send):
-        return {plan.node.placement_id()}
+        return {plan.node.shard_id()}
     found: set[int] = set()
     if isinstance(plan, Gather):
         for part in plan.plans:
-            found |= placement_ids(part)
+            found |= shard_ids_of(part)
     return found
 
 
@@ -130,7 +130,7 @@ class ExecJob(Job):
             self.transaction.add_whole(node, pending, self.plans, [queued.request.raw for queued in queue], handlers)
             self.send_batches()
             return False
-        aggregate = ExecReply(self.transaction, pending, len(queue), self.write, session.context.as_loading)
+        aggregate = ExecReply(self.transaction, pending, len(queue), self.write, session.context.failures_as_loading)
         self.aggregate = aggregate
         plans = self.plans
         self.slot_order = [at for at, plan in enumerate(plans) if plan is None]
@@ -157,7 +157,7 @@ class ExecJob(Job):
         reached_ids: set[int] = set()
         for plan in self.plans:
             if plan is not None:
-                reached_ids |= placement_ids(plan)
+                reached_ids |= shard_ids_of(plan)
         if len(reached_ids) > 1:
             self.session.proxy.split_transactions += 1
         self.send_batches()
@@ -169,7 +169,7 @@ class ExecJob(Job):
         if plan is not None:
             slot = redacting_handler(session, queued, slot)
             if queued.spec.is_scripting:
-                slot = scripts.track_script(session, queued.spec, queued.request.argv, slot)
+                slot = scripts.record_script_and_wrap(session, queued.spec, queued.request.argv, slot)
             self.transaction.execute(plan, slot, queued.request.raw, queued.spec, self.sending_context)
             return 1
         frame = b""
@@ -177,7 +177,7 @@ class ExecJob(Job):
             if queued.spec.reach == LOCAL:
                 frame = local.local_reply(session, queued.spec, queued.request.argv)
             else:
-                frame = handshake.execute(session, queued.spec, queued.request.argv)
+                frame = session_commands.execute(session, queued.spec, queued.request.argv)
         slot.on_reply(frame)
         return 1 + len(frame) // limits.BYTES_PER_UNIT
 
@@ -190,7 +190,7 @@ class ExecJob(Job):
 
 def redacting_handler(session: Session, queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:
     """The handler for one command's reply, see `redact`."""
-    return redact.client_view_handler(session, queued.spec, queued.request.argv, handler, session.request_context)
+    return redact.corrected_count_handler(session, queued.spec, queued.request.argv, handler, session.request_context)
 
 
 def sole_node(plans: list[Plan | None]) -> Node | None:

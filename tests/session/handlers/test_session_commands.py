@@ -1,10 +1,10 @@
-"""`kidoproxy.session.handlers.handshake`: HELLO, AUTH, SELECT and RESET to the byte, as Redis answers them."""
+"""`kidoproxy.session.handlers.session_commands`: HELLO, AUTH, SELECT and RESET to the byte, as Redis answers them."""
 
 import pytest
 
 from kidoproxy.commands.find import find_by_name
 from kidoproxy.resp import client_errors, errors
-from kidoproxy.session.handlers import handshake
+from kidoproxy.session.handlers import session_commands
 from kidoproxy.session.session import ClientSession
 from tests.session.stage import InMemoryProxy, asked, key_on, request, ring, say
 from tests.story import only_default
@@ -98,7 +98,7 @@ def test_version(versions: list[str], shown: bytes) -> None:
     stage = ring("a", "b")
     for node, version in zip(stage.nodes, versions, strict=True):
         node.version = version.encode()
-    assert handshake.advertised_version(stage.client()) == shown
+    assert session_commands.advertised_version(stage.client()) == shown
 
 
 # -- AUTH ------------------------------------------------------------------------------------------------
@@ -194,5 +194,5 @@ def test_what_is_not_said_here() -> None:
     """A command that the session should have handled itself is refused, never guessed at."""
     spec = find_by_name(b"quit")
     assert spec is not None
-    reply = handshake.execute(ring("a").client(), spec, [b"QUIT"])
+    reply = session_commands.execute(ring("a").client(), spec, [b"QUIT"])
     assert reply == b"-ERR 'quit' is not served here: it cannot be part of a transaction here\r\n"

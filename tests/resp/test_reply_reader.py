@@ -1,9 +1,9 @@
-"""`kidoproxy.resp.replies`: raw frames come out whole, or large ones in pieces."""
+"""`kidoproxy.resp.reply_reader`: raw frames come out whole, or large ones in pieces."""
 
 import pytest
 
 from kidoproxy.resp.errors import ProtocolError
-from kidoproxy.resp.replies import ReplyReader
+from kidoproxy.resp.reply_reader import ReplyReader
 
 PIECE = 64 * 1024
 

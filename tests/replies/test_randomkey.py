@@ -1,4 +1,4 @@
-"""`kidoproxy.replies.choose`: RANDOMKEY is as fair as on one server, also when most nodes are empty."""
+"""`kidoproxy.replies.randomkey`: RANDOMKEY is as fair as on one server, also when most nodes are empty."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.replies.choose import RANDOM_RANGE, choose_weighted
+from kidoproxy.replies.randomkey import RANDOM_RANGE, choose_weighted
 from kidoproxy.resp.encode import bulk, integer
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.transaction import Transaction

@@ -1,4 +1,4 @@
-"""`kidoproxy.session.handlers.proxy`: PROXY explains, asks one node or each, and upsets nobody."""
+"""`kidoproxy.session.handlers.proxy_command`: PROXY explains, asks one node or each, and upsets nobody."""
 
 import pytest
 
@@ -115,7 +115,7 @@ def test_sync() -> None:
         return "" if node.name == "b" else "it is in sync"
 
     assert say(session, "PROXY", "SYNC", "b").startswith(b"-ERR no sync of 'b': ")
-    stage.proxy.begin_sync = begin
+    stage.proxy.request_sync = begin
     assert say(session, "PROXY", "SYNC", "b") == b"+OK\r\n"
     assert say(session, "PROXY", "SYNC", "a") == b"-ERR no sync of 'a': it is in sync\r\n"
     assert asked_for == ["b", "a"]
@@ -130,7 +130,7 @@ def test_orders_about_a_copy() -> None:
     """A word behind the name is another order; what it says is a list of lines, or OK, or why not."""
     stage = copies("a", "b")
     session = stage.client()
-    stage.proxy.begin_sync = lambda node: ""
+    stage.proxy.request_sync = lambda node: ""
     given: list[tuple[str, str]] = []
 
     def order(node: Node, word: str) -> tuple[str, list[str]]:
@@ -150,7 +150,7 @@ def test_orders_about_a_copy() -> None:
 def test_no_sync_in_a_ring() -> None:
     """A key of a ring is nowhere else."""
     stage = ring("a")
-    stage.proxy.begin_sync = lambda node: ""
+    stage.proxy.request_sync = lambda node: ""
     reply = say(stage.client(), "PROXY", "SYNC", "a")
     assert reply == b"-ERR no sync of 'a': it is not part of a copy pool, there is nothing to copy from\r\n"
 

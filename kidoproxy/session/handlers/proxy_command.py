@@ -24,7 +24,7 @@ from kidoproxy.commands.spec import (
 from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import error_text, items, string_value
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
@@ -130,7 +130,7 @@ def sync_reply(session: Session, argv: list[bytes]) -> bytes:
     target = find_node(session, argv[2])
     if target is None:
         return unknown_node_error(session, argv[2])
-    begin_sync = session.proxy.begin_sync
+    begin_sync = session.proxy.request_sync
     if not target.is_copy or begin_sync is None:
         return errors.sync_refused(target.name, "it is not part of a copy pool, there is nothing to copy from")
     if len(argv) > 3:

@@ -1,4 +1,4 @@
-"""Compiles the pure packages with mypyc, as one group, into a folder: ``python deploy/compile_rooms.py OUT``.
+"""Compiles the pure packages with mypyc, as one group, into a folder: ``python deploy/compile_packages.py OUT``.
 
 With them go the few files that stand between them and the loop on the path of every command.
 
@@ -49,7 +49,7 @@ def is_compiled(source: str) -> bool:
     return source in HOT or (is_pure(source) and source not in DATA and not source.endswith("__init__.py"))
 
 
-def compiled_rooms(root: Path = ROOT) -> list[Path]:
+def compiled_files(root: Path = ROOT) -> list[Path]:
     """The source files to compile, in one stable order."""
     return sorted(path for path in (root / PACKAGE).rglob("*.py") if is_compiled(path.relative_to(root).as_posix()))
 
@@ -59,13 +59,13 @@ def module_name(path: Path, root: Path = ROOT) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts)
 
 
-def compile_rooms(out: Path, scratch: Path) -> None:
+def compile_packages(out: Path, scratch: Path) -> None:
     """Compile them into `out`; ends the process with a non-zero status when that fails."""
     # Not at the top: the tests read this file's lists where neither of the two is installed.
     from mypyc.build import mypycify
     from setuptools import Distribution
 
-    sources = [str(path.relative_to(ROOT)) for path in compiled_rooms()]
+    sources = [str(path.relative_to(ROOT)) for path in compiled_files()]
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
     options.append(f"--cache-dir={scratch / 'mypy'}")
     extensions = mypycify(
@@ -90,7 +90,7 @@ def compile_rooms(out: Path, scratch: Path) -> None:
 def main() -> None:
     out = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="kidoproxy-compile-") as scratch:
-        compile_rooms(out, Path(scratch))
+        compile_packages(out, Path(scratch))
 
 
 if __name__ == "__main__":

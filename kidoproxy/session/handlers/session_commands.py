@@ -7,7 +7,7 @@ from typing import Final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
-from kidoproxy.resp.requests import Request
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import cleanup, pause
 from kidoproxy.session.base import Answer, Session

@@ -1,6 +1,6 @@
 """Copy pools of a daemon: what an order may name."""
 
-from kidoproxy.net.copy_pools import CopyPools
+from kidoproxy.net.copy_supervisors import CopySupervisors
 from tests.net.fakes import Net
 from tests.session.stage import ring
 
@@ -8,4 +8,4 @@ from tests.session.stage import ring
 def test_only_copies_can_be_synced() -> None:
     """PROXY SYNC of a ring's node is refused with a reason."""
     net = Net(ring("a"))
-    assert CopyPools(net.bridge, [], None).begin_sync(net.stage.node("a")) == "a is not part of a copy pool"
+    assert CopySupervisors(net.bridge, [], None).request_sync(net.stage.node("a")) == "a is not part of a copy pool"

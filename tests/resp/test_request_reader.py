@@ -1,12 +1,12 @@
-"""`kidoproxy.resp.requests`: what Redis accepts, refuses and skips, in whatever chunks it arrives."""
+"""`kidoproxy.resp.request_reader`: what Redis accepts, refuses and skips, in whatever chunks it arrives."""
 
 import pytest
 
 from kidoproxy.resp import limits as defaults
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
+from kidoproxy.resp.request_reader import RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
-from kidoproxy.resp.requests import RequestReader
 from tests.resp.feeding import chunkings, read_requests
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"

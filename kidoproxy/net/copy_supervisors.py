@@ -16,7 +16,7 @@ from kidoproxy.routes.topology import Node
 log = EventLogger("kidoproxy.copies")
 
 
-class CopyPools:
+class CopySupervisors:
     """Supervises every copy pool of one process."""
 
     def __init__(self, bridge: LoopBridge, groups: list[CopyGroup], state_dir: Path | None) -> None:
@@ -25,7 +25,7 @@ class CopyPools:
         self.groups = groups
         self.records = CopyRecords(state_dir, bridge)
         self.supervisors: list[CopySupervisor] = []
-        self.proxy.begin_sync = self.begin_sync
+        self.proxy.request_sync = self.request_sync
         self.proxy.run_sync_command = self.run_sync_command
 
     def start(self) -> None:
@@ -54,7 +54,7 @@ class CopyPools:
             log.write(logging.INFO, event)
         supervisor.log_events.clear()
 
-    def begin_sync(self, node: Node) -> str:
+    def request_sync(self, node: Node) -> str:
         """PROXY SYNC: why not, or empty when it has been ordered."""
         group = group_of(node)
         if group is None:

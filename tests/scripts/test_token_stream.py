@@ -4,8 +4,8 @@ import pytest
 
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.reader import MAX_DEPTH
 from kidoproxy.scripts.syntax import CALL, NAME, TABLE, Node
+from kidoproxy.scripts.token_stream import MAX_DEPTH
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""`kidoproxy.log_event`: an event of the log and its text."""
+"""`kidoproxy.resp.log_event`: an event of the log and its text."""
 
-from kidoproxy.log_event import LogEvent
+from kidoproxy.resp.log_event import LogEvent
 
 
 def test_the_text_of_an_event() -> None:
