@@ -46,7 +46,7 @@ class Durability:
     def on_recorded(self, version: int) -> None:
         """This version of the record, and so each before it, is on disk.
 
-        Or it could not be written: the log says so, a counter moves, and replies wait for it no longer.
+        Or it could not be written: the log says so, and replies wait for it no longer.
         """
         self.durable_version = max(self.durable_version, version)
         waiting = self.waiting

@@ -34,7 +34,7 @@ def test_flags() -> None:
     assert flag_bits(("readonly", "future")) == READONLY
 
 
-PACKAGE = Path(__file__).parents[2] / "kidoproxy"
+PACKAGE = Path(__file__).resolve().parents[2] / "kidoproxy"
 
 
 def compares_a_command_name(node: ast.AST) -> bool:

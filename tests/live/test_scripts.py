@@ -45,7 +45,15 @@ def restart(proxy: RunningProxy, at: int = 1) -> None:
     proxy.kill(at)
     eventually(lambda: states(proxy)[at] == "down")
     proxy.restart(at)
-    eventually(lambda: states(proxy)[at] == "up")
+    eventually(lambda: all(is_served(proxy, at, protocol) for protocol in (2, 3)))
+
+
+def is_served(proxy: RunningProxy, at: int, protocol: int) -> bool:
+    """Whether it answers clients of this protocol: each has a connection of its own, which comes back by itself."""
+    try:
+        return bool(proxy.client(protocol).execute_command("PROXY", "NODE", proxy.names[at], "EXISTS", "k") == 0)
+    except redis.ResponseError:
+        return False
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])

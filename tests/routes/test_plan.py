@@ -7,7 +7,7 @@ from kidoproxy.commands.spec import AGG_SUM
 from kidoproxy.routes.plan import DIRECT_REPLY, GATHER, SEND, DirectReply, Gather, Send
 from kidoproxy.routes.topology import Node
 
-PLAN = Path(__file__).parents[2] / "kidoproxy" / "routes" / "plan.py"
+PLAN = Path(__file__).resolve().parents[2] / "kidoproxy" / "routes" / "plan.py"
 
 
 def test_repr() -> None:
