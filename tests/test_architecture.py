@@ -203,6 +203,7 @@ SOURCES: Final = {
     for path in sorted(Path(ROOT, PACKAGE).rglob("*.py"))
 }
 MODULES: Final = frozenset(map(module_of, SOURCES))
+TEST_FILES: Final = sorted(path.relative_to(ROOT).as_posix() for path in Path(ROOT, "tests").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES)
@@ -271,6 +272,12 @@ def test_tasks_are_made_in_one_place(path: str) -> None:
 def test_files_and_functions_stay_short(path: str) -> None:
     """A file is read in one sitting, a function on one screen."""
     assert too_long(path, SOURCES[path]) == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES)
+def test_files_of_tests_stay_short(path: str) -> None:
+    """They are read as often as the code."""
+    assert len(Path(ROOT, path).read_text(encoding="utf-8").splitlines()) <= FILE_LINES
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if not path.endswith("__init__.py")])

@@ -99,6 +99,12 @@ SCALAR_REPLIES: Final = (
     "expire pexpire expireat pexpireat persist xlen publish"
 )
 
+#: They change the protocol, the user or the database of what follows.
+DRAIN_FIRST: Final = "select hello reset"
+
+#: They end or refuse a transaction rather than be part of it (Redis, ``processCommand``).
+RUN_IN_MULTI: Final = "exec discard multi watch quit reset"
+
 #: Reaches of commands that are sent to nodes on connections that others share.
 _SENT_TO_NODES: Final = (SINGLE_NODE, SPLIT_BY_NODE, ALL_NODES, ANY_NODE, SCAN_NODES)
 
@@ -123,6 +129,10 @@ def apply_traits(specs: dict[bytes, CommandSpec]) -> None:
         spec.is_nondeterministic = True
     for spec in _named(specs, SCALAR_REPLIES):
         spec.gives_scalar = True
+    for spec in _named(specs, DRAIN_FIRST):
+        spec.drains_first = True
+    for spec in _named(specs, RUN_IN_MULTI):
+        spec.runs_in_multi = True
 
 
 def _named(specs: dict[bytes, CommandSpec], names: str) -> list[CommandSpec]:

@@ -218,6 +218,10 @@ class CommandSpec:
         self.is_nondeterministic: bool = False
         #: Its reply is a string, a number or nothing.
         self.gives_scalar: bool = False
+        #: It changes what later requests mean to the nodes: it waits until no reply of its session is open.
+        self.drains_first: bool = False
+        #: It runs at once inside MULTI; all others are queued.
+        self.runs_in_multi: bool = False
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

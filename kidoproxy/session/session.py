@@ -34,11 +34,6 @@ from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 
-#: These change what later requests mean to the nodes, so they wait until no reply is open.
-BARRIERS: Final = (b"select", b"hello", b"reset")
-#: These run at once inside MULTI.
-NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
-
 #: Commands about the session that are more than a reply; the others are in `handshake.ANSWERS`.
 SESSION_HANDLERS: Final[dict[bytes, SessionHandler]] = {
     b"client|kill": client_slices.handle_kill,
@@ -177,7 +172,7 @@ class ClientSession(Session):
             self.enter(PAUSED)
             self.suspended_request = request
             self.context.paused_sessions[self.id] = True
-        elif self.multi is not None and spec.name not in NOT_QUEUED:
+        elif self.multi is not None and not spec.runs_in_multi:
             multi.enqueue(self, self.multi, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
@@ -200,7 +195,7 @@ class ClientSession(Session):
 
     def needs_drain(self, spec: CommandSpec, argv: list[bytes]) -> bool:
         """Whether a request must wait until no reply is open, so that neither it nor later ones overtake."""
-        if spec.name in BARRIERS or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
+        if spec.drains_first or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
             return True
         return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
 

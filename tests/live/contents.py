@@ -140,3 +140,11 @@ class Crowd:
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
+
+
+def is_served(proxy: RunningProxy, at: int, protocol: int) -> bool:
+    """Whether it answers clients of this protocol: each has a connection of its own, which comes back by itself."""
+    try:
+        return bool(proxy.client(protocol).execute_command("PROXY", "NODE", proxy.names[at], "EXISTS", "k") == 0)
+    except redis.ResponseError:
+        return False

@@ -12,7 +12,7 @@ from django.core.cache import CacheHandler
 from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.commands.oracle import program
 from tests.live.asking import lines, replies
-from tests.live.contents import states
+from tests.live.contents import is_served, states
 from tests.live.proxies import RunningProxy, Starter
 from tests.live.script import LIBRARY
 from tests.live.test_oracle import unequal
@@ -46,14 +46,6 @@ def restart(proxy: RunningProxy, at: int = 1) -> None:
     eventually(lambda: states(proxy)[at] == "down")
     proxy.restart(at)
     eventually(lambda: all(is_served(proxy, at, protocol) for protocol in (2, 3)))
-
-
-def is_served(proxy: RunningProxy, at: int, protocol: int) -> bool:
-    """Whether it answers clients of this protocol: each has a connection of its own, which comes back by itself."""
-    try:
-        return bool(proxy.client(protocol).execute_command("PROXY", "NODE", proxy.names[at], "EXISTS", "k") == 0)
-    except redis.ResponseError:
-        return False
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
