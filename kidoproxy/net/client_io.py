@@ -52,8 +52,7 @@ class ClientIO(ClientSocket):
         self.bridge.update_clock()
         proxy.connections_received += 1
         transport.set_write_buffer_limits(high=limits.READ_STOP_BYTES)
-        is_full = self.context.client_count >= self.context.max_clients or len(proxy.sessions) >= proxy.max_clients
-        if is_full or not proxy.has_free_socket():
+        if not proxy.has_room_for_client(self.context, 0):
             proxy.connections_rejected += 1
             transport.write(errors.MAX_CLIENTS)
             transport.close()

@@ -5,6 +5,7 @@ stay plain.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -24,6 +25,8 @@ from kidoproxy.session.pool_context import PoolContext
 HANDSHAKE_SECONDS: Final = 10.0
 #: How long nobody is accepted after the system had no descriptor or memory for one more.
 ACCEPT_RETRY_SECONDS: Final = 1.0
+#: What accept(2) says then. Its other errors are those of one client that has gone: the next is accepted at once.
+NO_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 #: Reasons of OpenSSL that mean that the client does not speak TLS at all.
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL")
 
@@ -60,35 +63,30 @@ class TlsListener:
         with listening:
             while True:
                 try:
-                    sock, _ = await self.bridge.loop.sock_accept(listening)
-                except OSError:
-                    # No descriptor is left, or the like: the kernel keeps the client until one is.
-                    await asyncio.sleep(ACCEPT_RETRY_SECONDS)
+                    sock, peer_name = await self.next_client(listening)
+                except OSError as problem:
+                    if problem.errno in NO_RESOURCES:
+                        # The kernel keeps the client until there is room.
+                        await asyncio.sleep(ACCEPT_RETRY_SECONDS)
                     continue
                 proxy = self.bridge.proxy
-                if self.is_full():
+                if proxy.has_room_for_client(self.context, self.pending):
+                    self.pending += 1
+                    self.tasks.start(self.handshake(sock, format_address(peer_name, "")), "tls handshake")
+                else:
                     # Before the handshake no error could be sent.
                     proxy.connections_received += 1
                     proxy.connections_rejected += 1
                     sock.close()
-                else:
-                    self.pending += 1
-                    self.tasks.start(self.handshake(sock), "tls handshake")
 
-    def is_full(self) -> bool:
-        """Whether nobody more may come in."""
-        context, proxy = self.context, self.bridge.proxy
-        return (
-            context.client_count + self.pending >= context.max_clients
-            or len(proxy.sessions) + self.pending >= proxy.max_clients
-            or not proxy.has_free_socket()
-        )
+    async def next_client(self, listening: socket.socket) -> tuple[socket.socket, object]:
+        """The next accepted socket, and the name of its peer; OSError as accept(2)."""
+        return await self.bridge.loop.sock_accept(listening)
 
-    async def handshake(self, sock: socket.socket) -> None:
+    async def handshake(self, sock: socket.socket, address: str) -> None:
         """Make a client of it, or count and log why not."""
         client = ClientIO(self.bridge, self.context, self.clients)
         client.is_tls = True
-        address = format_address(sock.getpeername(), "") if is_connected(sock) else "?"
         try:
             await self.bridge.loop.connect_accepted_socket(
                 # A compiled class cannot inherit from asyncio.Protocol, but it has all the methods that the loop calls.
@@ -117,15 +115,6 @@ async def bind(host: str, port: int, reuse_port: bool) -> list[socket.socket]:
     for sock in sockets:
         sock.setblocking(False)
     return sockets
-
-
-def is_connected(sock: socket.socket) -> bool:
-    """Whether the client is still there."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
 
 
 def describe_handshake_error(problem: OSError) -> str:

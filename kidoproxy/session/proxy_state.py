@@ -81,6 +81,14 @@ class ProxyState:
         """Whether a client or a dedicated connection may have a socket; the rest is for shared ones."""
         return len(self.sessions) + len(self.executor.unshared_connections) < self.max_sockets
 
+    def has_room_for_client(self, context: PoolContext, pending: int) -> bool:
+        """Whether a client of this pool may come in while so many others of it are not sessions yet."""
+        return (
+            context.client_count + pending < context.max_clients
+            and len(self.sessions) + pending < self.max_clients
+            and self.has_free_socket()
+        )
+
     def blocked_clients(self, context: PoolContext) -> int:
         """Clients of the pool that wait in a command or for the end of CLIENT PAUSE."""
         return len(

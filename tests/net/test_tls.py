@@ -1,10 +1,12 @@
 """`kidoproxy.net.tls`: handshakes with clients, and every way in which they fail."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -252,3 +254,35 @@ def test_an_old_client() -> None:
         await until(lambda: listening.failures() == 1)
 
     play(scene, Listening(min_version="1.3"))
+
+
+class FailingListener(TlsListener):
+    """One whose next calls of accept(2) fail."""
+
+    errors: ClassVar[list[int]] = []
+
+    async def next_client(self, listening: socket.socket) -> tuple[socket.socket, object]:
+        """The next error, or as ever."""
+        if self.errors:
+            raise OSError(self.errors.pop(0), "no")
+        return await super().next_client(listening)
+
+
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(errno.ECONNABORTED, 60.0), (errno.EPROTO, 60.0), (errno.EMFILE, 0.0), (errno.ENOMEM, 0.0)],
+)
+def test_accept_fails(monkeypatch: pytest.MonkeyPatch, number: int, pause: float) -> None:
+    """Who has gone before it was accepted holds up nobody: only a lack of resources is waited out."""
+    monkeypatch.setattr(net_tls, "ACCEPT_RETRY_SECONDS", pause)
+    monkeypatch.setattr("tests.net.test_tls.TlsListener", FailingListener)
+    monkeypatch.setattr(FailingListener, "errors", [number] * 3)
+
+    async def scene(listening: Listening) -> None:
+        reader, writer = await asyncio.wait_for(dial(listening, client_context()), 20)
+        writer.write(PING)
+        assert await reader.readexactly(7) == b"+PONG\r\n"
+        assert FailingListener.errors == []
+        writer.close()
+
+    play(scene, Listening())
