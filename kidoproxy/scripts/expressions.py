@@ -50,7 +50,6 @@ _BINARY_PRIORITY: Final[dict[bytes, tuple[int, int]]] = {
 }
 _UNARY_PRIORITY: Final = 8
 _COMPARISONS: Final = (b"<", b">", b"<=", b">=", b"~=", b"==")
-_ARITHMETIC: Final = (b"+", b"-", b"*", b"/", b"%", b"^")
 
 
 class ExpressionParser(ParserBase):

@@ -1,5 +1,6 @@
 """Reads of copies: which copy is asked, and which reply counts. Stories."""
 
+from tests.replication.three import three
 from tests.story import (
     Pool,
     client,
@@ -17,14 +18,6 @@ from tests.story import (
     to_client,
     unheard,
 )
-
-ALL = ("a", "b", "c")
-
-
-def three(behind: str = "", min_in_sync: int = 1) -> tuple[Pool, str]:
-    """A copy pool of three, and a key that ``a`` decides for."""
-    pool = copies(*ALL, behind=behind, min_in_sync=min_in_sync)
-    return pool, led_by(pool, "a")
 
 
 def test_read_asks_the_leader() -> None:

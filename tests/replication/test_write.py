@@ -1,7 +1,7 @@
 """Writes to copies: who has acknowledged one, who missed it, and what the client gets. Stories."""
 
+from tests.replication.three import ALL, three
 from tests.story import (
-    Pool,
     client,
     copies,
     given,
@@ -17,14 +17,6 @@ from tests.story import (
     to,
     to_client,
 )
-
-ALL = ("a", "b", "c")
-
-
-def three(behind: str = "", min_in_sync: int = 1) -> tuple[Pool, str]:
-    """A copy pool of three, and a key that ``a`` decides for."""
-    pool = copies(*ALL, behind=behind, min_in_sync=min_in_sync)
-    return pool, led_by(pool, "a")
 
 
 def test_write() -> None:

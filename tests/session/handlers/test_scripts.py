@@ -1,7 +1,5 @@
 """What the session notes of EVAL, SCRIPT and FUNCTION, alone and inside MULTI. Stories."""
 
-import hashlib
-
 import pytest
 
 from kidoproxy.commands.acl import Acl
@@ -9,6 +7,7 @@ from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.session.users import User, Users
+from tests.scripts.one_script import DIGEST, LOAD, SAID, TEXT
 from tests.story import (
     Event,
     Story,
@@ -28,10 +27,6 @@ from tests.story import (
     unheard,
 )
 
-TEXT = b"return 1"
-DIGEST = hashlib.sha1(TEXT).hexdigest()
-LOAD = encode_request([b"SCRIPT", b"LOAD", TEXT])
-SAID = f"$40 {DIGEST}"
 CODE = b"#!lua name=lib\n"
 
 
