@@ -82,7 +82,7 @@ class Play:
     def settle(self) -> None:
         """Turn by turn."""
         executor = self.stage.executor
-        turn = executor.pending_writes
+        turn = executor.turn_work
         for _ in range(100_000):
             if not (turn.jobs.queue or turn.to_resume or self.answer()):
                 self.session.replies.take_output()

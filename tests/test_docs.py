@@ -187,6 +187,31 @@ def test_links(path: str) -> None:
         assert not anchor or anchor in anchors(goal.read_text(encoding="utf-8")), target
 
 
+# -- names -----------------------------------------------------------------------------------------------
+
+SOURCES: Final = sorted(path for top in ("kidoproxy", "tests", "deploy") for path in (ROOT / top).rglob("*.py"))
+#: ``name`` in single backticks; what stands in double ones may be anything.
+REFERENCE: Final = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
+
+
+def known_names() -> set[str]:
+    """Every word of the code outside such references, and the names of files and folders."""
+    files = {part.removesuffix(".py") for path in SOURCES for part in path.relative_to(ROOT).parts}
+    return files | {word for path in SOURCES for word in re.findall(r"\w+", REFERENCE.sub("", path.read_text("utf-8")))}
+
+
+def test_names_that_are_referred_to_exist() -> None:
+    """A docstring or a comment that speaks of a name speaks of one that the code has, also after a renaming."""
+    known = known_names()
+    stale = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCES
+        for name in REFERENCE.findall(path.read_text(encoding="utf-8"))
+        if not known.issuperset(name.split("."))
+    ]
+    assert stale == []
+
+
 def test_the_readme_can_be_read_in_one_sitting() -> None:
     """It stays short enough to be read."""
     assert len(README.splitlines()) < README_LINES

@@ -48,7 +48,7 @@ class LoopBridge:
         self.loop = loop
         self.proxy = proxy
         self.executor = proxy.executor
-        self.pending_writes = proxy.executor.pending_writes
+        self.turn_work = proxy.executor.turn_work
         self.dedicated_pool = proxy.dedicated_pool
         #: How many calls of `flush` the loop has been asked for; the last one does the work.
         self.scheduled_flushes = 0
@@ -86,7 +86,7 @@ class LoopBridge:
 
     def schedule_flush(self) -> None:
         """Something may have been queued."""
-        turn_work = self.pending_writes
+        turn_work = self.turn_work
         if not self.scheduled_flushes and (
             turn_work.reply_queues or self.executor.dirty_connections or turn_work.to_resume or turn_work.jobs.queue
         ):
@@ -119,7 +119,7 @@ class LoopBridge:
         self.scheduled_flushes -= 1
         if self.scheduled_flushes:
             return
-        turn_work = self.pending_writes
+        turn_work = self.turn_work
         turn_work.spent_units = 0
         if turn_work.to_resume or turn_work.jobs.queue:
             # What is resumed begins a request now, however long ago the turn's bytes were read.
@@ -149,7 +149,7 @@ class LoopBridge:
         """A slice of each job, until the turn is over."""
         self.turn_deadline = time.monotonic() + self.turn_seconds
         try:
-            self.pending_writes.jobs.step_all(self.is_turn_over)
+            self.turn_work.jobs.step_all(self.is_turn_over)
         except Exception:
             log.exception("a slice of work failed")
 
@@ -161,7 +161,7 @@ class LoopBridge:
     def resume_sessions(self, reply_queues: list[ReplyQueue]) -> None:
         """Resume sessions whose reply queue has drained, as many as fit in a turn; the others go first in the next."""
         index = 0
-        turn_work = self.pending_writes
+        turn_work = self.turn_work
         while index < len(reply_queues) and turn_work.spent_units < limits.SLICE_UNITS:
             try:
                 while index < len(reply_queues) and turn_work.spent_units < limits.SLICE_UNITS:
@@ -203,4 +203,4 @@ class LoopBridge:
                         transport.flush()
             except Exception:
                 log.exception("a client could not be written to")
-        self.pending_writes.reply_queues = reply_queues[index:] + self.pending_writes.reply_queues
+        self.turn_work.reply_queues = reply_queues[index:] + self.turn_work.reply_queues

@@ -9,7 +9,7 @@ Order of events:
    without being asked; later elections leave that to an operator.
 4. Trust is lost again when every copy in sync is dead and another one that had every acknowledged write is back, or
    when the trusted copy had been restarted and one that never was is back. Only before a further write was
-   acknowledged (`CopyGroup.left_by_restart`): after that the trusted copy alone has everything.
+   acknowledged (`CopyGroup.trust_is_revocable`): after that the trusted copy alone has everything.
 
 An operator's word (`trust_by_order`) replaces the election, but never while a copy in sync can be reached.
 """

@@ -2,7 +2,7 @@
 
 A pure object that is ticked. In every tick, in this order:
 
-1. acknowledgements that wait for the disk are released or given up (`write_log`);
+1. acknowledgements that wait for the disk are released or given up (`durability`);
 2. an election is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
    sync that was ordered or is owed, else the next key to repair;

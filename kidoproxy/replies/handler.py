@@ -2,7 +2,7 @@
 
 A connection keeps its handlers in the order of the requests. Each gets the reply (`on_reply`) or hears that there is
 none (`on_failure`); if one of the two raises, which is a bug, `abort` tells whoever waits behind it. A handler that
-has `discard_reply` set has been answered already (TIMEOUT), and its late reply is dropped by position.
+has `is_answered` set has been answered already (TIMEOUT), and its late reply is dropped by position.
 """
 
 from typing import Final, final

@@ -1,6 +1,6 @@
 """Work that is too long for one turn of the loop is done in slices, between which others are served.
 
-Each turn every `Job` of `PendingWrites.jobs` gets one step, in the order in which they were added, so that all get the
+Each turn every `Job` of `TurnWork.jobs` gets one step, in the order in which they were added, so that all get the
 same share. The size of a step is counted in units of work, never measured in time.
 """
 

@@ -35,7 +35,7 @@ class ReplyQueue(ReplyAccounting):
 
     def __init__(self, turn_work: TurnWork, failures_as_loading: bool = False) -> None:
         super().__init__()
-        self.pending_writes = turn_work
+        self.turn_work = turn_work
         self.open_requests: list[PendingRequest] = []
         self.out: list[bytes] = []
         self.out_bytes = 0
@@ -91,7 +91,7 @@ class ReplyQueue(ReplyAccounting):
     def schedule_write(self) -> None:
         """Have the output written at the end of this turn of the loop."""
         self.write_scheduled = True
-        self.pending_writes.reply_queues.append(self)
+        self.turn_work.reply_queues.append(self)
 
     def release_ready(self) -> None:
         """Append the reply of the oldest request, and of all answered ones behind it, to the output."""
@@ -132,7 +132,7 @@ class ReplyQueue(ReplyAccounting):
         count = self.open_count()
         if count <= self.resume_at and (count == 0 or self.is_below_limits()):
             self.resume_at = -1
-            self.pending_writes.to_resume.append(self)
+            self.turn_work.to_resume.append(self)
 
     def take_output(self) -> list[bytes]:
         """Return the output, and forget it; the caller writes it."""

@@ -25,7 +25,7 @@ class Session(SessionState):
     """A session as its handlers see it."""
 
     def __init__(self, proxy: ProxyState, context: PoolContext, address: str, local_address: str) -> None:
-        replies = accounting.create_reply_queue(proxy.executor.pending_writes, context)
+        replies = accounting.create_reply_queue(proxy.executor.turn_work, context)
         super().__init__(proxy.next_client_id(), context, replies, address, local_address, proxy.clock)
         self.proxy = proxy
         self.executor = proxy.executor
@@ -105,7 +105,7 @@ class Session(SessionState):
 
     def wake(self) -> None:
         """What the session waited for has come: it goes on at the end of this turn."""
-        self.executor.pending_writes.to_resume.append(self.replies)
+        self.executor.turn_work.to_resume.append(self.replies)
 
     def leave_multi(self) -> None:
         self.multi = None

@@ -79,7 +79,7 @@ def unsubscribe_all(session: Session) -> None:
     session.subscriber = None
     if subscriber.name_count() > limits.NAMES_PER_SLICE:
         # No message reaches it from now on; its names are taken off in slices.
-        subscriber.replies = ReplyQueue(session.executor.pending_writes)
+        subscriber.replies = ReplyQueue(session.executor.turn_work)
         subscriber.replies.close()
         session.executor.jobs().add(UnsubscribeJob(subscriptions, subscriber))
     else:

@@ -3,7 +3,7 @@
 Whether requests are handled at all is the session's mode, see `kidoproxy.session.mode`.
 
 The fast path is for a request that has one key, as its first argument, in a session without anything unusual: it costs
-one look-up, one plan and one reply handler. All others go through `ClientSession.dispatch_checked`.
+one look-up, one plan and one reply handler. All others go through `ClientSession.check_and_dispatch`.
 """
 
 from typing import Final, final
@@ -68,7 +68,7 @@ class ClientSession(Session):
 
     def process_requests(self) -> None:
         """Handle buffered requests until one suspends the session, or its budget for this turn is used up."""
-        turn_work = self.executor.pending_writes
+        turn_work = self.executor.turn_work
         budget = slices.turn_budget(self)
         count = 0
         try:

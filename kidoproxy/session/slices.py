@@ -42,9 +42,7 @@ def turn_budget(session: Session) -> int:
     if has_large_backlog(session):
         return 0
     return (
-        limits.SLICE_UNITS
-        if session.executor.pending_writes.spent_units < limits.SLICE_UNITS
-        else limits.SMALL_SLICE_UNITS
+        limits.SLICE_UNITS if session.executor.turn_work.spent_units < limits.SLICE_UNITS else limits.SMALL_SLICE_UNITS
     )
 
 
@@ -64,7 +62,7 @@ def resume_next_turn(session: Session) -> None:
     session.enter(YIELDED)
     job = ResumeJob(session)
     session.resume_job = job
-    session.executor.pending_writes.jobs.add(job)
+    session.executor.turn_work.jobs.add(job)
 
 
 def cancel_resume_job(session: Session) -> None:

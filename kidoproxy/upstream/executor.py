@@ -124,7 +124,7 @@ class Executor(PlanExecutor):
         self.dirty_connections: list[NodeConnection] = []
         #: Connections that are not shared: dedicated ones, and those that subscribe.
         self.unshared_connections: list[NodeConnection] = []
-        self.pending_writes = TurnWork()
+        self.turn_work = TurnWork()
         self.now = 0.0
         #: Different in each process, for `next_random` and the moments at which connections are tried again.
         self.seed = 1
@@ -208,7 +208,7 @@ class Executor(PlanExecutor):
             self.soft_misses += 1
 
     def jobs(self) -> Jobs:
-        return self.pending_writes.jobs
+        return self.turn_work.jobs
 
     def all_connections(self) -> list[NodeConnection]:
         """Every connection there is, shared or not."""

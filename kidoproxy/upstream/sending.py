@@ -52,7 +52,7 @@ class SendingConnection(ConnectionBase):
                 send_trial_select(self, QueuedRequest(handler, payload, proto, db, reply_count))
                 return
             switch_mode(self, proto, db)
-        # `Pipeline.append`, written out: each command comes by here.
+        # `ConnectionQueue.append`, written out: each command comes by here.
         handlers.append(handler)
         if reply_count > 1:
             handlers.extend([handler] * (reply_count - 1))

@@ -77,7 +77,7 @@ class Path:
             self.write(conn)
         for conn in conns:
             conn.feed(self.reply * conn.pending_count(), 0.0)
-        self.executor.pending_writes.reply_queues.clear()
+        self.executor.turn_work.reply_queues.clear()
         return len(b"".join(self.session.replies.take_output()))
 
 

@@ -99,7 +99,7 @@ def test_a_bug_in_one_does_not_keep_the_bytes_of_others(caplog: pytest.LogCaptur
     broken = sockets[1][0].session
     assert broken is not None
     broken.replies.transport = Transport()
-    net.stage.executor.pending_writes.to_resume.append(broken.replies)
+    net.stage.executor.turn_work.to_resume.append(broken.replies)
     first = net.stage.executor.connection(net.stage.node("a"), 2, 0)
     last = net.stage.executor.connection(net.stage.node("b"), 2, 0)
     first.transport = Transport()
@@ -124,7 +124,7 @@ def test_reply_queues_and_connections_without_a_socket_are_skipped() -> None:
     session = client.session
     assert session is not None
     session.replies.transport = None
-    net.stage.executor.pending_writes.to_resume.append(session.replies)
+    net.stage.executor.turn_work.to_resume.append(session.replies)
     net.turn()
     assert socket.take() == b""
 
@@ -136,7 +136,7 @@ def test_a_turn_that_is_late_begins_no_further_slice() -> None:
     sockets = [net.client() for _ in range(3)]
     for client, _ in sockets:
         client.data_received(PING * (limits.SLICE_UNITS + 1))
-    jobs = net.bridge.pending_writes.jobs
+    jobs = net.bridge.turn_work.jobs
     line = jobs.queue[:]
     assert len(line) == 3
     for left in (2, 1):
@@ -173,7 +173,7 @@ def test_a_bug_in_a_slice_costs_that_job_alone(caplog: pytest.LogCaptureFixture)
     net = Net(ring("a"))
     client, socket = net.client()
     client.data_received(PING * (limits.SLICE_UNITS + 1))
-    net.bridge.pending_writes.jobs.queue.insert(0, Job())
+    net.bridge.turn_work.jobs.queue.insert(0, Job())
     net.turn()
     assert socket.take() == b"+PONG\r\n" * (limits.SLICE_UNITS + 1)
     assert [record.message for record in caplog.records] == ["a slice of work failed"]

@@ -117,7 +117,7 @@ def test_a_client_that_goes_is_not_waited_for() -> None:
     killed.close()
     said = len(killed.replies.out)
     turn(stage)
-    assert (gone.replies.out, len(killed.replies.out), stage.executor.pending_writes.jobs.queue) == ([], said, [])
+    assert (gone.replies.out, len(killed.replies.out), stage.executor.turn_work.jobs.queue) == ([], said, [])
 
 
 def test_much_that_is_owed_is_waited_for() -> None:

@@ -7,7 +7,7 @@ from tests.session.stage import InMemoryProxy
 
 def turn(stage: InMemoryProxy) -> None:
     """One turn of the loop, as `kidoproxy.net.flush` makes it: the next slices, and no more."""
-    turn = stage.executor.pending_writes
+    turn = stage.executor.turn_work
     turn.spent_units = 0
     turn.jobs.step_all(lambda: False)
     drained, turn.to_resume = turn.to_resume, []
@@ -19,7 +19,7 @@ def turn(stage: InMemoryProxy) -> None:
 def finished(stage: InMemoryProxy) -> int:
     """The turns that it takes until nothing is left to do."""
     turns = 0
-    while stage.executor.pending_writes.jobs.queue or stage.executor.pending_writes.to_resume:
+    while stage.executor.turn_work.jobs.queue or stage.executor.turn_work.to_resume:
         turn(stage)
         turns += 1
     return turns

@@ -38,7 +38,7 @@ class StoryClient:
         session.replies.transport = self.mark
         self.received = b""
         self.closed = False
-        #: Nobody reads what it is sent, as `ClientIO.write_nowhere` has it.
+        #: Nobody reads what it is sent, as with `ClientIO.discard_output`.
         self.gone = False
 
 
@@ -106,7 +106,7 @@ class Story:
     def settle(self) -> None:
         """What the loop does at the end of a turn, until nothing is to be done."""
         executor = self.executor
-        turn = executor.pending_writes
+        turn = executor.turn_work
         while turn.to_resume or executor.dirty_connections or turn.reply_queues or turn.jobs.queue:
             turn.spent_units = 0
             turn.jobs.step_all(lambda: False)

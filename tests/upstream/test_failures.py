@@ -57,7 +57,7 @@ class Rig:
         self.node = Node(0, "a", "a:6379", 1)
         self.executor = Executor([Server(self.node, ConnectionOptions())])
         self.executor.now = 1.0
-        self.replies = ReplyQueue(self.executor.pending_writes)
+        self.replies = ReplyQueue(self.executor.turn_work)
         self.conn = self.executor.connection(self.node, 2, 0)
         self.ready(self.conn)
 
@@ -185,7 +185,7 @@ def test_a_client_that_is_gone() -> None:
     handler, behind = AggregateSlot(MergeReplies(rig.pending(), 1, NO_RULE, 2, b"", False), 0), rig.pending()
     rig.submit(handler)
     rig.replies.discard_pending()
-    other = ReplyQueue(rig.executor.pending_writes)
+    other = ReplyQueue(rig.executor.turn_work)
     behind = other.open_pending(None)
     rig.submit(behind)
     rig.conn.feed(b":1\r\n:2\r\n", 1.0)
@@ -202,7 +202,7 @@ def test_a_write_of_copies_whose_replies_cannot_be_compared() -> None:
         for copy in group.copies:
             group.mark_in_sync(copy.node)
         executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
-        replies = ReplyQueue(executor.pending_writes)
+        replies = ReplyQueue(executor.turn_work)
         scope = WriteScope(touched, False, None, [], None)
         plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
         write = CopyWrite(
@@ -344,7 +344,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
     executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
-    replies = ReplyQueue(executor.pending_writes)
+    replies = ReplyQueue(executor.turn_work)
     group.elected = False
     group.refusal = b"-NODEDOWN nobody is trusted\r\n"
     failover = ReadFailover(executor, replies.open_pending(None), b"", nodes[0], [nodes[1]], 2, 0)
@@ -353,7 +353,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     # Nodes that are no copies can be asked in turn, too.
     nodes = [Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)]
     alone = Executor([Server(node, ConnectionOptions()) for node in nodes])
-    replies = ReplyQueue(alone.pending_writes)
+    replies = ReplyQueue(alone.turn_work)
     alone.execute(
         Send(nodes[0], b"*1\r\n$4\r\nPING\r\n", [nodes[1]]),
         replies.open_pending(None),
@@ -369,7 +369,7 @@ def test_a_copy_write_is_aborted_once() -> None:
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
     executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
-    replies = ReplyQueue(executor.pending_writes)
+    replies = ReplyQueue(executor.turn_work)
     plan = Gather([Send(node, None) for node in nodes], 0, group=group)
     write = CopyWrite(
         replies.open_pending(COMMANDS[b"set"]),

@@ -317,7 +317,7 @@ def test_who_leaves_very_many_names(end: str) -> None:
         session.on_disconnect()
     else:
         session.feed(b"RESET\r\nSUBSCRIBE {a}1\r\n")
-    assert len(play.executor.pending_writes.jobs.queue) == 1
+    assert len(play.executor.turn_work.jobs.queue) == 1
     confirm_all(play)
     topics = play.subscriptions.topics[0]
     if end == "gone":
