@@ -1,6 +1,7 @@
-"""The TLS context of a listener. Its files are read twice: when the configuration is checked, and when it is used."""
+"""The TLS context of a listener. Its files are read once, when the configuration is: all workers serve the same."""
 
 import ssl
+from functools import cache
 
 from kidoproxy.config.model import ListenerTls
 
@@ -13,6 +14,7 @@ class TlsProblem(ValueError):
         self.key = key
 
 
+@cache
 def listener_context(tls: ListenerTls) -> ssl.SSLContext:
     """What clients are met with. `TlsProblem` when a file cannot be read, or is not what it should be."""
     for key, file in (("cert_file", tls.cert_file), ("key_file", tls.key_file), ("client_ca_file", tls.client_ca_file)):

@@ -37,8 +37,6 @@ class ClientIO(ClientSocket):
         self.drained_bytes = 0
         #: The client has closed its side; whether it reads what is still to be written is watched.
         self.saw_eof = False
-        #: Under TLS a client that hangs up one side has hung up both: asyncio does not know half-closed TLS.
-        self.is_tls = False
         self.lingering = False
         #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
@@ -52,7 +50,7 @@ class ClientIO(ClientSocket):
         self.bridge.update_clock()
         proxy.connections_received += 1
         transport.set_write_buffer_limits(high=limits.READ_STOP_BYTES)
-        if not proxy.has_room_for_client(self.context, 0):
+        if not proxy.has_room_for_client(self.context):
             proxy.connections_rejected += 1
             transport.write(errors.MAX_CLIENTS)
             transport.close()
@@ -247,7 +245,7 @@ class ClientIO(ClientSocket):
         self.bridge.update_clock()
         cleanup.on_eof(session)
         self.bridge.schedule_flush()
-        return not self.is_tls
+        return True
 
     def connection_lost(self, problem: Exception | None) -> None:
         session = self.session

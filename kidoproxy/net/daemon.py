@@ -30,6 +30,7 @@ from kidoproxy.net.from_config import connect_target, connection_options, pool_c
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import (
     ListeningServer,
+    ProtocolFactory,
     describe_bind_error,
     start_admin_listener,
     start_listener,
@@ -41,7 +42,7 @@ from kidoproxy.net.process import raise_file_limit, tune_gc
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
-from kidoproxy.net.tls import TlsListener
+from kidoproxy.net.tls import TlsAcceptor
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
 from kidoproxy.resp.replication_errors import same_server_cause
@@ -88,7 +89,7 @@ class Daemon:
             self.proxy.contexts.append(self.contexts[pool.name])
         self.tasks = Tasks()
         self.ticker = Ticker()
-        self.listeners: list[ListeningServer | TlsListener] = []
+        self.listeners: list[ListeningServer] = []
         #: The admin pages stay to the end: they say that we are draining.
         self.admin_listener: ListeningServer | None = None
         self.clients: set[ClientIO] = set()
@@ -186,19 +187,18 @@ class Daemon:
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
         try:
-            self.listeners.append(await self.open_listener(pool, address))
+            listener = await start_listener(self.client_factory(pool, address), address, self.config.workers > 1)
         except OSError as problem:
             raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
+        self.listeners.append(listener)
         log.info("listening", pool=pool.name, mode=pool.mode, address=address)
 
-    async def open_listener(self, pool: Pool, address: Address) -> ListeningServer | TlsListener:
-        """One for clients that have to speak TLS, or a plain one."""
-        context, shared = self.contexts[pool.name], self.config.workers > 1
+    def client_factory(self, pool: Pool, address: Address) -> ProtocolFactory:
+        """What a socket that is accepted there becomes: a client, or one that has to speak TLS first."""
+        context = self.contexts[pool.name]
         if pool.listener_tls is None or address.is_unix:
-            return await start_listener(partial(ClientIO, self.bridge, context, self.clients), address, shared)
-        listener = TlsListener(self.bridge, context, self.clients, listener_context(pool.listener_tls), self.tasks)
-        await listener.start(address.host, address.port, shared)
-        return listener
+            return partial(ClientIO, self.bridge, context, self.clients)
+        return TlsAcceptor(self.bridge, context, self.clients, listener_context(pool.listener_tls))
 
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""

@@ -1,126 +1,214 @@
-"""TLS towards clients: sockets are accepted here, and become clients when their handshake is done.
+"""TLS towards clients: between the loop's plain transport and a client's protocol, bytes are decrypted and encrypted.
 
-Handshakes under way count as clients of their pool, have a deadline, and move a counter when they fail. Unix sockets
-stay plain.
+A `TlsSocket` is the protocol of the one and the transport of the other. All that is held unsent is held by the plain
+transport, so limits, pauses and half-closed clients mean what they mean without TLS: a client that has ended its
+sending side, by close_notify or by FIN, is still told what it is owed.
+
+Handshakes under way count as clients, have a deadline, and move a counter when they fail. Unix sockets stay plain.
 """
 
 import asyncio
-import errno
-import os
-import socket
+import contextlib
 import ssl
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
 from kidoproxy.net.client_io import ClientIO, format_address
 from kidoproxy.net.flush import LoopBridge
-from kidoproxy.net.listen import LISTEN_BACKLOG, enable_keepalive
 from kidoproxy.net.node_io import describe_os_error
-from kidoproxy.net.tasks import Tasks
-from kidoproxy.resp import limits
 from kidoproxy.session.incidents import TLS_FAILED
 from kidoproxy.session.pool_context import PoolContext
 
 #: A client that takes longer has given up, or wants to hold sockets.
 HANDSHAKE_SECONDS: Final = 10.0
-#: How long nobody is accepted after the system had no descriptor or memory for one more.
-ACCEPT_RETRY_SECONDS: Final = 1.0
-#: What accept(2) says then. Its other errors are those of one client that has gone: the next is accepted at once.
-NO_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: OpenSSL gives at most one record at a time, of at most 16 KiB.
+RECORD_BYTES: Final = 16 * 1024
 #: Reasons of OpenSSL that mean that the client does not speak TLS at all.
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL")
 
 
-class TlsListener:
-    """One open listener with its handshakes. It may be closed twice; who is connected stays."""
+class TlsAcceptor:
+    """Makes the protocol of each socket that one listener accepts."""
 
-    def __init__(
-        self, bridge: LoopBridge, context: PoolContext, clients: set[ClientIO], tls: ssl.SSLContext, tasks: Tasks
-    ) -> None:
+    def __init__(self, bridge: LoopBridge, context: PoolContext, clients: set[ClientIO], tls: ssl.SSLContext) -> None:
         self.bridge = bridge
         self.context = context
         self.clients = clients
         self.tls = tls
-        self.tasks = tasks
-        self.pending = 0
-        self.accepting: list[asyncio.Task[None]] = []
 
-    async def start(self, host: str, port: int, reuse_port: bool) -> None:
-        """Listen; OSError when that is not possible."""
-        for sock in await bind(host, port, reuse_port):
-            enable_keepalive(sock)
-            sock.listen(LISTEN_BACKLOG)
-            self.accepting.append(self.tasks.start(self.accept(sock), "tls accept"))
+    def __call__(self) -> "TlsSocket":
+        return TlsSocket(self)
+
+    def count_handshakes(self, change: int) -> None:
+        """So many more are under way."""
+        self.context.pending_handshakes += change
+        self.bridge.proxy.pending_handshakes += change
+
+
+class TlsSocket(asyncio.Protocol, asyncio.Transport):
+    """One accepted socket. ``client`` is None until its handshake is done."""
+
+    def __init__(self, acceptor: TlsAcceptor) -> None:
+        super().__init__()
+        self.acceptor = acceptor
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.tls = acceptor.tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.client: ClientIO | None = None
+        #: Set while the handshake is under way.
+        self.deadline: asyncio.TimerHandle | None = None
+        self.saw_eof = False
+
+    # -- the protocol of the plain transport -----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the client to begin, unless there are too many."""
+        self.plain = cast(asyncio.Transport, transport)
+        acceptor = self.acceptor
+        proxy = acceptor.bridge.proxy
+        if proxy.has_room_for_client(acceptor.context):
+            acceptor.count_handshakes(1)
+            self.deadline = acceptor.bridge.loop.call_later(HANDSHAKE_SECONDS, self.fail, "no handshake in time")
+        else:
+            # Before the handshake no error could be sent.
+            proxy.connections_received += 1
+            proxy.connections_rejected += 1
+            self.plain.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Encrypted bytes: of the handshake, then requests."""
+        self.incoming.write(data)
+        if self.client is not None:
+            self.decrypt(self.client)
+        elif self.deadline is not None:
+            self.continue_handshake()
+
+    def continue_handshake(self) -> None:
+        """As far as it goes with what has come; behind its end requests may stand already."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.send_encrypted()
+            return
+        except ssl.SSLError as problem:
+            self.send_encrypted()
+            self.fail(describe_handshake_error(problem))
+            return
+        self.send_encrypted()
+        self.end_handshake()
+        acceptor = self.acceptor
+        client = self.client = ClientIO(acceptor.bridge, acceptor.context, acceptor.clients)
+        client.connection_made(self)
+        self.decrypt(client)
+
+    def decrypt(self, client: ClientIO) -> None:
+        """Give the client's protocol what can be read, in one piece."""
+        chunks: list[bytes] = []
+        ended = False
+        try:
+            while chunk := self.tls.read(RECORD_BYTES):
+                chunks.append(chunk)
+            # What reads as nothing is close_notify.
+            ended = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self.send_encrypted()
+            client.abort()
+            return
+        if chunks:
+            client.data_received(b"".join(chunks))
+        if ended and not self.eof_received():
+            self.close()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more, by FIN or by close_notify; whether the socket stays open for its replies."""
+        client = self.client
+        if client is None:
+            self.fail("not finished")
+            return False
+        if self.saw_eof:
+            return True
+        self.saw_eof = True
+        return client.eof_received()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        self.fail("not finished")
+        if self.client is not None:
+            self.client.connection_lost(problem)
+
+    def pause_writing(self) -> None:
+        if self.client is not None:
+            self.client.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self.client is not None:
+            self.client.resume_writing()
+
+    def end_handshake(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+            self.acceptor.count_handshakes(-1)
+
+    def fail(self, cause: str) -> None:
+        """The handshake, if it is still under way, has failed: count it, log it, close."""
+        if self.deadline is None:
+            return
+        self.end_handshake()
+        address = format_address(self.plain.get_extra_info("peername"), "")
+        self.acceptor.bridge.proxy.incidents.record(TLS_FAILED, self.acceptor.context.name, None, address, cause)
+        self.plain.close()
+
+    # -- the transport of the client's protocol --------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Encrypt and send; a memory BIO takes everything."""
+        if not self.plain.is_closing():
+            self.tls.write(data)
+            self.send_encrypted()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        for data in list_of_data:
+            self.write(data)
+
+    def send_encrypted(self) -> None:
+        data = self.outgoing.read()
+        if data:
+            self.plain.write(data)
 
     def close(self) -> None:
-        """Accept nobody any more."""
-        for task in self.accepting:
-            task.cancel()
-        self.accepting.clear()
+        """Say close_notify, and close when all has been written; the client's own is not waited for (RFC 8446, 6.1)."""
+        if self.plain.is_closing():
+            return
+        with contextlib.suppress(ssl.SSLError):
+            # It says its own, and would then wait for the other side's.
+            self.tls.unwrap()
+        self.send_encrypted()
+        self.plain.close()
 
-    async def accept(self, listening: socket.socket) -> None:
-        """Accept clients until it is closed."""
-        with listening:
-            while True:
-                try:
-                    sock, peer_name = await self.next_client(listening)
-                except OSError as problem:
-                    if problem.errno in NO_RESOURCES:
-                        # The kernel keeps the client until there is room.
-                        await asyncio.sleep(ACCEPT_RETRY_SECONDS)
-                    continue
-                proxy = self.bridge.proxy
-                if proxy.has_room_for_client(self.context, self.pending):
-                    self.pending += 1
-                    self.tasks.start(self.handshake(sock, format_address(peer_name, "")), "tls handshake")
-                else:
-                    # Before the handshake no error could be sent.
-                    proxy.connections_received += 1
-                    proxy.connections_rejected += 1
-                    sock.close()
+    def abort(self) -> None:
+        self.plain.abort()
 
-    async def next_client(self, listening: socket.socket) -> tuple[socket.socket, object]:
-        """The next accepted socket, and the name of its peer; OSError as accept(2)."""
-        return await self.bridge.loop.sock_accept(listening)
+    def is_closing(self) -> bool:
+        return self.plain.is_closing()
 
-    async def handshake(self, sock: socket.socket, address: str) -> None:
-        """Make a client of it, or count and log why not."""
-        client = ClientIO(self.bridge, self.context, self.clients)
-        client.is_tls = True
-        try:
-            await self.bridge.loop.connect_accepted_socket(
-                # A compiled class cannot inherit from asyncio.Protocol, but it has all the methods that the loop calls.
-                cast(Callable[[], asyncio.Protocol], lambda: client),
-                sock,
-                ssl=self.tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=limits.UNREAD_CLOSE_SECONDS,
-            )
-        except OSError as problem:
-            sock.close()
-            cause = describe_handshake_error(problem)
-            self.bridge.proxy.incidents.record(TLS_FAILED, self.context.name, None, address, cause)
-        finally:
-            self.pending -= 1
+    def pause_reading(self) -> None:
+        self.plain.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.plain.resume_reading()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.plain.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        return self.plain.get_write_buffer_size()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.plain.get_extra_info(name, default)
 
 
-async def bind(host: str, port: int, reuse_port: bool) -> list[socket.socket]:
-    """A socket for each address of ``host``, bound as the loop would bind it, and nobody's but ours."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        asyncio.Protocol, host, port, reuse_address=True, reuse_port=reuse_port, start_serving=False
-    )
-    sockets = [socket.socket(fileno=os.dup(sock.fileno())) for sock in server.sockets]
-    server.close()
-    for sock in sockets:
-        sock.setblocking(False)
-    return sockets
-
-
-def describe_handshake_error(problem: OSError) -> str:
+def describe_handshake_error(problem: ssl.SSLError) -> str:
     """Why it failed, in a few words."""
-    if isinstance(problem, ssl.SSLError) and problem.reason in _NOT_TLS:
-        return "not TLS"
-    if isinstance(problem, TimeoutError | ConnectionError):
-        return "not finished"
-    return describe_os_error(problem).removeprefix("tls: ")
+    return "not TLS" if problem.reason in _NOT_TLS else describe_os_error(problem).removeprefix("tls: ")

@@ -39,6 +39,8 @@ class PoolContext:
         #: The handshakes of its nodes when unknown commands were last forgotten.
         self.handshakes_seen = 0
         self.client_count = 0
+        #: Sockets whose TLS handshake is under way.
+        self.pending_handshakes = 0
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; the ids of
         #: the sessions that wait, in the order in which they go on.
         self.paused_until_ms = 0

@@ -45,6 +45,8 @@ class ProxyState:
         self.forced_disconnects: dict[str, int] = dict.fromkeys(DISCONNECT_REASONS, 0)
         self.draining = False
         self.copy_groups: list[CopyGroup] = []
+        #: Sockets whose TLS handshake is under way, of all pools.
+        self.pending_handshakes = 0
         self.max_clients = 10_000
         self.max_sockets = 1_000_000_000
         self.commands_processed = 0
@@ -79,13 +81,14 @@ class ProxyState:
 
     def has_free_socket(self) -> bool:
         """Whether a client or a dedicated connection may have a socket; the rest is for shared ones."""
-        return len(self.sessions) + len(self.executor.unshared_connections) < self.max_sockets
+        clients = len(self.sessions) + self.pending_handshakes
+        return clients + len(self.executor.unshared_connections) < self.max_sockets
 
-    def has_room_for_client(self, context: PoolContext, pending: int) -> bool:
-        """Whether a client of this pool may come in while so many others of it are not sessions yet."""
+    def has_room_for_client(self, context: PoolContext) -> bool:
+        """Whether a client of this pool may come in. One that is still in its TLS handshake counts as one."""
         return (
-            context.client_count + pending < context.max_clients
-            and len(self.sessions) + pending < self.max_clients
+            context.client_count + context.pending_handshakes < context.max_clients
+            and len(self.sessions) + self.pending_handshakes < self.max_clients
             and self.has_free_socket()
         )
 

@@ -120,9 +120,7 @@ class Play:
 
     def port(self, listener: ListeningServer | None = None) -> int:
         """Where clients connect, or that of another listener."""
-        opened = listener or self.daemon.listeners[0]
-        assert isinstance(opened, ListeningServer)
-        port: int = opened.server.sockets[0].getsockname()[1]
+        port: int = (listener or self.daemon.listeners[0]).server.sockets[0].getsockname()[1]
         return port
 
     async def client(self) -> tuple[Client, ClientIO]:

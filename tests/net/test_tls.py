@@ -1,22 +1,20 @@
 """`kidoproxy.net.tls`: handshakes with clients, and every way in which they fail."""
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from kidoproxy.config import ListenerTls
+from kidoproxy.config import Address, ListenerTls
 from kidoproxy.config.tls import listener_context
 from kidoproxy.net import tls as net_tls
 from kidoproxy.net.client_io import ClientIO, format_address
 from kidoproxy.net.flush import LoopBridge
-from kidoproxy.net.tasks import Tasks
-from kidoproxy.net.tls import TlsListener
+from kidoproxy.net.listen import start_listener
+from kidoproxy.net.tls import TlsAcceptor
 from kidoproxy.session.incidents import TLS_FAILED
 from tests.net.real import run, until
 from tests.ports import free_port
@@ -34,21 +32,19 @@ class Listening:
         self.proxy, self.context = self.stage.proxy, self.stage.pool
         self.tls = listener_context(ListenerTls(str(PEM), str(PEM), client_ca, min_version))
         self.clients: set[ClientIO] = set()
-        self.tasks = Tasks()
         self.port = free_port()
 
     async def open(self) -> None:
         """Listen."""
         bridge = LoopBridge(asyncio.get_running_loop(), self.proxy)
-        self.listener = TlsListener(bridge, self.context, self.clients, self.tls, self.tasks)
-        await self.listener.start("127.0.0.1", self.port, False)
+        acceptor = TlsAcceptor(bridge, self.context, self.clients, self.tls)
+        self.listener = await start_listener(acceptor, Address("127.0.0.1", self.port), False)
 
     async def close(self) -> None:
         """All is over."""
         self.listener.close()
         for client in list(self.clients):
             client.abort()
-        await self.tasks.stop()
 
     def failures(self) -> int:
         """Handshakes that failed, as the metrics count them."""
@@ -98,7 +94,7 @@ def test_a_client_is_served(version: ssl.TLSVersion) -> None:
         (client,) = listening.clients
         assert client.session is not None
         assert client.session.address == format_address(writer.get_extra_info("sockname"), "")
-        assert listening.listener.pending == 0
+        assert listening.context.pending_handshakes == 0
         writer.close()
         await until(lambda: not listening.clients)
         assert (listening.failures(), listening.context.client_count) == (0, 0)
@@ -148,11 +144,11 @@ def test_a_request_right_behind_the_handshake_is_not_lost() -> None:
 
 
 def test_who_ends_right_behind_the_handshake_is_forgotten() -> None:
-    """Under TLS an end of one side is the end."""
+    """It has ended its sending side, and is told what it is owed."""
 
     async def scene(listening: Listening) -> None:
-        await asyncio.to_thread(tls_in_one_write, listening, PING, True)
-        await until(lambda: not listening.clients and not listening.listener.pending)
+        assert await asyncio.to_thread(tls_in_one_write, listening, PING, True) == b"+PONG\r\n"
+        await until(lambda: not listening.clients and not listening.context.pending_handshakes)
         assert listening.context.client_count == 0
         assert not listening.proxy.sessions
 
@@ -178,7 +174,7 @@ def test_who_speaks_no_tls_is_counted_and_told_of(data: bytes) -> None:
         await asyncio.to_thread(send_and_read, listening, data)
         await until(lambda: listening.failures() == 1)
         assert listening.lines() == ["tls handshake failed: pool=cache addr=127.0.0.1 cause=not TLS count=1"]
-        assert (listening.listener.pending, listening.context.client_count) == (0, 0)
+        assert (listening.context.pending_handshakes, listening.context.client_count) == (0, 0)
 
     play(scene, Listening())
 
@@ -215,13 +211,13 @@ def test_handshakes_count_as_clients() -> None:
     async def scene(listening: Listening) -> None:
         listening.context.max_clients = 2
         silent = [await asyncio.open_connection("127.0.0.1", listening.port) for _ in range(2)]
-        await until(lambda: listening.listener.pending == 2)
+        await until(lambda: listening.context.pending_handshakes == 2)
         reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
         await until(reader.at_eof)
         assert listening.proxy.connections_rejected == 1
         for _, other in [*silent, (reader, writer)]:
             other.close()
-        await until(lambda: not listening.listener.pending)
+        await until(lambda: not listening.context.pending_handshakes)
 
     play(scene, Listening())
 
@@ -256,33 +252,87 @@ def test_an_old_client() -> None:
     play(scene, Listening(min_version="1.3"))
 
 
-class FailingListener(TlsListener):
-    """One whose next calls of accept(2) fail."""
-
-    errors: ClassVar[list[int]] = []
-
-    async def next_client(self, listening: socket.socket) -> tuple[socket.socket, object]:
-        """The next error, or as ever."""
-        if self.errors:
-            raise OSError(self.errors.pop(0), "no")
-        return await super().next_client(listening)
+def session_of(listening: Listening) -> tuple[socket.socket, ssl.SSLSocket]:
+    """A connected client with a small buffer, on blocking sockets."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(20)
+    plain.connect(("127.0.0.1", listening.port))
+    return plain, client_context().wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=True)
 
 
-@pytest.mark.parametrize(
-    ("number", "pause"),
-    [(errno.ECONNABORTED, 60.0), (errno.EPROTO, 60.0), (errno.EMFILE, 0.0), (errno.ENOMEM, 0.0)],
-)
-def test_accept_fails(monkeypatch: pytest.MonkeyPatch, number: int, pause: float) -> None:
-    """Who has gone before it was accepted holds up nobody: only a lack of resources is waited out."""
-    monkeypatch.setattr(net_tls, "ACCEPT_RETRY_SECONDS", pause)
-    monkeypatch.setattr("tests.net.test_tls.TlsListener", FailingListener)
-    monkeypatch.setattr(FailingListener, "errors", [number] * 3)
+def test_what_a_client_does_not_read_is_counted_and_bounded() -> None:
+    """The limit of unread output sees every byte, also those that are encrypted already."""
 
     async def scene(listening: Listening) -> None:
-        reader, writer = await asyncio.wait_for(dial(listening, client_context()), 20)
-        writer.write(PING)
-        assert await reader.readexactly(7) == b"+PONG\r\n"
-        assert FailingListener.errors == []
-        writer.close()
+        listening.context.max_output_bytes = 1_000_000
+        plain, secured = await asyncio.to_thread(session_of, listening)
+        with plain, secured:
+            await until(lambda: listening.clients)
+            (client,) = listening.clients
+            client.transport.write(b"x" * 8_000_000)
+            assert client.write_paused
+            assert client.unsent_bytes() > 4_000_000
+            client.flush()
+            await until(lambda: not listening.clients)
+        assert sum(listening.proxy.forced_disconnects.values()) == 1
+
+    play(scene, Listening())
+
+
+def test_an_idle_client_is_closed_at_once() -> None:
+    """Its own close_notify is not waited for, so a drain does not wait for clients that do not read."""
+
+    async def scene(listening: Listening) -> None:
+        plain, secured = await asyncio.to_thread(session_of, listening)
+        with plain, secured:
+            await until(lambda: listening.clients)
+            (client,) = listening.clients
+            async with asyncio.timeout(5):
+                client.close_if_drained()
+                client.flush()
+                await until(lambda: not listening.clients)
+            assert await asyncio.to_thread(secured.recv, 10) == b""
+        assert sum(listening.proxy.forced_disconnects.values()) == 0
+
+    play(scene, Listening())
+
+
+def rest(secured: ssl.SSLSocket) -> int:
+    """How many bytes come until the end."""
+    count = 0
+    while chunk := secured.recv(65536):
+        count += len(chunk)
+    return count
+
+
+def test_all_that_is_owed_reaches_who_has_hung_up_one_side() -> None:
+    """After a FIN, while megabytes are unread: all of them arrive, and then the end."""
+
+    async def scene(listening: Listening) -> None:
+        plain, secured = await asyncio.to_thread(session_of, listening)
+        with plain, secured:
+            await until(lambda: listening.clients)
+            (client,) = listening.clients
+            client.transport.write(b"x" * 3_000_000)
+            # Not the secured socket's own, which would read plain bytes from then on.
+            socket.socket.shutdown(secured, socket.SHUT_WR)
+            assert await asyncio.to_thread(rest, secured) == 3_000_000
+            await until(lambda: not listening.clients)
+        assert listening.context.client_count == 0
+
+    play(scene, Listening())
+
+
+def test_a_record_that_is_no_record_ends_the_connection() -> None:
+    """Bytes that cannot be decrypted cost their client alone."""
+
+    async def scene(listening: Listening) -> None:
+        plain, secured = await asyncio.to_thread(session_of, listening)
+        await until(lambda: listening.clients)
+        with socket.socket(fileno=secured.detach()) as bare, plain:
+            bare.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+            await until(lambda: not listening.clients)
+        assert listening.context.client_count == 0
 
     play(scene, Listening())
