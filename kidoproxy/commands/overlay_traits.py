@@ -9,9 +9,15 @@ from kidoproxy.commands.spec import (
     ALL_NODES,
     ANY_NODE,
     BITFIELD_SUBCOMMANDS,
+    CHANNEL,
     DEDICATED,
     GEORADIUS_KEYS,
+    IN_MULTI_AT_ONCE,
+    IN_MULTI_BOUNDARY,
+    IN_MULTI_BY_NODE,
+    IN_MULTI_REFUSED,
     MIGRATE_KEYS,
+    PATTERN,
     READ_OR_TTL,
     READONLY,
     RESTORE_TTL,
@@ -19,7 +25,11 @@ from kidoproxy.commands.spec import (
     SCRIPT_DIGEST,
     SCRIPT_FUNCTION,
     SCRIPT_TEXT,
+    SECRETS_OF_LOGINS,
+    SECRETS_OF_MODULES,
+    SECRETS_OF_SETTINGS,
     SEVERAL_KEYS_READ,
+    SHARD,
     SINGLE_NODE,
     SORT_BY_STORE,
     SORT_KEYS,
@@ -102,8 +112,47 @@ SCALAR_REPLIES: Final = (
 #: They change the protocol, the user or the database of what follows.
 DRAIN_FIRST: Final = "select hello reset"
 
-#: They end or refuse a transaction rather than be part of it (Redis, ``processCommand``).
-RUN_IN_MULTI: Final = "exec discard multi watch quit reset"
+_PROXY: Final = "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|stats proxy|sync"
+_SUBSCRIBE: Final = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
+#: Names, what a session inside MULTI does with them (those that are not queued: Redis, ``processCommand``).
+IN_MULTI: Final[tuple[tuple[str, int], ...]] = (
+    ("multi exec discard", IN_MULTI_BOUNDARY),
+    ("watch quit reset", IN_MULTI_AT_ONCE),
+    ("select hello auth monitor " + _SUBSCRIBE + " " + _PROXY, IN_MULTI_REFUSED),
+    ("unwatch ping echo time", IN_MULTI_BY_NODE),
+)
+
+#: What Redis serves to a RESP2 client with subscriptions.
+RUN_IN_SUBSCRIBER_MODE: Final = _SUBSCRIBE + " ping quit reset"
+
+#: What they subscribe to, publish to or count.
+TOPIC_KINDS: Final[tuple[tuple[str, int], ...]] = (
+    ("subscribe unsubscribe publish pubsub|numsub", CHANNEL),
+    ("psubscribe punsubscribe", PATTERN),
+    ("ssubscribe sunsubscribe spublish pubsub|shardnumsub", SHARD),
+)
+
+#: They carry another command, whose name is this argument.
+NESTED_COMMANDS: Final[tuple[tuple[str, int], ...]] = (("proxy|each", 2), ("proxy|node", 3))
+
+#: A read that may store the cardinality that it has computed (Redis, ``CMD_MAY_REPLICATE``).
+MAY_REPLICATE: Final = "pfcount"
+
+#: FLUSHDB of a large cache takes seconds.
+LONG_RUNNING: Final = "flushdb flushall keys save memory|purge"
+
+#: A node's own secrets, in its replies.
+SECRETS: Final[tuple[tuple[str, int], ...]] = (
+    ("config|get", SECRETS_OF_SETTINGS),
+    ("slowlog|get commandlog|get", SECRETS_OF_LOGINS),
+    ("module|list", SECRETS_OF_MODULES),
+)
+
+#: A node's users are its operator's business.
+SHOW_NODE_USERS: Final = "acl|list acl|getuser acl|users acl|log acl|dryrun"
+
+#: In a node's logs the arguments of these may hold secrets; some are not in the table.
+SECRET_ARGUMENTS: Final = frozenset(b"auth hello migrate acl config sentinel".split())
 
 #: Reaches of commands that are sent to nodes on connections that others share.
 _SENT_TO_NODES: Final = (SINGLE_NODE, SPLIT_BY_NODE, ALL_NODES, ANY_NODE, SCAN_NODES)
@@ -131,8 +180,14 @@ def apply_traits(specs: dict[bytes, CommandSpec]) -> None:
         spec.gives_scalar = True
     for spec in _named(specs, DRAIN_FIRST):
         spec.drains_first = True
-    for spec in _named(specs, RUN_IN_MULTI):
-        spec.runs_in_multi = True
+    for spec in _named(specs, RUN_IN_SUBSCRIBER_MODE):
+        spec.runs_in_subscriber_mode = True
+    for spec in _named(specs, MAY_REPLICATE):
+        spec.may_replicate = True
+    for spec in _named(specs, LONG_RUNNING):
+        spec.is_long_running = True
+    for spec in _named(specs, SHOW_NODE_USERS):
+        spec.shows_node_users = True
 
 
 def _named(specs: dict[bytes, CommandSpec], names: str) -> list[CommandSpec]:
@@ -153,3 +208,15 @@ def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
     for names, source in SCRIPT_SOURCES:
         for spec in _named(specs, names):
             spec.script_source = source
+    for names, in_multi in IN_MULTI:
+        for spec in _named(specs, names):
+            spec.in_multi = in_multi
+    for names, topic_kind in TOPIC_KINDS:
+        for spec in _named(specs, names):
+            spec.topic_kind = topic_kind
+    for names, nested_at in NESTED_COMMANDS:
+        for spec in _named(specs, names):
+            spec.nested_at = nested_at
+    for names, secrets in SECRETS:
+        for spec in _named(specs, names):
+            spec.secrets = secrets

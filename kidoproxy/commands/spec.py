@@ -77,6 +77,28 @@ SCRIPT_TEXT: Final = 1
 SCRIPT_DIGEST: Final = 2
 SCRIPT_FUNCTION: Final = 3  # the name of a function of a library
 
+#: What a session inside MULTI does with a command.
+InMulti = int
+IN_MULTI_QUEUED: Final = 0
+IN_MULTI_BOUNDARY: Final = 1  # MULTI, EXEC and DISCARD begin and end the transaction
+IN_MULTI_AT_ONCE: Final = 2  # WATCH, QUIT and RESET are no part of it: they run or are refused at once
+IN_MULTI_REFUSED: Final = 3  # servers queue it, the proxy cannot
+IN_MULTI_BY_NODE: Final = 4  # queued; with watched keys the node answers in the proxy's place: its reply is the same
+
+#: Which of a node's own secrets the reply may hold: see `kidoproxy.session.redact`.
+Secrets = int
+SECRETS_NONE: Final = 0
+SECRETS_OF_SETTINGS: Final = 1  # CONFIG GET: passwords
+SECRETS_OF_LOGINS: Final = 2  # the slow logs: arguments of AUTH
+SECRETS_OF_MODULES: Final = 3  # MODULE LIST: arguments
+
+#: What is subscribed to, published to or counted.
+TopicKind = int
+TOPIC_NONE: Final = -1
+CHANNEL: Final = 0
+PATTERN: Final = 1
+SHARD: Final = 2
+
 # Flags of the COMMAND answer, as a bitmask.
 WRITE: Final = 1 << 0
 READONLY: Final = 1 << 1
@@ -220,8 +242,19 @@ class CommandSpec:
         self.gives_scalar: bool = False
         #: It changes what later requests mean to the nodes: it waits until no reply of its session is open.
         self.drains_first: bool = False
-        #: It runs at once inside MULTI; all others are queued.
-        self.runs_in_multi: bool = False
+        self.in_multi: InMulti = IN_MULTI_QUEUED
+        #: A client with subscriptions may send it in RESP2.
+        self.runs_in_subscriber_mode: bool = False
+        self.topic_kind: TopicKind = TOPIC_NONE
+        #: Where the name of the command stands that this one carries; 0: it carries none.
+        self.nested_at: int = 0
+        #: A read that CLIENT PAUSE WRITE holds as Redis does: it may store what it has computed.
+        self.may_replicate: bool = False
+        #: Its work grows with all the data of a node.
+        self.is_long_running: bool = False
+        self.secrets: Secrets = SECRETS_NONE
+        #: A node's answer would show that node's users.
+        self.shows_node_users: bool = False
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

@@ -4,17 +4,10 @@ It costs nothing per command: while a pool is paused its sessions leave the fast
 call `must_wait`.
 """
 
-from typing import Final
-
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
-
-#: A read that Redis pauses as a write: it may store the cardinality that it has computed.
-WRITE_LIKE_READ: Final = b"pfcount"
-#: Commands that carry another one, and the index of its name.
-WRAPPED_COMMAND_AT: Final[dict[bytes, int]] = {b"proxy|each": 2, b"proxy|node": 3}
 
 
 def pause_pool(session: Session, argv: list[bytes]) -> bytes:
@@ -45,12 +38,12 @@ def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
         return True
     if session.multi is not None:
         return spec.name == b"exec" and any(is_paused_write(queued.spec) for queued in session.multi.queue)
-    if spec.name in WRAPPED_COMMAND_AT:
-        _, wrapped = session.context.commands.resolve_nested(argv[WRAPPED_COMMAND_AT[spec.name] :])
+    if spec.nested_at:
+        _, wrapped = session.context.commands.resolve_nested(argv[spec.nested_at :])
         return wrapped is not None and is_paused_write(wrapped)
     return is_paused_write(spec)
 
 
 def is_paused_write(spec: CommandSpec) -> bool:
     """Whether PAUSE … WRITE holds it. A script counts as a write unless it is called by its read-only variant."""
-    return spec.may_write or spec.name == WRITE_LIKE_READ
+    return spec.may_write or spec.may_replicate

@@ -11,7 +11,15 @@ the expected shape is passed on as it is.
 
 from typing import Final, final
 
-from kidoproxy.commands.spec import COPY_PUBSUB_NODE, CommandSpec
+from kidoproxy.commands.overlay_traits import SECRET_ARGUMENTS
+from kidoproxy.commands.spec import (
+    COPY_PUBSUB_NODE,
+    SECRETS_NONE,
+    SECRETS_OF_MODULES,
+    SECRETS_OF_SETTINGS,
+    CommandSpec,
+    Secrets,
+)
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
@@ -20,15 +28,9 @@ from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.counts import CountCorrection
 
-#: Commands whose replies may hold a node's secrets.
-REVEALING_COMMANDS: Final = (b"config|get", b"slowlog|get", b"commandlog|get", b"module|list")
-#: Never sent to a node: its users are its operator's business.
-NODE_USER_COMMANDS: Final = (b"acl|list", b"acl|getuser", b"acl|users", b"acl|log", b"acl|dryrun")
 #: Settings whose value is secret: those with such an ending, and these.
 SECRET_SUFFIXES: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
 SECRET_SETTINGS: Final = (b"masteruser", b"primaryuser", b"user", b"aclfile", b"loadmodule")
-#: Commands whose arguments may hold secrets.
-SECRET_ARGUMENT_COMMANDS: Final = (b"auth", b"hello", b"migrate", b"acl", b"config", b"sentinel")
 PLACEHOLDER: Final = b"(redacted)"
 
 LIST_TYPES: Final = b"*~"
@@ -38,7 +40,7 @@ STRING_TYPES: Final = b"$+="
 
 def may_hold_secrets(spec: CommandSpec) -> bool:
     """Whether the reply has to be redacted."""
-    return spec.name in REVEALING_COMMANDS
+    return spec.secrets != SECRETS_NONE
 
 
 def is_secret_setting(setting: bytes) -> bool:
@@ -57,7 +59,7 @@ def corrected_count_handler(
 ) -> ReplyHandler:
     """The handler for a node's reply: secrets are taken out, and counts of subscribers mean the proxy's clients."""
     if may_hold_secrets(spec):
-        return RedactingHandler(handler, spec.name, request_context.per_node)
+        return RedactingHandler(handler, spec.secrets, request_context.per_node)
     if spec.replication == COPY_PUBSUB_NODE and not request_context.per_node:
         return CountCorrection(session.proxy.subscriptions_of(session.context), spec, argv, handler)
     return handler
@@ -67,25 +69,25 @@ def corrected_count_handler(
 class RedactingHandler(WholeReplyHandler):
     """Redacts a node's reply, or (``per_node``) a list of several nodes' replies."""
 
-    def __init__(self, parent: ReplyHandler, name: bytes, per_node: bool) -> None:
+    def __init__(self, parent: ReplyHandler, secrets: Secrets, per_node: bool) -> None:
         super().__init__(parent)
-        self.command_name = name
+        self.secrets = secrets
         self.per_node = per_node
 
     def on_reply(self, raw: bytes) -> None:
         if self.per_node and is_list(raw):
-            self.parent.on_reply(array([redact_reply(self.command_name, item) for item in items(raw)]))
+            self.parent.on_reply(array([redact_reply(self.secrets, item) for item in items(raw)]))
         else:
-            self.parent.on_reply(redact_reply(self.command_name, raw))
+            self.parent.on_reply(redact_reply(self.secrets, raw))
 
 
-def redact_reply(name: bytes, raw: bytes) -> bytes:
-    """One node's reply to a command of this name, without its secrets."""
-    if name == b"config|get":
+def redact_reply(secrets: Secrets, raw: bytes) -> bytes:
+    """One node's reply without these secrets."""
+    if secrets == SECRETS_OF_SETTINGS:
         return redact_config(raw)
     if not is_list(raw):
         return raw
-    redact_item = redact_module if name == b"module|list" else redact_log_entry
+    redact_item = redact_module if secrets == SECRETS_OF_MODULES else redact_log_entry
     return array([redact_item(item) for item in items(raw)])
 
 
@@ -108,7 +110,7 @@ def redact_log_entry(raw: bytes) -> bytes:
     elements = items(raw)
     if len(elements) > 3 and is_list(elements[3]):
         arguments = items(elements[3])
-        if arguments and is_string(arguments[0]) and text_of(arguments[0]).lower() in SECRET_ARGUMENT_COMMANDS:
+        if arguments and is_string(arguments[0]) and text_of(arguments[0]).lower() in SECRET_ARGUMENTS:
             elements[3] = array([arguments[0], bulk(PLACEHOLDER)])
     return array(elements)
 
@@ -128,7 +130,7 @@ def redact_monitor_line(raw: bytes) -> bytes:
     """One line of MONITOR: ``+1339518083.107412 [0 127.0.0.1:60866] "auth" "secret"``."""
     head, bracket, tail = raw.partition(b'] "')
     command_name = tail[:16].partition(b'"')[0]
-    if not bracket or command_name.lower() not in SECRET_ARGUMENT_COMMANDS:
+    if not bracket or command_name.lower() not in SECRET_ARGUMENTS:
         return raw
     return b'%b] "%b" "%b"\r\n' % (head, command_name, PLACEHOLDER)
 

@@ -16,9 +16,8 @@ from kidoproxy.commands.spec import (
 )
 from kidoproxy.resp import client_errors, errors
 from kidoproxy.routes.topology import Node
-from kidoproxy.session import redact
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import pubsub, scripts
+from kidoproxy.session.handlers import scripts
 from kidoproxy.session.handlers.blocking import needs_dedicated
 
 #: A refusal with this text is about the pool as a whole; PROXY NODE does not apply it.
@@ -59,7 +58,7 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.IN_MONITOR_MODE
     if session.multi is not None and spec.name == b"watch":
         return errors.WATCH_IN_MULTI
-    if session.in_subscriber_mode() and spec.name not in pubsub.SUBSCRIBER_MODE_COMMANDS:
+    if session.in_subscriber_mode() and not spec.runs_in_subscriber_mode:
         return errors.subscriber_mode_only(spec.name)
     return script_rejection(session, spec, argv) if spec.is_scripting else None
 
@@ -77,7 +76,7 @@ def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, a
         reason = spec.reason
     if reason and ONE_NODE_HINT not in reason:
         return errors.not_served(spec.name, reason)
-    if spec.name in redact.NODE_USER_COMMANDS:
+    if spec.shows_node_users:
         return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
     if spec.reach == SESSION:
         return errors.not_for_one_node(spec.name, "it would change a link that all clients share")

@@ -8,7 +8,15 @@ one look-up, one plan and one reply handler. All others go through `ClientSessio
 
 from typing import Final, final
 
-from kidoproxy.commands.spec import DEDICATED, LOCAL, SESSION, SUBSCRIBE, CommandSpec
+from kidoproxy.commands.spec import (
+    DEDICATED,
+    IN_MULTI_AT_ONCE,
+    IN_MULTI_BOUNDARY,
+    LOCAL,
+    SESSION,
+    SUBSCRIBE,
+    CommandSpec,
+)
 from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
@@ -172,7 +180,7 @@ class ClientSession(Session):
             self.enter(PAUSED)
             self.suspended_request = request
             self.context.paused_sessions[self.id] = True
-        elif self.multi is not None and not spec.runs_in_multi:
+        elif self.multi is not None and spec.in_multi not in (IN_MULTI_BOUNDARY, IN_MULTI_AT_ONCE):
             multi.enqueue(self, self.multi, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
@@ -197,7 +205,7 @@ class ClientSession(Session):
         """Whether a request must wait until no reply is open, so that neither it nor later ones overtake."""
         if spec.drains_first or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
             return True
-        return self.watch is not None and spec.name in multi.TRANSACTION_COMMANDS
+        return self.watch is not None and spec.in_multi == IN_MULTI_BOUNDARY
 
     def dispatch(
         self, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext

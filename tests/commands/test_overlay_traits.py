@@ -7,14 +7,22 @@ from kidoproxy.commands.find import COMMANDS, all_specs, find_by_name
 from kidoproxy.commands.spec import (
     ALL_NODES,
     BLOCKING,
+    CHANNEL_NODE,
     COPY_READ,
+    IN_MULTI_QUEUED,
+    IN_MULTI_REFUSED,
+    LOCAL,
     REFUSED,
     SCAN_NODES,
     SCRIPT_DIGEST,
     SCRIPT_FUNCTION,
     SCRIPT_NONE,
     SCRIPT_TEXT,
+    SESSION,
     STREAM_KEYS,
+    SUBSCRIBE,
+    SUM_BY_NAME,
+    TOPIC_NONE,
     WRITE,
 )
 
@@ -76,3 +84,35 @@ def test_what_gives_a_scalar_takes_keys() -> None:
             assert spec.subcommands is None
             assert spec.key_specs or spec.name == b"publish", spec
             assert spec.may_write or spec.flags & WRITE == 0
+
+
+def test_what_is_sent_to_nodes_is_queued_in_multi() -> None:
+    """Of all that servers queue the proxy refuses what is about its own connections to clients and to nodes."""
+    for spec in all_specs():
+        if spec.in_multi != IN_MULTI_QUEUED:
+            assert spec.reach in (SESSION, LOCAL, SUBSCRIBE) or spec.name in (b"watch", b"monitor"), spec
+        if spec.reach == SUBSCRIBE or spec.name.startswith(b"proxy|"):
+            assert spec.in_multi == IN_MULTI_REFUSED, spec
+
+
+def test_who_has_subscriptions_may_end_them() -> None:
+    """The nine commands of Redis's own error message, and no other."""
+    names = {spec.name for spec in all_specs() if spec.runs_in_subscriber_mode}
+    subscribing = {spec.name for spec in all_specs() if spec.reach == SUBSCRIBE}
+    assert len(subscribing) == 6
+    assert names == subscribing | {b"ping", b"quit", b"reset"}
+
+
+def test_what_has_a_topic() -> None:
+    """All that subscribes, publishes or counts by name; of the other commands of the group nothing is asked."""
+    for spec in all_specs():
+        has_topic = spec.reach in (SUBSCRIBE, CHANNEL_NODE) or spec.response_policy == SUM_BY_NAME
+        assert (spec.topic_kind != TOPIC_NONE) == has_topic, spec
+
+
+def test_a_nested_command_stands_behind_all_that_is_said_of_it() -> None:
+    """So many arguments are needed, at least, that the nested command has a name."""
+    nested = {spec.name: spec.nested_at for spec in all_specs() if spec.nested_at}
+    assert nested == {b"proxy|each": 2, b"proxy|node": 3}
+    assert all(spec.accepts(spec.nested_at + 1) for spec in all_specs() if spec.nested_at)
+    assert not any(spec.accepts(spec.nested_at) for spec in all_specs() if spec.nested_at)

@@ -6,11 +6,11 @@ connection and go on without it.
 
 from typing import Final
 
+from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import accounting
 from kidoproxy.session.base import Answer, Session
-from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.session.state import SessionState
 
 #: Redis's types of clients. Here they are normal, or pubsub while they have subscriptions.

@@ -7,7 +7,7 @@ fields that are known here and the reason: many libraries read the version first
 
 from typing import Final, final
 
-from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
+from kidoproxy.commands.spec import CHANNEL, MERGE_INFO, PATTERN, SHARD, CommandSpec
 from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
@@ -21,7 +21,6 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, session_commands
-from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import READY
 

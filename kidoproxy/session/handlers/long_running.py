@@ -21,7 +21,6 @@ from kidoproxy.session.base import Session
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.handshake import info_text, parse_info
 
-SLOW_COMMANDS: Final = (b"flushdb", b"flushall", b"keys", b"save", b"memory|purge")
 INFO: Final = COMMANDS[b"info"]
 DBSIZE: Final = COMMANDS[b"dbsize"]
 MEMORY_QUERY: Final = [b"INFO", b"memory"]
@@ -37,7 +36,7 @@ def start_if_slow(
     session: Session, spec: CommandSpec, request: Request, handler: ReplyHandler, request_context: RequestContext
 ) -> bool:
     """Start one of these commands; whether it is one."""
-    if spec.name not in SLOW_COMMANDS:
+    if not spec.is_long_running:
         return False
     probe = SizeProbe(session, spec, request, handler, request_context)
     probe.query_size(INFO, MEMORY_QUERY)
@@ -63,12 +62,12 @@ class SizeProbe(ReplyHandler):
         self.request = request
         self.parent = parent
         self.request_context = request_context
-        self.query_name = b""
+        self.query_spec = INFO
 
     def query_size(self, spec: CommandSpec, argv: list[bytes]) -> None:
         """Ask all nodes, in RESP2."""
         session = self.session
-        self.query_name = spec.name
+        self.query_spec = spec
         resp2_context = RequestContext(session.db, 2, False, False, session.proxy.clock)
         request = Request(argv, encode_request(argv))
         session.executor.execute(
@@ -82,8 +81,8 @@ class SizeProbe(ReplyHandler):
     def on_reply(self, raw: bytes) -> None:
         """An error means that the proxy's user may not run INFO; DBSIZE is the next best measure."""
         if not is_error(raw):
-            self.send_command(estimate_seconds(self.query_name, raw))
-        elif self.query_name == INFO.name:
+            self.send_command(estimate_seconds(self.query_spec, raw))
+        elif self.query_spec is INFO:
             self.query_size(DBSIZE, KEY_COUNT_QUERY)
         else:
             self.send_command(0.0)
@@ -102,9 +101,9 @@ class SizeProbe(ReplyHandler):
         )
 
 
-def estimate_seconds(query_name: bytes, raw: bytes) -> float:
+def estimate_seconds(query_spec: CommandSpec, raw: bytes) -> float:
     """Seconds that the command may take beyond its deadline, from the reply to INFO or DBSIZE."""
-    if query_name == INFO.name:
+    if query_spec is INFO:
         reported = parse_int64(parse_info(info_text(raw)).get(b"used_memory", b""))
         return min(max(reported or 0, 0) / BYTES_PER_SECOND, MAX_EXTRA_SECONDS)
     reported = parse_int64(raw[1:-2])

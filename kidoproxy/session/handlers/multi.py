@@ -5,10 +5,18 @@ byte. With several each command's reply takes its place in an array: each node's
 A pool with ``strict_transactions`` refuses that while queueing.
 """
 
-from typing import Final, final
+from typing import final
 
 from kidoproxy.commands.keys import key_positions
-from kidoproxy.commands.spec import LOCAL, NO_MULTI, SCAN_NODES, SESSION, SUBSCRIBE, CommandSpec
+from kidoproxy.commands.spec import (
+    IN_MULTI_BY_NODE,
+    IN_MULTI_REFUSED,
+    LOCAL,
+    NO_MULTI,
+    SCAN_NODES,
+    SESSION,
+    CommandSpec,
+)
 from kidoproxy.replies.jobs import Job
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.request_reader import Request
@@ -19,12 +27,6 @@ from kidoproxy.session.handlers import exec_transaction
 from kidoproxy.session.handlers.exec_transaction import shard_ids_of
 from kidoproxy.session.multi_state import MultiState, QueuedCommand, TransactionPlacement
 from kidoproxy.session.state import REPLY_ON
-
-#: They begin and end a transaction.
-TRANSACTION_COMMANDS: Final = (b"multi", b"exec", b"discard")
-NOT_IN_MULTI: Final = (b"select", b"hello", b"auth", b"monitor")
-#: Local commands that the node may answer in the proxy's place: its reply is the same. Others would show its users.
-ALLOWED_WITH_WATCH: Final = (b"unwatch", b"ping", b"echo", b"time")
 
 
 def start_multi(session: Session, spec: CommandSpec, request: Request) -> None:
@@ -116,10 +118,10 @@ def enqueue_error(
         # ON changes nothing here. OFF and SKIP would cut the reply of EXEC: Redis does that, Valkey refuses them.
         is_allowed = session.reply_mode == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
         return None if is_allowed else errors.REPLY_IN_MULTI
-    if spec.reach == SUBSCRIBE or spec.name in NOT_IN_MULTI or spec.name.startswith(b"proxy|"):
+    if spec.in_multi == IN_MULTI_REFUSED:
         return errors.not_served(spec.name, "it cannot be part of a transaction here")
     on_dedicated = session.watch is not None and session.watch.exec_lease() is not None
-    if on_dedicated and spec.reach in (SCAN_NODES, SESSION, LOCAL) and spec.name not in ALLOWED_WITH_WATCH:
+    if on_dedicated and spec.reach in (SCAN_NODES, SESSION, LOCAL) and spec.in_multi != IN_MULTI_BY_NODE:
         return errors.not_served(spec.name, "it cannot be part of a transaction with watched keys, which its node runs")
     if spec.reach in (SESSION, LOCAL):
         return None

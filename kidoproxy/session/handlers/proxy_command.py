@@ -31,7 +31,7 @@ from kidoproxy.session import redact, refusal
 from kidoproxy.session.base import Answer, Session
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
-from kidoproxy.session.pubsub.topics import SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS, needs_every_source
+from kidoproxy.session.pubsub.topics import needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 
@@ -180,7 +180,7 @@ def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
     handler: ReplyHandler = session.open_pending(spec)
     payload = encode.encode_request(argv)
     if redact.may_hold_secrets(spec):
-        handler = redact.RedactingHandler(handler, spec.name, False)
+        handler = redact.RedactingHandler(handler, spec.secrets, False)
     if spec.retryable:
         handler.retries_left = ONE_RETRY
         handler.payload = payload
@@ -241,7 +241,7 @@ def explain_subscription(session: Session, spec: CommandSpec, names: list[bytes]
     """For each name where it lives, and the nodes that are subscribed to for it."""
     lines: list[str] = []
     subscriptions = session.proxy.subscriptions_of(session.context)
-    kind = SUBSCRIBE_KINDS[spec.name] if spec.name in SUBSCRIBE_KINDS else UNSUBSCRIBE_KINDS[spec.name]
+    kind = spec.topic_kind
     for name in names:
         location = (
             "messages may come from any node" if needs_every_source(kind, name) else session.context.root.explain(name)

@@ -5,7 +5,7 @@ confirmations are sent together, before the first message. They and messages are
 not suppress.
 """
 
-from typing import Final, final
+from typing import final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.jobs import Job
@@ -22,9 +22,6 @@ from kidoproxy.session.pubsub.topics import (
     Subscriber,
 )
 from kidoproxy.session.state import UnconfirmedSubscription
-
-#: The commands that Redis serves to a RESP2 client with subscriptions.
-SUBSCRIBER_MODE_COMMANDS: Final = (*SUBSCRIBE_COMMANDS, *UNSUBSCRIBE_COMMANDS, b"ping", b"quit", b"reset")
 
 
 @final

@@ -7,13 +7,12 @@ subscribe at the same node count as one client each.
 from typing import final
 
 from kidoproxy.commands.glob import matches
-from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.commands.spec import CHANNEL, CHANNEL_NODE, PATTERN, SHARD, SUM_BY_NAME, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import array, integer
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
-from kidoproxy.session.pubsub.topics import CHANNEL, PATTERN, SHARD
 
 
 @final
@@ -30,13 +29,11 @@ class CountCorrection(WholeReplyHandler):
 
     def on_reply(self, raw: bytes) -> None:
         """Errors, and replies that count nothing, are passed on."""
-        name = self.spec.name
-        if raw[:1] == b":" and name in (b"publish", b"spublish"):
-            raw = integer(count_receivers(self.subscriptions, integer_of(raw), name == b"spublish", self.argv[1]))
-        elif is_name_count_list(raw) and name in (b"pubsub|numsub", b"pubsub|shardnumsub"):
-            raw = array(
-                count_subscribers(self.subscriptions, items(raw), SHARD if name == b"pubsub|shardnumsub" else CHANNEL)
-            )
+        spec = self.spec
+        if spec.reach == CHANNEL_NODE and raw[:1] == b":":
+            raw = integer(count_receivers(self.subscriptions, integer_of(raw), spec.topic_kind == SHARD, self.argv[1]))
+        elif spec.response_policy == SUM_BY_NAME and is_name_count_list(raw):
+            raw = array(count_subscribers(self.subscriptions, items(raw), spec.topic_kind))
         self.parent.on_reply(raw)
 
 

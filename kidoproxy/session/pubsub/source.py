@@ -10,6 +10,7 @@ write that was sent before the hand-over, and their events have come: the old on
 
 from typing import Final, final
 
+from kidoproxy.commands.spec import PATTERN
 from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
@@ -23,7 +24,6 @@ from kidoproxy.session.pubsub.listener import ListenerCallbacks, UpstreamSubscri
 from kidoproxy.session.pubsub.topics import (
     KEYSPACE_PREFIXES,
     KINDS,
-    PATTERN,
     WAIT_MARK_CHANNEL,
     SubscriptionName,
     needs_every_source,

@@ -2,13 +2,11 @@
 
 from typing import Final, final
 
+from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp import limits
 
-#: The three kinds of what can be subscribed to.
-CHANNEL: Final = 0
-PATTERN: Final = 1
-SHARD: Final = 2
+#: The three kinds of what can be subscribed to (`TopicKind`).
 KINDS: Final = (CHANNEL, PATTERN, SHARD)
 
 #: The commands that clients send, and that nodes are sent, by kind.

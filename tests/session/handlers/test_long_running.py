@@ -2,6 +2,7 @@
 
 import pytest
 
+from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -131,7 +132,7 @@ def test_each_nodes_own_reply() -> None:
 )
 def test_seconds(asked: bytes, raw: bytes, wanted: float) -> None:
     """From whatever nodes say of themselves."""
-    assert estimate_seconds(asked, raw) == wanted
+    assert estimate_seconds(COMMANDS[asked], raw) == wanted
 
 
 def test_busy_until_the_last_is_over() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from kidoproxy.commands.spec import CHANNEL
 from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
 from kidoproxy.session.pubsub.listener import ListenerCallbacks, UpstreamSubscriber
-from kidoproxy.session.pubsub.topics import CHANNEL
 from tests.session.pubsub.pubsub_story import (
     answers,
     became,

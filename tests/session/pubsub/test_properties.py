@@ -6,6 +6,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kidoproxy.commands.spec import SHARD
 from kidoproxy.replication.group import BEHIND, IN_SYNC, group_of
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import is_error, items
@@ -16,7 +17,6 @@ from kidoproxy.session.handlers.session_commands import RESET_REPLY
 from kidoproxy.session.pubsub.topics import (
     KINDS,
     MESSAGE_KINDS,
-    SHARD,
     SUBSCRIBE_COMMANDS,
     SUBSCRIBE_KINDS,
     UNSUBSCRIBE_KINDS,

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from kidoproxy.commands.spec import CHANNEL
 from kidoproxy.replication.group import BEHIND, IN_SYNC
 from kidoproxy.resp import errors
 from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.session.pubsub.source import SourceCallbacks
-from kidoproxy.session.pubsub.topics import CHANNEL, SubscriptionName
+from kidoproxy.session.pubsub.topics import SubscriptionName
 from tests.session.pubsub.pubsub_story import (
     PubSubStory,
     answers,

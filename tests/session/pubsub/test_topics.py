@@ -2,11 +2,9 @@
 
 import pytest
 
+from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
 from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.session.pubsub.topics import (
-    CHANNEL,
-    PATTERN,
-    SHARD,
     PendingSubscription,
     Subscriber,
     SubscriptionName,
