@@ -5,6 +5,7 @@ Lists of names, each with what it says of them. A name that the table lacks is a
 
 from typing import Final
 
+from kidoproxy.commands.handler_ids import HANDLERS
 from kidoproxy.commands.spec import (
     ALL_NODES,
     ANY_NODE,
@@ -195,6 +196,9 @@ def _named(specs: dict[bytes, CommandSpec], names: str) -> list[CommandSpec]:
 
 
 def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
+    for names, handler in HANDLERS:
+        for spec in _named(specs, names):
+            spec.handler = handler
     for names, finder in KEY_FINDERS:
         for spec in _named(specs, names):
             spec.key_finder = finder

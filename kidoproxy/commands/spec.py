@@ -8,6 +8,8 @@ Each enumeration is a group of constants, which mypyc folds into the code, and a
 
 from typing import Final, final
 
+from kidoproxy.commands.handler_ids import NO_HANDLER, HandlerId
+
 #: Whom a command is for.
 Reach = int
 SESSION: Final = 0  # changes or needs the state of the client's connection: the session answers
@@ -242,6 +244,8 @@ class CommandSpec:
         self.gives_scalar: bool = False
         #: It changes what later requests mean to the nodes: it waits until no reply of its session is open.
         self.drains_first: bool = False
+        #: What of the session is for it; see `handler_ids`.
+        self.handler: HandlerId = NO_HANDLER
         self.in_multi: InMulti = IN_MULTI_QUEUED
         #: A client with subscriptions may send it in RESP2.
         self.runs_in_subscriber_mode: bool = False

@@ -4,6 +4,7 @@ It costs nothing per command: while a pool is paused its sessions leave the fast
 call `must_wait`.
 """
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode
 from kidoproxy.resp.scan import parse_int64
@@ -32,12 +33,12 @@ def pause_pool(session: Session, argv: list[bytes]) -> bytes:
 def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether this request must wait for the end of the pause; CLIENT UNPAUSE never does."""
     context = session.context
-    if not context.paused_until_ms or spec.name == b"client|unpause":
+    if not context.paused_until_ms or spec.handler == handler_ids.CLIENT_UNPAUSE:
         return False
     if not context.pause_writes_only:
         return True
     if session.multi is not None:
-        return spec.name == b"exec" and any(is_paused_write(queued.spec) for queued in session.multi.queue)
+        return spec.handler == handler_ids.EXEC and any(is_paused_write(queued.spec) for queued in session.multi.queue)
     if spec.nested_at:
         _, wrapped = session.context.commands.resolve_nested(argv[spec.nested_at :])
         return wrapped is not None and is_paused_write(wrapped)

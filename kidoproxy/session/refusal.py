@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.spec import (
     DEDICATED,
     LOCAL,
@@ -54,9 +55,9 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.not_served(spec.name, reason)
     if spec.reach == REFUSED or (spec.reach == DEDICATED and spec.reason):
         return errors.not_served(spec.name, spec.reason)
-    if session.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.name != b"monitor":
+    if session.monitor is not None and spec.reach not in (SESSION, LOCAL) and spec.handler != handler_ids.MONITOR:
         return errors.IN_MONITOR_MODE
-    if session.multi is not None and spec.name == b"watch":
+    if session.multi is not None and spec.handler == handler_ids.WATCH:
         return errors.WATCH_IN_MULTI
     if session.in_subscriber_mode() and not spec.runs_in_subscriber_mode:
         return errors.subscriber_mode_only(spec.name)

@@ -8,6 +8,8 @@ one look-up, one plan and one reply handler. All others go through `ClientSessio
 
 from typing import Final, final
 
+from kidoproxy.commands import handler_ids
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import (
     DEDICATED,
     IN_MULTI_AT_ONCE,
@@ -42,16 +44,16 @@ from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 
-#: Commands about the session that are more than a reply; the others are in `handshake.ANSWERS`.
-SESSION_HANDLERS: Final[dict[bytes, SessionHandler]] = {
-    b"client|kill": client_slices.handle_kill,
-    b"client|list": client_slices.handle_list,
-    b"client|reply": session_commands.set_reply_mode,
-    b"discard": multi.discard,
-    b"exec": multi.execute,
-    b"multi": multi.start_multi,
-    b"quit": session_commands.quit_session,
-    **dict.fromkeys([b"proxy|each", b"proxy|node", *proxy_command.ANSWERS], proxy_command.handle),
+#: Commands about the session that are more than a reply; the others are in `session_commands.ANSWERS`.
+SESSION_HANDLERS: Final[dict[HandlerId, SessionHandler]] = {
+    handler_ids.CLIENT_KILL: client_slices.handle_kill,
+    handler_ids.CLIENT_LIST: client_slices.handle_list,
+    handler_ids.CLIENT_REPLY: session_commands.set_reply_mode,
+    handler_ids.DISCARD: multi.discard,
+    handler_ids.EXEC: multi.execute,
+    handler_ids.MULTI: multi.start_multi,
+    handler_ids.QUIT: session_commands.quit_session,
+    **proxy_command.HANDLERS,
 }
 
 
@@ -230,7 +232,7 @@ class ClientSession(Session):
 
     def handle_session_command(self, spec: CommandSpec, request: Request) -> None:
         """A command about the session itself; only PROXY asks nodes."""
-        handler = SESSION_HANDLERS.get(spec.name)
+        handler = SESSION_HANDLERS.get(spec.handler)
         if handler is not None:
             handler(self, spec, request)
         else:

@@ -6,8 +6,10 @@ them, to whoever may run ACL GETUSER and ACL LIST.
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.acl import CATEGORIES, DENIED_COMMAND, DENIED_KEY, Denial
 from kidoproxy.commands.find import all_specs
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
@@ -166,14 +168,14 @@ def who_am_i(session: Session, argv: list[bytes]) -> bytes:
     return encode.bulk(session.user.name)
 
 
-ANSWERS: Final[dict[bytes, Answer]] = {
-    b"acl|cat": category_reply,
-    b"acl|dryrun": dry_run_reply,
-    b"acl|genpass": generate_password,
-    b"acl|getuser": get_user,
-    b"acl|help": help_reply,
-    b"acl|list": list_users,
-    b"acl|log": log_reply,
-    b"acl|users": user_names,
-    b"acl|whoami": who_am_i,
+ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.ACL_CAT: category_reply,
+    handler_ids.ACL_DRYRUN: dry_run_reply,
+    handler_ids.ACL_GENPASS: generate_password,
+    handler_ids.ACL_GETUSER: get_user,
+    handler_ids.ACL_HELP: help_reply,
+    handler_ids.ACL_LIST: list_users,
+    handler_ids.ACL_LOG: log_reply,
+    handler_ids.ACL_USERS: user_names,
+    handler_ids.ACL_WHOAMI: who_am_i,
 }

@@ -6,6 +6,8 @@ as a server reads nothing from a blocked client. So the client's order is kept b
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.request_traits import block_timeout, may_block
 from kidoproxy.commands.spec import AGG_MIN, BLOCKING, DEDICATED, PASS_THROUGH, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
@@ -13,7 +15,7 @@ from kidoproxy.resp import encode
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.session.base import Session
+from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.handlers import monitor, watch
 from kidoproxy.session.pubsub import topics
 from kidoproxy.upstream.dedicated import DedicatedExecutor
@@ -25,6 +27,13 @@ from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 WAIT_MARK: Final = encode.encode_request([b"PUBLISH", topics.WAIT_MARK_CHANNEL, b""])
 
 
+#: What does more than wait for a reply.
+HANDLERS: Final[dict[HandlerId, SessionHandler]] = {
+    handler_ids.MONITOR: monitor.start_monitor,
+    handler_ids.WATCH: watch.start_watch,
+}
+
+
 def needs_dedicated(spec: CommandSpec, argv: list[bytes]) -> bool:
     """Whether this request needs a dedicated connection: XREAD and XREADGROUP do only if they BLOCK."""
     return spec.reach == DEDICATED and (spec.flags & BLOCKING == 0 or may_block(spec, argv))
@@ -34,12 +43,8 @@ def handle(session: Session, spec: CommandSpec, request: Request) -> None:
     """A request of reach DEDICATED; no reply of the client is open."""
     if not needs_dedicated(spec, request.argv):
         session.dispatch(spec, request, session.open_pending(spec), session.request_context)
-    elif spec.name == b"watch":
-        watch.start_watch(session, spec, request)
-    elif spec.name == b"monitor":
-        monitor.start_monitor(session)
     else:
-        send_blocking(session, spec, request)
+        HANDLERS.get(spec.handler, send_blocking)(session, spec, request)
 
 
 def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None:

@@ -6,6 +6,8 @@ connection and go on without it.
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
@@ -75,15 +77,12 @@ HELP: Final = (
 )
 
 
-NOT_SERVED_REASONS: Final[dict[bytes, str]] = {
-    b"client|tracking": "links to the nodes are shared, so no node can tell which client to invalidate",
-    b"client|import-source": "keys are moved between nodes by their operator",
-}
-
-
-def not_served(name: bytes) -> bytes:
-    """The error for a subcommand that the proxy does not have."""
-    return errors.not_served(name, NOT_SERVED_REASONS.get(name, "clients cannot ask this of the proxy"))
+TRACKING_NOT_SERVED: Final = errors.not_served(
+    b"client|tracking", "links to the nodes are shared, so no node can tell which client to invalidate"
+)
+IMPORT_SOURCE_NOT_SERVED: Final = errors.not_served(
+    b"client|import-source", "keys are moved between nodes by their operator"
+)
 
 
 def encode_text(text: str) -> bytes:
@@ -165,7 +164,12 @@ def redirection_reply(session: Session, argv: list[bytes]) -> bytes:
 
 def set_tracking(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT TRACKING: it can only be turned off."""
-    return encode.OK if argv[2].lower() == b"off" else not_served(b"client|tracking")
+    return encode.OK if argv[2].lower() == b"off" else TRACKING_NOT_SERVED
+
+
+def import_source_reply(session: Session, argv: list[bytes]) -> bytes:
+    """CLIENT IMPORT-SOURCE: not served."""
+    return IMPORT_SOURCE_NOT_SERVED
 
 
 def caching_reply(session: Session, argv: list[bytes]) -> bytes:
@@ -298,20 +302,21 @@ def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | 
     return pool_clients(session) if len(argv) == 2 else errors.SYNTAX
 
 
-ANSWERS: Final[dict[bytes, Answer]] = {
-    b"client|caching": caching_reply,
-    b"client|capa": capabilities_reply,
-    b"client|getname": get_name,
-    b"client|getredir": redirection_reply,
-    b"client|help": help_reply,
-    b"client|id": id_reply,
-    b"client|info": info_reply,
-    b"client|list": client_list_reply,
-    b"client|no-evict": set_no_evict,
-    b"client|no-touch": set_no_touch,
-    b"client|setinfo": set_info,
-    b"client|setname": set_name,
-    b"client|tracking": set_tracking,
-    b"client|trackinginfo": tracking_info,
-    b"client|unblock": unblock_client,
+ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.CLIENT_CACHING: caching_reply,
+    handler_ids.CLIENT_CAPA: capabilities_reply,
+    handler_ids.CLIENT_GETNAME: get_name,
+    handler_ids.CLIENT_GETREDIR: redirection_reply,
+    handler_ids.CLIENT_HELP: help_reply,
+    handler_ids.CLIENT_ID: id_reply,
+    handler_ids.CLIENT_IMPORT_SOURCE: import_source_reply,
+    handler_ids.CLIENT_INFO: info_reply,
+    handler_ids.CLIENT_LIST: client_list_reply,
+    handler_ids.CLIENT_NO_EVICT: set_no_evict,
+    handler_ids.CLIENT_NO_TOUCH: set_no_touch,
+    handler_ids.CLIENT_SETINFO: set_info,
+    handler_ids.CLIENT_SETNAME: set_name,
+    handler_ids.CLIENT_TRACKING: set_tracking,
+    handler_ids.CLIENT_TRACKINGINFO: tracking_info,
+    handler_ids.CLIENT_UNBLOCK: unblock_client,
 }

@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.command_reply import command_reply
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import encode, errors
 from kidoproxy.session.base import Answer, Session
@@ -44,19 +46,23 @@ def time_reply(session: Session, argv: list[bytes]) -> bytes:
     return encode.array([encode.bulk(b"%d" % (wall_ms // 1000)), encode.bulk(b"%d" % (wall_ms % 1000 * 1000))])
 
 
-ANSWERS: Final[dict[bytes, Answer]] = {
-    b"echo": echo_reply,
-    b"lastsave": last_save_reply,
-    b"ping": ping_reply,
-    b"readonly": cluster_reply,
-    b"readwrite": cluster_reply,
-    b"role": role_reply,
-    b"time": time_reply,
+def commands_reply(session: Session, argv: list[bytes]) -> bytes:
+    """COMMAND and its subcommands."""
+    return command_reply(argv, session.proto)
+
+
+ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.COMMAND: commands_reply,
+    handler_ids.ECHO: echo_reply,
+    handler_ids.LASTSAVE: last_save_reply,
+    handler_ids.PING: ping_reply,
+    handler_ids.CLUSTER_ONLY: cluster_reply,
+    handler_ids.ROLE: role_reply,
+    handler_ids.TIME: time_reply,
     **acl.ANSWERS,
 }
 
 
 def local_reply(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
-    """The reply to a command of reach LOCAL: one of the table's, or COMMAND."""
-    answer = ANSWERS.get(spec.name)
-    return answer(session, argv) if answer is not None else command_reply(argv, session.proto)
+    """The reply to a command of reach LOCAL."""
+    return ANSWERS[spec.handler](session, argv)

@@ -2,9 +2,11 @@
 
 from typing import Final, final
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
@@ -124,7 +126,7 @@ class MonitorLineHandler(PushHandler):
         self.monitor.detach(self.node_name)
 
 
-def start_monitor(session: Session) -> None:
+def start_monitor(session: Session, spec: CommandSpec, request: Request) -> None:
     """MONITOR; a second one gets no reply, as in Redis."""
     if session.monitor is not None:
         return

@@ -7,6 +7,7 @@ A pool with ``strict_transactions`` refuses that while queueing.
 
 from typing import final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import (
     IN_MULTI_BY_NODE,
@@ -114,7 +115,7 @@ def enqueue_error(
     """Why the command cannot be part of this transaction; None if it can."""
     if spec.flags & NO_MULTI:
         return errors.NOT_IN_MULTI
-    if spec.name == b"client|reply":
+    if spec.handler == handler_ids.CLIENT_REPLY:
         # ON changes nothing here. OFF and SKIP would cut the reply of EXEC: Redis does that, Valkey refuses them.
         is_allowed = session.reply_mode == REPLY_ON and request.argv[2].lower() == b"on" and session.watch is None
         return None if is_allowed else errors.REPLY_IN_MULTI

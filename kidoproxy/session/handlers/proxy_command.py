@@ -6,6 +6,8 @@ would make one copy differ from the others.
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import (
     ALL_NODES,
@@ -28,7 +30,7 @@ from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
-from kidoproxy.session.base import Answer, Session
+from kidoproxy.session.base import Answer, Session, SessionHandler
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.pubsub.topics import needs_every_source
@@ -166,13 +168,14 @@ def unknown_node_error(session: Session, name: bytes) -> bytes:
 # -- NODE ------------------------------------------------------------------------------------------------
 
 
-def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
+def send_to_node(session: Session, proxy_spec: CommandSpec, request: Request) -> None:
     """PROXY NODE: send one command to one node, on a shared connection; SCRIPT KILL goes past it."""
+    name = request.argv[2]
     node = find_node(session, name)
     if node is None:
         session.reply_error(unknown_node_error(session, name))
         return
-    argv, spec = session.context.commands.resolve_nested(argv)
+    argv, spec = session.context.commands.resolve_nested(request.argv[proxy_spec.nested_at :])
     rejection = refusal.one_node_rejection(session, node, spec, argv)
     if rejection is not None or spec is None:
         session.reply_error(rejection if rejection is not None else errors.unknown_command(argv))
@@ -193,9 +196,9 @@ def send_to_node(session: Session, name: bytes, argv: list[bytes]) -> None:
 # -- EACH ------------------------------------------------------------------------------------------------
 
 
-def dispatch_each(session: Session, argv: list[bytes]) -> None:
+def dispatch_each(session: Session, proxy_spec: CommandSpec, request: Request) -> None:
     """PROXY EACH: run one command with each node's own reply in a list."""
-    argv, spec = session.context.commands.resolve_nested(argv)
+    argv, spec = session.context.commands.resolve_nested(request.argv[proxy_spec.nested_at :])
     error = refusal.rejection(session, spec, argv)
     if error is not None or spec is None:
         session.reply_error(error if error is not None else errors.unknown_command(argv))
@@ -208,8 +211,8 @@ def dispatch_each(session: Session, argv: list[bytes]) -> None:
             errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0")
         )
     else:
-        request = Request(argv, encode.encode_request(argv))
-        session.dispatch(spec, request, session.open_pending(spec), session.request_context.with_per_node(True))
+        nested = Request(argv, encode.encode_request(argv))
+        session.dispatch(spec, nested, session.open_pending(spec), session.request_context.with_per_node(True))
 
 
 # -- ROUTE -----------------------------------------------------------------------------------------------
@@ -309,22 +312,23 @@ def help_reply(session: Session, argv: list[bytes]) -> bytes:
 
 
 #: The subcommands that ask no node.
-ANSWERS: Final[dict[bytes, Answer]] = {
-    b"proxy|help": help_reply,
-    b"proxy|nodes": nodes_reply,
-    b"proxy|replies": set_replies_mode,
-    b"proxy|route": route_reply,
-    b"proxy|stats": stats_reply,
-    b"proxy|sync": sync_reply,
+ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.PROXY_HELP: help_reply,
+    handler_ids.PROXY_NODES: nodes_reply,
+    handler_ids.PROXY_REPLIES: set_replies_mode,
+    handler_ids.PROXY_ROUTE: route_reply,
+    handler_ids.PROXY_STATS: stats_reply,
+    handler_ids.PROXY_SYNC: sync_reply,
 }
 
 
-def handle(session: Session, spec: CommandSpec, request: Request) -> None:
-    """One PROXY subcommand."""
-    argv = request.argv
-    if spec.name == b"proxy|node":
-        send_to_node(session, argv[2], argv[3:])
-    elif spec.name == b"proxy|each":
-        dispatch_each(session, argv[2:])
-    else:
-        session.send_reply(ANSWERS[spec.name](session, argv))
+def answer(session: Session, spec: CommandSpec, request: Request) -> None:
+    """One of these."""
+    session.send_reply(ANSWERS[spec.handler](session, request.argv))
+
+
+HANDLERS: Final[dict[HandlerId, SessionHandler]] = {
+    handler_ids.PROXY_EACH: dispatch_each,
+    handler_ids.PROXY_NODE: send_to_node,
+    **dict.fromkeys(ANSWERS, answer),
+}

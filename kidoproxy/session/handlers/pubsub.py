@@ -7,6 +7,7 @@ not suppress.
 
 from typing import final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest
@@ -16,9 +17,7 @@ from kidoproxy.session.base import Session
 from kidoproxy.session.mode import WAITING_FOR_NODES
 from kidoproxy.session.pubsub.topics import (
     SUBSCRIBE_COMMANDS,
-    SUBSCRIBE_KINDS,
     UNSUBSCRIBE_COMMANDS,
-    UNSUBSCRIBE_KINDS,
     Subscriber,
 )
 from kidoproxy.session.state import UnconfirmedSubscription
@@ -54,8 +53,8 @@ class SessionSubscription(UnconfirmedSubscription):
 def handle(session: Session, spec: CommandSpec, argv: list[bytes]) -> None:
     """One request; all earlier ones are answered."""
     subscriber = session.subscriber
-    if len(argv) == 1 and subscriber is not None and spec.name in UNSUBSCRIBE_KINDS:
-        argv = [argv[0], *subscriber.names_by_kind[UNSUBSCRIBE_KINDS[spec.name]]]
+    if len(argv) == 1 and subscriber is not None and spec.handler == handler_ids.UNSUBSCRIBE_TOPICS:
+        argv = [argv[0], *subscriber.names_by_kind[spec.topic_kind]]
     if len(argv) > limits.NAMES_PER_SLICE + 1:
         slices.start_job(session, SubscribeJob(session, spec, argv))
     else:
@@ -89,15 +88,14 @@ def request_subscription(session: Session, spec: CommandSpec, argv: list[bytes])
     if subscriber is None:
         subscriber = Subscriber(subscriptions.new_subscriber_number(), session.replies, session.proto)
         session.subscriber = subscriber
-    is_subscribe = spec.name in SUBSCRIBE_KINDS
+    is_subscribe = spec.handler == handler_ids.SUBSCRIBE_TOPICS
     if is_subscribe and accounting.enforce_query_limit(
         session, sum(map(len, argv)) + len(argv) * limits.NAME_OVERHEAD_BYTES
     ):
         return
-    kind = SUBSCRIBE_KINDS[spec.name] if is_subscribe else UNSUBSCRIBE_KINDS[spec.name]
     pending = session.open_pending(spec)
     pending.suppressed = False
-    subscription = SessionSubscription(session, subscriber, kind, pending)
+    subscription = SessionSubscription(session, subscriber, spec.topic_kind, pending)
     session.pending_subscribe = subscription
     session.enter(WAITING_FOR_NODES)
     if is_subscribe:

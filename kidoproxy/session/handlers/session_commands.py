@@ -5,6 +5,8 @@ redis-py 8 sends HELLO 3 on every connection and has no fallback, so its reply m
 
 from typing import Final
 
+from kidoproxy.commands import handler_ids
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.request_reader import Request
@@ -203,25 +205,20 @@ def reply_on(session: Session, argv: list[bytes]) -> bytes:
     return encode.OK
 
 
-ANSWERS: Final[dict[bytes, Answer]] = {
-    b"auth": auth,
-    b"client|kill": client_kill.kill_clients,
-    b"client|pause": pause.pause_pool,
-    b"client|reply": reply_on,
-    b"client|unpause": unpause,
-    b"hello": hello,
-    b"reset": reset,
-    b"select": select,
-    b"unwatch": unwatch,
+ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.AUTH: auth,
+    handler_ids.CLIENT_KILL: client_kill.kill_clients,
+    handler_ids.CLIENT_PAUSE: pause.pause_pool,
+    handler_ids.CLIENT_REPLY: reply_on,
+    handler_ids.CLIENT_UNPAUSE: unpause,
+    handler_ids.HELLO: hello,
+    handler_ids.RESET: reset,
+    handler_ids.SELECT: select,
+    handler_ids.UNWATCH: unwatch,
     **client.ANSWERS,
 }
 
 
 def execute(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes:
     """Run one of these commands: changes the session and returns the reply. Also called by EXEC."""
-    answer = ANSWERS.get(spec.name)
-    if answer is not None:
-        return answer(session, argv)
-    if spec.name.startswith(b"client|"):
-        return client.not_served(spec.name)
-    return errors.not_served(spec.name, "it cannot be part of a transaction here")
+    return ANSWERS[spec.handler](session, argv)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from kidoproxy.commands.find import find_by_name
 from kidoproxy.resp import client_errors, errors
 from kidoproxy.session.handlers import session_commands
 from kidoproxy.session.session import ClientSession
@@ -188,11 +187,3 @@ def test_reset() -> None:
     assert (session.no_evict, session.no_touch) == (False, False)
     assert say(session, "GET", "k") == client_errors.NOAUTH
     assert stage.proxy.sessions == {1: session}
-
-
-def test_what_is_not_said_here() -> None:
-    """A command that the session should have handled itself is refused, never guessed at."""
-    spec = find_by_name(b"quit")
-    assert spec is not None
-    reply = session_commands.execute(ring("a").client(), spec, [b"QUIT"])
-    assert reply == b"-ERR 'quit' is not served here: it cannot be part of a transaction here\r\n"
