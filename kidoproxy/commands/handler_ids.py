@@ -80,6 +80,14 @@ MONITOR: Final = 55
 SUBSCRIBE_TOPICS: Final = 56
 UNSUBSCRIBE_TOPICS: Final = 57
 
+# Sent to nodes, and recorded in the script registry.
+FUNCTION_DELETE: Final = 58
+FUNCTION_FLUSH: Final = 59
+FUNCTION_LOAD: Final = 60
+FUNCTION_RESTORE: Final = 61
+SCRIPT_FLUSH: Final = 62
+SCRIPT_LOAD: Final = 63
+
 #: Commands, and what handles them.
 HANDLERS: Final[tuple[tuple[str, HandlerId], ...]] = (
     ("auth", AUTH),
@@ -140,4 +148,10 @@ HANDLERS: Final[tuple[tuple[str, HandlerId], ...]] = (
     ("monitor", MONITOR),
     ("subscribe psubscribe ssubscribe", SUBSCRIBE_TOPICS),
     ("unsubscribe punsubscribe sunsubscribe", UNSUBSCRIBE_TOPICS),
+    ("function|delete", FUNCTION_DELETE),
+    ("function|flush", FUNCTION_FLUSH),
+    ("function|load", FUNCTION_LOAD),
+    ("function|restore", FUNCTION_RESTORE),
+    ("script|flush", SCRIPT_FLUSH),
+    ("script|load", SCRIPT_LOAD),
 )

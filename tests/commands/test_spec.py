@@ -1,9 +1,4 @@
-"""A spec, made from one row; and that others ask it instead of comparing names."""
-
-import ast
-from pathlib import Path
-
-import pytest
+"""A spec, made from one row. That others ask it instead of comparing names: `tests/test_command_names.py`."""
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import COPY_REFUSED, READONLY, REFUSED, CommandSpec, flag_bits
@@ -32,28 +27,3 @@ def test_flags() -> None:
     """Unknown flags of newer servers count for nothing."""
     assert flag_bits(("future",)) == 0
     assert flag_bits(("readonly", "future")) == READONLY
-
-
-PACKAGE = Path(__file__).resolve().parents[2] / "kidoproxy"
-
-
-def compares_a_command_name(node: ast.AST) -> bool:
-    """Whether this compares ``spec.name`` with names that are written there."""
-    if not isinstance(node, ast.Compare):
-        return False
-    operands = [node.left, *node.comparators]
-    named = any(isinstance(each, ast.Attribute) and ast.unparse(each).endswith("spec.name") for each in operands)
-    constants = [part for each in operands for part in ast.walk(each) if isinstance(part, ast.Constant)]
-    return named and any(isinstance(constant.value, bytes) for constant in constants)
-
-
-@pytest.mark.parametrize("room", ["routes", "scripts", "replies", "upstream", "replication"])
-def test_what_a_command_is_stands_in_its_spec(room: str) -> None:
-    """Only the table, and the sessions that answer commands, know commands by name; all others ask the spec."""
-    found = [
-        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
-        for path in sorted((PACKAGE / room).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Compare) and compares_a_command_name(node)
-    ]
-    assert found == []

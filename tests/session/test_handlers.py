@@ -13,7 +13,7 @@ from kidoproxy.commands.spec import (
     SUBSCRIBE,
     CommandSpec,
 )
-from kidoproxy.session.handlers import blocking, local, session_commands
+from kidoproxy.session.handlers import blocking, local, scripts, session_commands
 from kidoproxy.session.session import SESSION_HANDLERS
 
 
@@ -61,6 +61,9 @@ def test_subscriptions() -> None:
 
 
 def test_what_is_sent_to_nodes_alone_has_no_handler() -> None:
-    """All handlers belong to the reaches above."""
-    known = handlers_of(SESSION, LOCAL, DEDICATED, SUBSCRIBE)
-    assert {spec.handler for spec in all_specs()} == known | {NO_HANDLER}
+    """Handlers belong to the reaches above, and to what changes scripts or libraries."""
+    known = handlers_of(SESSION, LOCAL, DEDICATED, SUBSCRIBE) | {NO_HANDLER}
+    recorded = {spec.handler for spec in all_specs() if spec.handler not in known}
+    assert recorded == {*scripts.RECORDERS, handler_ids.SCRIPT_FLUSH}
+    assert {*scripts.LOAD_COMMANDS, *scripts.LIBRARY_CHANGE_COMMANDS} == set(scripts.RECORDERS)
+    assert all(spec.is_scripting for spec in all_specs() if spec.handler in recorded)

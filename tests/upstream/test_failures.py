@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.commands.handler_ids import NO_HANDLER
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.read_failover import ReadAttempt, ReadFailover
 from kidoproxy.replication.write import CopyWrite
@@ -124,7 +125,9 @@ CHAINS: dict[str, Callable[[Rig], ReplyHandler]] = {
     "count correction": lambda rig: CountCorrection(
         Subscriptions(rig.executor, NodeRoute(rig.node)), COMMANDS[b"publish"], [], rig.failing(rig.pending())
     ),
-    "record on success": lambda rig: RecordOnSuccess(ScriptRegistry(), b"", [], rig.failing(rig.pending()), None),
+    "record on success": lambda rig: RecordOnSuccess(
+        ScriptRegistry(), NO_HANDLER, [], rig.failing(rig.pending()), None
+    ),
     "load result": lambda rig: LoadResultHandler(
         ScriptLoadExecutor(rig.executor), rig.failing(rig.pending()), rig.node
     ),

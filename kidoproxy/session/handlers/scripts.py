@@ -1,8 +1,11 @@
 """EVAL, FCALL, SCRIPT and FUNCTION: sent like others; scripts are recorded, so that nodes can get them again."""
 
+from collections.abc import Callable
 from typing import Final, final
 
+from kidoproxy.commands import handler_ids
 from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, SCRIPT_DIGEST, SCRIPT_TEXT, CommandSpec
 from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp import errors, script_errors
@@ -20,8 +23,12 @@ from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
 from kidoproxy.upstream.transaction import Transaction
 
-LOAD_COMMANDS: Final = (b"script|load", b"function|load")
-LIBRARY_CHANGE_COMMANDS: Final = (b"function|delete", b"function|flush", b"function|restore")
+LOAD_COMMANDS: Final = (handler_ids.SCRIPT_LOAD, handler_ids.FUNCTION_LOAD)
+LIBRARY_CHANGE_COMMANDS: Final = (
+    handler_ids.FUNCTION_DELETE,
+    handler_ids.FUNCTION_FLUSH,
+    handler_ids.FUNCTION_RESTORE,
+)
 
 
 def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
@@ -88,19 +95,19 @@ def record_script_and_wrap(
     session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
 ) -> ReplyHandler:
     """Record the script of this command; the handler for its reply, which records changes that need a success."""
-    name = spec.name
+    handler_id = spec.handler
     registry = session.context.script_registry
     if spec.script_source == SCRIPT_TEXT:
         registry.remember(argv[1])
-    elif name == b"script|flush":
+    elif handler_id == handler_ids.SCRIPT_FLUSH:
         if len(argv) == 2 or (len(argv) == 3 and argv[2].lower() in (b"async", b"sync")):
             forget_scripts(session)
-    elif name in LOAD_COMMANDS:
-        if name == b"script|load":
+    elif handler_id in LOAD_COMMANDS:
+        if handler_id == handler_ids.SCRIPT_LOAD:
             registry.remember(argv[2])
-        return RecordOnSuccess(registry, name, argv, handler, ScriptLoadExecutor(session.executor))
-    elif name in LIBRARY_CHANGE_COMMANDS:
-        return RecordOnSuccess(registry, name, argv, handler, None)
+        return RecordOnSuccess(registry, handler_id, argv, handler, ScriptLoadExecutor(session.executor))
+    elif handler_id in LIBRARY_CHANGE_COMMANDS:
+        return RecordOnSuccess(registry, handler_id, argv, handler, None)
     return handler
 
 
@@ -133,6 +140,41 @@ def unchanged_sends(plan: Plan) -> list[Send]:
     return [send for subplan in plan.plans for send in unchanged_sends(subplan)] if isinstance(plan, Gather) else []
 
 
+def record_script(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """SCRIPT LOAD script."""
+    registry.mark_loaded(argv[2])
+
+
+def record_library(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """FUNCTION LOAD [REPLACE] library."""
+    registry.load_library(argv[-1])
+
+
+def record_deletion(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """FUNCTION DELETE library."""
+    registry.delete_library(argv[2])
+
+
+def record_flush(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """FUNCTION FLUSH."""
+    registry.flush_libraries()
+
+
+def record_restore(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """FUNCTION RESTORE dump [policy]."""
+    registry.restore_libraries(argv[2], argv[3] if len(argv) > 3 else b"append")
+
+
+#: How the registry learns from a command that has succeeded.
+RECORDERS: Final[dict[HandlerId, Callable[[ScriptRegistry, list[bytes]], None]]] = {
+    handler_ids.FUNCTION_DELETE: record_deletion,
+    handler_ids.FUNCTION_FLUSH: record_flush,
+    handler_ids.FUNCTION_LOAD: record_library,
+    handler_ids.FUNCTION_RESTORE: record_restore,
+    handler_ids.SCRIPT_LOAD: record_script,
+}
+
+
 @final
 class RecordOnSuccess(WholeReplyHandler):
     """Records a change of scripts or libraries in the registry once it has succeeded."""
@@ -140,14 +182,14 @@ class RecordOnSuccess(WholeReplyHandler):
     def __init__(
         self,
         registry: ScriptRegistry,
-        name: bytes,
+        handler_id: HandlerId,
         argv: list[bytes],
         parent: ReplyHandler,
         load_executor: ScriptLoadExecutor | None,
     ) -> None:
         super().__init__(parent)
         self.registry = registry
-        self.command_name = name
+        self.handler_id = handler_id
         self.argv = argv
         self.load_executor = load_executor
 
@@ -168,17 +210,6 @@ class RecordOnSuccess(WholeReplyHandler):
         self.parent.on_failure(failure)
 
     def record(self) -> None:
-        registry = self.registry
-        argv = self.argv
-        if self.command_name == b"script|load":
-            registry.mark_loaded(argv[2])
-        elif self.command_name == b"function|load":
-            registry.load_library(argv[-1])
-        elif self.command_name == b"function|delete":
-            registry.delete_library(argv[2])
-        elif self.command_name == b"function|flush":
-            registry.flush_libraries()
-        else:
-            registry.restore_libraries(argv[2], argv[3] if len(argv) > 3 else b"append")
+        RECORDERS[self.handler_id](self.registry, self.argv)
         if self.load_executor is not None:
             self.load_executor.warm_up_missing()
