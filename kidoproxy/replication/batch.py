@@ -56,27 +56,15 @@ class BatchReply:
             self.callback.on_done(self)
 
 
-@final
-class BatchItem(BackgroundHandler):
-    """Fills one place of a `BatchReply`. Of a transaction it takes all the replies, and keeps EXEC's."""
+def batch_item(batch_reply: BatchReply, index: int, count: int = 1) -> BackgroundHandler:
+    """What fills one place of a `BatchReply`. Of a transaction it takes all ``count`` replies, and keeps EXEC's."""
 
-    def __init__(self, batch_reply: BatchReply, index: int, replies: int = 1) -> None:
-        super().__init__()
-        self.batch_reply = batch_reply
-        self.index = index
-        self.replies_left = replies
-        self.error = b""
-
-    def on_reply(self, raw: bytes) -> None:
+    def on_replies(replies: list[bytes]) -> None:
         """The last reply fills the place, or the first error before it (a command that was refused at MULTI)."""
-        self.replies_left -= 1
-        if self.replies_left and is_error(raw) and not self.error:
-            self.error = raw
-        if not self.replies_left:
-            self.batch_reply.set_reply(self.index, self.error or raw)
+        errors = [raw for raw in replies if is_error(raw)]
+        batch_reply.set_reply(index, errors[0] if errors else replies[-1])
 
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.batch_reply.set_failure(failure)
+    return BackgroundHandler(count, on_replies, batch_reply.set_failure)
 
 
 def seconds_for_bytes(size: int) -> float:
@@ -98,7 +86,7 @@ def send_requests(
     ``size``: about so many bytes are concerned; requests behind these are given as much more time.
     """
     for index, argv in enumerate(requests):
-        send_or_queue(connection, BatchItem(batch_reply, first_index + index), encode_request(argv), db, 1, now, size)
+        send_or_queue(connection, batch_item(batch_reply, first_index + index), encode_request(argv), db, 1, now, size)
 
 
 def send_transaction(
@@ -112,7 +100,7 @@ def send_transaction(
 ) -> None:
     """Send ``requests`` as one transaction; the array of their replies fills the place ``index``."""
     commands = [[b"MULTI"], *requests, [b"EXEC"]]
-    item = BatchItem(batch_reply, index, len(commands))
+    item = batch_item(batch_reply, index, len(commands))
     send_or_queue(connection, item, b"".join([encode_request(argv) for argv in commands]), db, len(commands), now, size)
 
 

@@ -16,7 +16,7 @@ from kidoproxy.upstream.plan_sender import PlanSender
 
 @final
 class ReadFailover(DelegatingHandler):
-    """Takes the first copy's reply, and what the later `ReadAttempt`s hand on to it."""
+    """Takes the first copy's reply, and those of the copies that are asked after it."""
 
     def __init__(
         self,
@@ -54,13 +54,16 @@ class ReadFailover(DelegatingHandler):
             self.parent.on_failure(failure)
 
     def ask_next(self) -> None:
-        """Ask the next copy, with a deadline of its own; none when no copy is trusted any more."""
+        """Ask the next copy, with a deadline of its own; none when no copy is trusted any more.
+
+        It has a handler of its own, for the connection asked before may still wait for the first one.
+        """
         if self.group is not None and not self.group.elected:
             self.parent.on_reply(self.group.refusal)
             return
         self.node = self.fallbacks[self.next_fallback]
         self.next_fallback += 1
-        self.sender.send(self.node, ReadAttempt(self), self.request_frame, self.proto, self.db)
+        self.sender.send(self.node, DelegatingHandler(self), self.request_frame, self.proto, self.db)
 
     def may_lack_writes(self) -> bool:
         """Whether the copy that was asked has missed a write since, or may have."""
@@ -73,8 +76,3 @@ class ReadFailover(DelegatingHandler):
         """From the first piece on this copy's reply is the read's."""
         self.next_fallback = len(self.fallbacks)
         self.parent.cut_through(piece)
-
-
-@final
-class ReadAttempt(DelegatingHandler):
-    """One further attempt. A handler of its own, for the connection asked before may still wait for the first one."""

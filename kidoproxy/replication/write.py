@@ -18,6 +18,7 @@ from typing import Final, final
 from kidoproxy.replication.durability import HeldAcknowledgement
 from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup
 from kidoproxy.replies.aggregate import Aggregate
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
@@ -202,20 +203,16 @@ class DurableReply(HeldAcknowledgement):
         self.parent.on_failure(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 
-@final
-class UnawaitedWrite(ReplyHandler):
+def unawaited_write(group: CopyGroup, node: Node) -> ReplyHandler:
     """A write to a copy that is not in sync: nobody waits for it, but the copy's sync must know if it was lost."""
 
-    def __init__(self, group: CopyGroup, node: Node) -> None:
-        super().__init__()
-        self.group = group
-        self.node = node
-
-    def on_reply(self, raw: bytes) -> None:
+    def on_reply(raw: bytes) -> None:
         """What the copy replies does not matter, unless it has not run the command."""
         if is_node_unfit(raw):
-            self.group.on_unawaited_write_lost(self.node)
+            group.on_unawaited_write_lost(node)
 
-    def on_failure(self, failure: NodeFailure) -> None:
+    def on_failure(failure: NodeFailure) -> None:
         """The copy did not get it, or may not have."""
-        self.group.on_unawaited_write_lost(self.node)
+        group.on_unawaited_write_lost(node)
+
+    return CallbackHandler(on_reply, on_failure)

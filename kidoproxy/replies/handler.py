@@ -3,6 +3,8 @@
 A connection keeps its handlers in the order of the requests. Each gets the reply (`on_reply`) or hears that there is
 none (`on_failure`); if one of the two raises, which is a bug, `abort` tells whoever waits behind it. A handler that
 has `is_answered` set has been answered already (TIMEOUT), and its late reply is dropped by position.
+
+Most handlers call functions (`kidoproxy.replies.callbacks`).
 """
 
 from typing import Final, final
@@ -84,13 +86,6 @@ class DelegatingHandler(ReplyHandler):
 
     def add_held_bytes(self, size: int) -> None:
         self.parent.add_held_bytes(size)
-
-
-class WholeReplyHandler(DelegatingHandler):
-    """A `DelegatingHandler` that needs the whole reply, so it must not be cut through."""
-
-    def can_cut_through(self) -> bool:
-        return False
 
 
 @final

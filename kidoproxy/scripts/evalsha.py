@@ -14,7 +14,8 @@ from typing import Final, final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.aggregate import Aggregate
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import InterceptingHandler
+from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.replies.merge_replies import MergeReplies
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp.decode import is_error
@@ -136,7 +137,21 @@ class ScriptLoadExecutor(DelegatingExecutor):
         self.unreached: list[NodeFailure] = []
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
-        self.executor.send(node, LoadResultHandler(self, handler, node), payload, proto, db)
+        self.executor.send(node, self.load_result_handler(handler, node), payload, proto, db)
+
+    def load_result_handler(self, parent: ReplyHandler, node: Node) -> ReplyHandler:
+        """Around the handler of one node: notes whether it has taken what is loaded."""
+
+        def on_reply(raw: bytes) -> None:
+            if is_error(raw):
+                self.note_missing(node, None)
+            parent.on_reply(raw)
+
+        def on_failure(failure: NodeFailure) -> None:
+            self.note_missing(node, failure)
+            parent.on_failure(failure)
+
+        return InterceptingHandler(parent, on_reply, on_failure)
 
     def new_aggregate(
         self, plan: Gather, handler: ReplyHandler, spec: CommandSpec, request_context: RequestContext
@@ -166,25 +181,6 @@ class ScriptLoadExecutor(DelegatingExecutor):
             for conn in self.executor.connections_to(node):
                 if conn.is_ready():
                     node.warmup.join(WarmupAdapter(conn))
-
-
-@final
-class LoadResultHandler(WholeReplyHandler):
-    """Around the handler of one node: notes whether it has taken what is loaded."""
-
-    def __init__(self, plan_executor: ScriptLoadExecutor, parent: ReplyHandler, node: Node) -> None:
-        super().__init__(parent)
-        self.plan_executor = plan_executor
-        self.node = node
-
-    def on_reply(self, raw: bytes) -> None:
-        if is_error(raw):
-            self.plan_executor.note_missing(self.node, None)
-        self.parent.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.plan_executor.note_missing(self.node, failure)
-        self.parent.on_failure(failure)
 
 
 @final

@@ -6,7 +6,7 @@ the last resort, for when no peer can be asked.
 
 from typing import Final, final
 
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
@@ -38,40 +38,28 @@ class LibraryPeers(WarmupFetcher):
             peer = server.node.warmup
             if peer is not warmup and not peer.needs_warmup and warmup.shares_a_pool(peer):
                 peers += [conn for conn in server.shared_connections() if conn.can_send][:1]
-        LibraryFetch(warmup, connection, peers, self.executor).ask_next()
+        self.ask_first(peers, warmup, connection)
 
-
-@final
-class LibraryFetch(ReplyHandler):
-    """Waits for the libraries of one peer, then asks the next if there was no answer."""
-
-    def __init__(
-        self, warmup: WarmupState, connection: WarmupConnection, peers: list[NodeConnection], executor: Executor
-    ) -> None:
-        super().__init__()
-        self.warmup = warmup
-        self.connection = connection
-        self.peers = peers
-        self.executor = executor
-
-    def ask_next(self) -> None:
-        """Ask the next peer; when there is none, the registry has to do."""
-        if not self.peers:
-            self.warmup.on_libraries(self.connection, None)
+    def ask_first(self, peers: list[NodeConnection], warmup: WarmupState, connection: WarmupConnection) -> None:
+        """Ask the first of ``peers``, then the others; when there is none left, the registry has to do."""
+        if not peers:
+            warmup.on_libraries(connection, None)
             return
-        conn = self.peers[0]
-        next_fetch = LibraryFetch(self.warmup, self.connection, self.peers[1:], self.executor)
-        conn.submit(next_fetch, LIST_LIBRARIES, conn.proto, conn.db, self.executor.now)
+        conn = peers[0]
 
-    def on_reply(self, raw: bytes) -> None:
-        """The list of libraries, or an error: a server before 7.0 does not know the command."""
-        if raw[:1] != b"*":
-            self.ask_next()
-        else:
-            self.warmup.on_libraries(self.connection, [library_load_request(items(library)) for library in items(raw)])
+        def on_library_list(raw: bytes) -> None:
+            """The list of libraries, or an error: a server before 7.0 does not know the command."""
+            if raw[:1] != b"*":
+                self.ask_first(peers[1:], warmup, connection)
+            else:
+                warmup.on_libraries(connection, [library_load_request(items(library)) for library in items(raw)])
 
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.ask_next()
+        def on_failure(failure: NodeFailure) -> None:
+            self.ask_first(peers[1:], warmup, connection)
+
+        conn.submit(
+            CallbackHandler(on_library_list, on_failure), LIST_LIBRARIES, conn.proto, conn.db, self.executor.now
+        )
 
 
 def library_load_request(library: list[bytes]) -> bytes:

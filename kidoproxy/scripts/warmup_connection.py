@@ -3,7 +3,7 @@
 from typing import Final, final
 
 from kidoproxy.replication.group import IN_SYNC, group_of
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import BatchHandler, CallbackHandler
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
@@ -34,10 +34,22 @@ class WarmupAdapter(WarmupConnection):
     def load_scripts(self, payload: bytes, reply_count: int) -> None:
         """As part of the handshake, or behind what a ready connection has sent."""
         conn = self.connection
-        handler = WarmupHandler(self, reply_count)
+        handler = BatchHandler(reply_count, self.on_loaded, self.on_load_failure)
         handler.due = conn.last_read_at + limits.WARMUP_SECONDS + len(payload) * SECONDS_PER_BYTE
         conn.handshake_deadline = handler.due
         conn.send(handler, payload, conn.proto, conn.db, reply_count)
+
+    def on_loaded(self, replies: list[bytes]) -> None:
+        """What the node refuses shows as its ``cause``; its other commands are served."""
+        node = self.connection.node
+        refusals = [raw for raw in replies if is_error(raw) and not raw.startswith(LIBRARY_NOT_FOUND)]
+        node.warmup.finish(self, not refusals)
+        if refusals:
+            node.cause = "it refused what was loaded: " + sanitize_bytes(error_text(refusals[-1]))
+
+    def on_load_failure(self, failure: NodeFailure) -> None:
+        """The connection is lost, or the node is too slow: warm up another time."""
+        self.connection.node.warmup.finish(self, False)
 
     def resume(self) -> None:
         """Make the connection ready, if it is not already."""
@@ -58,70 +70,35 @@ def start_warmup(conn: SendingConnection) -> None:
         conn.become_ready()
 
 
-@final
-class WarmupHandler(ReplyHandler):
-    """Waits for the replies to everything that is loaded."""
-
-    def __init__(self, adapter: WarmupAdapter, reply_count: int) -> None:
-        super().__init__()
-        self.adapter = adapter
-        self.replies_left = reply_count
-        self.load_error = b""
-
-    def on_reply(self, raw: bytes) -> None:
-        """Count down. What the node refuses shows as its ``cause``; its other commands are served."""
-        self.replies_left -= 1
-        if is_error(raw) and not raw.startswith(LIBRARY_NOT_FOUND):
-            self.load_error = error_text(raw)
-        if self.replies_left == 0:
-            node = self.adapter.connection.node
-            node.warmup.finish(self.adapter, not self.load_error)
-            if self.load_error:
-                node.cause = "it refused what was loaded: " + sanitize_bytes(self.load_error)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """The connection is lost, or the node is too slow: warm up another time."""
-        self.adapter.connection.node.warmup.finish(self.adapter, False)
-
-
-@final
-class ScriptPreloadHandler(ReplyHandler):
-    """Waits for the reply to SCRIPT LOAD; unless it is good, the connection counts as not having carried the script.
-
-    Once sent it is never late: the EVALSHA behind it is.
-    """
-
-    def __init__(self, loaded_scripts: dict[bytes, float], digest: bytes) -> None:
-        super().__init__()
-        self.loaded_scripts = loaded_scripts
-        self.digest = digest
-
-    def on_reply(self, raw: bytes) -> None:
-        if is_error(raw):
-            self.loaded_scripts.pop(self.digest, None)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """The script may not have arrived."""
-        self.loaded_scripts.pop(self.digest, None)
-
-
 def preload_script(
     conn: SendingConnection, digest: bytes, script_text: bytes, proto: int, db: int, now: float, reload: bool
 ) -> bool:
     """Send SCRIPT LOAD ahead of an EVALSHA, unless this connection has carried the script; whether it was sent.
 
     ``reload``: send it all the same, unless the connection has carried it in this very turn.
+    Unless the reply is good, the connection counts as not having carried it. Once sent it is never late: the EVALSHA
+    behind it is.
     """
-    loaded_at = conn.loaded_scripts.get(digest)
+    loaded_scripts = conn.loaded_scripts
+    loaded_at = loaded_scripts.get(digest)
     if conn.can_send and loaded_at is not None and (loaded_at == now or not reload):
         return False
-    if len(conn.loaded_scripts) >= MAX_SCRIPTS:
-        conn.loaded_scripts.clear()
-    handler = ScriptPreloadHandler(conn.loaded_scripts, digest)
+    if len(loaded_scripts) >= MAX_SCRIPTS:
+        loaded_scripts.clear()
+
+    def on_load_reply(raw: bytes) -> None:
+        if is_error(raw):
+            loaded_scripts.pop(digest, None)
+
+    def on_load_failure(failure: NodeFailure) -> None:
+        """The script may not have arrived."""
+        loaded_scripts.pop(digest, None)
+
+    handler = CallbackHandler(on_load_reply, on_load_failure)
     could_send = conn.can_send
     if could_send:
         # One that waits for the connection may be late and never be sent.
-        conn.loaded_scripts[digest] = now
+        loaded_scripts[digest] = now
     conn.submit(handler, script_load_request(script_text), proto, db, now)
     if could_send:
         handler.due = NO_DEADLINE

@@ -9,7 +9,8 @@ The users of a node (``ACL LIST``) and its clients (``CLIENT LIST``) are asked o
 the expected shape is passed on as it is.
 """
 
-from typing import Final, final
+from functools import partial
+from typing import Final
 
 from kidoproxy.commands.overlay_traits import SECRET_ARGUMENTS
 from kidoproxy.commands.spec import (
@@ -20,13 +21,14 @@ from kidoproxy.commands.spec import (
     CommandSpec,
     Secrets,
 )
-from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import transform_reply
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.base import Session
-from kidoproxy.session.pubsub.counts import CountCorrection
+from kidoproxy.session.pubsub.counts import correct_reply
 
 #: Settings whose value is secret: those with such an ending, and these.
 SECRET_SUFFIXES: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
@@ -59,26 +61,18 @@ def corrected_count_handler(
 ) -> ReplyHandler:
     """The handler for a node's reply: secrets are taken out, and counts of subscribers mean the proxy's clients."""
     if may_hold_secrets(spec):
-        return RedactingHandler(handler, spec.secrets, request_context.per_node)
+        return transform_reply(handler, partial(redact_replies, spec.secrets, request_context.per_node))
     if spec.replication == COPY_PUBSUB_NODE and not request_context.per_node:
-        return CountCorrection(session.proxy.subscriptions_of(session.context), spec, argv, handler)
+        subscriptions = session.proxy.subscriptions_of(session.context)
+        return transform_reply(handler, partial(correct_reply, subscriptions, spec, argv))
     return handler
 
 
-@final
-class RedactingHandler(WholeReplyHandler):
-    """Redacts a node's reply, or (``per_node``) a list of several nodes' replies."""
-
-    def __init__(self, parent: ReplyHandler, secrets: Secrets, per_node: bool) -> None:
-        super().__init__(parent)
-        self.secrets = secrets
-        self.per_node = per_node
-
-    def on_reply(self, raw: bytes) -> None:
-        if self.per_node and is_list(raw):
-            self.parent.on_reply(array([redact_reply(self.secrets, item) for item in items(raw)]))
-        else:
-            self.parent.on_reply(redact_reply(self.secrets, raw))
+def redact_replies(secrets: Secrets, per_node: bool, raw: bytes) -> bytes:
+    """A node's reply, or (``per_node``) a list of several nodes' replies, without these secrets."""
+    if per_node and is_list(raw):
+        return array([redact_reply(secrets, item) for item in items(raw)])
+    return redact_reply(secrets, raw)
 
 
 def redact_reply(secrets: Secrets, raw: bytes) -> bytes:

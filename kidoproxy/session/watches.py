@@ -6,7 +6,7 @@ See `kidoproxy.session.handlers.watch` for which of the two it is.
 from typing import Final, final
 
 from kidoproxy.replication.group import CopyGroup, WatchedKeys
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NodeFailure
@@ -75,25 +75,17 @@ class DedicatedWatch(Watch):
             conn.on_connection_lost("its client watches nothing any more", now, True)
             self.lease.close()
         else:
-            conn.submit(UnwatchHandler(self.lease), UNWATCH_COMMAND, conn.proto, conn.db, now)
+            handler = CallbackHandler(self.on_unwatch_reply, self.on_unwatch_failure)
+            conn.submit(handler, UNWATCH_COMMAND, conn.proto, conn.db, now)
 
-
-@final
-class UnwatchHandler(ReplyHandler):
-    """Releases the connection when it watches nothing any more."""
-
-    def __init__(self, lease: Lease) -> None:
-        super().__init__()
-        self.lease = lease
-
-    def on_reply(self, raw: bytes) -> None:
+    def on_unwatch_reply(self, raw: bytes) -> None:
         """An error means that the node still watches."""
         if is_error(raw):
-            self.on_failure(NodeFailure("", "", "", "", False))
+            self.lease.close()
         else:
             self.lease.release()
 
-    def on_failure(self, failure: NodeFailure) -> None:
+    def on_unwatch_failure(self, failure: NodeFailure) -> None:
         self.lease.close()
 
 

@@ -7,8 +7,9 @@ itself first, and what comes meanwhile waits for the reply. A connection of a ri
 Either way whoever asked for a database that there is not gets the node's own error, and nobody else notices.
 """
 
-from typing import Final, final
+from typing import Final
 
+from kidoproxy.replies.callbacks import CallbackHandler, ignore_failure
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
@@ -25,11 +26,28 @@ DB_OUT_OF_RANGE: Final = (b"DB index is out of range", b"invalid DB index")
 def switch_mode(conn: ConnectionBase, proto: int, db: int) -> None:
     """Change the protocol and database of a connection for the requests that follow."""
     if proto != conn.proto:
-        conn.append(ModeSwitch(conn), encode_request([b"HELLO", b"%d" % proto]), 1)
+        append_switch(conn, encode_request([b"HELLO", b"%d" % proto]))
     if db != conn.db:
-        conn.append(ModeSwitch(conn), select_request(db), 1)
+        append_switch(conn, select_request(db))
     conn.proto = proto
     conn.db = db
+
+
+def append_switch(conn: ConnectionBase, payload: bytes) -> None:
+    """Send a HELLO or SELECT, which the requests behind it rely on.
+
+    It is never late: the request behind it is, and a refusal that comes late must still be noticed. If it fails, they
+    fail by themselves.
+    """
+
+    def on_switch_reply(raw: bytes) -> None:
+        """If the node refuses, the requests behind would be answered in the wrong mode: give the connection up."""
+        if is_error(raw):
+            conn.fatal_error = "refused to switch: " + sanitize_bytes(error_text(raw))
+
+    handler = CallbackHandler(on_switch_reply, ignore_failure)
+    handler.due = NO_DEADLINE
+    conn.append(handler, payload, 1)
 
 
 def select_request(db: int) -> bytes:
@@ -46,59 +64,30 @@ def needs_trial_select(conn: ConnectionBase, db: int) -> bool:
 
 def send_trial_select(conn: ConnectionBase, queued: QueuedRequest) -> None:
     """Ask for the database of ``queued``, which waits for the answer, and with it what comes behind it."""
-    conn.append(TrialSelect(conn, conn.db, queued.db), select_request(queued.db), 1)
-    conn.db = queued.db
+    previous_db = conn.db
+    db = queued.db
+
+    def on_select_reply(raw: bytes) -> None:
+        """The node has it, or those that wait for it get its error."""
+        if is_error(raw):
+            conn.db = previous_db
+            answer_queued_for_db(conn, raw, db)
+        else:
+            conn.node.highest_db = max(conn.node.highest_db, db)
+        conn.remove_condition(SELECT_PENDING)
+
+    def on_select_failure(failure: NodeFailure) -> None:
+        """Too late: nobody knows any more which database the connection is in."""
+        if conn.state == READY:
+            conn.fatal_error = failure.cause
+
+    handler = CallbackHandler(on_select_reply, on_select_failure)
+    handler.due = conn.last_read_at + 2 * conn.options.timeout
+    conn.append(handler, select_request(db), 1)
+    conn.db = db
     conn.add_condition(SELECT_PENDING)
     conn.enqueue(queued)
     conn.schedule_flush()
-
-
-@final
-class ModeSwitch(ReplyHandler):
-    """Waits for the reply to a change of protocol or database on an ordered connection.
-
-    It is never late: the request behind it is, and a refusal that comes late must still be noticed.
-    """
-
-    def __init__(self, conn: ConnectionBase) -> None:
-        super().__init__()
-        self.connection = conn
-        self.due = NO_DEADLINE
-
-    def on_reply(self, raw: bytes) -> None:
-        """If the node refuses, the requests behind would be answered in the wrong mode: give the connection up."""
-        if is_error(raw):
-            self.connection.fatal_error = "refused to switch: " + sanitize_bytes(error_text(raw))
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """The requests behind it fail by themselves."""
-
-
-@final
-class TrialSelect(ReplyHandler):
-    """Waits for the reply to a SELECT that may be refused."""
-
-    def __init__(self, conn: ConnectionBase, previous_db: int, db: int) -> None:
-        super().__init__()
-        self.connection = conn
-        self.previous_db = previous_db
-        self.db = db
-        self.due = conn.last_read_at + 2 * conn.options.timeout
-
-    def on_reply(self, raw: bytes) -> None:
-        """The node has it, or those that wait for it get its error."""
-        conn = self.connection
-        if is_error(raw):
-            conn.db = self.previous_db
-            answer_queued_for_db(conn, raw, self.db)
-        else:
-            conn.node.highest_db = max(conn.node.highest_db, self.db)
-        conn.remove_condition(SELECT_PENDING)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """Too late: nobody knows any more which database the connection is in."""
-        if self.connection.state == READY:
-            self.connection.fatal_error = failure.cause
 
 
 def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:

@@ -18,6 +18,7 @@ unblock the next session's request.
 
 from typing import Final, final
 
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import is_error
@@ -103,6 +104,29 @@ class DedicatedRequest(DelegatingHandler):
         """Make the server unblock it, if it still waits."""
         self.plan_executor.request_unblock(self)
 
+    def on_unblock_reply(self, raw: bytes) -> None:
+        """What the server says to CLIENT UNBLOCK on one connection.
+
+        0: the reply is on its way already, or the server has not read yet what it was to unblock.
+        """
+        if raw[:1] == b"-":
+            self.unblock_error = "it refuses CLIENT UNBLOCK"
+        elif raw != NOT_UNBLOCKED:
+            self.unblocked = True
+            self.plan_executor.finish_unblock(self)
+        self.count_unblock()
+
+    def on_unblock_failure(self, failure: NodeFailure) -> None:
+        """The server cannot be told; or it was, and may unblock whatever it finds on that connection later."""
+        self.unblock_error = failure.short_reason()
+        self.unblock_in_doubt = True
+        self.count_unblock()
+
+    def count_unblock(self) -> None:
+        self.unblocks_open -= 1
+        if not self.unblocks_open:
+            self.on_unblocks_answered()
+
     def on_unblocks_answered(self) -> None:
         """CLIENT UNBLOCK has been answered on all connections: give back the lease, tell once more, or cut."""
         if self.replies_left == 0:
@@ -122,35 +146,6 @@ class DedicatedRequest(DelegatingHandler):
             self.lease.close()
         else:
             self.lease.release()
-
-
-@final
-class UnblockHandler(ReplyHandler):
-    """Takes what the server says to CLIENT UNBLOCK on one connection."""
-
-    def __init__(self, blocked: DedicatedRequest) -> None:
-        super().__init__()
-        self.blocked = blocked
-
-    def on_reply(self, raw: bytes) -> None:
-        """0: the reply is on its way already, or the server has not read yet what it was to unblock."""
-        if raw[:1] == b"-":
-            self.blocked.unblock_error = "it refuses CLIENT UNBLOCK"
-        elif raw != NOT_UNBLOCKED:
-            self.blocked.unblocked = True
-            self.blocked.plan_executor.finish_unblock(self.blocked)
-        self.count_down()
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """The server cannot be told; or it was, and may unblock whatever it finds on that connection later."""
-        self.blocked.unblock_error = failure.short_reason()
-        self.blocked.unblock_in_doubt = True
-        self.count_down()
-
-    def count_down(self) -> None:
-        self.blocked.unblocks_open -= 1
-        if not self.blocked.unblocks_open:
-            self.blocked.on_unblocks_answered()
 
 
 @final
@@ -256,7 +251,8 @@ class DedicatedExecutor(DelegatingExecutor):
         blocked.unblocks_open = len(conns)
         blocked.unblock_attempts += 1
         for conn in conns:
-            submit_ahead_of_unwritten(conn, UnblockHandler(blocked), unblock_frame, self.executor.now)
+            handler = CallbackHandler(blocked.on_unblock_reply, blocked.on_unblock_failure)
+            submit_ahead_of_unwritten(conn, handler, unblock_frame, self.executor.now)
 
     def withdraw(self, blocked: DedicatedRequest) -> None:
         """Nothing has been sent on its connection, and nothing will be."""

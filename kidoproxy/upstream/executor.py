@@ -10,7 +10,7 @@ from typing import cast, final
 
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.read_failover import ReadFailover
-from kidoproxy.replication.write import CopyWrite, UnawaitedWrite
+from kidoproxy.replication.write import CopyWrite, unawaited_write
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
 from kidoproxy.replies.cursor import rewrite_cursor
 from kidoproxy.replies.handler import ReplyHandler
@@ -77,7 +77,7 @@ class PlanExecutor(PlanSender):
             for node in write.unawaited_nodes:
                 self.send(
                     node,
-                    UnawaitedWrite(group, node),
+                    unawaited_write(group, node),
                     write.unawaited_payload or raw,
                     request_context.proto,
                     request_context.db,

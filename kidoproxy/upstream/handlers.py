@@ -1,22 +1,26 @@
 """Kinds of handlers that connections know: of what nobody asked for, and of the proxy's own traffic."""
 
+from collections.abc import Callable
 from typing import Final, final
 
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import BatchHandler
 from kidoproxy.resp.errors import NodeFailure
 
 #: When a request is due that has no deadline of its own.
 NO_DEADLINE: Final = 1e18
 
 
-class BackgroundHandler(ReplyHandler):
+@final
+class BackgroundHandler(BatchHandler):
     """The proxy's own traffic, which may take longer than a client would wait.
 
     ``expected_by`` is when it should be answered: nobody behind it is late before, nor is the node held to be dead.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(
+        self, count: int, take_replies: Callable[[list[bytes]], None], take_failure: Callable[[NodeFailure], None]
+    ) -> None:
+        super().__init__(count, take_replies, take_failure)
         self.expected_by: float = 0.0
 
 

@@ -5,7 +5,8 @@ For a client that has hung up: what it has sent is still run, but nothing may be
 
 from typing import Final, final
 
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import InterceptingHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp.decode import is_error, is_null, items
 from kidoproxy.resp.encode import encode_request
@@ -41,22 +42,40 @@ class WaitOutcome:
         return self.client_gone and not self.must_answer
 
 
-@final
-class SuppressIfClientLeft(DelegatingHandler):
+def suppress_if_client_left(outcome: WaitOutcome, pending: PendingRequest) -> ReplyHandler:
     """Around a client's pending request that may block: a client that hung up while it waited is told nothing."""
 
-    def __init__(self, outcome: WaitOutcome, pending: PendingRequest) -> None:
-        super().__init__(pending)
-        self.outcome = outcome
-        self.pending = pending
+    def on_reply(raw: bytes) -> None:
+        pending.suppressed = pending.suppressed or outcome.client_gave_up()
+        pending.on_reply(raw)
 
-    def on_reply(self, raw: bytes) -> None:
-        self.pending.suppressed = self.pending.suppressed or self.outcome.client_gave_up()
-        self.pending.on_reply(raw)
+    def on_failure(failure: NodeFailure) -> None:
+        pending.suppressed = pending.suppressed or outcome.client_gave_up()
+        pending.on_failure(failure)
 
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.pending.suppressed = self.pending.suppressed or self.outcome.client_gave_up()
-        self.pending.on_failure(failure)
+    return InterceptingHandler(pending, on_reply, on_failure, whole=False)
+
+
+def unwrap_exec(outcome: WaitOutcome, parent: ReplyHandler) -> ReplyHandler:
+    """Takes the three replies of a `NonblockingExecutor`, and the request's own reply out of the array of EXEC."""
+    replies: list[bytes] = []
+
+    def on_reply(raw: bytes) -> None:
+        """The first error is the reply: what a server has refused to queue it does not run."""
+        replies.append(raw)
+        if len(replies) == REPLY_COUNT:
+            errors = [one for one in replies if is_error(one)]
+            exec_replies = [] if errors else items(raw)
+            reply = exec_replies[0] if exec_replies else errors[0] if errors else raw
+            outcome.note_reply(reply)
+            parent.on_reply(reply)
+
+    def on_failure(failure: NodeFailure) -> None:
+        """There will be no reply, which counts as one."""
+        outcome.must_answer = True
+        parent.on_failure(failure)
+
+    return InterceptingHandler(parent, on_reply, on_failure)
 
 
 @final
@@ -75,36 +94,8 @@ class NonblockingExecutor(DelegatingExecutor):
         """
         conn = self.executor.connection(node, proto, db)
         transaction = MULTI + payload + EXEC
+        handler = unwrap_exec(self.outcome, handler)
         if not node.is_copy:
-            submit_ahead_of_unwritten(
-                conn, UnwrapExec(self.outcome, handler), transaction, self.executor.now, REPLY_COUNT
-            )
+            submit_ahead_of_unwritten(conn, handler, transaction, self.executor.now, REPLY_COUNT)
         else:
-            conn.submit(UnwrapExec(self.outcome, handler), transaction, proto, db, self.executor.now, REPLY_COUNT)
-
-
-@final
-class UnwrapExec(WholeReplyHandler):
-    """Takes the request's own reply out of the array of EXEC."""
-
-    def __init__(self, outcome: WaitOutcome, parent: ReplyHandler) -> None:
-        super().__init__(parent)
-        self.outcome = outcome
-        self.replies_left = REPLY_COUNT
-        self.queue_error = b""
-
-    def on_reply(self, raw: bytes) -> None:
-        """The first error is the reply: what a server has refused to queue it does not run."""
-        self.replies_left -= 1
-        if is_error(raw) and not self.queue_error:
-            self.queue_error = raw
-        if self.replies_left == 0:
-            exec_replies = [] if self.queue_error else items(raw)
-            reply = exec_replies[0] if exec_replies else self.queue_error or raw
-            self.outcome.note_reply(reply)
-            self.parent.on_reply(reply)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """There will be no reply, which counts as one."""
-        self.outcome.must_answer = True
-        self.parent.on_failure(failure)
+            conn.submit(handler, transaction, proto, db, self.executor.now, REPLY_COUNT)

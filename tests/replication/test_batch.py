@@ -3,9 +3,9 @@
 from kidoproxy.replication.batch import (
     MAX_EXTRA_SECONDS,
     REPLY_SECONDS,
-    BatchItem,
     BatchReply,
     Callback,
+    batch_item,
     seconds_for_bytes,
     send_requests,
     send_transaction,
@@ -37,7 +37,7 @@ def test_a_transaction_fills_one_place() -> None:
         ([b"-ERR one\r\n", b"-ERR two\r\n", b"-ERR three\r\n"], b"-ERR one\r\n"),
     ):
         recorder = Recorder()
-        item = BatchItem(BatchReply(recorder, 1), 0, 3)
+        item = batch_item(BatchReply(recorder, 1), 0, 3)
         for frame in frames:
             item.on_reply(frame)
         assert recorder.batch is not None
@@ -99,7 +99,7 @@ def test_our_own_traffic_makes_nobody_late() -> None:
 def test_what_a_failure_says() -> None:
     """Code word, node and cause."""
     recorder = Recorder()
-    BatchItem(BatchReply(recorder, 1), 0).on_failure(NodeFailure("NODEDOWN", "a", "a:1", "gone", True))
+    batch_item(BatchReply(recorder, 1), 0).on_failure(NodeFailure("NODEDOWN", "a", "a:1", "gone", True))
     assert recorder.batch is not None
     assert recorder.batch.problem == "NODEDOWN a (gone)"
 

@@ -7,7 +7,7 @@ import pytest
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.accounting import HALF_REPLY
 from kidoproxy.replies.aggregate import AggregateSlot, MergeWith
-from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 
@@ -36,13 +36,6 @@ def test_handlers_say_what_they_do_with_a_reply() -> None:
             call()
 
 
-def test_a_whole_reply_is_not_cut_through() -> None:
-    """A delegating handler may let pieces through whenever its parent may, unless it needs the whole reply."""
-    parent = ReplyQueue(TurnWork()).open_pending(None)
-    assert DelegatingHandler(parent).can_cut_through()
-    assert not WholeReplyHandler(parent).can_cut_through()
-
-
 @pytest.mark.parametrize("failed", [False, True])
 def test_abort_tells_of_the_failure_once(failed: bool) -> None:
     """If `on_reply` has raised, the handler hears of the failure; if `on_failure` itself has, it does not again."""
@@ -58,6 +51,7 @@ def test_delegating() -> None:
     handler = DelegatingHandler(replies.open_pending(COMMANDS[b"get"]))
     handler.cut_through(b"half")
     handler.add_held_bytes(5)
+    assert handler.can_cut_through()
     assert (replies.take_output(), replies.held_reply_bytes, handler.describe()) == ([b"half"], 5, "get")
     handler.abort(FAILURE, True)
     assert replies.disconnect_reason == HALF_REPLY

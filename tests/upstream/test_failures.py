@@ -11,10 +11,11 @@ import pytest
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.handler_ids import NO_HANDLER
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.read_failover import ReadAttempt, ReadFailover
+from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.write import CopyWrite
 from kidoproxy.replies.aggregate import AggregateSlot
-from kidoproxy.replies.handler import IgnoreReply, ReplyHandler
+from kidoproxy.replies.callbacks import transform_reply
+from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.replies.merge_replies import MergeReplies
 from kidoproxy.replies.queue import PendingRequest, ReplyQueue
 from kidoproxy.resp.errors import NodeFailure
@@ -22,14 +23,13 @@ from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.plan import Gather, Send, WriteScope
 from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.routes.topology import Node
-from kidoproxy.scripts.evalsha import LoadResultHandler, ScriptLoadExecutor
+from kidoproxy.scripts.evalsha import ScriptLoadExecutor
 from kidoproxy.scripts.registry import ScriptRegistry
-from kidoproxy.session.handlers.info import InfoHandler
-from kidoproxy.session.handlers.scripts import RecordOnSuccess
+from kidoproxy.session.handlers.info import info_handler
+from kidoproxy.session.handlers.scripts import record_on_success
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
-from kidoproxy.session.pubsub.counts import CountCorrection
-from kidoproxy.session.pubsub.listener import Fence, UpstreamSubscriber
+from kidoproxy.session.pubsub.listener import UpstreamSubscriber
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
@@ -121,17 +121,15 @@ CHAINS: dict[str, Callable[[Rig], ReplyHandler]] = {
     "merged in merged": lambda rig: rig.failing(rig.failing(rig.pending())),
     "miss on failure": lambda rig: MissOnFailure(rig.executor, rig.failing(rig.pending()), b"", GET, 2),
     "read failover": read_failover,
-    "read attempt": lambda rig: ReadAttempt(read_failover(rig)),
-    "count correction": lambda rig: CountCorrection(
-        Subscriptions(rig.executor, NodeRoute(rig.node)), COMMANDS[b"publish"], [], rig.failing(rig.pending())
-    ),
-    "record on success": lambda rig: RecordOnSuccess(
+    "read attempt": lambda rig: DelegatingHandler(read_failover(rig)),
+    "transformed": lambda rig: transform_reply(rig.failing(rig.pending()), bytes.upper),
+    "record on success": lambda rig: record_on_success(
         ScriptRegistry(), NO_HANDLER, [], rig.failing(rig.pending()), None
     ),
-    "load result": lambda rig: LoadResultHandler(
-        ScriptLoadExecutor(rig.executor), rig.failing(rig.pending()), rig.node
+    "load result": lambda rig: ScriptLoadExecutor(rig.executor).load_result_handler(
+        rig.failing(rig.pending()), rig.node
     ),
-    "info": lambda rig: InfoHandler(session(rig), [b"info"], rig.failing(rig.pending())),
+    "info": lambda rig: info_handler(session(rig), [b"info"], rig.failing(rig.pending())),
     "dedicated": on_dedicated,
     "whole transaction": lambda rig: batch(rig, True),
     "transaction": lambda rig: batch(rig, False),
@@ -250,8 +248,10 @@ def test_a_handshake_that_cannot_be_handled() -> None:
     subscriptions = Subscriptions(rig.executor, NodeRoute(rig.node))
     listener = UpstreamSubscriber(rig.executor, rig.node, subscriptions.sources[0])
     rig.ready(listener.connection)
-    Fence(listener, b"").abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
-    assert listener.connection.take_output() == [b"*2\r\n$4\r\nPING\r\n$1\r\n1\r\n"]
+    listener.expect_echo(b"", b"+1\r\n")
+    echo = listener.connection.reply_handlers[-1]
+    echo.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
+    assert b"".join(listener.connection.take_output()) == b"*2\r\n$4\r\nPING\r\n$1\r\n1\r\n"
 
 
 def test_pushes_and_listeners() -> None:

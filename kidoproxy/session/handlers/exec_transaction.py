@@ -169,7 +169,7 @@ class ExecJob(Job):
         if plan is not None:
             slot = redacting_handler(session, queued, slot)
             if queued.spec.is_scripting:
-                slot = scripts.record_script_and_wrap(session, queued.spec, queued.request.argv, slot)
+                slot = scripts.record_script_and_wrap(session, queued.spec, queued.request.argv, slot, None)
             self.transaction.execute(plan, slot, queued.request.raw, queued.spec, self.sending_context)
             return 1
         frame = b""

@@ -1,6 +1,6 @@
 """INFO, and the data of PROXY NODES and PROXY STATS.
 
-INFO is sent to the nodes and merged; `InfoHandler` then adds the sections ``# Kidoproxy`` and ``# KidoproxyNodes``,
+INFO is sent to the nodes and merged; `info_handler` then adds the sections ``# Kidoproxy`` and ``# KidoproxyNodes``,
 and replaces the fields that are about the proxy: clients, port, uptime. When the nodes give no INFO, the reply has the
 fields that are known here and the reason: many libraries read the version first, and one bad node must not stop them.
 """
@@ -10,7 +10,8 @@ from typing import Final, final
 from kidoproxy.commands.spec import CHANNEL, MERGE_INFO, PATTERN, SHARD, CommandSpec
 from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
-from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import InterceptingHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge_info import merge_info
 from kidoproxy.resp import encode
 from kidoproxy.resp.decode import error_text, is_error, string_value
@@ -278,10 +279,25 @@ def reply_if_proxy_only(
 def client_view_handler(
     session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler, request_context: RequestContext
 ) -> ReplyHandler:
-    """The handler that turns the nodes' reply into the client's: for INFO `InfoHandler`, else see `redact`."""
+    """The handler that turns the nodes' reply into the client's: it completes INFO, else see `redact`."""
     if spec.response_policy == MERGE_INFO and not request_context.per_node:
-        return InfoHandler(session, argv, handler)
+        return info_handler(session, argv, handler)
     return redact.corrected_count_handler(session, spec, argv, handler, request_context)
+
+
+def info_handler(session: Session, argv: list[bytes], parent: ReplyHandler) -> ReplyHandler:
+    """Takes the nodes' merged INFO and completes it."""
+
+    def on_reply(raw: bytes) -> None:
+        if is_error(raw):
+            parent.on_reply(fallback_info(session, argv, decode_text(error_text(raw))))
+        else:
+            parent.on_reply(merged_info(session, argv, raw))
+
+    def on_failure(failure: NodeFailure) -> None:
+        parent.on_reply(fallback_info(session, argv, decode_text(error_text(failure.error_reply(False)))))
+
+    return InterceptingHandler(parent, on_reply, on_failure)
 
 
 def proxy_info(session: Session, argv: list[bytes]) -> bytes:
@@ -308,24 +324,3 @@ def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
     ]
     extra = [info_section(name, fields) for name, fields in known if wants_section(argv, name.lower().encode("ascii"))]
     return merge_info([encode.bulk(b"")], session.proto, extra + proxy_sections(session, argv, reason))
-
-
-@final
-class InfoHandler(WholeReplyHandler):
-    """Takes the nodes' merged INFO and completes it."""
-
-    def __init__(self, session: Session, argv: list[bytes], parent: ReplyHandler) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.argv = argv
-
-    def on_reply(self, raw: bytes) -> None:
-        if is_error(raw):
-            self.parent.on_reply(fallback_info(self.session, self.argv, decode_text(error_text(raw))))
-        else:
-            self.parent.on_reply(merged_info(self.session, self.argv, raw))
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.parent.on_reply(
-            fallback_info(self.session, self.argv, decode_text(error_text(failure.error_reply(False))))
-        )

@@ -9,7 +9,8 @@ from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler, InterceptingHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
@@ -38,15 +39,14 @@ def start_if_slow(
     """Start one of these commands; whether it is one."""
     if not spec.is_long_running:
         return False
-    probe = SizeProbe(session, spec, request, handler, request_context)
-    probe.query_size(INFO, MEMORY_QUERY)
+    SlowCommand(session, spec, request, handler, request_context).query_size(INFO, MEMORY_QUERY)
     session.suspend_until_drained()
     return True
 
 
 @final
-class SizeProbe(ReplyHandler):
-    """Takes the nodes' size, then sends the command."""
+class SlowCommand:
+    """One of these commands: asks the nodes for their size, then sends it."""
 
     def __init__(
         self,
@@ -56,7 +56,6 @@ class SizeProbe(ReplyHandler):
         parent: ReplyHandler,
         request_context: RequestContext,
     ) -> None:
-        super().__init__()
         self.session = session
         self.spec = spec
         self.request = request
@@ -72,13 +71,13 @@ class SizeProbe(ReplyHandler):
         request = Request(argv, encode_request(argv))
         session.executor.execute(
             session.context.root.plan(spec, request, resp2_context),
-            WholeReplyHandler(self),
+            CallbackHandler(self.on_size, self.on_size_failure),
             request.raw,
             spec,
             resp2_context,
         )
 
-    def on_reply(self, raw: bytes) -> None:
+    def on_size(self, raw: bytes) -> None:
         """An error means that the proxy's user may not run INFO; DBSIZE is the next best measure."""
         if not is_error(raw):
             self.send_command(estimate_seconds(self.query_spec, raw))
@@ -87,7 +86,7 @@ class SizeProbe(ReplyHandler):
         else:
             self.send_command(0.0)
 
-    def on_failure(self, failure: NodeFailure) -> None:
+    def on_size_failure(self, failure: NodeFailure) -> None:
         """The command itself will report what is wrong, and where."""
         self.send_command(0.0)
 
@@ -120,34 +119,31 @@ class SlowPlanExecutor(DelegatingExecutor):
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         busy_until = self.executor.now + self.extra_seconds
-        self.executor.send(node, BusyNodeHandler(handler, node, self.extra_seconds, busy_until), payload, proto, db)
+        self.executor.send(node, busy_node_handler(handler, node, self.extra_seconds, busy_until), payload, proto, db)
 
 
-@final
-class BusyNodeHandler(DelegatingHandler):
-    """Marks its node as busy until the reply, or the deadline."""
+def busy_node_handler(parent: ReplyHandler, node: Node, extra_seconds: float, busy_until: float) -> ReplyHandler:
+    """Marks the node as busy until the reply, or the deadline."""
+    node.slow_commands += 1
+    node.busy_until = max(node.busy_until, busy_until)
 
-    def __init__(self, parent: ReplyHandler, node: Node, extra_seconds: float, busy_until: float) -> None:
-        super().__init__(parent)
-        self.node = node
-        self.extra_seconds = extra_seconds
-        node.slow_commands += 1
-        node.busy_until = max(node.busy_until, busy_until)
+    def on_reply(raw: bytes) -> None:
+        release_node(node)
+        parent.on_reply(raw)
 
-    def release_node(self) -> None:
-        """End the mark when this was the node's last slow command."""
-        self.node.slow_commands -= 1
-        if not self.node.slow_commands:
-            self.node.busy_until = 0.0
-
-    def on_reply(self, raw: bytes) -> None:
-        self.release_node()
-        self.parent.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
+    def on_failure(failure: NodeFailure) -> None:
         """A timeout names the time that was allowed."""
-        self.release_node()
-        if failure.code == TIMEOUT and self.extra_seconds >= 1.0:
-            cause = f"no reply in {self.extra_seconds:.0f} s"
+        release_node(node)
+        if failure.code == TIMEOUT and extra_seconds >= 1.0:
+            cause = f"no reply in {extra_seconds:.0f} s"
             failure = NodeFailure(failure.code, failure.node, failure.address, cause, failure.may_have_run)
-        self.parent.on_failure(failure)
+        parent.on_failure(failure)
+
+    return InterceptingHandler(parent, on_reply, on_failure, whole=False)
+
+
+def release_node(node: Node) -> None:
+    """End the mark when this was the node's last slow command."""
+    node.slow_commands -= 1
+    if not node.slow_commands:
+        node.busy_until = 0.0

@@ -3,6 +3,7 @@
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.errors import NodeFailure
@@ -49,9 +50,18 @@ class Monitor(MonitorStream):
         """Send MONITOR on a dedicated connection."""
         self.leases[node.name] = lease
         lease.connection.push_handler = MonitorLineHandler(self, node.name)
-        lease.connection.submit(
-            MonitorReplyHandler(self, node.name), MONITOR_COMMAND, self.session.proto, 0, self.session.executor.now
-        )
+
+        def on_reply(raw: bytes) -> None:
+            if raw[:1] == b"-":
+                self.on_rejected(node.name, None, raw)
+            else:
+                self.on_answered(None, b"")
+
+        def on_failure(failure: NodeFailure) -> None:
+            self.on_rejected(node.name, failure, b"")
+
+        handler = CallbackHandler(on_reply, on_failure)
+        lease.connection.submit(handler, MONITOR_COMMAND, self.session.proto, 0, self.session.executor.now)
 
     def on_rejected(self, node_name: str, failure: NodeFailure | None, error_reply: bytes) -> None:
         """This node refuses, or could not be reached; each attempt costs a connection, so the next one waits."""
@@ -84,25 +94,6 @@ class Monitor(MonitorStream):
             self.detach(node_name)
         self.session.monitor = None
         self.session.proxy.monitors.remove(self)
-
-
-@final
-class MonitorReplyHandler(ReplyHandler):
-    """Takes one node's reply to MONITOR."""
-
-    def __init__(self, monitor: Monitor, node_name: str) -> None:
-        super().__init__()
-        self.monitor = monitor
-        self.node_name = node_name
-
-    def on_reply(self, raw: bytes) -> None:
-        if raw[:1] == b"-":
-            self.monitor.on_rejected(self.node_name, None, raw)
-        else:
-            self.monitor.on_answered(None, b"")
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.monitor.on_rejected(self.node_name, failure, b"")
 
 
 @final

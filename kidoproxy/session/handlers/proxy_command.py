@@ -4,6 +4,7 @@ PROXY NODE sends on a shared connection, so what would change that connection or
 would make one copy differ from the others.
 """
 
+from functools import partial
 from typing import Final
 
 from kidoproxy.commands import handler_ids
@@ -23,6 +24,7 @@ from kidoproxy.commands.spec import (
     SUBSCRIBE,
     CommandSpec,
 )
+from kidoproxy.replies.callbacks import transform_reply
 from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import error_text, items, string_value
@@ -183,7 +185,7 @@ def send_to_node(session: Session, proxy_spec: CommandSpec, request: Request) ->
     handler: ReplyHandler = session.open_pending(spec)
     payload = encode.encode_request(argv)
     if redact.may_hold_secrets(spec):
-        handler = redact.RedactingHandler(handler, spec.secrets, False)
+        handler = transform_reply(handler, partial(redact.redact_reply, spec.secrets))
     if spec.retryable:
         handler.retries_left = ONE_RETRY
         handler.payload = payload

@@ -1,13 +1,15 @@
 """EVAL, FCALL, SCRIPT and FUNCTION: sent like others; scripts are recorded, so that nodes can get them again."""
 
 from collections.abc import Callable
-from typing import Final, final
+from functools import partial
+from typing import Final
 
 from kidoproxy.commands import handler_ids
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.handler_ids import HandlerId
 from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, SCRIPT_DIGEST, SCRIPT_TEXT, CommandSpec
-from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
+from kidoproxy.replies.callbacks import InterceptingHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
@@ -75,7 +77,8 @@ def dispatch(
     """Plan and execute a scripting command; EVALSHA, the loads and the kills have executors of their own."""
     executor = session.executor
     plan = session.plan(spec, request, request_context)
-    handler = record_script_and_wrap(session, spec, request.argv, handler)
+    load_executor = ScriptLoadExecutor(executor) if spec.handler in LOAD_COMMANDS else None
+    handler = record_script_and_wrap(session, spec, request.argv, handler, load_executor)
     if spec.script_source == SCRIPT_DIGEST:
         has_followers = session.reader.buffered_bytes() > 0
         digest = request.argv[1].lower()
@@ -83,8 +86,8 @@ def dispatch(
             executor, session.context.script_registry, digest, request.raw, session.replies, handler, has_followers
         )
         evalsha_executor.execute(plan, handler, request.raw, spec, request_context)
-    elif isinstance(handler, RecordOnSuccess) and handler.load_executor is not None:
-        handler.load_executor.execute(plan, handler, request.raw, spec, request_context)
+    elif load_executor is not None:
+        load_executor.execute(plan, handler, request.raw, spec, request_context)
     elif spec.response_policy == ONE_SUCCEEDED:
         blocking.send_kill(session, spec, request, handler, request_context)
     else:
@@ -92,9 +95,16 @@ def dispatch(
 
 
 def record_script_and_wrap(
-    session: Session, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
+    session: Session,
+    spec: CommandSpec,
+    argv: list[bytes],
+    handler: ReplyHandler,
+    load_executor: ScriptLoadExecutor | None,
 ) -> ReplyHandler:
-    """Record the script of this command; the handler for its reply, which records changes that need a success."""
+    """Record the script of this command; the handler for its reply, which records changes that need a success.
+
+    ``load_executor``: what sends one of `LOAD_COMMANDS` outside of transactions.
+    """
     handler_id = spec.handler
     registry = session.context.script_registry
     if spec.script_source == SCRIPT_TEXT:
@@ -105,9 +115,9 @@ def record_script_and_wrap(
     elif handler_id in LOAD_COMMANDS:
         if handler_id == handler_ids.SCRIPT_LOAD:
             registry.remember(argv[2])
-        return RecordOnSuccess(registry, handler_id, argv, handler, ScriptLoadExecutor(session.executor))
+        return record_on_success(registry, handler_id, argv, handler, load_executor)
     elif handler_id in LIBRARY_CHANGE_COMMANDS:
-        return RecordOnSuccess(registry, handler_id, argv, handler, None)
+        return record_on_success(registry, handler_id, argv, handler, None)
     return handler
 
 
@@ -175,41 +185,40 @@ RECORDERS: Final[dict[HandlerId, Callable[[ScriptRegistry, list[bytes]], None]]]
 }
 
 
-@final
-class RecordOnSuccess(WholeReplyHandler):
-    """Records a change of scripts or libraries in the registry once it has succeeded."""
+def record_on_success(
+    registry: ScriptRegistry,
+    handler_id: HandlerId,
+    argv: list[bytes],
+    parent: ReplyHandler,
+    load_executor: ScriptLoadExecutor | None,
+) -> ReplyHandler:
+    """Records a change of scripts or libraries in the registry once it has succeeded.
 
-    def __init__(
-        self,
-        registry: ScriptRegistry,
-        handler_id: HandlerId,
-        argv: list[bytes],
-        parent: ReplyHandler,
-        load_executor: ScriptLoadExecutor | None,
-    ) -> None:
-        super().__init__(parent)
-        self.registry = registry
-        self.handler_id = handler_id
-        self.argv = argv
-        self.load_executor = load_executor
+    A change that is no load is recorded, too, when only some nodes have made it: a library that these have deleted
+    must not be loaded again. ``load_executor``: as for `record_script_and_wrap`.
+    """
+    partial_success_counts = handler_id not in LOAD_COMMANDS
+    record = partial(record_change, registry, handler_id, argv, load_executor)
 
-    def on_reply(self, raw: bytes) -> None:
+    def on_reply(raw: bytes) -> None:
         """A list has each node's own reply; one success is enough."""
-        if any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw])):
-            self.record()
-        elif self.load_executor is None and raw.startswith(b"-PARTIAL"):
-            # A library that some nodes have deleted must not be loaded again.
-            self.record()
-        self.parent.on_reply(raw)
+        succeeded = any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw]))
+        if succeeded or (partial_success_counts and raw.startswith(b"-PARTIAL")):
+            record()
+        parent.on_reply(raw)
 
-    def on_failure(self, failure: NodeFailure) -> None:
-        """After a partial failure some nodes have changed."""
-        if failure.code == PARTIAL and self.load_executor is None:
-            # A library that some nodes have deleted must not be loaded again.
-            self.record()
-        self.parent.on_failure(failure)
+    def on_failure(failure: NodeFailure) -> None:
+        if failure.code == PARTIAL and partial_success_counts:
+            record()
+        parent.on_failure(failure)
 
-    def record(self) -> None:
-        RECORDERS[self.handler_id](self.registry, self.argv)
-        if self.load_executor is not None:
-            self.load_executor.warm_up_missing()
+    return InterceptingHandler(parent, on_reply, on_failure)
+
+
+def record_change(
+    registry: ScriptRegistry, handler_id: HandlerId, argv: list[bytes], load_executor: ScriptLoadExecutor | None
+) -> None:
+    """One of `LOAD_COMMANDS` or `LIBRARY_CHANGE_COMMANDS` has succeeded."""
+    RECORDERS[handler_id](registry, argv)
+    if load_executor is not None:
+        load_executor.warm_up_missing()

@@ -16,6 +16,7 @@ from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replication.group import CopyGroup, WatchedKeys, group_of
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.merge import mismatch_error
 from kidoproxy.resp import encode, errors, limits
@@ -80,26 +81,16 @@ def watch_node(session: Session, node: Node, request: Request) -> None:
         watch.cas_dirty = was_watching
         session.watch = watch
     watch.key_count += len(request.argv) - 1
-    handler = WatchHandler(watch, session.open_pending(None))
+    push_handler = watch.push_handler
+    pending = session.open_pending(None)
+
+    def on_failure(failure: NodeFailure) -> None:
+        """Nobody knows whether the node watches: the connection is of no use any more."""
+        push_handler.lost = True
+        pending.on_failure(failure)
+
+    handler = CallbackHandler(pending.on_reply, on_failure)
     watch.lease.connection.submit(handler, request.raw, session.proto, session.db, session.executor.now)
-
-
-@final
-class WatchHandler(ReplyHandler):
-    """Takes the reply to WATCH. Without one nobody knows whether the node watches."""
-
-    def __init__(self, watch: DedicatedWatch, parent: ReplyHandler) -> None:
-        super().__init__()
-        self.watch = watch
-        self.parent = parent
-
-    def on_reply(self, raw: bytes) -> None:
-        self.parent.on_reply(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """The connection is of no use any more."""
-        self.watch.push_handler.lost = True
-        self.parent.on_failure(failure)
 
 
 def watch_copies(

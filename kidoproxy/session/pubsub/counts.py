@@ -4,37 +4,21 @@ A node's number is corrected by what `Subscriptions` knows when the reply comes.
 subscribe at the same node count as one client each.
 """
 
-from typing import final
-
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.spec import CHANNEL, CHANNEL_NODE, PATTERN, SHARD, SUM_BY_NAME, CommandSpec
-from kidoproxy.replies.handler import ReplyHandler, WholeReplyHandler
 from kidoproxy.resp.decode import integer_value as integer_of
 from kidoproxy.resp.decode import items, string_value
 from kidoproxy.resp.encode import array, integer
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 
 
-@final
-class CountCorrection(WholeReplyHandler):
-    """Corrects the replies to PUBLISH, SPUBLISH and PUBSUB NUMSUB, so that they count clients."""
-
-    def __init__(
-        self, subscriptions: Subscriptions, spec: CommandSpec, argv: list[bytes], parent: ReplyHandler
-    ) -> None:
-        super().__init__(parent)
-        self.subscriptions = subscriptions
-        self.spec = spec
-        self.argv = argv
-
-    def on_reply(self, raw: bytes) -> None:
-        """Errors, and replies that count nothing, are passed on."""
-        spec = self.spec
-        if spec.reach == CHANNEL_NODE and raw[:1] == b":":
-            raw = integer(count_receivers(self.subscriptions, integer_of(raw), spec.topic_kind == SHARD, self.argv[1]))
-        elif spec.response_policy == SUM_BY_NAME and is_name_count_list(raw):
-            raw = array(count_subscribers(self.subscriptions, items(raw), spec.topic_kind))
-        self.parent.on_reply(raw)
+def correct_reply(subscriptions: Subscriptions, spec: CommandSpec, argv: list[bytes], raw: bytes) -> bytes:
+    """A reply to PUBLISH, SPUBLISH or PUBSUB NUMSUB that counts clients; errors and other replies as they are."""
+    if spec.reach == CHANNEL_NODE and raw[:1] == b":":
+        return integer(count_receivers(subscriptions, integer_of(raw), spec.topic_kind == SHARD, argv[1]))
+    if spec.response_policy == SUM_BY_NAME and is_name_count_list(raw):
+        return array(count_subscribers(subscriptions, items(raw), spec.topic_kind))
+    return raw
 
 
 def is_name_count_list(raw: bytes) -> bool:

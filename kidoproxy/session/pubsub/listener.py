@@ -8,11 +8,11 @@ bad name costs nobody else. After a loss the connection is made again by itself,
 
 from typing import Final, final
 
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import first_bulks, is_error
 from kidoproxy.resp.encode import bulk, encode_request
-from kidoproxy.resp.errors import NODEDOWN, TIMEOUT, NodeFailure
+from kidoproxy.resp.errors import BADREPLY, NODEDOWN, TIMEOUT, NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.session.pubsub.topics import (
     KINDS,
@@ -139,7 +139,19 @@ class UpstreamSubscriber(PushHandler):
 
     def expect_echo(self, payload: bytes, echo: bytes) -> None:
         """Send ``payload``; the next frame that is no push should be ``echo``."""
-        self.connection.submit(Fence(self, echo), payload, 3, 0, self.executor.now)
+
+        def on_reply(raw: bytes) -> None:
+            if raw == echo:
+                self.on_batch_done()
+            else:
+                self.on_unexpected_reply(raw, echo)
+
+        self.connection.submit(CallbackHandler(on_reply, self.on_echo_failure), payload, 3, 0, self.executor.now)
+
+    def on_echo_failure(self, failure: NodeFailure) -> None:
+        """If it is late, or could not be handled, another one is sent; after a loss `on_disconnect` is called, too."""
+        if failure.code in (TIMEOUT, BADREPLY):
+            self.send_fenced(b"")
 
     def on_unexpected_reply(self, raw: bytes, echo: bytes) -> None:
         """An error, or an older echo, came in front of the echo, which is still to come."""
@@ -259,32 +271,6 @@ class UpstreamSubscriber(PushHandler):
 
     def __repr__(self) -> str:
         return f"<listener on {self.node.name}, {sum([len(delivering) for delivering in self.delivering])} names>"
-
-
-@final
-class Fence(ReplyHandler):
-    """Waits for the echo of the PING behind a batch."""
-
-    def __init__(self, listener: UpstreamSubscriber, echo: bytes) -> None:
-        super().__init__()
-        self.listener = listener
-        self.echo = echo
-
-    def on_reply(self, raw: bytes) -> None:
-        """The echo, or a frame that came before it."""
-        if raw == self.echo:
-            self.listener.on_batch_done()
-        else:
-            self.listener.on_unexpected_reply(raw, self.echo)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """If it is only late another one is sent; if the connection is lost `on_disconnect` is called, too."""
-        if failure.code == TIMEOUT:
-            self.listener.send_fenced(b"")
-
-    def abort(self, failure: NodeFailure, failed: bool) -> None:
-        """The result of the batch is known behind another echo."""
-        self.listener.send_fenced(b"")
 
 
 def explain_failure(failure: NodeFailure) -> NodeFailure:

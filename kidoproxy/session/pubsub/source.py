@@ -12,6 +12,7 @@ from typing import Final, final
 
 from kidoproxy.commands.spec import PATTERN
 from kidoproxy.replication.group import group_of
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import items, string_value
@@ -74,8 +75,10 @@ class Source(ListenerCallbacks):
         self.active: UpstreamSubscriber | None = None
         #: Will take the place of ``active``.
         self.standby: UpstreamSubscriber | None = None
-        #: While there is one, keyspace events are dropped.
-        self.handover_barrier: HandoverBarrier | None = None
+        #: While there is one, keyspace events are dropped: the number of the PING that is waited for, 0 for none; and
+        #: the number of the last one.
+        self.handover_barrier = 0
+        self.last_barrier = 0
         self.is_reported_down = False
         #: When there was a topic last, and how long the connection is kept from then on.
         self.needed_at = 0.0
@@ -202,16 +205,39 @@ class Source(ListenerCallbacks):
         """From now on messages are taken from ``new``."""
         self.active = new
         self.standby = None
-        self.handover_barrier = None
+        self.handover_barrier = 0
         if any(needs_every_source(kind, name) for kind in KINDS for name in self.topics[kind]):
-            self.handover_barrier = HandoverBarrier(self, new)
-            self.executor.send(new.node, self.handover_barrier, BARRIER_PING, 2, 0)
+            # First behind all writes that were sent, on their connection, then behind their events.
+            self.executor.send(new.node, self.new_barrier(new, True), BARRIER_PING, 2, 0)
         self.close_listener(old)
         fields: dict[str, object] = {"pool": self.route.name, "from": old.node.name, "node": new.node.name}
         self.callbacks.log(LogEvent("listening elsewhere", fields))
         for kind in KINDS:
             for topic in list(self.topics[kind].values()):
                 self.callbacks.reevaluate(topic)
+
+    def new_barrier(self, listener: UpstreamSubscriber, behind_writes: bool) -> ReplyHandler:
+        """The handler of a PING behind the writes, or else behind their events on the listening connection."""
+        self.last_barrier += 1
+        barrier = self.last_barrier
+        self.handover_barrier = barrier
+
+        def on_reply(raw: bytes) -> None:
+            self.pass_barrier(barrier, listener, behind_writes)
+
+        def on_failure(failure: NodeFailure) -> None:
+            """A node that does not answer publishes nothing either: there is nothing to wait for."""
+            self.pass_barrier(barrier, listener, behind_writes)
+
+        return CallbackHandler(on_reply, on_failure)
+
+    def pass_barrier(self, barrier: int, listener: UpstreamSubscriber, behind_writes: bool) -> None:
+        """The next step, or the end; if another copy has taken over meanwhile, that one has a barrier of its own."""
+        if self.handover_barrier != barrier or self.active is not listener:
+            return
+        self.handover_barrier = 0
+        if behind_writes:
+            listener.connection.submit(self.new_barrier(listener, False), BARRIER_PING, 3, 0, self.executor.now)
 
     def retry_rejected(self) -> None:
         """Try again what was refused."""
@@ -246,7 +272,7 @@ class Source(ListenerCallbacks):
         topic = self.topics[kind].get(name)
         if topic is None or listener is not self.active:
             return
-        if self.handover_barrier is not None and string_value(items(raw)[2 if kind == PATTERN else 1]).startswith(
+        if self.handover_barrier and string_value(items(raw)[2 if kind == PATTERN else 1]).startswith(
             KEYSPACE_PREFIXES
         ):
             return
@@ -272,30 +298,3 @@ class Source(ListenerCallbacks):
         for kind in KINDS:
             for topic in list(self.topics[kind].values()):
                 self.callbacks.on_source_lost(topic, failure.error_reply(False))
-
-
-@final
-class HandoverBarrier(ReplyHandler):
-    """Waits behind all writes that were sent, on their connection, then behind their events, on the listening one."""
-
-    def __init__(self, source: Source, listener: UpstreamSubscriber) -> None:
-        super().__init__()
-        self.source = source
-        self.listener = listener
-        self.is_second_step = False
-
-    def on_reply(self, raw: bytes) -> None:
-        """The next step, or the end; if another copy has taken over meanwhile, that one has a barrier of its own."""
-        source = self.source
-        if source.handover_barrier is not self or source.active is not self.listener:
-            return
-        source.handover_barrier = None
-        if not self.is_second_step:
-            barrier = HandoverBarrier(source, self.listener)
-            barrier.is_second_step = True
-            source.handover_barrier = barrier
-            self.listener.connection.submit(barrier, BARRIER_PING, 3, 0, source.executor.now)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """A node that does not answer publishes nothing either: there is nothing to wait for."""
-        self.on_reply(b"")

@@ -7,7 +7,7 @@ from kidoproxy.replies.handler import IgnoreReply
 from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.routes.topology import Node
-from kidoproxy.session.handlers.long_running import MAX_EXTRA_SECONDS, BusyNodeHandler, estimate_seconds
+from kidoproxy.session.handlers.long_running import MAX_EXTRA_SECONDS, busy_node_handler, estimate_seconds
 from tests.story import client, copies, given, node, refused, ring, silence, story, then, tick, to, to_client, unheard
 
 #: 20 MB: a slow node frees them in two seconds.
@@ -138,7 +138,7 @@ def test_seconds(asked: bytes, raw: bytes, wanted: float) -> None:
 def test_busy_until_the_last_is_over() -> None:
     """Two clients may flush; one that fails with something else than its time says that."""
     server = Node(0, "a", "a:1", 1)
-    one, two = BusyNodeHandler(IgnoreReply(), server, 1.0, 11.0), BusyNodeHandler(IgnoreReply(), server, 5.0, 15.0)
+    one, two = (busy_node_handler(IgnoreReply(), server, seconds, 10.0 + seconds) for seconds in (1.0, 5.0))
     assert (server.slow_commands, server.busy_until) == (2, 15.0)
     two.on_failure(NodeFailure(NODEDOWN, "a", "a:1", "gone", True))
     assert (server.slow_commands, server.busy_until) == (1, 15.0)
