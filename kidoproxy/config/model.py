@@ -77,6 +77,7 @@ class CopyOptions:
     ack: str = "all"
     min_in_sync: int = 1
     read: str = "leader"
+    heal: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

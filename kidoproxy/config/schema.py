@@ -295,6 +295,11 @@ class PoolTable(Table):
     min_in_sync: int = Field(
         1, ge=1, description="Fewer nodes in sync refuse writes.", json_schema_extra={"only": "copy"}
     )
+    heal: Literal["auto", "manual"] = Field(
+        "auto",
+        description='A node that is behind and answers is synced by itself ("auto"), or when somebody orders it.',
+        json_schema_extra={"only": "copy"},
+    )
     read: Literal["leader", "first", "random"] = Field(
         "leader",
         description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, or "random".',

@@ -6,7 +6,9 @@ run id has not changed); otherwise it may have lost some of it, or all. The rule
 1. An intact copy that can be reached is trusted; of several the one whose server has run longest.
 2. While a copy that may be intact is silent nobody is: it may live, and hold what the others have lost.
 3. Of the copies that had everything and were restarted, one that came back with data is trusted.
-4. An empty one is trusted if all copies are there and empty, for then nobody can hold more.
+4. If those are all empty, and all copies are there, one that a sync was filling is trusted: it lacks what it had not
+   got yet, but nobody holds more, and nothing of it is old.
+5. An empty one is trusted if all copies are there and empty, for then nobody can hold more.
 
 In all other cases an operator has to say who is trusted. When that is asked, and what happens afterwards, is in
 `kidoproxy.replication.election_runner`.
@@ -91,9 +93,23 @@ def elect(group: CopyGroup, observations: list[CopyObservation]) -> ElectionResu
     restarted_with_data = [index for index in restarted if observations[index].key_count > 0]
     if restarted_with_data:
         return ElectionResult(group.copies[best_candidate(group, observations, restarted_with_data)], b"", True)
+    filled = filled_copies(group, observations) if restarted else []
+    if filled:
+        return ElectionResult(group.copies[best_candidate(group, observations, filled)], b"", True)
     if restarted and (len(group.copies) == 1 or all(observation.key_count == 0 for observation in observations)):
         return ElectionResult(group.copies[best_candidate(group, observations, restarted)], b"", False)
     return ElectionResult(None, no_candidate_error(group, observations, restarted), False)
+
+
+def filled_copies(group: CopyGroup, observations: list[CopyObservation]) -> list[int]:
+    """Copies that a sync was filling and that have missed no write since; none while a copy cannot be reached."""
+    if any(observation.reachability is not Reachability.REACHABLE for observation in observations):
+        return []
+    return [
+        index
+        for index, copy in enumerate(group.copies)
+        if copy.was_filled and not copy.missed_write and observations[index].key_count > 0
+    ]
 
 
 def best_candidate(group: CopyGroup, observations: list[CopyObservation], candidates: list[int]) -> int:
@@ -125,15 +141,17 @@ def no_candidate_error(group: CopyGroup, observations: list[CopyObservation], re
     return no_trusted_copy(name, "is empty" if restarted else "missed writes", others)
 
 
-def make_trusted(group: CopyGroup, trusted: Copy) -> None:
+def make_trusted(group: CopyGroup, trusted: Copy, may_have_lost_data: bool = False) -> None:
     """From now on this copy decides and the others are behind; what it lacks the pool lacks."""
     for copy in group.copies:
+        copy.may_hold_more = copy.may_hold_more or may_have_lost_data
         copy.had_all_writes = copy.had_all_writes or copy.state == IN_SYNC
         copy.restarted = copy.restarted or has_restarted(group, copy)
         copy.state = BEHIND
     trusted.state = IN_SYNC
     trusted.had_all_writes = False
     trusted.restarted = False
+    trusted.may_hold_more = False
     group.trust_is_revocable = True
     group.elected = True
     group.trust_lost = False

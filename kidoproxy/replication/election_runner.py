@@ -6,7 +6,7 @@ Order of events:
    second, and at once when another of them can be reached.
 2. When the counts are there and no copy is trusted, `elect` decides. Its refusal is what clients hear meanwhile.
 3. The copy that is elected is trusted from then on. After the first election the proxy compares all others with it
-   without being asked; later elections leave that to an operator.
+   without being asked, after later ones if the pool heals itself.
 4. Trust is lost again when every copy in sync is dead and another one that had every acknowledged write is back, or
    when the trusted copy had been restarted and one that never was is back. Only before a further write was
    acknowledged (`CopyGroup.trust_is_revocable`): after that the trusted copy alone has everything.
@@ -139,7 +139,7 @@ class ElectionRunner(Callback):
         """It decides from now on; after the first election the others are compared with it without an order."""
         self.logged_refusal = b""
         self.scheduler.source_may_have_lost_data = may_have_lost_data
-        make_trusted(self.group, copy)
+        make_trusted(self.group, copy, may_have_lost_data)
         if self.first_election:
             self.scheduler.to_compare = [other.node for other in self.group.copies if other is not copy]
         self.first_election = False
@@ -166,12 +166,17 @@ class ElectionRunner(Callback):
         keys = f"{key_count} keys" if key_count >= 0 else "an unknown number of keys"
         presence = f"has {keys}" if self.connection(copy.node).is_ready() else f"is down ({copy.node.cause})"
         fate = "will be served" if copy.node is trusted else f"what only {name} holds is lost when it is synced"
+        if copy.node is not trusted and self.group.heals_itself:
+            fate += ", which begins by itself"
         return f"{name} {presence}; it {history}; {fate}"
 
     def trust_by_order(self, node: Node) -> None:
         """``node`` decides from now on, whatever the others hold: they are behind until they are synced."""
         self.first_election = False
         self.install_trusted(self.group.copy_of(node), False)
+        for copy in self.group.copies:
+            # A person has been told what they hold, and has decided.
+            copy.may_hold_more = False
         self.group.mark_behind([])
         self.copy_log.add("copy trusted by order", {"node": node.name})
 

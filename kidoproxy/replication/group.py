@@ -40,6 +40,10 @@ class Copy:
         self.state: str = BEHIND
         self.had_all_writes = False  # not in sync, but it had every acknowledged write when it was last seen
         self.restarted = False  # its server is another run since then, and may have lost data
+        #: A copy was trusted that may have lost data which this one still has: a sync by itself does not cut it down.
+        self.may_hold_more = False
+        #: It was empty when a sync began to fill it: what it holds is not all, but nothing of it is old.
+        self.was_filled = False
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed_write = False
         #: So many writes that it refused or failed are still open: what is read from it meanwhile may lack them.
@@ -92,6 +96,8 @@ class CopyGroup(NodeGroup):
         self.name = name
         self.copies: list[Copy] = [Copy(node) for node in nodes]
         self.min_in_sync = min_in_sync
+        #: Copies that are behind are synced without an order (the pool's setting ``heal``).
+        self.heals_itself = False
         #: An election has said which copies to trust. Before, and after trust was lost, clients get ``refusal``.
         self.elected = False
         self.trust_lost = False
@@ -123,7 +129,6 @@ class CopyGroup(NodeGroup):
         self.pubsub_listeners = 0
         for node in nodes:
             node.group = self
-            node.is_copy = True
             node.is_copy = True
 
     def in_sync(self) -> list[Copy]:
@@ -189,12 +194,19 @@ class CopyGroup(NodeGroup):
         copy.state = IN_SYNC
         copy.had_all_writes = False
         copy.restarted = False
+        copy.may_hold_more = copy.was_filled = False
         self.record_change()
 
     def lose_trust(self, node: Node) -> None:
         """The server of the last trusted copy is another run now: nobody is asked until an election."""
         self.elected, self.trust_lost = False, True
         self.refusal = trust_lost(node.name, node.address, node.cause)
+
+    def fill_begins(self, node: Node) -> None:
+        """``node`` is empty: nothing of what it had can be found on it any more."""
+        copy = self.copy_of(node)
+        copy.was_filled = True
+        copy.had_all_writes = False
 
     def sync_failed(self, node: Node) -> None:
         """Its sync has ended without proof: the copy is behind, as before."""
@@ -254,6 +266,7 @@ class CopyGroup(NodeGroup):
         if not self.in_sync():
             return False
         copy.restarted = copy.missed_write = True
+        copy.was_filled = False
         if copy.state == IN_SYNC and len(self.in_sync()) > 1:
             copy.state = BEHIND
             copy.had_all_writes = True

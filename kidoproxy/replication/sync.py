@@ -93,6 +93,7 @@ class Sync(SyncPass):
         if refusal:
             self.finish(refusal)
         else:
+            self.group.fill_begins(self.target)
             send_requests(
                 proof.target_connection, BatchReply(self, 1), 0, [[b"FLUSHALL", b"ASYNC"]], 0, self.executor.now
             )

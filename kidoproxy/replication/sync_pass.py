@@ -53,6 +53,7 @@ class SyncPass(SyncState):
             return
         if self.passes == 1 and source_total and not target_total:
             self.fill_only = True
+            self.group.fill_begins(self.target)
         self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
         self.probe_next_database()
 

@@ -1,8 +1,11 @@
-"""Which copy is synced next: one sync at a time, first those that were ordered, then those that the start owes.
+"""Which copy is synced next: one sync at a time, first those that were ordered, then those that nobody has to order.
 
-Order of events for one copy: it is *ordered* (or owed since the first election), waits for its turn and for a source
-that can be reached, is *syncing*, and ends in sync or behind. An ordered sync that fails stays failed, with its
-reason to be read in ``failures``; one that is owed is begun again after a pause that doubles.
+Order of events for one copy: it is *ordered*, or *due* by itself (owed since the first election, or behind in a pool
+that heals itself, and it answers), waits for its turn and for a source that can be reached, is *syncing*, and ends in
+sync or behind. The reason of a failure is in ``failures``. A copy that is due is tried again after a pause that doubles
+(`sync_retry`); one whose sync was cancelled, or failed in a pool that does not heal itself, waits for an order.
+
+A sync that nobody has ordered does not cut down a copy that may hold more than its source (`SyncScheduler.is_unsure`).
 """
 
 from typing import Final, final
@@ -10,15 +13,15 @@ from typing import Final, final
 from kidoproxy.replication.copy_log import CopyLog
 from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING, CopyGroup
 from kidoproxy.replication.sync import Sync
+from kidoproxy.replication.sync_retry import SyncRetry
 from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
-#: An owed sync that failed is not begun again before this; the pause doubles up to the second.
-RETRY_SECONDS: Final = 1.0
-MAX_RETRY_SECONDS: Final = 60.0
 #: A sync that has heard nothing for so long is ended: each of its requests has a deadline far below.
 STALLED_SECONDS: Final = 90.0
+#: What is shown of a copy whose sync a person has ended.
+CANCELLED: Final = "failed: cancelled"
 
 
 @final
@@ -34,10 +37,10 @@ class SyncScheduler:
         self.orders: list[tuple[Node, bool]] = []
         #: Nodes that the start has still to compare with the trusted copy.
         self.to_compare: list[Node] = []
-        #: The trusted copy was restarted, or nobody knows whether it was: an owed sync must not cut down a larger copy.
+        #: The trusted copy was restarted, or nobody knows whether it was.
         self.source_may_have_lost_data = False
-        self.retry_at = now
-        self.retry_pause = RETRY_SECONDS
+        #: In the order of the copies.
+        self.retries = [SyncRetry() for _ in group.copies]
         #: How the last sync of a node failed, by its name, until the next one is ordered.
         self.failures: dict[str, str] = {}
 
@@ -50,6 +53,20 @@ class SyncScheduler:
             if self.is_ready(node):
                 return node
         return None
+
+    def retry_of(self, node: Node) -> SyncRetry:
+        return self.retries[self.group.copies.index(self.group.copy_of(node))]
+
+    def is_due(self, node: Node, now: float) -> bool:
+        """Whether ``node`` is behind and answers, and its sync needs no order."""
+        is_wanted = self.group.heals_itself or node in self.to_compare
+        is_behind = self.group.copy_of(node).state == BEHIND
+        answers = self.is_ready(node) and not node.suspect
+        return is_wanted and is_behind and answers and self.retry_of(node).may_begin(now)
+
+    def is_unsure(self, source: Node, node: Node) -> bool:
+        """Whether ``node`` may hold what ``source`` has lost: after an election, or unseen as nobody knows its runs."""
+        return self.group.copy_of(node).may_hold_more or not source.run_id
 
     def is_ordered(self, node: Node) -> bool:
         return any(ordered_node is node for ordered_node, _ in self.orders)
@@ -75,21 +92,32 @@ class SyncScheduler:
             down = [f"{other.node.name} is down ({other.node.cause})" for other in self.group.in_sync()]
             return f"there is nothing to copy from: {', '.join(down)}"
         self.orders.append((node, refill))
+        self.retry_of(node).reset()
         self.failures.pop(node.name, None)
         return ""
 
     def cancel(self, node: Node) -> str:
-        """End the sync of ``node``, or take back its order; why that cannot be, or empty."""
-        was_ordered = self.is_ordered(node)
-        self.orders = [order for order in self.orders if order[0] is not node]
+        """End the sync of ``node``, or take back its order; why that cannot be, or empty.
+
+        It does not begin again by itself.
+        """
         sync = self.sync
-        if sync is not None and sync.target is node:
-            self.stop("cancelled", self.executor.now)
-            if node in self.to_compare:
-                self.to_compare.remove(node)
-        elif not was_ordered:
+        is_running = sync is not None and sync.target is node
+        if not (is_running or self.is_ordered(node) or self.waits_for_retry(node)):
             return f"{node.name} is not being synced"
+        self.orders = [order for order in self.orders if order[0] is not node]
+        self.to_compare = [other for other in self.to_compare if other is not node]
+        self.retry_of(node).is_cancelled = True
+        self.failures[node.name] = CANCELLED
+        if is_running:
+            self.stop("cancelled", self.executor.now)
         return ""
+
+    def waits_for_retry(self, node: Node) -> bool:
+        """Whether its sync would begin by itself sooner or later."""
+        is_wanted = self.group.heals_itself or node in self.to_compare
+        is_behind = self.group.copy_of(node).state == BEHIND
+        return is_wanted and is_behind and not self.retry_of(node).is_cancelled
 
     def progress(self, node: Node) -> str:
         """What is being done about ``node``, or how the last sync failed; empty when there is nothing to say."""
@@ -106,18 +134,15 @@ class SyncScheduler:
             if self.group.copy_of(node).state == BEHIND:
                 self.start(source, node, refill, False, wall_ms)
             return True
-        for node in self.to_compare if now >= self.retry_at else []:
-            if self.is_ready(node) and self.group.copy_of(node).state == BEHIND:
-                self.to_compare.remove(node)
-                self.start(source, node, False, True, wall_ms)
+        for copy in self.group.copies:
+            if self.is_due(copy.node, now):
+                self.start(source, copy.node, False, self.is_unsure(source, copy.node), wall_ms)
                 return True
         return False
 
-    def start(self, source: Node, node: Node, refill: bool, automatic: bool, wall_ms: int) -> None:
-        """``automatic``: nobody has ordered it."""
+    def start(self, source: Node, node: Node, refill: bool, refuses_larger_target: bool, wall_ms: int) -> None:
         self.sync = Sync(self.executor, self.group, source, node, refill)
-        self.sync.automatic = automatic
-        self.sync.refuses_larger_target = automatic and self.source_may_have_lost_data
+        self.sync.refuses_larger_target = refuses_larger_target
         self.sync.wall_ms = wall_ms
         self.sync.begin()
 
@@ -136,18 +161,20 @@ class SyncScheduler:
             self.finish(sync, now)
 
     def finish(self, sync: Sync, now: float) -> None:
-        """Log how it ended; one that is owed and failed is owed again, after a pause."""
+        """Log how it ended. If it failed it is begun again after a pause, where nobody has to order it."""
         self.sync = None
-        name = sync.target.name
+        node = sync.target
+        retry = self.retry_of(node)
         if not sync.problem:
-            self.retry_pause = RETRY_SECONDS
-            self.failures.pop(name, None)
+            self.to_compare = [other for other in self.to_compare if other is not node]
+            retry.reset()
+            self.failures.pop(node.name, None)
             counts: dict[str, object] = {"passes": sync.passes, "keys": sync.keys_seen, "copied": sync.copied_count}
-            self.copy_log.add("synced", {"node": name, **counts})
+            self.copy_log.add("synced", {"node": node.name, **counts})
             return
-        self.failures[name] = sync.progress()
-        self.copy_log.add("sync failed", {"node": name, "cause": sync.problem})
-        if sync.automatic:
-            self.to_compare.append(sync.target)
-            self.retry_at = now + self.retry_pause
-            self.retry_pause = min(self.retry_pause * 2, MAX_RETRY_SECONDS)
+        self.failures[node.name] = sync.progress()
+        fields: dict[str, object] = {"node": node.name, "cause": sync.problem}
+        pause = retry.on_failure(now)
+        if self.waits_for_retry(node):
+            fields["retry_in_s"] = round(pause)
+        self.copy_log.add("sync failed", fields)

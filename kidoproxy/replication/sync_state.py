@@ -38,10 +38,8 @@ class SyncState(Callback):
         self.refill = refill
         #: The target is known to be empty, so this pass asks the source alone and compares nothing.
         self.fill_only = refill
-        #: Without a record of who was right, a copy that holds much more than the source is not cut down.
+        #: Nobody can say that the source was right: a copy that holds much more than it is not cut down.
         self.refuses_larger_target = False
-        #: Nobody has ordered it: the supervisor begins it again if it fails.
-        self.automatic = False
         self.step = SyncStep.PROVE
         self.phase = SyncPhase.LISTING
         self.step_after_proof = SyncStep.LIST_DATABASES

@@ -84,6 +84,7 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
         return Ring(pool.name, members, build_placement(pool.ring, pool.members), build_tags(pool.ring))
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
+    group.heals_itself = options.heal == "auto"
     tree.copy_groups.append(group)
     return CopyPool(pool.name, group, READ_ORDERS[options.read])
 

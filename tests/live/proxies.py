@@ -58,6 +58,9 @@ class RunningProxy:
         nodes = [{"url": url, "name": name, **more} for url, name in zip(self.urls, self.names, strict=True)]
         for at, weight in enumerate(weights or []):
             nodes[at]["weight"] = weight
+        if mode == "copy":
+            # Most tests want to see a copy that is behind, and to say when it is synced.
+            options.setdefault("heal", "manual")
         pool = {"listen": f"127.0.0.1:{self.port}", "mode": mode, "nodes": nodes, **options}
         lines = ["[proxy]", *(f"{key} = {to_toml(value)}" for key, value in proxy.items())]
         lines += ["[pool.pool]", *(f"{key} = {to_toml(value)}" for key, value in pool.items())]

@@ -33,7 +33,13 @@ class Nested(RunningProxy):
         ]
         for at, shard in enumerate(SHARDS):
             nodes = [{"url": self.urls[number], "name": self.names[number]} for number in (2 * at, 2 * at + 1)]
-            lines += [f"[pool.{shard}]", 'mode = "copy"', "timeout_ms = 300", f"nodes = {to_toml(nodes)}"]
+            lines += [
+                f"[pool.{shard}]",
+                'mode = "copy"',
+                'heal = "manual"',
+                "timeout_ms = 300",
+                f"nodes = {to_toml(nodes)}",
+            ]
         return "\n".join(lines) + "\n"
 
 

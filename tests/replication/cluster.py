@@ -23,8 +23,9 @@ EMPTY, OLD, KEPT = "empty", "old", "kept"
 class Cluster(ToyNodes):
     """Toys that can die and be cut off, a proxy that can be started anew, and what was acknowledged."""
 
-    def __init__(self, names: str = "ab", state_dir: bool = True) -> None:
+    def __init__(self, names: str = "ab", state_dir: bool = True, heals_itself: bool = False) -> None:
         self.names = names
+        self.heals_itself = heals_itself
         self.state_dir = state_dir
         self.runs = dict.fromkeys(names, 1)
         self.dead: set[str] = set()
@@ -44,6 +45,7 @@ class Cluster(ToyNodes):
         super().__init__(play)
         self.toys = self.servers
         self.group = play.pool.groups[0]
+        self.group.heals_itself = self.heals_itself
         behind: list[str] = []
         if self.state_dir:
             behind, runs = self.record
@@ -199,9 +201,9 @@ class Cluster(ToyNodes):
                 assert self.data(name).get(key) == value, f"{name} serves without {key!r}, which {living} have"
 
 
-def cluster_with_data(names: str = "ab", state_dir: bool = True) -> Cluster:
+def cluster_with_data(names: str = "ab", state_dir: bool = True, heals_itself: bool = False) -> Cluster:
     """All in sync, with some data; saved when there was less of it."""
-    cluster = Cluster(names, state_dir)
+    cluster = Cluster(names, state_dir, heals_itself)
     for _ in range(3):
         assert cluster.write()
     for name in names:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from hypothesis.strategies import integers, sampled_from
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.strategies import booleans, integers, sampled_from
 
 from kidoproxy.replication.group import SYNCING
 from tests.replication.cluster import EMPTY, KEPT, NAMES, OLD, cluster_with_data
+from tests.story import TICK, tick
 
 
 @pytest.mark.parametrize("state_dir", [True, False])
@@ -136,12 +137,92 @@ def test_an_operator_says_who_is_trusted() -> None:
     assert cluster.data("b") == cluster.data("a")
 
 
+@pytest.mark.parametrize("state_dir", [True, False])
+def test_restarted_one_after_another(state_dir: bool) -> None:
+    """Nodes without persistence that are restarted one after another lose nothing where the pool heals itself."""
+    cluster = cluster_with_data("abc", state_dir, heals_itself=True)
+    for name in "abcab":
+        cluster.kill(name)
+        assert cluster.write()
+        cluster.restart(name, EMPTY)
+        assert cluster.serving() == ["a", "b", "c"]
+        cluster.complete.add(name)
+        cluster.check()
+        assert cluster.data("a") == cluster.data("b") == cluster.data("c")
+
+
+@pytest.mark.parametrize("how", [EMPTY, OLD, KEPT])
+def test_the_source_dies_while_an_empty_copy_is_filled(how: str) -> None:
+    """What the source brings back is served; if that is nothing, what the other one has got so far."""
+    cluster = cluster_with_data()
+    for at in range(20):
+        cluster.data("a")[b"more%d" % at] = cluster.data("b")[b"more%d" % at] = b"1"
+    cluster.kill("b")
+    assert cluster.write()
+    cluster.restart("b", EMPTY)
+    assert cluster.supervisor.order_sync(cluster.play.node("b"), False) == ""
+    tick(TICK)(cluster.play)
+    while len(cluster.data("b")) < 6:
+        cluster.make_connections()
+        for name in "ab":
+            cluster.step(name)
+    cluster.group.heals_itself = True
+    cluster.kill("a")
+    got = len(cluster.data("b"))
+    assert got < 20
+    cluster.restart("a", how)
+    cluster.run_for(8.0)
+    assert cluster.serving() == ["a", "b"]
+    assert cluster.data("a") == cluster.data("b")
+    assert len(cluster.data("a")) == {EMPTY: got, OLD: 3, KEPT: 27}[how]
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_last_in_first_back(first: str) -> None:
+    """Both die, the one that missed writes first: it does not serve before the other one is back, and then it heals."""
+    cluster = cluster_with_data(heals_itself=True)
+    cluster.kill("a")
+    assert cluster.write()
+    cluster.kill("b")
+    cluster.restart(first, KEPT)
+    assert cluster.serving() == ([] if first == "a" else ["b"])
+    (other,) = {"a", "b"} - {first}
+    cluster.restart(other, KEPT)
+    assert cluster.serving() == ["a", "b"]
+    assert cluster.data("a") == cluster.data("b")
+    cluster.complete = {"a", "b"}
+    cluster.check()
+
+
+def test_a_larger_copy_is_not_cut_down() -> None:
+    """The last one in sync comes back with an old state: the other one, which holds more, is left to a person."""
+    cluster = cluster_with_data(heals_itself=True)
+    for at in range(20):
+        cluster.data("a")[b"more%d" % at] = cluster.data("b")[b"more%d" % at] = b"1"
+    cluster.cut_off.add("a")
+    cluster.run_for(8.0)
+    assert cluster.write()
+    cluster.kill("b")
+    cluster.restart("b", OLD)
+    cluster.cut_off.clear()
+    cluster.run_for(70.0)
+    assert cluster.serving() == ["b"]
+    assert len(cluster.data("a")) > 20
+    assert "order its sync, or trust it" in cluster.supervisor.sync_progress(cluster.play.node("a"))
+    assert cluster.order_sync("a") == ""
+    assert cluster.serving() == ["a", "b"]
+
+
 class CrashOrders(RuleBasedStateMachine):
-    """Anything in any order."""
+    """Anything in any order, in a pool that heals itself or does not."""
 
     def __init__(self) -> None:
         super().__init__()
         self.cluster = cluster_with_data("abc")
+
+    @initialize(heals_itself=booleans())
+    def choose(self, heals_itself: bool) -> None:
+        self.cluster.heals_itself = self.cluster.group.heals_itself = heals_itself
 
     @rule(at=integers(0, 2))
     def kill(self, at: int) -> None:
@@ -183,6 +264,9 @@ class CrashOrders(RuleBasedStateMachine):
     @invariant()
     def nothing_is_missing(self) -> None:
         self.cluster.check()
+        # A copy that has healed from a complete one is complete.
+        if self.cluster.heals_itself and self.cluster.complete & set(self.cluster.serving()):
+            self.cluster.complete |= set(self.cluster.serving())
         syncing = [copy for copy in self.cluster.group.copies if copy.state == SYNCING]
         assert len(syncing) <= 1
 

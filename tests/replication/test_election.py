@@ -96,3 +96,35 @@ def test_a_trusted_copy_decides() -> None:
     assert [copy.restarted for copy in pool.copies] == [False, False, True]
     assert (pool.elected, pool.trust_is_revocable, journal) == (True, True, [["b", "c"]])
     assert pool.run_ids["a"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("observations", "missed_write", "trusted"),
+    [
+        ([EMPTY, FULL], False, "b"),
+        ([EMPTY, FULL], True, None),
+        ([DEAD, FULL], False, None),
+        ([EMPTY, UNCOUNTED], False, None),
+        ([FULL, FULL], False, "a"),
+    ],
+)
+def test_a_copy_that_was_being_filled(
+    observations: list[CopyObservation], missed_write: bool, trusted: str | None
+) -> None:
+    """It is trusted when what it was filled from is back empty and nobody else can hold more; it may lack data."""
+    pool = group((OTHER, 9), (OTHER, 3), behind="b")
+    pool.fill_begins(pool.copies[1].node)
+    pool.copies[1].missed_write = missed_write
+    result = elect(pool, observations)
+    assert (result.copy and result.copy.node.name) == trusted
+    assert result.may_have_lost_data is (trusted is not None)
+
+
+def test_what_may_be_lost_is_remembered() -> None:
+    """When a copy is trusted that may have lost data, each other one may hold more, until it is in sync again."""
+    pool = group((OTHER, 1), (OTHER, 1), (OTHER, 1))
+    make_trusted(pool, pool.copies[0], True)
+    make_trusted(pool, pool.copies[1], False)
+    assert [copy.may_hold_more for copy in pool.copies] == [False, False, True]
+    pool.mark_in_sync(pool.copies[2].node)
+    assert not pool.copies[2].may_hold_more

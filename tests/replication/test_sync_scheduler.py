@@ -1,7 +1,11 @@
 """One sync at a time: those that were ordered, then those that the start owes; refused, cancelled, begun again."""
 
+import pytest
+
+from kidoproxy.replication.supervisor import CopySupervisor
 from tests.replication.supervised import logged, run_ticks, supervised_copies
 from tests.story import refused, tick
+from tests.toy import ToyNodes
 
 
 def test_an_order_is_accepted_or_refused_at_once() -> None:
@@ -37,7 +41,7 @@ def test_a_sync_fails() -> None:
     stage.run()
     tick()(play)
     assert logged(supervisor)[-1] == "copy behind: pool=pair node=b"
-    assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused)" in logged(supervisor)
+    assert "sync failed: pool=pair node=b cause=NODEDOWN b (connection refused) retry_in_s=1" in logged(supervisor)
     assert supervisor.scheduler.to_compare == [play.node("b")]
     tick(1.0)(play)
     run_ticks(stage)
@@ -90,3 +94,92 @@ def test_an_order_for_a_copy_that_is_in_sync_by_now() -> None:
     stage.play.pool.groups[0].mark_in_sync(stage.play.node("b"))
     run_ticks(stage)
     assert stage.toys["b"].seen == []
+
+
+def healing_copies(behind: str = "b", names: str = "ab") -> tuple[ToyNodes, CopySupervisor]:
+    """Copies of a pool that heals itself; the first one holds three keys."""
+    stage, supervisor = supervised_copies(behind, names)
+    stage.play.pool.groups[0].heals_itself = True
+    stage.toys["a"].dbs[0] = {b"k": b"1", b"l": b"2", b"m": b"3"}
+    return stage, supervisor
+
+
+def test_a_pool_heals_itself() -> None:
+    """A copy that is behind and answers is synced without an order; one that is down, or suspect, is not."""
+    stage, supervisor = healing_copies("bc", "abc")
+    play = stage.play
+    play.node("c").suspect = True
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == ["c"]
+    assert stage.toys["b"].dbs == stage.toys["a"].dbs
+    play.node("c").suspect = False
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == []
+    assert [line for line in logged(supervisor) if line.startswith("synced")] == [
+        "synced: pool=pair node=b passes=2 keys=6 copied=3",
+        "synced: pool=pair node=c passes=2 keys=6 copied=3",
+    ]
+
+
+def test_a_sync_that_fails_is_tried_again_later() -> None:
+    """The pause doubles, and is short again after an order and after a success."""
+    stage, supervisor = healing_copies()
+    stage.toys["b"].lies[b"RESTORE"] = b"-ERR no\r\n"
+    run_ticks(stage)
+    retry = supervisor.scheduler.retry_of(stage.play.node("b"))
+    for seconds in (1, 2, 4):
+        assert logged(supervisor)[-2].endswith(f"cause=ERR no retry_in_s={seconds}")
+        tick(seconds - 0.5)(stage.play)
+        run_ticks(stage)
+        assert logged(supervisor)[-2].endswith(f"retry_in_s={seconds}")
+        tick(0.5)(stage.play)
+        run_ticks(stage)
+    assert supervisor.sync_progress(stage.play.node("b")) == "failed: ERR no"
+    del stage.toys["b"].lies[b"RESTORE"]
+    assert supervisor.order_sync(stage.play.node("b"), False) == ""
+    run_ticks(stage)
+    assert stage.play.pool.groups[0].behind_names() == []
+    assert (retry.pause, retry.retry_at) == (1.0, 0.0)
+
+
+def test_a_cancelled_sync_waits_for_an_order() -> None:
+    """Whether it runs, waits for its turn or for its next attempt: cancelled it does not begin again by itself."""
+    stage, supervisor = healing_copies("bc", "abc")
+    play = stage.play
+    tick()(play)
+    assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
+    assert supervisor.execute_order(play.node("c"), "cancel") == ("", [])
+    tick(100.0)(play)
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == ["b", "c"]
+    assert supervisor.sync_progress(play.node("c")) == "failed: cancelled"
+    assert supervisor.execute_order(play.node("c"), "cancel")[0] == "c is not being synced"
+    assert supervisor.order_sync(play.node("c"), False) == ""
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == ["b"]
+    play.pool.groups[0].mark_behind([play.node("c")])
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == ["b"]
+
+
+@pytest.mark.parametrize("cause", ["elected", "nobody knows its runs"])
+def test_a_copy_that_may_hold_more_is_left_to_a_person(cause: str) -> None:
+    """Where the source may have lost data a much larger copy is not cut down without an order, however often."""
+    stage, supervisor = healing_copies()
+    play = stage.play
+    stage.toys["b"].dbs[0] = {b"%d" % at: b"1" for at in range(7)}
+    if cause == "elected":
+        play.pool.groups[0].copies[1].may_hold_more = True
+    else:
+        play.node("a").run_id = b""
+    for seconds in (1, 2, 4):
+        supervisor.scheduler.retry_of(play.node("b")).retry_at = 0.0
+        run_ticks(stage)
+        assert logged(supervisor)[-2].endswith(f"retry_in_s={seconds}")
+    assert "it holds 7 keys, a only 3" in supervisor.sync_progress(play.node("b"))
+    assert len(stage.toys["b"].dbs[0]) == 7
+    assert supervisor.order_sync(play.node("b"), False) == ""
+    run_ticks(stage)
+    assert play.pool.groups[0].behind_names() == []
+    assert len(stage.toys["b"].dbs[0]) == 3
+    assert not play.pool.groups[0].copies[1].may_hold_more

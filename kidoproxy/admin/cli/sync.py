@@ -24,8 +24,8 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
 
     Talks to the running proxy through its own listener, and shows how far it is. NODE is compared with a
     live copy that is in sync and made equal to it while writes go on; then it is read again. What only NODE
-    has is removed. A node that missed writes is not read before somebody orders this, or the proxy is
-    started anew. POOL may be left out if the file has one copy pool.
+    has is removed. A node that missed writes is not read before. With heal = "auto" this happens by itself,
+    unless it was cancelled; here it is ordered now. POOL may be left out if the file has one copy pool.
 
     \b
     Examples:

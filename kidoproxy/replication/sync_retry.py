@@ -1,0 +1,34 @@
+"""When a copy is synced by itself: some time after its last sync has failed, and never after one was cancelled."""
+
+from typing import Final, final
+
+#: A sync that failed is not begun again before this; the pause doubles up to the second.
+RETRY_SECONDS: Final = 1.0
+MAX_RETRY_SECONDS: Final = 60.0
+
+
+@final
+class SyncRetry:
+    """What the failures of one copy's syncs mean for the next one that nobody orders."""
+
+    def __init__(self) -> None:
+        self.retry_at = 0.0
+        self.pause = RETRY_SECONDS
+        #: A person has ended its sync: it is not begun again before somebody orders one.
+        self.is_cancelled = False
+
+    def may_begin(self, now: float) -> bool:
+        return not self.is_cancelled and now >= self.retry_at
+
+    def on_failure(self, now: float) -> float:
+        """Wait twice as long as the last time; returns the seconds until the next attempt."""
+        pause = self.pause
+        self.retry_at = now + pause
+        self.pause = min(2 * pause, MAX_RETRY_SECONDS)
+        return pause
+
+    def reset(self) -> None:
+        """It is in sync, or somebody has ordered its sync."""
+        self.retry_at = 0.0
+        self.pause = RETRY_SECONDS
+        self.is_cancelled = False
