@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-# How long an example takes, or is looked for, says how busy the machine is and nothing about the proxy.
-settings.register_profile("kidoproxy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+#: So many examples Hypothesis tries of each rule.
+EXAMPLES: Final = 30
+
+# How long an example takes says how busy the machine is and nothing about the proxy. Each run tries other examples;
+# whoever wants many at once says ``--hypothesis-profile=thorough``.
+settings.register_profile("kidoproxy", deadline=None, max_examples=EXAMPLES)
+settings.register_profile("thorough", deadline=None, max_examples=20 * EXAMPLES)
 settings.load_profile("kidoproxy")
 
 #: What is locked are files of this folder, which all processes have in common. Nothing is written to them.

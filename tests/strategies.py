@@ -1,5 +1,6 @@
 """Random material for property tests: raw RESP frames, commands, requests, and ways to cut bytes into chunks."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -7,6 +8,12 @@ from kidoproxy.resp import encode
 
 #: Payloads that look like frames, so that a walk that is off by one finds something to trip over.
 TRAPS = (b"", b"\r", b"\n", b"\r\n", b"$-1\r\n", b"*1\r\n", b"+OK\r\n", b"\0", b"'", b'"a b"', b"x" * 300)
+
+
+def examples(times: int) -> settings:
+    """So many times as many examples as others have, for a rule that is about more than one thing."""
+    return settings(max_examples=times * settings().max_examples)
+
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

@@ -8,6 +8,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +95,12 @@ TESTED_ELSEWHERE: Final = {
 }
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """Each file is parsed once for all rules."""
+    return ast.parse(text)
+
+
 def imports(tree: ast.Module, package: str, modules: frozenset[str]) -> Iterator[tuple[int, str]]:
     """Each import of a module that lies in `package`, as (line, full name of the module that it knows)."""
     for node in ast.walk(tree):
@@ -155,7 +162,7 @@ def breaches(path: str, text: str, modules: frozenset[str]) -> list[str]:
     found = []
     source = module_of(path).removeprefix(PACKAGE).lstrip(".")
     django = source.split(".")[0] == "django"
-    for line, target in imports(ast.parse(text), package_of(path), modules):
+    for line, target in imports(parsed(text), package_of(path), modules):
         top, _, rest = target.partition(".")
         why = None
         if top == PACKAGE:
@@ -171,7 +178,7 @@ def breaches(path: str, text: str, modules: frozenset[str]) -> list[str]:
 
 def task_makers(path: str, text: str) -> list[str]:
     """Every raw ``create_task`` or ``ensure_future`` of the file, as ``path:line: why``."""
-    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    calls = (node for node in ast.walk(parsed(text)) if isinstance(node, ast.Call))
     return [
         f"{path}:{pending.lineno}: only {PACKAGE}/net/tasks.py makes tasks: it keeps them alive and logs their end"
         for pending in calls
@@ -184,7 +191,7 @@ def too_long(path: str, text: str) -> list[str]:
     """The file if it is too long to read in one sitting, and every function that does not fit on a screen."""
     lines = len(text.splitlines())
     found = [f"{path}: {lines} lines, more than {FILE_LINES}"] if lines > FILE_LINES else []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
             lines = node.end_lineno - node.lineno + 1
             if lines > FUNCTION_LINES:
@@ -206,15 +213,14 @@ MODULES: Final = frozenset(map(module_of, SOURCES))
 TEST_FILES: Final = sorted(path.relative_to(ROOT).as_posix() for path in Path(ROOT, "tests").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_imports_point_one_way(path: str) -> None:
+def test_imports_point_one_way() -> None:
     """No arrow of the house points up or sideways, and the pure rooms know nothing of the world."""
-    assert breaches(path, SOURCES[path], MODULES) == []
+    assert [found for path, text in SOURCES.items() for found in breaches(path, text, MODULES)] == []
 
 
 def knows(path: str) -> set[str]:
     """The modules of the package that a file imports."""
-    return {target for _, target in imports(ast.parse(SOURCES[path]), package_of(path), MODULES)} & MODULES
+    return {target for _, target in imports(parsed(SOURCES[path]), package_of(path), MODULES)} & MODULES
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
@@ -262,28 +268,27 @@ def test_circles_are_found(graph: dict[str, set[str]], found: list[list[str]]) -
     assert circles(graph) == found
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_tasks_are_made_in_one_place(path: str) -> None:
+def test_tasks_are_made_in_one_place() -> None:
     """A task that nobody holds may vanish half way: one file makes them all."""
-    assert path == f"{PACKAGE}/net/tasks.py" or task_makers(path, SOURCES[path]) == []
+    others = {path: text for path, text in SOURCES.items() if path != f"{PACKAGE}/net/tasks.py"}
+    assert [found for path, text in others.items() for found in task_makers(path, text)] == []
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path not in TABLES])
-def test_files_and_functions_stay_short(path: str) -> None:
+def test_files_and_functions_stay_short() -> None:
     """A file is read in one sitting, a function on one screen."""
-    assert too_long(path, SOURCES[path]) == []
+    assert [found for path, text in SOURCES.items() if path not in TABLES for found in too_long(path, text)] == []
 
 
-@pytest.mark.parametrize("path", TEST_FILES)
-def test_files_of_tests_stay_short(path: str) -> None:
+def test_files_of_tests_stay_short() -> None:
     """They are read as often as the code."""
-    assert len(Path(ROOT, path).read_text(encoding="utf-8").splitlines()) <= FILE_LINES
+    lines = {path: len(Path(ROOT, path).read_text(encoding="utf-8").splitlines()) for path in TEST_FILES}
+    assert {path: count for path, count in lines.items() if count > FILE_LINES} == {}
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if not path.endswith("__init__.py")])
-def test_every_source_file_has_its_test_file(path: str) -> None:
+def test_every_source_file_has_its_test_file() -> None:
     """Who changes a file knows where its tests are."""
-    assert path in TESTED_ELSEWHERE or Path(ROOT, twin(path)).exists(), f"{twin(path)} is missing"
+    wanted = [path for path in SOURCES if not path.endswith("__init__.py") and path not in TESTED_ELSEWHERE]
+    assert [twin(path) for path in wanted if not Path(ROOT, twin(path)).exists()] == []
 
 
 def test_the_list_of_exceptions_is_not_stale() -> None:

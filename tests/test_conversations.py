@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.crowd import Crowd
 from tests.story import Pool, copies, ring
+from tests.strategies import examples
 
-BOUNDED = settings(max_examples=150, deadline=None)
+BOUNDED = examples(2)
 
 POOLS: dict[str, Callable[[], Pool]] = {
     "one": lambda: ring("a"),

@@ -1,6 +1,6 @@
 """Whatever the order, the losses and the bytes: what must hold of the whole core, tried by Hypothesis."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.resp.encode import array, bulk, encode_request, integer, null
@@ -10,7 +10,6 @@ from tests.strategies import bent, commands
 from tests.toy import ToyNodes
 
 KEYS = [f"{{{tag}}}{number}" for tag in "abc" for number in range(3)]
-BOUNDED = settings(max_examples=60, deadline=None)
 
 
 def words(name: str, count: int) -> st.SearchStrategy[str]:
@@ -94,7 +93,6 @@ def pool_of(kind: str) -> Pool:
     return ring(copies("a", "d", name="a"), copies("b", "e", name="b"), "c")
 
 
-@BOUNDED
 @given(pools(), st.lists(REQUESTS, max_size=15), st.data())
 def test_any_interleaving(pool: Pool, requests: list[str], data: st.DataObject) -> None:
     """Whichever node answers first, the client hears what one Redis would have said, in the order of its requests."""
@@ -115,7 +113,6 @@ def test_any_interleaving(pool: Pool, requests: list[str], data: st.DataObject) 
     assert alive == model.keys
 
 
-@BOUNDED
 @given(pools(), st.lists(REQUESTS, max_size=12), st.data())
 def test_any_loss(pool: Pool, requests: list[str], data: st.DataObject) -> None:
     """A connection that dies, a node that is silent, at any moment: every request is answered exactly once, in time."""
@@ -146,7 +143,6 @@ def test_any_loss(pool: Pool, requests: list[str], data: st.DataObject) -> None:
     assert play << silence()
 
 
-@BOUNDED
 @given(
     st.lists(commands().map(encode_request), max_size=4).flatmap(
         lambda raws: bent(b"".join(raws)) | st.just(b"".join(raws))
@@ -164,7 +160,6 @@ def test_any_bytes(data: bytes) -> None:
     assert play.client("me").closed == play.client("me").session.closing
 
 
-@BOUNDED
 @given(st.lists(REQUESTS, min_size=1, max_size=6), st.data())
 def test_transactions(requests: list[str], data: st.DataObject) -> None:
     """A transaction over several nodes says, item by item, what the same commands would have said one by one."""

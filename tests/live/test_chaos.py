@@ -71,10 +71,10 @@ def increment(client: Any, tally: Tally) -> bool:
 
 
 def work(proxy: RunningProxy, tally: Tally, times: int) -> None:
-    """A client that wants to increment it so often."""
+    """A client that wants to increment it so often; it ends with the proxy, also when the test has failed."""
     client = proxy.client(2)
     left = times
-    while left:
+    while left and proxy.alive():
         left -= increment(client, tally)
 
 
@@ -116,7 +116,7 @@ def served(client: Any, key: str) -> bool:
 
 
 def test_other_nodes_die(own_proxy: Starter) -> None:
-    """50 clients count on a node that is well, while the others are killed, restarted and paused: nothing is lost."""
+    """20 clients count on a node that is well, while the others are killed, restarted and paused: nothing is lost."""
     proxy = own_proxy("ring", 3, timeout_ms=300, connect_timeout_ms=300)
     others = [proxy.keys_on(at, 1)[0] for at in (1, 2)]
     tally = Tally(proxy.keys_on(0, 1, "counter")[0])
@@ -133,10 +133,10 @@ def test_other_nodes_die(own_proxy: Starter) -> None:
             eventually(partial(served, client, key))
 
     with meanwhile(harm):
-        for asking in crowd(proxy, tally, 50, 6):
+        for asking in crowd(proxy, tally, 20, 10):
             assert asking.answer() is None
     assert tally.unknown == 0
-    assert int(client.get(tally.key)) == tally.sure == 300
+    assert int(client.get(tally.key)) == tally.sure == 200
     eventually(lambda: no_dedicated_connection_is_left(client))
 
 
@@ -168,29 +168,29 @@ def test_own_link_is_bad(own_proxy: Starter, harm: str) -> None:
                 conns[0].cut()
             else:
                 conns[0].cut_after(next(numbers) % 40)
-            eventually(lambda: tally.sure > before + 8 or all(not asking.is_alive() for asking in working), 20)
+            eventually(lambda: tally.sure > before + 4 or all(not asking.is_alive() for asking in working), 20)
 
         working: list[Asking] = []
-        working += crowd(proxy, tally, 20, 6)
+        working += crowd(proxy, tally, 8, 8)
         with meanwhile(once):
             for asking in working:
                 assert asking.answer() is None
         conns[0].heal()
         eventually(lambda: served(client, tally.key))
-        assert tally.sure == 120
+        assert tally.sure == 64
         assert tally.fits(int(client.get(tally.key))), (client.get(tally.key), tally.sure, tally.unknown)
         eventually(lambda: no_dedicated_connection_is_left(client))
 
 
 def test_copies_count(own_proxy: Starter) -> None:
-    """20 clients count on two copies: nothing is lost, no outcome is unknown, and the copies are equal."""
+    """8 clients count on two copies: nothing is lost, no outcome is unknown, and the copies are equal."""
     proxy = own_proxy("copy", 2)
     eventually(lambda: in_sync(proxy) == 2)
     tally = Tally("counter")
-    for asking in crowd(proxy, tally, 20, 10):
+    for asking in crowd(proxy, tally, 8, 12):
         assert asking.answer() is None
-    assert (tally.sure, tally.unknown) == (200, 0)
-    assert [node.get("counter") for node in proxy.node_clients()] == [b"200", b"200"]
+    assert (tally.sure, tally.unknown) == (96, 0)
+    assert [node.get("counter") for node in proxy.node_clients()] == [b"96", b"96"]
 
 
 @pytest.mark.parametrize("at", [0, 1])
@@ -199,12 +199,12 @@ def test_a_copy_dies_while_they_count(own_proxy: Starter, at: int) -> None:
     proxy = own_proxy("copy", 2, timeout_ms=500)
     eventually(lambda: in_sync(proxy) == 2)
     tally = Tally("counter")
-    working = crowd(proxy, tally, 20, 10)
-    eventually(lambda: tally.sure > 50)
+    working = crowd(proxy, tally, 8, 12)
+    eventually(lambda: tally.sure > 25)
     proxy.kill(at)
     for asking in working:
         assert asking.answer() is None
-    assert tally.sure == 200
+    assert tally.sure == 96
     value = int(proxy.node_clients()[1 - at].get("counter"))
     assert tally.fits(value), (value, tally.sure, tally.unknown)
     assert int(proxy.client().get("counter")) == value
@@ -232,7 +232,7 @@ class Queue:
         """Push so many; what failed is pushed again under another name."""
         client = self.proxy.client(2)
         names = itertools.count()
-        while count:
+        while count and self.proxy.alive():
             element = b"%d:%d" % (number, next(names))
             try:
                 client.lpush(self.name, element)
@@ -248,7 +248,7 @@ class Queue:
         """Take, do, forget; after an error look first at what was taken before."""
         client = self.proxy.client(2)
         mine = f"{self.name}:{number}"
-        while not self.is_done():
+        while not self.is_done() and self.proxy.alive():
             try:
                 for element in client.lrange(mine, 0, -1):
                     self.finish(client, mine, element)
@@ -317,7 +317,7 @@ def test_queue_over_a_bad_link(own_proxy: Starter) -> None:
             before = len(queue.done)
             conns[0].cut()
             eventually(lambda: served(client, "x"))
-            eventually(lambda: len(queue.done) > before or queue.is_done(), 20)
+            eventually(lambda: len(queue.done) > before + 5 or queue.is_done(), 20)
 
         run(queue, harm, 6)
         eventually(lambda: served(client, "x"))

@@ -271,5 +271,5 @@ class CrashOrders(RuleBasedStateMachine):
         assert len(syncing) <= 1
 
 
-CrashOrders.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+CrashOrders.TestCase.settings = settings(stateful_step_count=12)
 test_any_order: Any = CrashOrders.TestCase

@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT, InFlightBytes, ReplyAccounting
@@ -188,7 +188,6 @@ def play_on(play: Story, steps: list[Event]) -> None:
         accounts.check(play.proxy)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_the_accounts_of_a_ring(steps: list[Event]) -> None:
     """After every step the accounts are what is held, none is negative, and in the end all are 0."""
@@ -197,7 +196,6 @@ def test_the_accounts_of_a_ring(steps: list[Event]) -> None:
     at_rest(play)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_the_accounts_of_copies(steps: list[Event]) -> None:
     """As in a ring, where every node gets every write."""

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
@@ -12,6 +12,7 @@ from kidoproxy.scripts.analysis import analyze, is_deterministic
 from kidoproxy.scripts.lexer import MAX_ANALYSED_BYTES
 from kidoproxy.scripts.library import analyze_library
 from tests.scripts.oracle import called, has_lua
+from tests.strategies import examples
 
 NAMELESS = "it calls a command whose name is not a literal"
 
@@ -307,7 +308,7 @@ def without_shebang(text: bytes) -> bytes:
     return text.partition(b"\n")[2] if text.startswith(b"#!") else text
 
 
-@settings(max_examples=300, deadline=None)
+@examples(2)
 @given(hidden("spop"))
 def test_no_trick_hides_a_random_command(text: bytes) -> None:
     """If Lua 5.1 really calls SPOP, copies do not run it, however it is written."""
@@ -315,7 +316,7 @@ def test_no_trick_hides_a_random_command(text: bytes) -> None:
         assert analyze(text).replication_refusal()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(2)
 @given(hidden("flushdb"))
 def test_no_trick_hides_a_whole_node(text: bytes) -> None:
     """If Lua 5.1 really calls FLUSHDB, a ring knows, or knows that it does not know."""

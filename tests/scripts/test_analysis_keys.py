@@ -1,6 +1,6 @@
 """Keys that a script computes, as Lua computes them."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.scripts.analysis import analyze
@@ -37,7 +37,6 @@ BEFORE = (
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(EXPRESSIONS)
 def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     """The key that Lua 5.1 really uses is declared, or among those that were computed, or known to be unknown."""

@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.scripts.analysis import analyze
@@ -102,7 +102,6 @@ PIECES: Final = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join), st.lists(PIECES, max_size=3).map(b"".join))
 def test_no_repetition_is_hard(piece: bytes, end: bytes) -> None:
     """Whatever is repeated, with whatever behind it: work grows with the text."""

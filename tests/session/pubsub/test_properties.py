@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.spec import SHARD
@@ -23,6 +23,7 @@ from kidoproxy.session.pubsub.topics import (
 )
 from tests.session.pubsub.pubsub_story import PubSubStory, listening_nodes, with_protocol
 from tests.story import Pool, client, copies, gone, lost, refused, ring, tick
+from tests.strategies import examples
 
 NAMES: Final = ([b"{a}x", b"{b}y", b"__keyevent@0__:set"], [b"{a}*", b"*"], [b"{a}x", b"{b}s"])
 CLIENTS: Final = ("one", "two", "three")
@@ -235,7 +236,7 @@ class Play:
             self.read[name].read(raw)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(2)
 @given(st.sampled_from(["ring", "copies", "both"]), st.lists(STEPS, min_size=4, max_size=40))
 def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
     """In the end the nodes are subscribed to what the clients have, no more; each client has what was confirmed to it.
