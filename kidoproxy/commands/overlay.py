@@ -28,6 +28,7 @@ from kidoproxy.commands.spec import (
     COPY_PUBSUB_NODE,
     COPY_READ,
     COPY_REFUSED,
+    COPY_WAIT,
     DEDICATED,
     IN_KEY_ORDER,
     LOCAL,
@@ -78,7 +79,8 @@ _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log
 _SCRIPT_REASON = (
     "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
 )
-_BLOCKING_REASON = "each copy would pop at a moment of its own; use its twin that does not wait"
+_BLOCKING_REASON = "a copy that waits would pop at a moment of its own, so the proxy waits and all copies pop together"
+_GROUP_REASON = "all copies deliver the same entries to the same consumer; moments of delivery differ by milliseconds"
 _WAITAOF_REASON = "files are for the operator of each copy; WAIT says how many have it"
 _PUBSUB_REASON = "each node counts the proxy's subscriptions; they are replaced by those of the clients"
 _CLAIM_REASON = "delivery times come from each node's own clock, so copies would part"
@@ -178,11 +180,11 @@ SERVED: Final[tuple[Entry, ...]] = (
     # What needs a dedicated connection; without keys it is for every node.
     ("xread", DEDICATED, PASS_THROUGH, COPY_READ, "with BLOCK only; without it is sent to one node as other reads are"),
     ("watch", DEDICATED, PASS_THROUGH, COPY_READ, "nodes remember it per connection; of copies the proxy does"),
-    (_BLOCKING_POPS, DEDICATED, PASS_THROUGH, COPY_REFUSED, _BLOCKING_REASON),
+    (_BLOCKING_POPS, DEDICATED, PASS_THROUGH, COPY_WAIT, _BLOCKING_REASON),
     ("wait", DEDICATED, AGG_MIN, COPY_ACK_COUNT, "so many replicas everywhere; copies are each other's replicas"),
     ("waitaof", DEDICATED, AGG_LOGICAL_AND, COPY_REFUSED, _WAITAOF_REASON),
     ("monitor", DEDICATED, ALL_EQUAL, COPY_READ, "a stream of everything, on a connection to each node"),
-    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_REFUSED, _CLAIM_REASON),
+    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_WAIT, _GROUP_REASON),
     # Writes that every copy repeats to the same result.
     *_alike(
         SINGLE_NODE,

@@ -110,6 +110,12 @@ SCALAR_REPLIES: Final = (
     "expire pexpire expireat pexpireat persist xlen publish"
 )
 
+#: They wait for their first key, and move an element from there to their second.
+ELEMENT_MOVERS: Final = "blmove brpoplpush"
+
+#: They only take out of lists and sorted sets, or leave the elements as they are: nobody who waits need look.
+TAKERS: Final = "lpop rpop lrem ltrim zpopmin zpopmax zrem expire pexpire expireat pexpireat persist xack"
+
 #: They change the protocol, the user or the database of what follows.
 DRAIN_FIRST: Final = "select hello reset"
 
@@ -179,6 +185,10 @@ def apply_traits(specs: dict[bytes, CommandSpec]) -> None:
         spec.is_nondeterministic = True
     for spec in _named(specs, SCALAR_REPLIES):
         spec.gives_scalar = True
+    for spec in _named(specs, ELEMENT_MOVERS):
+        spec.moves_element = True
+    for spec in _named(specs, TAKERS):
+        spec.takes_only = True
     for spec in _named(specs, DRAIN_FIRST):
         spec.drains_first = True
     for spec in _named(specs, RUN_IN_SUBSCRIBER_MODE):

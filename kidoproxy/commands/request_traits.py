@@ -18,6 +18,7 @@ from kidoproxy.commands.spec import (
     COPY_BROADCAST,
     COPY_READ,
     COPY_REFUSED,
+    COPY_WAIT,
     READ_OR_TTL,
     RESTORE_TTL,
     SEVERAL_KEYS_READ,
@@ -85,6 +86,21 @@ def parse_timeout(text: bytes) -> float | None:
         return float.fromhex(text.decode("ascii")) if unsigned[:2].lower() == b"0x" else float(text)
     except OverflowError:
         return inf
+
+
+def added_elements(spec: CommandSpec, raw: bytes) -> int:
+    """How many elements a request surely adds to its key, given that it is not refused; 0 where nobody can say."""
+    if spec.name in (b"lpush", b"rpush"):
+        return int(raw[1 : raw.index(b"\r")]) - 2
+    return 1 if spec.name == b"xadd" else 0
+
+
+def filled_keys(spec: CommandSpec, written_keys: list[bytes]) -> list[bytes]:
+    """The keys of a write in which elements may be found behind it that were not there before."""
+    if spec.replication == COPY_WAIT:
+        # It takes them; two of them move one to their second key.
+        return written_keys[1:] if spec.moves_element else []
+    return [] if spec.takes_only else written_keys
 
 
 def external_key_patterns(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:

@@ -50,6 +50,7 @@ COPY_ABSOLUTE_EXPIRY: Final = 2  # broadcast, relative expiry made absolute
 COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies would differ
 COPY_ACK_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
 COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that the proxy is subscribed to
+COPY_WAIT: Final = 6  # waits in the proxy; broadcast what does not wait, until it finds something
 
 #: How keys are found where the key specifications alone are not exact.
 KeyFinder = int
@@ -229,8 +230,7 @@ class CommandSpec:
         self.reason: str = "not reviewed"
         self.replication_reason: str = "not reviewed"
         self.may_write: bool = self.flags & WRITE != 0
-        #: It changes nothing: it may be asked again.
-        self.retryable: bool = False
+        self.retryable: bool = False  # it changes nothing: it may be asked again
         #: Its one key is ``argv[1]``, and nothing else is to be looked at: the fast path.
         self.single_key: bool = False
         #: EVAL, FCALL, SCRIPT and FUNCTION: the pool's script registry may have to learn from them.
@@ -238,8 +238,9 @@ class CommandSpec:
         self.script_source: ScriptSource = SCRIPT_NONE
         self.covers_keyspace: bool = False
         self.is_key_scan: bool = False
-        #: Equal nodes may answer it differently.
-        self.is_nondeterministic: bool = False
+        self.moves_element: bool = False  # from its first key to its second
+        self.takes_only: bool = False  # nobody finds an element behind it that was not there before
+        self.is_nondeterministic: bool = False  # equal nodes may answer it differently
         #: Its reply is a string, a number or nothing.
         self.gives_scalar: bool = False
         #: It changes what later requests mean to the nodes: it waits until no reply of its session is open.

@@ -17,6 +17,7 @@ from mypy_extensions import i64
 
 from kidoproxy.replication.durability import Durability
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
 from kidoproxy.routes.topology import Node, NodeGroup
@@ -118,6 +119,7 @@ class CopyGroup(NodeGroup):
         #: Reads that were sent to one copy, for taking turns.
         self.read_count = 0
         self.watches: list[WatchedKeys] = []
+        self.waiters = Waiters()
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.run_ids: dict[str, str] = {}
         #: How many writes are open, by the epoch in which they began; whom to call when those before this one are done.

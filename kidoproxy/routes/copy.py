@@ -7,8 +7,9 @@ to a write is the reply. A node that is not in sync gets every write and is not 
 from typing import Final, final
 
 from kidoproxy.commands.expiry import with_absolute_expiry
-from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.keys import key_positions, stream_option
 from kidoproxy.commands.request_traits import (
+    may_block,
     replication_class,
     replication_refusal,
     target_database,
@@ -20,6 +21,7 @@ from kidoproxy.commands.spec import (
     COPY_BROADCAST,
     COPY_READ,
     COPY_REFUSED,
+    COPY_WAIT,
     MERGE_INFO,
     ONE_SUCCEEDED,
     SCAN_NODES,
@@ -32,7 +34,7 @@ from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, ScanStep, Send, WriteScope
+from kidoproxy.routes.plan import AttemptPlanner, DirectReply, Gather, Plan, ScanStep, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script
@@ -82,6 +84,8 @@ class CopyPool(Route):
             rewritten = with_absolute_expiry(request.argv, request_context.clock.ms)
             payload = encode_request(rewritten) if rewritten is not None else None
             return self.plan_write(spec, request, routed_keys, payload, request_context)
+        if replication == COPY_WAIT:
+            return self.plan_wait(spec, request, routed_keys, request_context)
         if replication == COPY_REFUSED:
             return self.plan_unrepeatable(spec, request, routed_keys, request_context)
         if replication == COPY_ACK_COUNT:
@@ -93,9 +97,6 @@ class CopyPool(Route):
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
     ) -> Plan:
         """A command that copies cannot repeat is refused, but for the cases in which it can be known that they do."""
-        if request_context.in_multi and spec.timeout_position:
-            # Inside a transaction a command with a time-out does not block.
-            return self.plan_write(spec, request, routed_keys, None, request_context)
         decision = decide_copy_script(request_context.registry, spec, request.argv)
         if decision is None:
             return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
@@ -144,6 +145,21 @@ class CopyPool(Route):
         send = Send(node, encode_request([argv[0], argv[1], b"%d" % node_cursor, *argv[3:]]))
         return Gather([send], MERGE_INFO, scan_step=ScanStep(node.cursor_id, 0))
 
+    def plan_wait(
+        self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
+    ) -> Plan:
+        """A command that waits does so in the proxy; in a transaction none does."""
+        if request_context.in_multi or not may_block(spec, request.argv):
+            return self.plan_write(spec, request, routed_keys, None, request_context)
+        attempts = CopyAttempts(self, spec, request, routed_keys, request_context)
+        refusal = attempts.plan_attempt()
+        if isinstance(refusal, DirectReply):
+            return refusal
+        takes_from = routed_keys[:1] if spec.moves_element else routed_keys
+        group_at = stream_option(request.argv, b"group") + 1 if spec.key_finder == STREAM_KEYS else 0
+        consumer_group = request.argv[group_at] if group_at else b""
+        return Wait(self.group, takes_from, consumer_group, attempts)
+
     def nodes_to_read(self, key: bytes | None) -> list[Node]:
         """The in-sync nodes in the order in which a read asks them."""
         if self.read_order == READ_LEADER or key is None:
@@ -170,7 +186,7 @@ class CopyPool(Route):
         if len(live) < group.min_in_sync:
             return DirectReply(errors.NOREPLICAS)
         unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
-        may_write_other_keys = spec.replication == COPY_REFUSED
+        may_write_other_keys = spec.is_scripting
         other_db = target_database(spec, request.argv)
         write = WriteScope(routed_keys, may_write_other_keys, other_db, unawaited_nodes, payload)
         return self.gather_copies([Send(node, payload) for node in nodes], spec, write)
@@ -218,3 +234,28 @@ def request_keys(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
     if spec.reach == SPLIT_BY_NODE:
         return argv[1 :: spec.key_step]
     return [argv[at] for at in key_positions(spec, argv)]
+
+
+@final
+class CopyAttempts(AttemptPlanner):
+    """The attempts of one request that waits, each a write to the copies."""
+
+    def __init__(
+        self,
+        pool: CopyPool,
+        spec: CommandSpec,
+        request: Request,
+        routed_keys: list[bytes],
+        request_context: RequestContext,
+    ) -> None:
+        self.pool = pool
+        self.spec = spec
+        self.request = request
+        self.routed_keys = routed_keys
+        self.request_context = request_context
+
+    def plan_attempt(self) -> Plan:
+        """As any write; refused while no copy may be asked."""
+        if not self.pool.group.elected:
+            return DirectReply(self.pool.group.refusal)
+        return self.pool.plan_write(self.spec, self.request, self.routed_keys, None, self.request_context)

@@ -1,7 +1,8 @@
 """A plan: who is asked, and how the replies become one.
 
-Three shapes are enough. `Send` asks one node. `Gather` asks several plans and merges what they reply; plans nest, so
-a ring of copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for.
+Four shapes are enough. `Send` asks one node. `Gather` asks several plans and merges what they reply; plans nest, so
+a ring of copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for. `Wait` lets the
+client wait in the proxy for keys of a copy pool.
 
 A plan is a value: everything is set when it is made, nothing afterwards, so it may be kept and shown, and one plan
 may serve many requests. Making one changes nothing: what a write does to a copy group happens when it is sent.
@@ -15,10 +16,11 @@ from kidoproxy.routes.topology import Node
 SEND: Final = 0
 GATHER: Final = 1
 DIRECT_REPLY: Final = 2
+WAIT: Final = 3
 
 
 class Plan:
-    """One of the three shapes; ``kind`` says which, cheaper than asking for the class."""
+    """One of the four shapes; ``kind`` says which, cheaper than asking for the class."""
 
     def __init__(self, kind: int) -> None:
         self.kind: Final = kind
@@ -133,3 +135,29 @@ class DirectReply(Plan):
 
     def __repr__(self) -> str:
         return repr(self.frame)
+
+
+class AttemptPlanner:
+    """Plans the attempts of a client that waits, each with the copies as they are then; a copy pool implements it."""
+
+    def plan_attempt(self) -> Plan:
+        """Who is asked for what is there now."""
+        raise NotImplementedError
+
+
+@final
+class Wait(Plan):
+    """Let the client wait until one of ``keys`` of a group's copies has something for it.
+
+    Of the streams of an XREADGROUP that is something for ``consumer_group``, which is empty for other commands.
+    """
+
+    def __init__(self, group: CopyGroup, keys: list[bytes], consumer_group: bytes, attempts: AttemptPlanner) -> None:
+        super().__init__(WAIT)
+        self.group: Final = group
+        self.keys: Final = keys
+        self.consumer_group: Final = consumer_group
+        self.attempts: Final = attempts
+
+    def __repr__(self) -> str:
+        return f"wait for {self.keys!r}, then {self.attempts.plan_attempt()!r}"

@@ -15,5 +15,6 @@ Above them, what sends plans on these connections:
     plan_sender miss_on_failure                     what a plan's execution needs of whoever sends; misses for failures
     executor                                        walks plans; shared connections by node, protocol and database
     nonblocking dedicated_pool                      blocking commands that must not block; connections for one session
+    waiting                                         requests that wait in the proxy for keys of copies
     dedicated transaction out_of_band               blocking commands; MULTI … EXEC; kills that must not wait
 """

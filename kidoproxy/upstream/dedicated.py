@@ -1,5 +1,7 @@
 """Requests that may block, each on a dedicated connection; and how one that blocks is ended early.
 
+Parts for copies, which must not block, wait in the proxy instead: see `kidoproxy.upstream.waiting`.
+
 A server decides itself how a blocked request ends. So for CLIENT UNBLOCK, or when the client has hung up, the server is
 told to unblock it, over every shared connection. If something has just come for the request, the client gets that and
 nothing is lost. Only where the server cannot be told (it refuses, or cannot be reached) is the connection cut.
@@ -18,11 +20,14 @@ unblock the next session's request.
 
 from typing import Final, final
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import is_error
-from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
+from kidoproxy.routes.plan import Wait
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.dedicated_pool import DedicatedPool, Lease
 from kidoproxy.upstream.executor import DelegatingExecutor
@@ -30,6 +35,7 @@ from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_ahead_of_unwritten
 from kidoproxy.upstream.states import IDLE
+from kidoproxy.upstream.waiting import WaitingRequest
 
 #: What CLIENT UNBLOCK says when there was nothing to unblock.
 NOT_UNBLOCKED: Final = encode.integer(0)
@@ -166,6 +172,8 @@ class DedicatedExecutor(DelegatingExecutor):
         self.timeout_reply = timeout_reply
         self.prerequisite = prerequisite
         self.blocked: list[DedicatedRequest] = []
+        #: Parts that wait in the proxy, for no node may block.
+        self.waiting: list[WaitingRequest] = []
         #: TIMEOUT or ERROR, once the whole is to be unblocked: parts that come to be sent after that do not block.
         self.unblock_reason = b""
         self.outcome = WaitOutcome()
@@ -190,13 +198,33 @@ class DedicatedExecutor(DelegatingExecutor):
         lease.connection.submit(blocked, self.prerequisite + payload, proto, db, self.executor.now, reply_count)
         blocked.due = min(blocked.due + self.block_timeout, NO_DEADLINE)
 
+    def execute_wait(
+        self, plan: Wait, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """Let it wait in the proxy; what must not wait any more is answered with what is there now, or at once."""
+        waiters = plan.group.waiters
+        if self.outcome.client_gone:
+            nonblocking = NonblockingExecutor(self.executor, self.outcome)
+            nonblocking.execute(plan.attempts.plan_attempt(), handler, raw, spec, request_context)
+        elif self.unblock_reason:
+            handler.on_reply(self.unblocked_reply())
+        elif not waiters.has_room(plan.keys):
+            handler.on_failure(NodeFailure(OVERLOADED, plan.group.name, "", "too many keys are waited for", False))
+        else:
+            waiting = WaitingRequest(
+                self.pool.waiting, plan, handler, raw, spec, request_context, self.outcome, self.waiting
+            )
+            waiting.start(self.executor.now + self.block_timeout, self.timeout_reply)
+
     def send_nonblocking(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """Ask for what is there now."""
         NonblockingExecutor(self.executor, self.outcome).send(node, handler, payload, proto, db)
 
     def is_sent(self) -> bool:
         """Whether the servers have what they are to block on: what others send from now on comes after it."""
-        return bool(self.blocked) and all(blocked.lease.connection.is_ready() for blocked in self.blocked)
+        return bool(self.blocked or self.waiting) and all(
+            blocked.lease.connection.is_ready() for blocked in self.blocked
+        )
 
     def finish(self, blocked: DedicatedRequest) -> None:
         """It is blocked no more: answered, failed or given up."""
@@ -218,9 +246,12 @@ class DedicatedExecutor(DelegatingExecutor):
         """
         self.unblock_reason = unblock_reason
         all_blocked = self.blocked[:]
+        all_waiting = self.waiting[:]
         for blocked in all_blocked:
             self.request_unblock(blocked)
-        return bool(all_blocked)
+        for waiting in all_waiting:
+            waiting.end(self.unblocked_reply())
+        return bool(all_blocked or all_waiting)
 
     def request_unblock(self, blocked: DedicatedRequest) -> None:
         """Make the server unblock this one, which then has to be answered within the usual deadline."""
@@ -284,7 +315,7 @@ class DedicatedExecutor(DelegatingExecutor):
 
         What a server has found before that is still a reply, as it would be without a proxy.
         """
-        if self.blocked:
+        if self.blocked or self.waiting:
             self.outcome.client_gone = True
             self.unblock(b"ERROR")
 
@@ -294,4 +325,6 @@ class DedicatedExecutor(DelegatingExecutor):
             blocked.parent = IgnoreReply()
             if not is_flushed(blocked.lease.connection):
                 blocked.abandon()
+        for waiting in self.waiting:
+            waiting.parent = IgnoreReply()
         self.on_client_gone()

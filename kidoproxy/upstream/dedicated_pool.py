@@ -15,6 +15,7 @@ from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.server import Server, server_of
 from kidoproxy.upstream.states import DOWN
+from kidoproxy.upstream.waiting import WaitingRequests
 
 
 @final
@@ -31,6 +32,8 @@ class DedicatedPool:
         self.last_lease_number = 0
         #: Called once, at the next tick.
         self.at_next_tick: list[Callable[[], None]] = []
+        #: Requests that need none, as they wait in the proxy.
+        self.waiting = WaitingRequests(executor)
 
     def unavailable(self, node: Node) -> NodeFailure | None:
         """Why none can be leased now; None if one can. A node that is down is not tested by anybody's request."""
@@ -85,11 +88,15 @@ class DedicatedPool:
             self.executor.close_unshared(conn)
 
     def tick(self, now: float) -> None:
-        """Call whom we promised to call; close what nobody wants, and give up what leads to nodes known to be down."""
+        """Call whom we promised to call, end what has waited long enough, close what nobody wants.
+
+        What leads to nodes that are known to be down is given up.
+        """
         calls = self.at_next_tick
         self.at_next_tick = []
         for call in calls:
             call()
+        self.waiting.tick(now)
         for server in self.executor.servers:
             self.close_unneeded(server, now)
         for lease in list(self.leases.values()):

@@ -8,8 +8,11 @@ what each node is sent) or a blocking command (which takes a dedicated connectio
 from functools import partial
 from typing import cast, final
 
+from kidoproxy.commands.request_traits import added_elements, filled_keys
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.read_failover import ReadFailover
+from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import CopyWrite, unawaited_write
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
 from kidoproxy.replies.cursor import rewrite_cursor
@@ -21,7 +24,7 @@ from kidoproxy.replies.randomkey import choose_weighted
 from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -52,6 +55,8 @@ class PlanExecutor(PlanSender):
             self.execute_gather(plan, handler, raw, spec, request_context)
         elif isinstance(plan, DirectReply):
             handler.on_reply(node_error_as_loading(plan.frame) if request_context.failures_as_loading else plan.frame)
+        elif isinstance(plan, Wait):
+            self.execute_wait(plan, handler, raw, spec, request_context)
 
     def execute_gather(
         self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
@@ -82,6 +87,18 @@ class PlanExecutor(PlanSender):
                     request_context.proto,
                     request_context.db,
                 )
+            if group.waiters.count:
+                self.wake(group, wakeup_of(write, spec, raw, request_context.db))
+
+    def execute_wait(
+        self, plan: Wait, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """Nobody can wait here: what is there now is the reply."""
+        self.execute(plan.attempts.plan_attempt(), handler, raw, spec, request_context)
+
+    def wake(self, group: CopyGroup, wakeup: Wakeup) -> None:
+        """A write was sent for whose keys clients may wait: those whose turn it is attempt directly behind it."""
+        group.waiters.wake(wakeup)
 
     def new_aggregate(
         self, plan: Gather, handler: ReplyHandler, spec: CommandSpec, request_context: RequestContext
@@ -109,6 +126,13 @@ class PlanExecutor(PlanSender):
             merged.key_count = split.key_count
         merged.jobs = self.jobs()
         return merged
+
+
+def wakeup_of(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wakeup:
+    """What a write to copies may have put where. One that names no key may have changed any."""
+    dbs = [db] if write.other_db is None else [db, write.other_db]
+    other_keys = write.may_write_other_keys or not write.written_keys
+    return Wakeup(dbs, filled_keys(spec, write.written_keys), added_elements(spec, raw), other_keys)
 
 
 @final

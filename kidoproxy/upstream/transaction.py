@@ -8,7 +8,8 @@ copy does not answer well is sent to the next copy.
 
 from typing import Final, final
 
-from kidoproxy.replication.group import group_of
+from kidoproxy.replication.group import CopyGroup, group_of
+from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replies.aggregate import ListReplies
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
@@ -166,6 +167,12 @@ class Transaction(DelegatingExecutor):
         self.script_texts: dict[Node, dict[bytes, bytes]] = {}
         #: Some node has run its batch.
         self.any_ran = False
+        #: Whom its writes may let go on that wait, once they are sent.
+        self.wakeups: list[tuple[CopyGroup, Wakeup]] = []
+
+    def wake(self, group: CopyGroup, wakeup: Wakeup) -> None:
+        """Nothing is sent yet."""
+        self.wakeups.append((group, wakeup))
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """Add to the node's batch."""
@@ -215,6 +222,8 @@ class Transaction(DelegatingExecutor):
         self.db = db
         for batch in self.batches.values():
             self.send_batch(batch)
+        for group, wakeup in self.wakeups:
+            group.waiters.wake(wakeup)
 
     def send_batch(self, batch: NodeBatch) -> None:
         """Send one node's batch, behind the scripts that it names by digest."""

@@ -14,7 +14,14 @@ from kidoproxy.commands.request_traits import (
     replication_refusal,
     target_database,
 )
-from kidoproxy.commands.spec import COPY_ABSOLUTE_EXPIRY, COPY_BROADCAST, COPY_READ, COPY_REFUSED, CommandSpec
+from kidoproxy.commands.spec import (
+    COPY_ABSOLUTE_EXPIRY,
+    COPY_BROADCAST,
+    COPY_READ,
+    COPY_REFUSED,
+    COPY_WAIT,
+    CommandSpec,
+)
 
 CLASSES = {
     COPY_READ: """
@@ -102,10 +109,12 @@ xadd k idmp p i 1-1 f v
 xtrim k maxlen ~ 5
 xclaim k g c 0 1-1
 xautoclaim k g c 0 0
-xreadgroup group g c streams k >
 sort k by nosort store d
 sort k store d by w_*
+""",
+    COPY_WAIT: """
 blpop k 0
+xreadgroup group g c streams k >
 """,
 }
 

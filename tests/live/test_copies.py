@@ -99,7 +99,6 @@ def test_each(proxy: RunningProxy, client: Any) -> None:
         "XADD x * f v",
         "XADD x MAXLEN ~ 5 1-1 f v",
         "XAUTOCLAIM x g c 0 0",
-        "BLPOP l 0",
         "SWAPDB 0 1",
         "FCALL f 1 k",
         "WAITAOF 1 1 0",

@@ -210,7 +210,7 @@ def test_an_error_is_an_answer(refusal: tuple[str, ...]) -> None:
 
 def test_a_refusal_of_the_proxy_is_an_answer() -> None:
     """What the pool does not serve is refused, so that the replies behind keep their places."""
-    play = story(copies("a")) >> client("GET k", "BLPOP q 0", "PING x") << to("a", "GET k") >> half_closed()
+    play = story(copies("a")) >> client("GET k", "WAITAOF 1 1 0", "PING x") << to("a", "GET k") >> half_closed()
     play >> node("a", "$-1")
     play.settle()
     nothing, refusal, pong, _ = play.client("me").received.split(b"\r\n", 3)

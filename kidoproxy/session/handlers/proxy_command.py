@@ -29,7 +29,7 @@ from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import error_text, items, string_value
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, Wait
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
 from kidoproxy.session.base import Answer, Session, SessionHandler
@@ -274,6 +274,9 @@ def explain_plan(plan: Plan, raw: bytes) -> list[str]:
         if write is not None:
             request = format_request(write.unawaited_payload or raw)
             lines += [f"tells: {describe_node(node)}, not waited for: {request}" for node in write.unawaited_nodes]
+    elif isinstance(plan, Wait):
+        lines.append("waits in the proxy; for each attempt:")
+        lines += explain_plan(plan.attempts.plan_attempt(), raw)
     elif isinstance(plan, DirectReply):
         verb = "refused" if plan.frame[:1] == b"-" else "answered"
         lines.append(f"{verb}: {errors.decode_wire(string_value(plan.frame))}")
