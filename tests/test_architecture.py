@@ -24,7 +24,14 @@ LAYERS: Final = (
     ("resp",),
     ("commands", "config", "net.logs", "net.tasks"),
     ("replies",),
-    ("scripts", "upstream.health", "replication.noted_keys", "replication.durability", "replication.waiters"),
+    (
+        "scripts",
+        "upstream.health",
+        "replication.noted_keys",
+        "replication.missed_keys",
+        "replication.durability",
+        "replication.waiters",
+    ),
     ("routes.placement",),
     ("routes", "replication.group"),
     (

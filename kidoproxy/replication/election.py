@@ -148,10 +148,12 @@ def make_trusted(group: CopyGroup, trusted: Copy, may_have_lost_data: bool = Fal
         copy.had_all_writes = copy.had_all_writes or copy.state == IN_SYNC
         copy.restarted = copy.restarted or has_restarted(group, copy)
         copy.state = BEHIND
+        copy.missed.add_everything()
     trusted.state = IN_SYNC
     trusted.had_all_writes = False
     trusted.restarted = False
     trusted.may_hold_more = False
+    trusted.missed.reset(trusted.node.run_id)
     group.trust_is_revocable = True
     group.elected = True
     group.trust_lost = False

@@ -16,6 +16,7 @@ from typing import Final, cast, final
 from mypy_extensions import i64
 
 from kidoproxy.replication.durability import Durability
+from kidoproxy.replication.missed_keys import MissedKeys
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
@@ -45,6 +46,7 @@ class Copy:
         self.may_hold_more = False
         #: It was empty when a sync began to fill it: what it holds is not all, but nothing of it is old.
         self.was_filled = False
+        self.missed = MissedKeys()
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed_write = False
         #: So many writes that it refused or failed are still open: what is read from it meanwhile may lack them.
@@ -197,6 +199,7 @@ class CopyGroup(NodeGroup):
         copy.had_all_writes = False
         copy.restarted = False
         copy.may_hold_more = copy.was_filled = False
+        copy.missed.reset(node.run_id)
         self.record_change()
 
     def lose_trust(self, node: Node) -> None:
@@ -214,14 +217,20 @@ class CopyGroup(NodeGroup):
         """Its sync has ended without proof: the copy is behind, as before."""
         self.copy_of(node).state = BEHIND
 
-    def mark_behind(self, nodes: list[Node]) -> None:
-        """These missed a write that another copy took. The last in-sync copy stays, whatever happened."""
+    def mark_behind(self, nodes: list[Node], db: int = 0, keys: list[bytes] | None = None) -> None:
+        """These missed a write that another copy took. The last in-sync copy stays, whatever happened.
+
+        ``keys`` of ``db`` are what they may differ in; None: anything.
+        """
         changed = False
         for node in nodes:
             copy = self.copy_of(node)
             if copy.state == IN_SYNC and len(self.in_sync()) > 1:
                 copy.state = BEHIND
+                copy.missed.add_all(self.to_repair)
                 changed = True
+            if copy.state != IN_SYNC:
+                copy.missed.add(db, keys)
         for copy in self.copies if self.trust_is_revocable else []:
             copy.had_all_writes = False  # a write may have been acknowledged without it
         self.trust_is_revocable = False
@@ -233,12 +242,17 @@ class CopyGroup(NodeGroup):
     ) -> None:
         """A write is being sent: to the copies in sync, and to ``unawaited_nodes`` without waiting for them.
 
-        The rest of the copies miss it. While a sync runs the keys of writes with several keys or databases are noted:
-        a copy that is not complete yet may have lacked one of them, and so come to another outcome.
+        The rest of the copies miss it. The keys of writes with several keys or databases are noted for copies that are
+        not in sync, and for a sync that runs: they may lack one of them, and so come to another outcome.
         """
         for copy in self.copies:
-            if copy.state != IN_SYNC and copy.node not in unawaited_nodes:
+            if copy.state == IN_SYNC:
+                continue
+            if copy.node not in unawaited_nodes:
                 copy.missed_write = True
+                copy.missed.add(db, missed_keys(keys, other_db, may_write_other_keys))
+            elif len(keys) != 1 or other_db is not None or may_write_other_keys:
+                copy.missed.add(db, missed_keys(keys, other_db, may_write_other_keys))
         if self.touched_keys is None:
             return
         if other_db is not None:
@@ -253,10 +267,16 @@ class CopyGroup(NodeGroup):
         for copy in self.copies:
             copy.missed_write = copy.missed_write or copy.state != IN_SYNC
 
-    def on_unawaited_write_lost(self, node: Node) -> None:
+    def on_unawaited_write_lost(self, node: Node, db: int = 0, keys: list[bytes] | None = None) -> None:
         """A write that nobody waited for did not reach ``node``: its sync has to look again, or begin again."""
         self.copy_of(node).missed_write = True
-        self.mark_behind([node])
+        self.mark_behind([node], db, keys)
+
+    def outcomes_may_differ(self, db: int, keys: list[bytes] | None) -> None:
+        """Copies that are behind may have taken a write that those in sync have not."""
+        for copy in self.copies:
+            if copy.state != IN_SYNC:
+                copy.missed.add(db, keys)
 
     def on_restart(self, node: Node) -> bool:
         """``node`` has another run id: it may have lost data, and is asked no more; nobody is if no other is in sync.
@@ -268,6 +288,7 @@ class CopyGroup(NodeGroup):
         if not self.in_sync():
             return False
         copy.restarted = copy.missed_write = True
+        copy.missed.add_everything()
         copy.was_filled = False
         if copy.state == IN_SYNC and len(self.in_sync()) > 1:
             copy.state = BEHIND
@@ -280,6 +301,7 @@ class CopyGroup(NodeGroup):
 
     def repair_later(self, db: int, keys: list[bytes]) -> None:
         """Note that the copies of these keys may differ; when they are too many, all but the first copy are behind."""
+        self.outcomes_may_differ(db, keys)
         if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
             self.to_repair.clear()
             self.mark_behind([copy.node for copy in self.copies[1:]])
@@ -348,6 +370,11 @@ class CopyGroup(NodeGroup):
         if self.journal is not None:
             self.durability.latest_version += 1
             self.journal(self)
+
+
+def missed_keys(keys: list[bytes], other_db: int | None, may_write_other_keys: bool) -> list[bytes] | None:
+    """In which keys copies may differ that came to different outcomes of a write; None: in any."""
+    return None if other_db is not None or may_write_other_keys else keys
 
 
 def group_of(node: Node) -> CopyGroup | None:

@@ -2,9 +2,12 @@
 
 from typing import Final, final
 
-#: Bytes of names: of keys whose copies may differ, and of those that are touched while a sync runs.
+#: Bytes for keys whose copies may differ, for those touched while a sync runs, and for those that one copy missed.
 REPAIR_BYTES: Final = 32 * 1024 * 1024
 TOUCHED_BYTES: Final = 64 * 1024 * 1024
+MISSED_BYTES: Final = 64 * 1024 * 1024
+#: What a key takes beside its bytes: the objects of its name and its pair, and its place in the set.
+KEY_OVERHEAD: Final = 200
 
 #: (database, key) of each.
 KeySet = dict[tuple[int, bytes], bool]
@@ -12,7 +15,7 @@ KeySet = dict[tuple[int, bytes], bool]
 
 @final
 class ByteBudget:
-    """How many bytes of names a `KeySet` may hold, counted since it was last empty."""
+    """How many bytes a `KeySet` may take, counted since it was last empty."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -23,8 +26,9 @@ class ByteBudget:
         if not key_set:
             self.used = 0
         for key in keys:
+            if (db, key) not in key_set:
+                self.used += len(key) + KEY_OVERHEAD
             key_set[(db, key)] = True
-            self.used += len(key)
         if self.used <= self.limit:
             return False
         key_set.clear()

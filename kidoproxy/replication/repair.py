@@ -44,7 +44,7 @@ class KeyRepairer(Callback):
         if not self.targets:
             self.targets = [node for node in ranked[1:] if node.live]
             # The others may differ, and nobody can tell now.
-            self.group.mark_behind([node for node in ranked[1:] if not node.live])
+            self.group.mark_behind([node for node in ranked[1:] if not node.live], db_key[0], [db_key[1]])
         target = self.targets.pop() if self.targets else None
         if target is None or target is leader:
             self.group.to_repair.pop(db_key, None)
@@ -88,7 +88,7 @@ class KeyRepairer(Callback):
             self.targets.clear()
             return
         if problem:
-            self.group.mark_behind([proof.target_connection.node])
+            self.group.mark_behind([proof.target_connection.node], self.db_key[0], [self.db_key[1]])
         self.repaired_count += 1
         if not self.targets and not self.group.to_repair.get(self.db_key, False):
             self.group.to_repair.pop(self.db_key, None)

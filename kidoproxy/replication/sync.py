@@ -59,7 +59,7 @@ class Sync(SyncPass):
 
     def on_replies(self, replies: list[bytes]) -> None:
         if self.step is SyncStep.EMPTY:
-            self.list_databases()
+            self.begin_pass()
         elif self.step is SyncStep.LIST_DATABASES:
             self.on_listed(replies)
         elif self.step is SyncStep.SELECT:
@@ -82,7 +82,7 @@ class Sync(SyncPass):
         if self.step_after_proof is SyncStep.EMPTY:
             self.flush_target(proof)
         elif self.step_after_proof is SyncStep.LIST_DATABASES:
-            self.list_databases()
+            self.begin_pass()
         else:
             self.copy_batch(proof)
 

@@ -1,9 +1,10 @@
 """One pass of a sync: it goes through the databases and keys of both copies, and copies what differs.
 
-Order of events: list the databases of both nodes; try each that is new on both; per database SCAN the target for keys
-that the source does not have, then SCAN the source; ask for the sizes of the keys found, cut them into batches, and
-bring these over one after another; check again the keys that writes have touched meanwhile. At the end of the pass
-`end_pass` decides: another one, or wait for the writes under way and let the copy in.
+If the keys that the target has missed are known, the pass is *partial*: it compares these alone, as it compares touched
+ones. Else the order of events is: list the databases of both nodes; try each that is new on both; per database SCAN the
+target for keys that the source does not have, then SCAN the source; ask for the sizes of the keys found, cut them into
+batches, and bring these over one after another; check again the keys that writes have touched meanwhile. At the end of
+the pass `end_pass` decides: another one, or wait for the writes under way and let the copy in.
 
 A pass that only fills (the target was empty) skips the target's keys and the touched ones: the comparing pass that
 follows sees them all. Each method takes the replies to one request and sends the next.
@@ -16,7 +17,6 @@ from kidoproxy.replication.source_proof import Proof, source_not_in_sync
 from kidoproxy.replication.sync_databases import parse_key_counts
 from kidoproxy.replication.sync_state import SyncState
 from kidoproxy.replication.sync_steps import SyncPhase, SyncStep
-from kidoproxy.replication.touched_keys import RECHECK_KEYS
 from kidoproxy.replication.transfer import Transfer
 
 SCAN_COUNT: Final = b"100"
@@ -30,14 +30,25 @@ class SyncPass(SyncState):
 
     # -- the databases of a pass -----------------------------------------------------------------
 
-    def list_databases(self) -> None:
-        """A pass begins: which databases have keys, on either side."""
+    def begin_pass(self) -> None:
+        """Compare the keys that the target has missed, if they are known; else all."""
         self.move_to(SyncStep.LIST_DATABASES)
-        self.phase = SyncPhase.LISTING
-        self.group.copy_of(self.target).missed_write = False
+        copy = self.group.copy_of(self.target)
+        copy.missed_write = False
         self.recheck_queue.begin_pass()
         self.passes += 1
         self.differences = 0
+        self.is_partial = not self.refill and copy.missed.are_known(self.target.run_id)
+        if self.is_partial:
+            self.keys_seen = 0
+            self.recheck_queue.add_missed(copy.missed.keys, self.explained)
+            self.recheck_touched()
+        else:
+            self.list_databases()
+
+    def list_databases(self) -> None:
+        """Which databases have keys, on either side."""
+        self.phase = SyncPhase.LISTING
         self.send_to_both([b"INFO", b"keyspace"])
 
     def on_listed(self, replies: list[bytes]) -> None:
@@ -71,7 +82,11 @@ class SyncPass(SyncState):
         problem = first_error(replies)
         if not problem:
             self.databases.mark_probed_usable([self.source, self.target])
-            self.probe_next_database()
+            if self.is_partial:
+                self.databases.remaining = []
+                self.recheck_touched()
+            else:
+                self.probe_next_database()
         elif self.phase is SyncPhase.RECHECKING:
             self.recheck_queue.drop_db(self.db)
             self.databases.remaining = []
@@ -189,7 +204,9 @@ class SyncPass(SyncState):
             return
         self.db = self.recheck_queue.next_db()
         if self.db in self.databases.usable:
-            self.ask_sizes(self.source, self.recheck_queue.keys_in(self.db)[:RECHECK_KEYS])
+            keys = self.recheck_queue.first_keys(self.db)
+            self.keys_seen += len(keys) if self.is_partial else 0
+            self.ask_sizes(self.source, keys)
         else:
             # It had no keys when the pass began.
             self.databases.remaining = [self.db]
@@ -224,4 +241,4 @@ class SyncPass(SyncState):
             self.finish(f"still {self.differences} differences after {MAX_PASSES} passes; is another proxy writing?")
         else:
             self.fill_only = False
-            self.list_databases()
+            self.begin_pass()

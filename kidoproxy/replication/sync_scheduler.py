@@ -169,8 +169,9 @@ class SyncScheduler:
             self.to_compare = [other for other in self.to_compare if other is not node]
             retry.reset()
             self.failures.pop(node.name, None)
+            kind = "missed" if sync.is_partial else "all"
             counts: dict[str, object] = {"passes": sync.passes, "keys": sync.keys_seen, "copied": sync.copied_count}
-            self.copy_log.add("synced", {"node": node.name, **counts})
+            self.copy_log.add("synced", {"node": node.name, "compared": kind, **counts})
             return
         self.failures[node.name] = sync.progress()
         fields: dict[str, object] = {"node": node.name, "cause": sync.problem}

@@ -38,6 +38,8 @@ class SyncState(Callback):
         self.refill = refill
         #: The target is known to be empty, so this pass asks the source alone and compares nothing.
         self.fill_only = refill
+        #: This pass compares the keys that the target has missed, and no others.
+        self.is_partial = False
         #: Nobody can say that the source was right: a copy that holds much more than it is not cut down.
         self.refuses_larger_target = False
         self.step = SyncStep.PROVE

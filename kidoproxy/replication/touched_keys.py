@@ -5,10 +5,12 @@ database that were touched so far have been compared at one point of the order o
 from there on both copies come to the same outcomes in it, as long as nothing comes in from another database.
 """
 
+from itertools import islice
 from typing import Final, final
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.noted_keys import KeySet
 
 #: How many touched keys are compared at one point of the order.
 RECHECK_KEYS: Final = 500
@@ -44,7 +46,7 @@ class RecheckQueue:
 
     def __init__(self, group: CopyGroup) -> None:
         self.group = group
-        self.waiting: dict[tuple[int, bytes], bool] = {}
+        self.waiting: dict[int, dict[bytes, bool]] = {}
         self.converged_dbs: dict[int, bool] = {}
         self.short_rechecks = 0
 
@@ -62,31 +64,36 @@ class RecheckQueue:
             self.converged_dbs.clear()
         for db_key in touched:
             if db_key[0] not in self.converged_dbs:
-                self.waiting[db_key] = True
+                self.waiting.setdefault(db_key[0], {})[db_key[1]] = True
                 explained.test_and_set(db_key)
         self.group.touched_keys = {}
         return bool(self.waiting)
 
+    def add_missed(self, missed: KeySet, explained: ExpectedDifferences) -> None:
+        """These have to be compared as well."""
+        for db_key in missed:
+            self.waiting.setdefault(db_key[0], {})[db_key[1]] = True
+            explained.test_and_set(db_key)
+
     def next_db(self) -> int:
         """A database in which keys wait; there is one."""
-        return next(iter(self.waiting))[0]
+        return next(iter(self.waiting))
 
-    def keys_in(self, db: int) -> list[bytes]:
-        """The keys that wait in this database."""
-        return [key for db_key, key in self.waiting if db_key == db]
+    def first_keys(self, db: int) -> list[bytes]:
+        """Some of the keys that wait in this database: `RECHECK_KEYS`, or fewer."""
+        return list(islice(self.waiting[db], RECHECK_KEYS))
 
     def drop_db(self, db: int) -> None:
         """Forget the keys of a database that the servers do not have."""
-        for key in self.keys_in(db):
-            del self.waiting[(db, key)]
+        del self.waiting[db]
 
     def next_batch(self, db: int, reported_sizes: dict[bytes, int | None], sizes: SizeEstimator) -> KeyBatch:
         """The keys to compare now: all that wait, unless they are too many, or too large (but that only so often).
 
         ``reported_sizes``: bytes by key, as far as they are known. If all are in the batch the database has converged.
         """
-        keys = self.keys_in(db)
-        first_keys = keys[:RECHECK_KEYS]
+        waiting = self.waiting[db]
+        first_keys = self.first_keys(db)
         batches = sizes.split_keys(first_keys, [reported_sizes.get(key) for key in first_keys])
         batch = batches[0]
         self.short_rechecks += len(batches) > 1
@@ -94,10 +101,11 @@ class RecheckQueue:
             for other in batches[1:]:
                 batch.keys += other.keys
                 batch.estimated_bytes += other.estimated_bytes
-        if len(batch.keys) == len(keys):
-            self.converged_dbs[db] = True
         for key in batch.keys:
-            del self.waiting[(db, key)]
+            del waiting[key]
+        if not waiting:
+            del self.waiting[db]
+            self.converged_dbs[db] = True
         return batch
 
 

@@ -16,7 +16,7 @@ read passes through here, too: it changes nothing and lists all replies.
 from typing import Final, final
 
 from kidoproxy.replication.durability import HeldAcknowledgement
-from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup
+from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup, missed_keys
 from kidoproxy.replies.aggregate import Aggregate
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
@@ -46,9 +46,12 @@ class CopyWrite(Aggregate):
         write = plan.write
         self.is_write = write is not None
         self.written_keys = write.written_keys if write is not None else []
+        #: What a copy may differ in that came to another outcome; None: anything.
+        self.missed_keys: list[bytes] | None = None
         #: The epoch of an open write; -1: it is done, or a read.
         self.write_epoch = group.begin_write() if write is not None else -1
         if write is not None:
+            self.missed_keys = missed_keys(write.written_keys, write.other_db, write.may_write_other_keys)
             group.on_write_sent(
                 self.db, write.written_keys, write.other_db, write.may_write_other_keys, write.unawaited_nodes
             )
@@ -100,13 +103,19 @@ class CopyWrite(Aggregate):
         acknowledged: list[int] = []
         for index, node in enumerate(self.nodes):
             failed = self.failures and self.failures[index] is not None
-            if not failed and not is_node_unfit(self.replies[index]) and self.is_in_sync(node):
+            copy = self.group.copy_of(node)
+            if copy.state != IN_SYNC:
+                # It has missed another write meanwhile: it acknowledges nothing.
+                if self.is_write:
+                    copy.missed.add(self.db, self.missed_keys)
+            elif not failed and not is_node_unfit(self.replies[index]):
                 acknowledged.append(index)
         if not acknowledged:
             self.all_failed()
             return
         if self.is_write:
-            self.group.mark_behind([node for index, node in enumerate(self.nodes) if index not in acknowledged])
+            missing = [node for index, node in enumerate(self.nodes) if index not in acknowledged]
+            self.group.mark_behind(missing, self.db, self.missed_keys)
             self.repair_if_unequal(acknowledged)
         if self.per_node:
             self.reply_when_durable(self.per_node_reply())
@@ -124,7 +133,7 @@ class CopyWrite(Aggregate):
             self.group.durability.hold(DurableReply(self.group, self.nodes[0], self.parent, raw))
 
     def is_in_sync(self, node: Node) -> bool:
-        """Whether a copy's reply counts: one that has missed another write meanwhile acknowledges nothing."""
+        """Whether a copy's reply counts."""
         return self.group.copy_of(node).state == IN_SYNC
 
     def note_unknown_outcome(self) -> None:
@@ -145,6 +154,8 @@ class CopyWrite(Aggregate):
     def all_failed(self) -> None:
         """No copy that counts has acknowledged: each keeps its place, but they may differ now."""
         failure = self.most_uncertain_failure()
+        if self.is_write:
+            self.group.outcomes_may_differ(self.db, self.missed_keys)
         if failure is not None and failure.may_have_run and self.is_write:
             self.note_unknown_outcome()
         if self.per_node:
@@ -203,16 +214,19 @@ class DurableReply(HeldAcknowledgement):
         self.parent.on_failure(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 
-def unawaited_write(group: CopyGroup, node: Node) -> ReplyHandler:
-    """A write to a copy that is not in sync: nobody waits for it, but the copy's sync must know if it was lost."""
+def unawaited_write(group: CopyGroup, node: Node, db: int = 0, keys: list[bytes] | None = None) -> ReplyHandler:
+    """A write to a copy that is not in sync: nobody waits for it, but the copy's sync must know if it was lost.
+
+    ``keys`` of ``db`` are what it changes; None: nobody knows.
+    """
 
     def on_reply(raw: bytes) -> None:
         """What the copy replies does not matter, unless it has not run the command."""
         if is_node_unfit(raw):
-            group.on_unawaited_write_lost(node)
+            group.on_unawaited_write_lost(node, db, keys)
 
     def on_failure(failure: NodeFailure) -> None:
         """The copy did not get it, or may not have."""
-        group.on_unawaited_write_lost(node)
+        group.on_unawaited_write_lost(node, db, keys)
 
     return CallbackHandler(on_reply, on_failure)

@@ -10,7 +10,7 @@ from typing import cast, final
 
 from kidoproxy.commands.request_traits import added_elements, filled_keys
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
-from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.group import CopyGroup, missed_keys
 from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import CopyWrite, unawaited_write
@@ -82,7 +82,7 @@ class PlanExecutor(PlanSender):
             for node in write.unawaited_nodes:
                 self.send(
                     node,
-                    unawaited_write(group, node),
+                    unawaited_write(group, node, request_context.db, keys_in_doubt(write)),
                     write.unawaited_payload or raw,
                     request_context.proto,
                     request_context.db,
@@ -126,6 +126,11 @@ class PlanExecutor(PlanSender):
             merged.key_count = split.key_count
         merged.jobs = self.jobs()
         return merged
+
+
+def keys_in_doubt(write: WriteScope) -> list[bytes] | None:
+    """In which keys a copy may differ that this write did not reach."""
+    return missed_keys(write.written_keys, write.other_db, write.may_write_other_keys)
 
 
 def wakeup_of(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wakeup:

@@ -242,8 +242,11 @@ class CrashOrders(RuleBasedStateMachine):
 
     @rule()
     def heal(self) -> None:
-        self.cluster.cut_off.clear()
-        self.cluster.run_for(8.0)
+        cluster = self.cluster
+        cluster.cut_off.clear()
+        cluster.run_for(8.0)
+        for name in cluster.serving():
+            assert cluster.data(name) == cluster.data(cluster.serving()[0])
 
     @rule(at=integers(0, 2))
     def save(self, at: int) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING, CopyGroup
-from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.noted_keys import KEY_OVERHEAD, REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
 from kidoproxy.routes.topology import Node
 
 
@@ -17,12 +17,13 @@ def group() -> CopyGroup:
 
 def test_byte_budget() -> None:
     """Bytes count since there were no keys; what is too much is forgotten at once."""
-    budget = ByteBudget(10)
+    budget = ByteBudget(10 + 2 * KEY_OVERHEAD)
     key_set: KeySet = {}
     assert not budget.add_keys(key_set, 0, [b"12345", b"12345"])
     key_set.clear()
     assert not budget.add_keys(key_set, 0, [b"12345"])
-    assert not budget.add_keys(key_set, 1, [b"12345"])
+    for _ in range(2):
+        assert not budget.add_keys(key_set, 1, [b"12345"])
     assert key_set == {(0, b"12345"): True, (1, b"12345"): True}
     assert budget.add_keys(key_set, 0, [b"1"])
     assert key_set == {}

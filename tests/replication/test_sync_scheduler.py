@@ -116,8 +116,8 @@ def test_a_pool_heals_itself() -> None:
     run_ticks(stage)
     assert play.pool.groups[0].behind_names() == []
     assert [line for line in logged(supervisor) if line.startswith("synced")] == [
-        "synced: pool=pair node=b passes=2 keys=6 copied=3",
-        "synced: pool=pair node=c passes=2 keys=6 copied=3",
+        "synced: pool=pair node=b compared=all passes=2 keys=6 copied=3",
+        "synced: pool=pair node=c compared=all passes=2 keys=6 copied=3",
     ]
 
 

@@ -31,11 +31,11 @@ def test_small_keys_let_their_database_converge() -> None:
     assert queue.converged_dbs == {0: True}
     queue.group.touched_keys = {(0, b"later"): True}
     assert queue.collect_touched(ExpectedDifferences())
-    assert queue.keys_in(0) == []
+    assert 0 not in queue.waiting
     queue.group.touched_keys = {(0, b"later"): True}
     queue.group.cross_db_write = True
     assert queue.collect_touched(ExpectedDifferences())
-    assert queue.keys_in(0) == [b"later"]
+    assert queue.first_keys(0) == [b"later"]
     queue.drop_db(0)
     queue.drop_db(1)
     assert not queue.collect_touched(ExpectedDifferences())
@@ -50,7 +50,7 @@ def test_large_keys_come_in_several_batches() -> None:
         assert queue.converged_dbs == {}
         queue.group.touched_keys = {(0, b"a"): True}
         queue.collect_touched(ExpectedDifferences())
-        queue.waiting = dict(sorted(queue.waiting.items()))
+        queue.waiting[0] = dict(sorted(queue.waiting[0].items()))
     batch = queue.next_batch(0, sizes, SizeEstimator())
     assert (batch.keys, batch.estimated_bytes, queue.converged_dbs) == ([b"a", b"b"], 2 * LARGE, {0: True})
 
@@ -61,7 +61,16 @@ def test_too_many() -> None:
     sizes: dict[bytes, int | None] = {b"%d" % at: 10 for at in range(RECHECK_KEYS + 1)}
     assert len(queue.next_batch(0, sizes, SizeEstimator()).keys) == RECHECK_KEYS
     assert queue.converged_dbs == {}
-    assert queue.keys_in(0) == [b"%d" % RECHECK_KEYS]
+    assert queue.first_keys(0) == [b"%d" % RECHECK_KEYS]
+
+
+def test_missed_keys() -> None:
+    """What a copy has missed waits like what was touched, and is no news either."""
+    queue = touched((0, b"a"))
+    explained = ExpectedDifferences()
+    queue.add_missed({(0, b"b"): True, (1, b"b"): True}, explained)
+    assert (queue.first_keys(0), queue.first_keys(1)) == ([b"a", b"b"], [b"b"])
+    assert explained.test_and_set((1, b"b"))
 
 
 def test_explained() -> None:
