@@ -16,6 +16,8 @@ import pytest
 
 from deploy.compile_packages import IMPURE, ROOT, is_pure
 
+pytestmark = pytest.mark.sources
+
 PACKAGE: Final = "kidoproxy"
 
 #: Lowest first; the longest prefix of a module's name says where it lies. A module may import its own layer

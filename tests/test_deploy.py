@@ -162,6 +162,7 @@ def sidecar_config(tmp_path: Path) -> Config:
 
 
 class TestSidecar:
+    @pytest.mark.sources
     @pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
     @pytest.mark.parametrize("kind", ["Secret", "ConfigMap", "Deployment"])
     def test_kubernetes_accepts_the_manifests(self, kind: str, version: str) -> None:
@@ -230,11 +231,13 @@ class TestService:
         path.write_text(command, encoding="utf-8")
         return path
 
+    @pytest.mark.sources
     def test_systemd_understands_every_line(self, unit: Path) -> None:
         """An unknown key is only a warning with status 0: any output is a failure."""
         done = subprocess.run([needs("systemd-analyze"), "verify", unit], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
+    @pytest.mark.sources
     def test_it_is_locked_in(self, unit: Path) -> None:
         """systemd's own judgement of the exposure, from 0 to 10, stays at OK."""
         command = [needs("systemd-analyze"), "security", "--offline=true", "--threshold=20", str(unit)]

@@ -134,6 +134,7 @@ def words(source: str) -> Iterator[str]:
             yield from re.findall(r"^f?['\"]([A-Z]{3,}) ", ast.unparse(item.args[0]))
 
 
+@pytest.mark.sources
 def test_every_code_word_is_explained() -> None:
     """The table of errors has every word that the code can say or reacts to, once, and no other."""
     sources = [path for path in (ROOT / "kidoproxy").rglob("*.py") if path.name != "table.py"]
@@ -177,6 +178,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.sources
 def test_links() -> None:
     """Every link leads to a file that is there, and to a heading that it has."""
     links = [(path, target) for path in PAGES for target in LINK.findall(BLOCK.sub("", page(path)))]
@@ -200,6 +202,7 @@ def known_names() -> set[str]:
     return files | {word for path in SOURCES for word in re.findall(r"\w+", REFERENCE.sub("", path.read_text("utf-8")))}
 
 
+@pytest.mark.sources
 def test_names_that_are_referred_to_exist() -> None:
     """A docstring or a comment that speaks of a name speaks of one that the code has, also after a renaming."""
     known = known_names()

@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.sources
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 #: What must not be written any more, and what is said instead.
