@@ -25,6 +25,7 @@ from kidoproxy.commands.spec import (
     COPY_ABSOLUTE_EXPIRY,
     COPY_ACK_COUNT,
     COPY_BROADCAST,
+    COPY_LEADER,
     COPY_PUBSUB_NODE,
     COPY_READ,
     COPY_REFUSED,
@@ -76,14 +77,10 @@ _COMMAND = "command command|count command|docs command|getkeys command|getkeysan
 _BLOCKING_POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
 _PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|sync"
 _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log acl|users acl|whoami"
-_SCRIPT_REASON = (
-    "what a script does may hang on time, chance or its node, so copies could part; its read-only twin is served"
-)
 _BLOCKING_REASON = "a copy that waits would pop at a moment of its own, so the proxy waits and all copies pop together"
 _GROUP_REASON = "all copies deliver the same entries to the same consumer; moments of delivery differ by milliseconds"
 _WAITAOF_REASON = "files are for the operator of each copy; WAIT says how many have it"
 _PUBSUB_REASON = "each node counts the proxy's subscriptions; they are replaced by those of the clients"
-_CLAIM_REASON = "delivery times come from each node's own clock, so copies would part"
 
 SERVED: Final[tuple[Entry, ...]] = (
     # The state of one client's connection.
@@ -224,17 +221,23 @@ SERVED: Final[tuple[Entry, ...]] = (
         ("msetex", "EX and PX count from now; NX and XX promise all or nothing, so never split"),
         ("restore", "the time to live counts from now unless ABSTTL"),
     ),
+    # Writes that copies cannot repeat, so the leader decides them for all.
+    *_alike(
+        SINGLE_NODE,
+        PASS_THROUGH,
+        COPY_LEADER,
+        ("spop", "each node would choose members of its own"),
+        ("sort", "with BY and STORE, equal elements fall as each node's internals have it"),
+        ("xclaim xautoclaim", "who has been idle for how long is told by each node's own clock"),
+        ("eval evalsha fcall", "what a script does may hang on time, chance or its node"),
+    ),
     # Writes that copies cannot repeat (yet); the reason is what the client of a copy pool reads.
     *_alike(
         SINGLE_NODE,
         PASS_THROUGH,
         COPY_REFUSED,
-        ("spop", "each node would choose members of its own; use SRANDMEMBER, then SREM"),
-        ("sort", "with BY and STORE, equal elements fall as each node's internals have it"),
         ("xadd", "each node would make an id of its own; give the id, and trim without ~"),
         ("xtrim", "with ~ each node trims as its internals have it; trim without ~"),
-        ("xclaim xautoclaim", _CLAIM_REASON),
-        ("eval evalsha fcall", _SCRIPT_REASON),
     ),
 )
 

@@ -12,6 +12,8 @@ from kidoproxy.commands.spec import (
     BITFIELD_SUBCOMMANDS,
     CHANNEL,
     DEDICATED,
+    EFFECT_CLAIMED_ENTRIES,
+    EFFECT_REMOVED_MEMBERS,
     GEORADIUS_KEYS,
     IN_MULTI_AT_ONCE,
     IN_MULTI_BOUNDARY,
@@ -61,6 +63,12 @@ ARG_DEPENDENT: Final[tuple[tuple[str, int], ...]] = (
     ("sort", SORT_BY_STORE),
     ("xadd", XADD_ID),
     ("xtrim", XTRIM_APPROXIMATE),
+)
+
+#: What the other copies are told of what the leader has decided, where it is not the values of the keys.
+LEADER_EFFECTS: Final[tuple[tuple[str, int], ...]] = (
+    ("spop", EFFECT_REMOVED_MEMBERS),
+    ("xclaim xautoclaim", EFFECT_CLAIMED_ENTRIES),
 )
 
 #: Where the keys are is found by hand: the specifications are unknown, or can be misled by a name.
@@ -216,6 +224,9 @@ def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
         for spec in _named(specs, names):
             spec.timeout_position = position
             spec.timeout_units_per_second = units
+    for names, leader_effect in LEADER_EFFECTS:
+        for spec in _named(specs, names):
+            spec.leader_effect = leader_effect
     for names, arg_dependence in ARG_DEPENDENT:
         for spec in _named(specs, names):
             spec.arg_dependence = arg_dependence

@@ -16,6 +16,7 @@ from kidoproxy.commands.spec import (
     BLOCKING,
     COPY_ABSOLUTE_EXPIRY,
     COPY_BROADCAST,
+    COPY_LEADER,
     COPY_READ,
     COPY_REFUSED,
     COPY_WAIT,
@@ -185,7 +186,7 @@ def _classify_sort(spec: CommandSpec, argv: list[bytes]) -> int:
     if len(key_positions(spec, argv)) < 2:
         return COPY_READ
     has_by = any(option == b"by" for option, _ in sort_options(argv))
-    return COPY_REFUSED if has_by else COPY_BROADCAST
+    return COPY_LEADER if has_by else COPY_BROADCAST
 
 
 def _classify_bitfield(argv: list[bytes]) -> int:

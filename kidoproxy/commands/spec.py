@@ -51,6 +51,13 @@ COPY_REFUSED: Final = 3  # chance, time or a node's internals decide: copies wou
 COPY_ACK_COUNT: Final = 4  # asks how many copies have it: the proxy itself knows
 COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that the proxy is subscribed to
 COPY_WAIT: Final = 6  # waits in the proxy; broadcast what does not wait, until it finds something
+COPY_LEADER: Final = 7  # the leader decides alone, then the others are told what has come of it
+
+#: What the other copies are told of a command that their leader has decided.
+LeaderEffect = int
+EFFECT_STATE: Final = 0  # the values of its keys as they are now
+EFFECT_REMOVED_MEMBERS: Final = 1  # the members that were popped
+EFFECT_CLAIMED_ENTRIES: Final = 2  # the entries of a stream that were claimed, and when
 
 #: How keys are found where the key specifications alone are not exact.
 KeyFinder = int
@@ -220,10 +227,10 @@ class CommandSpec:
         self.reach: Reach = REFUSED
         self.response_policy: ResponsePolicy = PASS_THROUGH
         self.replication: Replication = COPY_REFUSED
+        self.leader_effect: LeaderEffect = EFFECT_STATE
         self.arg_dependence: ArgDependence = ARG_INDEPENDENT
         self.key_finder: KeyFinder = BY_SPECS
-        #: Where its own time-out stands, from the end if negative, and how many of its units make a second; 0: it
-        #: has none, or it is an option.
+        #: Where its own time-out stands, from the end if negative, and its units in a second; 0: none, or an option.
         self.timeout_position: int = 0
         self.timeout_units_per_second: int = 1
         self.denied_by_default: bool = False

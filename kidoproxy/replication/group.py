@@ -16,6 +16,7 @@ from typing import Final, cast, final
 from mypy_extensions import i64
 
 from kidoproxy.replication.durability import Durability
+from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.missed_keys import MissedKeys
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
 from kidoproxy.replication.waiters import Waiters
@@ -122,6 +123,8 @@ class CopyGroup(NodeGroup):
         self.read_count = 0
         self.watches: list[WatchedKeys] = []
         self.waiters = Waiters()
+        #: Who has a turn at which keys, while something about them is decided by their leader.
+        self.key_turns = KeyTurns()
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.run_ids: dict[str, str] = {}
         #: How many writes are open, by the epoch in which they began; whom to call when those before this one are done.

@@ -67,3 +67,12 @@ def parse_keyspace(text: bytes) -> dict[int, int]:
         if db is not None and count is not None and count > 0:
             found[db] = count
     return found
+
+
+def parse_clock(raw: bytes) -> int | None:
+    """What TIME answered, in milliseconds; None for anything else."""
+    parts = parse_array(raw) or []
+    numbers = [parse_int64(parse_bulk(part) or b"") for part in parts]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        return None
+    return numbers[0] * 1000 + numbers[1] // 1000

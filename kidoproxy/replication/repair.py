@@ -39,6 +39,11 @@ class KeyRepairer(Callback):
         """Go on with the first key that is noted; there is one, and its leader can be reached."""
         self.wall_ms = wall_ms
         db_key = next(iter(self.group.to_repair))
+        if self.group.key_turns.is_taken([db_key]):
+            # Its leader is ahead of the others. The next key is tried, unless this one's repair is under way.
+            if not self.targets:
+                self.group.to_repair[db_key] = self.group.to_repair.pop(db_key)
+            return
         ranked = self.group.ranked(db_key[1])
         leader = ranked[0]
         if not self.targets:

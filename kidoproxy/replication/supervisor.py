@@ -2,7 +2,8 @@
 
 A pure object that is ticked. In every tick, in this order:
 
-1. acknowledgements that wait for the disk are released or given up (`durability`);
+1. acknowledgements that wait for the disk are released or given up (`durability`), and what has waited too long for
+   its turn at a key is given up (`key_turns`);
 2. an election is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
    sync that was ordered or is owed, else the next key to repair;
@@ -44,6 +45,8 @@ class CopySupervisor:
     def tick(self, now: float, wall_ms: int) -> None:
         """Called some twenty times a second; ``wall_ms`` is the wall clock in milliseconds."""
         self.group.durability.tick(now)
+        if self.group.key_turns.busy:
+            self.group.key_turns.tick(now)
         self.election_runner.tick(now, self.scheduler.source() is not None)
         if not self.group.elected:
             self.scheduler.stop(f"no copy of {self.group.name} is trusted any more", now)

@@ -14,50 +14,14 @@ Value and expiry of a key are asked for in one transaction: otherwise a key that
 if it never expired.
 """
 
-from typing import Final, final
+from typing import final
 
 from kidoproxy.replication.batch import BatchReply, Callback, seconds_for_bytes, send_requests, send_transaction
-from kidoproxy.replication.parse_replies import first_error, parse_array, parse_bulk, parse_integer
+from kidoproxy.replication.key_state import KeyState, expiry_request, parse_key_state
+from kidoproxy.replication.parse_replies import first_error, parse_array
 from kidoproxy.replication.source_proof import Proof
-from kidoproxy.resp.decode import is_null
-from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
-
-#: The expiry of a key that does not exist.
-NO_SUCH_KEY: Final = -2
-
-
-@final
-class KeyState:
-    """What one node holds for a key: its DUMP (None: no such key), and its expiry in Unix milliseconds (0: never)."""
-
-    def __init__(self, dump: bytes | None, expires_ms: int) -> None:
-        self.dump = dump
-        self.expires_ms = expires_ms
-
-    def is_equal(self, other: "KeyState") -> bool:
-        """Whether no difference can be seen; two clocks may round an expiry differently."""
-        return self.dump == other.dump and abs(self.expires_ms - other.expires_ms) <= 1
-
-
-def expiry_request(node: Node, key: bytes) -> list[bytes]:
-    """The command for a key's expiry: as a moment where the server can tell it (7.0), as time left elsewhere."""
-    major = parse_int64(node.version.partition(b".")[0])
-    return [b"PEXPIRETIME" if major is not None and major >= 7 else b"PTTL", key]
-
-
-def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: int) -> KeyState | None:
-    """The replies to DUMP and to `expiry_request` as one state; None if they make no sense."""
-    expiry_value = parse_integer(expiry)
-    value = parse_bulk(dump)
-    if expiry_value is None or expiry_value < NO_SUCH_KEY or (value is None and not is_null(dump)):
-        return None
-    if value is None or expiry_value == NO_SUCH_KEY:
-        return KeyState(None, 0)
-    if expiry_value < 0:
-        return KeyState(value, 0)
-    return KeyState(value, expiry_value if request[0] == b"PEXPIRETIME" else wall_ms + expiry_value)
 
 
 @final
@@ -153,12 +117,7 @@ class Transfer(Callback):
             if not self.fill_only and source_state.is_equal(target_states[index]):
                 continue
             self.changed_keys.append(key)
-            if source_state.dump is None:
-                requests.append([b"UNLINK", key])
-            else:
-                requests.append(
-                    [b"RESTORE", key, b"%d" % source_state.expires_ms, source_state.dump, b"REPLACE", b"ABSTTL"]
-                )
+            requests.append(source_state.restore_request(key))
         return requests
 
     def parse_key_states(self, node: Node, raw: bytes) -> list[KeyState]:

@@ -1,6 +1,12 @@
 """Errors about the copies of a pool: which of them are in sync, and which can be trusted."""
 
+from typing import Final
+
 from kidoproxy.resp.errors import MAX_NAME_CHARS, NODEDOWN, NodeFailure, error_reply, error_reply_around, truncate
+
+#: Why something was not begun that waits for its turn at its keys.
+KEYS_BUSY: Final = "earlier commands on its keys are not decided yet"
+TOO_MANY_WAIT: Final = "too many commands wait for others on the same keys"
 
 
 def same_server_cause(other: str) -> str:

@@ -7,6 +7,7 @@ to a write is the reply. A node that is not in sync gets every write and is not 
 from typing import Final, final
 
 from kidoproxy.commands.expiry import with_absolute_expiry
+from kidoproxy.commands.key_access import WRITES, key_accesses
 from kidoproxy.commands.keys import key_positions, stream_option
 from kidoproxy.commands.request_traits import (
     may_block,
@@ -19,12 +20,14 @@ from kidoproxy.commands.spec import (
     COPY_ABSOLUTE_EXPIRY,
     COPY_ACK_COUNT,
     COPY_BROADCAST,
+    COPY_LEADER,
     COPY_READ,
     COPY_REFUSED,
     COPY_WAIT,
     MERGE_INFO,
     ONE_SUCCEEDED,
     SCAN_NODES,
+    SINGLE_NODE,
     SPLIT_BY_NODE,
     STREAM_KEYS,
     CommandSpec,
@@ -34,7 +37,18 @@ from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import AttemptPlanner, DirectReply, Gather, Plan, ScanStep, Send, Wait, WriteScope
+from kidoproxy.routes.copy_write import plan_copy_write
+from kidoproxy.routes.plan import (
+    AttemptPlanner,
+    AwaitTurn,
+    DirectReply,
+    Gather,
+    LeaderFirst,
+    Plan,
+    ScanStep,
+    Send,
+    Wait,
+)
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script
@@ -76,8 +90,12 @@ class CopyPool(Route):
         replication = replication_class(spec, request.argv)
         if replication == COPY_READ:
             if len(request.argv) > 2 and spec.is_key_scan and not request_context.per_node:
-                return self.plan_key_scan(request)
-            return self.plan_read(spec, request, routed_keys, request_context)
+                plan = self.plan_key_scan(request)
+            else:
+                plan = self.plan_read(spec, request, routed_keys, request_context)
+            if self.group.key_turns.busy:
+                return self.in_turn(plan, spec, routed_keys, request_context)
+            return plan
         if replication == COPY_BROADCAST:
             return self.plan_write(spec, request, routed_keys, None, request_context)
         if replication == COPY_ABSOLUTE_EXPIRY:
@@ -86,23 +104,46 @@ class CopyPool(Route):
             return self.plan_write(spec, request, routed_keys, payload, request_context)
         if replication == COPY_WAIT:
             return self.plan_wait(spec, request, routed_keys, request_context)
+        if replication == COPY_LEADER:
+            return self.plan_leader_first(spec, request, routed_keys, request_context)
         if replication == COPY_REFUSED:
-            return self.plan_unrepeatable(spec, request, routed_keys, request_context)
+            return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
         if replication == COPY_ACK_COUNT:
             return DirectReply(self.wait_reply(request.argv))
         pubsub_node = self.pubsub_node()
         return Send(pubsub_node) if pubsub_node is not None else DirectReply(errors.NO_COPY_IN_SYNC)
 
-    def plan_unrepeatable(
+    def plan_leader_first(
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
     ) -> Plan:
-        """A command that copies cannot repeat is refused, but for the cases in which it can be known that they do."""
-        decision = decide_copy_script(request_context.registry, spec, request.argv)
-        if decision is None:
-            return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
-        if decision.refusal:
-            return DirectReply(decision.refusal)
-        return self.plan_write(spec, request, routed_keys, decision.payload, request_context)
+        """The leader decides, but for scripts whose text proves that every copy comes to the same result."""
+        if spec.script_source:
+            decision = decide_copy_script(request_context.registry, spec, request.argv)
+            if decision is None:
+                return DirectReply(errors.not_served(spec.name, "what it does is not known here"))
+            if decision.refusal:
+                return DirectReply(decision.refusal)
+            return self.plan_write(spec, request, routed_keys, decision.payload, request_context)
+        if request_context.in_multi:
+            return DirectReply(errors.not_served(spec.name, "copies cannot repeat it inside a transaction"))
+        group = self.group
+        live_count = len([copy for copy in group.in_sync() if copy.node.live])
+        if live_count < group.min_in_sync:
+            return DirectReply(errors.NOREPLICAS)
+        written_keys = written_key_names(spec, request.argv)
+        return LeaderFirst(group, request.argv, routed_keys, written_keys, spec.leader_effect)
+
+    def in_turn(self, plan: Plan, spec: CommandSpec, routed_keys: list[bytes], request_context: RequestContext) -> Plan:
+        """A read of keys that are being decided waits, so that it has its place behind what was sent before it.
+
+        Not inside a transaction, which waits as a whole, and not what has a connection of its own.
+        """
+        is_of_keys = spec.reach in (SINGLE_NODE, SPLIT_BY_NODE) and routed_keys
+        if request_context.in_multi or not (is_of_keys or spec.covers_keyspace):
+            return plan
+        if not self.group.key_turns.is_taken([(request_context.db, key) for key in routed_keys]):
+            return plan
+        return AwaitTurn(self.group, routed_keys, plan)
 
     def plan_read(
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
@@ -180,20 +221,19 @@ class CopyPool(Route):
         request_context: RequestContext,
     ) -> Plan:
         """Send it to every node; the in-sync ones are waited for, the others are not."""
-        group = self.group
-        nodes = group.ranked(routed_keys[0] if routed_keys and not request_context.in_multi else None)
-        live = [node for node in nodes if node.live]
-        if len(live) < group.min_in_sync:
-            return DirectReply(errors.NOREPLICAS)
-        unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
-        may_write_other_keys = spec.is_scripting
-        other_db = target_database(spec, request.argv)
-        write = WriteScope(routed_keys, may_write_other_keys, other_db, unawaited_nodes, payload)
-        return self.gather_copies([Send(node, payload) for node in nodes], spec, write)
+        return plan_copy_write(
+            self.group,
+            routed_keys[0] if routed_keys and not request_context.in_multi else None,
+            payload,
+            spec.response_policy,
+            routed_keys,
+            bool(spec.script_source),
+            target_database(spec, request.argv),
+        )
 
-    def gather_copies(self, plans: list[Plan], spec: CommandSpec, write: WriteScope | None = None) -> Gather:
+    def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:
         """The copies of one command; the group decides between their replies."""
-        return Gather(plans, spec.response_policy, group=self.group, write=write)
+        return Gather(plans, spec.response_policy, group=self.group)
 
     def needs_arguments(self) -> bool:
         """Yes: options decide what copies do, and expiry is rewritten."""
@@ -259,3 +299,12 @@ class CopyAttempts(AttemptPlanner):
         if not self.pool.group.elected:
             return DirectReply(self.pool.group.refusal)
         return self.pool.plan_write(self.spec, self.request, self.routed_keys, None, self.request_context)
+
+
+def written_key_names(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:
+    """The keys that a request may write to, each once."""
+    found: list[bytes] = []
+    for positions, access in key_accesses(spec, argv):
+        if access & WRITES:
+            found += [argv[at] for at in positions]
+    return list(dict.fromkeys(found))

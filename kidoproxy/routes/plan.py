@@ -1,8 +1,9 @@
 """A plan: who is asked, and how the replies become one.
 
-Four shapes are enough. `Send` asks one node. `Gather` asks several plans and merges what they reply; plans nest, so
-a ring of copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for. `Wait` lets the
-client wait in the proxy for keys of a copy pool.
+Three shapes are enough but for copies. `Send` asks one node. `Gather` asks several plans and merges what they reply;
+plans nest, so a ring of copy pools needs no shape of its own. `DirectReply` is a reply that no node is needed for.
+In a copy pool `Wait` lets the client wait in the proxy for keys, `LeaderFirst` is a write that the leader decides, and
+`AwaitTurn` a plan whose keys are being decided.
 
 A plan is a value: everything is set when it is made, nothing afterwards, so it may be kept and shown, and one plan
 may serve many requests. Making one changes nothing: what a write does to a copy group happens when it is sent.
@@ -17,10 +18,12 @@ SEND: Final = 0
 GATHER: Final = 1
 DIRECT_REPLY: Final = 2
 WAIT: Final = 3
+LEADER_FIRST: Final = 4
+AWAIT_TURN: Final = 5
 
 
 class Plan:
-    """One of the four shapes; ``kind`` says which, cheaper than asking for the class."""
+    """One of the shapes; ``kind`` says which, cheaper than asking for the class."""
 
     def __init__(self, kind: int) -> None:
         self.kind: Final = kind
@@ -161,3 +164,48 @@ class Wait(Plan):
 
     def __repr__(self) -> str:
         return f"wait for {self.keys!r}, then {self.attempts.plan_attempt()!r}"
+
+
+@final
+class LeaderFirst(Plan):
+    """A write to ``group`` that its leader decides alone; then the other copies get the ``effect`` (see `spec`).
+
+    ``argv`` is what the leader is asked. ``keys`` are all that it names, the one that says who leads first;
+    ``written_keys`` those of them whose values it may change. ``asks_pubsub_node``: the copy that messages are
+    published to is asked in the leader's place.
+    """
+
+    def __init__(
+        self,
+        group: CopyGroup,
+        argv: list[bytes],
+        keys: list[bytes],
+        written_keys: list[bytes],
+        effect: int,
+        asks_pubsub_node: bool = False,
+    ) -> None:
+        super().__init__(LEADER_FIRST)
+        self.group: Final = group
+        self.argv: Final = argv
+        self.keys: Final = keys
+        self.written_keys: Final = written_keys
+        self.effect: Final = effect
+        self.asks_pubsub_node: Final = asks_pubsub_node
+
+    def __repr__(self) -> str:
+        leader = self.group.leader(self.keys[0] if self.keys else None)
+        return f"{leader.name if leader is not None else 'nobody'} first"
+
+
+@final
+class AwaitTurn(Plan):
+    """``plan``, when nobody has a turn at these keys of ``group`` any more; without keys, at any key."""
+
+    def __init__(self, group: CopyGroup, keys: list[bytes], plan: Plan) -> None:
+        super().__init__(AWAIT_TURN)
+        self.group: Final = group
+        self.keys: Final = keys
+        self.plan: Final = plan
+
+    def __repr__(self) -> str:
+        return f"{self.plan!r} in its turn"

@@ -11,6 +11,9 @@ from typing import cast, final
 from kidoproxy.commands.request_traits import added_elements, filled_keys
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.group import CopyGroup, missed_keys
+from kidoproxy.replication.held_plan import HeldPlan
+from kidoproxy.replication.key_turns import DbKey
+from kidoproxy.replication.leader_first import LeaderFirstWrite
 from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import CopyWrite, unawaited_write
@@ -24,7 +27,7 @@ from kidoproxy.replies.randomkey import choose_weighted
 from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, Wait, WriteScope
+from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -52,11 +55,66 @@ class PlanExecutor(PlanSender):
                     handler.group.read_count += 1
             self.send(plan.node, handler, payload, request_context.proto, request_context.db)
         elif isinstance(plan, Gather):
-            self.execute_gather(plan, handler, raw, spec, request_context)
+            group = plan.group
+            is_busy = group is not None and group.key_turns.busy
+            if not is_busy or not self.hold_write(plan, handler, raw, spec, request_context):
+                self.execute_gather(plan, handler, raw, spec, request_context)
         elif isinstance(plan, DirectReply):
             handler.on_reply(node_error_as_loading(plan.frame) if request_context.failures_as_loading else plan.frame)
         elif isinstance(plan, Wait):
             self.execute_wait(plan, handler, raw, spec, request_context)
+        elif isinstance(plan, LeaderFirst):
+            self.execute_leader_first(plan, handler, raw, spec, request_context)
+        elif isinstance(plan, AwaitTurn):
+            self.hold(plan.group, plan.keys, plan.plan, handler, raw, spec, request_context)
+
+    def execute_leader_first(
+        self, plan: LeaderFirst, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """Let the leader decide when it is the command's turn."""
+        if request_context.miss_on_failure and not request_context.per_node:
+            handler = MissOnFailure(self, handler, raw, spec, request_context.proto)
+        due = self.current_time() + timeout_of(plan.group)
+        plan.group.key_turns.ask(LeaderFirstWrite(self, plan, handler, request_context, due))
+
+    def hold_write(
+        self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> bool:
+        """Let a write to copies wait for its turn at its keys; False when it need not, or is no write."""
+        group, write = plan.group, plan.write
+        if group is None or write is None:
+            return False
+        keys: list[bytes] = [] if write.may_write_other_keys else write.written_keys
+        if not keys and not write.may_write_other_keys and not spec.covers_keyspace:
+            return False
+        if not group.key_turns.is_taken(turn_keys(keys, request_context.db, write.other_db)):
+            return False
+        self.hold(group, keys, plan, handler, raw, spec, request_context, write.other_db)
+        return True
+
+    def hold(
+        self,
+        group: CopyGroup,
+        keys: list[bytes],
+        plan: Plan,
+        handler: ReplyHandler,
+        raw: bytes,
+        spec: CommandSpec,
+        request_context: RequestContext,
+        other_db: int | None = None,
+    ) -> None:
+        """Carry out ``plan`` when it is its turn at ``keys``."""
+        due = self.current_time() + timeout_of(group)
+        db_keys = turn_keys(keys, request_context.db, other_db)
+        HeldPlan(self, group, db_keys, plan, handler, raw, spec, request_context, due).hold()
+
+    def execute_in_turn(
+        self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        if isinstance(plan, Gather):
+            self.execute_gather(plan, handler, raw, spec, request_context)
+        else:
+            self.execute(plan, handler, raw, spec, request_context)
 
     def execute_gather(
         self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
@@ -140,6 +198,17 @@ def wakeup_of(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wake
     return Wakeup(dbs, filled_keys(spec, write.written_keys), added_elements(spec, raw), other_keys)
 
 
+def timeout_of(group: CopyGroup) -> float:
+    """How many seconds what is asked of these copies may take."""
+    return server_of(group.copies[0].node).options.timeout
+
+
+def turn_keys(keys: list[bytes], db: int, other_db: int | None) -> list[DbKey]:
+    """These keys in ``db``, and in ``other_db`` if there is one."""
+    found = [(db, key) for key in keys]
+    return found if other_db is None or other_db == db else found + [(other_db, key) for key in keys]
+
+
 @final
 class Executor(PlanExecutor):
     """The servers of one process, and all connections to them.
@@ -214,6 +283,14 @@ class Executor(PlanExecutor):
         """Send one request on a shared connection."""
         self.connection(node, proto, db).submit(handler, payload, proto, db, self.now)
 
+    def send_frames(
+        self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int
+    ) -> None:
+        self.connection(node, proto, db).submit(handler, payload, proto, db, self.now, reply_count)
+
+    def current_time(self) -> float:
+        return self.now
+
     def send_segmented(self, node: Node, handler: ReplyHandler, request: Request, proto: int, db: int) -> None:
         """Send a large request in the pieces in which it came, where its connection can take them all now."""
         conn = self.connection(node, proto, db)
@@ -255,6 +332,14 @@ class DelegatingExecutor(PlanExecutor):
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
+
+    def send_frames(
+        self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int
+    ) -> None:
+        self.executor.send_frames(node, handler, payload, reply_count, proto, db)
+
+    def current_time(self) -> float:
+        return self.executor.now
 
     def next_random(self) -> int:
         return self.executor.next_random()

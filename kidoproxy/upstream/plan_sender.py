@@ -4,9 +4,12 @@ It lies below the executor so that reply handlers which send again (the next cop
 need not know the executor itself.
 """
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.streams import Unblocker
+from kidoproxy.routes.plan import Plan
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 
 
@@ -15,6 +18,22 @@ class PlanSender(Unblocker):
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """Send the frame ``payload`` to ``node`` in this protocol and database; ``handler`` takes its reply."""
+        raise NotImplementedError
+
+    def send_frames(
+        self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int
+    ) -> None:
+        """Send frames that belong together on a shared connection; ``handler`` takes all their replies."""
+        raise NotImplementedError
+
+    def current_time(self) -> float:
+        """The loop's clock."""
+        raise NotImplementedError
+
+    def execute_in_turn(
+        self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """Carry out a plan now that it is its turn; see `PlanExecutor.execute`."""
         raise NotImplementedError
 
     def count_miss(self, is_write: bool) -> None:

@@ -8,6 +8,7 @@ copy does not answer well is sent to the next copy.
 
 from typing import Final, final
 
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replies.aggregate import ListReplies
@@ -16,7 +17,8 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.decode import error_text, is_error, is_null, items
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
-from kidoproxy.routes.plan import Plan, Send
+from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.warmup_connection import preload_script
 from kidoproxy.upstream.dedicated_pool import Lease
@@ -182,6 +184,12 @@ class Transaction(DelegatingExecutor):
             self.batches[node] = batch
         batch.payloads.append(payload)
         batch.handlers.append(handler)
+
+    def hold_write(
+        self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> bool:
+        """A transaction has waited for its turn as a whole."""
+        return False
 
     def preload(self, node: Node, digest: bytes, text: bytes) -> None:
         """Send this script ahead of the node's batch."""

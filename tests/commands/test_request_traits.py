@@ -17,6 +17,7 @@ from kidoproxy.commands.request_traits import (
 from kidoproxy.commands.spec import (
     COPY_ABSOLUTE_EXPIRY,
     COPY_BROADCAST,
+    COPY_LEADER,
     COPY_READ,
     COPY_REFUSED,
     COPY_WAIT,
@@ -97,16 +98,18 @@ restore k 5 x replace
 restore k
 """,
     COPY_REFUSED: """
-spop k
-eval s 1 k
-evalsha s 0
-fcall f 1 k
 xadd k * f v
 xadd k maxlen ~ 5 1-1 f v
 xadd k minid = 5 * f v
 xadd k nomkstream limit 5 * f v
 xadd k idmp p i 1-1 f v
 xtrim k maxlen ~ 5
+""",
+    COPY_LEADER: """
+spop k
+eval s 1 k
+evalsha s 0
+fcall f 1 k
 xclaim k g c 0 1-1
 xautoclaim k g c 0 0
 sort k by nosort store d

@@ -94,11 +94,8 @@ def test_each(proxy: RunningProxy, client: Any) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "SPOP s",
-        "SPOP s 2",
         "XADD x * f v",
         "XADD x MAXLEN ~ 5 1-1 f v",
-        "XAUTOCLAIM x g c 0 0",
         "SWAPDB 0 1",
         "FCALL f 1 k",
         "WAITAOF 1 1 0",

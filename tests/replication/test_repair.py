@@ -1,6 +1,7 @@
 """A key whose copies differ is copied from its leader to the others, whoever fails meanwhile."""
 
 from tests.replication.supervised import run_ticks, supervised_copies
+from tests.replication.test_key_turns import Recorded
 from tests.story import greeted, led_by, lost, refused, tick
 
 
@@ -18,6 +19,30 @@ def test_a_key_is_repaired_on_every_copy() -> None:
 
     assert [toy.dbs[0][key] for toy in stage.toys.values()] == [b"1", b"1", b"1"]
     assert (supervisor.repairer.repaired_count, play.pool.groups[0].to_repair) == (2, {})
+
+
+def test_a_key_that_is_being_decided() -> None:
+    """Its leader is ahead of the others: other keys are repaired first, this one when all have been told."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    group = play.pool.groups[0]
+    held, other = led_by(play.pool, "a", 1).encode(), led_by(play.pool, "a", 2).encode()
+    stage.toys["a"].dbs[0] = {held: b"x", other: b"x"}
+    turn = Recorded("a write", [], [(0, held)])
+    group.key_turns.ask(turn)
+    group.repair_later(0, [held, other])
+    for _ in range(3):
+        tick(0.2)(play)
+        run_ticks(stage)
+    assert (stage.toys["b"].dbs[0], list(group.to_repair)) == ({other: b"x"}, [(0, held)])
+    supervisor.repairer.targets = [play.node("b")]
+    tick(0.2)(play)
+    assert list(group.to_repair) == [(0, held)]
+
+    supervisor.repairer.targets.clear()
+    group.key_turns.leave(turn)
+    run_ticks(stage)
+    assert (stage.toys["b"].dbs[0], group.to_repair) == ({held: b"x", other: b"x"}, {})
 
 
 def test_replies_that_differ_are_repaired() -> None:

@@ -1,11 +1,13 @@
 """A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_executor."""
 
 from kidoproxy.commands.find import find
+from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_RANDOM, CopyPool
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send
+from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send
 from kidoproxy.routes.route import RequestContext, WallClock
+from tests.replication.test_key_turns import Recorded
 from tests.story import Pool, client, copies, led_by, story, unheard
 
 
@@ -92,9 +94,9 @@ def test_writes() -> None:
 def test_refusals() -> None:
     """What depends on chance or time is refused with the reason; scripts are decided by what they call."""
     _, route = pool()
-    spop = planned(route, "SPOP k")
-    assert isinstance(spop, DirectReply)
-    assert spop.frame.startswith(b"-ERR 'spop' is not served here: ")
+    own_id = planned(route, "XADD k * f v")
+    assert isinstance(own_id, DirectReply)
+    assert own_id.frame.startswith(b"-ERR 'xadd' is not served here: ")
     wild = planned(route, "EVAL return(redis.call('time')) 0")
     assert isinstance(wild, DirectReply)
     assert b"it calls time, which depends on chance, time or order" in wild.frame
@@ -102,6 +104,41 @@ def test_refusals() -> None:
     missing = planned(route, "EVALSHA 0123456789012345678901234567890123456789 0")
     assert isinstance(missing, DirectReply)
     assert missing.frame.startswith(b"-NOSCRIPT")
+
+
+def test_leader_first() -> None:
+    """What copies cannot repeat is the leader's to decide; the keys that it writes to are known by the command."""
+    three, route = pool()
+    key = led_by(three, "b")
+    spop = planned(route, f"SPOP {key}")
+    assert isinstance(spop, LeaderFirst)
+    assert (repr(spop), spop.keys, spop.written_keys) == ("b first", [key.encode()], [key.encode()])
+    sort = planned(route, "SORT l BY w_* STORE d")
+    assert isinstance(sort, LeaderFirst)
+    assert (sort.keys, sort.written_keys) == ([b"l", b"d"], [b"d"])
+    three.groups[0].min_in_sync = 4
+    refused = planned(route, f"SPOP {key}")
+    assert isinstance(refused, DirectReply)
+    assert refused.frame == errors.NOREPLICAS
+
+
+def test_reads_of_keys_that_are_decided() -> None:
+    """They wait for their turn; not in a transaction, nor what is of no key or of another one."""
+    three, route = pool()
+    three.groups[0].key_turns.ask(Recorded("other", [], [(0, b"k")]))
+    for text, waits in (
+        ("GET k", True),
+        ("MGET j k", True),
+        ("HSCAN k 0", True),
+        ("DBSIZE", True),
+        ("GET j", False),
+        ("INFO", False),
+        ("XREAD BLOCK 5 STREAMS k 0", False),
+        ("WATCH k", False),
+    ):
+        assert isinstance(planned(route, text), AwaitTurn) == waits, text
+    assert repr(planned(route, "DBSIZE")).endswith(" in its turn")
+    assert isinstance(planned(route, "GET k", in_multi=True), Send)
 
 
 def test_touched_keys() -> None:

@@ -1,0 +1,54 @@
+"""What one node holds for a key, as its replies say it, and the commands that make another node hold the same."""
+
+from typing import Final, final
+
+from kidoproxy.replication.parse_replies import parse_bulk, parse_integer
+from kidoproxy.resp.decode import is_null
+from kidoproxy.resp.scan import parse_int64
+from kidoproxy.routes.topology import Node
+
+#: The expiry of a key that does not exist.
+NO_SUCH_KEY: Final = -2
+
+
+@final
+class KeyState:
+    """What one node holds for a key: its DUMP (None: no such key), and its expiry in Unix milliseconds (0: never)."""
+
+    def __init__(self, dump: bytes | None, expires_ms: int) -> None:
+        self.dump = dump
+        self.expires_ms = expires_ms
+
+    def is_equal(self, other: "KeyState") -> bool:
+        """Whether no difference can be seen; two clocks may round an expiry differently."""
+        return self.dump == other.dump and abs(self.expires_ms - other.expires_ms) <= 1
+
+    def restore_request(self, key: bytes) -> list[bytes]:
+        """The command that makes a node hold this for ``key``."""
+        if self.dump is None:
+            return [b"UNLINK", key]
+        return [b"RESTORE", key, b"%d" % self.expires_ms, self.dump, b"REPLACE", b"ABSTTL"]
+
+
+def tells_expiry_as_moment(node: Node) -> bool:
+    """Whether the server can tell a key's expiry as a moment (7.0), not only as the time left."""
+    major = parse_int64(node.version.partition(b".")[0])
+    return major is not None and major >= 7
+
+
+def expiry_request(node: Node, key: bytes) -> list[bytes]:
+    """The command for a key's expiry: as a moment where the server can tell it, as time left elsewhere."""
+    return [b"PEXPIRETIME" if tells_expiry_as_moment(node) else b"PTTL", key]
+
+
+def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: int) -> KeyState | None:
+    """The replies to DUMP and to `expiry_request` as one state; None if they make no sense."""
+    expiry_value = parse_integer(expiry)
+    value = parse_bulk(dump)
+    if expiry_value is None or expiry_value < NO_SUCH_KEY or (value is None and not is_null(dump)):
+        return None
+    if value is None or expiry_value == NO_SUCH_KEY:
+        return KeyState(None, 0)
+    if expiry_value < 0:
+        return KeyState(value, 0)
+    return KeyState(value, expiry_value if request[0] == b"PEXPIRETIME" else wall_ms + expiry_value)

@@ -1,0 +1,252 @@
+"""One write that its leader decides alone, from its turn to the client's reply.
+
+Order of events:
+
+1. `LeaderFirstWrite` has its turn at its keys (`key_turns`): nothing is asked of these keys any more until it ends.
+2. The leader is asked. If it did not run it for sure, or its connection is lost in time, the next copy in sync is the
+   leader. What a copy has decided counts only if it has missed no write.
+3. The others are sent the effect (`leader_effects`), and the turn is over: what is sent from now on stands behind it
+   everywhere.
+4. From here on it is a write like any other: a `CopyWrite` waits for the copies in sync, those that fail are behind.
+
+A leader whose answer was lost may have run it. If another one goes on in its place it has missed what that one decided,
+and is behind; if none does, nobody has been told, the outcome is unknown, and the keys wait for a repair.
+"""
+
+from typing import final
+
+from kidoproxy.commands.spec import PASS_THROUGH
+from kidoproxy.replication.group import IN_SYNC
+from kidoproxy.replication.held_plan import turn_failure
+from kidoproxy.replication.key_turns import Turn
+from kidoproxy.replication.leader_effects import EXEC, MULTI, Effect, effect_handler, effect_of, leader_requests
+from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, unawaited_write
+from kidoproxy.replies.aggregate import AggregateSlot
+from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.resp import errors
+from kidoproxy.resp.decode import is_error, items
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import TIMEOUT, NodeFailure
+from kidoproxy.resp.node_errors import is_node_unfit
+from kidoproxy.resp.replication_errors import KEYS_BUSY
+from kidoproxy.routes.plan import Gather, LeaderFirst, Plan, Send, WriteScope
+from kidoproxy.routes.route import RequestContext
+from kidoproxy.routes.topology import Node
+from kidoproxy.upstream.plan_sender import PlanSender
+
+
+@final
+class LeaderAttempt:
+    """One copy that was asked to decide, and what came of it: a failure, or (None) an error that it is not fit."""
+
+    def __init__(self, node: Node, raw: bytes, failure: NodeFailure | None) -> None:
+        self.node = node
+        self.raw = raw
+        self.failure = failure
+
+    def may_have_run(self) -> bool:
+        return self.failure is not None and self.failure.may_have_run
+
+
+@final
+class LeaderFirstWrite(Turn):
+    """See the module; ``parent`` gets the one reply."""
+
+    def __init__(
+        self, sender: PlanSender, plan: LeaderFirst, parent: ReplyHandler, request_context: RequestContext, due: float
+    ) -> None:
+        super().__init__([(request_context.db, key) for key in plan.keys], due)
+        self.sender = sender
+        self.plan = plan
+        self.group = plan.group
+        self.parent = parent
+        self.request_context = request_context
+        #: The copies that were asked in vain, in this order.
+        self.attempts: list[LeaderAttempt] = []
+        self.write_epoch = -1
+
+    # -- its turn ------------------------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """Ask the leader, if enough copies can be reached."""
+        group = self.group
+        candidates = self.candidates()
+        live_count = len([node for node in candidates if node.live])
+        if not group.elected or live_count < group.min_in_sync or not candidates:
+            self.refuse(errors.NOREPLICAS if group.elected else group.refusal)
+            return
+        self.write_epoch = group.begin_write()
+        if group.watches:
+            group.invalidate_watches(self.request_context.db, self.plan.keys, None)
+        self.ask(candidates[0])
+
+    def candidates(self) -> list[Node]:
+        """Who may decide, the first one first: copies in sync that were not asked yet."""
+        plan = self.plan
+        asked_nodes = [attempt.node for attempt in self.attempts]
+        ranked = self.group.ranked(plan.keys[0] if plan.keys else None)
+        pubsub_node = self.group.active_pubsub_node() if plan.asks_pubsub_node else None
+        if pubsub_node in ranked:
+            ranked.remove(pubsub_node)
+            ranked.insert(0, pubsub_node)
+        return [node for node in ranked if node not in asked_nodes]
+
+    def on_timeout(self) -> None:
+        """Others had their turns for so long that it was not begun."""
+        leader = self.group.ranked_copies(self.plan.keys[0] if self.plan.keys else None)[0].node
+        self.parent.on_failure(turn_failure(TIMEOUT, leader, KEYS_BUSY))
+
+    def refuse(self, frame: bytes) -> None:
+        """Nothing was sent."""
+        self.group.key_turns.leave(self)
+        self.parent.on_reply(frame)
+
+    # -- the leader ----------------------------------------------------------------------------------------
+
+    def ask(self, node: Node) -> None:
+        """Ask ``node`` to decide."""
+        requests = leader_requests(self.plan, node)
+        payload = b"".join([encode_request(argv) for argv in requests])
+        handler = LeaderReply(self, node, len(requests))
+        context = self.request_context
+        if len(requests) > 1:
+            payload = MULTI + payload + EXEC
+        self.sender.send_frames(node, handler, payload, handler.replies_left, context.proto, context.db)
+
+    def on_decision(self, node: Node, replies: list[bytes]) -> None:
+        """``node`` has run it, and this is what it says to each of the `leader_requests`."""
+        if is_node_unfit(replies[0]):
+            self.try_next(LeaderAttempt(node, replies[0], None))
+            return
+        effect = effect_of(self.plan, node, replies)
+        problem = "it fell behind meanwhile" if self.lacks_writes(node) else effect.problem
+        if problem:
+            self.try_next(LeaderAttempt(node, b"", NodeFailure(BEHIND_CODE, node.name, node.address, problem, True)))
+        else:
+            self.tell_others(node, replies[0], effect)
+
+    def on_refusal(self, node: Node, raw: bytes) -> None:
+        """``node`` has run nothing: it is not fit, or no node would run this."""
+        if is_node_unfit(raw):
+            self.try_next(LeaderAttempt(node, raw, None))
+        else:
+            self.tell_others(node, raw, Effect())
+
+    def on_failure(self, node: Node, failure: NodeFailure) -> None:
+        """There is no reply of ``node``."""
+        self.try_next(LeaderAttempt(node, b"", failure))
+
+    def lacks_writes(self, node: Node) -> bool:
+        """Whether what ``node`` has decided counts for nobody else: it has missed a write, or may have."""
+        copy = self.group.copy_of(node)
+        if copy.state != IN_SYNC:
+            return True
+        return copy.unconfirmed > 0 and any(other.live for other in self.candidates() if other is not node)
+
+    def try_next(self, attempt: LeaderAttempt) -> None:
+        """This copy has not decided, or nobody knows what; another one does if there is time, or all has failed."""
+        self.attempts.append(attempt)
+        if self.group.elected and self.sender.current_time() < self.due:
+            for node in self.candidates():
+                if node.live:
+                    self.ask(node)
+                    return
+        write = self.start_copy_write([tried.node for tried in self.attempts], [])
+        self.end_turn()
+        for index, tried in enumerate(self.attempts):
+            if tried.failure is not None:
+                write.set_failure(index, tried.failure)
+            else:
+                write.set_reply(index, tried.raw)
+
+    # -- the others ----------------------------------------------------------------------------------------
+
+    def tell_others(self, leader: Node, reply: bytes, effect: Effect) -> None:
+        """Send the effect to all that have not decided it; a copy that may have run it on its own has failed."""
+        group = self.group
+        if not effect.frames and not self.attempts:
+            self.end_turn()
+            self.parent.on_reply(reply)
+            return
+        lost = {attempt.node: attempt.failure for attempt in self.attempts if attempt.may_have_run()}
+        nodes = [leader, *[node for node in group.ranked(None) if node is not leader]]
+        # One that has decided alone and is behind now differs in these keys: it counts as not reached.
+        unawaited = [
+            copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live and copy.node not in lost
+        ]
+        write = self.start_copy_write(nodes, unawaited)
+        for index, node in enumerate(nodes):
+            failure = lost.get(node)
+            if failure is not None:
+                write.set_failure(index, failure)
+            elif node is not leader:
+                self.tell(node, AggregateSlot(write, index), reply, effect)
+        for node in unawaited:
+            self.tell(
+                node, unawaited_write(group, node, self.request_context.db, self.plan.written_keys), reply, effect
+            )
+        self.end_turn()
+        write.set_reply(0, reply)
+
+    def tell(self, node: Node, handler: ReplyHandler, reply: bytes, effect: Effect) -> None:
+        """Send the effect to one copy."""
+        if not effect.frames:
+            handler.on_reply(reply)
+            return
+        context = self.request_context
+        handler = effect_handler(handler, reply, effect)
+        self.sender.send_frames(node, handler, effect.payload(), effect.reply_count(), context.proto, context.db)
+
+    def start_copy_write(self, nodes: list[Node], unawaited_nodes: list[Node]) -> CopyWrite:
+        """What waits for these copies, the leader first."""
+        sends: list[Plan] = [Send(node) for node in nodes]
+        scope = WriteScope(self.plan.written_keys, False, None, unawaited_nodes, None)
+        gather = Gather(sends, PASS_THROUGH, group=self.group, write=scope)
+        write = CopyWrite(self.parent, gather, self.group, self.request_context)
+        write.command_name = self.plan.argv[0].lower()
+        return write
+
+    def end_turn(self) -> None:
+        """Others may go on, and the group may count on its outcome."""
+        self.group.end_write(self.write_epoch)
+        self.group.key_turns.leave(self)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        """A bug of ours has ended it half way: the copies may differ."""
+        self.group.repair_later(self.request_context.db, self.plan.keys)
+        self.end_turn()
+        self.parent.abort(failure, failed)
+
+
+@final
+class LeaderReply(ReplyHandler):
+    """Takes the leader's reply to one request, or to several in a transaction."""
+
+    def __init__(self, write: LeaderFirstWrite, node: Node, request_count: int) -> None:
+        super().__init__()
+        self.write = write
+        self.node = node
+        self.request_count = request_count
+        self.replies_left = 1 if request_count == 1 else request_count + 2
+        self.queue_error = b""
+
+    def on_reply(self, raw: bytes) -> None:
+        """Of a transaction the last reply is EXEC's, unless something was refused before it."""
+        self.replies_left -= 1
+        if self.request_count == 1:
+            self.write.on_decision(self.node, [raw])
+        elif self.replies_left:
+            self.queue_error = self.queue_error or (raw if is_error(raw) else b"")
+        elif self.queue_error or is_error(raw):
+            self.write.on_refusal(self.node, self.queue_error or raw)
+        else:
+            self.write.on_decision(self.node, items(raw))
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        self.write.on_failure(self.node, failure)
+
+    def abort(self, failure: NodeFailure, failed: bool) -> None:
+        self.write.abort(failure, failed)
+
+    def describe(self) -> str:
+        return self.write.plan.argv[0].decode("utf-8", "backslashreplace")

@@ -1,0 +1,41 @@
+"""A write to all copies of a group: who is sent it, and when it is refused."""
+
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
+from kidoproxy.resp import errors
+from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, WriteScope
+
+
+def plan_copy_write(
+    group: CopyGroup,
+    ranking_key: bytes | None,
+    payload: bytes | None,
+    merge_rule: int,
+    written_keys: list[bytes],
+    may_write_other_keys: bool,
+    other_db: int | None,
+) -> Plan:
+    """Send it to every copy in sync, in the order of ``ranking_key``, and to live ones that are not waited for.
+
+    See `WriteScope`. With fewer live copies in sync than the group wants it is refused.
+    """
+    nodes = group.ranked(ranking_key)
+    if len([node for node in nodes if node.live]) < group.min_in_sync:
+        return DirectReply(errors.NOREPLICAS)
+    unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
+    write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload)
+    sends: list[Plan] = [Send(node, payload) for node in nodes]
+    return Gather(sends, merge_rule, group=group, write=write)
+
+
+def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | None) -> Plan:
+    """The same write, to the copies as they are now; they are sent ``payload``."""
+    ranking_key = write.written_keys[0] if write.written_keys else None
+    return plan_copy_write(
+        group,
+        ranking_key,
+        payload,
+        plan.merge_rule,
+        write.written_keys,
+        write.may_write_other_keys,
+        write.other_db,
+    )

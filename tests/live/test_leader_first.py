@@ -1,0 +1,168 @@
+"""Copies whose leader decides alone: what it has decided stands on all of them, whoever dies in between."""
+
+import random
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import redis
+
+from tests.live.contents import Crowd, equal
+from tests.live.proxies import RunningProxy, Starter
+from tests.wait import eventually
+
+pytestmark = pytest.mark.live
+
+MEMBERS: Final = 3000
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def shared(serve_proxy: Starter, request: pytest.FixtureRequest) -> RunningProxy:
+    """Copies that several tests share; each leaves them well."""
+    return serve_proxy("copy", request.param)
+
+
+@pytest.fixture
+def proxy(shared: RunningProxy) -> RunningProxy:
+    """The same, emptied."""
+    shared.client().flushall()
+    return shared
+
+
+@pytest.fixture(params=[2, 3])
+def client(proxy: RunningProxy, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A client that speaks either protocol."""
+    with redis.Redis(port=proxy.port, protocol=request.param) as found:
+        yield found
+
+
+def test_pops(proxy: RunningProxy, client: Any) -> None:
+    """What is popped is gone from every copy, in the order in which the client says it."""
+    client.sadd("s", *range(10))
+    pipe = client.pipeline(transaction=False)
+    for _ in range(4):
+        pipe.spop("s")
+    pipe.sadd("s", "new").scard("s").spop("s", 3).dbsize().spop("none").spop("none", 2).spop("s", 0)
+    *popped, added, size, more, keys, nothing, none, zero = pipe.execute()
+
+    assert (added, size, keys, nothing, list(none), list(zero)) == (1, 7, 1, None, [], [])
+    assert len({*popped, *more}) == 7
+    held = equal(proxy)[(0, b"s")][1]
+    assert held == {b"new", *[b"%d" % at for at in range(10)]} - {*popped, *more}
+    assert set(client.spop("s", 100)) == held
+    assert equal(proxy) == {}
+
+
+def test_sort(proxy: RunningProxy, client: Any) -> None:
+    """A stored result whose order is a node's own is the leader's on every copy; an empty one removes the key."""
+    client.rpush("l", *range(50))
+    for at in range(50):
+        client.set(f"w_{at}", at % 3)
+    assert client.sort("l", by="w_*", store="d") == 50
+    assert equal(proxy)[(0, b"d")][1] == client.lrange("d", 0, -1)
+    assert client.sort("none", by="w_*", store="d") == 0
+    assert (0, b"d") not in equal(proxy)
+
+
+def pending(node: Any) -> list[tuple[bytes, bytes, int]]:
+    """Whose each pending entry is, and how often it was delivered."""
+    found = node.xpending_range("x", "g", "-", "+", 100)
+    return [(one["message_id"], one["consumer"], one["times_delivered"]) for one in found]
+
+
+def test_claims(proxy: RunningProxy, client: Any) -> None:
+    """Who claims what, how often it was delivered and since when agree; what was deleted is forgotten by all."""
+    for at in range(8):
+        client.xadd("x", {"f": at}, id=f"1-{at + 1}")
+    client.xgroup_create("x", "g", id="0")
+    nodes = proxy.node_clients()
+    for node in nodes:
+        node.xreadgroup("g", "one", {"x": ">"})
+    client.xdel("x", "1-2", "1-7")
+
+    assert [one[0] for one in client.xclaim("x", "g", "two", 0, ["1-1", "1-2", "1-9"])] == [b"1-1"]
+    assert client.xclaim("x", "g", "two", 60_000, ["1-3"]) == []
+    assert client.xclaim("x", "g", "three", 0, ["1-4"], retrycount=9, idle=70_000, justid=True) == [b"1-4"]
+    assert client.xclaim("x", "g", "three", 0, ["1-5"], time=1_000_000_000_000)[0][0] == b"1-5"
+    assert [one[0] for one in client.xautoclaim("x", "g", "four", 60_000, count=2)[1]] == [b"1-4", b"1-5"]
+    assert client.xautoclaim("x", "g", "five", 0, start_id="1-5", justid=True) == [b"1-5", b"1-6", b"1-8"]
+    assert client.xautoclaim("x", "g", "six", 60_000_000)[1] == []
+    with pytest.raises(redis.ResponseError, match="NOGROUP"):
+        client.xautoclaim("x", "none", "five", 0)
+
+    for node in nodes:
+        assert pending(node) == pending(nodes[0])
+        idle = [one["time_since_delivered"] for one in node.xpending_range("x", "g", "1-4", "1-4", 1)]
+        assert idle[0] < 30_000
+        names = [one["name"] for one in node.xinfo_consumers("x", "g")]
+        assert names == [one["name"] for one in nodes[0].xinfo_consumers("x", "g")]
+    assert {one[0] for one in pending(nodes[0])} == {b"1-1", b"1-3", b"1-4", b"1-5", b"1-6", b"1-8"}
+
+
+def test_a_crowd(proxy: RunningProxy) -> None:
+    """Many pop from and add to a few sets at a time: nothing is popped twice, nothing is lost, the copies are equal."""
+    popped: list[list[bytes]] = [[] for _ in range(6)]
+    added = [0] * 6
+
+    with Crowd() as crowd:
+        for number in range(6):
+            writer = proxy.client(protocol=2 + number % 2)
+
+            def step(turn: int, number: int = number, writer: Any = writer) -> None:
+                pipe = writer.pipeline(transaction=False)
+                pipe.sadd(f"set{turn % 2}", *[f"{number}.{turn}.{at}" for at in range(3)])
+                pipe.spop(f"set{turn % 2}")
+                pipe.srandmember(f"set{turn % 2}")
+                pipe.spop(f"set{(turn + 1) % 2}", 2)
+                _, one, _, more = pipe.execute()
+                popped[number] += [one] if one else []
+                popped[number] += more
+                added[number] += 3
+
+            crowd.join(step)
+        eventually(lambda: crowd.problems or sum(added) > MEMBERS, 60)
+
+    assert not crowd.problems
+    held = equal(proxy)
+    left = [member for _, members, _ in held.values() for member in members]
+    gone = [member for one in popped for member in one]
+    assert len(set(gone)) == len(gone)
+    assert not set(gone) & set(left)
+    assert len(gone) + len(left) == sum(added)
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_the_leader_dies_in_between(own_proxy: Starter, how: str) -> None:
+    """Leaders are killed or frozen under pops: an acknowledged pop is never undone, no member is popped twice."""
+    proxy = own_proxy("copy", 3, timeout_ms=400)
+    client = proxy.client()
+    keys = [f"key{at}" for at in range(9)]
+    for key in keys:
+        client.sadd(key, *[f"{key}.{at}" for at in range(MEMBERS)])
+    popped: list[bytes] = []
+    unknown: list[str] = []
+
+    def step(turn: int) -> None:
+        try:
+            popped.extend(writer.spop(keys[turn % 9], 2))
+        except redis.ResponseError as error:
+            unknown.append(str(error))
+
+    with Crowd() as crowd:
+        writer = proxy.client()
+        crowd.join(step)
+        eventually(lambda: crowd.problems or len(popped) > 200, 30)
+        victim = random.Random(how).randrange(3)
+        (proxy.kill if how == "kill" else proxy.pause)(victim)
+        before = len(popped)
+        eventually(lambda: crowd.problems or len(popped) > before + 400, 30)
+    assert not crowd.problems
+    if how == "pause":
+        proxy.resume(victim)
+
+    assert len(set(popped)) == len(popped)
+    assert len(unknown) <= 6, unknown
+    assert all("outcome is unknown" in text or "not decided yet" in text for text in unknown)
+    left = {member for key in keys for member in client.smembers(key)}
+    assert not left & set(popped)
+    assert len(left) + len(popped) >= 9 * MEMBERS - 2 * len(unknown)
