@@ -34,11 +34,13 @@ LAYERS: Final = (
         "replication.durability",
         "replication.key_turns",
         "replication.waiters",
+        "replication.expiry_memo",
     ),
     ("routes.placement",),
     ("routes", "replication.group"),
     (
         "upstream",
+        "replication.expiry_check",
         "replication.claims",
         "replication.held_plan",
         "replication.key_state",

@@ -14,6 +14,9 @@ from kidoproxy.commands.spec import (
     DEDICATED,
     EFFECT_CLAIMED_ENTRIES,
     EFFECT_REMOVED_MEMBERS,
+    EXPIRY_KEPT,
+    EXPIRY_OF_SOURCES,
+    EXPIRY_UNAFFECTED,
     GEORADIUS_KEYS,
     IN_MULTI_AT_ONCE,
     IN_MULTI_BOUNDARY,
@@ -124,6 +127,32 @@ ELEMENT_MOVERS: Final = "blmove brpoplpush"
 #: They only take out of lists and sorted sets, or leave the elements as they are: nobody who waits need look.
 TAKERS: Final = "lpop rpop lrem ltrim zpopmin zpopmax zrem expire pexpire expireat pexpireat persist xack"
 
+#: What writes do to the expiry of their keys; one that is not named may set one. Names, what, and why it is no more.
+EXPIRY_TRAITS: Final[tuple[tuple[str, int, str], ...]] = (
+    ("set mset msetnx setnx getset del unlink getdel delifeq persist", EXPIRY_UNAFFECTED, "it is cleared"),
+    ("hdel hgetdel hgetex hexpire hpexpire hexpireat hpexpireat hpersist", EXPIRY_UNAFFECTED, "no hash is created"),
+    ("lpop rpop lpushx rpushx linsert lrem lset ltrim", EXPIRY_UNAFFECTED, "no list is created"),
+    ("srem zrem zremrangebylex zremrangebyrank zremrangebyscore", EXPIRY_UNAFFECTED, "no set is created"),
+    ("blpop brpop blmpop bzpopmax bzpopmin bzmpop xreadgroup", EXPIRY_UNAFFECTED, "no key is created"),
+    ("zpopmax zpopmin zmpop lmpop", EXPIRY_UNAFFECTED, "no key is created"),
+    ("xack xdel xtrim xsetid xgroup|createconsumer xgroup|delconsumer", EXPIRY_UNAFFECTED, "no stream is created"),
+    ("xgroup|destroy xgroup|setid", EXPIRY_UNAFFECTED, "no stream is created"),
+    ("sdiffstore sinterstore sunionstore zdiffstore zinterstore", EXPIRY_UNAFFECTED, "equal counts are equal results"),
+    ("zrangestore geosearchstore georadius georadiusbymember", EXPIRY_UNAFFECTED, "equal counts are equal results"),
+    ("flushall flushdb", EXPIRY_UNAFFECTED, "nothing is left"),
+    ("script|load script|flush script|kill function|load function|delete", EXPIRY_UNAFFECTED, "no key is written"),
+    ("function|flush function|restore function|kill", EXPIRY_UNAFFECTED, "no key is written"),
+    ("slowlog|reset commandlog|reset memory|purge config|set config|rewrite", EXPIRY_UNAFFECTED, "no key is written"),
+    ("config|resetstat save bgsave bgrewriteaof", EXPIRY_UNAFFECTED, "no key is written"),
+    ("append decr decrby incr incrby incrbyfloat setbit setrange bitfield", EXPIRY_KEPT, "0 counts as none"),
+    ("hset hmset hsetnx hincrby hincrbyfloat hsetex", EXPIRY_KEPT, "a new field is new with or without the others"),
+    ("lpush rpush lmove rpoplpush blmove brpoplpush", EXPIRY_KEPT, "the reply is what is moved, not where"),
+    ("sadd smove zadd zincrby geoadd pfadd", EXPIRY_KEPT, "a new member is new with or without the others"),
+    ("xadd xgroup|create", EXPIRY_KEPT, "an id that is given says nothing of the entries before"),
+    ("pfcount", EXPIRY_UNAFFECTED, "it rewrites what is there"),
+    ("bitop pfmerge zunionstore sort", EXPIRY_OF_SOURCES, "results of equal length may differ"),
+)
+
 #: They change the protocol, the user or the database of what follows.
 DRAIN_FIRST: Final = "select hello reset"
 
@@ -230,6 +259,9 @@ def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
     for names, arg_dependence in ARG_DEPENDENT:
         for spec in _named(specs, names):
             spec.arg_dependence = arg_dependence
+    for names, trait, _ in EXPIRY_TRAITS:
+        for spec in _named(specs, names):
+            spec.expiry_trait = trait
     for names, source in SCRIPT_SOURCES:
         for spec in _named(specs, names):
             spec.script_source = source

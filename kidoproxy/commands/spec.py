@@ -80,6 +80,13 @@ SORT_BY_STORE: Final = 7
 XADD_ID: Final = 8
 XTRIM_APPROXIMATE: Final = 9
 
+#: What a write does to the expiry of its keys: see `kidoproxy.commands.expiry_effect`.
+ExpiryTrait = int
+EXPIRY_SET: Final = 0  # it may set one, or give its keys that of another key
+EXPIRY_UNAFFECTED: Final = 1  # it sets none, and what it creates does not depend on whether a key has expired
+EXPIRY_KEPT: Final = 2  # it keeps that of a key which exists; one that has expired it makes anew, without
+EXPIRY_OF_SOURCES: Final = 3  # what it stores depends on several keys, each of which may have expired
+
 #: What the first argument of a command that runs a script is.
 ScriptSource = int
 SCRIPT_NONE: Final = 0
@@ -230,6 +237,7 @@ class CommandSpec:
         self.leader_effect: LeaderEffect = EFFECT_STATE
         self.arg_dependence: ArgDependence = ARG_INDEPENDENT
         self.key_finder: KeyFinder = BY_SPECS
+        self.expiry_trait: ExpiryTrait = EXPIRY_SET
         #: Where its own time-out stands, from the end if negative, and its units in a second; 0: none, or an option.
         self.timeout_position: int = 0
         self.timeout_units_per_second: int = 1
@@ -248,8 +256,7 @@ class CommandSpec:
         self.moves_element: bool = False  # from its first key to its second
         self.takes_only: bool = False  # nobody finds an element behind it that was not there before
         self.is_nondeterministic: bool = False  # equal nodes may answer it differently
-        #: Its reply is a string, a number or nothing.
-        self.gives_scalar: bool = False
+        self.gives_scalar: bool = False  # its reply is a string, a number or nothing
         #: It changes what later requests mean to the nodes: it waits until no reply of its session is open.
         self.drains_first: bool = False
         #: What of the session is for it; see `handler_ids`.
@@ -262,8 +269,7 @@ class CommandSpec:
         self.nested_at: int = 0
         #: A read that CLIENT PAUSE WRITE holds as Redis does: it may store what it has computed.
         self.may_replicate: bool = False
-        #: Its work grows with all the data of a node.
-        self.is_long_running: bool = False
+        self.is_long_running: bool = False  # its work grows with all the data of a node
         self.secrets: Secrets = SECRETS_NONE
         #: A node's answer would show that node's users.
         self.shows_node_users: bool = False

@@ -143,6 +143,7 @@ def no_candidate_error(group: CopyGroup, observations: list[CopyObservation], re
 
 def make_trusted(group: CopyGroup, trusted: Copy, may_have_lost_data: bool = False) -> None:
     """From now on this copy decides and the others are behind; what it lacks the pool lacks."""
+    group.expiry_memo.clear()
     for copy in group.copies:
         copy.may_hold_more = copy.may_hold_more or may_have_lost_data
         copy.had_all_writes = copy.had_all_writes or copy.state == IN_SYNC

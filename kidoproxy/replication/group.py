@@ -16,6 +16,7 @@ from typing import Final, cast, final
 from mypy_extensions import i64
 
 from kidoproxy.replication.durability import Durability
+from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.missed_keys import MissedKeys
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
@@ -113,12 +114,17 @@ class CopyGroup(NodeGroup):
         #: (database, key) whose copies may differ, until the supervisor has repaired them.
         self.to_repair: KeySet = {}
         self.repair_budget = ByteBudget(REPAIR_BYTES)
+        #: For some of them: the node whose reply a client got; it decides while it is in sync.
+        self.repair_sources: dict[tuple[int, bytes], Node] = {}
         #: While a sync runs: keys of writes whose outcome may be another one at a copy that is not complete yet.
         self.touched_keys: KeySet | None = None
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
         #: One of these writes went from one database to another (MOVE, COPY).
         self.cross_db_write = False
         self.mismatches = 0
+        self.expiry_memo = ExpiryMemo()
+        #: Whether copies are asked when the keys of a write expire, where they may take it differently.
+        self.checks_expiry = len(nodes) > 1
         #: Reads that were sent to one copy, for taking turns.
         self.read_count = 0
         self.watches: list[WatchedKeys] = []
@@ -203,6 +209,7 @@ class CopyGroup(NodeGroup):
         copy.restarted = False
         copy.may_hold_more = copy.was_filled = False
         copy.missed.reset(node.run_id)
+        self.expiry_memo.clear()
         self.record_change()
 
     def lose_trust(self, node: Node) -> None:
@@ -287,6 +294,7 @@ class CopyGroup(NodeGroup):
         Returns whether it may still be asked: it is a pool's only copy.
         """
         self.invalidate_watches(0, [], None)
+        self.expiry_memo.clear()
         copy = self.copy_of(node)
         if not self.in_sync():
             return False
@@ -302,11 +310,18 @@ class CopyGroup(NodeGroup):
             self.lose_trust(node)
         return self.elected and copy.state == IN_SYNC
 
-    def repair_later(self, db: int, keys: list[bytes]) -> None:
-        """Note that the copies of these keys may differ; when they are too many, all but the first copy are behind."""
+    def repair_later(self, db: int, keys: list[bytes], source: Node | None = None) -> None:
+        """Note that the copies of these keys may differ; when they are too many, all but the first copy are behind.
+
+        ``source``: the node whose reply the client got, so that what it says is what stays.
+        """
         self.outcomes_may_differ(db, keys)
+        for key in keys:
+            if source is not None and self.leader(key) is not source:
+                self.repair_sources[(db, key)] = source
         if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
             self.to_repair.clear()
+            self.repair_sources.clear()
             self.mark_behind([copy.node for copy in self.copies[1:]])
 
     def invalidate_watches(self, db: int, keys: list[bytes], other_db: int | None) -> None:

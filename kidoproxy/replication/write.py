@@ -15,6 +15,7 @@ read passes through here, too: it changes nothing and lists all replies.
 
 from typing import Final, final
 
+from kidoproxy.commands.expiry_effect import NO_KEYS
 from kidoproxy.replication.durability import HeldAcknowledgement
 from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup, missed_keys
 from kidoproxy.replies.aggregate import Aggregate
@@ -55,6 +56,8 @@ class CopyWrite(Aggregate):
             group.on_write_sent(
                 self.db, write.written_keys, write.other_db, write.may_write_other_keys, write.unawaited_nodes
             )
+            if write.expiry_effect.sets != NO_KEYS:
+                group.expiry_memo.on_write_sent(self.db, write.written_keys, write.other_db, write.expiry_effect)
             if group.watches:
                 certain_keys = [] if write.may_write_other_keys else write.written_keys
                 group.invalidate_watches(self.db, certain_keys, write.other_db)
@@ -148,7 +151,7 @@ class CopyWrite(Aggregate):
         for index in acknowledged[1:]:
             if self.replies[index] != first:
                 self.group.mismatches += 1
-                self.group.repair_later(self.db, self.written_keys)
+                self.group.repair_later(self.db, self.written_keys, self.nodes[acknowledged[0]])
                 return
 
     def all_failed(self) -> None:

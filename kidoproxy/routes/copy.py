@@ -7,6 +7,7 @@ to a write is the reply. A node that is not in sync gets every write and is not 
 from typing import Final, final
 
 from kidoproxy.commands.expiry import with_absolute_expiry
+from kidoproxy.commands.expiry_effect import SET, ExpiryEffect, expiry_effect
 from kidoproxy.commands.key_access import WRITES, key_accesses
 from kidoproxy.commands.keys import key_positions, stream_option
 from kidoproxy.commands.request_traits import (
@@ -51,7 +52,7 @@ from kidoproxy.routes.plan import (
 )
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
-from kidoproxy.routes.scripts import decide_copy_script
+from kidoproxy.routes.scripts import decide_copy_script, script_expiry_effect
 from kidoproxy.routes.topology import Node
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
@@ -97,11 +98,13 @@ class CopyPool(Route):
                 return self.in_turn(plan, spec, routed_keys, request_context)
             return plan
         if replication == COPY_BROADCAST:
-            return self.plan_write(spec, request, routed_keys, None, request_context)
+            effect = expiry_effect(spec, request.argv)
+            return self.plan_write(spec, request, routed_keys, None, request_context, effect)
         if replication == COPY_ABSOLUTE_EXPIRY:
             rewritten = with_absolute_expiry(request.argv, request_context.clock.ms)
             payload = encode_request(rewritten) if rewritten is not None else None
-            return self.plan_write(spec, request, routed_keys, payload, request_context)
+            effect = expiry_effect(spec, rewritten or request.argv)
+            return self.plan_write(spec, request, routed_keys, payload, request_context, effect)
         if replication == COPY_WAIT:
             return self.plan_wait(spec, request, routed_keys, request_context)
         if replication == COPY_LEADER:
@@ -123,7 +126,8 @@ class CopyPool(Route):
                 return DirectReply(errors.not_served(spec.name, "what it does is not known here"))
             if decision.refusal:
                 return DirectReply(decision.refusal)
-            return self.plan_write(spec, request, routed_keys, decision.payload, request_context)
+            effect = script_expiry_effect(request_context.registry, spec, request.argv)
+            return self.plan_write(spec, request, routed_keys, decision.payload, request_context, effect)
         if request_context.in_multi:
             return DirectReply(errors.not_served(spec.name, "copies cannot repeat it inside a transaction"))
         group = self.group
@@ -191,7 +195,8 @@ class CopyPool(Route):
     ) -> Plan:
         """A command that waits does so in the proxy; in a transaction none does."""
         if request_context.in_multi or not may_block(spec, request.argv):
-            return self.plan_write(spec, request, routed_keys, None, request_context)
+            effect = expiry_effect(spec, request.argv)
+            return self.plan_write(spec, request, routed_keys, None, request_context, effect)
         attempts = CopyAttempts(self, spec, request, routed_keys, request_context)
         refusal = attempts.plan_attempt()
         if isinstance(refusal, DirectReply):
@@ -219,6 +224,7 @@ class CopyPool(Route):
         routed_keys: list[bytes],
         payload: bytes | None,
         request_context: RequestContext,
+        effect: ExpiryEffect = SET,
     ) -> Plan:
         """Send it to every node; the in-sync ones are waited for, the others are not."""
         return plan_copy_write(
@@ -229,6 +235,7 @@ class CopyPool(Route):
             routed_keys,
             bool(spec.script_source),
             target_database(spec, request.argv),
+            effect,
         )
 
     def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:
@@ -298,7 +305,8 @@ class CopyAttempts(AttemptPlanner):
         """As any write; refused while no copy may be asked."""
         if not self.pool.group.elected:
             return DirectReply(self.pool.group.refusal)
-        return self.pool.plan_write(self.spec, self.request, self.routed_keys, None, self.request_context)
+        effect = expiry_effect(self.spec, self.request.argv)
+        return self.pool.plan_write(self.spec, self.request, self.routed_keys, None, self.request_context, effect)
 
 
 def written_key_names(spec: CommandSpec, argv: list[bytes]) -> list[bytes]:

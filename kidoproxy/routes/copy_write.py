@@ -1,5 +1,6 @@
 """A write to all copies of a group: who is sent it, and when it is refused."""
 
+from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp import errors
 from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, WriteScope
@@ -13,6 +14,7 @@ def plan_copy_write(
     written_keys: list[bytes],
     may_write_other_keys: bool,
     other_db: int | None,
+    expiry_effect: ExpiryEffect = SET,
 ) -> Plan:
     """Send it to every copy in sync, in the order of ``ranking_key``, and to live ones that are not waited for.
 
@@ -22,7 +24,7 @@ def plan_copy_write(
     if len([node for node in nodes if node.live]) < group.min_in_sync:
         return DirectReply(errors.NOREPLICAS)
     unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
-    write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload)
+    write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload, expiry_effect)
     sends: list[Plan] = [Send(node, payload) for node in nodes]
     return Gather(sends, merge_rule, group=group, write=write)
 
@@ -38,4 +40,5 @@ def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | No
         write.written_keys,
         write.may_write_other_keys,
         write.other_db,
+        write.expiry_effect,
     )

@@ -11,6 +11,7 @@ may serve many requests. Making one changes nothing: what a write does to a copy
 
 from typing import Final, final
 
+from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.routes.topology import Node
 
@@ -70,7 +71,8 @@ class WriteScope:
     """What a write to copies changes, and which copies get it without being waited for.
 
     It changes ``written_keys`` and, if ``may_write_other_keys``, perhaps others; in database ``other_db`` too unless
-    that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the request's own bytes).
+    that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the request's own bytes). ``expiry_effect``:
+    what it has to do with the expiry of ``written_keys``.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class WriteScope:
         other_db: int | None,
         unawaited_nodes: list[Node],
         unawaited_payload: bytes | None,
+        expiry_effect: ExpiryEffect = SET,
     ) -> None:
+        self.expiry_effect: Final = expiry_effect
         self.written_keys: Final = written_keys
         self.may_write_other_keys: Final = may_write_other_keys
         self.other_db: Final = other_db

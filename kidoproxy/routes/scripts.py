@@ -7,6 +7,14 @@ copy which lost its script cache cannot miss a write.
 
 from typing import final
 
+from kidoproxy.commands.expiry_effect import (
+    ANY_KEYS,
+    NAMED_KEYS,
+    OF_SOURCES,
+    SCRIPT_SETS_ANY,
+    SCRIPT_SETS_DECLARED,
+    ExpiryEffect,
+)
 from kidoproxy.commands.spec import SCRIPT_DIGEST, SCRIPT_FUNCTION, SCRIPT_TEXT, CommandSpec
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
@@ -42,6 +50,16 @@ def find_analysis(
         return registry.find_function(argv[1])
     script = find_script(registry, spec, argv)
     return registry.analyse_script(script) if script is not None else None
+
+
+def script_expiry_effect(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ExpiryEffect:
+    """What a script has to do with the expiry of its keys; of one that is not known: all that it could."""
+    found = find_analysis(registry, spec, argv)
+    if found is None or found.parse_error or found.hidden_reason or found.unnamed_reason:
+        return SCRIPT_SETS_ANY
+    if found.sets_expiry == ANY_KEYS:
+        return SCRIPT_SETS_ANY
+    return SCRIPT_SETS_DECLARED if found.sets_expiry == NAMED_KEYS else OF_SOURCES
 
 
 def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ScriptDecision | None:

@@ -7,12 +7,14 @@ result uncertain; it says nothing of a key that cannot be computed from text and
 import re
 from typing import Final, final
 
+from kidoproxy.commands.expiry_effect import ANY_KEYS, NAMED_KEYS, NO_KEYS, trait_in_script
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions, keyspace_pattern
 from kidoproxy.commands.request_traits import has_no_relative_expiry, sort_pattern_positions
 from kidoproxy.commands.spec import (
     COPY_BROADCAST,
     COPY_READ,
+    EXPIRY_SET,
     READ_OR_TTL,
     SINGLE_NODE,
     SORT_KEYS,
@@ -105,6 +107,7 @@ class Analysis:
     * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
     * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.resolve`);
       ``nameless_calls``: how many calls have no name in the text, the dynamic ones included;
+    * ``sets_expiry``: of which keys it may set the expiry, a constant of `kidoproxy.commands.expiry_effect`;
     * ``undeclared_keys``: keys to look at with each request, of ``part_count`` parts in all.
     """
 
@@ -118,6 +121,7 @@ class Analysis:
         self.commands: dict[bytes, CommandSpec | None] = {}
         self.dynamic_calls: list[ScriptCall] = []
         self.undeclared_keys: list[UndeclaredKey] = []
+        self.sets_expiry = NO_KEYS
         self.nameless_calls = 0
         self.part_count = 0
         #: The command that the pool does not serve, and why, once that was asked: a registry has but one pool.
@@ -322,6 +326,8 @@ class Analyzer:
             found.mark_nondeterministic(
                 f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order"
             )
+        if spec is None or (spec.may_write and trait_in_script(spec, argv, open_ended) == EXPIRY_SET):
+            self.record_expiry(spec, argv, arguments)
         if spec is None:
             return
         if spec.covers_keyspace:
@@ -334,6 +340,12 @@ class Analyzer:
             for at in sort_pattern_positions(argv):
                 forms = [form for form in arguments[at - 1] if not reads_no_key(form)]
                 self.record_key(name, forms, b"*", True)
+
+    def record_expiry(self, spec: CommandSpec | None, argv: list[bytes], arguments: list[list[StringForm]]) -> None:
+        """A call that may set the expiry of its keys, or of which nothing is known."""
+        forms = [form for at in key_positions(spec, argv) for form in arguments[at - 1]] if spec is not None else []
+        declared = bool(forms) and all(is_declared(form) for form in forms)
+        self.analysis.sets_expiry = max(self.analysis.sets_expiry, NAMED_KEYS if declared else ANY_KEYS)
 
     def record_keyspace_command(self, spec: CommandSpec, script_call: ScriptCall, argv: list[bytes]) -> None:
         """KEYS and SCAN are looked at by their pattern, which may match keys of one node only; others are noted."""
@@ -348,7 +360,7 @@ class Analyzer:
         if not must_locate and any(form[:1] == UNKNOWN_FORM for form in forms):
             return
         for form in forms:
-            declared = not pattern_chars and len(form) == 1 and form[0][0] in (KEYS_ITEM, KEYS_ANY)
+            declared = not pattern_chars and is_declared(form)
             if declared or (command, form) in self.seen_keys:
                 continue
             self.seen_keys.add((command, form))
@@ -357,6 +369,11 @@ class Analyzer:
                 self.analysis.mark_hidden("it uses more names of keys than are followed")
                 return
             self.analysis.undeclared_keys.append(UndeclaredKey(command, form, pattern_chars, must_locate))
+
+
+def is_declared(form: StringForm) -> bool:
+    """Whether it is one of KEYS, as it is."""
+    return len(form) == 1 and form[0][0] in (KEYS_ITEM, KEYS_ANY)
 
 
 def may_be_input(paths: list[bytes]) -> bool:

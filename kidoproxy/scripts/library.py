@@ -132,6 +132,7 @@ def merge_analyses(found: list[Analysis]) -> Analysis | None:
         merged.commands.update(analysis.commands)
         merged.dynamic_calls += analysis.dynamic_calls
         merged.undeclared_keys += analysis.undeclared_keys
+        merged.sets_expiry = max(merged.sets_expiry, analysis.sets_expiry)
         merged.nameless_calls += analysis.nameless_calls
         merged.part_count += analysis.part_count
     return merged

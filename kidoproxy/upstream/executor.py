@@ -8,8 +8,10 @@ what each node is sent) or a blocking command (which takes a dedicated connectio
 from functools import partial
 from typing import cast, final
 
+from kidoproxy.commands.expiry_effect import CHECK_AROUND, NO_CHECK
 from kidoproxy.commands.request_traits import added_elements, filled_keys
 from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.replication.expiry_check import ExpiryCheck, ExpiryQuestion, begin_expiry_check
 from kidoproxy.replication.group import CopyGroup, missed_keys
 from kidoproxy.replication.held_plan import HeldPlan
 from kidoproxy.replication.key_turns import DbKey
@@ -127,6 +129,12 @@ class PlanExecutor(PlanSender):
         aggregate = self.new_aggregate(plan, handler, spec, request_context)
         aggregate.command_name = spec.name
         frames = plan.frames
+        group, write = plan.group, plan.write
+        expiry_check: ExpiryCheck | None = None
+        if group is not None and write is not None and write.expiry_effect.check != NO_CHECK and group.checks_expiry:
+            expiry_check = begin_expiry_check(group, plan, request_context)
+            if expiry_check is not None and write.expiry_effect.check == CHECK_AROUND:
+                self.send_expiry_questions(expiry_check, True, request_context)
         for index, child_plan in enumerate(plan.plans):
             self.execute(
                 child_plan,
@@ -135,7 +143,6 @@ class PlanExecutor(PlanSender):
                 spec,
                 request_context,
             )
-        group, write = plan.group, plan.write
         if group is not None and write is not None:
             for node in write.unawaited_nodes:
                 self.send(
@@ -145,6 +152,8 @@ class PlanExecutor(PlanSender):
                     request_context.proto,
                     request_context.db,
                 )
+            if expiry_check is not None:
+                self.send_expiry_questions(expiry_check, False, request_context)
             if group.waiters.count:
                 self.wake(group, wakeup_of(write, spec, raw, request_context.db))
 
@@ -157,6 +166,15 @@ class PlanExecutor(PlanSender):
     def wake(self, group: CopyGroup, wakeup: Wakeup) -> None:
         """A write was sent for whose keys clients may wait: those whose turn it is attempt directly behind it."""
         group.waiters.wake(wakeup)
+
+    def send_expiry_questions(self, check: ExpiryCheck, ahead: bool, request_context: RequestContext) -> None:
+        """Ask the copies when the keys of a write expire, ``ahead`` of it or behind."""
+        for question in check.questions(ahead):
+            self.send_question(question, request_context.proto, request_context.db)
+
+    def send_question(self, question: ExpiryQuestion, proto: int, db: int) -> None:
+        """Send it next to the write that it goes with."""
+        raise NotImplementedError
 
     def new_aggregate(
         self, plan: Gather, handler: ReplyHandler, spec: CommandSpec, request_context: RequestContext
@@ -283,6 +301,9 @@ class Executor(PlanExecutor):
         """Send one request on a shared connection."""
         self.connection(node, proto, db).submit(handler, payload, proto, db, self.now)
 
+    def send_question(self, question: ExpiryQuestion, proto: int, db: int) -> None:
+        self.send(question.node, question, question.request, proto, db)
+
     def send_frames(
         self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int
     ) -> None:
@@ -332,6 +353,10 @@ class DelegatingExecutor(PlanExecutor):
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
+
+    def send_question(self, question: ExpiryQuestion, proto: int, db: int) -> None:
+        """As it is, for whatever way the write is sent it is on the shared connection of its copy."""
+        self.executor.send_question(question, proto, db)
 
     def send_frames(
         self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int

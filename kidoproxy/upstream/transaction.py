@@ -9,6 +9,7 @@ copy does not answer well is sent to the next copy.
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replication.expiry_check import ExpiryQuestion
 from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replies.aggregate import ListReplies
@@ -184,6 +185,10 @@ class Transaction(DelegatingExecutor):
             self.batches[node] = batch
         batch.payloads.append(payload)
         batch.handlers.append(handler)
+
+    def send_question(self, question: ExpiryQuestion, proto: int, db: int) -> None:
+        """As part of the batch: what follows may set an expiry that hides a difference."""
+        self.send(question.node, question, question.request, proto, db)
 
     def hold_write(
         self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidoproxy.commands.expiry_effect import SCRIPT_SETS_ANY, SET
 from kidoproxy.replication.election import make_trusted
+from kidoproxy.replication.expiry_memo import NEVER
 from kidoproxy.replication.group import BEHIND, IN_SYNC, MAX_REPAIR_KEYS, CopyGroup, rendezvous_score, unsigned_fnv1a
+from kidoproxy.replication.repair import forget_repaired, repair_order
 from kidoproxy.routes.topology import Node
 
 
@@ -174,3 +177,61 @@ def test_pubsub_node() -> None:
     assert (pair.active_pubsub_node(), pair.preferred_pubsub_node()) == (b.node, a.node)
     b.node.live = False
     assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is a.node
+
+
+def three() -> CopyGroup:
+    """Three copies in sync, all live."""
+    found = group(1, 1, 1)
+    for copy in found.copies:
+        copy.state = IN_SYNC
+        copy.node.live = True
+    return found
+
+
+def test_who_decides_for_a_repair() -> None:
+    """The node whose reply the client got, while it is live and in sync; else the leader."""
+    found = three()
+    leader, other, third = found.ranked(b"k")
+    found.repair_later(0, [b"k"], leader)
+    assert not found.repair_sources
+    found.repair_later(0, [b"k"], other)
+    assert repair_order(found, (0, b"k")) == [other, leader, third]
+    assert repair_order(found, (0, b"x")) == found.ranked(b"x")
+    other.live = False
+    assert repair_order(found, (0, b"k"))[0] is leader
+    other.live = True
+    found.mark_behind([other])
+    assert repair_order(found, (0, b"k")) == [leader, third]
+    forget_repaired(found, (0, b"k"))
+    assert (found.to_repair, found.repair_sources) == ({}, {})
+
+
+def test_what_is_known_of_expiry() -> None:
+    """It is true while the copies in sync stay: not when one comes in, or was restarted; nor after unknown keys."""
+    found = three()
+    memo = found.expiry_memo
+
+    def learn() -> None:
+        for db in (0, 1):
+            for key in (b"k", b"other"):
+                memo.answer((db, key), memo.ask((db, key)), NEVER)
+
+    def known() -> list[tuple[int, bytes]]:
+        return sorted(memo.young)
+
+    learn()
+    memo.on_write_sent(0, [b"k"], None, SET)
+    assert known() == [(0, b"other"), (1, b"k"), (1, b"other")]
+    learn()
+    memo.on_write_sent(0, [b"k"], 1, SET)
+    assert known() == [(0, b"other"), (1, b"other")]
+    for forget in (
+        lambda: memo.on_write_sent(0, [], None, SET),
+        lambda: memo.on_write_sent(0, [b"x"], None, SCRIPT_SETS_ANY),
+        lambda: found.mark_in_sync(found.copies[0].node),
+        lambda: make_trusted(found, found.copies[0]),
+        lambda: found.on_restart(found.copies[0].node),
+    ):
+        learn()
+        forget()
+        assert known() == []

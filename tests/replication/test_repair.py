@@ -1,5 +1,6 @@
 """A key whose copies differ is copied from its leader to the others, whoever fails meanwhile."""
 
+from kidoproxy.replication.repair import KEYS_PER_TURN
 from tests.replication.supervised import run_ticks, supervised_copies
 from tests.replication.test_key_turns import Recorded
 from tests.story import greeted, led_by, lost, refused, tick
@@ -157,3 +158,21 @@ def test_a_proof_is_used_again() -> None:
     assert stage.toys["b"].dbs[0] == dict.fromkeys(keys, b"1")
     assert stage.toys["b"].seen.count(b"INFO") == 1
     assert supervisor.repairer.repaired_count == 2
+
+
+def test_many_keys_in_one_turn() -> None:
+    """One key is repaired right after the other, without waiting for a tick; syncs have their turn in between."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    keys = [b"key:%d" % at for at in range(KEYS_PER_TURN + 50)]
+    stage.toys["a"].dbs[0] = dict.fromkeys(keys, b"0")
+    stage.toys["b"].dbs[0] = dict.fromkeys(keys, b"1")
+    group = play.pool.groups[0]
+    group.repair_later(0, keys)
+    run_ticks(stage, 1)
+    assert len(group.to_repair) == 50
+    run_ticks(stage, 1)
+
+    assert not group.to_repair
+    assert stage.toys["a"].dbs == stage.toys["b"].dbs
+    assert supervisor.repairer.repaired_count == len(keys)

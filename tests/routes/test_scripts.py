@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from kidoproxy.commands.expiry_effect import OF_SOURCES, SCRIPT_SETS_ANY, SCRIPT_SETS_DECLARED, ExpiryEffect
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.routes.ring_scripts import undeclared_keys_refusal
-from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_script
+from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_script, script_expiry_effect
 from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_REMEMBERED_BYTES, ScriptRegistry
 
 
@@ -150,3 +151,28 @@ def test_functions_are_bounded() -> None:
     registry.load_library(code % (3, 3))
     assert list(registry.functions) == [b"f3"]
     assert registry.function_analysis_bytes == weight
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        (b"redis.call('hset', KEYS[1], 'f', 'v')", OF_SOURCES),
+        (b"redis.call('set', KEYS[1], ARGV[1])", OF_SOURCES),
+        (b"redis.call('set', KEYS[1], ARGV[1], 'pxat', 7)", SCRIPT_SETS_DECLARED),
+        (b"redis.call('rename', KEYS[1], KEYS[2])", SCRIPT_SETS_DECLARED),
+        (b"redis.call('pexpireat', KEYS[1], 7) redis.call('pexpireat', 'other', 7)", SCRIPT_SETS_ANY),
+        (b"redis.call('pexpireat', ARGV[1], 7) redis.call('pexpireat', KEYS[1], 7)", SCRIPT_SETS_ANY),
+        (b"redis.call('json.set', KEYS[1], '$', '1')", SCRIPT_SETS_ANY),
+        (b"redis.call(ARGV[1], KEYS[1])", SCRIPT_SETS_ANY),
+        (b"local call = loadstring('x') redis.call('get', KEYS[1])", SCRIPT_SETS_ANY),
+        (b"redis.call('get', KEYS[1]", SCRIPT_SETS_ANY),
+    ],
+)
+def test_expiry_of_scripts(text: bytes, effect: ExpiryEffect) -> None:
+    """What a script's calls may do to the expiry of keys, of those that it declares or of any."""
+    assert script_expiry_effect(ScriptRegistry(), COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"]) is effect
+
+
+def test_expiry_of_an_unknown_script() -> None:
+    """Of a script that is not known nothing is known."""
+    assert script_expiry_effect(ScriptRegistry(), COMMANDS[b"evalsha"], [b"EVALSHA", b"x", b"0"]) is SCRIPT_SETS_ANY
