@@ -82,6 +82,29 @@ KEY_FINDERS: Final[tuple[tuple[str, int], ...]] = (
     ("migrate", MIGRATE_KEYS),
 )
 
+#: Copies run them in scripts behind a prologue, which makes time and order the same. Names, the piece that does it.
+PROLOGUE_PIECES: Final[tuple[tuple[str, str], ...]] = (
+    ("set", "SET"),
+    ("getex", "GETEX"),
+    ("msetex", "MSETEX"),
+    ("hsetex", "HSETEX"),
+    ("hgetex", "HGETEX"),
+    ("setex psetex", "SETEX"),
+    ("expire pexpire", "EXPIRE"),
+    ("hexpire hpexpire", "HEXPIRE"),
+    ("restore", "RESTORE"),
+    ("time", "TIME"),
+    ("ttl pttl", "TTL"),
+    ("httl hpttl", "HTTL"),
+    ("smembers sunion sinter sdiff hkeys keys", "SETS"),
+    ("hgetall", "HGETALL"),
+    ("hvals", "HVALS"),
+    ("scan sscan hscan zscan", "SCANS"),
+    ("xtrim", "XTRIM"),
+    ("xadd", "XADD"),
+    ("publish spublish", "PUBLISH"),
+)
+
 #: They run a script, which their first argument gives or names.
 SCRIPT_SOURCES: Final[tuple[tuple[str, int], ...]] = (
     ("eval eval_ro", SCRIPT_TEXT),
@@ -262,6 +285,9 @@ def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
     for names, trait, _ in EXPIRY_TRAITS:
         for spec in _named(specs, names):
             spec.expiry_trait = trait
+    for names, piece in PROLOGUE_PIECES:
+        for spec in _named(specs, names):
+            spec.prologue_piece = piece
     for names, source in SCRIPT_SOURCES:
         for spec in _named(specs, names):
             spec.script_source = source

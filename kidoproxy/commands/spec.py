@@ -251,6 +251,7 @@ class CommandSpec:
         #: EVAL, FCALL, SCRIPT and FUNCTION: the pool's script registry may have to learn from them.
         self.is_scripting: bool = group == "scripting"
         self.script_source: ScriptSource = SCRIPT_NONE
+        self.prologue_piece: str = ""  # what makes it the same on every copy, in a script
         self.covers_keyspace: bool = False
         self.is_key_scan: bool = False
         self.moves_element: bool = False  # from its first key to its second
@@ -262,8 +263,7 @@ class CommandSpec:
         #: What of the session is for it; see `handler_ids`.
         self.handler: HandlerId = NO_HANDLER
         self.in_multi: InMulti = IN_MULTI_QUEUED
-        #: A client with subscriptions may send it in RESP2.
-        self.runs_in_subscriber_mode: bool = False
+        self.runs_in_subscriber_mode: bool = False  # a client with subscriptions may send it in RESP2
         self.topic_kind: TopicKind = TOPIC_NONE
         #: Where the name of the command stands that this one carries; 0: it carries none.
         self.nested_at: int = 0

@@ -81,7 +81,9 @@ class LoopBridge:
         """One reading of the clock for a whole batch."""
         now: float = self.loop.time()
         self.executor.now = now
-        self.proxy.clock.ms = int((now + self.wall_offset) * 1000)
+        us = int((now + self.wall_offset) * 1_000_000)
+        self.proxy.clock.us = us
+        self.proxy.clock.ms = us // 1000
         return now
 
     def schedule_flush(self) -> None:

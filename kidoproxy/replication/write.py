@@ -149,7 +149,7 @@ class CopyWrite(Aggregate):
     def repair_if_unequal(self, acknowledged: list[int]) -> None:
         first = self.replies[acknowledged[0]]
         for index in acknowledged[1:]:
-            if self.replies[index] != first:
+            if self.replies[index] != first and not are_same_error(self.replies[index], first):
                 self.group.mismatches += 1
                 self.group.repair_later(self.db, self.written_keys, self.nodes[acknowledged[0]])
                 return
@@ -195,6 +195,11 @@ class CopyWrite(Aggregate):
             else:
                 node_replies.append(replication_errors.copy_behind(copy.node.name))
         return array(node_replies)
+
+
+def are_same_error(raw: bytes, other: bytes) -> bool:
+    """Whether both are errors of one code: each version of the servers has texts of its own."""
+    return raw[:1] == b"-" and raw.partition(b" ")[0] == other.partition(b" ")[0]
 
 
 @final

@@ -28,6 +28,7 @@ from kidoproxy.commands.spec import (
     MERGE_INFO,
     ONE_SUCCEEDED,
     SCAN_NODES,
+    SCRIPT_FUNCTION,
     SINGLE_NODE,
     SPLIT_BY_NODE,
     STREAM_KEYS,
@@ -44,6 +45,7 @@ from kidoproxy.routes.plan import (
     AwaitTurn,
     DirectReply,
     Gather,
+    Interposed,
     LeaderFirst,
     Plan,
     ScanStep,
@@ -54,6 +56,7 @@ from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script, script_expiry_effect
 from kidoproxy.routes.topology import Node
+from kidoproxy.scripts.ways import WAY_READ
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
 READ_LEADER: Final = 0
@@ -119,15 +122,9 @@ class CopyPool(Route):
     def plan_leader_first(
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
     ) -> Plan:
-        """The leader decides, but for scripts whose text proves that every copy comes to the same result."""
+        """The leader decides, but for scripts that it need not."""
         if spec.script_source:
-            decision = decide_copy_script(request_context.registry, spec, request.argv)
-            if decision is None:
-                return DirectReply(errors.not_served(spec.name, "what it does is not known here"))
-            if decision.refusal:
-                return DirectReply(decision.refusal)
-            effect = script_expiry_effect(request_context.registry, spec, request.argv)
-            return self.plan_write(spec, request, routed_keys, decision.payload, request_context, effect)
+            return self.plan_script(spec, request, routed_keys, request_context)
         if request_context.in_multi:
             return DirectReply(errors.not_served(spec.name, "copies cannot repeat it inside a transaction"))
         group = self.group
@@ -136,6 +133,23 @@ class CopyPool(Route):
             return DirectReply(errors.NOREPLICAS)
         written_keys = written_key_names(spec, request.argv)
         return LeaderFirst(group, request.argv, routed_keys, written_keys, spec.leader_effect)
+
+    def plan_script(
+        self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
+    ) -> Plan:
+        """A script that only reads is a read; one that copies can repeat is a write to all of them."""
+        decision = decide_copy_script(request_context.registry, spec, request.argv, request_context.clock)
+        if decision is None:
+            unknown = errors.not_served(spec.name, "what it does is not known here")
+            return DirectReply(unknown if spec.script_source == SCRIPT_FUNCTION else errors.NOSCRIPT)
+        if decision.reason:
+            return DirectReply(errors.not_served(spec.name, f"copies could part: {decision.reason}"))
+        if decision.way == WAY_READ:
+            plan = self.plan_read(spec, request, routed_keys, request_context)
+            return self.in_turn(plan, spec, routed_keys, request_context) if self.group.key_turns.busy else plan
+        effect = script_expiry_effect(request_context.registry, spec, request.argv)
+        payload, interposed = decision.payload, decision.interposed
+        return self.plan_write(spec, request, routed_keys, payload, request_context, effect, interposed)
 
     def in_turn(self, plan: Plan, spec: CommandSpec, routed_keys: list[bytes], request_context: RequestContext) -> Plan:
         """A read of keys that are being decided waits, so that it has its place behind what was sent before it.
@@ -225,6 +239,7 @@ class CopyPool(Route):
         payload: bytes | None,
         request_context: RequestContext,
         effect: ExpiryEffect = SET,
+        interposed: Interposed | None = None,
     ) -> Plan:
         """Send it to every node; the in-sync ones are waited for, the others are not."""
         return plan_copy_write(
@@ -236,6 +251,7 @@ class CopyPool(Route):
             bool(spec.script_source),
             target_database(spec, request.argv),
             effect,
+            interposed,
         )
 
     def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:

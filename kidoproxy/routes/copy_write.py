@@ -3,7 +3,7 @@
 from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp import errors
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, WriteScope
+from kidoproxy.routes.plan import DirectReply, Gather, Interposed, Plan, Send, WriteScope
 
 
 def plan_copy_write(
@@ -15,18 +15,25 @@ def plan_copy_write(
     may_write_other_keys: bool,
     other_db: int | None,
     expiry_effect: ExpiryEffect = SET,
+    interposed: Interposed | None = None,
 ) -> Plan:
     """Send it to every copy in sync, in the order of ``ranking_key``, and to live ones that are not waited for.
 
-    See `WriteScope`. With fewer live copies in sync than the group wants it is refused.
+    See `WriteScope`. Of a script that publishes the copy is chosen that the proxy listens to now. With fewer live
+    copies in sync than the group wants it is refused.
     """
     nodes = group.ranked(ranking_key)
     if len([node for node in nodes if node.live]) < group.min_in_sync:
         return DirectReply(errors.NOREPLICAS)
     unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
     write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload, expiry_effect)
-    sends: list[Plan] = [Send(node, payload) for node in nodes]
-    return Gather(sends, merge_rule, group=group, write=write)
+    if interposed is None:
+        return Gather([Send(node, payload) for node in nodes], merge_rule, group=group, write=write)
+    publisher_payload = interposed.publisher_payload
+    publisher = group.active_pubsub_node() if publisher_payload is not None else None
+    interposed = Interposed(interposed.digests, publisher_payload, publisher)
+    sends: list[Plan] = [Send(node, interposed.payload_for(node, payload)) for node in nodes]
+    return Gather(sends, merge_rule, group=group, write=write, interposed=interposed)
 
 
 def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | None) -> Plan:
@@ -41,4 +48,5 @@ def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | No
         write.may_write_other_keys,
         write.other_db,
         write.expiry_effect,
+        plan.interposed,
     )

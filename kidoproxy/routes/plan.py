@@ -93,6 +93,24 @@ class WriteScope:
 
 
 @final
+class Interposed:
+    """What is special of a script that copies run behind a prologue.
+
+    ``digests``: of what they run, and of what the client has sent. ``publisher``, if any, is sent ``publisher_payload``
+    in place of what the others are sent.
+    """
+
+    def __init__(self, digests: tuple[bytes, bytes], publisher_payload: bytes | None, publisher: Node | None) -> None:
+        self.digests: Final = digests
+        self.publisher_payload: Final = publisher_payload
+        self.publisher: Final = publisher
+
+    def payload_for(self, node: Node, payload: bytes | None) -> bytes | None:
+        """What this copy is sent, where the others are sent ``payload``."""
+        return self.publisher_payload if node is self.publisher else payload
+
+
+@final
 class Gather(Plan):
     """Ask all ``plans``; ``merge_rule`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
 
@@ -103,7 +121,8 @@ class Gather(Plan):
     * ``stream_names``: the streams of an XREAD, in the order in which the reply has them;
     * ``scan_step``: of a SCAN, whose cursor is to be rewritten;
     * ``group``: the plans are the copies of one command, leader first: the group decides between their replies;
-    * ``write``: the command is a write to that group.
+    * ``write``: the command is a write to that group;
+    * ``interposed``: copies run another script than the client's own.
     """
 
     def __init__(
@@ -117,6 +136,7 @@ class Gather(Plan):
         scan_step: ScanStep | None = None,
         group: CopyGroup | None = None,
         write: WriteScope | None = None,
+        interposed: Interposed | None = None,
     ) -> None:
         super().__init__(GATHER)
         self.plans: Final = plans
@@ -127,6 +147,7 @@ class Gather(Plan):
         self.scan_step: Final = scan_step
         self.group: Final = group
         self.write: Final = write
+        self.interposed: Final = interposed
 
     def __repr__(self) -> str:
         return "[" + ", ".join(repr(plan) for plan in self.plans) + "]"

@@ -13,13 +13,30 @@ from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.registry import ScriptRegistry
 
+#: How far apart two scripts are, of which each may ask for the time several times.
+US_PER_SCRIPT: Final = 10
+
 
 @final
 class WallClock:
-    """The wall clock in milliseconds, set by whoever has a clock once per batch of events."""
+    """The wall clock, set by whoever has a clock once per batch of events."""
 
     def __init__(self, ms: int) -> None:
         self.ms = ms
+        #: The same moment in microseconds, where it is known so finely; and the latest that was given to a script.
+        self.us = 0
+        self.last_us = 0
+
+    def unique_us(self) -> int:
+        """A moment in microseconds for one script, later than those of the scripts before it in the same batch.
+
+        When the clock was set back by more than a second, it counts and not the order.
+        """
+        now = max(self.us, self.ms * 1000)
+        if self.last_us - now > 1_000_000:
+            self.last_us = 0
+        self.last_us = max(now, self.last_us + US_PER_SCRIPT)
+        return self.last_us
 
 
 @final

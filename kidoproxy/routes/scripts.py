@@ -1,8 +1,8 @@
 """Scripts by their texts: which one a request runs, what is known of it, and may copies run it?
 
-A copy pool broadcasts a script if its text proves that every copy comes to the same result, and refuses it otherwise;
-what the text proves is in `kidoproxy.scripts.analysis`. EVALSHA is sent to copies as EVAL with the text, so that a
-copy which lost its script cache cannot miss a write.
+A copy pool asks one copy if the text proves that it only reads; it broadcasts the script if every copy comes to the
+same result, as it is or behind a prologue; and refuses it otherwise: see `kidoproxy.scripts.ways`. EVALSHA is sent to
+copies as EVAL with the text, so that a copy which lost its script cache cannot miss a write.
 """
 
 from typing import final
@@ -16,19 +16,31 @@ from kidoproxy.commands.expiry_effect import (
     ExpiryEffect,
 )
 from kidoproxy.commands.spec import SCRIPT_DIGEST, SCRIPT_FUNCTION, SCRIPT_TEXT, CommandSpec
-from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.scan import parse_int64
+from kidoproxy.routes.plan import Interposed
+from kidoproxy.routes.route import WallClock
 from kidoproxy.scripts.analysis import Analysis, analyze
+from kidoproxy.scripts.interposed import InterposedScript
 from kidoproxy.scripts.registry import Script, ScriptRegistry
+from kidoproxy.scripts.resolve import NUMKEYS_POSITION
+from kidoproxy.scripts.ways import WAY_INTERPOSED, WAY_LEADER, WAY_READ, WAY_REFUSED, CopyWay, copy_way, way_refusal
 
 
 @final
 class ScriptDecision:
-    """``refusal`` is the reply when the script is not served; ``payload`` what is sent, None for the request itself."""
+    """What a copy pool does with a script: ``way`` is a constant of `kidoproxy.scripts.ways`, ``reason`` says why not.
 
-    def __init__(self, payload: bytes | None, refusal: bytes) -> None:
+    ``payload`` is what is sent, None for the request itself; ``interposed``: see `Gather`.
+    """
+
+    def __init__(
+        self, way: CopyWay, reason: str = "", payload: bytes | None = None, interposed: Interposed | None = None
+    ) -> None:
+        self.way = way
+        self.reason = reason
         self.payload = payload
-        self.refusal = refusal
+        self.interposed = interposed
 
 
 def find_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> Script | None:
@@ -62,16 +74,34 @@ def script_expiry_effect(registry: ScriptRegistry, spec: CommandSpec, argv: list
     return SCRIPT_SETS_DECLARED if found.sets_expiry == NAMED_KEYS else OF_SOURCES
 
 
-def decide_copy_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ScriptDecision | None:
-    """What a copy pool does with EVAL and EVALSHA; None for all other requests, FCALL included."""
-    if spec.script_source not in (SCRIPT_TEXT, SCRIPT_DIGEST):
-        return None
+def decide_copy_script(
+    registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes], clock: WallClock
+) -> ScriptDecision | None:
+    """What a copy pool does with EVAL and EVALSHA; None for all other requests, and for a digest that is not known."""
     script = find_script(registry, spec, argv)
     if script is None:
-        return ScriptDecision(None, errors.NOSCRIPT)
-    reason = registry.analyse_script(script).replication_refusal()
-    if reason:
-        return ScriptDecision(None, errors.not_served(spec.name, f"copies could part: {reason}"))
-    if spec.script_source == SCRIPT_TEXT:
-        return ScriptDecision(None, b"")
-    return ScriptDecision(encode_request([b"EVAL", script.text, *argv[2:]]), b"")
+        return None
+    analysis = registry.analyse_script(script)
+    way = copy_way(analysis)
+    if way == WAY_INTERPOSED and has_valid_key_count(argv):
+        return interposed_decision(registry.interpose_script(script), argv, clock.unique_us())
+    if way in (WAY_LEADER, WAY_REFUSED):
+        return ScriptDecision(way, way_refusal(analysis))
+    # A digest names nothing on a copy that has lost its scripts, and a write must not be missed for that.
+    by_digest = spec.script_source == SCRIPT_DIGEST and way != WAY_READ
+    return ScriptDecision(way, "", encode_request([b"EVAL", script.text, *argv[2:]]) if by_digest else None)
+
+
+def interposed_decision(script: InterposedScript, argv: list[bytes], us: int) -> ScriptDecision:
+    """The prologue takes the last argument: whether this copy publishes, and the clock."""
+    words = [b"EVAL", script.text, *argv[2:], b"0%d" % us]
+    payload = encode_request(words)
+    words[-1] = b"1%d" % us
+    interposed = Interposed(script.digests, encode_request(words) if script.publishes else None, None)
+    return ScriptDecision(WAY_INTERPOSED, "", payload, interposed)
+
+
+def has_valid_key_count(argv: list[bytes]) -> bool:
+    """Whether the script runs at all; if not, one argument more must not change that."""
+    count = parse_int64(argv[NUMKEYS_POSITION])
+    return count is not None and 0 <= count < len(argv) - NUMKEYS_POSITION

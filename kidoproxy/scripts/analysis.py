@@ -10,19 +10,10 @@ from typing import Final, final
 from kidoproxy.commands.expiry_effect import ANY_KEYS, NAMED_KEYS, NO_KEYS, trait_in_script
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions, keyspace_pattern
-from kidoproxy.commands.request_traits import has_no_relative_expiry, sort_pattern_positions
-from kidoproxy.commands.spec import (
-    COPY_BROADCAST,
-    COPY_READ,
-    EXPIRY_SET,
-    READ_OR_TTL,
-    SINGLE_NODE,
-    SORT_KEYS,
-    SPLIT_BY_NODE,
-    TTL_OPTIONS,
-    CommandSpec,
-)
+from kidoproxy.commands.request_traits import sort_pattern_positions
+from kidoproxy.commands.spec import EXPIRY_SET, SORT_KEYS, CommandSpec
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, DETERMINISTIC, NON_MUTATING, NONDETERMINISTIC, UNTRACEABLE
+from kidoproxy.scripts.determinism import UNKNOWN_ARGUMENT, is_deterministic
 from kidoproxy.scripts.forms import ANY_TEXT, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, UNKNOWN_FORM, StringForm, literal_text
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
@@ -44,8 +35,6 @@ from kidoproxy.scripts.syntax import (
 )
 from kidoproxy.scripts.values import ANY_PATH, NAMESPACES, ValueTracker, gives_many_values
 
-#: Stands for an argument that is not known: no option and no number is written so.
-UNKNOWN_ARGUMENT: Final = b"\0?"
 #: Commands that are about all keys of a node: in a script they see one node's.
 KEYSPACE_COMMANDS: Final = frozenset([spec.name for spec in COMMANDS.values() if spec.covers_keyspace])
 #: At most so many parts may the names of a script's keys have in all; real scripts have some hundred.
@@ -102,7 +91,8 @@ class Analysis:
     * ``parse_error``: why the text could not be read; nothing else is known then;
     * ``hidden_reason``: what may hide a command that it calls;
     * ``unnamed_reason``: that a command's name is not written in the text;
-    * ``nondeterministic_reason``: why copies might come to different results;
+    * ``nondeterministic_reason``: why copies might come to different results, if they run the text as it is;
+    * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`);
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
     * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
     * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.resolve`);
@@ -116,6 +106,7 @@ class Analysis:
         self.hidden_reason = ""
         self.unnamed_reason = ""
         self.nondeterministic_reason = ""
+        self.chance_reason = ""
         self.key_command = b""
         self.keyspace_command = b""
         self.commands: dict[bytes, CommandSpec | None] = {}
@@ -133,16 +124,22 @@ class Analysis:
         """It may hide a command; the first reason is kept."""
         self.hidden_reason = self.hidden_reason or reason
 
-    def mark_nondeterministic(self, reason: str) -> None:
-        """Copies might come to different results; the first reason is kept."""
+    def mark_nondeterministic(self, reason: str, curable: bool = False) -> None:
+        """Copies might come to different results, unless ``curable`` by a prologue; the first reasons are kept."""
         self.nondeterministic_reason = self.nondeterministic_reason or reason
+        if not curable:
+            self.mark_chance(reason)
+
+    def mark_chance(self, reason: str) -> None:
+        """A prologue would not make copies come to the same result; the first reason is kept."""
+        self.chance_reason = self.chance_reason or reason
 
     def memory_bytes(self) -> int:
         """About how many bytes it takes to remember this."""
         return PART_BYTES * (4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls))
 
     def replication_refusal(self) -> str:
-        """Why copies must not run it; empty when they may."""
+        """Why copies must not run the text as it is; empty when they may."""
         return self.parse_error or self.hidden_reason or self.unnamed_reason or self.nondeterministic_reason
 
 
@@ -236,6 +233,8 @@ class Analyzer:
         elif path in NAMESPACES:
             if role not in (ROLE_BASE, ROLE_ALIASED, ROLE_INSPECTED) and not may_be_input([path]):
                 self.analysis.mark_nondeterministic(f"it hands {text} around")
+        elif path in (b"redis.setresp", b"server.setresp"):
+            self.analysis.mark_chance(f"it uses {text}, which changes the form of replies")
         elif path not in DETERMINISTIC and path not in self.tree.global_values:
             self.analysis.mark_nondeterministic(f"it uses {text}, of which nothing is known")
 
@@ -324,7 +323,8 @@ class Analyzer:
         found.commands[spec.name if spec is not None else name] = spec
         if spec is None or not is_deterministic(spec, argv, open_ended):
             found.mark_nondeterministic(
-                f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order"
+                f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order",
+                spec is not None and bool(spec.prologue_piece),
             )
         if spec is None or (spec.may_write and trait_in_script(spec, argv, open_ended) == EXPIRY_SET):
             self.record_expiry(spec, argv, arguments)
@@ -385,16 +385,3 @@ def reads_no_key(form: StringForm) -> bool:
     """Whether a pattern of SORT reads no other key."""
     text = literal_text(form)
     return text is not None and b"*" not in text
-
-
-def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> bool:
-    """Whether copies that run this call come to the same result."""
-    if spec.arg_dependence in (TTL_OPTIONS, READ_OR_TTL):
-        return not open_ended and has_no_relative_expiry(spec, argv, UNKNOWN_ARGUMENT)
-    if (
-        spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE)
-        or spec.arg_dependence
-        or spec.replication not in (COPY_BROADCAST, COPY_READ)
-    ):
-        return False
-    return not spec.is_nondeterministic

@@ -127,6 +127,7 @@ def merge_analyses(found: list[Analysis]) -> Analysis | None:
         merged.hidden_reason = merged.hidden_reason or analysis.hidden_reason
         merged.unnamed_reason = merged.unnamed_reason or analysis.unnamed_reason
         merged.nondeterministic_reason = merged.nondeterministic_reason or analysis.nondeterministic_reason
+        merged.chance_reason = merged.chance_reason or analysis.chance_reason
         merged.key_command = merged.key_command or analysis.key_command
         merged.keyspace_command = merged.keyspace_command or analysis.keyspace_command
         merged.commands.update(analysis.commands)

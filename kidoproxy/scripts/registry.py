@@ -7,13 +7,13 @@ Scripts are kept as texts. Libraries of functions are kept as the requests that 
 brings what cannot be read here, so only the same requests lead to the same libraries.
 """
 
-import hashlib
 from typing import Final, final
 
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.inline import split_args
 from kidoproxy.scripts.analysis import Analysis, analyze
+from kidoproxy.scripts.interposed import InterposedScript, hex_digest
 from kidoproxy.scripts.library import analyze_library, merge_analyses
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
@@ -30,11 +30,12 @@ MAX_LIBRARY_CHANGE_BYTES: Final = 64 * 1024 * 1024
 
 @final
 class Script:
-    """A text and its analysis, which is None until it is asked for."""
+    """A text, its analysis and what copies run in its place; both are None until they are asked for."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.analysis: Analysis | None = None
+        self.interposed: InterposedScript | None = None
 
 
 @final
@@ -74,7 +75,7 @@ class ScriptRegistry:
         known = self.digests.get(text)
         if known is not None:
             return known
-        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+        digest = hex_digest(text)
         if len(text) <= MAX_REMEMBERED_BYTES:
             self.digests[text] = digest
             self.seen[digest] = Script(text)
@@ -98,14 +99,30 @@ class ScriptRegistry:
         found = script.analysis
         if found is None:
             found = analyze(script.text)
-            self.analysis_bytes += found.memory_bytes()
-            if self.analysis_bytes > MAX_ANALYSIS_BYTES:
-                self.analysis_bytes = found.memory_bytes()
-                for scripts in (self.loaded, self.seen):
-                    for other in scripts.values():
-                        other.analysis = None
+            self.count_analysis(found.memory_bytes())
             script.analysis = found
         return found
+
+    def interpose_script(self, script: Script) -> InterposedScript:
+        """What copies run in its place; kept as long as its analysis."""
+        found = script.interposed
+        if found is None:
+            specs = self.analyse_script(script).commands.values()
+            pieces = [spec.prologue_piece for spec in specs if spec is not None and spec.prologue_piece]
+            found = InterposedScript(script.text, pieces)
+            self.count_analysis(len(found.text))
+            script.interposed = found
+        return found
+
+    def count_analysis(self, size: int) -> None:
+        """Something is made that takes as many bytes; when all take too many, those before are forgotten."""
+        self.analysis_bytes += size
+        if self.analysis_bytes > MAX_ANALYSIS_BYTES:
+            self.analysis_bytes = size
+            for scripts in (self.loaded, self.seen):
+                for other in scripts.values():
+                    other.analysis = None
+                    other.interposed = None
 
     def find_function(self, name: bytes) -> Analysis | None:
         """The analysis of a function; if it is unknown, that of all functions whose names are not known."""

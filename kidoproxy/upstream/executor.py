@@ -32,6 +32,7 @@ from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
+from kidoproxy.scripts.interposed import ShownDigest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.miss_on_failure import MissOnFailure
 from kidoproxy.upstream.plan_sender import PlanSender
@@ -145,10 +146,11 @@ class PlanExecutor(PlanSender):
             )
         if group is not None and write is not None:
             for node in write.unawaited_nodes:
+                payload = write.unawaited_payload or raw
                 self.send(
                     node,
                     unawaited_write(group, node, request_context.db, keys_in_doubt(write)),
-                    write.unawaited_payload or raw,
+                    payload if plan.interposed is None else plan.interposed.payload_for(node, payload) or raw,
                     request_context.proto,
                     request_context.db,
                 )
@@ -187,6 +189,8 @@ class PlanExecutor(PlanSender):
             rewrite = partial(rewrite_cursor, cursor_id=scan_step.cursor_id, next_cursor_id=scan_step.next_cursor_id)
             return MergeWith(handler, count, rewrite)
         if group is not None:
+            if plan.interposed is not None:
+                handler = ShownDigest(handler, plan.interposed.digests)
             return CopyWrite(handler, plan, group, request_context)
         stream_names = plan.stream_names
         if stream_names is not None:

@@ -111,16 +111,11 @@ def test_refused(client: Any, words: str) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "return redis.call('TIME')",
         "return redis.call('SPOP', KEYS[1])",
         "return redis.call('SET', KEYS[1], redis.call('RANDOMKEY'))",
-        "return redis.call('PTTL', KEYS[1])",
-        "return redis.call('SET', KEYS[1], 1, 'EX', 5)",
-        "return redis.call('SRANDMEMBER', KEYS[1])",
         "local c = redis.call; return c('SPOP', KEYS[1])",
         "return redis.call(ARGV[1], KEYS[1])",
         "return redis['call']('SPOP', KEYS[1])",
-        "return redis.call('XADD', KEYS[1], '*', 'f', 'v')",
     ],
 )
 def test_scripts_refused(client: Any, script: str) -> None:
@@ -135,8 +130,7 @@ def test_scripts(proxy: RunningProxy, client: Any) -> None:
     lock = client.lock("lock", timeout=20)
     assert lock.acquire(blocking=False)
     assert not client.lock("lock", timeout=20).acquire(blocking=False)
-    with pytest.raises(redis.ResponseError, match="copies could part: it calls pttl"):
-        lock.extend(5)
+    assert lock.extend(5)
     lock.release()
     assert client.exists("lock") == 0
 

@@ -122,6 +122,19 @@ def test_mismatch() -> None:
     assert (pool.groups[0].mismatches, pool.groups[0].to_repair) == (1, {(0, key.encode()): True})
 
 
+def test_errors_of_one_code_are_one_error() -> None:
+    """Versions of the servers have texts of their own, and none of them has done it; another code is a mismatch."""
+    pool, key = three()
+    for said, mismatches in (("-ERR no, I said", 0), ("-WRONGTYPE no", 1)):
+        play = story(pool) >> client(f"INCR {key}")
+        for name in ALL:
+            assert play << to(name, f"INCR {key}")
+        for name, reply in zip(ALL, ("-ERR no", "-ERR no", said), strict=True):
+            assert play >> node(name, reply)
+        assert play << to_client("-ERR no") << silence()
+        assert pool.groups[0].mismatches == mismatches
+
+
 def test_min_in_sync() -> None:
     """Too few copies: nothing is sent; too few of them took it: the client learns which."""
     pool, key = three(min_in_sync=2)

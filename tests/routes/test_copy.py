@@ -97,9 +97,12 @@ def test_refusals() -> None:
     own_id = planned(route, "XADD k * f v")
     assert isinstance(own_id, DirectReply)
     assert own_id.frame.startswith(b"-ERR 'xadd' is not served here: ")
-    wild = planned(route, "EVAL return(redis.call('time')) 0")
+    fcall = planned(route, "FCALL f 0")
+    assert isinstance(fcall, DirectReply)
+    assert fcall.frame.startswith(b"-ERR 'fcall' is not served here: what it does is not known here")
+    wild = planned(route, "EVAL return(redis.call('spop',KEYS[1])) 1 k")
     assert isinstance(wild, DirectReply)
-    assert b"it calls time, which depends on chance, time or order" in wild.frame
+    assert b"copies could part: it calls spop, which depends on chance, time or order" in wild.frame
     assert isinstance(planned(route, "EVAL return(redis.call('set',KEYS[1],1)) 1 k"), Gather)
     missing = planned(route, "EVALSHA 0123456789012345678901234567890123456789 0")
     assert isinstance(missing, DirectReply)
@@ -131,6 +134,7 @@ def test_reads_of_keys_that_are_decided() -> None:
         ("MGET j k", True),
         ("HSCAN k 0", True),
         ("DBSIZE", True),
+        ("EVAL return(redis.call('get',KEYS[1])) 1 k", True),
         ("GET j", False),
         ("INFO", False),
         ("XREAD BLOCK 5 STREAMS k 0", False),
@@ -139,6 +143,30 @@ def test_reads_of_keys_that_are_decided() -> None:
         assert isinstance(planned(route, text), AwaitTurn) == waits, text
     assert repr(planned(route, "DBSIZE")).endswith(" in its turn")
     assert isinstance(planned(route, "GET k", in_multi=True), Send)
+
+
+def test_scripts_that_read() -> None:
+    """They are reads of the leader, with the next copy behind it."""
+    three, route = pool()
+    key = led_by(three, "b")
+    assert repr(planned(route, f"EVAL return(redis.call('ttl',KEYS[1])) 1 {key}")).startswith("b else ")
+
+
+def test_scripts_that_publish() -> None:
+    """One copy is told to publish: the one that the proxy is subscribed to, also when it has fallen behind."""
+    three, route = pool(behind="c")
+    text = "EVAL redis.call('publish','c','m') 0"
+    for publisher in (None, *three.nodes):
+        three.groups[0].pubsub_node, three.groups[0].pubsub_listeners = publisher, 1
+        plan = planned(route, text)
+        assert isinstance(plan, Gather)
+        assert plan.write is not None
+        sent = {send.node.name: (send.payload or b"")[-13:-12] for send in plan.plans if isinstance(send, Send)}
+        assert plan.interposed is not None
+        unawaited = plan.interposed.payload_for(three.nodes[2], plan.write.unawaited_payload)
+        sent["c"] = (unawaited or b"")[-13:-12]
+        expected = publisher.name if publisher else "a"
+        assert sent == {name: b"1" if name == expected else b"0" for name in "abc"}
 
 
 def test_touched_keys() -> None:

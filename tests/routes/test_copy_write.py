@@ -4,7 +4,7 @@ from kidoproxy.commands.spec import PASS_THROUGH
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.resp import errors
 from kidoproxy.routes.copy_write import plan_copy_write, renew
-from kidoproxy.routes.plan import DirectReply, Gather
+from kidoproxy.routes.plan import DirectReply, Gather, Interposed, Send
 from tests.story import copies, led_by
 
 
@@ -29,6 +29,25 @@ def test_a_write_and_its_renewal() -> None:
     refused = renew(plan, group, plan.write, None)
     assert isinstance(refused, DirectReply)
     assert refused.frame == errors.NOREPLICAS
+
+
+def test_a_script_that_publishes_later() -> None:
+    """When it is sent again the copy publishes that the proxy listens to then, also one that is behind."""
+    pool = copies("a", "b", "c", behind="c")
+    group = pool.groups[0]
+    plan = plan_copy_write(
+        group, None, b"quiet", PASS_THROUGH, [], True, None, interposed=Interposed((b"x", b"y"), b"loud", None)
+    )
+    for node in (None, *pool.nodes):
+        group.pubsub_node, group.pubsub_listeners = node, 1
+        assert isinstance(plan, Gather)
+        assert plan.write is not None
+        plan = renew(plan, group, plan.write, plan.write.unawaited_payload)
+        assert isinstance(plan, Gather)
+        assert plan.interposed is not None
+        payloads = [plan.interposed.payload_for(each, b"quiet") for each in pool.nodes]
+        assert payloads.index(b"loud") == (pool.nodes.index(node) if node else 0)
+        assert [send.payload for send in plan.plans if isinstance(send, Send)] == payloads[:2]
 
 
 def test_without_keys() -> None:

@@ -30,3 +30,15 @@ def test_where_channels_live() -> None:
     assert [leaf.name for leaf in leaves] == ["a", "b"]
     assert [leaf.pubsub_node() for leaf in leaves] == [pool.nodes[0], pool.nodes[2]]
     assert Ring("none", [], Placement([1], [0], FNV1A_64), Tags(123, 125, [])).pubsub_node() is None
+
+
+def test_scripts_have_moments_of_their_own() -> None:
+    """Those of one batch follow each other; a clock that was set back counts."""
+    clock = WallClock(5)
+    assert [clock.unique_us() for _ in range(3)] == [5_000, 5_010, 5_020]
+    clock.us = 5_700
+    assert clock.unique_us() == 5_700
+    clock.ms, clock.us = 2, 2_000
+    assert clock.unique_us() == 5_710
+    clock.last_us = 2_000_000
+    assert clock.unique_us() == 2_000

@@ -6,41 +6,103 @@ import pytest
 
 from kidoproxy.commands.expiry_effect import OF_SOURCES, SCRIPT_SETS_ANY, SCRIPT_SETS_DECLARED, ExpiryEffect
 from kidoproxy.commands.find import COMMANDS
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.ring_scripts import undeclared_keys_refusal
-from kidoproxy.routes.scripts import decide_copy_script, find_analysis, find_script, script_expiry_effect
-from kidoproxy.scripts.registry import MAX_ANALYSIS_BYTES, MAX_LIBRARY_CHANGES, MAX_REMEMBERED_BYTES, ScriptRegistry
+from kidoproxy.routes.route import WallClock
+from kidoproxy.routes.scripts import (
+    ScriptDecision,
+    decide_copy_script,
+    find_analysis,
+    find_script,
+    script_expiry_effect,
+)
+from kidoproxy.scripts.interposed import hex_digest
+from kidoproxy.scripts.registry import (
+    MAX_ANALYSIS_BYTES,
+    MAX_LIBRARY_CHANGES,
+    MAX_REMEMBERED_BYTES,
+    Script,
+    ScriptRegistry,
+)
+from kidoproxy.scripts.ways import WAY_BROADCAST, WAY_INTERPOSED, WAY_LEADER, WAY_READ, WAY_REFUSED
+
+
+def decided(registry: ScriptRegistry, *argv: bytes) -> ScriptDecision | None:
+    """What a copy pool does with this request."""
+    return decide_copy_script(registry, COMMANDS[argv[0].lower()], list(argv), WallClock(1_000))
 
 
 def test_copy_decision() -> None:
-    """EVAL as it is; EVALSHA as EVAL, once the text is known; of others it decides nothing."""
+    """EVAL as it is; EVALSHA as EVAL, once the text is known; what only reads keeps its digest."""
     registry = ScriptRegistry()
-    text = b"return redis.call('get', KEYS[1])"
+    text = b"return redis.call('incr', KEYS[1])"
     digest = registry.remember(text)
-    decision = decide_copy_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"])
+    decision = decided(registry, b"EVAL", text, b"1", b"k")
     assert decision is not None
-    assert (decision.payload, decision.refusal) == (None, b"")
-    sha = decide_copy_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", digest.upper(), b"1", b"k"])
+    assert (decision.way, decision.payload, decision.reason, decision.interposed) == (WAY_BROADCAST, None, "", None)
+    sha = decided(registry, b"EVALSHA", digest.upper(), b"1", b"k")
     assert sha is not None
-    assert sha.payload == b"*4\r\n$4\r\nEVAL\r\n$33\r\nreturn redis.call('get', KEYS[1])\r\n$1\r\n1\r\n$1\r\nk\r\n"
-    missing = decide_copy_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", b"0" * 40, b"0"])
-    assert missing is not None
-    assert missing.refusal.startswith(b"-NOSCRIPT")
-    assert decide_copy_script(registry, COMMANDS[b"spop"], [b"SPOP", b"k"]) is None
-    assert decide_copy_script(registry, COMMANDS[b"fcall"], [b"FCALL", b"f", b"0"]) is None
+    assert sha.payload == encode_request([b"EVAL", text, b"1", b"k"])
+    assert decided(registry, b"EVALSHA", b"0" * 40, b"0") is None
+    assert decided(registry, b"FCALL", b"f", b"0") is None
+    read = decided(registry, b"EVALSHA", registry.remember(b"return redis.call('time')"), b"0")
+    assert read is not None
+    assert (read.way, read.payload) == (WAY_READ, None)
+
+
+def test_interposed_decision() -> None:
+    """The text with its prologue, and one argument more: the clock, and in front of it who publishes."""
+    registry = ScriptRegistry()
+    text = b"redis.call('expire', KEYS[1], 5)"
+    script = registry.interpose_script(Script(text))
+    for argv in ([b"EVAL", text], [b"EVALSHA", registry.remember(text)]):
+        decision = decided(registry, *argv, b"1", b"k", b"a")
+        assert decision is not None
+        assert decision.way == WAY_INTERPOSED
+        assert decision.payload == encode_request([b"EVAL", script.text, b"1", b"k", b"a", b"01000000"])
+        assert decision.interposed is not None
+        assert decision.interposed.publisher_payload is None
+        assert decision.interposed.digests == (hex_digest(script.text), registry.digests[text])
+    publishing = b"redis.call('publish', 'c', 'm')"
+    decision = decided(registry, b"EVAL", publishing, b"0")
+    assert decision is not None
+    assert decision.interposed is not None
+    assert decision.interposed.publisher_payload is not None
+    assert decision.interposed.publisher_payload.endswith(b"$8\r\n11000000\r\n")
+
+
+@pytest.mark.parametrize("count", [b"x", b"-1", b"2", b"01", b""])
+def test_nothing_is_added_to_what_does_not_run(count: bytes) -> None:
+    """A wrong number of keys is an error, and one argument more must not make it right."""
+    text = b"redis.call('expire', KEYS[1], 5)"
+    registry = ScriptRegistry()
+    decision = decided(registry, b"EVAL", text, count, b"k")
+    assert decision is not None
+    assert (decision.payload, decision.interposed) == (None, None)
+    decision = decided(registry, b"EVALSHA", registry.remember(text), count, b"k")
+    assert decision is not None
+    assert decision.payload == encode_request([b"EVAL", text, count, b"k"])
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "way", "why"),
     [
-        (b"return redis.call('time')", b"it calls time"),
-        (b"return redis.call('time') --" + b"x" * MAX_REMEMBERED_BYTES, b"it is larger than the 128 KiB that are read"),
+        (b"redis.call('spop', KEYS[1])", WAY_LEADER, "it calls spop"),
+        (b"redis.call(ARGV[1], KEYS[1])", WAY_LEADER, "it calls a command whose name is not a literal"),
+        (b"_G.redis.call('spop', KEYS[1])", WAY_REFUSED, "it uses _G"),
+        (
+            b"return redis.call('time') --" + b"x" * MAX_REMEMBERED_BYTES,
+            WAY_REFUSED,
+            "it is larger than the 128 KiB that are read",
+        ),
     ],
 )
-def test_refused_by_copies(text: bytes, why: bytes) -> None:
+def test_refused_by_copies(text: bytes, way: int, why: str) -> None:
     """A script that could make them differ, or that is too large to be read."""
-    refused = decide_copy_script(ScriptRegistry(), COMMANDS[b"eval"], [b"EVAL", text, b"0"])
-    assert refused is not None
-    assert refused.refusal.startswith(b"-ERR 'eval' is not served here: copies could part: " + why)
+    decision = decided(ScriptRegistry(), b"EVAL", text, b"1", b"k")
+    assert decision is not None
+    assert decision.way == way
+    assert decision.reason.startswith(why)
 
 
 def test_analysed_once() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import COPY_BROADCAST
-from kidoproxy.scripts.analysis import analyze, is_deterministic
+from kidoproxy.scripts.analysis import analyze
+from kidoproxy.scripts.determinism import is_deterministic
 from kidoproxy.scripts.lexer import MAX_ANALYSED_BYTES
 from kidoproxy.scripts.library import analyze_library
 from tests.scripts.oracle import called, has_lua

@@ -6,7 +6,7 @@ import pytest
 
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.executor import DelegatingExecutor
-from tests.scripts.one_script import DIGEST, LIST, LOAD, NOSCRIPT, SAID, TEXT, carried, knowing, sha
+from tests.scripts.one_script import DIGEST, LIST, LOAD, NOSCRIPT, SAID, carried, knowing, sha
 from tests.story import (
     client,
     copies,
@@ -213,11 +213,16 @@ def test_read_of_copies() -> None:
 def test_write_of_copies() -> None:
     """A script that writes travels as EVAL to every copy: no text goes ahead."""
     pool = copies("a", "b")
-    run = encode_request([b"EVAL", TEXT, b"1", b"{a}k"])
+    text = b"return redis.call('incr', KEYS[1])"
+    digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    load = encode_request([b"SCRIPT", b"LOAD", text])
+    said = b"$40\r\n" + digest.encode() + b"\r\n"
+    run = encode_request([b"EVAL", text, b"1", b"{a}k"])
     assert (
         story(pool)
-        >> client(LOAD) << given(unheard) >> node("a", SAID) >> node("b", SAID) << to_client(SAID)
-        >> client(sha()) << to("a", run) << to("b", run) >> node("a", ":1") >> node("b", ":1") << to_client(":1")
+        >> client(load) << given(unheard) >> node("a", said) >> node("b", said) << to_client(said)
+        >> client(f"EVALSHA {digest} 1 {{a}}k") << to("a", run) << to("b", run)
+        >> node("a", ":1") >> node("b", ":1") << to_client(":1")
     )  # fmt: skip
 
 

@@ -1,0 +1,44 @@
+"""Do copies that run one call of a script come to the same result?"""
+
+from typing import Final
+
+from kidoproxy.commands.keys import key_positions, sort_options
+from kidoproxy.commands.request_traits import has_no_relative_expiry
+from kidoproxy.commands.spec import (
+    ARG_INDEPENDENT,
+    BITFIELD_SUBCOMMANDS,
+    COPY_BROADCAST,
+    COPY_READ,
+    READ_OR_TTL,
+    SEVERAL_KEYS_READ,
+    SINGLE_NODE,
+    SORT_BY_STORE,
+    SPLIT_BY_NODE,
+    STORE_OR_READ,
+    TTL_OPTIONS,
+    CommandSpec,
+)
+
+#: Stands for an argument that is not known: no option and no number is written so.
+UNKNOWN_ARGUMENT: Final = b"\0?"
+
+
+def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> bool:
+    """Whether copies that run this call come to the same result."""
+    if spec.arg_dependence in (TTL_OPTIONS, READ_OR_TTL):
+        return not open_ended and has_no_relative_expiry(spec, argv, UNKNOWN_ARGUMENT)
+    if spec.arg_dependence == SORT_BY_STORE:
+        return not open_ended and UNKNOWN_ARGUMENT not in argv[2:] and is_total_sort(spec, argv)
+    if spec.arg_dependence not in (ARG_INDEPENDENT, BITFIELD_SUBCOMMANDS, STORE_OR_READ, SEVERAL_KEYS_READ):
+        return False
+    clears_all = spec.covers_keyspace and spec.may_write
+    if spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE) and not clears_all:
+        return False
+    return spec.replication in (COPY_BROADCAST, COPY_READ) and not spec.is_nondeterministic
+
+
+def is_total_sort(spec: CommandSpec, argv: list[bytes]) -> bool:
+    """Whether no two elements are left to a node's internals (BY), or to its locale (ALPHA without STORE)."""
+    if any(option == b"by" for option, _ in sort_options(argv)):
+        return False
+    return len(key_positions(spec, argv)) > 1 or all(word.lower() != b"alpha" for word in argv[2:])

@@ -1,0 +1,63 @@
+"""The prologue of a script: one line of Lua, in front of its own text, that makes its commands deterministic.
+
+The script sees a ``redis`` (and ``server``) whose ``call`` and ``pcall`` take what follows from time, order or place
+out of commands: a relative expiry becomes a moment of the proxy's clock, TIME is that clock, replies without an order
+are sorted, one copy publishes. Names for them (``local call = redis.call``) need no care, because the tables are
+wrapped; whatever could get past the wrapper the analysis calls hidden.
+"""
+
+import re
+from typing import Final
+
+from kidoproxy.scripts import prologue_lua as lua
+
+_EXPIRY: Final = (lua.MOMENT,)
+_OPTIONS: Final = (lua.MOMENT, lua.OPTIONS)
+_SORTED: Final = (lua.SORTED,)
+
+#: What a command's data may name: the pieces of Lua, each behind those that it uses.
+PIECES: Final[dict[str, tuple[str, ...]]] = {
+    "SET": (*_OPTIONS, lua.SET),
+    "GETEX": (*_OPTIONS, lua.GETEX),
+    "MSETEX": (*_OPTIONS, lua.MSETEX),
+    "HSETEX": (*_OPTIONS, lua.HSETEX),
+    "HGETEX": (*_OPTIONS, lua.HGETEX),
+    "SETEX": (*_EXPIRY, lua.SETEX),
+    "EXPIRE": (*_EXPIRY, lua.EXPIRE),
+    "HEXPIRE": (*_EXPIRY, lua.HEXPIRE),
+    "RESTORE": (*_EXPIRY, lua.RESTORE),
+    "TIME": (lua.TIME,),
+    "TTL": (lua.TTL,),
+    "HTTL": (lua.HTTL,),
+    "SETS": (*_SORTED, lua.SETS),
+    "HGETALL": (*_SORTED, lua.HGETALL),
+    "HVALS": (*_SORTED, lua.HVALS),
+    "SCANS": (*_SORTED, lua.SCANS),
+    "XTRIM": (lua.TRIM, lua.XTRIM),
+    "XADD": (lua.TRIM, lua.XADD),
+    "PUBLISH": (lua.PUBLISH,),
+}
+#: With one of these words in it a script may go on after an error.
+_CATCHES_ERRORS: Final = re.compile(rb"(?<![.\w])x?pcall\b|coroutine")
+_SHEBANG: Final = b"#!"
+
+
+def interpose(text: bytes, names: list[str]) -> bytes:
+    """The text of a script with the prologue of these pieces; its lines keep their numbers."""
+    prologue = prologue_of(names, _CATCHES_ERRORS.search(text) is not None, b"server" in text)
+    if text.startswith(_SHEBANG):
+        line, newline, rest = text.partition(b"\n")
+        return line + newline + prologue + rest
+    return prologue + text
+
+
+def prologue_of(names: list[str], catches_errors: bool, names_server: bool) -> bytes:
+    """The prologue of these pieces, each of its parts once."""
+    parts: list[str] = []
+    for name in names:
+        for part in PIECES[name]:
+            if part not in parts:
+                parts.append(part)
+    tail = lua.CATCHING_TAIL if catches_errors else lua.TAIL
+    start = lua.WITH_SERVER if names_server else lua.WITHOUT_SERVER
+    return " ".join("\n".join([start, lua.HEAD, *parts, tail, lua.END]).split()).encode() + b" "

@@ -1,0 +1,45 @@
+"""Which way scripts go: a read, to every copy as they are or behind a prologue, to the leader, or not at all."""
+
+import pytest
+
+from kidoproxy.scripts.analysis import analyze
+from kidoproxy.scripts.ways import (
+    WAY_BROADCAST,
+    WAY_INTERPOSED,
+    WAY_LEADER,
+    WAY_READ,
+    WAY_REFUSED,
+    copy_way,
+    way_refusal,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("return 1", WAY_READ),
+        ("return redis.call('srandmember', KEYS[1])", WAY_READ),
+        ("for k in pairs(redis.call('keys', '*')) do redis.call('get', k) end", WAY_READ),
+        ("redis.call('time') return redis.call('ttl', KEYS[1])", WAY_READ),
+        ("redis.call('select', 1) return redis.call('get', KEYS[1])", WAY_LEADER),
+        ("return redis.call('xread', 'STREAMS', KEYS[1], 0)", WAY_LEADER),
+        ("return redis.call('nosuch')", WAY_LEADER),
+        ("redis.call('incr', KEYS[1])", WAY_BROADCAST),
+        ("redis.setresp(3) redis.call('incr', KEYS[1])", WAY_BROADCAST),
+        ("redis.call('expire', KEYS[1], 5)", WAY_INTERPOSED),
+        ("redis.call('set', KEYS[1], unpack(ARGV))", WAY_INTERPOSED),
+        ("redis.call('del', KEYS[1]) redis.call('ttl', KEYS[1])", WAY_INTERPOSED),
+        ("redis.setresp(3) redis.call('expire', KEYS[1], 5)", WAY_LEADER),
+        ("redis.call('expire', KEYS[1], 5) redis.call('spop', KEYS[1])", WAY_LEADER),
+        ("redis.call('expire', KEYS[1], math.random())", WAY_LEADER),
+        ("redis.call(ARGV[1], KEYS[1])", WAY_LEADER),
+        ("_G.redis.call('get', KEYS[1])", WAY_REFUSED),
+        ("redis.call('get', KEYS[1]", WAY_REFUSED),
+    ],
+)
+def test_ways(text: str, way: int) -> None:
+    """What is certain decides; a reason is given where copies do not run it."""
+    analysis = analyze(text.encode())
+    assert copy_way(analysis) == way
+    if way in (WAY_LEADER, WAY_REFUSED):
+        assert way_refusal(analysis)
