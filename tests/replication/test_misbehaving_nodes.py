@@ -1,7 +1,7 @@
 """Nodes that answer a sync with anything, or not at all: it ends with its reason, and can be ordered again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING
@@ -63,6 +63,7 @@ def works_again(stage: ToyNodes, supervisor: CopySupervisor) -> None:
 
 
 @given(st.sampled_from(REQUESTS), replies(2), st.booleans())
+@example(("a", b"EXEC"), b"*1\r\n:1\r\n", False)
 def test_any_reply_to_any_request(asked: tuple[str, bytes], reply: bytes, refill: bool) -> None:
     """Whatever is answered, the sync ends, well or with a reason."""
     name, word = asked

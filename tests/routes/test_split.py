@@ -1,7 +1,7 @@
 """A request split by child: every key once, in its order, with what belongs to it; at one go or some keys at a time."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.find import COMMANDS
@@ -125,6 +125,7 @@ REQUESTS = [
     tag=st.sampled_from([b"", b"{t}"]),
     most=st.integers(1, 4),
 )
+@example(words="MGET", keys=[b"%d" % at for at in range(40)], tag=b"", most=1)
 def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: bytes, most: int) -> None:
     """A plan that is made in slices is the plan that is made at one go, whatever the command and the tree."""
     ring = RINGS[tree]

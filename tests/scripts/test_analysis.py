@@ -43,6 +43,7 @@ DETERMINISTIC = [
     "return pcall(redis.call, 'incr', KEYS[1])",
     "return redis.call('hset', KEYS[1], 'a', 1)",
     "local t = {'hset', KEYS[1]} t[#t + 1] = 'f' table.insert(t, 'v') return redis.call(unpack(t))",
+    "return redis.call(unpack({'get', KEYS[1]}))",
     "return redis.call('del', unpack(KEYS))",
     "return redis.call('rpush', KEYS[1], unpack(ARGV, 2))",
     "return redis.call('set', KEYS[1], tostring(tonumber(ARGV[1]) + 1))",

@@ -1,6 +1,6 @@
 """Keys that a script computes, as Lua computes them."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kidoproxy.scripts.analysis import analyze
@@ -38,6 +38,7 @@ BEFORE = (
 
 
 @given(EXPRESSIONS)
+@example("h(KEYS[1]) .. h(ARGV[1])")
 def test_keys_are_computed_as_lua_computes_them(expression: str) -> None:
     """The key that Lua 5.1 really uses is declared, or among those that were computed, or known to be unknown."""
     text = f"{BEFORE} return redis.call('get', {expression})".encode()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kidoproxy.routes.placement.tags import GREEDY, NAMED_SETS, OFF, Tags, greedy_tag, prefixes_of
@@ -43,6 +43,7 @@ def test_off() -> None:
 
 
 @given(st.text("{}a\n", max_size=12))
+@example("a}b")
 def test_greedy_tags(key: str) -> None:
     """Exactly the regular expression of django-redis."""
     found = re.match(r".*\{(.*)\}.*", key)
