@@ -29,6 +29,7 @@ from kidoproxy.commands.spec import (
     COPY_PUBSUB_NODE,
     COPY_READ,
     COPY_REFUSED,
+    COPY_STREAM_WRITE,
     COPY_WAIT,
     DEDICATED,
     IN_KEY_ORDER,
@@ -231,14 +232,9 @@ SERVED: Final[tuple[Entry, ...]] = (
         ("xclaim xautoclaim", "who has been idle for how long is told by each node's own clock"),
         ("eval evalsha fcall", "what a script does may hang on time, chance or its node"),
     ),
-    # Writes that copies cannot repeat (yet); the reason is what the client of a copy pool reads.
-    *_alike(
-        SINGLE_NODE,
-        PASS_THROUGH,
-        COPY_REFUSED,
-        ("xadd", "each node would make an id of its own; give the id, and trim without ~"),
-        ("xtrim", "with ~ each node trims as its internals have it; trim without ~"),
-    ),
+    # Writes whose result a node's clock or internals would decide, until they are rewritten.
+    ("xadd", SINGLE_NODE, PASS_THROUGH, COPY_STREAM_WRITE, "the proxy makes the id for *, and trims exactly for ~"),
+    ("xtrim", SINGLE_NODE, PASS_THROUGH, COPY_STREAM_WRITE, "with ~ each node would trim as its internals have it"),
 )
 
 _PERSISTENCE_REASON = "when a node writes its files is for the operator of that node to say"

@@ -43,8 +43,6 @@ from kidoproxy.commands.spec import (
     STORE_OR_READ,
     STREAM_KEYS,
     TTL_OPTIONS,
-    XADD_ID,
-    XTRIM_APPROXIMATE,
     CommandSpec,
 )
 
@@ -64,8 +62,6 @@ ARG_DEPENDENT: Final[tuple[tuple[str, int], ...]] = (
     ("georadius georadiusbymember", STORE_OR_READ),
     ("pfcount", SEVERAL_KEYS_READ),
     ("sort", SORT_BY_STORE),
-    ("xadd", XADD_ID),
-    ("xtrim", XTRIM_APPROXIMATE),
 )
 
 #: What the other copies are told of what the leader has decided, where it is not the values of the keys.

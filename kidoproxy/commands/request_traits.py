@@ -27,8 +27,6 @@ from kidoproxy.commands.spec import (
     SORT_KEYS,
     STORE_OR_READ,
     STREAM_KEYS,
-    XADD_ID,
-    XTRIM_APPROXIMATE,
     CommandSpec,
 )
 from kidoproxy.resp.scan import parse_int64
@@ -119,10 +117,6 @@ def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
     arg_dependence = spec.arg_dependence
     if arg_dependence == ARG_INDEPENDENT:
         return spec.replication
-    if arg_dependence == XADD_ID:
-        return _classify_xadd(argv)
-    if arg_dependence == XTRIM_APPROXIMATE:
-        return COPY_REFUSED if b"~" in argv[2:] else COPY_BROADCAST
     if arg_dependence == SORT_BY_STORE:
         return _classify_sort(spec, argv)
     if arg_dependence == STORE_OR_READ:
@@ -205,27 +199,3 @@ def _classify_ttl(argv: list[bytes], is_read_without_options: bool) -> int:
         if is_relative(argv[i]):
             return COPY_ABSOLUTE_EXPIRY
     return COPY_READ if is_read_without_options and not found else COPY_BROADCAST
-
-
-def _classify_xadd(argv: list[bytes]) -> int:
-    """An id that is given, even as ``5-*``, follows from the stream; ``*`` is the node's clock, ``~`` its internals."""
-    count = len(argv)
-    i = 2
-    while i < count:
-        word = argv[i].lower()
-        if word == b"*":
-            return COPY_REFUSED
-        if word in (b"maxlen", b"minid"):
-            if argv[i + 1 : i + 2] == [b"~"]:
-                return COPY_REFUSED
-            i += 3 if argv[i + 1 : i + 2] == [b"="] else 2
-        elif word == b"limit":
-            i += 2
-        elif word in (b"nomkstream", b"keepref", b"delref", b"acked"):
-            i += 1
-        elif word in (b"idmp", b"idmpauto"):
-            # The node forgets such an id after a while, by its own clock.
-            return COPY_REFUSED
-        else:
-            return COPY_BROADCAST
-    return COPY_BROADCAST

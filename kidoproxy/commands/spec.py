@@ -52,6 +52,7 @@ COPY_ACK_COUNT: Final = 4  # asks how many copies have it: the proxy itself know
 COPY_PUBSUB_NODE: Final = 5  # nothing is kept: the one copy that the proxy is subscribed to
 COPY_WAIT: Final = 6  # waits in the proxy; broadcast what does not wait, until it finds something
 COPY_LEADER: Final = 7  # the leader decides alone, then the others are told what has come of it
+COPY_STREAM_WRITE: Final = 8  # broadcast; ids that the copies' clocks would make are given, and trimming is exact
 
 #: What the other copies are told of a command that their leader has decided.
 LeaderEffect = int
@@ -77,8 +78,6 @@ BITFIELD_SUBCOMMANDS: Final = 4
 STORE_OR_READ: Final = 5  # a second key, or it is a read
 SEVERAL_KEYS_READ: Final = 6  # several keys make it a read
 SORT_BY_STORE: Final = 7
-XADD_ID: Final = 8
-XTRIM_APPROXIMATE: Final = 9
 
 #: What a write does to the expiry of its keys: see `kidoproxy.commands.expiry_effect`.
 ExpiryTrait = int

@@ -24,6 +24,7 @@ from kidoproxy.commands.spec import (
     COPY_LEADER,
     COPY_READ,
     COPY_REFUSED,
+    COPY_STREAM_WRITE,
     COPY_WAIT,
     MERGE_INFO,
     ONE_SUCCEEDED,
@@ -34,6 +35,7 @@ from kidoproxy.commands.spec import (
     STREAM_KEYS,
     CommandSpec,
 )
+from kidoproxy.commands.stream_writes import with_repeatable_effect
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replies import cursor
 from kidoproxy.resp import errors
@@ -107,6 +109,11 @@ class CopyPool(Route):
             rewritten = with_absolute_expiry(request.argv, request_context.clock.ms)
             payload = encode_request(rewritten) if rewritten is not None else None
             effect = expiry_effect(spec, rewritten or request.argv)
+            return self.plan_write(spec, request, routed_keys, payload, request_context, effect)
+        if replication == COPY_STREAM_WRITE:
+            rewritten = with_repeatable_effect(request.argv, request_context.clock.next_entry_id())
+            payload = encode_request(rewritten) if rewritten is not None else None
+            effect = expiry_effect(spec, request.argv)
             return self.plan_write(spec, request, routed_keys, payload, request_context, effect)
         if replication == COPY_WAIT:
             return self.plan_wait(spec, request, routed_keys, request_context)

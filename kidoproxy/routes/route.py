@@ -26,6 +26,9 @@ class WallClock:
         #: The same moment in microseconds, where it is known so finely; and the latest that was given to a script.
         self.us = 0
         self.last_us = 0
+        #: The millisecond in which the last id for a stream was made, and how many were made in it before.
+        self.entry_ms = -1
+        self.entry_count = 0
 
     def unique_us(self) -> int:
         """A moment in microseconds for one script, later than those of the scripts before it in the same batch.
@@ -37,6 +40,14 @@ class WallClock:
             self.last_us = 0
         self.last_us = max(now, self.last_us + US_PER_SCRIPT)
         return self.last_us
+
+    def next_entry_id(self) -> bytes:
+        """An id for an entry of a stream, another one each time: milliseconds, then a number within them."""
+        if self.entry_ms != self.ms:
+            self.entry_ms = self.ms
+            self.entry_count = -1
+        self.entry_count += 1
+        return b"%d-%d" % (self.ms, self.entry_count)
 
 
 @final

@@ -20,6 +20,7 @@ from kidoproxy.commands.spec import (
     COPY_LEADER,
     COPY_READ,
     COPY_REFUSED,
+    COPY_STREAM_WRITE,
     COPY_WAIT,
     CommandSpec,
 )
@@ -68,15 +69,6 @@ georadius k 1 2 3 m STORE d
 sort k store d
 sort k store by
 sort k alpha limit 0 5 store d get x
-xadd k 1-1 f v
-xadd k 5-* f v
-xadd k 1-1 * v
-xadd k nomkstream maxlen 5 1-1 f v
-xadd k MAXLEN = 5 1-1 f ~
-xadd k minid 5 limit 5 keepref 1-1 f v
-xadd k nomkstream
-xtrim k maxlen 5
-xtrim k minid = 5
 expireat k 5
 restore k 0 x
 restore k 5 x absttl
@@ -98,12 +90,7 @@ restore k 5 x replace
 restore k
 """,
     COPY_REFUSED: """
-xadd k * f v
-xadd k maxlen ~ 5 1-1 f v
-xadd k minid = 5 * f v
-xadd k nomkstream limit 5 * f v
-xadd k idmp p i 1-1 f v
-xtrim k maxlen ~ 5
+waitaof 1 1 0
 """,
     COPY_LEADER: """
 spop k
@@ -114,6 +101,10 @@ xclaim k g c 0 1-1
 xautoclaim k g c 0 0
 sort k by nosort store d
 sort k store d by w_*
+""",
+    COPY_STREAM_WRITE: """
+xadd k * f v
+xtrim k maxlen ~ 5
 """,
     COPY_WAIT: """
 blpop k 0

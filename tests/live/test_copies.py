@@ -94,8 +94,6 @@ def test_each(proxy: RunningProxy, client: Any) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "XADD x * f v",
-        "XADD x MAXLEN ~ 5 1-1 f v",
         "SWAPDB 0 1",
         "FCALL f 1 k",
         "WAITAOF 1 1 0",

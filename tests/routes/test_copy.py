@@ -1,6 +1,7 @@
 """A copy pool: what is broadcast, what is read where, what is refused. The dialogues are in test_executor."""
 
 from kidoproxy.commands.find import find
+from kidoproxy.commands.stream_writes import ADD_ENTRY
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.request_reader import Request
@@ -91,12 +92,26 @@ def test_writes() -> None:
     assert odd.write.unawaited_payload is None
 
 
+def test_writes_to_streams() -> None:
+    """All copies get the same id, by a script that finds a later one where there must be one; trimming is exact."""
+    _, route = pool()
+    for text, wanted in (
+        ("XADD k * f v", [b"EVAL", ADD_ENTRY, b"1", b"k", b"2", b"1000000-0", b"f", b"v"]),
+        ("XTRIM k MAXLEN ~ 5", [b"XTRIM", b"k", b"MAXLEN", b"=", b"5"]),
+        ("XADD k 1-1 f v", None),
+    ):
+        plan = planned(route, text)
+        assert isinstance(plan, Gather)
+        payloads = [part.payload for part in plan.plans if isinstance(part, Send)]
+        assert payloads == [encode_request(wanted) if wanted is not None else None] * 3
+
+
 def test_refusals() -> None:
     """What depends on chance or time is refused with the reason; scripts are decided by what they call."""
     _, route = pool()
-    own_id = planned(route, "XADD k * f v")
-    assert isinstance(own_id, DirectReply)
-    assert own_id.frame.startswith(b"-ERR 'xadd' is not served here: ")
+    files = planned(route, "WAITAOF 1 1 0")
+    assert isinstance(files, DirectReply)
+    assert files.frame.startswith(b"-ERR 'waitaof' is not served here: ")
     fcall = planned(route, "FCALL f 0")
     assert isinstance(fcall, DirectReply)
     assert fcall.frame.startswith(b"-ERR 'fcall' is not served here: what it does is not known here")

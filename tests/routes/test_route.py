@@ -42,3 +42,13 @@ def test_scripts_have_moments_of_their_own() -> None:
     assert clock.unique_us() == 5_710
     clock.last_us = 2_000_000
     assert clock.unique_us() == 2_000
+
+
+def test_ids_for_entries() -> None:
+    """Milliseconds, and a number that counts within them; also when the clock goes back."""
+    clock = WallClock(5)
+    assert [clock.next_entry_id(), clock.next_entry_id()] == [b"5-0", b"5-1"]
+    clock.ms = 7
+    assert [clock.next_entry_id(), clock.next_entry_id()] == [b"7-0", b"7-1"]
+    clock.ms = 6
+    assert clock.next_entry_id() == b"6-0"
