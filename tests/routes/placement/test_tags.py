@@ -44,6 +44,7 @@ def test_off() -> None:
 
 @given(st.text("{}a\n", max_size=12))
 @example("a}b")
+@example("{a}b")
 def test_greedy_tags(key: str) -> None:
     """Exactly the regular expression of django-redis."""
     found = re.match(r".*\{(.*)\}.*", key)
