@@ -79,7 +79,8 @@ _BLOCKING_POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
 _PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|sync"
 _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log acl|users acl|whoami"
 _BLOCKING_REASON = "a copy that waits would pop at a moment of its own, so the proxy waits and all copies pop together"
-_GROUP_REASON = "all copies deliver the same entries to the same consumer; moments of delivery differ by milliseconds"
+#: Without CLAIM all copies deliver the same entries to the same consumer, at moments that differ by milliseconds.
+_GROUP_REASON = "with CLAIM each node's own clock says which entries are delivered again"
 _WAITAOF_REASON = "files are for the operator of each copy; WAIT says how many have it"
 _PUBSUB_REASON = "each node counts the proxy's subscriptions; they are replaced by those of the clients"
 
@@ -182,7 +183,7 @@ SERVED: Final[tuple[Entry, ...]] = (
     ("wait", DEDICATED, AGG_MIN, COPY_ACK_COUNT, "so many replicas everywhere; copies are each other's replicas"),
     ("waitaof", DEDICATED, AGG_LOGICAL_AND, COPY_REFUSED, _WAITAOF_REASON),
     ("monitor", DEDICATED, ALL_EQUAL, COPY_READ, "a stream of everything, on a connection to each node"),
-    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_WAIT, _GROUP_REASON),
+    ("xreadgroup", DEDICATED, PASS_THROUGH, COPY_REFUSED, _GROUP_REASON),
     # Writes that every copy repeats to the same result.
     *_alike(
         SINGLE_NODE,

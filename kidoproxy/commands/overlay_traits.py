@@ -43,6 +43,7 @@ from kidoproxy.commands.spec import (
     STORE_OR_READ,
     STREAM_KEYS,
     TTL_OPTIONS,
+    XREADGROUP_CLAIM,
     CommandSpec,
 )
 
@@ -62,6 +63,7 @@ ARG_DEPENDENT: Final[tuple[tuple[str, int], ...]] = (
     ("georadius georadiusbymember", STORE_OR_READ),
     ("pfcount", SEVERAL_KEYS_READ),
     ("sort", SORT_BY_STORE),
+    ("xreadgroup", XREADGROUP_CLAIM),
 )
 
 #: What the other copies are told of what the leader has decided, where it is not the values of the keys.

@@ -27,6 +27,7 @@ from kidoproxy.commands.spec import (
     SORT_KEYS,
     STORE_OR_READ,
     STREAM_KEYS,
+    XREADGROUP_CLAIM,
     CommandSpec,
 )
 from kidoproxy.resp.scan import parse_int64
@@ -96,7 +97,7 @@ def added_elements(spec: CommandSpec, raw: bytes) -> int:
 
 def filled_keys(spec: CommandSpec, written_keys: list[bytes]) -> list[bytes]:
     """The keys of a write in which elements may be found behind it that were not there before."""
-    if spec.replication == COPY_WAIT:
+    if spec.flags & BLOCKING:
         # It takes them; two of them move one to their second key.
         return written_keys[1:] if spec.moves_element else []
     return [] if spec.takes_only else written_keys
@@ -117,6 +118,8 @@ def replication_class(spec: CommandSpec, argv: list[bytes]) -> int:
     arg_dependence = spec.arg_dependence
     if arg_dependence == ARG_INDEPENDENT:
         return spec.replication
+    if arg_dependence == XREADGROUP_CLAIM:
+        return COPY_REFUSED if stream_option(argv, b"claim") else COPY_WAIT
     if arg_dependence == SORT_BY_STORE:
         return _classify_sort(spec, argv)
     if arg_dependence == STORE_OR_READ:

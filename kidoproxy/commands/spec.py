@@ -78,6 +78,7 @@ BITFIELD_SUBCOMMANDS: Final = 4
 STORE_OR_READ: Final = 5  # a second key, or it is a read
 SEVERAL_KEYS_READ: Final = 6  # several keys make it a read
 SORT_BY_STORE: Final = 7
+XREADGROUP_CLAIM: Final = 8
 
 #: What a write does to the expiry of its keys: see `kidoproxy.commands.expiry_effect`.
 ExpiryTrait = int

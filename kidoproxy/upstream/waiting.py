@@ -78,19 +78,21 @@ class WaitingRequest(DelegatingHandler):
             attempt.execute(plan, self, self.raw, self.spec, self.request_context)
 
     def on_reply(self, raw: bytes) -> None:
-        """An attempt has its reply: null if there was nothing.
-
-        A key that has become another type meanwhile is, to a pop, a key that is not there.
-        """
-        is_nothing = is_null(raw) or (
-            self.waiter.tried and raw.startswith(WRONG_TYPE) and self.spec.key_finder != STREAM_KEYS
-        )
-        if is_nothing:
+        """An attempt has its reply: null if there was nothing."""
+        if is_null(raw) or (self.ignores_other_types() and raw.startswith(WRONG_TYPE)):
             self.on_nothing()
         else:
             self.outcome.note_reply(raw)
             self.leave(raw[:1] != b"-")
             self.parent.on_reply(raw)
+
+    def ignores_other_types(self) -> bool:
+        """Whether its key may become one of another type while it waits, which to a pop is one that is not there.
+
+        With several keys, or another one to move to, nobody knows which is of the wrong type: that is an error.
+        """
+        is_single = len(self.plan.keys) == 1 and not self.spec.moves_element
+        return self.waiter.tried and is_single and self.spec.key_finder != STREAM_KEYS
 
     def on_failure(self, failure: NodeFailure) -> None:
         """What may have popped something ends the waiting; for what has not run there will be another attempt."""

@@ -99,6 +99,7 @@ evalsha s 0
 fcall f 1 k
 xclaim k g c 0 1-1
 xautoclaim k g c 0 0
+xreadgroup group g c claim 5 streams k >
 sort k by nosort store d
 sort k store d by w_*
 """,
@@ -129,7 +130,7 @@ def test_careful() -> None:
     """What the spec says is the most careful case that the arguments can give."""
     for line, replication in CASES:
         spec = find(line.encode().split())
-        assert spec is None or replication <= spec.replication
+        assert spec is None or replication <= spec.replication or spec.replication == COPY_REFUSED
 
 
 def test_blocks() -> None:

@@ -1,5 +1,7 @@
 """Requests that wait in the proxy; what they do over time is told by tests/session/handlers/test_blocking_copies.py."""
 
+from collections.abc import Callable
+
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -19,10 +21,12 @@ class Told(ReplyHandler):
     def __init__(self) -> None:
         super().__init__()
         self.said: list[object] = []
+        self.then: Callable[[], None] = lambda: None
 
     def on_reply(self, raw: bytes) -> None:
         """A reply."""
         self.said.append(raw)
+        self.then()
 
     def on_failure(self, failure: NodeFailure) -> None:
         """A failure."""
@@ -124,3 +128,20 @@ def test_many_keys_are_looked_for_at_ease() -> None:
         play.proxy.tick()
         play.settle()
         assert len(play.sent["a"]) == count
+
+
+def test_time_outs() -> None:
+    """Each has its own; one that is answered while another one's time-out is told is not answered again."""
+    play = story(copies("a", "b"))
+    registry = play.proxy.dedicated_pool.waiting
+    told = [Told(), Told(), Told(), Told()]
+    waiting = []
+    for key, one in zip("pqrs", told, strict=True):
+        waiting.append(wait(play, one, key))
+        answer(play, "*-1")
+    moments = zip(waiting, (1.0, 1.0, 3.0, 4.0), strict=True)
+    registry.deadlines = {one: (moment, b"late") for one, moment in moments}
+    told[0].then = lambda: waiting[1].end(b"early")
+    registry.end_late(1.5)
+    assert [one.said for one in told] == [[b"late"], [b"early"], [], []]
+    assert (list(registry.deadlines), registry.next_deadline) == (waiting[2:], 3.0)

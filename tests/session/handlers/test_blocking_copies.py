@@ -1,5 +1,7 @@
 """Commands that wait, on copies: the proxy waits, all copies pop together, and nobody is served out of turn."""
 
+import pytest
+
 from tests.session.handlers.waits import (
     KEY,
     NOTHING,
@@ -201,7 +203,7 @@ def test_moves_feed_each_other() -> None:
 
 
 def test_another_type() -> None:
-    """At first a key of another type is an error; to somebody who waits it is no key."""
+    """At first a key of another type is an error; to somebody who waits for one key it is no key."""
     (
         story(copies("a", "b"))
         >> client(f"BLPOP {KEY} 0") << attempts(f"BLPOP {KEY} 0")
@@ -212,6 +214,19 @@ def test_another_type() -> None:
         >> client(f"SET {KEY} x", name="other") << sent_to_both(f"SET {KEY} x", *one_attempt())
         >> both("+OK") << to_client("+OK", name="other")
         >> exec_reply("-WRONGTYPE") << silence()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pop", "write", "reply"), [("BLPOP a b 0", "SET b x", "+OK"), ("BLMOVE a b LEFT LEFT 0", "LPUSH a x", ":1")]
+)
+def test_another_type_among_several(pop: str, write: str, reply: str) -> None:
+    """With several keys, or one to move to, a key of another type is an error whenever it is met."""
+    (
+        waiting(request=pop)
+        >> client(write, name="other") << sent_to_both(write, *one_attempt(pop))
+        >> both(reply) << to_client(reply, name="other")
+        >> exec_reply("-WRONGTYPE") << to_client("-WRONGTYPE") << silence()
     )  # fmt: skip
 
 
