@@ -20,6 +20,7 @@ from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import Turn
 from kidoproxy.replication.leader_effects import EXEC, MULTI, Effect, effect_handler, effect_of, leader_requests
+from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, unawaited_write
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.handler import ReplyHandler
@@ -186,6 +187,7 @@ class LeaderFirstWrite(Turn):
                 node, unawaited_write(group, node, self.request_context.db, self.plan.written_keys), reply, effect
             )
         self.end_turn()
+        self.wake_waiters()
         write.set_reply(0, reply)
 
     def tell(self, node: Node, handler: ReplyHandler, reply: bytes, effect: Effect) -> None:
@@ -196,6 +198,11 @@ class LeaderFirstWrite(Turn):
         context = self.request_context
         handler = effect_handler(handler, reply, effect)
         self.sender.send_frames(node, handler, effect.payload(), effect.reply_count(), context.proto, context.db)
+
+    def wake_waiters(self) -> None:
+        """Let those attempt that wait for a key into which it may have put something."""
+        if self.group.waiters.count:
+            self.group.waiters.wake(Wakeup([self.request_context.db], self.plan.written_keys, 0, False))
 
     def start_copy_write(self, nodes: list[Node], unawaited_nodes: list[Node]) -> CopyWrite:
         """What waits for these copies, the leader first."""

@@ -91,6 +91,7 @@ restore k
 """,
     COPY_REFUSED: """
 waitaof 1 1 0
+xreadgroup group g c claim 5 streams k >
 """,
     COPY_LEADER: """
 spop k
@@ -99,7 +100,6 @@ evalsha s 0
 fcall f 1 k
 xclaim k g c 0 1-1
 xautoclaim k g c 0 0
-xreadgroup group g c claim 5 streams k >
 sort k by nosort store d
 sort k store d by w_*
 """,

@@ -17,6 +17,7 @@ from tests.session.handlers.waits import (
 from tests.story import (
     client,
     copies,
+    led_by,
     lost,
     node,
     ring,
@@ -172,6 +173,20 @@ def test_a_script_may_write_any_key() -> None:
         >> node("a", ":1", ":0", ":1") >> node("b", ":1", ":1") << to_client(":1", ":1", name="pusher")
         >> tick() << to("a", f"EXISTS {KEY}")
         >> node("a", ":1") << attempts(f"BLPOP {KEY} 0") >> NOTHING << silence()
+    )  # fmt: skip
+
+
+def test_what_the_leader_decides() -> None:
+    """Behind what the leader has decided and the other was told the first in line attempts, too."""
+    source = led_by(copies("a", "b"), "a", 2)
+    sort = f"SORT {source} BY w_* STORE {KEY}"
+    (
+        waiting()
+        >> client(sort, name="pusher") << to("a", "MULTI", sort, f"DUMP {KEY}", f"PEXPIRETIME {KEY}", "EXEC")
+        >> node("a", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*3 :1 $2 dd :-1")
+        << to("a", *one_attempt()) << to("b", f"RESTORE {KEY} 0 dd REPLACE ABSTTL", *one_attempt())
+        >> node("b", "+OK") << to_client(":1", name="pusher")
+        >> exec_reply(POPPED) << to_client(POPPED) << silence()
     )  # fmt: skip
 
 
