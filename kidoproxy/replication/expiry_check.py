@@ -151,8 +151,13 @@ class ExpiryQuestion(ReplyHandler):
         self.check.on_answered()
 
 
-def begin_expiry_check(group: CopyGroup, plan: Gather, request_context: RequestContext) -> ExpiryCheck | None:
-    """The check that goes with this write; None if it is known that its keys do not expire about now."""
+def begin_expiry_check(
+    group: CopyGroup, plan: Gather, request_context: RequestContext, timeout: float
+) -> ExpiryCheck | None:
+    """The check that goes with this write; None if it is known that its keys do not expire about now.
+
+    ``timeout``: a copy may take the write so many seconds later than another one, and not be behind.
+    """
     write = plan.write
     if write is None:
         return None
@@ -160,7 +165,8 @@ def begin_expiry_check(group: CopyGroup, plan: Gather, request_context: RequestC
     keys = write.written_keys
     if len(keys) > 1:
         keys = list(dict.fromkeys(keys))
-    keys = [key for key in keys if not memo.is_far((db, key), clock.ms)]
+    late_ms = clock.ms + int(timeout * 1000)
+    keys = [key for key in keys if not memo.is_far((db, key), late_ms)]
     nodes = [part.node for part in plan.plans if isinstance(part, Send)]
     if not keys:
         return None

@@ -17,9 +17,9 @@ MEMO_BYTES: Final = 8 * 1024 * 1024
 ENTRY_BYTES: Final = 200
 #: The moment before which a key does not expire that has no expiry, or does not exist.
 NEVER: Final = 1 << 62
-#: Writes to a key that expires no sooner than so many ms from now are not followed: nodes' clocks may differ, and a
-#: copy may get the write later than another one.
-MARGIN_MS: Final = 2000
+#: A write to a key is followed if the key expires within so many ms after the last moment at which a copy may take it:
+#: nodes' clocks may differ.
+MARGIN_MS: Final = 1000
 
 DbKey = tuple[int, bytes]
 
@@ -37,14 +37,14 @@ class ExpiryMemo:
         #: By question: the earliest moment that was set since it was sent.
         self.set_since: dict[int, int] = {}
 
-    def is_far(self, db_key: DbKey, now_ms: int) -> bool:
-        """Whether the key is known to expire so late, or never, that all copies take a write before."""
+    def is_far(self, db_key: DbKey, late_ms: int) -> bool:
+        """Whether the key is known to expire so late, or never, that all copies take a write before; by ``late_ms``."""
         moment = self.young.get(db_key, 0)
         if moment == 0 and self.old:
             moment = self.old.pop(db_key, 0)
             if moment != 0:
                 self.store(db_key, moment)
-        return moment > now_ms + MARGIN_MS
+        return moment > late_ms + MARGIN_MS
 
     def ask(self, db_key: DbKey) -> int:
         """A question about a key that is not far is being sent; returns its number, for `answer`.

@@ -133,7 +133,7 @@ class PlanExecutor(PlanSender):
         group, write = plan.group, plan.write
         expiry_check: ExpiryCheck | None = None
         if group is not None and write is not None and write.expiry_effect.check != NO_CHECK and group.checks_expiry:
-            expiry_check = begin_expiry_check(group, plan, request_context)
+            expiry_check = begin_expiry_check(group, plan, request_context, timeout_of(group))
             if expiry_check is not None and write.expiry_effect.check == CHECK_AROUND:
                 self.send_expiry_questions(expiry_check, True, request_context)
         for index, child_plan in enumerate(plan.plans):

@@ -16,6 +16,7 @@ from tests.story import (
     Story,
     client,
     copies,
+    frame,
     led_by,
     lost,
     node,
@@ -157,7 +158,7 @@ def test_a_single_copy_is_not_asked() -> None:
     pool, key = two(behind="b")
     story(pool) >> client(f"INCR {key}") << to("a", f"INCR {key}") << to("b", f"INCR {key}")
     context = RequestContext(0, 2, False, False, WallClock(0))
-    assert begin_expiry_check(pool.groups[0], Gather([], 0), context) is None
+    assert begin_expiry_check(pool.groups[0], Gather([], 0), context, 0.5) is None
 
 
 def script(pool: Pool, text: bytes, keys: list[str]) -> Story:
@@ -261,3 +262,47 @@ def test_the_clients_answer_stands() -> None:
     assert stage.toys["a"].dbs[0] == stage.toys["b"].dbs[0] == {key.encode(): b"new"}
     assert pool.groups[0].mismatches == 1
     assert not pool.groups[0].repair_sources
+
+
+@pytest.mark.parametrize(
+    ("request_words", "ahead", "late", "stands"),
+    [
+        ("SET {} new NX", "+OK", "$-1", "new"),
+        ("SET {} new XX", "$-1", "+OK", None),
+        ("GETDEL {}", "$-1", "$3 old", None),
+        ("PEXPIREAT {} 1700000900000 NX", ":0", ":1", None),
+    ],
+)
+@pytest.mark.parametrize("transaction", [False, True])
+def test_between_two_clocks(request_words: str, ahead: str, late: str, stands: str | None, transaction: bool) -> None:
+    """One copy's clock is 200 ms ahead, so that for it the key has expired: what it told the client is what stays."""
+    stage, _ = supervised_copies()
+    play = stage.play
+    pool = play.pool
+    key = led_by(pool, "b" if transaction else "a").encode()
+    stage.toys["b"].dbs[0] = {key: b"old"}
+    stage.toys["b"].until[key] = WALL_MS + 200
+    if stands is not None:
+        stage.toys["a"].dbs[0] = {key: stands.encode()}
+    words = request_words.format(key.decode())
+    stage.run()
+    answers: list[tuple[str, ...]]
+    if transaction:
+        play >> client("MULTI", words, "EXEC")
+        answers = [("+OK", "+QUEUED", f"*1 {reply}") for reply in (ahead, late)]
+    else:
+        play >> client(words)
+        answers = [(ahead,), (late,)]
+    for sent in play.sent.values():
+        sent.clear()
+    play.client("me").received = b""
+    assert play >> node("a", *answers[0]) >> node("b", *answers[1])
+    assert noted(pool) == [key]
+    told = frame(ahead)
+    assert play.client("me").received == (b"*1\r\n" + told if transaction else told)
+    play.client("me").received = b""
+    run_ticks(stage, 2)
+
+    assert stage.toys["b"].dbs[0].get(key) == (stands.encode() if stands is not None else None)
+    assert stage.toys["a"].dbs[0].get(key) == (stands.encode() if stands is not None else None)
+    assert not noted(pool)
