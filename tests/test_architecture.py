@@ -31,6 +31,7 @@ LAYERS: Final = (
         "upstream.health",
         "replication.noted_keys",
         "replication.missed_keys",
+        "replication.sync_progress",
         "replication.durability",
         "replication.key_turns",
         "replication.waiters",

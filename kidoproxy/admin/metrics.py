@@ -180,12 +180,37 @@ class ProxyCollector(Collector):
             "kidoproxy_copy_mismatches", "Writes answered differently by copies.", labels=["pool"]
         )
         to_repair = GaugeMetricFamily("kidoproxy_copy_keys_to_repair", "Keys whose copies may differ.", labels=["pool"])
+        failures = CounterMetricFamily(
+            "kidoproxy_copy_record_failures", "Records of the copies that could not be put on disk.", labels=["pool"]
+        )
         for group in self.proxy.copy_groups:
+            failures.add_metric([group.name], group.durability.failures)
             mismatches.add_metric([group.name], group.mismatches)
             to_repair.add_metric([group.name], len(group.to_repair))
             for copy in group.copies:
                 in_sync.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
-        yield from (in_sync, mismatches, to_repair)
+        yield from (in_sync, mismatches, to_repair, failures, *self.sync_metrics())
+
+    def sync_metrics(self) -> list[Metric]:
+        """What each copy has missed, and its syncs."""
+        labels = ["pool", "node"]
+        missed = GaugeMetricFamily(
+            "kidoproxy_copy_missed_keys", "Keys in which the copy may differ; -1: nobody knows which.", labels=labels
+        )
+        done = CounterMetricFamily("kidoproxy_copy_syncs", "Syncs that have let the copy in.", labels=labels)
+        failed = CounterMetricFamily("kidoproxy_copy_sync_failures", "Syncs that failed, or were ended.", labels=labels)
+        keys = GaugeMetricFamily("kidoproxy_copy_sync_keys", "Keys of the pass that its sync has seen.", labels=labels)
+        total = GaugeMetricFamily("kidoproxy_copy_sync_keys_expected", "Keys that the pass will see.", labels=labels)
+        for group in self.proxy.copy_groups:
+            for copy in group.copies:
+                where = [group.name, copy.node.name]
+                progress = copy.sync_progress
+                missed.add_metric(where, 0 if copy.state == IN_SYNC else copy.missed.count())
+                done.add_metric(where, copy.syncs_done)
+                failed.add_metric(where, copy.syncs_failed)
+                keys.add_metric(where, progress.keys_done if progress is not None else 0)
+                total.add_metric(where, progress.keys_total if progress is not None else 0)
+        return [missed, done, failed, keys, total]
 
 
 def is_node_up(proxy: ProxyState, node: Node) -> bool:

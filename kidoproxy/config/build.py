@@ -171,7 +171,13 @@ class ConfigBuilder:
     def _copy(self, table: PoolTable, location: Location) -> CopyOptions:
         if table.nodes and table.min_in_sync > len(table.nodes):
             self.problems.add((*location, "min_in_sync"), f"must be at most {len(table.nodes)}, the number of nodes")
-        return CopyOptions(ack=table.ack, min_in_sync=table.min_in_sync, read=table.read, heal=table.heal)
+        return CopyOptions(
+            ack=table.ack,
+            min_in_sync=table.min_in_sync,
+            read=table.read,
+            heal=table.heal,
+            sync_keys_per_s=table.sync_keys_per_s,
+        )
 
     def _rename(self, table: PoolTable, location: Location) -> dict[bytes, bytes]:
         renamed = {_command_name(old): _command_name(new) for old, new in table.rename.items()}

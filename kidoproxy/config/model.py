@@ -78,6 +78,7 @@ class CopyOptions:
     min_in_sync: int = 1
     read: str = "leader"
     heal: str = "auto"
+    sync_keys_per_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

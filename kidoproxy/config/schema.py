@@ -300,6 +300,12 @@ class PoolTable(Table):
         description='A node that is behind and answers is synced by itself ("auto"), or when somebody orders it.',
         json_schema_extra={"only": "copy"},
     )
+    sync_keys_per_s: int = Field(
+        0,
+        ge=0,
+        description="A sync looks at no more keys in a second; 0: as many as it can.",
+        json_schema_extra={"only": "copy"},
+    )
     read: Literal["leader", "first", "random"] = Field(
         "leader",
         description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, or "random".',

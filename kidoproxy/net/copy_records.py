@@ -1,18 +1,23 @@
 """The records of all copy pools, written by a thread for each: the loop never waits for the disk.
 
-The thread writes the newest record, then `Durability.on_recorded` lets the acknowledgements go that waited for it.
+The thread writes the newest record, then `Durability.on_recorded` lets the acknowledgements go that waited for it. If
+it cannot be written, that is tried again about once a second, for no acknowledgement may leave without it.
 """
 
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Final
 
 from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
+
+#: A record that could not be written is tried again after this, or when there is a newer one.
+RETRY_SECONDS: Final = 1.0
 
 
 class StateWriter:
@@ -40,17 +45,25 @@ class StateWriter:
         self.file.unlock()
 
     def _write_records(self) -> None:
-        while (job := self._newest_job()) is not None:
+        durability = self.file.group.durability
+        job = self._newest_job(None)
+        while job is not None:
             version, record = job
-            self.file.write(record)
+            problem = self.file.write(record)
+            on_failed, on_recorded = durability.on_record_failed, durability.on_recorded
             try:
-                self.call_on_loop(partial(self.file.group.durability.on_recorded, version))
+                self.call_on_loop(partial(on_failed, problem) if problem else partial(on_recorded, version))
             except RuntimeError:
                 # The loop has ended, and with it whatever waited for the record.
                 return
+            job = self._newest_job(job if problem else None)
 
-    def _newest_job(self) -> tuple[int, CopyRecord] | None:
-        job = self.queue.get()
+    def _newest_job(self, failed_job: tuple[int, CopyRecord] | None) -> tuple[int, CopyRecord] | None:
+        """The next one to write, when there is one: the failed one again after a while, if there is none newer."""
+        try:
+            job = self.queue.get(timeout=RETRY_SECONDS if failed_job is not None else None)
+        except Empty:
+            return failed_job
         while job is not None and not self.queue.empty():
             later = self.queue.get()
             if later is None:

@@ -65,7 +65,6 @@ class StateFile:
     def __init__(self, folder: Path | None, group: CopyGroup) -> None:
         self.group = group
         self.path = folder / f"copies-{CopyRecord.of_group(group).file_key()}.json" if folder is not None else None
-        self.failures = 0
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -114,10 +113,10 @@ class StateFile:
             return previous
         return None
 
-    def write(self, record: CopyRecord) -> None:
-        """Replace the record; it survives a crash of the machine. Blocks. A failure is logged, the pool serves on."""
+    def write(self, record: CopyRecord) -> str:
+        """Replace the record; it survives a crash of the machine. Blocks. Why not (also logged), or empty."""
         if self.path is None:
-            return
+            return ""
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -131,8 +130,9 @@ class StateFile:
             new.replace(self.path)
             fsync_folder(self.path.parent)
         except OSError as problem:
-            self.failures += 1
             log.error("state unwritable", file=self.path, cause=problem)
+            return problem.strerror or str(problem)
+        return ""
 
 
 def read_record(path: Path) -> CopyRecord | None:

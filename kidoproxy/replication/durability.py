@@ -1,7 +1,9 @@
 """Acknowledgements of a copy pool that wait until the record of who is behind is on disk.
 
 Each change of the in-sync set makes a new version of the record. Whoever has written one calls
-`Durability.on_recorded`; replies that were held for it, or an older one, then leave in their order.
+`Durability.on_recorded`; replies that were held for it, or an older one, then leave in their order. Whoever could not
+write it calls `Durability.on_record_failed` and tries again; until it is written, writes are refused before anything is
+sent, for after a crash nobody would know which copy has missed them.
 """
 
 from typing import final
@@ -34,6 +36,9 @@ class Durability:
         self.latest_version = 0
         self.durable_version = 0
         self.waiting: list[HeldAcknowledgement] = []
+        #: How often a record could not be written, and why the last one could not; empty: it was.
+        self.failures = 0
+        self.failure_cause = ""
 
     def is_current(self) -> bool:
         """Whether a restarted proxy would know who is behind now."""
@@ -44,10 +49,8 @@ class Durability:
         self.waiting.append(acknowledgement)
 
     def on_recorded(self, version: int) -> None:
-        """This version of the record, and so each before it, is on disk.
-
-        Or it could not be written: the log says so, and replies wait for it no longer.
-        """
+        """This version of the record, and so each before it, is on disk."""
+        self.failure_cause = ""
         self.durable_version = max(self.durable_version, version)
         waiting = self.waiting
         self.waiting = []
@@ -56,6 +59,15 @@ class Durability:
                 acknowledgement.release()
             else:
                 self.waiting.append(acknowledgement)
+
+    def on_record_failed(self, cause: str) -> None:
+        """The newest record could not be written: what waits for it goes on waiting, up to its deadline."""
+        self.failures += 1
+        self.failure_cause = cause
+
+    def write_refusal(self) -> str:
+        """Why no write may be sent now; empty when it may."""
+        return "" if self.is_current() else self.failure_cause
 
     def tick(self, now: float) -> None:
         """Give up acknowledgements for which the disk has had `limits.RECORD_DURABLE_SECONDS`."""

@@ -20,6 +20,7 @@ from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.missed_keys import MissedKeys
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.sync_progress import SyncProgress
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
@@ -49,6 +50,10 @@ class Copy:
         #: It was empty when a sync began to fill it: what it holds is not all, but nothing of it is old.
         self.was_filled = False
         self.missed = MissedKeys()
+        #: How far its sync is, while one runs; and how many have ended well, or failed.
+        self.sync_progress: SyncProgress | None = None
+        self.syncs_done = 0
+        self.syncs_failed = 0
         #: It did not get some write since the running pass of its sync began: one more pass is needed.
         self.missed_write = False
         #: So many writes that it refused or failed are still open: what is read from it meanwhile may lack them.
@@ -103,6 +108,8 @@ class CopyGroup(NodeGroup):
         self.min_in_sync = min_in_sync
         #: Copies that are behind are synced without an order (the pool's setting ``heal``).
         self.heals_itself = False
+        #: A sync looks at no more keys in a second; 0: as many as it can.
+        self.sync_keys_per_s = 0
         #: An election has said which copies to trust. Before, and after trust was lost, clients get ``refusal``.
         self.elected = False
         self.trust_lost = False

@@ -30,6 +30,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.resp.replication_errors import KEYS_BUSY
+from kidoproxy.routes.copy_write import write_refusal
 from kidoproxy.routes.plan import Gather, LeaderFirst, Plan, Send, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
@@ -72,9 +73,9 @@ class LeaderFirstWrite(Turn):
         """Ask the leader, if enough copies can be reached."""
         group = self.group
         candidates = self.candidates()
-        live_count = len([node for node in candidates if node.live])
-        if not group.elected or live_count < group.min_in_sync or not candidates:
-            self.refuse(errors.NOREPLICAS if group.elected else group.refusal)
+        refusal = write_refusal(group, candidates) if group.elected else group.refusal
+        if refusal or not candidates:
+            self.refuse(refusal or errors.NOREPLICAS)
             return
         self.write_epoch = group.begin_write()
         if group.watches:

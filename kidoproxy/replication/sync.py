@@ -35,7 +35,9 @@ class Sync(SyncPass):
 
     def begin(self) -> None:
         """From here on the target is *syncing*."""
-        self.group.copy_of(self.target).state = SYNCING
+        copy = self.group.copy_of(self.target)
+        copy.state = SYNCING
+        copy.sync_progress = self.pace
         self.group.touched_keys = {}
         self.start_proof(SyncStep.EMPTY if self.refill else SyncStep.LIST_DATABASES)
 

@@ -41,6 +41,7 @@ class SyncPass(SyncState):
         self.is_partial = not self.refill and copy.missed.are_known(self.target.run_id)
         if self.is_partial:
             self.keys_seen = 0
+            self.pace.begin_pass(len(copy.missed.keys))
             self.recheck_queue.add_missed(copy.missed.keys, self.explained)
             self.recheck_touched()
         else:
@@ -65,6 +66,7 @@ class SyncPass(SyncState):
         if self.passes == 1 and source_total and not target_total:
             self.fill_only = True
             self.group.fill_begins(self.target)
+        self.pace.begin_pass(source_total if self.fill_only else source_total + target_total)
         self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
         self.probe_next_database()
 
@@ -108,6 +110,10 @@ class SyncPass(SyncState):
     # -- the keys of a database ------------------------------------------------------------------
 
     def scan(self) -> None:
+        """Ask for the next keys, or wait for the next tick if the pace says so."""
+        if not self.pace.may_go_on():
+            self.is_paused = True
+            return
         self.move_to(SyncStep.SCAN)
         self.send_unordered(self.scanned_node(), [[b"SCAN", self.cursor, b"COUNT", SCAN_COUNT]])
 
@@ -120,6 +126,7 @@ class SyncPass(SyncState):
         self.cursor, keys = found
         scans_source = self.phase is SyncPhase.SCANNING_SOURCE
         self.keys_seen += len(keys) if scans_source else 0
+        self.pace.add(len(keys))
         if not keys:
             self.continue_pass()
         elif scans_source:
@@ -181,6 +188,20 @@ class SyncPass(SyncState):
                 self.differences += 1
         self.copy_next_batch()
 
+    def tick(self, now: float, wall_ms: int) -> None:
+        """Some twenty times a second: go on where the pace had stopped it."""
+        self.wall_ms = wall_ms
+        self.pace.tick(now)
+        if not self.is_paused:
+            return
+        self.progress_at = now
+        if self.pace.may_go_on():
+            self.is_paused = False
+            if self.phase is SyncPhase.RECHECKING:
+                self.recheck_touched()
+            else:
+                self.scan()
+
     def continue_pass(self) -> None:
         """The next step of the scan, of the databases, or of the touched keys."""
         if self.phase is SyncPhase.RECHECKING:
@@ -202,10 +223,14 @@ class SyncPass(SyncState):
         if self.fill_only or not self.recheck_queue.collect_touched(self.explained):
             self.end_pass()
             return
+        if not self.pace.may_go_on():
+            self.is_paused = True
+            return
         self.db = self.recheck_queue.next_db()
         if self.db in self.databases.usable:
             keys = self.recheck_queue.first_keys(self.db)
             self.keys_seen += len(keys) if self.is_partial else 0
+            self.pace.add(len(keys))
             self.ask_sizes(self.source, keys)
         else:
             # It had no keys when the pass began.

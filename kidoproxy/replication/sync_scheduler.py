@@ -154,7 +154,7 @@ class SyncScheduler:
 
     def watch(self, sync: Sync, now: float, wall_ms: int) -> None:
         """The sync that runs may be over, or may never end by itself."""
-        sync.wall_ms = wall_ms
+        sync.tick(now, wall_ms)
         if now - sync.progress_at > STALLED_SECONDS:
             sync.finish(f"no step in {round(STALLED_SECONDS)} s")
         if sync.step is SyncStep.DONE:
@@ -165,7 +165,9 @@ class SyncScheduler:
         self.sync = None
         node = sync.target
         retry = self.retry_of(node)
+        copy = self.group.copy_of(node)
         if not sync.problem:
+            copy.syncs_done += 1
             self.to_compare = [other for other in self.to_compare if other is not node]
             retry.reset()
             self.failures.pop(node.name, None)
@@ -173,6 +175,7 @@ class SyncScheduler:
             counts: dict[str, object] = {"passes": sync.passes, "keys": sync.keys_seen, "copied": sync.copied_count}
             self.copy_log.add("synced", {"node": node.name, "compared": kind, **counts})
             return
+        copy.syncs_failed += 1
         self.failures[node.name] = sync.progress()
         fields: dict[str, object] = {"node": node.name, "cause": sync.problem}
         pause = retry.on_failure(now)

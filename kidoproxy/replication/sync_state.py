@@ -14,6 +14,7 @@ from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.sync_databases import SyncDatabases
+from kidoproxy.replication.sync_progress import SyncProgress
 from kidoproxy.replication.sync_steps import SyncPhase, SyncStep, checked_move
 from kidoproxy.replication.touched_keys import ExpectedDifferences, RecheckQueue
 from kidoproxy.replication.transfer import Transfer
@@ -52,6 +53,9 @@ class SyncState(Callback):
         self.cursor = b"0"
         self.passes = 0
         self.keys_seen = 0
+        self.pace = SyncProgress(group.sync_keys_per_s, executor.now)
+        #: The pace did not let it go on; the next tick may.
+        self.is_paused = False
         self.copied_count = 0
         self.differences = 0
         #: Keys whose next difference is no news: they were copied in this sync already, or touched meanwhile.
@@ -112,6 +116,8 @@ class SyncState(Callback):
         self.prover = None
         self.executor.close_unshared(self.source_connection)
         self.executor.close_unshared(self.target_connection)
+        self.is_paused = False
+        self.group.copy_of(self.target).sync_progress = None
         self.group.touched_keys = None
         self.group.on_writes_done = None
         if not self.admitted:
@@ -121,5 +127,5 @@ class SyncState(Callback):
         """For PROXY NODES and the logs."""
         if self.step is SyncStep.DONE:
             return f"failed: {self.problem}" if self.problem else f"in sync after {self.passes} passes"
-        doing = self.phase.text(self.step)
-        return f"{doing}: pass {self.passes}, {self.keys_seen} keys seen, {self.copied_count} copied"
+        doing = "copying missed keys" if self.is_partial else self.phase.text(self.step)
+        return f"{doing}: pass {self.passes}, {self.pace.text()}, {self.copied_count} copied"

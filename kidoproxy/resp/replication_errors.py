@@ -34,6 +34,14 @@ def copy_behind(node: str) -> bytes:
     return error_reply(f"BEHIND {truncate(node, MAX_NAME_CHARS)} is not in sync; it gets writes and is not read")
 
 
+def record_unwritable(pool: str, cause: str) -> bytes:
+    """A write that was not sent: after a crash of the proxy nobody would know which copies have missed it."""
+    return error_reply(
+        f"MISCONF nothing was written: the record of {truncate(pool, MAX_NAME_CHARS)}'s copies cannot be put on disk "
+        f"({truncate(cause, MAX_NAME_CHARS)})"
+    )
+
+
 def too_few_copies(copy_names: list[str], min_in_sync: int) -> bytes:
     """A write that fewer than ``min_in_sync`` copies have, because others failed meanwhile."""
     return error_reply_around(

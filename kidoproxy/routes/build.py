@@ -85,6 +85,7 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
     group.heals_itself = options.heal == "auto"
+    group.sync_keys_per_s = options.sync_keys_per_s
     tree.copy_groups.append(group)
     return CopyPool(pool.name, group, READ_ORDERS[options.read])
 

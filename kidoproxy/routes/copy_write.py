@@ -3,7 +3,17 @@
 from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp import errors
+from kidoproxy.resp.replication_errors import record_unwritable
 from kidoproxy.routes.plan import DirectReply, Gather, Interposed, Plan, Send, WriteScope
+from kidoproxy.routes.topology import Node
+
+
+def write_refusal(group: CopyGroup, nodes: list[Node]) -> bytes:
+    """Why a write to these copies in sync is not sent: an error; empty when it may be."""
+    if len([node for node in nodes if node.live]) < group.min_in_sync:
+        return errors.NOREPLICAS
+    cause = group.durability.write_refusal()
+    return record_unwritable(group.name, cause) if cause else b""
 
 
 def plan_copy_write(
@@ -19,12 +29,13 @@ def plan_copy_write(
 ) -> Plan:
     """Send it to every copy in sync, in the order of ``ranking_key``, and to live ones that are not waited for.
 
-    See `WriteScope`. Of a script that publishes the copy is chosen that the proxy listens to now. With fewer live
-    copies in sync than the group wants it is refused.
+    See `WriteScope`. Of a script that publishes the copy is chosen that the proxy listens to now. `write_refusal`
+    says when it is refused.
     """
     nodes = group.ranked(ranking_key)
-    if len([node for node in nodes if node.live]) < group.min_in_sync:
-        return DirectReply(errors.NOREPLICAS)
+    refusal = write_refusal(group, nodes)
+    if refusal:
+        return DirectReply(refusal)
     unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
     write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload, expiry_effect)
     if interposed is None:

@@ -4,6 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_node_up, is_ready, render
 from kidoproxy.replication.group import BEHIND, group_of
+from kidoproxy.replication.sync_progress import SyncProgress
 from tests.greet import greet
 from tests.session.stage import InMemoryProxy, copies, key_on, listening, request, ring, say
 
@@ -119,6 +120,20 @@ def test_the_copies() -> None:
     assert found["kidoproxy_copy_in_sync{node=b,pool=cache}"] == 0
     assert found["kidoproxy_copy_mismatches_total{pool=cache}"] == 4
     assert found["kidoproxy_copy_keys_to_repair{pool=cache}"] == 0
+    assert found["kidoproxy_copy_missed_keys{node=b,pool=cache}"] == -1
+    assert found["kidoproxy_copy_missed_keys{node=a,pool=cache}"] == 0
+    assert found["kidoproxy_copy_sync_keys{node=b,pool=cache}"] == 0
+    copy = group.copy_of(stage.nodes[1])
+    copy.sync_progress = SyncProgress(0, 0.0)
+    copy.sync_progress.begin_pass(10)
+    copy.sync_progress.add(4)
+    copy.syncs_done, copy.syncs_failed, group.durability.failures = 3, 2, 1
+    found = samples(stage)
+    assert found["kidoproxy_copy_sync_keys{node=b,pool=cache}"] == 4
+    assert found["kidoproxy_copy_sync_keys_expected{node=b,pool=cache}"] == 10
+    assert found["kidoproxy_copy_syncs_total{node=b,pool=cache}"] == 3
+    assert found["kidoproxy_copy_sync_failures_total{node=b,pool=cache}"] == 2
+    assert found["kidoproxy_copy_record_failures_total{pool=cache}"] == 1
 
 
 def test_who_is_up_and_whether_we_serve() -> None:

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from kidoproxy.net import copy_records
 from kidoproxy.net.copy_records import StateWriter
 from kidoproxy.net.copy_state import StateFile
 from tests.net.test_copy_state import group
@@ -72,3 +73,36 @@ def test_changes_before_the_end_are_one(tmp_path: Path) -> None:
         pending()
     assert pair.durability.is_current()
     assert len(callbacks) <= 199
+
+
+def test_a_record_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again, or the next one instead; nothing is reported as safe before it is, and the cause is known."""
+    monkeypatch.setattr(copy_records, "RETRY_SECONDS", 0.01)
+    folder = tmp_path / "state"
+    folder.write_text("a file is in the way")
+    calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+    pair = group(names="abc")
+    durability = pair.durability
+    writer = StateWriter(StateFile(folder, pair), calls.put)
+    pair.journal = writer.submit
+    pair.mark_in_sync(pair.copies[1].node)
+    for _ in range(3):
+        calls.get(timeout=30)()
+    assert (durability.failures, durability.is_current(), durability.write_refusal()) == (3, False, "File exists")
+    pair.mark_in_sync(pair.copies[2].node)
+    folder.unlink()
+    while not durability.is_current():
+        calls.get(timeout=30)()
+    assert durability.write_refusal() == ""
+    assert writer.file.read()[0] == []
+    writer.close(30)
+    assert not writer.thread.is_alive()
+
+
+def test_closing_while_it_cannot_be_written(tmp_path: Path) -> None:
+    """The end does not wait for a disk that is full."""
+    (tmp_path / "state").write_text("a file is in the way")
+    writer = StateWriter(StateFile(tmp_path / "state", group()), lambda pending: None)
+    writer.submit(writer.file.group)
+    writer.close(30)
+    assert not writer.thread.is_alive()

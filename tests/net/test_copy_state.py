@@ -111,13 +111,13 @@ def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixtur
 
 
 def test_unwritable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A directory that cannot be written to is logged and counted, and the pool serves on."""
+    """A directory that cannot be written to is logged, and whoever writes hears why."""
     (tmp_path / "state").write_text("a file is in the way")
     with caplog.at_level(logging.ERROR):
-        state = written(tmp_path / "state", group())
+        state = StateFile(tmp_path / "state", group())
+        assert state.write(CopyRecord.of_group(state.group)) == "File exists"
         state.lock()
     assert caplog.text.count(f"state unwritable: file={state.path} cause=") == 2
-    assert state.failures == 1
 
 
 def test_symbolic_links(tmp_path: Path) -> None:

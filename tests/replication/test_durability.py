@@ -123,3 +123,20 @@ def test_a_client_that_has_gone() -> None:
     missed(play)
     play.client("me").session.on_disconnect()
     assert play >> on_disk() << silence()
+
+
+def test_a_record_that_cannot_be_written() -> None:
+    """The write under way hears that its outcome is unknown; later ones are refused unsent, until the disk is back."""
+    play = slow_disk(copies("a", "b"))
+    missed(play)
+    durability = play.pool.groups[0].durability
+    durability.on_record_failed("disk full")
+    assert play >> at(0.0) >> at(limits.RECORD_DURABLE_SECONDS)
+    heard, play.client("me").received = play.client("me").received, b""
+    assert heard.startswith(b"-TIMEOUT a ")
+    refusal = "-MISCONF nothing was written: the record of pair's copies cannot be put on disk (disk full)"
+    assert play >> client("SET l y") << to_client(refusal) << silence()
+    key = led_by(play.pool, "a")
+    assert play >> client(f"GET {key}") << unheard >> node("a", "$1 x") << to_client("$1 x")
+    assert durability.failures == 1
+    assert play >> on_disk() >> client("SET l y") << unheard >> node("a", "+OK") << to_client("+OK")

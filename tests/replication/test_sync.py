@@ -25,7 +25,7 @@ def test_a_copy_is_emptied_and_filled() -> None:
     stage.toys["a"].until[b"k1"] = 1_800_000_000_000
     sync.begin()
     assert stage.play.pool.groups[0].copies[1].state == SYNCING
-    assert sync.progress() == "making sure of the source: pass 0, 0 keys seen, 0 copied"
+    assert sync.progress() == "making sure of the source: pass 0, 0 of 0 keys, 0 copied"
     stage.run()
 
     assert hold_the_same(stage)

@@ -183,3 +183,28 @@ def test_a_copy_that_may_hold_more_is_left_to_a_person(cause: str) -> None:
     assert play.pool.groups[0].behind_names() == []
     assert len(stage.toys["b"].dbs[0]) == 3
     assert not play.pool.groups[0].copies[1].may_hold_more
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_sync_keeps_its_pace(partial: bool) -> None:
+    """Between two ticks it looks at no more keys than the setting allows, whether it compares all or those missed."""
+    stage, supervisor = healing_copies()
+    group = stage.play.pool.groups[0]
+    group.sync_keys_per_s = 20
+    stage.toys["a"].dbs[0] = {b"k%d" % at: b"1" for at in range(40)}
+    if partial:
+        for copy in group.copies:
+            group.mark_in_sync(copy.node)
+        stage.toys["b"].dbs[0] = dict(stage.toys["a"].dbs[0])
+        group.mark_behind([group.copies[1].node], 0, [b"k%d" % at for at in range(40)])
+    ticks = 0
+    while group.behind_names():
+        run_ticks(stage, 1)
+        ticks += 1
+        sync = supervisor.scheduler.sync
+        assert sync is None or (sync.pace.keys_done <= (500 if partial else ticks + 2 * sync.passes))
+    run_ticks(stage)
+    copied = 0 if partial else 40
+    assert next(line for line in logged(supervisor) if line.startswith("synced")).endswith(f"copied={copied}")
+    assert ticks > (1 if partial else 100)
+    assert (group.copies[1].syncs_done, group.copies[1].syncs_failed, group.copies[1].sync_progress) == (1, 0, None)

@@ -3,6 +3,7 @@
 from kidoproxy.resp.replication_errors import (
     copy_behind,
     no_trusted_copy,
+    record_unwritable,
     same_server_cause,
     too_few_copies,
     trust_lost,
@@ -19,4 +20,7 @@ def test_sentences() -> None:
     assert said.endswith(b"kidoproxy sync --trust a\r\n")
     assert len(said) <= 203
     assert too_few_copies(["a", "b"], 3) == b"-NOREPLICAS write stands on a, b only, 3 copies are wanted\r\n"
+    refusal = record_unwritable("pair", "No space left on device")
+    text = b"MISCONF nothing was written: the record of pair's copies cannot be put on disk (No space left on device)"
+    assert refusal == b"-" + text + b"\r\n"
     assert copy_behind("a") == b"-BEHIND a is not in sync; it gets writes and is not read\r\n"

@@ -8,7 +8,7 @@ fields that are known here and the reason: many libraries read the version first
 from typing import Final, final
 
 from kidoproxy.commands.spec import CHANNEL, MERGE_INFO, PATTERN, SHARD, CommandSpec
-from kidoproxy.replication.group import BEHIND, group_of
+from kidoproxy.replication.group import BEHIND, IN_SYNC, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.callbacks import InterceptingHandler
 from kidoproxy.replies.handler import ReplyHandler
@@ -167,6 +167,7 @@ class NodeInfo:
             ("lanes", self.dedicated),
             ("waiting", self.pending_requests),
             ("reconnects", self.reconnects),
+            *copy_counts(self.node),
         ]
 
     def info_field(self, at: int) -> InfoField:
@@ -182,8 +183,28 @@ class NodeInfo:
             f"version={sanitize_field(decode_text(node.version))}",
             f"reconnects={self.reconnects}",
             f"cause={sanitize_field(node.cause)}",
+            *([f"sync={sanitize_field(self.sync_status)}"] if self.sync_status else []),
+            *[f"{name}={number}" for name, number in copy_counts(node)],
         ]
         return f"node{at}", ",".join(pairs)
+
+
+def copy_counts(node: Node) -> list[tuple[str, int]]:
+    """Of a copy that is not in sync: how many keys it has missed (-1: nobody knows), and how far its sync is."""
+    group = group_of(node)
+    copy = group.copy_of(node) if group is not None else None
+    if copy is None or copy.state == IN_SYNC:
+        return []
+    progress = copy.sync_progress
+    if progress is None:
+        return [("missed_keys", copy.missed.count())]
+    return [
+        ("missed_keys", copy.missed.count()),
+        ("sync_keys", progress.keys_done),
+        ("sync_keys_expected", progress.keys_total),
+        ("sync_keys_per_s", round(progress.rate)),
+        ("sync_seconds_left", progress.seconds_left()),
+    ]
 
 
 def node_state(node: Node) -> str:
