@@ -38,7 +38,7 @@ LAYERS: Final = (
         "replication.expiry_memo",
     ),
     ("routes.placement",),
-    ("routes", "replication.group"),
+    ("routes", "replication.copy", "replication.group"),
     (
         "upstream",
         "replication.expiry_check",
@@ -98,6 +98,7 @@ TESTED_ELSEWHERE: Final = {
     "kidoproxy/upstream/nonblocking.py": "tests/session/test_hanging_up.py: clients that hang up while they wait",
     "kidoproxy/upstream/unblock_order.py": "tests/session/test_hanging_up.py: what must come after an unblocking",
     "kidoproxy/upstream/out_of_band.py": "tests/session/handlers/test_scripts.py: SCRIPT KILL",
+    "kidoproxy/replication/copy.py": "tests/replication/test_group.py: the copies of a group, and their order",
     "kidoproxy/replication/copy_log.py": "tests/replication/test_supervisor.py: the supervisor in several files",
     "kidoproxy/replication/sync_pass.py": "tests/replication/test_sync.py: the sync in several files",
     "kidoproxy/replication/sync_state.py": "tests/replication/test_sync.py: the sync in several files",

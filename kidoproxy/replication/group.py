@@ -15,71 +15,24 @@ from typing import Final, cast, final
 
 from mypy_extensions import i64
 
+from kidoproxy.replication.copy import BEHIND as BEHIND
+from kidoproxy.replication.copy import IN_SYNC as IN_SYNC
+from kidoproxy.replication.copy import SYNCING as SYNCING
+from kidoproxy.replication.copy import Copy as Copy
+from kidoproxy.replication.copy import rendezvous_score, unsigned_fnv1a
 from kidoproxy.replication.durability import Durability
 from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
-from kidoproxy.replication.missed_keys import MissedKeys
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
-from kidoproxy.replication.sync_progress import SyncProgress
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
 from kidoproxy.routes.topology import Node, NodeGroup
 
-IN_SYNC: Final = "in sync"
-BEHIND: Final = "behind"
-SYNCING: Final = "syncing"
-
 #: More than any rendezvous score: a live node comes before one that is not.
 LIVE_BONUS: Final = 1 << 40
 #: So many keys may wait for a repair before the copies concerned count as behind altogether.
 MAX_REPAIR_KEYS: Final = 10_000
-
-
-@final
-class Copy:
-    """One member of a copy group: the node, its state, and the seed of its rendezvous score."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.state: str = BEHIND
-        self.had_all_writes = False  # not in sync, but it had every acknowledged write when it was last seen
-        self.restarted = False  # its server is another run since then, and may have lost data
-        #: A copy was trusted that may have lost data which this one still has: a sync by itself does not cut it down.
-        self.may_hold_more = False
-        #: It was empty when a sync began to fill it: what it holds is not all, but nothing of it is old.
-        self.was_filled = False
-        self.missed = MissedKeys()
-        #: How far its sync is, while one runs; and how many have ended well, or failed.
-        self.sync_progress: SyncProgress | None = None
-        self.syncs_done = 0
-        self.syncs_failed = 0
-        #: It did not get some write since the running pass of its sync began: one more pass is needed.
-        self.missed_write = False
-        #: So many writes that it refused or failed are still open: what is read from it meanwhile may lack them.
-        self.unconfirmed = 0
-        self.seed: i64 = unsigned_fnv1a(node.name.encode("utf-8", "surrogateescape"))
-
-    def __repr__(self) -> str:
-        return f"<copy {self.node.name} {self.state}>"
-
-
-def unsigned_fnv1a(data: bytes) -> i64:
-    """The 32-bit FNV-1a hash of ``data``."""
-    h: i64 = 0x811C9DC5
-    i: i64 = 0
-    n: i64 = len(data)
-    while i < n:
-        h = ((h ^ data[i]) * 16777619) & 0xFFFFFFFF
-        i += 1
-    return h
-
-
-def rendezvous_score(key_hash: i64, seed: i64) -> i64:
-    """Rendezvous score of a node for a key (both are hashes), in 32 bits; the highest score decides."""
-    x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
-    x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
-    return x ^ (x >> 16)
 
 
 @final
@@ -128,6 +81,10 @@ class CopyGroup(NodeGroup):
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
         #: One of these writes went from one database to another (MOVE, COPY).
         self.cross_db_write = False
+        #: A sync fills a copy that was empty: keys of writes with one key are noted, too, for it may lack that one.
+        self.touches_single_keys = False
+        #: Meanwhile a write was sent whose keys are not all known.
+        self.unknown_keys_touched = False
         self.mismatches = 0
         self.expiry_memo = ExpiryMemo()
         #: Whether copies are asked when the keys of a write expire, where they may take it differently.
@@ -274,7 +231,8 @@ class CopyGroup(NodeGroup):
             return
         if other_db is not None:
             self.cross_db_write = True
-        if len(keys) > 1 or other_db is not None or may_write_other_keys:
+        self.unknown_keys_touched = self.unknown_keys_touched or may_write_other_keys or not keys
+        if self.touches_single_keys or len(keys) > 1 or other_db is not None or may_write_other_keys:
             for touched_db in (db,) if other_db is None else (db, other_db):
                 if self.touched_budget.add_keys(self.touched_keys, touched_db, keys):
                     self.recheck_everything()

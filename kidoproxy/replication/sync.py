@@ -3,7 +3,8 @@
 The order of events (`sync_steps` has the drawing, `sync_pass` the steps of one pass, `sync_state` what a sync knows):
 
 1. Prove that the source may decide (`source_proof`); nothing is deleted or overwritten before that.
-2. If it was ordered, empty the target. A target that is empty anyway is filled in a first pass that compares nothing.
+2. If it was ordered, empty the target. A target that is empty anyway is filled in a pass that compares nothing but the
+   keys that were written meanwhile.
 3. Compare in passes: SCAN the target for keys that the source does not have, SCAN the source and compare every key,
    then check again the keys that writes with several keys have touched meanwhile (a half-filled copy may have
    executed those differently). A pass that has found a difference, or missed a write, is followed by another.
@@ -39,6 +40,9 @@ class Sync(SyncPass):
         copy.state = SYNCING
         copy.sync_progress = self.pace
         self.group.touched_keys = {}
+        # What is sent before both have answered to the proof has been executed before the target is found to be empty.
+        self.group.touches_single_keys = True
+        self.group.unknown_keys_touched = False
         self.start_proof(SyncStep.EMPTY if self.refill else SyncStep.LIST_DATABASES)
 
     def on_done(self, batch_reply: BatchReply) -> None:

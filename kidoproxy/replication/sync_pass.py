@@ -6,8 +6,10 @@ target for keys that the source does not have, then SCAN the source; ask for the
 batches, and bring these over one after another; check again the keys that writes have touched meanwhile. At the end of
 the pass `end_pass` decides: another one, or wait for the writes under way and let the copy in.
 
-A pass that only fills (the target was empty) skips the target's keys and the touched ones: the comparing pass that
-follows sees them all. Each method takes the replies to one request and sends the next.
+A pass that only fills (the target was empty) skips the target's keys, and notes the keys of all writes that are sent
+meanwhile: these are checked again, for a write to a key that the target lacked came to another outcome there. All
+others are what was copied. Only if the keys of some write are not all known does a comparing pass follow. Each method
+takes the replies to one request and sends the next.
 """
 
 from typing import Final
@@ -40,6 +42,7 @@ class SyncPass(SyncState):
         self.differences = 0
         self.is_partial = not self.refill and copy.missed.are_known(self.target.run_id)
         if self.is_partial:
+            self.group.touches_single_keys = False
             self.keys_seen = 0
             self.pace.begin_pass(len(copy.missed.keys))
             self.recheck_queue.add_missed(copy.missed.keys, self.explained)
@@ -66,6 +69,7 @@ class SyncPass(SyncState):
         if self.passes == 1 and source_total and not target_total:
             self.fill_only = True
             self.group.fill_begins(self.target)
+        self.group.touches_single_keys = self.fill_only
         self.pace.begin_pass(source_total if self.fill_only else source_total + target_total)
         self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
         self.probe_next_database()
@@ -219,8 +223,9 @@ class SyncPass(SyncState):
     def recheck_touched(self) -> None:
         """Keys that were touched by writes with several keys; then the pass is over."""
         self.phase = SyncPhase.RECHECKING
-        # After a pass that only filled, the comparing pass that follows sees them all.
-        if self.fill_only or not self.recheck_queue.collect_touched(self.explained):
+        # From here on the copies differ in keys that were noted, and in no others.
+        self.group.touches_single_keys = False
+        if self.needs_comparison() or not self.recheck_queue.collect_touched(self.explained):
             self.end_pass()
             return
         if not self.pace.may_go_on():
@@ -238,13 +243,17 @@ class SyncPass(SyncState):
             self.probe_next_database()
 
     def end_pass(self) -> None:
-        """A comparing pass without a difference, in which no write was missed, lets the copy in."""
-        if self.fill_only or self.differences or self.group.copy_of(self.target).missed_write:
+        """A pass without a difference, in which no write was missed, lets the copy in."""
+        if self.needs_comparison() or self.differences or self.group.copy_of(self.target).missed_write:
             self.next_pass()
         else:
             self.move_to(SyncStep.WAIT_FOR_WRITES)
             self.phase = SyncPhase.FINISHING
             self.group.when_writes_done(self.on_writes_done)
+
+    def needs_comparison(self) -> bool:
+        """Whether nobody knows in which keys a copy that was filled may differ."""
+        return self.fill_only and self.group.unknown_keys_touched
 
     def on_writes_done(self) -> None:
         """The outcome of every write that the pass may have seen is known."""

@@ -119,6 +119,7 @@ class SyncState(Callback):
         self.is_paused = False
         self.group.copy_of(self.target).sync_progress = None
         self.group.touched_keys = None
+        self.group.touches_single_keys = False
         self.group.on_writes_done = None
         if not self.admitted:
             self.group.sync_failed(self.target)
@@ -126,6 +127,6 @@ class SyncState(Callback):
     def progress(self) -> str:
         """For PROXY NODES and the logs."""
         if self.step is SyncStep.DONE:
-            return f"failed: {self.problem}" if self.problem else f"in sync after {self.passes} passes"
+            return f"failed: {self.problem}" if self.problem else f"in sync; passes: {self.passes}"
         doing = "copying missed keys" if self.is_partial else self.phase.text(self.step)
         return f"{doing}: pass {self.passes}, {self.pace.text()}, {self.copied_count} copied"

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidoproxy.commands.expiry_effect import SCRIPT_SETS_ANY, SET
+from kidoproxy.replication.copy import rendezvous_score, unsigned_fnv1a
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.expiry_memo import NEVER
-from kidoproxy.replication.group import BEHIND, IN_SYNC, MAX_REPAIR_KEYS, CopyGroup, rendezvous_score, unsigned_fnv1a
+from kidoproxy.replication.group import BEHIND, IN_SYNC, MAX_REPAIR_KEYS, CopyGroup
 from kidoproxy.replication.repair import forget_repaired, repair_order
 from kidoproxy.routes.topology import Node
 
