@@ -66,6 +66,7 @@ LAYERS: Final = (
         "admin.http",
         "admin.metrics",
         "admin.orders",
+        "admin.progress",
     ),
     ("net",),
     ("admin.cli",),

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import redis
 
+from kidoproxy.admin.progress import bar
 from kidoproxy.admin.redis_client import connect
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.find import find_by_name
@@ -18,8 +19,12 @@ PROXY_TIMEOUT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.2
 #: After so many polls in which a node was behind and no sync ran, the proxy has given up.
 MAX_IDLE_POLLS: Final = 25
-#: The state of a copy that may be read, as ``PROXY NODES`` writes it.
+#: States of a copy, as ``PROXY NODES`` writes them: it may be read; it is being brought up to date.
 IN_SYNC: Final = "in sync"
+SYNCING: Final = "syncing"
+
+#: Called with a line, and whether the next one is to replace it.
+Report = Callable[[str, bool], object]
 
 
 def listener_for(config: Config, pool: str) -> Pool | None:
@@ -69,19 +74,25 @@ def sync(
     config: Config,
     pool: str,
     node: str,
-    report: Callable[[str], object],
+    report: Report,
     pause: float = POLL_SECONDS,
     words: tuple[str, ...] = (),
 ) -> bool:
-    """Order a sync of ``node`` from the running proxy, and report until it is over; False when it gave up."""
+    """Order a sync of ``node`` from the running proxy, and report until it is over; False when it gave up.
+
+    One that has begun by itself is followed. ``report`` gets a line, and whether the next one is to replace it.
+    """
     with connect_to_proxy(config, pool) as client:
-        client.execute_command("PROXY", "SYNC", node, *words)
+        order_or_follow(client, node, words)
         reported, idle_polls = "", 0
         while idle_polls < MAX_IDLE_POLLS:
-            state, activity = parse_node_state(client.execute_command("PROXY", "NODES"), pool, node)
-            line = f"{node}: {state or 'the proxy does not know it'}{f' ({activity})' if activity else ''}"
+            fields = parse_node_fields(client.execute_command("PROXY", "NODES"), pool, node)
+            state, activity = fields.get("state", ""), fields.get("sync", "")
+            drawn = bar(int(fields.get("sync_keys", 0)), int(fields.get("sync_keys_expected", 0)))
+            shown = " ".join(part for part in (state, drawn, f"({activity})" if activity else "") if part)
+            line = f"{node}: {shown or 'the proxy does not know it'}"
             if line != reported:
-                report(line)
+                report(line, state == SYNCING)
                 reported = line
             if state in (IN_SYNC, "") or activity.startswith("failed"):
                 return state == IN_SYNC
@@ -90,16 +101,25 @@ def sync(
     return False
 
 
-def refill(config: Config, pool: str, node: str, report: Callable[[str], object]) -> bool:
+def order_or_follow(client: Any, node: str, words: tuple[str, ...]) -> None:
+    """Order it; a plain sync that runs already is as good."""
+    try:
+        client.execute_command("PROXY", "SYNC", node, *words)
+    except redis.ResponseError as error:
+        if words or "is being synced already" not in str(error):
+            raise
+
+
+def refill(config: Config, pool: str, node: str, report: Report) -> bool:
     """As `sync`, but the node is emptied first."""
     return sync(config, pool, node, report, words=("REFILL",))
 
 
-def parse_node_state(rows: list[list[bytes | int]], pool: str, node: str) -> tuple[str, str]:
-    """A node's state and what is being done about it, from ``PROXY NODES`` as RESP2 shows it; empty if unknown."""
+def parse_node_fields(rows: list[list[bytes | int]], pool: str, node: str) -> dict[str, str]:
+    """What ``PROXY NODES`` says of a node, as RESP2 shows it; empty if it is unknown."""
     for row in rows:
         texts = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in row]
         fields = dict(zip(texts[::2], texts[1::2], strict=True))
         if fields.get("name") == node and fields.get("pool", pool) == pool:
-            return fields.get("state", ""), fields.get("sync", "")
-    return "", ""
+            return fields
+    return {}

@@ -8,7 +8,7 @@ from kidoproxy.config import Config
 Report = Callable[[str], object]
 
 
-def sync(config: Config, pool: str, node: str, refill: bool, report: Report) -> None:
+def sync(config: Config, pool: str, node: str, refill: bool, report: control_client.Report) -> None:
     """Order a sync, and report until it is over."""
     if not (control_client.refill if refill else control_client.sync)(config, pool, node, report):
         raise LookupError(f"{node} is not in sync")

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
+import redis
 
 from kidoproxy.admin.control_client import (
+    Report,
     listener_for,
     operator_user,
     sync,
@@ -32,6 +34,11 @@ def test_listeners() -> None:
     assert listener_for(config, "nobody") is None
 
 
+def heard(said: list[str]) -> Report:
+    """Lines, whether they are replaced or not."""
+    return lambda line, passing: said.append(line)
+
+
 class TestSync:
     """The conversation with a running proxy."""
 
@@ -40,11 +47,26 @@ class TestSync:
         rows = [row("b", "behind"), row("b", "syncing", "1 of 2"), row("b", "syncing", "1 of 2"), row("b", "in sync")]
         said: list[str] = []
         with canned(b"+OK\r\n", *rows) as (address, requests):
-            done = sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
+            done = sync(Config({"p": pool_of(listen=address)}), "p", "b", heard(said), pause=0)
 
         assert done
         assert said == ["b: behind", "b: syncing (1 of 2)", "b: in sync"]
         assert [b"SYNC" in line for line in requests] == [True, False, False, False, False]
+
+    def test_one_that_runs_already_is_followed(self) -> None:
+        """With a bar, if the proxy says how far it is; but an order that is more than that is refused."""
+        cells = [bulk(text) for text in ("name", "b", "state", "syncing", "sync", "copying")]
+        counts = bulk("sync_keys") + b":12\r\n" + bulk("sync_keys_expected") + b":24\r\n"
+        rows = b"*1\r\n*10\r\n" + b"".join(cells) + counts
+        refusal = b"-ERR b is being synced already\r\n"
+        said: list[tuple[str, bool]] = []
+        with canned(refusal, rows, row("b", "in sync")) as (address, _):
+            config = Config({"p": pool_of(listen=address)})
+            assert sync(config, "p", "b", lambda line, passing: said.append((line, passing)), pause=0)
+        half = "#" * 12 + "." * 12
+        assert said == [(f"b: syncing [{half}] (copying)", True), ("b: in sync", False)]
+        with canned(refusal) as (address, _), pytest.raises(redis.ResponseError, match="synced already"):
+            sync(Config({"p": pool_of(listen=address)}), "p", "b", lambda line, passing: None, words=("REFILL",))
 
     @pytest.mark.parametrize(
         ("rows", "last"),
@@ -58,7 +80,7 @@ class TestSync:
         """A node that is unknown, failed, or that nobody works on is not waited for."""
         said: list[str] = []
         with canned(b"+OK\r\n", *rows) as (address, _):
-            done = sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
+            done = sync(Config({"p": pool_of(listen=address)}), "p", "b", heard(said), pause=0)
 
         assert (done, said) == (False, [last])
 
@@ -69,7 +91,7 @@ class TestSync:
         rows = b"*2\r\n" + other + row("b", "syncing", "1 of 2").removeprefix(b"*1\r\n")
         said: list[str] = []
         with canned(b"+OK\r\n", rows, row("b", "in sync")) as (address, _):
-            assert sync(Config({"p": pool_of(listen=address)}), "p", "b", said.append, pause=0)
+            assert sync(Config({"p": pool_of(listen=address)}), "p", "b", heard(said), pause=0)
 
         assert said == ["b: syncing (1 of 2)", "b: in sync"]
 
@@ -96,4 +118,4 @@ class TestSync:
     def test_no_listener(self) -> None:
         """Without a way in there is nothing to say."""
         with pytest.raises(LookupError):
-            sync(Config({}), "p", "b", print)
+            sync(Config({}), "p", "b", lambda line, passing: None)

@@ -14,12 +14,12 @@ def test_sync(refill: bool) -> None:
     """Ordered, with or without emptying; a node that is not in sync in the end is a complaint."""
     said: list[str] = []
     with canned(b"+OK\r\n", row("b", "in sync")) as (address, requests):
-        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
+        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line))
     assert said == ["b: in sync"]
     assert (b"REFILL" in requests[0]) is refill
     failed = canned(b"+OK\r\n", row("b", "behind", "failed: x"))
     with failed as (address, _), pytest.raises(LookupError, match="b is not in sync"):
-        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, said.append)
+        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line))
 
 
 def test_cancel() -> None:

@@ -36,6 +36,7 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
     import redis
 
     from kidoproxy.admin import orders
+    from kidoproxy.admin.progress import ProgressReport
     from kidoproxy.admin.redis_client import describe_error
 
     if refill + cancel + trust > 1:
@@ -48,7 +49,7 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
         elif cancel:
             orders.cancel(config, pool, node, click.echo)
         else:
-            orders.sync(config, pool, node, refill, click.echo)
+            orders.sync(config, pool, node, refill, ProgressReport(sys.stdout.isatty()))
     except (redis.RedisError, OSError) as error:
         raise CommandFailed(f"the proxy {describe_error(error)}") from None
     except LookupError as error:
