@@ -66,9 +66,14 @@ class Effect:
         return None
 
 
-def leader_requests(plan: LeaderFirst, node: Node) -> list[list[bytes]]:
-    """What ``node`` is asked: the command, and what must be read along with it."""
-    requests = [plan.argv]
+def command_frames(plan: LeaderFirst) -> list[bytes]:
+    """The frames of the command, or of the commands of a transaction."""
+    return plan.queued if plan.queued is not None else [encode_request(plan.argv)]
+
+
+def requests_along(plan: LeaderFirst, node: Node) -> list[list[bytes]]:
+    """What ``node`` is asked along with the command, in one transaction."""
+    requests: list[list[bytes]] = []
     if plan.effect == EFFECT_STATE:
         for key in plan.written_keys:
             requests.append([b"DUMP", key])
@@ -80,10 +85,10 @@ def leader_requests(plan: LeaderFirst, node: Node) -> list[list[bytes]]:
     return requests
 
 
-def effect_of(plan: LeaderFirst, node: Node, replies: list[bytes]) -> Effect:
-    """What the other copies are told, from the replies of ``node`` to `leader_requests`."""
+def effect_of(plan: LeaderFirst, along: list[list[bytes]], replies: list[bytes]) -> Effect:
+    """What the other copies are told: from the replies to `command_frames`, then to ``along`` (`requests_along`)."""
     if plan.effect == EFFECT_STATE:
-        return state_effect(plan, node, replies)
+        return state_effect(plan, along, replies)
     if is_error(replies[0]) or is_null(replies[0]):
         return Effect()
     if plan.effect == EFFECT_REMOVED_MEMBERS:
@@ -105,18 +110,18 @@ def removal_effect(key: bytes, reply: bytes) -> Effect:
     return effect
 
 
-def state_effect(plan: LeaderFirst, node: Node, replies: list[bytes]) -> Effect:
+def state_effect(plan: LeaderFirst, along: list[list[bytes]], replies: list[bytes]) -> Effect:
     """``RESTORE`` of each key's value, or ``UNLINK``."""
-    has_clock = not tells_expiry_as_moment(node)
-    now_ms = parse_clock(replies[-1]) if has_clock else 0
+    first = len(replies) - len(along)
+    now_ms = parse_clock(replies[-1]) if along and along[-1] is TIME else 0
     effect = Effect()
     for index, key in enumerate(plan.written_keys):
         state = None
-        if now_ms is not None:
-            at = 1 + 2 * index
-            state = parse_key_state(expiry_request(node, key), replies[at], replies[at + 1], now_ms)
+        at = 2 * index
+        if now_ms is not None and first > 0:
+            state = parse_key_state(along[at + 1], replies[first + at], replies[first + at + 1], now_ms)
         if state is None:
-            return Effect(f"{node.name} gave no sensible answer to DUMP")
+            return Effect("it gave no sensible answer to DUMP")
         effect.add(encode_request(state.restore_request(key)))
     return effect
 

@@ -13,20 +13,29 @@ A leader whose answer was lost may have run it. If another one goes on in its pl
 and is behind; if none does, nobody has been told, the outcome is unknown, and the keys wait for a repair.
 """
 
+from collections.abc import Callable
 from typing import final
 
 from kidoproxy.commands.spec import PASS_THROUGH
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import Turn
-from kidoproxy.replication.leader_effects import EXEC, MULTI, Effect, effect_handler, effect_of, leader_requests
+from kidoproxy.replication.leader_effects import (
+    EXEC,
+    MULTI,
+    Effect,
+    command_frames,
+    effect_handler,
+    effect_of,
+    requests_along,
+)
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, unawaited_write
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items
-from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.resp.replication_errors import KEYS_BUSY
@@ -63,6 +72,8 @@ class LeaderFirstWrite(Turn):
         self.group = plan.group
         self.parent = parent
         self.request_context = request_context
+        #: Called when it is its turn: whether it is still wanted. Who says no has answered, and nothing is sent.
+        self.confirm: Callable[[], bool] | None = None
         #: The copies that were asked in vain, in this order.
         self.attempts: list[LeaderAttempt] = []
         self.write_epoch = -1
@@ -71,6 +82,9 @@ class LeaderFirstWrite(Turn):
 
     def take(self) -> None:
         """Ask the leader, if enough copies can be reached."""
+        if self.confirm is not None and not self.confirm():
+            self.group.key_turns.leave(self)
+            return
         group = self.group
         candidates = self.candidates()
         refusal = write_refusal(group, candidates) if group.elected else group.refusal
@@ -107,25 +121,29 @@ class LeaderFirstWrite(Turn):
 
     def ask(self, node: Node) -> None:
         """Ask ``node`` to decide."""
-        requests = leader_requests(self.plan, node)
-        payload = b"".join([encode_request(argv) for argv in requests])
-        handler = LeaderReply(self, node, len(requests))
-        context = self.request_context
-        if len(requests) > 1:
+        plan = self.plan
+        along = requests_along(plan, node)
+        frames = command_frames(plan) + [encode_request(argv) for argv in along]
+        is_transaction = bool(along) or plan.queued is not None
+        handler = LeaderReply(self, node, along, len(frames) + 2 if is_transaction else 1)
+        payload = b"".join(frames)
+        if is_transaction:
             payload = MULTI + payload + EXEC
+        context = self.request_context
         self.sender.send_frames(node, handler, payload, handler.replies_left, context.proto, context.db)
 
-    def on_decision(self, node: Node, replies: list[bytes]) -> None:
-        """``node`` has run it, and this is what it says to each of the `leader_requests`."""
-        if is_node_unfit(replies[0]):
+    def on_decision(self, node: Node, along: list[list[bytes]], replies: list[bytes]) -> None:
+        """``node`` has run it; the replies are those to the command or transaction, and to what was asked ``along``."""
+        queued = self.plan.queued
+        if queued is None and is_node_unfit(replies[0]):
             self.try_next(LeaderAttempt(node, replies[0], None))
             return
-        effect = effect_of(self.plan, node, replies)
+        effect = effect_of(self.plan, along, replies)
         problem = "it fell behind meanwhile" if self.lacks_writes(node) else effect.problem
         if problem:
-            self.try_next(LeaderAttempt(node, b"", NodeFailure(BEHIND_CODE, node.name, node.address, problem, True)))
+            self.on_failure(node, NodeFailure(BEHIND_CODE, node.name, node.address, problem, True))
         else:
-            self.tell_others(node, replies[0], effect)
+            self.tell_others(node, replies[0] if queued is None else array(replies[: len(queued)]), effect)
 
     def on_refusal(self, node: Node, raw: bytes) -> None:
         """``node`` has run nothing: it is not fit, or no node would run this."""
@@ -230,25 +248,34 @@ class LeaderFirstWrite(Turn):
 class LeaderReply(ReplyHandler):
     """Takes the leader's reply to one request, or to several in a transaction."""
 
-    def __init__(self, write: LeaderFirstWrite, node: Node, request_count: int) -> None:
+    def __init__(self, write: LeaderFirstWrite, node: Node, along: list[list[bytes]], reply_count: int) -> None:
         super().__init__()
         self.write = write
         self.node = node
-        self.request_count = request_count
-        self.replies_left = 1 if request_count == 1 else request_count + 2
+        self.along = along
+        self.reply_count = reply_count
+        self.replies_left = reply_count
         self.queue_error = b""
 
     def on_reply(self, raw: bytes) -> None:
         """Of a transaction the last reply is EXEC's, unless something was refused before it."""
         self.replies_left -= 1
-        if self.request_count == 1:
-            self.write.on_decision(self.node, [raw])
+        if self.reply_count == 1:
+            self.write.on_decision(self.node, self.along, [raw])
         elif self.replies_left:
             self.queue_error = self.queue_error or (raw if is_error(raw) else b"")
         elif self.queue_error or is_error(raw):
             self.write.on_refusal(self.node, self.queue_error or raw)
         else:
-            self.write.on_decision(self.node, items(raw))
+            self.on_exec_replies(items(raw))
+
+    def on_exec_replies(self, replies: list[bytes]) -> None:
+        """One for each request between MULTI and EXEC; a server that gives another number may have run anything."""
+        node = self.node
+        if len(replies) == self.reply_count - 2:
+            self.write.on_decision(node, self.along, replies)
+        else:
+            self.on_failure(NodeFailure(BEHIND_CODE, node.name, node.address, "EXEC was not answered as asked", True))
 
     def on_failure(self, failure: NodeFailure) -> None:
         self.write.on_failure(self.node, failure)

@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from kidoproxy.resp.errors import MAX_NAME_CHARS, NODEDOWN, NodeFailure, error_reply, error_reply_around, truncate
+from kidoproxy.resp.errors import (
+    MAX_NAME_CHARS,
+    NODEDOWN,
+    NodeFailure,
+    error_reply,
+    error_reply_around,
+    truncate,
+    truncate_word,
+)
 
 #: Why something was not begun that waits for its turn at its keys.
 KEYS_BUSY: Final = "earlier commands on its keys are not decided yet"
@@ -46,4 +54,12 @@ def too_few_copies(copy_names: list[str], min_in_sync: int) -> bytes:
     """A write that fewer than ``min_in_sync`` copies have, because others failed meanwhile."""
     return error_reply_around(
         "NOREPLICAS write stands on ", ", ".join(copy_names), f" only, {min_in_sync} copies are wanted"
+    )
+
+
+def not_with_leader(name: bytes, decided: bytes) -> bytes:
+    """EXEC of a transaction that the leader would have to decide, of which one command cannot be told to others."""
+    return error_reply(
+        f"EXECABORT Transaction discarded because '{truncate_word(name)}' cannot be in one transaction with "
+        f"'{truncate_word(decided)}', which the leader of its keys decides: what it writes to is not known"
     )

@@ -132,8 +132,6 @@ class CopyPool(Route):
         """The leader decides, but for scripts that it need not."""
         if spec.script_source:
             return self.plan_script(spec, request, routed_keys, request_context)
-        if request_context.in_multi:
-            return DirectReply(errors.not_served(spec.name, "copies cannot repeat it inside a transaction"))
         group = self.group
         live_count = len([copy for copy in group.in_sync() if copy.node.live])
         if live_count < group.min_in_sync:

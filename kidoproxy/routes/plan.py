@@ -197,7 +197,8 @@ class LeaderFirst(Plan):
 
     ``argv`` is what the leader is asked. ``keys`` are all that it names, the one that says who leads first;
     ``written_keys`` those of them whose values it may change. ``asks_pubsub_node``: the copy that messages are
-    published to is asked in the leader's place.
+    published to is asked in the leader's place. ``queued``: the frames of a transaction, which the leader is asked in
+    place of ``argv``; the reply is the array of theirs.
     """
 
     def __init__(
@@ -208,6 +209,7 @@ class LeaderFirst(Plan):
         written_keys: list[bytes],
         effect: int,
         asks_pubsub_node: bool = False,
+        queued: list[bytes] | None = None,
     ) -> None:
         super().__init__(LEADER_FIRST)
         self.group: Final = group
@@ -216,6 +218,7 @@ class LeaderFirst(Plan):
         self.written_keys: Final = written_keys
         self.effect: Final = effect
         self.asks_pubsub_node: Final = asks_pubsub_node
+        self.queued: Final = queued
 
     def __repr__(self) -> str:
         leader = self.group.leader(self.keys[0] if self.keys else None)

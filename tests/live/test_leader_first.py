@@ -99,6 +99,34 @@ def test_claims(proxy: RunningProxy, client: Any) -> None:
     assert {one[0] for one in pending(nodes[0])} == {b"1-1", b"1-3", b"1-4", b"1-5", b"1-6", b"1-8"}
 
 
+def test_transactions(proxy: RunningProxy, client: Any) -> None:
+    """A transaction with a command that copies cannot repeat: what it has written on the leader is on all copies."""
+    client.sadd("s", *range(9))
+    with client.pipeline() as pipe:
+        pipe.watch("s")
+        pipe.multi()
+        pipe.spop("s", 2).set("k", "v", ex=100).incr("n").get("none").ping().scard("s")
+        popped, *others = pipe.execute()
+    assert others == [True, 1, None, True, 7]
+    held = equal(proxy)
+    assert held[(0, b"s")][1] == {b"%d" % at for at in range(9)} - set(popped)
+    assert held[(0, b"n")][1] == b"1"
+    with (
+        client.pipeline() as pipe,
+        pytest.raises(redis.exceptions.ExecAbortError, match="'flushdb' cannot be in one transaction"),
+    ):
+        pipe.spop("s").flushdb().execute()
+    with client.pipeline() as pipe:
+        pipe.watch("s")
+        proxy.client().spop("s")
+        pipe.multi()
+        pipe.spop("s")
+        with pytest.raises(redis.WatchError):
+            pipe.execute()
+    assert client.scard("s") == 6
+    equal(proxy)
+
+
 def test_a_crowd(proxy: RunningProxy) -> None:
     """Many pop from and add to a few sets at a time: nothing is popped twice, nothing is lost, the copies are equal."""
     popped: list[list[bytes]] = [[] for _ in range(6)]

@@ -1,6 +1,8 @@
 """Writes that the leader decides: what it is asked, what the others are told, and what becomes of failures. Stories."""
 
 from kidoproxy.replication.group import BEHIND
+from kidoproxy.replication.leader_first import LeaderFirstWrite, LeaderReply
+from kidoproxy.resp.errors import NodeFailure
 from tests.replication.three import ALL, three
 from tests.story import (
     Event,
@@ -300,6 +302,52 @@ def test_each() -> None:
         >> node("b", ":1") << to_client(b"*3\r\n$1\r\nx\r\n$1\r\nx\r\n-BEHIND c is not in sync; it gets writes and is "
                                         b"not read\r\n")
     )  # fmt: skip
+
+
+def test_servers_that_lie() -> None:
+    """A time that is none, or too few replies: another copy decides, and this one may have done anything."""
+    for lie in ("*2 *1 $3 1-1 +what", "*1 *0"):
+        pool = copies("a", "b")
+        key = led_by(pool, "a")
+        asked = ("MULTI", f"XCLAIM {key} g c 5 1", "TIME", "EXEC")
+        (
+            story(pool)
+            >> client(f"XCLAIM {key} g c 5 1") << to("a", *asked)
+            >> node("a", "+OK", "+QUEUED", "+QUEUED", lie) << to("b", *asked)
+            >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 *1 $3 1-0 *2 $1 7 $1 0") << to_client("*1 $3 1-0")
+            << in_sync("b") << then(idle)
+        )  # fmt: skip
+
+
+def test_those_who_wait() -> None:
+    """A value that the leader has stored is one that others may wait for."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    for each in pool.nodes:
+        each.version = b"7.2.4"
+    pop = ("MULTI", f"BLPOP {key} 0", "EXEC")
+    (
+        story(pool)
+        >> client(f"BLPOP {key} 0", name="you") << to("a", *pop) << to("b", *pop)
+        >> node("a", "+OK", "+QUEUED", "*1 *-1") >> node("b", "+OK", "+QUEUED", "*1 *-1") << silence()
+        >> client(f"SORT {key} BY w_* STORE {key}")
+        << to("a", "MULTI", f"SORT {key} BY w_* STORE {key}", f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+        >> node("a", "+OK", *["+QUEUED"] * 3, "*3 :1 $1 x :-1")
+        << to("b", f"RESTORE {key} 0 x REPLACE ABSTTL", *pop) << to("a", *pop)
+    )  # fmt: skip
+
+
+def test_a_bug_of_ours() -> None:
+    """What ends half way by a bug leaves no turn and no open write behind, and the key waits for a repair."""
+    pool, key = three()
+    play = story(pool)
+    play >> client(f"SPOP {key}") << to("a", f"SPOP {key}")
+    turn = next(iter(pool.groups[0].key_turns.open_turns))
+    assert isinstance(turn, LeaderFirstWrite)
+    handler = LeaderReply(turn, pool.nodes[0], [], 1)
+    assert handler.describe() == "SPOP"
+    handler.abort(NodeFailure("NODEDOWN", "a", "a:6379", "a bug", True), True)
+    play << noted(key) << then(idle)
 
 
 def test_claims() -> None:

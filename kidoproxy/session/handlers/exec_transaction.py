@@ -4,21 +4,30 @@ Between slices other clients are served. But the last look at watched keys, the 
 sending are one step: with watched keys and in copy pools no other client comes in between.
 """
 
+from functools import partial
 from typing import final
 
 from kidoproxy.commands.spec import LOCAL
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
+from kidoproxy.replication.leader_first import LeaderFirstWrite
 from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
+from kidoproxy.replies.callbacks import InterceptingHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
+from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import encode, limits
-from kidoproxy.routes.plan import Gather, Plan, Send
+from kidoproxy.resp.decode import is_error, items
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.replication_errors import copy_behind, not_with_leader
+from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan, Send
 from kidoproxy.routes.route import PlanBuilder
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting, redact, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import local, scripts, session_commands
+from kidoproxy.session.handlers import exec_turn, local, scripts, session_commands
 from kidoproxy.session.multi_state import QueuedCommand
 from kidoproxy.session.watches import Watch
+from kidoproxy.upstream.executor import timeout_of
 from kidoproxy.upstream.transaction import ExecReply, Transaction
 
 
@@ -27,6 +36,8 @@ def shard_ids_of(plan: Plan) -> set[int]:
     if isinstance(plan, Send):
         return {plan.node.shard_id()}
     found: set[int] = set()
+    if isinstance(plan, LeaderFirst):
+        found.add(plan.group.placement_id)
     if isinstance(plan, Gather):
         for part in plan.plans:
             found |= shard_ids_of(part)
@@ -103,7 +114,9 @@ class ExecJob(Job):
             self.plans.append(plan)
 
     def start_sending(self) -> bool:
-        """All is planned: a transaction for one node is sent whole. Whether there is more to do."""
+        """All is planned: send it, or let it wait for its turn. Whether there is more to do."""
+        if self.must_not_yield and self.waits_for_turn():
+            return False
         session = self.session
         watch = self.watch
         if watch is not None:
@@ -113,7 +126,11 @@ class ExecJob(Job):
             # Before anything is sent, for the queue may have an UNWATCH, or a write to a watched key.
             session.watch = None
             watch.on_exec()
-        pending = session.open_pending(self.write_spec)
+        return self.send_planned(session.open_pending(self.write_spec))
+
+    def send_planned(self, pending: PendingRequest) -> bool:
+        """A transaction for one node is sent whole, others are cut. Whether there is more to do."""
+        session = self.session
         queue = self.queue
         lease = self.transaction.lease
         node = sole_node(self.plans) if lease is None else lease.connection.node
@@ -136,6 +153,93 @@ class ExecJob(Job):
         self.slot_order = [at for at, plan in enumerate(plans) if plan is None]
         self.slot_order += [at for at, plan in enumerate(plans) if plan is not None]
         return self.batch_slice(aggregate)
+
+    # -- copies whose leader decides ----------------------------------------------------------------------------
+
+    def waits_for_turn(self) -> bool:
+        """Let it wait for its turn if it needs one: somebody has one at its keys, or the leader has to decide."""
+        session = self.session
+        if not any(exec_turn.concerns_turns(plan) for plan in self.plans):
+            return False
+        decided = exec_turn.leader_command(self.queue, self.plans)
+        keys_by_group = exec_turn.turn_keys_by_group(self.queue, self.plans, session.db)
+        if decided is None and not any(group.key_turns.is_taken(keys) for group, keys in keys_by_group.items()):
+            return False
+        # From here on the watch is the transaction's: the session may end meanwhile.
+        session.watch = None
+        pending = session.open_pending(self.write_spec)
+        if decided is not None:
+            self.let_leader_decide(pending, decided)
+        else:
+            gate = exec_turn.TurnGate(partial(self.send_in_turn, pending), partial(self.give_up, pending))
+            gate.ask(keys_by_group, session.executor.now + timeout_of(next(iter(keys_by_group))))
+        session.suspend_until_drained()
+        return True
+
+    def is_confirmed(self, pending: PendingRequest) -> bool:
+        """The last look at the watched keys; if one has changed EXEC is answered with null."""
+        watch = self.watch
+        if watch is None:
+            return True
+        self.watch = None
+        must_abort = watch.must_abort_exec(self.session.proxy.wall_ms)
+        watch.on_exec()
+        if must_abort:
+            pending.on_reply(encode.null_array(self.session.proto))
+        return not must_abort
+
+    def send_in_turn(self, pending: PendingRequest) -> None:
+        """It is its turn: plan anew, for the copies may have changed, and send all of it."""
+        if self.is_confirmed(pending):
+            self.plans = []
+            while len(self.plans) < len(self.queue):
+                self.plan_slice()
+            more = self.send_planned(pending)
+            while more and self.aggregate is not None:
+                more = self.batch_slice(self.aggregate)
+
+    def give_up(self, pending: PendingRequest, failure: NodeFailure) -> None:
+        """It has waited for too long, and was not sent."""
+        if self.watch is not None:
+            self.watch.on_exec()
+        pending.on_failure(failure)
+
+    def let_leader_decide(self, pending: PendingRequest, decided: QueuedCommand) -> None:
+        """The whole of it runs on the leader, if all of it can."""
+        session = self.session
+        plan = exec_turn.leader_transaction(self.queue, self.plans)
+        if isinstance(plan, QueuedCommand):
+            if self.watch is not None:
+                self.watch.on_exec()
+            pending.on_reply(not_with_leader(plan.spec.name, decided.spec.name))
+            return
+        context = session.request_context.with_per_node(False).without_misses()
+        due = session.executor.now + timeout_of(plan.group)
+        handler = InterceptingHandler(pending, partial(self.deal_out, pending, plan.group), pending.on_failure)
+        write = LeaderFirstWrite(session.executor, plan, handler, context, due)
+        write.confirm = partial(self.is_confirmed, pending)
+        plan.group.key_turns.ask(write)
+
+    def deal_out(self, pending: PendingRequest, group: CopyGroup, raw: bytes) -> None:
+        """Deal the leader's array out to the commands; those that no node was asked for are answered here."""
+        if is_error(raw):
+            pending.on_reply(raw)
+            return
+        aggregate = ListReplies(pending, len(self.queue), self.write)
+        replies = items(raw)
+        next_reply = 0
+        for at, queued in enumerate(self.queue):
+            plan = self.plans[at]
+            slot: ReplyHandler = AggregateSlot(aggregate, at)
+            if plan is None or isinstance(plan, DirectReply):
+                self.batch_command(queued, plan, slot)
+                continue
+            if queued.spec.is_scripting:
+                slot = scripts.record_script_and_wrap(self.session, queued.spec, queued.request.argv, slot, None)
+            handler = redacting_handler(self.session, queued, slot)
+            reply = replies[next_reply]
+            handler.on_reply(reply_of_each(group, reply) if self.session.each_node else reply)
+            next_reply += 1
 
     def cancel(self) -> None:
         """The client leaves before anything was sent: its open reply is dropped."""
@@ -186,6 +290,11 @@ class ExecJob(Job):
         self.transaction.send_batches(session.proto, session.db)
         if self.watch is not None:
             session.suspend_until_drained()
+
+
+def reply_of_each(group: CopyGroup, reply: bytes) -> bytes:
+    """The leader's reply as a list of one for each copy."""
+    return encode.array([reply if copy.state == IN_SYNC else copy_behind(copy.node.name) for copy in group.copies])
 
 
 def redacting_handler(session: Session, queued: QueuedCommand, handler: ReplyHandler) -> ReplyHandler:

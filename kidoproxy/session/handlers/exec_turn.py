@@ -1,0 +1,183 @@
+"""EXEC in copy pools: a transaction waits for its turn at its keys, and runs on the leader if a command of it must.
+
+A transaction waits as a whole: at all of its keys in each copy pool that it reaches, before anything of it is sent.
+One with a command that copies cannot repeat (SPOP, a script that depends on chance) is decided by the leader from
+MULTI to EXEC; then the other copies are sent the values of all keys that it may have written to.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.spec import COPY_PUBSUB_NODE, EFFECT_STATE
+from kidoproxy.replication.group import CopyGroup, group_of
+from kidoproxy.replication.held_plan import turn_failure
+from kidoproxy.replication.key_turns import DbKey, Turn
+from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.errors import TIMEOUT, NodeFailure
+from kidoproxy.resp.replication_errors import KEYS_BUSY
+from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan, Send
+from kidoproxy.session.multi_state import QueuedCommand
+
+
+@final
+class ExecTurn(Turn):
+    """A transaction's turn in one group."""
+
+    def __init__(self, gate: "TurnGate", group: CopyGroup, keys: list[DbKey], due: float) -> None:
+        super().__init__(keys, due)
+        self.gate = gate
+        self.group = group
+
+    def take(self) -> None:
+        self.gate.on_taken(self)
+
+    def on_timeout(self) -> None:
+        self.gate.on_timeout(self)
+
+
+@final
+class TurnGate:
+    """Calls ``begin`` when it is a transaction's turn in all groups, or ``give_up`` when that takes too long."""
+
+    def __init__(self, begin: Callable[[], None], give_up: Callable[[NodeFailure], None]) -> None:
+        self.begin = begin
+        self.give_up = give_up
+        self.missing_count = 0
+        self.taken: list[ExecTurn] = []
+        self.given_up = False
+
+    def ask(self, keys_by_group: dict[CopyGroup, list[DbKey]], due: float) -> None:
+        """Ask for a turn in each group, in all of them at once."""
+        self.missing_count = len(keys_by_group)
+        for group, keys in keys_by_group.items():
+            group.key_turns.ask(ExecTurn(self, group, keys, due))
+
+    def on_taken(self, turn: ExecTurn) -> None:
+        """It is its turn in one group; in the last one all of it is sent, and the others may go on."""
+        self.taken.append(turn)
+        self.missing_count -= 1
+        if self.given_up:
+            self.leave()
+        elif not self.missing_count:
+            try:
+                self.begin()
+            finally:
+                self.leave()
+
+    def on_timeout(self, turn: ExecTurn) -> None:
+        """Nothing was sent, in no group."""
+        if not self.given_up:
+            self.given_up = True
+            self.leave()
+            self.give_up(turn_failure(TIMEOUT, turn.group.copies[0].node, KEYS_BUSY))
+
+    def leave(self) -> None:
+        taken = self.taken
+        self.taken = []
+        for turn in taken:
+            turn.group.key_turns.leave(turn)
+
+
+def groups_of(plan: Plan | None) -> list[CopyGroup]:
+    """The copy groups that a plan reaches."""
+    if isinstance(plan, Send):
+        group = group_of(plan.node)
+        return [group] if group is not None else []
+    if isinstance(plan, LeaderFirst):
+        return [plan.group]
+    return [group for part in plan.plans for group in groups_of(part)] if isinstance(plan, Gather) else []
+
+
+def concerns_turns(plan: Plan | None) -> bool:
+    """Whether the leader has to decide it, or somebody has a turn in a group that it reaches."""
+    if isinstance(plan, Gather):
+        group = plan.group
+        return any(concerns_turns(part) for part in plan.plans) if group is None else group.key_turns.busy
+    return isinstance(plan, LeaderFirst) or any(group.key_turns.busy for group in groups_of(plan))
+
+
+def turn_keys_by_group(queue: list[QueuedCommand], plans: list[Plan | None], db: int) -> dict[CopyGroup, list[DbKey]]:
+    """At which keys a transaction needs a turn, in each group; none at all: the whole keyspace."""
+    found: dict[CopyGroup, list[DbKey]] = {}
+    whole: dict[CopyGroup, bool] = {}
+    for queued, plan in zip(queue, plans, strict=True):
+        spec, argv = queued.spec, queued.request.argv
+        keys = [(db, argv[at]) for at in key_positions(spec, argv)]
+        for group in groups_of(plan):
+            found.setdefault(group, []).extend(keys)
+            if spec.covers_keyspace or (isinstance(plan, Gather) and needs_whole_keyspace(plan)):
+                whole[group] = True
+    return {group: [] if group in whole else keys for group, keys in found.items() if keys or group in whole}
+
+
+def needs_whole_keyspace(plan: Gather) -> bool:
+    """Whether it may write to keys, or to a database, that the request's own keys do not say."""
+    write = plan.write
+    if write is None:
+        return any(isinstance(part, Gather) and needs_whole_keyspace(part) for part in plan.plans)
+    return write.may_write_other_keys or write.other_db is not None
+
+
+# -- a transaction that the leader decides ------------------------------------------------------------------
+
+
+def leader_command(queue: list[QueuedCommand], plans: list[Plan | None]) -> QueuedCommand | None:
+    """The first command that the leader must decide; None if copies repeat them all."""
+    for queued, plan in zip(queue, plans, strict=True):
+        if isinstance(plan, LeaderFirst) or (
+            isinstance(plan, Gather) and any(isinstance(part, LeaderFirst) for part in plan.plans)
+        ):
+            return queued
+    return None
+
+
+def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> LeaderFirst | QueuedCommand:
+    """The whole transaction as one write that the leader decides; or the command that cannot be part of it."""
+    group: CopyGroup | None = None
+    frames: list[bytes] = []
+    keys: dict[bytes, bool] = {}
+    written_keys: dict[bytes, bool] = {}
+    asks_pubsub_node = False
+    for queued, plan in zip(queue, plans, strict=True):
+        if plan is None or isinstance(plan, DirectReply):
+            continue
+        groups = groups_of(plan)
+        frame = frame_for_leader(plan, queued.request.raw)
+        written = written_by(plan)
+        group = group or (groups[0] if groups else None)
+        if frame is None or written is None or not groups or any(each is not group for each in groups):
+            return queued
+        frames.append(frame)
+        argv = queued.request.argv
+        for at in key_positions(queued.spec, argv):
+            keys[argv[at]] = True
+        for key in written:
+            keys[key] = written_keys[key] = True
+        asks_pubsub_node = asks_pubsub_node or queued.spec.replication == COPY_PUBSUB_NODE
+    if group is None:
+        return queue[0]
+    return LeaderFirst(group, [b"EXEC"], list(keys), list(written_keys), EFFECT_STATE, asks_pubsub_node, frames)
+
+
+def frame_for_leader(plan: Plan, raw: bytes) -> bytes | None:
+    """What the leader is asked for one command; None for one that was split."""
+    if isinstance(plan, LeaderFirst):
+        return encode_request(plan.argv)
+    if isinstance(plan, Send):
+        return plan.payload or raw
+    if isinstance(plan, Gather) and plan.group is not None and isinstance(plan.plans[0], Send):
+        return plan.plans[0].payload or raw
+    return None
+
+
+def written_by(plan: Plan) -> list[bytes] | None:
+    """The keys that one command may write to; None when they are not known, so that nobody could be told."""
+    if isinstance(plan, LeaderFirst):
+        return plan.written_keys
+    write = plan.write if isinstance(plan, Gather) else None
+    if write is None:
+        return []
+    if write.may_write_other_keys or write.other_db is not None or not write.written_keys:
+        return None
+    return write.written_keys
