@@ -162,6 +162,13 @@ def target_database(spec: CommandSpec, argv: list[bytes]) -> int | None:
     return found
 
 
+def may_change_other_database(spec: CommandSpec, argv: list[bytes], unknown: bytes) -> bool:
+    """Whether a request may be a MOVE, or a COPY with DB; ``unknown`` may be any argument."""
+    if spec.name == b"copy":
+        return any(word.lower() in (b"db", unknown) for word in argv[3:])
+    return spec.name == b"move"
+
+
 def parse_database(text: bytes) -> int | None:
     """The number of a database as servers read it; None when it is none, and nothing is written."""
     number = parse_int64(text)

@@ -16,7 +16,8 @@ and is behind; if none does, nobody has been told, the outcome is unknown, and t
 from collections.abc import Callable
 from typing import final
 
-from kidoproxy.commands.spec import PASS_THROUGH
+from kidoproxy.commands.expiry_effect import SET, UNAFFECTED
+from kidoproxy.commands.spec import EFFECT_STATE, PASS_THROUGH
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import Turn
@@ -226,7 +227,8 @@ class LeaderFirstWrite(Turn):
     def start_copy_write(self, nodes: list[Node], unawaited_nodes: list[Node]) -> CopyWrite:
         """What waits for these copies, the leader first."""
         sends: list[Plan] = [Send(node) for node in nodes]
-        scope = WriteScope(self.plan.written_keys, False, None, unawaited_nodes, None)
+        expiry_effect = SET if self.plan.effect == EFFECT_STATE else UNAFFECTED
+        scope = WriteScope(self.plan.written_keys, False, None, unawaited_nodes, None, expiry_effect)
         gather = Gather(sends, PASS_THROUGH, group=self.group, write=scope)
         write = CopyWrite(self.parent, gather, self.group, self.request_context)
         write.command_name = self.plan.argv[0].lower()

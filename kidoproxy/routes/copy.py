@@ -26,6 +26,7 @@ from kidoproxy.commands.spec import (
     COPY_REFUSED,
     COPY_STREAM_WRITE,
     COPY_WAIT,
+    EFFECT_STATE,
     MERGE_INFO,
     ONE_SUCCEEDED,
     SCAN_NODES,
@@ -132,12 +133,13 @@ class CopyPool(Route):
         """The leader decides, but for scripts that it need not."""
         if spec.script_source:
             return self.plan_script(spec, request, routed_keys, request_context)
-        group = self.group
-        live_count = len([copy for copy in group.in_sync() if copy.node.live])
-        if live_count < group.min_in_sync:
-            return DirectReply(errors.NOREPLICAS)
         written_keys = written_key_names(spec, request.argv)
-        return LeaderFirst(group, request.argv, routed_keys, written_keys, spec.leader_effect)
+        return self.plan_decision(LeaderFirst(self.group, request.argv, routed_keys, written_keys, spec.leader_effect))
+
+    def plan_decision(self, plan: LeaderFirst) -> Plan:
+        """The plan, if enough copies are there."""
+        live_count = len([copy for copy in self.group.in_sync() if copy.node.live])
+        return plan if live_count >= self.group.min_in_sync else DirectReply(errors.NOREPLICAS)
 
     def plan_script(
         self, spec: CommandSpec, request: Request, routed_keys: list[bytes], request_context: RequestContext
@@ -152,6 +154,12 @@ class CopyPool(Route):
         if decision.way == WAY_READ:
             plan = self.plan_read(spec, request, routed_keys, request_context)
             return self.in_turn(plan, spec, routed_keys, request_context) if self.group.key_turns.busy else plan
+        leader = decision.leader
+        if leader is not None:
+            keys = list(dict.fromkeys([*routed_keys, *leader.written_keys]))
+            return self.plan_decision(
+                LeaderFirst(self.group, leader.argv, keys, leader.written_keys, EFFECT_STATE, leader.publishes)
+            )
         effect = script_expiry_effect(request_context.registry, spec, request.argv)
         payload, interposed = decision.payload, decision.interposed
         return self.plan_write(spec, request, routed_keys, payload, request_context, effect, interposed)

@@ -11,8 +11,8 @@ from kidoproxy.resp import errors, script_errors
 from kidoproxy.routes.placement.owners import Placement
 from kidoproxy.routes.placement.tags import Tags
 from kidoproxy.routes.scripts import find_analysis
-from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, UndeclaredKey
-from kidoproxy.scripts.forms import KEYS_ANY, KEYS_ITEM, LITERAL
+from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis
+from kidoproxy.scripts.forms import KEYS_ANY, KEYS_ITEM, LITERAL, UndeclaredKey
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.scripts.resolve import ScriptInputs, find_key_command, find_keyspace_command, resolve_all_keys
 

@@ -1,11 +1,12 @@
 """Scripts by their texts: which one a request runs, what is known of it, and may copies run it?
 
 A copy pool asks one copy if the text proves that it only reads; it broadcasts the script if every copy comes to the
-same result, as it is or behind a prologue; and refuses it otherwise: see `kidoproxy.scripts.ways`. EVALSHA is sent to
-copies as EVAL with the text, so that a copy which lost its script cache cannot miss a write.
+same result, as it is or behind a prologue; otherwise the leader runs it for all, if the keys are known that it writes
+to: see `kidoproxy.scripts.ways`. EVALSHA is sent to copies as EVAL with the text, so that a copy which lost its script
+cache cannot miss a write.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.expiry_effect import (
     ANY_KEYS,
@@ -22,16 +23,25 @@ from kidoproxy.routes.plan import Interposed
 from kidoproxy.routes.route import WallClock
 from kidoproxy.scripts.analysis import Analysis, analyze
 from kidoproxy.scripts.interposed import InterposedScript
+from kidoproxy.scripts.leader_keys import leader_keys, leader_refusal
 from kidoproxy.scripts.registry import Script, ScriptRegistry
 from kidoproxy.scripts.resolve import NUMKEYS_POSITION
-from kidoproxy.scripts.ways import WAY_INTERPOSED, WAY_LEADER, WAY_READ, WAY_REFUSED, CopyWay, copy_way, way_refusal
+from kidoproxy.scripts.ways import (
+    WAY_BROADCAST,
+    WAY_INTERPOSED,
+    WAY_LEADER,
+    WAY_READ,
+    WAY_REFUSED,
+    CopyWay,
+    copy_way,
+)
 
 
 @final
 class ScriptDecision:
     """What a copy pool does with a script: ``way`` is a constant of `kidoproxy.scripts.ways`, ``reason`` says why not.
 
-    ``payload`` is what is sent, None for the request itself; ``interposed``: see `Gather`.
+    ``payload`` is what is sent, None for the request itself; ``interposed``: see `Gather`; ``leader``: what it runs.
     """
 
     def __init__(
@@ -41,6 +51,17 @@ class ScriptDecision:
         self.reason = reason
         self.payload = payload
         self.interposed = interposed
+        self.leader: LeaderScript | None = None
+
+
+@final
+class LeaderScript:
+    """What the leader is asked: a script that may write to these keys, and send messages if it ``publishes``."""
+
+    def __init__(self, argv: list[bytes], written_keys: list[bytes], publishes: bool) -> None:
+        self.argv: Final = argv
+        self.written_keys: Final = written_keys
+        self.publishes: Final = publishes
 
 
 def find_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> Script | None:
@@ -77,7 +98,10 @@ def script_expiry_effect(registry: ScriptRegistry, spec: CommandSpec, argv: list
 def decide_copy_script(
     registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes], clock: WallClock
 ) -> ScriptDecision | None:
-    """What a copy pool does with EVAL and EVALSHA; None for all other requests, and for a digest that is not known."""
+    """What a copy pool does with a script; None if a digest or a function is not known."""
+    if spec.script_source == SCRIPT_FUNCTION:
+        function = registry.find_function(argv[1])
+        return decide_copy_function(function, argv) if function is not None else None
     script = find_script(registry, spec, argv)
     if script is None:
         return None
@@ -86,10 +110,30 @@ def decide_copy_script(
     if way == WAY_INTERPOSED and has_valid_key_count(argv):
         return interposed_decision(registry.interpose_script(script), argv, clock.unique_us())
     if way in (WAY_LEADER, WAY_REFUSED):
-        return ScriptDecision(way, way_refusal(analysis))
+        return leader_decision(analysis, [b"EVAL", script.text, *argv[2:]])
     # A digest names nothing on a copy that has lost its scripts, and a write must not be missed for that.
     by_digest = spec.script_source == SCRIPT_DIGEST and way != WAY_READ
     return ScriptDecision(way, "", encode_request([b"EVAL", script.text, *argv[2:]]) if by_digest else None)
+
+
+def decide_copy_function(analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
+    """A function cannot be given a prologue: where a script would need one, the leader runs it."""
+    way = copy_way(analysis)
+    if way in (WAY_READ, WAY_BROADCAST):
+        return ScriptDecision(way)
+    return leader_decision(analysis, argv)
+
+
+def leader_decision(analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
+    """The leader runs it for all, if it is known which keys it may write to."""
+    reason = leader_refusal(analysis)
+    keys = leader_keys(analysis, argv) if not reason else None
+    if keys is None:
+        cause = analysis.chance_reason or analysis.unnamed_reason or analysis.nondeterministic_reason
+        return ScriptDecision(WAY_REFUSED, reason or f"{cause}, and the keys that it writes to are not known")
+    decision = ScriptDecision(WAY_LEADER)
+    decision.leader = LeaderScript(argv, keys, analysis.may_publish or bool(analysis.dynamic_calls))
+    return decision
 
 
 def interposed_decision(script: InterposedScript, argv: list[bytes], us: int) -> ScriptDecision:

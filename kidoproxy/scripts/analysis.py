@@ -11,10 +11,20 @@ from kidoproxy.commands.expiry_effect import ANY_KEYS, NAMED_KEYS, NO_KEYS, trai
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions, keyspace_pattern
 from kidoproxy.commands.request_traits import sort_pattern_positions
-from kidoproxy.commands.spec import EXPIRY_SET, SORT_KEYS, CommandSpec
+from kidoproxy.commands.spec import CHANNEL_NODE, EXPIRY_SET, SORT_KEYS, CommandSpec
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, DETERMINISTIC, NON_MUTATING, NONDETERMINISTIC, UNTRACEABLE
 from kidoproxy.scripts.determinism import UNKNOWN_ARGUMENT, is_deterministic
-from kidoproxy.scripts.forms import ANY_TEXT, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, UNKNOWN_FORM, StringForm, literal_text
+from kidoproxy.scripts.forms import (
+    ANY_TEXT,
+    ARGV_RANGE,
+    KEYS_ANY,
+    KEYS_ITEM,
+    UNKNOWN_FORM,
+    StringForm,
+    UndeclaredKey,
+    literal_text,
+    reads_no_key,
+)
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.scalars import ScalarAnalysis
@@ -34,6 +44,7 @@ from kidoproxy.scripts.syntax import (
     SyntaxTree,
 )
 from kidoproxy.scripts.values import ANY_PATH, NAMESPACES, ValueTracker, gives_many_values
+from kidoproxy.scripts.written_keys import written_forms
 
 #: Commands that are about all keys of a node: in a script they see one node's.
 KEYSPACE_COMMANDS: Final = frozenset([spec.name for spec in COMMANDS.values() if spec.covers_keyspace])
@@ -71,20 +82,6 @@ class ScriptCall:
 
 
 @final
-class UndeclaredKey:
-    """A key that ``command`` uses beside those that are declared; a pattern up to the first of ``pattern_chars``.
-
-    ``must_locate``: a pattern, of which it must be known where all keys that match it live.
-    """
-
-    def __init__(self, command: bytes, form: StringForm, pattern_chars: bytes, must_locate: bool) -> None:
-        self.command = command
-        self.form = form
-        self.pattern_chars = pattern_chars
-        self.must_locate = must_locate
-
-
-@final
 class Analysis:
     """What is known of one script or function. A reason is empty where there is nothing to say.
 
@@ -93,6 +90,8 @@ class Analysis:
     * ``unnamed_reason``: that a command's name is not written in the text;
     * ``nondeterministic_reason``: why copies might come to different results, if they run the text as it is;
     * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`);
+    * ``unknown_write``: a command that may write to keys which the text does not say; ``written_forms``: the undeclared
+      keys that the others may write to; ``may_publish``: whether it may send messages;
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
     * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
     * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.resolve`);
@@ -107,6 +106,9 @@ class Analysis:
         self.unnamed_reason = ""
         self.nondeterministic_reason = ""
         self.chance_reason = ""
+        self.unknown_write = b""
+        self.written_forms: dict[StringForm, bool] = {}
+        self.may_publish = False
         self.key_command = b""
         self.keyspace_command = b""
         self.commands: dict[bytes, CommandSpec | None] = {}
@@ -136,7 +138,9 @@ class Analysis:
 
     def memory_bytes(self) -> int:
         """About how many bytes it takes to remember this."""
-        return PART_BYTES * (4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls))
+        return PART_BYTES * (
+            4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls) + len(self.written_forms)
+        )
 
     def replication_refusal(self) -> str:
         """Why copies must not run the text as it is; empty when they may."""
@@ -328,6 +332,7 @@ class Analyzer:
             )
         if spec is None or (spec.may_write and trait_in_script(spec, argv, open_ended) == EXPIRY_SET):
             self.record_expiry(spec, argv, arguments)
+        self.record_written_keys(name, script_call, argv)
         if spec is None:
             return
         if spec.covers_keyspace:
@@ -340,6 +345,18 @@ class Analyzer:
             for at in sort_pattern_positions(argv):
                 forms = [form for form in arguments[at - 1] if not reads_no_key(form)]
                 self.record_key(name, forms, b"*", True)
+
+    def record_written_keys(self, name: bytes, script_call: ScriptCall, argv: list[bytes]) -> None:
+        """Note the undeclared keys that a call may write to, or that they are not known."""
+        found, spec = self.analysis, script_call.spec
+        forms: list[StringForm] | None = None
+        if spec is not None:
+            found.may_publish = found.may_publish or spec.reach == CHANNEL_NODE
+            forms = written_forms(spec, argv, script_call.arguments, script_call.open_ended, UNKNOWN_ARGUMENT)
+        if forms is None:
+            found.unknown_write = found.unknown_write or name
+        else:
+            found.written_forms.update(dict.fromkeys(forms, True))
 
     def record_expiry(self, spec: CommandSpec | None, argv: list[bytes], arguments: list[list[StringForm]]) -> None:
         """A call that may set the expiry of its keys, or of which nothing is known."""
@@ -379,9 +396,3 @@ def is_declared(form: StringForm) -> bool:
 def may_be_input(paths: list[bytes]) -> bool:
     """Whether it may be KEYS or ARGV."""
     return b"KEYS" in paths or b"ARGV" in paths
-
-
-def reads_no_key(form: StringForm) -> bool:
-    """Whether a pattern of SORT reads no other key."""
-    text = literal_text(form)
-    return text is not None and b"*" not in text

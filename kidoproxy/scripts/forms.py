@@ -4,7 +4,7 @@ A form is a row of parts: literals of the text, elements of KEYS and ARGV, which
 which nothing is known. Forms are bounded: beyond, an expression is the unknown form, or its rest is ANY_TEXT.
 """
 
-from typing import Final
+from typing import Final, final
 
 # Kinds of parts; a part is its kind, two numbers and a text.
 LITERAL: Final = 0  # text
@@ -23,6 +23,20 @@ EMPTY_FORM: Final[StringForm] = ((LITERAL, 0, 0, b""),)
 #: More values for one expression are not listed, nor are longer ones.
 MAX_FORMS: Final = 16
 MAX_FORM_PARTS: Final = 32
+
+
+@final
+class UndeclaredKey:
+    """A key that ``command`` uses beside those that are declared; a pattern up to the first of ``pattern_chars``.
+
+    ``must_locate``: a pattern, of which it must be known where all keys that match it live.
+    """
+
+    def __init__(self, command: bytes, form: StringForm, pattern_chars: bytes, must_locate: bool) -> None:
+        self.command = command
+        self.form = form
+        self.pattern_chars = pattern_chars
+        self.must_locate = must_locate
 
 
 def literal_text(form: StringForm) -> bytes | None:
@@ -44,3 +58,9 @@ def dedupe_forms(forms: list[StringForm]) -> list[StringForm]:
 def truncate_form(form: StringForm) -> StringForm:
     """The form with ANY_TEXT in place of what is beyond the bound."""
     return form if len(form) <= MAX_FORM_PARTS else (*form[: MAX_FORM_PARTS - 1], ANY_TEXT_PART)
+
+
+def reads_no_key(form: StringForm) -> bool:
+    """Whether a pattern of SORT reads no other key."""
+    text = literal_text(form)
+    return text is not None and b"*" not in text

@@ -127,6 +127,40 @@ def test_transactions(proxy: RunningProxy, client: Any) -> None:
     equal(proxy)
 
 
+LIBRARY: Final = """#!lua name=chance
+redis.register_function('pop', function(keys) return redis.call('spop', keys[1]) end)
+redis.register_function('expire', function(keys) return redis.call('set', keys[1], 'v', 'EX', 100) end)
+redis.register_function('count', function(keys) return redis.call('incr', keys[1]) end)
+"""
+
+
+def test_scripts(proxy: RunningProxy, client: Any) -> None:
+    """Scripts and functions that depend on chance run on the leader; what they have written is on all copies."""
+    client.sadd("s", *range(20))
+    move = "for i, v in ipairs(redis.call('spop', KEYS[1], 2)) do redis.call('rpush', KEYS[1] .. ':' .. ARGV[1], v) end"
+    client.eval(move, 1, "s", "list")
+    client.eval("redis.call('set', KEYS[1], math.random())", 1, "number")
+    with pytest.raises(redis.ResponseError, match="half way"):
+        client.eval("redis.call('spop', KEYS[1]) return redis.error_reply('half way')", 1, "s")
+    digest = client.script_load("redis.call('spop', KEYS[1]) return redis.call(ARGV[1], KEYS[1])")
+    assert client.evalsha(digest, 1, "s", "scard") == 16
+    client.function_load(LIBRARY, replace=True)
+    assert [client.fcall("count", 1, "n"), client.fcall("expire", 1, "e"), bool(client.fcall("pop", 1, "s"))] == [
+        1,
+        b"OK",
+        True,
+    ]
+    with client.pipeline() as pipe:
+        popped, added, also = pipe.fcall("pop", 1, "s").incr("n").evalsha(digest, 1, "s", "scard").execute()
+    assert (popped is not None, added, also) == (True, 2, 13)
+    with pytest.raises(redis.ResponseError, match="set may write to keys that are not declared"):
+        client.eval("redis.call('set', redis.call('spop', KEYS[1]), 1)", 1, "s")
+
+    held = equal(proxy)
+    assert set(held) == {(0, key) for key in (b"s", b"s:list", b"number", b"n", b"e")}
+    assert len(held[(0, b"s")][1]) == 13
+
+
 def test_a_crowd(proxy: RunningProxy) -> None:
     """Many pop from and add to a few sets at a time: nothing is popped twice, nothing is lost, the copies are equal."""
     popped: list[list[bytes]] = [[] for _ in range(6)]

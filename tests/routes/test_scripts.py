@@ -87,8 +87,8 @@ def test_nothing_is_added_to_what_does_not_run(count: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "way", "why"),
     [
-        (b"redis.call('spop', KEYS[1])", WAY_LEADER, "it calls spop"),
-        (b"redis.call(ARGV[1], KEYS[1])", WAY_LEADER, "it calls a command whose name is not a literal"),
+        (b"redis.call('spop', KEYS[1]) redis.call('flushdb')", WAY_REFUSED, "it calls spop"),
+        (b"redis.call(ARGV[1], KEYS[1])", WAY_REFUSED, "it calls a command whose name is not a literal, and the keys"),
         (b"_G.redis.call('spop', KEYS[1])", WAY_REFUSED, "it uses _G"),
         (
             b"return redis.call('time') --" + b"x" * MAX_REMEMBERED_BYTES,
@@ -99,10 +99,43 @@ def test_nothing_is_added_to_what_does_not_run(count: bytes) -> None:
 )
 def test_refused_by_copies(text: bytes, way: int, why: str) -> None:
     """A script that could make them differ, or that is too large to be read."""
-    decision = decided(ScriptRegistry(), b"EVAL", text, b"1", b"k")
+    decision = decided(ScriptRegistry(), b"EVAL", text, b"1", b"k", b"flushdb")
     assert decision is not None
     assert decision.way == way
     assert decision.reason.startswith(why)
+
+
+def test_decided_by_the_leader() -> None:
+    """What depends on chance is the leader's to run, by its text, with the keys that it may write to."""
+    registry = ScriptRegistry()
+    text = b"redis.call('spop', KEYS[1])"
+    for argv in ([b"EVAL", text], [b"EVALSHA", registry.remember(text)]):
+        decision = decided(registry, *argv, b"1", b"k", b"x")
+        assert decision is not None
+        assert decision.leader is not None
+        assert decision.leader.argv == [b"EVAL", text, b"1", b"k", b"x"]
+        assert (decision.way, decision.leader.written_keys, decision.leader.publishes) == (WAY_LEADER, [b"k"], False)
+
+
+def test_functions_on_copies() -> None:
+    """Reads and what all copies repeat go their ways; what a prologue would cure is the leader's, too."""
+    registry = ScriptRegistry()
+    assert decided(registry, b"FCALL", b"f", b"0") is None
+    bodies = {b"get": WAY_READ, b"incr": WAY_BROADCAST, b"spop": WAY_LEADER, b"smembers": WAY_READ}
+    registry.load_library(
+        b"#!lua name=lib\n"
+        + b"".join(
+            b"redis.register_function('%b', function(keys, args) return redis.call('%b', keys[1]) end)\n" % (name, name)
+            for name in bodies
+        )
+        + b"redis.register_function('ttl', function(k) redis.call('expire', k[1], 5) end)\n"
+        + b"redis.register_function('all', function() redis.call('flushall') redis.call('spop', 's') end)\n"
+    )
+    for name, way in {**bodies, b"ttl": WAY_LEADER, b"all": WAY_REFUSED}.items():
+        decision = decided(registry, b"FCALL", name, b"1", b"k")
+        assert decision is not None
+        assert (name, decision.way) == (name, way)
+        assert (decision.leader is not None) == (way == WAY_LEADER)
 
 
 def test_analysed_once() -> None:
