@@ -5,6 +5,9 @@ from kidoproxy.resp.decode import string_value as text
 from kidoproxy.resp.encode import OK, PONG, QUEUED, array, bulk, error, integer, null
 from tests.story import SentRequest, Story, client
 
+#: What copies a large string in pieces.
+PIECES = (b"WATCH", b"UNWATCH", b"TYPE", b"STRLEN", b"GETRANGE", b"SETRANGE", b"PEXPIRE", b"PEXPIREAT", b"PERSIST")
+
 
 class Connection:
     """What a server keeps for one connection."""
@@ -12,6 +15,8 @@ class Connection:
     def __init__(self) -> None:
         self.db = 0
         self.queue: list[list[bytes]] | None = None
+        #: What the keys of WATCH had.
+        self.watched: dict[bytes, bytes | None] = {}
 
 
 class Toy:
@@ -50,6 +55,9 @@ class Toy:
         if name == b"EXEC":
             queue, self.connection.queue = self.connection.queue, None
             assert queue is not None
+            watched, self.connection.watched = self.connection.watched, {}
+            if any(self.keys.get(key) != value for key, value in watched.items()):
+                return null(2)
             return self.lies.get(name) or array([self.lie(one) or self.run(one) for one in queue])
         if self.connection.queue is not None:
             self.connection.queue.append(argv)
@@ -63,6 +71,18 @@ class Toy:
     def run(self, argv: list[bytes]) -> bytes:
         """Do it."""
         name = argv[0].upper()
+        if name in (
+            b"WATCH",
+            b"UNWATCH",
+            b"TYPE",
+            b"STRLEN",
+            b"GETRANGE",
+            b"SETRANGE",
+            b"PEXPIRE",
+            b"PEXPIREAT",
+            b"PERSIST",
+        ):
+            return self.pieces(name, argv)
         if name in (b"MGET", b"MSET", b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"):
             return self.many(name, argv)
         if name in (b"DUMP", b"PEXPIRETIME", b"PTTL", b"RESTORE", b"GET", b"SET", b"APPEND", b"RENAME"):
@@ -102,6 +122,27 @@ class Toy:
             if name in (b"DEL", b"UNLINK"):
                 keys.pop(key, None)
         return integer(found)
+
+    def pieces(self, name: bytes, argv: list[bytes]) -> bytes:
+        """WATCH, and what is done to parts of a value and to its expiry."""
+        keys = self.keys
+        if name in (b"WATCH", b"UNWATCH"):
+            self.connection.watched = {key: keys.get(key) for key in argv[1:]}
+            return OK
+        key = argv[1]
+        value = keys.get(key, b"")
+        if name == b"TYPE":
+            return b"+string\r\n" if key in keys else b"+none\r\n"
+        if name == b"STRLEN":
+            return integer(len(value))
+        if name == b"GETRANGE":
+            return bulk(value[int(argv[2]) : int(argv[3]) + 1])
+        if name == b"SETRANGE":
+            at = int(argv[2])
+            keys[key] = value[:at].ljust(at, b"\0") + argv[3] + value[at + len(argv[3]) :]
+            return integer(len(keys[key]))
+        self.until[key] = int(argv[2]) if name == b"PEXPIREAT" else -1
+        return integer(1)
 
     def single(self, name: bytes, argv: list[bytes]) -> bytes:
         """Commands about one value."""

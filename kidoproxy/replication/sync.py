@@ -58,6 +58,8 @@ class Sync(SyncPass):
             self.finish(problem)
         elif self.prover is not None:
             self.on_proved(self.prover)
+        elif self.large_string is not None:
+            self.on_large_copied(self.large_string)
         elif self.transfer is not None:
             self.on_transferred(self.transfer)
         else:

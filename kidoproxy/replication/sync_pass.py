@@ -14,6 +14,7 @@ takes the replies to one request and sends the next.
 
 from typing import Final
 
+from kidoproxy.replication.large_string import LARGE_BYTES, LargeString
 from kidoproxy.replication.parse_replies import first_error, parse_integer, parse_scan_reply
 from kidoproxy.replication.source_proof import Proof, source_not_in_sync
 from kidoproxy.replication.sync_databases import parse_key_counts
@@ -177,10 +178,38 @@ class SyncPass(SyncState):
             return
         self.move_to(SyncStep.COPY)
         batch = self.batch
+        if batch.estimated_bytes >= LARGE_BYTES and len(batch.keys) == 1 and self.copy_large(proof, batch.keys[0]):
+            return
         self.transfer = Transfer(
             self.executor, proof, self.db, batch.keys, self.fill_only, self.wall_ms, batch.estimated_bytes
         )
         self.transfer.begin(self)
+
+    def copy_large(self, proof: Proof, key: bytes) -> bool:
+        """Copy this value in pieces, unless this sync has done so already; False if that cannot be."""
+        was_copied = self.large_keys.get((self.db, key))
+        if was_copied is False:
+            return False
+        if was_copied and self.phase is not SyncPhase.RECHECKING:
+            self.copy_next_batch()
+            return True
+        self.large_string = LargeString(
+            self.executor, proof, self.source_connection, self.target_connection, self.db, key
+        )
+        self.large_string.begin(self)
+        return True
+
+    def on_large_copied(self, large_string: LargeString) -> None:
+        """It is right by construction; or it has to be copied at one go."""
+        self.large_string = None
+        db_key = large_string.db, large_string.key
+        self.large_keys[db_key] = not large_string.unsuitable
+        if large_string.unsuitable:
+            self.copy_batch(self.proof)
+        else:
+            self.copied_count += 1
+            self.explained.test_and_set(db_key)
+            self.copy_next_batch()
 
     def on_transferred(self, transfer: Transfer) -> None:
         """Count what differed."""
@@ -196,6 +225,9 @@ class SyncPass(SyncState):
         """Some twenty times a second: go on where the pace had stopped it."""
         self.wall_ms = wall_ms
         self.pace.tick(now)
+        if self.large_string is not None:
+            # It takes its time, and each of its requests has a deadline.
+            self.progress_at = now
         if not self.is_paused:
             return
         self.progress_at = now

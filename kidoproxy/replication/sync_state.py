@@ -12,6 +12,7 @@ Invariants:
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.large_string import LargeString
 from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.sync_databases import SyncDatabases
 from kidoproxy.replication.sync_progress import SyncProgress
@@ -66,6 +67,9 @@ class SyncState(Callback):
         self.batches: list[KeyBatch] = []
         self.batch = KeyBatch()
         self.transfer: Transfer | None = None
+        self.large_string: LargeString | None = None
+        #: Large values that were copied in this sync (True), or could not be copied in pieces (False).
+        self.large_keys: dict[tuple[int, bytes], bool] = {}
         self.target_keys: list[bytes] = []
         self.problem = ""
         #: The wall clock in milliseconds, set by the supervisor at every tick.
@@ -113,6 +117,9 @@ class SyncState(Callback):
         if self.transfer is not None:
             self.transfer.cancel()
             self.transfer = None
+        if self.large_string is not None:
+            self.large_string.cancel()
+            self.large_string = None
         self.prover = None
         self.executor.close_unshared(self.source_connection)
         self.executor.close_unshared(self.target_connection)
