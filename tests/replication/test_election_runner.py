@@ -72,3 +72,16 @@ def test_a_trusted_copy_gives_way_to_an_intact_one() -> None:
     run_ticks(stage)
     assert "copy in sync: pool=pair node=a" in logged(supervisor)
     assert group.elected
+
+
+def test_what_trust_costs_where_the_pool_heals_itself() -> None:
+    """The person who is asked hears that the others are synced, and so cut down, without a further word."""
+    stage, supervisor = supervised_copies("b")
+    play = stage.play
+    play.shy = True
+    play.pool.groups[0].heals_itself = True
+    supervisor.scheduler.retry_of(play.node("b")).is_cancelled = True
+    refused("a")(play)
+    _, lines = supervisor.execute_order(play.node("b"), "trust")
+    assert lines[0].endswith("what only a holds is lost when it is synced, which begins by itself")
+    assert lines[1].endswith("will be served")

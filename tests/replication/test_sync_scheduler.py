@@ -190,7 +190,7 @@ def test_a_sync_keeps_its_pace(partial: bool) -> None:
     """Between two ticks it looks at no more keys than the setting allows, whether it compares all or those missed."""
     stage, supervisor = healing_copies()
     group = stage.play.pool.groups[0]
-    group.sync_keys_per_s = 20
+    group.sync_keys_per_s = 15
     stage.toys["a"].dbs[0] = {b"k%d" % at: b"1" for at in range(40)}
     if partial:
         for copy in group.copies:
@@ -206,5 +206,5 @@ def test_a_sync_keeps_its_pace(partial: bool) -> None:
     run_ticks(stage)
     copied = 0 if partial else 40
     assert next(line for line in logged(supervisor) if line.startswith("synced")).endswith(f"copied={copied}")
-    assert ticks > (1 if partial else 38)
+    assert ticks > (1 if partial else 50)
     assert (group.copies[1].syncs_done, group.copies[1].syncs_failed, group.copies[1].sync_progress) == (1, 0, None)
