@@ -17,7 +17,7 @@ know without comparing the values: the key is compared, as for a repair.
 from typing import Final, final
 
 from kidoproxy.replication.expiry_memo import MARGIN_MS, NEVER
-from kidoproxy.replication.group import IN_SYNC, SYNCING, CopyGroup
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replication.key_state import tells_expiry_as_moment
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
@@ -44,7 +44,7 @@ class ExpiryCheck:
     def __init__(self, group: CopyGroup, db: int, nodes: list[Node], keys: list[bytes], clock: WallClock) -> None:
         self.group = group
         self.db = db
-        #: The nodes that the write is sent to, leader first, then those that are being synced.
+        #: The nodes that the write is sent to, leader first, then those that are not in sync.
         self.nodes = nodes
         self.keys = keys
         self.clock = clock
@@ -83,10 +83,12 @@ class ExpiryCheck:
             moment = NEVER
             for node_index, node in enumerate(self.nodes):
                 at = node_index * len(self.keys) + key_index
-                state = self.group.copy_of(node).state
-                if state != IN_SYNC:
-                    if state == SYNCING and self.is_unequal(key_index, at):
-                        self.group.copy_of(node).missed_write = True
+                copy = self.group.copy_of(node)
+                if copy.state != IN_SYNC:
+                    if self.is_unequal(key_index, at):
+                        # Its sync has to look at this key, once more if it runs.
+                        copy.missed_write = True
+                        copy.missed.add(self.db, [key])
                     continue
                 differs = differs or self.is_unequal(key_index, at)
                 found = self.behind[at]
@@ -170,5 +172,5 @@ def begin_expiry_check(
     nodes = [part.node for part in plan.plans if isinstance(part, Send)]
     if not keys:
         return None
-    nodes += [node for node in write.unawaited_nodes if group.copy_of(node).state == SYNCING]
+    nodes += write.unawaited_nodes
     return ExpiryCheck(group, db, nodes, keys, clock) if len(nodes) > 1 else None

@@ -6,7 +6,7 @@ import pytest
 
 from kidoproxy.replication.expiry_check import begin_expiry_check
 from kidoproxy.replication.expiry_memo import MARGIN_MS
-from kidoproxy.replication.group import SYNCING
+from kidoproxy.replication.group import BEHIND, SYNCING
 from kidoproxy.routes.plan import Gather
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.replication.supervised import run_ticks, supervised_copies
@@ -129,11 +129,13 @@ def test_no_answer() -> None:
     asked(pool, f"INCR {key}", key) >> node("a", ":-1") >> lost("b") << then(lambda play: noted(pool) == [key.encode()])
 
 
-def test_a_copy_that_is_synced() -> None:
-    """A copy that a sync brings up to date is asked, too: if it differs its sync compares once more."""
+@pytest.mark.parametrize("state", [SYNCING, BEHIND])
+def test_a_copy_that_is_synced(state: str) -> None:
+    """A copy that a sync brings up to date, now or later, is asked, too: its sync looks at the key if it differs."""
     pool, key = two(behind="b")
     group = pool.groups[0]
-    group.copies[1].state = SYNCING
+    group.copies[1].state = state
+    group.copies[1].missed.reset(b"run")
     (
         story(pool)
         >> client(f"INCR {key}") << to("a", f"INCR {key}", f"PTTL {key}") << to("b", f"INCR {key}", f"PTTL {key}")
@@ -142,6 +144,7 @@ def test_a_copy_that_is_synced() -> None:
         >> node("b", ":4") << then(lambda play: group.copies[1].missed_write and not noted(pool))
     )  # fmt: skip
     assert not group.open_writes
+    assert list(group.copies[1].missed.keys) == [(0, key.encode())]
     group.copies[1].missed_write = False
     key = led_by(pool, "a", 2)
     (
@@ -154,9 +157,10 @@ def test_a_copy_that_is_synced() -> None:
 
 
 def test_a_single_copy_is_not_asked() -> None:
-    """There is nothing to compare; nor with a copy that is behind."""
+    """There is nothing to compare; nor with a copy that is down."""
     pool, key = two(behind="b")
-    story(pool) >> client(f"INCR {key}") << to("a", f"INCR {key}") << to("b", f"INCR {key}")
+    pool.nodes[1].live = False
+    story(pool) >> client(f"INCR {key}") << to("a", f"INCR {key}") << silence()
     context = RequestContext(0, 2, False, False, WallClock(0))
     assert begin_expiry_check(pool.groups[0], Gather([], 0), context, 0.5) is None
 
