@@ -13,7 +13,7 @@ from kidoproxy.commands.keys import key_positions, keyspace_pattern
 from kidoproxy.commands.request_traits import sort_pattern_positions
 from kidoproxy.commands.spec import CHANNEL_NODE, EXPIRY_SET, SORT_KEYS, CommandSpec
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, DETERMINISTIC, NON_MUTATING, NONDETERMINISTIC, UNTRACEABLE
-from kidoproxy.scripts.determinism import UNKNOWN_ARGUMENT, is_deterministic
+from kidoproxy.scripts.determinism import UNKNOWN_ARGUMENT, ScriptCall, is_deterministic
 from kidoproxy.scripts.forms import (
     ANY_TEXT,
     ARGV_RANGE,
@@ -27,6 +27,7 @@ from kidoproxy.scripts.forms import (
 )
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
+from kidoproxy.scripts.prologue import PIECES_OF_NAMES
 from kidoproxy.scripts.scalars import ScalarAnalysis
 from kidoproxy.scripts.syntax import (
     EACH_INDEX,
@@ -58,30 +59,6 @@ _CAN_REACH_COMMANDS: Final = re.compile(rb"redis|server|_G|load|dofile|getfenv|r
 
 
 @final
-class ScriptCall:
-    """One call: the command's name in lower case, its spec if the table has one, and its arguments' forms.
-
-    ``open_ended``: more arguments may follow that are not known.
-    """
-
-    def __init__(
-        self, name: bytes, spec: CommandSpec | None, arguments: list[list[StringForm]], open_ended: bool
-    ) -> None:
-        self.name = name
-        self.spec = spec
-        self.arguments = arguments
-        self.open_ended = open_ended
-
-    def argv(self) -> list[bytes]:
-        """The request, with UNKNOWN_ARGUMENT for what is not known from the text alone."""
-        found = [self.name]
-        for forms in self.arguments:
-            text = literal_text(forms[0]) if len(forms) == 1 else None
-            found.append(text if text is not None else UNKNOWN_ARGUMENT)
-        return found
-
-
-@final
 class Analysis:
     """What is known of one script or function. A reason is empty where there is nothing to say.
 
@@ -89,7 +66,7 @@ class Analysis:
     * ``hidden_reason``: what may hide a command that it calls;
     * ``unnamed_reason``: that a command's name is not written in the text;
     * ``nondeterministic_reason``: why copies might come to different results, if they run the text as it is;
-    * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`);
+    * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`) of these ``pieces``;
     * ``unknown_write``: a command that may write to keys which the text does not say; ``written_forms``: the undeclared
       keys that the others may write to; ``may_publish``: whether it may send messages;
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
@@ -106,6 +83,7 @@ class Analysis:
         self.unnamed_reason = ""
         self.nondeterministic_reason = ""
         self.chance_reason = ""
+        self.pieces: list[str] = []
         self.unknown_write = b""
         self.written_forms: dict[StringForm, bool] = {}
         self.may_publish = False
@@ -131,6 +109,11 @@ class Analysis:
         self.nondeterministic_reason = self.nondeterministic_reason or reason
         if not curable:
             self.mark_chance(reason)
+
+    def add_piece(self, piece: str) -> None:
+        """A prologue must have this piece, unless it is empty."""
+        if piece and piece not in self.pieces:
+            self.pieces.append(piece)
 
     def mark_chance(self, reason: str) -> None:
         """A prologue would not make copies come to the same result; the first reason is kept."""
@@ -233,7 +216,7 @@ class Analyzer:
                 self.analysis.mark_hidden(f"it hands {text} around")
         elif path in NONDETERMINISTIC:
             if path not in (b"tostring", b"cjson.encode", b"cmsgpack.pack") or role not in (ROLE_CALLEE, ROLE_ALIASED):
-                self.analysis.mark_nondeterministic(f"it uses {text}, whose result may differ from node to node")
+                self.mark_unordered(path, f"it uses {text}, whose result may differ from node to node")
         elif path in NAMESPACES:
             if role not in (ROLE_BASE, ROLE_ALIASED, ROLE_INSPECTED) and not may_be_input([path]):
                 self.analysis.mark_nondeterministic(f"it hands {text} around")
@@ -241,6 +224,12 @@ class Analyzer:
             self.analysis.mark_chance(f"it uses {text}, which changes the form of replies")
         elif path not in DETERMINISTIC and path not in self.tree.global_values:
             self.analysis.mark_nondeterministic(f"it uses {text}, of which nothing is known")
+
+    def mark_unordered(self, path: bytes, reason: str) -> None:
+        """This global name may give something else on another node; a prologue may help."""
+        piece = PIECES_OF_NAMES.get(path, "")
+        self.analysis.mark_nondeterministic(reason, bool(piece))
+        self.analysis.add_piece(piece)
 
     def visit_assignment(self, node: Node) -> None:
         """An assignment to a global name, or to a field."""
@@ -269,9 +258,7 @@ class Analyzer:
             if path in (b"cjson.encode", b"cmsgpack.pack") and not all(
                 self.scalars.has_stable_order(each, 0) for each in arguments
             ):
-                self.analysis.mark_nondeterministic(
-                    f"it uses {path.decode()} with fields, whose order may differ from node to node"
-                )
+                self.mark_unordered(path, f"it uses {path.decode()} with fields, whose order may differ by node")
 
     def visit_command_call(self, arguments: list[Node]) -> None:
         """``redis.call(…)``: its command, or that it has none in the text."""
@@ -330,6 +317,7 @@ class Analyzer:
                 f"it calls {name[:40].decode('ascii', 'replace')}, which depends on chance, time or order",
                 spec is not None and bool(spec.prologue_piece),
             )
+        found.add_piece(spec.prologue_piece if spec is not None else "")
         if spec is None or (spec.may_write and trait_in_script(spec, argv, open_ended) == EXPIRY_SET):
             self.record_expiry(spec, argv, arguments)
         self.record_written_keys(name, script_call, argv)

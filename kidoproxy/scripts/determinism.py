@@ -1,6 +1,6 @@
-"""Do copies that run one call of a script come to the same result?"""
+"""One call of a script: do copies that run it come to the same result?"""
 
-from typing import Final
+from typing import Final, final
 
 from kidoproxy.commands.keys import key_positions, sort_options
 from kidoproxy.commands.request_traits import has_no_relative_expiry
@@ -18,9 +18,34 @@ from kidoproxy.commands.spec import (
     TTL_OPTIONS,
     CommandSpec,
 )
+from kidoproxy.scripts.forms import StringForm, literal_text
 
 #: Stands for an argument that is not known: no option and no number is written so.
 UNKNOWN_ARGUMENT: Final = b"\0?"
+
+
+@final
+class ScriptCall:
+    """One call: the command's name in lower case, its spec if the table has one, and its arguments' forms.
+
+    ``open_ended``: more arguments may follow that are not known.
+    """
+
+    def __init__(
+        self, name: bytes, spec: CommandSpec | None, arguments: list[list[StringForm]], open_ended: bool
+    ) -> None:
+        self.name = name
+        self.spec = spec
+        self.arguments = arguments
+        self.open_ended = open_ended
+
+    def argv(self) -> list[bytes]:
+        """The request, with UNKNOWN_ARGUMENT for what is not known from the text alone."""
+        found = [self.name]
+        for forms in self.arguments:
+            text = literal_text(forms[0]) if len(forms) == 1 else None
+            found.append(text if text is not None else UNKNOWN_ARGUMENT)
+        return found
 
 
 def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> bool:

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from kidoproxy.scripts import prologue_lua as lua
+from kidoproxy.scripts import prologue_names_lua as names_lua
 
 _EXPIRY: Final = (lua.MOMENT,)
 _OPTIONS: Final = (lua.MOMENT, lua.OPTIONS)
@@ -36,6 +37,27 @@ PIECES: Final[dict[str, tuple[str, ...]]] = {
     "XTRIM": (lua.TRIM, lua.XTRIM),
     "XADD": (lua.TRIM, lua.XADD),
     "PUBLISH": (lua.PUBLISH,),
+    "RANDOM": (names_lua.RANDOM,),
+    "PAIRS": (*_SORTED, names_lua.KEYS_OF, names_lua.PAIRS),
+    "NEXT": (*_SORTED, names_lua.KEYS_OF, names_lua.NEXT),
+    "CJSON": (*_SORTED, names_lua.KEYS_OF, names_lua.SHAPE, names_lua.CJSON),
+    "CMSGPACK": (*_SORTED, names_lua.KEYS_OF, names_lua.SHAPE, names_lua.CMSGPACK),
+}
+#: What a global name of Lua needs to give the same everywhere.
+PIECES_OF_NAMES: Final[dict[bytes, str]] = {
+    b"pairs": "PAIRS",
+    b"next": "NEXT",
+    b"cjson.encode": "CJSON",
+    b"cmsgpack.pack": "CMSGPACK",
+    b"math.random": "RANDOM",
+    b"math.randomseed": "RANDOM",
+}
+#: The names that pieces bind for the script, and what they are bound to.
+_BOUND: Final[dict[str, tuple[str, str]]] = {
+    "PAIRS": ("pairs", "native(ordered_pairs)"),
+    "NEXT": ("next", "native(ordered_next)"),
+    "CJSON": ("cjson", "setmetatable({encode = native(encode_ordered)}, {__index = cjson})"),
+    "CMSGPACK": ("cmsgpack", "setmetatable({pack = native(pack_ordered)}, {__index = cmsgpack})"),
 }
 #: With one of these words in it a script may go on after an error.
 _CATCHES_ERRORS: Final = re.compile(rb"(?<![.\w])x?pcall\b|coroutine")
@@ -58,6 +80,12 @@ def prologue_of(names: list[str], catches_errors: bool, names_server: bool) -> b
         for part in PIECES[name]:
             if part not in parts:
                 parts.append(part)
+    bound = [("redis", "wrap(R)")]
+    if names_server:
+        bound.append(("server", "wrap(S)"))
+    bound += [_BOUND[name] for name in names if name in _BOUND]
+    local = f"local {', '.join([name for name, _ in bound])} ="
+    result = f"return {', '.join([value for _, value in bound])}"
     tail = lua.CATCHING_TAIL if catches_errors else lua.TAIL
-    start = lua.WITH_SERVER if names_server else lua.WITHOUT_SERVER
-    return " ".join("\n".join([start, lua.HEAD, *parts, tail, lua.END]).split()).encode() + b" "
+    lines = "\n".join([local, lua.HEAD, *parts, tail, lua.WRAP, result, lua.END])
+    return " ".join(lines.split()).encode() + b" "

@@ -9,9 +9,6 @@ copy publishes. No piece has a comment or a string with a blank line: all lines 
 from typing import Final
 
 #: The last argument is ours: whether this copy publishes (1 or 0), and the clock.
-WITHOUT_SERVER: Final = "local redis ="
-#: Valkey's other name for the same table, which Redis does not know.
-WITH_SERVER: Final = "local redis, server ="
 HEAD: Final = """
 (function(R, S)
 local P, H = R.pcall, {}
@@ -23,7 +20,8 @@ local ms = fmt('%.0f', floor(us / 1000))
 """
 
 #: Command callers. ``call`` is a coroutine, which is a C function to whoever calls it: so the server finds the line of
-#: the script in an error. An error is the end of it, which a script that could catch errors would notice.
+#: the script in an error. An error is the end of it, which a script that could catch errors would notice. ``native`` is
+#: the same for a function of our own, which raises errors without a place.
 TAIL: Final = """
 local function run(...)
   local c = ...
@@ -43,6 +41,10 @@ local function loop(...)
   while true do r = raise(run(coroutine.yield(r))) end
 end
 local C = coroutine.wrap(loop)
+local function native(f)
+  local function again(...) return again(f(coroutine.yield(...))) end
+  return coroutine.wrap(function(...) return again(f(...)) end)
+end
 """
 #: The same for a script that catches errors: where it returns what it calls, the line is not known.
 CATCHING_TAIL: Final = """
@@ -62,12 +64,17 @@ local function C(...)
   end
   return r
 end
+local function done(ok, ...)
+  if not ok then error((...), 3) end
+  return ...
+end
+local function native(f)
+  return function(...) return done(pcall(f, ...)) end
+end
 """
-END: Final = """
-local function wrap(T) return T and setmetatable({call = C, pcall = run}, {__index = T}) end
-return wrap(R), wrap(S)
-end)(redis, (function() local ok, found = pcall(function() return server end) return ok and found end)())
-"""
+WRAP: Final = "local function wrap(T) return T and setmetatable({call = C, pcall = run}, {__index = T}) end"
+#: What the prologue is called with: Redis does not know Valkey's other name for the same table.
+END: Final = "end)(redis, (function() local ok, found = pcall(function() return server end) return ok and found end)())"
 
 #: A time to live of so many units from now, as a moment in milliseconds; nothing where the server would refuse it.
 MOMENT: Final = """

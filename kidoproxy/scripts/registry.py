@@ -107,9 +107,7 @@ class ScriptRegistry:
         """What copies run in its place; kept as long as its analysis."""
         found = script.interposed
         if found is None:
-            specs = self.analyse_script(script).commands.values()
-            pieces = [spec.prologue_piece for spec in specs if spec is not None and spec.prologue_piece]
-            found = InterposedScript(script.text, pieces)
+            found = InterposedScript(script.text, self.analyse_script(script).pieces)
             self.count_analysis(len(found.text))
             script.interposed = found
         return found

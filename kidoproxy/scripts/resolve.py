@@ -5,7 +5,8 @@ from typing import Final, final
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis, ScriptCall
+from kidoproxy.scripts.analysis import KEYSPACE_COMMANDS, Analysis
+from kidoproxy.scripts.determinism import ScriptCall
 from kidoproxy.scripts.forms import ARGV_ITEM, ARGV_RANGE, KEYS_ANY, KEYS_ITEM, LITERAL, FormPart, UndeclaredKey
 
 #: Where the number of keys stands in EVAL, EVALSHA and FCALL.

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.scripts.prologue import PIECES, interpose
+from kidoproxy.scripts.prologue import PIECES, PIECES_OF_NAMES, interpose
 
 WITH_PIECE = [spec for spec in COMMANDS.values() if spec.prologue_piece]
 
@@ -20,7 +20,16 @@ def test_every_piece_is_of_a_command(spec: CommandSpec) -> None:
 
 def test_no_piece_is_left_over() -> None:
     """What no command's data names nobody would ever run."""
-    assert {spec.prologue_piece for spec in WITH_PIECE} == set(PIECES)
+    assert {spec.prologue_piece for spec in WITH_PIECE} | set(PIECES_OF_NAMES.values()) == set(PIECES)
+
+
+def test_names() -> None:
+    """The script's own names are bound in the order of their values."""
+    text = interpose(b"server", ["PAIRS", "NEXT", "CJSON", "CMSGPACK", "RANDOM"])
+    assert text.startswith(b"local redis, server, pairs, next, cjson, cmsgpack = (function(R, S)")
+    assert (
+        b"return wrap(R), wrap(S), native(ordered_pairs), native(ordered_next), setmetatable({encode = native(" in text
+    )
 
 
 def test_only_what_is_needed() -> None:
