@@ -6,10 +6,10 @@ target for keys that the source does not have, then SCAN the source; ask for the
 batches, and bring these over one after another; check again the keys that writes have touched meanwhile. At the end of
 the pass `end_pass` decides: another one, or wait for the writes under way and let the copy in.
 
-A pass that only fills (the target was empty) skips the target's keys, and notes the keys of all writes that are sent
-meanwhile: these are checked again, for a write to a key that the target lacked came to another outcome there. All
-others are what was copied. Only if the keys of some write are not all known does a comparing pass follow. Each method
-takes the replies to one request and sends the next.
+A pass that only fills (the target has few keys, or none) compares nothing: the target's own keys, and those of all
+writes that are sent meanwhile, are noted and checked at its end, for a write to a key that the target lacked came to
+another outcome there. All others are what was copied. Only if the keys of some write are not all known does a comparing
+pass follow. Each method takes the replies to one request and sends the next.
 """
 
 from typing import Final
@@ -24,6 +24,8 @@ from kidoproxy.replication.transfer import Transfer
 
 SCAN_COUNT: Final = b"100"
 MAX_PASSES: Final = 20
+#: A target with less than one key for so many of the source is filled: writes reach an empty one before its sync.
+FEW_KEYS: Final = 10
 #: The database of a connection on which a SELECT may have been refused: the next request selects anew.
 UNKNOWN_DB: Final = -1
 
@@ -57,7 +59,7 @@ class SyncPass(SyncState):
         self.send_to_both([b"INFO", b"keyspace"])
 
     def on_listed(self, replies: list[bytes]) -> None:
-        """Refuse what must not be compared; a target that is empty is only filled in this pass."""
+        """Refuse what must not be compared; a target that is as good as empty is only filled in this pass."""
         counts = parse_key_counts(replies)
         if not counts:
             self.finish(f"{self.source.name} or {self.target.name} gave no sensible answer to INFO keyspace")
@@ -67,11 +69,12 @@ class SyncPass(SyncState):
             contents = f"it holds {target_total} keys, {self.source.name} only {source_total}"
             self.finish(f"{contents}, and no record says who is right; order its sync, or trust it")
             return
-        if self.passes == 1 and source_total and not target_total:
+        if self.passes == 1 and target_total * FEW_KEYS < source_total:
             self.fill_only = True
-            self.group.fill_begins(self.target)
+            if not target_total:
+                self.group.fill_begins(self.target)
         self.group.touches_single_keys = self.fill_only
-        self.pace.begin_pass(source_total if self.fill_only else source_total + target_total)
+        self.pace.begin_pass(source_total + target_total)
         self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
         self.probe_next_database()
 
@@ -108,7 +111,7 @@ class SyncPass(SyncState):
             self.recheck_touched()
             return
         self.db = self.databases.remaining.pop()
-        self.phase = SyncPhase.SCANNING_SOURCE if self.fill_only else SyncPhase.SCANNING_TARGET
+        self.phase = SyncPhase.SCANNING_TARGET
         self.cursor = b"0"
         self.scan()
 
@@ -136,6 +139,9 @@ class SyncPass(SyncState):
             self.continue_pass()
         elif scans_source:
             self.ask_sizes(self.source, keys)
+        elif self.fill_only:
+            self.recheck_queue.add_missed(dict.fromkeys([(self.db, key) for key in keys], True), self.explained)
+            self.continue_pass()
         else:
             self.target_keys = keys
             self.move_to(SyncStep.CHECK_LEFTOVERS)

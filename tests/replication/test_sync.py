@@ -268,3 +268,16 @@ def test_a_write_of_unknown_keys_while_an_empty_copy_is_filled() -> None:
     stage.run()
     assert hold_the_same(stage)
     assert (sync.problem, sync.passes, group.touches_single_keys) == ("", 2, False)
+
+
+def test_a_copy_with_few_keys_is_filled() -> None:
+    """Writes reach an empty copy before its sync begins: it is filled all the same, and what it had is checked."""
+    stage, sync = two_copies(False)
+    stage.toys["a"].dbs[0] = {b"k%d" % at: b"1" for at in range(31)}
+    stage.toys["b"].dbs[0] = {b"k3": b"other", b"gone": b"1", b"k4": b"1"}
+    sync.begin()
+    stage.run()
+    assert hold_the_same(stage)
+    assert (sync.problem, sync.passes) == ("", 1)
+    assert stage.toys["b"].seen.count(b"DUMP k5") == 0
+    assert not stage.play.pool.groups[0].copies[1].was_filled
