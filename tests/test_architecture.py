@@ -43,6 +43,7 @@ LAYERS: Final = (
         "upstream",
         "replication.expiry_check",
         "replication.claims",
+        "replication.ack_count",
         "replication.held_plan",
         "replication.key_state",
         "replication.leader_effects",

@@ -41,6 +41,7 @@ ONE_SUCCEEDED: Final = 11  # it worked somewhere: the first that is no error
 MERGE_STREAMS: Final = 12  # what XREAD gives of several streams, in the order of the request
 UNION: Final = 13  # arrays joined, what several name stands once
 SUM_BY_NAME: Final = 14  # arrays of name, number, name, number ...: each name's numbers summed
+COUNT_COPIES: Final = 15  # how many copies have answered, but for the one that leads
 
 #: What a copy pool does with a command.
 Replication = int

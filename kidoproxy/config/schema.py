@@ -287,10 +287,10 @@ class PoolTable(Table):
         description="true: several names may stand for one address, which is one server with several shares.",
         json_schema_extra={"only": "ring"},
     )
-    ack: Literal["all"] = Field(
+    ack: Literal["all", "quorum", "leader"] = Field(
         "all",
-        description="A write is answered when every node in sync has it.",
-        json_schema_extra={"only": "copy", "later": ["quorum", "leader"]},
+        description="Who has a write before it is answered: all nodes in sync, most of all nodes, or the key's leader.",
+        json_schema_extra={"only": "copy"},
     )
     min_in_sync: int = Field(
         1, ge=1, description="Fewer nodes in sync refuse writes.", json_schema_extra={"only": "copy"}

@@ -59,6 +59,8 @@ class CopyGroup(NodeGroup):
         self.name = name
         self.copies: list[Copy] = [Copy(node) for node in nodes]
         self.min_in_sync = min_in_sync
+        #: So many copies, the leader among them, have a write before the client hears of it; 0: all (setting ``ack``).
+        self.acks_needed = 0
         #: Copies that are behind are synced without an order (the pool's setting ``heal``).
         self.heals_itself = False
         #: A sync looks at no more keys in a second; 0: as many as it can.

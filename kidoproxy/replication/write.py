@@ -9,6 +9,8 @@ Order of events of a write:
 4. The client gets the leader's reply (the first one's that acknowledged). If some copy has missed a write the reply
    waits until the record of that is on disk (`DurableReply`).
 
+With another ``ack`` than "all" the client is answered when the leader and enough others have it; the rest goes on.
+
 If no copy has acknowledged, all keep their place; where the outcome is unknown the keys wait for a repair. A PROXY EACH
 read passes through here, too: it changes nothing and lists all replies.
 """
@@ -18,7 +20,7 @@ from typing import Final, final
 from kidoproxy.commands.expiry_effect import NO_KEYS
 from kidoproxy.replication.durability import HeldAcknowledgement
 from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup, missed_keys
-from kidoproxy.replies.aggregate import Aggregate
+from kidoproxy.replies.aggregate import NEVER_COMPLETE, Aggregate
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
@@ -62,11 +64,21 @@ class CopyWrite(Aggregate):
                 certain_keys = [] if write.may_write_other_keys else write.written_keys
                 group.invalidate_watches(self.db, certain_keys, write.other_db)
         self.unconfirmed_copies: list[Copy] = []
+        #: When to answer early: see `CopyGroup.acks_needed`. The client has its answer, the rest is still awaited.
+        self.acks_needed = group.acks_needed if not self.per_node else 0
+        self.is_answered = False
 
     def set_reply(self, index: int, raw: bytes) -> None:
         if self.write_epoch >= 0 and is_node_unfit(raw):
             self.mark_unconfirmed(index)
         super().set_reply(index, raw)
+        if self.acks_needed and self.remaining:
+            self.answer_early()
+
+    def hold_bytes(self, size: int) -> None:
+        """Not at the cost of a client that has its answer."""
+        if not self.is_answered:
+            super().hold_bytes(size)
 
     def set_failure(self, index: int, failure: NodeFailure) -> None:
         """A copy whose connection was lost may be read from again before the others have answered."""
@@ -78,6 +90,31 @@ class CopyWrite(Aggregate):
         unconfirmed = self.group.copy_of(self.nodes[index])
         unconfirmed.unconfirmed += 1
         self.unconfirmed_copies.append(unconfirmed)
+
+    def answer_early(self) -> None:
+        """Answer if the leader and enough others have it. Copies that have failed so far are behind before that."""
+        if not self.replies[0] or len(self.nodes) - self.remaining < self.acks_needed:
+            return
+        acknowledged: list[int] = []
+        missing: list[Node] = []
+        for index, node in enumerate(self.nodes):
+            if self.has_failed(index):
+                missing.append(node)
+            elif self.replies[index] and self.is_in_sync(node):
+                acknowledged.append(index)
+        if acknowledged[:1] == [0] and len(acknowledged) >= self.acks_needed:
+            self.is_answered = True
+            self.acks_needed = 0
+            self.parent.add_held_bytes(-self.held_bytes)
+            self.held_bytes = 0
+            if self.is_write:
+                self.group.mark_behind(missing, self.db, self.missed_keys)
+            self.reply_when_durable(self.replies[0])
+
+    def has_failed(self, index: int) -> bool:
+        """Whether this copy has not run it, or may not have."""
+        failed = bool(self.failures) and self.failures[index] is not None
+        return failed or is_node_unfit(self.replies[index])
 
     def answer_parent(self) -> None:
         self.decide()
@@ -99,19 +136,22 @@ class CopyWrite(Aggregate):
         if self.write_epoch >= 0:
             self.note_unknown_outcome()
         self.end_write()
-        super().abort(failure, failed)
+        self.acks_needed = 0
+        if self.is_answered:
+            self.remaining = NEVER_COMPLETE
+        else:
+            super().abort(failure, failed)
 
     def decide(self) -> None:
         """Decide who took the command, who missed it, and what the client gets."""
         acknowledged: list[int] = []
         for index, node in enumerate(self.nodes):
-            failed = self.failures and self.failures[index] is not None
             copy = self.group.copy_of(node)
             if copy.state != IN_SYNC:
                 # It has missed another write meanwhile: it acknowledges nothing.
                 if self.is_write:
                     copy.missed.add(self.db, self.missed_keys)
-            elif not failed and not is_node_unfit(self.replies[index]):
+            elif not self.has_failed(index):
                 acknowledged.append(index)
         if not acknowledged:
             self.all_failed()
@@ -120,6 +160,8 @@ class CopyWrite(Aggregate):
             missing = [node for index, node in enumerate(self.nodes) if index not in acknowledged]
             self.group.mark_behind(missing, self.db, self.missed_keys)
             self.repair_if_unequal(acknowledged)
+        if self.is_answered:
+            return
         if self.per_node:
             self.reply_when_durable(self.per_node_reply())
         elif self.is_write and len(acknowledged) < self.group.min_in_sync:
@@ -161,6 +203,8 @@ class CopyWrite(Aggregate):
             self.group.outcomes_may_differ(self.db, self.missed_keys)
         if failure is not None and failure.may_have_run and self.is_write:
             self.note_unknown_outcome()
+        if self.is_answered:
+            return
         if self.per_node:
             self.reply_when_durable(self.per_node_reply())
         elif failure is not None:

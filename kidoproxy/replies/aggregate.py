@@ -35,8 +35,12 @@ class Aggregate:
         if self.remaining == 0:
             self.complete()
         else:
-            self.held_bytes += len(raw)
-            self.parent.add_held_bytes(len(raw))
+            self.hold_bytes(len(raw))
+
+    def hold_bytes(self, size: int) -> None:
+        """So many bytes of a reply are held until the others are there."""
+        self.held_bytes += size
+        self.parent.add_held_bytes(size)
 
     def complete(self) -> None:
         """Answer the parent; the replies are let go, as a slot whose connection is slow may keep the aggregate."""

@@ -86,8 +86,16 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
     group.heals_itself = options.heal == "auto"
     group.sync_keys_per_s = options.sync_keys_per_s
+    group.acks_needed = acks_needed(options, len(group.copies))
     tree.copy_groups.append(group)
     return CopyPool(pool.name, group, READ_ORDERS[options.read])
+
+
+def acks_needed(options: config.CopyOptions, copy_count: int) -> int:
+    """How many copies must have a write before it is acknowledged; 0: all that are in sync."""
+    if options.ack == "all":
+        return 0
+    return max(options.min_in_sync, 1 if options.ack == "leader" else copy_count // 2 + 1)
 
 
 def add_node(node_config: config.Node, pool: config.Pool, tree: RouteTree) -> Node:

@@ -26,6 +26,7 @@ from kidoproxy.commands.spec import (
     COPY_REFUSED,
     COPY_STREAM_WRITE,
     COPY_WAIT,
+    COUNT_COPIES,
     EFFECT_STATE,
     MERGE_INFO,
     ONE_SUCCEEDED,
@@ -60,6 +61,8 @@ from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script, script_expiry_effect
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.ways import WAY_READ
+
+PING: Final = encode_request([b"PING"])
 
 #: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
 READ_LEADER: Final = 0
@@ -123,7 +126,7 @@ class CopyPool(Route):
         if replication == COPY_REFUSED:
             return DirectReply(errors.not_served(spec.name, replication_refusal(spec, request.argv)))
         if replication == COPY_ACK_COUNT:
-            return DirectReply(self.wait_reply(request.argv))
+            return self.plan_ack_count(request.argv, request_context)
         pubsub_node = self.pubsub_node()
         return Send(pubsub_node) if pubsub_node is not None else DirectReply(errors.NO_COPY_IN_SYNC)
 
@@ -198,11 +201,18 @@ class CopyPool(Route):
             return Gather([Send(nodes[0], None, fallbacks)], MERGE_INFO)
         return Send(nodes[0], None, fallbacks)
 
-    def wait_reply(self, argv: list[bytes]) -> bytes:
-        """WAIT: a write is answered when every in-sync copy has it, so there is nothing to wait for."""
+    def plan_ack_count(self, argv: list[bytes], request_context: RequestContext) -> Plan:
+        """WAIT: an answered write is on every copy in sync. Where ``ack`` answers earlier they are asked behind it.
+
+        The time-out of WAIT is not looked at: copies that do not answer in time are behind. A transaction never waits.
+        """
         if not argv[1].isdigit() or not argv[2].isdigit():
-            return errors.NOT_INTEGER
-        return integer(len(self.group.in_sync()) - 1)
+            return DirectReply(errors.NOT_INTEGER)
+        group = self.group
+        count = len(group.in_sync())
+        if group.acks_needed and not request_context.in_multi:
+            return Gather([Send(node, PING) for node in group.ranked(None)], COUNT_COPIES, group=group)
+        return DirectReply(integer(min(count, group.acks_needed or count) - 1))
 
     def plan_key_scan(self, request: Request) -> Plan:
         """HSCAN, SSCAN, ZSCAN: begun on the key's leader, continued where it was begun, or not at all."""

@@ -20,13 +20,13 @@ unblock the next session's request.
 
 from typing import Final, final
 
-from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.commands.spec import COUNT_COPIES, CommandSpec
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import DelegatingHandler, IgnoreReply, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
-from kidoproxy.routes.plan import Wait
+from kidoproxy.routes.plan import Gather, Wait
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.dedicated_pool import DedicatedPool, Lease
@@ -197,6 +197,15 @@ class DedicatedExecutor(DelegatingExecutor):
         lease.server.unblock_order.hold_behind_unblocks(lease.connection)
         lease.connection.submit(blocked, self.prerequisite + payload, proto, db, self.executor.now, reply_count)
         blocked.due = min(blocked.due + self.block_timeout, NO_DEADLINE)
+
+    def execute_gather(
+        self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """WAIT on copies goes behind the client's writes, over the connections that they took."""
+        if plan.merge_rule == COUNT_COPIES:
+            self.executor.execute_gather(plan, handler, raw, spec, request_context)
+        else:
+            super().execute_gather(plan, handler, raw, spec, request_context)
 
     def execute_wait(
         self, plan: Wait, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext

@@ -10,7 +10,8 @@ from typing import cast, final
 
 from kidoproxy.commands.expiry_effect import CHECK_AROUND, NO_CHECK
 from kidoproxy.commands.request_traits import added_elements, filled_keys
-from kidoproxy.commands.spec import WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.commands.spec import COUNT_COPIES, WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.replication.ack_count import CountCopies
 from kidoproxy.replication.expiry_check import ExpiryCheck, ExpiryQuestion, begin_expiry_check
 from kidoproxy.replication.group import CopyGroup, missed_keys
 from kidoproxy.replication.held_plan import HeldPlan
@@ -189,6 +190,8 @@ class PlanExecutor(PlanSender):
             rewrite = partial(rewrite_cursor, cursor_id=scan_step.cursor_id, next_cursor_id=scan_step.next_cursor_id)
             return MergeWith(handler, count, rewrite)
         if group is not None:
+            if plan.merge_rule == COUNT_COPIES:
+                return CountCopies(handler, plan, group)
             if plan.interposed is not None:
                 handler = ShownDigest(handler, plan.interposed.digests)
             return CopyWrite(handler, plan, group, request_context)

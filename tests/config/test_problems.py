@@ -53,8 +53,7 @@ MISTAKES = [
     (pool("hash = 3"), "must be one of"),
     (nodes('{ url = "redis://h", x = { y = 1 } }', "3"), "pool.cache.nodes[0].x: unknown key"),
     (pool('on_down = "next"'), 'pool.cache.on_down: "next" is not served yet; served are "error", "miss"'),
-    (pool('ack = "quorum"', "copy"), 'pool.cache.ack: "quorum" is not served yet; served is "all"'),
-    (pool('ack = "leader"', "copy"), 'pool.cache.ack: "leader" is not served yet; served is "all"'),
+    (pool('ack = "some"', "copy"), 'pool.cache.ack: "some" is not known; known are "all", "quorum", "leader"'),
     (
         pool('read = "nearest"', "copy"),
         'pool.cache.read: "nearest" is not served yet; served are "leader", "first", "random"',

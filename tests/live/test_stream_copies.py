@@ -20,7 +20,7 @@ pytestmark = pytest.mark.live
 @pytest.fixture(scope="module", params=[2, 3], ids=["two", "three"])
 def proxy(serve_proxy: Starter, request: pytest.FixtureRequest) -> RunningProxy:
     """Two copies, or three."""
-    return serve_proxy("copy", request.param)
+    return serve_proxy("copy", request.param, timeout_ms=10_000)
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])

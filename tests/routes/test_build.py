@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.config import Config
 from kidoproxy.net.workers import worker_config
@@ -75,6 +77,16 @@ def test_copies(tmp_path: Path) -> None:
     assert (route.group.min_in_sync, route.read_order) == (2, READ_FIRST)
     assert found.copy_groups == [route.group]
     assert all(node.group is route.group for node in found.nodes)
+
+
+@pytest.mark.parametrize(
+    ("setting", "needed"),
+    [('ack = "all"', 0), ('ack = "leader"', 1), ('ack = "quorum"', 2), ('ack = "leader"\nmin_in_sync = 2', 2)],
+)
+def test_acknowledgements(tmp_path: Path, setting: str, needed: int) -> None:
+    """How many copies must have a write: the leader, most of them, at least ``min_in_sync``."""
+    found = tree(tmp_path, f'[pool.pair]\nlisten = "127.0.0.1:6380"\nmode = "copy"\n{setting}\n{NODES}\n')
+    assert found.copy_groups[0].acks_needed == needed
 
 
 def test_nested(tmp_path: Path) -> None:
