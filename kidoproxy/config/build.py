@@ -177,6 +177,7 @@ class ConfigBuilder:
             read=table.read,
             heal=table.heal,
             sync_keys_per_s=table.sync_keys_per_s,
+            effect_max_mb=table.effect_max_mb,
         )
 
     def _rename(self, table: PoolTable, location: Location) -> dict[bytes, bytes]:

@@ -79,6 +79,7 @@ class CopyOptions:
     read: str = "leader"
     heal: str = "auto"
     sync_keys_per_s: int = 0
+    effect_max_mb: int = 64
 
 
 @dataclass(frozen=True, slots=True)

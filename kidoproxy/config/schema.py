@@ -295,6 +295,13 @@ class PoolTable(Table):
     min_in_sync: int = Field(
         1, ge=1, description="Fewer nodes in sync refuse writes.", json_schema_extra={"only": "copy"}
     )
+    effect_max_mb: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="A script that one node runs for all is refused if its keys are larger than this, in MiB.",
+        json_schema_extra={"only": "copy"},
+    )
     heal: Literal["auto", "manual"] = Field(
         "auto",
         description='A node that is behind and answers is synced by itself ("auto"), or when somebody orders it.',

@@ -97,6 +97,8 @@ class CopyGroup(NodeGroup):
         self.waiters = Waiters()
         #: Who has a turn at which keys, while something about them is decided by their leader.
         self.key_turns = KeyTurns()
+        #: Where the leader decides and the others are sent values: how large these may be.
+        self.effect_max_bytes = 64 << 20
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.run_ids: dict[str, str] = {}
         #: How many writes are open, by the epoch in which they began; whom to call when those before this one are done.

@@ -3,8 +3,9 @@
 Order of events:
 
 1. `LeaderFirstWrite` has its turn at its keys (`key_turns`): nothing is asked of these keys any more until it ends.
-2. The leader is asked. If it did not run it for sure, or its connection is lost in time, the next copy in sync is the
-   leader. What a copy has decided counts only if it has missed no write.
+2. The leader is asked; where the others will be sent values, how large these are before. If it did not run it for
+   sure, or its connection is lost in time, the next copy in sync is the leader. What a copy has decided counts only if
+   it has missed no write.
 3. The others are sent the effect (`leader_effects`), and the turn is over: what is sent from now on stands behind it
    everywhere.
 4. From here on it is a write like any other: a `CopyWrite` waits for the copies in sync, those that fail are behind.
@@ -30,16 +31,18 @@ from kidoproxy.replication.leader_effects import (
     effect_of,
     requests_along,
 )
+from kidoproxy.replication.parse_replies import parse_integer
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, unawaited_write
 from kidoproxy.replies.aggregate import AggregateSlot
+from kidoproxy.replies.callbacks import BatchHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
-from kidoproxy.resp.replication_errors import KEYS_BUSY
+from kidoproxy.resp.replication_errors import KEYS_BUSY, effect_too_large
 from kidoproxy.routes.copy_write import write_refusal
 from kidoproxy.routes.plan import Gather, LeaderFirst, Plan, Send, WriteScope
 from kidoproxy.routes.route import RequestContext
@@ -95,7 +98,30 @@ class LeaderFirstWrite(Turn):
         self.write_epoch = group.begin_write()
         if group.watches:
             group.invalidate_watches(self.request_context.db, self.plan.keys, None)
-        self.ask(candidates[0])
+        self.start(candidates[0])
+
+    def start(self, node: Node) -> None:
+        """Ask ``node`` to decide, or first how large the values are that the others would be sent."""
+        plan = self.plan
+        if plan.effect != EFFECT_STATE or not plan.written_keys:
+            self.ask(node)
+            return
+
+        def take_sizes(replies: list[bytes]) -> None:
+            if sum([max(parse_integer(raw) or 0, 0) for raw in replies]) > self.group.effect_max_bytes:
+                self.end_turn()
+                self.parent.on_reply(effect_too_large(plan.argv[0].lower(), self.group.effect_max_bytes))
+            else:
+                self.ask(node)
+
+        def take_failure(failure: NodeFailure) -> None:
+            self.on_failure(node, NodeFailure(failure.code, failure.node, failure.address, failure.cause, False))
+
+        context = self.request_context
+        count = len(plan.written_keys)
+        payload = b"".join([encode_request([b"MEMORY", b"USAGE", key]) for key in plan.written_keys])
+        handler = BatchHandler(count, take_sizes, take_failure)
+        self.sender.send_frames(node, handler, payload, count, context.proto, context.db)
 
     def candidates(self) -> list[Node]:
         """Who may decide, the first one first: copies in sync that were not asked yet."""
@@ -170,7 +196,7 @@ class LeaderFirstWrite(Turn):
         if self.group.elected and self.sender.current_time() < self.due:
             for node in self.candidates():
                 if node.live:
-                    self.ask(node)
+                    self.start(node)
                     return
         write = self.start_copy_write([tried.node for tried in self.attempts], [])
         self.end_turn()

@@ -8,6 +8,7 @@ from kidoproxy.resp.errors import (
     NodeFailure,
     error_reply,
     error_reply_around,
+    not_served,
     truncate,
     truncate_word,
 )
@@ -55,6 +56,11 @@ def too_few_copies(copy_names: list[str], min_in_sync: int) -> bytes:
     return error_reply_around(
         "NOREPLICAS write stands on ", ", ".join(copy_names), f" only, {min_in_sync} copies are wanted"
     )
+
+
+def effect_too_large(name: bytes, max_bytes: int) -> bytes:
+    """A write that the leader would decide, after which the others would have to be sent more than that."""
+    return not_served(name, f"its keys are larger than {max_bytes >> 20} MiB, which the other copies would be sent")
 
 
 def not_with_leader(name: bytes, decided: bytes) -> bytes:

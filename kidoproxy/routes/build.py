@@ -84,6 +84,7 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
         return Ring(pool.name, members, build_placement(pool.ring, pool.members), build_tags(pool.ring))
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
+    group.effect_max_bytes = options.effect_max_mb << 20
     group.heals_itself = options.heal == "auto"
     group.sync_keys_per_s = options.sync_keys_per_s
     group.acks_needed = acks_needed(options, len(group.copies))

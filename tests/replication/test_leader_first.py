@@ -319,6 +319,39 @@ def test_servers_that_lie() -> None:
         )  # fmt: skip
 
 
+def test_too_large() -> None:
+    """Where the others would be sent more than the pool allows nothing is run; who cannot say how much may be empty."""
+    pool = copies("a", "b")
+    pool.groups[0].effect_max_bytes = 2 << 20
+    key = led_by(pool, "a")
+    text = f"SORT {key} BY w_* STORE {key}"
+    play = story(pool)
+    (
+        play
+        >> client(text)
+        << to("a", f"MEMORY USAGE {key}")
+        >> node("a", ":2097153")
+        << to_client(
+            "-ERR 'sort' is not served here: its keys are larger than 2 MiB, which the other copies would be sent"
+        )
+    )
+    play << noted() << then(idle)
+    play >> client(text) << to("a", f"MEMORY USAGE {key}") >> node("a", "-NOPERM no")
+    play << to("a", "MULTI", text, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+
+
+def test_lost_before_anything_was_run() -> None:
+    """Another leader decides, and the lost one is not behind for that alone: it is sent what the other has decided."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    text = f"SORT {key} BY w_* STORE {key}"
+    play = story(pool)
+    play >> client(text) << to("a", f"MEMORY USAGE {key}") >> lost("a") << to("b", f"MEMORY USAGE {key}")
+    play >> node("b", ":9") << to("b", "MULTI", text, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+    (play >> node("b", "+OK", *["+QUEUED"] * 3, "*3 :1 $1 x :-1") << to("a", f"RESTORE {key} 0 x REPLACE ABSTTL"))
+    play >> node("a", "+OK") << to_client(":1") << in_sync("a", "b") << noted() << then(idle)
+
+
 def test_those_who_wait() -> None:
     """A value that the leader has stored is one that others may wait for."""
     pool = copies("a", "b")
@@ -330,7 +363,7 @@ def test_those_who_wait() -> None:
         story(pool)
         >> client(f"BLPOP {key} 0", name="you") << to("a", *pop) << to("b", *pop)
         >> node("a", "+OK", "+QUEUED", "*1 *-1") >> node("b", "+OK", "+QUEUED", "*1 *-1") << silence()
-        >> client(f"SORT {key} BY w_* STORE {key}")
+        >> client(f"SORT {key} BY w_* STORE {key}") << to("a", f"MEMORY USAGE {key}") >> node("a", "$-1")
         << to("a", "MULTI", f"SORT {key} BY w_* STORE {key}", f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
         >> node("a", "+OK", *["+QUEUED"] * 3, "*3 :1 $1 x :-1")
         << to("b", f"RESTORE {key} 0 x REPLACE ABSTTL", *pop) << to("a", *pop)

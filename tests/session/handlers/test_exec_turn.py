@@ -58,6 +58,15 @@ def multi(*texts: str) -> tuple[str, ...]:
     return "MULTI", *texts, "EXEC"
 
 
+def sizes(name: str, *keys: str, size: int = 50) -> Event:
+    """The leader is asked how large these keys are, and answers."""
+
+    def expectation(play: Story) -> None:
+        play << to(name, *[f"MEMORY USAGE {key}" for key in keys]) >> node(name, *[f":{size}" for _ in keys])
+
+    return expectation
+
+
 def queued(count: int) -> Event:
     """The client hears that so many commands are queued."""
     return to_client("+OK", *["+QUEUED"] * count)
@@ -226,7 +235,7 @@ def test_the_leader_decides() -> None:
     (
         story(pool)
         >> client("MULTI", f"SPOP {key}", f"SET {other} 1", "PING", f"GET {key}", "EXEC", "PING") << queued(4)
-        << to("a", *asked)
+        << sizes("a", key, other) << to("a", *asked)
         >> client(f"SCARD {key}", name="you")
         >> node("a", "+OK", *["+QUEUED"] * 7, "*7 $1 x +OK $-1 $-1 :-2 $2 dd :77")
         << to("b", *multi(f"UNLINK {key}", f"RESTORE {other} 77 dd REPLACE ABSTTL")) << to("a", f"SCARD {key}")
@@ -242,11 +251,11 @@ def test_other_forms() -> None:
     later = play.proxy.clock.ms + 5000
     (
         play
-        >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1)
+        >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1) << sizes("b", key)
         << to("b", *multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"))
         >> node("b", "+OK", *["+QUEUED"] * 3, "*3 $1 x $2 dd :-1") << to("a", f"RESTORE {key} 0 dd REPLACE ABSTTL")
         >> node("a", "+OK") << to_client("*1 $1 x") << then(idle)
-        >> client("MULTI", f"SPOP {key}", f"EXPIRE {key} 5", "PUBLISH c m", "EXEC") << queued(3)
+        >> client("MULTI", f"SPOP {key}", f"EXPIRE {key} 5", "PUBLISH c m", "EXEC") << queued(3) << sizes("a", key)
         << to("a", *multi(
             f"SPOP {key}", f"PEXPIREAT {key} {later}", "PUBLISH c m", f"DUMP {key}", f"PEXPIRETIME {key}"
         ))
@@ -281,13 +290,13 @@ def test_the_leader_refuses() -> None:
     """An error is the reply to EXEC, also when too few copies are there."""
     pool, key, _ = pair()
     play = story(pool)
-    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1)
+    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1) << sizes("a", key)
     play << to("a", *multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"))
     play >> node("a", "+OK", "-ERR no", "+QUEUED", "+QUEUED", "-EXECABORT no") << to_client("-ERR no") << then(idle)
-    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1)
+    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1) << sizes("a", key)
     play << to("a", *multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"))
     play >> node("a", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*1 $1 x")
-    play << to("b", *multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"))
+    play << sizes("b", key) << to("b", *multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"))
     play >> node("b", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*3 $1 x $-1 :-2") << to_client("*1 $1 x") << then(idle)
     assert pool.groups[0].behind_names() == ["a"]
 
@@ -313,7 +322,7 @@ def test_lists_of_replies() -> None:
     key = led_by(pool, "a")
     play = story(pool)
     play >> client("PROXY REPLIES LIST") << to_client("+OK")
-    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1)
+    play >> client("MULTI", f"SPOP {key}", "EXEC") << queued(1) << sizes("a", key)
     asked = multi(f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}")
     play << to("a", *asked) >> node("a", "+OK", *["+QUEUED"] * 3, "*3 $1 x $-1 :-2")
     play << to("b", f"UNLINK {key}") << to("c", f"UNLINK {key}")
