@@ -134,7 +134,7 @@ def leader_command(queue: list[QueuedCommand], plans: list[Plan | None]) -> Queu
 
 def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> LeaderFirst | QueuedCommand:
     """The whole transaction as one write that the leader decides; or the command that cannot be part of it."""
-    group: CopyGroup | None = None
+    group = next(group for plan in plans for group in groups_of(plan))
     frames: list[bytes] = []
     keys: dict[bytes, bool] = {}
     written_keys: dict[bytes, bool] = {}
@@ -145,7 +145,6 @@ def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> 
         groups = groups_of(plan)
         frame = frame_for_leader(plan, queued.request.raw)
         written = written_by(plan)
-        group = group or (groups[0] if groups else None)
         if frame is None or written is None or not groups or any(each is not group for each in groups):
             return queued
         frames.append(frame)
@@ -155,8 +154,6 @@ def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> 
         for key in written:
             keys[key] = written_keys[key] = True
         asks_pubsub_node = asks_pubsub_node or queued.spec.replication == COPY_PUBSUB_NODE
-    if group is None:
-        return queue[0]
     return LeaderFirst(group, [b"EXEC"], list(keys), list(written_keys), EFFECT_STATE, asks_pubsub_node, frames)
 
 

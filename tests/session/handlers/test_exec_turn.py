@@ -1,5 +1,6 @@
 """EXEC in copy pools: it waits for its turn as a whole, and runs on the leader if copies cannot repeat it. Stories."""
 
+from kidoproxy.resp.encode import encode_request
 from tests.replication.test_key_turns import Recorded
 from tests.story import (
     Event,
@@ -11,10 +12,12 @@ from tests.story import (
     gone,
     led_by,
     node,
+    received,
     ring,
     silence,
     story,
     then,
+    tick,
     to,
     to_client,
     unheard,
@@ -328,3 +331,30 @@ def test_lists_of_replies() -> None:
     play << to("b", f"UNLINK {key}") << to("c", f"UNLINK {key}")
     behind = b"-BEHIND c is not in sync; it gets writes and is not read\r\n"
     play >> node("b", ":1") << to_client(b"*1\r\n*3\r\n$1\r\nx\r\n$1\r\nx\r\n" + behind)
+
+
+def test_a_script_in_it() -> None:
+    """A script that depends on chance, and one that all copies would repeat with keys that are not known."""
+    pool, key, _ = pair()
+    play = story(pool)
+    text = b"return redis.call('spop',KEYS[1])"
+    script = encode_request([b"EVAL", text, b"1", key.encode()])
+    play >> client("MULTI", script, "EXEC") << queued(1) << sizes("a", key)
+    play << to("a", "MULTI", script, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+    play >> node("a", "+OK", *["+QUEUED"] * 3, "*3 $1 x $-1 :-2") << to("b", f"UNLINK {key}")
+    play >> node("b", ":1") << to_client("*1 $1 x") << then(idle)
+    other = encode_request([b"EVAL", b"return redis.call('incr',KEYS[1])", b"1", b"n"])
+    play >> client("MULTI", f"SPOP {key}", other, "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED", refusal("eval"))
+
+
+def test_many_local_commands() -> None:
+    """However many the proxy answers itself, it is sent in one step when it is its turn."""
+    pool, key, _ = pair()
+    play = story(pool)
+    turn = taken(play, key)
+    play >> client("MULTI", *["PING"] * 4200, f"INCR {key}", "EXEC") << unheard
+    for _ in range(50):
+        play >> tick() << unheard
+    play >> over(turn) << to("a", *multi(f"INCR {key}")) << to("b", *multi(f"INCR {key}"))
+    play >> node("a", "+OK", "+QUEUED", "*1 :1") >> node("b", "+OK", "+QUEUED", "*1 :1")
+    assert received(play) == b"*4201\r\n" + b"+PONG\r\n" * 4200 + b":1\r\n"
