@@ -197,12 +197,13 @@ def test_too_large(own_proxy: Starter) -> None:
     """Past the pool's limit a script that depends on chance is not run, and says why; a smaller value is sent."""
     proxy = own_proxy("copy", 2, effect_max_mb=1)
     client = proxy.client()
-    script = "return redis.call('setrange', KEYS[1], math.random(9), 'y')"
+    client.sadd("places", 1, 2, 3)
+    script = "return redis.call('setrange', KEYS[1], redis.call('spop', KEYS[2]), 'y')"
     client.set("large", "x" * 1_100_000)
     client.set("small", "x" * 500_000)
     with pytest.raises(redis.ResponseError, match="its keys are larger than 1 MiB"):
-        client.eval(script, 1, "large")
-    assert client.eval(script, 1, "small") == 500_000
+        client.eval(script, 2, "large", "places")
+    assert client.eval(script, 2, "small", "places") == 500_000
     assert b"y" not in equal(proxy)[(0, b"large")][1]
     assert b"y" in equal(proxy)[(0, b"small")][1]
 
