@@ -81,8 +81,10 @@ class ConnectionBase(ConnectionQueue):
         self.shared = True
         self.dedicated = False
         self.push_handler: PushHandler | None = None
-        #: The node's CLIENT ID for this connection (a dedicated one asks for it), for CLIENT UNBLOCK.
+        #: The node's CLIENT ID for this connection, and which run of the node gave it. A dedicated one asks for it,
+        #: for CLIENT UNBLOCK; that to a copy, for it is closed when there is another one.
         self.client_id = b""
+        self.run_id = b""
         #: Scripts that this connection has carried to the node, and when.
         self.loaded_scripts: dict[bytes, float] = {}
 

@@ -1,6 +1,6 @@
 """The handshake with a node: which requests it has, and what the replies to them come to.
 
-    AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID)
+    AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID; copies: both)
 
 All are sent at once, each only where it is needed, and looked at when all replies are there (`parse_handshake`). What a
 connection then does about it is in `kidoproxy.upstream.identity`.
@@ -72,8 +72,10 @@ class HandshakeResult:
         self.rejection = self.rejection or reason
 
 
-def handshake_requests(login: ConnectionOptions, proto: int, db: int, dedicated: bool) -> list[list[bytes]]:
-    """Log in, choose protocol and database, ask who is there (on a dedicated connection: who we are).
+def handshake_requests(
+    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_copy: bool = False
+) -> list[list[bytes]]:
+    """Log in, choose protocol and database, ask who is there (on a dedicated connection and for a copy: who we are).
 
     An echo among them shows that each reply is the one to its request: a node may send what nobody asked for.
     """
@@ -89,7 +91,10 @@ def handshake_requests(login: ConnectionOptions, proto: int, db: int, dedicated:
         # It changes nothing, and tells whether the node knows RESP3.
         requests.append([b"HELLO", b"2"])
     requests.append([b"PING", PING_ECHO])
-    requests.append([b"CLIENT", b"ID"] if dedicated else [b"INFO", b"server"])
+    if not dedicated:
+        requests.append([b"INFO", b"server"])
+    if dedicated or is_copy:
+        requests.append([b"CLIENT", b"ID"])
     return requests
 
 
@@ -103,7 +108,7 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
         elif name == b"INFO":
             read_info(result, raw)
         elif name == b"CLIENT":
-            # A dedicated connection can do without its id, if the node's user may not ask for it.
+            # A connection can do without its id, if the node's user may not ask for it.
             client_id = parse_int64(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None
             result.client_id = b"%d" % client_id if client_id is not None else b""
             if client_id is None and not is_error(raw):

@@ -38,8 +38,9 @@ class Crowd:
             self.play.proxy.dedicated_pool.acquire(node, 2, 0).connection.start_connecting()
         self.turn()
         self.connect()
-        for name in self.servers:
-            self.answer(name, 0, len(HANDSHAKE) + len(LEASED_HANDSHAKE))
+        for node in self.play.pool.nodes:
+            # A copy is asked for the id of a shared connection, too.
+            self.answer(node.name, 0, len(HANDSHAKE) + len(LEASED_HANDSHAKE) + node.is_copy)
         for lease in list(self.play.proxy.dedicated_pool.leases.values()):
             lease.release()
 

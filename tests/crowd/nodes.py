@@ -180,6 +180,8 @@ class Server:
         if name == b"MGET":
             return array([self.run(one, [b"GET", key]) for key in argv[1:]])
         if name == b"CLIENT":
+            if argv[1] == b"KILL":
+                return self.kill(int(argv[3]))
             return integer(one.number) if argv[1] == b"ID" else self.unblock(int(argv[2]), argv[3])
         if name == b"MONITOR":
             assert one.conn.dedicated, "a connection that others share would become a stream"
@@ -198,6 +200,13 @@ class Server:
         if argv[0] in (b"XREAD", b"XREADGROUP"):
             return null_array(proto)
         return integer(-1) if argv[0] == b"PTTL" else integer(0)
+
+    def kill(self, number: int) -> bytes:
+        """CLIENT KILL ID."""
+        found = [one for one in self.connections if one.number == number]
+        for one in found:
+            assert not one.lives(), "a connection was closed that is in use"
+        return integer(len(found))
 
     def unblock(self, number: int, reason: bytes) -> bytes:
         """CLIENT UNBLOCK."""
