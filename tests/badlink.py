@@ -32,11 +32,14 @@ class BadLink:
         self._changed = threading.Condition()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._stalled = False
+        #: What passes not: replies (True), requests (False); and from where nothing passes, though elsewhere it does.
+        self._stalled: set[bool] = set()
+        self._held: set[socket.socket] = set()
         self._swallows = False
         self._piece = _PIECE
-        #: How many bytes of replies still pass before everything is cut; None: all.
-        self._left: int | None = None
+        self._pause = 0.0
+        #: How many bytes of replies (True), of requests (False), still pass before everything is cut; not there: all.
+        self._left: dict[bool, int] = {}
         self.accepted = 0
         self._listener: socket.socket | None = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
@@ -53,25 +56,30 @@ class BadLink:
 
     # -- what can be wrong with it ---------------------------------------------------------------------
 
-    def stall(self) -> None:
-        """Nothing passes, in either direction, until `heal`."""
+    def stall(self, requests: bool = True, replies: bool = True) -> None:
+        """Nothing passes, in both directions or in one, until `heal`."""
         with self._changed:
-            self._stalled = True
+            self._stalled |= {way for way, stalled in ((False, requests), (True, replies)) if stalled}
+
+    def hold(self) -> None:
+        """Nothing passes on the connections that are there now, new ones are well; `heal` delivers what was held."""
+        with self._changed:
+            self._held |= self._open
 
     def swallow(self) -> None:
         """A black hole: connections are accepted, what is sent is read and forgotten."""
         with self._changed:
             self._swallows = True
 
-    def trickle(self, size: int = 1) -> None:
-        """Replies pass in pieces of this size, each a packet of its own."""
+    def trickle(self, size: int = 1, pause: float = 0.0) -> None:
+        """Replies pass in pieces of this size, each a packet of its own, with so many seconds behind each."""
         with self._changed:
-            self._piece = size
+            self._piece, self._pause = size, pause
 
-    def cut_after(self, count: int) -> None:
-        """So many more bytes of replies pass, then every connection is cut; new ones are whole."""
+    def cut_after(self, count: int, replies: bool = True) -> None:
+        """So many more bytes of replies (or of requests) pass, then every connection is cut; new ones are whole."""
         with self._changed:
-            self._left = count
+            self._left[replies] = count
 
     def cut(self) -> None:
         """Every connection is cut now."""
@@ -97,8 +105,11 @@ class BadLink:
     def heal(self) -> None:
         """All passes again."""
         with self._changed:
-            self._stalled = self._swallows = False
-            self._piece, self._left = _PIECE, None
+            self._swallows = False
+            self._stalled.clear()
+            self._held.clear()
+            self._left.clear()
+            self._piece, self._pause = _PIECE, 0.0
             self._changed.notify_all()
 
     # -- how it works ------------------------------------------------------------------------------------
@@ -137,28 +148,38 @@ class BadLink:
     def _pump(self, source: socket.socket, sink: socket.socket, replies: bool, ended: threading.Barrier) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_PIECE):
-                self._pass(data, sink, replies)
+                self._pass(data, source, sink, replies)
         for connection in (source, sink):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         ended.wait()
         with self._changed:
             self._open.discard(source)
+            self._held.discard(source)
         source.close()
 
-    def _pass(self, data: bytes, sink: socket.socket, replies: bool) -> None:
+    def _pass(self, data: bytes, source: socket.socket, sink: socket.socket, replies: bool) -> None:
         with self._changed:
-            while self._stalled:
+            while replies in self._stalled or source in self._held:
                 self._changed.wait()
             if self._swallows:
                 return
             size = self._piece if replies else _PIECE
             over = False
-            if replies and self._left is not None:
-                over = len(data) >= self._left
-                data = data[: self._left]
-                self._left = None if over else self._left - len(data)
+            left = self._left.pop(replies, None)
+            if left is not None:
+                over = len(data) >= left
+                data = data[:left]
+                if not over:
+                    self._left[replies] = left - len(data)
         for at in range(0, len(data), size):
             sink.sendall(data[at : at + size])
+            self._wait()
         if over:
             self.cut()
+
+    def _wait(self) -> None:
+        """Between two pieces; nobody waits longer than until it changes."""
+        with self._changed:
+            if self._pause:
+                self._changed.wait(self._pause)

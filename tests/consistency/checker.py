@@ -326,15 +326,16 @@ def tenures(mine: Iterable[Operation]) -> Iterator[Tenure]:
     """Those of one client, whose operations follow one another."""
     tenure: Tenure | None = None
     for entry in mine:
-        if tenure is not None and entry.outcome == OK and not entry.result and entry.completed < tenure.until:
-            tenure.lost = entry
-        if entry.action == "release":
-            if tenure is not None:
+        holds = entry.outcome == OK and entry.result
+        if tenure is not None and entry.action != "acquire" and entry.outcome == OK and not holds:
+            tenure.lost = entry if entry.completed < tenure.until else None
+        if tenure is not None and (entry.action == "release" or (entry.action == "acquire" and holds)):
+            if entry.action == "release":
                 tenure.until = min(tenure.until, entry.invoked)
-                yield tenure
+            yield tenure
             tenure = None
-        elif entry.outcome == OK and entry.result:
-            if entry.action == "acquire" or tenure is None:
+        if holds and entry.action != "release":
+            if tenure is None:
                 tenure = Tenure(entry, entry.completed, 0.0)
             # It expires so long after it was asked for, or later.
             tenure.until = entry.invoked + entry.value - SLACK
@@ -349,25 +350,22 @@ def check_lifetime(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
     """It is there from its writing until it expires or is deleted, and never comes back."""
     (write,) = named(entries, "write")
     life = math.inf if write.value is None else write.value
+    written = write.completed if write.outcome == OK else math.inf
     deletes = [entry for entry in named(entries, "delete") if entry.may_have_run()]
     # A deletion that ran before the write has deleted nothing.
-    gone = min((entry.completed for entry in deletes if entry.invoked > write.completed), default=math.inf)
+    gone = min((entry.completed for entry in deletes if entry.invoked > written), default=math.inf)
     going = min((entry.invoked for entry in deletes), default=math.inf)
     reads = succeeded(entries, "read", "peek")
     absent = Latest((read.completed, read.invoked) for read in reads if read.action == "read" and not read.result)
     for read in reads:
         if read.result and (not write.may_have_run() or read.completed < write.invoked):
             yield Problem("invented", key, f"{read}; it was not written")
-        elif read.result and read.invoked > min(gone, write.completed + life + SLACK):
+        elif read.result and read.invoked > min(gone, written + life + SLACK):
             yield Problem("stale", key, f"{read}; it was deleted or had expired before")
-        elif read.result and read.action == "read" and absent.before(read.invoked) > write.completed:
+        elif read.result and read.action == "read" and absent.before(read.invoked) > written:
             yield Problem("order", key, f"{read}; it was gone before")
-        elif (
-            not read.result
-            and write.completed < read.invoked
-            and read.completed < min(going, write.invoked + life - SLACK)
-        ):
-            yield Problem("lost", key, f"{read}; it was written before, and nobody deleted it")
+        elif not read.result and written < read.invoked and read.completed < min(going, write.invoked + life - SLACK):
+            yield Problem("lost", key, f"{read}; it was there: {write}")
 
 
 CHECKS: Final[dict[str, Callable[[str, Sequence[Operation]], Iterator[Problem]]]] = {

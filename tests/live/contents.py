@@ -19,8 +19,24 @@ _READS: Final[dict[bytes, Callable[[Any, bytes], object]]] = {
     b"set": lambda pipe, key: pipe.smembers(key),
     b"hash": lambda pipe, key: pipe.hgetall(key),
     b"zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
-    b"stream": lambda pipe, key: pipe.dump(key),
+    b"stream": lambda pipe, key: pipe.execute_command("XINFO", "STREAM", key, "FULL", "COUNT", 0),
 }
+#: Of a stream: when a node delivered an entry or saw a consumer is its own affair, and so is how it stores them.
+_TIMES: Final = (b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes")
+
+
+def stream(info: Any) -> Any:
+    """What XINFO STREAM FULL says, without times: entries, ids, groups, and who has how often been given what."""
+    if not isinstance(info, list):
+        return info
+    if info and isinstance(info[0], bytes) and len(info) % 2 == 0 and info[0] in (b"length", b"name"):
+        pairs = {info[at]: info[at + 1] for at in range(0, len(info), 2) if info[at] not in _TIMES}
+        # A pending entry is (id, consumer, time, count) of a group, and (id, time, count) of a consumer.
+        for name in (b"pel", b"pending"):
+            if isinstance(pairs.get(name), list):
+                pairs[name] = [[*entry[:-2], entry[-1]] for entry in pairs[name]]
+        return {name: stream(value) for name, value in pairs.items()}
+    return [stream(each) for each in info]
 
 
 def asked(node: Any, keys: Sequence[bytes], name: str) -> list[Any]:
@@ -38,7 +54,7 @@ def values(node: Any, keys: Sequence[bytes], kinds: Sequence[bytes]) -> list[Any
     for key, kind in zip(keys, kinds, strict=True):
         _READS[kind](pipe, key)
     found: list[Any] = pipe.execute()
-    return found
+    return [stream(value) if kind == b"stream" else value for value, kind in zip(found, kinds, strict=True)]
 
 
 def contents(url: str, databases: Iterable[int] = (0,)) -> dict[tuple[int, bytes], tuple[bytes, Any, int]]:
@@ -79,8 +95,12 @@ def equal(proxy: RunningProxy, databases: Iterable[int] = (0,)) -> dict[tuple[in
 def states(proxy: RunningProxy) -> list[str]:
     """What PROXY NODES says of each node."""
     with redis.Redis(port=proxy.port, protocol=3) as client:
-        rows = client.execute_command("PROXY", "NODES")
-    return [row[b"state"].decode() for row in rows]
+        return states_by(client)
+
+
+def states_by(client: Any) -> list[str]:
+    """The same, asked by a client that speaks RESP3."""
+    return [row[b"state"].decode() for row in client.execute_command("PROXY", "NODES")]
 
 
 def is_behind(proxy: RunningProxy, at: int) -> Callable[[], bool]:
