@@ -29,7 +29,7 @@ from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors
 from kidoproxy.resp.decode import error_text, items, string_value
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import DirectReply, Gather, Plan, Send, Wait
+from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send, Wait
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact, refusal
 from kidoproxy.session.base import Answer, Session, SessionHandler
@@ -277,9 +277,28 @@ def explain_plan(plan: Plan, raw: bytes) -> list[str]:
     elif isinstance(plan, Wait):
         lines.append("waits in the proxy; for each attempt:")
         lines += explain_plan(plan.attempts.plan_attempt(), raw)
+    elif isinstance(plan, AwaitTurn):
+        lines.append("waits until nobody has a turn at its keys; then:")
+        lines += explain_plan(plan.plan, raw)
+    elif isinstance(plan, LeaderFirst):
+        lines += explain_leader_first(plan)
     elif isinstance(plan, DirectReply):
         verb = "refused" if plan.frame[:1] == b"-" else "answered"
         lines.append(f"{verb}: {errors.decode_wire(string_value(plan.frame))}")
+    return lines
+
+
+def explain_leader_first(plan: LeaderFirst) -> list[str]:
+    """Who decides, and who is sent what comes of it."""
+    group = plan.group
+    pubsub_node = group.active_pubsub_node() if plan.asks_pubsub_node else None
+    leader = pubsub_node or group.leader(plan.keys[0] if plan.keys else None)
+    if leader is None:
+        return ["asks: nobody, no copy is in sync"]
+    lines = [f"asks: {describe_node(leader)}: {format_request(encode.encode_request(plan.argv))}"]
+    for copy in group.copies:
+        if copy.node is not leader and copy.node.live:
+            lines.append(f"tells: {describe_node(copy.node)}: what comes of it")
     return lines
 
 

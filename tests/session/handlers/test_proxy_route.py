@@ -3,10 +3,11 @@
 import pytest
 
 from kidoproxy.replication.group import IN_SYNC, group_of
-from kidoproxy.routes.plan import DirectReply, Gather, Plan
+from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan
 from kidoproxy.session.handlers import proxy_command
 from kidoproxy.session.session import ClientSession
 from tests.decoding import decode
+from tests.replication.test_key_turns import Recorded
 from tests.session.stage import Words, copies, key_on, request, ring, say
 
 
@@ -131,3 +132,33 @@ def test_long_and_odd_words_are_shortened_and_quoted() -> None:
     assert proxy_command.format_argument(b"\x00\xff") == "'\\x00\\\\xff'"
     assert proxy_command.format_argument(b"x" * 100) == "x" * 64 + "..."
     assert proxy_command.format_request(request(*["k"] * 20)) == " ".join(["k"] * 8) + " and 12 more"
+
+
+def test_route_of_what_the_leader_decides() -> None:
+    """One copy is asked, the others are told; a read of a key that is being decided says that it waits."""
+    stage = copies("a", "b")
+    group = group_of(stage.node("a"))
+    assert group is not None
+    group.mark_in_sync(stage.node("b"))
+    leader = group.leader(b"k")
+    assert leader is not None
+    other = next(copy.node for copy in group.copies if copy.node is not leader)
+    lines = explained(stage.client(), "SPOP", "k", "2")
+    assert lines[2:] == [
+        f"asks: {proxy_command.describe_node(leader)}: SPOP k 2",
+        f"tells: {proxy_command.describe_node(other)}: what comes of it",
+    ]
+    group.key_turns.ask(Recorded("other", [], [(0, b"k")]))
+    lines = explained(stage.client(), "GET", "k")
+    assert lines[2] == "waits until nobody has a turn at its keys; then:"
+    assert lines[3].startswith(f"asks: {proxy_command.describe_node(leader)}: GET k")
+
+
+def test_route_of_what_nobody_can_decide() -> None:
+    """A plan may be older than the loss of the last copy in sync."""
+    stage = copies("a", "b")
+    group = group_of(stage.node("a"))
+    assert group is not None
+    group.trust_lost = True
+    plan = LeaderFirst(group, [b"SPOP", b"k"], [b"k"], [b"k"], 0)
+    assert proxy_command.explain_plan(plan, b"") == ["asks: nobody, no copy is in sync"]
