@@ -92,12 +92,13 @@ class CopyRecords:
                 other = writer.file.group.name
                 raise StateLocked(f'its nodes are those of pool.{other}: use mode = "ring", nodes = ["pool:{other}"]')
         state.lock()
-        behind, group.run_ids = state.read()
+        record = state.read()
+        record.restore(group)
         if state.path is not None:
             writer = StateWriter(state, self._call_on_loop)
             group.journal = writer.submit
             self.writers.append(writer)
-        return behind
+        return record.behind
 
     def close(self) -> None:
         """Write what is still to be written, and release the records."""

@@ -1,8 +1,9 @@
 """The record of which copies are behind: on disk before the first write that they miss is acknowledged.
 
-One small JSON file for each set of copies in the state directory: the names that are behind, and the run ids of the
-others, for a server that was restarted while no proxy ran may have lost its data. The file is named after the nodes
-and not after the pool, so that two proxies, or a pool under a new name, cannot take one record for the other's.
+One small JSON file for each set of copies in the state directory: the names that are behind; the run ids of the
+others, for a server that was restarted while no proxy ran may have lost its data; and which of those behind may hold
+more than the copy that had to be trusted. The file is named after the nodes and not after the pool, so that two
+proxies, or a pool under a new name, cannot take one record for the other's.
 
 While a proxy lives it holds a lock on its records; a second one for the same copies does not start.
 
@@ -35,19 +36,30 @@ class StateLocked(OSError):
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """One file: the nodes (name to address), which of them are behind, the run ids of the others."""
+    """One file: the nodes (name to address), which of them are behind, the run ids of the others.
+
+    ``may_hold_more`` are names, too, see `Copy.may_hold_more`; records of older versions do not have it.
+    """
 
     pool: str
     nodes: dict[str, str]
     behind: list[str] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
+    may_hold_more: list[str] = field(default_factory=list)
 
     @classmethod
     def of_group(cls, group: CopyGroup) -> "CopyRecord":
         """The state of ``group`` at this moment."""
         nodes = {copy.node.name: copy.node.address for copy in group.copies}
         behind = group.behind_names()
-        return cls(group.name, nodes, behind, {name: run for name, run in group.run_ids.items() if name not in behind})
+        runs = {name: run for name, run in group.run_ids.items() if name not in behind}
+        return cls(group.name, nodes, behind, runs, [copy.node.name for copy in group.copies if copy.may_hold_more])
+
+    def restore(self, group: CopyGroup) -> None:
+        """Tell ``group`` what it is to know before its first election."""
+        group.run_ids = self.runs
+        for copy in group.copies:
+            copy.may_hold_more = copy.node.name in self.may_hold_more
 
     def file_key(self) -> str:
         """16 hexadecimal digits that stand for these nodes, whatever their pool is called and their order is."""
@@ -93,12 +105,12 @@ class StateFile:
             os.close(self._lock)
             self._lock = None
 
-    def read(self) -> tuple[list[str], dict[str, str]]:
-        """The names that a former run knew to be behind, and the run ids of the others by name."""
-        if self.path is None:
-            return [], {}
-        found = read_record(self.path) or self._predecessor(self.path.parent)
-        return (found.behind, found.runs) if found is not None else ([], {})
+    def read(self) -> CopyRecord:
+        """What a former run knew; a record that says nothing when there is none."""
+        found = None
+        if self.path is not None:
+            found = read_record(self.path) or self._predecessor(self.path.parent)
+        return found or CopyRecord("", {})
 
     def _predecessor(self, folder: Path) -> CopyRecord | None:
         """The record of the same pool before one of its nodes moved, or under its old name, after the pool."""
@@ -143,7 +155,8 @@ def read_record(path: Path) -> CopyRecord | None:
         behind = [str(name) for name in document["behind"]]
         runs = {str(name): str(run) for name, run in document.get("runs", {}).items()}
         nodes = {str(name): str(address) for name, address in document.get("nodes", {}).items()}
-        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs)
+        may_hold_more = [str(name) for name in document.get("may_hold_more", [])]
+        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs, may_hold_more)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:

@@ -173,10 +173,10 @@ class ElectionRunner(Callback):
     def trust_by_order(self, node: Node) -> None:
         """``node`` decides from now on, whatever the others hold: they are behind until they are synced."""
         self.first_election = False
-        self.install_trusted(self.group.copy_of(node), False)
         for copy in self.group.copies:
             # A person has been told what they hold, and has decided.
             copy.may_hold_more = False
+        self.install_trusted(self.group.copy_of(node), False)
         self.group.mark_behind([])
         self.copy_log.add("copy trusted by order", {"node": node.name})
 

@@ -41,7 +41,7 @@ def test_the_loop_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         calls.get(timeout=30)()
     writer.close(30)
     assert not writer.thread.is_alive()
-    assert writer.file.read()[0] == ["a", "b"]
+    assert writer.file.read().behind == ["a", "b"]
 
 
 def test_closing_writes_what_is_left(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     writer.submit(pair)
     writer.close(30)
     assert not writer.thread.is_alive()
-    assert StateFile(tmp_path, pair).read()[0] == ["b"]
+    assert StateFile(tmp_path, pair).read().behind == ["b"]
     StateFile(tmp_path, pair).lock()
 
 
@@ -94,7 +94,7 @@ def test_a_record_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     while not durability.is_current():
         calls.get(timeout=30)()
     assert durability.write_refusal() == ""
-    assert writer.file.read()[0] == []
+    assert writer.file.read().behind == []
     writer.close(30)
     assert not writer.thread.is_alive()
 

@@ -30,16 +30,22 @@ def written(folder: Path | None, pool: CopyGroup) -> StateFile:
     return state
 
 
+def known(state: StateFile) -> tuple[list[str], dict[str, str]]:
+    """Who was behind, and the run ids of the others."""
+    record = state.read()
+    return record.behind, record.runs
+
+
 def test_written_and_read(tmp_path: Path) -> None:
     """What is behind, and the run ids of what is not; the directory is made, and is ours alone."""
     folder = tmp_path / "deep" / "state"
     pair = group()
-    assert StateFile(folder, pair).read() == ([], {})
+    assert known(StateFile(folder, pair)) == ([], {})
     state = written(folder, pair)
-    assert state.read() == (["b"], {"a": "run-a"})
+    assert known(state) == (["b"], {"a": "run-a"})
     pair.mark_in_sync(pair.copies[1].node)
     written(folder, pair)
-    assert StateFile(folder, group()).read() == ([], {"a": "run-a", "b": "run-b"})
+    assert known(StateFile(folder, group())) == ([], {"a": "run-a", "b": "run-b"})
     assert state.path is not None
     assert [path.name for path in folder.iterdir()] == [state.path.name]
     assert (folder.stat().st_mode & 0o777, state.path.stat().st_mode & 0o777) == (0o700, 0o600)
@@ -48,6 +54,7 @@ def test_written_and_read(tmp_path: Path) -> None:
         "nodes": {"a": "a:6379", "b": "b:6379"},
         "behind": [],
         "runs": {"a": "run-a", "b": "run-b"},
+        "may_hold_more": [],
     }
 
 
@@ -65,27 +72,47 @@ def test_written_and_read(tmp_path: Path) -> None:
 def test_whose_it_is(tmp_path: Path, other: CopyGroup, same: bool) -> None:
     """It is the record of these servers, whatever the pool is called: nobody else reads it or writes over it."""
     written(tmp_path, group())
-    assert (StateFile(tmp_path, other).read()[0] == ["b"]) is same
+    assert (StateFile(tmp_path, other).read().behind == ["b"]) is same
     other.mark_behind([other.copies[0].node])
     written(tmp_path, other)
-    assert (StateFile(tmp_path, group()).read()[0] == ["b"]) or same
+    assert (StateFile(tmp_path, group()).read().behind == ["b"]) or same
 
 
 def test_a_node_that_moved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """If some of the pool's nodes have new addresses, what was known of them by name still holds."""
     written(tmp_path, group())
     with caplog.at_level(logging.INFO):
-        assert StateFile(tmp_path, group(moved="b")).read() == (["b"], {"a": "run-a"})
+        assert known(StateFile(tmp_path, group(moved="b"))) == (["b"], {"a": "run-a"})
     assert "state taken over: pool=pair file=" in caplog.text
-    assert StateFile(tmp_path, group(moved="ab")).read() == ([], {})
+    assert known(StateFile(tmp_path, group(moved="ab"))) == ([], {})
 
 
 def test_record_of_an_older_version(tmp_path: Path) -> None:
     """A record under the pool's name is read if it can be this pool's, with run ids and without."""
     (tmp_path / "pair.copies.json").write_text('{"behind": ["a"]}')
-    assert StateFile(tmp_path, group()).read() == (["a"], {})
+    assert known(StateFile(tmp_path, group())) == (["a"], {})
     (tmp_path / "pair.copies.json").write_text('{"behind": ["a"], "runs": {"z": "of another server"}}')
-    assert StateFile(tmp_path, group()).read() == ([], {})
+    assert known(StateFile(tmp_path, group())) == ([], {})
+
+
+def test_who_may_hold_more_is_known_after_a_restart(tmp_path: Path) -> None:
+    """Another proxy knows which copies must not be cut down without an order, until they are in sync or trusted."""
+    lossy = group(names="abc")
+    make_trusted(lossy, lossy.copies[0], True)
+    state = written(tmp_path, lossy)
+    later = group(names="abc")
+    state.read().restore(later)
+    assert [copy.may_hold_more for copy in later.copies] == [False, True, True]
+    assert later.run_ids == {"a": "run-a"}
+    later.mark_in_sync(later.copies[2].node)
+    written(tmp_path, later)
+    assert state.read().may_hold_more == ["b"]
+    make_trusted(later, later.copies[1])
+    written(tmp_path, later)
+    again = group(names="abc")
+    again.copies[0].may_hold_more = True
+    state.read().restore(again)
+    assert [copy.may_hold_more for copy in again.copies] == [False] * 3
 
 
 def test_nowhere() -> None:
@@ -93,11 +120,23 @@ def test_nowhere() -> None:
     state = written(None, group())
     state.lock()
     state.unlock()
-    assert state.read() == ([], {})
+    assert known(state) == ([], {})
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"5", b"null", b'{"behind": 5}', b'{"behind": [], "runs": 5}', b"\xff", b"[" * 100_000]
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b"null",
+        b'{"behind": 5}',
+        b'{"behind": [], "runs": 5}',
+        b'{"behind": [], "may_hold_more": 5}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
 )
 def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A record that cannot be understood is logged, and counts as none; the next one replaces it."""
@@ -105,9 +144,9 @@ def test_unreadable(tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixtur
     assert state.path is not None
     state.path.write_bytes(text)
     with caplog.at_level(logging.ERROR):
-        assert state.read() == ([], {})
+        assert known(state) == ([], {})
     assert f"state unreadable: file={state.path} cause=" in caplog.text
-    assert written(tmp_path, group()).read()[0] == ["b"]
+    assert written(tmp_path, group()).read().behind == ["b"]
 
 
 def test_unwritable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,10 +169,10 @@ def test_symbolic_links(tmp_path: Path) -> None:
     for path in (state.path, state.path.with_suffix(".new"), state.path.with_suffix(".lock")):
         path.symlink_to(victim)
     state.lock()
-    assert state.read() == ([], {})
+    assert known(state) == ([], {})
     state.write(CopyRecord.of_group(group()))
     assert victim.read_text() == '{"behind": ["a"]}'
-    assert state.read()[0] == ["b"]
+    assert state.read().behind == ["b"]
 
 
 def test_locked(tmp_path: Path) -> None:

@@ -41,15 +41,23 @@ def test_an_election_waits_for_nodes() -> None:
 
 
 def test_trust_by_order_while_the_trusted_copy_is_dead() -> None:
-    """A copy that is behind may be trusted when the one in sync is gone; a sync that runs ends with that."""
+    """A copy that is behind may be trusted when the one in sync is gone; a sync that runs ends with that.
+
+    The record says that a person has decided what the other one holds.
+    """
     stage, supervisor = supervised_copies("b")
     play = stage.play
     play.shy = True
     refused("a")(play)
     tick(2.0)(play)
     run_ticks(stage)
+    group = play.pool.groups[0]
+    group.copies[0].may_hold_more = True
+    recorded: list[bool] = []
+    group.journal = lambda changed: recorded.extend(copy.may_hold_more for copy in changed.copies)
     assert supervisor.execute_order(play.node("b"), "trust confirm") == ("", [])
-    assert play.pool.groups[0].behind_names() == ["a"]
+    assert group.behind_names() == ["a"]
+    assert recorded == [False, False]
 
 
 def test_a_trusted_copy_gives_way_to_an_intact_one() -> None:
