@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, Self
 
 import redis
@@ -61,7 +61,7 @@ class Trial:
         self.watcher = self.proxy.client(3, socket_timeout=30)
         self.client.flushall()
         fill(self.proxy, filled)
-        self.load = Load(self.proxy, seed, only)
+        self.load = Load(self.proxy, seed, only, counts_claims=scale > 1)
         self.dead: set[int] = set()
 
     @property
@@ -118,6 +118,17 @@ class Trial:
         self.load.epoch += 1
         return self.links[at]
 
+    def hold_a_write(self, at: int) -> None:
+        """What is sent to it is on its way from now on: a write of a key that nobody else writes."""
+        other = self.proxy.node_clients()[self.others(at)[0]]
+        client = self.proxy.client(2, socket_timeout=30)
+        over = self.load.crowd.over
+        self.load.stop()
+        self.bad(at).hold()
+        self.load.crowd.join(lambda turn: over.wait() if turn else set_late(client))
+        eventually(lambda: other.get("late") == b"early")
+        self.load.resume()
+
     # -- what can be seen ---------------------------------------------------------------------------------------
 
     def states(self) -> list[str]:
@@ -168,6 +179,12 @@ class Trial:
                 self.back(at)
             self.thaw(at)
             self.links[at].heal()
+
+
+def set_late(client: Any) -> None:
+    """It is given up, or its proxy dies."""
+    with suppress(redis.RedisError):
+        client.set("late", "early")
 
 
 def quiet(proxy: RunningProxy) -> None:

@@ -164,12 +164,26 @@ def a_node_dribbles(t: Trial) -> None:
 
 @scenario()
 def a_late_write(t: Trial) -> None:
-    """Writes that were given up arrive when the copy is in sync again, behind later ones that were acknowledged."""
+    """A write that was given up arrives when the copy is in sync again, behind a later one that was acknowledged."""
     at = some(t)
-    t.bad(at).hold()
+    t.hold_a_write(at)
     t.until_missed(at)
     t.go_on()
     t.until_well()
+    t.client.set("late", "last")
+    t.go_on()
+    t.bad(at).heal()
+
+
+@scenario(long=True)
+def a_late_write_of_a_dead_proxy(t: Trial) -> None:
+    """The same, of a proxy that was killed: the next one does not know its connections."""
+    at = some(t)
+    t.hold_a_write(at)
+    t.proxy.end(9)
+    t.proxy.start()
+    t.until_well()
+    t.client.set("late", "last")
     t.go_on()
     t.bad(at).heal()
 
