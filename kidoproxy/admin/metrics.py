@@ -74,7 +74,7 @@ class ProxyCollector(Collector):
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", proxy.messages_delivered())
         yield counter("noscript_retries", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)
         yield counter("script_preloads", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
-        warmups = sum(server.node.warmup.warmup_count for server in proxy.executor.servers)
+        warmups = sum(connection_set.node.warmup.warmup_count for connection_set in proxy.executor.connection_sets)
         yield counter("node_warmups", "Times that a node got again what was loaded.", warmups)
         yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
@@ -139,10 +139,10 @@ class ProxyCollector(Collector):
         # Two pools may stand on one server: it is one series.
         conns_by_server: dict[tuple[str, str], list[NodeConnection]] = {}
         leased_by_server: dict[tuple[str, str], int] = {}
-        for server in self.proxy.executor.servers:
-            key = server.node.name, server.node.address
-            conns_by_server.setdefault(key, []).extend(server.shared_connections())
-            leased_by_server[key] = leased_by_server.get(key, 0) + server.leased
+        for connection_set in self.proxy.executor.connection_sets:
+            key = connection_set.node.name, connection_set.node.address
+            conns_by_server.setdefault(key, []).extend(connection_set.shared_connections())
+            leased_by_server[key] = leased_by_server.get(key, 0) + connection_set.leased_count
         bytes_by_server = dict.fromkeys(conns_by_server, 0)
         for conn in self.proxy.executor.all_connections():
             bytes_by_server[conn.node.name, conn.node.address] += conn.held_bytes()
@@ -164,8 +164,8 @@ class ProxyCollector(Collector):
             labels=["node", "address", "cause"],
         )
         totals: dict[tuple[str, str, str], int] = {}
-        for server in self.proxy.executor.servers:
-            node = server.node
+        for connection_set in self.proxy.executor.connection_sets:
+            node = connection_set.node
             for cause, count in node.failure_counts.items():
                 key = node.name, node.address, cause
                 totals[key] = totals.get(key, 0) + count

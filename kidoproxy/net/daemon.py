@@ -49,8 +49,8 @@ from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.routes.build import RouteTree, build
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.states import DOWN, READY
 
 log = EventLogger("kidoproxy")
@@ -80,7 +80,7 @@ class Daemon:
         self.parent = os.getppid()
         self.route_tree: RouteTree = build(config)
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
-        self.executor = Executor([Server(node, connection_options(*configured)) for node, configured in members])
+        self.executor = Executor([ConnectionSet(node, connection_options(*configured)) for node, configured in members])
         self.executor.seed = int.from_bytes(os.urandom(3), "big")
         self.proxy = ProxyState(self.executor)
         self.contexts: dict[str, PoolContext] = {}

@@ -1,8 +1,8 @@
 """The nodes as the routes know them: names and facts, never sockets.
 
 A `Node` is written by its connections (whether it is live, which run of the server it is) and read by the routes. What
-lies above this file is known by an empty base only: how to reach the node (`NodeServer`), and the copies that it is one
-of (`NodeGroup`).
+lies above this file is known by an empty base only: its connections (`NodeConnectionSet`), and the copies that it is
+one of (`NodeGroup`).
 """
 
 from typing import final
@@ -13,8 +13,8 @@ from kidoproxy.scripts.warmup import WarmupState
 from kidoproxy.upstream.health import NodeHealth
 
 
-class NodeServer:
-    """How a node is reached: `kidoproxy.upstream.server.Server`; `server_of` gives a node's server its type."""
+class NodeConnectionSet:
+    """The connections to a node: `kidoproxy.upstream.connection_set.ConnectionSet`; `connection_set_of` types them."""
 
 
 class NodeGroup:
@@ -38,8 +38,8 @@ class Node(NodeHealth):
         self.name = name
         self.address = address
         self.cursor_id = cursor_id
-        #: Set by the server itself when it is made; nothing is sent to a node before.
-        self.server: NodeServer | None = None
+        #: Set by the `ConnectionSet` itself when it is made; nothing is sent to a node before.
+        self.connection_set: NodeConnectionSet | None = None
         #: False while a connection to it cannot be made; what is sent then fails at once.
         self.live = True
         self.cause = ""

@@ -20,8 +20,8 @@ LIST_LIBRARIES: Final = encode_request([b"FUNCTION", b"LIST", b"WITHCODE"])
 def fetch_libraries_from_peers(executor: Executor) -> None:
     """Let each node that has to be warmed up learn the libraries of its peers, before those that we have seen."""
     peers = LibraryPeers(executor)
-    for server in executor.servers:
-        server.node.warmup.fetcher = peers
+    for connection_set in executor.connection_sets:
+        connection_set.node.warmup.fetcher = peers
 
 
 @final
@@ -34,10 +34,10 @@ class LibraryPeers(WarmupFetcher):
     def fetch_libraries(self, warmup: WarmupState, connection: WarmupConnection) -> None:
         """Ask the first peer that there is an open connection to; the others if it gives no answer."""
         peers: list[NodeConnection] = []
-        for server in self.executor.servers:
-            peer = server.node.warmup
+        for connection_set in self.executor.connection_sets:
+            peer = connection_set.node.warmup
             if peer is not warmup and not peer.needs_warmup and warmup.shares_a_pool(peer):
-                peers += [conn for conn in server.shared_connections() if conn.can_send][:1]
+                peers += [conn for conn in connection_set.shared_connections() if conn.can_send][:1]
         self.ask_first(peers, warmup, connection)
 
     def ask_first(self, peers: list[NodeConnection], warmup: WarmupState, connection: WarmupConnection) -> None:

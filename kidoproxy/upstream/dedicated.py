@@ -194,7 +194,7 @@ class DedicatedExecutor(DelegatingExecutor):
         reply_count = 2 if self.prerequisite else 1
         blocked = DedicatedRequest(self, lease, handler, reply_count, payload)
         self.blocked.append(blocked)
-        lease.server.unblock_order.hold_behind_unblocks(lease.connection)
+        lease.connection_set.unblock_order.hold_behind_unblocks(lease.connection)
         lease.connection.submit(blocked, self.prerequisite + payload, proto, db, self.executor.now, reply_count)
         blocked.due = min(blocked.due + self.block_timeout, NO_DEADLINE)
 
@@ -242,7 +242,7 @@ class DedicatedExecutor(DelegatingExecutor):
 
     def finish_unblock(self, blocked: DedicatedRequest) -> None:
         """It is not blocked at its server any more, so nothing has to wait for its unblocking."""
-        blocked.lease.server.unblock_order.finish(blocked.unblock_number, self.executor.now)
+        blocked.lease.connection_set.unblock_order.finish(blocked.unblock_number, self.executor.now)
 
     def unblocked_reply(self) -> bytes:
         """What a server would say to a request that is unblocked at once."""
@@ -283,11 +283,11 @@ class DedicatedExecutor(DelegatingExecutor):
         What others send from now on then comes after it, whichever connection it takes. All but the first to arrive
         find nothing to unblock.
         """
-        server = blocked.lease.server
-        blocked.unblock_number = blocked.unblock_number or server.unblock_order.start()
-        conns = [conn for conn in server.shared_connections() if conn.state != IDLE]
+        connection_set = blocked.lease.connection_set
+        blocked.unblock_number = blocked.unblock_number or connection_set.unblock_order.start()
+        conns = [conn for conn in connection_set.shared_connections() if conn.state != IDLE]
         if not conns:
-            conns = [self.executor.connection(server.node, 2, 0)]
+            conns = [self.executor.connection(connection_set.node, 2, 0)]
         blocked.unblocks_open = len(conns)
         blocked.unblock_attempts += 1
         for conn in conns:

@@ -12,15 +12,15 @@ from kidoproxy.resp import limits
 from kidoproxy.resp.errors import NODEDOWN, OVERLOADED, NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.server import Server, server_of
 from kidoproxy.upstream.states import DOWN
 from kidoproxy.upstream.waiting import WaitingRequests
 
 
 @final
 class DedicatedPool:
-    """Leases dedicated connections; those of one server, leased or idle, are counted in its `Server`."""
+    """Leases dedicated connections; those to one node, leased or free, are counted in its `ConnectionSet`."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
@@ -39,52 +39,52 @@ class DedicatedPool:
         """Why none can be leased now; None if one can. A node that is down is not tested by anybody's request."""
         if not node.live:
             return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)
-        server = server_of(node)
-        if server.leased >= self.max_per_node:
+        connection_set = connection_set_of(node)
+        if connection_set.leased_count >= self.max_per_node:
             cause = f"all of its {self.max_per_node} lanes are in use"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
-        if self.has_free_socket is not None and not server.idle and not self.has_free_socket():
+        if self.has_free_socket is not None and not connection_set.free_dedicated and not self.has_free_socket():
             cause = "no file is left for another connection; raise the limit of open files"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
         return None
 
     def acquire(self, node: Node, proto: int, db: int) -> "Lease":
         """Lease a connection to ``node``, for which `unavailable` had no objection."""
-        server = server_of(node)
-        server.leased += 1
-        while server.idle:
-            conn = server.idle.pop()
+        connection_set = connection_set_of(node)
+        connection_set.leased_count += 1
+        while connection_set.free_dedicated:
+            conn = connection_set.free_dedicated.pop()
             if conn.state != DOWN:
-                return self.new_lease(server, conn)
+                return self.new_lease(connection_set, conn)
             self.executor.close_unshared(conn)
-        return self.new_lease(server, self.executor.new_unshared(node, proto, db, True))
+        return self.new_lease(connection_set, self.executor.new_unshared(node, proto, db, True))
 
-    def new_lease(self, server: Server, conn: NodeConnection) -> "Lease":
+    def new_lease(self, connection_set: ConnectionSet, conn: NodeConnection) -> "Lease":
         self.last_lease_number += 1
-        lease = Lease(self, server, conn, self.last_lease_number)
+        lease = Lease(self, connection_set, conn, self.last_lease_number)
         self.leases[lease.number] = lease
         return lease
 
     def release(self, lease: "Lease") -> None:
         """The connection is clean: no handler waits on it, and nothing that was said there lives on."""
         del self.leases[lease.number]
-        server = lease.server
-        server.leased -= 1
+        connection_set = lease.connection_set
+        connection_set.leased_count -= 1
         lease.connection.push_handler = None
-        server.idle.append(lease.connection)
-        server.idle_until = self.executor.now + limits.IDLE_DEDICATED_SECONDS
+        connection_set.free_dedicated.append(lease.connection)
+        connection_set.keep_free_until = self.executor.now + limits.IDLE_DEDICATED_SECONDS
 
     def close(self, lease: "Lease") -> None:
         """The connection must not be used again; handlers that wait on it hear nothing more."""
         del self.leases[lease.number]
-        lease.server.leased -= 1
+        lease.connection_set.leased_count -= 1
         self.executor.close_unshared(lease.connection)
 
-    def close_out_of_band(self, server: Server) -> None:
+    def close_out_of_band(self, connection_set: ConnectionSet) -> None:
         """Close the connection of `OutOfBandExecutor`, if there is one."""
-        conn = server.out_of_band
+        conn = connection_set.out_of_band
         if conn is not None:
-            server.out_of_band = None
+            connection_set.out_of_band = None
             self.executor.close_unshared(conn)
 
     def tick(self, now: float) -> None:
@@ -97,30 +97,30 @@ class DedicatedPool:
         for call in calls:
             call()
         self.waiting.tick(now)
-        for server in self.executor.servers:
-            self.close_unneeded(server, now)
+        for connection_set in self.executor.connection_sets:
+            self.close_unneeded(connection_set, now)
         for lease in list(self.leases.values()):
             conn = lease.connection
             if conn.state != DOWN and not conn.node.live:
                 conn.on_connection_lost(conn.node.cause, now, True)
 
-    def close_unneeded(self, server: Server, now: float) -> None:
-        """Close the out-of-band connection once it has been answered, and idle ones that are too many or too old."""
-        if server.out_of_band is not None and server.out_of_band.pending_count() == 0:
-            self.close_out_of_band(server)
-        keep_count = limits.IDLE_DEDICATED_PER_NODE if now <= server.idle_until else 0
-        for conn in server.idle[keep_count:]:
+    def close_unneeded(self, connection_set: ConnectionSet, now: float) -> None:
+        """Close the out-of-band connection once it has been answered, and free ones that are too many or too old."""
+        if connection_set.out_of_band is not None and connection_set.out_of_band.pending_count() == 0:
+            self.close_out_of_band(connection_set)
+        keep_count = limits.IDLE_DEDICATED_PER_NODE if now <= connection_set.keep_free_until else 0
+        for conn in connection_set.free_dedicated[keep_count:]:
             self.executor.close_unshared(conn)
-        del server.idle[keep_count:]
+        del connection_set.free_dedicated[keep_count:]
 
 
 @final
 class Lease:
     """One dedicated connection that a session has. It ends once, by whichever of its methods is called first."""
 
-    def __init__(self, pool: DedicatedPool, server: Server, conn: NodeConnection, number: int) -> None:
+    def __init__(self, pool: DedicatedPool, connection_set: ConnectionSet, conn: NodeConnection, number: int) -> None:
         self.pool = pool
-        self.server = server
+        self.connection_set = connection_set
         self.connection = conn
         self.number = number
         self.ended = False

@@ -1,4 +1,4 @@
-"""Plans become requests: `PlanExecutor` walks a plan, `Executor` owns the servers that its parts are sent to.
+"""Plans become requests: `PlanExecutor` walks a plan, `Executor` owns the connections that its parts are sent on.
 
 A `Send` becomes one request on one connection; a `Gather` an `Aggregate` with a slot for each part; a `DirectReply` is
 answered at once. Where a request goes is said by `send`, so that the same walk serves a transaction (which collects
@@ -35,9 +35,9 @@ from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.interposed import ShownDigest
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.miss_on_failure import MissOnFailure
 from kidoproxy.upstream.plan_sender import PlanSender
-from kidoproxy.upstream.server import Server, server_of
 
 
 class PlanExecutor(PlanSender):
@@ -225,7 +225,7 @@ def wakeup_of(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wake
 
 def timeout_of(group: CopyGroup) -> float:
     """How many seconds what is asked of these copies may take."""
-    return server_of(group.copies[0].node).options.timeout
+    return connection_set_of(group.copies[0].node).options.timeout
 
 
 def turn_keys(keys: list[bytes], db: int, other_db: int | None) -> list[DbKey]:
@@ -236,14 +236,14 @@ def turn_keys(keys: list[bytes], db: int, other_db: int | None) -> list[DbKey]:
 
 @final
 class Executor(PlanExecutor):
-    """The servers of one process, and all connections to them.
+    """All connections of one process to its nodes.
 
     ``now`` is the loop's clock, set once per batch by whoever feeds the process. Connections that have bytes to write,
     or a socket to open or close, are in ``dirty_connections`` until the end of the turn.
     """
 
-    def __init__(self, servers: list[Server]) -> None:
-        self.servers = servers
+    def __init__(self, connection_sets: list[ConnectionSet]) -> None:
+        self.connection_sets = connection_sets
         self.dirty_connections: list[NodeConnection] = []
         #: Connections that are not shared: dedicated ones, and those that subscribe.
         self.unshared_connections: list[NodeConnection] = []
@@ -262,35 +262,35 @@ class Executor(PlanExecutor):
     def connection(self, node: Node, proto: int, db: int) -> NodeConnection:
         """The shared connection to ``node`` for (protocol, database); a node of a copy pool has one for all."""
         connection_slot = db * 2 + proto - 2 if not node.is_copy else 0
-        server = cast(Server, node.server)
-        conns = server.shared
+        connection_set = cast(ConnectionSet, node.connection_set)
+        conns = connection_set.shared
         if connection_slot < len(conns):
             conn = conns[connection_slot]
             if conn is not None:
                 return conn
-        return self.new_shared(server, proto, db, connection_slot)
+        return self.new_shared(connection_set, proto, db, connection_slot)
 
-    def new_shared(self, server: Server, proto: int, db: int, connection_slot: int) -> NodeConnection:
-        conns = server.shared
+    def new_shared(self, connection_set: ConnectionSet, proto: int, db: int, connection_slot: int) -> NodeConnection:
+        conns = connection_set.shared
         while len(conns) <= connection_slot:
             conns.append(None)
-        ordered = server.node.is_copy
-        conn = self.new_connection(server, 2 if ordered else proto, 0 if ordered else db)
+        ordered = connection_set.node.is_copy
+        conn = self.new_connection(connection_set, 2 if ordered else proto, 0 if ordered else db)
         conns[connection_slot] = conn
         return conn
 
-    def new_connection(self, server: Server, proto: int, db: int) -> NodeConnection:
-        conn = NodeConnection(server.node, server.options, proto, db, self.dirty_connections)
-        conn.backoff.random_state = self.seed + server.node.node_id
+    def new_connection(self, connection_set: ConnectionSet, proto: int, db: int) -> NodeConnection:
+        conn = NodeConnection(connection_set.node, connection_set.options, proto, db, self.dirty_connections)
+        conn.backoff.random_state = self.seed + connection_set.node.node_id
         return conn
 
     def connections_to(self, node: Node) -> list[NodeConnection]:
         """The shared connections to ``node`` that have been asked for so far."""
-        return server_of(node).shared_connections()
+        return connection_set_of(node).shared_connections()
 
     def new_unshared(self, node: Node, proto: int, db: int, dedicated: bool) -> NodeConnection:
         """A connection that is not shared; whoever asked for it ends it with `close_unshared`."""
-        conn = self.new_connection(server_of(node), proto, db)
+        conn = self.new_connection(connection_set_of(node), proto, db)
         conn.shared = False
         conn.dedicated = dedicated
         self.unshared_connections.append(conn)
@@ -346,7 +346,9 @@ class Executor(PlanExecutor):
 
     def all_connections(self) -> list[NodeConnection]:
         """Every connection there is, shared or not."""
-        return [conn for server in self.servers for conn in server.shared_connections()] + self.unshared_connections
+        return [
+            conn for connection_set in self.connection_sets for conn in connection_set.shared_connections()
+        ] + self.unshared_connections
 
     def tick(self, now: float) -> None:
         """Check the deadlines of all connections."""

@@ -9,9 +9,9 @@ from typing import final
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import DelegatingExecutor
-from kidoproxy.upstream.server import server_of
 from kidoproxy.upstream.states import DOWN
 
 
@@ -29,10 +29,10 @@ class OutOfBandExecutor(DelegatingExecutor):
 
     def connection(self, node: Node) -> NodeConnection:
         """The one that is open, or a new one; it is not counted as leased."""
-        server = server_of(node)
-        conn = server.out_of_band
+        connection_set = connection_set_of(node)
+        conn = connection_set.out_of_band
         if conn is None or conn.state == DOWN:
-            self.pool.close_out_of_band(server)
+            self.pool.close_out_of_band(connection_set)
             conn = self.executor.new_unshared(node, 2, 0, True)
-            server.out_of_band = conn
+            connection_set.out_of_band = conn
         return conn

@@ -246,7 +246,7 @@ class Transaction(DelegatingExecutor):
         payload = MULTI + b"".join(batch.payloads) + EXEC
         conn = self.lease.connection if self.lease is not None else executor.connection(batch.node, proto, db)
         if self.lease is not None:
-            self.lease.server.unblock_order.hold_behind_unblocks(conn)
+            self.lease.connection_set.unblock_order.hold_behind_unblocks(conn)
         for digest, text in self.script_texts.get(batch.node, {}).items():
             executor.script_preloads += preload_script(conn, digest, text, proto, db, now, True)
         conn.submit(batch, payload, proto, db, now, batch.replies_left)

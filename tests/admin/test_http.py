@@ -174,11 +174,11 @@ def test_a_bug_in_a_page_costs_one_request(caplog: pytest.LogCaptureFixture) -> 
 
     async def scenario() -> None:
         stage = ready()
-        servers = stage.executor.servers
-        stage.executor.servers = [*servers, None]  # type: ignore[list-item]
+        servers = stage.executor.connection_sets
+        stage.executor.connection_sets = [*servers, None]  # type: ignore[list-item]
         with caplog.at_level(logging.ERROR):
             assert await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
-        stage.executor.servers = servers
+        stage.executor.connection_sets = servers
         assert (await ask(stage, b"GET /metrics HTTP/1.1\r\n\r\n", 0.2)).startswith(b"HTTP/1.1 200")
 
     run(scenario())

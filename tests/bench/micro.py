@@ -28,9 +28,9 @@ from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.server import Server
 from tests.bench import report
 from tests.bench.workloads import bulk, frame, key, value
 from tests.greet import greet
@@ -47,7 +47,7 @@ class Path:
 
     def __init__(self, value_bytes: int) -> None:
         nodes = [Node(at, name, f"127.0.0.1:{at}", at + 1) for at, name in enumerate(NAMES)]
-        self.executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+        self.executor = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
         members: list[Route] = [NodeRoute(node) for node in nodes]
         ring = Ring("bench", members, ketama(NAMES, [1, 1, 1]), Tags(ord("{"), ord("}"), []))
         proxy = ProxyState(self.executor)

@@ -208,14 +208,14 @@ class Crowd:
     def check(self) -> None:
         """What holds at any moment."""
         proxy = self.play.proxy
-        for server in self.play.executor.servers:
-            dedicated = [conn for conn in self.play.executor.unshared_connections if conn.node is server.node]
-            assert server.leased == len(dedicated) - len(server.idle)
+        for connection_set in self.play.executor.connection_sets:
+            dedicated = [conn for conn in self.play.executor.unshared_connections if conn.node is connection_set.node]
+            assert connection_set.leased_count == len(dedicated) - len(connection_set.free_dedicated)
         for conn in self.owned():
             assert conn in self.play.executor.unshared_connections or conn.state == DOWN
         assert all(number in proxy.sessions for number in self.play.context.paused_sessions)
-        for server in self.play.executor.servers:
-            for conn in server.idle:
+        for connection_set in self.play.executor.connection_sets:
+            for conn in connection_set.free_dedicated:
                 assert conn.push_handler is None
                 assert conn.head == len(conn.reply_handlers)
                 assert not conn.queue
@@ -227,7 +227,9 @@ class Crowd:
 
     def owned(self) -> list[NodeConnection]:
         """Every dedicated connection that somebody has, or that is kept; none of them twice."""
-        found = [conn for server in self.play.executor.servers for conn in server.idle]
+        found = [
+            conn for connection_set in self.play.executor.connection_sets for conn in connection_set.free_dedicated
+        ]
         for session in self.play.proxy.sessions.values():
             watched = session.watch
             if isinstance(watched, DedicatedWatch):
@@ -253,7 +255,7 @@ class Crowd:
             limit = (
                 NO_DEADLINE
                 if not session.blocking_executor.unblock_reason
-                else self.play.executor.now + session.executor.servers[0].options.timeout
+                else self.play.executor.now + session.executor.connection_sets[0].options.timeout
             )
             assert all(waiting.due <= limit for waiting in session.blocking_executor.blocked)
         assert (session.monitor in self.play.proxy.monitors) == (session.monitor is not None)
@@ -284,7 +286,7 @@ class Crowd:
     def all_free(self) -> bool:
         """Nobody has anything any more."""
         executor, proxy = self.play.executor, self.play.proxy
-        dedicated = {id(conn) for server in executor.servers for conn in server.idle}
+        dedicated = {id(conn) for connection_set in executor.connection_sets for conn in connection_set.free_dedicated}
         for session in list(proxy.sessions.values()):
             # What it has sent has been run by now, and its socket is closed.
             if session.closing:
@@ -296,7 +298,7 @@ class Crowd:
         assert not self.play.context.paused_sessions
         assert not any(group.watches for group in self.play.pool.groups)
         return (
-            not any(server.leased for server in executor.servers)
+            not any(connection_set.leased_count for connection_set in executor.connection_sets)
             and {id(conn) for conn in executor.unshared_connections} == dedicated
             and not any(group.open_writes for group in self.play.pool.groups)
             and not any(copy.unconfirmed for group in self.play.pool.groups for copy in group.copies)

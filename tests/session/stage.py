@@ -16,9 +16,9 @@ from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
 from kidoproxy.session.state import SessionState
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.server import Server
 from tests.greet import greet
 
 STARTED_MS = 1_700_000_000_000
@@ -31,7 +31,7 @@ class InMemoryProxy:
 
     def __init__(self, nodes: list[Node], root: Route, mode: str, words: CommandSet | None = None) -> None:
         self.nodes = nodes
-        self.executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+        self.executor = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
         self.proxy = ProxyState(self.executor)
         self.proxy.started_ms = STARTED_MS
         self.proxy.clock.ms = STARTED_MS + 90_000

@@ -52,7 +52,7 @@ def test_late_unblock_finds_nobody_else(said: str) -> None:
         >> node("a", POPPED, on=LEASED) << to_client(POPPED)
         >> client("BLPOP {a}q 0", name="next") << to("a", "BLPOP {a}q 0", on=LEASED2)
         >> node("a", said) << then(
-            lambda play: (leased(play), len(play.executor.servers[0].idle)) == ([1], 1)
+            lambda play: (leased(play), len(play.executor.connection_sets[0].free_dedicated)) == ([1], 1)
         )
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
     )  # fmt: skip

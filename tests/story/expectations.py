@@ -45,7 +45,7 @@ def received(play: Story, name: str = "me") -> bytes:
 
 def leased(play: Story) -> list[int]:
     """How many dedicated connections sessions have, by node."""
-    return [server.leased for server in play.executor.servers]
+    return [connection_set.leased_count for connection_set in play.executor.connection_sets]
 
 
 def silence() -> Event:

@@ -9,9 +9,9 @@ from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.states import CONNECTING
 from tests.greet import greet
 from tests.story.frames import requests, shown
@@ -65,7 +65,7 @@ class Story:
             node.node_id = at
         for group in pool.groups:
             group.placement_id = group.copies[0].node.node_id
-        self.executor = Executor([Server(node, logins or ConnectionOptions()) for node in pool.nodes])
+        self.executor = Executor([ConnectionSet(node, logins or ConnectionOptions()) for node in pool.nodes])
         self.executor.now = 100.0
         self.proxy = ProxyState(self.executor)
         self.proxy.clock.ms = WALL_MS

@@ -33,6 +33,7 @@ from kidoproxy.session.pubsub.listener import UpstreamSubscriber
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.dedicated import DedicatedExecutor, DedicatedRequest
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.disconnect import on_unsolicited_reply
@@ -42,7 +43,6 @@ from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
 from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.miss_on_failure import MissOnFailure
-from kidoproxy.upstream.server import Server
 from kidoproxy.upstream.transaction import NodeBatch, Transaction
 from tests.greet import greet
 from tests.story import only_default, ring
@@ -56,7 +56,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.node = Node(0, "a", "a:6379", 1)
-        self.executor = Executor([Server(self.node, ConnectionOptions())])
+        self.executor = Executor([ConnectionSet(self.node, ConnectionOptions())])
         self.executor.now = 1.0
         self.replies = ReplyQueue(self.executor.turn_work)
         self.conn = self.executor.connection(self.node, 2, 0)
@@ -202,7 +202,7 @@ def test_a_write_of_copies_whose_replies_cannot_be_compared() -> None:
         group = CopyGroup("pair", nodes)
         for copy in group.copies:
             group.mark_in_sync(copy.node)
-        executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+        executor = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
         replies = ReplyQueue(executor.turn_work)
         scope = WriteScope(touched, False, None, [], None)
         plan = Gather([Send(node, None) for node in nodes], 0, group=group, write=scope)
@@ -346,7 +346,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     """When no copy is trusted any more the next one is not asked: the group says why."""
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
-    executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+    executor = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.turn_work)
     group.elected = False
     group.refusal = b"-NODEDOWN nobody is trusted\r\n"
@@ -355,7 +355,7 @@ def test_a_read_that_may_not_be_asked_again() -> None:
     assert replies.take_output() == [group.refusal]
     # Nodes that are no copies can be asked in turn, too.
     nodes = [Node(0, "a", "a:6379", 1), Node(1, "b", "b:6379", 2)]
-    alone = Executor([Server(node, ConnectionOptions()) for node in nodes])
+    alone = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(alone.turn_work)
     alone.execute(
         Send(nodes[0], b"*1\r\n$4\r\nPING\r\n", [nodes[1]]),
@@ -371,7 +371,7 @@ def test_a_copy_write_is_aborted_once() -> None:
     """A read of several copies has nothing to repair."""
     nodes = [Node(at, name, f"{name}:6379", at + 1) for at, name in enumerate("ab")]
     group = CopyGroup("pair", nodes)
-    executor = Executor([Server(node, ConnectionOptions()) for node in nodes])
+    executor = Executor([ConnectionSet(node, ConnectionOptions()) for node in nodes])
     replies = ReplyQueue(executor.turn_work)
     plan = Gather([Send(node, None) for node in nodes], 0, group=group)
     write = CopyWrite(

@@ -22,7 +22,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, session_commands
-from kidoproxy.upstream.server import server_of
+from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.states import READY
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
@@ -52,7 +52,12 @@ def counters(session: Session) -> list[tuple[str, int]]:
         ("delivered_messages", proxy.messages_delivered()),
         (
             "mishandled_replies",
-            sum([server.node.failure_counts.get("internal error", 0) for server in proxy.executor.servers]),
+            sum(
+                [
+                    connection_set.node.failure_counts.get("internal error", 0)
+                    for connection_set in proxy.executor.connection_sets
+                ]
+            ),
         ),
         ("healed_scripts", proxy.executor.noscript_retries),
         ("total_net_input_bytes", proxy.bytes_in),
@@ -135,12 +140,12 @@ class NodeInfo:
     """One node of the client's pool, as PROXY NODES and INFO show it."""
 
     def __init__(self, session: Session, pool_name: str, node: Node) -> None:
-        server = server_of(node)
-        connections = server.shared_connections()
+        connection_set = connection_set_of(node)
+        connections = connection_set.shared_connections()
         self.pool_name = pool_name
         self.node = node
         self.state = node_state(node)
-        self.dedicated = server.leased
+        self.dedicated = connection_set.leased_count
         self.ready_connections = len([conn for conn in connections if conn.state == READY])
         self.pending_requests = sum([conn.pending_count() for conn in connections])
         self.reconnects = sum([conn.reconnects for conn in connections])

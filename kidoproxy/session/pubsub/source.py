@@ -29,8 +29,8 @@ from kidoproxy.session.pubsub.topics import (
     SubscriptionName,
     needs_every_source,
 )
+from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.server import server_of
 
 BARRIER_PING: Final = encode_request([b"PING", b"handover"])
 
@@ -147,7 +147,7 @@ class Source(ListenerCallbacks):
     def timeout_failure(self) -> NodeFailure:
         """Why a client that has waited too long for this source gets an error."""
         node = self.active.node if self.active is not None else self.route.nodes()[0]
-        timeout_ms = round(server_of(node).options.timeout * 1000)
+        timeout_ms = round(connection_set_of(node).options.timeout * 1000)
         return NodeFailure(errors.TIMEOUT, node.name, node.address, f"no reply in {timeout_ms} ms", False)
 
     # -- as time goes by -------------------------------------------------------------------------------

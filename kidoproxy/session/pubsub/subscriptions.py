@@ -13,8 +13,8 @@ from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pubsub.source import Source, SourceCallbacks
 from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, SubscriptionName, needs_every_source
+from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.executor import Executor
-from kidoproxy.upstream.server import server_of
 
 #: How often what a node has refused is tried again.
 RETRY_SECONDS: Final = 1.0
@@ -186,7 +186,7 @@ class Subscriptions(SourceCallbacks):
 
     def add_pending(self, pending: PendingSubscription) -> None:
         """It waits from now on, as long as a command may."""
-        pending.due = self.executor.now + server_of(self.root.nodes()[0]).options.timeout
+        pending.due = self.executor.now + connection_set_of(self.root.nodes()[0]).options.timeout
         self.pending_subscriptions.append(pending)
 
     def finish_pending(self, pending: PendingSubscription, error: bytes) -> None:

@@ -10,7 +10,7 @@ from tests.story import (
 
 def leased_and_idle(play: Story) -> tuple[list[int], list[int]]:
     """How many dedicated connections are leased, and how many are idle, by node."""
-    return leased(play), [len(server.idle) for server in play.executor.servers]
+    return leased(play), [len(connection_set.free_dedicated) for connection_set in play.executor.connection_sets]
 
 
 def free(*idle: int) -> Event:

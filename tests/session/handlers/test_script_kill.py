@@ -38,7 +38,8 @@ def no_links_past() -> Event:
     """The connections past all others are closed."""
     return then(
         lambda play: (
-            not any(server.out_of_band for server in play.executor.servers) and not play.executor.unshared_connections
+            not any(connection_set.out_of_band for connection_set in play.executor.connection_sets)
+            and not play.executor.unshared_connections
         )
     )
 

@@ -1,0 +1,45 @@
+"""The connections to one node, and nothing else."""
+
+from kidoproxy.routes.topology import Node
+from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
+from kidoproxy.upstream.dedicated_pool import DedicatedPool
+from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.handshake import ConnectionOptions
+
+
+def test_a_node_leads_to_its_server() -> None:
+    """Who knows the node finds how to log in to it, and its connections."""
+    node, options = Node(0, "a", "a:6379", 1), ConnectionOptions("me", "secret")
+    connection_set = ConnectionSet(node, options)
+    assert connection_set_of(node) is connection_set
+    assert (connection_set_of(node).node, connection_set_of(node).options) == (node, options)
+
+
+def test_shared_connections_are_those_that_were_asked_for() -> None:
+    """One for each protocol and database, made when it is needed first."""
+    connection_set = ConnectionSet(Node(0, "a", "a:6379", 1), ConnectionOptions())
+    executor = Executor([connection_set])
+    assert connection_set.shared_connections() == []
+    third = executor.connection(connection_set.node, 3, 2)
+    first = executor.connection(connection_set.node, 2, 0)
+    assert connection_set.shared_connections() == [first, third]
+    assert executor.connection(connection_set.node, 3, 2) is third
+
+
+def test_servers_come_and_go_by_themselves() -> None:
+    """No list is in the order of the nodes: one may be added, and another dropped."""
+    connection_sets = [
+        ConnectionSet(Node(at, name, f"{name}:6379", at + 1), ConnectionOptions()) for at, name in enumerate("abc")
+    ]
+    executor = Executor(connection_sets[:2])
+    pool = DedicatedPool(executor)
+    lease = pool.acquire(connection_sets[1].node, 2, 0)
+    executor.connection_sets.append(connection_sets[2])
+    executor.connection_sets.remove(connection_sets[0])
+    executor.connection(connection_sets[2].node, 2, 0)
+    pool.acquire(connection_sets[2].node, 2, 0).close()
+    lease.release()
+    assert [
+        (connection_set.leased_count, len(connection_set.free_dedicated)) for connection_set in connection_sets
+    ] == [(0, 0), (0, 1), (0, 0)]
+    assert [conn.node.name for conn in executor.all_connections()] == ["c", "b"]
