@@ -66,7 +66,7 @@ LAYERS: Final = (
         "admin.explain",
         "admin.http",
         "admin.metrics",
-        "admin.orders",
+        "admin.sync_actions",
         "admin.progress",
     ),
     ("net",),

@@ -14,7 +14,7 @@ BOUNDED = examples(2)
 POOLS: dict[str, Callable[[], Pool]] = {
     "one": lambda: ring("a"),
     "ring": lambda: ring("a", "b", "c"),
-    "soft": lambda: ring("a", "b", "c", soft=True),
+    "on_down miss": lambda: ring("a", "b", "c", miss_on_down=True),
     "strict": lambda: ring("a", "b", strict=True),
     "copies": lambda: copies("a", "b"),
     "both": lambda: ring(copies("a", "d", name="a"), copies("b", "e", name="b"), "c"),

@@ -176,10 +176,10 @@ def strict() -> InMemoryProxy:
     return stage
 
 
-def soft() -> InMemoryProxy:
+def miss_on_down() -> InMemoryProxy:
     """A ring where a node that is down is a miss."""
     stage = ring("a", "b", "c")
-    stage.pool.miss_on_failure = stage.pool.needs_arguments = True
+    stage.pool.miss_on_down = stage.pool.needs_arguments = True
     return stage
 
 
@@ -192,7 +192,7 @@ SITUATIONS: Final[dict[str, tuple[Callable[[], InMemoryProxy], str]]] = {
     "ring": (plain, ""),
     "copies": (paired, ""),
     "rules": (limited, ""),
-    "soft": (soft, ""),
+    "on_down miss": (miss_on_down, ""),
     "strict": (strict, ""),
     "in MULTI": (plain, "MULTI"),
     "copies in MULTI": (paired, "MULTI"),

@@ -1,4 +1,4 @@
-"""Orders to the running proxy about a copy, through one of its own listeners: for ``kidoproxy sync``."""
+"""Requests to the running proxy about a copy, through one of its own listeners: for ``kidoproxy sync``."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from kidoproxy.admin.progress import bar
 from kidoproxy.admin.redis_client import connect
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.find import find_by_name
-from kidoproxy.config import Config, Pool, Tls, User
+from kidoproxy.config import Config, Pool, Tls, UserConfig
 from kidoproxy.config.problems import did_you_mean
 
 #: The proxy itself answers at once; a busy one may take a moment.
@@ -35,8 +35,8 @@ def listener_for(config: Config, pool: str) -> Pool | None:
     return None
 
 
-def operator_user(pool: Pool) -> User:
-    """A user of the file who may order a sync, and whose password stands there. LookupError when there is none."""
+def operator_user(pool: Pool) -> UserConfig:
+    """A user of the file who may request a sync, and whose password stands there. LookupError when there is none."""
     needed = [spec for spec in (find_by_name(b"proxy|sync"), find_by_name(b"proxy|nodes")) if spec is not None]
     for user in pool.all_users():
         acl = Acl(user.commands)
@@ -44,7 +44,7 @@ def operator_user(pool: Pool) -> User:
             # Without a name redis-py sends AUTH only if there is a password.
             return replace(user, name="") if user.name == "default" else user
     raise LookupError(
-        f'no user of pool "{pool.name}" can order it: one must be allowed +proxy, and have a password in the file'
+        f'no user of pool "{pool.name}" can request it: one must be allowed +proxy, and have a password in the file'
     )
 
 
@@ -63,7 +63,7 @@ def listener_trust(listener: Pool) -> Tls | None:
     return None if tls is None else Tls(verify=False, cert_file=tls.cert_file, key_file=tls.key_file)
 
 
-def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+def send_sync_command(config: Config, pool: str, node: str, *words: str) -> list[str]:
     """Send PROXY SYNC NODE WORDS to the running proxy; the lines of its reply."""
     with connect_to_proxy(config, pool) as client:
         reply = client.execute_command("PROXY", "SYNC", node, *words)
@@ -78,12 +78,12 @@ def sync(
     pause: float = POLL_SECONDS,
     words: tuple[str, ...] = (),
 ) -> bool:
-    """Order a sync of ``node`` from the running proxy, and report until it is over; False when it gave up.
+    """Request a sync of ``node`` from the running proxy, and report until it is over; False when it gave up.
 
     One that has begun by itself is followed. ``report`` gets a line, and whether the next one is to replace it.
     """
     with connect_to_proxy(config, pool) as client:
-        order_or_follow(client, node, words)
+        request_or_follow(client, node, words)
         reported, idle_polls = "", 0
         while idle_polls < MAX_IDLE_POLLS:
             fields = parse_node_fields(client.execute_command("PROXY", "NODES"), pool, node)
@@ -101,8 +101,8 @@ def sync(
     return False
 
 
-def order_or_follow(client: Any, node: str, words: tuple[str, ...]) -> None:
-    """Order it; a plain sync that runs already is as good."""
+def request_or_follow(client: Any, node: str, words: tuple[str, ...]) -> None:
+    """Request it; a plain sync that runs already is as good."""
     try:
         client.execute_command("PROXY", "SYNC", node, *words)
     except redis.ResponseError as error:

@@ -7,12 +7,12 @@ depends on its nodes too; this is the answer while all of them are up.
 
 from kidoproxy.commands.acl import rule_error, similar_rules
 from kidoproxy.commands.find import all_specs, find_by_name
-from kidoproxy.config import Config, Member, Node, Pool
+from kidoproxy.config import Config, Member, NodeConfig, Pool
 from kidoproxy.config.problems import did_you_mean
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
 from kidoproxy.routes.build import build_placement, build_tags
-from kidoproxy.routes.topology import Node as RouteNode
+from kidoproxy.routes.topology import Node
 
 
 def explain_key(config: Config, pool: Pool, key: bytes) -> list[str]:
@@ -24,7 +24,7 @@ def explain_key(config: Config, pool: Pool, key: bytes) -> list[str]:
     owner = pool.members[placement.owner(hashed_part)]
     lines = [] if hashed_part == key else [f"{pool.name}: {_explain_hashed_part(hashed_part, key)}"]
     lines.append(f"{pool.name}: {placement.explain(hashed_part)}: {_describe_member(owner)}")
-    if isinstance(owner, Node):
+    if isinstance(owner, NodeConfig):
         return lines
     return [*lines, *explain_key(config, config.pools[owner.pool], key)]
 
@@ -48,14 +48,14 @@ def ring_shares(pool: Pool) -> list[float] | None:
 
 def _explain_copies(pool: Pool, key: bytes) -> str:
     """All nodes, the one that decides for the key first."""
-    group = CopyGroup(pool.name, [RouteNode(i, node.name, str(node.address), 0) for i, node in enumerate(pool.nodes)])
+    group = CopyGroup(pool.name, [Node(i, node.name, str(node.address), 0) for i, node in enumerate(pool.nodes)])
     names = [copy.node.name for copy in group.ranked_copies(key)]
     others = f", then {', '.join(names[1:])}" if names[1:] else ""
     return f"{pool.name}: written to all, led by {names[0]}{others}"
 
 
 def _describe_member(member: Member) -> str:
-    if not isinstance(member, Node):
+    if not isinstance(member, NodeConfig):
         return f"pool {member.pool}"
     address = str(member.address)
     return member.name if member.name == address else f"{member.name} ({address})"

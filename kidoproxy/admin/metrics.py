@@ -69,7 +69,7 @@ class ProxyCollector(Collector):
         yield counter("transactions_split", "Transactions that spanned several nodes.", proxy.split_transactions)
         yield counter("auth_failures", "Logins refused: a wrong user or password.", proxy.auth_failures)
         yield from self.incident_metrics()
-        yield counter("soft_misses", "Reads answered as a miss for a node that is down.", proxy.executor.soft_misses)
+        yield counter("soft_misses", "Reads answered as a miss for a node that is down.", proxy.executor.misses_on_down)
         yield counter("dropped_writes", "Writes taken as done for a node that is down.", proxy.executor.dropped_writes)
         yield counter("messages_delivered", "Messages of channels sent to subscribers.", proxy.messages_delivered())
         yield counter("noscript_retries", "NOSCRIPT replies that no client saw.", proxy.executor.noscript_retries)

@@ -13,7 +13,7 @@ from redis.exceptions import (
 )
 
 from kidoproxy.admin.redis_client import connect, describe_error
-from kidoproxy.config import Config, Node, Pool
+from kidoproxy.config import Config, NodeConfig, Pool
 from kidoproxy.resp.errors import sanitize
 from kidoproxy.resp.replication_errors import same_server_cause
 
@@ -27,7 +27,7 @@ _THREADS: Final = 16
 class NodeCheck:
     """What one node said about itself. It is fine when there are no problems."""
 
-    node: Node
+    node: NodeConfig
     server: str = ""
     #: Empty if it does not say.
     run_id: str = ""
@@ -78,7 +78,7 @@ def _compare_databases(node_checks: list[NodeCheck]) -> None:
             )
 
 
-def check_node(node: Node, pool: Pool) -> NodeCheck:
+def check_node(node: NodeConfig, pool: Pool) -> NodeCheck:
     """Connect, ask who it is, and time a few PINGs."""
     node_check = NodeCheck(node)
     with connect(node.address, node.username, node.password, node.tls, pool.connect_timeout) as client:

@@ -12,12 +12,12 @@ from kidoproxy.config.model import (
     CopyOptions,
     ListenerTls,
     Member,
-    Node,
+    NodeConfig,
     Pool,
     PoolRef,
     RingOptions,
     Tls,
-    User,
+    UserConfig,
 )
 from kidoproxy.config.read import embedded_config, load
 from kidoproxy.config.secret import Secret
@@ -31,13 +31,13 @@ __all__ = [
     "CopyOptions",
     "ListenerTls",
     "Member",
-    "Node",
+    "NodeConfig",
     "Pool",
     "PoolRef",
     "RingOptions",
     "Secret",
     "Tls",
-    "User",
+    "UserConfig",
     "embedded_config",
     "load",
 ]

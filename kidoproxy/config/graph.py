@@ -1,7 +1,7 @@
 """How pools and nodes hang together: references, cycles, and who appears twice."""
 
 from kidoproxy.config.address import Address
-from kidoproxy.config.model import Node, Pool
+from kidoproxy.config.model import NodeConfig, Pool
 from kidoproxy.config.problems import Location, Problems, did_you_mean, quote_words
 
 
@@ -24,7 +24,7 @@ def _member_location(pool: Pool, index: int) -> Location:
 
 def _check_references(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
     for i, member in enumerate(pool.members):
-        if isinstance(member, Node):
+        if isinstance(member, NodeConfig):
             continue
         location = _member_location(pool, i)
         if member.pool not in pools:
@@ -41,7 +41,7 @@ def _check_names(pool: Pool, problems: Problems) -> None:
             continue
         message = f'has the same name as nodes[{first}]: "{member.name}"'
         other = pool.members[first]
-        if isinstance(member, Node) and isinstance(other, Node) and member.address == other.address:
+        if isinstance(member, NodeConfig) and isinstance(other, NodeConfig) and member.address == other.address:
             message = (
                 _same_server_message(pool, member, first)
                 or f"{message}; one server under several names needs names that differ"
@@ -79,7 +79,7 @@ def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Pr
                 problems.add(("pool", pool.name, "listen"), f"{address} is already taken by {owner}")
     for pool in pools.values():
         for i, member in enumerate(pool.members):
-            if isinstance(member, Node) and member.address in taken:
+            if isinstance(member, NodeConfig) and member.address in taken:
                 problems.add(
                     _member_location(pool, i), f"{member.address} is the proxy itself: {taken[member.address]}"
                 )
@@ -102,19 +102,19 @@ def _check_duplicates(pool: Pool, pools: dict[str, Pool], problems: Problems) ->
     addresses: dict[Address, int] = {}
     names: dict[str, int] = {}
     for i, member in enumerate(pool.members):
-        for node in [member] if isinstance(member, Node) else _nodes_below(member.pool, pools):
+        for node in [member] if isinstance(member, NodeConfig) else _nodes_below(member.pool, pools):
             first_index = addresses.setdefault(node.address, i)
             if first_index != i:
                 message = (
                     _same_server_message(pool, member, first_index)
-                    if isinstance(member, Node)
+                    if isinstance(member, NodeConfig)
                     else _same_node_message(node.address, first_index)
                 )
                 if message:
                     problems.add(_member_location(pool, i), message)
                 continue
             first_index = names.setdefault(node.name, i)
-            if first_index != i and not isinstance(member, Node):
+            if first_index != i and not isinstance(member, NodeConfig):
                 problems.add(
                     _member_location(pool, i), f'has a node named as one below nodes[{first_index}]: "{node.name}"'
                 )
@@ -124,11 +124,11 @@ def _same_node_message(address: Address, first_index: int) -> str:
     return f"is the same node as nodes[{first_index}]: {address}"
 
 
-def _same_server_message(pool: Pool, member: Node, first_index: int) -> str:
+def _same_server_message(pool: Pool, member: NodeConfig, first_index: int) -> str:
     """Why a member must not have the address of the one at ``first_index``; empty when it may."""
     message = _same_node_message(member.address, first_index)
     first = pool.members[first_index]
-    if pool.ring is None or not isinstance(first, Node):
+    if pool.ring is None or not isinstance(first, NodeConfig):
         return message
     if not pool.ring.same_server:
         return f"{message}; if it is to have several shares, give them names that differ and say 'same_server = true'"
@@ -137,8 +137,8 @@ def _same_server_message(pool: Pool, member: Node, first_index: int) -> str:
     return ""
 
 
-def _nodes_below(name: str, pools: dict[str, Pool]) -> list[Node]:
-    found: list[Node] = []
+def _nodes_below(name: str, pools: dict[str, Pool]) -> list[NodeConfig]:
+    found: list[NodeConfig] = []
     for member in pools[name].members if name in pools else ():
-        found.extend([member] if isinstance(member, Node) else _nodes_below(member.pool, pools))
+        found.extend([member] if isinstance(member, NodeConfig) else _nodes_below(member.pool, pools))
     return found

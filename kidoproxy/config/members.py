@@ -9,7 +9,7 @@ but for two placements that we inherited: ``hash_ring`` hashes the position in t
 from typing import Final
 
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_url
-from kidoproxy.config.model import Member, Node, PoolRef, Tls
+from kidoproxy.config.model import Member, NodeConfig, PoolRef, Tls
 from kidoproxy.config.problems import Location, Problems
 from kidoproxy.config.schema import NodeTable, PoolTable
 from kidoproxy.config.secret_files import SecretFiles
@@ -44,7 +44,7 @@ class MemberBuilder:
         except ValueError as error:
             self.problems.add(location, str(error))
             # Keeps its place in the list, so that later lines count right; this configuration is never used.
-            return Node(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
+            return NodeConfig(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
         return self._node(node, url, index, location)
 
     def _pool_ref(self, node: NodeTable, index: int, location: Location) -> Member:
@@ -65,7 +65,7 @@ class MemberBuilder:
         if username and not password and node.password_file is None:
             self.problems.add(location, "has a user but no password")
         name = node.name or default_node_name(url.address)
-        return Node(
+        return NodeConfig(
             name=name,
             address=url.address,
             weight=node.weight,

@@ -33,7 +33,7 @@ class ListenerTls:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeConfig:
     """One Redis or Valkey server. ``name`` is stable and shown; ``ring_name`` is what the ring hashes."""
 
     name: str
@@ -55,7 +55,7 @@ class PoolRef:
     ring_name: str = field(default="", repr=False)
 
 
-Member = Node | PoolRef
+Member = NodeConfig | PoolRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class ClientLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class UserConfig:
     """Somebody who may log in. Keys are as ``~app:*`` or ``%R~app:*``, channels as ``&x``; ``nopass``: any password."""
 
     name: str
@@ -128,13 +128,13 @@ class Pool:
     deny: frozenset[bytes] = frozenset()
     allow: frozenset[bytes] = frozenset()
     rename: dict[bytes, bytes] = field(default_factory=dict)  # command -> new name, b"" for off
-    users: tuple[User, ...] = ()  # as the file has them
+    users: tuple[UserConfig, ...] = ()  # as the file has them
     listener_tls: ListenerTls | None = None
 
     @property
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[NodeConfig, ...]:
         """The members that are servers."""
-        return tuple(member for member in self.members if isinstance(member, Node))
+        return tuple(member for member in self.members if isinstance(member, NodeConfig))
 
     def is_open(self) -> bool:
         """Whether whoever connects is served: no certificate is wanted, and some user takes any password, or none."""
@@ -142,9 +142,9 @@ class Pool:
             return False
         return any(user.enabled and user.nopass for user in self.all_users())
 
-    def all_users(self) -> tuple[User, ...]:
+    def all_users(self) -> tuple[UserConfig, ...]:
         """All users, the default one among them, whose password may be the pool's own."""
-        default_user = User("default", nopass=not self.password, password=self.password)
+        default_user = UserConfig("default", nopass=not self.password, password=self.password)
         return self.users if any(user.name == default_user.name for user in self.users) else (default_user, *self.users)
 
     @property

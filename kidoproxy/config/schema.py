@@ -304,7 +304,7 @@ class PoolTable(Table):
     )
     heal: Literal["auto", "manual"] = Field(
         "auto",
-        description='A node that is behind and answers is synced by itself ("auto"), or when somebody orders it.',
+        description='A node that is behind and answers is synced by itself ("auto"), or when somebody asks for it.',
         json_schema_extra={"only": "copy"},
     )
     sync_keys_per_s: int = Field(

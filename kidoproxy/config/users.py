@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from kidoproxy.config.model import User
+from kidoproxy.config.model import UserConfig
 from kidoproxy.config.problems import Location, Problems
 from kidoproxy.config.schema import UserTable
 from kidoproxy.config.secret import Secret
@@ -24,11 +24,11 @@ class UserBuilder:
         self.read_secret = read_secret
         self.problems = problems
 
-    def users(self, tables: dict[str, UserTable], location: Location) -> tuple[User, ...]:
+    def users(self, tables: dict[str, UserTable], location: Location) -> tuple[UserConfig, ...]:
         """All of them, in the order of the file."""
         return tuple(self._user(name, table, (*location, name)) for name, table in tables.items())
 
-    def _user(self, name: str, table: UserTable, location: Location) -> User:
+    def _user(self, name: str, table: UserTable, location: Location) -> UserConfig:
         if not name or not name.isprintable() or " " in name:
             self.problems.add(location, "a user's name is not empty, and has no spaces and no control characters")
         password = self.read_secret(table, location)
@@ -43,7 +43,7 @@ class UserBuilder:
             self.problems.add(location, "has a password and 'nopass'")
         elif not has_password and not table.nopass and table.enabled and name != _DEFAULT:
             self.problems.add(location, "needs 'password', 'password_file' or 'password_sha256', or 'nopass = true'")
-        return User(
+        return UserConfig(
             name=name,
             enabled=table.enabled,
             # The default user is open unless a password is given, as in Redis.

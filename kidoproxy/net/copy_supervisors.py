@@ -1,4 +1,4 @@
-"""The copy pools of a daemon: a supervisor for each, its record on disk, and the orders that PROXY SYNC gives."""
+"""The copy pools of a daemon: a supervisor for each, its record on disk, and what PROXY SYNC asks for."""
 
 import logging
 from functools import partial
@@ -55,12 +55,12 @@ class CopySupervisors:
         supervisor.log_events.clear()
 
     def request_sync(self, node: Node) -> str:
-        """PROXY SYNC: why not, or empty when it has been ordered."""
+        """PROXY SYNC: why not, or empty when it will be done."""
         group = group_of(node)
         if group is None:
             return f"{node.name} is not part of a copy pool"
         supervisor = self.supervisor_of(group)
-        problem = supervisor.order_sync(node, False)
+        problem = supervisor.request_sync(node, False)
         self.update_status(supervisor, node)
         return problem
 
@@ -69,7 +69,7 @@ class CopySupervisors:
         group = group_of(node)
         assert group is not None
         supervisor = self.supervisor_of(group)
-        problem, lines = supervisor.execute_order(node, subcommand)
+        problem, lines = supervisor.run_sync_command(node, subcommand)
         self.update_status(supervisor, node)
         return problem, lines
 

@@ -4,8 +4,7 @@ import ssl
 
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.config import Node, Pool, Tls
-from kidoproxy.config import User as ConfigUser
+from kidoproxy.config import NodeConfig, Pool, Tls, UserConfig
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext
@@ -19,9 +18,9 @@ def pool_context(pool: Pool, root: Route) -> PoolContext:
     context.users = Users([session_user(user) for user in pool.all_users()])
     context.databases = pool.databases
     context.strict_transactions = pool.ring is not None and pool.ring.transactions == "strict"
-    context.miss_on_failure = pool.ring is not None and pool.ring.on_down == "miss"
-    context.needs_arguments = context.needs_arguments or context.miss_on_failure
-    context.failures_as_loading = pool.node_errors == "retry"
+    context.miss_on_down = pool.ring is not None and pool.ring.on_down == "miss"
+    context.needs_arguments = context.needs_arguments or context.miss_on_down
+    context.node_errors_as_loading = pool.node_errors == "retry"
     set_limits(context, pool)
     return context
 
@@ -35,7 +34,7 @@ def set_limits(context: PoolContext, pool: Pool) -> None:
     context.idle_seconds = pool.limits.idle_seconds
 
 
-def session_user(user: ConfigUser) -> User:
+def session_user(user: UserConfig) -> User:
     """A user as sessions know it: of its passwords the hashes alone."""
     digests = [secret.reveal().encode() for secret in user.digests]
     if user.password:
@@ -44,12 +43,12 @@ def session_user(user: ConfigUser) -> User:
     return User(user.name.encode(), acl, user.enabled, user.nopass, digests)
 
 
-def connection_options(node: Node, pool: Pool) -> ConnectionOptions:
+def connection_options(node: NodeConfig, pool: Pool) -> ConnectionOptions:
     """As whom a connection to ``node`` logs in, how long it waits, and how much it holds."""
     return ConnectionOptions(node.username, node.password.reveal(), pool.timeout, pool.node_queue_bytes)
 
 
-def connect_target(node: Node, pool: Pool) -> ConnectTarget:
+def connect_target(node: NodeConfig, pool: Pool) -> ConnectTarget:
     """Where ``node`` listens."""
     address = node.address
     tls = tls_context(node.tls) if node.tls is not None else None

@@ -11,7 +11,7 @@ Order of events:
    when the trusted copy had been restarted and one that never was is back. Only before a further write was
    acknowledged (`CopyGroup.trust_is_revocable`): after that the trusted copy alone has everything.
 
-An operator's word (`trust_by_order`) replaces the election, but never while a copy in sync can be reached.
+An operator's word (`trust_by_operator`) replaces the election, but never while a copy in sync can be reached.
 """
 
 from typing import Final, final
@@ -136,7 +136,7 @@ class ElectionRunner(Callback):
             self.copy_log.add("no copy is trusted", {"cause": error_cause(result.refusal)})
 
     def install_trusted(self, copy: Copy, may_have_lost_data: bool) -> None:
-        """It decides from now on; after the first election the others are compared with it without an order."""
+        """It decides from now on; after the first election the others are compared with it unasked."""
         self.logged_refusal = b""
         self.scheduler.source_may_have_lost_data = may_have_lost_data
         make_trusted(self.group, copy, may_have_lost_data)
@@ -148,7 +148,7 @@ class ElectionRunner(Callback):
     # -- an operator's word ----------------------------------------------------------------------
 
     def trust_cost(self, node: Node) -> tuple[str, list[str]]:
-        """Why ``node`` cannot be trusted by order; else what would be lost, a line for each copy."""
+        """Why ``node`` cannot be trusted by an operator; else what would be lost, a line for each copy."""
         if not self.connection(node).is_ready():
             return f"{node.name} is down ({node.cause})", []
         if self.group.elected:
@@ -170,7 +170,7 @@ class ElectionRunner(Callback):
             fate += ", which begins by itself"
         return f"{name} {presence}; it {history}; {fate}"
 
-    def trust_by_order(self, node: Node) -> None:
+    def trust_by_operator(self, node: Node) -> None:
         """``node`` decides from now on, whatever the others hold: they are behind until they are synced."""
         self.first_election = False
         for copy in self.group.copies:
@@ -178,7 +178,7 @@ class ElectionRunner(Callback):
             copy.may_hold_more = False
         self.install_trusted(self.group.copy_of(node), False)
         self.group.mark_behind([])
-        self.copy_log.add("copy trusted by order", {"node": node.name})
+        self.copy_log.add("copy trusted by operator", {"node": node.name})
 
 
 def error_cause(line: bytes) -> str:

@@ -61,7 +61,7 @@ class CopyGroup(NodeGroup):
         self.min_in_sync = min_in_sync
         #: So many copies, the leader among them, have a write before the client hears of it; 0: all (setting ``ack``).
         self.acks_needed = 0
-        #: Copies that are behind are synced without an order (the pool's setting ``heal``).
+        #: Copies that are behind are synced unasked (the pool's setting ``heal``).
         self.heals_itself = False
         #: A sync looks at no more keys in a second; 0: as many as it can.
         self.sync_keys_per_s = 0

@@ -6,7 +6,7 @@ A pure object that is ticked. In every tick, in this order:
    its turn at a key is given up (`key_turns`);
 2. an election is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
-   sync that was ordered or is owed, else the next key to repair;
+   sync that was requested or is owed, else the next key to repair;
 4. changes of the copies' states are logged (`copy_log`).
 
 At most one sync or one repair runs at a time, so at most one copy is being changed for another one's sake.
@@ -70,29 +70,29 @@ class CopySupervisor:
         """What is being done about ``node``; empty when nothing is."""
         return self.scheduler.progress(node)
 
-    # -- an operator's orders --------------------------------------------------------------------
+    # -- an operator's requests ------------------------------------------------------------------
 
-    def order_sync(self, node: Node, refill: bool) -> str:
+    def request_sync(self, node: Node, refill: bool) -> str:
         """Sync ``node`` (``refill``: emptied first); why not, or empty when it will be."""
-        return self.scheduler.order(node, refill)
+        return self.scheduler.request(node, refill)
 
-    def execute_order(self, node: Node, action: str) -> tuple[str, list[str]]:
-        """An order about a copy: ``refill``, ``cancel``, ``trust`` (asks what it costs) or ``trust confirm``.
+    def run_sync_command(self, node: Node, action: str) -> tuple[str, list[str]]:
+        """PROXY SYNC NODE …: ``refill``, ``cancel``, ``trust`` (asks what it costs) or ``trust confirm``.
 
         Returns why not, or empty; and the lines that answer ``trust``.
         """
         if action == "refill":
-            return self.order_sync(node, True), []
+            return self.request_sync(node, True), []
         if action == "cancel":
             return self.scheduler.cancel(node), []
         if action == "trust":
             return self.election_runner.trust_cost(node)
-        return self.order_trust(node), []
+        return self.trust(node), []
 
-    def order_trust(self, node: Node) -> str:
+    def trust(self, node: Node) -> str:
         """``node`` decides from now on; why not, or empty."""
         problem = self.election_runner.trust_cost(node)[0]
         if not problem:
             self.scheduler.stop(f"{node.name} is trusted now", self.executor.now)
-            self.election_runner.trust_by_order(node)
+            self.election_runner.trust_by_operator(node)
         return problem

@@ -3,8 +3,8 @@
 The order of events (`sync_steps` has the drawing, `sync_pass` the steps of one pass, `sync_state` what a sync knows):
 
 1. Prove that the source may decide (`source_proof`); nothing is deleted or overwritten before that.
-2. If it was ordered, empty the target. A target that is empty anyway is filled in a pass that compares nothing but the
-   keys that were written meanwhile.
+2. If `--refill` was given, empty the target. A target that is empty anyway is filled in a pass that compares nothing
+   but the keys that were written meanwhile.
 3. Compare in passes: SCAN the target for keys that the source does not have, SCAN the source and compare every key,
    then check again the keys that writes with several keys have touched meanwhile (a half-filled copy may have
    executed those differently). A pass that has found a difference, or missed a write, is followed by another.
@@ -32,7 +32,7 @@ from kidoproxy.replication.sync_steps import SyncStep
 
 @final
 class Sync(SyncPass):
-    """Begins, proves the source, empties the target if that was ordered, and hands each reply to the step it is for."""
+    """Begins, proves the source, empties the target if requested, and hands each reply to the step it is for."""
 
     def begin(self) -> None:
         """From here on the target is *syncing*."""
@@ -95,7 +95,7 @@ class Sync(SyncPass):
             self.copy_batch(proof)
 
     def flush_target(self, proof: Proof) -> None:
-        """FLUSHALL, ordered with --refill, behind the writes that the target has got so far."""
+        """FLUSHALL, requested with --refill, behind the writes that the target has got so far."""
         self.move_to(SyncStep.EMPTY)
         refusal = proof.write_refusal(self.executor.now)
         if refusal:

@@ -67,7 +67,7 @@ class SyncPass(SyncState):
         source_total, target_total = [sum(by_db.values()) for by_db in counts]
         if self.refuses_larger_target and target_total > 2 * source_total:
             contents = f"it holds {target_total} keys, {self.source.name} only {source_total}"
-            self.finish(f"{contents}, and no record says who is right; order its sync, or trust it")
+            self.finish(f"{contents}, and no record says who is right; sync it by hand, or trust it")
             return
         if self.passes == 1 and target_total * FEW_KEYS < source_total:
             self.fill_only = True

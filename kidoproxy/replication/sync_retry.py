@@ -9,12 +9,12 @@ MAX_RETRY_SECONDS: Final = 60.0
 
 @final
 class SyncRetry:
-    """What the failures of one copy's syncs mean for the next one that nobody orders."""
+    """What the failures of one copy's syncs mean for the next one that nobody requests."""
 
     def __init__(self) -> None:
         self.retry_at = 0.0
         self.pause = RETRY_SECONDS
-        #: A person has ended its sync: it is not begun again before somebody orders one.
+        #: A person has ended its sync: it is not begun again before somebody requests one.
         self.is_cancelled = False
 
     def may_begin(self, now: float) -> bool:
@@ -28,7 +28,7 @@ class SyncRetry:
         return pause
 
     def reset(self) -> None:
-        """It is in sync, or somebody has ordered its sync."""
+        """It is in sync, or somebody has requested its sync."""
         self.retry_at = 0.0
         self.pause = RETRY_SECONDS
         self.is_cancelled = False

@@ -1,11 +1,11 @@
-"""Which copy is synced next: one sync at a time, first those that were ordered, then those that nobody has to order.
+"""Which copy is synced next: one sync at a time, first those that were requested, then those that begin by themselves.
 
-Order of events for one copy: it is *ordered*, or *due* by itself (owed since the first election, or behind in a pool
+Order of events for one copy: it is *requested*, or *due* by itself (owed since the first election, or behind in a pool
 that heals itself, and it answers), waits for its turn and for a source that can be reached, is *syncing*, and ends in
 sync or behind. The reason of a failure is in ``failures``. A copy that is due is tried again after a pause that doubles
-(`sync_retry`); one whose sync was cancelled, or failed in a pool that does not heal itself, waits for an order.
+(`sync_retry`); one whose sync was cancelled, or failed in a pool that does not heal itself, waits for a request.
 
-A sync that nobody has ordered does not cut down a copy that may hold more than its source (`SyncScheduler.is_unsure`).
+A sync that begins by itself does not cut down a copy that may hold more than its source (`SyncScheduler.is_unsure`).
 """
 
 from typing import Final, final
@@ -33,15 +33,15 @@ class SyncScheduler:
         self.group = group
         self.copy_log = copy_log
         self.sync: Sync | None = None
-        #: Nodes whose sync was ordered, and whether each is to be emptied first.
-        self.orders: list[tuple[Node, bool]] = []
+        #: Nodes whose sync was requested, and whether each is to be emptied first.
+        self.requested: list[tuple[Node, bool]] = []
         #: Nodes that the start has still to compare with the trusted copy.
         self.to_compare: list[Node] = []
         #: The trusted copy was restarted, or nobody knows whether it was.
         self.source_may_have_lost_data = False
         #: In the order of the copies.
         self.retries = [SyncRetry() for _ in group.copies]
-        #: How the last sync of a node failed, by its name, until the next one is ordered.
+        #: How the last sync of a node failed, by its name, until the next one is requested.
         self.failures: dict[str, str] = {}
 
     def is_ready(self, node: Node) -> bool:
@@ -58,7 +58,7 @@ class SyncScheduler:
         return self.retries[self.group.copies.index(self.group.copy_of(node))]
 
     def is_due(self, node: Node, now: float) -> bool:
-        """Whether ``node`` is behind and answers, and its sync needs no order."""
+        """Whether ``node`` is behind and answers, and its sync needs no request."""
         is_wanted = self.group.heals_itself or node in self.to_compare
         is_behind = self.group.copy_of(node).state == BEHIND
         answers = self.is_ready(node) and not node.suspect
@@ -68,44 +68,44 @@ class SyncScheduler:
         """Whether ``node`` may hold what ``source`` has lost: after an election, or unseen as nobody knows its runs."""
         return self.group.copy_of(node).may_hold_more or not source.run_id
 
-    def is_ordered(self, node: Node) -> bool:
-        return any(ordered_node is node for ordered_node, _ in self.orders)
+    def is_requested(self, node: Node) -> bool:
+        return any(requested_node is node for requested_node, _ in self.requested)
 
     def owes_comparison(self) -> bool:
         """Whether a copy that can be reached has still to be compared for the start."""
         return any(self.is_ready(node) for node in self.to_compare)
 
-    # -- orders ----------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------
 
-    def order(self, node: Node, refill: bool) -> str:
+    def request(self, node: Node, refill: bool) -> str:
         """Sync ``node`` (``refill``: emptied first) when its turn comes; why not, or empty."""
         copy = self.group.copy_of(node)
         if not self.group.elected:
             return "no copy is trusted, there is nothing to copy from; say which one is: --trust"
         if copy.state == IN_SYNC:
             return f"{node.name} is in sync already"
-        if copy.state == SYNCING or self.is_ordered(node):
+        if copy.state == SYNCING or self.is_requested(node):
             return f"{node.name} is being synced already"
         if not node.live:
             return f"{node.name} is down ({node.cause})"
         if self.source() is None:
             down = [f"{other.node.name} is down ({other.node.cause})" for other in self.group.in_sync()]
             return f"there is nothing to copy from: {', '.join(down)}"
-        self.orders.append((node, refill))
+        self.requested.append((node, refill))
         self.retry_of(node).reset()
         self.failures.pop(node.name, None)
         return ""
 
     def cancel(self, node: Node) -> str:
-        """End the sync of ``node``, or take back its order; why that cannot be, or empty.
+        """End the sync of ``node``, or take back its request; why that cannot be, or empty.
 
         It does not begin again by itself.
         """
         sync = self.sync
         is_running = sync is not None and sync.target is node
-        if not (is_running or self.is_ordered(node) or self.waits_for_retry(node)):
+        if not (is_running or self.is_requested(node) or self.waits_for_retry(node)):
             return f"{node.name} is not being synced"
-        self.orders = [order for order in self.orders if order[0] is not node]
+        self.requested = [request for request in self.requested if request[0] is not node]
         self.to_compare = [other for other in self.to_compare if other is not node]
         self.retry_of(node).is_cancelled = True
         self.failures[node.name] = CANCELLED
@@ -123,14 +123,14 @@ class SyncScheduler:
         """What is being done about ``node``, or how the last sync failed; empty when there is nothing to say."""
         if self.sync is not None and self.sync.target is node:
             return self.sync.progress()
-        return "waiting for its turn" if self.is_ordered(node) else self.failures.get(node.name, "")
+        return "waiting for its turn" if self.is_requested(node) else self.failures.get(node.name, "")
 
     # -- the sync that runs ----------------------------------------------------------------------
 
     def start_next(self, source: Node, now: float, wall_ms: int) -> bool:
         """Begin the next sync, if one is due; whether this tick's work was a sync."""
-        if self.orders:
-            node, refill = self.orders.pop(0)
+        if self.requested:
+            node, refill = self.requested.pop(0)
             if self.group.copy_of(node).state == BEHIND:
                 self.start(source, node, refill, False, wall_ms)
             return True
@@ -161,7 +161,7 @@ class SyncScheduler:
             self.finish(sync, now)
 
     def finish(self, sync: Sync, now: float) -> None:
-        """Log how it ended. If it failed it is begun again after a pause, where nobody has to order it."""
+        """Log how it ended. If it failed it is begun again after a pause, where it begins by itself."""
         self.sync = None
         node = sync.target
         retry = self.retry_of(node)

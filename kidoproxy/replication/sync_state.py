@@ -27,7 +27,7 @@ from kidoproxy.upstream.executor import Executor
 class SyncState(Callback):
     """One copy's way back. ``problem`` says why it ended without being let in; empty while it runs and on success.
 
-    ``refill``: the target is emptied first, because an operator has ordered that.
+    ``refill``: the target is emptied first, because an operator has asked for that.
     """
 
     def __init__(self, executor: Executor, group: CopyGroup, source: Node, target: Node, refill: bool) -> None:

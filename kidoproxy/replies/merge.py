@@ -45,30 +45,30 @@ _LIST_TYPES: Final = b"*~>"
 _AGGREGATE_TYPES: Final = b"*~>%"
 
 
-def merge(merge_rule: int, replies: list[bytes], proto: int) -> bytes:
+def merge(response_policy: int, replies: list[bytes], proto: int) -> bytes:
     """Merge ``replies``, which are in the order of the nodes, for a client that speaks ``proto``."""
     if not replies:
         raise InternalError("nothing to merge")
-    if merge_rule == ONE_SUCCEEDED:
+    if response_policy == ONE_SUCCEEDED:
         return first_success(replies)
     error = first_error(replies)
     if error is not None:
         return error
-    if merge_rule in (PASS_THROUGH, ALL_EQUAL, ALL_SUCCEEDED):
+    if response_policy in (PASS_THROUGH, ALL_EQUAL, ALL_SUCCEEDED):
         return replies[0]
-    if merge_rule in (AGG_SUM, AGG_MIN, AGG_MAX):
-        return merge_integers(merge_rule, replies)
-    if merge_rule == CONCAT:
+    if response_policy in (AGG_SUM, AGG_MIN, AGG_MAX):
+        return merge_integers(response_policy, replies)
+    if response_policy == CONCAT:
         return concatenate(replies)
-    if merge_rule == AGG_LOGICAL_AND:
+    if response_policy == AGG_LOGICAL_AND:
         return logical_and(replies)
-    if merge_rule == UNION:
+    if response_policy == UNION:
         return union(replies)
-    if merge_rule == SUM_BY_NAME:
+    if response_policy == SUM_BY_NAME:
         return sum_by_name(replies)
-    if merge_rule == MERGE_INFO:
+    if response_policy == MERGE_INFO:
         return merge_info(replies, proto, [])
-    raise InternalError(f"no merge for rule {merge_rule}")
+    raise InternalError(f"no merge for rule {response_policy}")
 
 
 def merge_streams(replies: list[bytes], names: list[bytes]) -> bytes:
@@ -118,15 +118,15 @@ def first_error(replies: list[bytes]) -> bytes | None:
     return None
 
 
-def merge_integers(merge_rule: int, replies: list[bytes]) -> bytes:
+def merge_integers(response_policy: int, replies: list[bytes]) -> bytes:
     values: list[int] = []
     for raw in replies:
         if type_byte(raw) not in _INTEGER_TYPES:
             return mismatch_error(replies)
         values.append(integer_value(raw))
-    if merge_rule == AGG_SUM:
+    if response_policy == AGG_SUM:
         return integer(sum(values))
-    return integer(min(values) if merge_rule == AGG_MIN else max(values))
+    return integer(min(values) if response_policy == AGG_MIN else max(values))
 
 
 def concatenate(replies: list[bytes]) -> bytes:

@@ -188,10 +188,10 @@ def database_number(field: str) -> int:
     return int(field[2:]) if is_database(field) else -1
 
 
-def merge_rule_of(field: str) -> int:
-    merge_rule = FIELD_RULES.get(field)
-    if merge_rule is not None:
-        return merge_rule
+def field_rule_of(field: str) -> int:
+    field_rule = FIELD_RULES.get(field)
+    if field_rule is not None:
+        return field_rule
     for prefix, prefix_rule in PREFIX_RULES:
         if field.startswith(prefix):
             return prefix_rule
@@ -200,27 +200,27 @@ def merge_rule_of(field: str) -> int:
 
 def merge_values(field: str, values: list[str]) -> str:
     """One value for all nodes; the first where they are not numbers."""
-    merge_rule = merge_rule_of(field)
-    if len(values) == 1 or merge_rule == FIRST_NODE:
+    field_rule = field_rule_of(field)
+    if len(values) == 1 or field_rule == FIRST_NODE:
         return values[0]
-    if merge_rule == WORST_STATUS:
+    if field_rule == WORST_STATUS:
         return next((value for value in values if value != "ok"), "ok")
     if "=" in values[0]:
-        return merge_composite(merge_rule, values)
-    return combine_numbers(merge_rule, values)
+        return merge_composite(field_rule, values)
+    return combine_numbers(field_rule, values)
 
 
-def combine_numbers(merge_rule: int, values: list[str]) -> str:
+def combine_numbers(field_rule: int, values: list[str]) -> str:
     """Combine numbers by a rule; a sum has as many decimals as the longest of them."""
     try:
         numbers = [float(value) for value in values]
     except ValueError:
         return values[0]
-    if merge_rule == MAX:
+    if field_rule == MAX:
         return values[numbers.index(max(numbers))]
-    if merge_rule == MIN:
+    if field_rule == MIN:
         return values[numbers.index(min(numbers))]
-    if merge_rule == SUM_OR_UNLIMITED and 0.0 in numbers:
+    if field_rule == SUM_OR_UNLIMITED and 0.0 in numbers:
         return "0"  # one node has no limit, so all together have none
     decimals = max([len(value.partition(".")[2]) for value in values])
     if decimals == 0:
@@ -228,14 +228,14 @@ def combine_numbers(merge_rule: int, values: list[str]) -> str:
     return f"{sum(numbers):.{decimals}f}"
 
 
-def merge_composite(merge_rule: int, values: list[str]) -> str:
+def merge_composite(field_rule: int, values: list[str]) -> str:
     """``calls=2,usec=17,usec_per_call=8.50``: each part by the rule, averages from the sums."""
     parts: dict[str, list[str]] = {}
     for value in values:
         for part in value.split(","):
             name, _, number = part.partition("=")
             parts.setdefault(name, []).append(number)
-    merged = {name: combine_numbers(merge_rule, numbers) for name, numbers in parts.items()}
+    merged = {name: combine_numbers(field_rule, numbers) for name, numbers in parts.items()}
     if "usec_per_call" in merged:
         merged["usec_per_call"] = f"{quotient(merged.get('usec'), merged.get('calls')):.2f}"
     if "avg_ttl" in merged:

@@ -20,13 +20,13 @@ from kidoproxy.resp.loading import PartialFailure
 
 @final
 class MergeReplies(Aggregate):
-    """Merges by ``merge_rule``; ``name`` is the command's full name, for errors."""
+    """Merges by ``response_policy``; ``name`` is the command's full name, for errors."""
 
     def __init__(
-        self, parent: ReplyHandler, count: int, merge_rule: int, proto: int, name: bytes, is_write: bool
+        self, parent: ReplyHandler, count: int, response_policy: int, proto: int, name: bytes, is_write: bool
     ) -> None:
         super().__init__(parent, count)
-        self.merge_rule = merge_rule
+        self.response_policy = response_policy
         self.proto = proto
         self.command_name = name
         self.is_write = is_write
@@ -37,30 +37,30 @@ class MergeReplies(Aggregate):
         self.jobs: Jobs | None = None
 
     def answer_parent(self) -> None:
-        if self.merge_rule == ONE_SUCCEEDED:
+        if self.response_policy == ONE_SUCCEEDED:
             self.answer_one_succeeded()
             return
         if (self.failures or self.is_write) and self.answer_if_failed():
             return
         key_positions = self.key_positions
         if (
-            self.merge_rule == IN_KEY_ORDER
+            self.response_policy == IN_KEY_ORDER
             and key_positions is not None
             and self.key_count > limits.SLICE_UNITS
             and self.jobs is not None
         ):
             self.jobs.add(KeyOrderJob(KeyOrderMerge(self.replies, key_positions, self.key_count), self.parent))
-        elif self.merge_rule == IN_KEY_ORDER and key_positions is not None:
+        elif self.response_policy == IN_KEY_ORDER and key_positions is not None:
             self.parent.on_reply(in_key_order(self.replies, key_positions, self.key_count))
         else:
-            self.parent.on_reply(merge(self.merge_rule, self.replies, self.proto))
+            self.parent.on_reply(merge(self.response_policy, self.replies, self.proto))
 
     def answer_one_succeeded(self) -> None:
         """One success is enough; without any, a node that could not be asked may have been the right one."""
         successes = [raw for index, raw in enumerate(self.replies) if not self.has_failed(index)]
         failure = self.first_failure()
         if successes or failure is None:
-            self.parent.on_reply(merge(self.merge_rule, successes or self.replies, self.proto))
+            self.parent.on_reply(merge(self.response_policy, successes or self.replies, self.proto))
         else:
             self.parent.on_failure(failure)
 

@@ -33,7 +33,7 @@ class TurnWork:
 class ReplyQueue(ReplyAccounting):
     """The open requests of one client in their order, and the output that is ready."""
 
-    def __init__(self, turn_work: TurnWork, failures_as_loading: bool = False) -> None:
+    def __init__(self, turn_work: TurnWork, node_errors_as_loading: bool = False) -> None:
         super().__init__()
         self.turn_work = turn_work
         self.open_requests: list[PendingRequest] = []
@@ -42,7 +42,7 @@ class ReplyQueue(ReplyAccounting):
         #: Bytes of messages held behind the last reply that left in part.
         self.held_message_bytes = 0
         #: Node errors are sent behind LOADING (``node_errors = "retry"``).
-        self.failures_as_loading = failures_as_loading
+        self.node_errors_as_loading = node_errors_as_loading
         #: The session waits until at most so many requests are open; -1 if it does not wait.
         self.resume_at = -1
         self.transport: Transport | None = None
@@ -191,7 +191,7 @@ class PendingRequest(ReplyHandler):
             self.queue.request_disconnect(HALF_REPLY)
         else:
             is_write = self.spec is not None and self.spec.may_write
-            self.on_reply(as_loading_if(failure.error_reply(is_write), self.queue.failures_as_loading))
+            self.on_reply(as_loading_if(failure.error_reply(is_write), self.queue.node_errors_as_loading))
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
         """The failure is the reply, unless there is one already."""

@@ -54,7 +54,7 @@ def record_unwritable(pool: str, cause: str) -> bytes:
 def too_few_copies(copy_names: list[str], min_in_sync: int) -> bytes:
     """A write that fewer than ``min_in_sync`` copies have, because others failed meanwhile."""
     return error_reply_around(
-        "NOREPLICAS write stands on ", ", ".join(copy_names), f" only, {min_in_sync} copies are wanted"
+        "NOREPLICAS the write was applied on ", ", ".join(copy_names), f" only, {min_in_sync} copies are wanted"
     )
 
 

@@ -22,7 +22,7 @@ class RouteTree:
     def __init__(self) -> None:
         self.pools: dict[str, Route] = {}
         self.nodes: list[Node] = []
-        self.node_configs: list[tuple[config.Node, config.Pool]] = []
+        self.node_configs: list[tuple[config.NodeConfig, config.Pool]] = []
         self.copy_groups: list[CopyGroup] = []
 
 
@@ -99,7 +99,7 @@ def acks_needed(options: config.CopyOptions, copy_count: int) -> int:
     return max(options.min_in_sync, 1 if options.ack == "leader" else copy_count // 2 + 1)
 
 
-def add_node(node_config: config.Node, pool: config.Pool, tree: RouteTree) -> Node:
+def add_node(node_config: config.NodeConfig, pool: config.Pool, tree: RouteTree) -> Node:
     """A new node for this member."""
     node = Node(len(tree.nodes), node_config.name, str(node_config.address), cursor_id_of(pool.name, node_config.name))
     tree.nodes.append(node)

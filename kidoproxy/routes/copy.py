@@ -153,7 +153,7 @@ class CopyPool(Route):
             unknown = errors.not_served(spec.name, "what it does is not known here")
             return DirectReply(unknown if spec.script_source == SCRIPT_FUNCTION else errors.NOSCRIPT)
         if decision.reason:
-            return DirectReply(errors.not_served(spec.name, f"copies could part: {decision.reason}"))
+            return DirectReply(errors.not_served(spec.name, f"copies could diverge: {decision.reason}"))
         if decision.way == WAY_READ:
             plan = self.plan_read(spec, request, routed_keys, request_context)
             return self.in_turn(plan, spec, routed_keys, request_context) if self.group.key_turns.busy else plan

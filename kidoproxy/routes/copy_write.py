@@ -20,7 +20,7 @@ def plan_copy_write(
     group: CopyGroup,
     ranking_key: bytes | None,
     payload: bytes | None,
-    merge_rule: int,
+    response_policy: int,
     written_keys: list[bytes],
     may_write_other_keys: bool,
     other_db: int | None,
@@ -39,12 +39,12 @@ def plan_copy_write(
     unawaited_nodes = [copy.node for copy in group.copies if copy.state != IN_SYNC and copy.node.live]
     write = WriteScope(written_keys, may_write_other_keys, other_db, unawaited_nodes, payload, expiry_effect)
     if interposed is None:
-        return Gather([Send(node, payload) for node in nodes], merge_rule, group=group, write=write)
+        return Gather([Send(node, payload) for node in nodes], response_policy, group=group, write=write)
     publisher_payload = interposed.publisher_payload
     publisher = group.active_pubsub_node() if publisher_payload is not None else None
     interposed = Interposed(interposed.digests, publisher_payload, publisher)
     sends: list[Plan] = [Send(node, interposed.payload_for(node, payload)) for node in nodes]
-    return Gather(sends, merge_rule, group=group, write=write, interposed=interposed)
+    return Gather(sends, response_policy, group=group, write=write, interposed=interposed)
 
 
 def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | None) -> Plan:
@@ -54,7 +54,7 @@ def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | No
         group,
         ranking_key,
         payload,
-        plan.merge_rule,
+        plan.response_policy,
         write.written_keys,
         write.may_write_other_keys,
         write.other_db,

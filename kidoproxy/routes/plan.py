@@ -112,7 +112,7 @@ class Interposed:
 
 @final
 class Gather(Plan):
-    """Ask all ``plans``; ``merge_rule`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
+    """Ask all ``plans``; ``response_policy`` (see `kidoproxy.replies.merge`) makes one reply of theirs.
 
     ``frames[i]`` is the request that ``plans[i]`` is about, where it is not the client's own. The rest is given where
     it applies:
@@ -128,7 +128,7 @@ class Gather(Plan):
     def __init__(
         self,
         plans: list[Plan],
-        merge_rule: int,
+        response_policy: int,
         frames: list[bytes] | None = None,
         *,
         split: KeySplit | None = None,
@@ -140,7 +140,7 @@ class Gather(Plan):
     ) -> None:
         super().__init__(GATHER)
         self.plans: Final = plans
-        self.merge_rule: Final = merge_rule
+        self.response_policy: Final = response_policy
         self.frames: Final = frames
         self.split: Final = split
         self.stream_names: Final = stream_names

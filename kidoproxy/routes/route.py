@@ -57,8 +57,8 @@ class RequestContext:
     ``in_multi``: the request is part of a transaction, whose reads must meet on one copy.
     ``per_node``: the client wants every node's own reply as a list. ``clock``: for relative expiries.
     ``may_write``: the transaction also writes, or may.
-    ``miss_on_failure``: a read whose node fails is answered as a miss.
-    ``failures_as_loading``: a node's failure reaches the client as a LOADING error.
+    ``miss_on_down``: a read whose node fails is answered as a miss.
+    ``node_errors_as_loading``: a node's failure reaches the client as a LOADING error.
     ``registry``: the scripts that were loaded through the client's pool.
     """
 
@@ -70,8 +70,8 @@ class RequestContext:
         per_node: bool,
         clock: WallClock,
         registry: ScriptRegistry | None = None,
-        miss_on_failure: bool = False,
-        failures_as_loading: bool = False,
+        miss_on_down: bool = False,
+        node_errors_as_loading: bool = False,
         may_write: bool = False,
     ) -> None:
         self.db: Final = db
@@ -79,13 +79,13 @@ class RequestContext:
         self.in_multi: Final = in_multi
         self.per_node: Final = per_node
         self.clock: Final = clock
-        self.miss_on_failure: Final = miss_on_failure
-        self.failures_as_loading: Final = failures_as_loading
+        self.miss_on_down: Final = miss_on_down
+        self.node_errors_as_loading: Final = node_errors_as_loading
         self.may_write: Final = may_write
         self.registry: Final = registry if registry is not None else ScriptRegistry()
 
     def copy(
-        self, in_multi: bool, per_node: bool, miss_on_failure: bool, failures_as_loading: bool, may_write: bool
+        self, in_multi: bool, per_node: bool, miss_on_down: bool, node_errors_as_loading: bool, may_write: bool
     ) -> "RequestContext":
         """The same client, asking in another way."""
         return RequestContext(
@@ -95,26 +95,26 @@ class RequestContext:
             per_node,
             self.clock,
             self.registry,
-            miss_on_failure,
-            failures_as_loading,
+            miss_on_down,
+            node_errors_as_loading,
             may_write,
         )
 
     def in_transaction(self, may_write: bool) -> "RequestContext":
         """For a command between MULTI and EXEC."""
-        return self.copy(True, self.per_node, self.miss_on_failure, self.failures_as_loading, may_write)
+        return self.copy(True, self.per_node, self.miss_on_down, self.node_errors_as_loading, may_write)
 
     def with_per_node(self, per_node: bool) -> "RequestContext":
         """With the reply of each node, or with one reply."""
-        return self.copy(self.in_multi, per_node, self.miss_on_failure, self.failures_as_loading, self.may_write)
+        return self.copy(self.in_multi, per_node, self.miss_on_down, self.node_errors_as_loading, self.may_write)
 
     def without_misses(self) -> "RequestContext":
         """For parts whose failures must be seen as such."""
-        return self.copy(self.in_multi, self.per_node, False, self.failures_as_loading, self.may_write)
+        return self.copy(self.in_multi, self.per_node, False, self.node_errors_as_loading, self.may_write)
 
     def without_loading(self) -> "RequestContext":
         """For parts whose failures must not read as LOADING."""
-        return self.copy(self.in_multi, self.per_node, self.miss_on_failure, False, self.may_write)
+        return self.copy(self.in_multi, self.per_node, self.miss_on_down, False, self.may_write)
 
 
 class PlanBuilder:

@@ -44,7 +44,7 @@ class RequestSplitter:
     """Splits ``NAME (key [value …])+``, with ``spec.key_step`` words from one key to the next."""
 
     def __init__(self, spec: CommandSpec, argv: list[bytes], placement: Placement, tags: Tags) -> None:
-        self.merge_rule = spec.response_policy
+        self.response_policy = spec.response_policy
         self.stride = spec.key_step
         self.argv = argv
         self.placement = placement
@@ -92,7 +92,7 @@ class RequestSplitter:
         """The plan of the whole, given those of the parts, which are in the order of the children."""
         key_positions = [self.child_requests[child].key_positions for child in self.children()]
         split = KeySplit(key_positions, self.key_count)
-        return Gather(plans, self.merge_rule, [part.raw for part in parts], split=split)
+        return Gather(plans, self.response_policy, [part.raw for part in parts], split=split)
 
     def request_of(self, child: int) -> Request:
         """The request of one of `children`."""

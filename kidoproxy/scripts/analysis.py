@@ -41,7 +41,7 @@ from kidoproxy.scripts.syntax import (
     ROLE_INSPECTED,
     ROLE_TARGET,
     ROLE_VALUE,
-    Node,
+    SyntaxNode,
     SyntaxTree,
 )
 from kidoproxy.scripts.values import ANY_PATH, NAMESPACES, ValueTracker, gives_many_values
@@ -167,7 +167,7 @@ class Analyzer:
         self.seen_keys = set()
         return self.analysis
 
-    def analyze(self, names: list[Node], calls: list[Node]) -> None:
+    def analyze(self, names: list[SyntaxNode], calls: list[SyntaxNode]) -> None:
         for node in names:
             for path in self.values.global_paths(node) if node.role != ROLE_TARGET else []:
                 self.visit_name(path, node.role)
@@ -187,7 +187,7 @@ class Analyzer:
             values.inputs_mutated = True
         values.form_cache.clear()
 
-    def may_change_input(self, call_node: Node) -> bool:
+    def may_change_input(self, call_node: SyntaxNode) -> bool:
         """Whether KEYS or ARGV is passed to a function that may change it; the script's own are followed."""
         values = self.values
         callee = call_node.children[0]
@@ -231,7 +231,7 @@ class Analyzer:
         self.analysis.mark_nondeterministic(reason, bool(piece))
         self.analysis.add_piece(piece)
 
-    def visit_assignment(self, node: Node) -> None:
+    def visit_assignment(self, node: SyntaxNode) -> None:
         """An assignment to a global name, or to a field."""
         if node.kind == NAME:
             self.analysis.mark_nondeterministic(f"it assigns to the global name {node.text.decode('ascii', 'replace')}")
@@ -242,7 +242,7 @@ class Analyzer:
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def visit_call(self, call_node: Node) -> None:
+    def visit_call(self, call_node: SyntaxNode) -> None:
         callee = call_node.children[0]
         arguments = call_node.children[1:]
         paths = self.values.global_paths(callee)
@@ -260,7 +260,7 @@ class Analyzer:
             ):
                 self.mark_unordered(path, f"it uses {path.decode()} with fields, whose order may differ by node")
 
-    def visit_command_call(self, arguments: list[Node]) -> None:
+    def visit_command_call(self, arguments: list[SyntaxNode]) -> None:
         """``redis.call(…)``: its command, or that it has none in the text."""
         arguments, open_ended = self.expand_unpack(arguments)
         forms = [self.argument_forms(node) for node in arguments]
@@ -276,11 +276,11 @@ class Analyzer:
                 if all(part[0] not in (ANY_TEXT, KEYS_ANY, ARGV_RANGE) for part in form):
                     self.analysis.dynamic_calls.append(ScriptCall(b"", None, [[form], *forms[1:]], open_ended))
 
-    def argument_forms(self, node: Node) -> list[StringForm]:
+    def argument_forms(self, node: SyntaxNode) -> list[StringForm]:
         """The forms of one argument; for nil and tables, which the node refuses, the unknown one."""
         return self.values.string_forms(node, 0) or [UNKNOWN_FORM]
 
-    def expand_unpack(self, arguments: list[Node]) -> tuple[list[Node], bool]:
+    def expand_unpack(self, arguments: list[SyntaxNode]) -> tuple[list[SyntaxNode], bool]:
         """The arguments with ``unpack(…)`` expanded; True when more may follow that are not known."""
         if not arguments or not gives_many_values(arguments[-1]):
             return arguments, False
@@ -291,8 +291,8 @@ class Analyzer:
             return arguments, not gives_one_value
         table = last.children[1] if len(last.children) > 1 else last
         if may_be_input(self.values.global_paths(table)):
-            each = Node(EACH_INDEX if len(last.children) == 2 else OTHER, table.offset, b"", [])
-            return [*arguments[:-1], Node(INDEX, table.offset, b"", [table, each])], True
+            each = SyntaxNode(EACH_INDEX if len(last.children) == 2 else OTHER, table.offset, b"", [])
+            return [*arguments[:-1], SyntaxNode(INDEX, table.offset, b"", [table, each])], True
         if len(last.children) != 2:
             # It unpacks a part of the table, which may begin at any index.
             return arguments[:-1], True

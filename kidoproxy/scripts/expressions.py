@@ -23,7 +23,7 @@ from kidoproxy.scripts.syntax import (
     TABLE,
     UNKNOWN_NUMBER,
     VARARG,
-    Node,
+    SyntaxNode,
 )
 from kidoproxy.scripts.syntax import NAME as NAMED
 from kidoproxy.scripts.syntax import NUMBER as NUMERAL
@@ -57,20 +57,20 @@ class ExpressionParser(ParserBase):
 
     def __init__(self, tokens: Tokens) -> None:
         super().__init__(tokens)
-        self.main = Node(FUNCTION, 0, b"", [])
+        self.main = SyntaxNode(FUNCTION, 0, b"", [])
         self.function = self.main
 
     def parse_block_to_end(self) -> None:
         """A block and its ``end``, which is for the parser of statements."""
         raise NotImplementedError
 
-    def parse_expression_list(self) -> list[Node]:
+    def parse_expression_list(self) -> list[SyntaxNode]:
         found = [self.parse_expression()]
         while self.accept(b","):
             found.append(self.parse_expression())
         return found
 
-    def parse_expression(self, limit: int = 0) -> Node:
+    def parse_expression(self, limit: int = 0) -> SyntaxNode:
         """One expression, of operators that bind more strongly than ``limit``."""
         self.enter_level()
         if self.accept(b"not"):
@@ -95,7 +95,7 @@ class ExpressionParser(ParserBase):
         self.depth -= 1
         return left
 
-    def binary_node(self, symbol: bytes, left: Node, right: Node) -> Node:
+    def binary_node(self, symbol: bytes, left: SyntaxNode, right: SyntaxNode) -> SyntaxNode:
         if symbol == b"..":
             return self.new_node(CONCAT, b"", [left, *right.children] if right.kind == CONCAT else [left, right])
         if symbol in (b"and", b"or"):
@@ -107,7 +107,7 @@ class ExpressionParser(ParserBase):
         left.role = right.role = ROLE_INSPECTED
         return self.new_node(CONSTANT if symbol in _COMPARISONS else UNKNOWN_NUMBER, b"", [])
 
-    def parse_simple(self) -> Node:
+    def parse_simple(self) -> SyntaxNode:
         """A literal, a table, a function, or something with suffixes."""
         kind = self.kinds[self.pos]
         value = self.values[self.pos]
@@ -128,7 +128,7 @@ class ExpressionParser(ParserBase):
                 return self.parse_function_body(False)
         return self.parse_suffixed()
 
-    def parse_table(self) -> Node:
+    def parse_table(self) -> SyntaxNode:
         created = self.new_node(TABLE, b"", [])
         self.expect(b"{")
         while not self.is_symbol(b"}"):
@@ -156,7 +156,7 @@ class ExpressionParser(ParserBase):
         self.expect(b"}")
         return created
 
-    def parse_function_body(self, is_method: bool) -> Node:
+    def parse_function_body(self, is_method: bool) -> SyntaxNode:
         """A function from its parameters to its end."""
         outer = self.function
         created = self.new_node(FUNCTION, b"", [])
@@ -173,7 +173,7 @@ class ExpressionParser(ParserBase):
         self.function = outer
         return created
 
-    def parse_parameters(self, created: Node) -> None:
+    def parse_parameters(self, created: SyntaxNode) -> None:
         self.expect(b"(")
         if self.accept(b")"):
             return
@@ -183,7 +183,7 @@ class ExpressionParser(ParserBase):
                 break
         self.expect(b")")
 
-    def parse_suffixed(self) -> Node:
+    def parse_suffixed(self) -> SyntaxNode:
         """A name or something in parentheses, and what is done with it."""
         if self.accept(b"("):
             inner = self.parse_expression()
@@ -219,12 +219,12 @@ class ExpressionParser(ParserBase):
             self.kinds[self.pos] == SYMBOL_TOKEN and self.values[self.pos] in (b".", b"[", b":", b"(", b"{")
         )
 
-    def index_node(self, base: Node, key: Node) -> Node:
+    def index_node(self, base: SyntaxNode, key: SyntaxNode) -> SyntaxNode:
         """``base[key]``."""
         base.role = ROLE_BASE
         return self.new_node(INDEX, b"", [base, key])
 
-    def parse_call(self, callee: Node) -> Node:
+    def parse_call(self, callee: SyntaxNode) -> SyntaxNode:
         """``callee(…)``."""
         callee.role = ROLE_CALLEE
         created = self.new_node(CALL, b"", [callee])
@@ -235,7 +235,7 @@ class ExpressionParser(ParserBase):
             created.children[1].role = ROLE_CALLEE
         return created
 
-    def parse_arguments(self) -> list[Node]:
+    def parse_arguments(self) -> list[SyntaxNode]:
         """Of a call: a string, a table, or a list in parentheses."""
         if self.kinds[self.pos] == STRING_TOKEN:
             self.pos += 1
@@ -250,11 +250,11 @@ class ExpressionParser(ParserBase):
         return found
 
 
-def is_global(node: Node, name: bytes) -> bool:
+def is_global(node: SyntaxNode, name: bytes) -> bool:
     """Whether the node is this global name."""
     return node.kind == NAMED and node.slot < 0 and node.text == name
 
 
-def append_operand(chain: Node, operand: Node) -> Node:
+def append_operand(chain: SyntaxNode, operand: SyntaxNode) -> SyntaxNode:
     chain.children.append(operand)
     return chain

@@ -8,7 +8,7 @@ from typing import Final
 from kidoproxy.scripts.analysis import Analysis, Analyzer
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.syntax import NAME, ROLE_ALIASED, ROLE_TARGET, Node, SyntaxTree
+from kidoproxy.scripts.syntax import NAME, ROLE_ALIASED, ROLE_TARGET, SyntaxNode, SyntaxTree
 from kidoproxy.scripts.values import ValueTracker
 
 #: How many names may be looked at for all functions together; beyond, each counts as doing what any of them does.
@@ -58,12 +58,12 @@ def has_untracked_registration(tree: SyntaxTree, values: ValueTracker) -> bool:
     return False
 
 
-def shared_functions(tree: SyntaxTree, values: ValueTracker) -> list[Node]:
+def shared_functions(tree: SyntaxTree, values: ValueTracker) -> list[SyntaxNode]:
     """The functions that any other may call: through a table, or because they are named while the library loads."""
     followed = {id(function) for functions in values.local_functions for function in functions}
     for functions in values.registered_functions.values():
         followed |= {id(function) for function in functions}
-    found: list[Node] = []
+    found: list[SyntaxNode] = []
     end = 0
     for function in tree.functions:
         # Inner functions lie within others, and are read with them.
@@ -75,9 +75,9 @@ def shared_functions(tree: SyntaxTree, values: ValueTracker) -> list[Node]:
     return found + functions_of_names(tree.name_nodes[end:], values)
 
 
-def functions_of_names(names: list[Node], values: ValueTracker) -> list[Node]:
+def functions_of_names(names: list[SyntaxNode], values: ValueTracker) -> list[SyntaxNode]:
     """The library's own functions that these names stand for, but where they are registered or assigned to."""
-    found: list[Node] = []
+    found: list[SyntaxNode] = []
     for node in names:
         if (
             node.kind == NAME
@@ -89,9 +89,9 @@ def functions_of_names(names: list[Node], values: ValueTracker) -> list[Node]:
     return found
 
 
-def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[Node]) -> list[Node]:
+def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[SyntaxNode]) -> list[SyntaxNode]:
     """These functions, those of the library's own that they name, and so on; inner ones lie within."""
-    found: list[Node] = []
+    found: list[SyntaxNode] = []
     seen: set[int] = set()
     stack = list(roots)
     while stack:
@@ -106,7 +106,7 @@ def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[Node
     return found
 
 
-def analyze_functions(analyzer: Analyzer, reachable: list[Node]) -> Analysis:
+def analyze_functions(analyzer: Analyzer, reachable: list[SyntaxNode]) -> Analysis:
     found = analyzer.start_function()
     tree = analyzer.tree
     for function in reachable:

@@ -15,7 +15,7 @@ from kidoproxy.scripts.syntax import (
     ROLE_INSPECTED,
     UNKNOWN_NUMBER,
     VARARG,
-    Node,
+    SyntaxNode,
     SyntaxTree,
 )
 from kidoproxy.scripts.syntax import NAME as NAMED
@@ -136,7 +136,7 @@ class Parser(ExpressionParser):
         self.parse_block_to_end()
         self.scopes.pop()
 
-    def for_in_values(self, iterables: list[Node]) -> list[Node]:
+    def for_in_values(self, iterables: list[SyntaxNode]) -> list[SyntaxNode]:
         """What the names of ``for … in`` stand for: with ``ipairs(t)`` a number, and an element of ``t``."""
         first = iterables[0]
         if (
@@ -148,7 +148,7 @@ class Parser(ExpressionParser):
             first.children[1].role = ROLE_INSPECTED
             return [
                 self.new_node(UNKNOWN_NUMBER, b"", []),
-                Node(INDEX, first.offset, b"", [first.children[1], Node(EACH_INDEX, 0, b"", [])]),
+                SyntaxNode(INDEX, first.offset, b"", [first.children[1], SyntaxNode(EACH_INDEX, 0, b"", [])]),
             ]
         return []
 
@@ -177,7 +177,7 @@ class Parser(ExpressionParser):
                 mark_aliased(value)
                 self.tree.slot_values[slot].append(value)
 
-    def value_at(self, values: list[Node], at: int) -> Node | None:
+    def value_at(self, values: list[SyntaxNode], at: int) -> SyntaxNode | None:
         """The value for the name in this place; None for nil."""
         if at < len(values):
             return values[at]

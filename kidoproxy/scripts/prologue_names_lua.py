@@ -1,4 +1,4 @@
-"""The Lua of the prologue for functions of Lua itself, whose results hang on the order of a table or on chance.
+"""The Lua of the prologue for functions of Lua itself, whose results depend on the order of a table or on chance.
 
 As in `kidoproxy.scripts.prologue_lua`; ``order`` sorts by bytes. What each of the script's own names is bound to stands
 in `kidoproxy.scripts.prologue`.

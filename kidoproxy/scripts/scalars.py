@@ -28,7 +28,7 @@ from kidoproxy.scripts.syntax import (
     STRING,
     TABLE,
     UNKNOWN_NUMBER,
-    Node,
+    SyntaxNode,
     SyntaxTree,
 )
 from kidoproxy.scripts.values import MAX_ALIAS_DEPTH, MAX_PASSES, ValueTracker
@@ -65,7 +65,7 @@ class ScalarAnalysis:
         self.never_table = [False] * len(self.never_table)
         self.returns_scalar = [False] * len(self.returns_scalar)
 
-    def is_scalar(self, node: Node, depth: int) -> bool:
+    def is_scalar(self, node: SyntaxNode, depth: int) -> bool:
         """Whether it never is a table or a function."""
         kind = node.kind
         if depth > MAX_ALIAS_DEPTH:
@@ -84,7 +84,7 @@ class ScalarAnalysis:
             return node.text in STRING_METHODS and self.is_scalar(node.children[0], depth + 1)
         return kind == CALL and self.call_gives_scalar(node, depth)
 
-    def call_gives_scalar(self, call_node: Node, depth: int) -> bool:
+    def call_gives_scalar(self, call_node: SyntaxNode, depth: int) -> bool:
         """Whether what the call returns never is a table or a function."""
         callee = call_node.children[0]
         path = self.values.sole_path(callee)
@@ -95,7 +95,7 @@ class ScalarAnalysis:
             return bool(names) and all(name is not None and is_scalar_command(name) for name in names)
         return callee.kind == NAME and callee.slot >= 0 and self.returns_scalar[callee.slot]
 
-    def has_stable_order(self, node: Node, depth: int) -> bool:
+    def has_stable_order(self, node: SyntaxNode, depth: int) -> bool:
         """Whether encoding it has no fields whose order may differ from node to node."""
         if node.kind == TABLE:
             if node.field_count > 1 or (node.field_count and node.children):
@@ -107,7 +107,7 @@ class ScalarAnalysis:
         """Whether this function gives exactly one value."""
         return path in SINGLE_SCALAR or path in COMMAND_CALLERS
 
-    def known_elements(self, table: Node) -> list[Node]:
+    def known_elements(self, table: SyntaxNode) -> list[SyntaxNode]:
         """The first elements of a table that the script only ever adds to."""
         if table.kind == TABLE:
             return table.children
@@ -136,7 +136,7 @@ class ScalarAnalysis:
                     found.add(part.slot)
         return found
 
-    def is_append(self, key: Node, slot: int) -> bool:
+    def is_append(self, key: SyntaxNode, slot: int) -> bool:
         """Whether this key of a table is the place behind its end."""
         return key.kind == APPEND_INDEX and key.children[0].kind == NAME and key.children[0].slot == slot
 

@@ -1,7 +1,7 @@
 """The nodes of a script's syntax tree, as far as it matters what is called and with what.
 
-Statements are not kept: what they bind is in `SyntaxTree.slot_values`, what they evaluate is a `Node`. So the tree says
-for each name what it may ever stand for, not when.
+Statements are not kept: what they bind is in `SyntaxTree.slot_values`, what they evaluate is a `SyntaxNode`. So the
+tree says for each name what it may ever stand for, not when.
 
 A local variable is a *slot*: a number, an index of `SyntaxTree.slot_values`. Two variables of one name are two slots.
 """
@@ -41,21 +41,21 @@ ROLE_TARGET: Final = 6  # it is assigned to
 
 
 #: The fields of a node that is no table.
-NO_FIELDS: "Final[dict[bytes, Node]]" = {}
+NO_FIELDS: "Final[dict[bytes, SyntaxNode]]" = {}
 
 
 @final
-class Node:
+class SyntaxNode:
     """An expression: its kind decides what ``text`` and ``children`` mean. It begins at byte ``offset`` of the text."""
 
-    def __init__(self, kind: int, offset: int, text: bytes, children: "list[Node]") -> None:
+    def __init__(self, kind: int, offset: int, text: bytes, children: "list[SyntaxNode]") -> None:
         self.kind = kind
         self.offset = offset
         self.text = text
         self.children = children
         self.slot = -1
         self.field_count = 0
-        self.fields: dict[bytes, Node] = NO_FIELDS
+        self.fields: dict[bytes, SyntaxNode] = NO_FIELDS
         self.parameter_slots: list[int] = []
         self.role = ROLE_VALUE
         #: Of a FUNCTION: the calls and names that lie in it, as ranges of `SyntaxTree.calls` and `name_nodes`.
@@ -74,12 +74,12 @@ class SyntaxTree:
 
     def __init__(self) -> None:
         #: For each slot all that it is ever bound to.
-        self.slot_values: list[list[Node]] = []
+        self.slot_values: list[list[SyntaxNode]] = []
         #: What the text itself assigns to global names.
-        self.global_values: dict[bytes, list[Node]] = {}
-        self.calls: list[Node] = []
+        self.global_values: dict[bytes, list[SyntaxNode]] = {}
+        self.calls: list[SyntaxNode] = []
         #: NAME, INDEX and METHOD nodes.
-        self.name_nodes: list[Node] = []
-        self.functions: list[Node] = []
+        self.name_nodes: list[SyntaxNode] = []
+        self.functions: list[SyntaxNode] = []
         #: NAME (global) and INDEX nodes that are assigned to.
-        self.assigned_nodes: list[Node] = []
+        self.assigned_nodes: list[SyntaxNode] = []

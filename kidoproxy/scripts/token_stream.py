@@ -6,7 +6,7 @@
 from typing import Final
 
 from kidoproxy.scripts.lexer import NAME_TOKEN, SYMBOL_TOKEN, LuaSyntaxError, Tokens
-from kidoproxy.scripts.syntax import AND, INDEX, METHOD, OR, PAREN, ROLE_ALIASED, ROLE_TARGET, Node, SyntaxTree
+from kidoproxy.scripts.syntax import AND, INDEX, METHOD, OR, PAREN, ROLE_ALIASED, ROLE_TARGET, SyntaxNode, SyntaxTree
 from kidoproxy.scripts.syntax import NAME as NAMED
 
 #: How deep blocks and expressions may be nested. Lua allows 200; real scripts need less than half of that.
@@ -54,9 +54,9 @@ class ParserBase:
         self.pos += 1
         return self.values[self.pos - 1]
 
-    def new_node(self, kind: int, text: bytes, children: list[Node]) -> Node:
+    def new_node(self, kind: int, text: bytes, children: list[SyntaxNode]) -> SyntaxNode:
         """A node that begins about here."""
-        created = Node(kind, self.tokens.starts[self.pos], text, children)
+        created = SyntaxNode(kind, self.tokens.starts[self.pos], text, children)
         if kind in (NAMED, INDEX, METHOD):
             self.tree.name_nodes.append(created)
         return created
@@ -78,7 +78,7 @@ class ParserBase:
         self.scopes[-1][name] = slot
         return slot
 
-    def resolve_name(self, name: bytes) -> Node:
+    def resolve_name(self, name: bytes) -> SyntaxNode:
         """What this name means here."""
         found = self.new_node(NAMED, name, [])
         for scope in reversed(self.scopes):
@@ -88,7 +88,7 @@ class ParserBase:
                 break
         return found
 
-    def assign(self, target: Node, value: Node) -> None:
+    def assign(self, target: SyntaxNode, value: SyntaxNode) -> None:
         """Note an assignment."""
         target.role = ROLE_TARGET
         if target.kind != NAMED:
@@ -101,7 +101,7 @@ class ParserBase:
             self.tree.global_values.setdefault(target.text, []).append(value)
 
 
-def mark_aliased(value: Node) -> None:
+def mark_aliased(value: SyntaxNode) -> None:
     """The value gets a local name: what becomes of it is seen there."""
     if value.kind in (AND, OR, PAREN):
         for part in value.children:

@@ -44,7 +44,7 @@ from kidoproxy.scripts.syntax import (
     STRING,
     TABLE,
     VARARG,
-    Node,
+    SyntaxNode,
     SyntaxTree,
 )
 
@@ -82,7 +82,7 @@ class ValueTracker:
         #: For each slot the functions of the script that it stands for; none where they are too many.
         self.local_functions = [collect_functions(values) for values in tree.slot_values]
         #: A library's functions by the names under which it registers them.
-        self.registered_functions: dict[bytes, list[Node]] = {}
+        self.registered_functions: dict[bytes, list[SyntaxNode]] = {}
         #: The slots that may stand for ``redis.register_function``.
         self.registrar_slots = {
             slot for slot, values in enumerate(tree.slot_values) if any(map(is_register_function, values))
@@ -130,9 +130,9 @@ class ValueTracker:
                 found.add(node.slot)
         return found
 
-    def bind_registered(self, local_functions: list[list[Node]]) -> list[Node]:
+    def bind_registered(self, local_functions: list[list[SyntaxNode]]) -> list[SyntaxNode]:
         """Bind the first two parameters of registered functions to KEYS and ARGV; these functions."""
-        found: list[Node] = []
+        found: list[SyntaxNode] = []
         for call_node in self.tree.calls:
             if not self.is_registration(call_node.children[0]):
                 continue
@@ -148,29 +148,29 @@ class ValueTracker:
             for function in functions:
                 self.registered_functions.setdefault(name, []).append(function)
                 for slot, input_name in zip(function.parameter_slots, (b"KEYS", b"ARGV"), strict=False):
-                    self.tree.slot_values[slot].append(Node(NAME, function.offset, input_name, []))
+                    self.tree.slot_values[slot].append(SyntaxNode(NAME, function.offset, input_name, []))
                 for slot in function.parameter_slots[2:]:
-                    self.tree.slot_values[slot].append(Node(CONSTANT, function.offset, b"nil", []))
+                    self.tree.slot_values[slot].append(SyntaxNode(CONSTANT, function.offset, b"nil", []))
             found += functions
         return found
 
-    def is_registration(self, callee: Node) -> bool:
+    def is_registration(self, callee: SyntaxNode) -> bool:
         """Whether this is ``redis.register_function``, or a local name for it."""
         return callee.slot in self.registrar_slots if callee.kind == NAME else is_register_function(callee)
 
-    def bind_unknown(self, function: Node) -> None:
+    def bind_unknown(self, function: SyntaxNode) -> None:
         """The function may be called with anything."""
         for slot in function.parameter_slots:
-            self.tree.slot_values[slot].append(Node(OTHER, function.offset, b"", []))
+            self.tree.slot_values[slot].append(SyntaxNode(OTHER, function.offset, b"", []))
 
-    def bind_call(self, function: Node, arguments: list[Node]) -> None:
+    def bind_call(self, function: SyntaxNode, arguments: list[SyntaxNode]) -> None:
         """The function is called with these arguments."""
         for at, slot in enumerate(function.parameter_slots):
             if at < len(arguments):
                 value = arguments[at]
                 self.tree.slot_values[slot].append(value)
             elif arguments and gives_many_values(arguments[-1]):
-                self.tree.slot_values[slot].append(Node(OTHER, function.offset, b"", []))
+                self.tree.slot_values[slot].append(SyntaxNode(OTHER, function.offset, b"", []))
 
     # -- global names ------------------------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class ValueTracker:
             if found:
                 found.append(ANY_PATH)
 
-    def global_paths(self, node: Node) -> list[bytes]:
+    def global_paths(self, node: SyntaxNode) -> list[bytes]:
         """The global names that this may stand for, such as ``redis.call``; none for what is no global."""
         if node.kind == NAME:
             return [node.text] if node.slot < 0 else self.aliases[node.slot]
@@ -211,7 +211,7 @@ class ValueTracker:
             return sorted(found) if len(found) <= MAX_PATHS else [ANY_PATH]
         return []
 
-    def sole_path(self, node: Node) -> bytes:
+    def sole_path(self, node: SyntaxNode) -> bytes:
         """The one global name that this always stands for; empty when it may be something else."""
         paths = self.global_paths(node)
         if len(paths) != 1:
@@ -225,7 +225,7 @@ class ValueTracker:
             return paths[0] if always_global else b""
         return paths[0]
 
-    def member_paths(self, node: Node) -> list[bytes]:
+    def member_paths(self, node: SyntaxNode) -> list[bytes]:
         """`global_paths` of ``base[key]``; an unknown key is ``?``."""
         found: list[bytes] = []
         for base in self.global_paths(node.children[0]):
@@ -240,7 +240,7 @@ class ValueTracker:
 
     # -- strings -----------------------------------------------------------------------------------------
 
-    def string_forms(self, node: Node, depth: int) -> list[StringForm]:
+    def string_forms(self, node: SyntaxNode, depth: int) -> list[StringForm]:
         """The strings that this may be; none for what is never a string."""
         kind = node.kind
         if depth > MAX_ALIAS_DEPTH:
@@ -270,7 +270,7 @@ class ValueTracker:
             return self.call_forms(node, depth)
         return [UNKNOWN_FORM]
 
-    def variable_forms(self, node: Node, depth: int) -> list[StringForm]:
+    def variable_forms(self, node: SyntaxNode, depth: int) -> list[StringForm]:
         """What a local variable may be."""
         slot = node.slot
         if slot < 0 or slot in self.in_progress:
@@ -285,7 +285,7 @@ class ValueTracker:
             self.form_cache[slot] = cached
         return cached
 
-    def input_element_forms(self, node: Node, depth: int) -> list[StringForm]:
+    def input_element_forms(self, node: SyntaxNode, depth: int) -> list[StringForm]:
         """An element of KEYS or ARGV."""
         path = self.sole_path(node.children[0])
         if path not in (b"KEYS", b"ARGV") or self.inputs_mutated:
@@ -295,7 +295,7 @@ class ValueTracker:
             return [((KEYS_ITEM, number, 0, b""),)] if number else [((KEYS_ANY, 0, 0, b""),)]
         return [((ARGV_ITEM, number, 0, b""),)] if number else [self.loop_element_form(node.children[1])]
 
-    def loop_element_form(self, key: Node) -> StringForm:
+    def loop_element_form(self, key: SyntaxNode) -> StringForm:
         """ARGV by the variable of a numeric loop that runs from a number to its end, or by that of ``ipairs``."""
         if key.kind == EACH_INDEX:
             return ((ARGV_RANGE, 1, 1, b""),)
@@ -308,7 +308,7 @@ class ValueTracker:
                     return ((ARGV_RANGE, first, step, b""),)
         return UNKNOWN_FORM
 
-    def concat_forms(self, nodes: list[Node], depth: int) -> list[StringForm]:
+    def concat_forms(self, nodes: list[SyntaxNode], depth: int) -> list[StringForm]:
         """The strings of these expressions, concatenated in every combination."""
         found: list[StringForm] = [()]
         for node in nodes:
@@ -322,7 +322,7 @@ class ValueTracker:
             ]
         return [form or EMPTY_FORM for form in found]
 
-    def call_forms(self, node: Node, depth: int) -> list[StringForm]:
+    def call_forms(self, node: SyntaxNode, depth: int) -> list[StringForm]:
         """What a call returns: of ``tostring``, ``string.format``, and the script's own functions."""
         if node.kind == METHOD:
             return (
@@ -342,7 +342,7 @@ class ValueTracker:
             return self.format_forms(node.children[1:], depth)
         return [UNKNOWN_FORM]
 
-    def return_forms(self, slot: int, functions: list[Node], depth: int) -> list[StringForm]:
+    def return_forms(self, slot: int, functions: list[SyntaxNode], depth: int) -> list[StringForm]:
         """What the functions behind a local name return."""
         cache_key = -1 - slot
         if cache_key in self.in_progress:
@@ -358,35 +358,35 @@ class ValueTracker:
             self.form_cache[cache_key] = cached
         return cached
 
-    def format_forms(self, arguments: list[Node], depth: int) -> list[StringForm]:
+    def format_forms(self, arguments: list[SyntaxNode], depth: int) -> list[StringForm]:
         """``string.format`` with ``%s``, and with ``%d``, which may be any text."""
         formats = [literal_text(form) for form in self.string_forms(arguments[0], depth + 1)]
         pattern = formats[0] if len(formats) == 1 else None
         if pattern is None:
             return [UNKNOWN_FORM]
         pieces = pattern.split(b"%")
-        nodes = [Node(STRING, 0, pieces[0], [])]
+        nodes = [SyntaxNode(STRING, 0, pieces[0], [])]
         for at, piece in enumerate(pieces[1:], 1):
             if piece[:1] not in (b"s", b"d") or at >= len(arguments):
                 # Behind another directive it is not known which argument belongs to which.
-                nodes.append(Node(OTHER, 0, b"", []))
+                nodes.append(SyntaxNode(OTHER, 0, b"", []))
                 break
-            nodes.append(arguments[at] if piece[:1] == b"s" else Node(OTHER, 0, b"", []))
-            nodes.append(Node(STRING, 0, piece[1:], []))
+            nodes.append(arguments[at] if piece[:1] == b"s" else SyntaxNode(OTHER, 0, b"", []))
+            nodes.append(SyntaxNode(STRING, 0, piece[1:], []))
         return self.concat_forms(nodes, depth)
 
 
-def gives_many_values(node: Node) -> bool:
+def gives_many_values(node: SyntaxNode) -> bool:
     """Whether it may give several values, if it is the last of a list."""
     return node.kind in (CALL, METHOD, VARARG)
 
 
-def integer_literal(node: Node) -> int:
+def integer_literal(node: SyntaxNode) -> int:
     """The positive integer that is written here; 0 if it is none."""
     return int(node.text) if node.kind == NUMBER and node.text.isdigit() and len(node.text) < 9 else 0
 
 
-def collect_functions(values: list[Node]) -> list[Node]:
+def collect_functions(values: list[SyntaxNode]) -> list[SyntaxNode]:
     """The functions among these values; none if they are too many to follow."""
     found = [value for value in values if value.kind == FUNCTION]
     return found if len(found) <= MAX_FUNCTIONS else []

@@ -47,8 +47,8 @@ class Session(SessionState):
             self.each_node,
             self.proxy.clock,
             context.script_registry,
-            context.miss_on_failure,
-            context.failures_as_loading,
+            context.miss_on_down,
+            context.node_errors_as_loading,
         )
         accounting.update_request_limits(self)
 

@@ -26,9 +26,9 @@ class PoolContext:
         #: Transactions that span nodes are refused when a command is queued.
         self.strict_transactions = False
         #: A read whose node fails is answered as a miss (``on_down = "miss"``).
-        self.miss_on_failure = False
+        self.miss_on_down = False
         #: A node's failure reaches clients as a LOADING error (``node_errors = "retry"``).
-        self.failures_as_loading = False
+        self.node_errors_as_loading = False
         self.max_bulk_bytes = 512 * 1024 * 1024
         self.max_query_bytes = 1024 * 1024 * 1024
         self.max_output_bytes = 1024 * 1024 * 1024
@@ -53,7 +53,7 @@ class PoolContext:
 
     def translate_error(self, frame: bytes) -> bytes:
         """An error as clients of this pool get it, see `as_loading`."""
-        return node_error_as_loading(frame) if self.failures_as_loading else frame
+        return node_error_as_loading(frame) if self.node_errors_as_loading else frame
 
     def forget_commands_if_reconnected(self) -> None:
         """A node that has restarted may have commands that it did not have before."""

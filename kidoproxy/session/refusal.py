@@ -80,9 +80,9 @@ def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, a
     if spec.shows_node_users:
         return errors.not_for_one_node(spec.name, "a node's users are its operator's; ACL alone tells of this pool's")
     if spec.reach == SESSION:
-        return errors.not_for_one_node(spec.name, "it would change a link that all clients share")
+        return errors.not_for_one_node(spec.name, "it would change a connection that all clients share")
     if needs_dedicated(spec, argv) or spec.reach == SUBSCRIBE:
-        return errors.not_for_one_node(spec.name, "it would hold up a link that all clients share")
+        return errors.not_for_one_node(spec.name, "it would hold up a connection that all clients share")
     if node.is_copy and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
     return script_rejection(session, spec, argv)

@@ -137,7 +137,7 @@ class ClientSession(Session):
                 isinstance(plan, Send)
                 and plan.payload is None
                 and plan.fallbacks is None
-                and not self.request_context.miss_on_failure
+                and not self.request_context.miss_on_down
             ):
                 if spec.retryable:
                     pending.retries_left = ONE_RETRY

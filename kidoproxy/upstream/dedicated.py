@@ -202,7 +202,7 @@ class DedicatedExecutor(DelegatingExecutor):
         self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
     ) -> None:
         """WAIT on copies goes behind the client's writes, over the connections that they took."""
-        if plan.merge_rule == COUNT_COPIES:
+        if plan.response_policy == COUNT_COPIES:
             self.executor.execute_gather(plan, handler, raw, spec, request_context)
         else:
             super().execute_gather(plan, handler, raw, spec, request_context)

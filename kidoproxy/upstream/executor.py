@@ -36,7 +36,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.interposed import ShownDigest
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
-from kidoproxy.upstream.miss_on_failure import MissOnFailure
+from kidoproxy.upstream.miss_on_down import MissOnDown
 from kidoproxy.upstream.plan_sender import PlanSender
 
 
@@ -49,8 +49,8 @@ class PlanExecutor(PlanSender):
         """Carry out ``plan``; ``handler`` gets the one reply that it comes to. ``raw``: the request's own frame."""
         if isinstance(plan, Send):
             payload = plan.payload if plan.payload is not None else raw
-            if request_context.miss_on_failure and not request_context.per_node:
-                handler = MissOnFailure(self, handler, payload, spec, request_context.proto)
+            if request_context.miss_on_down and not request_context.per_node:
+                handler = MissOnDown(self, handler, payload, spec, request_context.proto)
             if plan.fallbacks:
                 handler = ReadFailover(
                     self, handler, payload, plan.node, plan.fallbacks, request_context.proto, request_context.db
@@ -64,7 +64,9 @@ class PlanExecutor(PlanSender):
             if not is_busy or not self.hold_write(plan, handler, raw, spec, request_context):
                 self.execute_gather(plan, handler, raw, spec, request_context)
         elif isinstance(plan, DirectReply):
-            handler.on_reply(node_error_as_loading(plan.frame) if request_context.failures_as_loading else plan.frame)
+            handler.on_reply(
+                node_error_as_loading(plan.frame) if request_context.node_errors_as_loading else plan.frame
+            )
         elif isinstance(plan, Wait):
             self.execute_wait(plan, handler, raw, spec, request_context)
         elif isinstance(plan, LeaderFirst):
@@ -76,8 +78,8 @@ class PlanExecutor(PlanSender):
         self, plan: LeaderFirst, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
     ) -> None:
         """Let the leader decide when it is the command's turn."""
-        if request_context.miss_on_failure and not request_context.per_node:
-            handler = MissOnFailure(self, handler, raw, spec, request_context.proto)
+        if request_context.miss_on_down and not request_context.per_node:
+            handler = MissOnDown(self, handler, raw, spec, request_context.proto)
         due = self.current_time() + timeout_of(plan.group)
         plan.group.key_turns.ask(LeaderFirstWrite(self, plan, handler, request_context, due))
 
@@ -124,9 +126,9 @@ class PlanExecutor(PlanSender):
         self, plan: Gather, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
     ) -> None:
         """Carry out all parts, then what nobody waits for."""
-        if request_context.miss_on_failure and not request_context.per_node and plan.group is not None:
+        if request_context.miss_on_down and not request_context.per_node and plan.group is not None:
             # The copies decide among themselves who has taken a write: one that is down must not count as a taker.
-            handler = MissOnFailure(self, handler, raw, spec, request_context.proto)
+            handler = MissOnDown(self, handler, raw, spec, request_context.proto)
             request_context = request_context.without_misses()
         aggregate = self.new_aggregate(plan, handler, spec, request_context)
         aggregate.command_name = spec.name
@@ -190,7 +192,7 @@ class PlanExecutor(PlanSender):
             rewrite = partial(rewrite_cursor, cursor_id=scan_step.cursor_id, next_cursor_id=scan_step.next_cursor_id)
             return MergeWith(handler, count, rewrite)
         if group is not None:
-            if plan.merge_rule == COUNT_COPIES:
+            if plan.response_policy == COUNT_COPIES:
                 return CountCopies(handler, plan, group)
             if plan.interposed is not None:
                 handler = ShownDigest(handler, plan.interposed.digests)
@@ -200,9 +202,9 @@ class PlanExecutor(PlanSender):
             return MergeStreams(handler, count, stream_names, spec.may_write, self)
         if request_context.per_node:
             return ListReplies(handler, count, spec.may_write)
-        if plan.merge_rule == WEIGHTED_CHOICE:
+        if plan.response_policy == WEIGHTED_CHOICE:
             return MergeWith(handler, count, partial(choose_weighted, random_number=self.next_random()))
-        merged = MergeReplies(handler, count, plan.merge_rule, request_context.proto, spec.name, spec.may_write)
+        merged = MergeReplies(handler, count, plan.response_policy, request_context.proto, spec.name, spec.may_write)
         split = plan.split
         if split is not None:
             merged.key_positions = split.key_positions
@@ -253,7 +255,7 @@ class Executor(PlanExecutor):
         self.seed = 1
         self.random_state = 0
         #: Failures of ``on_down = "miss"`` pools that were answered as a read's miss, and writes taken as done.
-        self.soft_misses = 0
+        self.misses_on_down = 0
         self.dropped_writes = 0
         #: EVALSHAs that were sent again, and texts that were sent ahead of one.
         self.noscript_retries = 0
@@ -339,7 +341,7 @@ class Executor(PlanExecutor):
         if is_write:
             self.dropped_writes += 1
         else:
-            self.soft_misses += 1
+            self.misses_on_down += 1
 
     def jobs(self) -> Jobs:
         return self.turn_work.jobs

@@ -39,15 +39,15 @@ class ExecReply(ListReplies):
     """
 
     def __init__(
-        self, transaction: "Transaction", parent: ReplyHandler, count: int, is_write: bool, failures_as_loading: bool
+        self, transaction: "Transaction", parent: ReplyHandler, count: int, is_write: bool, node_errors_as_loading: bool
     ) -> None:
         super().__init__(parent, count, is_write)
         self.transaction = transaction
-        self.failures_as_loading = failures_as_loading
+        self.node_errors_as_loading = node_errors_as_loading
 
     def answer_parent(self) -> None:
         failure = self.first_failure()
-        if failure is not None and self.failures_as_loading and not self.transaction.any_ran:
+        if failure is not None and self.node_errors_as_loading and not self.transaction.any_ran:
             self.parent.on_failure(failure)
         else:
             super().answer_parent()

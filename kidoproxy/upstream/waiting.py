@@ -111,7 +111,7 @@ class WaitingRequest(DelegatingHandler):
             self.outcome.must_answer = True
             self.leave(False)
             self.parent.on_reply(
-                node_error_as_loading(refusal) if self.request_context.failures_as_loading else refusal
+                node_error_as_loading(refusal) if self.request_context.node_errors_as_loading else refusal
             )
 
     def on_nothing(self) -> None:

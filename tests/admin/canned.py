@@ -9,7 +9,7 @@ from kidoproxy.config import (
     Address,
     ClientLimits,
     CopyOptions,
-    Node,
+    NodeConfig,
     Pool,
     RingOptions,
 )
@@ -18,7 +18,7 @@ LIMITS = ClientLimits(10, 1, 1, 1, 0, 1)
 
 
 def pool_of(
-    *nodes: Node, name: str = "p", mode: str = "copy", listen: Address | None = None, timeout: float = 5.0
+    *nodes: NodeConfig, name: str = "p", mode: str = "copy", listen: Address | None = None, timeout: float = 5.0
 ) -> Pool:
     return Pool(
         name=name,

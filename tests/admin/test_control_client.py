@@ -18,7 +18,7 @@ from kidoproxy.config import (
     PoolRef,
     RingOptions,
     Secret,
-    User,
+    UserConfig,
 )
 from tests.admin.canned import LIMITS, bulk, canned, pool_of, row
 
@@ -43,7 +43,7 @@ class TestSync:
     """The conversation with a running proxy."""
 
     def test_until_it_is_in_sync(self) -> None:
-        """The order is given once; each change is reported; the end is the node in sync."""
+        """The request is sent once; each change is reported; the end is the node in sync."""
         rows = [row("b", "behind"), row("b", "syncing", "1 of 2"), row("b", "syncing", "1 of 2"), row("b", "in sync")]
         said: list[str] = []
         with canned(b"+OK\r\n", *rows) as (address, requests):
@@ -54,7 +54,7 @@ class TestSync:
         assert [b"SYNC" in line for line in requests] == [True, False, False, False, False]
 
     def test_one_that_runs_already_is_followed(self) -> None:
-        """With a bar, if the proxy says how far it is; but an order that is more than that is refused."""
+        """With a bar, if the proxy says how far it is; but a request that is more than that is refused."""
         cells = [bulk(text) for text in ("name", "b", "state", "syncing", "sync", "copying")]
         counts = bulk("sync_keys") + b":12\r\n" + bulk("sync_keys_expected") + b":24\r\n"
         rows = b"*1\r\n*10\r\n" + b"".join(cells) + counts
@@ -85,7 +85,7 @@ class TestSync:
         assert (done, said) == (False, [last])
 
     def test_nodes_of_one_name(self) -> None:
-        """Pools may have nodes of one name: the state that counts is that of the pool that was ordered."""
+        """Pools may have nodes of one name: the state that counts is that of the pool that was asked for."""
         cells = [bulk(text) for text in ("pool", "q", "name", "b", "state", "in sync", "sync", "")]
         other = b"*8\r\n" + b"".join(cells)
         rows = b"*2\r\n" + other + row("b", "syncing", "1 of 2").removeprefix(b"*1\r\n")
@@ -99,18 +99,25 @@ class TestSync:
         ("users", "name"),
         [
             ([], ""),
-            ([User("ops", password=Secret("x"))], ""),
-            ([User("default", enabled=False), User("app", commands="+@read", nopass=True), User("ops")], None),
-            ([User("default", enabled=False), User("ops", nopass=True, commands="+proxy")], "ops"),
-            ([User("default", commands="+@read", nopass=True), User("ops", password=Secret("x"))], "ops"),
-            ([User("default", enabled=False), User("ops", digests=(Secret("0" * 64),))], None),
+            ([UserConfig("ops", password=Secret("x"))], ""),
+            (
+                [
+                    UserConfig("default", enabled=False),
+                    UserConfig("app", commands="+@read", nopass=True),
+                    UserConfig("ops"),
+                ],
+                None,
+            ),
+            ([UserConfig("default", enabled=False), UserConfig("ops", nopass=True, commands="+proxy")], "ops"),
+            ([UserConfig("default", commands="+@read", nopass=True), UserConfig("ops", password=Secret("x"))], "ops"),
+            ([UserConfig("default", enabled=False), UserConfig("ops", digests=(Secret("0" * 64),))], None),
         ],
     )
-    def test_who_orders_it(self, users: list[User], name: str | None) -> None:
+    def test_who_orders_it(self, users: list[UserConfig], name: str | None) -> None:
         """The default user if it may, else one who may and whose password stands in the file, else nobody."""
         pool = replace(pool_of(), users=tuple(users))
         if name is None:
-            with pytest.raises(LookupError, match='no user of pool "p" can order it'):
+            with pytest.raises(LookupError, match='no user of pool "p" can request it'):
                 operator_user(pool)
         else:
             assert operator_user(pool).name == name

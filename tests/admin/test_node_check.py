@@ -10,7 +10,7 @@ from kidoproxy.admin.node_check import check_node, check_nodes, parse_version
 from kidoproxy.config import (
     Address,
     Config,
-    Node,
+    NodeConfig,
     Pool,
     PoolRef,
     RingOptions,
@@ -45,7 +45,7 @@ from tests.admin.canned import LIMITS, bulk, canned, info, pool_of
 def test_problems(replies: tuple[bytes, ...], problem: str) -> None:
     """Who is not fit to be a node says so itself, or is found out."""
     with canned(*replies) as (address, _):
-        checkup = check_node(Node("n", address), pool_of())
+        checkup = check_node(NodeConfig("n", address), pool_of())
 
     assert checkup.problems == [problem]
 
@@ -53,7 +53,7 @@ def test_problems(replies: tuple[bytes, ...], problem: str) -> None:
 def test_a_sound_node() -> None:
     """Without problems there is a server, a version and a latency, asked by PING and INFO."""
     with canned(*info("redis_version:7.2.4", "valkey_version:9.1.2", "role:master")) as (address, requests):
-        checkup = check_node(Node("n", address), pool_of())
+        checkup = check_node(NodeConfig("n", address), pool_of())
 
     assert (checkup.server, checkup.problems) == ("valkey 9.1.2", [])
     assert checkup.latency_ms is not None
@@ -63,7 +63,7 @@ def test_a_sound_node() -> None:
 def test_an_old_node_on_a_ring() -> None:
     """A ring has no minimum: it only relays."""
     with canned(*info("redis_version:2.8.0")) as (address, _):
-        assert check_node(Node("n", address), pool_of(mode="ring")).problems == []
+        assert check_node(NodeConfig("n", address), pool_of(mode="ring")).problems == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_old_node_on_a_ring() -> None:
 def test_passwords(reply: bytes, problem: str) -> None:
     """A password that does not fit is said to be so, and is not shown."""
     with canned(reply) as (address, requests):
-        checkup = check_node(Node("n", address, password=Secret("hush")), pool_of())
+        checkup = check_node(NodeConfig("n", address, password=Secret("hush")), pool_of())
 
     assert len(checkup.problems) == 1
     assert checkup.problems[0].startswith(problem)
@@ -91,16 +91,16 @@ def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    assert check_node(Node("n", Address("127.0.0.1", port)), pool_of()).problems == ["connection refused"]
-    assert check_node(Node("n", Address(path="/no/such")), pool_of()).problems == ["no such file or directory"]
-    (problem,) = check_node(Node("n", Address("name.invalid", 1)), pool_of()).problems
+    assert check_node(NodeConfig("n", Address("127.0.0.1", port)), pool_of()).problems == ["connection refused"]
+    assert check_node(NodeConfig("n", Address(path="/no/such")), pool_of()).problems == ["no such file or directory"]
+    (problem,) = check_node(NodeConfig("n", Address("name.invalid", 1)), pool_of()).problems
     assert "name" in problem
 
 
 def test_silence() -> None:
     """A listener that never answers costs no more than the pool's timeout."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        node = Node("n", Address("127.0.0.1", mute.getsockname()[1]))
+        node = NodeConfig("n", Address("127.0.0.1", mute.getsockname()[1]))
 
         assert check_node(node, pool_of(timeout=0.05)).problems == ["does not answer in time"]
 
@@ -108,7 +108,7 @@ def test_silence() -> None:
 def test_all_pools() -> None:
     """All nodes of all pools are asked, and found under their pool."""
     with canned(*info("redis_version:7.0.0")) as (a, _), canned(*info("redis_version:7.0.1")) as (b, _):
-        found = check_nodes(Config({"p": pool_of(Node("a", a)), "q": pool_of(Node("b", b), name="q")}))
+        found = check_nodes(Config({"p": pool_of(NodeConfig("a", a)), "q": pool_of(NodeConfig("b", b), name="q")}))
 
     assert {name: [checkup.server for checkup in checkups] for name, checkups in found.items()} == {
         "p": ["redis 7.0.0"],
@@ -126,7 +126,7 @@ def found_in(config: Config, infos: dict[str, bytes]) -> dict[str, list[str]]:
             name: replace(
                 pool,
                 members=tuple(
-                    replace(member, address=places[member.name]) if isinstance(member, Node) else member
+                    replace(member, address=places[member.name]) if isinstance(member, NodeConfig) else member
                     for member in pool.members
                 ),
             )
@@ -139,7 +139,7 @@ def found_in(config: Config, infos: dict[str, bytes]) -> dict[str, list[str]]:
 def test_one_server_twice() -> None:
     """Two nodes below one listener with one run id are one server; below two listeners they may be."""
     nowhere, other = Address("h", 1), Address("h", 2)
-    a, b, c = (Node(name, Address(name, 1)) for name in "abc")
+    a, b, c = (NodeConfig(name, Address(name, 1)) for name in "abc")
     same, apart, silent = b"run_id:1", b"run_id:2", b"run_id:"
     problems = ["it is the same server as a (one run id); name each server once"]
     for mode in ("ring", "copy"):
@@ -181,7 +181,7 @@ def test_databases(counts: tuple[str, str], problems: list[list[str]]) -> None:
     """Copies whose databases differ, or are fewer than the pool serves, are found out; who does not say is not."""
     first, second = (canned(*info("redis_version:7.0.0"), databases_of(count)) for count in counts)
     with first as (a, _), second as (b, _):
-        found = check_nodes(Config({"p": pool_of(Node("a", a), Node("b", b))}))
+        found = check_nodes(Config({"p": pool_of(NodeConfig("a", a), NodeConfig("b", b))}))
 
     assert [checkup.problems for checkup in found["p"]] == problems
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Address, Node, PoolRef, Tls
+from kidoproxy.config import Address, NodeConfig, PoolRef, Tls
 from tests.config.files import COPY, nodes, pool, read
 
 
@@ -29,16 +29,16 @@ def test_nodes_in_every_form(tmp_path: Path) -> None:
 
     assert [member.name for member in members] == ["h:6379", "[::1]:7000", "/run/r.sock:", "d", "e:6379", "f"]
     a, b, c, d, e, f = members
-    assert isinstance(b, Node)
+    assert isinstance(b, NodeConfig)
     assert (b.username, b.password.reveal(), b.tls) == ("u@", "p/w", None)
-    assert isinstance(c, Node)
+    assert isinstance(c, NodeConfig)
     assert c.address == Address(path="/run/r.sock")
-    assert isinstance(d, Node)
+    assert isinstance(d, NodeConfig)
     assert (d.weight, d.tls, d.password.reveal()) == (3, Tls(), "pw")
-    assert isinstance(e, Node)
+    assert isinstance(e, NodeConfig)
     assert (e.username, e.password.reveal()) == ("u", "pw")
     assert f == PoolRef("f", "below", ring_name="f")
-    assert isinstance(a, Node)
+    assert isinstance(a, NodeConfig)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Secret, User
+from kidoproxy.config import Secret, UserConfig
 from tests.config.files import nodes, pool, problems, read
 
 HEX = "0a041b9462caa4a31bac3567e0b6e6fd9100787db2ab433d96f6d178cabfce90"
@@ -15,7 +15,7 @@ def table(lines: str, name: str = "alice", before: str = "") -> str:
     return pool(f"{before}\n[pool.cache.users.{name}]\n{lines}")
 
 
-def user(tmp_path: Path, lines: str, name: str = "alice", before: str = "") -> User:
+def user(tmp_path: Path, lines: str, name: str = "alice", before: str = "") -> UserConfig:
     """That user, read."""
     (found,) = read(tmp_path, table(lines, name, before)).pools["cache"].users
     return found
@@ -65,7 +65,7 @@ def test_users_are_for_pools_that_listen(tmp_path: Path) -> None:
 
 def test_defaults(tmp_path: Path) -> None:
     """Whoever has a password may do everything."""
-    assert user(tmp_path, 'password = "x"') == User("alice", password=Secret("x"))
+    assert user(tmp_path, 'password = "x"') == UserConfig("alice", password=Secret("x"))
 
 
 def test_every_key(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_every_key(tmp_path: Path) -> None:
         f'password_file = "pw"\npassword_sha256 = "{HEX.upper()}"\nenabled = false\ncommands = "+GET  -@Read"\n'
         'keys = ["a", "~b", "%R~c", "%w~d", "%rW~e", "%R~*"]\nchannels = ["a*", "&b"]',
     )
-    assert found == User(
+    assert found == UserConfig(
         "alice",
         False,
         False,
@@ -114,7 +114,7 @@ def test_everybody(tmp_path: Path) -> None:
     text = table("nopass = true", before='password = "x"')
     assert [one.name for one in read(tmp_path, text).pools["cache"].all_users()] == ["default", "alice"]
     assert read(tmp_path, text).pools["cache"].all_users()[0].password == Secret("x")
-    assert read(tmp_path, pool("")).pools["cache"].all_users() == (User("default", nopass=True),)
+    assert read(tmp_path, pool("")).pools["cache"].all_users() == (UserConfig("default", nopass=True),)
     listed = read(tmp_path, table("", "default")).pools["cache"]
     assert listed.all_users() == listed.users
 

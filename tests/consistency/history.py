@@ -19,7 +19,7 @@ FAIL: Final = "fail"
 UNKNOWN: Final = "unknown"
 
 #: What errors say of a write that may have run, all of it or in part.
-MAY_HAVE_RUN: Final = ("outcome is unknown", "may have run", "may have been applied", "stands on", "applied")
+MAY_HAVE_RUN: Final = ("outcome is unknown", "may have run", "may have been applied", "applied")
 #: redis-py could not connect: nothing was sent.
 NOT_CONNECTED: Final = "connecting to"
 #: The pool does not serve this command.

@@ -22,7 +22,7 @@ def raising(error: Exception) -> Any:
     ("error", "outcome"),
     [
         (redis.ResponseError("NODEDOWN a (closed); the write may have run, its outcome is unknown"), UNKNOWN),
-        (redis.ResponseError("NOREPLICAS write stands on node-1 only, 2 copies are wanted"), UNKNOWN),
+        (redis.ResponseError("NOREPLICAS the write was applied on node-1 only, 2 copies are wanted"), UNKNOWN),
         (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), FAIL),
         (redis.ResponseError("WRONGTYPE Operation against a key"), FAIL),
         (redis.ConnectionError("Error 111 connecting to localhost:1. Connection refused."), FAIL),

@@ -1,4 +1,4 @@
-"""Scripts that hang on time, order or place, in the manner of those of libraries; and what each of them finds."""
+"""Scripts that depend on time, order or place, in the manner of those of libraries; and what each of them finds."""
 
 from typing import Final
 

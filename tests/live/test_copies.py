@@ -1,4 +1,4 @@
-"""A copy pool from outside: every write stands on all nodes, in one order; what could part the copies is refused."""
+"""A copy pool from outside: every write stands on all nodes, in one order; what could make them diverge is refused."""
 
 import time
 from collections.abc import Iterator
@@ -119,7 +119,7 @@ def test_refused(client: Any, words: str) -> None:
 def test_scripts_refused(client: Any, script: str) -> None:
     """A script that could come to another end on another node is not run on any."""
     client.sadd("s", 1, 2, 3)
-    assert "copies could part" in refusal(client, "EVAL", script, 1, "s", "FLUSHALL")
+    assert "copies could diverge" in refusal(client, "EVAL", script, 1, "s", "FLUSHALL")
     assert client.scard("s") == 3
 
 

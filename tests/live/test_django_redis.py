@@ -190,7 +190,7 @@ def test_sets(cache: Any) -> None:
 
 @pytest.mark.parametrize("act", ["spop", "extend", "reacquire"])
 def test_chance_and_time(cache: Any, pools: Callable[[str], RunningProxy], act: str) -> None:
-    """What hangs on chance or on the clock is done alike on all copies, or refused with the reason."""
+    """What depends on chance or on the clock is done alike on all copies, or refused with the reason."""
     cache.sadd("s", *range(20))
     lock = cache.lock("resource", timeout=10)
     assert lock.acquire()

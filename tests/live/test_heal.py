@@ -1,4 +1,4 @@
-"""Copies that come back by themselves: nobody orders anything, and no acknowledged write is lost."""
+"""Copies that come back by themselves: nobody asks for anything, and no acknowledged write is lost."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-untyped"
-"""Scripts that hang on time, order or place, on copies of two kinds of server: equal afterwards, answered as by one.
+"""Scripts that depend on time, order or place, on copies of two kinds of server: equal afterwards, answered as by one.
 
 One copy is the embedded Valkey, the other the system's Redis, with clocks and tables of their own. What the scripts
 of libraries do is written anew here, in their manner.
@@ -157,7 +157,7 @@ def test_scripts_by_chance(pair: RunningProxy, text: str, args: str) -> None:
     """Whatever a script calls, and wherever it fails, the copies hold the same to the millisecond."""
     fill(pair.url)
     pending = request(text, "s hash", args)
-    assert b"copies could part" not in replies(pair.url, [pending])[0]
+    assert b"copies could diverge" not in replies(pair.url, [pending])[0]
     first, second = items(replies(pair.url, [[b"PROXY", b"EACH", *pending]])[0])
     assert first == second or first.split()[0] == second.split()[0] != b"-BEHIND"
     one, two = (held(url) for url in pair.urls)

@@ -142,7 +142,7 @@ def test_all_die_and_one_is_back(own_proxy: Starter, first: int, proxy_too: bool
     assert client.dbsize() == 1000
     proxy.restart(other)
     if proxy_too:
-        # What differs at the start is compared without an order.
+        # What differs at the start is compared unasked.
         eventually(lambda: states(proxy) == ["in sync"] * 2, 20)
     else:
         eventually(lambda: states(proxy)[other] == "behind")

@@ -1,4 +1,4 @@
-"""Copy pools of a daemon: what an order may name."""
+"""Copy pools of a daemon: what PROXY SYNC may name."""
 
 from kidoproxy.net.copy_supervisors import CopySupervisors
 from tests.net.fakes import Net

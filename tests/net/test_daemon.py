@@ -41,7 +41,7 @@ def collector() -> Iterator[None]:
     gc.set_threshold(*threshold)
 
 
-class Node:
+class NodeConfig:
     """A server that answers handshakes; whatever else it is asked, it answers +OK or, if it is `silent`, nothing."""
 
     def __init__(self, run: int = 0) -> None:
@@ -98,7 +98,7 @@ class Play:
         self.folder = folder
         self.options = options
         self.proxy = proxy
-        self.nodes = [Node(at) for at in range(nodes)]
+        self.nodes = [NodeConfig(at) for at in range(nodes)]
         self.worker = worker
         self.clients: list[Client] = []
 
@@ -339,7 +339,7 @@ def test_one_server_under_two_names(tmp_path: Path, worker: int | None) -> None:
     """It does not start, in no worker, and one line says which two are one."""
 
     async def scenario() -> None:
-        nodes = [Node(1), Node(2), Node(1)]
+        nodes = [NodeConfig(1), NodeConfig(2), NodeConfig(1)]
         ports = [await node.start() for node in nodes]
         try:
             with pytest.raises(StartError) as error:

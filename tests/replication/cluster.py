@@ -84,7 +84,7 @@ class Cluster(ToyNodes):
         play.settle()
 
     def reply(self, name: str, one: SentRequest) -> None:
-        """Every change that the proxy orders is checked."""
+        """Every change that the proxy sends is checked."""
         words = [string_value(word) for word in items(one.raw)]
         if words[0] in (b"FLUSHALL", b"UNLINK", b"RESTORE"):
             self.check_change(name)
@@ -174,9 +174,9 @@ class Cluster(ToyNodes):
         """The proxy starts anew; a key whose write is under way is nobody's."""
         self.serve()
 
-    def order_sync(self, name: str, refill: bool = False) -> str:
-        """An operator orders a sync, and waits for its end."""
-        problem = self.supervisor.order_sync(self.play.node(name), refill)
+    def request_sync(self, name: str, refill: bool = False) -> str:
+        """An operator requests a sync, and waits for its end."""
+        problem = self.supervisor.request_sync(self.play.node(name), refill)
         self.run_for(6.0)
         if not problem and self.group.elected and self.group.copy_of(self.play.node(name)).state == IN_SYNC:
             sources = {copy.node.name for copy in self.group.in_sync()} & self.complete

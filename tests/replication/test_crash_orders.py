@@ -27,11 +27,11 @@ def test_all_die_and_one_is_back_with_data(first: str, how: str, proxy_too: bool
     cluster.restart(first, how)
     assert cluster.serving() == [first]
     held = dict(cluster.data(first))
-    assert cluster.order_sync(first, True) != ""
+    assert cluster.request_sync(first, True) != ""
     assert cluster.data(first) == held
     (other,) = {"a", "b"} - {first}
     cluster.restart(other, EMPTY)
-    cluster.order_sync(other)
+    cluster.request_sync(other)
     assert cluster.serving() == ["a", "b"]
     assert cluster.data(other) == held
 
@@ -48,12 +48,12 @@ def test_all_die_and_one_is_back_empty(first: str, proxy_too: bool, state_dir: b
         cluster.restart_proxy()
     cluster.restart(first, EMPTY)
     assert cluster.serving() == []
-    assert cluster.supervisor.order_sync(cluster.play.node(first), True) != ""
+    assert cluster.supervisor.request_sync(cluster.play.node(first), True) != ""
     assert not cluster.write()
     (other,) = {"a", "b"} - {first}
     cluster.restart(other, KEPT)
     assert cluster.serving()[0] in (other, "a")
-    cluster.order_sync(first)
+    cluster.request_sync(first)
     assert cluster.serving() == ["a", "b"]
     assert len(cluster.data(first)) >= 6
 
@@ -90,7 +90,7 @@ def test_the_last_one_dies(how: str, proxy_too: bool) -> None:
     if how == EMPTY:
         assert cluster.serving() == []
         assert len(cluster.data("a")) >= 6
-        assert cluster.supervisor.order_sync(cluster.play.node("b"), True) != ""
+        assert cluster.supervisor.request_sync(cluster.play.node("b"), True) != ""
     else:
         assert "b" in cluster.serving()
 
@@ -117,23 +117,23 @@ def test_an_operator_says_who_is_trusted() -> None:
     cluster.kill("b")
     cluster.restart("a", EMPTY)
     supervisor, play = cluster.supervisor, cluster.play
-    problem, lines = supervisor.execute_order(play.node("a"), "trust")
+    problem, lines = supervisor.run_sync_command(play.node("a"), "trust")
     assert problem == ""
     assert lines == [
         "a has 0 keys; it had every acknowledged write, and was restarted since; will be served",
         "b is down (connection refused); it had every acknowledged write; what only b holds is lost when it is synced",
     ]
-    assert supervisor.execute_order(play.node("b"), "trust confirm") == ("b is down (connection refused)", [])
+    assert supervisor.run_sync_command(play.node("b"), "trust confirm") == ("b is down (connection refused)", [])
     assert cluster.serving() == []
-    assert supervisor.execute_order(play.node("a"), "trust confirm") == ("", [])
+    assert supervisor.run_sync_command(play.node("a"), "trust confirm") == ("", [])
     assert cluster.serving() == ["a"]
     cluster.complete.clear()
     assert cluster.write()
     cluster.restart("b", KEPT)
     assert cluster.serving() == ["a"]
     refusal = "a is in sync and serves: order a sync, which loses nothing"
-    assert supervisor.execute_order(play.node("b"), "trust") == (refusal, [])
-    assert cluster.order_sync("b") == ""
+    assert supervisor.run_sync_command(play.node("b"), "trust") == (refusal, [])
+    assert cluster.request_sync("b") == ""
     assert cluster.data("b") == cluster.data("a")
 
 
@@ -160,7 +160,7 @@ def test_the_source_dies_while_an_empty_copy_is_filled(how: str) -> None:
     cluster.kill("b")
     assert cluster.write()
     cluster.restart("b", EMPTY)
-    assert cluster.supervisor.order_sync(cluster.play.node("b"), False) == ""
+    assert cluster.supervisor.request_sync(cluster.play.node("b"), False) == ""
     tick(TICK)(cluster.play)
     while len(cluster.data("b")) < 6:
         cluster.make_connections()
@@ -208,8 +208,8 @@ def test_a_larger_copy_is_not_cut_down() -> None:
     cluster.run_for(70.0)
     assert cluster.serving() == ["b"]
     assert len(cluster.data("a")) > 20
-    assert "order its sync, or trust it" in cluster.supervisor.sync_progress(cluster.play.node("a"))
-    assert cluster.order_sync("a") == ""
+    assert "sync it by hand, or trust it" in cluster.supervisor.sync_progress(cluster.play.node("a"))
+    assert cluster.request_sync("a") == ""
     assert cluster.serving() == ["a", "b"]
 
 
@@ -257,8 +257,8 @@ class CrashOrders(RuleBasedStateMachine):
         self.cluster.write()
 
     @rule(at=integers(0, 2), refill=sampled_from([False, True]))
-    def order_sync(self, at: int, refill: bool) -> None:
-        self.cluster.order_sync(NAMES[at], refill)
+    def request_sync(self, at: int, refill: bool) -> None:
+        self.cluster.request_sync(NAMES[at], refill)
 
     @rule()
     def restart_proxy(self) -> None:

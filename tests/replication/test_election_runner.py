@@ -55,7 +55,7 @@ def test_trust_by_order_while_the_trusted_copy_is_dead() -> None:
     group.copies[0].may_hold_more = True
     recorded: list[bool] = []
     group.journal = lambda changed: recorded.extend(copy.may_hold_more for copy in changed.copies)
-    assert supervisor.execute_order(play.node("b"), "trust confirm") == ("", [])
+    assert supervisor.run_sync_command(play.node("b"), "trust confirm") == ("", [])
     assert group.behind_names() == ["a"]
     assert recorded == [False, False]
 
@@ -90,6 +90,6 @@ def test_what_trust_costs_where_the_pool_heals_itself() -> None:
     play.pool.groups[0].heals_itself = True
     supervisor.scheduler.retry_of(play.node("b")).is_cancelled = True
     refused("a")(play)
-    _, lines = supervisor.execute_order(play.node("b"), "trust")
+    _, lines = supervisor.run_sync_command(play.node("b"), "trust")
     assert lines[0].endswith("what only a holds is lost when it is synced, which begins by itself")
     assert lines[1].endswith("will be served")

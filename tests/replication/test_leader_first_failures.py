@@ -182,7 +182,7 @@ def test_min_in_sync() -> None:
         >> client(f"SPOP {key}", f"SPOP {key}") << to("a", f"SPOP {key}")
         >> refused("b")
         >> node("a", "$1 x") << to_client(
-            "-NOREPLICAS write stands on a only, 2 copies are wanted",
+            "-NOREPLICAS the write was applied on a only, 2 copies are wanted",
             "-NOREPLICAS Not enough good replicas to write.",
         )
         >> client(f"SPOP {key}") << to_client("-NOREPLICAS Not enough good replicas to write.") << then(idle)

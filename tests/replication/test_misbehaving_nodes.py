@@ -1,4 +1,4 @@
-"""Nodes that answer a sync with anything, or not at all: it ends with its reason, and can be ordered again."""
+"""Nodes that answer a sync with anything, or not at all: it ends with its reason, and can be requested again."""
 
 import pytest
 from hypothesis import example, given
@@ -27,7 +27,7 @@ def start_sync(refill: bool) -> tuple[ToyNodes, CopySupervisor]:
     stage, supervisor = supervised_copies("b")
     stage.toys["a"].dbs = {0: {b"k": b"1", b"l": b"2"}, 3: {b"m": b"3"}}
     stage.toys["b"].dbs = {0: {b"k": b"9", b"extra": b"2"}, 2: {b"n": b"4"}}
-    assert supervisor.order_sync(stage.play.node("b"), refill) == ""
+    assert supervisor.request_sync(stage.play.node("b"), refill) == ""
     tick()(stage.play)
     return stage, supervisor
 
@@ -37,7 +37,7 @@ def run_to_end(stage: ToyNodes, supervisor: CopySupervisor) -> None:
     for _ in range(40):
         stage.run()
         tick()(stage.play)
-        if supervisor.scheduler.sync is None and not supervisor.scheduler.orders:
+        if supervisor.scheduler.sync is None and not supervisor.scheduler.requested:
             return
 
 
@@ -58,7 +58,7 @@ def works_again(stage: ToyNodes, supervisor: CopySupervisor) -> None:
             tick(1.0)(play)
             stage.run()
             assert play.connection(name).is_ready(), name
-        assert supervisor.order_sync(play.node("b"), False) == ""
+        assert supervisor.request_sync(play.node("b"), False) == ""
         run_to_end(stage, supervisor)
     assert play.pool.groups[0].copies[1].state == IN_SYNC
 
@@ -98,7 +98,7 @@ def test_a_silent_node(asked: tuple[str, bytes], refill: bool) -> None:
 
 
 def test_cancel_at_any_step() -> None:
-    """At any step: it ends at once, holds nothing, late replies change nothing, and it can be ordered again."""
+    """At any step: it ends at once, holds nothing, late replies change nothing, and it can be requested again."""
     for steps in range(60):
         stage, supervisor = start_sync(steps % 2 == 0)
         play = stage.play
@@ -107,8 +107,8 @@ def test_cancel_at_any_step() -> None:
         sync = supervisor.scheduler.sync
         if sync is None or sync.step is SyncStep.DONE:
             break
-        assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
-        assert supervisor.execute_order(play.node("b"), "cancel") == ("b is not being synced", [])
+        assert supervisor.run_sync_command(play.node("b"), "cancel") == ("", [])
+        assert supervisor.run_sync_command(play.node("b"), "cancel") == ("b is not being synced", [])
         assert supervisor.sync_progress(play.node("b")) == "failed: cancelled"
         assert not play.connection("b").held
         stage.run()
@@ -120,9 +120,9 @@ def test_cancel_an_order() -> None:
     """A sync that has not begun is taken from the list."""
     stage, supervisor = supervised_copies("bc", "abc")
     play = stage.play
-    assert supervisor.execute_order(play.node("b"), "refill") == ("", [])
-    assert supervisor.order_sync(play.node("c"), False) == ""
-    assert supervisor.execute_order(play.node("c"), "cancel") == ("", [])
+    assert supervisor.run_sync_command(play.node("b"), "refill") == ("", [])
+    assert supervisor.request_sync(play.node("c"), False) == ""
+    assert supervisor.run_sync_command(play.node("c"), "cancel") == ("", [])
     run_to_end(stage, supervisor)
     assert play.pool.groups[0].behind_names() == ["c"]
 

@@ -191,7 +191,7 @@ def test_a_larger_copy_is_not_cut_down_without_a_record() -> None:
     sync.refuses_larger_target = True
     sync.begin()
     stage.run()
-    problem = "it holds 3 keys, a only 1, and no record says who is right; order its sync, or trust it"
+    problem = "it holds 3 keys, a only 1, and no record says who is right; sync it by hand, or trust it"
     assert sync.problem == problem
     assert len(stage.toys["b"].dbs[0]) == 3
 

@@ -15,7 +15,7 @@ def test_the_pause_doubles_up_to_a_bound() -> None:
 
 
 def test_cancelled() -> None:
-    """It may not begin until somebody has ordered it."""
+    """It may not begin until somebody has requested it."""
     retry = SyncRetry()
     retry.is_cancelled = True
     assert not retry.may_begin(1000.0)

@@ -1,4 +1,4 @@
-"""One sync at a time: those that were ordered, then those that the start owes; refused, cancelled, begun again."""
+"""One sync at a time: those that were requested, then those that the start owes; refused, cancelled, begun again."""
 
 import pytest
 
@@ -12,26 +12,26 @@ def test_an_order_is_accepted_or_refused_at_once() -> None:
     """What cannot be synced is refused with the reason; one sync runs at a time."""
     stage, supervisor = supervised_copies("bc", "abcd")
     play = stage.play
-    assert supervisor.order_sync(play.node("a"), False) == "a is in sync already"
-    assert supervisor.order_sync(play.node("b"), False) == ""
-    assert supervisor.order_sync(play.node("b"), False) == "b is being synced already"
-    assert supervisor.order_sync(play.node("c"), False) == ""
+    assert supervisor.request_sync(play.node("a"), False) == "a is in sync already"
+    assert supervisor.request_sync(play.node("b"), False) == ""
+    assert supervisor.request_sync(play.node("b"), False) == "b is being synced already"
+    assert supervisor.request_sync(play.node("c"), False) == ""
     assert supervisor.sync_progress(play.node("c")) == "waiting for its turn"
     tick()(play)
     assert supervisor.sync_progress(play.node("b")).startswith("making sure of the source")
     assert supervisor.sync_progress(play.node("a")) == ""
-    assert supervisor.order_sync(play.node("b"), False) == "b is being synced already"
+    assert supervisor.request_sync(play.node("b"), False) == "b is being synced already"
     assert supervisor.is_starting()
     run_ticks(stage)
     assert play.pool.groups[0].behind_names() == []
 
     refused("d")(play)
     play.pool.groups[0].mark_behind([play.node("d")])
-    assert supervisor.order_sync(play.node("d"), False) == "d is down (connection refused)"
+    assert supervisor.request_sync(play.node("d"), False) == "d is down (connection refused)"
 
 
 def test_a_sync_fails() -> None:
-    """A sync that the start owes is begun again when it fails; one that was ordered is not."""
+    """A sync that the start owes is begun again when it fails; one that was requested is not."""
     stage, supervisor = supervised_copies("b")
     play = stage.play
     supervisor.scheduler.to_compare = [play.node("b")]
@@ -48,7 +48,7 @@ def test_a_sync_fails() -> None:
     assert play.pool.groups[0].behind_names() == []
 
     play.pool.groups[0].mark_behind([play.node("b")])
-    assert supervisor.order_sync(play.node("b"), False) == ""
+    assert supervisor.request_sync(play.node("b"), False) == ""
     tick()(play)
     refused("b")(play)
     play.sent["b"].clear()
@@ -58,11 +58,11 @@ def test_a_sync_fails() -> None:
 
 
 def test_nothing_to_copy_from() -> None:
-    """While every copy in sync is down a sync is refused; one that was ordered before waits for its source."""
+    """While every copy in sync is down a sync is refused; one that was requested before waits for its source."""
     stage, supervisor = supervised_copies("b", "abc")
     play = stage.play
     play.shy = True
-    assert supervisor.order_sync(play.node("b"), False) == ""
+    assert supervisor.request_sync(play.node("b"), False) == ""
     refused("a")(play)
     refused("c")(play)
     tick()(play)
@@ -70,9 +70,9 @@ def test_nothing_to_copy_from() -> None:
     play.pool.groups[0].mark_behind([play.node("c")])
     refusal = "there is nothing to copy from: a is down (connection refused)"
     refused("a")(play)
-    assert supervisor.order_sync(play.node("c"), True).startswith("c is down")
-    supervisor.scheduler.orders.clear()
-    assert supervisor.order_sync(play.node("b"), True) == refusal
+    assert supervisor.request_sync(play.node("c"), True).startswith("c is down")
+    supervisor.scheduler.requested.clear()
+    assert supervisor.request_sync(play.node("b"), True) == refusal
 
 
 def test_cancel_a_sync_that_the_start_owes() -> None:
@@ -81,16 +81,16 @@ def test_cancel_a_sync_that_the_start_owes() -> None:
     supervisor.scheduler.to_compare = [stage.play.node("b")]
     stage.toys["a"].dbs[0] = {b"k": b"1"}
     tick()(stage.play)
-    assert supervisor.execute_order(stage.play.node("b"), "cancel") == ("", [])
+    assert supervisor.run_sync_command(stage.play.node("b"), "cancel") == ("", [])
     tick(3.0)(stage.play)
     run_ticks(stage)
     assert stage.play.pool.groups[0].behind_names() == ["b"]
 
 
 def test_an_order_for_a_copy_that_is_in_sync_by_now() -> None:
-    """The order is dropped."""
+    """The request is dropped."""
     stage, supervisor = supervised_copies("b")
-    assert supervisor.order_sync(stage.play.node("b"), True) == ""
+    assert supervisor.request_sync(stage.play.node("b"), True) == ""
     stage.play.pool.groups[0].mark_in_sync(stage.play.node("b"))
     run_ticks(stage)
     assert stage.toys["b"].seen == []
@@ -105,7 +105,7 @@ def healing_copies(behind: str = "b", names: str = "ab") -> tuple[ToyNodes, Copy
 
 
 def test_a_pool_heals_itself() -> None:
-    """A copy that is behind and answers is synced without an order; one that is down, or suspect, is not."""
+    """A copy that is behind and answers is synced unasked; one that is down, or suspect, is not."""
     stage, supervisor = healing_copies("bc", "abc")
     play = stage.play
     play.node("c").suspect = True
@@ -122,7 +122,7 @@ def test_a_pool_heals_itself() -> None:
 
 
 def test_a_sync_that_fails_is_tried_again_later() -> None:
-    """The pause doubles, and is short again after an order and after a success."""
+    """The pause doubles, and is short again after a request and after a success."""
     stage, supervisor = healing_copies()
     stage.toys["b"].lies[b"RESTORE"] = b"-ERR no\r\n"
     run_ticks(stage)
@@ -136,7 +136,7 @@ def test_a_sync_that_fails_is_tried_again_later() -> None:
         run_ticks(stage)
     assert supervisor.sync_progress(stage.play.node("b")) == "failed: ERR no"
     del stage.toys["b"].lies[b"RESTORE"]
-    assert supervisor.order_sync(stage.play.node("b"), False) == ""
+    assert supervisor.request_sync(stage.play.node("b"), False) == ""
     run_ticks(stage)
     assert stage.play.pool.groups[0].behind_names() == []
     assert (retry.pause, retry.retry_at) == (1.0, 0.0)
@@ -147,14 +147,14 @@ def test_a_cancelled_sync_waits_for_an_order() -> None:
     stage, supervisor = healing_copies("bc", "abc")
     play = stage.play
     tick()(play)
-    assert supervisor.execute_order(play.node("b"), "cancel") == ("", [])
-    assert supervisor.execute_order(play.node("c"), "cancel") == ("", [])
+    assert supervisor.run_sync_command(play.node("b"), "cancel") == ("", [])
+    assert supervisor.run_sync_command(play.node("c"), "cancel") == ("", [])
     tick(100.0)(play)
     run_ticks(stage)
     assert play.pool.groups[0].behind_names() == ["b", "c"]
     assert supervisor.sync_progress(play.node("c")) == "failed: cancelled"
-    assert supervisor.execute_order(play.node("c"), "cancel")[0] == "c is not being synced"
-    assert supervisor.order_sync(play.node("c"), False) == ""
+    assert supervisor.run_sync_command(play.node("c"), "cancel")[0] == "c is not being synced"
+    assert supervisor.request_sync(play.node("c"), False) == ""
     run_ticks(stage)
     assert play.pool.groups[0].behind_names() == ["b"]
     play.pool.groups[0].mark_behind([play.node("c")])
@@ -164,7 +164,7 @@ def test_a_cancelled_sync_waits_for_an_order() -> None:
 
 @pytest.mark.parametrize("cause", ["elected", "nobody knows its runs"])
 def test_a_copy_that_may_hold_more_is_left_to_a_person(cause: str) -> None:
-    """Where the source may have lost data a much larger copy is not cut down without an order, however often."""
+    """Where the source may have lost data a much larger copy is not cut down unasked, however often."""
     stage, supervisor = healing_copies()
     play = stage.play
     stage.toys["b"].dbs[0] = {b"%d" % at: b"1" for at in range(7)}
@@ -178,7 +178,7 @@ def test_a_copy_that_may_hold_more_is_left_to_a_person(cause: str) -> None:
         assert logged(supervisor)[-2].endswith(f"retry_in_s={seconds}")
     assert "it holds 7 keys, a only 3" in supervisor.sync_progress(play.node("b"))
     assert len(stage.toys["b"].dbs[0]) == 7
-    assert supervisor.order_sync(play.node("b"), False) == ""
+    assert supervisor.request_sync(play.node("b"), False) == ""
     run_ticks(stage)
     assert play.pool.groups[0].behind_names() == []
     assert len(stage.toys["b"].dbs[0]) == 3

@@ -142,7 +142,7 @@ def test_min_in_sync() -> None:
         story(pool)
         >> client(f"SET {key} x") << to("a", f"SET {key} x") << to("b", f"SET {key} x") << to("c", f"SET {key} x")
         >> node("a", "+OK") >> refused("b") >> refused("c")
-        << to_client("-NOREPLICAS write stands on a only, 2 copies are wanted")
+        << to_client("-NOREPLICAS the write was applied on a only, 2 copies are wanted")
         >> client(f"SET {key} x") << to_client("-NOREPLICAS Not enough good replicas to write.")
         >> client(f"GET {key}") << to("a", f"GET {key}") >> node("a", "$1 x") << to_client("$1 x") << silence()
     )  # fmt: skip

@@ -19,7 +19,7 @@ def test_sentences() -> None:
     assert said.startswith(b"-NOREPLICAS no copy can be trusted: a is empty, and node-0, ")
     assert said.endswith(b"kidoproxy sync --trust a\r\n")
     assert len(said) <= 203
-    assert too_few_copies(["a", "b"], 3) == b"-NOREPLICAS write stands on a, b only, 3 copies are wanted\r\n"
+    assert too_few_copies(["a", "b"], 3) == b"-NOREPLICAS the write was applied on a, b only, 3 copies are wanted\r\n"
     refusal = record_unwritable("pair", "No space left on device")
     text = b"MISCONF nothing was written: the record of pair's copies cannot be put on disk (No space left on device)"
     assert refusal == b"-" + text + b"\r\n"

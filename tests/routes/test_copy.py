@@ -117,7 +117,7 @@ def test_refusals() -> None:
     assert fcall.frame.startswith(b"-ERR 'fcall' is not served here: what it does is not known here")
     wild = planned(route, "EVAL redis.call('spop',KEYS[1])redis.call('flushdb') 1 k")
     assert isinstance(wild, DirectReply)
-    assert b"copies could part: it calls spop, which depends on chance, time or order, and flushdb may" in wild.frame
+    assert b"copies could diverge: it calls spop, which depends on chance, time or order, and flushdb may" in wild.frame
     decided = planned(route, "EVAL return(redis.call('spop',KEYS[1]..ARGV[1])) 1 k x")
     assert isinstance(decided, LeaderFirst)
     assert (decided.keys, decided.written_keys, decided.asks_pubsub_node) == ([b"k", b"kx"], [b"k", b"kx"], False)

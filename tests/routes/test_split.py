@@ -100,7 +100,7 @@ def contents(plan: Plan, raw: bytes) -> object:
     parts = [contents(part, raws[at] if raws is not None else raw) for at, part in enumerate(plan.plans)]
     split = (plan.split.key_positions, plan.split.key_count) if plan.split is not None else None
     written_keys = plan.write.written_keys if plan.write is not None else None
-    return (plan.merge_rule, split, written_keys, parts)
+    return (plan.response_policy, split, written_keys, parts)
 
 
 REQUESTS = [

@@ -187,7 +187,7 @@ def test_each() -> None:
 def test_pool_that_misses() -> None:
     """Where a node that is down is a miss, scripts are retried too, and are errors while it is down."""
     down = "-NODEDOWN a a:6379 (connection refused)"
-    play = carried(ring("a", soft=True))
+    play = carried(ring("a", miss_on_down=True))
     assert play >> client(sha()) << to("a", sha()) >> node("a", NOSCRIPT) << to("a", LOAD, sha())
     assert play >> node("a", SAID, ":1") << to_client(":1")
     assert play >> refused("a") >> client(sha(), sha(name="EVALSHA_RO")) << to_client(down, down)
@@ -252,4 +252,4 @@ def test_misses_are_counted_by_the_executor() -> None:
     play = story(ring("a"))
     DelegatingExecutor(play.executor).count_miss(False)
     DelegatingExecutor(play.executor).count_miss(True)
-    assert (play.executor.soft_misses, play.executor.dropped_writes) == (1, 1)
+    assert (play.executor.misses_on_down, play.executor.dropped_writes) == (1, 1)

@@ -17,11 +17,11 @@ from kidoproxy.scripts.syntax import (
     PAREN,
     STRING,
     UNKNOWN_NUMBER,
-    Node,
+    SyntaxNode,
 )
 
 
-def expression(text: bytes) -> Node:
+def expression(text: bytes) -> SyntaxNode:
     """The node of an expression."""
     return parse(b"f(" + text + b")").calls[0].children[1]
 

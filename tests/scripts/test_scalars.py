@@ -4,11 +4,11 @@ import pytest
 
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.scalars import ScalarAnalysis, is_scalar_command
-from kidoproxy.scripts.syntax import Node
+from kidoproxy.scripts.syntax import SyntaxNode
 from kidoproxy.scripts.values import ValueTracker
 
 
-def analysed(before: str, expression: str) -> tuple[ScalarAnalysis, Node]:
+def analysed(before: str, expression: str) -> tuple[ScalarAnalysis, SyntaxNode]:
     """The analysis of a text that ends with ``probe(expression)``, and the expression."""
     tree = parse(f"{before} probe({expression})".encode())
     probe = next(call for call in tree.calls if call.children[0].text == b"probe")

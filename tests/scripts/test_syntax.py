@@ -2,7 +2,7 @@
 
 from kidoproxy.scripts import syntax
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.syntax import FUNCTION, NO_FIELDS, STRING, Node
+from kidoproxy.scripts.syntax import FUNCTION, NO_FIELDS, STRING, SyntaxNode
 
 
 def test_kinds_and_roles_are_distinct() -> None:
@@ -17,7 +17,7 @@ def test_kinds_and_roles_are_distinct() -> None:
 def test_nodes_share_no_fields() -> None:
     """Nodes without fields share one empty dictionary, which no table ever writes to."""
     parse(b"local t = {a = 1, {b = 2}, {}}")
-    assert Node(STRING, 0, b"x", []).fields is NO_FIELDS
+    assert SyntaxNode(STRING, 0, b"x", []).fields is NO_FIELDS
     assert NO_FIELDS == {}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.syntax import CALL, NAME, TABLE, Node
+from kidoproxy.scripts.syntax import CALL, NAME, TABLE, SyntaxNode
 from kidoproxy.scripts.token_stream import MAX_DEPTH
 
 
@@ -28,7 +28,7 @@ def test_depth_is_bounded(text: bytes) -> None:
         parse(text)
 
 
-def bound(text: bytes, name: bytes) -> list[Node]:
+def bound(text: bytes, name: bytes) -> list[SyntaxNode]:
     """What the last use of this name may stand for."""
     tree = parse(text)
     uses = [node for node in tree.name_nodes if node.kind == NAME and node.text == name]

@@ -142,7 +142,7 @@ def test_a_strict_pool_names_the_keys_of_scripts(first: str, stray: str, key: st
 
 def test_each_nodes_own_reply_is_never_made_up() -> None:
     """Where a miss stands for a node that is down, PROXY EACH still tells the failure."""
-    play = story(ring("a", "b", soft=True)) >> client("GET {a}1") << to("a", "GET {a}1")
+    play = story(ring("a", "b", miss_on_down=True)) >> client("GET {a}1") << to("a", "GET {a}1")
     play >> refused("a", "gone") << to_client("$-1") >> client("GET {a}1") << to_client("$-1")
     play >> client("PROXY EACH GET {a}1") << to_client(b"*1\r\n-NODEDOWN a a:6379 (gone)\r\n")
 

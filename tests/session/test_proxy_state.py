@@ -29,9 +29,9 @@ def test_pool() -> None:
     )
     assert (
         context.strict_transactions,
-        context.miss_on_failure,
+        context.miss_on_down,
         context.needs_arguments,
-        context.failures_as_loading,
+        context.node_errors_as_loading,
     ) == (
         False,
         False,

@@ -172,15 +172,15 @@ def test_replies_list() -> None:
     )  # fmt: skip
 
 
-def test_soft_pool() -> None:
+def test_on_down_miss() -> None:
     """Where a pool wants misses, a read of a dead node finds nothing, a blind write is dropped, both are counted."""
     (
-        story(ring("a", "b", soft=True))
+        story(ring("a", "b", miss_on_down=True))
         >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", "$1 x") << to_client("$1 x")
         >> refused("b") << silence()
         >> client("GET {b}1", "SET {b}1 x", "INCR {b}1", "MGET {a}1 {b}1") << to("a", "MGET {a}1")
         << to_client("$-1", "+OK", "-NODEDOWN b b:6379 (connection refused)")
         >> node("a", "*1 $1 x") << to_client("*2 $1 x $-1")
         >> client("MULTI", "GET {b}1", "SET {b}1 x", "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED", "*2 $-1 +OK")
-        << then(lambda play: (play.executor.soft_misses, play.executor.dropped_writes) == (3, 2)) << silence()
+        << then(lambda play: (play.executor.misses_on_down, play.executor.dropped_writes) == (3, 2)) << silence()
     )  # fmt: skip

@@ -195,7 +195,7 @@ def test_refused_at_queue_time() -> None:
         story(pool)
         >> client("SET k x") << to("a", "SET k x") << to("b", "SET k x") << to("c", "SET k x")
         >> refused("b") >> node("a", "+OK") >> node("c", "+OK")
-        << to_client(f"-NOREPLICAS write stands on {names} only, 3 copies are wanted")
+        << to_client(f"-NOREPLICAS the write was applied on {names} only, 3 copies are wanted")
         >> client("MULTI", "SET k x", "EXEC")
         << to_client("+OK", "-NOREPLICAS Not enough good replicas to write.",
                      "-EXECABORT Transaction discarded because of previous errors.") << silence()

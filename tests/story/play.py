@@ -73,8 +73,8 @@ class Story:
         self.context = PoolContext(pool.name, pool.mode, pool.route, pool.words)
         self.context.users = pool.users
         self.context.strict_transactions = pool.strict
-        self.context.miss_on_failure = pool.soft
-        self.context.failures_as_loading = pool.as_loading
+        self.context.miss_on_down = pool.miss_on_down
+        self.context.node_errors_as_loading = pool.as_loading
         self.proxy.contexts.append(self.context)
         self.proxy.copy_groups = pool.groups
         self.clients: dict[str, StoryClient] = {}

@@ -25,7 +25,7 @@ class Pool:
         self.words = CommandSet(frozenset(), frozenset(), {})
         self.users = Users([])
         self.strict = False
-        self.soft = False
+        self.miss_on_down = False
         self.as_loading = False
         self.route: Route | None = None
 
@@ -52,14 +52,14 @@ class Pool:
 def ring(
     *members: "str | Pool",
     strict: bool = False,
-    soft: bool = False,
+    miss_on_down: bool = False,
     password: bytes = b"",
     words: CommandSet | None = None,
 ) -> Pool:
     """A ring; the key ``{a}…`` lives on its member ``a``."""
     pool = Pool("cache", "ring")
     pool.strict = strict
-    pool.soft = soft
+    pool.miss_on_down = miss_on_down
     if password:
         pool.users = only_default(password)
     pool.words = words or pool.words

@@ -110,7 +110,7 @@ def test_large_request_is_whole_in_a_pool_that_misses() -> None:
     """A pool that misses looks at all of a request: a large one reaches its node whole."""
     large = b"*3\r\n$3\r\nSET\r\n$4\r\n{a}1\r\n$300000\r\n" + b"x" * 300_000 + b"\r\n"
     (
-        story(ring("a", soft=True))
+        story(ring("a", miss_on_down=True))
         >> client(large[:100_000]) >> client(large[100_000:200_000]) >> client(large[200_000:]) << to("a", large)
         >> node("a", "+OK") << to_client("+OK")
     )  # fmt: skip

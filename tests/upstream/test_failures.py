@@ -42,7 +42,7 @@ from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.handshake import ConnectionOptions
 from kidoproxy.upstream.health import MAX_INTERNAL_ERRORS
 from kidoproxy.upstream.identity import Handshake
-from kidoproxy.upstream.miss_on_failure import MissOnFailure
+from kidoproxy.upstream.miss_on_down import MissOnDown
 from kidoproxy.upstream.transaction import NodeBatch, Transaction
 from tests.greet import greet
 from tests.story import only_default, ring
@@ -119,7 +119,7 @@ def read_failover(rig: Rig) -> ReadFailover:
 CHAINS: dict[str, Callable[[Rig], ReplyHandler]] = {
     "merged": lambda rig: rig.failing(rig.pending()),
     "merged in merged": lambda rig: rig.failing(rig.failing(rig.pending())),
-    "miss on failure": lambda rig: MissOnFailure(rig.executor, rig.failing(rig.pending()), b"", GET, 2),
+    "miss on failure": lambda rig: MissOnDown(rig.executor, rig.failing(rig.pending()), b"", GET, 2),
     "read failover": read_failover,
     "read attempt": lambda rig: DelegatingHandler(read_failover(rig)),
     "transformed": lambda rig: transform_reply(rig.failing(rig.pending()), bytes.upper),
@@ -294,7 +294,7 @@ def test_no_second_failure() -> None:
     """A handler that raised while it was given its failure is not given another."""
     rig = Rig()
     pending = rig.pending()
-    MissOnFailure(rig.executor, pending, b"", GET, 2).abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
+    MissOnDown(rig.executor, pending, b"", GET, 2).abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
     lines = rig.received()
     IgnoreReply().abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), True)
     assert rig.received() == []
@@ -389,12 +389,12 @@ def test_answered_handlers_keep_no_request() -> None:
     """The connection forgets them many at a time: what they might have asked again must not stay."""
     rig = Rig()
     request = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
-    miss = MissOnFailure(rig.executor, rig.pending(), request, GET, 2)
+    miss = MissOnDown(rig.executor, rig.pending(), request, GET, 2)
     miss.on_reply(b"$1\r\nv\r\n")
     again = ReadFailover(rig.executor, rig.pending(), request, rig.node, [], 2, 0)
     again.on_reply(b"$1\r\nv\r\n")
     assert (miss.request_frame, again.request_frame) == (b"", b"")
-    missed = MissOnFailure(rig.executor, rig.pending(), request, GET, 2)
+    missed = MissOnDown(rig.executor, rig.pending(), request, GET, 2)
     missed.on_reply(b"-LOADING\r\n")
     assert missed.request_frame == b""
     assert rig.received() == [b"$1", b"v", b"$1", b"v", b"$-1"]

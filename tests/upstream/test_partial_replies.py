@@ -200,10 +200,10 @@ def test_node_dies_in_a_reply() -> None:
     )  # fmt: skip
 
 
-def test_node_dies_in_a_reply_of_a_soft_pool() -> None:
+def test_node_dies_in_a_reply_of_a_pool_with_miss_on_down() -> None:
     """Nor is a miss put behind half a reply."""
     (
-        story(ring("a", soft=True))
+        story(ring("a", miss_on_down=True))
         >> client("GET {a}1") << to("a", "GET {a}1")
         >> node("a", HEAD + BODY[:50_000]) << to_client(HEAD + BODY[:50_000])
         >> refused("a") << closed() << silence()

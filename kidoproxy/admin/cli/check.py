@@ -9,7 +9,7 @@ from kidoproxy.admin.cli.options import CommandFailed, config_option, load_confi
 
 if TYPE_CHECKING:
     from kidoproxy.admin.node_check import NodeCheck
-    from kidoproxy.config import Pool, User
+    from kidoproxy.config import Pool, UserConfig
 
 BAR_WIDTH: Final = 20
 
@@ -54,7 +54,7 @@ def _pool_heading(pool: "Pool") -> str:
     return f"{pool.name}: a {pool.mode} pool for {listens}"
 
 
-def _describe_user(user: "User") -> str:
+def _describe_user(user: "UserConfig") -> str:
     login = "disabled" if not user.enabled else "no password" if user.nopass else ""
     return f"{user.name} ({login})" if login else user.name
 

@@ -1,4 +1,4 @@
-"""``kidoproxy sync``: a person's orders about a copy, given to the running proxy."""
+"""``kidoproxy sync``: a person's requests about a copy, sent to the running proxy."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
     Talks to the running proxy through its own listener, and shows how far it is. NODE is compared with a
     live copy that is in sync and made equal to it while writes go on; then it is read again. What only NODE
     has is removed. A node that missed writes is not read before. With heal = "auto" this happens by itself,
-    unless it was cancelled; here it is ordered now. POOL may be left out if the file has one copy pool.
+    unless it was cancelled; here it is asked for, now. POOL may be left out if the file has one copy pool.
 
     \b
     Examples:
@@ -35,21 +35,21 @@ def sync(config_file: Path, names: tuple[str, ...], refill: bool, cancel: bool, 
     """
     import redis
 
-    from kidoproxy.admin import orders
+    from kidoproxy.admin import sync_actions
     from kidoproxy.admin.progress import ProgressReport
     from kidoproxy.admin.redis_client import describe_error
 
     if refill + cancel + trust > 1:
-        raise click.UsageError("--refill, --cancel and --trust are different orders: give one.")
+        raise click.UsageError("--refill, --cancel and --trust exclude each other: give one.")
     config = load_config(config_file)
     pool, node = _find_copy(config, names)
     try:
         if trust:
-            orders.trust(config, pool, node, click.echo, lambda question: yes or _confirm(question))
+            sync_actions.trust(config, pool, node, click.echo, lambda question: yes or _confirm(question))
         elif cancel:
-            orders.cancel(config, pool, node, click.echo)
+            sync_actions.cancel(config, pool, node, click.echo)
         else:
-            orders.sync(config, pool, node, refill, ProgressReport(sys.stdout.isatty()))
+            sync_actions.sync(config, pool, node, refill, ProgressReport(sys.stdout.isatty()))
     except (redis.RedisError, OSError) as error:
         raise CommandFailed(f"the proxy {describe_error(error)}") from None
     except LookupError as error:

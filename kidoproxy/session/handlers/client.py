@@ -78,7 +78,7 @@ HELP: Final = (
 
 
 TRACKING_NOT_SERVED: Final = errors.not_served(
-    b"client|tracking", "links to the nodes are shared, so no node can tell which client to invalidate"
+    b"client|tracking", "connections to the nodes are shared, so no node can tell which client to invalidate"
 )
 IMPORT_SOURCE_NOT_SERVED: Final = errors.not_served(
     b"client|import-source", "keys are moved between nodes by their operator"

@@ -136,7 +136,7 @@ class ExecJob(Job):
         node = sole_node(self.plans) if lease is None else lease.connection.node
         needs_redaction = any(redact.has_client_view(queued.spec) for queued in queue)
         if node is not None and (
-            lease is not None or not (session.each_node or session.context.miss_on_failure or needs_redaction)
+            lease is not None or not (session.each_node or session.context.miss_on_down or needs_redaction)
         ):
             aggregate = ListReplies(pending, len(queue), self.write)
             handlers = (
@@ -147,7 +147,7 @@ class ExecJob(Job):
             self.transaction.add_whole(node, pending, self.plans, [queued.request.raw for queued in queue], handlers)
             self.send_batches()
             return False
-        aggregate = ExecReply(self.transaction, pending, len(queue), self.write, session.context.failures_as_loading)
+        aggregate = ExecReply(self.transaction, pending, len(queue), self.write, session.context.node_errors_as_loading)
         self.aggregate = aggregate
         plans = self.plans
         self.slot_order = [at for at, plan in enumerate(plans) if plan is None]

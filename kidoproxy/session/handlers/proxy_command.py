@@ -51,7 +51,7 @@ REACH_TEXTS: Final[dict[int, str]] = {
     ALL_NODES: "all nodes, replies merged",
     ANY_NODE: "any live node",
     SCAN_NODES: "one node after another, the cursor says which",
-    DEDICATED: "one node, on a link of the client's own",
+    DEDICATED: "one node, on a connection of the client's own",
     CHANNEL_NODE: "the node where its channel lives",
     SUBSCRIBE: "the proxy listens for the client, at the node where a channel lives, or at all",
 }
@@ -207,7 +207,7 @@ def dispatch_each(session: Session, proxy_spec: CommandSpec, request: Request) -
     elif spec.reach in (SESSION, SUBSCRIBE):
         session.reply_error(errors.not_for_each(spec.name, "no node is asked"))
     elif needs_dedicated(spec, argv):
-        session.reply_error(errors.not_for_each(spec.name, "it needs a link of the client's own"))
+        session.reply_error(errors.not_for_each(spec.name, "it needs a connection of the client's own"))
     elif spec.reach == SCAN_NODES:
         session.reply_error(
             errors.not_for_each(spec.name, "it visits one after another; ask one: PROXY NODE <name> SCAN 0")

@@ -1,4 +1,4 @@
-"""``kidoproxy sync``: orders, their end, and what is said before anybody is asked."""
+"""``kidoproxy sync``: requests, their end, and what is said before anybody is asked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,11 +32,11 @@ def test_orders_about_a_copy(copies: str, monkeypatch: pytest.MonkeyPatch) -> No
     """The pool may be left out if there is one; what would be lost needs somebody's word, or --yes."""
     given: list[tuple[str, ...]] = []
 
-    def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+    def send_sync_command(config: Config, pool: str, node: str, *words: str) -> list[str]:
         given.append((pool, node, *words))
         return ["what is lost"]
 
-    monkeypatch.setattr(control_client, "order", order)
+    monkeypatch.setattr(control_client, "send_sync_command", send_sync_command)
     node = "10.0.0.1:6379"
     assert invoke("sync", "--config", copies, node, "--cancel").exit_code == 0
     unsure = invoke("sync", "--config", copies, "--trust", node)
@@ -85,11 +85,11 @@ def test_sync_needs_copies(ring: str) -> None:
 
 
 def test_sync_by_nobody(tmp_path: Path) -> None:
-    """When no user may order a sync, that is said before anybody is asked."""
+    """When no user may request a sync, that is said before anybody is asked."""
     file = tmp_path / "copies.toml"
     text = '[pool.c]\nlisten = "127.0.0.1:1"\nmode = "copy"\nnodes = [{ name = "a", url = "redis://h" }]\n'
     file.write_text(text + 'users.default = { commands = "+@read" }\n')
     result = invoke("sync", "--config", str(file), "c", "a")
 
     assert result.exit_code == 1
-    assert 'no user of pool "c" can order it' in result.output
+    assert 'no user of pool "c" can request it' in result.output

@@ -327,10 +327,10 @@ def test_quiet_client_blocks_too() -> None:
     )  # fmt: skip
 
 
-def test_soft_pool_has_no_false_nothing() -> None:
+def test_pool_with_miss_on_down_has_no_false_nothing() -> None:
     """``on_down = "miss"`` makes no empty list of a queue that cannot be asked."""
     (
-        story(ring("a", soft=True))
+        story(ring("a", miss_on_down=True))
         >> client("BLPOP {a}q 0") << to("a", "BLPOP {a}q 0", on=LEASED)
         >> lost("a", on=LEASED)
         << then(lambda play: play.client("me").received.startswith(b"-NODEDOWN")) << given(unheard)

@@ -126,19 +126,19 @@ def test_sync() -> None:
     assert say(session, "PROXY", "SYNC", "a", "b") == errors.wrong_arity(b"proxy|sync")
 
 
-def test_orders_about_a_copy() -> None:
-    """A word behind the name is another order; what it says is a list of lines, or OK, or why not."""
+def test_requests_about_a_copy() -> None:
+    """A word behind the name asks for something else; what it says is a list of lines, or OK, or why not."""
     stage = copies("a", "b")
     session = stage.client()
     stage.proxy.request_sync = lambda node: ""
     given: list[tuple[str, str]] = []
 
-    def order(node: Node, word: str) -> tuple[str, list[str]]:
+    def run_sync_command(node: Node, word: str) -> tuple[str, list[str]]:
         given.append((node.name, word))
         return ("it is not so", []) if word == "cancel" else ("", ["line"] if word == "trust" else [])
 
     assert say(session, "PROXY", "SYNC", "b", "CANCEL") == errors.wrong_arity(b"proxy|sync")
-    stage.proxy.run_sync_command = order
+    stage.proxy.run_sync_command = run_sync_command
     assert say(session, "PROXY", "SYNC", "b", "refill") == b"+OK\r\n"
     assert say(session, "PROXY", "SYNC", "b", "CANCEL") == b"-ERR no sync of 'b': it is not so\r\n"
     assert say(session, "PROXY", "SYNC", "b", "TRUST") == b"*1\r\n$4\r\nline\r\n"
@@ -202,16 +202,19 @@ def test_what_one_node_may_be_asked(words: list[str]) -> None:
         (["NOPE", "x"], b"-ERR unknown command 'NOPE', with args beginning with: 'x' \r\n"),
         (["CONFIG", "NOPE"], b"-ERR unknown subcommand 'NOPE'. Try CONFIG HELP.\r\n"),
         (["GET"], b"-ERR wrong number of arguments for 'get' command\r\n"),
-        (["MULTI"], b"-ERR 'multi' cannot be sent to one node: it would change a link that all clients share\r\n"),
+        (
+            ["MULTI"],
+            b"-ERR 'multi' cannot be sent to one node: it would change a connection that all clients share\r\n",
+        ),
         (
             ["SELECT", "1"],
-            b"-ERR 'select' cannot be sent to one node: it would change a link that all clients share\r\n",
+            b"-ERR 'select' cannot be sent to one node: it would change a connection that all clients share\r\n",
         ),
-        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be sent to one node: it would hold up a link"),
-        (["SUBSCRIBE", "k"], b"-ERR 'subscribe' cannot be sent to one node: it would hold up a link"),
+        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be sent to one node: it would hold up a connection"),
+        (["SUBSCRIBE", "k"], b"-ERR 'subscribe' cannot be sent to one node: it would hold up a connection"),
         (
             ["XREAD", "BLOCK", "0", "STREAMS", "s", "0"],
-            b"-ERR 'xread' cannot be sent to one node: it would hold up a link",
+            b"-ERR 'xread' cannot be sent to one node: it would hold up a connection",
         ),
         (["SHUTDOWN"], b"-ERR 'shutdown' is not served here: "),
         (["CONFIG", "SET", "a", "b"], b"-ERR 'config|set' is not served here: "),
@@ -347,7 +350,7 @@ def test_each_of_what_is_answered_here() -> None:
         (["SHUTDOWN"], b"-ERR 'shutdown' is not served here: "),
         (["MULTI"], b"-ERR 'multi' cannot be asked of each node: no node is asked\r\n"),
         (["PROXY", "STATS"], b"-ERR 'proxy|stats' cannot be asked of each node: no node is asked\r\n"),
-        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be asked of each node: it needs a link of the client's own"),
+        (["BLPOP", "k", "0"], b"-ERR 'blpop' cannot be asked of each node: it needs a connection of the client's own"),
         (["SCAN", "0"], b"-ERR 'scan' cannot be asked of each node: it visits one after another; ask one: PROXY NODE"),
     ],
 )

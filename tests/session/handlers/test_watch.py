@@ -284,9 +284,9 @@ def test_a_write_that_is_checked_late_is_not_overlooked() -> None:
     )  # fmt: skip
 
 
-def test_a_soft_pool_does_not_make_up_when_a_key_expires() -> None:
+def test_a_pool_with_miss_on_down_does_not_make_up_when_a_key_expires() -> None:
     """``on_down = "miss"`` is for reads: WATCH fails if nobody can say how long its key lives."""
-    pool = ring(copies("a", "d", name="a"), soft=True)
+    pool = ring(copies("a", "d", name="a"), miss_on_down=True)
     play = story(pool) >> client("WATCH {a}1")
     for _ in range(2):
         name = "a" if play.sent["a"] else "d"

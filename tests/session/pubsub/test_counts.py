@@ -91,7 +91,7 @@ def test_while_a_node_is_not_listened_to() -> None:
 
 def test_a_node_that_is_down() -> None:
     """PUBLISH to it is an error; where a miss is wanted nobody was reached, and that is the answer."""
-    play = pubsub(ring("a", soft=True), shy=True)
+    play = pubsub(ring("a", miss_on_down=True), shy=True)
     play >> client("PUBLISH {a}x m") >> refused("a") << to_client(":0")
     assert play.executor.dropped_writes == 1
     play = pubsub(ring("a"), shy=True)

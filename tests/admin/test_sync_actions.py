@@ -2,7 +2,7 @@
 
 import pytest
 
-from kidoproxy.admin import control_client, orders
+from kidoproxy.admin import control_client, sync_actions
 from kidoproxy.config import Config
 from tests.admin.canned import bulk, canned, pool_of, row
 
@@ -14,19 +14,23 @@ def test_sync(refill: bool) -> None:
     """Ordered, with or without emptying; a node that is not in sync in the end is a complaint."""
     said: list[str] = []
     with canned(b"+OK\r\n", row("b", "in sync")) as (address, requests):
-        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line))
+        sync_actions.sync(
+            Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line)
+        )
     assert said == ["b: in sync"]
     assert (b"REFILL" in requests[0]) is refill
     failed = canned(b"+OK\r\n", row("b", "behind", "failed: x"))
     with failed as (address, _), pytest.raises(LookupError, match="b is not in sync"):
-        orders.sync(Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line))
+        sync_actions.sync(
+            Config({"p": pool_of(listen=address)}), "p", "b", refill, lambda line, passing: said.append(line)
+        )
 
 
 def test_cancel() -> None:
-    """The order is sent, and reported."""
+    """The request is sent, and reported."""
     said: list[str] = []
     with canned(b"+OK\r\n") as (address, requests):
-        orders.cancel(Config({"p": pool_of(listen=address)}), "p", "b", said.append)
+        sync_actions.cancel(Config({"p": pool_of(listen=address)}), "p", "b", said.append)
     assert said == ["b: its sync is cancelled"]
     assert b"CANCEL" in requests[0]
 
@@ -36,15 +40,15 @@ def test_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     given: list[tuple[str, ...]] = []
 
-    def order(config: Config, pool: str, node: str, *words: str) -> list[str]:
+    def send_sync_command(config: Config, pool: str, node: str, *words: str) -> list[str]:
         given.append(words)
         return ["b is down"] if words == ("TRUST",) else []
 
-    monkeypatch.setattr(control_client, "order", order)
+    monkeypatch.setattr(control_client, "send_sync_command", send_sync_command)
     with pytest.raises(LookupError, match="nothing was changed; --yes trusts a without a question"):
-        orders.trust(Config({}), "p", "a", said.append, lambda question: False)
+        sync_actions.trust(Config({}), "p", "a", said.append, lambda question: False)
     assert (said, given) == (["b is down"], [("TRUST",)])
-    orders.trust(Config({}), "p", "a", said.append, lambda question: question == "Serve what a has?")
+    sync_actions.trust(Config({}), "p", "a", said.append, lambda question: question == "Serve what a has?")
     assert given[1:] == [("TRUST",), ("TRUST", "CONFIRM")]
     assert said[-1] == "a: in sync, by your word; sync the others when they are back"
 
@@ -52,5 +56,5 @@ def test_trust(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines() -> None:
     """The proxy's lines, as text."""
     with canned(LOST) as (address, _):
-        lines = control_client.order(Config({"p": pool_of(listen=address)}), "p", "a", "TRUST")
+        lines = control_client.send_sync_command(Config({"p": pool_of(listen=address)}), "p", "a", "TRUST")
     assert lines == ["a has 0 keys", "b is down"]

@@ -11,7 +11,7 @@ from kidoproxy.upstream.plan_sender import PlanSender
 
 
 @final
-class MissOnFailure(DelegatingHandler):
+class MissOnDown(DelegatingHandler):
     """Answers a failure with what a server without any data would say, and counts it.
 
     Where there is no such reply (INCR, EVAL), or half a reply has left already, the failure stands.
