@@ -20,6 +20,7 @@ class NodeLogger:
         self.executor = bridge.executor
         self.nodes = nodes
         self.logged_states: dict[int, str] = {}
+        self.logged_unfenced: dict[int, str] = {}
         #: The kinds of exceptions whose traceback has been logged.
         self.traced_kinds: set[str] = set()
 
@@ -33,6 +34,7 @@ class NodeLogger:
             if state != self.logged_states.get(node.node_id) and (state != "down" or node.cause):
                 self.logged_states[node.node_id] = state
                 self.log_state(node, state)
+            self.log_unfenced(node)
         self.rate_limited_log.emit_folded()
 
     def node_state(self, node: Node) -> str:
@@ -47,6 +49,13 @@ class NodeLogger:
             level, detail = logging.INFO, {"version": decode_version(node.version)}
         kind = f"{state} {node.name}"
         self.rate_limited_log.emit(kind, level, f"node {state}", node=node.name, address=node.address, **detail)
+
+    def log_unfenced(self, node: Node) -> None:
+        """A copy that the proxy cannot guard against late writes: once for each reason."""
+        if node.unfenced and node.unfenced != self.logged_unfenced.get(node.node_id):
+            self.logged_unfenced[node.node_id] = node.unfenced
+            fields = {"node": node.name, "address": node.address, "cause": node.unfenced}
+            self.rate_limited_log.emit(f"unfenced {node.name}", logging.WARNING, "node not fenced", **fields)
 
     def log_exception(self, node: Node, request_name: str, problem: Exception) -> None:
         """A bug of ours; the first of its kind with its traceback."""

@@ -23,6 +23,8 @@ class NodeHealth:
         #: How often it has said that it is not what its name stands for any more, and when it last counted.
         self.role_changes = 0
         self.role_changed_at = -limits.RERESOLVE_SECONDS
+        #: Why a late write may still run on it (see `kidoproxy.upstream.fencing`); empty: none will.
+        self.unfenced = ""
         #: What has gone wrong with it, by cause, how often.
         self.failure_counts: dict[str, int] = {}
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.

@@ -4,18 +4,16 @@ A node is known by the run id in its INFO. Another run may have lost data: what 
 and a copy pool decides whether the node is behind. Two names for one server would make copies of nothing.
 """
 
-from functools import partial
 from typing import final
 
 from kidoproxy.replication.group import group_of
-from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
-from kidoproxy.resp.encode import encode_request
-from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes
+from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
+from kidoproxy.upstream.fencing import fence
 from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import PROBING
@@ -77,32 +75,8 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     group = group_of(node)
     if node.on_info(result.info) and group is not None and not group.on_restart(node):
         fail_queued(conn)
-    if group is not None:
-        close_previous(conn, result.client_id)
-    start_warmup(conn)
-
-
-def close_previous(conn: SendingConnection, client_id: bytes) -> None:
-    """Let a copy close the connection that this one takes the place of, before it gets anything else.
-
-    What that one was sent may still be on its way, held by the network or by a proxy in between. It was given up, so
-    the copy is compared with another one; it must not run behind that. A server that was restarted counts ids anew.
-    """
-    previous, conn.client_id = conn.client_id, client_id
-    previous_run_id, conn.run_id = conn.run_id, conn.node.run_id
-    if previous and previous != client_id and previous_run_id == conn.run_id:
-        payload = encode_request([b"CLIENT", b"KILL", b"ID", previous])
-        conn.send(CallbackHandler(partial(on_close_reply, conn), ignore_failure), payload, conn.proto, conn.db, 1)
-
-
-def on_close_reply(conn: SendingConnection, raw: bytes) -> None:
-    """It may have been closed already; but a user that may not close it leaves the copy open to late writes."""
-    if is_error(raw):
-        conn.node.cause = "it did not close the connection before: " + sanitize_bytes(error_text(raw))
-
-
-def ignore_failure(failure: NodeFailure) -> None:
-    """The next connection closes this one, and so does the node when it sees its end."""
+    if group is None or not fence(conn, result.client_id):
+        start_warmup(conn)
 
 
 def fail_queued(conn: SendingConnection) -> None:

@@ -36,6 +36,21 @@ def test_states(caplog: pytest.LogCaptureFixture) -> None:
     assert lines(caplog) == [f"node down: node=a address={known.address} cause=gone"]
 
 
+def test_late_writes(caplog: pytest.LogCaptureFixture) -> None:
+    """A copy that cannot be guarded against late writes is told once for each reason."""
+    net = Net(ring("a"))
+    node, _ = net.node("a")
+    known = node.connection.node
+    node_log = NodeLogger(net.bridge, [known])
+    node_log.tick()
+    lines(caplog)
+    for reason in ("CLIENT ID is refused", "", "CLIENT ID is refused", "NOPERM"):
+        known.unfenced = reason
+        node_log.tick()
+    causes = ("CLIENT ID is refused", "NOPERM")
+    assert lines(caplog) == [f"node not fenced: node=a address={known.address} cause={cause}" for cause in causes]
+
+
 def test_exceptions(caplog: pytest.LogCaptureFixture) -> None:
     """The request's name, what was raised, and where: the latter once."""
     net = Net(ring("a"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.resp.encode import bulk, encode_request
+from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.build import introduce_neighbours
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
@@ -68,39 +68,6 @@ def test_what_is_refused_is_done_without(kind: tuple[str, ...], name: bytes, err
         assert not conn.node.resp3
     told = ("dedicated" in kind or "copy" in kind) and name != b"CLIENT" and not needed
     assert conn.client_id == (b"9" if told else b"")
-
-
-def reconnected(conn: NodeConnection, number: int, info: bytes = INFO) -> bytes:
-    """What a connection says first after its handshake, having been lost; the node gives it this id."""
-    if conn.is_ready():
-        conn.on_connection_lost("it closed the connection", 1.0, False)
-        conn.start_connecting()
-        conn.on_connected(1.0, 1.0)
-    conn.feed(greet(conn, info, number), 1.0)
-    return b"".join(conn.take_output())
-
-
-def test_the_connection_before_is_closed() -> None:
-    """What a copy was sent on a connection that was given up must not run behind what comes later."""
-    conn = handshaking("copy")
-    assert reconnected(conn, 9) == b""
-    assert reconnected(conn, 12) == encode_request([b"CLIENT", b"KILL", b"ID", b"9"])
-    conn.feed(b":1\r\n", 1.0)
-    assert conn.node.cause == ""
-    assert reconnected(conn, 15) == encode_request([b"CLIENT", b"KILL", b"ID", b"12"])
-    conn.feed(NOPERM % b"client|kill", 1.0)
-    assert "did not close the connection before: NOPERM" in conn.node.cause
-    # Lost before the reply: the next one closes what this one was.
-    assert reconnected(conn, 18) == encode_request([b"CLIENT", b"KILL", b"ID", b"15"])
-    assert reconnected(conn, 20) == encode_request([b"CLIENT", b"KILL", b"ID", b"18"])
-
-
-def test_nobody_elses_connection_is_closed() -> None:
-    """A server that was restarted counts its connections anew: the old id is another's now."""
-    conn = handshaking("copy")
-    assert reconnected(conn, 9) == b""
-    assert reconnected(conn, 12, INFO.replace(b"run_id:1", b"run_id:2")) == b""
-    assert reconnected(conn, 15, INFO.replace(b"run_id:1", b"run_id:2")).endswith(b"12\r\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)

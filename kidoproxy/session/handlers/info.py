@@ -145,6 +145,7 @@ class NodeInfo:
         self.pool_name = pool_name
         self.node = node
         self.state = node_state(node)
+        self.cause = node.cause or node.unfenced
         self.dedicated = connection_set.leased_count
         self.ready_connections = len([conn for conn in connections if conn.state == READY])
         self.pending_requests = sum([conn.pending_count() for conn in connections])
@@ -161,7 +162,7 @@ class NodeInfo:
             ("state", self.state),
             ("version", decode_text(node.version)),
             ("run_id", decode_text(node.run_id)),
-            ("cause", node.cause),
+            ("cause", self.cause),
             ("sync", self.sync_status),
         ]
 
@@ -187,7 +188,7 @@ class NodeInfo:
             f"waiting={self.pending_requests}",
             f"version={sanitize_field(decode_text(node.version))}",
             f"reconnects={self.reconnects}",
-            f"cause={sanitize_field(node.cause)}",
+            f"cause={sanitize_field(self.cause)}",
             *([f"sync={sanitize_field(self.sync_status)}"] if self.sync_status else []),
             *[f"{name}={number}" for name, number in copy_counts(node)],
         ]
