@@ -52,6 +52,8 @@ RETIRED_NAMES: Final = {
     "link": "connection",
     "links": "connections",
     "picky": "has_overrides",
+    "probing": "retrying",
+    "rejection": "refusal",
     "school": "warm-up",
     "sore": "rejected",
     "talk": "handshake",

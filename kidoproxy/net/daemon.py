@@ -168,7 +168,7 @@ class Daemon:
     async def wait_for_nodes(self) -> None:
         """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
         for _ in range(int(STARTUP_WAIT_SECONDS / TICK_SECONDS)):
-            self.reject_same_server()
+            self.refuse_same_server()
             busy = self.is_handshaking() or self.copy_pools.is_starting()
             if not busy or self.stop_event.is_set():
                 return
@@ -178,7 +178,7 @@ class Daemon:
         """Whether some node has neither answered nor failed yet."""
         return any(self.executor.connection(node, 2, 0).state not in (READY, DOWN) for node in self.route_tree.nodes)
 
-    def reject_same_server(self) -> None:
+    def refuse_same_server(self) -> None:
         """One server under two names would get each write twice, or be emptied as the copy of itself."""
         for node, (_, pool) in zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True):
             if node.same_server_as is not None:

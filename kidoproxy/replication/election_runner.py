@@ -92,7 +92,7 @@ class ElectionRunner(Callback):
         connection = self.connection(node)
         if connection.is_ready():
             return Reachability.REACHABLE
-        is_down = connection.state == DOWN or (connection.state == CONNECTING and connection.probing)
+        is_down = connection.state == DOWN or (connection.state == CONNECTING and connection.retrying)
         return Reachability.DEAD if is_down and connection.cause in DEAD_CAUSES else Reachability.SILENT
 
     # -- the election ----------------------------------------------------------------------------

@@ -107,10 +107,10 @@ class CopyGroup(NodeGroup):
         self.on_writes_done: Callable[[], None] | None = None
         #: The copy that PUBLISH goes to, and how many of our connections subscribe there: see `active_pubsub_node`.
         self.pubsub_node: Node | None = None
-        self.pubsub_listeners = 0
+        self.pubsub_connections = 0
         for node in nodes:
             node.group = self
-            node.is_copy = True
+            node.has_ordered_connection = True
 
     def in_sync(self) -> list[Copy]:
         """The copies that may be read, in the order of the configuration."""
@@ -306,7 +306,7 @@ class CopyGroup(NodeGroup):
         pubsub_node = self.pubsub_node
         return (
             pubsub_node
-            if pubsub_node is not None and pubsub_node.live and self.pubsub_listeners
+            if pubsub_node is not None and pubsub_node.live and self.pubsub_connections
             else self.preferred_pubsub_node()
         )
 
@@ -366,4 +366,4 @@ def missed_keys(keys: list[bytes], other_db: int | None, may_write_other_keys: b
 
 def group_of(node: Node) -> CopyGroup | None:
     """The copy group of a node; None if it is no copy."""
-    return cast(CopyGroup, node.group) if node.is_copy else None
+    return cast(CopyGroup, node.group) if node.group is not None else None

@@ -51,8 +51,8 @@ class Node(NodeHealth):
         self.run_id = b""
         self.uptime = 0
         self.version = b""
-        #: It is one of several copies. Its writes keep one order, so it has one shared connection for everything.
-        self.is_copy = False
+        #: Its writes must keep one order, so it has one shared connection for everything.
+        self.has_ordered_connection = False
         #: The group of a copy, which sets both; see `NodeGroup`.
         self.group: NodeGroup | None = None
         self.warmup = WarmupState()
@@ -90,6 +90,11 @@ class Node(NodeHealth):
             self.warmup.needs_warmup = True
             self.highest_db = 0
         return restarted
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is one of the copies of a pool."""
+        return self.group is not None
 
     def shard_id(self) -> int:
         """The same number for all copies of the same keys, and for no others."""

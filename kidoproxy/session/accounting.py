@@ -88,7 +88,7 @@ def update_request_limits(session: SessionState) -> None:
     request_limits.query_bytes = session.context.max_query_bytes
 
 
-def reject_malformed(session: SessionState, error: ProtocolError) -> None:
+def refuse_malformed(session: SessionState, error: ProtocolError) -> None:
     """Answer a frame that breaks the protocol or is too large, then close."""
     session.replies.open_pending(None).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):

@@ -34,12 +34,12 @@ def form_error(spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
     return None if spec.accepts(len(argv)) else errors.wrong_arity(spec.name)
 
 
-def script_rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+def find_script_refusal(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """The error for a script that may not run."""
-    return scripts.rejection(session, spec, argv) if spec.script_source != SCRIPT_NONE else None
+    return scripts.find_refusal(session, spec, argv) if spec.script_source != SCRIPT_NONE else None
 
 
-def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+def find_refusal(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
     """The error for a request that is refused; None when it may run."""
     malformed = form_error(spec, argv)
     if malformed is not None or spec is None:
@@ -47,7 +47,7 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
     if session.needs_acl:
         if not (session.authed or spec.flags & NO_AUTH):
             return client_errors.NOAUTH
-        denial = session.user.rejection(spec, argv, session.acl_check)
+        denial = session.user.denial_error(spec, argv, session.acl_check)
         if denial is not None:
             return denial
     reason = session.context.commands.refusal(spec)
@@ -61,15 +61,15 @@ def rejection(session: Session, spec: CommandSpec | None, argv: list[bytes]) -> 
         return errors.WATCH_IN_MULTI
     if session.in_subscriber_mode() and not spec.runs_in_subscriber_mode:
         return errors.subscriber_mode_only(spec.name)
-    return script_rejection(session, spec, argv) if spec.is_scripting else None
+    return find_script_refusal(session, spec, argv) if spec.is_scripting else None
 
 
-def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
+def find_one_node_refusal(session: Session, node: Node, spec: CommandSpec | None, argv: list[bytes]) -> bytes | None:
     """Why this command may not be sent to this node; None when it may."""
     malformed = form_error(spec, argv)
     if malformed is not None or spec is None:
         return malformed
-    denial = session.user.rejection(spec, argv)
+    denial = session.user.denial_error(spec, argv)
     if denial is not None:
         return denial
     reason = session.context.commands.refusal(spec)
@@ -85,4 +85,4 @@ def one_node_rejection(session: Session, node: Node, spec: CommandSpec | None, a
         return errors.not_for_one_node(spec.name, "it would hold up a connection that all clients share")
     if node.is_copy and (spec.flags & WRITE or (spec.may_write and spec.reach == SINGLE_NODE)):
         return errors.not_for_one_node(spec.name, "one copy would then differ from the others")
-    return script_rejection(session, spec, argv)
+    return find_script_refusal(session, spec, argv)

@@ -92,7 +92,7 @@ class ClientSession(Session):
                 count += 1
                 self.handle_request(request)
         except ProtocolError as problem:
-            accounting.reject_malformed(self, problem)
+            accounting.refuse_malformed(self, problem)
         turn_work.spent_units += count + self.extra_units
         self.extra_units = 0
         self.commands_processed += count
@@ -169,9 +169,9 @@ class ClientSession(Session):
             return
         if slices.start_acl_check(self, spec, request):
             return
-        rejection = refusal.rejection(self, spec, request.argv)
-        if rejection is not None or spec is None:
-            self.reply_error(rejection if rejection is not None else errors.unknown_command(request.argv))
+        error = refusal.find_refusal(self, spec, request.argv)
+        if error is not None or spec is None:
+            self.reply_error(error if error is not None else errors.unknown_command(request.argv))
             return
         self.last_command = spec.name
         self.queue_or_run(spec, request)

@@ -43,7 +43,7 @@ class User:
             is_right = compare_digest(stored, password_hash) or is_right
         return self.enabled and is_right
 
-    def rejection(self, spec: CommandSpec, argv: list[bytes], acl_check: AclCheck | None = None) -> bytes | None:
+    def denial_error(self, spec: CommandSpec, argv: list[bytes], acl_check: AclCheck | None = None) -> bytes | None:
         """The error for a request that this user may not make, else None. ``acl_check`` may be its finished check."""
         if self.unrestricted:
             return None

@@ -56,7 +56,9 @@ class NodeConnection(SendingConnection):
         self.write_grace_until = 0.0
         self.write_progress_until = 0.0
         self.handshake_deadline = now + handshake_timeout
-        requests = handshake_requests(self.options, self.base_proto, self.base_db, self.dedicated, self.node.is_copy)
+        requests = handshake_requests(
+            self.options, self.base_proto, self.base_db, self.dedicated, self.node.has_ordered_connection
+        )
         payload = b"".join([encode_request(argv) for argv in requests])
         self.append(Handshake(self, requests), payload, len(requests))
         self.schedule_flush()

@@ -21,10 +21,10 @@ from kidoproxy.upstream.states import (
     CONNECTING,
     DOWN,
     HELD,
-    IDLE,
     MOVES,
-    PROBING,
+    NEW,
     READY,
+    RETRYING,
     SELECT_PENDING,
     STATE_NAMES,
     SUSPECT,
@@ -48,7 +48,7 @@ class ConnectionBase(ConnectionQueue):
         self.db = db
         self.must_close = False  # the old socket is to be closed
         self.flush_scheduled = False
-        self.state: int = IDLE
+        self.state: int = NEW
         self.conditions: int = 0
         self.can_send = False  # ready and no conditions: a request may be sent at once
         self.cause = "not connected yet"
@@ -105,8 +105,8 @@ class ConnectionBase(ConnectionQueue):
         return self.state == READY
 
     @property
-    def probing(self) -> bool:
-        return self.conditions & PROBING != 0
+    def retrying(self) -> bool:
+        return self.conditions & RETRYING != 0
 
     @property
     def held(self) -> bool:
@@ -170,9 +170,9 @@ class ConnectionBase(ConnectionQueue):
 
     def mark_down(self, now: float) -> None:
         """Try again after a pause."""
-        attempted_at = self.attempted_at if self.probing else now
+        attempted_at = self.attempted_at if self.retrying else now
         self.move_to(DOWN)
-        self.remove_condition(PROBING)
+        self.remove_condition(RETRYING)
         # A connection for RESP3 or for another database may be refused by a node that is well.
         self.node.live = self.node.live and (self.base_proto != 2 or self.base_db != 0 or not self.shared)
         self.backoff.schedule_retry(now, attempted_at)

@@ -19,7 +19,7 @@ from kidoproxy.upstream.handlers import NO_DEADLINE, BackgroundHandler
 from kidoproxy.upstream.partial_replies import never_ends
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
-from kidoproxy.upstream.states import DOWN, HANDSHAKING, PROBING, READY, RECONNECT_PENDING, SUSPECT
+from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY, RECONNECT_PENDING, RETRYING, SUSPECT
 
 NODE_REPLACED: Final = "it is not what its name stands for, which is looked up again"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -35,7 +35,7 @@ def check_deadlines(conn: SendingConnection, now: float) -> None:
             check_ready_deadlines(conn, now)
     elif state == DOWN:
         if now >= conn.backoff.retry_at and not conn.dedicated:
-            conn.add_condition(PROBING)
+            conn.add_condition(RETRYING)
             conn.attempted_at = now
             conn.start_connecting()
     elif state == HANDSHAKING and now > max(conn.handshake_deadline, conn.node.busy_until):

@@ -34,7 +34,7 @@ from kidoproxy.upstream.executor import DelegatingExecutor
 from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_ahead_of_unwritten
-from kidoproxy.upstream.states import IDLE
+from kidoproxy.upstream.states import NEW
 from kidoproxy.upstream.waiting import WaitingRequest
 
 #: What CLIENT UNBLOCK says when there was nothing to unblock.
@@ -285,7 +285,7 @@ class DedicatedExecutor(DelegatingExecutor):
         """
         connection_set = blocked.lease.connection_set
         blocked.unblock_number = blocked.unblock_number or connection_set.unblock_order.start()
-        conns = [conn for conn in connection_set.shared_connections() if conn.state != IDLE]
+        conns = [conn for conn in connection_set.shared_connections() if conn.state != NEW]
         if not conns:
             conns = [self.executor.connection(connection_set.node, 2, 0)]
         blocked.unblocks_open = len(conns)

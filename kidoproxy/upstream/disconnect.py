@@ -38,7 +38,7 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     failure = conn.node_failure(NODEDOWN, cause, True)
     unsent_failure = conn.node_failure(NODEDOWN, cause, False)
     # On an ordered connection nobody remembers in which protocol and database a request was sent.
-    may_retry = not down and not conn.node.is_copy
+    may_retry = not down and not conn.node.has_ordered_connection
     to_retry = fail_in_flight(conn, in_flight, written_count, failure, unsent_failure, may_retry)
     fail_requests(conn, queue, unsent_failure)
     conn.set_queue(to_retry + still_queued + conn.queue)

@@ -263,7 +263,7 @@ class Executor(PlanExecutor):
 
     def connection(self, node: Node, proto: int, db: int) -> NodeConnection:
         """The shared connection to ``node`` for (protocol, database); a node of a copy pool has one for all."""
-        connection_slot = db * 2 + proto - 2 if not node.is_copy else 0
+        connection_slot = db * 2 + proto - 2 if not node.has_ordered_connection else 0
         connection_set = cast(ConnectionSet, node.connection_set)
         conns = connection_set.shared
         if connection_slot < len(conns):
@@ -276,7 +276,7 @@ class Executor(PlanExecutor):
         conns = connection_set.shared
         while len(conns) <= connection_slot:
             conns.append(None)
-        ordered = connection_set.node.is_copy
+        ordered = connection_set.node.has_ordered_connection
         conn = self.new_connection(connection_set, 2 if ordered else proto, 0 if ordered else db)
         conns[connection_slot] = conn
         return conn

@@ -69,7 +69,7 @@ def notify_disconnect(conn: ConnectionBase, failure: NodeFailure) -> None:
         try:
             conn.push_handler.on_disconnect(failure)
         except Exception as problem:
-            conn.node.record_internal_error("a listener", problem)
+            conn.node.record_internal_error("a push handler", problem)
 
 
 def abort_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailure, failed: bool) -> None:

@@ -55,10 +55,10 @@ class ConnectionOptions:
 
 @final
 class HandshakeResult:
-    """What a node has said. ``rejection``: why it, or the proxy, will not go on; empty when all is well."""
+    """What a node has said. ``refusal``: why it, or the proxy, will not go on; empty when all is well."""
 
     def __init__(self) -> None:
-        self.rejection = b""
+        self.refusal = b""
         #: The fields of INFO; or else, in ``info_error``, why there are none.
         self.info: dict[bytes, bytes] = {}
         self.info_error = b""
@@ -67,13 +67,13 @@ class HandshakeResult:
         #: Whether it knows HELLO; None when it was not asked.
         self.resp3: bool | None = None
 
-    def reject(self, reason: bytes) -> None:
+    def refuse(self, reason: bytes) -> None:
         """Note why not to go on; the first reason counts."""
-        self.rejection = self.rejection or reason
+        self.refusal = self.refusal or reason
 
 
 def handshake_requests(
-    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_copy: bool = False
+    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_ordered: bool = False
 ) -> list[list[bytes]]:
     """Log in, choose protocol and database, ask who is there (on a dedicated connection and for a copy: who we are).
 
@@ -93,7 +93,7 @@ def handshake_requests(
     requests.append([b"PING", PING_ECHO])
     if not dedicated:
         requests.append([b"INFO", b"server"])
-    if dedicated or is_copy:
+    if dedicated or is_ordered:
         requests.append([b"CLIENT", b"ID"])
     return requests
 
@@ -112,12 +112,12 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
             client_id = parse_int64(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None
             result.client_id = b"%d" % client_id if client_id is not None else b""
             if client_id is None and not is_error(raw):
-                result.reject(UNSOLICITED_DATA)
+                result.refuse(UNSOLICITED_DATA)
         elif request == [b"HELLO", b"2"]:
             # Another error (it wants a login, it is loading) tells nothing of what it knows.
             result.resp3 = False if is_unavailable(raw) else None if is_error(raw) else True
         elif is_error(raw):
-            result.reject(error_text(raw))
+            result.refuse(error_text(raw))
     return result
 
 
@@ -126,22 +126,22 @@ def check_echo(result: HandshakeResult, raw: bytes) -> None:
     if type_byte(raw) in STRING_TYPES and string_value(raw) == PING_ECHO:
         return
     if not is_error(raw):
-        result.reject(UNSOLICITED_DATA)
+        result.refuse(UNSOLICITED_DATA)
     elif b"ping" not in raw.lower() and not error_text(raw).startswith(TEMPORARY_ERRORS):
-        result.reject(error_text(raw))
+        result.refuse(error_text(raw))
 
 
 def read_info(result: HandshakeResult, raw: bytes) -> None:
     """Who the node is. Some do not tell: their user may not ask, or they have no INFO."""
     if not is_error(raw):
         if type_byte(raw) not in STRING_TYPES:
-            result.reject(UNSOLICITED_DATA)
+            result.refuse(UNSOLICITED_DATA)
         else:
             result.info = parse_info(string_value(raw))
     elif is_unavailable(raw):
         result.info_error = error_text(raw)
     else:
-        result.reject(error_text(raw))
+        result.refuse(error_text(raw))
 
 
 def is_unavailable(raw: bytes) -> bool:

@@ -16,7 +16,7 @@ from kidoproxy.upstream.failures import fail_requests
 from kidoproxy.upstream.fencing import fence
 from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
 from kidoproxy.upstream.sending import SendingConnection
-from kidoproxy.upstream.states import PROBING
+from kidoproxy.upstream.states import RETRYING
 
 
 @final
@@ -55,15 +55,15 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     node = conn.node
     if result.resp3 is not None:
         node.resp3 = result.resp3
-    rejection = result.rejection
+    refusal = result.refusal
     if result.info_error and node.is_copy and conn.shared:
         # Without a run id nobody would notice that a copy was restarted, and may have lost what it had.
-        rejection = rejection or result.info_error
-    if rejection:
-        conn.fatal_error = explain_cause(conn.options.redacted_error(rejection))
-        answer_if_db_missing(conn, rejection)
+        refusal = refusal or result.info_error
+    if refusal:
+        conn.fatal_error = explain_cause(conn.options.redacted_error(refusal))
+        answer_if_db_missing(conn, refusal)
         return
-    conn.remove_condition(PROBING)
+    conn.remove_condition(RETRYING)
     if not conn.shared:
         # What is not shared does not stand for its node: a shared one must not find a restart noticed already.
         conn.client_id = result.client_id

@@ -95,7 +95,7 @@ class NonblockingExecutor(DelegatingExecutor):
         conn = self.executor.connection(node, proto, db)
         transaction = MULTI + payload + EXEC
         handler = unwrap_exec(self.outcome, handler)
-        if not node.is_copy:
+        if not node.has_ordered_connection:
             submit_ahead_of_unwritten(conn, handler, transaction, self.executor.now, REPLY_COUNT)
         else:
             conn.submit(handler, transaction, proto, db, self.executor.now, REPLY_COUNT)

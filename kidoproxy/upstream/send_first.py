@@ -4,7 +4,7 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NODEDOWN
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.pipeline import QueuedRequest
-from kidoproxy.upstream.states import DOWN, IDLE, READY
+from kidoproxy.upstream.states import DOWN, NEW, READY
 
 
 def submit_ahead_of_unwritten(
@@ -15,11 +15,11 @@ def submit_ahead_of_unwritten(
     if conn.state == READY:
         conn.insert_first(handler, payload, reply_count)
         conn.schedule_flush()
-    elif conn.state == DOWN or conn.probing:
+    elif conn.state == DOWN or conn.retrying:
         handler.on_failure(conn.node_failure(NODEDOWN, conn.cause, False))
     else:
         conn.enqueue_first(QueuedRequest(handler, payload, conn.base_proto, conn.base_db, reply_count))
-        if conn.state == IDLE:
+        if conn.state == NEW:
             conn.start_connecting()
 
 

@@ -14,7 +14,7 @@ from kidoproxy.resp.scan import parse_int64
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.databases import fail_fast, needs_trial_select, send_trial_select, switch_mode
 from kidoproxy.upstream.pipeline import QueuedRequest
-from kidoproxy.upstream.states import DOWN, FAIL_FAST, HELD, IDLE
+from kidoproxy.upstream.states import DOWN, FAIL_FAST, HELD, NEW
 
 WRITE_GRACE_BYTES: Final = 1024 * 1024
 EXTRA_TIME_BYTES: Final = 64 * 1024
@@ -83,7 +83,7 @@ class SendingConnection(ConnectionBase):
             self.fail_overloaded(handler)
         else:
             self.enqueue(QueuedRequest(handler, payload, proto, db, reply_count))
-            if self.state == IDLE:
+            if self.state == NEW:
                 self.start_connecting()
 
     def hold(self, now: float = 0.0, grace: float = 0.0) -> None:

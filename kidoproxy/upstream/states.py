@@ -2,7 +2,7 @@
 
               start_connecting     on_connected      become_ready
       ┌──────┐      ┌────────────┐      ┌─────────────┐      ┌───────┐
-      │ idle │ ───► │ connecting │ ───► │ handshaking │ ───► │ ready │
+      │ new  │ ───► │ connecting │ ───► │ handshaking │ ───► │ ready │
       └──────┘      └────────────┘      └─────────────┘      └───────┘
                      ▲      ▲    │                 │            │
       when retry_at  │      │    └─────┬───────────┴────────────┤
@@ -21,12 +21,12 @@ the connection is ready and there are none. They change in `ConnectionBase.add_c
 
 from typing import Final
 
-IDLE: Final = 0
+NEW: Final = 0
 CONNECTING: Final = 1
 HANDSHAKING: Final = 2
 READY: Final = 3
 DOWN: Final = 4
-STATE_NAMES: Final = ("idle", "connecting", "handshaking", "ready", "down")
+STATE_NAMES: Final = ("new", "connecting", "handshaking", "ready", "down")
 
 #: By state: the states that may come next.
 MOVES: Final = (
@@ -38,7 +38,7 @@ MOVES: Final = (
 )
 
 #: Connecting or handshaking after it was *down*: nobody may wait for it.
-PROBING: Final = 1
+RETRYING: Final = 1
 #: A sync copies through it: requests wait until that is over (`SendingConnection.hold`).
 HELD: Final = 2
 #: It answers, but nothing in time: requests fail at once until one of its probes is in time.
@@ -48,4 +48,4 @@ SELECT_PENDING: Final = 8
 #: Its node is not what its name stands for: requests wait for a new connection, which is made when this one is idle.
 RECONNECT_PENDING: Final = 16
 #: Requests fail at once rather than wait.
-FAIL_FAST: Final = PROBING | SUSPECT
+FAIL_FAST: Final = RETRYING | SUSPECT

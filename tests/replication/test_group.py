@@ -171,7 +171,7 @@ def test_pubsub_node() -> None:
     a.state = BEHIND
     assert pair.active_pubsub_node() is b.node
     pair.pubsub_node = b.node
-    pair.pubsub_listeners = 1
+    pair.pubsub_connections = 1
     a.state = IN_SYNC
     assert pair.active_pubsub_node() is pair.preferred_pubsub_node() is b.node
     b.state = BEHIND

@@ -175,7 +175,7 @@ def test_scripts_that_publish() -> None:
     three, route = pool(behind="c")
     text = "EVAL redis.call('publish','c','m') 0"
     for publisher in (None, *three.nodes):
-        three.groups[0].pubsub_node, three.groups[0].pubsub_listeners = publisher, 1
+        three.groups[0].pubsub_node, three.groups[0].pubsub_connections = publisher, 1
         plan = planned(route, text)
         assert isinstance(plan, Gather)
         assert plan.write is not None

@@ -39,7 +39,7 @@ def test_a_script_that_publishes_later() -> None:
         group, None, b"quiet", PASS_THROUGH, [], True, None, interposed=Interposed((b"x", b"y"), b"loud", None)
     )
     for node in (None, *pool.nodes):
-        group.pubsub_node, group.pubsub_listeners = node, 1
+        group.pubsub_node, group.pubsub_connections = node, 1
         assert isinstance(plan, Gather)
         assert plan.write is not None
         plan = renew(plan, group, plan.write, plan.write.unawaited_payload)

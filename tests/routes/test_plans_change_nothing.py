@@ -35,7 +35,7 @@ def snapshot(group: CopyGroup) -> str:
         group.open_writes,
     )
     dirty = [watched.cas_dirty for watched in group.watches]
-    return repr((states, kept, dirty, group.pubsub_node, group.pubsub_listeners, group.run_ids))
+    return repr((states, kept, dirty, group.pubsub_node, group.pubsub_connections, group.run_ids))
 
 
 def halfway(name: str = "pair", nodes: str = "abc") -> Pool:

@@ -6,7 +6,7 @@ from kidoproxy.upstream.connection_set import ConnectionSet
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.states import DOWN, IDLE
+from kidoproxy.upstream.states import DOWN, NEW
 
 
 def new_pool() -> DedicatedPool:
@@ -61,6 +61,6 @@ def test_idle_connections_are_closed() -> None:
     lease.release()
     pool.tick(limits.IDLE_DEDICATED_SECONDS)
     assert connection_set.free_dedicated == [lease.connection]
-    assert lease.connection.state == IDLE
+    assert lease.connection.state == NEW
     pool.tick(limits.IDLE_DEDICATED_SECONDS + 0.1)
     assert (connection_set.free_dedicated, pool.executor.unshared_connections) == ([], [])

@@ -29,8 +29,8 @@ from kidoproxy.session.handlers.info import info_handler
 from kidoproxy.session.handlers.scripts import record_on_success
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
-from kidoproxy.session.pubsub.listener import UpstreamSubscriber
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.session.pubsub.upstream_subscriber import UpstreamSubscriber
 from kidoproxy.session.session import ClientSession
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet
@@ -234,7 +234,7 @@ def test_a_dedicated_connection_in_doubt_is_closed() -> None:
 
 
 def test_a_handshake_that_cannot_be_handled() -> None:
-    """A connection with half a handshake is given up; a listener asks for the echo of its batch again."""
+    """A connection with half a handshake is given up; an upstream subscriber asks for the echo of its batch again."""
     rig = Rig()
     handshake = Handshake(rig.conn, [])
     handshake.abort(NodeFailure("BADREPLY", "a", "a:6379", "a bug", True), False)
@@ -264,7 +264,7 @@ def test_pushes_and_listeners() -> None:
     rig.submit(lost)
     rig.conn.on_connection_lost("gone", 1.0, True)
     assert [line[:4] for line in rig.received()] == [b"+1", b"-NOD"]
-    assert [name for name, _ in rig.node.internal_errors] == ["a push", "a push", "a listener"]
+    assert [name for name, _ in rig.node.internal_errors] == ["a push", "a push", "a push handler"]
 
 
 def test_exceptions_are_kept_in_bounds() -> None:

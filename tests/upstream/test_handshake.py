@@ -98,4 +98,4 @@ def test_a_number_with_attributes_in_front() -> None:
 def test_what_an_answer_to_hello_tells(reply: bytes, known: bool | None) -> None:
     """Whether the node has RESP3 for us; an error that is about something else tells nothing of that."""
     found = parse_handshake([[b"HELLO", b"2"]], [reply])
-    assert (found.resp3, found.rejection) == (known, b"")
+    assert (found.resp3, found.refusal) == (known, b"")

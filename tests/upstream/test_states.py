@@ -10,11 +10,11 @@ from kidoproxy.upstream.states import (
     DOWN,
     HANDSHAKING,
     HELD,
-    IDLE,
     MOVES,
-    PROBING,
+    NEW,
     READY,
     RECONNECT_PENDING,
+    RETRYING,
     SELECT_PENDING,
     STATE_NAMES,
     SUSPECT,
@@ -22,7 +22,7 @@ from kidoproxy.upstream.states import (
 
 #: The shortest way to each state.
 WAYS = {
-    IDLE: (),
+    NEW: (),
     CONNECTING: (CONNECTING,),
     HANDSHAKING: (CONNECTING, HANDSHAKING),
     READY: (CONNECTING, HANDSHAKING, READY),
@@ -52,7 +52,7 @@ def test_only_legal_moves_are_made(state: int, target: int) -> None:
         assert conn.state == state
 
 
-@pytest.mark.parametrize("condition", [0, PROBING, HELD, SUSPECT, SELECT_PENDING, RECONNECT_PENDING])
+@pytest.mark.parametrize("condition", [0, RETRYING, HELD, SUSPECT, SELECT_PENDING, RECONNECT_PENDING])
 @pytest.mark.parametrize("state", WAYS)
 def test_sent_when_ready_and_nothing_is_the_matter(state: int, condition: int) -> None:
     """A request may be sent at once on a ready connection without conditions, and on no other."""
@@ -70,4 +70,4 @@ def test_conditions_do_not_clear_each_other() -> None:
     conn.add_condition(SELECT_PENDING)
     conn.remove_condition(SELECT_PENDING)
     assert conn.held
-    assert (conn.can_send, conn.suspect, conn.probing) == (False, False, False)
+    assert (conn.can_send, conn.suspect, conn.retrying) == (False, False, False)

@@ -53,17 +53,17 @@ class Monitor(MonitorStream):
 
         def on_reply(raw: bytes) -> None:
             if raw[:1] == b"-":
-                self.on_rejected(node.name, None, raw)
+                self.on_refused(node.name, None, raw)
             else:
                 self.on_answered(None, b"")
 
         def on_failure(failure: NodeFailure) -> None:
-            self.on_rejected(node.name, failure, b"")
+            self.on_refused(node.name, failure, b"")
 
         handler = CallbackHandler(on_reply, on_failure)
         lease.connection.submit(handler, MONITOR_COMMAND, self.session.proto, 0, self.session.executor.now)
 
-    def on_rejected(self, node_name: str, failure: NodeFailure | None, error_reply: bytes) -> None:
+    def on_refused(self, node_name: str, failure: NodeFailure | None, error_reply: bytes) -> None:
         """This node refuses, or could not be reached; each attempt costs a connection, so the next one waits."""
         self.retry_at = self.session.executor.now + MONITOR_RETRY_SECONDS
         self.detach(node_name)

@@ -139,8 +139,8 @@ def sync_reply(session: Session, argv: list[bytes]) -> bytes:
         return errors.sync_refused(target.name, "it is not part of a copy pool, there is nothing to copy from")
     if len(argv) > 3:
         return run_sync_action(session, target, b" ".join(argv[3:]).lower())
-    rejection = begin_sync(target)
-    return errors.sync_refused(target.name, rejection) if rejection else encode.OK
+    cause = begin_sync(target)
+    return errors.sync_refused(target.name, cause) if cause else encode.OK
 
 
 def run_sync_action(session: Session, node: Node, action: bytes) -> bytes:
@@ -148,9 +148,9 @@ def run_sync_action(session: Session, node: Node, action: bytes) -> bytes:
     run_command = session.proxy.run_sync_command
     if run_command is None or action not in SYNC_ACTIONS:
         return errors.wrong_arity(b"proxy|sync")
-    rejection, lines = run_command(node, action.decode("ascii"))
-    if rejection:
-        return errors.sync_refused(node.name, rejection)
+    cause, lines = run_command(node, action.decode("ascii"))
+    if cause:
+        return errors.sync_refused(node.name, cause)
     return encode.array([encode.bulk(encode_text(line)) for line in lines]) if lines else encode.OK
 
 
@@ -178,9 +178,9 @@ def send_to_node(session: Session, proxy_spec: CommandSpec, request: Request) ->
         session.reply_error(unknown_node_error(session, name))
         return
     argv, spec = session.context.commands.resolve_nested(request.argv[proxy_spec.nested_at :])
-    rejection = refusal.one_node_rejection(session, node, spec, argv)
-    if rejection is not None or spec is None:
-        session.reply_error(rejection if rejection is not None else errors.unknown_command(argv))
+    error = refusal.find_one_node_refusal(session, node, spec, argv)
+    if error is not None or spec is None:
+        session.reply_error(error if error is not None else errors.unknown_command(argv))
         return
     handler: ReplyHandler = session.open_pending(spec)
     payload = encode.encode_request(argv)
@@ -201,7 +201,7 @@ def send_to_node(session: Session, proxy_spec: CommandSpec, request: Request) ->
 def dispatch_each(session: Session, proxy_spec: CommandSpec, request: Request) -> None:
     """PROXY EACH: run one command with each node's own reply in a list."""
     argv, spec = session.context.commands.resolve_nested(request.argv[proxy_spec.nested_at :])
-    error = refusal.rejection(session, spec, argv)
+    error = refusal.find_refusal(session, spec, argv)
     if error is not None or spec is None:
         session.reply_error(error if error is not None else errors.unknown_command(argv))
     elif spec.reach in (SESSION, SUBSCRIBE):
@@ -223,7 +223,7 @@ def dispatch_each(session: Session, proxy_spec: CommandSpec, request: Request) -
 def explain_route(session: Session, argv: list[bytes]) -> list[str]:
     """PROXY ROUTE: what the command is, where its keys live, which nodes would get what."""
     argv, spec = session.context.commands.resolve_nested(argv)
-    error = refusal.rejection(session, spec, argv)
+    error = refusal.find_refusal(session, spec, argv)
     if error is not None or spec is None:
         return [
             "refused: " + errors.decode_wire(error_text(error if error is not None else errors.unknown_command(argv)))

@@ -33,7 +33,7 @@ LIBRARY_CHANGE_COMMANDS: Final = (
 )
 
 
-def rejection(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
+def find_refusal(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """Why a script is refused: its text calls a command that the pool refuses, or that the user may not run."""
     analysis = find_analysis(session.context.script_registry, spec, argv, session.multi is not None)
     if analysis is None:

@@ -11,8 +11,8 @@ from typing import Final, final
 from kidoproxy.resp.encode import adapt_push
 from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.routes.route import Route
-from kidoproxy.session.pubsub.source import Source, SourceCallbacks
-from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, SubscriptionName, needs_every_source
+from kidoproxy.session.pubsub.message_source import MessageSource, MessageSourceCallbacks
+from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, Topic, needs_every_source
 from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.executor import Executor
 
@@ -21,14 +21,14 @@ RETRY_SECONDS: Final = 1.0
 
 
 @final
-class Subscriptions(SourceCallbacks):
+class Subscriptions(MessageSourceCallbacks):
     """See the module. ``log_events`` are for the operator's log, taken by whoever ticks."""
 
     def __init__(self, executor: Executor, root: Route) -> None:
         self.executor = executor
         self.root = root
-        self.sources = [Source(executor, route, self) for route in root.scan_routes()]
-        self.topics: list[dict[bytes, SubscriptionName]] = [{} for _ in KINDS]
+        self.sources = [MessageSource(executor, route, self) for route in root.scan_routes()]
+        self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
         self.pending_subscriptions: list[PendingSubscription] = []
         self.log_events: list[LogEvent] = []
         self.delivered_count = 0
@@ -109,28 +109,28 @@ class Subscriptions(SourceCallbacks):
         if now >= self.retry_at:
             self.retry_at = now + RETRY_SECONDS
             for source in self.sources:
-                source.retry_rejected()
+                source.retry_refused()
 
     # -- topics ----------------------------------------------------------------------------------------
 
-    def sources_of(self, kind: int, name: bytes) -> list[Source]:
+    def sources_of(self, kind: int, name: bytes) -> list[MessageSource]:
         """The sources where such a topic lives."""
         if needs_every_source(kind, name):
             return self.sources
         route = self.root.channel_route(name)
         return [source for source in self.sources if source.route is route]
 
-    def get_or_create_topic(self, kind: int, name: bytes) -> SubscriptionName:
+    def get_or_create_topic(self, kind: int, name: bytes) -> Topic:
         """The topic of this name, created if there is none."""
         found = self.topics[kind].get(name)
         if found is None:
-            found = SubscriptionName(kind, name)
+            found = Topic(kind, name)
             self.topics[kind][name] = found
             for source in self.sources_of(kind, name):
                 source.add(found)
         return found
 
-    def is_delivered(self, topic: SubscriptionName) -> bool:
+    def is_delivered(self, topic: Topic) -> bool:
         """Whether every source that it needs delivers it; a topic that lives everywhere needs those that are up."""
         everywhere = needs_every_source(topic.kind, topic.name)
         is_delivered = False
@@ -141,11 +141,11 @@ class Subscriptions(SourceCallbacks):
                 return False
         return is_delivered
 
-    def may_deliver(self, topic: SubscriptionName) -> bool:
+    def may_deliver(self, topic: Topic) -> bool:
         """Whether some source delivers it, or may do so at any moment."""
         return any(source.may_deliver(topic) for source in self.sources_of(topic.kind, topic.name))
 
-    def unavailable_error(self, topic: SubscriptionName) -> bytes:
+    def unavailable_error(self, topic: Topic) -> bytes:
         """Why it cannot be subscribed now, as an error reply; empty when nothing is in the way.
 
         A node that is down is in the way of its own channels. Patterns are delivered by the others meanwhile: nothing
@@ -159,7 +159,7 @@ class Subscriptions(SourceCallbacks):
             first = first or error
         return first
 
-    def mark_dirty(self, topic: SubscriptionName) -> None:
+    def mark_dirty(self, topic: Topic) -> None:
         """Its sources may have to subscribe or unsubscribe it; `flush` sends that."""
         for source in self.sources_of(topic.kind, topic.name):
             source.mark_dirty(topic)
@@ -169,9 +169,9 @@ class Subscriptions(SourceCallbacks):
         for source in self.sources:
             source.flush()
 
-    def remove_subscriber(self, subscriber: Subscriber, kind: int, names: list[bytes]) -> list[SubscriptionName]:
+    def remove_subscriber(self, subscriber: Subscriber, kind: int, names: list[bytes]) -> list[Topic]:
         """Take the client off these names; returns the topics that nobody needs any more."""
-        unneeded: list[SubscriptionName] = []
+        unneeded: list[Topic] = []
         for name in names:
             subscriber.remove(kind, name)
             topic = self.topics[kind][name]
@@ -245,7 +245,7 @@ class Subscriptions(SourceCallbacks):
 
     # -- what the sources report -----------------------------------------------------------------------
 
-    def reevaluate(self, topic: SubscriptionName) -> None:
+    def reevaluate(self, topic: Topic) -> None:
         """It may be delivered now, or no longer: whoever waited for that waits no more."""
         if topic.is_needed():
             self.finish_unsubscribing(topic.unsubscribing)
@@ -270,20 +270,20 @@ class Subscriptions(SourceCallbacks):
                 self.finish_pending(pending, b"")
         unsubscribing.clear()
 
-    def on_source_lost(self, topic: SubscriptionName, error: bytes) -> None:
+    def on_source_lost(self, topic: Topic, error: bytes) -> None:
         """A source has lost its node: an error for whoever waits for it, unless the other sources suffice."""
         if self.unavailable_error(topic) or not needs_every_source(topic.kind, topic.name):
-            self.reject(topic, error)
+            self.fail_waiting(topic, error)
         self.reevaluate(topic)
 
-    def reject(self, topic: SubscriptionName, error: bytes) -> None:
+    def fail_waiting(self, topic: Topic, error: bytes) -> None:
         """Whoever waits for it gets the error; whoever waits for its end waits no longer."""
         for pending in list(topic.subscribing):
             self.fail_pending(pending, error)
         self.finish_unsubscribing(topic.unsubscribing)
         self.flush()
 
-    def deliver(self, topic: SubscriptionName, raw: bytes) -> None:
+    def deliver(self, topic: Topic, raw: bytes) -> None:
         """The same bytes for all subscribers of one protocol."""
         resp2_frame = b""
         for subscriber in topic.subscribers.values():

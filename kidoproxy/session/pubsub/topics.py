@@ -64,7 +64,7 @@ class PendingSubscription:
     def __init__(self, subscriber: Subscriber, kind: int) -> None:
         self.subscriber = subscriber
         self.kind = kind
-        self.topics: list[SubscriptionName] = []
+        self.topics: list[Topic] = []
         #: How many of the topics are not confirmed yet, and until when they may be.
         self.unconfirmed = 0
         self.due = 0.0
@@ -76,7 +76,7 @@ class PendingSubscription:
 
 
 @final
-class SubscriptionName:
+class Topic:
     """One channel, pattern or shard channel that somebody has, wants, or has just left."""
 
     def __init__(self, kind: int, name: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from kidoproxy.resp import limits
 from kidoproxy.session import cleanup
-from tests.session.handlers.leases import free, leased_and_idle
+from tests.session.handlers.leases import free, leased_and_free
 from tests.story import (
     LEASED,
     LEASED2,
@@ -200,7 +200,7 @@ def test_a_kept_connection_that_died_is_not_leased() -> None:
 
 def free_of_dead() -> Event:
     """One dedicated connection is leased, none is kept, and no other is known."""
-    return then(lambda play: leased_and_idle(play) == ([1], [0]) and len(play.executor.unshared_connections) == 1)
+    return then(lambda play: leased_and_free(play) == ([1], [0]) and len(play.executor.unshared_connections) == 1)
 
 
 def test_dedicated_connections_change_protocol_and_database() -> None:

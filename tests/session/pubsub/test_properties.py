@@ -266,7 +266,7 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
     assert listening_nodes(play) == sorted(name for name, names in wanted.items() if names)
     assert play.subscriptions.pending_subscriptions == []
     assert all(topic.subscribers for topics in play.subscriptions.topics for topic in topics.values())
-    assert [group.pubsub_listeners for group in play.pool.groups] == [
+    assert [group.pubsub_connections for group in play.pool.groups] == [
         sum(node.name in listening_nodes(play) for node in play.pool.nodes if node.group is group)
         for group in play.pool.groups
     ]

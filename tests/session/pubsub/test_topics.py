@@ -7,7 +7,7 @@ from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.session.pubsub.topics import (
     PendingSubscription,
     Subscriber,
-    SubscriptionName,
+    Topic,
     needs_every_source,
 )
 
@@ -40,7 +40,7 @@ def test_counts() -> None:
 
 def test_a_topic_says_what_it_is() -> None:
     """It is needed by who has it and by who wants it."""
-    topic = SubscriptionName(PATTERN, b"p*")
+    topic = Topic(PATTERN, b"p*")
     assert not topic.is_needed()
     topic.pending_count = 1
     assert topic.is_needed()

@@ -1,10 +1,10 @@
-"""`kidoproxy.session.pubsub.listener`: what a node is asked to send, in which batches, and what its answers mean."""
+"""`kidoproxy.session.pubsub.upstream_subscriber`: what nodes are asked to send, in which batches, their answers."""
 
 import pytest
 
 from kidoproxy.commands.spec import CHANNEL
 from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
-from kidoproxy.session.pubsub.listener import ListenerCallbacks, UpstreamSubscriber
+from kidoproxy.session.pubsub.upstream_subscriber import UpstreamSubscriber, UpstreamSubscriberCallbacks
 from tests.session.pubsub.pubsub_story import (
     answers,
     became,
@@ -291,7 +291,7 @@ def test_messages_for_nobody() -> None:
     """A message of a name that nobody has reaches nobody, and a confirmation of one is not kept."""
     play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x")
     play >> pushes("a", "message {a}y m", "subscribe {a}z 1", "unsubscribe {a}z 1", "psubscribe q 1") << silence()
-    assert repr(listener(play)) == "<listener on a, 1 names>"
+    assert repr(listener(play)) == "<upstream subscriber on a, 1 names>"
 
 
 def test_a_node_that_ends_it_by_itself() -> None:
@@ -313,8 +313,8 @@ def test_the_connection_may_be_full() -> None:
 
 
 def test_an_audience_is_somebody() -> None:
-    """Whoever uses a listener says what is done with messages."""
-    nobody = ListenerCallbacks()
+    """Whoever uses an upstream subscriber says what is done with messages."""
+    nobody = UpstreamSubscriberCallbacks()
     play = pubsub(ring("a")) >> asks("x")
     subject = listener(play)
     for pending in (

@@ -1,4 +1,4 @@
-"""`kidoproxy.session.pubsub.source`: a node, or the one copy that is listened to, and how another takes its place."""
+"""`kidoproxy.session.pubsub.message_source`: a node, or the one copy that is listened to, and its successor."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from kidoproxy.commands.spec import CHANNEL
 from kidoproxy.replication.group import BEHIND, IN_SYNC
 from kidoproxy.resp import errors
 from kidoproxy.resp.log_event import LogEvent
-from kidoproxy.session.pubsub.source import SourceCallbacks
-from kidoproxy.session.pubsub.topics import SubscriptionName
+from kidoproxy.session.pubsub.message_source import MessageSourceCallbacks
+from kidoproxy.session.pubsub.topics import Topic
 from tests.session.pubsub.pubsub_story import (
     PubSubStory,
     answers,
@@ -127,7 +127,7 @@ def test_the_old_one_is_hung_up_on() -> None:
     play >> confirms("b", "subscribe news") >> tick()
     assert [conn.node.name for conn in play.executor.unshared_connections] == ["b"]
     assert log_lines(play) == ["listening elsewhere: pool=pair from=a node=b"]
-    assert play.pool.groups[0].pubsub_listeners == 1
+    assert play.pool.groups[0].pubsub_connections == 1
 
 
 def test_it_stays_where_it_is() -> None:
@@ -141,7 +141,7 @@ def test_a_change_of_mind() -> None:
     """If the old copy is in sync again before its successor is ready nothing moves."""
     play = a_listener() >> state("a", BEHIND) >> tick() << sent("b", "SUBSCRIBE news") >> state("a", IN_SYNC) >> tick()
     assert [conn.node.name for conn in play.executor.unshared_connections] == ["a"]
-    assert play.pool.groups[0].pubsub_listeners == 1
+    assert play.pool.groups[0].pubsub_connections == 1
     assert log_lines(play) == []
 
 
@@ -295,7 +295,7 @@ def test_nobody_in_sync() -> None:
     """A group that has lost its record of who is in sync has nobody to tell, and nobody to listen to."""
     play = a_listener() >> state("a", BEHIND) >> state("b", BEHIND) >> tick() << silence()
     assert [conn.node.name for conn in play.executor.unshared_connections] == ["a"]
-    play.pool.groups[0].pubsub_listeners = 0
+    play.pool.groups[0].pubsub_connections = 0
     play >> client("PUBLISH news m", name="they") << to_client(errors.NO_COPY_IN_SYNC, name="they")
 
 
@@ -337,11 +337,11 @@ def test_lines_for_the_operator() -> None:
 
 def test_a_source_has_an_owner() -> None:
     """Whoever uses a source says what is done with its reports."""
-    nobody = SourceCallbacks()
-    topic = SubscriptionName(CHANNEL, b"x")
+    nobody = MessageSourceCallbacks()
+    topic = Topic(CHANNEL, b"x")
     calls: list[Callable[[], None]] = [
         lambda: nobody.reevaluate(topic),
-        lambda: nobody.reject(topic, b""),
+        lambda: nobody.fail_waiting(topic, b""),
         lambda: nobody.on_source_lost(topic, b""),
         lambda: nobody.deliver(topic, b""),
         lambda: nobody.log(LogEvent("", {})),

@@ -1,4 +1,4 @@
-"""A listener: the one connection on which a node sends its messages, and what it has been asked to send there.
+"""The one connection on which a node sends its messages, and what it has been asked to send there.
 
 Names whose state at the node may not be what it should be are ``dirty``. They go out in batches, one at a time: a
 command for one kind, and a PING behind it with a number of its own. Confirmations are pushes; what is unconfirmed when
@@ -29,8 +29,8 @@ from kidoproxy.upstream.states import DOWN
 MAX_BATCH_NAMES: Final = 512
 
 
-class ListenerCallbacks:
-    """What a listener needs of its owner, and reports to it."""
+class UpstreamSubscriberCallbacks:
+    """What an upstream subscriber needs of its owner, and reports to it."""
 
     def is_wanted(self, kind: int, name: bytes) -> bool:
         """Whether the node should send its messages."""
@@ -40,23 +40,23 @@ class ListenerCallbacks:
         """All names of this kind that may be wanted."""
         raise NotImplementedError
 
-    def on_changed(self, listener: "UpstreamSubscriber", kind: int, name: bytes) -> None:
+    def on_changed(self, upstream: "UpstreamSubscriber", kind: int, name: bytes) -> None:
         """The node has begun to send its messages, or has stopped."""
         raise NotImplementedError
 
-    def on_refused(self, listener: "UpstreamSubscriber", kind: int, name: bytes, error: bytes) -> None:
+    def on_refused(self, upstream: "UpstreamSubscriber", kind: int, name: bytes, error: bytes) -> None:
         """The node refused, with this error reply."""
         raise NotImplementedError
 
-    def on_message(self, listener: "UpstreamSubscriber", kind: int, name: bytes, raw: bytes) -> None:
+    def on_message(self, upstream: "UpstreamSubscriber", kind: int, name: bytes, raw: bytes) -> None:
         """A message, as the push frame that the node sent."""
         raise NotImplementedError
 
-    def on_connected(self, listener: "UpstreamSubscriber") -> None:
+    def on_connected(self, upstream: "UpstreamSubscriber") -> None:
         """The connection is ready."""
         raise NotImplementedError
 
-    def on_disconnected(self, listener: "UpstreamSubscriber", failure: NodeFailure) -> None:
+    def on_disconnected(self, upstream: "UpstreamSubscriber", failure: NodeFailure) -> None:
         """Messages are lost until the connection is ready again."""
         raise NotImplementedError
 
@@ -65,14 +65,14 @@ class ListenerCallbacks:
 class UpstreamSubscriber(PushHandler):
     """See the module. ``delivering`` are the names whose messages the node sends, by kind."""
 
-    def __init__(self, executor: Executor, node: Node, callbacks: ListenerCallbacks) -> None:
+    def __init__(self, executor: Executor, node: Node, callbacks: UpstreamSubscriberCallbacks) -> None:
         self.executor = executor
         self.node = node
         self.callbacks = callbacks
         self.delivering: list[dict[bytes, bool]] = [{} for _ in KINDS]
         self.dirty: list[dict[bytes, bool]] = [{} for _ in KINDS]
         #: Names that the node has refused although clients had them before: tried again now and then.
-        self.rejected: list[dict[bytes, bool]] = [{} for _ in KINDS]
+        self.refused: list[dict[bytes, bool]] = [{} for _ in KINDS]
         self.batch_in_flight = False
         self.unconfirmed: dict[bytes, bool] = {}
         self.batch_kind = 0
@@ -159,11 +159,11 @@ class UpstreamSubscriber(PushHandler):
             self.batch_error = raw
         self.expect_echo(b"", echo)
 
-    def retry_rejected(self) -> None:
+    def retry_refused(self) -> None:
         """Try again what the node has refused."""
         for kind in KINDS:
-            self.dirty[kind].update(self.rejected[kind])
-            self.rejected[kind].clear()
+            self.dirty[kind].update(self.refused[kind])
+            self.refused[kind].clear()
         self.flush()
 
     def close(self) -> None:
@@ -213,21 +213,21 @@ class UpstreamSubscriber(PushHandler):
             self.batch_size = max(1, len(unconfirmed) // 2)
         else:
             for name in unconfirmed:
-                self.reject(name, self.batch_error or errors.subscription_not_confirmed(name))
+                self.on_name_refused(name, self.batch_error or errors.subscription_not_confirmed(name))
         self.flush()
 
-    def reject(self, name: bytes, error: bytes) -> None:
+    def on_name_refused(self, name: bytes, error: bytes) -> None:
         """The node has refused this one name."""
         kind = self.batch_kind
         self.dirty[kind].pop(name, None)
-        self.rejected[kind][name] = True
+        self.refused[kind][name] = True
         self.callbacks.on_refused(self, kind, name, error)
 
     def on_ready(self) -> None:
         """The handshake is over, and the node has no subscription of ours: subscribe to everything that is wanted."""
         self.batch_size = MAX_BATCH_NAMES
         for kind in KINDS:
-            self.rejected[kind].clear()
+            self.refused[kind].clear()
             for name in self.callbacks.candidate_names(kind):
                 self.dirty[kind][name] = True
         self.callbacks.on_connected(self)
@@ -245,7 +245,7 @@ class UpstreamSubscriber(PushHandler):
     def down_failure(self) -> NodeFailure | None:
         """Why nobody should wait for the node now; None when it is ready, or may be at once."""
         connection = self.connection
-        if connection.state == DOWN or connection.probing:
+        if connection.state == DOWN or connection.retrying:
             return explain_failure(connection.node_failure(NODEDOWN, connection.cause, False))
         return None
 
@@ -270,7 +270,8 @@ class UpstreamSubscriber(PushHandler):
         return True
 
     def __repr__(self) -> str:
-        return f"<listener on {self.node.name}, {sum([len(delivering) for delivering in self.delivering])} names>"
+        count = sum([len(delivering) for delivering in self.delivering])
+        return f"<upstream subscriber on {self.node.name}, {count} names>"
 
 
 def explain_failure(failure: NodeFailure) -> NodeFailure:
