@@ -17,7 +17,8 @@ def check(proxy: ProxyState) -> None:
     handlers = [handler for conn in conns for handler in waiting_handlers(conn)]
     aggregates: dict[int, Aggregate] = {}
     owners: dict[int, int] = {}
-    for handler in handlers:
+    # Who waits in the proxy has no request on any connection meanwhile.
+    for handler in [*handlers, *proxy.dedicated_pool.waiting.deadlines]:
         find_aggregates(handler, aggregates, owners)
     for conn in conns:
         check_connection(conn)

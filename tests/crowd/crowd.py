@@ -1,5 +1,6 @@
 """All of a crowd, and what must hold at any moment."""
 
+import math
 from collections.abc import Callable
 
 from kidoproxy.resp.encode import (
@@ -273,6 +274,9 @@ class Crowd:
                     self.answer(server.name, 0)
                 while any(one.blocked is not None for one in server.connections if one.lives()):
                     self.serve(server.name, 0, False)
+            # Whoever waits in the proxy itself, for a key of copies, has waited long enough, too.
+            self.play.proxy.dedicated_pool.waiting.end_late(math.inf)
+            self.turn()
             if done():
                 return
             self.wait(0.05)

@@ -183,10 +183,12 @@ def test_multi_of_copies() -> None:
     """Copies get EVAL where the script writes, and the text ahead where it reads."""
     pool = copies("a", "b")
     play = story(pool)
+    text = b"return redis.call('set', KEYS[1], 1)"
+    write = encode_request([b"EVALSHA", play.context.script_registry.remember(text), b"1", b"k"])
     play.context.script_registry.remember(TEXT)
-    run = encode_request([b"EVAL", TEXT, b"1", b"k"])
+    run = encode_request([b"EVAL", text, b"1", b"k"])
     read = sha("k", "EVALSHA_RO")
-    play = play >> client("MULTI", sha("k"), "EXEC") << to("a", "MULTI", run, "EXEC") << to("b", "MULTI", run, "EXEC")
+    play = play >> client("MULTI", write, "EXEC") << to("a", "MULTI", run, "EXEC") << to("b", "MULTI", run, "EXEC")
     play = play << to_client("+OK", "+QUEUED")
     assert play >> node("a", "+OK", "+QUEUED", "*1 :1") >> node("b", "+OK", "+QUEUED", "*1 :1") << given(unheard)
     assert play >> client("MULTI", read, "EXEC") << to("a", LOAD, "MULTI", read, "EXEC")
