@@ -54,10 +54,12 @@ def connect_to_proxy(config: Config, pool: str) -> redis.Redis:
     if listener is None:
         raise LookupError(f'there is no pool "{pool}"' + did_you_mean(pool, config.pools))
     user = operator_user(listener)
-    return connect(listener.listen[0], user.name, user.password, listener_trust(listener), PROXY_TIMEOUT_SECONDS)
+    return connect(
+        listener.listen[0], user.name, user.password, listener_tls_for_client(listener), PROXY_TIMEOUT_SECONDS
+    )
 
 
-def listener_trust(listener: Pool) -> Tls | None:
+def listener_tls_for_client(listener: Pool) -> Tls | None:
     """How to speak to our own listener: its file names its certificate, which need not be made for the address."""
     tls = listener.listener_tls
     return None if tls is None else Tls(verify=False, cert_file=tls.cert_file, key_file=tls.key_file)

@@ -71,7 +71,7 @@ class InFlightBytes:
             self.mark_numbers = []
             self.mark_totals = []
 
-    def shift_marks(self) -> None:
+    def renumber_marks(self) -> None:
         """A request without bytes was inserted in front of all marks."""
         self.mark_numbers = [request_count + 1 for request_count in self.mark_numbers]
 

@@ -81,8 +81,8 @@ class MergeReplies(Aggregate):
 
     def answer_partial_write(self, failed_indexes: list[int], failure: NodeFailure | None) -> None:
         """The write failed in these slots; ``failure`` is that of the first, None if the node sent an error."""
-        failed = sum([self.unit_count(index) for index in failed_indexes])
-        unknown = sum([self.unit_count(index) for index in failed_indexes if self.may_have_run_at(index)])
+        failed = sum([self.key_or_node_count(index) for index in failed_indexes])
+        unknown = sum([self.key_or_node_count(index) for index in failed_indexes if self.may_have_run_at(index)])
         total = self.key_count if self.key_positions is not None else len(self.replies)
         unit = "keys" if self.key_positions is not None else "nodes"
         node_name = failure.node if failure is not None else "a node"
@@ -115,7 +115,7 @@ class MergeReplies(Aggregate):
         failure = self.failures[index] if self.failures else None
         return failure is not None and failure.may_have_run
 
-    def unit_count(self, index: int) -> int:
+    def key_or_node_count(self, index: int) -> int:
         """How many keys (of a split command) or nodes slot ``index`` stands for."""
         return len(self.key_positions[index]) if self.key_positions is not None else 1
 

@@ -82,7 +82,7 @@ class ReplyQueue(ReplyAccounting):
         if self.held_message_bytes > self.message_limit:
             self.request_disconnect(OUTPUT_LIMIT)
         self.add_held_bytes(len(raw))
-        self.in_flight.shift_marks()
+        self.in_flight.renumber_marks()
         message = PendingRequest(self, None)
         message.partly_sent = True
         message.reply = raw

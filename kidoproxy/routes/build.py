@@ -50,11 +50,11 @@ def build(full_config: config.Config) -> RouteTree:
     """The tree of every listening pool. A pool is built once, however many others it is a member of."""
     tree = RouteTree()
     for pool in full_config.listening_pools():
-        introduce_neighbours(build_pool(full_config, pool, tree).nodes())
+        set_pool_neighbours(build_pool(full_config, pool, tree).nodes())
     return tree
 
 
-def introduce_neighbours(nodes: list[Node]) -> None:
+def set_pool_neighbours(nodes: list[Node]) -> None:
     """One listening pool reaches all of ``nodes``: no two of them may be one server."""
     for node in nodes:
         node.pool_neighbours += [other for other in nodes if other is not node and other not in node.pool_neighbours]

@@ -197,7 +197,7 @@ class Ring(Route):
         children = splitter.children()
         if len(children) == 1:
             return self.members[children[0]].plan(spec, request, request_context)
-        parts = [splitter.request_of(child) for child in children]
+        parts = [splitter.request_for(child) for child in children]
         plans: list[Plan] = []
         for at, child in enumerate(children):
             plans.append(self.members[child].plan(spec, parts[at], request_context))

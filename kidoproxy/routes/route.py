@@ -30,7 +30,7 @@ class WallClock:
         self.entry_ms = -1
         self.entry_count = 0
 
-    def unique_us(self) -> int:
+    def next_script_time_us(self) -> int:
         """A moment in microseconds for one script, later than those of the scripts before it in the same batch.
 
         When the clock was set back by more than a second, it counts and not the order.
@@ -108,11 +108,11 @@ class RequestContext:
         """With the reply of each node, or with one reply."""
         return self.copy(self.in_multi, per_node, self.miss_on_down, self.node_errors_as_loading, self.may_write)
 
-    def without_misses(self) -> "RequestContext":
+    def with_failures_shown(self) -> "RequestContext":
         """For parts whose failures must be seen as such."""
         return self.copy(self.in_multi, self.per_node, False, self.node_errors_as_loading, self.may_write)
 
-    def without_loading(self) -> "RequestContext":
+    def with_plain_node_errors(self) -> "RequestContext":
         """For parts whose failures must not read as LOADING."""
         return self.copy(self.in_multi, self.per_node, self.miss_on_down, False, self.may_write)
 
@@ -127,7 +127,7 @@ class PlanBuilder:
         """Go on by about ``max_keys`` keys. Whether there is more to do; if not, ``plan`` is set."""
         raise NotImplementedError
 
-    def finished_plan(self) -> Plan:
+    def built_plan(self) -> Plan:
         """The plan; a `InternalError` while `step` would still return True."""
         plan = self.plan
         if plan is None:

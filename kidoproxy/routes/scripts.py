@@ -108,7 +108,7 @@ def decide_copy_script(
     analysis = registry.analyse_script(script)
     way = copy_way(analysis)
     if way == WAY_INTERPOSED and has_valid_key_count(argv):
-        return interposed_decision(registry.interpose_script(script), argv, clock.unique_us())
+        return interposed_decision(registry.interpose_script(script), argv, clock.next_script_time_us())
     if way in (WAY_LEADER, WAY_REFUSED):
         return leader_decision(analysis, [b"EVAL", script.text, *argv[2:]])
     # A digest names nothing on a copy that has lost its scripts, and a write must not be missed for that.

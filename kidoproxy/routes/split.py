@@ -94,7 +94,7 @@ class RequestSplitter:
         split = KeySplit(key_positions, self.key_count)
         return Gather(plans, self.response_policy, [part.raw for part in parts], split=split)
 
-    def request_of(self, child: int) -> Request:
+    def request_for(self, child: int) -> Request:
         """The request of one of `children`."""
         return self.child_requests[child].build_request()
 
@@ -134,11 +134,11 @@ class SplitPlanBuilder(PlanBuilder):
             builder = self.start_child(self.children[len(self.plans)])
         if builder.step(max_keys):
             return True
-        return self.on_child_plan(builder.finished_plan())
+        return self.on_child_plan(builder.built_plan())
 
     def start_child(self, at: int) -> PlanBuilder:
         """Begin the plan of the next child; if it is the only one it gets the whole request."""
-        part = self.splitter.request_of(at) if len(self.children) > 1 else self.request
+        part = self.splitter.request_for(at) if len(self.children) > 1 else self.request
         self.requests.append(part)
         builder = self.members[at].plan_builder(self.spec, part, self.request_context)
         self.child_builder = builder

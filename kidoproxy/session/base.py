@@ -80,9 +80,9 @@ class Session(SessionState):
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """The plan of the pool's route."""
-        return self.wrap_each_plan(self.context.root.plan(spec, request, request_context), spec, request_context)
+        return self.as_list_plan(self.context.root.plan(spec, request, request_context), spec, request_context)
 
-    def wrap_each_plan(self, plan: Plan, spec: CommandSpec, request_context: RequestContext) -> Plan:
+    def as_list_plan(self, plan: Plan, spec: CommandSpec, request_context: RequestContext) -> Plan:
         """The reply of a single node is a list of one when lists are wanted."""
         if request_context.per_node and isinstance(plan, Send):
             return Gather([plan], spec.response_policy)

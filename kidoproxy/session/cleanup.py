@@ -45,7 +45,7 @@ def on_eof(session: Session) -> None:
 
 def close_if_client_left(session: Session, blocking_executor: DedicatedExecutor | None) -> bool:
     """Close if it hung up while it was blocked: a server then drops the requests behind. Whether it was closed."""
-    if blocking_executor is None or not blocking_executor.outcome.client_gave_up():
+    if blocking_executor is None or not blocking_executor.outcome.client_left_waiting():
         return False
     session.close()
     return True

@@ -179,7 +179,7 @@ class PlanJob(Job):
         if self.planning.step(limits.SLICE_UNITS):
             return True
         session = self.session
-        plan = session.wrap_each_plan(self.planning.finished_plan(), self.spec, self.request_context)
+        plan = session.as_list_plan(self.planning.built_plan(), self.spec, self.request_context)
         session.executor.execute(
             plan, session.open_pending(self.spec), self.request.raw, self.spec, self.request_context
         )

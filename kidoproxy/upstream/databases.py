@@ -98,7 +98,7 @@ def answer_queued_for_db(conn: ConnectionBase, raw: bytes, db: int) -> None:
             deliver_all(queued.handler, raw, queued.reply_count)
         else:
             remaining.append(queued)
-    conn.set_queue(remaining + conn.queue)
+    conn.replace_queue(remaining + conn.queue)
 
 
 def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:

@@ -16,7 +16,7 @@ from kidoproxy.resp.errors import NODEDOWN, TIMEOUT
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler, notify_disconnect
 from kidoproxy.upstream.handlers import NO_DEADLINE, BackgroundHandler
-from kidoproxy.upstream.partial_replies import never_ends
+from kidoproxy.upstream.partial_replies import is_reply_overdue
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY, RECONNECT_PENDING, RETRYING, SUSPECT
@@ -52,7 +52,7 @@ def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
         elif now - conn.last_read_at > limits.PROBE_AFTER_SECONDS and conn.can_send and not conn.dedicated:
             conn.submit(IgnoreReply(), PING, conn.proto, conn.db, now)
         return
-    if never_ends(conn, now):
+    if is_reply_overdue(conn, now):
         conn.node.count_failure("reply never ended")
         lose_connection(conn, f"its reply has not ended in {round((now - conn.partial_since) * 1000)} ms", now, False)
         return
@@ -88,7 +88,7 @@ def reconnect(conn: SendingConnection) -> None:
     conn.reset(NODE_REPLACED)
     conn.reconnects += 1
     conn.start_connecting()
-    conn.set_queue(queue)
+    conn.replace_queue(queue)
     notify_disconnect(conn, conn.node_failure(NODEDOWN, NODE_REPLACED, False))
 
 
@@ -156,7 +156,7 @@ def expire_queue(conn: SendingConnection, now: float) -> None:
             time_out(conn, queued.handler, False, now)
         else:
             remaining.append(queued)
-    conn.set_queue(remaining + conn.queue)
+    conn.replace_queue(remaining + conn.queue)
 
 
 # -- suspect ---------------------------------------------------------------------------------------------

@@ -120,15 +120,15 @@ class DedicatedRequest(DelegatingHandler):
         elif raw != NOT_UNBLOCKED:
             self.unblocked = True
             self.plan_executor.finish_unblock(self)
-        self.count_unblock()
+        self.on_unblock_answered()
 
     def on_unblock_failure(self, failure: NodeFailure) -> None:
         """The server cannot be told; or it was, and may unblock whatever it finds on that connection later."""
         self.unblock_error = failure.short_reason()
         self.unblock_in_doubt = True
-        self.count_unblock()
+        self.on_unblock_answered()
 
-    def count_unblock(self) -> None:
+    def on_unblock_answered(self) -> None:
         self.unblocks_open -= 1
         if not self.unblocks_open:
             self.on_unblocks_answered()
@@ -140,7 +140,7 @@ class DedicatedRequest(DelegatingHandler):
         elif self.unblocked:
             return
         elif self.unblock_error:
-            self.plan_executor.break_off_if_blocked(self, self.unblock_error)
+            self.plan_executor.cut_connection_if_blocked(self, self.unblock_error)
         elif self.unblock_attempts == 1:
             self.request_unblock()
         else:
@@ -186,7 +186,7 @@ class DedicatedExecutor(DelegatingExecutor):
         if self.unblock_reason:
             handler.on_reply(self.unblocked_reply())
             return
-        failure = self.pool.unavailable(node)
+        failure = self.pool.unavailable_failure(node)
         if failure is not None:
             handler.on_failure(failure)
             return
@@ -268,14 +268,14 @@ class DedicatedExecutor(DelegatingExecutor):
         if blocked.unblocks_open or blocked not in self.blocked:
             return
         if not is_flushed(conn):
-            self.withdraw(blocked)
+            self.cancel_unsent(blocked)
         elif conn.client_id:
             blocked.due = min(blocked.due, self.executor.now + conn.options.timeout)
             self.send_unblock(
                 blocked, encode.encode_request([b"CLIENT", b"UNBLOCK", conn.client_id, self.unblock_reason])
             )
         else:
-            self.break_off(blocked, "it was unblocked, and its node does not let us ask for that")
+            self.cut_blocked_connection(blocked, "it was unblocked, and its node does not let us ask for that")
 
     def send_unblock(self, blocked: DedicatedRequest, unblock_frame: bytes) -> None:
         """Tell the server on every shared connection, ahead of all that was not written yet there.
@@ -294,7 +294,7 @@ class DedicatedExecutor(DelegatingExecutor):
             handler = CallbackHandler(blocked.on_unblock_reply, blocked.on_unblock_failure)
             submit_ahead_of_unwritten(conn, handler, unblock_frame, self.executor.now)
 
-    def withdraw(self, blocked: DedicatedRequest) -> None:
+    def cancel_unsent(self, blocked: DedicatedRequest) -> None:
         """Nothing has been sent on its connection, and nothing will be."""
         conn = blocked.lease.connection
         blocked.abandon()
@@ -307,17 +307,17 @@ class DedicatedExecutor(DelegatingExecutor):
         """One of several parts has something: the others answer with what they have, be it nothing."""
         self.unblock(b"TIMEOUT")
 
-    def break_off(self, blocked: DedicatedRequest, cause: str) -> None:
+    def cut_blocked_connection(self, blocked: DedicatedRequest, cause: str) -> None:
         """Cut its connection, and fail it. A client that has hung up was waiting, as far as we know."""
         node = blocked.lease.connection.node
         blocked.abandon()
         self.outcome.must_answer = self.outcome.must_answer or not self.outcome.client_gone
         blocked.parent.on_failure(NodeFailure(NODEDOWN, node.name, node.address, cause, True))
 
-    def break_off_if_blocked(self, blocked: DedicatedRequest, cause: str) -> None:
-        """As `break_off`, unless it was answered or has failed meanwhile."""
+    def cut_connection_if_blocked(self, blocked: DedicatedRequest, cause: str) -> None:
+        """As `cut_blocked_connection`, unless it was answered or has failed meanwhile."""
         if blocked in self.blocked:
-            self.break_off(blocked, cause)
+            self.cut_blocked_connection(blocked, cause)
 
     def on_client_gone(self) -> None:
         """The client has hung up: its waiting ends at the servers before anything sent from now on reaches them.

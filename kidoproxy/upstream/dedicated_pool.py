@@ -35,7 +35,7 @@ class DedicatedPool:
         #: Requests that need none, as they wait in the proxy.
         self.waiting = WaitingRequests(executor)
 
-    def unavailable(self, node: Node) -> NodeFailure | None:
+    def unavailable_failure(self, node: Node) -> NodeFailure | None:
         """Why none can be leased now; None if one can. A node that is down is not tested by anybody's request."""
         if not node.live:
             return NodeFailure(NODEDOWN, node.name, node.address, node.cause, False)

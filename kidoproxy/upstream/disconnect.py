@@ -41,7 +41,7 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     may_retry = not down and not conn.node.has_ordered_connection
     to_retry = fail_in_flight(conn, in_flight, written_count, failure, unsent_failure, may_retry)
     fail_requests(conn, queue, unsent_failure)
-    conn.set_queue(to_retry + still_queued + conn.queue)
+    conn.replace_queue(to_retry + still_queued + conn.queue)
     notify_disconnect(conn, unsent_failure)
 
 

@@ -93,7 +93,7 @@ class PlanExecutor(PlanSender):
         keys: list[bytes] = [] if write.may_write_other_keys else write.written_keys
         if not keys and not write.may_write_other_keys and not spec.covers_keyspace:
             return False
-        if not group.key_turns.is_taken(turn_keys(keys, request_context.db, write.other_db)):
+        if not group.key_turns.is_taken(db_keys_of(keys, request_context.db, write.other_db)):
             return False
         self.hold(group, keys, plan, handler, raw, spec, request_context, write.other_db)
         return True
@@ -111,7 +111,7 @@ class PlanExecutor(PlanSender):
     ) -> None:
         """Carry out ``plan`` when it is its turn at ``keys``."""
         due = self.current_time() + timeout_of(group)
-        db_keys = turn_keys(keys, request_context.db, other_db)
+        db_keys = db_keys_of(keys, request_context.db, other_db)
         HeldPlan(self, group, db_keys, plan, handler, raw, spec, request_context, due).hold()
 
     def execute_in_turn(
@@ -129,7 +129,7 @@ class PlanExecutor(PlanSender):
         if request_context.miss_on_down and not request_context.per_node and plan.group is not None:
             # The copies decide among themselves who has taken a write: one that is down must not count as a taker.
             handler = MissOnDown(self, handler, raw, spec, request_context.proto)
-            request_context = request_context.without_misses()
+            request_context = request_context.with_failures_shown()
         aggregate = self.new_aggregate(plan, handler, spec, request_context)
         aggregate.command_name = spec.name
         frames = plan.frames
@@ -152,7 +152,7 @@ class PlanExecutor(PlanSender):
                 payload = write.unawaited_payload or raw
                 self.send(
                     node,
-                    unawaited_write(group, node, request_context.db, keys_in_doubt(write)),
+                    unawaited_write(group, node, request_context.db, possibly_differing_keys(write)),
                     payload if plan.interposed is None else plan.interposed.payload_for(node, payload) or raw,
                     request_context.proto,
                     request_context.db,
@@ -160,7 +160,7 @@ class PlanExecutor(PlanSender):
             if expiry_check is not None:
                 self.send_expiry_questions(expiry_check, False, request_context)
             if group.waiters.count:
-                self.wake(group, wakeup_of(write, spec, raw, request_context.db))
+                self.wake(group, wakeup_after(write, spec, raw, request_context.db))
 
     def execute_wait(
         self, plan: Wait, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
@@ -213,12 +213,12 @@ class PlanExecutor(PlanSender):
         return merged
 
 
-def keys_in_doubt(write: WriteScope) -> list[bytes] | None:
+def possibly_differing_keys(write: WriteScope) -> list[bytes] | None:
     """In which keys a copy may differ that this write did not reach."""
     return missed_keys(write.written_keys, write.other_db, write.may_write_other_keys)
 
 
-def wakeup_of(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wakeup:
+def wakeup_after(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wakeup:
     """What a write to copies may have put where. One that names no key may have changed any."""
     dbs = [db] if write.other_db is None else [db, write.other_db]
     other_keys = write.may_write_other_keys or not write.written_keys
@@ -230,7 +230,7 @@ def timeout_of(group: CopyGroup) -> float:
     return connection_set_of(group.copies[0].node).options.timeout
 
 
-def turn_keys(keys: list[bytes], db: int, other_db: int | None) -> list[DbKey]:
+def db_keys_of(keys: list[bytes], db: int, other_db: int | None) -> list[DbKey]:
     """These keys in ``db``, and in ``other_db`` if there is one."""
     found = [(db, key) for key in keys]
     return found if other_db is None or other_db == db else found + [(other_db, key) for key in keys]

@@ -37,20 +37,20 @@ class WaitOutcome:
         """One node's reply: null, if there was nothing; the error of CLIENT UNBLOCK, if it was unblocked."""
         self.must_answer = self.must_answer or not (is_null(raw) or raw.startswith(UNBLOCKED_PREFIX))
 
-    def client_gave_up(self) -> bool:
+    def client_left_waiting(self) -> bool:
         """Whether the client was still waiting when it hung up."""
         return self.client_gone and not self.must_answer
 
 
-def suppress_if_client_left(outcome: WaitOutcome, pending: PendingRequest) -> ReplyHandler:
+def drop_reply_if_client_left(outcome: WaitOutcome, pending: PendingRequest) -> ReplyHandler:
     """Around a client's pending request that may block: a client that hung up while it waited is told nothing."""
 
     def on_reply(raw: bytes) -> None:
-        pending.suppressed = pending.suppressed or outcome.client_gave_up()
+        pending.suppressed = pending.suppressed or outcome.client_left_waiting()
         pending.on_reply(raw)
 
     def on_failure(failure: NodeFailure) -> None:
-        pending.suppressed = pending.suppressed or outcome.client_gave_up()
+        pending.suppressed = pending.suppressed or outcome.client_left_waiting()
         pending.on_failure(failure)
 
     return InterceptingHandler(pending, on_reply, on_failure, whole=False)

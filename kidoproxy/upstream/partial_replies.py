@@ -67,7 +67,7 @@ def reply_deadline(conn: ConnectionBase) -> float:
     return conn.partial_since + conn.options.timeout + min(byte_count / limits.MIN_BYTES_PER_SECOND, max_extra_seconds)
 
 
-def never_ends(conn: ConnectionBase, now: float) -> bool:
+def is_reply_overdue(conn: ConnectionBase, now: float) -> bool:
     """Whether a reply has begun and does not end in its time, however busily the node sends it."""
     return conn.reader.partial_type() != 0 and now > reply_deadline(conn) + conn.options.timeout
 

@@ -127,7 +127,7 @@ class ConnectionQueue:
         self.accounted_out_bytes = 0
         self.unaccounted_sent_bytes = 0
         self.in_flight.clear()
-        self.set_queue([])
+        self.replace_queue([])
 
     # -- the queue ---------------------------------------------------------------------------------------
 
@@ -143,10 +143,10 @@ class ConnectionQueue:
     def take_queue(self) -> list[QueuedRequest]:
         """The requests of the queue, which is empty now."""
         queue = self.queue
-        self.set_queue([])
+        self.replace_queue([])
         return queue
 
-    def set_queue(self, queue: list[QueuedRequest]) -> None:
+    def replace_queue(self, queue: list[QueuedRequest]) -> None:
         self.queue = queue
         self.queue_bytes = sum([len(queued.payload) for queued in queue])
         self.update_budget()

@@ -1,9 +1,9 @@
 """Transactions: what a client has queued is collected into one batch per node, and each batch is sent at one go.
 
 Order of events: the session executes each queued command's plan with a `Transaction`, whose `send` fills the batches
-(or `add_whole` makes the only one); `send_batches` sends them; each `NodeBatch` takes the replies of its MULTI, of the
-queued commands and of EXEC, and deals the array of EXEC out to the handlers. A batch of a read-only transaction that a
-copy does not answer well is sent to the next copy.
+(or `add_node_transaction` makes the only one); `send_batches` sends them; each `NodeBatch` takes the replies of its
+MULTI, of the queued commands and of EXEC, and deals the array of EXEC out to the handlers. A batch of a read-only
+transaction that a copy does not answer well is sent to the next copy.
 """
 
 from typing import Final, final
@@ -200,7 +200,7 @@ class Transaction(DelegatingExecutor):
         """Send this script ahead of the node's batch."""
         self.script_texts.setdefault(node, {})[digest] = text
 
-    def add_whole(
+    def add_node_transaction(
         self,
         node: Node,
         handler: ReplyHandler,

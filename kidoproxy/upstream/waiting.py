@@ -80,7 +80,7 @@ class WaitingRequest(DelegatingHandler):
     def on_reply(self, raw: bytes) -> None:
         """An attempt has its reply: null if there was nothing."""
         if is_null(raw) or (self.ignores_other_types() and raw.startswith(WRONG_TYPE)):
-            self.on_nothing()
+            self.on_empty_reply()
         else:
             self.outcome.note_reply(raw)
             self.leave(raw[:1] != b"-")
@@ -97,7 +97,7 @@ class WaitingRequest(DelegatingHandler):
     def on_failure(self, failure: NodeFailure) -> None:
         """What may have popped something ends the waiting; for what has not run there will be another attempt."""
         if self.waiter.tried and not failure.may_have_run:
-            self.on_nothing()
+            self.on_empty_reply()
         else:
             self.outcome.must_answer = True
             self.leave(False)
@@ -106,7 +106,7 @@ class WaitingRequest(DelegatingHandler):
     def on_not_run(self, refusal: bytes) -> None:
         """No copy could be asked."""
         if self.waiter.tried:
-            self.on_nothing()
+            self.on_empty_reply()
         else:
             self.outcome.must_answer = True
             self.leave(False)
@@ -114,7 +114,7 @@ class WaitingRequest(DelegatingHandler):
                 node_error_as_loading(refusal) if self.request_context.node_errors_as_loading else refusal
             )
 
-    def on_nothing(self) -> None:
+    def on_empty_reply(self) -> None:
         """Wait on, or give the reply that was due."""
         if self.final_reply:
             self.leave(False)
@@ -168,11 +168,11 @@ class WaitingRequests:
     def tick(self, now: float) -> None:
         """A few times a second: time-outs, looks."""
         if now >= self.next_deadline:
-            self.end_late(now)
+            self.time_out_waiting(now)
         for look in list(self.looks.values()):
             look.tick(now)
 
-    def end_late(self, now: float) -> None:
+    def time_out_waiting(self, now: float) -> None:
         """Answer those whose time is over."""
         late: list[tuple[WaitingRequest, bytes]] = []
         self.next_deadline = inf

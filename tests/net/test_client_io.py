@@ -79,7 +79,7 @@ def test_a_file_is_kept_for_the_nodes() -> None:
     assert other_socket.take().startswith(b"-OVERLOADED a 10.0.0.1:6379 (no file is left for another connection")
     dedicated = net.stage.proxy.dedicated_pool
     next(iter(dedicated.leases.values())).release()
-    assert dedicated.unavailable(net.stage.node("a")) is None
+    assert dedicated.unavailable_failure(net.stage.node("a")) is None
 
 
 def test_a_client_that_goes_is_forgotten_once() -> None:

@@ -46,7 +46,7 @@ def test_messages_in_between() -> None:
     """A message is inserted in front of all marks, and has no bytes of a request."""
     in_flight = InFlightBytes()
     in_flight.add(STEP, 1)
-    in_flight.shift_marks()
+    in_flight.renumber_marks()
     in_flight.mark_answered(1)
     assert in_flight.size() == STEP
     in_flight.mark_answered(2)

@@ -35,13 +35,13 @@ def test_where_channels_live() -> None:
 def test_scripts_have_moments_of_their_own() -> None:
     """Those of one batch follow each other; a clock that was set back counts."""
     clock = WallClock(5)
-    assert [clock.unique_us() for _ in range(3)] == [5_000, 5_010, 5_020]
+    assert [clock.next_script_time_us() for _ in range(3)] == [5_000, 5_010, 5_020]
     clock.us = 5_700
-    assert clock.unique_us() == 5_700
+    assert clock.next_script_time_us() == 5_700
     clock.ms, clock.us = 2, 2_000
-    assert clock.unique_us() == 5_710
+    assert clock.next_script_time_us() == 5_710
     clock.last_us = 2_000_000
-    assert clock.unique_us() == 2_000
+    assert clock.next_script_time_us() == 2_000
 
 
 def test_ids_for_entries() -> None:

@@ -64,7 +64,7 @@ def test_split(words: str, owners: list[int], parts: list[str], places: list[lis
     placement.memo.update(zip(argv[1 :: spec.key_step], owners, strict=True))
     splitter = RequestSplitter(spec, argv, placement, TAGS)
     assert not splitter.step(ALL_KEYS)
-    found = [splitter.request_of(child) for child in splitter.children()]
+    found = [splitter.request_for(child) for child in splitter.children()]
 
     assert [request.raw for request in found] == [encode_request(part.encode().split(b" ")) for part in parts]
     assert splitter.children() == sorted(set(owners))
@@ -81,7 +81,7 @@ def test_nothing_is_lost(keys: list[bytes]) -> None:
     whole: list[bytes | None] = [None] * len(keys)
     for child in splitter.children():
         for key, place in zip(
-            splitter.request_of(child).argv[1:], splitter.child_requests[child].key_positions, strict=True
+            splitter.request_for(child).argv[1:], splitter.child_requests[child].key_positions, strict=True
         ):
             assert whole[place] is None
             whole[place] = key
@@ -142,7 +142,7 @@ def test_some_keys_at_a_time(tree: str, words: str, keys: list[bytes], tag: byte
     while builder.step(most):
         steps += 1
 
-    assert contents(builder.finished_plan(), request.raw) == contents(
+    assert contents(builder.built_plan(), request.raw) == contents(
         ring.plan(spec, request, request_context), request.raw
     )
     assert steps <= 4 * len(keys) + 8
@@ -157,7 +157,7 @@ def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
     request_context = RequestContext(0, 2, False, False, WallClock(0))
     builder = RINGS["nodes"].plan_builder(spec, request, request_context)
     assert not builder.step(1)
-    assert contents(builder.finished_plan(), request.raw) == contents(
+    assert contents(builder.built_plan(), request.raw) == contents(
         RINGS["nodes"].plan(spec, request, request_context), request.raw
     )
 
@@ -165,6 +165,6 @@ def test_what_has_not_many_keys_is_planned_at_once(words: str) -> None:
 def test_a_plan_that_is_not_made_yet() -> None:
     """To ask for it is a bug, and so is a builder without a step of its own."""
     with pytest.raises(InternalError):
-        PlanBuilder().finished_plan()
+        PlanBuilder().built_plan()
     with pytest.raises(NotImplementedError):
         PlanBuilder().step(1)

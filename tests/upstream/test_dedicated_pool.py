@@ -41,14 +41,14 @@ def test_unavailable() -> None:
     """A node that is down is not tested by a client's request; nor are more connections leased than may be."""
     pool = new_pool()
     node = pool.executor.connection_sets[0].node
-    assert pool.unavailable(node) is None
+    assert pool.unavailable_failure(node) is None
     pool.max_per_node = 0
-    full = pool.unavailable(node)
+    full = pool.unavailable_failure(node)
     assert full is not None
     assert (full.code, full.may_have_run) == ("OVERLOADED", False)
     node.live = False
     node.cause = "gone"
-    down = pool.unavailable(node)
+    down = pool.unavailable_failure(node)
     assert down is not None
     assert (down.code, down.cause) == ("NODEDOWN", "gone")
 

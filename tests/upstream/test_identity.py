@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.encode import bulk
-from kidoproxy.routes.build import introduce_neighbours
+from kidoproxy.routes.build import set_pool_neighbours
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
@@ -192,7 +192,7 @@ def test_restart_of_the_only_copy() -> None:
 def apart(nodes: str) -> Story:
     """A shy story over a ring whose nodes must be different servers."""
     play = story(ring(*nodes), shy=True)
-    introduce_neighbours(play.pool.nodes)
+    set_pool_neighbours(play.pool.nodes)
     for member in play.pool.nodes:
         play.executor.connection(member, 2, 0).start_connecting()
     return play

@@ -142,6 +142,6 @@ def test_time_outs() -> None:
     moments = zip(waiting, (1.0, 1.0, 3.0, 4.0), strict=True)
     registry.deadlines = {one: (moment, b"late") for one, moment in moments}
     told[0].then = lambda: waiting[1].end(b"early")
-    registry.end_late(1.5)
+    registry.time_out_waiting(1.5)
     assert [one.said for one in told] == [[b"late"], [b"early"], [], []]
     assert (list(registry.deadlines), registry.next_deadline) == (waiting[2:], 3.0)

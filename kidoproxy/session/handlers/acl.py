@@ -163,7 +163,7 @@ def help_reply(session: Session, argv: list[bytes]) -> bytes:
     return encode.array([encode.simple(line) for line in HELP])
 
 
-def who_am_i(session: Session, argv: list[bytes]) -> bytes:
+def whoami_reply(session: Session, argv: list[bytes]) -> bytes:
     """ACL WHOAMI."""
     return encode.bulk(session.user.name)
 
@@ -177,5 +177,5 @@ ANSWERS: Final[dict[HandlerId, Answer]] = {
     handler_ids.ACL_LIST: list_users,
     handler_ids.ACL_LOG: log_reply,
     handler_ids.ACL_USERS: user_names,
-    handler_ids.ACL_WHOAMI: who_am_i,
+    handler_ids.ACL_WHOAMI: whoami_reply,
 }

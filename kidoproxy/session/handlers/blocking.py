@@ -19,7 +19,7 @@ from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.handlers import monitor, watch
 from kidoproxy.session.pubsub import topics
 from kidoproxy.upstream.dedicated import DedicatedExecutor
-from kidoproxy.upstream.nonblocking import suppress_if_client_left
+from kidoproxy.upstream.nonblocking import drop_reply_if_client_left
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
 
 #: WAIT is about the writes of its own connection, and a dedicated one has made none. With this one, which only has to
@@ -64,7 +64,7 @@ def send_blocking(session: Session, spec: CommandSpec, request: Request) -> None
     )
     executor.outcome.client_gone = session.half_closed
     session.blocking_executor = executor
-    handler = suppress_if_client_left(executor.outcome, session.open_pending(spec))
+    handler = drop_reply_if_client_left(executor.outcome, session.open_pending(spec))
     request_context = session.request_context
     plan = session.plan(spec, request, request_context)
     # A refusal would not have blocked: also a client that has hung up gets it, ahead of the replies behind.

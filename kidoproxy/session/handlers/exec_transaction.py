@@ -66,7 +66,7 @@ class ExecJob(Job):
         self.write = self.write_spec is not None
         self.planning_context = session.request_context.in_transaction(self.write)
         # A failure is one element of the reply, beside those of commands that have run: no LOADING.
-        self.sending_context = session.request_context.without_loading()
+        self.sending_context = session.request_context.with_plain_node_errors()
         repeatable = all(queued.is_local() or queued.spec.retryable for queued in queue)
         lease = watch.exec_lease() if watch is not None else None
         self.transaction = Transaction(session.executor, lease, repeatable)
@@ -106,7 +106,7 @@ class ExecJob(Job):
                 if planning.step(limits.SLICE_UNITS):
                     return
                 self.planning = None
-                plan = session.wrap_each_plan(planning.finished_plan(), queued.spec, self.planning_context)
+                plan = session.as_list_plan(planning.built_plan(), queued.spec, self.planning_context)
             elif not queued.is_local():
                 plan = session.plan(queued.spec, queued.request, self.planning_context)
             if plan is not None and queued.spec.is_scripting:
@@ -115,7 +115,7 @@ class ExecJob(Job):
 
     def start_sending(self) -> bool:
         """All is planned: send it, or let it wait for its turn. Whether there is more to do."""
-        if self.must_not_yield and self.waits_for_turn():
+        if self.must_not_yield and self.wait_for_turn_if_needed():
             return False
         session = self.session
         watch = self.watch
@@ -144,7 +144,9 @@ class ExecJob(Job):
                 if needs_redaction
                 else []
             )
-            self.transaction.add_whole(node, pending, self.plans, [queued.request.raw for queued in queue], handlers)
+            self.transaction.add_node_transaction(
+                node, pending, self.plans, [queued.request.raw for queued in queue], handlers
+            )
             self.send_batches()
             return False
         aggregate = ExecReply(self.transaction, pending, len(queue), self.write, session.context.node_errors_as_loading)
@@ -156,10 +158,10 @@ class ExecJob(Job):
 
     # -- copies whose leader decides ----------------------------------------------------------------------------
 
-    def waits_for_turn(self) -> bool:
+    def wait_for_turn_if_needed(self) -> bool:
         """Let it wait for its turn if it needs one: somebody has one at its keys, or the leader has to decide."""
         session = self.session
-        if not any(exec_turn.concerns_turns(plan) for plan in self.plans):
+        if not any(exec_turn.needs_key_turn(plan) for plan in self.plans):
             return False
         decided = exec_turn.leader_command(self.queue, self.plans)
         keys_by_group = exec_turn.turn_keys_by_group(self.queue, self.plans, session.db)
@@ -169,14 +171,14 @@ class ExecJob(Job):
         session.watch = None
         pending = session.open_pending(self.write_spec)
         if decided is not None:
-            self.let_leader_decide(pending, decided)
+            self.run_on_leader(pending, decided)
         else:
             gate = exec_turn.TurnGate(partial(self.send_in_turn, pending), partial(self.give_up, pending))
             gate.ask(keys_by_group, session.executor.now + timeout_of(next(iter(keys_by_group))))
         session.suspend_until_drained()
         return True
 
-    def is_confirmed(self, pending: PendingRequest) -> bool:
+    def may_run_exec(self, pending: PendingRequest) -> bool:
         """The last look at the watched keys; if one has changed EXEC is answered with null."""
         watch = self.watch
         if watch is None:
@@ -190,7 +192,7 @@ class ExecJob(Job):
 
     def send_in_turn(self, pending: PendingRequest) -> None:
         """It is its turn: plan anew, for the copies may have changed, and send all of it."""
-        if self.is_confirmed(pending):
+        if self.may_run_exec(pending):
             self.plans = []
             while len(self.plans) < len(self.queue):
                 self.plan_slice()
@@ -204,7 +206,7 @@ class ExecJob(Job):
             self.watch.on_exec()
         pending.on_failure(failure)
 
-    def let_leader_decide(self, pending: PendingRequest, decided: QueuedCommand) -> None:
+    def run_on_leader(self, pending: PendingRequest, decided: QueuedCommand) -> None:
         """The whole of it runs on the leader, if all of it can."""
         session = self.session
         plan = exec_turn.leader_transaction(self.queue, self.plans)
@@ -213,14 +215,14 @@ class ExecJob(Job):
                 self.watch.on_exec()
             pending.on_reply(not_with_leader(plan.spec.name, decided.spec.name))
             return
-        context = session.request_context.with_per_node(False).without_misses()
+        context = session.request_context.with_per_node(False).with_failures_shown()
         due = session.executor.now + timeout_of(plan.group)
-        handler = InterceptingHandler(pending, partial(self.deal_out, pending, plan.group), pending.on_failure)
+        handler = InterceptingHandler(pending, partial(self.answer_commands, pending, plan.group), pending.on_failure)
         write = LeaderFirstWrite(session.executor, plan, handler, context, due)
-        write.confirm = partial(self.is_confirmed, pending)
+        write.confirm = partial(self.may_run_exec, pending)
         plan.group.key_turns.ask(write)
 
-    def deal_out(self, pending: PendingRequest, group: CopyGroup, raw: bytes) -> None:
+    def answer_commands(self, pending: PendingRequest, group: CopyGroup, raw: bytes) -> None:
         """Deal the leader's array out to the commands; those that no node was asked for are answered here."""
         if is_error(raw):
             pending.on_reply(raw)

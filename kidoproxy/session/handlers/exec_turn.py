@@ -30,7 +30,7 @@ class ExecTurn(Turn):
         self.group = group
 
     def take(self) -> None:
-        self.gate.on_taken(self)
+        self.gate.on_turn_taken(self)
 
     def on_timeout(self) -> None:
         self.gate.on_timeout(self)
@@ -53,7 +53,7 @@ class TurnGate:
         for group, keys in keys_by_group.items():
             group.key_turns.ask(ExecTurn(self, group, keys, due))
 
-    def on_taken(self, turn: ExecTurn) -> None:
+    def on_turn_taken(self, turn: ExecTurn) -> None:
         """It is its turn in one group; in the last one all of it is sent, and the others may go on."""
         self.taken.append(turn)
         self.missing_count -= 1
@@ -79,22 +79,22 @@ class TurnGate:
             turn.group.key_turns.leave(turn)
 
 
-def groups_of(plan: Plan | None) -> list[CopyGroup]:
+def copy_groups_of(plan: Plan | None) -> list[CopyGroup]:
     """The copy groups that a plan reaches."""
     if isinstance(plan, Send):
         group = group_of(plan.node)
         return [group] if group is not None else []
     if isinstance(plan, LeaderFirst):
         return [plan.group]
-    return [group for part in plan.plans for group in groups_of(part)] if isinstance(plan, Gather) else []
+    return [group for part in plan.plans for group in copy_groups_of(part)] if isinstance(plan, Gather) else []
 
 
-def concerns_turns(plan: Plan | None) -> bool:
+def needs_key_turn(plan: Plan | None) -> bool:
     """Whether the leader has to decide it, or somebody has a turn in a group that it reaches."""
     if isinstance(plan, Gather):
         group = plan.group
-        return any(concerns_turns(part) for part in plan.plans) if group is None else group.key_turns.busy
-    return isinstance(plan, LeaderFirst) or any(group.key_turns.busy for group in groups_of(plan))
+        return any(needs_key_turn(part) for part in plan.plans) if group is None else group.key_turns.busy
+    return isinstance(plan, LeaderFirst) or any(group.key_turns.busy for group in copy_groups_of(plan))
 
 
 def turn_keys_by_group(queue: list[QueuedCommand], plans: list[Plan | None], db: int) -> dict[CopyGroup, list[DbKey]]:
@@ -104,7 +104,7 @@ def turn_keys_by_group(queue: list[QueuedCommand], plans: list[Plan | None], db:
     for queued, plan in zip(queue, plans, strict=True):
         spec, argv = queued.spec, queued.request.argv
         keys = [(db, argv[at]) for at in key_positions(spec, argv)]
-        for group in groups_of(plan):
+        for group in copy_groups_of(plan):
             found.setdefault(group, []).extend(keys)
             if spec.covers_keyspace or (isinstance(plan, Gather) and needs_whole_keyspace(plan)):
                 whole[group] = True
@@ -134,7 +134,7 @@ def leader_command(queue: list[QueuedCommand], plans: list[Plan | None]) -> Queu
 
 def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> LeaderFirst | QueuedCommand:
     """The whole transaction as one write that the leader decides; or the command that cannot be part of it."""
-    group = next(group for plan in plans for group in groups_of(plan))
+    group = next(group for plan in plans for group in copy_groups_of(plan))
     frames: list[bytes] = []
     keys: dict[bytes, bool] = {}
     written_keys: dict[bytes, bool] = {}
@@ -142,9 +142,9 @@ def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> 
     for queued, plan in zip(queue, plans, strict=True):
         if plan is None or isinstance(plan, DirectReply):
             continue
-        groups = groups_of(plan)
-        frame = frame_for_leader(plan, queued.request.raw)
-        written = written_by(plan)
+        groups = copy_groups_of(plan)
+        frame = leader_frame(plan, queued.request.raw)
+        written = written_keys_of(plan)
         if frame is None or written is None or not groups or any(each is not group for each in groups):
             return queued
         frames.append(frame)
@@ -157,7 +157,7 @@ def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> 
     return LeaderFirst(group, [b"EXEC"], list(keys), list(written_keys), EFFECT_STATE, asks_pubsub_node, frames)
 
 
-def frame_for_leader(plan: Plan, raw: bytes) -> bytes | None:
+def leader_frame(plan: Plan, raw: bytes) -> bytes | None:
     """What the leader is asked for one command; None for one that was split."""
     if isinstance(plan, LeaderFirst):
         return encode_request(plan.argv)
@@ -168,7 +168,7 @@ def frame_for_leader(plan: Plan, raw: bytes) -> bytes | None:
     return None
 
 
-def written_by(plan: Plan) -> list[bytes] | None:
+def written_keys_of(plan: Plan) -> list[bytes] | None:
     """The keys that one command may write to; None when they are not known, so that nobody could be told."""
     if isinstance(plan, LeaderFirst):
         return plan.written_keys

@@ -173,7 +173,7 @@ class NodeInfo:
             ("lanes", self.dedicated),
             ("waiting", self.pending_requests),
             ("reconnects", self.reconnects),
-            *copy_counts(self.node),
+            *missed_and_synced_counts(self.node),
         ]
 
     def info_field(self, at: int) -> InfoField:
@@ -190,12 +190,12 @@ class NodeInfo:
             f"reconnects={self.reconnects}",
             f"cause={sanitize_field(self.cause)}",
             *([f"sync={sanitize_field(self.sync_status)}"] if self.sync_status else []),
-            *[f"{name}={number}" for name, number in copy_counts(node)],
+            *[f"{name}={number}" for name, number in missed_and_synced_counts(node)],
         ]
         return f"node{at}", ",".join(pairs)
 
 
-def copy_counts(node: Node) -> list[tuple[str, int]]:
+def missed_and_synced_counts(node: Node) -> list[tuple[str, int]]:
     """Of a copy that is not in sync: how many keys it has missed (-1: nobody knows), and how far its sync is."""
     group = group_of(node)
     copy = group.copy_of(node) if group is not None else None

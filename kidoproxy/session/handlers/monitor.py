@@ -41,7 +41,7 @@ class Monitor(MonitorStream):
             return
         for node in self.session.context.root.nodes():
             if node.name not in self.leases:
-                self.last_failure = dedicated_pool.unavailable(node)
+                self.last_failure = dedicated_pool.unavailable_failure(node)
                 if self.last_failure is None:
                     self.unanswered += 1
                     self.attach(node, dedicated_pool.acquire(node, self.session.proto, 0))

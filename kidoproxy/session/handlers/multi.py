@@ -70,7 +70,7 @@ class EnqueueJob(Job):
     def step(self) -> bool:
         if self.planning.step(limits.SLICE_UNITS):
             return True
-        enqueue_planned(self.session, self.transaction, self.spec, self.request, self.planning.finished_plan())
+        enqueue_planned(self.session, self.transaction, self.spec, self.request, self.planning.built_plan())
         return False
 
 

@@ -139,15 +139,19 @@ def preload_in_transaction(
         digest = argv[1].lower()
         script = session.context.script_registry.find_script(digest)
         if script is not None:
-            for send in unchanged_sends(plan):
+            for send in sends_of_original_request(plan):
                 transaction.preload(send.node, digest, script.text)
 
 
-def unchanged_sends(plan: Plan) -> list[Send]:
+def sends_of_original_request(plan: Plan) -> list[Send]:
     """The sends of a plan whose payload is the request itself."""
     if isinstance(plan, Send):
         return [plan] if plan.payload is None else []
-    return [send for subplan in plan.plans for send in unchanged_sends(subplan)] if isinstance(plan, Gather) else []
+    return (
+        [send for subplan in plan.plans for send in sends_of_original_request(subplan)]
+        if isinstance(plan, Gather)
+        else []
+    )
 
 
 def record_script(registry: ScriptRegistry, argv: list[bytes]) -> None:

@@ -37,12 +37,14 @@ def start_watch(session: Session, spec: CommandSpec, request: Request) -> None:
     if accounting.enforce_query_limit(session, request.frame_bytes() + len(request.argv) * limits.NAME_OVERHEAD_BYTES):
         return
     # A miss in place of a failure would hide when a key expires.
-    request_context = session.request_context.with_per_node(False).without_misses()
-    watch_where_planned(session, spec, request, request_context)
+    request_context = session.request_context.with_per_node(False).with_failures_shown()
+    watch_on_planned_nodes(session, spec, request, request_context)
     session.suspend_until_drained()
 
 
-def watch_where_planned(session: Session, spec: CommandSpec, request: Request, request_context: RequestContext) -> None:
+def watch_on_planned_nodes(
+    session: Session, spec: CommandSpec, request: Request, request_context: RequestContext
+) -> None:
     """Watch these keys where the plan places them."""
     plan = session.context.root.plan(spec, request, request_context)
     if not isinstance(plan, Send):
@@ -70,7 +72,7 @@ def watch_node(session: Session, node: Node, request: Request) -> None:
     """
     watch = session.watch
     if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.shard_id() or watch.push_handler.lost:
-        failure = session.proxy.dedicated_pool.unavailable(node)
+        failure = session.proxy.dedicated_pool.unavailable_failure(node)
         if failure is not None:
             session.open_pending(None).on_failure(failure)
             return
