@@ -275,7 +275,7 @@ class Crowd:
                 while any(one.blocked is not None for one in server.connections if one.lives()):
                     self.serve(server.name, 0, False)
             # Whoever waits in the proxy itself, for a key of copies, has waited long enough, too.
-            self.play.proxy.dedicated_pool.waiting.end_late(math.inf)
+            self.play.proxy.dedicated_pool.waiting.time_out_waiting(math.inf)
             self.turn()
             if done():
                 return
