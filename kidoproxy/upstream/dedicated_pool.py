@@ -49,7 +49,7 @@ class DedicatedPool:
         return None
 
     def acquire(self, node: Node, proto: int, db: int) -> "Lease":
-        """Lease a connection to ``node``, for which `unavailable` had no objection."""
+        """Lease a connection to ``node``, for which `unavailable_failure` had no objection."""
         connection_set = connection_set_of(node)
         connection_set.leased_count += 1
         while connection_set.free_dedicated:
