@@ -8,7 +8,9 @@ Turns come in the order in which they were asked for. A turn is asked for at all
 one that waits for it. One without keys is about the whole keyspace. Nothing is counted while nobody has a turn.
 """
 
+import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 from mypy_extensions import mypyc_attr
@@ -132,6 +134,33 @@ class KeyTurns:
         for turn in [turn for turn in self.open_turns if turn.due < now and not turn.is_over]:
             turn.is_over = True
             turn.on_timeout()
+
+
+@final
+class OrderingTurn(Turn):
+    """Waits until all that have turns at these keys have left them, and lets all others go on at once.
+
+    What ``proceed`` sends has its place in the order behind the effects of earlier turns, before those of later ones.
+    """
+
+    def __init__(self, key_turns: KeyTurns, keys: list[DbKey], proceed: Callable[[], None]) -> None:
+        super().__init__(keys, math.inf)
+        self.key_turns = key_turns
+        self.proceed = proceed
+        #: ``proceed`` is being called.
+        self.is_taken = False
+
+    def take(self) -> None:
+        self.is_taken = True
+        try:
+            self.proceed()
+        finally:
+            self.is_taken = False
+            self.key_turns.leave(self)
+
+    def cancel(self) -> None:
+        """It is not wanted any more: nothing happens in its place."""
+        self.is_over = True
 
 
 def follow(earlier: Turn, later: Turn) -> None:

@@ -1,8 +1,8 @@
 """What the leader is asked for a command that it decides, and what the other copies are told then.
 
-The effect is exact and can be told twice: `SREM` of what was popped, `XCLAIM` of what was claimed with the moment of
-the claim, or whole values (`RESTORE`, `UNLINK`). All that belongs together is read in one transaction of the leader, so
-it is one point in the order of its writes.
+The effect is exact: `SREM` of what was popped, `XCLAIM` of what was claimed with the moment of the claim, or whole
+values (`RESTORE`, `UNLINK`). No sync or repair has told it to a copy before, so `XCLAIM` may count a delivery. All that
+belongs together is read in one transaction of the leader, so it is one point in the order of its writes.
 """
 
 from typing import Final, final

@@ -80,6 +80,10 @@ class KeyRepairer(Callback):
 
     def copy_key(self, proof: Proof) -> None:
         db, key = self.db_key
+        if self.group.key_turns.is_taken([self.db_key]):
+            # Its leader is ahead since the proof was asked for: this copy's turn comes again.
+            self.targets.append(proof.target_connection.node)
+            return
         self.transfer = Transfer(self.executor, proof, db, [key], False, self.wall_ms)
         self.transfer.begin(self)
 

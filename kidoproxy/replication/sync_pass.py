@@ -157,13 +157,20 @@ class SyncPass(SyncState):
 
     def on_sized(self, replies: list[bytes]) -> None:
         """Cut the keys into batches, and bring them over one after another."""
-        reported_sizes = [parse_integer(raw) for raw in replies]
+        self.reported_sizes = [parse_integer(raw) for raw in replies]
         if self.phase is SyncPhase.RECHECKING:
-            self.recheck_queue.collect_touched(self.explained)
-            sizes_by_key = dict(zip(self.keys_to_size, reported_sizes, strict=True))
-            self.batches = [self.recheck_queue.next_batch(self.db, sizes_by_key, self.sizes)]
+            self.begin_recheck()
         else:
-            self.batches = self.sizes.split_keys(self.keys_to_size, reported_sizes)
+            self.batches = self.sizes.split_keys(self.keys_to_size, self.reported_sizes)
+            self.copy_next_batch()
+
+    def begin_recheck(self) -> None:
+        """Take the touched keys that are compared at one point of the order, and begin there."""
+        self.recheck_queue.collect_touched(self.explained)
+        if self.wait_for_turns(self.recheck_queue.first_keys(self.db), self.begin_recheck):
+            return
+        sizes_by_key = dict(zip(self.keys_to_size, self.reported_sizes, strict=True))
+        self.batches = [self.recheck_queue.next_batch(self.db, sizes_by_key, self.sizes)]
         self.copy_next_batch()
 
     def copy_next_batch(self) -> None:
@@ -182,6 +189,8 @@ class SyncPass(SyncState):
             self.move_to(SyncStep.PROVE)
             self.start_proof(SyncStep.COPY)
             return
+        if self.wait_for_turns(self.batch.keys, self.copy_batch_in_turn):
+            return
         self.move_to(SyncStep.COPY)
         batch = self.batch
         if batch.estimated_bytes >= LARGE_BYTES and len(batch.keys) == 1 and self.copy_large(proof, batch.keys[0]):
@@ -190,6 +199,10 @@ class SyncPass(SyncState):
             self.executor, proof, self.db, batch.keys, self.fill_only, self.wall_ms, batch.estimated_bytes
         )
         self.transfer.begin(self)
+
+    def copy_batch_in_turn(self) -> None:
+        """Nobody is ahead in these keys any more."""
+        self.copy_batch(self.proof)
 
     def copy_large(self, proof: Proof, key: bytes) -> bool:
         """Copy this value in pieces, unless this sync has done so already; False if that cannot be."""

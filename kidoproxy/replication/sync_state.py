@@ -7,11 +7,15 @@ Invariants:
   and FLUSHALL use the ordered connections that carry the clients' writes.
 * From the beginning of a sync to its end the group notes in ``touched_keys`` what a half-filled copy may have
   executed differently; `finish` always ends that, closes both connections and leaves nothing held.
+* No key is copied while a copy that decides a write of it is ahead of the others (`wait_for_turns`).
 """
+
+from collections.abc import Callable
 
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.key_turns import OrderingTurn
 from kidoproxy.replication.large_string import LargeString
 from kidoproxy.replication.source_proof import Proof, SourceVerifier
 from kidoproxy.replication.sync_databases import SyncDatabases
@@ -64,10 +68,14 @@ class SyncState(Callback):
         self.recheck_queue = RecheckQueue(group)
         self.sizes = SizeEstimator()
         self.keys_to_size: list[bytes] = []
+        #: Their bytes, None where the source would not say.
+        self.reported_sizes: list[int | None] = []
         self.batches: list[KeyBatch] = []
         self.batch = KeyBatch()
         self.transfer: Transfer | None = None
         self.large_string: LargeString | None = None
+        #: What it waits for, or has waited for last, at the keys that it copies next.
+        self.turn: OrderingTurn | None = None
         #: Large values that were copied in this sync (True), or could not be copied in pieces (False).
         self.large_keys: dict[tuple[int, bytes], bool] = {}
         self.target_keys: list[bytes] = []
@@ -108,6 +116,25 @@ class SyncState(Callback):
         self.keys_to_size = keys
         self.send_unordered(node, [[b"MEMORY", b"USAGE", key] for key in keys])
 
+    def wait_for_turns(self, keys: list[bytes], proceed: Callable[[], None]) -> bool:
+        """Whether somebody has a turn at one of these keys of the current database: ``proceed`` is called behind it.
+
+        The source may be the leader that has decided, while the others are told later: the target would get the outcome
+        with the source's value, and then the effect once more, by which XCLAIM counts another delivery.
+        """
+        key_turns = self.group.key_turns
+        if not key_turns.busy:
+            return False
+        own_keys = dict.fromkeys(self.turn.keys) if self.turn is not None and self.turn.is_taken else {}
+        db_keys = [(self.db, key) for key in keys]
+        taken_keys = [db_key for db_key in db_keys if db_key not in own_keys and key_turns.is_taken([db_key])]
+        if not taken_keys:
+            return False
+        # Others may be taken by then: those of this turn are asked for again, so that there is an end to it.
+        self.turn = OrderingTurn(key_turns, [*own_keys, *taken_keys], proceed)
+        key_turns.ask(self.turn)
+        return True
+
     def finish(self, problem: str) -> None:
         """End it at whatever step it is; a second call changes nothing."""
         if self.step is SyncStep.DONE:
@@ -120,6 +147,9 @@ class SyncState(Callback):
         if self.large_string is not None:
             self.large_string.cancel()
             self.large_string = None
+        if self.turn is not None:
+            self.turn.cancel()
+            self.turn = None
         self.prover = None
         self.executor.close_unshared(self.source_connection)
         self.executor.close_unshared(self.target_connection)

@@ -53,12 +53,10 @@ STREAM: Final = "q:stream"
 class Load:
     """All clients of one round. Use it with ``with``; then `finish` notes what is left.
 
-    ``only``: names of the kinds and queues that are used; all when there are none. ``counts_claims``: consumers that
-    take entries over count as deliveries; a copy that hears of it during its sync may count one more.
+    ``only``: names of the kinds and queues that are used; all when there are none.
     """
 
-    def __init__(self, proxy: RunningProxy, seed: int, only: Sequence[str] = (), counts_claims: bool = False) -> None:
-        self.counts_claims = counts_claims
+    def __init__(self, proxy: RunningProxy, seed: int, only: Sequence[str] = ()) -> None:
         self.proxy = proxy
         self.seed = seed
         self.history = History()
@@ -286,8 +284,7 @@ class GroupConsumer(Worker):
         if not self.load.has_group:
             return
         if self.dice.random() < 0.1:
-            justid = not self.load.counts_claims
-            call = partial(self.client.xautoclaim, STREAM, GROUP, f"c{self.number}", 0, count=2, justid=justid)
+            call = partial(self.client.xautoclaim, STREAM, GROUP, f"c{self.number}", 0, count=2)
             self.do("group", STREAM, "claim", call)
             return
         block = self.dice.choice([None, int(WAIT * 1000)])

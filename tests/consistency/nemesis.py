@@ -61,7 +61,7 @@ class Trial:
         self.watcher = self.proxy.client(3, socket_timeout=30)
         self.client.flushall()
         fill(self.proxy, filled)
-        self.load = Load(self.proxy, seed, only, counts_claims=scale > 1)
+        self.load = Load(self.proxy, seed, only)
         self.dead: set[int] = set()
 
     @property

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidoproxy.replication.key_turns import DbKey, KeyTurns, Turn
+from kidoproxy.replication.key_turns import DbKey, KeyTurns, OrderingTurn, Turn
 
 A, B, C = (0, b"a"), (0, b"b"), (1, b"a")
 
@@ -169,3 +169,29 @@ def test_no_two_at_one_key(script: list[tuple[list[DbKey], int]]) -> None:
         order = [int(one.name) for one in asked if key in one.keys]
         assert [int(name) for name in log if int(name) in order] == order
     assert len(log) == len(script)
+
+
+def test_a_place_in_the_order() -> None:
+    """It comes behind those that are there, and before those that follow, whom it does not keep waiting."""
+    turns, log = KeyTurns(), list[str]()
+    first, other = Recorded("first", log, [A]), Recorded("other", log, [B])
+    place = OrderingTurn(turns, [A, B], lambda: log.append(f"place, taken: {place.is_taken}"))
+    for turn in (first, other, place, Recorded("later", log, [A])):
+        turns.ask(turn)
+    turns.leave(first)
+    assert log == ["first", "other"]
+    turns.leave(other)
+    assert log[2:] == ["place, taken: True", "later"]
+    assert not place.is_taken
+
+
+def test_a_place_that_is_not_wanted_any_more() -> None:
+    """Nothing happens in it."""
+    turns, log = KeyTurns(), list[str]()
+    first = Recorded("first", log, [A])
+    place = OrderingTurn(turns, [A], lambda: log.append("place"))
+    for turn in (first, place, Recorded("later", log, [A])):
+        turns.ask(turn)
+    place.cancel()
+    turns.leave(first)
+    assert log == ["first", "later"]

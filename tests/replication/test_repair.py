@@ -46,6 +46,26 @@ def test_a_key_that_is_being_decided() -> None:
     assert (stage.toys["b"].dbs[0], group.to_repair) == ({held: b"x", other: b"x"}, {})
 
 
+def test_a_key_that_is_decided_meanwhile() -> None:
+    """While the repair's proof was asked for its leader has gone ahead: the key is copied when all have been told."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    stage.toys["a"].dbs[0] = {key: b"x"}
+    group.repair_later(0, [key])
+    tick(0.2)(play)
+    assert supervisor.repairer.prover is not None
+    turn = Recorded("a write", [], [(0, key)])
+    group.key_turns.ask(turn)
+    run_ticks(stage)
+    assert (stage.toys["b"].dbs.get(0, {}), list(group.to_repair)) == ({}, [(0, key)])
+
+    group.key_turns.leave(turn)
+    run_ticks(stage)
+    assert (stage.toys["b"].dbs[0], group.to_repair) == ({key: b"x"}, {})
+
+
 def test_replies_that_differ_are_repaired() -> None:
     """The whole way: replies differ, the client hears the leader, the supervisor repairs."""
     stage, _ = supervised_copies()
