@@ -1,8 +1,9 @@
 """The record of which copies are behind: on disk before the first write that they miss is acknowledged.
 
 One small JSON file for each set of copies in the state directory: the names that are behind; the run ids of the
-others, for a server that was restarted while no proxy ran may have lost its data; and which of those behind may hold
-more than the copy that had to be trusted. The file is named after the nodes and not after the pool, so that two
+others, for a server that was restarted while no proxy ran may have lost its data; which of those behind may hold more
+than the copy that had to be trusted; and the connections that carry the writes, for the next proxy to have them closed
+(`kidoproxy.upstream.fencing`). The file is named after the nodes and not after the pool, so that two
 proxies, or a pool under a new name, cannot take one record for the other's.
 
 While a proxy lives it holds a lock on its records; a second one for the same copies does not start.
@@ -38,7 +39,8 @@ class StateLocked(OSError):
 class CopyRecord:
     """One file: the nodes (name to address), which of them are behind, the run ids of the others.
 
-    ``may_hold_more`` are names, too, see `Copy.may_hold_more`; records of older versions do not have it.
+    ``may_hold_more`` are names, too, see `Copy.may_hold_more`; ``connections`` are run id and CLIENT ID by name, see
+    `Node.last_connection`. Records of older versions do not have these.
     """
 
     pool: str
@@ -46,6 +48,7 @@ class CopyRecord:
     behind: list[str] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
     may_hold_more: list[str] = field(default_factory=list)
+    connections: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of_group(cls, group: CopyGroup) -> "CopyRecord":
@@ -53,13 +56,21 @@ class CopyRecord:
         nodes = {copy.node.name: copy.node.address for copy in group.copies}
         behind = group.behind_names()
         runs = {name: run for name, run in group.run_ids.items() if name not in behind}
-        return cls(group.name, nodes, behind, runs, [copy.node.name for copy in group.copies if copy.may_hold_more])
+        may_hold_more = [copy.node.name for copy in group.copies if copy.may_hold_more]
+        connections: dict[str, tuple[str, str]] = {}
+        for copy in group.copies:
+            run_id, client_id = copy.node.last_connection
+            if run_id and client_id:
+                connections[copy.node.name] = run_id.decode("latin-1"), client_id.decode("latin-1")
+        return cls(group.name, nodes, behind, runs, may_hold_more, connections)
 
     def restore(self, group: CopyGroup) -> None:
         """Tell ``group`` what it is to know before its first election."""
         group.run_ids = self.runs
         for copy in group.copies:
             copy.may_hold_more = copy.node.name in self.may_hold_more
+            run_id, client_id = self.connections.get(copy.node.name, ("", ""))
+            copy.node.last_connection = run_id.encode("latin-1", "replace"), client_id.encode("latin-1", "replace")
 
     def file_key(self) -> str:
         """16 hexadecimal digits that stand for these nodes, whatever their pool is called and their order is."""
@@ -156,7 +167,10 @@ def read_record(path: Path) -> CopyRecord | None:
         runs = {str(name): str(run) for name, run in document.get("runs", {}).items()}
         nodes = {str(name): str(address) for name, address in document.get("nodes", {}).items()}
         may_hold_more = [str(name) for name in document.get("may_hold_more", [])]
-        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs, may_hold_more)
+        connections = {
+            str(name): (str(run), str(number)) for name, (run, number) in document.get("connections", {}).items()
+        }
+        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs, may_hold_more, connections)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:

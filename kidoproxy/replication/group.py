@@ -358,6 +358,11 @@ class CopyGroup(NodeGroup):
             self.durability.latest_version += 1
             self.journal(self)
 
+    def record_connections(self) -> None:
+        """A copy has another connection. Nobody waits for the record of that, which before an election has no set."""
+        if self.journal is not None and self.elected:
+            self.journal(self)
+
 
 def missed_keys(keys: list[bytes], other_db: int | None, may_write_other_keys: bool) -> list[bytes] | None:
     """In which keys copies may differ that came to different outcomes of a write; None: in any."""

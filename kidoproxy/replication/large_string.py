@@ -61,7 +61,8 @@ class LargeString(Callback):
         self.target = target
         self.db = db
         self.key = key
-        self.unfinished_key = b"kidoproxy:unfinished:" + key
+        #: Of this attempt alone: a piece of a sync that failed may still arrive, on a connection that was given up.
+        self.unfinished_key = b"kidoproxy:unfinished:%x:%b" % (executor.next_random(), key)
         self.length = 0
         self.offset = 0
         self.attempts = 0

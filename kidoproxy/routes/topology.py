@@ -53,6 +53,8 @@ class Node(NodeHealth):
         self.version = b""
         #: Its writes must keep one order, so it has one shared connection for everything.
         self.has_ordered_connection = False
+        #: The last ordered connection: the run of the server, and its CLIENT ID there.
+        self.last_connection = (b"", b"")
         #: The group of a copy, which sets both; see `NodeGroup`.
         self.group: NodeGroup | None = None
         self.warmup = WarmupState()

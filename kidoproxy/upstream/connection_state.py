@@ -81,10 +81,8 @@ class ConnectionBase(ConnectionQueue):
         self.shared = True
         self.dedicated = False
         self.push_handler: PushHandler | None = None
-        #: The node's CLIENT ID for this connection, and which run of the node gave it. A dedicated one asks for it,
-        #: for CLIENT UNBLOCK; that to a copy, for it is closed when there is another one.
+        #: The node's CLIENT ID for this connection (a dedicated one asks for it), for CLIENT UNBLOCK.
         self.client_id = b""
-        self.run_id = b""
         #: Scripts that this connection has carried to the node, and when.
         self.loaded_scripts: dict[bytes, float] = {}
 

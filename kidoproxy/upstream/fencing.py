@@ -3,7 +3,8 @@
 Such bytes may still be on their way: held by the network, by a proxy in between, or by a node that stood still. They
 count as missed, the copy is compared without them, so afterwards they must not run any more. Therefore a new connection
 is ready only when the node has said that it has closed the one before (CLIENT KILL ID). Servers drop what such a client
-had sent and they had not executed yet: it has run by then, or never will.
+had sent and they had not executed yet: it has run by then, or never will. The record of the copies has the ids, so that
+a proxy that was killed is fenced by the next one.
 
 Ids count anew when a server is restarted, and what the former run had not executed is gone with it. So the run id must
 be the same; without one nobody knows whose the id is.
@@ -11,10 +12,12 @@ be the same; without one nobody knows whose the id is.
 
 from typing import Final
 
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
+from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.handlers import NO_DEADLINE
 from kidoproxy.upstream.handshake import TEMPORARY_ERRORS
@@ -24,31 +27,30 @@ from kidoproxy.upstream.sending import SendingConnection
 UNFENCED: Final = "a late write may reach it, for it does not close the connection before: "
 
 
-def fence(conn: SendingConnection, client_id: bytes) -> bool:
+def fence(conn: SendingConnection, group: CopyGroup, client_id: bytes) -> bool:
     """Have the node close the connection before; whether its reply is waited for, and `start_warmup` comes then.
 
     ``client_id`` is what the node calls the new one, empty if it does not tell.
     """
-    node = conn.node
-    previous = conn.client_id
-    # A name that the node gives to the new one is not the name of the old one any more.
-    if previous and previous != client_id and node.run_id and conn.run_id == node.run_id:
-        send_kill(conn, previous, client_id)
+    run_id, previous = conn.node.last_connection
+    # The id of the new one cannot be that of the old one any more.
+    if previous and previous != client_id and run_id and run_id == conn.node.run_id:
+        send_kill(conn, group, previous, client_id)
         return True
-    note_identity(conn, client_id)
+    note_identity(conn.node, group, client_id)
     return False
 
 
-def note_identity(conn: SendingConnection, client_id: bytes) -> None:
+def note_identity(node: Node, group: CopyGroup, client_id: bytes) -> None:
     """Remember what the next connection has to have closed."""
-    conn.client_id = client_id
-    conn.run_id = conn.node.run_id
-    conn.node.unfenced = ""
-    if not client_id or not conn.run_id:
-        conn.node.unfenced = UNFENCED + ("it does not tell its run id" if client_id else "CLIENT ID is refused")
+    node.last_connection = (node.run_id, client_id)
+    group.record_connections()
+    node.unfenced = ""
+    if not client_id or not node.run_id:
+        node.unfenced = UNFENCED + ("it does not tell its run id" if client_id else "CLIENT ID is refused")
 
 
-def send_kill(conn: SendingConnection, previous: bytes, client_id: bytes) -> None:
+def send_kill(conn: SendingConnection, group: CopyGroup, previous: bytes, client_id: bytes) -> None:
     """The connection goes on when the node has replied; if that gets lost the next one asks again."""
 
     def on_reply(raw: bytes) -> None:
@@ -56,7 +58,7 @@ def send_kill(conn: SendingConnection, previous: bytes, client_id: bytes) -> Non
         if is_error(raw) and error_text(raw).startswith(TEMPORARY_ERRORS):
             conn.fatal_error = sanitize_bytes(error_text(raw))
             return
-        note_identity(conn, client_id)
+        note_identity(conn.node, group, client_id)
         if is_error(raw):
             conn.node.unfenced = UNFENCED + sanitize_bytes(error_text(raw))
         start_warmup(conn)

@@ -75,7 +75,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     group = group_of(node)
     if node.on_info(result.info) and group is not None and not group.on_restart(node):
         fail_queued(conn)
-    if group is None or not fence(conn, result.client_id):
+    if group is None or not fence(conn, group, result.client_id):
         start_warmup(conn)
 
 

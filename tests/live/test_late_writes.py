@@ -1,5 +1,6 @@
 """Writes that were given up and that the network delivers later: they must not part copies that are in sync again."""
 
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,24 @@ def test_held_by_the_network(own_proxy: Starter) -> None:
         assert client.set("k", "new")
         link.heal()
         assert client.rpush("list", "taken") == 2
+        assert equal(proxy)[(0, b"k")][1] == b"new"
+
+
+def test_of_a_proxy_that_was_killed(own_proxy: Starter) -> None:
+    """The next proxy finds its connections in the record, and has them closed before it compares."""
+    with copies(own_proxy) as (proxy, link):
+        first, second = proxy.node_clients()
+        before = client_ids(second)
+        link.hold()
+        with proxy.raw() as client:
+            client.sendall(encode_request([b"SET", b"k", b"late"]))
+            eventually(lambda: first.get("k") == b"late")
+            proxy.restart_proxy(signal.SIGKILL)
+        eventually(lambda: states(proxy) == ["in sync"] * 2, 20)
+        assert client_ids(second).isdisjoint(before)
+        assert proxy.client().set("k", "new")
+        link.heal()
+        assert proxy.client().rpush("list", "taken") == 1
         assert equal(proxy)[(0, b"k")][1] == b"new"
 
 

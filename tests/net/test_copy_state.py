@@ -55,6 +55,7 @@ def test_written_and_read(tmp_path: Path) -> None:
         "behind": [],
         "runs": {"a": "run-a", "b": "run-b"},
         "may_hold_more": [],
+        "connections": {},
     }
 
 
@@ -115,6 +116,17 @@ def test_who_may_hold_more_is_known_after_a_restart(tmp_path: Path) -> None:
     assert [copy.may_hold_more for copy in again.copies] == [False] * 3
 
 
+def test_connections_are_known_to_the_next_proxy(tmp_path: Path) -> None:
+    """What carried the writes can be closed by the next proxy, as far as the node has told what it calls it."""
+    pair = group(names="abc")
+    pair.copies[0].node.last_connection = (b"run-a", b"12")
+    pair.copies[1].node.last_connection = (b"run-b", b"")
+    state = written(tmp_path, pair)
+    later = group(names="abc")
+    state.read().restore(later)
+    assert [copy.node.last_connection for copy in later.copies] == [(b"run-a", b"12"), (b"", b""), (b"", b"")]
+
+
 def test_nowhere() -> None:
     """Without a directory nothing is recorded, and nobody is kept away."""
     state = written(None, group())
@@ -134,6 +146,7 @@ def test_nowhere() -> None:
         b'{"behind": 5}',
         b'{"behind": [], "runs": 5}',
         b'{"behind": [], "may_hold_more": 5}',
+        b'{"behind": [], "connections": {"a": 5}}',
         b"\xff",
         b"[" * 100_000,
     ],

@@ -64,6 +64,21 @@ def test_keys_are_spread() -> None:
     assert all(old is new or old is pool.copies[1].node for old, new in zip(before, after, strict=True))
 
 
+def test_new_connections_are_recorded() -> None:
+    """Nobody waits for it; and before an election the set is not known, so that its record must stay as it is."""
+    pool = group(1, 1)
+    journal: list[list[str]] = []
+    pool.record_connections()
+    pool.journal = lambda changed: journal.append(changed.behind_names())
+    pool.elected = False
+    pool.record_connections()
+    assert journal == []
+    make_trusted(pool, pool.copies[0])
+    version = pool.durability.latest_version
+    pool.record_connections()
+    assert (journal, pool.durability.latest_version) == ([["b"], ["b"]], version)
+
+
 def test_in_sync_set() -> None:
     """Who missed a write leaves, as the journal sees; the last one stays; a sync that proves itself brings back."""
     pool = group(1, 1)

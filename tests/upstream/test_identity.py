@@ -66,8 +66,9 @@ def test_what_is_refused_is_done_without(kind: tuple[str, ...], name: bytes, err
     assert conn.is_ready() is not needed
     if name == b"HELLO" and name in names and not needed:
         assert not conn.node.resp3
-    told = ("dedicated" in kind or "copy" in kind) and name != b"CLIENT" and not needed
-    assert conn.client_id == (b"9" if told else b"")
+    told = b"9" if name != b"CLIENT" and not needed else b""
+    assert conn.client_id == (told if "dedicated" in kind else b"")
+    assert conn.node.last_connection[1] == (told if "copy" in kind else b"")
 
 
 @pytest.mark.parametrize("kind", KINDS)
