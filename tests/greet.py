@@ -12,13 +12,13 @@ HANDSHAKE = ("HELLO 2", "PING kidoproxy", "INFO server")
 LEASED_HANDSHAKE = ("PING kidoproxy", "CLIENT ID")
 
 
-def greet(conn: NodeConnection, info: bytes, number: int = 1) -> bytes:
+def greet(conn: NodeConnection, info: bytes, number: int = 1, clients: bytes = b"") -> bytes:
     """What a good node answers to the handshake that `conn` has just queued, which counts as written then."""
-    return answers(b"".join(conn.take_output()), info, number)
+    return answers(b"".join(conn.take_output()), info, number, clients)
 
 
-def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
-    """The replies to a handshake; `number` is the id of a dedicated connection."""
+def answers(written: bytes, info: bytes, number: int = 1, clients: bytes = b"") -> bytes:
+    """The replies to a handshake; `number` is the id of a dedicated connection, `clients` the text of CLIENT LIST."""
     reader = RequestReader(RequestLimits())
     reader.feed(written)
     found = b""
@@ -28,6 +28,8 @@ def answers(written: bytes, info: bytes, number: int = 1) -> bytes:
             found += bulk(info)
         elif name == b"PING":
             found += bulk(PING_ECHO)
+        elif request.argv[1:] == [b"LIST"]:
+            found += bulk(clients)
         else:
-            found += b":%d\r\n" % number if name == b"CLIENT" else b"+OK\r\n"
+            found += b":%d\r\n" % number if request.argv[1:] == [b"ID"] else b"+OK\r\n"
     return found

@@ -183,13 +183,17 @@ class ProxyCollector(Collector):
         failures = CounterMetricFamily(
             "kidoproxy_copy_record_failures", "Records of the copies that could not be put on disk.", labels=["pool"]
         )
+        others = CounterMetricFamily(
+            "kidoproxy_copy_other_owners", "Times that another proxy was found at a node of the pool.", labels=["pool"]
+        )
         for group in self.proxy.copy_groups:
+            others.add_metric([group.name], group.ownership.sightings if group.ownership is not None else 0)
             failures.add_metric([group.name], group.durability.failures)
             mismatches.add_metric([group.name], group.mismatches)
             to_repair.add_metric([group.name], len(group.to_repair))
             for copy in group.copies:
                 in_sync.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
-        yield from (in_sync, mismatches, to_repair, failures, *self.sync_metrics())
+        yield from (in_sync, mismatches, to_repair, failures, others, *self.sync_metrics())
 
     def sync_metrics(self) -> list[Metric]:
         """What each copy has missed, and its syncs."""

@@ -14,6 +14,7 @@ from redis.exceptions import (
 
 from kidoproxy.admin.redis_client import connect, describe_error
 from kidoproxy.config import Config, NodeConfig, Pool
+from kidoproxy.replication.ownership import OwnerMark, parse_mark
 from kidoproxy.resp.errors import sanitize
 from kidoproxy.resp.replication_errors import same_server_cause
 
@@ -34,6 +35,8 @@ class NodeCheck:
     #: How many databases it has; 0 if it does not say.
     databases: int = 0
     latency_ms: float | None = None
+    #: Of a copy: the proxies that say to serve it.
+    owners: list[OwnerMark] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def add_problem(self, problem: str) -> None:
@@ -55,6 +58,7 @@ def check_nodes(config: Config) -> dict[str, list[NodeCheck]]:
     for pool in pools:
         if pool.copy is not None:
             _compare_databases(found[pool.name])
+            _compare_owners(found[pool.name])
     return found
 
 
@@ -78,6 +82,14 @@ def _compare_databases(node_checks: list[NodeCheck]) -> None:
             )
 
 
+def _compare_owners(node_checks: list[NodeCheck]) -> None:
+    """One proxy serves all copies."""
+    owners = {mark.proxy_id: mark.process() for node_check in node_checks for mark in node_check.owners}
+    for node_check in node_checks if len(owners) > 1 else []:
+        if node_check.owners:
+            node_check.add_problem(f"the copies are served by {' and '.join(owners.values())}; run one proxy for them")
+
+
 def check_node(node: NodeConfig, pool: Pool) -> NodeCheck:
     """Connect, ask who it is, and time a few PINGs."""
     node_check = NodeCheck(node)
@@ -86,7 +98,8 @@ def check_node(node: NodeConfig, pool: Pool) -> NodeCheck:
             client.ping()
             node_check.latency_ms = statistics.median(_ping_ms(client) for _ in range(PING_COUNT))
             info: dict[str, Any] = client.info()
-            node_check.databases = _database_count(client) if pool.copy is not None else 0
+            if pool.copy is not None:
+                _ask_copy(client, node_check)
         except NoPermissionError:
             node_check.problems.append("the node's user may not say PING and INFO")
         except (RedisError, OSError) as error:
@@ -103,13 +116,23 @@ def _ping_ms(client: redis.Redis) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _database_count(client: redis.Redis) -> int:
-    """How many databases it has; 0 if its user may not ask, or it does not know."""
+def _ask_copy(client: redis.Redis, node_check: NodeCheck) -> None:
+    """What copies are asked besides; what its user may not ask, or it does not know, stays unknown."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.config_get("databases")
+    pipeline.client_list()
     try:
-        found: Any = client.config_get("databases")
+        config, clients = pipeline.execute(raise_on_error=False)
     except (RedisError, OSError):
-        return 0
-    count = str(found.get("databases", ""))
+        return
+    if isinstance(config, dict):
+        node_check.databases = _database_count(str(config.get("databases", "")))
+    names = [str(found.get("name", "")) for found in clients] if isinstance(clients, list) else []
+    marks = [parse_mark(name.encode()) for name in names]
+    node_check.owners = [mark for mark in marks if mark is not None and mark.is_owner]
+
+
+def _database_count(count: str) -> int:
     return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
 
 

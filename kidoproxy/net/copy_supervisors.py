@@ -8,6 +8,7 @@ from kidoproxy.net.copy_records import CopyRecords
 from kidoproxy.net.copy_state import StateLocked
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.owner_mark import new_ownership
 from kidoproxy.net.ticker import Ticker
 from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.supervisor import CopySupervisor
@@ -19,8 +20,15 @@ log = EventLogger("kidoproxy.copies")
 class CopySupervisors:
     """Supervises every copy pool of one process."""
 
-    def __init__(self, bridge: LoopBridge, groups: list[CopyGroup], state_dir: Path | None) -> None:
+    def __init__(
+        self,
+        bridge: LoopBridge,
+        groups: list[CopyGroup],
+        state_dir: Path | None,
+        take_over: frozenset[str] = frozenset(),
+    ) -> None:
         self.bridge = bridge
+        self.take_over = take_over
         self.proxy = bridge.proxy
         self.groups = groups
         self.records = CopyRecords(state_dir, bridge)
@@ -35,12 +43,20 @@ class CopySupervisors:
                 behind = self.records.start_recording(group)
             except StateLocked as problem:
                 raise StateLocked(f"pool.{group.name}: {problem}") from None
+            group.ownership = new_ownership(
+                group.name, self.proxy.run_id.decode()[:16], self.proxy.started_ms, group.name in self.take_over
+            )
             self.supervisors.append(CopySupervisor(self.bridge.executor, group, behind, self.bridge.update_clock()))
         self.proxy.copy_groups = self.groups
 
     def is_starting(self) -> bool:
         """Whether an election or a first comparison is still under way."""
         return any(supervisor.is_starting() for supervisor in self.supervisors)
+
+    def other_owner(self) -> str:
+        """Who serves the copies of all pools of this process, so that it need not run; empty if it may serve one."""
+        found = [group.ownership.yielded_to for group in self.groups if group.ownership is not None]
+        return " and ".join({mark.describe(): None for mark in found if mark}) if found and all(found) else ""
 
     def register_ticks(self, ticker: Ticker) -> None:
         for supervisor in self.supervisors:

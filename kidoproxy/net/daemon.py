@@ -73,8 +73,10 @@ class StartError(OSError):
 class Daemon:
     """One process: its listeners, clients and nodes, and what runs beside them."""
 
-    def __init__(self, config: Config, worker: int | None = None) -> None:
+    def __init__(self, config: Config, worker: int | None = None, take_over: frozenset[str] = frozenset()) -> None:
         self.config = config
+        #: The copy pools that another proxy has to leave to this one.
+        self.take_over = take_over
         #: Which of several workers this is; None: the only process.
         self.worker = worker
         self.parent = os.getppid()
@@ -113,7 +115,9 @@ class Daemon:
     def attach_to_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """What needs a loop, or tells this process from others."""
         self.bridge = LoopBridge(loop, self.proxy)
-        self.copy_pools = CopySupervisors(self.bridge, self.route_tree.copy_groups, self.config.state_dir)
+        self.copy_pools = CopySupervisors(
+            self.bridge, self.route_tree.copy_groups, self.config.state_dir, self.take_over
+        )
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
         targets = {node: connect_target(*configured) for node, configured in members}
         self.bridge.update_socket = Connector(self.bridge, targets, self.tasks).update_socket
@@ -169,6 +173,7 @@ class Daemon:
         """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
         for _ in range(int(STARTUP_WAIT_SECONDS / TICK_SECONDS)):
             self.refuse_same_server()
+            self.refuse_other_owner()
             busy = self.is_handshaking() or self.copy_pools.is_starting()
             if not busy or self.stop_event.is_set():
                 return
@@ -183,6 +188,16 @@ class Daemon:
         for node, (_, pool) in zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True):
             if node.same_server_as is not None:
                 raise StartError(f'pool.{pool.name}: node "{node.name}": {same_server_cause(node.same_server_as.name)}')
+
+    def refuse_other_owner(self) -> None:
+        """Without one node that this proxy may write to, there is nothing to serve."""
+        owner = self.copy_pools.other_owner()
+        if owner and all(node.is_copy for node in self.route_tree.nodes):
+            names = ", ".join(group.name for group in self.copy_pools.groups)
+            raise StartError(
+                f"the copies of pool {names} are served by the kidoproxy of {owner}; one proxy serves a copy pool: "
+                f"stop that one, or say kidoproxy serve --take-over {self.copy_pools.groups[0].name}"
+            )
 
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""

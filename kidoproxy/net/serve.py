@@ -17,29 +17,32 @@ log = EventLogger("kidoproxy")
 Announce = Callable[[str], None]
 
 
-def run(config: Config, announce: Announce) -> int:
-    """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start."""
+def run(config: Config, announce: Announce, take_over: frozenset[str] = frozenset()) -> int:
+    """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start.
+
+    ``take_over``: the names of copy pools that another proxy has to leave to this one.
+    """
     configure_logging(config.log)
     for warning in config.warnings:
         log.warning("dangerous setting", reason=warning)
     claims = claim_addresses(config)
     try:
-        return run_workers(config, announce) if config.workers > 1 else run_alone(config, announce)
+        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over)
     finally:
         claims.close()
 
 
-def run_alone(config: Config, announce: Announce) -> int:
-    uvloop.run(Daemon(config).run(announce))
+def run_alone(config: Config, announce: Announce, take_over: frozenset[str]) -> int:
+    uvloop.run(Daemon(config, None, take_over).run(announce))
     return 0
 
 
-def run_workers(config: Config, announce: Announce) -> int:
+def run_workers(config: Config, announce: Announce, take_over: frozenset[str]) -> int:
     """Each worker runs a daemon of its own; the first one announces for all."""
 
     def run_worker(worker_config: Config, worker: int) -> int:
         try:
-            uvloop.run(Daemon(worker_config, worker).run(discard_announcement if worker else announce))
+            uvloop.run(Daemon(worker_config, worker, take_over).run(discard_announcement if worker else announce))
         except StartError as problem:
             log.error("cannot start", cause=problem)
             return EXIT_CANNOT_START

@@ -122,7 +122,7 @@ class ElectionRunner(Callback):
                 # It gave no answer, or is loading its data.
                 reachability = Reachability.SILENT
             self.observations[at] = CopyObservation(reachability, census.key_counts[at])
-        if not self.group.elected:
+        if not self.group.elected and self.group.is_owner():
             self.apply_election(elect(self.group, self.observations))
 
     def apply_election(self, result: ElectionResult) -> None:
@@ -151,6 +151,8 @@ class ElectionRunner(Callback):
         """Why ``node`` cannot be trusted by an operator; else what would be lost, a line for each copy."""
         if not self.connection(node).is_ready():
             return f"{node.name} is down ({node.cause})", []
+        if not self.group.is_owner():
+            return "another proxy may serve these copies; see the log", []
         if self.group.elected:
             for copy in self.group.in_sync():
                 if self.connection(copy.node).is_ready():

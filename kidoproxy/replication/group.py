@@ -24,6 +24,7 @@ from kidoproxy.replication.durability import Durability
 from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
@@ -69,6 +70,8 @@ class CopyGroup(NodeGroup):
         self.elected = False
         self.trust_lost = False
         self.refusal = STARTING_UP
+        #: Who serves these copies, if the nodes are asked for other proxies; see `kidoproxy.replication.ownership`.
+        self.ownership: Ownership | None = None
         #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
         self.trust_is_revocable = False
         self.journal: Callable[[CopyGroup], None] | None = None
@@ -184,6 +187,16 @@ class CopyGroup(NodeGroup):
         """The server of the last trusted copy is another run now: nobody is asked until an election."""
         self.elected, self.trust_lost = False, True
         self.refusal = trust_lost(node.name, node.address, node.cause)
+
+    def is_owner(self) -> bool:
+        """Whether this proxy may serve the copies: the nodes show no other one, or are not asked."""
+        return self.ownership is None or self.ownership.confirmed
+
+    def lose_ownership(self) -> None:
+        """Another proxy serves these copies: this one does not any more."""
+        if self.ownership is not None and self.ownership.yielded_to is not None:
+            self.elected, self.trust_lost = False, True
+            self.refusal = self.ownership.refusal()
 
     def fill_begins(self, node: Node) -> None:
         """``node`` is empty: nothing of what it had can be found on it any more."""

@@ -4,7 +4,8 @@ A pure object that is ticked. In every tick, in this order:
 
 1. acknowledgements that wait for the disk are released or given up (`durability`), and what has waited too long for
    its turn at a key is given up (`key_turns`);
-2. an election is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
+2. other proxies that serve the copies are looked for (`owner_claim`), and if there are none that go first, an election
+   is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
    sync that was requested or is owed, else the next key to repair;
 4. changes of the copies' states are logged (`copy_log`).
@@ -18,6 +19,7 @@ from kidoproxy.replication.copy_log import CopyLog
 from kidoproxy.replication.election import apply_record
 from kidoproxy.replication.election_runner import ElectionRunner
 from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.owner_claim import OwnerClaim
 from kidoproxy.replication.repair import KeyRepairer
 from kidoproxy.replication.sync_scheduler import SyncScheduler
 from kidoproxy.routes.topology import Node
@@ -39,6 +41,7 @@ class CopySupervisor:
         self.scheduler = SyncScheduler(executor, group, self.copy_log, now)
         self.election_runner = ElectionRunner(executor, group, self.scheduler, self.copy_log, now)
         self.repairer = KeyRepairer(executor, group)
+        self.owner_claim = OwnerClaim(executor, group, self.copy_log, now)
         if not group.elected:
             apply_record(group, recorded_behind)
 
@@ -47,7 +50,8 @@ class CopySupervisor:
         self.group.durability.tick(now)
         if self.group.key_turns.busy:
             self.group.key_turns.tick(now)
-        self.election_runner.tick(now, self.scheduler.source() is not None)
+        if self.owner_claim.tick(now):
+            self.election_runner.tick(now, self.scheduler.source() is not None)
         if not self.group.elected:
             self.scheduler.stop(f"no copy of {self.group.name} is trusted any more", now)
         elif self.scheduler.sync is not None:
@@ -64,6 +68,9 @@ class CopySupervisor:
 
     def is_starting(self) -> bool:
         """Whether the start is not over: no election yet, a sync that runs, or a live copy that was not compared."""
+        ownership = self.group.ownership
+        if ownership is not None and ownership.yielded_to is not None:
+            return False
         return not self.group.elected or self.scheduler.sync is not None or self.scheduler.owes_comparison()
 
     def sync_progress(self, node: Node) -> str:

@@ -38,6 +38,11 @@ def trust_lost(node: str, address: str, cause: str) -> bytes:
     return NodeFailure(NODEDOWN, node, address, cause, False).error_reply(False)
 
 
+def other_owner(owner: str) -> bytes:
+    """Another proxy serves these copies: this one neither reads nor writes them."""
+    return error_reply_around("NOREPLICAS nothing was sent: these copies are served by the kidoproxy of ", owner, "")
+
+
 def copy_behind(node: str) -> bytes:
     """In place of the reply of a copy that is behind, in a list of each node's replies."""
     return error_reply(f"BEHIND {truncate(node, MAX_NAME_CHARS)} is not in sync; it gets writes and is not read")

@@ -7,6 +7,7 @@ states and their moves are in `kidoproxy.upstream.states`, the fields in `kidopr
 
 from typing import final
 
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.reply_reader import ReplyReader
@@ -56,8 +57,16 @@ class NodeConnection(SendingConnection):
         self.write_grace_until = 0.0
         self.write_progress_until = 0.0
         self.handshake_deadline = now + handshake_timeout
+        group = group_of(self.node)
+        ownership = group.ownership if group is not None and self.shared else None
+        self.announced_name = ownership.connection_name() if ownership is not None else b""
         requests = handshake_requests(
-            self.options, self.base_proto, self.base_db, self.dedicated, self.node.has_ordered_connection
+            self.options,
+            self.base_proto,
+            self.base_db,
+            self.dedicated,
+            self.node.has_ordered_connection,
+            self.announced_name,
         )
         payload = b"".join([encode_request(argv) for argv in requests])
         self.append(Handshake(self, requests), payload, len(requests))

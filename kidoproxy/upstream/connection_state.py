@@ -83,6 +83,8 @@ class ConnectionBase(ConnectionQueue):
         self.push_handler: PushHandler | None = None
         #: The node's CLIENT ID for this connection (a dedicated one asks for it), for CLIENT UNBLOCK.
         self.client_id = b""
+        #: How it was last called at a copy, for other proxies.
+        self.announced_name = b""
         #: Scripts that this connection has carried to the node, and when.
         self.loaded_scripts: dict[bytes, float] = {}
 

@@ -69,3 +69,20 @@ def send_kill(conn: SendingConnection, group: CopyGroup, previous: bytes, client
     handler = CallbackHandler(on_reply, on_failure)
     handler.due = NO_DEADLINE  # that of the handshake counts
     conn.send(handler, encode_request([b"CLIENT", b"KILL", b"ID", previous]), conn.proto, conn.db, 1)
+
+
+def close_clients(conn: SendingConnection, client_ids: list[bytes]) -> None:
+    """Have the node close these connections of other proxies, before this one sends anything else."""
+
+    def on_reply(raw: bytes) -> None:
+        """It may have been closed already."""
+        if is_error(raw):
+            conn.node.cause = "it does not close what another proxy has open: " + sanitize_bytes(error_text(raw))
+
+    def on_failure(failure: NodeFailure) -> None:
+        """The next connection looks for them again."""
+
+    for client_id in client_ids:
+        handler = CallbackHandler(on_reply, on_failure)
+        handler.due = NO_DEADLINE
+        conn.send(handler, encode_request([b"CLIENT", b"KILL", b"ID", client_id]), conn.proto, conn.db, 1)

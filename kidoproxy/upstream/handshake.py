@@ -1,6 +1,7 @@
 """The handshake with a node: which requests it has, and what the replies to them come to.
 
-    AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID; copies: both)
+    AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID; copies: both,
+    and CLIENT SETNAME ─► CLIENT LIST, to find other proxies)
 
 All are sent at once, each only where it is needed, and looked at when all replies are there (`parse_handshake`). What a
 connection then does about it is in `kidoproxy.upstream.identity`.
@@ -64,6 +65,10 @@ class HandshakeResult:
         self.info_error = b""
         #: How the node calls this connection.
         self.client_id = b""
+        #: Of a copy: the raw reply to CLIENT LIST; empty when it was not asked.
+        self.client_list = b""
+        #: The reply to CLIENT SETNAME, likewise.
+        self.name_reply = b""
         #: Whether it knows HELLO; None when it was not asked.
         self.resp3: bool | None = None
 
@@ -73,11 +78,12 @@ class HandshakeResult:
 
 
 def handshake_requests(
-    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_ordered: bool = False
+    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_ordered: bool = False, name: bytes = b""
 ) -> list[list[bytes]]:
     """Log in, choose protocol and database, ask who is there (on a dedicated connection and for a copy: who we are).
 
-    An echo among them shows that each reply is the one to its request: a node may send what nobody asked for.
+    With a ``name`` the connection is called so, and then asked who else is connected. An echo among them shows that
+    each reply is the one to its request: a node may send what nobody asked for.
     """
     requests: list[list[bytes]] = []
     auth = login.auth_arguments()
@@ -95,6 +101,8 @@ def handshake_requests(
         requests.append([b"INFO", b"server"])
     if dedicated or is_ordered:
         requests.append([b"CLIENT", b"ID"])
+    if name:
+        requests += [[b"CLIENT", b"SETNAME", name], [b"CLIENT", b"LIST"]]
     return requests
 
 
@@ -107,6 +115,10 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
             check_echo(result, raw)
         elif name == b"INFO":
             read_info(result, raw)
+        elif request == [b"CLIENT", b"LIST"]:
+            result.client_list = raw
+        elif request[:2] == [b"CLIENT", b"SETNAME"]:
+            result.name_reply = raw
         elif name == b"CLIENT":
             # A connection can do without its id, if the node's user may not ask for it.
             client_id = parse_int64(line_text(raw, value_start(raw))) if type_byte(raw) == COLON else None

@@ -6,14 +6,14 @@ and a copy pool decides whether the node is behind. Two names for one server wou
 
 from typing import final
 
-from kidoproxy.replication.group import group_of
+from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
-from kidoproxy.upstream.fencing import fence
+from kidoproxy.upstream.fencing import close_clients, fence
 from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import RETRYING
@@ -73,10 +73,27 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
         conn.fatal_error = node.cause
         return
     group = group_of(node)
+    if group is not None and conn.announced_name and not may_own(conn, group, result):
+        return
     if node.on_info(result.info) and group is not None and not group.on_restart(node):
         fail_queued(conn)
     if group is None or not fence(conn, group, result.client_id):
         start_warmup(conn)
+
+
+def may_own(conn: SendingConnection, group: CopyGroup, result: HandshakeResult) -> bool:
+    """Whether no other proxy that goes first is connected to the copy; else the connection is given up."""
+    ownership, name = group.ownership, conn.node.name
+    assert ownership is not None
+    ownership.on_name_reply(name, result.name_reply)
+    to_close = ownership.on_client_list(name, result.client_list, conn.announced_name)
+    if ownership.yielded_to is not None:
+        group.lose_ownership()
+    if name in ownership.rivals:
+        conn.fatal_error = f"it is served by the kidoproxy of {ownership.rivals[name].describe()}"
+        return False
+    close_clients(conn, to_close)
+    return True
 
 
 def fail_queued(conn: SendingConnection) -> None:

@@ -4,6 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_node_up, is_ready, render
 from kidoproxy.replication.group import BEHIND, group_of
+from kidoproxy.replication.ownership import OwnerMark, Ownership
 from kidoproxy.replication.sync_progress import SyncProgress
 from tests.greet import greet
 from tests.session.stage import InMemoryProxy, copies, key_on, listening, request, ring, say
@@ -134,6 +135,10 @@ def test_the_copies() -> None:
     assert found["kidoproxy_copy_syncs_total{node=b,pool=cache}"] == 3
     assert found["kidoproxy_copy_sync_failures_total{node=b,pool=cache}"] == 2
     assert found["kidoproxy_copy_record_failures_total{pool=cache}"] == 1
+    assert found["kidoproxy_copy_other_owners_total{pool=cache}"] == 0
+    group.ownership = Ownership(OwnerMark("cache", "id", 1, "host", "machine", 1, 1), False, lambda mark: False)
+    group.ownership.sightings = 2
+    assert samples(stage)["kidoproxy_copy_other_owners_total{pool=cache}"] == 2
 
 
 def test_who_is_up_and_whether_we_serve() -> None:

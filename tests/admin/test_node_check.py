@@ -153,6 +153,9 @@ def test_one_server_twice() -> None:
     assert found_in(Config(two), {"a": same, "b": same}) == {"a": [], "b": []}
 
 
+NOPERM = b"-NOPERM this user has no permissions\r\n"
+
+
 def databases_of(count: str) -> bytes:
     """The reply to CONFIG GET databases."""
     return b"*2\r\n%b%b" % (bulk("databases"), bulk(count))
@@ -179,11 +182,35 @@ def databases_of(count: str) -> bytes:
 )
 def test_databases(counts: tuple[str, str], problems: list[list[str]]) -> None:
     """Copies whose databases differ, or are fewer than the pool serves, are found out; who does not say is not."""
-    first, second = (canned(*info("redis_version:7.0.0"), databases_of(count)) for count in counts)
+    first, second = (canned(*info("redis_version:7.0.0"), databases_of(count) + NOPERM) for count in counts)
     with first as (a, _), second as (b, _):
         found = check_nodes(Config({"p": pool_of(NodeConfig("a", a), NodeConfig("b", b))}))
 
     assert [checkup.problems for checkup in found["p"]] == problems
+
+
+def clients_of(*names: str) -> bytes:
+    """The reply to CLIENT LIST."""
+    return bulk("".join(f"id=1 addr=h:1 name={name} age=0\n" for name in names))
+
+
+def test_who_serves() -> None:
+    """The proxy that serves copies is found; two of them are a problem of each node that has one."""
+    one, other = (f"kidoproxy-owner:0:1:{proxy}:m:{pid}:1:host:p" for proxy, pid in (("x", 7), ("y", 8)))
+    claim = one.replace("owner", "claim")
+    problem = "the copies are served by process 7 on host and process 8 on host; run one proxy for them"
+    cases = [
+        ((one, other), [[problem], [problem]]),
+        ((one, one), [[], []]),
+        ((one, claim), [[], []]),
+        ((one, ""), [[], []]),
+    ]
+    for names, problems in cases:
+        first, second = (canned(*info("redis_version:7.0.0"), NOPERM + clients_of("", name, "web")) for name in names)
+        with first as (a, _), second as (b, _):
+            found = check_nodes(Config({"p": pool_of(NodeConfig("a", a), NodeConfig("b", b))}))["p"]
+        assert [checkup.problems for checkup in found] == problems
+        assert [mark.process() for mark in found[0].owners] == ["process 7 on host"]
 
 
 def test_versions() -> None:

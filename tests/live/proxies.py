@@ -74,25 +74,37 @@ class RunningProxy:
 
     # -- the program ---------------------------------------------------------------------------------
 
-    def start(self) -> Self:
+    def start(self, *options: str) -> Self:
         """Start the program; returns once it has said that it is ready."""
+        self.launch(*options)
+        if self.is_announced():
+            return self
+        assert self.process is not None
+        raise AssertionError(f"the proxy ended with {self.process.returncode}: {self.announced}{self.log()}")
+
+    def launch(self, *options: str) -> None:
+        """Start the program, and do not wait."""
         self._log = self.folder / f"log-{next(self._logs)}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kidoproxy", "serve", "--config", str(self.config)],
+                [sys.executable, "-m", "kidoproxy", "serve", "--config", str(self.config), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 env=environment(),
             )
+
+    def is_announced(self) -> bool:
+        """Wait until the program is ready, or has ended; whether it is ready."""
+        assert self.process is not None
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.announced += line
             if READY in line:
-                return self
+                return True
         self.process.wait()
-        raise AssertionError(f"the proxy ended with {self.process.returncode}: {self.announced}{self.log()}")
+        return False
 
     @property
     def pid(self) -> int:

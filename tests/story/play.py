@@ -79,6 +79,8 @@ class Story:
         self.proxy.copy_groups = pool.groups
         self.clients: dict[str, StoryClient] = {}
         self.sent: dict[str, list[SentRequest]] = {node.name: [] for node in pool.nodes}
+        #: What nodes answer to CLIENT LIST.
+        self.client_lists: dict[str, bytes] = {}
         self.run_ids: dict[str, str] = {node.name: f"{node.name}-first" for node in pool.nodes}
         #: Every dedicated connection that was ever opened, by node.
         self.dedicated: dict[str, list[NodeConnection]] = {node.name: [] for node in pool.nodes}
@@ -171,7 +173,10 @@ class Story:
     def greet(self, conn: NodeConnection) -> None:
         """The node answers the handshake as a good one does."""
         number = 100 - self.key_of(conn)[0] if conn.dedicated else 1
-        conn.feed(greet(conn, self.info(conn.node.name), number), self.executor.now)
+        conn.feed(
+            greet(conn, self.info(conn.node.name), number, self.client_lists.get(conn.node.name, b"")),
+            self.executor.now,
+        )
         if not conn.flush_scheduled:
             conn.schedule_flush()
 

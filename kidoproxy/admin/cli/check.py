@@ -38,6 +38,8 @@ def check(config_file: Path) -> None:
             click.echo(f"  users: {', '.join(_describe_user(user) for user in pool.all_users())}")
         for line in _node_table(pool, node_checks[name]):
             click.echo(f"  {line}")
+        for owner in {mark.process(): None for found in node_checks[name] for mark in found.owners}:
+            click.echo(f"  served by {owner}")
         click.echo()
     bad_nodes = [node_check.node.name for found in node_checks.values() for node_check in found if node_check.problems]
     total = sum(len(found) for found in node_checks.values())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, load_config
+from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, find_pool, load_config
 from kidoproxy.resp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,27 +21,43 @@ DEFAULT_LISTEN: Final = "127.0.0.1:6380"
 @click.option("--listen", help=f"Without a file: where clients connect.  [{DEFAULT_LISTEN}]")
 @click.option("--nodes", type=click.IntRange(1, 16), help="Without a file: how many nodes are started.  [3]")
 @click.option("--server", help="Without a file: auto, embedded, system, or the path of a redis-server.  [auto]")
+@click.option("--take-over", metavar="POOL", multiple=True, help="Serve this copy pool though another proxy does.")
 def serve(
-    config_file: Path | None, mode: str | None, listen: str | None, nodes: int | None, server: str | None
+    config_file: Path | None,
+    mode: str | None,
+    listen: str | None,
+    nodes: int | None,
+    server: str | None,
+    take_over: tuple[str, ...],
 ) -> None:
     """Run the proxy until SIGTERM or Ctrl-C.
 
     With --config it serves the pools of that file. Without, it starts real Valkey servers of its own to
     play with; they keep nothing and end with it.
 
+    One proxy serves a copy pool. If another one does already, this one does not start. With --take-over the
+    other one's connections to the nodes are closed, and it serves the pool no more.
+
     \b
     Examples:
       kidoproxy serve
       kidoproxy serve --mode copy --nodes 2
       kidoproxy serve --config ring.toml
+      kidoproxy serve --config copies.toml --take-over sessions
     """
     if config_file is None:
+        if take_over:
+            raise click.UsageError("--take-over needs --config: the nodes of a run without a file are its own.")
         raise SystemExit(_serve_embedded(mode or "ring", listen or DEFAULT_LISTEN, nodes or 3, server or "auto"))
     embedded_options = {"--mode": mode, "--listen": listen, "--nodes": nodes, "--server": server}
     for option, value in embedded_options.items():
         if value is not None:
             raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
-    raise SystemExit(_run_proxy(load_config(config_file), click.echo))
+    config = load_config(config_file)
+    for pool in take_over:
+        if find_pool(config, pool).copy is None:
+            raise click.UsageError(f'Pool "{pool}" is a ring: any number of proxies may serve it.')
+    raise SystemExit(_run_proxy(config, click.echo, frozenset(take_over)))
 
 
 def _serve_embedded(mode: str, listen: str, node_count: int, server: str) -> int:
@@ -85,10 +101,10 @@ def _getting_started(config: "Config", node_count: int) -> list[str]:
     ]
 
 
-def _run_proxy(config: "Config", announce: Callable[[str], None]) -> int:
+def _run_proxy(config: "Config", announce: Callable[[str], None], take_over: frozenset[str] = frozenset()) -> int:
     from kidoproxy.net.serve import run
 
     try:
-        return run(config, announce)
+        return run(config, announce, take_over)
     except OSError as error:
         raise CommandFailed(error.strerror or str(error)) from None

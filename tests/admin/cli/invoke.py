@@ -18,8 +18,10 @@ class Daemon:
     def __init__(self) -> None:
         self.config: Config | None = None
         self.error: OSError | None = None
+        self.take_over: frozenset[str] = frozenset()
 
-    def run(self, config: Config, announce: Callable[[str], None]) -> int:
+    def run(self, config: Config, announce: Callable[[str], None], take_over: frozenset[str]) -> int:
+        self.take_over = take_over
         self.config = config
         if self.error is not None:
             raise self.error

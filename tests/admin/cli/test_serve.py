@@ -73,6 +73,28 @@ def test_serve_that_cannot_start(daemon: Daemon, args: list[str], status: int, e
     assert expected in result.output
 
 
+def test_take_over(copies: str, daemon: Daemon) -> None:
+    """The copy pools that another proxy has to leave are named."""
+    assert invoke("serve", "--config", copies, "--take-over", "cache").exit_code == 0
+    assert daemon.take_over == {"cache"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"), [("cache", 'Pool "cache" is a ring: any number'), ("other", 'there is no pool "other"')]
+)
+def test_take_over_of_what_is_no_copy_pool(ring: str, daemon: Daemon, pool: str, expected: str) -> None:
+    result = invoke("serve", "--config", ring, "--take-over", pool)
+    assert result.exit_code == 2
+    assert expected in result.output
+    assert daemon.config is None
+
+
+def test_take_over_needs_a_file() -> None:
+    result = invoke("serve", "--take-over", "local")
+    assert result.exit_code == 2
+    assert "--take-over needs --config" in result.output
+
+
 def test_serve_does_not_mix(ring: str) -> None:
     """What the file says cannot be said again beside it."""
     result = invoke("serve", "--config", ring, "--mode", "ring")
