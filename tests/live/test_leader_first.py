@@ -1,13 +1,14 @@
 """Copies whose leader decides alone: what it has decided stands on all of them, whoever dies in between."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
 import redis
 
-from tests.live.contents import Crowd, equal
+from tests.live.contents import Crowd, equal, states
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
@@ -243,3 +244,35 @@ def test_the_leader_dies_in_between(own_proxy: Starter, how: str) -> None:
     left = {member for key in keys for member in client.smembers(key)}
     assert not left & set(popped)
     assert len(left) + len(popped) >= 9 * MEMBERS - 2 * len(unknown)
+
+
+def claiming(client: Any, consumer: str) -> Callable[[int], object]:
+    """What claims all pending entries for this consumer."""
+    return lambda _: client.xautoclaim("x", "g", consumer, 0)
+
+
+def was_delivered(client: Any, count: int) -> bool:
+    """Whether the first pending entry was delivered so many times."""
+    return pending(client)[0][2] >= count
+
+
+def test_claims_during_syncs(own_proxy: Starter) -> None:
+    """A copy that is filled while entries are claimed all the time has counted each delivery once."""
+    proxy = own_proxy("copy", 2, heal="auto", timeout_ms=5000)
+    client = proxy.client()
+    client.xgroup_create("x", "g", 0, mkstream=True)
+    for at in range(3):
+        client.xadd("x", {"at": at})
+    client.xreadgroup("g", "c", {"x": ">"})
+    with Crowd() as crowd:
+        for at in range(3):
+            crowd.join(claiming(proxy.client(), f"c{at}"))
+        for _ in range(3):
+            goal = pending(client)[0][2] + 50
+            eventually(partial(was_delivered, client, goal))
+            proxy.restart(1)
+            eventually(lambda: states(proxy)[1] != "in sync")
+            eventually(lambda: states(proxy) == ["in sync"] * 2, 30)
+    first, second = [pending(node) for node in proxy.node_clients()]
+    assert first == second
+    assert len(first) == 3
