@@ -33,7 +33,7 @@ from kidoproxy.scripts.ways import (
     WAY_READ,
     WAY_REFUSED,
     CopyWay,
-    copy_way,
+    copy_way_of_request,
 )
 
 
@@ -106,7 +106,7 @@ def decide_copy_script(
     if script is None:
         return None
     analysis = registry.analyse_script(script)
-    way = copy_way(analysis)
+    way = copy_way_of_request(analysis, argv)
     if way == WAY_INTERPOSED and has_valid_key_count(argv):
         return interposed_decision(registry.interpose_script(script), argv, clock.next_script_time_us())
     if way in (WAY_LEADER, WAY_REFUSED):
@@ -118,7 +118,7 @@ def decide_copy_script(
 
 def decide_copy_function(analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
     """A function cannot be given a prologue: where a script would need one, the leader runs it."""
-    way = copy_way(analysis)
+    way = copy_way_of_request(analysis, argv)
     if way in (WAY_READ, WAY_BROADCAST):
         return ScriptDecision(way)
     return leader_decision(analysis, argv)

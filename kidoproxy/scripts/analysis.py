@@ -262,6 +262,9 @@ class Analyzer:
 
     def visit_command_call(self, arguments: list[SyntaxNode]) -> None:
         """``redis.call(…)``: its command, or that it has none in the text."""
+        if self.is_never_text(arguments):
+            # The node refuses it; or it stands in a function that nobody calls.
+            return
         arguments, open_ended = self.expand_unpack(arguments)
         forms = [self.argument_forms(node) for node in arguments]
         names = forms[0] if forms else [UNKNOWN_FORM]
@@ -275,6 +278,10 @@ class Analyzer:
                 self.analysis.part_count += len(form) + sum([len(forms) for forms in forms[1:]])
                 if all(part[0] not in (ANY_TEXT, KEYS_ANY, ARGV_RANGE) for part in form):
                     self.analysis.dynamic_calls.append(ScriptCall(b"", None, [[form], *forms[1:]], open_ended))
+
+    def is_never_text(self, arguments: list[SyntaxNode]) -> bool:
+        """Whether the first argument, a command's name, can be nothing but nil, a boolean, a table or a function."""
+        return bool(arguments) and not gives_many_values(arguments[0]) and not self.values.string_forms(arguments[0], 0)
 
     def argument_forms(self, node: SyntaxNode) -> list[StringForm]:
         """The forms of one argument; for nil and tables, which the node refuses, the unknown one."""

@@ -2,7 +2,7 @@
 
 from typing import Final, final
 
-from kidoproxy.commands.keys import key_positions, sort_options
+from kidoproxy.commands.keys import key_positions, sort_options, stream_option
 from kidoproxy.commands.request_traits import has_no_relative_expiry
 from kidoproxy.commands.spec import (
     ARG_INDEPENDENT,
@@ -15,6 +15,7 @@ from kidoproxy.commands.spec import (
     SORT_BY_STORE,
     SPLIT_BY_NODE,
     STORE_OR_READ,
+    STREAM_KEYS,
     TTL_OPTIONS,
     CommandSpec,
 )
@@ -54,6 +55,9 @@ def is_deterministic(spec: CommandSpec, argv: list[bytes], open_ended: bool) -> 
         return not open_ended and has_no_relative_expiry(spec, argv, UNKNOWN_ARGUMENT)
     if spec.arg_dependence == SORT_BY_STORE:
         return not open_ended and UNKNOWN_ARGUMENT not in argv[2:] and is_total_sort(spec, argv)
+    if spec.key_finder == STREAM_KEYS:
+        # In a script nothing waits. With CLAIM the node's clock decides.
+        return not open_ended and not any(stream_option(argv, word) for word in (b"claim", UNKNOWN_ARGUMENT))
     if spec.arg_dependence not in (ARG_INDEPENDENT, BITFIELD_SUBCOMMANDS, STORE_OR_READ, SEVERAL_KEYS_READ):
         return False
     clears_all = spec.covers_keyspace and spec.may_write

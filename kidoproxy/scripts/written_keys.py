@@ -4,7 +4,7 @@ Where one copy runs a script for all, the others are sent the values of these ke
 known for certain counts as unknown.
 """
 
-from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.keys import key_positions, stream_option
 from kidoproxy.commands.request_traits import may_change_other_database
 from kidoproxy.commands.spec import (
     BY_SPECS,
@@ -13,6 +13,7 @@ from kidoproxy.commands.spec import (
     MOVABLE_KEYS,
     SINGLE_NODE,
     SPLIT_BY_NODE,
+    STREAM_KEYS,
     CommandSpec,
 )
 from kidoproxy.scripts.forms import ANY_TEXT, KEYS_ANY, KEYS_ITEM, StringForm
@@ -30,13 +31,17 @@ def written_forms(
         return [] if spec.retryable or spec.reach == LOCAL else None
     if spec.reach == CHANNEL_NODE:
         return []
-    if spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE) or spec.covers_keyspace:
+    reads_streams = spec.key_finder == STREAM_KEYS
+    if (spec.reach not in (SINGLE_NODE, SPLIT_BY_NODE) and not reads_streams) or spec.covers_keyspace:
         return None
     if may_change_other_database(spec, argv, unknown):
         return None
     positions = key_positions(spec, argv)
     # What is not known may be a count, or an option that is followed by a key.
     is_unclear = open_ended or any(word == unknown for at, word in enumerate(argv) if at not in positions)
+    if reads_streams and not open_ended:
+        # A count, a group or an id may be anything.
+        is_unclear = stream_option(argv, unknown) > 0
     if is_unclear and (spec.flags & MOVABLE_KEYS or spec.key_finder != BY_SPECS):
         return None
     may_have_more = open_ended and (spec.last_key < 0 or len(argv) <= spec.last_key)

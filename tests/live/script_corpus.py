@@ -166,4 +166,25 @@ SAME: Final[tuple[tuple[str, str, str], ...]] = (
         "zset ready stream",
         "",
     ),
+    # The request names the command that adds a job, or that an event is told by; a function nobody calls names none.
+    (
+        "local function unused(push, key) redis.call(push, key, 'x') end redis.call(ARGV[1], KEYS[1], 'job') "
+        "redis.call('expire', KEYS[1], 100) return redis.call(ARGV[2] .. 'range', KEYS[1], 0, -1)",
+        "list",
+        "RPUSH l",
+    ),
+    ("redis.call('publish', 'c', 'm') return redis.call(ARGV[1], 'c', 'm')", "s", "PUBLISH"),
+    ("redis.call('incr', KEYS[1]) return redis.call(ARGV[1], KEYS[1])", "n", ""),
+    # Streams are read, for a group too.
+    (
+        "redis.call('incr', KEYS[1]) return redis.call('xread', 'COUNT', ARGV[1], 'STREAMS', KEYS[2], 0)",
+        "n stream",
+        "1",
+    ),
+    (
+        "redis.call('xgroup', 'CREATE', KEYS[1], 'g', 0) "
+        "return redis.call('xreadgroup', 'GROUP', 'g', ARGV[1], 'STREAMS', KEYS[1], '>')",
+        "stream",
+        "me",
+    ),
 )

@@ -99,7 +99,7 @@ def test_nothing_is_added_to_what_does_not_run(count: bytes) -> None:
 )
 def test_refused_by_copies(text: bytes, way: int, why: str) -> None:
     """A script that could make them differ, or that is too large to be read."""
-    decision = decided(ScriptRegistry(), b"EVAL", text, b"1", b"k", b"flushdb")
+    decision = decided(ScriptRegistry(), b"EVAL", text, b"1", b"k", b"swapdb")
     assert decision is not None
     assert decision.way == way
     assert decision.reason.startswith(why)

@@ -363,3 +363,26 @@ def test_a_string_is_no_index() -> None:
     assert analyze(b"redis.call('get', ARGV['each'])").undeclared_keys == []
     assert analyze(b"local t = {'get'} t['#+1'] = 'k' redis.call(unpack(t))").unnamed_reason
     assert not analyze(b"local t = {'get'} t[#t+1] = 'k' redis.call(unpack(t))").unnamed_reason
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        (b"local function unused(name, key) redis.call(name, key) end", True),
+        (b"local function f(name) redis.call(name, KEYS[1]) end f('get') f('lpop')", True),
+        (b"local name redis.call(name, KEYS[1])", True),
+        (b"redis.call({}, KEYS[1])", True),
+        (b"local function f(name) redis.call(name, KEYS[1]) end pcall(f, g())", False),
+        (b"local function f(name) redis.call(name, KEYS[1]) end xpcall(f, g)", False),
+        (b"local function f(name) redis.call(name, KEYS[1]) end return setmetatable({}, {__call = f})()", False),
+        (b"local function f(...) redis.call(..., KEYS[1]) end", False),
+        (b"local name name = g() redis.call(name, KEYS[1])", False),
+        (b"local t = {} t[1] = g() redis.call(unpack(t))", False),
+        (b"local t = {nil} t[1] = g() redis.call(unpack(t))", False),
+        (b"redis.call(g())", False),
+        (b"redis.call()", False),
+    ],
+)
+def test_what_is_never_called(text: bytes, is_named: bool) -> None:
+    """What cannot be the name of a command calls none, as in a function that nobody calls; anything else may."""
+    assert (analyze(text).unnamed_reason == "") == is_named

@@ -24,6 +24,10 @@ from kidoproxy.scripts.determinism import UNKNOWN_ARGUMENT, is_deterministic
         ("restore k 0 x", False),
         ("smembers k", False),
         ("spop k", False),
+        ("xread COUNT ? STREAMS k ?", True),
+        ("xread ? STREAMS k 0", False),
+        ("xreadgroup GROUP ? ? NOACK STREAMS k >", True),
+        ("xreadgroup GROUP g c CLAIM 5 STREAMS k >", False),
         ("sort k", True),
         ("sort k DESC LIMIT 0 5", True),
         ("sort k ALPHA", False),
@@ -42,5 +46,5 @@ def test_calls(call: str, same: bool) -> None:
 
 def test_open_ended() -> None:
     """Where more arguments may follow an expiry may be one of them."""
-    for call in (b"set k v", b"sort k"):
+    for call in (b"set k v", b"sort k", b"xread STREAMS k 0"):
         assert not is_deterministic(COMMANDS[call.split()[0]], call.split(), True)
