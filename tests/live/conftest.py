@@ -5,8 +5,9 @@ several tests may share it. ``own_proxy`` is the same for one test. Options are 
 ``proxy={…}`` are those of the process.
 
 ``server`` is the address of what a library's tests talk to: a ring of three with what the module has in
-``TOGETHER``. With ``KIDOPROXY_STRAIGHT=1`` it is one server itself before that, which proves that the test is
-right: when one fails, see whether it does so without us.
+``TOGETHER``, then two copies, which must hold the same when the module's tests are over. With
+``KIDOPROXY_STRAIGHT=1`` it is one server itself before that, which proves that the test is right: when one fails,
+see whether it does so without us.
 """
 
 import os
@@ -18,8 +19,10 @@ import pytest
 
 from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.live.proxies import Starter, starter
+from tests.live.same_copies import check_copies
 
 STRAIGHT: Final = os.environ.get("KIDOPROXY_STRAIGHT") == "1"
+POOLS: Final = ("ring", "copies")
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +39,15 @@ def own_proxy(tmp_path: Path) -> Iterator[Starter]:
         yield made
 
 
-@pytest.fixture(scope="module", params=["straight", "ring"] if STRAIGHT else ["ring"])
+@pytest.fixture(scope="module", params=["straight", *POOLS] if STRAIGHT else POOLS)
 def server(request: pytest.FixtureRequest, serve_proxy: Starter) -> Iterator[str]:
-    """The URL of a ring, or of a server."""
+    """The URL of a ring, of copies, or of a server."""
     if request.param == "straight":
         with EmbeddedNodes() as nodes:
             yield nodes.start(1, tcp=True)[0]
+    elif request.param == "copies":
+        copies = serve_proxy("copy", 2, timeout_ms=10_000)
+        yield copies.url
+        check_copies(copies)
     else:
         yield serve_proxy("ring", 3, timeout_ms=10_000, together=request.module.TOGETHER).url

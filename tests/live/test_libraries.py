@@ -26,7 +26,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("script", list(SMALL))
 def test_a_set_is_enough(server: str, path: dict[str, str], script: str) -> None:
-    """With its set a library does over a ring of three what it does on one server."""
+    """With its set a library does over a ring of three, and over copies without one, what it does on one server."""
     assert run(SMALL[script], server, path) == ""
 
 

@@ -29,7 +29,7 @@ WORKER: Final = ("rq.cli", "worker", "--url")
 @pytest.fixture(scope="module")
 def connection(server: str) -> Iterator[Any]:
     """What queues and jobs are given."""
-    with redis.Redis.from_url(server) as client:
+    with redis.Redis.from_url(server, socket_timeout=SECONDS + 5) as client:
         yield client
 
 
