@@ -193,7 +193,7 @@ class ProxyCollector(Collector):
             to_repair.add_metric([group.name], len(group.to_repair))
             for copy in group.copies:
                 in_sync.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
-        yield from (in_sync, mismatches, to_repair, failures, others, *self.sync_metrics())
+        yield from (in_sync, mismatches, to_repair, failures, others, *self.sync_metrics(), *self.scrub_metrics())
 
     def sync_metrics(self) -> list[Metric]:
         """What each copy has missed, and its syncs."""
@@ -215,6 +215,27 @@ class ProxyCollector(Collector):
                 keys.add_metric(where, progress.keys_done if progress is not None else 0)
                 total.add_metric(where, progress.keys_total if progress is not None else 0)
         return [missed, done, failed, keys, total]
+
+    def scrub_metrics(self) -> list[Metric]:
+        """What scrubs of each pool have found."""
+        labels = ["pool"]
+        keys = CounterMetricFamily("kidoproxy_copy_scrubbed_keys", "Keys compared by scrubs.", labels=labels)
+        found = CounterMetricFamily(
+            "kidoproxy_copy_scrub_differences", "Keys that scrubs have found to differ.", labels=labels
+        )
+        repaired = CounterMetricFamily("kidoproxy_copy_scrub_repairs", "Of these, keys repaired.", labels=labels)
+        ended = GaugeMetricFamily(
+            "kidoproxy_copy_scrub_last_end_seconds",
+            "Unix time at which the last whole scrub ended; 0: there was none.",
+            labels=labels,
+        )
+        for group in self.proxy.copy_groups:
+            record = group.scrub
+            keys.add_metric([group.name], record.total_keys)
+            found.add_metric([group.name], record.total_differences)
+            repaired.add_metric([group.name], record.total_repaired)
+            ended.add_metric([group.name], record.done_ms / 1000)
+        return [keys, found, repaired, ended]
 
 
 def is_node_up(proxy: ProxyState, node: Node) -> bool:

@@ -49,44 +49,45 @@ PROXY_NODE: Final = 32
 PROXY_NODES: Final = 33
 PROXY_REPLIES: Final = 34
 PROXY_ROUTE: Final = 35
-PROXY_STATS: Final = 36
-PROXY_SYNC: Final = 37
+PROXY_SCRUB: Final = 36
+PROXY_STATS: Final = 37
+PROXY_SYNC: Final = 38
 
 # Commands of reach LOCAL: the proxy answers.
-ECHO: Final = 38
-LASTSAVE: Final = 39
-PING: Final = 40
-ROLE: Final = 41
-TIME: Final = 42
-CLUSTER_ONLY: Final = 43
-COMMAND: Final = 44
+ECHO: Final = 39
+LASTSAVE: Final = 40
+PING: Final = 41
+ROLE: Final = 42
+TIME: Final = 43
+CLUSTER_ONLY: Final = 44
+COMMAND: Final = 45
 
 # ACL.
-ACL_CAT: Final = 45
-ACL_DRYRUN: Final = 46
-ACL_GENPASS: Final = 47
-ACL_GETUSER: Final = 48
-ACL_HELP: Final = 49
-ACL_LIST: Final = 50
-ACL_LOG: Final = 51
-ACL_USERS: Final = 52
-ACL_WHOAMI: Final = 53
+ACL_CAT: Final = 46
+ACL_DRYRUN: Final = 47
+ACL_GENPASS: Final = 48
+ACL_GETUSER: Final = 49
+ACL_HELP: Final = 50
+ACL_LIST: Final = 51
+ACL_LOG: Final = 52
+ACL_USERS: Final = 53
+ACL_WHOAMI: Final = 54
 
 # Commands of reach DEDICATED that do more than wait for a reply.
-WATCH: Final = 54
-MONITOR: Final = 55
+WATCH: Final = 55
+MONITOR: Final = 56
 
 # Commands of reach SUBSCRIBE.
-SUBSCRIBE_TOPICS: Final = 56
-UNSUBSCRIBE_TOPICS: Final = 57
+SUBSCRIBE_TOPICS: Final = 57
+UNSUBSCRIBE_TOPICS: Final = 58
 
 # Sent to nodes, and recorded in the script registry.
-FUNCTION_DELETE: Final = 58
-FUNCTION_FLUSH: Final = 59
-FUNCTION_LOAD: Final = 60
-FUNCTION_RESTORE: Final = 61
-SCRIPT_FLUSH: Final = 62
-SCRIPT_LOAD: Final = 63
+FUNCTION_DELETE: Final = 59
+FUNCTION_FLUSH: Final = 60
+FUNCTION_LOAD: Final = 61
+FUNCTION_RESTORE: Final = 62
+SCRIPT_FLUSH: Final = 63
+SCRIPT_LOAD: Final = 64
 
 #: Commands, and what handles them.
 HANDLERS: Final[tuple[tuple[str, HandlerId], ...]] = (
@@ -125,6 +126,7 @@ HANDLERS: Final[tuple[tuple[str, HandlerId], ...]] = (
     ("proxy|nodes", PROXY_NODES),
     ("proxy|replies", PROXY_REPLIES),
     ("proxy|route", PROXY_ROUTE),
+    ("proxy|scrub", PROXY_SCRUB),
     ("proxy|stats", PROXY_STATS),
     ("proxy|sync", PROXY_SYNC),
     ("echo", ECHO),

@@ -177,7 +177,9 @@ EXPIRY_TRAITS: Final[tuple[tuple[str, int, str], ...]] = (
 #: They change the protocol, the user or the database of what follows.
 DRAIN_FIRST: Final = "select hello reset"
 
-_PROXY: Final = "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|stats proxy|sync"
+_PROXY: Final = (
+    "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|scrub proxy|stats proxy|sync"
+)
 _SUBSCRIBE: Final = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
 #: Names, what a session inside MULTI does with them (those that are not queued: Redis, ``processCommand``).
 IN_MULTI: Final[tuple[tuple[str, int], ...]] = (

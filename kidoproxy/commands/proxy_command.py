@@ -15,6 +15,7 @@ _PROXY_SUBS: Final[tuple[tuple[str, int, str, str], ...]] = (
     ("nodes", 2, "dangerous slow", "Lists the nodes and how they are"),
     ("replies", 3, "connection slow", "Chooses between one merged reply and a list of each node's"),
     ("route", -3, "dangerous slow", "Says which nodes a command would be sent to, and why, without sending it"),
+    ("scrub", -2, "admin dangerous slow", "Compares the copies of a pool, and repairs what differs"),
     ("stats", 2, "dangerous slow", "Returns what the proxy counts"),
     ("sync", -2, "admin dangerous slow", "Brings a copy that is behind up to date"),
 )

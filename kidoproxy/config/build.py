@@ -1,5 +1,6 @@
 """From tables that have the right shape to a `Config` that makes sense, noting everything that does not."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,9 @@ from kidoproxy.config.users import UserBuilder
 
 #: Keys of a pool's ``tls`` that speak of its clients.
 LISTENER_KEYS: Final = frozenset({"cert_file", "key_file", "client_ca_file", "min_version"})
+
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -177,8 +181,18 @@ class ConfigBuilder:
             read=table.read,
             heal=table.heal,
             sync_keys_per_s=table.sync_keys_per_s,
+            scrub_s=self._seconds(table.scrub, (*location, "scrub")),
             effect_max_mb=table.effect_max_mb,
         )
+
+    def _seconds(self, text: str, location: Location) -> float:
+        """A duration in seconds; 0 for "off", and for what is none, which is a problem."""
+        found = _DURATION.fullmatch(text)
+        if found is None:
+            if text != "off":
+                self.problems.add(location, 'must be "off", or a number and s, m, h or d, such as "24h"')
+            return 0.0
+        return float(found[1]) * _UNIT_SECONDS[found[2]]
 
     def _rename(self, table: PoolTable, location: Location) -> dict[bytes, bytes]:
         renamed = {_command_name(old): _command_name(new) for old, new in table.rename.items()}

@@ -79,6 +79,7 @@ class CopyOptions:
     read: str = "leader"
     heal: str = "auto"
     sync_keys_per_s: int = 0
+    scrub_s: float = 0.0  # seconds between two; 0: never
     effect_max_mb: int = 64
 
 

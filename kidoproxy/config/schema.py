@@ -313,6 +313,12 @@ class PoolTable(Table):
         description="A sync looks at no more keys in a second; 0: as many as it can.",
         json_schema_extra={"only": "copy"},
     )
+    scrub: str = Field(
+        "off",
+        description="The copies are compared so often, and what differs is repaired: a number and s, m, h or d.",
+        examples=["24h"],
+        json_schema_extra={"only": "copy"},
+    )
     read: Literal["leader", "first", "random"] = Field(
         "leader",
         description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, or "random".',

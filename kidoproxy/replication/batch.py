@@ -21,6 +21,8 @@ REPLY_SECONDS: Final = 5.0
 SECONDS_PER_BYTE: Final = 1 / 10_000_000
 #: However large a value is, it has no more time than this.
 MAX_EXTRA_SECONDS: Final = 60.0
+#: A connection of a copy speaks RESP2 and RESP3 by turns.
+ANY_PROTO: Final = 0
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -97,22 +99,34 @@ def send_transaction(
     db: int,
     now: float,
     size: int,
+    proto: int = ANY_PROTO,
 ) -> None:
-    """Send ``requests`` as one transaction; the array of their replies fills the place ``index``."""
+    """Send ``requests`` as one transaction; the array of their replies fills the place ``index``.
+
+    ``proto``: the protocol of the replies; by default what the connection happens to speak, to spare a HELLO.
+    """
     commands = [[b"MULTI"], *requests, [b"EXEC"]]
     item = batch_item(batch_reply, index, len(commands))
-    send_or_queue(connection, item, b"".join([encode_request(argv) for argv in commands]), db, len(commands), now, size)
+    payload = b"".join([encode_request(argv) for argv in commands])
+    send_or_queue(connection, item, payload, db, len(commands), now, size, proto)
 
 
 def send_or_queue(
-    connection: NodeConnection, handler: BackgroundHandler, payload: bytes, db: int, replies: int, now: float, size: int
+    connection: NodeConnection,
+    handler: BackgroundHandler,
+    payload: bytes,
+    db: int,
+    replies: int,
+    now: float,
+    size: int,
+    proto: int = ANY_PROTO,
 ) -> None:
     """Send one handler's requests; a connection of the sync's own may still be opening, then they wait for it."""
     handler.expected_by = now + connection.options.timeout + seconds_for_bytes(size)
     due = now + REPLY_SECONDS + seconds_for_bytes(size)
     if connection.is_ready():
         handler.due = due
-        connection.send(handler, payload, connection.proto, db, replies)
+        connection.send(handler, payload, proto or connection.proto, db, replies)
     elif connection.shared:
         handler.on_failure(connection.node_failure("NODEDOWN", connection.cause, False))
     else:

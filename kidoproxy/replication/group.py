@@ -25,6 +25,7 @@ from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
 from kidoproxy.replication.ownership import Ownership
+from kidoproxy.replication.scrub_record import ScrubRecord
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
@@ -66,6 +67,7 @@ class CopyGroup(NodeGroup):
         self.heals_itself = False
         #: A sync looks at no more keys in a second; 0: as many as it can.
         self.sync_keys_per_s = 0
+        self.scrub = ScrubRecord()
         #: An election has said which copies to trust. Before, and after trust was lost, clients get ``refusal``.
         self.elected = False
         self.trust_lost = False

@@ -7,7 +7,7 @@ A pure object that is ticked. In every tick, in this order:
 2. other proxies that serve the copies are looked for (`owner_claim`), and if there are none that go first, an election
    is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
-   sync that was requested or is owed, else the next key to repair;
+   sync that was requested or is owed, else the next key to repair, else some turns of a scrub (`scrub_scheduler`);
 4. changes of the copies' states are logged (`copy_log`).
 
 At most one sync or one repair runs at a time, so at most one copy is being changed for another one's sake.
@@ -21,6 +21,7 @@ from kidoproxy.replication.election_runner import ElectionRunner
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.owner_claim import OwnerClaim
 from kidoproxy.replication.repair import KeyRepairer
+from kidoproxy.replication.scrub_scheduler import ScrubScheduler
 from kidoproxy.replication.sync_scheduler import SyncScheduler
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
@@ -42,6 +43,7 @@ class CopySupervisor:
         self.election_runner = ElectionRunner(executor, group, self.scheduler, self.copy_log, now)
         self.repairer = KeyRepairer(executor, group)
         self.owner_claim = OwnerClaim(executor, group, self.copy_log, now)
+        self.scrubs = ScrubScheduler(executor, group, self.copy_log, now)
         if not group.elected:
             apply_record(group, recorded_behind)
 
@@ -52,19 +54,26 @@ class CopySupervisor:
             self.group.key_turns.tick(now)
         if self.owner_claim.tick(now):
             self.election_runner.tick(now, self.scheduler.source() is not None)
+        self.scrubs.tick(now, wall_ms)
         if not self.group.elected:
-            self.scheduler.stop(f"no copy of {self.group.name} is trusted any more", now)
+            cause = f"no copy of {self.group.name} is trusted any more"
+            self.scheduler.stop(cause, now)
+            self.scrubs.stop(cause, now, wall_ms)
         elif self.scheduler.sync is not None:
             self.scheduler.watch(self.scheduler.sync, now, wall_ms)
-        elif not self.repairer.busy():
+        elif not self.repairer.busy() and not self.scrubs.is_busy():
             self.start_next_work(now, wall_ms)
         self.copy_log.add_state_changes()
 
     def start_next_work(self, now: float, wall_ms: int) -> None:
-        """A sync, or a key to repair; nothing while no copy in sync can be reached."""
+        """A sync, a key to repair, or a part of a scrub; no copy is changed while none in sync can be reached."""
         source = self.scheduler.source()
-        if source is not None and not self.scheduler.start_next(source, now, wall_ms) and self.group.to_repair:
+        if source is not None and self.scheduler.start_next(source, now, wall_ms):
+            return
+        if source is not None and self.group.to_repair:
             self.repairer.begin(wall_ms)
+        if not self.repairer.busy():
+            self.scrubs.take_turn(now, wall_ms)
 
     def is_starting(self) -> bool:
         """Whether the start is not over: no election yet, a sync that runs, or a live copy that was not compared."""

@@ -281,3 +281,8 @@ def not_for_each(name: bytes, reason: str) -> bytes:
 def sync_refused(node: str, reason: str) -> bytes:
     """PROXY SYNC that cannot begin."""
     return error_reply(f"ERR no sync of '{truncate(node, MAX_NAME_CHARS)}': {reason}")
+
+
+def scrub_refused(pool: str, reason: str) -> bytes:
+    """PROXY SCRUB that cannot begin, or end."""
+    return error_reply(f"ERR no scrub of '{truncate(pool, MAX_NAME_CHARS)}': {reason}")

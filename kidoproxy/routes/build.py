@@ -87,6 +87,7 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
     group.effect_max_bytes = options.effect_max_mb << 20
     group.heals_itself = options.heal == "auto"
     group.sync_keys_per_s = options.sync_keys_per_s
+    group.scrub.interval = options.scrub_s
     group.acks_needed = acks_needed(options, len(group.copies))
     tree.copy_groups.append(group)
     return CopyPool(pool.name, group, READ_ORDERS[options.read])

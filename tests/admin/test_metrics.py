@@ -128,11 +128,19 @@ def test_the_copies() -> None:
     copy.sync_progress = SyncProgress(0, 0.0)
     copy.sync_progress.begin_pass(10)
     copy.sync_progress.add(4)
+    group.scrub.add_keys(7)
+    group.scrub.add_difference(0, b"k")
+    group.scrub.add_repaired(1)
+    group.scrub.end("", 5000)
     copy.syncs_done, copy.syncs_failed, group.durability.failures = 3, 2, 1
     found = samples(stage)
     assert found["kidoproxy_copy_sync_keys{node=b,pool=cache}"] == 4
     assert found["kidoproxy_copy_sync_keys_expected{node=b,pool=cache}"] == 10
     assert found["kidoproxy_copy_syncs_total{node=b,pool=cache}"] == 3
+    assert found["kidoproxy_copy_scrubbed_keys_total{pool=cache}"] == 7
+    assert found["kidoproxy_copy_scrub_differences_total{pool=cache}"] == 1
+    assert found["kidoproxy_copy_scrub_repairs_total{pool=cache}"] == 1
+    assert found["kidoproxy_copy_scrub_last_end_seconds{pool=cache}"] == 5
     assert found["kidoproxy_copy_sync_failures_total{node=b,pool=cache}"] == 2
     assert found["kidoproxy_copy_record_failures_total{pool=cache}"] == 1
     assert found["kidoproxy_copy_other_owners_total{pool=cache}"] == 0

@@ -16,5 +16,9 @@ def test_every_row_is_served_by_the_session() -> None:
 def test_what_may_harm_a_node_is_for_administrators() -> None:
     """``-@admin`` and ``-@dangerous`` take away what their names say."""
     categories = {row[0]: row[6].split() for row in PROXY_ROWS}
-    assert {name for name, words in categories.items() if "admin" in words} == {"proxy|node", "proxy|sync"}
+    assert {name for name, words in categories.items() if "admin" in words} == {
+        "proxy|node",
+        "proxy|scrub",
+        "proxy|sync",
+    }
     assert all("dangerous" in words for words in categories.values() if "admin" in words)

@@ -15,6 +15,10 @@ MISTAKES = [
     (pool('hash = "ketama"', "copy"), "pool.cache: 'hash' has no meaning in a copy pool"),
     (pool("min_in_sync = 1"), "pool.cache: 'min_in_sync' has no meaning in a ring pool"),
     (pool("min_in_sync = 3", "copy"), "pool.cache.min_in_sync: must be at most 2, the number of nodes"),
+    (
+        pool('scrub = "soon"', "copy"),
+        'pool.cache.scrub: must be "off", or a number and s, m, h or d, such as "24h"',
+    ),
     (nodes('{ url = "redis://h", weight = 1 }', mode="copy"), "pool.cache.nodes[0]: 'weight' has no meaning in a copy"),
     (pool('tags = "{"'), "pool.cache.tags: must be two characters"),
     (pool('tags = "«»"'), "pool.cache.tags: must be two characters"),
@@ -151,3 +155,11 @@ def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
 def test_never_in_a_complaint(tmp_path: Path, url: str) -> None:
     """A complaint about a URL does not repeat it."""
     assert "s3cret" not in "".join(problems(tmp_path, nodes(f'"{url}"')))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("off", 0), ("90s", 90), ("5m", 300), ("24h", 86_400), ("7d", 604_800)])
+def test_how_often_copies_are_compared(tmp_path: Path, text: str, seconds: float) -> None:
+    """A number and a unit."""
+    copy = read(tmp_path, pool(f'scrub = "{text}"', "copy")).pools["cache"].copy
+    assert copy is not None
+    assert copy.scrub_s == seconds

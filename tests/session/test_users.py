@@ -230,6 +230,7 @@ def test_nothing_more_through_proxy(way: list[str]) -> None:
         (["STATS"], "dangerous"),
         (["ROUTE", "PING"], "dangerous"),
         (["SYNC"], "admin"),
+        (["SCRUB"], "admin"),
         (["NODE", "a", "PING"], "admin"),
     ],
 )

@@ -1,7 +1,8 @@
 """The command line: ``kidoproxy serve`` and the few commands around it, one file each.
 
 Exit status 0: done; 1: it did not work, one line says why; 2: the configuration or the command line is
-wrong, and nothing was started. What a command needs is imported when it runs, so that ``--help`` is quick.
+wrong, and nothing was started. ``scrub``, as ``diff`` does, ends with 1 if copies differ, with 2 if it could not
+compare them. What a command needs is imported when it runs, so that ``--help`` is quick.
 """
 
 import click
@@ -10,6 +11,7 @@ from kidoproxy import __version__
 from kidoproxy.admin.cli.about import config_command, version_command
 from kidoproxy.admin.cli.check import check
 from kidoproxy.admin.cli.route import route
+from kidoproxy.admin.cli.scrub import scrub
 from kidoproxy.admin.cli.serve import serve
 from kidoproxy.admin.cli.sync import sync
 
@@ -35,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, route, sync, config_command, version_command):
+for command in (serve, check, route, sync, scrub, config_command, version_command):
     main.add_command(command)

@@ -35,6 +35,7 @@ from kidoproxy.session import redact, refusal
 from kidoproxy.session.base import Answer, Session, SessionHandler
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
+from kidoproxy.session.handlers.proxy_scrub import scrub_reply
 from kidoproxy.session.pubsub.topics import needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
@@ -71,6 +72,8 @@ HELP: Final = (
     b"    Ask as usual, and list each node's own reply.",
     b"REPLIES (MERGED|LIST)",
     b"    LIST: from now on as if EACH stood before every command of this connection.",
+    b"SCRUB [RUN|DRYRUN|CANCEL|STATUS [<pool>]]",
+    b"    Compare the copies of this pool, and repair what differs. DRYRUN: only report it. STATUS: what came of it.",
     b"STATS",
     b"    The proxy's counters.",
     b"SYNC [<name> [REFILL|CANCEL|TRUST [CONFIRM]]]",
@@ -341,6 +344,7 @@ ANSWERS: Final[dict[HandlerId, Answer]] = {
     handler_ids.PROXY_NODES: nodes_reply,
     handler_ids.PROXY_REPLIES: set_replies_mode,
     handler_ids.PROXY_ROUTE: route_reply,
+    handler_ids.PROXY_SCRUB: scrub_reply,
     handler_ids.PROXY_STATS: stats_reply,
     handler_ids.PROXY_SYNC: sync_reply,
 }

@@ -8,7 +8,7 @@ from tests.admin.cli.invoke import invoke
 from tests.config.files import RING
 
 
-@pytest.mark.parametrize("command", [["serve"], ["check"], ["route", "k"], ["sync", "cache", "a"]])
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["route", "k"], ["sync", "cache", "a"], ["scrub", "cache"]])
 def test_a_bad_file(tmp_path: Path, command: list[str]) -> None:
     """Every command that reads the file prints its problems and ends with 2."""
     file = tmp_path / "ring.toml"

@@ -13,7 +13,7 @@ def test_help_teaches() -> None:
 
     assert "kidoproxy serve" in page
     assert "each key lives on every node" in page
-    for command in ("serve", "check", "route", "sync", "config"):
+    for command in ("serve", "check", "route", "sync", "scrub", "config"):
         assert "Example" in invoke(command, "--help").output, command
 
 

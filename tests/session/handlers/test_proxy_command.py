@@ -31,7 +31,7 @@ def test_help() -> None:
     """Every subcommand is named; a wrong one points there."""
     session = ring("a").client()
     text = say(session, "PROXY", "HELP")
-    for word in (b"NODES", b"ROUTE", b"NODE ", b"EACH", b"REPLIES", b"STATS", b"SYNC", b"HELP"):
+    for word in (b"NODES", b"ROUTE", b"NODE ", b"EACH", b"REPLIES", b"SCRUB", b"STATS", b"SYNC", b"HELP"):
         assert b"\r\n+" + word in text
     assert say(session, "PROXY", "DANCE") == b"-ERR unknown subcommand 'DANCE'. Try PROXY HELP.\r\n"
     assert say(session, "PROXY") == b"-ERR wrong number of arguments for 'proxy' command\r\n"

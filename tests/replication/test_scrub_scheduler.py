@@ -1,0 +1,85 @@
+"""When copies are scrubbed: on request, by the clock, and never while something else is done to them."""
+
+from kidoproxy.replication.scrub_record import DONE, FAILED, NEVER, RUNNING, WAITING
+from kidoproxy.replication.scrub_scheduler import RETRY_SECONDS, ScrubScheduler
+from tests.replication.supervised import logged, run_ticks, supervised_copies
+from tests.story import refused, tick
+
+
+def test_a_request_and_its_end_are_logged() -> None:
+    """One line at the start and one at the end, with what came of it."""
+    stage, supervisor = supervised_copies()
+    stage.toys["a"].dbs[0] = {b"k": b"v"}
+    stage.toys["b"].dbs[0] = {b"k": b"w"}
+    supervisor.group.scrub.request(True)
+    run_ticks(stage, 10)
+    lines = [line for line in logged(supervisor) if line.startswith("scrub")]
+    assert len(lines) == 2
+    assert lines[0].startswith("scrub started: pool=")
+    assert "dry_run=" in lines[0]
+    assert "keys=1 differences=1 repaired=0" in lines[1]
+
+
+def test_what_cannot_be_begun() -> None:
+    """With one copy in sync, or one that does not answer, a request ends with that reason."""
+    for behind, cut in (("b", ""), ("", "b")):
+        stage, supervisor = supervised_copies(behind)
+        record = supervisor.group.scrub
+        if cut:
+            refused(cut)(stage.play)
+        record.request(False)
+        tick()(stage.play)
+        assert (record.state, record.problem) == (FAILED, "it takes two copies that are in sync and answer")
+        assert any(line.startswith("scrub failed") for line in logged(supervisor))
+
+
+def test_by_the_clock() -> None:
+    """The first comes after one interval; one that is due waits for the copies instead of failing."""
+    stage, supervisor = supervised_copies()
+    group, executor = supervisor.group, stage.play.executor
+    group.scrub.interval = 3600.0
+    scheduler = ScrubScheduler(executor, group, supervisor.copy_log, 0.0)
+    scheduler.take_turn(3599.0, 0)
+    assert group.scrub.state == NEVER
+    group.mark_behind([stage.play.node("b")])
+    scheduler.take_turn(3600.0, 0)
+    assert group.scrub.state == NEVER
+    group.mark_in_sync(stage.play.node("b"))
+    scheduler.take_turn(3600.0, 0)
+    assert group.scrub.state == RUNNING
+    scheduler.stop("the disk is full", 4000.0, 0)
+    assert scheduler.due_at == 4000.0 + RETRY_SECONDS
+    scheduler.take_turn(scheduler.due_at, 0)
+    stage.run()
+    for _ in range(9):
+        scheduler.tick(5000.0, 7)
+        scheduler.take_turn(5000.0, 7)
+        stage.run()
+    assert (group.scrub.state, scheduler.due_at) == (DONE, 8600.0)
+
+
+def test_cancel() -> None:
+    """One that waits ends as one that runs does; the next one by the clock comes after a whole interval."""
+    stage, supervisor = supervised_copies()
+    record, scheduler = supervisor.group.scrub, supervisor.scrubs
+    record.interval = 3600.0
+    record.request(False)
+    assert record.state == WAITING
+    record.cancel()
+    scheduler.tick(10.0, 0)
+    assert (record.state, record.problem, scheduler.due_at) == (FAILED, "cancelled", 3610.0)
+    scheduler.stop("nothing runs", 20.0, 0)
+    assert record.problem == "cancelled"
+    assert not stage.play.executor.unshared_connections
+
+
+def test_nobody_is_trusted() -> None:
+    """Without a copy that is trusted nothing is compared."""
+    stage, supervisor = supervised_copies()
+    group = supervisor.group
+    group.scrub.request(False)
+    tick()(stage.play)
+    assert group.scrub.state == RUNNING
+    group.elected = False
+    tick()(stage.play)
+    assert "is trusted any more" in group.scrub.problem
