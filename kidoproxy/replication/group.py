@@ -88,10 +88,13 @@ class CopyGroup(NodeGroup):
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
         #: One of these writes went from one database to another (MOVE, COPY).
         self.cross_db_write = False
-        #: A sync fills a copy that was empty: keys of writes with one key are noted, too, for it may lack that one.
+        #: A sync scans the nodes: keys of writes with one key are noted, too, for the scans may miss that one.
         self.touches_single_keys = False
         #: Meanwhile a write was sent whose keys are not all known.
         self.unknown_keys_touched = False
+        #: While a sync runs: keys of writes that copies have taken differently, and that were not noted when sent.
+        self.differing_keys: KeySet = {}
+        self.differing_budget = ByteBudget(REPAIR_BYTES)
         self.mismatches = 0
         self.expiry_memo = ExpiryMemo()
         #: Whether copies are asked when the keys of a write expire, where they may take it differently.
@@ -271,6 +274,25 @@ class CopyGroup(NodeGroup):
         for copy in self.copies:
             if copy.state != IN_SYNC:
                 copy.missed.add(db, keys)
+        self.recheck_later(db, keys)
+
+    def on_unawaited_reply_differs(self, node: Node, db: int, keys: list[bytes]) -> None:
+        """``node``, which nobody waited for, has taken a write to these keys differently from what the client heard."""
+        copy = self.copy_of(node)
+        if copy.state == IN_SYNC:  # since it was sent
+            self.mismatches += 1
+            self.repair_later(db, keys)
+        else:
+            copy.missed.add(db, keys)
+            if copy.state == SYNCING:
+                self.recheck_later(db, keys)
+
+    def recheck_later(self, db: int, keys: list[bytes] | None) -> None:
+        """The sync that runs, if one does, compares these before its end; None, or an empty list: all."""
+        if self.touched_keys is None or self.touches_single_keys:
+            return
+        if not keys or self.differing_budget.add_keys(self.differing_keys, db, keys):
+            self.recheck_everything()
 
     def on_restart(self, node: Node) -> bool:
         """``node`` has another run id: it may have lost data, and is asked no more; nobody is if no other is in sync.

@@ -33,7 +33,7 @@ from kidoproxy.replication.leader_effects import (
 )
 from kidoproxy.replication.parse_replies import parse_integer
 from kidoproxy.replication.waiters import Wakeup
-from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, unawaited_write
+from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, UnawaitedReply
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.callbacks import BatchHandler
 from kidoproxy.replies.handler import ReplyHandler
@@ -229,9 +229,7 @@ class LeaderFirstWrite(Turn):
             elif node is not leader:
                 self.tell(node, AggregateSlot(write, index), reply, effect)
         for node in unawaited:
-            self.tell(
-                node, unawaited_write(group, node, self.request_context.db, self.plan.written_keys), reply, effect
-            )
+            self.tell(node, UnawaitedReply(write, node, self.plan.written_keys), reply, effect)
         self.end_turn()
         self.wake_waiters()
         write.set_reply(0, reply)

@@ -21,6 +21,12 @@ class ByteBudget:
         self.limit = limit
         self.used = 0
 
+    def remove_keys(self, key_set: KeySet, db: int, keys: list[bytes]) -> None:
+        """Take these keys out; all of them are in it."""
+        for key in keys:
+            del key_set[(db, key)]
+            self.used -= len(key) + KEY_OVERHEAD
+
     def add_keys(self, key_set: KeySet, db: int, keys: list[bytes]) -> bool:
         """Add these keys; if there are too many now, forget all of them and return True."""
         if not key_set:

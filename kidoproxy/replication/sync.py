@@ -5,11 +5,12 @@ The order of events (`sync_steps` has the drawing, `sync_pass` the steps of one 
 1. Prove that the source may decide (`source_proof`); nothing is deleted or overwritten before that.
 2. If `--refill` was given, empty the target. A target that is empty anyway is filled in a pass that compares nothing
    but the keys that were written meanwhile.
-3. Compare in passes: SCAN the target for keys that the source does not have, SCAN the source and compare every key,
-   then check again the keys that writes with several keys have touched meanwhile (a half-filled copy may have
+3. Compare in passes: SCAN the source and compare every key, SCAN the target for keys that the source does not have,
+   then check again the keys that writes have touched meanwhile (a scan may miss them, or a half-filled copy may have
    executed those differently). A pass that has found a difference, or missed a write, is followed by another.
 4. After a pass without a difference wait until the outcome of every write under way is known: had the source missed
-   one, it would have left the in-sync set. Then the target is in sync.
+   one, it would have left the in-sync set. Keys whose write the target has answered differently are compared. Then
+   the target is in sync.
 
 Why this ends: the target gets all writes in the same order from the start, so a key that was once equal stays equal.
 DUMP and RESTORE travel on the connections that carry those writes; everything else is asked on connections of the

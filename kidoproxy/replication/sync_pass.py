@@ -1,15 +1,28 @@
 """One pass of a sync: it goes through the databases and keys of both copies, and copies what differs.
 
-If the keys that the target has missed are known, the pass is *partial*: it compares these alone, as it compares touched
-ones. Else the order of events is: list the databases of both nodes; try each that is new on both; per database SCAN the
-target for keys that the source does not have, then SCAN the source; ask for the sizes of the keys found, cut them into
-batches, and bring these over one after another; check again the keys that writes have touched meanwhile. At the end of
-the pass `end_pass` decides: another one, or wait for the writes under way and let the copy in.
+If the keys that the target has missed are known, the pass is *partial*: it compares these alone, each at one point of
+the order of writes, as it compares touched ones. Else the order of events is: list the databases of both nodes, behind
+all writes sent so far; try each that is new on both; per database SCAN the source and compare its keys, then SCAN the
+target for keys that the source does not have; check again the keys that writes have touched meanwhile. Keys are
+compared in batches, by their sizes. At the end of the pass `end_pass` decides: another one, or wait for the writes
+under way and let the copy in.
 
-A pass that only fills (the target has few keys, or none) compares nothing: the target's own keys, and those of all
-writes that are sent meanwhile, are noted and checked at its end, for a write to a key that the target lacked came to
-another outcome there. All others are what was copied. Only if the keys of some write are not all known does a comparing
-pass follow. Each method takes the replies to one request and sends the next.
+Why no key is overlooked, though keys expire while they are scanned, and at each copy when it thinks so: SCAN gives all
+keys that exist from its beginning to its end, a key comes into being by a write alone, and *each write sent since the
+list was asked for has its keys noted and compared again*. So take a key without such a write. If the source's SCAN did
+not give it the source has not had it from some moment on. If the target's SCAN did not give it either, nor does the
+target: both lack it. If the target's did, EXISTS says that the source lacks it, and it is compared. (If EXISTS finds a
+key it was there all the time: the source's SCAN gave it.) The list is asked for on the connections that carry the
+writes, so that earlier ones have been executed before the scans. If the noted keys are many, some are compared between
+two steps of a scan.
+
+A pass that only fills (the target has few keys, or none) compares nothing: it scans the target first, and notes all of
+its keys; they are checked at the end, as those of writes are. All others are what was copied. Only if the keys of some
+write are not all known does a comparing pass follow.
+
+A write that the target has answered differently from what the client heard was taken differently there, which happens
+at the expiry of a key that was equal. If its keys were not noted when it was sent, they are compared before the end.
+Each method takes the replies to one request and sends the next.
 """
 
 from typing import Final
@@ -24,6 +37,8 @@ from kidoproxy.replication.transfer import Transfer
 
 SCAN_COUNT: Final = b"100"
 MAX_PASSES: Final = 20
+#: After so many rechecks of keys that copies answered differently these are repaired instead: some always look it.
+MAX_LATE_RECHECKS: Final = 20
 #: A target with less than one key for so many of the source is filled: writes reach an empty one before its sync.
 FEW_KEYS: Final = 10
 #: The database of a connection on which a SELECT may have been refused: the next request selects anew.
@@ -54,9 +69,10 @@ class SyncPass(SyncState):
             self.list_databases()
 
     def list_databases(self) -> None:
-        """Which databases have keys, on either side."""
+        """Which databases have keys, on either side. All writes that are sent from here on are noted."""
         self.phase = SyncPhase.LISTING
-        self.send_to_both([b"INFO", b"keyspace"])
+        self.group.touches_single_keys = True
+        self.send_in_order([b"INFO", b"keyspace"])
 
     def on_listed(self, replies: list[bytes]) -> None:
         """Refuse what must not be compared; a target that is as good as empty is only filled in this pass."""
@@ -73,7 +89,6 @@ class SyncPass(SyncState):
             self.fill_only = True
             if not target_total:
                 self.group.fill_begins(self.target)
-        self.group.touches_single_keys = self.fill_only
         self.pace.begin_pass(source_total + target_total)
         self.databases.remaining = sorted(set(counts[0]) | set(counts[1]))
         self.probe_next_database()
@@ -111,7 +126,7 @@ class SyncPass(SyncState):
             self.recheck_touched()
             return
         self.db = self.databases.remaining.pop()
-        self.phase = SyncPhase.SCANNING_TARGET
+        self.phase = SyncPhase.SCANNING_TARGET if self.fill_only else SyncPhase.SCANNING_SOURCE
         self.cursor = b"0"
         self.scan()
 
@@ -209,7 +224,7 @@ class SyncPass(SyncState):
         was_copied = self.large_keys.get((self.db, key))
         if was_copied is False:
             return False
-        if was_copied and self.phase is not SyncPhase.RECHECKING:
+        if was_copied and not self.rechecks_early and self.phase is not SyncPhase.RECHECKING:
             self.copy_next_batch()
             return True
         self.large_string = LargeString(
@@ -261,10 +276,19 @@ class SyncPass(SyncState):
         """The next step of the scan, of the databases, or of the touched keys."""
         if self.phase is SyncPhase.RECHECKING:
             self.recheck_touched()
-        elif self.cursor != b"0":
+        elif not self.rechecks_early and (keys := self.recheck_queue.take_early(self.db, self.explained)):
+            self.rechecks_early = True
+            self.ask_sizes(self.source, keys)
+        else:
+            self.rechecks_early = False
+            self.continue_scan()
+
+    def continue_scan(self) -> None:
+        """The next keys of this node, the other node, or the next database. A copy to be filled is scanned first."""
+        if self.cursor != b"0":
             self.scan()
-        elif self.phase is SyncPhase.SCANNING_TARGET:
-            self.phase = SyncPhase.SCANNING_SOURCE
+        elif self.phase is (SyncPhase.SCANNING_TARGET if self.fill_only else SyncPhase.SCANNING_SOURCE):
+            self.phase = SyncPhase.SCANNING_SOURCE if self.fill_only else SyncPhase.SCANNING_TARGET
             self.scan()
         else:
             self.scan_next_database()
@@ -272,7 +296,7 @@ class SyncPass(SyncState):
     # -- the end of a pass -----------------------------------------------------------------------
 
     def recheck_touched(self) -> None:
-        """Keys that were touched by writes with several keys; then the pass is over."""
+        """Keys that were touched by writes; then the pass is over."""
         self.phase = SyncPhase.RECHECKING
         # From here on the copies differ in keys that were noted, and in no others.
         self.group.touches_single_keys = False
@@ -313,10 +337,19 @@ class SyncPass(SyncState):
             self.finish(problem)
         elif self.group.copy_of(self.target).missed_write:
             self.next_pass()
+        elif self.late_rechecks < MAX_LATE_RECHECKS and self.recheck_queue.collect_differing(self.explained):
+            self.late_rechecks += 1
+            self.recheck_touched()
         else:
-            self.admitted = True
-            self.group.mark_in_sync(self.target)
-            self.finish("")
+            self.admit()
+
+    def admit(self) -> None:
+        """The target is in sync. What was answered differently to the last is repaired, as in any copy in sync."""
+        self.admitted = True
+        self.group.mark_in_sync(self.target)
+        for db, key in self.group.differing_keys:
+            self.group.repair_later(db, [key])
+        self.finish("")
 
     def next_pass(self) -> None:
         """Once more, if that makes sense."""

@@ -63,6 +63,10 @@ class SyncState(Callback):
         self.is_paused = False
         self.copied_count = 0
         self.differences = 0
+        #: The keys that are compared now were touched by writes, and a scan was interrupted for them.
+        self.rechecks_early = False
+        #: How often the end was put off because copies took a write differently.
+        self.late_rechecks = 0
         #: Keys whose next difference is no news: they were copied in this sync already, or touched meanwhile.
         self.explained = ExpectedDifferences()
         self.recheck_queue = RecheckQueue(group)
@@ -103,6 +107,13 @@ class SyncState(Callback):
         """Ask in the current database, on the sync's own connection."""
         connection = self.source_connection if node is self.source else self.target_connection
         send_requests(connection, BatchReply(self, len(requests)), 0, requests, self.db, self.executor.now)
+
+    def send_in_order(self, argv: list[bytes]) -> None:
+        """Ask both behind all writes that were sent so far; the source's reply comes first."""
+        batch_reply = BatchReply(self, 2)
+        for at, node in enumerate((self.source, self.target)):
+            connection = self.executor.connection(node, 2, 0)
+            send_requests(connection, batch_reply, at, [argv], max(connection.db, 0), self.executor.now)
 
     def send_to_both(self, argv: list[bytes]) -> None:
         """Ask both in whatever database their connections are; the source's reply comes first."""
@@ -157,6 +168,7 @@ class SyncState(Callback):
         self.group.copy_of(self.target).sync_progress = None
         self.group.touched_keys = None
         self.group.touches_single_keys = False
+        self.group.differing_keys = {}
         self.group.on_writes_done = None
         if not self.admitted:
             self.group.sync_failed(self.target)

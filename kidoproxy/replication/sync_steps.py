@@ -32,7 +32,8 @@ part of the pass that this belongs to.
 
 Every step may also go to DONE, when the sync fails. COPY needs a proof that still holds: if a connection was lost,
 SIZE and COPY go to PROVE first and come back to COPY. A pass without keys, or without databases, goes straight to its
-end. `LEGAL_MOVES` is the whole table, and `checked_move` lets nothing else happen.
+end. WAIT_FOR_WRITES goes back to SIZE for keys that the target has answered differently. `LEGAL_MOVES` is the whole
+table, and `checked_move` lets nothing else happen.
 """
 
 from enum import Enum
@@ -83,10 +84,10 @@ LEGAL_MOVES: Final[dict[SyncStep, frozenset[SyncStep]]] = {
     SyncStep.LIST_DATABASES: END_OF_PASS | {SyncStep.SCAN, SyncStep.DONE},
     SyncStep.SELECT: END_OF_PASS | {SyncStep.SCAN, SyncStep.DONE},
     SyncStep.SCAN: END_OF_PASS | {SyncStep.SCAN, SyncStep.CHECK_LEFTOVERS, SyncStep.DONE},
-    SyncStep.CHECK_LEFTOVERS: frozenset({SyncStep.SCAN, SyncStep.SIZE, SyncStep.DONE}),
+    SyncStep.CHECK_LEFTOVERS: END_OF_PASS | {SyncStep.SCAN, SyncStep.DONE},
     SyncStep.SIZE: frozenset({SyncStep.COPY, SyncStep.PROVE, SyncStep.DONE}),
     SyncStep.COPY: END_OF_PASS | {SyncStep.COPY, SyncStep.PROVE, SyncStep.SCAN, SyncStep.DONE},
-    SyncStep.WAIT_FOR_WRITES: frozenset({SyncStep.LIST_DATABASES, SyncStep.DONE}),
+    SyncStep.WAIT_FOR_WRITES: END_OF_PASS | {SyncStep.DONE},
     SyncStep.DONE: frozenset(),
 }
 

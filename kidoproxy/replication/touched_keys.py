@@ -1,4 +1,6 @@
-"""Keys of writes with several keys, sent while a sync runs: they are compared again.
+"""Keys of writes that were sent while a sync runs, and have to be compared again.
+
+While nodes are scanned these are the keys of all writes (`sync_pass` says why), else those of writes with several keys.
 
 A copy that is not complete yet may lack one key of such a write, and come to another outcome. Once all keys of a
 database that were touched so far have been compared at one point of the order of writes, that database has *converged*:
@@ -16,6 +18,8 @@ from kidoproxy.replication.noted_keys import KeySet
 RECHECK_KEYS: Final = 500
 #: After so many batches in one pass that were cut short by the size of the values, one is not.
 MAX_SHORT_RECHECKS: Final = 20
+#: With so many touched keys a scan is interrupted to compare some of them.
+MANY_TOUCHED_KEYS: Final = 20_000
 #: The size of `ExpectedDifferences`.
 EXPLAINED_BYTES: Final = 1024 * 1024
 
@@ -68,6 +72,27 @@ class RecheckQueue:
                 explained.test_and_set(db_key)
         self.group.touched_keys = {}
         return bool(self.waiting)
+
+    def take_early(self, db: int, explained: ExpectedDifferences) -> list[bytes]:
+        """Some touched keys of ``db`` to compare before the scans are over, if there are many: their memory is bounded.
+
+        What is written again after that is touched again.
+        """
+        touched = self.group.touched_keys or {}
+        if len(touched) < MANY_TOUCHED_KEYS:
+            return []
+        keys = list(islice((key for touched_db, key in touched if touched_db == db), RECHECK_KEYS))
+        self.group.touched_budget.remove_keys(touched, db, keys)
+        for key in keys:
+            explained.test_and_set((db, key))
+        return keys
+
+    def collect_differing(self, explained: ExpectedDifferences) -> bool:
+        """Add the keys in which the copies differ by their replies, in converged databases, too; if there are any."""
+        differing = self.group.differing_keys
+        self.group.differing_keys = {}
+        self.add_missed(differing, explained)
+        return bool(differing)
 
     def add_missed(self, missed: KeySet, explained: ExpectedDifferences) -> None:
         """These have to be compared as well."""

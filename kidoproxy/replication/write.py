@@ -19,9 +19,8 @@ from typing import Final, final
 
 from kidoproxy.commands.expiry_effect import NO_KEYS
 from kidoproxy.replication.durability import HeldAcknowledgement
-from kidoproxy.replication.group import IN_SYNC, Copy, CopyGroup, missed_keys
+from kidoproxy.replication.group import IN_SYNC, SYNCING, Copy, CopyGroup, missed_keys
 from kidoproxy.replies.aggregate import NEVER_COMPLETE, Aggregate
-from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
@@ -67,6 +66,10 @@ class CopyWrite(Aggregate):
         #: When to answer early: see `CopyGroup.acks_needed`. The client has its answer, the rest is still awaited.
         self.acks_needed = group.acks_needed if not self.per_node else 0
         self.is_answered = False
+        #: What counts as the outcome: the first reply of a copy that has acknowledged it. Empty until it is known.
+        self.outcome = b""
+        #: What copies have replied that are not waited for, while the outcome is not known.
+        self.unawaited_replies: list[tuple[Node, bytes]] = []
 
     def set_reply(self, index: int, raw: bytes) -> None:
         if self.write_epoch >= 0 and is_node_unfit(raw):
@@ -160,6 +163,9 @@ class CopyWrite(Aggregate):
             missing = [node for index, node in enumerate(self.nodes) if index not in acknowledged]
             self.group.mark_behind(missing, self.db, self.missed_keys)
             self.repair_if_unequal(acknowledged)
+            self.outcome = self.replies[acknowledged[0]]
+            for node, raw in self.unawaited_replies:
+                self.compare_unawaited(node, raw)
         if self.is_answered:
             return
         if self.per_node:
@@ -195,6 +201,13 @@ class CopyWrite(Aggregate):
                 self.group.mismatches += 1
                 self.group.repair_later(self.db, self.written_keys, self.nodes[acknowledged[0]])
                 return
+
+    def compare_unawaited(self, node: Node, raw: bytes) -> None:
+        """A copy that is not waited for has replied: if not like the others, its sync has to compare the keys."""
+        if not self.outcome:
+            self.unawaited_replies.append((node, raw))
+        elif self.written_keys and raw != self.outcome and not are_same_error(raw, self.outcome):
+            self.group.on_unawaited_reply_differs(node, self.db, self.written_keys)
 
     def all_failed(self) -> None:
         """No copy that counts has acknowledged: each keeps its place, but they may differ now."""
@@ -266,19 +279,40 @@ class DurableReply(HeldAcknowledgement):
         self.parent.on_failure(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 
-def unawaited_write(group: CopyGroup, node: Node, db: int = 0, keys: list[bytes] | None = None) -> ReplyHandler:
-    """A write to a copy that is not in sync: nobody waits for it, but the copy's sync must know if it was lost.
+@final
+class UnawaitedReply(ReplyHandler):
+    """The reply of a copy that is not in sync to a write: no client waits for it, but the copy's sync must know of it.
 
-    ``keys`` of ``db`` are what it changes; None: nobody knows.
+    ``keys_in_doubt`` are what the copy may differ in if it did not get the write; None: anything. A sync is not over
+    before the writes that were sent to its copy have been answered there, too.
     """
 
-    def on_reply(raw: bytes) -> None:
-        """What the copy replies does not matter, unless it has not run the command."""
+    def __init__(self, write: CopyWrite, node: Node, keys_in_doubt: list[bytes] | None) -> None:
+        super().__init__()
+        self.write = write
+        self.node = node
+        self.keys_in_doubt = keys_in_doubt
+        group = write.group
+        #: As in `CopyWrite`: -1 if no sync waits for it.
+        self.write_epoch = group.begin_write() if group.copy_of(node).state == SYNCING else -1
+
+    def on_reply(self, raw: bytes) -> None:
+        """It may not have run the command, or have come to another outcome than the others."""
         if is_node_unfit(raw):
-            group.on_unawaited_write_lost(node, db, keys)
+            self.note_lost()
+        else:
+            self.write.compare_unawaited(self.node, raw)
+        self.end_write()
 
-    def on_failure(failure: NodeFailure) -> None:
+    def on_failure(self, failure: NodeFailure) -> None:
         """The copy did not get it, or may not have."""
-        group.on_unawaited_write_lost(node, db, keys)
+        self.note_lost()
+        self.end_write()
 
-    return CallbackHandler(on_reply, on_failure)
+    def note_lost(self) -> None:
+        self.write.group.on_unawaited_write_lost(self.node, self.write.db, self.keys_in_doubt)
+
+    def end_write(self) -> None:
+        if self.write_epoch >= 0:
+            self.write.group.end_write(self.write_epoch)
+            self.write_epoch = -1

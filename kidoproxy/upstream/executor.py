@@ -19,7 +19,7 @@ from kidoproxy.replication.key_turns import DbKey
 from kidoproxy.replication.leader_first import LeaderFirstWrite
 from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.waiters import Wakeup
-from kidoproxy.replication.write import CopyWrite, unawaited_write
+from kidoproxy.replication.write import CopyWrite, UnawaitedReply
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
 from kidoproxy.replies.cursor import rewrite_cursor
 from kidoproxy.replies.handler import ReplyHandler
@@ -147,12 +147,12 @@ class PlanExecutor(PlanSender):
                 spec,
                 request_context,
             )
-        if group is not None and write is not None:
+        if group is not None and write is not None and isinstance(aggregate, CopyWrite):
             for node in write.unawaited_nodes:
                 payload = write.unawaited_payload or raw
                 self.send(
                     node,
-                    unawaited_write(group, node, request_context.db, possibly_differing_keys(write)),
+                    UnawaitedReply(aggregate, node, possibly_differing_keys(write)),
                     payload if plan.interposed is None else plan.interposed.payload_for(node, payload) or raw,
                     request_context.proto,
                     request_context.db,

@@ -148,7 +148,7 @@ def test_the_source_is_lost_in_between() -> None:
         fill_both(stage)
         stage.toys["b"].dbs[0][b"k"] = b"other"
         sync.begin()
-        answer_until(stage, "a", b"EXISTS")
+        answer_until(stage, "a", b"MEMORY")
         stage.play.sent["a"], kept = [], stage.play.sent["a"]
         event(stage.play)
         stage.play.settle()

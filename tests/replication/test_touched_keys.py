@@ -2,7 +2,14 @@
 
 from kidoproxy.replication.batch_size import BATCH_BYTES, SizeEstimator
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.touched_keys import MAX_SHORT_RECHECKS, RECHECK_KEYS, ExpectedDifferences, RecheckQueue
+from kidoproxy.replication.noted_keys import KEY_OVERHEAD
+from kidoproxy.replication.touched_keys import (
+    MANY_TOUCHED_KEYS,
+    MAX_SHORT_RECHECKS,
+    RECHECK_KEYS,
+    ExpectedDifferences,
+    RecheckQueue,
+)
 from kidoproxy.routes.topology import Node
 
 LARGE = BATCH_BYTES // 2 + 1
@@ -71,6 +78,37 @@ def test_missed_keys() -> None:
     queue.add_missed({(0, b"b"): True, (1, b"b"): True}, explained)
     assert (queue.first_keys(0), queue.first_keys(1)) == ([b"a", b"b"], [b"b"])
     assert explained.test_and_set((1, b"b"))
+
+
+def test_many_are_compared_early() -> None:
+    """With few nothing is; else some of the database that is scanned, and their bytes are free again."""
+    queue = touched()
+    explained = ExpectedDifferences()
+    group = queue.group
+    assert group.touched_keys is not None
+    group.touched_budget.add_keys(group.touched_keys, 0, [b"%d" % at for at in range(MANY_TOUCHED_KEYS - 1)])
+    assert queue.take_early(0, explained) == []
+    group.touched_budget.add_keys(group.touched_keys, 1, [b"x"])
+    used = group.touched_budget.used
+    assert queue.take_early(2, explained) == []
+    assert queue.take_early(1, explained) == [b"x"]
+    assert group.touched_budget.used == used - 1 - KEY_OVERHEAD
+    group.touched_budget.add_keys(group.touched_keys, 1, [b"x"])
+    assert len(queue.take_early(0, explained)) == RECHECK_KEYS
+    assert explained.test_and_set((0, b"0"))
+    group.touched_keys = None
+    assert queue.take_early(0, explained) == []
+
+
+def test_differing_keys() -> None:
+    """They wait even where their database has converged."""
+    queue = touched((0, b"a"))
+    queue.next_batch(0, {b"a": 10}, SizeEstimator())
+    assert queue.converged_dbs == {0: True}
+    assert not queue.collect_differing(ExpectedDifferences())
+    queue.group.differing_keys = {(0, b"a"): True}
+    assert queue.collect_differing(ExpectedDifferences())
+    assert (queue.first_keys(0), queue.group.differing_keys) == ([b"a"], {})
 
 
 def test_explained() -> None:

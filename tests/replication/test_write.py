@@ -1,5 +1,8 @@
 """Writes to copies: who has acknowledged one, who missed it, and what the client gets. Stories."""
 
+import pytest
+
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING
 from tests.replication.three import ALL, three
 from tests.story import (
     client,
@@ -208,3 +211,30 @@ def test_outcome_is_open() -> None:
         << to_client("-TIMEOUT b b:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
         << then(lambda play: play.pool.groups[0].to_repair == {(0, key.encode()): True})
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("unawaited_first", [True, False])
+@pytest.mark.parametrize(
+    ("leader_reply", "reply", "differs"),
+    [("+OK", "+OK", False), ("$-1", "+OK", True), ("-ERR one", "-ERR another", False), ("-ERR one", "+OK", True)],
+)
+@pytest.mark.parametrize("state", [BEHIND, SYNCING, IN_SYNC])
+def test_an_unawaited_reply(unawaited_first: bool, leader_reply: str, reply: str, differs: bool, state: str) -> None:
+    """One that differs from the outcome is noted for the sync; where that is over, the key is repaired."""
+    pool = copies("a", "b", behind="b")
+    group = pool.groups[0]
+    copy = group.copies[1]
+    copy.missed.reset(b"run")
+    copy.state = SYNCING if state == IN_SYNC else state
+    group.touched_keys = {}
+    play = story(pool) >> client("SET k x NX")
+    assert play << to("a", "SET k x NX") << to("b", "SET k x NX")
+    copy.state = state
+    if unawaited_first:
+        assert play >> node("b", reply) >> node("a", leader_reply)
+    else:
+        assert play >> node("a", leader_reply) >> node("b", reply)
+    assert copy.missed.keys == ({(0, b"k"): True} if differs and state != IN_SYNC else {})
+    assert group.differing_keys == ({(0, b"k"): True} if differs and state != BEHIND else {})
+    assert group.to_repair == ({(0, b"k"): True} if differs and state == IN_SYNC else {})
+    assert group.open_writes == {}
