@@ -81,6 +81,29 @@ def test_a_key_is_gone_while_the_source_is_scanned() -> None:
     assert is_let_in(stage)
 
 
+def test_a_key_that_no_scan_gives() -> None:
+    """A write makes it on the source behind its scan, and on the copy it expires before its own: all replies agree."""
+    stage, sync = two_copies(False)
+    fill_both(stage)
+    stage.toys["b"].dbs[0][b"z"] = b"wrong"
+    stage.toys["b"].scan = 1
+    sync.begin()
+    answer_until(stage, "a", b"SCAN")
+    while sync.phase is not SyncPhase.SCANNING_TARGET:
+        answer_once(stage)
+    client("SETRANGE z 4 x")(stage.play)
+    stage.play.settle()
+    assert b"z" not in stage.toys["a"].dbs[0]
+    for name in "ab":
+        while not any(line.startswith(b"SETRANGE") for line in stage.toys[name].seen):
+            stage.step(name)
+    assert (stage.toys["a"].dbs[0][b"z"], stage.toys["b"].dbs[0][b"z"]) == (b"\0\0\0\0x", b"wronx")
+    expire(stage, b"wronx")
+    stage.run()
+    assert b"EXISTS z" not in stage.toys["a"].seen
+    assert is_let_in(stage)
+
+
 @pytest.mark.parametrize("refill", [False, True])
 def test_a_key_expires_at_any_moment_of_a_fill(refill: bool) -> None:
     """A copy that is filled lacks it when it is written, and the source no longer has it when it is scanned."""

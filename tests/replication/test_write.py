@@ -231,9 +231,9 @@ def test_an_unawaited_reply(unawaited_first: bool, leader_reply: str, reply: str
     assert play << to("a", "SET k x NX") << to("b", "SET k x NX")
     copy.state = state
     if unawaited_first:
-        assert play >> node("b", reply) >> node("a", leader_reply)
+        assert play >> node("b", reply) >> node("a", leader_reply) << to_client(leader_reply)
     else:
-        assert play >> node("a", leader_reply) >> node("b", reply)
+        assert play >> node("a", leader_reply) << to_client(leader_reply) >> node("b", reply)
     assert copy.missed.keys == ({(0, b"k"): True} if differs and state != IN_SYNC else {})
     assert group.differing_keys == ({(0, b"k"): True} if differs and state != BEHIND else {})
     assert group.to_repair == ({(0, b"k"): True} if differs and state == IN_SYNC else {})
