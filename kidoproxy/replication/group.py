@@ -24,6 +24,7 @@ from kidoproxy.replication.durability import Durability
 from kidoproxy.replication.expiry_memo import ExpiryMemo
 from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
+from kidoproxy.replication.noted_keys import WatchedKeys as WatchedKeys
 from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.scrub_record import ScrubRecord
 from kidoproxy.replication.waiters import Waiters
@@ -35,18 +36,6 @@ from kidoproxy.routes.topology import Node, NodeGroup
 LIVE_BONUS: Final = 1 << 40
 #: So many keys may wait for a repair before the copies concerned count as behind altogether.
 MAX_REPAIR_KEYS: Final = 10_000
-
-
-@final
-class WatchedKeys:
-    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes."""
-
-    def __init__(self) -> None:
-        self.keys: dict[tuple[int, bytes], bool] = {}
-        #: When the first of the keys expires, by the wall clock; 0: none does.
-        self.first_expiry_ms = 0
-        #: One of the keys may have changed.
-        self.cas_dirty = False
 
 
 @final

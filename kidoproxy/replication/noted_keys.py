@@ -1,4 +1,7 @@
-"""Sets of keys with a bound: keys are noted until they have been compared, and their names are clients' bytes."""
+"""Sets of keys with a bound: keys are noted until they have been compared, and their names are clients' bytes.
+
+And the keys that a client watches, which its requests bound.
+"""
 
 from typing import Final, final
 
@@ -39,3 +42,15 @@ class ByteBudget:
             return False
         key_set.clear()
         return True
+
+
+@final
+class WatchedKeys:
+    """Keys of a copy pool that one client watches. All writes pass through here, so the proxy itself sees changes."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[int, bytes], bool] = {}
+        #: When the first of the keys expires, by the wall clock; 0: none does.
+        self.first_expiry_ms = 0
+        #: One of the keys may have changed.
+        self.cas_dirty = False
