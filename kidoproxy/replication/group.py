@@ -75,14 +75,11 @@ class CopyGroup(NodeGroup):
         #: While a sync runs: keys of writes whose outcome may be another one at a copy that is not complete yet.
         self.touched_keys: KeySet | None = None
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
-        #: One of these writes went from one database to another (MOVE, COPY).
-        self.cross_db_write = False
+        self.cross_db_write = False  # one of these writes went from one database to another (MOVE, COPY)
         #: A sync scans the nodes: keys of writes with one key are noted, too, for the scans may miss that one.
         self.touches_single_keys = False
-        #: Meanwhile a write was sent whose keys are not all known.
-        self.unknown_keys_touched = False
-        #: While a sync runs: keys of writes that copies have taken differently, and that were not noted when sent.
-        self.differing_keys: KeySet = {}
+        self.unknown_keys_touched = False  # by a write that was sent meanwhile
+        self.differing_keys: KeySet = {}  # while a sync runs: of writes that copies have taken differently
         self.differing_budget = ByteBudget(REPAIR_BYTES)
         self.mismatches = 0
         self.expiry_memo = ExpiryMemo()
