@@ -101,9 +101,14 @@ def effect_of(plan: LeaderFirst, along: list[list[bytes]], replies: list[bytes])
 
 
 def removal_effect(key: bytes, reply: bytes) -> Effect:
-    """``SREM`` of what SPOP has answered: a member, or with a count an array or set of them."""
-    effect = Effect()
+    """``SREM`` of what SPOP has answered: a member, or with a count an array or set of them.
+
+    The members go into a request as they came, so a reply that holds anything else is not passed on.
+    """
     members = items(reply) if reply[:1] in (b"*", b"~") else [reply]
+    if any(member[:1] != b"$" or is_null(member) for member in members):
+        return Effect("it gave no sensible answer to SPOP")
+    effect = Effect()
     if members:
         head = array_header(len(members) + 2) + bulk(b"SREM") + bulk(key)
         effect.add(head + b"".join(members), integer(len(members)))

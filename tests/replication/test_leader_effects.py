@@ -100,6 +100,14 @@ def test_removal(reply: str, told: str, expected: str) -> None:
     assert found.expected == ([frame(expected)] if told else [])
 
 
+@pytest.mark.parametrize("reply", [":1", "+x", "*1 :1", "*2 $1 x $-1", "*1 *1 $1 x"])
+def test_what_no_set_can_hold(reply: str) -> None:
+    """A node that answers SPOP with anything but strings writes no requests to the others."""
+    found = effect_of(plan(EFFECT_REMOVED_MEMBERS, "SPOP s 2", b"s"), [], [frame(reply)])
+    assert found.problem
+    assert not found.frames
+
+
 class Told(ReplyHandler):
     """Writes down what it is told."""
 

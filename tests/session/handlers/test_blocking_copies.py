@@ -182,7 +182,8 @@ def test_what_the_leader_decides() -> None:
     sort = f"SORT {source} BY w_* STORE {KEY}"
     (
         waiting()
-        >> client(sort, name="pusher") << to("a", "MULTI", sort, f"DUMP {KEY}", f"PEXPIRETIME {KEY}", "EXEC")
+        >> client(sort, name="pusher") << to("a", f"MEMORY USAGE {KEY}")
+        >> node("a", "$-1") << to("a", "MULTI", sort, f"DUMP {KEY}", f"PEXPIRETIME {KEY}", "EXEC")
         >> node("a", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*3 :1 $2 dd :-1")
         << to("a", *one_attempt()) << to("b", f"RESTORE {KEY} 0 dd REPLACE ABSTTL", *one_attempt())
         >> node("b", "+OK") << to_client(":1", name="pusher")
