@@ -70,16 +70,12 @@ class PlanExecutor(PlanSender):
         elif isinstance(plan, Wait):
             self.execute_wait(plan, handler, raw, spec, request_context)
         elif isinstance(plan, LeaderFirst):
-            self.execute_leader_first(plan, handler, raw, spec, request_context)
+            self.execute_leader_first(plan, handler, request_context)
         elif isinstance(plan, AwaitTurn):
             self.hold(plan.group, plan.keys, plan.plan, handler, raw, spec, request_context)
 
-    def execute_leader_first(
-        self, plan: LeaderFirst, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
-    ) -> None:
-        """Let the leader decide when it is the command's turn."""
-        if request_context.miss_on_down and not request_context.per_node:
-            handler = MissOnDown(self, handler, raw, spec, request_context.proto)
+    def execute_leader_first(self, plan: LeaderFirst, handler: ReplyHandler, request_context: RequestContext) -> None:
+        """Let the leader decide when it is its turn. Its failures are told: no such command has an `empty_reply`."""
         due = self.current_time() + timeout_of(plan.group)
         plan.group.key_turns.ask(LeaderFirstWrite(self, plan, handler, request_context, due))
 

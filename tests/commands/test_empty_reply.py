@@ -3,7 +3,8 @@
 import pytest
 
 from kidoproxy.commands.empty_reply import empty_reply
-from kidoproxy.commands.find import find
+from kidoproxy.commands.find import COMMANDS, find
+from kidoproxy.commands.spec import COPY_LEADER
 from kidoproxy.resp.encode import encode_request
 
 #: A request, and the replies in RESP2 and RESP3 (blanks for line ends).
@@ -80,3 +81,10 @@ def test_no_answer(line: str) -> None:
     spec = find(argv)
     assert spec is not None
     assert empty_reply(spec, encode_request(argv), 2) is None
+
+
+def test_what_a_leader_decides_has_no_answer() -> None:
+    """Such commands take, or make, what was not known before: their failures are told in every pool."""
+    decided = [spec for spec in COMMANDS.values() if spec.replication == COPY_LEADER]
+    assert decided
+    assert [spec.name for spec in decided if empty_reply(spec, encode_request([spec.name, b"k"]), 2) is not None] == []

@@ -63,6 +63,19 @@ def test_a_write_while_it_is_read() -> None:
     assert not stage.play.connection("b").held
 
 
+def test_time_goes_by_while_it_is_read() -> None:
+    """However long its pieces take, the sync does not count as stalled; it would if it waited for anything else."""
+    stage, sync = large()
+    began_at = sync.progress_at
+    sync.tick(began_at + 50.0, sync.wall_ms)
+    assert sync.progress_at == began_at
+    answer_until(stage, "a", b"GETRANGE")
+    sync.tick(began_at + 100.0, sync.wall_ms)
+    assert sync.progress_at == began_at + 100.0
+    stage.run()
+    assert (sync.problem, hold_the_same(stage), was_dumped(stage)) == ("", True, False)
+
+
 def test_a_shorter_value_while_it_is_read() -> None:
     """A piece that is not all there tells that at once."""
     stage, sync = large()

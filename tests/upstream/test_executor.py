@@ -2,6 +2,7 @@
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.replies.handler import IgnoreReply
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.plan import Plan
 from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.upstream.executor import PlanExecutor
@@ -9,6 +10,7 @@ from tests.story import (
     client,
     copies,
     greeted,
+    led_by,
     lost,
     node,
     received,
@@ -147,6 +149,73 @@ def test_a_plan_of_no_known_shape_asks_nobody() -> None:
     PlanExecutor().execute(
         Plan(9), IgnoreReply(), b"", COMMANDS[b"get"], RequestContext(0, 2, False, False, WallClock(0))
     )
+
+
+# -- turns at keys -----------------------------------------------------------------------------------------------
+
+
+def test_leader_of_a_pool_that_misses() -> None:
+    """A write that the leader decides fails there as elsewhere, and is no miss."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    play = story(ring(pool, miss_on_down=True)) >> client(f"SPOP {key}") << to("a", f"SPOP {key}")
+    play >> refused("b") >> lost("a")
+    play << to_client("-NODEDOWN a a:6379 (it closed the connection); the write may have run, its outcome is unknown")
+    assert (play.executor.misses_on_down, play.executor.dropped_writes) == (0, 0)
+
+
+def test_wait_while_a_key_has_its_turn() -> None:
+    """WAIT names no key, so it waits for nobody's turn; a write of the key does."""
+    pool = copies("a", "b", "c")
+    pool.groups[0].acks_needed = 1
+    key = led_by(pool, "a")
+    (
+        story(pool)
+        >> client(f"SPOP {key}") << to("a", f"SPOP {key}")
+        >> client("WAIT 2 0", name="you") << to("a", "PING") << to("b", "PING") << to("c", "PING")
+        >> client(f"SADD {key} x", name="she") << silence()
+    )  # fmt: skip
+
+
+def test_evalsha_that_the_leader_decides() -> None:
+    """An executor for one request asks the leader on the shared connections, by the same clock."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    play = story(pool)
+    text = b"return redis.call('spop', KEYS[1])"
+    digest = play.context.script_registry.remember(text).decode()
+    run = encode_request([b"EVAL", text, b"1", key.encode()])
+    state = f"DUMP {key}", f"PEXPIRETIME {key}"
+    (
+        play
+        >> tick() >> client(f"EVALSHA {digest} 1 {key}") << to("a", f"MEMORY USAGE {key}")
+        >> node("a", ":50") << to("a", "MULTI", run, *state, "EXEC")
+        >> node("a", "+OK", *["+QUEUED"] * 3, "*3 $1 x $-1 :-2") << to("b", f"UNLINK {key}")
+        >> node("b", ":1") << to_client("$1 x") << silence()
+    )  # fmt: skip
+
+
+# -- questions about expiry --------------------------------------------------------------------------------------
+
+
+def test_questions_around_an_evalsha() -> None:
+    """An executor for one request asks when keys expire on the connections on which the write is sent."""
+    pool = copies("a", "b")
+    pool.groups[0].checks_expiry = True
+    key = led_by(pool, "a")
+    play = story(pool)
+    text = b"return redis.call('incr', KEYS[1])"
+    digest = play.context.script_registry.remember(text).decode()
+    asked = f"PTTL {key}", encode_request([b"EVAL", text, b"1", key.encode()]), f"PTTL {key}"
+    (
+        play
+        >> client(f"EVALSHA {digest} 1 {key}") << to("a", *asked) << to("b", *asked)
+        >> node("a", ":-1", ":1", ":-1") >> node("b", ":-1", ":1", ":-1") << to_client(":1") << silence()
+        << then(lambda play: not pool.groups[0].to_repair)
+    )  # fmt: skip
+
+
+# -- connections -------------------------------------------------------------------------------------------------
 
 
 def test_connections() -> None:

@@ -214,6 +214,18 @@ def test_too_long_in_one_of_two_pools() -> None:
     assert idle(play)
 
 
+def test_too_long_in_both_pools_at_once() -> None:
+    """It has no turn in either pool by then, and the client hears of the first one alone."""
+    pool, play = rings()
+    one, two = taken(play, "{one}k"), taken(play, "{two}k", at=1)
+    play >> client(*multi("SET {one}k 1", "SET {two}k 1")) << queued(2)
+    for group in pool.groups:
+        group.key_turns.tick(play.executor.now + 1.0)
+    play << to_client("-TIMEOUT a a:6379 (earlier commands on its keys are not decided yet)")
+    play >> over(one) >> over(two, 1) << silence() << to_client()
+    assert idle(play)
+
+
 def test_too_long_in_both_pools() -> None:
     """The client hears of it once; later turns are over at once."""
     pool, play = rings()

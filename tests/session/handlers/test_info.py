@@ -3,6 +3,7 @@
 import pytest
 
 from kidoproxy.replication.group import SYNCING, group_of
+from kidoproxy.replication.sync_progress import SyncProgress
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.node import NodeRoute
@@ -137,6 +138,26 @@ def test_states_of_copies() -> None:
     assert [info.node_state(node) for node in stage.nodes] == ["in sync", "syncing", "down"]
     stage.node("a").suspect = True
     assert info.node_state(stage.node("a")) == "suspect"
+
+
+def test_how_far_a_sync_is() -> None:
+    """A copy that is not in sync shows what it has missed; while it is synced also keys, rate and time left."""
+    stage = copies("a", "b")
+    group = group_of(stage.node("b"))
+    assert group is not None
+    copy = group.copies[1]
+    copy.missed.reset(b"")
+    copy.missed.add(0, [b"k", b"l"])
+    copy.state = SYNCING
+    assert info.missed_and_synced_counts(stage.node("a")) == []
+    assert info.missed_and_synced_counts(copy.node) == [("missed_keys", 2)]
+    progress = copy.sync_progress = SyncProgress(0, 0.0)
+    progress.begin_pass(500)
+    progress.add(200)
+    progress.tick(1.0)
+    line = sections(say(stage.client(), "INFO", "kidoproxynodes"))["KidoproxyNodes"]["node1"]
+    shown = "missed_keys=2,sync_keys=200,sync_keys_expected=500,sync_keys_per_s=200,sync_seconds_left=1"
+    assert line.endswith("," + shown)
 
 
 def test_info_of_nodes_that_give_none() -> None:
