@@ -296,14 +296,19 @@ def check_group(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
 
 
 def check_lock(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
-    """Two clients never hold it at once: from the reply to the release, or until it expires; and nobody loses it."""
+    """Two clients never hold it at once: from the reply to the release, or until it expires; and nobody loses it.
+
+    A reply that comes when the lock may have expired gives nothing: it may have been acquired as soon as it was asked
+    for, and another client rightly have it since.
+    """
     held: list[Tenure] = []
     by_client: defaultdict[int, list[Operation]] = defaultdict(list)
     for entry in entries:
         by_client[entry.client].append(entry)
     for mine in by_client.values():
         for tenure in tenures(mine):
-            held.append(tenure)
+            if tenure.since < tenure.until:
+                held.append(tenure)
             if tenure.lost is not None:
                 yield Problem("lost", key, f"{tenure.lost}; it was held: {tenure.by}")
     held.sort(key=lambda tenure: tenure.since)

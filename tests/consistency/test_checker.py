@@ -269,6 +269,25 @@ def test_lock(entries: list[Operation], broken: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("late", "broken"),
+    [
+        (acquire(11, 7990.2130, 7991.2626, 1.0), set()),
+        (acquire(11, 7990.2130, 7991.2626, 1.2), {"overlap"}),
+        (acquire(11, 7990.5130, 7991.2626, 1.0), {"overlap"}),
+    ],
+)
+def test_lock_with_a_late_reply(late: Operation, broken: set[str]) -> None:
+    """Who hears of it after its time to live has held nothing for certain; who hears of it before has."""
+    first = acquire(10, 7991.2583, 7991.2606, 1.0)
+    assert rules("lock", [late, first, op("release", 7991.2708, 7991.2730, True, client=10)]) == broken
+
+
+def test_a_late_reply_hides_no_overlap() -> None:
+    """What was held for no time is not looked at as a neighbour of what was held."""
+    assert rules("lock", [acquire(1, 8, 9), acquire(2, 5, 10, 4), acquire(3, 10, 11)]) == {"overlap"}
+
+
+@pytest.mark.parametrize(
     ("entries", "broken"),
     [
         ([op("read", 0, 1, False), write(None, 2, 3), op("read", 4, 5, True), op("delete", 6, 9)], set()),
