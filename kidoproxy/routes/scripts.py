@@ -136,6 +136,17 @@ def leader_decision(analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
     return decision
 
 
+def decide_leader_script(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> LeaderScript | None:
+    """What the leader runs of a script, whatever its way, where it has to run it; None if its keys are not known."""
+    if spec.script_source == SCRIPT_FUNCTION:
+        function = registry.find_function(argv[1])
+        return leader_decision(function, argv).leader if function is not None else None
+    script = find_script(registry, spec, argv)
+    if script is None:
+        return None
+    return leader_decision(registry.analyse_script(script), [b"EVAL", script.text, *argv[2:]]).leader
+
+
 def interposed_decision(script: InterposedScript, argv: list[bytes], us: int) -> ScriptDecision:
     """The prologue takes the last argument: whether this copy publishes, and the clock."""
     words = [b"EVAL", script.text, *argv[2:], b"0%d" % us]

@@ -12,6 +12,7 @@ from kidoproxy.routes.route import WallClock
 from kidoproxy.routes.scripts import (
     ScriptDecision,
     decide_copy_script,
+    decide_leader_script,
     find_analysis,
     find_script,
     script_expiry_effect,
@@ -271,3 +272,42 @@ def test_expiry_of_scripts(text: bytes, effect: ExpiryEffect) -> None:
 def test_expiry_of_an_unknown_script() -> None:
     """Of a script that is not known nothing is known."""
     assert script_expiry_effect(ScriptRegistry(), COMMANDS[b"evalsha"], [b"EVALSHA", b"x", b"0"]) is SCRIPT_SETS_ANY
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "publishes"),
+    [
+        (b"return {KEYS[1], redis.call('incr', KEYS[1])}", [b"k"], False),
+        (b"redis.call('expire', KEYS[1], 5)", [b"k"], False),
+        (b"redis.call('set', KEYS[1] .. 'x', 1) redis.call('publish', 'c', 'm')", [b"k", b"kx"], True),
+    ],
+)
+def test_a_script_on_the_leader(text: bytes, keys: list[bytes], publishes: bool) -> None:
+    """What each copy could run may run on the leader too: as it is, with the keys that it may write to."""
+    registry = ScriptRegistry()
+    for argv in ([b"EVAL", text], [b"EVALSHA", registry.remember(text)]):
+        spec = COMMANDS[argv[0].lower()]
+        script = decide_leader_script(registry, spec, [*argv, b"1", b"k"])
+        assert script is not None
+        assert (script.argv, script.written_keys, script.publishes) == ([b"EVAL", text, b"1", b"k"], keys, publishes)
+
+
+def test_a_function_on_the_leader() -> None:
+    """As it is called; one that is not known has no keys that are known."""
+    registry = ScriptRegistry()
+    call = [b"FCALL", b"f", b"1", b"k"]
+    assert decide_leader_script(registry, COMMANDS[b"fcall"], call) is None
+    registry.load_library(
+        b"#!lua name=lib\nredis.register_function('f', function(k) return redis.call('incr', k[1]) end)"
+    )
+    script = decide_leader_script(registry, COMMANDS[b"fcall"], call)
+    assert script is not None
+    assert (script.argv, script.written_keys) == (call, [b"k"])
+
+
+def test_not_on_the_leader() -> None:
+    """A digest that is not known, and a script that writes to a key whose name is in another one."""
+    registry = ScriptRegistry()
+    assert decide_leader_script(registry, COMMANDS[b"evalsha"], [b"EVALSHA", b"x", b"0"]) is None
+    text = b"redis.call('set', redis.call('get', KEYS[1]), 1)"
+    assert decide_leader_script(registry, COMMANDS[b"eval"], [b"EVAL", text, b"1", b"k"]) is None

@@ -209,7 +209,7 @@ class ExecJob(Job):
     def run_on_leader(self, pending: PendingRequest, decided: QueuedCommand) -> None:
         """The whole of it runs on the leader, if all of it can."""
         session = self.session
-        plan = exec_turn.leader_transaction(self.queue, self.plans)
+        plan = exec_turn.leader_transaction(self.queue, self.plans, session.context.script_registry)
         if isinstance(plan, QueuedCommand):
             if self.watch is not None:
                 self.watch.on_exec()

@@ -17,6 +17,8 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.replication_errors import KEYS_BUSY
 from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan, Send
+from kidoproxy.routes.scripts import decide_leader_script
+from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.multi_state import QueuedCommand
 
 
@@ -132,17 +134,20 @@ def leader_command(queue: list[QueuedCommand], plans: list[Plan | None]) -> Queu
     return None
 
 
-def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> LeaderFirst | QueuedCommand:
+def leader_transaction(
+    queue: list[QueuedCommand], plans: list[Plan | None], registry: ScriptRegistry
+) -> LeaderFirst | QueuedCommand:
     """The whole transaction as one write that the leader decides; or the command that cannot be part of it."""
     group = next(group for plan in plans for group in copy_groups_of(plan))
     frames: list[bytes] = []
     keys: dict[bytes, bool] = {}
     written_keys: dict[bytes, bool] = {}
     asks_pubsub_node = False
-    for queued, plan in zip(queue, plans, strict=True):
-        if plan is None or isinstance(plan, DirectReply):
+    for queued, planned in zip(queue, plans, strict=True):
+        if planned is None or isinstance(planned, DirectReply):
             continue
-        groups = copy_groups_of(plan)
+        groups = copy_groups_of(planned)
+        plan = plan_on_leader(planned, queued, group, registry)
         frame = leader_frame(plan, queued.request.raw)
         written = written_keys_of(plan)
         if frame is None or written is None or not groups or any(each is not group for each in groups):
@@ -153,8 +158,19 @@ def leader_transaction(queue: list[QueuedCommand], plans: list[Plan | None]) -> 
             keys[argv[at]] = True
         for key in written:
             keys[key] = written_keys[key] = True
-        asks_pubsub_node = asks_pubsub_node or queued.spec.replication == COPY_PUBSUB_NODE
+        if queued.spec.replication == COPY_PUBSUB_NODE or (isinstance(plan, LeaderFirst) and plan.asks_pubsub_node):
+            asks_pubsub_node = True
     return LeaderFirst(group, [b"EXEC"], list(keys), list(written_keys), EFFECT_STATE, asks_pubsub_node, frames)
+
+
+def plan_on_leader(plan: Plan, queued: QueuedCommand, group: CopyGroup, registry: ScriptRegistry) -> Plan:
+    """Of a script that each copy would have run: what the leader runs for all, without a prologue, if it can."""
+    if not isinstance(plan, Gather) or plan.write is None or not queued.spec.script_source:
+        return plan
+    script = decide_leader_script(registry, queued.spec, queued.request.argv)
+    if script is None:
+        return plan
+    return LeaderFirst(group, script.argv, script.written_keys, script.written_keys, EFFECT_STATE, script.publishes)
 
 
 def leader_frame(plan: Plan, raw: bytes) -> bytes | None:
