@@ -4,9 +4,8 @@ import pytest
 
 from kidoproxy.commands.spec import EFFECT_CLAIMED_ENTRIES, EFFECT_REMOVED_MEMBERS, EFFECT_STATE
 from kidoproxy.replication.leader_effects import Effect, command_frames, effect_handler, effect_of, requests_along
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler, ignore_failure
 from kidoproxy.resp.decode import items, string_value
-from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.plan import LeaderFirst
 from kidoproxy.routes.topology import Node
 from tests.story import copies
@@ -108,20 +107,6 @@ def test_what_no_set_can_hold(reply: str) -> None:
     assert not found.frames
 
 
-class Told(ReplyHandler):
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[bytes] = []
-
-    def on_reply(self, raw: bytes) -> None:
-        self.heard.append(raw)
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        self.heard.append(failure.code.encode())
-
-
 @pytest.mark.parametrize(
     ("frames", "replies", "heard"),
     [
@@ -141,10 +126,10 @@ def test_the_reply_of_another_copy(frames: list[str], replies: list[str | bytes]
     effect = Effect()
     for at, text in enumerate(frames):
         effect.add(request(text), b":1\r\n" if at == 0 else b"")
-    told = Told()
-    handler = effect_handler(told, b"+mine\r\n", effect)
+    told: list[bytes] = []
+    handler = effect_handler(CallbackHandler(told.append, ignore_failure), b"+mine\r\n", effect)
     assert effect.reply_count() == len(replies)
     for reply in replies:
-        assert not told.heard
+        assert not told
         handler.on_reply(frame(reply))
-    assert told.heard == [frame(heard)]
+    assert told == [frame(heard)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kidoproxy.commands.find import COMMANDS
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Wait
@@ -15,22 +15,21 @@ from tests.story.frames import frame, request
 FAILURE = NodeFailure(NODEDOWN, "a", "a:1", "no", False)
 
 
-class Told(ReplyHandler):
+class Told:
     """What somebody is told."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.said: list[object] = []
         self.then: Callable[[], None] = lambda: None
 
-    def on_reply(self, raw: bytes) -> None:
+    def handler(self) -> CallbackHandler:
+        """Whoever tells."""
+        return CallbackHandler(self.take_reply, self.said.append)
+
+    def take_reply(self, raw: bytes) -> None:
         """A reply."""
         self.said.append(raw)
         self.then()
-
-    def on_failure(self, failure: NodeFailure) -> None:
-        """A failure."""
-        self.said.append(failure)
 
 
 def pop_plan(play: Story, *keys: str) -> tuple[Wait, bytes]:
@@ -47,7 +46,7 @@ def wait(play: Story, told: Told, *keys: str) -> WaitingRequest:
     """A request of these keys that waits."""
     executor = DedicatedExecutor(play.proxy.dedicated_pool, 5.0, b"*-1\r\n")
     plan, raw = pop_plan(play, *keys)
-    executor.execute(plan, told, raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
+    executor.execute(plan, told.handler(), raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
     return executor.waiting[0]
 
 
@@ -66,7 +65,7 @@ def test_an_executor_where_nobody_waits() -> None:
     play = story(copies("a", "b"))
     plan, raw = pop_plan(play, "q")
     told = Told()
-    play.executor.execute(plan, told, raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
+    play.executor.execute(plan, told.handler(), raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
     play.settle()
     assert [one.raw for one in play.sent["a"]] == [raw]
     assert repr(plan) in ("wait for [b'q'], then [a, b]", "wait for [b'q'], then [b, a]")
@@ -107,7 +106,7 @@ def test_a_client_that_has_left_or_was_unblocked() -> None:
         executor = DedicatedExecutor(play.proxy.dedicated_pool, 5.0, b"*-1\r\n")
         executor.outcome.client_gone = gone
         executor.unblock_reason = b"TIMEOUT"
-        executor.execute(plan, told, raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
+        executor.execute(plan, told.handler(), raw, COMMANDS[b"blpop"], play.client("me").session.request_context)
         assert executor.waiting == []
         if gone:
             answer(play, "$1 x")
