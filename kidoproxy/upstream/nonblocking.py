@@ -5,18 +5,16 @@ For a client that has hung up: what it has sent is still run, but nothing may be
 
 from typing import Final, final
 
+from kidoproxy.replication.leader_effects import EXEC, MULTI
 from kidoproxy.replies.callbacks import InterceptingHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp.decode import is_error, is_null, items
-from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.send_first import submit_ahead_of_unwritten
 
-MULTI: Final = encode_request([b"MULTI"])
-EXEC: Final = encode_request([b"EXEC"])
 #: How the error begins that a request gets which CLIENT UNBLOCK … ERROR ends.
 UNBLOCKED_PREFIX: Final = b"-UNBLOCKED"
 #: Of MULTI, the request, EXEC.

@@ -11,6 +11,7 @@ from typing import Final, final
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replication.expiry_check import ExpiryQuestion
 from kidoproxy.replication.group import CopyGroup, group_of
+from kidoproxy.replication.leader_effects import EXEC, MULTI
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replies.aggregate import ListReplies
 from kidoproxy.replies.handler import ReplyHandler
@@ -24,7 +25,6 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.warmup_connection import preload_script
 from kidoproxy.upstream.dedicated_pool import Lease
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
-from kidoproxy.upstream.nonblocking import EXEC, MULTI
 
 EXECABORT_PREFIX: Final = b"-EXECABORT"
 
