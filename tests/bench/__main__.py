@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from tests.bench import memory, report, workers
+from tests.bench import copies, memory, report, sync, workers
 from tests.bench.rounds import Row, measure
 from tests.bench.stage import Cores, Processes, Proxy
 from tests.bench.workloads import WORKLOADS, Workload, batches
@@ -37,10 +37,10 @@ FLOORED = ("get", "set", "get-p16", "set-p16", "get-1000", "mget", "mset")
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
-    names = [each.name for each in WORKLOADS]
+    names = [*(each.name for each in WORKLOADS), "memory", "workers", "copies", "sync"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="fewer workloads, short samples: less than a minute")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=[*names, "memory", "workers"])
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (9, quick: 3)")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a sample (0.6, quick: 0.25)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
@@ -137,6 +137,17 @@ def main(argv: list[str]) -> int:
             pair = workers.measure(stage, options.python, options.seconds or 1.0, options.rounds or 5)
             results["workers"] = asdict(pair)
             say("\n" + report.two_workers(pair))
+        if "copies" in options.only and not options.twin:
+            loads = [*copies.LOADS, *copies.transfers()]
+            costs = copies.measure(stage, options.python, options.rounds or 5, loads)
+            results["copies"] = [asdict(row) for row in costs]
+            say("\n" + report.copies(costs))
+            missed += copies.misses(costs) if options.check else []
+        if "sync" in options.only and not options.twin:
+            cost = sync.measure(stage, options.python)
+            results["sync"] = asdict(cost)
+            say("\n" + report.sync(cost))
+            missed += sync.misses(cost) if options.check else []
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
     say("".join(f"missed: {line}\n" for line in missed), sys.stderr)

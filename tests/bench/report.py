@@ -7,13 +7,16 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from tests.bench.copies import POOLS, CopyRow
 from tests.bench.memory import Memory
 from tests.bench.rounds import Row
 from tests.bench.stage import ROOT, node_binary
+from tests.bench.sync import SyncCost
 from tests.bench.workers import Workers
 from tests.bench.workloads import MIB
 
@@ -185,3 +188,37 @@ def two_workers(pair: Workers) -> str:
         ["one worker µs", "two workers µs, each asked alone", "capacity"],
         [[micros(pair.one_us), two, f"{pair.capacity:.2f}x"]],
     )
+
+
+def copies(rows: Sequence[CopyRow]) -> str:
+    """CPU, throughput and p99 of a ring of one and of two copies, and the ratio of what they cost."""
+    header = [
+        "on copies",
+        "ring µs",
+        "copies µs",
+        "CPU ratio",
+        "commands a second, ring / copies",
+        "p99 ms, ring / copies",
+    ]
+    return table(header, [_copy_cells(row) for row in rows])
+
+
+def _copy_cells(row: CopyRow) -> list[str]:
+    if row.note:
+        return [row.load.name, *["-"] * 4, row.note]
+    cpu, rate, p99 = ([statistics.median(each[pool]) for pool in POOLS] for each in (row.cpu_us, row.rate, row.p99_ms))
+    return [
+        row.load.name,
+        *map(micros, cpu),
+        f"**{row.ratio:.2f}**",
+        f"{rate[0]:.0f} / {rate[1]:.0f}",
+        f"{p99[0]:.2f} / {p99[1]:.2f}",
+    ]
+
+
+def sync(cost: SyncCost) -> str:
+    """The time a returning copy took, and what the clients felt of it."""
+    header = ["sync of an empty copy", "s", "CPU s of the proxy", "p99 ms before / during", "worst ms"]
+    tails = f"{cost.before_p99_ms:.2f} / {cost.during_p99_ms:.2f}"
+    cells = [f"{cost.seconds:.1f}", f"{cost.cpu_seconds:.1f}", tails, f"{cost.worst_ms:.0f}"]
+    return table(header, [[f"{cost.keys:,} keys".replace(",", " "), *cells]])

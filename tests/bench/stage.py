@@ -77,11 +77,14 @@ class Processes(ExitStack):
     def start_nodes(self) -> None:
         """Three empty nodes that keep nothing on disk."""
         for _ in NODES:
-            port = free_port()
-            where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
-            quiet = ["--save", "", "--appendonly", "no", "--maxclients", "1000"]
-            self.nodes.append(port)
-            self._start([node_binary(), *where, *quiet], self.cores.nodes, [port])
+            self.nodes.append(free_port())
+            self.start_node(self.nodes[-1])
+
+    def start_node(self, port: int) -> None:
+        """One more, or one again after its end."""
+        where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        quiet = ["--save", "", "--appendonly", "no", "--maxclients", "1000"]
+        self._start([node_binary(), *where, *quiet], self.cores.nodes, [port])
 
     def flush_nodes(self) -> None:
         """Forgets all keys."""
@@ -117,6 +120,20 @@ class Processes(ExitStack):
         argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(path)]
         home = self.directory if python else ROOT
         return Proxy(name, self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
+
+    def copies(self, python: str = "", heal: str = "auto") -> Proxy:
+        """This project's proxy with two pools: a ring of the first node, and copies on the other two."""
+        ports = {pool: free_port() for pool in ("ring", "copies")}
+        urls = [f'{{ name = "{name}", url = "redis://127.0.0.1:{port}" }}' for name, port in self._named()]
+        pools = [
+            f'[pool.ring]\nlisten = "127.0.0.1:{ports["ring"]}"\nmode = "ring"\nnodes = [{urls[0]}]\n',
+            f'[pool.copies]\nlisten = "127.0.0.1:{ports["copies"]}"\nmode = "copy"\nheal = "{heal}"\n'
+            f"nodes = [{urls[1]}, {urls[2]}]\n",
+        ]
+        path = self._file("toml", f'[proxy]\nstate_dir = "{self.directory}/state"\n' + "".join(pools))
+        argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(path)]
+        home = self.directory if python else ROOT
+        return Proxy("copies", self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
 
     def floor(self, request_bytes: int) -> Proxy:
         """The server that only says +OK."""
