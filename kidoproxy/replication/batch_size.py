@@ -10,8 +10,8 @@ from typing import Final, final
 BATCH_BYTES: Final = 256 * 1024
 #: The estimate before any value was seen.
 DEFAULT_VALUE_BYTES: Final = 4096
-#: Most keys of one batch, however small they are.
-BATCH_KEYS: Final = 100
+#: Most keys of one batch, however small they are: a write waits for the batch that is under way, some 0.3 ms.
+BATCH_KEYS: Final = 32
 
 
 @final

@@ -134,7 +134,7 @@ class SyncPass(SyncState):
 
     def scan(self) -> None:
         """Ask for the next keys, or wait for the next tick if the pace says so."""
-        if not self.pace.may_go_on():
+        if not self.pace.may_go_on(self.executor.now):
             self.is_paused = True
             return
         self.move_to(SyncStep.SCAN)
@@ -265,7 +265,7 @@ class SyncPass(SyncState):
         if not self.is_paused:
             return
         self.progress_at = now
-        if self.pace.may_go_on():
+        if self.pace.may_go_on(self.executor.now):
             self.is_paused = False
             if self.phase is SyncPhase.RECHECKING:
                 self.recheck_touched()
@@ -303,7 +303,7 @@ class SyncPass(SyncState):
         if self.needs_comparison() or not self.recheck_queue.collect_touched(self.explained):
             self.end_pass()
             return
-        if not self.pace.may_go_on():
+        if not self.pace.may_go_on(self.executor.now):
             self.is_paused = True
             return
         self.db = self.recheck_queue.next_db()

@@ -8,6 +8,9 @@ RATE_SECONDS: Final = 5.0
 UNKNOWN_SECONDS: Final = -1
 #: What a paced sync may catch up on after it had to wait for something else.
 BURST_SECONDS: Final = 0.5
+#: Of the twentieth of a second between two ticks so much is for the sync, the rest for the clients alone: at full speed
+#: it keeps both nodes busy, and one client that waits a little with every write would not come to its end.
+WORK_SECONDS: Final = 0.025
 
 
 @final
@@ -25,6 +28,7 @@ class SyncProgress:
         self.measured_at = now
         self.measured_keys = 0
         self.began_at = now
+        self.works_until = now + WORK_SECONDS
 
     def begin_pass(self, keys_total: int) -> None:
         self.keys_done = 0
@@ -36,12 +40,13 @@ class SyncProgress:
         self.measured_keys += keys
         self.allowance -= keys
 
-    def may_go_on(self) -> bool:
+    def may_go_on(self, now: float) -> bool:
         """Whether the next keys may be looked at now, and not at a later tick."""
-        return not self.keys_per_s or self.allowance > 0
+        return now < self.works_until and (not self.keys_per_s or self.allowance > 0)
 
     def tick(self, now: float) -> None:
         """Some time has gone by."""
+        self.works_until = now + WORK_SECONDS
         seconds = now - self.measured_at
         if seconds <= 0:
             return

@@ -1,8 +1,8 @@
 """How long a returning copy takes: an empty node beside a full one, while writes go on at a steady pace.
 
 The time runs from the moment at which the node is up again to its state "in sync". The latency of the writes is
-measured before and during it, from one client that sends one SET at its moment and waits for the reply; a write that
-is late counts from when it was due.
+measured before and during it, from a few clients that send each SET at its moment and wait for the reply; a write that
+is late counts from when it was due. All processes share all cores: on two of them the nodes would have but one.
 """
 
 import threading
@@ -23,6 +23,7 @@ from tests.bench.workloads import Workload, preload
 KEYS: Final = 1_000_000
 VALUE_BYTES: Final = 100
 WRITES_PER_S: Final = 2_000
+CLIENTS: Final = 4
 BEFORE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 600.0
@@ -45,7 +46,7 @@ class SyncCost:
 
 @dataclass
 class Writer:
-    """One client that writes at a steady pace, until told to stop; `latencies` in seconds."""
+    """Clients that write at a steady pace, until told to stop; `latencies` in seconds."""
 
     port: int
     keys: int
@@ -54,25 +55,27 @@ class Writer:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._write, args=[at], daemon=True) for at in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Returns when the last reply is there."""
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def p99_ms(self) -> float:
         """Once it is stopped."""
         return percentile(sorted(self.latencies), 99) * 1000
 
-    def _write(self) -> None:
+    def _write(self, at: int) -> None:
         with redis.Redis(port=self.port, protocol=2) as client:
             client.ping()
             began = time.perf_counter()
-            nth = 0
+            nth = at
             while not self._ended.is_set():
-                nth += 1
+                nth += CLIENTS
                 due = began + nth / WRITES_PER_S
                 time.sleep(max(0.0, due - time.perf_counter()))
                 self._write_one(client, nth, due)

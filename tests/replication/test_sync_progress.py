@@ -39,15 +39,24 @@ def test_rate_and_time_left(tick: float) -> None:
 def test_pace() -> None:
     """As many keys as its seconds allow; after a pause it catches up on a moment, and no more."""
     progress = SyncProgress(1000, 0.0)
-    assert not progress.may_go_on()
+    assert not progress.may_go_on(0.0)
     looked_at, now = 0, 0.0
     while now < 10.0:
         now += 0.05
         progress.tick(now)
-        while progress.may_go_on():
+        while progress.may_go_on(now):
             progress.add(100)
             looked_at += 100
     assert looked_at == pytest.approx(10_000, abs=200)
     progress.tick(now + 100)
     assert progress.allowance == 1000 * BURST_SECONDS
-    assert SyncProgress(0, 0.0).may_go_on()
+    assert SyncProgress(0, 0.0).may_go_on(0.0)
+
+
+def test_half_of_the_time_is_for_clients_alone() -> None:
+    """At full speed, too, it rests until the next tick."""
+    progress = SyncProgress(0, 1.0)
+    assert progress.may_go_on(1.024)
+    assert not progress.may_go_on(1.025)
+    progress.tick(1.05)
+    assert progress.may_go_on(1.074)
