@@ -262,7 +262,7 @@ class TestService:
 class TestTestCommand:
     def test_ci_runs_the_line_of_the_readme(self) -> None:
         """What a contributor is asked to run is what continuous integration runs, word for word."""
-        (line,) = [line for line in text(".ci/run").splitlines() if line.endswith("bin/tox")]
+        (line,) = [line for line in text(".ci/run").splitlines() if line.endswith("bin/tox -p")]
         assert line in map(str.strip, text("README.md").splitlines())
 
     def test_the_sdist_can_build_the_wheel(self) -> None:

@@ -18,7 +18,7 @@ import redis
 from kidoproxy.admin import embedded
 from kidoproxy.admin.embedded import EmbeddedError, EmbeddedNodes, find_server
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 SECONDS = 10.0
 

@@ -4,8 +4,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,8 @@ from redis.retry import Retry
 
 from kidoproxy.admin.embedded import EmbeddedNodes
 from kidoproxy.config.example import to_toml
+from tests import fork_server
+from tests.fork_server import ForkedProcess
 from tests.ports import free_port
 
 READY: Final = "is ready"
@@ -42,7 +42,7 @@ class RunningProxy:
         self.names = [f"node-{at}" for at in range(len(urls))]
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: ForkedProcess | None = None
         self.announced = ""
         self._clients: list[Any] = []
         self._logs = itertools.count()
@@ -86,19 +86,12 @@ class RunningProxy:
         """Start the program, and do not wait."""
         self._log = self.folder / f"log-{next(self._logs)}"
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "kidoproxy", "serve", "--config", str(self.config), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment(),
-            )
+            args = ["serve", "--config", str(self.config), *options]
+            self.process = fork_server.start(args, log.fileno(), environment())
 
     def is_announced(self) -> bool:
         """Wait until the program is ready, or has ended; whether it is ready."""
         assert self.process is not None
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             self.announced += line
             if READY in line:
@@ -119,7 +112,6 @@ class RunningProxy:
     def end(self, sign: int = signal.SIGTERM) -> int:
         """Send it a signal and wait for its end; the exit status."""
         assert self.process is not None
-        assert self.process.stdout is not None
         if self.process.poll() is None:
             self.process.send_signal(sign)
         try:

@@ -16,7 +16,7 @@ from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.resp.reply_reader import ReplyReader
 from tests.commands.oracle import SERVERS, ask, running
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 PATTERNS = rb"* c*g get h?et [gs]et [^g]et [a-m]et [m-a]et *|* \g\e\t [g [] [^] ** *e*t* g[e-]t ge\ [\g]et".split()
 

@@ -11,7 +11,7 @@ from tests.live.contents import Crowd, equal
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 #: As django-redis has it: increments a key that exists and keeps its expiry.
 INCR_SCRIPT: Final = """

@@ -21,7 +21,7 @@ from tests.live.proxies import Starter
 from tests.live.script import DIFFER, SETUP, TYPED, WHOLE
 from tests.live.script_keyed import KEYED
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 HELLO: Final = {2: [b"PING"], 3: [b"HELLO", b"3"]}
 

@@ -17,7 +17,7 @@ from kidoproxy.resp.request_scanner import RequestLimits
 from tests.needs import needs
 from tests.resp.feeding import byte_by_byte, read_replies, read_requests
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 SECONDS: Final = 10.0
 LONG: Final = b"1" * (limits.MAX_INLINE_BYTES + 1)

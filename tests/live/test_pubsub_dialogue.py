@@ -12,7 +12,7 @@ from tests.commands.oracle import program
 from tests.live.asking import connect, lines
 from tests.live.proxies import Starter
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])

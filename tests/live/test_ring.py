@@ -15,7 +15,7 @@ from tests.live.script import SETUP, WHOLE
 from tests.live.script_keyed import KEYED
 from tests.live.test_oracle import unequal
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 KEYS: Final = [f"key:{number}" for number in range(300)]
 

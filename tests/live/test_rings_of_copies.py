@@ -14,7 +14,7 @@ from tests.live.contents import Crowd, contents, is_behind, states
 from tests.live.proxies import RunningProxy
 from tests.wait import eventually
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 SHARDS = ("left", "right")
 KEYS = [f"key:{number}" for number in range(400)]

@@ -14,7 +14,7 @@ from tests.live.contents import contents, equal
 from tests.live.proxies import RunningProxy, Starter
 from tests.live.test_rings_of_copies import Nested
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.both_builds]
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two", "three"])
