@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+#: What an interpreter reads when it starts.
+PYTHON_VARIABLES: Final = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONDEVMODE")
 #: Room for a command line and an environment.
 MESSAGE_BYTES: Final = 256 * 1024
 DESCRIPTORS: Final = 3
@@ -65,16 +67,26 @@ class ForkedProcess:
 
 
 def start(args: Sequence[str], stderr: int, env: Mapping[str, str]) -> ForkedProcess:
-    """Run ``kidoproxy ARGS`` with this environment; its standard output is a pipe, its input is empty."""
+    """Run ``kidoproxy ARGS`` with this environment; its standard output is a pipe, its input is empty.
+
+    Where a variable is for the interpreter itself there is a new one.
+    """
     server = _server()
+    needs_interpreter = any(env.get(name) != _environment().get(name) for name in PYTHON_VARIABLES)
     status, theirs = socket.socketpair()
     readable, writable = os.pipe()
     with theirs:
-        message = json.dumps([list(args), dict(env)]).encode()
+        message = json.dumps([list(args), dict(env), needs_interpreter]).encode()
         socket.send_fds(server, [message], [theirs.fileno(), writable, stderr])
     os.close(writable)
     pid = int(server.recv(100))
     return ForkedProcess(pid, args, status, readable)
+
+
+@cache
+def _environment() -> dict[str, str]:
+    """That of the server."""
+    return dict(os.environ)
 
 
 @cache
@@ -88,7 +100,7 @@ def _server() -> socket.socket:
         number = theirs.fileno()
         path = os.pathsep.join(path for path in sys.path if path)
         argv = [sys.executable, "-P", "-m", "tests.fork_server", str(number)]
-        env = {**os.environ, "PYTHONPATH": path}
+        env = {**_environment(), "PYTHONPATH": path}
         process = subprocess.Popen(argv, pass_fds=[number], env=env, stdin=subprocess.DEVNULL)
     atexit.register(_end, ours, process)
     return ours
@@ -139,8 +151,7 @@ def _fork_one(control: socket.socket, running: dict[int, socket.socket]) -> bool
     status, stdout, stderr = numbers
     pid = os.fork()
     if pid == 0:
-        args, env = json.loads(message)
-        run(args, env, stdout, stderr)
+        run(*json.loads(message), stdout, stderr)
     running[pid] = socket.socket(fileno=status)
     os.close(stdout)
     os.close(stderr)
@@ -148,13 +159,15 @@ def _fork_one(control: socket.socket, running: dict[int, socket.socket]) -> bool
     return True
 
 
-def run(args: list[str], env: dict[str, str], stdout: int, stderr: int) -> NoReturn:
+def run(args: list[str], env: dict[str, str], needs_interpreter: bool, stdout: int, stderr: int) -> NoReturn:
     """In the child: become the program."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
+    if needs_interpreter:
+        os.execve(sys.executable, [sys.executable, "-m", "kidoproxy", *args], env)
     os.environ.clear()
     os.environ.update(env)
     from kidoproxy.admin.cli import main

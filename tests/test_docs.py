@@ -68,7 +68,7 @@ def test_the_first_run_is_one_line() -> None:
 def test_the_tests_are_one_line() -> None:
     """What a contributor copies to run all tests is the last line of continuous integration, word for word."""
     line = page(".ci/run").rstrip().splitlines()[-1]
-    assert line.endswith("/tox")
+    assert line.endswith("/tox -p")
     assert f"```sh\n{line}\n```" in README
 
 

@@ -1,5 +1,6 @@
 """A forked program behaves as one that was started: output, exit status, signals, environment."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.fork_server import ForkedProcess
 
 def start(folder: Path, *args: str, **env: str) -> ForkedProcess:
     with (folder / "stderr").open("wb") as stderr:
-        return fork_server.start(args, stderr.fileno(), env)
+        return fork_server.start(args, stderr.fileno(), {**os.environ, **env})
 
 
 def test_output_and_exit_status(tmp_path: Path) -> None:
@@ -29,10 +30,19 @@ def test_output_and_exit_status(tmp_path: Path) -> None:
 
 
 def test_environment_is_what_was_given(tmp_path: Path) -> None:
-    """And nothing of ours: the file is named by it alone."""
+    """The file is named by it alone."""
     process = start(tmp_path, "check", KIDOPROXY_CONFIG=str(tmp_path / "absent.toml"))
     assert process.wait(10) == 2
     assert "absent.toml" in (tmp_path / "stderr").read_text()
+    process.stdout.close()
+
+
+def test_what_is_for_the_interpreter_reaches_one(tmp_path: Path) -> None:
+    """A path is read when it starts, so there is a new one."""
+    (tmp_path / "sitecustomize.py").write_text("print('customized', flush=True)")
+    process = start(tmp_path, "version", PYTHONPATH=str(tmp_path))
+    assert process.stdout.readline() == "customized\n"
+    assert process.wait(10) == 0
     process.stdout.close()
 
 

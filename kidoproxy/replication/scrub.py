@@ -101,7 +101,9 @@ class Scrub(Callback):
         self.count_repaired()
         if problem := self.copy_that_left():
             self.finish(problem)
-        elif self.noted or not self.batches_left or not self.pace.may_go_on(self.executor.now) or not self.writes_flow():
+        elif (
+            self.noted or not self.batches_left or not self.pace.may_go_on(self.executor.now) or not self.writes_flow()
+        ):
             return
         elif self.batches:
             self.compare(self.batches.pop(0))

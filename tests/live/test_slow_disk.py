@@ -9,7 +9,7 @@ import redis
 
 from tests.live.proxies import RunningProxy, Starter
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 SLOW_SECONDS = 0.7
 #: Put in front of the program by Python itself: every fsync takes this long.
