@@ -151,7 +151,8 @@ def _fork_one(control: socket.socket, running: dict[int, socket.socket]) -> bool
     status, stdout, stderr = numbers
     pid = os.fork()
     if pid == 0:
-        run(*json.loads(message), stdout, stderr)
+        args, env, needs_interpreter = json.loads(message)
+        run(args, env, needs_interpreter, stdout, stderr)
     running[pid] = socket.socket(fileno=status)
     os.close(stdout)
     os.close(stderr)

@@ -165,12 +165,12 @@ def begin_expiry_check(
         return None
     db, clock, memo = request_context.db, request_context.clock, group.expiry_memo
     keys = write.written_keys
-    if len(keys) > 1:
-        keys = list(dict.fromkeys(keys))
     late_ms = clock.ms + int(timeout * 1000)
-    keys = [key for key in keys if not memo.is_far((db, key), late_ms)]
-    nodes = [part.node for part in plan.plans if isinstance(part, Send)]
+    if len(keys) > 1:
+        keys = [key for key in dict.fromkeys(keys) if not memo.is_far((db, key), late_ms)]
+    elif keys and memo.is_far((db, keys[0]), late_ms):
+        return None
     if not keys:
         return None
-    nodes += write.unawaited_nodes
+    nodes = [part.node for part in plan.plans if isinstance(part, Send)] + write.unawaited_nodes
     return ExpiryCheck(group, db, nodes, keys, clock) if len(nodes) > 1 else None

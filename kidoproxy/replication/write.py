@@ -62,14 +62,15 @@ class CopyWrite(Aggregate):
             if group.watches:
                 certain_keys = [] if write.may_write_other_keys else write.written_keys
                 group.invalidate_watches(self.db, certain_keys, write.other_db)
-        self.unconfirmed_copies: list[Copy] = []
+        #: Lists that most writes do not need are made when they are needed.
+        self.unconfirmed_copies: list[Copy] | None = None
         #: When to answer early: see `CopyGroup.acks_needed`. The client has its answer, the rest is still awaited.
         self.acks_needed = group.acks_needed if not self.per_node else 0
         self.is_answered = False
         #: What counts as the outcome: the first reply of a copy that has acknowledged it. Empty until it is known.
         self.outcome = b""
         #: What copies have replied that are not waited for, while the outcome is not known.
-        self.unawaited_replies: list[tuple[Node, bytes]] = []
+        self.unawaited_replies: list[tuple[Node, bytes]] | None = None
 
     def set_reply(self, index: int, raw: bytes) -> None:
         if self.write_epoch >= 0 and is_node_unfit(raw):
@@ -92,6 +93,8 @@ class CopyWrite(Aggregate):
     def mark_unconfirmed(self, index: int) -> None:
         unconfirmed = self.group.copy_of(self.nodes[index])
         unconfirmed.unconfirmed += 1
+        if self.unconfirmed_copies is None:
+            self.unconfirmed_copies = []
         self.unconfirmed_copies.append(unconfirmed)
 
     def answer_early(self) -> None:
@@ -120,15 +123,34 @@ class CopyWrite(Aggregate):
         return failed or is_node_unfit(self.replies[index])
 
     def answer_parent(self) -> None:
-        self.decide()
+        if self.is_unanimous():
+            self.outcome = self.replies[0]
+            self.reply_when_durable(self.outcome)
+        else:
+            self.decide()
         self.end_write()
+
+    def is_unanimous(self) -> bool:
+        """Whether all is well with an ordinary write, as nearly always: `decide` would do nothing but answer."""
+        group = self.group
+        replies = self.replies
+        first = replies[0]
+        if self.failures or self.is_answered or self.per_node or not self.is_write or first.startswith(b"-"):
+            return False
+        if group.trust_is_revocable or self.unawaited_replies is not None or len(replies) < group.min_in_sync:
+            return False
+        for index, node in enumerate(self.nodes):
+            if replies[index] != first or group.copy_of(node).state != IN_SYNC:
+                return False
+        return True
 
     def end_write(self) -> None:
         """Take back what the group was told at the beginning, once."""
         unconfirmed = self.unconfirmed_copies
-        self.unconfirmed_copies = []
-        for copy in unconfirmed:
-            copy.unconfirmed -= 1
+        if unconfirmed is not None:
+            self.unconfirmed_copies = None
+            for copy in unconfirmed:
+                copy.unconfirmed -= 1
         if self.write_epoch >= 0:
             write_epoch = self.write_epoch
             self.write_epoch = -1
@@ -164,7 +186,7 @@ class CopyWrite(Aggregate):
             self.group.mark_behind(missing, self.db, self.missed_keys)
             self.repair_if_unequal(acknowledged)
             self.outcome = self.replies[acknowledged[0]]
-            for node, raw in self.unawaited_replies:
+            for node, raw in self.unawaited_replies or []:
                 self.compare_unawaited(node, raw)
         if self.is_answered:
             return
@@ -205,6 +227,8 @@ class CopyWrite(Aggregate):
     def compare_unawaited(self, node: Node, raw: bytes) -> None:
         """A copy that is not waited for has replied: if not like the others, its sync has to compare the keys."""
         if not self.outcome:
+            if self.unawaited_replies is None:
+                self.unawaited_replies = []
             self.unawaited_replies.append((node, raw))
         elif self.written_keys and raw != self.outcome and not are_same_error(raw, self.outcome):
             self.group.on_unawaited_reply_differs(node, self.db, self.written_keys)

@@ -10,7 +10,10 @@ from kidoproxy.routes.topology import Node
 
 def write_refusal(group: CopyGroup, nodes: list[Node]) -> bytes:
     """Why a write to these copies in sync is not sent: an error; empty when it may be."""
-    if len([node for node in nodes if node.live]) < group.min_in_sync:
+    live_count = 0
+    for node in nodes:
+        live_count += node.live
+    if live_count < group.min_in_sync:
         return errors.NOREPLICAS
     cause = group.durability.write_refusal()
     return record_unwritable(group.name, cause) if cause else b""

@@ -48,6 +48,15 @@ def elements(add: str) -> Prepare:
     return prepare
 
 
+def sets(client: Any, count: int) -> None:
+    """As many sets as there are random keys, in none of which a sample finds the end."""
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(KEYS):
+            pipe.sadd(f"bench:set:{number:012}", *range(4 * count // KEYS))
+            if number % 100 == 99:
+                pipe.execute()
+
+
 def value_of(size: int) -> Prepare:
     """One string of so many bytes."""
 
@@ -78,7 +87,8 @@ LOADS: Final = (
     CopyLoad("INCR", ["INCR", "bench:counter:__rand_int__"]),
     CopyLoad("LPUSH", ["LPUSH", "bench:list:__rand_int__", "v" * 64]),
     CopyLoad("XADD *", ["XADD", "bench:stream:__rand_int__", "*", "field", "v" * 64], 2.5),
-    CopyLoad("SPOP", ["SPOP", "bench:elements"], 2.5, elements("SADD")),
+    CopyLoad("SPOP", ["SPOP", "bench:set:__rand_int__"], 2.5, sets),
+    CopyLoad("SPOP, all of one set", ["SPOP", "bench:elements"], 0.0, elements("SADD")),
     CopyLoad("BLPOP, element there", ["BLPOP", "bench:elements", "1"], 2.5, elements("RPUSH")),
     CopyLoad("EVAL of INCR and EXPIRE", ["EVAL", EXPIRING, "1", "bench:limit:__rand_int__", "100"], 2.5),
 )
