@@ -24,23 +24,45 @@ def machine_id() -> str:
 
 
 def process_start(pid: int) -> int:
-    """When a process of this machine began, in ticks since the boot; 0 if there is none, or it has ended."""
-    try:
-        fields = (PROC / str(pid) / "stat").read_text("latin-1").rpartition(")")[2].split()
-    except OSError:
-        return 0
+    """When a process of this machine began, in ticks since the boot; 0 if it has ended. OSError if we may not know."""
+    fields = (PROC / str(pid) / "stat").read_text("latin-1").rpartition(")")[2].split()
     # A zombie has ended: its sockets are closed.
     return 0 if fields[0] in "ZX" else int(fields[START_FIELD])
+
+
+def own_start() -> int:
+    """When this process began; 0 if it cannot be told."""
+    try:
+        return process_start(os.getpid())
+    except OSError:
+        return 0
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this id, even one that /proc hides from us (``hidepid``, ``ProtectProc``)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def is_dead(mark: OwnerMark) -> bool:
     """Whether the process of ``mark`` is known to have ended; of another machine's nobody knows."""
     machine = machine_id()
-    return bool(machine) and mark.machine == machine and 0 < mark.pid_started != process_start(mark.pid)
+    if not machine or mark.machine != machine or mark.pid <= 0 or not mark.pid_started:
+        return False
+    if not exists(mark.pid):
+        return True
+    try:
+        return process_start(mark.pid) != mark.pid_started
+    except OSError:
+        return False
 
 
 def new_ownership(pool: str, proxy_id: str, started_ms: int, take_over: bool) -> Ownership:
     """The claim of this process to the copies of ``pool``."""
-    pid = os.getpid()
-    mark = OwnerMark(pool, proxy_id, started_ms, socket.gethostname(), machine_id(), pid, process_start(pid))
+    mark = OwnerMark(pool, proxy_id, started_ms, socket.gethostname(), machine_id(), os.getpid(), own_start())
     return Ownership(mark, take_over, is_dead)
