@@ -30,6 +30,7 @@ LAYERS: Final = (
         "scripts",
         "upstream.health",
         "replication.noted_keys",
+        "replication.owner_marks",
         "replication.ownership",
         "replication.missed_keys",
         "replication.sync_progress",

@@ -14,7 +14,7 @@ from redis.exceptions import (
 
 from kidoproxy.admin.redis_client import connect, describe_error
 from kidoproxy.config import Config, NodeConfig, Pool
-from kidoproxy.replication.ownership import OwnerMark, parse_mark
+from kidoproxy.replication.owner_marks import OwnerMark, parse_mark
 from kidoproxy.resp.errors import sanitize
 from kidoproxy.resp.replication_errors import same_server_cause
 

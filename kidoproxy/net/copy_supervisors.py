@@ -54,9 +54,12 @@ class CopySupervisors:
         return any(supervisor.is_starting() for supervisor in self.supervisors)
 
     def other_owner(self) -> str:
-        """Who serves the copies of all pools of this process, so that it need not run; empty if it may serve one."""
-        found = [group.ownership.yielded_to for group in self.groups if group.ownership is not None]
-        return " and ".join({mark.describe(): None for mark in found if mark}) if found and all(found) else ""
+        """Who serves the copies of all pools of this process, and what to do; empty if this one may serve a pool."""
+        found = [group.ownership for group in self.groups if group.ownership is not None]
+        owners = {each.yielded_to.describe(): None for each in found if each.yielded_to is not None}
+        if not found or any(each.yielded_to is None for each in found):
+            return ""
+        return f"{' and '.join(owners)}; {found[0].yield_reason}"
 
     def register_ticks(self, ticker: Ticker) -> None:
         for supervisor in self.supervisors:

@@ -194,10 +194,7 @@ class Daemon:
         owner = self.copy_pools.other_owner()
         if owner and all(node.is_copy for node in self.route_tree.nodes):
             names = ", ".join(group.name for group in self.copy_pools.groups)
-            raise StartError(
-                f"the copies of pool {names} are served by the kidoproxy of {owner}; one proxy serves a copy pool: "
-                f"stop that one, or say kidoproxy serve --take-over {self.copy_pools.groups[0].name}"
-            )
+            raise StartError(f"the copies of pool {names} are served by the kidoproxy of {owner}")
 
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""

@@ -6,7 +6,8 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from kidoproxy.replication.ownership import OwnerMark, Ownership
+from kidoproxy.replication.owner_marks import OwnerMark
+from kidoproxy.replication.ownership import Ownership
 
 PROC: Final = Path("/proc")
 #: Of /proc/PID/stat: when the process began, counted from the field behind the name in parentheses.

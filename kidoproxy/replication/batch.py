@@ -6,6 +6,7 @@ connection is down that may be before the sending function returns, so whatever 
 Every request has a deadline of its own, whatever else the node is doing.
 """
 
+from collections.abc import Callable
 from typing import Final, final
 
 from mypy_extensions import mypyc_attr
@@ -89,6 +90,20 @@ def send_requests(
     """
     for index, argv in enumerate(requests):
         send_or_queue(connection, batch_item(batch_reply, first_index + index), encode_request(argv), db, 1, now, size)
+
+
+def send_piecewise(
+    connection: NodeConnection,
+    batch_reply: BatchReply,
+    index: int,
+    argv: list[bytes],
+    take_piece: Callable[[bytes], None],
+    now: float,
+) -> None:
+    """Send a request whose reply may be very large: ``take_piece`` gets its pieces, and the last one fills a place."""
+    item = batch_item(batch_reply, index)
+    item.take_piece = take_piece
+    send_or_queue(connection, item, encode_request(argv), 0, 1, now, 0)
 
 
 def send_transaction(

@@ -57,15 +57,15 @@ class CopyGroup(NodeGroup):
         #: A sync looks at no more keys in a second; 0: as many as it can.
         self.sync_keys_per_s = 0
         self.scrub = ScrubRecord()
-        #: An election has said which copies to trust. Before, and after trust was lost, clients get ``refusal``.
+        #: An election has said which copies to trust; else clients get ``refusal``.
         self.elected = False
         self.trust_lost = False
         self.refusal = STARTING_UP
         #: Who serves these copies, if the nodes are asked for other proxies; see `kidoproxy.replication.ownership`.
         self.ownership: Ownership | None = None
-        #: A copy left for no other reason than that its server was restarted, and no write was acknowledged since.
-        self.trust_is_revocable = False
+        self.trust_is_revocable = False  # a copy left for its restart alone, and no write was acknowledged since
         self.journal: Callable[[CopyGroup], None] | None = None
+        self.verify_owner: Callable[[], None] | None = None
         self.durability = Durability()
         #: (database, key) whose copies may differ, until the supervisor has repaired them.
         self.to_repair: KeySet = {}
@@ -76,17 +76,15 @@ class CopyGroup(NodeGroup):
         self.touched_keys: KeySet | None = None
         self.touched_budget = ByteBudget(TOUCHED_BYTES)
         self.cross_db_write = False  # one of these writes went from one database to another (MOVE, COPY)
-        #: A sync scans the nodes: keys of writes with one key are noted, too, for the scans may miss that one.
-        self.touches_single_keys = False
+        self.touches_single_keys = False  # a sync scans the nodes, which may miss what writes with one key touch
         self.unknown_keys_touched = False  # by a write that was sent meanwhile
         self.differing_keys: KeySet = {}  # while a sync runs: of writes that copies have taken differently
         self.differing_budget = ByteBudget(REPAIR_BYTES)
         self.mismatches = 0
         self.expiry_memo = ExpiryMemo()
-        #: Whether copies are asked when the keys of a write expire, where they may take it differently.
+        #: Whether copies are asked when keys of a write expire.
         self.checks_expiry = len(nodes) > 1
-        #: Reads that were sent to one copy, for taking turns.
-        self.read_count = 0
+        self.read_count = 0  # reads that were sent to one copy, for taking turns
         self.watches: list[WatchedKeys] = []
         self.waiters = Waiters()
         #: Who has a turn at which keys, while something about them is decided by their leader.
@@ -99,7 +97,7 @@ class CopyGroup(NodeGroup):
         self.write_epoch = 0
         self.open_writes: dict[int, int] = {}
         self.on_writes_done: Callable[[], None] | None = None
-        #: The copy that PUBLISH goes to, and how many of our connections subscribe there: see `active_pubsub_node`.
+        #: The copy that PUBLISH goes to (`active_pubsub_node`), and how many of our connections subscribe there.
         self.pubsub_node: Node | None = None
         self.pubsub_connections = 0
         for node in nodes:
@@ -188,6 +186,7 @@ class CopyGroup(NodeGroup):
         if self.ownership is not None and self.ownership.yielded_to is not None:
             self.elected, self.trust_lost = False, True
             self.refusal = self.ownership.refusal()
+            self.durability.give_up()
 
     def fill_begins(self, node: Node) -> None:
         """``node`` is empty: nothing of what it had can be found on it any more."""
@@ -217,7 +216,7 @@ class CopyGroup(NodeGroup):
             copy.had_all_writes = False  # a write may have been acknowledged without it
         self.trust_is_revocable = False
         if changed:
-            self.record_change()
+            self.record_change(is_loss=True)
 
     def on_write_sent(
         self, db: int, keys: list[bytes], other_db: int | None, may_write_other_keys: bool, unawaited_nodes: list[Node]
@@ -372,14 +371,18 @@ class CopyGroup(NodeGroup):
 
     # -- the record of who is behind -------------------------------------------------------------------
 
-    def record_change(self) -> None:
-        """The in-sync set has changed: the journal, if there is one, puts the new set on disk."""
+    def record_change(self, is_loss: bool = False) -> None:
+        """The in-sync set has changed: the journal puts the new one on disk. If it lost a copy, is it still ours?"""
         for copy in self.copies:
             if copy.state == IN_SYNC and copy.node.run_id and not copy.restarted:
                 self.run_ids[copy.node.name] = copy.node.run_id.decode("latin-1")
+        verify = self.verify_owner if is_loss else None
+        if self.journal is not None or verify is not None:
+            self.durability.begin_version(self.journal is not None, verify is not None)
         if self.journal is not None:
-            self.durability.latest_version += 1
             self.journal(self)
+        if verify is not None:
+            verify()
 
     def record_connections(self) -> None:
         """A copy has another connection. Nobody waits for the record of that, which before an election has no set."""

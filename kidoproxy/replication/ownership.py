@@ -1,117 +1,25 @@
 """One writer for a copy pool: a proxy marks the nodes with the name of its ordered connections, and looks for others.
 
-A marker lives as long as its connection, and comes back with the next one; it is no key, so clients see nothing of it.
-A proxy first *claims* the copies, and *owns* them once all nodes that it reaches have its name and showed no better
+A mark (`kidoproxy.replication.owner_marks`) is the name of a connection, and comes back with the next one. A proxy
+first *claims* the copies, and *owns* them once all nodes that it reaches have its name and showed no better
 one. Each connection names itself before it asks who else is there, so of two that come at once at least one sees the
 other. Both compare in the same way (`OwnerMark.beats`), so one goes on and the other yields:
 
     higher term (a take-over by hand)  ─►  owns already  ─►  started first, by its own clock  ─►  smaller id
 
-Who owns the copies closes the connections of those that it beats; they notice when they connect again. A proxy that has
-yielded serves the pool no more before somebody starts it again: only the other one knows which copies are behind.
+Who owns the copies closes the connections of those that it beats; they notice when they connect again. Who cannot close
+an owner does not serve beside it. An owner whose connections to all copies were lost at one time (it stood still, or
+the network did) only claims what it had: another one may have served meanwhile, and then alone knows who is behind.
+A proxy that has yielded serves the pool no more before somebody starts it again, for the same reason.
 """
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import final
 
-from kidoproxy.resp.decode import is_error, string_value, type_byte
+from kidoproxy.replication.owner_marks import ClientList, OwnerMark
+from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.resp.replication_errors import other_owner
-from kidoproxy.resp.scan import parse_int64
-
-OWNER: Final = b"kidoproxy-owner"
-CLAIM: Final = b"kidoproxy-claim"
-#: How the field of such a connection begins in CLIENT LIST.
-NAME_FIELD: Final = b" name=kidoproxy-"
-#: Term, start, id, machine, pid, the start of that process, host, pool.
-FIELD_COUNT: Final = 9
-MAX_FIELD_CHARS: Final = 64
-#: The first bytes of replies that are strings of some length.
-STRING_TYPES: Final = b"$="
-
-
-@final
-class OwnerMark:
-    """Who says to own the copies: what stands in the name of a connection.
-
-    ``machine``: the same for processes that see each other's process ids, until the next boot. ``pid_started``: when
-    that process began, by the machine's own count, for ids are used again; 0 if it cannot be told.
-    """
-
-    def __init__(self, pool: str, proxy_id: str, started_ms: int, host: str, machine: str, pid: int, pid_started: int):
-        self.is_owner = False
-        self.term = 0
-        self.started_ms = started_ms
-        self.proxy_id = name_field(proxy_id)
-        self.machine = name_field(machine)
-        self.pid = pid
-        self.pid_started = pid_started
-        self.host = name_field(host)
-        self.pool = name_field(pool)
-        #: Of one found at a node: the connection's id, and where it comes from.
-        self.client_id = b""
-        self.address = ""
-
-    def encode(self) -> bytes:
-        """The name of a connection: printable, without spaces."""
-        numbers = f"{self.term}:{self.started_ms}:{self.proxy_id}:{self.machine}:{self.pid}:{self.pid_started}"
-        return (OWNER if self.is_owner else CLAIM) + f":{numbers}:{self.host}:{self.pool}".encode()
-
-    def beats(self, other: "OwnerMark") -> bool:
-        """Whether this one goes on and the other yields; the same on both sides."""
-        if self.term != other.term:
-            return self.term > other.term
-        if self.is_owner != other.is_owner:
-            return self.is_owner
-        return (self.started_ms, self.proxy_id) < (other.started_ms, other.proxy_id)
-
-    def process(self) -> str:
-        """Which process on which machine."""
-        return f"process {self.pid} on {self.host}"
-
-    def describe(self) -> str:
-        """As an operator looks for it."""
-        return f"{self.process()} (pool.{self.pool}, from {self.address})"
-
-
-def name_field(text: str) -> str:
-    """``text`` as a part of the name of a connection."""
-    shown = "".join([char if "!" <= char <= "~" and char != ":" else "_" for char in text[:MAX_FIELD_CHARS]])
-    return shown or "?"
-
-
-def parse_mark(name: bytes) -> OwnerMark | None:
-    """The mark that the name of a connection is; None if it is none."""
-    fields = name.decode("latin-1").split(":")
-    kind = name[: len(OWNER)]
-    if len(fields) != FIELD_COUNT or kind not in (OWNER, CLAIM):
-        return None
-    numbers = [parse_int64(fields[at].encode("latin-1")) for at in (1, 2, 5, 6)]
-    term, started_ms, pid, pid_started = [-1 if number is None else number for number in numbers]
-    if min(term, started_ms, pid, pid_started) < 0:
-        return None
-    mark = OwnerMark(fields[8], fields[3], started_ms, fields[7], fields[4], pid, pid_started)
-    mark.term = term
-    mark.is_owner = kind == OWNER
-    return mark
-
-
-def parse_client_list(text: bytes) -> list[OwnerMark]:
-    """The marks in a reply to CLIENT LIST. It may have many thousand lines: only those of proxies are looked at."""
-    marks: list[OwnerMark] = []
-    at = text.find(NAME_FIELD)
-    while at >= 0:
-        begin = text.rfind(b"\n", 0, at) + 1
-        end = text.find(b"\n", at)
-        end = len(text) if end < 0 else end
-        fields = {name: value for name, _, value in [field.partition(b"=") for field in text[begin:end].split(b" ")]}
-        mark = parse_mark(fields.get(b"name", b""))
-        if mark is not None and parse_int64(fields.get(b"id", b"")) is not None:
-            mark.client_id = fields[b"id"]
-            mark.address = name_field(fields.get(b"addr", b"?").decode("latin-1").replace(":", "|")).replace("|", ":")
-            marks.append(mark)
-        at = text.find(NAME_FIELD, end)
-    return marks
 
 
 @final
@@ -132,6 +40,11 @@ class Ownership:
         self.yielded_to: OwnerMark | None = None
         #: Who was found at which node and goes before this proxy; gone when it is not found there any more.
         self.rivals: dict[str, OwnerMark] = {}
+        #: The nodes to which a connection stands that has named itself there. After a moment without any the copies may
+        #: have had another owner, so they are claimed anew.
+        self.standing: dict[str, bool] = {}
+        #: Why this proxy has yielded, for the operator.
+        self.yield_reason = ""
         #: How often another proxy was found at a node.
         self.sightings = 0
         self.blind_nodes: list[str] = []
@@ -155,14 +68,15 @@ class Ownership:
         if is_error(raw):
             self.on_blind_node(node)
 
-    def on_client_list(self, node: str, raw: bytes, announced: bytes) -> list[bytes]:
-        """The clients of ``node``, asked for behind ``announced`` as our name; the ids of those to be closed."""
-        if is_error(raw) or type_byte(raw) not in STRING_TYPES:
+    def on_client_list(self, node: str, found: ClientList, announced: bytes) -> list[OwnerMark]:
+        """The clients of ``node``, asked for behind ``announced`` as our name; those that are to be closed."""
+        self.standing[node] = True
+        if not found.is_list():
             self.on_blind_node(node)
             return []
-        others = [mark for mark in parse_client_list(string_value(raw)) if mark.proxy_id != self.mark.proxy_id]
-        dead = [mark.client_id for mark in others if self.is_dead(mark)]
-        living = [mark for mark in others if mark.client_id not in dead]
+        others = [mark for mark in found.marks if mark.proxy_id != self.mark.proxy_id]
+        dead = [mark for mark in others if self.is_dead(mark)]
+        living = [mark for mark in others if mark not in dead]
         if self.take_over and not self.confirmed:
             self.mark.term = max([self.mark.term, *[mark.term + 1 for mark in living]])
         own = self.comparable_mark()
@@ -174,7 +88,14 @@ class Ownership:
         self.rivals.pop(node, None)
         # One that is closed before it can see what beats it would only come again.
         may_close = own.is_owner and announced == self.connection_name()
-        return dead + [mark.client_id for mark in living if may_close]
+        return dead + [mark for mark in living if may_close]
+
+    def on_connection_lost(self, node: str) -> None:
+        """Nobody sees our mark there; when nobody sees it anywhere, the copies may have another owner before long."""
+        self.standing.pop(node, None)
+        if self.confirmed and not self.standing:
+            self.confirmed = self.take_over = self.mark.is_owner = False
+            self.mark.term = 0
 
     def comparable_mark(self) -> OwnerMark:
         """Our own mark as it counts: who is not confirmed yet, claims."""
@@ -198,13 +119,23 @@ class Ownership:
         if self.confirmed:
             self.yield_to(rival)
 
-    def yield_to(self, rival: OwnerMark) -> None:
-        """This proxy does not serve the pool any more."""
+    def on_not_closed(self, node: str, rival: OwnerMark, error: str) -> None:
+        """An owner goes on writing to ``node``, for it may not be closed there: two would write."""
+        self.mark.is_owner = False
+        self.rivals[node] = rival
+        self.yield_to(rival, f"{node} does not close its connection ({error})")
+
+    def yield_to(self, rival: OwnerMark, cause: str = "") -> None:
+        """This proxy does not serve the pool any more. ``cause``: why not, if it is not for the operator to choose."""
         self.confirmed = False
         self.yielded_to = rival
-        reason = "one proxy serves a copy pool; stop the other one, or: kidoproxy serve --take-over"
+        order = f"kidoproxy serve --take-over {self.mark.pool}"
+        advice = f"one proxy serves a copy pool; stop that one, or if its host is lost: {order}"
+        if silence := rival.silence():
+            advice = f"{silence}; if it will not come back: {order}"
+        self.yield_reason = cause or advice
         fields: dict[str, object] = {"host": rival.host, "pid": rival.pid, "address": rival.address}
-        self.log_events.append(LogEvent("pool not served", {**fields, "reason": f"{reason} {self.mark.pool}"}))
+        self.log_events.append(LogEvent("pool not served", {**fields, "reason": self.yield_reason}))
 
     def on_blind_node(self, node: str) -> None:
         """Its user may not ask for its clients, or it does not know them: nothing is known about it."""

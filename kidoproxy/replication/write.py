@@ -298,8 +298,14 @@ class DurableReply(HeldAcknowledgement):
         self.parent.on_reply(self.raw)
 
     def on_timeout(self) -> None:
-        """After a crash of the proxy nobody would know who missed the write."""
-        cause = f"the record of {self.group.name}'s copies is not on disk yet"
+        """After a crash of the proxy nobody would know who missed the write; or another one may not know of it."""
+        ownership = self.group.ownership
+        if ownership is not None and ownership.yielded_to is not None:
+            cause = f"the copies are served by the kidoproxy of {ownership.yielded_to.describe()} now"
+        elif not self.group.durability.is_verified():
+            cause = f"no copy of {self.group.name} tells whether another proxy serves them"
+        else:
+            cause = f"the record of {self.group.name}'s copies is not on disk yet"
         self.parent.on_failure(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 

@@ -1,5 +1,6 @@
 """How a connection ends: what fails, what is asked once more, and when the next attempt is made."""
 
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, ProtocolError, sanitize_bytes
@@ -24,6 +25,7 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     if conn.state == READY:
         conn.backoff.on_closed(now, conn.replies_received)
     conn.fatal_error = ""
+    forget_mark(conn)
     cause = disconnect_cause(conn, in_flight, cause)
     conn.reset(cause)
     still_queued: list[QueuedRequest] = []
@@ -43,6 +45,13 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     fail_requests(conn, queue, unsent_failure)
     conn.replace_queue(to_retry + still_queued + conn.queue)
     notify_disconnect(conn, unsent_failure)
+
+
+def forget_mark(conn: ConnectionBase) -> None:
+    """The name by which a copy showed this proxy to others is gone with the connection."""
+    group = group_of(conn.node)
+    if group is not None and group.ownership is not None and conn.shared:
+        group.ownership.on_connection_lost(conn.node.name)
 
 
 def disconnect_cause(conn: ConnectionBase, handlers: list[ReplyHandler], cause: str) -> str:

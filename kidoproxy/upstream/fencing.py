@@ -10,10 +10,13 @@ Ids count anew when a server is restarted, and what the former run had not execu
 be the same; without one nobody knows whose the id is.
 """
 
+from functools import partial
 from typing import Final
 
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replies.callbacks import CallbackHandler
+from kidoproxy.replication.owner_marks import OwnerMark
+from kidoproxy.replication.ownership import Ownership
+from kidoproxy.replies.callbacks import CallbackHandler, ignore_failure
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure, sanitize_bytes
@@ -68,21 +71,29 @@ def send_kill(conn: SendingConnection, group: CopyGroup, previous: bytes, client
 
     handler = CallbackHandler(on_reply, on_failure)
     handler.due = NO_DEADLINE  # that of the handshake counts
-    conn.send(handler, encode_request([b"CLIENT", b"KILL", b"ID", previous]), conn.proto, conn.db, 1)
+    conn.send(handler, kill_request(previous), conn.proto, conn.db, 1)
 
 
-def close_clients(conn: SendingConnection, client_ids: list[bytes]) -> None:
-    """Have the node close these connections of other proxies, before this one sends anything else."""
+def close_clients(conn: SendingConnection, ownership: Ownership, marks: list[OwnerMark]) -> None:
+    """Have the node close these connections of other proxies, before this one sends anything else.
 
-    def on_reply(raw: bytes) -> None:
-        """It may have been closed already."""
-        if is_error(raw):
-            conn.node.cause = "it does not close what another proxy has open: " + sanitize_bytes(error_text(raw))
-
-    def on_failure(failure: NodeFailure) -> None:
-        """The next connection looks for them again."""
-
-    for client_id in client_ids:
-        handler = CallbackHandler(on_reply, on_failure)
+    Where an owner that lives may not be closed the node is not used: the two would write to it by turns.
+    """
+    for mark in marks:
+        handler = CallbackHandler(partial(on_closed, conn, ownership, mark), ignore_failure)
         handler.due = NO_DEADLINE
-        conn.send(handler, encode_request([b"CLIENT", b"KILL", b"ID", client_id]), conn.proto, conn.db, 1)
+        conn.send(handler, kill_request(mark.client_id), conn.proto, conn.db, 1)
+
+
+def on_closed(conn: SendingConnection, ownership: Ownership, mark: OwnerMark, raw: bytes) -> None:
+    """It may have been closed already. If the reply is lost, the next connection looks for others again."""
+    if not is_error(raw):
+        return
+    error = sanitize_bytes(error_text(raw))
+    conn.node.cause = "it does not close what another proxy has open: " + error
+    if mark.is_owner and not ownership.is_dead(mark):
+        conn.fatal_error = f"the kidoproxy of {mark.describe()} writes to it, and may not be closed: {error}"
+
+
+def kill_request(client_id: bytes) -> bytes:
+    return encode_request([b"CLIENT", b"KILL", b"ID", client_id])

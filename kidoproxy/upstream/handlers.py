@@ -22,6 +22,15 @@ class BackgroundHandler(BatchHandler):
     ) -> None:
         super().__init__(count, take_replies, take_failure)
         self.expected_by: float = 0.0
+        #: Gets the pieces of a large reply as they come, which is then never held; `on_reply` brings the last one.
+        self.take_piece: Callable[[bytes], None] | None = None
+
+    def can_cut_through(self) -> bool:
+        return self.take_piece is not None
+
+    def cut_through(self, piece: bytes) -> None:
+        assert self.take_piece is not None
+        self.take_piece(piece)
 
 
 class PushHandler:

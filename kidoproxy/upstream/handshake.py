@@ -9,6 +9,7 @@ connection then does about it is in `kidoproxy.upstream.identity`.
 
 from typing import Final, final
 
+from kidoproxy.replication.owner_marks import ClientList
 from kidoproxy.resp import limits
 from kidoproxy.resp.decode import error_text, is_error, line_text, string_value, type_byte, value_start
 from kidoproxy.resp.errors import sanitize_bytes
@@ -20,6 +21,8 @@ STRING_TYPES: Final = b"$+="
 PING_ECHO: Final = b"kidoproxy"
 #: Why a connection is given up on which the replies are not those to our requests.
 UNSOLICITED_DATA: Final = b"it sends what nobody asked for"
+#: Who else is connected.
+CLIENT_LIST: Final = [b"CLIENT", b"LIST"]
 #: Errors of a node that answers INFO, and next to nothing else, for a while.
 TEMPORARY_ERRORS: Final = (b"LOADING", b"MASTERDOWN", b"BUSY")
 
@@ -65,8 +68,8 @@ class HandshakeResult:
         self.info_error = b""
         #: How the node calls this connection.
         self.client_id = b""
-        #: Of a copy: the raw reply to CLIENT LIST; empty when it was not asked.
-        self.client_list = b""
+        #: Of a copy: what CLIENT LIST shows of other proxies; nothing when it was not asked.
+        self.client_list = ClientList()
         #: The reply to CLIENT SETNAME, likewise.
         self.name_reply = b""
         #: Whether it knows HELLO; None when it was not asked.
@@ -102,7 +105,7 @@ def handshake_requests(
     if dedicated or is_ordered:
         requests.append([b"CLIENT", b"ID"])
     if name:
-        requests += [[b"CLIENT", b"SETNAME", name], [b"CLIENT", b"LIST"]]
+        requests += [[b"CLIENT", b"SETNAME", name], CLIENT_LIST]
     return requests
 
 
@@ -115,8 +118,9 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
             check_echo(result, raw)
         elif name == b"INFO":
             read_info(result, raw)
-        elif request == [b"CLIENT", b"LIST"]:
-            result.client_list = raw
+        elif request == CLIENT_LIST:
+            # Its pieces are read as they come (`kidoproxy.upstream.identity`).
+            continue
         elif request[:2] == [b"CLIENT", b"SETNAME"]:
             result.name_reply = raw
         elif name == b"CLIENT":

@@ -7,6 +7,7 @@ and a copy pool decides whether the node is behind. Two names for one server wou
 from typing import final
 
 from kidoproxy.replication.group import CopyGroup, group_of
+from kidoproxy.replication.owner_marks import ClientList
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
@@ -14,7 +15,13 @@ from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
 from kidoproxy.upstream.fencing import close_clients, fence
-from kidoproxy.upstream.handshake import HandshakeResult, explain_cause, is_unknown_command, parse_handshake
+from kidoproxy.upstream.handshake import (
+    CLIENT_LIST,
+    HandshakeResult,
+    explain_cause,
+    is_unknown_command,
+    parse_handshake,
+)
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import RETRYING
 
@@ -28,11 +35,23 @@ class Handshake(ReplyHandler):
         self.connection = conn
         self.requests = requests
         self.replies: list[bytes] = []
+        self.client_list = ClientList()
 
     def on_reply(self, raw: bytes) -> None:
+        if self.can_cut_through():
+            self.client_list.add(raw)
         self.replies.append(raw)
         if len(self.replies) == len(self.requests):
-            finish_handshake(self.connection, parse_handshake(self.requests, self.replies))
+            result = parse_handshake(self.requests, self.replies)
+            result.client_list = self.client_list
+            finish_handshake(self.connection, result)
+
+    def can_cut_through(self) -> bool:
+        """Whether it is the turn of the list of the node's clients, who may be very many: it is not held."""
+        return self.requests[len(self.replies)] == CLIENT_LIST
+
+    def cut_through(self, piece: bytes) -> None:
+        self.client_list.add(piece)
 
     def first_error(self) -> bytes:
         """The error that a node began with which hung up in the middle, if any: it has no place for us, say."""
@@ -92,7 +111,7 @@ def may_own(conn: SendingConnection, group: CopyGroup, result: HandshakeResult) 
     if name in ownership.rivals:
         conn.fatal_error = f"it is served by the kidoproxy of {ownership.rivals[name].describe()}"
         return False
-    close_clients(conn, to_close)
+    close_clients(conn, ownership, to_close)
     return True
 
 

@@ -65,8 +65,8 @@ def test_changes_before_the_end_are_one(tmp_path: Path) -> None:
     pair = group()
     callbacks: list[Callable[[], object]] = []
     writer = StateWriter(StateFile(tmp_path, pair), callbacks.append)
-    for version in range(1, 200):
-        pair.durability.latest_version = version
+    for _ in range(1, 200):
+        pair.durability.begin_version(True, False)
         writer.submit(pair)
     writer.close(30)
     for pending in callbacks:

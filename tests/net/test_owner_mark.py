@@ -9,7 +9,7 @@ import pytest
 
 from kidoproxy.net import owner_mark
 from kidoproxy.net.owner_mark import exists, is_dead, machine_id, new_ownership, own_start, process_start
-from kidoproxy.replication.ownership import parse_mark
+from kidoproxy.replication.owner_marks import parse_mark
 
 
 def test_this_process() -> None:

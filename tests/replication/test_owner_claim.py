@@ -3,10 +3,12 @@
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.owner_claim import ANSWER_SECONDS, PATIENCE_SECONDS
-from kidoproxy.replication.ownership import OwnerMark, Ownership
+from kidoproxy.replication.owner_marks import OwnerMark
+from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.supervisor import CopySupervisor
 from kidoproxy.resp.encode import OK, bulk
 from kidoproxy.upstream.states import DOWN, READY
+from tests.greet import greet
 from tests.replication.supervised import connect_all, logged, supervise
 from tests.story import Story, copies, lost, tick
 from tests.toy import ToyNodes
@@ -249,3 +251,70 @@ def test_without_ownership_nobody_is_asked() -> None:
     make_trusted(stage.group, stage.group.copies[0])
     stage.group.lose_ownership()
     assert stage.group.elected
+
+
+def test_a_living_owner_that_may_not_be_closed() -> None:
+    """A take-over ends there: two would write. What is missing is said."""
+    stage = Stage(take_over=True)
+    stage.show("a", mark("other"))
+    stage.toys["a"].lies[b"CLIENT KILL"] = NOPERM
+    stage.start()
+    assert not stage.group.is_owner()
+    assert stage.ownership.yield_reason == "a does not close its connection (NOPERM no)"
+    assert b"NOREPLICAS" in stage.refusal()
+
+
+def test_a_living_owner_that_may_not_be_closed_at_a_node_that_comes_later() -> None:
+    """That node is not used."""
+    stage = Stage().start()
+    stage.show("a", mark("zoe"))
+    stage.toys["a"].lies[b"CLIENT KILL"] = NOPERM
+    lost("a")(stage.play)
+    stage.play.settle()
+    stage.run()
+    assert stage.play.connection("a").state == DOWN
+    assert "process 7 on host-zoe" in stage.play.node("a").cause
+    assert "writes to it, and may not be closed: NOPERM no" in stage.play.node("a").cause
+
+
+def test_all_connections_were_lost_at_one_time() -> None:
+    """The copies are claimed anew; one who serves them by then goes on, however late it started."""
+    stage = Stage().start()
+    for name in "ab":
+        lost(name)(stage.play)
+    stage.pass_time(0.3)
+    assert stage.group.is_owner()
+    stage.show("ab", mark("zoe"))
+    for name in "ab":
+        lost(name)(stage.play)
+    stage.pass_time(PATIENCE_SECONDS)
+    assert stage.ownership.yielded_to is not None
+    assert b"process 7 on host-zoe" in stage.refusal()
+
+
+def test_very_many_clients() -> None:
+    """A list of many megabytes is read as it comes, in the handshake and later, and never held."""
+    stage = Stage(shy=True)
+    play, connection = stage.play, stage.play.connection("a")
+    clients = b"id=1 addr=1.1.1.1:1 name=worker age=0\n" * 20_000
+    clients += b"id=50 addr=1.2.3.4:5 name=" + mark("zoe", owner=False).encode() + b"\n"
+
+    def answer(raw: bytes) -> int:
+        """The node sends this in pieces; how much of it was held at most."""
+        held = 0
+        for at in range(0, len(raw), 65_536):
+            connection.feed(raw[at : at + 65_536], play.executor.now)
+            held = max(held, connection.reader.held_bytes())
+        return held
+
+    connection.start_connecting()
+    play.connect(connection)
+    assert answer(greet(connection, play.info("a"), 1, clients)) < 65_536
+    play.settle()
+    assert stage.ownership.sightings == 1
+    while not any(one.raw.endswith(b"LIST\r\n") for one in play.sent["a"]):
+        play.sent["a"].clear()
+        tick()(play)
+        play.settle()
+    assert answer(OK * (connection.in_flight_count() - 1) + bulk(clients)) < 65_536
+    assert stage.ownership.sightings == 2

@@ -1,27 +1,20 @@
 """Who owns the copies: the names of connections, and which of two proxies goes on."""
 
-import itertools
-
 import pytest
 
-from kidoproxy.replication.ownership import OwnerMark, Ownership, name_field, parse_client_list, parse_mark
-from kidoproxy.resp.encode import bulk
+from kidoproxy.replication.owner_marks import ClientList, OwnerMark
+from kidoproxy.replication.ownership import Ownership
+from tests.replication.test_owner_marks import listed, mark
 
 NOPERM = b"-NOPERM no\r\n"
 
 
-def mark(proxy: str, started_ms: int = 1, term: int = 0, owner: bool = False) -> OwnerMark:
-    made = OwnerMark("pool", proxy, started_ms, f"host-{proxy}", "machine", 7, 9)
-    made.term, made.is_owner = term, owner
-    return made
-
-
-def client_list(*marks: OwnerMark) -> bytes:
+def client_list(*marks: OwnerMark) -> ClientList:
     """A node's reply, with a client of another kind before, and a number for each of ours from 11 on."""
     rows = [b"id=3 addr=1.2.3.4:5 name=worker age=1 db=0\n"]
     for at, each in enumerate(marks):
         rows.append(b"id=%d addr=[::1]:5 laddr=x name=%b age=1 db=0\n" % (11 + at, each.encode()))
-    return bulk(b"".join(rows))
+    return listed(b"".join(rows))
 
 
 def owning(*, take_over: bool = False, dead: str = "", started_ms: int = 1) -> Ownership:
@@ -30,69 +23,14 @@ def owning(*, take_over: bool = False, dead: str = "", started_ms: int = 1) -> O
 
 def seen(ownership: Ownership, *marks: OwnerMark, node: str = "a") -> list[bytes]:
     """What is to be closed at a node that shows these and ourselves."""
-    return ownership.on_client_list(node, client_list(ownership.mark, *marks), ownership.connection_name())
+    found = client_list(ownership.mark, *marks)
+    return [each.client_id for each in ownership.on_client_list(node, found, ownership.connection_name())]
 
 
 def confirmed() -> Ownership:
     ownership = owning()
     ownership.mark.is_owner = ownership.confirmed = True
     return ownership
-
-
-def test_a_name_is_read_as_it_was_written() -> None:
-    """All of it comes back; it has neither spaces nor what a node would refuse."""
-    written = OwnerMark("my pool", "id", 5, "hôst:1", "m", 12, 34)
-    written.term, written.is_owner = 3, True
-    name = written.encode()
-    read = parse_mark(name)
-    assert name == b"kidoproxy-owner:3:5:id:m:12:34:h_st_1:my_pool"
-    assert read is not None
-    assert read.encode() == name
-    assert (read.pid, read.pid_started, read.started_ms) == (12, 34, 5)
-    assert name_field("") == "?"
-    assert len(name_field("x" * 500)) == 64
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        b"",
-        b"kidoproxy-owner",
-        b"kidoproxy-other:3:5:id:m:12:34:h:p",
-        b"kidoproxy-owner:x:5:id:m:12:34:h:p",
-        b"kidoproxy-owner:1:-5:id:m:12:34:h:p",
-        b"kidoproxy-owner:1:5:id:m:12:34:h:p:q",
-        b"kidoproxy-owner:1:5:id:m:12:\xff:h:p",
-    ],
-)
-def test_other_names_mean_nothing(name: bytes) -> None:
-    """Anybody may call a connection anything."""
-    assert parse_mark(name) is None
-    assert parse_client_list(b"id=1 addr=x name=" + name) == []
-
-
-def test_marks_among_many_clients() -> None:
-    """Found wherever they are, with the id and the address of the connection; without an id they are of no use."""
-    name = mark("other").encode()
-    text = b"id=1 addr=1.1.1.1:1 name= age=0\n" * 3 + b"id=2 addr=[::1]:7 name=" + name + b" age=0\n"
-    text += b"addr=x name=" + name + b"\nid=4 name=" + name
-    assert [(found.client_id, found.address) for found in parse_client_list(text)] == [(b"2", "[::1]:7"), (b"4", "?")]
-
-
-def test_two_never_both_go_on_nor_both_stop() -> None:
-    """Of any two marks exactly one beats the other."""
-    kinds = itertools.product("ab", (1, 2), (0, 1), (False, True))
-    for one, other in itertools.permutations([mark(*kind) for kind in kinds], 2):
-        if one.proxy_id != other.proxy_id:
-            assert one.beats(other) != other.beats(one)
-
-
-def test_what_counts_first() -> None:
-    """A take-over, then who owns already, however late its clock says it started, then who started first."""
-    assert mark("b", 9, 1).beats(mark("a", 1, 0, True))
-    assert mark("b", 9, 0, True).beats(mark("a", 1))
-    assert mark("b", 1).beats(mark("a", 2))
-    assert mark("a", 1).beats(mark("b", 1))
 
 
 def test_a_claim_waits_for_an_owner_to_go() -> None:
@@ -187,8 +125,47 @@ def test_a_node_that_does_not_tell(raw: bytes) -> None:
     """It is said once, and the pool is served as if nobody else were there."""
     ownership = owning()
     seen(ownership, mark("other", 0))
-    assert ownership.on_client_list("a", raw, b"") == []
+    found = ClientList()
+    found.add(raw)
+    assert ownership.on_client_list("a", found, b"") == []
     ownership.on_name_reply("a", NOPERM)
     ownership.on_name_reply("b", b"+OK\r\n")
     assert ownership.rivals == {}
     assert [event.name for event in ownership.log_events] == ["another proxy", "owner unknown"]
+
+
+def test_an_owner_whose_connections_were_all_lost_at_one_time() -> None:
+    """Another one may have served meanwhile: it claims anew, at its old place, whatever order it began with."""
+    ownership = confirmed()
+    ownership.mark.term, ownership.take_over = 3, True
+    seen(ownership)
+    seen(ownership, node="b")
+    ownership.on_connection_lost("a")
+    assert ownership.confirmed, "the other node shows who serves"
+    seen(ownership)
+    ownership.on_connection_lost("a")
+    ownership.on_connection_lost("b")
+    assert (ownership.confirmed, ownership.mark.term) == (False, 0)
+    assert ownership.connection_name().startswith(b"kidoproxy-claim:0:")
+    seen(ownership, mark("later", 9, owner=True))
+    assert list(ownership.rivals) == ["a"]
+    assert ownership.comparable_mark().beats(mark("later claim", 9))
+
+
+def test_one_that_cannot_be_closed() -> None:
+    """Two would write: this one yields, and says what is missing."""
+    ownership = confirmed()
+    ownership.on_not_closed("a", mark("other", owner=True), "NOPERM no")
+    assert ownership.yielded_to is not None
+    assert ownership.yield_reason == "a does not close its connection (NOPERM no)"
+
+
+def test_advice() -> None:
+    """Of one that has been silent it says so, for then its host may be lost."""
+    ownership = owning()
+    other = mark("other", owner=True)
+    ownership.yield_to(other)
+    assert "if its host is lost: kidoproxy serve --take-over pool" in ownership.yield_reason
+    other.idle_seconds = 40
+    ownership.yield_to(other)
+    assert ownership.yield_reason.startswith("it has sent nothing for 40 s")
