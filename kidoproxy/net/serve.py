@@ -38,17 +38,22 @@ def run_alone(config: Config, announce: Announce, take_over: frozenset[str]) -> 
 
 
 def run_workers(config: Config, announce: Announce, take_over: frozenset[str]) -> int:
-    """Each worker runs a daemon of its own; the first one announces for all."""
+    """Each worker runs a daemon of its own; the first one announces for all.
+
+    One that replaces another has no order to take over: since that was given another proxy may have got one.
+    """
 
     def run_worker(worker_config: Config, worker: int) -> int:
+        order = frozenset[str]() if worker in workers.replacements else take_over
         try:
-            uvloop.run(Daemon(worker_config, worker, take_over).run(discard_announcement if worker else announce))
+            uvloop.run(Daemon(worker_config, worker, order).run(discard_announcement if worker else announce))
         except StartError as problem:
             log.error("cannot start", cause=problem)
             return EXIT_CANNOT_START
         return 0
 
-    return Workers(config, run_worker).run()
+    workers = Workers(config, run_worker)
+    return workers.run()
 
 
 def claim_addresses(config: Config) -> AddressClaims:

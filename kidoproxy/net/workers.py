@@ -50,6 +50,8 @@ class Workers:
         self.run_worker = run_worker
         self.restart_seconds = restart_seconds
         self.worker_by_pid: dict[int, int] = {}
+        #: Those that run in place of one that has died.
+        self.replacements: set[int] = set()
         self.stopping = False
         self.exit_status = 0
 
@@ -79,6 +81,7 @@ class Workers:
         else:
             log.error("worker died", worker=worker, pid=pid, status=code)
             time.sleep(self.restart_seconds)
+            self.replacements.add(worker)
             self.start(worker)
 
     def start(self, worker: int) -> None:

@@ -1,7 +1,9 @@
 """Two real proxies over the same copies: one serves, the other one says who does, until it is told to take over."""
 
+import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +21,9 @@ pytestmark = pytest.mark.live
 
 
 @contextmanager
-def second_over(first: RunningProxy, **options: Any) -> Iterator[RunningProxy]:
+def second_over(first: RunningProxy, name: str = "second", **options: Any) -> Iterator[RunningProxy]:
     """Another proxy over the nodes of ``first``, with a state directory of its own; not started yet."""
-    folder = first.folder / "second"
+    folder = first.folder / name
     folder.mkdir()
     with RunningProxy(folder, "copy", first.urls, EmbeddedNodes(), **options) as second:
         yield second
@@ -149,3 +151,80 @@ def test_a_paused_owner_finds_another_one(own_proxy: Starter) -> None:
             assert [node.get("k") for node in first.node_clients()] == [b"10", b"10"]
     finally:
         first.process.send_signal(signal.SIGCONT)
+
+
+def owner_pid(proxy: RunningProxy) -> int:
+    """The process that the first node's clients show to own the copies; 0 if there is none."""
+    names = [name.split(":") for name in owner_names(proxy)[0] if name.startswith("kidoproxy-owner:")]
+    return int(names[0][5]) if names else 0
+
+
+def test_a_worker_that_is_replaced_does_not_take_over_again(own_proxy: Starter) -> None:
+    """The order was carried out once; since then a third proxy has got one, and goes on."""
+    first = own_proxy("copy", 2)
+    with second_over(first, proxy={"workers": 2}) as second, second_over(first, "third") as third:
+        second.start("--take-over", "pool")
+        worker = owner_pid(first)
+        assert worker not in (0, first.pid, second.pid)
+        third.start("--take-over", "pool")
+        os.kill(worker, signal.SIGKILL)
+        assert second.process is not None
+        assert second.process.wait(20) == 1
+        assert f"served by the kidoproxy of process {third.pid} on " in second.log()
+        assert third.client().set("k", 1)
+
+
+def test_a_take_over_that_may_not_close_the_other(own_proxy: Starter) -> None:
+    """Then both would write: it does not start, and says which permission is missing."""
+    first = own_proxy("copy", 2)
+    for node in first.node_clients():
+        node.acl_setuser("app", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-client|kill"])
+    with second_over(first, node={"username": "app", "password": "any"}) as second:
+        with pytest.raises(AssertionError, match=r"does not close its connection.*client.kill"):
+            second.start("--take-over", "pool")
+        assert first.client().set("k", 1)
+
+
+def test_an_owner_that_lost_all_nodes_yields_to_a_later_one(own_proxy: Starter) -> None:
+    """It stood still until the nodes had closed its idle connections, and another one serves now, without any order."""
+    first = own_proxy("copy", 2)
+    first.client().set("k", 1)
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        for node in first.node_clients():
+            assert node.client_kill_filter(_type="normal", skipme=True)
+        with second_over(first) as second:
+            second.start()
+            second.client().set("k", 2)
+            first.process.send_signal(signal.SIGCONT)
+            eventually(lambda: "pool not served" in first.log())
+            assert second.client().set("k", 3)
+            assert "pool not served" not in second.log()
+            assert [node.get("k") for node in first.node_clients()] == [b"3", b"3"]
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("_turn", range(3))
+def test_writes_during_a_take_over(own_proxy: Starter, _turn: int) -> None:
+    """What the first proxy has acknowledged the second one has, whichever node was closed first."""
+    first = own_proxy("copy", 3)
+    counts = [0] * 8
+
+    def write(at: int) -> None:
+        client = first.client()
+        try:
+            while True:
+                counts[at] = client.incr(f"k{at}")
+        except redis.RedisError:
+            return
+
+    with second_over(first) as second, ThreadPoolExecutor(len(counts)) as pool:
+        writers = [pool.submit(write, at) for at in range(len(counts))]
+        eventually(lambda: min(counts) > 10)
+        second.start("--take-over", "pool")
+        for writer in writers:
+            writer.result(20)
+        held = [int(second.client().get(f"k{at}")) for at in range(len(counts))]
+    assert all(value >= count for value, count in zip(held, counts, strict=True)), (held, counts)
