@@ -2,9 +2,10 @@
 
 One small JSON file for each set of copies in the state directory: the names that are behind; the run ids of the
 others, for a server that was restarted while no proxy ran may have lost its data; which of those behind may hold more
-than the copy that had to be trusted; and the connections that carry the writes, for the next proxy to have them closed
-(`kidoproxy.upstream.fencing`). The file is named after the nodes and not after the pool, so that two
-proxies, or a pool under a new name, cannot take one record for the other's.
+than the copy that had to be trusted; whose sync a person has ended; when the copies were scrubbed; and the connections
+that carry the writes, for the next proxy to have them closed (`kidoproxy.upstream.fencing`). The file is named after
+the nodes and not after the pool, so that two proxies, or a pool under a new name, cannot take one record for the
+other's.
 
 While a proxy lives it holds a lock on its records; a second one for the same copies does not start.
 
@@ -39,8 +40,8 @@ class StateLocked(OSError):
 class CopyRecord:
     """One file: the nodes (name to address), which of them are behind, the run ids of the others.
 
-    ``may_hold_more`` are names, too, see `Copy.may_hold_more`; ``connections`` are run id and CLIENT ID by name, see
-    `Node.last_connection`. Records of older versions do not have these.
+    ``may_hold_more`` and ``cancelled`` are names, too, see `Copy`; ``connections`` are run id and CLIENT ID by name,
+    see `Node.last_connection`; of scrubs see `ScrubRecord`. Records of older versions do not have these.
     """
 
     pool: str
@@ -49,6 +50,9 @@ class CopyRecord:
     runs: dict[str, str] = field(default_factory=dict)
     may_hold_more: list[str] = field(default_factory=list)
     connections: dict[str, tuple[str, str]] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    scrub_done_ms: int = 0
+    scrub_since_ms: int = 0
 
     @classmethod
     def of_group(cls, group: CopyGroup) -> "CopyRecord":
@@ -62,13 +66,17 @@ class CopyRecord:
             run_id, client_id = copy.node.last_connection
             if run_id and client_id:
                 connections[copy.node.name] = run_id.decode("latin-1"), client_id.decode("latin-1")
-        return cls(group.name, nodes, behind, runs, may_hold_more, connections)
+        cancelled = [copy.node.name for copy in group.copies if copy.is_sync_cancelled]
+        scrubs = group.scrub.done_ms, group.scrub.since_ms
+        return cls(group.name, nodes, behind, runs, may_hold_more, connections, cancelled, *scrubs)
 
     def restore(self, group: CopyGroup) -> None:
         """Tell ``group`` what it is to know before its first election."""
         group.run_ids = self.runs
+        group.scrub.done_ms, group.scrub.since_ms = self.scrub_done_ms, self.scrub_since_ms
         for copy in group.copies:
             copy.may_hold_more = copy.node.name in self.may_hold_more
+            copy.is_sync_cancelled = copy.node.name in self.cancelled
             run_id, client_id = self.connections.get(copy.node.name, ("", ""))
             copy.node.last_connection = run_id.encode("latin-1", "replace"), client_id.encode("latin-1", "replace")
 
@@ -102,10 +110,15 @@ class StateFile:
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             owner = os.read(fd, 32).decode("latin-1").strip() or "?"
             os.close(fd)
             raise StateLocked(f"process {owner} serves these copies and keeps their record, {self.path}") from None
+        except OSError as problem:
+            # Some network file systems have no locks.
+            os.close(fd)
+            log.error("state not locked", file=self.path, cause=problem)
+            return
         os.ftruncate(fd, 0)
         os.write(fd, b"%d\n" % os.getpid())
         self._lock = fd
@@ -170,10 +183,13 @@ def read_record(path: Path) -> CopyRecord | None:
         connections = {
             str(name): (str(run), str(number)) for name, (run, number) in document.get("connections", {}).items()
         }
-        return CopyRecord(str(document.get("pool", "")), nodes, behind, runs, may_hold_more, connections)
+        cancelled = [str(name) for name in document.get("cancelled", [])]
+        scrubs = int(document.get("scrub_done_ms", 0)), int(document.get("scrub_since_ms", 0))
+        pool = str(document.get("pool", ""))
+        return CopyRecord(pool, nodes, behind, runs, may_hold_more, connections, cancelled, *scrubs)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         log.error("state unreadable", file=path, cause=repr(problem))
         return None
 

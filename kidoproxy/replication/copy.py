@@ -26,6 +26,8 @@ class Copy:
         self.may_hold_more = False
         #: It was empty when a sync began to fill it: what it holds is not all, but nothing of it is old.
         self.was_filled = False
+        #: A person has ended its sync: it is not begun again before somebody requests one.
+        self.is_sync_cancelled = False
         self.missed = MissedKeys()
         #: How far its sync is, while one runs; and how many have ended well, or failed.
         self.sync_progress: SyncProgress | None = None

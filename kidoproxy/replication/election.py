@@ -153,7 +153,7 @@ def make_trusted(group: CopyGroup, trusted: Copy, may_have_lost_data: bool = Fal
     trusted.state = IN_SYNC
     trusted.had_all_writes = False
     trusted.restarted = False
-    trusted.may_hold_more = False
+    trusted.may_hold_more = trusted.is_sync_cancelled = False
     trusted.missed.reset(trusted.node.run_id)
     group.trust_is_revocable = True
     group.elected = True

@@ -141,7 +141,7 @@ class ElectionRunner(Callback):
         self.scheduler.source_may_have_lost_data = may_have_lost_data
         make_trusted(self.group, copy, may_have_lost_data)
         if self.first_election:
-            self.scheduler.to_compare = [other.node for other in self.group.copies if other is not copy]
+            self.scheduler.owe_comparisons(copy.node)
         self.first_election = False
         self.copy_log.add_state_changes()
 

@@ -167,7 +167,7 @@ class CopyGroup(NodeGroup):
         copy.state = IN_SYNC
         copy.had_all_writes = False
         copy.restarted = False
-        copy.may_hold_more = copy.was_filled = False
+        copy.may_hold_more = copy.was_filled = copy.is_sync_cancelled = False
         copy.missed.reset(node.run_id)
         self.expiry_memo.clear()
         self.record_change()
@@ -384,8 +384,8 @@ class CopyGroup(NodeGroup):
         if verify is not None:
             verify()
 
-    def record_connections(self) -> None:
-        """A copy has another connection. Nobody waits for the record of that, which before an election has no set."""
+    def record_details(self) -> None:
+        """Something beside the set has changed in the record: nobody waits. Before an election there is no set."""
         if self.journal is not None and self.elected:
             self.journal(self)
 

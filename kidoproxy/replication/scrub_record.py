@@ -44,6 +44,9 @@ class ScrubRecord:
         self.problem = ""
         #: When the last one that compared everything ended, in Unix milliseconds; 0: none has.
         self.done_ms = 0
+        #: The interval counts from here: a scrub has ended, or there was none yet when the proxy first served; 0: from
+        #: now on. It is on disk, so that restarts do not put off the next scrub for ever.
+        self.since_ms = 0
         self.total_keys = 0
         self.total_differences = 0
         self.total_repaired = 0

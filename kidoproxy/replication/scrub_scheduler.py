@@ -2,8 +2,8 @@
 
 Order of events: a scrub is requested (by somebody, or its time has come), waits until the supervisor has nothing
 else to do, is begun if two copies in sync answer, takes turns, and ends. One that was due by itself waits for the
-copies instead of failing, and is tried again after a while if it failed. After a start of the proxy the first comes
-after one interval, for a start compares the copies anyway.
+copies instead of failing, and is tried again after a while if it failed. The interval counts from the end of the last
+one, also if the proxy was restarted since (`ScrubRecord.since_ms`); where there was none, from the first start.
 """
 
 from typing import Final, final
@@ -30,7 +30,8 @@ class ScrubScheduler:
         self.copy_log = copy_log
         self.scrub: Scrub | None = None
         self.began_at = now
-        self.due_at = now + self.record.interval
+        #: By the loop's clock; None before the first turn, when the wall clock is known.
+        self.due_at: float | None = None
 
     def is_busy(self) -> bool:
         """Whether replies are awaited; nothing else should be done to the copies meanwhile."""
@@ -45,14 +46,27 @@ class ScrubScheduler:
 
     def take_turn(self, now: float, wall_ms: int) -> None:
         """The copies are free: go on, or begin if one is wanted."""
+        if self.due_at is None:
+            self.due_at = self.first_due(now, wall_ms)
         if self.scrub is None:
             self.begin_wanted(now, wall_ms)
         if self.scrub is not None:
             self.scrub.take_turn(now, wall_ms)
 
+    def first_due(self, now: float, wall_ms: int) -> float:
+        """When the first one since the start of the proxy is due; a moment that is still to come counts as now."""
+        if not 0 < self.record.since_ms <= wall_ms:
+            self.count_from(wall_ms)
+        return now + max(self.record.interval - (wall_ms - self.record.since_ms) / 1000, 0.0)
+
+    def count_from(self, wall_ms: int) -> None:
+        self.record.since_ms = wall_ms
+        self.group.record_details()
+
     def begin_wanted(self, now: float, wall_ms: int) -> None:
         nodes = self.comparable_nodes()
-        is_due = bool(self.record.interval) and now >= self.due_at and len(nodes) > 1
+        is_time = self.due_at is not None and now >= self.due_at
+        is_due = bool(self.record.interval) and is_time and len(nodes) > 1
         if is_due and self.record.state != WAITING:
             self.record.request(False)
         if self.record.state != WAITING:
@@ -82,8 +96,10 @@ class ScrubScheduler:
         record = self.record
         self.scrub = None
         record.end(problem, wall_ms)
-        interval = record.interval
-        self.due_at = now + (min(interval, RETRY_SECONDS) if problem and problem != CANCELLED else interval)
+        has_failed = problem not in ("", CANCELLED)
+        self.due_at = now + (min(record.interval, RETRY_SECONDS) if has_failed else record.interval)
+        if not has_failed:
+            self.count_from(wall_ms)
         fields: dict[str, object] = {"keys": record.keys, "differences": record.differences}
         fields.update({"repaired": record.repaired, "large": record.large, "skipped": record.skipped})
         if problem:

@@ -1,4 +1,4 @@
-"""When a copy is synced by itself: some time after its last sync has failed, and never after one was cancelled."""
+"""When a copy is synced by itself: some time after its last sync has failed."""
 
 from typing import Final, final
 
@@ -14,11 +14,9 @@ class SyncRetry:
     def __init__(self) -> None:
         self.retry_at = 0.0
         self.pause = RETRY_SECONDS
-        #: A person has ended its sync: it is not begun again before somebody requests one.
-        self.is_cancelled = False
 
     def may_begin(self, now: float) -> bool:
-        return not self.is_cancelled and now >= self.retry_at
+        return now >= self.retry_at
 
     def on_failure(self, now: float) -> float:
         """Wait twice as long as the last time; returns the seconds until the next attempt."""
@@ -31,4 +29,3 @@ class SyncRetry:
         """It is in sync, or somebody has requested its sync."""
         self.retry_at = 0.0
         self.pause = RETRY_SECONDS
-        self.is_cancelled = False

@@ -60,13 +60,22 @@ class SyncScheduler:
     def is_due(self, node: Node, now: float) -> bool:
         """Whether ``node`` is behind and answers, and its sync needs no request."""
         is_wanted = self.group.heals_itself or node in self.to_compare
-        is_behind = self.group.copy_of(node).state == BEHIND
+        copy = self.group.copy_of(node)
+        is_owed = is_wanted and copy.state == BEHIND and not copy.is_sync_cancelled
         answers = self.is_ready(node) and not node.suspect
-        return is_wanted and is_behind and answers and self.retry_of(node).may_begin(now)
+        return is_owed and answers and self.retry_of(node).may_begin(now)
 
     def is_unsure(self, source: Node, node: Node) -> bool:
         """Whether ``node`` may hold what ``source`` has lost: after an election, or unseen as nobody knows its runs."""
         return self.group.copy_of(node).may_hold_more or not source.run_id
+
+    def owe_comparisons(self, trusted: Node) -> None:
+        """``trusted`` was elected at the start: compare the others with it, unless a person has ended their sync."""
+        for copy in self.group.copies:
+            if copy.is_sync_cancelled:
+                self.failures[copy.node.name] = CANCELLED
+            elif copy.node is not trusted:
+                self.to_compare.append(copy.node)
 
     def is_requested(self, node: Node) -> bool:
         return any(requested_node is node for requested_node, _ in self.requested)
@@ -94,12 +103,15 @@ class SyncScheduler:
         self.requested.append((node, refill))
         self.retry_of(node).reset()
         self.failures.pop(node.name, None)
+        if copy.is_sync_cancelled:
+            copy.is_sync_cancelled = False
+            self.group.record_details()
         return ""
 
     def cancel(self, node: Node) -> str:
         """End the sync of ``node``, or take back its request; why that cannot be, or empty.
 
-        It does not begin again by itself.
+        It does not begin again by itself, not after a restart of the proxy either.
         """
         sync = self.sync
         is_running = sync is not None and sync.target is node
@@ -107,8 +119,9 @@ class SyncScheduler:
             return f"{node.name} is not being synced"
         self.requested = [request for request in self.requested if request[0] is not node]
         self.to_compare = [other for other in self.to_compare if other is not node]
-        self.retry_of(node).is_cancelled = True
+        self.group.copy_of(node).is_sync_cancelled = True
         self.failures[node.name] = CANCELLED
+        self.group.record_details()
         if is_running:
             self.stop("cancelled", self.executor.now)
         return ""
@@ -116,8 +129,8 @@ class SyncScheduler:
     def waits_for_retry(self, node: Node) -> bool:
         """Whether its sync would begin by itself sooner or later."""
         is_wanted = self.group.heals_itself or node in self.to_compare
-        is_behind = self.group.copy_of(node).state == BEHIND
-        return is_wanted and is_behind and not self.retry_of(node).is_cancelled
+        copy = self.group.copy_of(node)
+        return is_wanted and copy.state == BEHIND and not copy.is_sync_cancelled
 
     def progress(self, node: Node) -> str:
         """What is being done about ``node``, or how the last sync failed; empty when there is nothing to say."""

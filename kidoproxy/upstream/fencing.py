@@ -47,7 +47,7 @@ def fence(conn: SendingConnection, group: CopyGroup, client_id: bytes) -> bool:
 def note_identity(node: Node, group: CopyGroup, client_id: bytes) -> None:
     """Remember what the next connection has to have closed."""
     node.last_connection = (node.run_id, client_id)
-    group.record_connections()
+    group.record_details()
     node.unfenced = ""
     if not client_id or not node.run_id:
         node.unfenced = UNFENCED + ("it does not tell its run id" if client_id else "CLIENT ID is refused")

@@ -1,5 +1,7 @@
 """The record of the copies: on disk before anybody relies on it, read with care, and never a reason not to serve."""
 
+import errno
+import fcntl
 import json
 import logging
 import os
@@ -56,6 +58,9 @@ def test_written_and_read(tmp_path: Path) -> None:
         "runs": {"a": "run-a", "b": "run-b"},
         "may_hold_more": [],
         "connections": {},
+        "cancelled": [],
+        "scrub_done_ms": 0,
+        "scrub_since_ms": 0,
     }
 
 
@@ -127,6 +132,34 @@ def test_connections_are_known_to_the_next_proxy(tmp_path: Path) -> None:
     assert [copy.node.last_connection for copy in later.copies] == [(b"run-a", b"12"), (b"", b""), (b"", b"")]
 
 
+def test_what_a_person_has_decided_and_when_copies_were_scrubbed(tmp_path: Path) -> None:
+    """The next proxy does not begin a sync that was cancelled, nor put off a scrub that is due."""
+    pair = group()
+    pair.copies[1].is_sync_cancelled = True
+    pair.scrub.done_ms, pair.scrub.since_ms = 5, 7
+    state = written(tmp_path, pair)
+    later = group()
+    state.read().restore(later)
+    assert [copy.is_sync_cancelled for copy in later.copies] == [False, True]
+    assert (later.scrub.done_ms, later.scrub.since_ms) == (5, 7)
+    later.mark_in_sync(later.copies[1].node)
+    written(tmp_path, later)
+    assert state.read().cancelled == []
+
+
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is said to hold one; the log says that a second proxy would not be kept away."""
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    StateFile(tmp_path, group()).lock()
+    assert "state not locked: file=" in caplog.text
+
+
 def test_nowhere() -> None:
     """Without a directory nothing is recorded, and nobody is kept away."""
     state = written(None, group())
@@ -147,6 +180,8 @@ def test_nowhere() -> None:
         b'{"behind": [], "runs": 5}',
         b'{"behind": [], "may_hold_more": 5}',
         b'{"behind": [], "connections": {"a": 5}}',
+        b'{"behind": [], "cancelled": 5}',
+        b'{"behind": [], "scrub_done_ms": Infinity}',
         b"\xff",
         b"[" * 100_000,
     ],

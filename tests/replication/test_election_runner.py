@@ -88,7 +88,7 @@ def test_what_trust_costs_where_the_pool_heals_itself() -> None:
     play = stage.play
     play.shy = True
     play.pool.groups[0].heals_itself = True
-    supervisor.scheduler.retry_of(play.node("b")).is_cancelled = True
+    supervisor.group.copies[1].is_sync_cancelled = True
     refused("a")(play)
     _, lines = supervisor.run_sync_command(play.node("b"), "trust")
     assert lines[0].endswith("what only a holds is lost when it is synced, which begins by itself")

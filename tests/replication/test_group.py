@@ -68,14 +68,14 @@ def test_new_connections_are_recorded() -> None:
     """Nobody waits for it; and before an election the set is not known, so that its record must stay as it is."""
     pool = group(1, 1)
     journal: list[list[str]] = []
-    pool.record_connections()
+    pool.record_details()
     pool.journal = lambda changed: journal.append(changed.behind_names())
     pool.elected = False
-    pool.record_connections()
+    pool.record_details()
     assert journal == []
     make_trusted(pool, pool.copies[0])
     version = pool.durability.latest_version
-    pool.record_connections()
+    pool.record_details()
     assert (journal, pool.durability.latest_version) == ([["b"], ["b"]], version)
 
 

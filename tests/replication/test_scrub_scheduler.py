@@ -1,5 +1,7 @@
 """When copies are scrubbed: on request, by the clock, and never while something else is done to them."""
 
+import pytest
+
 from kidoproxy.replication.scrub_record import DONE, FAILED, NEVER, RUNNING, WAITING
 from kidoproxy.replication.scrub_scheduler import RETRY_SECONDS, ScrubScheduler
 from tests.replication.supervised import logged, run_ticks, supervised_copies
@@ -34,28 +36,47 @@ def test_what_cannot_be_begun() -> None:
 
 
 def test_by_the_clock() -> None:
-    """The first comes after one interval; one that is due waits for the copies instead of failing."""
+    """Without an earlier one the first comes after one interval; it waits for the copies instead of failing."""
     stage, supervisor = supervised_copies()
     group, executor = supervisor.group, stage.play.executor
     group.scrub.interval = 3600.0
     scheduler = ScrubScheduler(executor, group, supervisor.copy_log, 0.0)
-    scheduler.take_turn(3599.0, 0)
+    scheduler.take_turn(0.0, 5)
+    assert group.scrub.since_ms == 5
+    scheduler.take_turn(3599.0, 5)
     assert group.scrub.state == NEVER
     group.mark_behind([stage.play.node("b")])
-    scheduler.take_turn(3600.0, 0)
+    scheduler.take_turn(3600.0, 5)
     assert group.scrub.state == NEVER
     group.mark_in_sync(stage.play.node("b"))
-    scheduler.take_turn(3600.0, 0)
+    scheduler.take_turn(3600.0, 5)
     assert group.scrub.state == RUNNING
     scheduler.stop("the disk is full", 4000.0, 0)
-    assert scheduler.due_at == 4000.0 + RETRY_SECONDS
-    scheduler.take_turn(scheduler.due_at, 0)
+    assert (scheduler.due_at, group.scrub.since_ms) == (4000.0 + RETRY_SECONDS, 5)
+    scheduler.take_turn(4000.0 + RETRY_SECONDS, 0)
     stage.run()
     for _ in range(9):
         scheduler.tick(5000.0, 7)
         scheduler.take_turn(5000.0, 7)
         stage.run()
     assert (group.scrub.state, scheduler.due_at) == (DONE, 8600.0)
+    assert group.scrub.since_ms == 7
+
+
+@pytest.mark.parametrize(
+    ("since_ms", "wall_ms", "due_in"),
+    [(0, 5_000_000, 3600), (4_000_000, 5_000_000, 2600), (1, 5_000_000, 0), (6_000_000, 5_000_000, 3600)],
+    ids=["never before", "some time ago", "overdue", "in the future"],
+)
+def test_after_a_restart(since_ms: int, wall_ms: int, due_in: float) -> None:
+    """The interval goes on from the last scrub, so that restarts do not put the next one off."""
+    stage, supervisor = supervised_copies()
+    group = supervisor.group
+    group.scrub.interval, group.scrub.since_ms = 3600.0, since_ms
+    scheduler = ScrubScheduler(stage.play.executor, group, supervisor.copy_log, 10.0)
+    scheduler.take_turn(20.0, wall_ms)
+    assert scheduler.due_at == 20.0 + due_in
+    assert (group.scrub.state == RUNNING) is not due_in
 
 
 def test_cancel() -> None:

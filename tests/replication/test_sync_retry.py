@@ -12,12 +12,3 @@ def test_the_pause_doubles_up_to_a_bound() -> None:
     assert retry.may_begin(10.0 + MAX_RETRY_SECONDS)
     retry.reset()
     assert retry.on_failure(0.0) == 1
-
-
-def test_cancelled() -> None:
-    """It may not begin until somebody has requested it."""
-    retry = SyncRetry()
-    retry.is_cancelled = True
-    assert not retry.may_begin(1000.0)
-    retry.reset()
-    assert retry.may_begin(0.0)

@@ -3,8 +3,8 @@
 import pytest
 
 from kidoproxy.replication.supervisor import CopySupervisor
-from tests.replication.supervised import logged, run_ticks, supervised_copies
-from tests.story import refused, tick
+from tests.replication.supervised import connect_all, logged, run_ticks, supervise, supervised_copies
+from tests.story import Story, copies, refused, tick
 from tests.toy import ToyNodes
 
 
@@ -85,6 +85,27 @@ def test_cancel_a_sync_that_the_start_owes() -> None:
     tick(3.0)(stage.play)
     run_ticks(stage)
     assert stage.play.pool.groups[0].behind_names() == ["b"]
+
+
+def test_a_sync_that_was_cancelled_before_the_proxy_was_restarted() -> None:
+    """The start compares the other copies with the trusted one, and leaves this one alone until it is requested."""
+    play = Story(copies("a", "b", "c", elected=False))
+    stage = ToyNodes(play)
+    group = play.pool.groups[0]
+    recorded: list[list[str]] = []
+    group.copies[1].is_sync_cancelled = True
+    group.heals_itself = True
+    supervisor = supervise(play, ("b",))
+    connect_all(play)
+    run_ticks(stage, 20)
+    assert group.behind_names() == ["b"]
+    assert supervisor.sync_progress(play.node("b")) == "failed: cancelled"
+    assert not supervisor.is_starting()
+    group.journal = lambda group: recorded.append([copy.node.name for copy in group.copies if copy.is_sync_cancelled])
+    assert supervisor.request_sync(play.node("b"), False) == ""
+    assert recorded == [[]]
+    run_ticks(stage, 20)
+    assert group.behind_names() == []
 
 
 def test_an_order_for_a_copy_that_is_in_sync_by_now() -> None:
