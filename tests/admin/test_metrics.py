@@ -4,7 +4,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import is_node_up, is_ready, render
 from kidoproxy.replication.group import BEHIND, group_of
-from kidoproxy.replication.ownership import OwnerMark, Ownership
+from kidoproxy.replication.owner_marks import OwnerMark
+from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.sync_progress import SyncProgress
 from tests.greet import greet
 from tests.session.stage import InMemoryProxy, copies, key_on, listening, request, ring, say
