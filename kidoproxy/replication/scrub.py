@@ -101,9 +101,7 @@ class Scrub(Callback):
         self.count_repaired()
         if problem := self.copy_that_left():
             self.finish(problem)
-        elif (
-            self.noted or not self.batches_left or not self.pace.may_go_on(self.executor.now) or not self.writes_flow()
-        ):
+        elif self.noted or not self.batches_left or not self.may_go_on():
             return
         elif self.batches:
             self.compare(self.batches.pop(0))
@@ -129,9 +127,11 @@ class Scrub(Callback):
                 return f"{node.name} was lost meanwhile"
         return ""
 
-    def writes_flow(self) -> bool:
-        """Whether no copy's connection keeps writes back, which would stand behind what is asked there."""
-        return all(self.executor.connection(node, 2, 0).can_send for node in self.nodes)
+    def may_go_on(self) -> bool:
+        """Whether the pace allows it, and no copy's connection keeps writes back, which would stand behind it."""
+        return self.pace.may_go_on(self.executor.now) and all(
+            self.executor.connection(node, 2, 0).can_send for node in self.nodes
+        )
 
     def count_repaired(self) -> None:
         """Those that wait for their repair no more are repaired; else a copy has left."""
