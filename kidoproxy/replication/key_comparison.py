@@ -7,26 +7,30 @@ same breath stands behind the same writes everywhere. Order of events:
    expiry, or a key that only one copy has, is a difference, unless it expires about now.
 2. Where only the DUMPs differ it is asked for the type, then (at a new point of the order) for the content, which is
    compared by its meaning (`key_meaning`).
-3. Of a hash some of whose fields expire it is asked when.
+3. A hash some of whose fields expire may have lost them on one copy already, or itself with the last one: it is asked
+   for the fields that any copy has, and when each expires.
 
-Values that are *large* are too dear for that: their type is asked for first, then length and expiry are compared.
+Values that are *large* are too dear for that: their type is asked for first, then length and expiry are compared
+(`large_comparison` goes on from there). A key that is in the hands of its leader when it is its turn is ``put_off``.
 """
 
 from enum import Enum
 from typing import Final, final
 
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests, send_transaction
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.key_meaning import (
     content_request,
-    field_expiry_request,
+    field_names,
+    field_requests,
+    fields_differ,
     fields_may_expire,
     length_request,
     meaning,
 )
-from kidoproxy.replication.key_state import KeyState, expiry_request, parse_key_state, tells_expiry_as_moment
-from kidoproxy.replication.parse_replies import first_error, parse_array
+from kidoproxy.replication.key_state import KeyState, parse_key_states, state_requests, tells_expiry_as_moment
+from kidoproxy.replication.parse_replies import first_error, parse_array, parse_integer
 from kidoproxy.resp.decode import is_error
-from kidoproxy.resp.encode import bulk
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
@@ -45,7 +49,7 @@ class ComparisonStep(Enum):
     STATES = 1
     TYPES = 2
     CONTENTS = 3
-    FIELD_EXPIRIES = 4
+    FIELDS = 4
 
 
 @final
@@ -56,9 +60,18 @@ class KeyComparison(Callback):
     """
 
     def __init__(
-        self, executor: Executor, nodes: list[Node], db: int, keys: list[bytes], wall_ms: int, size: int, is_large: bool
+        self,
+        executor: Executor,
+        group: CopyGroup,
+        nodes: list[Node],
+        db: int,
+        keys: list[bytes],
+        wall_ms: int,
+        size: int,
+        is_large: bool,
     ) -> None:
         self.executor = executor
+        self.key_turns = group.key_turns
         self.connections: list[NodeConnection] = [executor.connection(node, 2, 0) for node in nodes]
         self.db = db
         self.keys = keys
@@ -67,12 +80,17 @@ class KeyComparison(Callback):
         self.is_large = is_large
         self.began_at = executor.now
         self.step = ComparisonStep.STATES
-        #: Their types, and by copy and key the requests that were sent last.
-        self.kinds: list[bytes] = []
-        #: Keys whose DUMPs differ, or whose fields expire.
-        self.suspects: list[bytes] = []
+        #: Of a large one: what it is, and how much of that; of a hash the copies may count differently.
+        self.large_kind = b"none"
+        self.large_length = 0
+        self.counts_differ = False
+        #: Keys whose DUMPs differ, and their types, empty until they are known; those that are hashes with fields that
+        #: expire; and what was asked for last.
+        self.suspects: dict[bytes, bytes] = {}
         self.with_expiring_fields: dict[bytes, bool] = {}
+        self.asked: list[tuple[bytes, bytes]] = []
         self.different_keys: list[bytes] = []
+        self.put_off: list[bytes] = []
         self.value_bytes = 0
         self.callback: Callback | None = None
 
@@ -94,13 +112,8 @@ class KeyComparison(Callback):
     def ask_states(self, value_requests: list[list[bytes]]) -> None:
         """Ask for something about the value of each key, and for its expiry."""
         self.began_at = self.executor.now
-        requests_by_copy: list[list[list[bytes]]] = []
-        for connection in self.connections:
-            requests: list[list[bytes]] = []
-            for at, key in enumerate(self.keys):
-                requests += [value_requests[at], expiry_request(connection.node, key)]
-            requests_by_copy.append(requests)
-        self.ask_all(ComparisonStep.STATES, requests_by_copy)
+        requests = [state_requests(conn.node, self.keys, value_requests) for conn in self.connections]
+        self.ask_all(ComparisonStep.STATES, requests)
 
     def ask_types(self, step: ComparisonStep, keys: list[bytes]) -> None:
         """Ask the first copy; if another one has another type its content cannot be equal."""
@@ -116,50 +129,73 @@ class KeyComparison(Callback):
         if problem:
             self.finish(problem)
         elif self.step is ComparisonStep.TYPES_OF_LARGE:
-            kinds = [raw[1:-2] for raw in batch_reply.replies]
-            self.ask_states([length_request(kinds[at], key) for at, key in enumerate(self.keys)])
+            self.on_type_of_large(batch_reply.replies[0])
         elif self.step is ComparisonStep.STATES:
             self.on_states(batch_reply.replies)
         elif self.step is ComparisonStep.TYPES:
             self.on_types(batch_reply.replies)
         else:
-            self.on_contents(batch_reply.replies)
+            self.on_parts(batch_reply.replies)
+
+    def free_keys(self, keys: list[bytes]) -> list[bytes]:
+        """Those of which their leader is not ahead of the other copies just now; the others are put off."""
+        turns = self.key_turns
+        taken = [key for key in keys if turns.busy and turns.is_taken([(self.db, key)])]
+        self.put_off += taken
+        return [key for key in keys if key not in taken]
+
+    def on_type_of_large(self, raw: bytes) -> None:
+        """There is one."""
+        self.large_kind = raw[1:-2]
+        if self.free_keys(self.keys):
+            self.ask_states([length_request(self.large_kind, key) for key in self.keys])
+        else:
+            self.finish("")
 
     # -- what they hold ------------------------------------------------------------------------------
 
     def on_states(self, replies: list[bytes]) -> None:
         """Compare values and expiries."""
-        states_by_copy = [self.parse_states(at, raw) for at, raw in enumerate(replies)]
-        for at, states in enumerate(states_by_copy):
-            if len(states) != len(self.keys):
-                self.finish(f"{self.connections[at].node.name} gave no sensible answer to DUMP")
+        states_by_copy: list[list[KeyState]] = []
+        for at, raw in enumerate(replies):
+            node = self.connections[at].node
+            states = parse_key_states(node, len(self.keys), raw, self.wall_ms, self.is_large)
+            if states is None:
+                self.finish(f"{node.name} gave no sensible answer to DUMP")
                 return
+            states_by_copy.append(states)
         for at, key in enumerate(self.keys):
-            states = [by_copy[at] for by_copy in states_by_copy]
-            self.value_bytes += len(states[0].dump or b"")
-            if self.differ_in_expiry(states):
-                self.different_keys.append(key)
-            elif self.differ_in_value(states):
-                self.on_other_value(key, states)
-        if self.suspects:
-            self.ask_types(ComparisonStep.TYPES, self.suspects)
+            self.compare_states(key, [states[at] for states in states_by_copy])
+        unknown = [key for key, kind in self.suspects.items() if not kind]
+        if unknown:
+            self.ask_types(ComparisonStep.TYPES, unknown)
         else:
-            self.finish("")
+            self.ask_contents()
 
-    def parse_states(self, copy_at: int, raw: bytes) -> list[KeyState]:
-        """One state for each key; fewer if the copy replied something else."""
-        found: list[KeyState] = []
-        parts = parse_array(raw) or []
-        node = self.connections[copy_at].node
-        for at, key in enumerate(self.keys if len(parts) == 2 * len(self.keys) else []):
-            value = parts[2 * at]
-            if self.is_large:
-                # A length, or the error of a key that is of another type.
-                value = bulk(value)
-            state = parse_key_state(expiry_request(node, key), value, parts[2 * at + 1], self.wall_ms)
-            if state is not None:
-                found.append(state)
-        return found
+    def compare_states(self, key: bytes, states: list[KeyState]) -> None:
+        """Equal, or different, or to be looked at more closely."""
+        first = states[0].dump
+        self.value_bytes += len(first or b"")
+        is_equal = all(state.dump == first for state in states)
+        present = [state for state in states if state.dump is not None]
+        expires_by_field = any(fields_may_expire(state.dump or b"") for state in present)
+        if self.differ_in_expiry(present if expires_by_field else states):
+            self.different_keys.append(key)
+        elif self.is_large:
+            self.compare_lengths(key, [state.dump or b"" for state in present])
+        elif expires_by_field and not is_equal:
+            self.suspects[key] = b"hash"
+            self.with_expiring_fields[key] = True
+        elif not is_equal and len(present) == len(states):
+            self.suspects[key] = b""
+
+    def compare_lengths(self, key: bytes, lengths: list[bytes]) -> None:
+        """Fields of a hash may have expired that one copy counts still."""
+        numbers = [parse_integer(raw) for raw in lengths]
+        self.large_length = (numbers[0] if numbers else 0) or 0
+        self.counts_differ = any(raw != lengths[0] for raw in lengths)
+        if self.counts_differ and (self.large_kind != b"hash" or None in numbers):
+            self.different_keys.append(key)
 
     def elapsed_ms(self) -> int:
         """So long ago was the wall clock read."""
@@ -177,63 +213,68 @@ class KeyComparison(Callback):
         tolerance = 1 if tells_moments else ROUNDING_MS + self.elapsed_ms()
         return max(have) - min(have) > tolerance
 
-    def differ_in_value(self, states: list[KeyState]) -> bool:
-        """Whether all have the key, and not in the same form."""
-        first = states[0].dump
-        return all(state.dump is not None for state in states) and any(state.dump != first for state in states)
-
-    def on_other_value(self, key: bytes, states: list[KeyState]) -> None:
-        """Of a large one it is the length that differs; what others mean has to be asked."""
-        if self.is_large:
-            self.different_keys.append(key)
-            return
-        self.suspects.append(key)
-        if any(fields_may_expire(state.dump or b"") for state in states):
-            self.with_expiring_fields[key] = True
-
     # -- what that means -----------------------------------------------------------------------------
 
     def on_types(self, replies: list[bytes]) -> None:
-        """Ask for the contents of those that can be asked; a module's value can differ in its DUMP alone."""
-        self.kinds = []
-        requests: list[list[bytes]] = []
-        keys, self.suspects = self.suspects, []
-        for at, key in enumerate(keys):
+        """The contents of most types can be asked for; a module's value can differ in its DUMP alone."""
+        unknown = [key for key, kind in self.suspects.items() if not kind]
+        for at, key in enumerate(unknown):
             kind = replies[at][1:-2]
-            request = content_request(kind, key)
-            if request is not None:
-                self.kinds.append(kind)
-                self.suspects.append(key)
-                requests.append(request)
-            elif kind != b"none":
-                self.different_keys.append(key)
-        if self.suspects:
-            self.ask_all(ComparisonStep.CONTENTS, [requests] * len(self.connections))
+            self.suspects[key] = kind
+            if content_request(kind, key) is None:
+                del self.suspects[key]
+                if kind != b"none":
+                    self.different_keys.append(key)
+        self.ask_contents()
+
+    def ask_contents(self) -> None:
+        """Ask for the contents of all that is suspect."""
+        self.asked = [(key, self.suspects[key]) for key in self.free_keys(list(self.suspects))]
+        requests = [content_request(kind, key) or [] for key, kind in self.asked]
+        self.ask_or_finish(ComparisonStep.CONTENTS, requests)
+
+    def ask_or_finish(self, step: ComparisonStep, requests: list[list[bytes]]) -> None:
+        if requests:
+            self.ask_all(step, [requests] * len(self.connections))
         else:
             self.finish("")
 
-    def on_contents(self, replies: list[bytes]) -> None:
-        """Compare them by what they mean."""
-        parts_by_copy = [parse_array(raw) or [] for raw in replies]
-        for at, parts in enumerate(parts_by_copy):
-            if len(parts) != len(self.suspects):
+    def on_parts(self, replies: list[bytes]) -> None:
+        """The parts of each copy's transaction: one for each content, two for the fields of each hash."""
+        by_copy = [parse_array(raw) or [] for raw in replies]
+        count = len(self.asked) * (1 if self.step is ComparisonStep.CONTENTS else 2)
+        for at, parts in enumerate(by_copy):
+            if len(parts) != count:
                 self.finish(f"{self.connections[at].node.name} gave no sensible answer to EXEC")
                 return
-        keys, kinds, self.suspects, self.kinds = self.suspects, self.kinds, [], []
-        requests: list[list[bytes]] = []
-        for at, key in enumerate(keys):
-            contents = [parts[at] for parts in parts_by_copy]
-            first = meaning(kinds[at], contents[0])
-            if any(meaning(kinds[at], content) != first for content in contents):
-                self.different_keys.append(key)
-            elif self.step is ComparisonStep.CONTENTS and self.with_expiring_fields.get(key) and has_fields(contents):
-                self.suspects.append(key)
-                self.kinds.append(b"")
-                requests.append(field_expiry_request(key, contents[0]))
-        if self.suspects:
-            self.ask_all(ComparisonStep.FIELD_EXPIRIES, [requests] * len(self.connections))
+        if self.step is ComparisonStep.CONTENTS:
+            self.on_contents(by_copy)
         else:
-            self.finish("")
+            self.on_fields(by_copy)
+
+    def on_contents(self, by_copy: list[list[bytes]]) -> None:
+        """Compare them by what they mean; of a hash whose fields expire, look at each field."""
+        names_by_key: dict[bytes, list[bytes]] = {}
+        for at, (key, kind) in enumerate(self.asked):
+            contents = [parts[at] for parts in by_copy]
+            names = field_names(contents)
+            if names and self.with_expiring_fields.get(key) and not any(is_error(raw) for raw in contents):
+                names_by_key[key] = names
+            elif any(meaning(kind, content) != meaning(kind, contents[0]) for content in contents):
+                self.different_keys.append(key)
+        self.asked = [(key, b"hash") for key in self.free_keys(list(names_by_key))]
+        requests: list[list[bytes]] = []
+        for key, _ in self.asked:
+            requests += field_requests(key, names_by_key[key])
+        self.ask_or_finish(ComparisonStep.FIELDS, requests)
+
+    def on_fields(self, by_copy: list[list[bytes]]) -> None:
+        """Values and moments of the fields; what expires about now may be there or not."""
+        expired_until = self.wall_ms + self.elapsed_ms() + ROUNDING_MS
+        for at, (key, _) in enumerate(self.asked):
+            if fields_differ([parts[2 * at : 2 * at + 2] for parts in by_copy], expired_until):
+                self.different_keys.append(key)
+        self.finish("")
 
     def cancel(self) -> None:
         """Tell nobody any more."""
@@ -246,8 +287,3 @@ class KeyComparison(Callback):
             outcome = BatchReply(callback, 1)
             outcome.problem = problem
             outcome.set_reply(0, b"")
-
-
-def has_fields(contents: list[bytes]) -> bool:
-    """Whether these are the fields of a hash, and not the error that it is none, or nothing."""
-    return not is_error(contents[0]) and bool(parse_array(contents[0]))

@@ -6,7 +6,8 @@ entry. So where two DUMPs differ the content is asked for (`content_request`) an
 
 from typing import Final
 
-from kidoproxy.replication.parse_replies import parse_array, parse_bulk
+from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_integer
+from kidoproxy.resp.decode import is_null
 
 #: By type as TYPE says it: the command for its content, and the arguments behind the key.
 _CONTENT: Final[dict[bytes, tuple[list[bytes], list[bytes]]]] = {
@@ -28,6 +29,8 @@ _LENGTH: Final[dict[bytes, bytes]] = {
 }
 #: Of XINFO STREAM: when a node saw a consumer, and how it stores the entries, is its own affair.
 _OF_THE_NODE: Final = (b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes")
+#: What HPEXPIRETIME says of a field that is not there.
+NO_SUCH_FIELD: Final = -2
 #: The first byte of the DUMP of a hash some of whose fields expire (Redis 7.4 and newer, Valkey 9): RDB types.
 _FIELDS_EXPIRE: Final = (22, 23, 24, 25)
 
@@ -84,7 +87,40 @@ def fields_may_expire(dump: bytes) -> bool:
     return dump[:1] != b"" and dump[0] in _FIELDS_EXPIRE
 
 
-def field_expiry_request(key: bytes, content: bytes) -> list[bytes]:
-    """The command for when the fields of a hash expire; ``content`` is the reply to its `content_request`."""
-    fields = sorted([parse_bulk(raw) or b"" for raw in (parse_array(content) or [])[::2]])
-    return [b"HPEXPIRETIME", key, b"FIELDS", b"%d" % len(fields), *fields]
+def field_names(contents: list[bytes]) -> list[bytes]:
+    """The names of the fields that any of these replies to HGETALL has."""
+    found: dict[bytes, bool] = {}
+    for raw in contents:
+        for name in (parse_array(raw) or [])[::2]:
+            found[parse_bulk(name) or b""] = True
+    return sorted(found)
+
+
+def field_requests(key: bytes, names: list[bytes]) -> list[list[bytes]]:
+    """The commands for the values of these fields, and for when they expire."""
+    return [[b"HMGET", key, *names], [b"HPEXPIRETIME", key, b"FIELDS", b"%d" % len(names), *names]]
+
+
+def fields_differ(replies: list[list[bytes]], expired_until: int) -> bool:
+    """Whether copies hold other fields, by their replies to `field_requests`; what expires about now is let go."""
+    rows: list[list[tuple[bytes, int]]] = []
+    for values_raw, moments_raw in replies:
+        values = parse_array(values_raw) or []
+        moments = [parse_integer(raw) for raw in parse_array(moments_raw) or []]
+        if not moments and values and all(is_null(raw) for raw in values):
+            moments = [NO_SUCH_FIELD] * len(values)
+        known = [moment for moment in moments if moment is not None]
+        if not values or len(known) != len(values):
+            return any(pair != replies[0] for pair in replies)
+        rows.append(list(zip(values, known, strict=True)))
+    if any(len(row) != len(rows[0]) for row in rows):
+        return True
+    return any(_field_differs([row[at] for row in rows], expired_until) for at in range(len(rows[0])))
+
+
+def _field_differs(copies: list[tuple[bytes, int]], expired_until: int) -> bool:
+    """Value and moment of one field on each copy."""
+    moments = [moment for _, moment in copies]
+    if all(moment == NO_SUCH_FIELD or 0 <= moment <= expired_until for moment in moments):
+        return False
+    return max(moments) - min(moments) > 1 or any(value != copies[0][0] for value, _ in copies)

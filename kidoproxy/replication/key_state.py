@@ -2,8 +2,9 @@
 
 from typing import Final, final
 
-from kidoproxy.replication.parse_replies import parse_bulk, parse_integer
+from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_integer
 from kidoproxy.resp.decode import is_null
+from kidoproxy.resp.encode import bulk
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.routes.topology import Node
 
@@ -52,3 +53,31 @@ def parse_key_state(request: list[bytes], dump: bytes, expiry: bytes, wall_ms: i
     if expiry_value < 0:
         return KeyState(value, 0)
     return KeyState(value, expiry_value if request[0] == b"PEXPIRETIME" else wall_ms + expiry_value)
+
+
+def state_requests(node: Node, keys: list[bytes], value_requests: list[list[bytes]]) -> list[list[bytes]]:
+    """For each key the command about its value (DUMP, say), and that for its expiry; for one transaction."""
+    requests: list[list[bytes]] = []
+    for at, key in enumerate(keys):
+        requests += [value_requests[at], expiry_request(node, key)]
+    return requests
+
+
+def parse_key_states(
+    node: Node, count: int, raw: bytes, wall_ms: int, is_length: bool = False
+) -> list[KeyState] | None:
+    """The reply to the transaction of `state_requests` with so many keys; None if it makes no sense.
+
+    ``is_length``: what was asked for is not DUMP but a length; the reply to that, an error too, stands for the value.
+    """
+    parts = parse_array(raw) or []
+    if len(parts) != 2 * count:
+        return None
+    found: list[KeyState] = []
+    for at in range(count):
+        value = bulk(parts[2 * at]) if is_length else parts[2 * at]
+        state = parse_key_state(expiry_request(node, b""), value, parts[2 * at + 1], wall_ms)
+        if state is None:
+            return None
+        found.append(state)
+    return found

@@ -2,8 +2,9 @@
 
 Order of events: list the databases of all copies; try each on all; per database and copy SCAN the keys (of the second
 copy and the others those alone that none before it has); ask for their sizes, cut them into batches, compare each batch
-on all copies (`key_comparison`). What differs is noted for repair from its leader, and the scrub goes on when that is
-over; a dry run only reports. At the end every key that was there all the time has been compared.
+on all copies (`key_comparison`), and large values one by one, piece by piece (`large_comparison`). What differs is
+noted for repair from its leader, and the scrub goes on when that is over; a dry run only reports. At the end every key
+that was there all the time has been compared.
 
 It is done in slices, when the supervisor has nothing else to do (`take_turn`), and no faster than the pool's
 ``sync_keys_per_s``. It ends without a result when one of the copies leaves the in-sync set.
@@ -16,6 +17,7 @@ from kidoproxy.replication.batch import BatchReply, Callback, send_requests
 from kidoproxy.replication.batch_size import KeyBatch, SizeEstimator
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replication.key_comparison import KeyComparison
+from kidoproxy.replication.large_comparison import LargeComparison
 from kidoproxy.replication.large_string import LARGE_BYTES
 from kidoproxy.replication.parse_replies import first_error, parse_integer, parse_scan_reply
 from kidoproxy.replication.sync_databases import SyncDatabases, parse_key_counts
@@ -74,6 +76,7 @@ class Scrub(Callback):
         self.batches: list[KeyBatch] = []
         self.batch = KeyBatch()
         self.comparison: KeyComparison | None = None
+        self.large: LargeComparison | None = None
         #: Keys of this place that were in the hands of their leader, and how often they were put off.
         self.postponed: list[KeyBatch] = []
         self.tries = 0
@@ -103,6 +106,8 @@ class Scrub(Callback):
             self.finish(problem)
         elif self.noted or not self.batches_left or not self.may_go_on():
             return
+        elif self.large is not None:
+            self.compare_next_piece(self.large)
         elif self.batches:
             self.compare(self.batches.pop(0))
         elif not self.is_listed:
@@ -248,40 +253,75 @@ class Scrub(Callback):
     def compare(self, batch: KeyBatch) -> None:
         """Compare these keys, but for those of which their leader is ahead of the others just now."""
         self.batches_left -= 1
-        turns = self.group.key_turns
-        taken = [key for key in batch.keys if turns.busy and turns.is_taken([(self.db, key)])]
-        if taken:
-            put_off = KeyBatch()
-            put_off.keys, put_off.estimated_bytes = taken, batch.estimated_bytes
-            self.postponed.append(put_off)
-            batch.keys = [key for key in batch.keys if key not in taken]
+        taken = [key for key in batch.keys if self.is_taken(key)]
+        self.postpone(taken, batch)
+        batch.keys = [key for key in batch.keys if key not in taken]
         if not batch.keys:
             self.go_on()
             return
         self.step = ScrubStep.COMPARE
         self.batch = batch
-        is_large = batch.estimated_bytes >= LARGE_BYTES
-        size = 0 if is_large else batch.estimated_bytes
-        self.comparison = KeyComparison(self.executor, self.nodes, self.db, batch.keys, self.wall_ms, size, is_large)
-        self.comparison.begin(self)
+        executor, group, nodes, size = self.executor, self.group, self.nodes, batch.estimated_bytes
+        if size >= LARGE_BYTES:
+            connections, key = self.connections, batch.keys[0]
+            self.large = LargeComparison(executor, group, nodes, connections, self.db, key, self.wall_ms, size)
+            self.large.begin(self)
+        else:
+            self.comparison = KeyComparison(executor, group, nodes, self.db, batch.keys, self.wall_ms, size, False)
+            self.comparison.begin(self)
+
+    def is_taken(self, key: bytes) -> bool:
+        turns = self.group.key_turns
+        return turns.busy and turns.is_taken([(self.db, key)])
+
+    def postpone(self, keys: list[bytes], batch: KeyBatch) -> None:
+        """These keys of ``batch`` come again in the next turn."""
+        if keys:
+            put_off = KeyBatch()
+            put_off.keys, put_off.estimated_bytes = keys, batch.estimated_bytes
+            self.postponed.append(put_off)
+
+    def compare_next_piece(self, large: LargeComparison) -> None:
+        """Go on with a large value; if it is in the hands of its leader in too many turns, it is left out."""
+        if not self.is_taken(large.key):
+            self.batches_left -= 1
+            self.step = ScrubStep.COMPARE
+            large.next_piece(self, self.wall_ms)
+            return
+        large.tries += 1
+        if large.tries > MAX_TRIES:
+            self.large = None
+            self.record.skipped += 1
+
+    def on_piece(self, large: LargeComparison) -> None:
+        """The next one comes when it is its turn."""
+        if large.is_over:
+            self.large = None
+            self.postpone(large.put_off(), self.batch)
+            if not large.put_off():
+                self.record.large += not large.is_complete
+                self.on_keys_compared([large.key], [large.key] if large.differs else [])
+        self.go_on()
 
     def on_compared(self, comparison: KeyComparison) -> None:
-        """Note what differs, unless a copy has left since: then it is known to differ."""
+        """All but the keys that are put off."""
         self.comparison = None
-        if problem := self.copy_that_left():
-            self.finish(problem)
-            return
-        if comparison.is_large:
-            self.record.large += len(comparison.keys)
-        else:
-            self.sizes.observe(len(comparison.keys), comparison.value_bytes)
-        self.record.add_keys(len(comparison.keys))
-        for key in comparison.different_keys:
-            self.record.add_difference(self.db, key)
-        if comparison.different_keys and not self.record.dry_run:
-            self.noted.update(dict.fromkeys([(self.db, key) for key in comparison.different_keys], True))
-            self.group.repair_later(self.db, comparison.different_keys)
+        self.sizes.observe(len(comparison.keys), comparison.value_bytes)
+        self.postpone(comparison.put_off, self.batch)
+        keys = [key for key in comparison.keys if key not in comparison.put_off]
+        self.on_keys_compared(keys, comparison.different_keys)
         self.go_on()
+
+    def on_keys_compared(self, keys: list[bytes], different_keys: list[bytes]) -> None:
+        """Note what differs, unless a copy has left since: then it is known to differ."""
+        if self.copy_that_left():
+            return
+        self.record.add_keys(len(keys))
+        for key in different_keys:
+            self.record.add_difference(self.db, key)
+        if different_keys and not self.record.dry_run:
+            self.noted.update(dict.fromkeys([(self.db, key) for key in different_keys], True))
+            self.group.repair_later(self.db, different_keys)
 
     def on_done(self, batch_reply: BatchReply) -> None:
         """The replies are there, or have failed; what comes after the end changes nothing."""
@@ -307,6 +347,8 @@ class Scrub(Callback):
             self.on_leftovers_checked(replies)
         elif self.comparison is not None:
             self.on_compared(self.comparison)
+        elif self.large is not None:
+            self.on_piece(self.large)
         else:
             self.on_sized(replies)
 
@@ -319,5 +361,8 @@ class Scrub(Callback):
         if self.comparison is not None:
             self.comparison.cancel()
             self.comparison = None
+        if self.large is not None:
+            self.large.cancel()
+            self.large = None
         for connection in self.connections:
             self.executor.close_unshared(connection)

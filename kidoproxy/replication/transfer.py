@@ -17,7 +17,7 @@ if it never expired.
 from typing import final
 
 from kidoproxy.replication.batch import BatchReply, Callback, seconds_for_bytes, send_requests, send_transaction
-from kidoproxy.replication.key_state import KeyState, expiry_request, parse_key_state
+from kidoproxy.replication.key_state import KeyState, parse_key_states, state_requests
 from kidoproxy.replication.parse_replies import first_error, parse_array
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.routes.topology import Node
@@ -78,11 +78,7 @@ class Transfer(Callback):
             )
 
     def read_requests(self, node: Node) -> list[list[bytes]]:
-        requests: list[list[bytes]] = []
-        for key in self.keys:
-            requests.append([b"DUMP", key])
-            requests.append(expiry_request(node, key))
-        return requests
+        return state_requests(node, self.keys, [[b"DUMP", key] for key in self.keys])
 
     def on_done(self, batch_reply: BatchReply) -> None:
         """First the values are there, then what differed has been written."""
@@ -106,10 +102,8 @@ class Transfer(Callback):
 
     def repair_requests(self, replies: list[bytes]) -> list[list[bytes]]:
         """RESTORE what the target holds differently, UNLINK what the source does not have."""
-        source_states = self.parse_key_states(self.source_connection.node, replies[0])
-        target_states = (
-            source_states if self.fill_only else self.parse_key_states(self.target_connection.node, replies[1])
-        )
+        source_states = self.parse_states(self.source_connection.node, replies[0])
+        target_states = source_states if self.fill_only else self.parse_states(self.target_connection.node, replies[1])
         requests: list[list[bytes]] = []
         for index, key in enumerate(self.keys if source_states and target_states else []):
             source_state = source_states[index]
@@ -120,21 +114,12 @@ class Transfer(Callback):
             requests.append(source_state.restore_request(key))
         return requests
 
-    def parse_key_states(self, node: Node, raw: bytes) -> list[KeyState]:
+    def parse_states(self, node: Node, raw: bytes) -> list[KeyState]:
         """One state for each key; none, and ``problem`` is set, if the node replied something else."""
-        found: list[KeyState] = []
-        items = parse_array(raw) or []
-        if len(items) == 2 * len(self.keys):
-            for index, key in enumerate(self.keys):
-                key_state = parse_key_state(
-                    expiry_request(node, key), items[2 * index], items[2 * index + 1], self.wall_ms
-                )
-                if key_state is not None:
-                    found.append(key_state)
-        if len(found) != len(self.keys):
-            self.problem = first_error(items) or f"{node.name} gave no sensible answer to DUMP"
-            return []
-        return found
+        states = parse_key_states(node, len(self.keys), raw, self.wall_ms)
+        if states is None:
+            self.problem = first_error(parse_array(raw) or []) or f"{node.name} gave no sensible answer to DUMP"
+        return states or []
 
     def cancel(self) -> None:
         """Tell nobody any more; replies that still come change nothing."""

@@ -3,9 +3,10 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
-from kidoproxy.replication.key_comparison import KeyComparison
-from kidoproxy.resp.encode import array, bulk, error, integer
+from kidoproxy.replication.key_comparison import ComparisonStep, KeyComparison
+from kidoproxy.resp.encode import array, bulk, error, integer, null
 from tests.replication.supervised import supervised_copies
+from tests.replication.test_key_turns import Recorded
 from tests.story import client, lost
 from tests.toy import ToyNodes
 
@@ -23,7 +24,8 @@ class Heard(Callback):
 def begin(stage: ToyNodes, *keys: bytes, is_large: bool = False) -> tuple[KeyComparison, Heard]:
     """A comparison of these keys on all copies, whose requests are sent."""
     play, heard = stage.play, Heard()
-    comparison = KeyComparison(play.executor, play.pool.nodes, 0, list(keys), play.proxy.wall_ms, 0, is_large)
+    group = play.pool.groups[0]
+    comparison = KeyComparison(play.executor, group, play.pool.nodes, 0, list(keys), play.proxy.wall_ms, 0, is_large)
     comparison.begin(heard)
     return comparison, heard
 
@@ -112,23 +114,68 @@ def test_the_same_in_another_form() -> None:
     assert compare(stage, b"odd") == [b"odd"]
 
 
-@pytest.mark.parametrize(("first", "second", "differs"), [(5, 5, False), (5, 6, True)])
+@pytest.mark.parametrize(
+    ("first", "second", "differs"), [(900_000, 900_000, False), (900_000, 900_005, True), (0, -2, False)]
+)
 def test_fields_that_expire(first: int, second: int, differs: bool) -> None:
-    """Of a hash whose fields expire it is asked when."""
+    """Of a hash whose fields expire it is asked when; what is about to expire may be there or not."""
     stage = copies_with(k=(b"\x17a", b"\x17b"))
-    lie(stage, b"TYPE", b"+hash\r\n", b"+hash\r\n")
+    later = stage.play.proxy.wall_ms
     lie(stage, b"HGETALL", members(b"f", b"1", b"g", b"1"), members(b"g", b"1", b"f", b"1"))
-    lie(stage, b"HPEXPIRETIME", array([integer(first)]), array([integer(second)]))
+    lie(stage, b"HMGET", members(b"1", b"1"), members(b"1", b"1"))
+    moments = [array([integer(at if at < 0 else later + at), integer(-1)]) for at in (first, second)]
+    lie(stage, b"HPEXPIRETIME", *moments)
     assert compare(stage, b"k") == ([b"k"] if differs else [])
+    assert not any(seen.startswith(b"TYPE") for seen in stage.toys["a"].seen)
+
+
+def test_a_hash_that_has_lost_its_last_field() -> None:
+    """One copy may have let the key go before another one; its fields tell whether that was about now."""
+    stage = copies_with(k=(b"\x17a", b""))
+    lie(stage, b"HGETALL", members(b"f", b"1"), array([]))
+    lie(stage, b"HMGET", members(b"1"), array([null(2)]))
+    lie(stage, b"HPEXPIRETIME", array([integer(stage.play.proxy.wall_ms)]), array([integer(-2)]))
+    assert compare(stage, b"k") == []
+    lie(stage, b"HPEXPIRETIME", array([integer(-1)]), array([integer(-2)]))
+    assert compare(stage, b"k") == [b"k"]
+
+
+def test_a_hash_whose_key_expires_otherwise() -> None:
+    """The key's own expiry is compared first."""
+    stage = copies_with(k=(b"\x17a", b"\x17a"))
+    assert compare(stage, b"k") == []
+    stage.toys["b"].until[b"k"] = stage.play.proxy.wall_ms + 90_000
+    assert compare(stage, b"k") == [b"k"]
 
 
 def test_a_hash_that_is_none_any_more() -> None:
     """If it is gone meanwhile, or another type, on all copies, there is nothing to ask."""
     stage = copies_with(k=(b"\x17a", b"\x17b"), l=(b"\x17a", b"\x17b"))
-    lie(stage, b"TYPE", b"+hash\r\n", b"+hash\r\n")
     lie(stage, b"HGETALL k", error(b"WRONGTYPE x"), error(b"WRONGTYPE x"))
     lie(stage, b"HGETALL l", array([]), array([]))
     assert compare(stage, b"k", b"l") == []
+
+
+def test_keys_that_come_into_the_hands_of_their_leader() -> None:
+    """At whatever step: what the leader has decided the other copies do not know yet."""
+    for keys, words in (((b"set",), b"SMEMBERS"), ((b"hash",), b"HMGET"), ((b"set", b"hash"), b"SMEMBERS")):
+        stage = copies_with(set=(b"1", b"2"), hash=(b"\x17a", b"\x17b"))
+        lie(stage, b"TYPE", b"+set\r\n", b"+set\r\n")
+        lie(stage, b"HGETALL", members(b"f", b"1"), members(b"f", b"1"))
+        lie(stage, b"SMEMBERS", members(b"x"), members(b"y"))
+        lie(stage, b"HMGET", members(b"1"), members(b"2"))
+        lie(stage, b"HPEXPIRETIME", array([integer(-1)]), array([integer(-1)]))
+        comparison, heard = begin(stage, *keys)
+        turns, taken = stage.play.pool.groups[0].key_turns, False
+        while not heard.problems:
+            stage.play.settle()
+            for name in "ab":
+                stage.step(name)
+            wanted = ComparisonStep.TYPES if words == b"SMEMBERS" else ComparisonStep.CONTENTS
+            if comparison.step is wanted and not taken:
+                turns.ask(Recorded("a write", [], [(0, key) for key in keys]))
+                taken = True
+        assert (comparison.put_off, comparison.different_keys) == (list(keys), [])
 
 
 def test_large_values() -> None:
@@ -137,6 +184,27 @@ def test_large_values() -> None:
     found = [compare(stage, key, is_large=True) for key in (b"same", b"other", b"first", b"second", b"none")]
     assert found == [[], [b"other"], [b"first"], [b"second"], []]
     assert not any(b"DUMP" in seen for toy in stage.toys.values() for seen in toy.seen)
+
+
+def test_a_large_key_in_the_hands_of_its_leader() -> None:
+    """It is put off as any other."""
+    stage = copies_with(k=(b"12", b"1"))
+    comparison, heard = begin(stage, b"k", is_large=True)
+    stage.play.pool.groups[0].key_turns.ask(Recorded("a write", [], [(0, b"k")]))
+    stage.run()
+    assert (heard.problems, comparison.put_off, comparison.different_keys) == ([""], [b"k"], [])
+
+
+def test_a_large_hash_of_other_length() -> None:
+    """Fields that have expired may be counted still: that alone is no difference, and said to whoever goes on."""
+    stage = copies_with(k=(b"12", b"1"))
+    lie(stage, b"TYPE", b"+hash\r\n", b"+hash\r\n")
+    lie(stage, b"HLEN", integer(5), integer(4))
+    comparison, _ = begin(stage, b"k", is_large=True)
+    stage.run()
+    assert (comparison.different_keys, comparison.counts_differ, comparison.large_length) == ([], True, 5)
+    lie(stage, b"HLEN", integer(5), error(b"WRONGTYPE x"))
+    assert compare(stage, b"k", is_large=True) == [b"k"]
 
 
 @pytest.mark.parametrize(

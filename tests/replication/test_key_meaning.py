@@ -4,12 +4,14 @@ import pytest
 
 from kidoproxy.replication.key_meaning import (
     content_request,
-    field_expiry_request,
+    field_names,
+    field_requests,
+    fields_differ,
     fields_may_expire,
     length_request,
     meaning,
 )
-from kidoproxy.resp.encode import array, bulk, error, integer
+from kidoproxy.resp.encode import array, bulk, error, integer, null
 
 
 def bulks(*words: bytes) -> bytes:
@@ -72,7 +74,42 @@ def test_requests() -> None:
 
 
 def test_fields_that_expire() -> None:
-    """The type in the DUMP says whether a field may expire; they are asked for in one order."""
+    """The type in the DUMP says whether a field may expire; those of all copies are asked for in one order."""
     assert [fields_may_expire(dump) for dump in (b"\x16x", b"\x04x", b"")] == [True, False, False]
-    request = field_expiry_request(b"k", bulks(b"g", b"1", b"f", b"2"))
-    assert request == [b"HPEXPIRETIME", b"k", b"FIELDS", b"2", b"f", b"g"]
+    names = field_names([bulks(b"g", b"1", b"f", b"2"), bulks(b"h", b"1"), error(b"WRONGTYPE x")])
+    assert names == [b"f", b"g", b"h"]
+    assert field_requests(b"k", names) == [
+        [b"HMGET", b"k", b"f", b"g", b"h"],
+        [b"HPEXPIRETIME", b"k", b"FIELDS", b"3", b"f", b"g", b"h"],
+    ]
+
+
+def fields(*pairs: tuple[bytes, int]) -> list[bytes]:
+    """One copy's replies about its fields; an empty value is no field."""
+    values = [bulk(value) if value else null(2) for value, _ in pairs]
+    return [array(values), array([integer(moment) for _, moment in pairs])]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [
+        (fields((b"1", -1)), fields((b"1", -1)), False),
+        (fields((b"1", -1)), fields((b"2", -1)), True),
+        (fields((b"1", 9000)), fields((b"1", 9001)), False),
+        (fields((b"1", 9000)), fields((b"1", 9002)), True),
+        (fields((b"1", 9000)), fields((b"1", -1)), True),
+        (fields((b"1", 9000)), fields((b"", -2)), True),
+        (fields((b"1", 4000)), fields((b"", -2)), False),
+        (fields((b"1", 4000)), [array([null(2)]), array([])], False),
+        (fields((b"1", 4000)), [array([null(2)]), null(2)], False),
+        (fields((b"1", 9000)), [array([null(2)]), array([])], True),
+        (fields((b"1", -1)), fields((b"1", -1), (b"1", -1)), True),
+        ([error(b"WRONGTYPE x")] * 2, [error(b"WRONGTYPE x")] * 2, False),
+        ([error(b"WRONGTYPE x")] * 2, fields((b"1", -1)), True),
+        ([array([bulk(b"1")]), array([bulk(b"x")])], fields((b"1", -1)), True),
+    ],
+)
+def test_what_fields_mean(one: list[bytes], other: list[bytes], differs: bool) -> None:
+    """Values and moments count, but for what expires about now (until 5000): one copy may have let it go."""
+    assert fields_differ([one, other], 5000) is differs
+    assert fields_differ([other, one], 5000) is differs

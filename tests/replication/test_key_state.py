@@ -2,7 +2,8 @@
 
 import pytest
 
-from kidoproxy.replication.key_state import expiry_request, parse_key_state
+from kidoproxy.replication.key_state import expiry_request, parse_key_state, parse_key_states, state_requests
+from kidoproxy.resp.encode import array, bulk, error, integer, null
 from kidoproxy.routes.topology import Node
 
 
@@ -40,3 +41,31 @@ def test_the_state_of_a_key(dump: bytes, expiry: bytes, found: tuple[bytes | Non
         assert (None if held is None else (held.dump, held.expires_ms)) == (
             None if found is None else (found[0], found[at])
         )
+
+
+def test_several_keys_in_one_transaction() -> None:
+    """Value and expiry of each; a reply of another shape makes no sense as a whole."""
+    server = Node(0, "a", "a:6379", 1)
+    server.version = b"7.2"
+    keys, dumps = [b"k", b"l"], [[b"DUMP", b"k"], [b"DUMP", b"l"]]
+    requests = state_requests(server, keys, dumps)
+    assert requests == [dumps[0], [b"PEXPIRETIME", b"k"], dumps[1], [b"PEXPIRETIME", b"l"]]
+    raw = array([bulk(b"v"), integer(5), null(2), integer(-2)])
+    states = parse_key_states(server, 2, raw, 1000)
+    assert states is not None
+    assert [(state.dump, state.expires_ms) for state in states] == [(b"v", 5), (None, 0)]
+    for nonsense in (
+        array([bulk(b"v"), integer(5)]),
+        error(b"NOPERM"),
+        array([bulk(b"v"), bulk(b"x"), *[integer(-2)] * 2]),
+    ):
+        assert parse_key_states(server, 2, nonsense, 1000) is None
+
+
+def test_lengths() -> None:
+    """A length, or the error of a key that is of another type, stands for the value."""
+    server = Node(0, "a", "a:6379", 1)
+    raw = array([integer(7), integer(-1), error(b"WRONGTYPE x"), integer(-1)])
+    states = parse_key_states(server, 2, raw, 1000, True)
+    assert states is not None
+    assert [state.dump for state in states] == [integer(7), error(b"WRONGTYPE x")]

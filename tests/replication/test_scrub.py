@@ -3,6 +3,7 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply
+from kidoproxy.replication.batch_size import BATCH_BYTES
 from kidoproxy.replication.large_string import LARGE_BYTES
 from kidoproxy.replication.scrub import MAX_TRIES, Scrub
 from kidoproxy.replication.scrub_record import DONE, FAILED, RUNNING, ScrubRecord
@@ -94,17 +95,100 @@ def test_keys_in_the_hands_of_their_leader() -> None:
     assert (record.state, record.keys, record.skipped) == (DONE, 5, 5)
 
 
-def test_large_values_and_sizes_that_nobody_tells() -> None:
-    """Of a large value type, length and expiry are compared; where sizes may not be asked for they are guessed."""
+def test_large_values() -> None:
+    """They are compared piece by piece, and repaired; what cannot be read so by type, length and expiry."""
     stage, _, record = filled()
-    stage.toys["a"].lies = {b"MEMORY": error(b"NOPERM x"), b"MEMORY USAGE": integer(LARGE_BYTES)}
-    stage.toys["b"].dbs[3][b"k1"] = b"w"
-    stage.toys["a"].lies = {b"MEMORY": integer(LARGE_BYTES)}
-    run(stage, record)
-    assert (record.state, record.large, record.differences) == (DONE, 10, 0)
+    a, b = stage.toys.values()
+    a.lies = {b"MEMORY": integer(LARGE_BYTES)}
+    b.dbs[3][b"k1"] = b"w"
+    run(stage, record, ticks=20)
+    assert (record.state, record.keys, record.large, record.differences, record.repaired) == (DONE, 10, 0, 1, 1)
+    assert a.dbs[3] == b.dbs[3]
+    a.lies[b"TYPE"] = b"+ReJSON-RL\r\n"
+    run(stage, record, ticks=20)
+    assert (record.state, record.keys, record.large, record.differences) == (DONE, 10, 10, 0)
+
+
+def test_sizes_that_nobody_tells() -> None:
+    """They are guessed."""
+    stage, _, record = filled()
     stage.toys["a"].lies = {b"MEMORY": error(b"NOPERM x")}
+    stage.toys["b"].dbs[3][b"k1"] = b"w"
     run(stage, record)
     assert (record.state, record.large, record.differences) == (DONE, 0, 1)
+
+
+def with_one_large_key() -> tuple[ToyNodes, CopySupervisor, ScrubRecord]:
+    """Nothing else is there; its pieces are many."""
+    stage, supervisor, record = filled()
+    for toy in stage.toys.values():
+        toy.dbs = {0: {b"k": b"x" * (50 * BATCH_BYTES)}}
+    stage.toys["a"].lies = {b"MEMORY": integer(LARGE_BYTES)}
+    return stage, supervisor, record
+
+
+def test_others_have_their_turn_between_the_pieces_of_a_large_value() -> None:
+    """A repair that is needed meanwhile does not wait for its end."""
+    stage, supervisor, record = with_one_large_key()
+    run(stage, record, ticks=2)
+    assert (record.state, record.keys) == (RUNNING, 0)
+    stage.toys["b"].dbs[0][b"l"] = b"odd"
+    supervisor.group.repair_later(0, [b"l"])
+    run_ticks(stage, 2)
+    assert stage.toys["a"].dbs[0].get(b"l") == stage.toys["b"].dbs[0].get(b"l")
+    run_ticks(stage, 10)
+    assert (record.state, record.keys, record.differences) == (DONE, 1, 0)
+
+
+def test_a_large_value_in_the_hands_of_its_leader() -> None:
+    """The next piece waits; if it is never free the key is left out."""
+    for ends in (True, False):
+        stage, supervisor, record = with_one_large_key()
+        turns = supervisor.group.key_turns
+        run(stage, record, ticks=2)
+        busy = Recorded("a write", [], [(0, b"k")])
+        turns.ask(busy)
+        run_ticks(stage, 10)
+        assert record.state == RUNNING
+        if ends:
+            turns.leave(busy)
+        run_ticks(stage, MAX_TRIES + 10)
+        assert (record.state, record.keys, record.skipped) == (DONE, 1 if ends else 0, 0 if ends else 1)
+
+
+def test_it_is_put_off_when_its_leader_is_ahead_by_then() -> None:
+    """Between two steps of its comparison; it comes again, small and large."""
+    for size in (0, LARGE_BYTES):
+        stage, supervisor, record = filled()
+        for toy, value in zip(stage.toys.values(), (b"1", b"2"), strict=True):
+            toy.dbs = {0: {b"k": value}}
+            toy.lies = {b"MEMORY": integer(size)}
+        begin(stage, record)
+        turns, busy = supervisor.group.key_turns, Recorded("a write", [], [(0, b"k")])
+        while not any(b"TYPE" in one.raw for one in stage.play.sent["a"]):
+            for name in stage.play.sent:
+                stage.step(name)
+            stage.play.settle()
+        turns.ask(busy)
+        stage.run()
+        run_ticks(stage, 3)
+        assert (record.state, record.keys) == (RUNNING, 0)
+        stage.toys["b"].dbs[0][b"k"] = b"1"
+        turns.leave(busy)
+        run_ticks(stage, 10)
+        assert (record.state, record.keys, record.differences) == (DONE, 1, 0)
+
+
+def test_it_is_ended_in_the_middle_of_a_large_value() -> None:
+    """Late answers change nothing."""
+    stage, supervisor, record = with_one_large_key()
+    run(stage, record, ticks=2)
+    scrub = supervisor.scrubs.scrub
+    assert scrub is not None
+    assert scrub.large is not None
+    supervisor.scrubs.stop("enough", stage.play.executor.now, 0)
+    stage.run()
+    assert (record.state, record.problem) == (FAILED, "enough")
 
 
 def test_turns() -> None:
