@@ -16,9 +16,12 @@ def scrub(config: Config, pool: str, dry_run: bool, report: Report, pause: float
     """Request it and report until it is over; how many keys differed. LookupError when it could not be done."""
     with connect_to_proxy(config, pool) as client:
         client.execute_command("PROXY", "SCRUB", "DRYRUN" if dry_run else "RUN", pool)
-        reported = ""
+        reported, number = "", None
         while True:
             fields = parse_status(client.execute_command("PROXY", "SCRUB", "STATUS", pool))
+            if number not in (None, fields.get("number")):
+                raise LookupError(f"{pool}: another scrub has begun, or the proxy was restarted: no result")
+            number = fields.get("number")
             if fields.get("state") not in OPEN:
                 break
             line = progress_line(pool, fields)

@@ -26,6 +26,8 @@ class ScrubRecord:
     def __init__(self) -> None:
         self.interval = 0.0
         self.state = NEVER
+        #: The how many-th scrub since the proxy was started this is.
+        self.number = 0
         self.dry_run = False
         self.is_cancelled = False
         #: The names of the copies that are compared.
@@ -58,6 +60,7 @@ class ScrubRecord:
         """A scrub is wanted; why not, or empty. ``dry_run``: what differs is reported and left as it is."""
         if self.is_open():
             return "it is being scrubbed already"
+        self.number += 1
         self.state, self.dry_run, self.is_cancelled = WAITING, dry_run, False
         self.nodes, self.reported, self.problem = [], [], ""
         self.keys = self.scanned = self.expected = 0

@@ -6,13 +6,13 @@ from kidoproxy.admin.scrub_client import scrub
 from kidoproxy.config import Config
 from tests.admin.canned import bulk, canned, pool_of
 
-NUMBERS = ("dry_run", "scanned", "expected", "keys", "differences", "repaired", "large", "skipped")
+NUMBERS = ("number", "dry_run", "scanned", "expected", "keys", "differences", "repaired", "large", "skipped")
 
 
 def status(state: str, numbers: str, *differing: str, problem: str = "") -> bytes:
     """The reply to STATUS; ``numbers`` are those of `NUMBERS`."""
     cells = [bulk(text) for text in ("pool", "p", "state", state, "copies", "a b", "problem", problem)]
-    for name, number in zip(NUMBERS, numbers.split(), strict=True):
+    for name, number in zip(NUMBERS, ["4", *numbers.split()], strict=True):
         cells += [bulk(name), b":%b\r\n" % number.encode()]
     keys = b"".join([b"*2\r\n:3\r\n" + bulk(key) for key in differing])
     cells += [bulk("differing"), b"*%d\r\n" % len(differing) + keys]
@@ -54,6 +54,13 @@ def test_a_dry_run_and_equal_copies() -> None:
     assert b"DRYRUN" in requests[0]
     found, said, _ = run(status("done", "0 2 2 1 0 0 0 0"))
     assert (found, said) == (0, [("p: 1 keys compared on a b: all are equal", False)])
+
+
+def test_another_one_has_begun() -> None:
+    """Its numbers are not taken for those of the one that was requested."""
+    other = status("running", "0 2 2 1 0 0 0 0").replace(bulk("number") + b":4", bulk("number") + b":5")
+    with pytest.raises(LookupError, match="another scrub has begun"):
+        run(status("waiting", "0 0 0 0 0 0 0 0"), other)
 
 
 def test_what_could_not_be_done() -> None:

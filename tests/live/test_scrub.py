@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -98,6 +100,106 @@ def test_what_differs_is_found_and_repaired(own_proxy: Starter) -> None:
     log = proxy.log()
     assert "scrub started: pool=pool" in log
     assert "scrub ended: pool=pool" in log
+
+
+LARGE = 12_000
+
+
+def fill_large(client: Any) -> None:
+    """A value of each type that is compared in pieces."""
+    client.set("string", b"x" * (9 << 20))
+    for at in range(0, LARGE, 1000):
+        pipe = client.pipeline(transaction=False)
+        for number in range(at, at + 1000):
+            word = b"%0800d" % number
+            pipe.hset("hash", b"f%d" % number, word)
+            pipe.sadd("set", word)
+            pipe.zadd("zset", {word: number / 7})
+            pipe.rpush("list", word)
+            pipe.xadd("stream", {"f": word}, id=f"{number + 1}-1")
+        pipe.execute()
+    client.xgroup_create("stream", "g", "0")
+
+
+def plant_large(node: Any) -> None:
+    """One byte, or one member, of each; the lengths stay."""
+    node.setrange("string", 8 << 20, b"y")
+    node.hset("hash", "f11000", "other")
+    node.srem("set", b"%0800d" % 11_000)
+    node.sadd("set", "other")
+    node.zadd("zset", {b"%0800d" % 11_000: 5})
+    node.lset("list", 11_000, "other")
+    node.xgroup_setid("stream", "g", "7-1")
+
+
+def test_large_values(own_proxy: Starter) -> None:
+    """They are compared piece by piece while writes go on: what differs is found and repaired, and nothing else."""
+    proxy = own_proxy("copy", 2, timeout_ms=5000)
+    client = proxy.client()
+    fill_large(client)
+    stop = threading.Event()
+
+    def write() -> None:
+        with proxy.client() as writer:
+            while not stop.is_set():
+                writer.setrange("string", 1 << 20, "written")
+                writer.rpush("list", writer.lpop("list"))
+                writer.hset("hash", "f7", "new")
+                writer.spop("set")
+                writer.sadd("set", "new")
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            status, said = scrub(proxy)
+        finally:
+            stop.set()
+        writing.result(20)
+    assert (status, said.splitlines()[-1]) == (0, "pool: 6 keys compared on node-0 node-1: all are equal")
+
+    plant_large(proxy.node_clients()[1])
+    status, said = scrub(proxy)
+    assert (status, "6 differ, 6 repaired" in said) == (1, True), said
+    equal(proxy)
+
+
+def test_fields_that_expire(own_proxy: Starter) -> None:
+    """What one copy has let go a moment before the other one is no difference; another moment is."""
+    proxy = own_proxy("copy", 2, server="embedded")
+    client = proxy.client()
+    pipe = client.pipeline(transaction=False)
+    for number in range(300):
+        pipe.hset(f"h{number}", mapping={"f": 1, "g": 2})
+        pipe.execute_command("HPEXPIRE", f"h{number}", 200 + 10 * number, "FIELDS", 1, "f")
+        pipe.hset(f"one{number}", "f", 1)
+        pipe.execute_command("HPEXPIRE", f"one{number}", 205 + 10 * number, "FIELDS", 1, "f")
+    pipe.hset("other", mapping={"f": 1, "g": 2})
+    pipe.execute_command("HPEXPIRE", "other", 600_000, "FIELDS", 1, "f")
+    pipe.execute()
+    while client.exists("one299"):
+        status, said = scrub(proxy, "--dry-run")
+        assert (status, "all are equal" in said) == (0, True), said
+    proxy.node_clients()[1].execute_command("HPEXPIRE", "other", 500_000, "FIELDS", 1, "f")
+    status, said = scrub(proxy)
+    assert (status, "'other' differs" in said, "1 repaired" in said) == (1, True, True)
+    assert scrub(proxy)[0] == 0
+
+
+def test_two_at_once_and_an_end(own_proxy: Starter) -> None:
+    """A second request is refused with status 2; one that is cancelled ends so, and has changed nothing."""
+    proxy = own_proxy("copy", 2, sync_keys_per_s=1)
+    client = proxy.client()
+    for number in range(20):
+        client.set(f"k{number}", number)
+    proxy.node_clients()[1].set("k0", "other")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(scrub, proxy)
+        eventually(lambda: b"running" in repr(client.execute_command("PROXY", "SCRUB", "STATUS")).encode())
+        status, said = scrub(proxy)
+        assert (status, "it is being scrubbed already" in said) == (2, True)
+        client.execute_command("PROXY", "SCRUB", "CANCEL")
+        status, said = first.result(30)
+    assert (status, "was not scrubbed: cancelled" in said) == (2, True)
 
 
 def test_what_cannot_be_compared(own_proxy: Starter) -> None:

@@ -16,7 +16,7 @@ def test_from_the_request_to_the_end() -> None:
     record = ScrubRecord()
     assert record.cancel() == "it is not being scrubbed"
     assert record.request(True) == ""
-    assert (record.state, record.dry_run) == (WAITING, True)
+    assert (record.state, record.dry_run, record.number) == (WAITING, True, 1)
     assert record.request(False) == "it is being scrubbed already"
     record.begin(["a", "b"])
     assert record.state == RUNNING

@@ -75,6 +75,7 @@ def status_row(session: Session, group: CopyGroup) -> bytes:
 def counts(record: ScrubRecord) -> list[tuple[str, int]]:
     """The numbers of a scrub, as PROXY SCRUB STATUS names them."""
     return [
+        ("number", record.number),
         ("dry_run", int(record.dry_run)),
         ("scanned", record.scanned),
         ("expected", record.expected),
