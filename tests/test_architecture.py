@@ -63,6 +63,7 @@ LAYERS: Final = (
     ("replication",),
     (
         "admin.control_client",
+        "admin.copy_permissions",
         "admin.node_check",
         "admin.redis_client",
         "admin.embedded",

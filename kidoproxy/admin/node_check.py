@@ -12,6 +12,7 @@ from redis.exceptions import (
     RedisError,
 )
 
+from kidoproxy.admin.copy_permissions import missing_permissions
 from kidoproxy.admin.redis_client import connect, describe_error
 from kidoproxy.config import Config, NodeConfig, Pool
 from kidoproxy.replication.owner_marks import OwnerMark, parse_mark
@@ -100,6 +101,8 @@ def check_node(node: NodeConfig, pool: Pool) -> NodeCheck:
             info: dict[str, Any] = client.info()
             if pool.copy is not None:
                 _ask_copy(client, node_check)
+                version = parse_version(str(info.get("redis_version", "0")))
+                node_check.problems += missing_permissions(client, version)
         except NoPermissionError:
             node_check.problems.append("the node's user may not say PING and INFO")
         except (RedisError, OSError) as error:

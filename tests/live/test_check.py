@@ -133,3 +133,17 @@ def test_a_server_without_tls(tmp_path: Path, nodes: EmbeddedNodes) -> None:
 
     assert result.exit_code == 1
     assert len([line for line in result.output.splitlines() if line.strip().startswith("!")]) == 1
+
+
+def test_a_login_of_copies_that_may_not_do_what_copies_need(tmp_path: Path, nodes: EmbeddedNodes) -> None:
+    """One line below the node for each command; the status is that of a node with a problem."""
+    with redis.Redis.from_url(nodes.urls[0]) as admin:
+        admin.acl_setuser("app", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-client|kill"])
+        first = f'{{ url = "{nodes.urls[0]}", username = "app", password = "any" }}'
+        try:
+            result = check(tmp_path, pool([first, nodes.urls[1]], "copy"))
+            assert result.exit_code == 1
+            assert result.output.count("its user may not CLIENT KILL: a late write") == 1
+            assert check(tmp_path, pool([first, nodes.urls[1]])).exit_code == 0, "a ring does without"
+        finally:
+            admin.acl_deluser("app")
