@@ -39,14 +39,20 @@ CLOCK_STEP_MS: Final = 20
 
 @final
 class ExpiryCheck:
-    """The questions about ``keys`` that go with one write, and what comes of the answers; see the module."""
+    """The questions about ``keys`` that go with one write, and what comes of the answers; see the module.
 
-    def __init__(self, group: CopyGroup, db: int, nodes: list[Node], keys: list[bytes], clock: WallClock) -> None:
+    ``all_keys``: all that it may write to, which the questions ahead of it are about, too.
+    """
+
+    def __init__(
+        self, group: CopyGroup, db: int, nodes: list[Node], keys: list[bytes], all_keys: list[bytes], clock: WallClock
+    ) -> None:
         self.group = group
         self.db = db
         #: The nodes that the write is sent to, leader first, then those that are not in sync.
         self.nodes = nodes
         self.keys = keys
+        self.all_keys = all_keys
         self.clock = clock
         self.sent_ms = clock.ms
         self.memo_questions = [group.expiry_memo.ask((db, key)) for key in keys]
@@ -97,7 +103,7 @@ class ExpiryCheck:
             self.group.expiry_memo.answer((self.db, key), self.memo_questions[key_index], 0 if differs else moment)
         self.group.mismatches += differs
         if differs or may_differ:
-            self.group.repair_later(self.db, self.keys, self.nodes[0])
+            self.group.repair_later(self.db, self.all_keys if self.ahead else self.keys, self.nodes[0])
 
     def is_unequal(self, first: int, other: int) -> bool:
         """Whether two answers about one key, by their places, prove that its copies differ."""
@@ -164,13 +170,14 @@ def begin_expiry_check(
     if write is None:
         return None
     db, clock, memo = request_context.db, request_context.clock, group.expiry_memo
-    keys = write.written_keys
+    keys = all_keys = write.written_keys
     late_ms = clock.ms + int(timeout * 1000)
     if len(keys) > 1:
-        keys = [key for key in dict.fromkeys(keys) if not memo.is_far((db, key), late_ms)]
+        all_keys = list(dict.fromkeys(keys))
+        keys = [key for key in all_keys if not memo.is_far((db, key), late_ms)]
     elif keys and memo.is_far((db, keys[0]), late_ms):
         return None
     if not keys:
         return None
     nodes = [part.node for part in plan.plans if isinstance(part, Send)] + write.unawaited_nodes
-    return ExpiryCheck(group, db, nodes, keys, clock) if len(nodes) > 1 else None
+    return ExpiryCheck(group, db, nodes, keys, all_keys, clock) if len(nodes) > 1 else None

@@ -204,6 +204,22 @@ def test_little_time_was_left() -> None:
     assert pool.groups[0].mismatches == 0
 
 
+@pytest.mark.parametrize(("left", "other"), [(9, -2), (1, 1), (-2, 3)])
+def test_a_key_that_never_expires_beside_one_that_does(left: int, other: int) -> None:
+    """What is written to one may follow from what was found in the other: both are repaired, though one was asked for."""
+    pool, key = two()
+    far = led_by(pool, "a", 2)
+    asked(pool, f"INCR {far}", far) >> node("a", ":-1") >> node("b", ":-1")
+    words = f"EVAL redis.call('incr',KEYS[2]) 2 {key} {far}"
+    around = [f"PTTL {key}", words, f"PEXPIRETIME {key}"]
+    (
+        story(pool)
+        >> client(words) << to("a", *around) << to("b", *around)
+        >> node("a", f":{left}", ":1", ":-2") >> node("b", f":{other}", ":1", ":-2")
+        << to_client(":1") << then(lambda play: noted(pool) == [key.encode(), far.encode()])
+    )  # fmt: skip
+
+
 def test_a_script_that_sets_an_expiry() -> None:
     """Of its declared keys nothing is known afterwards; of any key, if it may be another one."""
     pool, key = two()
