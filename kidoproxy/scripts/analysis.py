@@ -28,6 +28,7 @@ from kidoproxy.scripts.forms import (
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.prologue import PIECES_OF_NAMES
+from kidoproxy.scripts.prologue_room import has_room
 from kidoproxy.scripts.scalars import ScalarAnalysis
 from kidoproxy.scripts.syntax import (
     EACH_INDEX,
@@ -144,6 +145,8 @@ def analyze(text: bytes) -> Analysis:
     analyzer.analyze(tree.name_nodes, tree.calls)
     for node in tree.assigned_nodes:
         analyzer.visit_assignment(node)
+    if not has_room(tree):
+        found.mark_chance("it has more local variables than a prologue leaves room for")
     return found
 
 

@@ -161,6 +161,7 @@ class ExpressionParser(ParserBase):
         outer = self.function
         created = self.new_node(FUNCTION, b"", [])
         created.first_call, created.first_name = len(self.tree.calls), len(self.tree.name_nodes)
+        created.first_slot = len(self.tree.slot_values)
         self.tree.functions.append(created)
         self.function = created
         self.scopes.append({})
@@ -170,6 +171,7 @@ class ExpressionParser(ParserBase):
         self.parse_block_to_end()
         self.scopes.pop()
         created.last_call, created.last_name = len(self.tree.calls), len(self.tree.name_nodes)
+        created.last_slot = len(self.tree.slot_values)
         self.function = outer
         return created
 

@@ -88,4 +88,5 @@ def prologue_of(names: list[str], catches_errors: bool, names_server: bool) -> b
     result = f"return {', '.join([value for _, value in bound])}"
     tail = lua.CATCHING_TAIL if catches_errors else lua.TAIL
     lines = "\n".join([local, lua.HEAD, *parts, tail, lua.WRAP, result, lua.END])
-    return " ".join(lines.split()).encode() + b" "
+    # A script may begin with a parenthesis, which would be a call of what is in front of it.
+    return " ".join(lines.split()).encode() + b"; "

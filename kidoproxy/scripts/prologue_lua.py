@@ -76,10 +76,11 @@ WRAP: Final = "local function wrap(T) return T and setmetatable({call = C, pcall
 #: What the prologue is called with: Redis does not know Valkey's other name for the same table.
 END: Final = "end)(redis, (function() local ok, found = pcall(function() return server end) return ok and found end)())"
 
-#: A time to live of so many units from now, as a moment in milliseconds; nothing where the server would refuse it.
+#: A time to live of so many units from now, as a moment in milliseconds; nothing where the server would refuse it. Of
+#: a number from 10^17 on that depends on its version.
 MOMENT: Final = """
 local function moment(v, unit, max)
-  local d = typ(v) == 'number' and v >= 1 and v < 9007199254740992 and v == floor(v) and fmt('%.0f', v)
+  local d = typ(v) == 'number' and v >= 1 and v < 9223372036854775808 and v == floor(v) and fmt('%.0f', v)
   d = d or typ(v) == 'string' and #v < 20 and match(v, '^[1-9]%d*$')
   if not d then return end
   if unit == 1000 then d = d .. '000' end
@@ -92,11 +93,12 @@ end
 local MAX = '9223372036854775807'
 """
 
-#: EX and PX among the options from ``i`` on; ``step``: arguments for each field behind FIELDS.
+#: EX and PX among the options from ``i`` on; of several the last one counts. ``step``: arguments for each field behind
+#: FIELDS.
 OPTIONS: Final = """
 local VALUED = {ex = 1000, px = 1, exat = 0, pxat = 0, ifeq = 0, ifne = 0, ifdeq = 0, ifdne = 0}
 local function options(a, n, i, step)
-  local at, unit
+  local found, unit = {}
   while i <= n do
     local w = low(str(a[i]))
     if w == 'fields' and step then
@@ -104,14 +106,17 @@ local function options(a, n, i, step)
     else
       if w == 'exat' or w == 'pxat' or w == 'keepttl' or w == 'persist' then return end
       if w == 'ex' or w == 'px' then
-        if at then return end
-        at, unit = i, VALUED[w]
+        if unit and unit ~= VALUED[w] then return end
+        found[#found + 1], unit = i, VALUED[w]
       end
       i = i + (VALUED[w] and 2 or 1)
     end
   end
-  local t = at and at < n and moment(a[at + 1], unit, MAX)
-  if t then a[at], a[at + 1] = 'PXAT', t end
+  local last = found[#found]
+  local t = last and last < n and moment(a[last + 1], unit, MAX)
+  if not t then return end
+  for j = 1, #found do a[found[j]] = 'PXAT' end
+  a[last + 1] = t
 end
 """
 
@@ -291,24 +296,44 @@ end
 H.scan, H.sscan, H.hscan, H.zscan = scan(2), scan(3), scan(3, true), scan(3, true)
 """
 
-#: What the node would keep beyond the threshold of ``~`` is a matter of its internals; LIMIT goes with it.
+#: What the node would keep beyond the threshold of ``~`` is a matter of its internals; LIMIT goes with it, unless the
+#: server refuses it. Options may stand in any order; of several thresholds the last one counts.
 TRIM: Final = """
-local function exact(a, n, i)
-  local j = i + 1
-  if a[j] == '~' then
-    a[j] = '='
-    if low(str(a[j + 2])) == 'limit' then
-      table.remove(a, j + 2)
-      table.remove(a, j + 2)
-      n = n - 2
-    end
+local ALONE = {nomkstream = 1, keepref = 1, delref = 1, acked = 1}
+local function trim(a, n)
+  local i, tilde, limits = 3, nil, {}
+  while i <= n do
+    local w = low(str(a[i]))
+    if ALONE[w] then i = i + 1
+    elseif w == 'maxlen' or w == 'minid' then
+      tilde = a[i + 1] == '~' and i + 1
+      i = i + ((tilde or a[i + 1] == '=') and 3 or 2)
+    elseif w == 'limit' then
+      limits[#limits + 1] = i
+      i = i + 2
+    else break end
   end
-  return n, j + ((a[j] == '=') and 2 or 1)
+  if not tilde then return n, i end
+  for j = 1, #limits do
+    local v = str(a[limits[j] + 1])
+    if #v > 18 or not match(v, '^%d+$') then return n, i end
+  end
+  a[tilde] = '='
+  for j = #limits, 1, -1 do
+    for k = limits[j], n do a[k] = a[k + 2] end
+    n, i = n - 2, i - 2
+  end
+  return n, i
 end
 """
-XTRIM: Final = "H.xtrim = function(a, n) n = exact(a, n, 3) return P(unp(a, 1, n)) end"
+XTRIM: Final = "H.xtrim = function(a, n) n = trim(a, n) return P(unp(a, 1, n)) end"
+#: Where the stream's last id is later than the clock, the one behind it: numbers of 64 bits, as text.
 XADD: Final = """
-local ALONE = {nomkstream = 1, keepref = 1, delref = 1, acked = 1}
+local function following(s)
+  local head, digit, nines = match(s, '^(%d*)([0-8])(9*)$')
+  if not head then return '1' .. string.rep('0', #s) end
+  return head .. digit + 1 .. string.rep('0', #nines)
+end
 local function last_id(k)
   local r = P('XINFO', 'STREAM', k)
   r = r.map or r
@@ -318,22 +343,20 @@ local function last_id(k)
   end
 end
 H.xadd = function(a, n)
-  local i = 3
-  while i <= n do
-    local w = low(str(a[i]))
-    if ALONE[w] then i = i + 1
-    elseif w == 'maxlen' or w == 'minid' then n, i = exact(a, n, i)
-    elseif w == 'limit' then i = i + 2
-    elseif w == 'idmp' or w == 'idmpauto' then
-      return {err = 'ERR XADD in a script of a copy pool takes no ' .. w}
-    else break end
+  local i
+  n, i = trim(a, n)
+  local w = i <= n and low(str(a[i]))
+  if w == 'idmp' or w == 'idmpauto' then
+    return {err = 'ERR XADD in a script of a copy pool takes no ' .. w}
   end
   if a[i] ~= '*' then return P(unp(a, 1, n)) end
   a[i] = ms .. '-0'
   local r = P(unp(a, 1, n))
   if typ(r) == 'table' and r.err and find(r.err, 'equal or smaller', 1, true) then
-    local head, seq = match(last_id(a[2]), '^(%d+)-(%d+)$')
-    a[i] = head .. '-' .. fmt('%.0f', seq + 1)
+    local last = last_id(a[2])
+    if not last then return r end
+    local head, seq = match(last, '^(%d+)-(%d+)$')
+    a[i] = seq == '18446744073709551615' and following(head) .. '-0' or head .. '-' .. following(seq)
     r = P(unp(a, 1, n))
   end
   return r

@@ -17,7 +17,8 @@ local function keys_of(t, problem)
   for k in pairs(t) do
     if typ(k) == 'number' then numbers[#numbers + 1] = k
     elseif typ(k) == 'string' then strings[#strings + 1] = k
-    elseif typ(k) ~= 'boolean' or problem then error(problem or UNORDERED, 0) end
+    elseif problem then error(fmt(problem, typ(k)), 0)
+    elseif typ(k) ~= 'boolean' then error(UNORDERED, 0) end
   end
   sort(numbers)
   order(strings)
@@ -51,12 +52,12 @@ local function ordered_pairs(...)
   end, t, nil
 end
 """
-#: The order of the last table that was asked for is kept, until it is begun again.
+#: The order of the last table that was asked for is kept, until it is begun again, or has a key that is new.
 NEXT: Final = """
 local last, keys, place
 local function ordered_next(...)
   local t, k = ...
-  if k == nil or t ~= last then
+  if k == nil or t ~= last or (not place[k] and t[k] ~= nil) then
     keys, place, last = checked('next', ...), {}, t
     for i = 1, #keys do place[keys[i]] = i end
   end
@@ -99,7 +100,7 @@ local function encode(v, depth)
     for i = 1, max do out[i] = encode(v[i], depth + 1) end
     return '[' .. concat(out, ',') .. ']'
   end
-  local keys = keys_of(v, 'Cannot serialise table: table key must be a number or string')
+  local keys = keys_of(v, 'Cannot serialise %s: table key must be a number or string')
   for i = 1, #keys do
     local k = E(keys[i])
     out[i] = (typ(keys[i]) == 'number' and '"' .. k .. '"' or k) .. ':' .. encode(v[keys[i]], depth + 1)

@@ -58,11 +58,14 @@ class SyntaxNode:
         self.fields: dict[bytes, SyntaxNode] = NO_FIELDS
         self.parameter_slots: list[int] = []
         self.role = ROLE_VALUE
-        #: Of a FUNCTION: the calls and names that lie in it, as ranges of `SyntaxTree.calls` and `name_nodes`.
+        #: Of a FUNCTION: the calls, names and slots that lie in it, as ranges of `SyntaxTree.calls`, `name_nodes` and
+        #: `slot_values`.
         self.first_call = 0
         self.last_call = 0
         self.first_name = 0
         self.last_name = 0
+        self.first_slot = 0
+        self.last_slot = 0
 
     def __repr__(self) -> str:
         return f"<node {self.kind} {self.text!r} {self.children}>"

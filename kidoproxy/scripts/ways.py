@@ -53,7 +53,7 @@ def way_with(analysis: Analysis, script_call: ScriptCall, way: CopyWay) -> CopyW
     if spec is not None and is_deterministic(spec, script_call.argv(), script_call.open_ended):
         return way
     is_cured = spec is not None and spec.prologue_piece in analysis.pieces
-    return WAY_INTERPOSED if is_cured else WAY_LEADER
+    return WAY_INTERPOSED if is_cured and not analysis.chance_reason else WAY_LEADER
 
 
 def way_refusal(analysis: Analysis) -> str:

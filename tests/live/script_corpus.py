@@ -124,6 +124,62 @@ SAME: Final[tuple[tuple[str, str, str], ...]] = (
     ("redis.call('expire', KEYS[1], 9) return {#KEYS, #ARGV, ARGV[3]}", "s", "a b c"),
     ("#!lua flags=no-writes\nreturn redis.call('expire', KEYS[1], 9)", "s", ""),
     ("#!lua\nredis.call('expire', KEYS[1], 9)\nreturn redis.call('lpush', KEYS[1], 1)", "s", ""),
+    # Options twice, in any order, and such as the server refuses.
+    ("return redis.call('set', KEYS[1], 1, 'EX', 100, 'ex', 200)", "s", ""),
+    ("return redis.call('set', KEYS[1], 1, 'EX', 'x', 'EX', 100, 'GET')", "s", ""),
+    ("return redis.call('set', KEYS[1], 1, 'EX', 100, 'EX', 'x')", "s", ""),
+    ("return redis.call('set', KEYS[1], 1, 'EX', 100, 'EX')", "s", ""),
+    ("return redis.call('set', KEYS[1], 1, 'EX', 100, 'EX', 200, 'KEEPTTL')", "s", ""),
+    ("return redis.call('getex', KEYS[1], 'PX', 100000, 'PX', 200000)", "s", ""),
+    ("return #redis.call('xadd', KEYS[1], 'LIMIT', 5, 'MAXLEN', '~', 9, 'NOMKSTREAM', '*', 'a', 1)", "stream", ""),
+    ("return #redis.call('xadd', KEYS[1], 'MAXLEN', '~', 9, 'NOMKSTREAM', 'LIMIT', 5, '*', 'a', 1)", "stream", ""),
+    (
+        "return redis.call('xadd', KEYS[1], 'MAXLEN', 3, 'MAXLEN', '~', 9, 'LIMIT', 5, 'LIMIT', 6, '9-1', 'a', 1)",
+        "stream",
+        "",
+    ),
+    ("return redis.call('xadd', KEYS[1], 'MAXLEN', '~', 5, 'MAXLEN', 3, 'LIMIT', 5, '*', 'a', 1)", "stream", ""),
+    ("return redis.call('xadd', KEYS[1], 'MAXLEN', '~', 1, 'LIMIT', 'x', '*', 'a', 1)", "stream", ""),
+    (
+        "return redis.call('xadd', KEYS[1], 'MAXLEN', '~', 1, 'LIMIT', '99999999999999999999', '*', 'a', 1)",
+        "stream",
+        "",
+    ),
+    ("return redis.call('xadd', KEYS[1], 'MAXLEN', '~', 0, 'LIMIT', 5, '9-1', 'a', nil)", "stream", ""),
+    ("return redis.call('xtrim', KEYS[1], 'LIMIT', 5, 'MAXLEN', '~', 0)", "stream", ""),
+    ("return redis.call('xtrim', KEYS[1], 'MAXLEN', '~', 0, 'LIMIT', -1)", "stream", ""),
+    *(
+        (f"redis.call('xadd', KEYS[1], '{last}', 'a', 1) return redis.call('xadd', KEYS[1], '*', 'b', 1)", "st", "")
+        for last in (
+            "99999999999999-0",
+            "99999999999999-1299",
+            "99999999999999-9007199254740993",
+            "99999999999999-18446744073709551615",
+            "18446744073709551615-18446744073709551614",
+            "18446744073709551614-18446744073709551615",
+        )
+    ),
+    # Numbers that are greater than those which a double tells apart.
+    ("redis.call('pexpire', KEYS[1], 9007199254740994) return redis.call('get', KEYS[1])", "s", ""),
+    ("redis.call('pexpire', KEYS[1], 1e16) return redis.call('set', KEYS[2], 'v', 'PX', 1e16)", "s t", ""),
+    # Texts that begin with what Lua might take for the end of another one, and such as are close to its bounds.
+    ("(redis.call)('expire', KEYS[1], 100) return 1", "s", ""),
+    ("\n(redis.call)('expire', KEYS[1], 100) return 1", "s", ""),
+    ("--[[ what ]](redis.call)('expire', KEYS[1], 100) return 1 -- and why", "s", ""),
+    ("#!lua\n(redis.call)('expire', KEYS[1], 100) return 1", "s", ""),
+    ("local a " * 180 + "redis.call('expire', KEYS[1], 100) return 1", "s", ""),
+    (
+        "".join(f"local a{at} = {at} " for at in range(90))
+        + "local function f() redis.call('expire', KEYS[1], 100) for _, x in pairs({'x'}) do "
+        + "redis.call('set', KEYS[1], cjson.encode({a = next({1})})) end return "
+        + " + ".join(f"a{at}" for at in range(54))
+        + " end return f()",
+        "s",
+        "",
+    ),
+    # A key that is new when the next one is asked for; one that is no key of an object.
+    ("redis.call('set', KEYS[1], 1) local t = {a = 1} next(t) t.b = 2 return next(t, 'b')", "s", ""),
+    ("redis.call('set', KEYS[1], 1)\nlocal x = cjson.encode({[true] = 1}) return x", "s", ""),
     # Other names for the callers.
     ("local call, r = redis.call, redis call('expire', KEYS[1], 90) return r['pcall']('get', KEYS[1])", "s", ""),
     # A lock that is extended only by whom it belongs to.

@@ -206,7 +206,7 @@ def test_little_time_was_left() -> None:
 
 @pytest.mark.parametrize(("left", "other"), [(9, -2), (1, 1), (-2, 3)])
 def test_a_key_that_never_expires_beside_one_that_does(left: int, other: int) -> None:
-    """What is written to one may follow from what was found in the other: both are repaired, though one was asked for."""
+    """What is written to one may follow from what was found in the other: both are repaired, though one was asked."""
     pool, key = two()
     far = led_by(pool, "a", 2)
     asked(pool, f"INCR {far}", far) >> node("a", ":-1") >> node("b", ":-1")

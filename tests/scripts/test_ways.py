@@ -65,6 +65,11 @@ def test_ways(text: str, way: int) -> None:
         ("redis.call(ARGV[1], KEYS[1]) redis.call('srandmember', KEYS[1])", b"1 k lpop", WAY_LEADER),
         ("redis.call(ARGV[1], KEYS[1], 5)", b"1 k expire", WAY_LEADER),
         ("redis.call(ARGV[1], KEYS[1], 1, ARGV[2]) redis.call('set', KEYS[1], 1)", b"1 k set ex", WAY_INTERPOSED),
+        (
+            "redis.setresp(3) redis.call(ARGV[1], KEYS[1], 1, 'EX', 5) redis.call('set', KEYS[1], 1)",
+            b"1 k set",
+            WAY_LEADER,
+        ),
         ("redis.call(f(), KEYS[1]) redis.call(ARGV[1])", b"1 k flushall", WAY_LEADER),
         ("redis.call('expire', KEYS[1], 5)", b"1 k", WAY_INTERPOSED),
         ("redis.call('spop', KEYS[1])", b"1 k", WAY_LEADER),
