@@ -128,6 +128,11 @@ def merge_analyses(found: list[Analysis]) -> Analysis | None:
         merged.unnamed_reason = merged.unnamed_reason or analysis.unnamed_reason
         merged.nondeterministic_reason = merged.nondeterministic_reason or analysis.nondeterministic_reason
         merged.chance_reason = merged.chance_reason or analysis.chance_reason
+        merged.unknown_write = merged.unknown_write or analysis.unknown_write
+        merged.written_forms.update(analysis.written_forms)
+        merged.may_publish = merged.may_publish or analysis.may_publish
+        for piece in analysis.pieces:
+            merged.add_piece(piece)
         merged.key_command = merged.key_command or analysis.key_command
         merged.keyspace_command = merged.keyspace_command or analysis.keyspace_command
         merged.commands.update(analysis.commands)

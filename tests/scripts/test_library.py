@@ -2,6 +2,7 @@
 
 import pytest
 
+from kidoproxy.scripts.analysis import analyze
 from kidoproxy.scripts.library import MAX_WORK, analyze_library, merge_analyses
 from kidoproxy.scripts.resolve import ScriptInputs, resolve_all_keys
 
@@ -131,6 +132,25 @@ def test_merged() -> None:
     assert both is not None
     assert (both.key_command, both.keyspace_command, bool(both.hidden_reason)) == (b"get", b"flushdb", True)
     assert (sorted(both.commands), len(both.undeclared_keys)) == ([b"flushdb", b"get"], 1)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"redis.call('set', KEYS[1] .. 'x', 1, 'EX', 5) redis.call('publish', 'c', 'm')",
+        b"redis.call('del', redis.call('spop', KEYS[1])) redis.call(KEYS[2], 'k') redis.call('dbsize')",
+        b"for k in pairs(t) do redis.call('expire', k, 5) end redis.setresp(3)",
+        b"redis.call(f(), KEYS[1]) loadstring('x')",
+    ],
+)
+def test_nothing_is_lost_by_merging(body: bytes, at: int) -> None:
+    """With a function that does nothing: all that is known of the other one is known of both."""
+    found = [analyze(b"return 1"), analyze(b"return 1")]
+    found[at] = one = analyze(body)
+    merged = merge_analyses(found)
+    for name in [name for name in dir(one) if not name.startswith("_") and not callable(getattr(one, name))]:
+        assert getattr(merged, name) == getattr(one, name), name
 
 
 def test_unreadable() -> None:
