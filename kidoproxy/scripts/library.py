@@ -8,12 +8,12 @@ from typing import Final
 from kidoproxy.scripts.analysis import Analysis, Analyzer
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
+from kidoproxy.scripts.shared_state import REGISTRARS, SharedState, outside
 from kidoproxy.scripts.syntax import NAME, ROLE_ALIASED, ROLE_TARGET, SyntaxNode, SyntaxTree
 from kidoproxy.scripts.values import ValueTracker
 
 #: How many names may be looked at for all functions together; beyond, each counts as doing what any of them does.
 MAX_WORK: Final = 20_000
-REGISTRARS: Final = (b"redis.register_function", b"server.register_function")
 
 
 def analyze_library(code: bytes) -> dict[bytes, Analysis]:
@@ -33,18 +33,22 @@ def analyze_library(code: bytes) -> dict[bytes, Analysis]:
     # What one function hands on to a place, another one may take from there.
     analyzer.analyze(tree.name_nodes, [])
     hidden_reason = analyzer.analysis.hidden_reason
+    state = SharedState(tree, values, analyzer.scalars)
+    load_reason = state.load_reason or reason_while_loading(analyzer, state)
     for name, roots in values.registered_functions.items():
         reachable = reachable_functions(tree, values, roots + shared_roots) if work < MAX_WORK else tree.functions
         work += sum([node.last_name - node.first_name for node in reachable])
         if work < MAX_WORK:
-            found[name] = analyze_functions(analyzer, reachable)
+            found[name] = analyze_functions(analyzer, reachable, state)
         else:
-            combined = combined or analyze_functions(analyzer, tree.functions)
+            combined = combined or analyze_functions(analyzer, tree.functions, state)
             found[name] = combined
     if values.has_unresolved_registration or has_untracked_registration(tree, values):
-        found[b""] = combined or analyze_functions(analyzer, tree.functions)
+        found[b""] = combined or analyze_functions(analyzer, tree.functions, state)
     for analysis in found.values():
         analysis.hidden_reason = hidden_reason
+        if load_reason:
+            analysis.mark_nondeterministic(load_reason)
     return found
 
 
@@ -106,8 +110,21 @@ def reachable_functions(tree: SyntaxTree, values: ValueTracker, roots: list[Synt
     return found
 
 
-def analyze_functions(analyzer: Analyzer, reachable: list[SyntaxNode]) -> Analysis:
+def reason_while_loading(analyzer: Analyzer, state: SharedState) -> str:
+    """Why what the library does while it is loaded may come to another result on another node."""
+    tree, outermost = analyzer.tree, state.outermost
     found = analyzer.start_function()
+    analyzer.analyze(
+        outside(tree.name_nodes, [(each.first_name, each.last_name) for each in outermost]),
+        outside(tree.calls, [(each.first_call, each.last_call) for each in outermost]),
+    )
+    return found.nondeterministic_reason
+
+
+def analyze_functions(analyzer: Analyzer, reachable: list[SyntaxNode], state: SharedState) -> Analysis:
+    found = analyzer.start_function()
+    if any(state.uses_state(function) for function in reachable):
+        found.mark_nondeterministic("it uses a variable of its library that may change from call to call")
     tree = analyzer.tree
     for function in reachable:
         analyzer.analyze(
