@@ -8,7 +8,7 @@ from typing import Final, final
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.scripts.builtins import COMMAND_CALLERS, NON_MUTATING, SINGLE_SCALAR, STRING_METHODS
-from kidoproxy.scripts.forms import literal_text
+from kidoproxy.scripts.forms import MAX_FORMS, literal_text
 from kidoproxy.scripts.syntax import (
     AND,
     APPEND_INDEX,
@@ -108,15 +108,17 @@ class ScalarAnalysis:
         return path in SINGLE_SCALAR or path in COMMAND_CALLERS
 
     def known_elements(self, table: SyntaxNode) -> list[SyntaxNode]:
-        """The first elements of a table that the script only ever adds to."""
+        """The first elements of a table that the script only ever adds to; each as one of several, if it may be."""
         if table.kind == TABLE:
             return table.children
-        if table.kind != NAME or table.slot < 0 or len(self.tree.slot_values[table.slot]) != 1:
+        if table.kind != NAME or table.slot < 0 or table.slot in self.mutated_tables:
             return []
-        constructor = self.tree.slot_values[table.slot][0]
-        if constructor.kind != TABLE or constructor.field_count or table.slot in self.mutated_tables:
+        constructors = self.tree.slot_values[table.slot]
+        if len(constructors) > MAX_FORMS or any(each.kind != TABLE or each.field_count for each in constructors):
             return []
-        return constructor.children
+        # Behind the end of the shortest one may be what was added to it.
+        length = min([len(each.children) for each in constructors], default=0)
+        return [one_of([each.children[at] for each in constructors]) for at in range(length)]
 
     def find_mutated_tables(self) -> set[int]:
         """The slots whose table may be changed otherwise than by adding at its end."""
@@ -139,6 +141,11 @@ class ScalarAnalysis:
     def is_append(self, key: SyntaxNode, slot: int) -> bool:
         """Whether this key of a table is the place behind its end."""
         return key.kind == APPEND_INDEX and key.children[0].kind == NAME and key.children[0].slot == slot
+
+
+def one_of(nodes: list[SyntaxNode]) -> SyntaxNode:
+    """An expression that may be any of these."""
+    return nodes[0] if len(nodes) == 1 else SyntaxNode(OR, nodes[0].offset, b"", nodes)
 
 
 def is_scalar_command(name: bytes) -> bool:
