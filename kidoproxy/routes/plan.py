@@ -14,6 +14,7 @@ from typing import Final, final
 from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.routes.topology import Node
+from kidoproxy.scripts.interposed import ShownWords
 
 SEND: Final = 0
 GATHER: Final = 1
@@ -96,12 +97,12 @@ class WriteScope:
 class Interposed:
     """What is special of a script that copies run behind a prologue.
 
-    ``digests``: of what they run, and of what the client has sent. ``publisher``, if any, is sent ``publisher_payload``
-    in place of what the others are sent.
+    ``shown``: what the client reads in errors in place of what they run. ``publisher``, if any, is sent
+    ``publisher_payload`` in place of what the others are sent.
     """
 
-    def __init__(self, digests: tuple[bytes, bytes], publisher_payload: bytes | None, publisher: Node | None) -> None:
-        self.digests: Final = digests
+    def __init__(self, shown: ShownWords, publisher_payload: bytes | None, publisher: Node | None) -> None:
+        self.shown: Final = shown
         self.publisher_payload: Final = publisher_payload
         self.publisher: Final = publisher
 

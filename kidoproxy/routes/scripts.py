@@ -101,7 +101,7 @@ def decide_copy_script(
     """What a copy pool does with a script; None if a digest or a function is not known."""
     if spec.script_source == SCRIPT_FUNCTION:
         function = registry.find_function(argv[1])
-        return decide_copy_function(function, argv) if function is not None else None
+        return decide_copy_function(registry, function, argv, clock) if function is not None else None
     script = find_script(registry, spec, argv)
     if script is None:
         return None
@@ -116,11 +116,16 @@ def decide_copy_script(
     return ScriptDecision(way, "", encode_request([b"EVAL", script.text, *argv[2:]]) if by_digest else None)
 
 
-def decide_copy_function(analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
-    """A function cannot be given a prologue: where a script would need one, the leader runs it."""
+def decide_copy_function(
+    registry: ScriptRegistry, analysis: Analysis, argv: list[bytes], clock: WallClock
+) -> ScriptDecision:
+    """FCALL cannot be given a prologue: where a function needs one, copies run its library as a script."""
     way = copy_way_of_request(analysis, argv)
     if way in (WAY_READ, WAY_BROADCAST):
         return ScriptDecision(way)
+    script = registry.interpose_function(argv[1]) if way == WAY_INTERPOSED and has_valid_key_count(argv) else None
+    if script is not None:
+        return interposed_decision(script, argv, clock.next_script_time_us())
     return leader_decision(analysis, argv)
 
 
@@ -152,7 +157,7 @@ def interposed_decision(script: InterposedScript, argv: list[bytes], us: int) ->
     words = [b"EVAL", script.text, *argv[2:], b"0%d" % us]
     payload = encode_request(words)
     words[-1] = b"1%d" % us
-    interposed = Interposed(script.digests, encode_request(words) if script.publishes else None, None)
+    interposed = Interposed(script.shown, encode_request(words) if script.publishes else None, None)
     return ScriptDecision(WAY_INTERPOSED, "", payload, interposed)
 
 

@@ -28,7 +28,7 @@ from kidoproxy.scripts.forms import (
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
 from kidoproxy.scripts.prologue import PIECES_OF_NAMES
-from kidoproxy.scripts.prologue_room import has_room
+from kidoproxy.scripts.prologue_room import NO_ROOM, has_room
 from kidoproxy.scripts.scalars import ScalarAnalysis
 from kidoproxy.scripts.syntax import (
     EACH_INDEX,
@@ -68,6 +68,7 @@ class Analysis:
     * ``unnamed_reason``: that a command's name is not written in the text;
     * ``nondeterministic_reason``: why copies might come to different results, if they run the text as it is;
     * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`) of these ``pieces``;
+    * ``flags``: of a function, those that it is registered with, None if they are not known; of a script none;
     * ``unknown_write``: a command that may write to keys which the text does not say; ``written_forms``: the undeclared
       keys that the others may write to; ``may_publish``: whether it may send messages;
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
@@ -85,6 +86,7 @@ class Analysis:
         self.nondeterministic_reason = ""
         self.chance_reason = ""
         self.pieces: list[str] = []
+        self.flags: list[bytes] | None = []
         self.unknown_write = b""
         self.written_forms: dict[StringForm, bool] = {}
         self.may_publish = False
@@ -146,7 +148,7 @@ def analyze(text: bytes) -> Analysis:
     for node in tree.assigned_nodes:
         analyzer.visit_assignment(node)
     if not has_room(tree):
-        found.mark_chance("it has more local variables than a prologue leaves room for")
+        found.mark_chance(NO_ROOM)
     return found
 
 

@@ -4,17 +4,32 @@ import hashlib
 from typing import Final, final
 
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
-from kidoproxy.scripts.prologue import interpose
+from kidoproxy.resp.decode import items
+from kidoproxy.scripts.prologue import interpose, interpose_function
+
+#: Words in errors of the servers, and what a client reads in their place.
+ShownWords = tuple[tuple[bytes, bytes], ...]
 
 
 @final
 class InterposedScript:
-    """The text that copies run in place of ``text``; ``digests``: its own, and the one that clients know."""
+    """The text that copies run in place of another one. ``shown``: see `ShownErrors`."""
 
-    def __init__(self, text: bytes, pieces: list[str]) -> None:
-        self.text: Final = interpose(text, pieces)
-        self.digests: Final = (hex_digest(self.text), hex_digest(text))
+    def __init__(self, text: bytes, shown_name: bytes, is_function: bool, pieces: list[str]) -> None:
+        self.text: Final = text
+        shown = (hex_digest(text), shown_name)
+        self.shown: Final[ShownWords] = (shown, (b"user_script:", b"user_function:")) if is_function else (shown,)
         self.publishes: Final = "PUBLISH" in pieces
+
+
+def interposed_script(text: bytes, pieces: list[str]) -> InterposedScript:
+    """In place of a script: errors have the digest of its own text."""
+    return InterposedScript(interpose(text, pieces), hex_digest(text), False, pieces)
+
+
+def interposed_function(code: bytes, name: bytes, flags: list[bytes], pieces: list[str]) -> InterposedScript:
+    """In place of a function of the library with this code: errors have its name."""
+    return InterposedScript(interpose_function(code, name, flags, pieces), name, True, pieces)
 
 
 def hex_digest(text: bytes) -> bytes:
@@ -23,16 +38,23 @@ def hex_digest(text: bytes) -> bytes:
 
 
 @final
-class ShownDigest(DelegatingHandler):
-    """Errors name the script that ran: the client reads the digest of the one that it has sent."""
+class ShownErrors(DelegatingHandler):
+    """Errors name the script that ran: the client reads the name of what it has asked for."""
 
-    def __init__(self, parent: ReplyHandler, digests: tuple[bytes, bytes]) -> None:
+    def __init__(self, parent: ReplyHandler, shown: ShownWords) -> None:
         super().__init__(parent)
-        self.digests = digests
+        self.shown = shown
 
     def on_reply(self, raw: bytes) -> None:
-        """An error, or the list of all copies' errors."""
-        if raw[:1] in (b"-", b"*"):
-            sent, shown = self.digests
-            raw = raw.replace(sent, shown)
+        """An error, or the list of all copies' replies."""
+        if raw[:1] == b"-":
+            raw = self.with_shown_words(raw)
+        elif raw[:1] == b"*" and self.shown[0][0] in raw:
+            parts = [self.with_shown_words(item) if item[:1] == b"-" else item for item in items(raw)]
+            raw = b"*%d\r\n%b" % (len(parts), b"".join(parts))
         self.parent.on_reply(raw)
+
+    def with_shown_words(self, error: bytes) -> bytes:
+        for word, shown in self.shown:
+            error = error.replace(word, shown)
+        return error

@@ -8,10 +8,16 @@ from typing import Final
 from kidoproxy.scripts.analysis import Analysis, Analyzer
 from kidoproxy.scripts.lexer import LuaSyntaxError
 from kidoproxy.scripts.parser import parse
+from kidoproxy.scripts.prologue_room import NO_ROOM, has_room
 from kidoproxy.scripts.shared_state import REGISTRARS, SharedState, outside
 from kidoproxy.scripts.syntax import NAME, ROLE_ALIASED, ROLE_TARGET, SyntaxNode, SyntaxTree
 from kidoproxy.scripts.values import ValueTracker
 
+#: Of the server's functions those that are others, or none, in a function of a library than in a script.
+UNLIKE_IN_SCRIPTS: Final = frozenset(
+    [server + b"." + name for server in (b"redis", b"server") for name in (b"replicate_commands", b"breakpoint")]
+    + list(REGISTRARS)
+)
 #: How many names may be looked at for all functions together; beyond, each counts as doing what any of them does.
 MAX_WORK: Final = 20_000
 
@@ -40,8 +46,10 @@ def analyze_library(code: bytes) -> dict[bytes, Analysis]:
         work += sum([node.last_name - node.first_name for node in reachable])
         if work < MAX_WORK:
             found[name] = analyze_functions(analyzer, reachable, state)
+            found[name].flags = values.registered_flags[name]
         else:
             combined = combined or analyze_functions(analyzer, tree.functions, state)
+            combined.flags = None
             found[name] = combined
     if values.has_unresolved_registration or has_untracked_registration(tree, values):
         found[b""] = combined or analyze_functions(analyzer, tree.functions, state)
@@ -49,6 +57,8 @@ def analyze_library(code: bytes) -> dict[bytes, Analysis]:
         analysis.hidden_reason = hidden_reason
         if load_reason:
             analysis.mark_nondeterministic(load_reason)
+        if not has_room(tree):
+            analysis.mark_chance(NO_ROOM)
     return found
 
 
@@ -127,11 +137,21 @@ def analyze_functions(analyzer: Analyzer, reachable: list[SyntaxNode], state: Sh
         found.mark_nondeterministic("it uses a variable of its library that may change from call to call")
     tree = analyzer.tree
     for function in reachable:
+        note_names_of_scripts(found, analyzer.values, tree.name_nodes[function.first_name : function.last_name])
         analyzer.analyze(
             tree.name_nodes[function.first_name : function.last_name],
             tree.calls[function.first_call : function.last_call],
         )
     return found
+
+
+def note_names_of_scripts(found: Analysis, values: ValueTracker, names: list[SyntaxNode]) -> None:
+    """What is not the same in functions as in scripts: copies cannot run a function that uses it as a script."""
+    for node in names:
+        is_global = node.kind == NAME and node.slot < 0
+        paths = values.global_paths(node)
+        if (is_global and node.text in (b"KEYS", b"ARGV")) or any(path in UNLIKE_IN_SCRIPTS for path in paths):
+            found.mark_chance("it uses what is not the same in a function and in a script")
 
 
 def merge_analyses(found: list[Analysis]) -> Analysis | None:

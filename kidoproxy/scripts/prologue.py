@@ -73,8 +73,16 @@ def interpose(text: bytes, names: list[str]) -> bytes:
     return prologue + text
 
 
-def prologue_of(names: list[str], catches_errors: bool, names_server: bool) -> bytes:
-    """The prologue of these pieces, each of its parts once."""
+def interpose_function(code: bytes, function: bytes, flags: list[bytes], names: list[str]) -> bytes:
+    """A script that does what this function of a library does, with the prologue; lines keep their numbers."""
+    catches_errors = _CATCHES_ERRORS.search(code) is not None
+    prologue = prologue_of(names, catches_errors, b"server" in code, function.decode("ascii", "replace"))
+    shebang = b"#!lua flags=" + b",".join(flags) if flags else b"#!lua"
+    return b"%b\n%breturn kidoproxy(function(...) %b\nend)" % (shebang, prologue, code.partition(b"\n")[2])
+
+
+def prologue_of(names: list[str], catches_errors: bool, names_server: bool, function: str = "") -> bytes:
+    """The prologue of these pieces, each of its parts once; of a library, to call this ``function`` of it."""
     parts: list[str] = []
     for name in names:
         for part in PIECES[name]:
@@ -84,9 +92,13 @@ def prologue_of(names: list[str], catches_errors: bool, names_server: bool) -> b
     if names_server:
         bound.append(("server", "wrap(S)"))
     bound += [_BOUND[name] for name in names if name in _BOUND]
+    wrap = [lua.WRAP]
+    if function:
+        bound.append(("kidoproxy", "in_library"))
+        wrap = [lua.LIBRARY % (function,), lua.WRAP_LIBRARY]
     local = f"local {', '.join([name for name, _ in bound])} ="
     result = f"return {', '.join([value for _, value in bound])}"
     tail = lua.CATCHING_TAIL if catches_errors else lua.TAIL
-    lines = "\n".join([local, lua.HEAD, *parts, tail, lua.WRAP, result, lua.END])
+    lines = "\n".join([local, lua.HEAD, *parts, tail, *wrap, result, lua.END])
     # A script may begin with a parenthesis, which would be a call of what is in front of it.
     return " ".join(lines.split()).encode() + b"; "

@@ -72,6 +72,23 @@ local function native(f)
   return function(...) return done(pcall(f, ...)) end
 end
 """
+#: A library runs as a script does: it is loaded anew, and the function called that it has registered under this name.
+LIBRARY: Final = """
+local registered = {}
+local function register(name, f)
+  if typ(name) == 'table' then name, f = name.function_name, name.callback end
+  registered[name] = f
+end
+local function in_library(load)
+  load()
+  return registered['%s'](KEYS, ARGV)
+end
+"""
+WRAP_LIBRARY: Final = """
+local function wrap(T)
+  return T and setmetatable({call = C, pcall = run, register_function = register}, {__index = T})
+end
+"""
 WRAP: Final = "local function wrap(T) return T and setmetatable({call = C, pcall = run}, {__index = T}) end"
 #: What the prologue is called with: Redis does not know Valkey's other name for the same table.
 END: Final = "end)(redis, (function() local ok, found = pcall(function() return server end) return ok and found end)())"

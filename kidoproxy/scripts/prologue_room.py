@@ -8,6 +8,7 @@ from typing import Final
 
 from kidoproxy.scripts.syntax import SyntaxNode, SyntaxTree
 
+NO_ROOM: Final = "it has more local variables than a prologue leaves room for"
 #: All local variables of the text that are in none of its functions, whether in scope together or not. Loops have some
 #: more that have no names, three for each that is under way.
 MAX_OWN_LOCALS: Final = 180

@@ -13,7 +13,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.inline import split_args
 from kidoproxy.scripts.analysis import Analysis, analyze
-from kidoproxy.scripts.interposed import InterposedScript, hex_digest
+from kidoproxy.scripts.interposed import InterposedScript, hex_digest, interposed_function, interposed_script
 from kidoproxy.scripts.library import analyze_library, merge_analyses
 
 #: How many script texts are remembered, and how many bytes of them; beyond, the oldest are forgotten.
@@ -39,6 +39,27 @@ class Script:
 
 
 @final
+class Function:
+    """A function of a library with this code, its name as it is registered, its analysis and what copies run for it."""
+
+    def __init__(self, code: bytes, name: bytes, analysis: Analysis) -> None:
+        self.code = code
+        self.name = name
+        self.analysis = analysis
+        self.interposed: InterposedScript | None = None
+
+
+@final
+class ExpectedLibrary:
+    """A library that the nodes are being sent, and the code of the one that it replaces, if that is known."""
+
+    def __init__(self, name: bytes, code: bytes, replaced: bytes | None) -> None:
+        self.name: Final = name
+        self.code: Final = code
+        self.replaced: Final = replaced
+
+
+@final
 class LibraryChange:
     """A request that changes the libraries. ``name`` is the library that a LOAD brings, empty for the others."""
 
@@ -61,9 +82,11 @@ class ScriptRegistry:
         self.function_analysis_bytes = 0
         self.library_changes: list[LibraryChange] = []
         self.version = 0
-        #: Analyses of functions by name, in lower case as nodes look them up, and the names that each library brought.
-        self.functions: dict[bytes, Analysis] = {}
+        #: Functions by name, in lower case as nodes look them up; the names, the code and the bytes of each library.
+        self.functions: dict[bytes, Function] = {}
         self.functions_by_library: dict[bytes, list[bytes]] = {}
+        self.codes: dict[bytes, bytes] = {}
+        self.library_bytes: dict[bytes, int] = {}
         #: By library, the analysis of its functions whose names are not known; and all of these merged.
         self.unnamed_by_library: dict[bytes, Analysis] = {}
         self.unnamed_functions: Analysis | None = None
@@ -107,7 +130,7 @@ class ScriptRegistry:
         """What copies run in its place; kept as long as its analysis."""
         found = script.interposed
         if found is None:
-            found = InterposedScript(script.text, self.analyse_script(script).pieces)
+            found = interposed_script(script.text, self.analyse_script(script).pieces)
             self.count_analysis(len(found.text))
             script.interposed = found
         return found
@@ -121,10 +144,26 @@ class ScriptRegistry:
                 for other in scripts.values():
                     other.analysis = None
                     other.interposed = None
+            for function in self.functions.values():
+                function.interposed = None
 
     def find_function(self, name: bytes) -> Analysis | None:
         """The analysis of a function; if it is unknown, that of all functions whose names are not known."""
-        return self.functions.get(name.lower()) or self.unnamed_functions
+        function = self.functions.get(name.lower())
+        return function.analysis if function is not None else self.unnamed_functions
+
+    def interpose_function(self, name: bytes) -> InterposedScript | None:
+        """What copies run in its place; None if it is not known, or its flags are not."""
+        function = self.functions.get(name.lower())
+        if function is None or function.analysis.flags is None:
+            return None
+        found = function.interposed
+        if found is None:
+            analysis = function.analysis
+            found = interposed_function(function.code, function.name, analysis.flags or [], analysis.pieces)
+            self.count_analysis(len(found.text))
+            function.interposed = found
+        return found
 
     def mark_loaded(self, text: bytes) -> None:
         """SCRIPT LOAD has succeeded; if SCRIPT FLUSH came meanwhile, there is nothing to keep."""
@@ -144,35 +183,68 @@ class ScriptRegistry:
 
     # -- libraries ------------------------------------------------------------------------------------
 
-    def load_library(self, code: bytes) -> None:
-        """FUNCTION LOAD has succeeded: a library of the same name is replaced."""
+    def expect_library(self, code: bytes, replaces: bool) -> ExpectedLibrary | None:
+        """FUNCTION LOAD is being sent: what nodes are sent next they run with it.
+
+        None if nothing is new, or nodes will not take it.
+        """
         name = library_name(code)
-        self.forget_functions(name)
+        known = self.codes.get(name)
+        if known == code or (known is not None and not replaces):
+            return None
         found = analyze_library(code)
-        weight = sum([analysis.memory_bytes() for analysis in found.values()])
+        if any(analysis.parse_error for analysis in found.values()):
+            return None
+        self.learn_functions(name, code, found)
+        return ExpectedLibrary(name, code, known)
+
+    def give_up_library(self, expected: ExpectedLibrary) -> None:
+        """It has failed: there is what was there before, unless something came since."""
+        if self.codes.get(expected.name) == expected.code:
+            if expected.replaced is None:
+                self.forget_functions(expected.name)
+            else:
+                self.learn_functions(expected.name, expected.replaced, analyze_library(expected.replaced))
+
+    def load_library(self, code: bytes, expected: bool = False) -> None:
+        """FUNCTION LOAD has succeeded, as was ``expected``: a library of the same name is replaced."""
+        name = library_name(code)
+        if not expected and self.codes.get(name) != code:
+            self.learn_functions(name, code, analyze_library(code))
+        self.append_change(
+            [change for change in self.library_changes if change.name != name], name, [b"LOAD", b"REPLACE", code]
+        )
+
+    def learn_functions(self, name: bytes, code: bytes, found: dict[bytes, Analysis]) -> None:
+        """The functions of this library are those of this code."""
+        self.forget_functions(name)
+        weight = len(code) + sum([analysis.memory_bytes() for analysis in found.values()])
         if self.function_analysis_bytes + weight > MAX_ANALYSIS_BYTES:
             self.forget_all_functions()
         self.function_analysis_bytes += weight
+        self.library_bytes[name] = weight
         unclear = found.pop(b"", None)
         if unclear is not None:
             self.unnamed_by_library[name] = unclear
             self.unnamed_functions = merge_analyses(list(self.unnamed_by_library.values()))
         for function, analysis in found.items():
-            self.functions[function.lower()] = analysis
+            self.functions[function.lower()] = Function(code, function, analysis)
         self.functions_by_library[name] = [function.lower() for function in found]
-        self.append_change(
-            [change for change in self.library_changes if change.name != name], name, [b"LOAD", b"REPLACE", code]
-        )
+        self.codes[name] = code
 
     def forget_all_functions(self) -> None:
         self.function_analysis_bytes = 0
         self.functions.clear()
         self.functions_by_library.clear()
+        self.codes.clear()
+        self.library_bytes.clear()
         self.unnamed_by_library.clear()
         self.unnamed_functions = None
 
     def forget_functions(self, name: bytes) -> None:
         """The functions of this library are not known any more."""
+        self.codes.pop(name, None)
+        self.function_analysis_bytes -= self.library_bytes.pop(name, 0)
         for function in self.functions_by_library.pop(name, []):
             self.functions.pop(function, None)
         if self.unnamed_by_library.pop(name, None) is not None:

@@ -14,6 +14,7 @@ from kidoproxy.scripts.syntax import (
     INDEX,
     METHOD,
     NAME,
+    ROLE_BASE,
     ROLE_CALLEE,
     ROLE_INSPECTED,
     ROLE_TARGET,
@@ -66,7 +67,9 @@ class SharedState:
             if node.kind == METHOD and node.text not in STRING_METHODS:
                 return "its library calls a method while it is loaded"
             for path in self.values.global_paths(node):
-                if path.partition(b".")[0] in (b"redis", b"server") and path not in (b"redis", b"server", *REGISTRARS):
+                is_base = path in (b"redis", b"server") and node.role == ROLE_BASE
+                if path.partition(b".")[0] in (b"redis", b"server") and not is_base and path not in REGISTRARS:
+                    # What there is of it then is not what functions have of it when they are called.
                     return f"its library uses {path.decode('ascii', 'replace')} while it is loaded"
         return ""
 

@@ -22,7 +22,7 @@ from kidoproxy.scripts.forms import (
     literal_text,
     truncate_form,
 )
-from kidoproxy.scripts.registration import is_register_function, parse_registration
+from kidoproxy.scripts.registration import is_register_function, parse_flags, parse_registration
 from kidoproxy.scripts.syntax import (
     AND,
     CALL,
@@ -83,6 +83,8 @@ class ValueTracker:
         self.local_functions = [collect_functions(values) for values in tree.slot_values]
         #: A library's functions by the names under which it registers them.
         self.registered_functions: dict[bytes, list[SyntaxNode]] = {}
+        #: Their flags, by the same names; None where they are not known.
+        self.registered_flags: dict[bytes, list[bytes] | None] = {}
         #: The slots that may stand for ``redis.register_function``.
         self.registrar_slots = {
             slot for slot, values in enumerate(tree.slot_values) if any(map(is_register_function, values))
@@ -145,6 +147,7 @@ class ValueTracker:
                 callback.role = ROLE_CALLEE
                 self.registration_nodes.add(id(callback))
             self.has_unresolved_registration = self.has_unresolved_registration or not name or not functions
+            self.registered_flags[name] = parse_flags(call_node)
             for function in functions:
                 self.registered_functions.setdefault(name, []).append(function)
                 for slot, input_name in zip(function.parameter_slots, (b"KEYS", b"ARGV"), strict=False):

@@ -33,7 +33,7 @@ from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
-from kidoproxy.scripts.interposed import ShownDigest
+from kidoproxy.scripts.interposed import ShownErrors
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.miss_on_down import MissOnDown
@@ -191,7 +191,7 @@ class PlanExecutor(PlanSender):
             if plan.response_policy == COUNT_COPIES:
                 return CountCopies(handler, plan, group)
             if plan.interposed is not None:
-                handler = ShownDigest(handler, plan.interposed.digests)
+                handler = ShownErrors(handler, plan.interposed.shown)
             return CopyWrite(handler, plan, group, request_context)
         stream_names = plan.stream_names
         if stream_names is not None:

@@ -172,7 +172,7 @@ SAME: Final[tuple[tuple[str, str, str], ...]] = (
         "".join(f"local a{at} = {at} " for at in range(90))
         + "local function f() redis.call('expire', KEYS[1], 100) for _, x in pairs({'x'}) do "
         + "redis.call('set', KEYS[1], cjson.encode({a = next({1})})) end return "
-        + " + ".join(f"a{at}" for at in range(54))
+        + " + ".join(f"a{at}" for at in range(53))
         + " end return f()",
         "s",
         "",

@@ -36,7 +36,7 @@ def test_a_script_that_publishes_later() -> None:
     pool = copies("a", "b", "c", behind="c")
     group = pool.groups[0]
     plan = plan_copy_write(
-        group, None, b"quiet", PASS_THROUGH, [], True, None, interposed=Interposed((b"x", b"y"), b"loud", None)
+        group, None, b"quiet", PASS_THROUGH, [], True, None, interposed=Interposed(((b"x", b"y"),), b"loud", None)
     )
     for node in (None, *pool.nodes):
         group.pubsub_node, group.pubsub_connections = node, 1

@@ -63,7 +63,7 @@ def test_interposed_decision() -> None:
         assert decision.payload == encode_request([b"EVAL", script.text, b"1", b"k", b"a", b"01000000"])
         assert decision.interposed is not None
         assert decision.interposed.publisher_payload is None
-        assert decision.interposed.digests == (hex_digest(script.text), registry.digests[text])
+        assert decision.interposed.shown == ((hex_digest(script.text), registry.digests[text]),)
     publishing = b"redis.call('publish', 'c', 'm')"
     decision = decided(registry, b"EVAL", publishing, b"0")
     assert decision is not None
@@ -119,7 +119,7 @@ def test_decided_by_the_leader() -> None:
 
 
 def test_functions_on_copies() -> None:
-    """Reads and what all copies repeat go their ways; what a prologue would cure is the leader's, too."""
+    """Reads and what all copies repeat go their ways; what needs a prologue is run as a script, if that is possible."""
     registry = ScriptRegistry()
     assert decided(registry, b"FCALL", b"f", b"0") is None
     bodies = {b"get": WAY_READ, b"incr": WAY_BROADCAST, b"spop": WAY_LEADER, b"smembers": WAY_READ}
@@ -130,9 +130,11 @@ def test_functions_on_copies() -> None:
             for name in bodies
         )
         + b"redis.register_function('ttl', function(k) redis.call('expire', k[1], 5) end)\n"
+        + b"redis.register_function{function_name='x', flags={5}, callback=function(k) redis.call('time') "
+        + b"redis.call('incr', k[1]) end}\n"
         + b"redis.register_function('all', function() redis.call('flushall') redis.call('spop', 's') end)\n"
     )
-    for name, way in {**bodies, b"ttl": WAY_LEADER, b"all": WAY_REFUSED}.items():
+    for name, way in {**bodies, b"ttl": WAY_INTERPOSED, b"x": WAY_LEADER, b"all": WAY_REFUSED}.items():
         decision = decided(registry, b"FCALL", name, b"1", b"k")
         assert decision is not None
         assert (name, decision.way) == (name, way)

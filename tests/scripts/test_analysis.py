@@ -120,7 +120,7 @@ NONDETERMINISTIC = [
     ("local t = {'get'} t = {'spop'} t[1] = ARGV[1] return redis.call(unpack(t))", NAMELESS),
     ("local t = {'get'} t = {} return redis.call(unpack(t))", NAMELESS),
     ("local t = {'get'} t = ARGV return redis.call(unpack(t))", NAMELESS),
-    ("local t if ARGV[2] then t = {'set', 'k', 'v', 'px', ARGV[1]} else t = {'set', 'k', 'v'} end redis.call(unpack(t))", "it calls set"),
+    ("local t = {'set', 'k', 'v', 'px', 5} t = {'set', 'k', 'v'} redis.call(unpack(t))", "it calls set"),
     ("return redis.call(unpack(x))", NAMELESS),
     ("return redis.call(unpack({'get', 'spop', KEYS[1]}, 2))", NAMELESS),
     ("local t = {'get', 'spop', KEYS[1]} return redis.call(unpack(t, 2, 3))", NAMELESS),

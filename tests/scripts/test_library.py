@@ -5,6 +5,7 @@ import pytest
 from kidoproxy.scripts.analysis import analyze
 from kidoproxy.scripts.library import MAX_WORK, analyze_library, merge_analyses
 from kidoproxy.scripts.resolve import ScriptInputs, resolve_all_keys
+from kidoproxy.scripts.ways import WAY_BROADCAST, WAY_INTERPOSED, WAY_LEADER, copy_way
 
 LIBRARY = b"""#!lua name=lib
 local function meta(key) return key .. ':meta' end
@@ -118,6 +119,31 @@ def test_helpers_without_a_name(text: bytes) -> None:
         (b"f", b"flushdb"),
         (b"g", b"flushdb"),
     ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "local a = KEYS[1]",
+        "local a = ARGV",
+        "redis.replicate_commands()",
+        "server.breakpoint()",
+        "redis.register_function('g', f)",
+        "local r = redis r.breakpoint()",
+    ],
+)
+def test_what_is_not_the_same_in_a_script(body: str) -> None:
+    """A function that uses it needs the leader, where another one is run as a script."""
+    code = "redis.register_function('f', function(keys) %s redis.call('expire', keys[1], 5) end)"
+    assert copy_way(analyze_library((code % "").encode())[b"f"]) == WAY_INTERPOSED
+    assert copy_way(analyze_library((code % body).encode())[b"f"]) == WAY_LEADER
+
+
+def test_no_room() -> None:
+    """Nor is there room for a prologue in every library."""
+    code = "local a " * 181 + "redis.register_function('f', function(keys) redis.call('%s', keys[1], 5) end)"
+    assert copy_way(analyze_library((code % "expire").encode())[b"f"]) == WAY_LEADER
+    assert copy_way(analyze_library((code % "setrange").encode())[b"f"]) == WAY_BROADCAST
 
 
 def test_merged() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.scripts.prologue import PIECES, PIECES_OF_NAMES, interpose
+from kidoproxy.scripts.prologue import PIECES, PIECES_OF_NAMES, interpose, interpose_function
 
 WITH_PIECE = [spec for spec in COMMANDS.values() if spec.prologue_piece]
 
@@ -46,6 +46,22 @@ def test_lines_keep_their_numbers() -> None:
     first, second, third = interpose(b"#!lua flags=x\na\nb", []).split(b"\n")
     assert (first, third) == (b"#!lua flags=x", b"b")
     assert second.endswith(b" a")
+
+
+def test_a_function() -> None:
+    """The library stands in a function, on its own lines; what is in its first line is for FUNCTION LOAD alone."""
+    code = b"#!lua name=lib engine=x\none()\ntwo() -- end"
+    text = interpose_function(code, b"f", [b"no-writes", b"allow-oom"], ["EXPIRE"])
+    first, second, third, last = text.split(b"\n")
+    assert first == b"#!lua flags=no-writes,allow-oom"
+    assert second.startswith(b"local redis, kidoproxy = (function(R, S)")
+    assert b"registered['f'](KEYS, ARGV)" in second
+    assert second.endswith(b"; return kidoproxy(function(...) one()")
+    assert (third, last) == (b"two() -- end", b"end)")
+    assert interpose_function(code, b"f", [], []).startswith(b"#!lua\n")
+    assert b"coroutine" in interpose_function(code, b"f", [], [])
+    assert b"coroutine" not in interpose_function(code + b" pcall", b"f", [], [])
+    assert b"local redis, server, kidoproxy =" in interpose_function(b"x\nserver.call()", b"f", [], [])
 
 
 @pytest.mark.parametrize(

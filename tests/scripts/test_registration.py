@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.scripts.parser import parse
-from kidoproxy.scripts.registration import is_register_function, parse_registration
+from kidoproxy.scripts.registration import is_register_function, parse_flags, parse_registration
 from kidoproxy.scripts.syntax import FUNCTION, OTHER
 
 
@@ -25,6 +25,26 @@ def test_registration(text: bytes, name: bytes, kind: int) -> None:
     assert is_register_function(pending.children[0])
     found, callback = parse_registration(pending)
     assert (found, callback.kind) == (name, kind)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (b"('f', g)", []),
+        (b"{function_name='f', callback=g}", []),
+        (b"{function_name='f', callback=g, flags={}}", []),
+        (b"{function_name='f', callback=g, flags={'no-writes', 'allow-oom'}}", [b"no-writes", b"allow-oom"]),
+        (b"{function_name='f', callback=g, flags={'nosuch'}}", None),
+        (b"{function_name='f', callback=g, flags={x}}", None),
+        (b"{function_name='f', callback=g, flags={a='no-writes'}}", None),
+        (b"{function_name='f', callback=g, flags=x}", None),
+        (b"{function_name='f', callback=g, ['flags']={'no-writes'}}", None),
+        (b"()", []),
+    ],
+)
+def test_flags(arguments: bytes, flags: list[bytes] | None) -> None:
+    """They are known if they are written there, and the servers know them."""
+    assert parse_flags(parse(b"redis.register_function" + arguments).calls[0]) == flags
 
 
 def test_others() -> None:

@@ -106,6 +106,91 @@ def test_libraries() -> None:
     assert found.version > version
 
 
+def known(found: ScriptRegistry, name: bytes = b"f") -> bytes:
+    """The code of the library that this function is known from."""
+    function = found.functions.get(name)
+    return function.code if function is not None else b""
+
+
+def test_expected() -> None:
+    """What nodes are sent next they run with the new library; if it fails there is again what was there before."""
+    found = ScriptRegistry()
+    expected = found.expect_library(ONE, False)
+    assert expected is not None
+    assert (known(found), load_requests(found)) == (ONE, [])
+    assert found.expect_library(ONE, True) is None
+    found.load_library(ONE, True)
+    assert (known(found), load_requests(found)) == (ONE, [load(ONE)])
+    assert found.expect_library(NEW, False) is None
+    expected = found.expect_library(NEW, True)
+    assert expected is not None
+    assert known(found) == NEW
+    found.give_up_library(expected)
+    assert (known(found), load_requests(found)) == (ONE, [load(ONE)])
+    expected = found.expect_library(TWO, True)
+    assert expected is not None
+    found.give_up_library(expected)
+    assert not known(found, b"g")
+
+
+def test_not_expected() -> None:
+    """What is no Lua no node will take; if one does, it is known that nobody can read it."""
+    found = ScriptRegistry()
+    code = b"#!lua name=one\nnonsense("
+    assert found.expect_library(code, True) is None
+    assert found.find_function(b"f") is None
+    found.load_library(code)
+    assert found.find_function(b"f") is found.unnamed_functions is not None
+
+
+def test_expected_and_overtaken() -> None:
+    """Of two loads that are under way the later one is right, and what is flushed meanwhile stays unknown."""
+    found = ScriptRegistry()
+    first, second = found.expect_library(ONE, True), found.expect_library(NEW, True)
+    assert first is not None
+    assert second is not None
+    found.load_library(ONE, True)
+    found.give_up_library(first)
+    assert known(found) == NEW
+    found.give_up_library(second)
+    assert known(found) == ONE
+    assert found.expect_library(NEW, True) is not None
+    found.flush_libraries()
+    found.load_library(NEW, True)
+    assert not known(found)
+    found.load_library(NEW)
+    assert known(found) == NEW
+
+
+def test_what_functions_take_is_given_back() -> None:
+    """A library that is loaded again and again, always another one, takes no more than one."""
+    found = ScriptRegistry()
+    found.load_library(ONE)
+    size = found.function_analysis_bytes
+    for code in (NEW, TWO, ONE):
+        found.load_library(code)
+    found.delete_library(b"two")
+    assert found.function_analysis_bytes == size
+    found.flush_libraries()
+    assert found.function_analysis_bytes == 0
+
+
+def test_functions_that_copies_run_as_scripts() -> None:
+    """The text is made once, unless the flags are not known; with too many analyses it is forgotten, and made again."""
+    found = ScriptRegistry()
+    put = b"#!lua name=put\nredis.register_function{%bfunction_name='put',callback=function() redis.call('time') end}"
+    assert found.interpose_function(b"put") is None
+    found.load_library(put % b"flags={'allow-oom'},")
+    script = found.interpose_function(b"PUT")
+    assert script is not None
+    assert script.text.startswith(b"#!lua flags=allow-oom\n")
+    assert found.interpose_function(b"put") is script
+    found.count_analysis(module.MAX_ANALYSIS_BYTES)
+    assert found.interpose_function(b"put") is not script
+    found.load_library(put % b"flags=f,")
+    assert found.interpose_function(b"put") is None
+
+
 def test_restored() -> None:
     """A dump cannot be read here: it is kept, and what is deleted after it is deleted after it again."""
     found = ScriptRegistry()

@@ -63,6 +63,7 @@ LOADS = [
     "local t = {f = function() end} t:f()",
     "local version = redis.REDIS_VERSION",
     "local call = redis.call",
+    "local server = redis",
     "redis.log(redis.LOG_NOTICE, 'loaded')",
     "pcall(function() end)",
 ]

@@ -19,7 +19,7 @@ from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.scripts import find_analysis
 from kidoproxy.scripts.evalsha import EvalshaExecutor, ScriptLoadExecutor
-from kidoproxy.scripts.registry import ScriptRegistry
+from kidoproxy.scripts.registry import ExpectedLibrary, ScriptRegistry
 from kidoproxy.scripts.resolve import ScriptInputs, called_commands
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
@@ -159,11 +159,6 @@ def record_script(registry: ScriptRegistry, argv: list[bytes]) -> None:
     registry.mark_loaded(argv[2])
 
 
-def record_library(registry: ScriptRegistry, argv: list[bytes]) -> None:
-    """FUNCTION LOAD [REPLACE] library."""
-    registry.load_library(argv[-1])
-
-
 def record_deletion(registry: ScriptRegistry, argv: list[bytes]) -> None:
     """FUNCTION DELETE library."""
     registry.delete_library(argv[2])
@@ -183,7 +178,6 @@ def record_restore(registry: ScriptRegistry, argv: list[bytes]) -> None:
 RECORDERS: Final[dict[HandlerId, Callable[[ScriptRegistry, list[bytes]], None]]] = {
     handler_ids.FUNCTION_DELETE: record_deletion,
     handler_ids.FUNCTION_FLUSH: record_flush,
-    handler_ids.FUNCTION_LOAD: record_library,
     handler_ids.FUNCTION_RESTORE: record_restore,
     handler_ids.SCRIPT_LOAD: record_script,
 }
@@ -198,31 +192,46 @@ def record_on_success(
 ) -> ReplyHandler:
     """Records a change of scripts or libraries in the registry once it has succeeded.
 
+    The functions of a library that is loaded are known at once, for what its client sends behind it.
+
     A change that is no load is recorded, too, when only some nodes have made it: a library that these have deleted
     must not be loaded again. ``load_executor``: as for `record_script_and_wrap`.
     """
     partial_success_counts = handler_id not in LOAD_COMMANDS
-    record = partial(record_change, registry, handler_id, argv, load_executor)
+    is_library = handler_id == handler_ids.FUNCTION_LOAD
+    expected = registry.expect_library(argv[-1], len(argv) > 3) if is_library else None
+    record = partial(record_change, registry, handler_id, argv, load_executor, expected)
 
     def on_reply(raw: bytes) -> None:
         """A list has each node's own reply; one success is enough."""
         succeeded = any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw]))
         if succeeded or (partial_success_counts and raw.startswith(b"-PARTIAL")):
             record()
+        elif expected is not None:
+            registry.give_up_library(expected)
         parent.on_reply(raw)
 
     def on_failure(failure: NodeFailure) -> None:
         if failure.code == PARTIAL and partial_success_counts:
             record()
+        elif expected is not None:
+            registry.give_up_library(expected)
         parent.on_failure(failure)
 
     return InterceptingHandler(parent, on_reply, on_failure)
 
 
 def record_change(
-    registry: ScriptRegistry, handler_id: HandlerId, argv: list[bytes], load_executor: ScriptLoadExecutor | None
+    registry: ScriptRegistry,
+    handler_id: HandlerId,
+    argv: list[bytes],
+    load_executor: ScriptLoadExecutor | None,
+    expected: ExpectedLibrary | None,
 ) -> None:
-    """One of `LOAD_COMMANDS` or `LIBRARY_CHANGE_COMMANDS` has succeeded."""
-    RECORDERS[handler_id](registry, argv)
+    """One of `LOAD_COMMANDS` or `LIBRARY_CHANGE_COMMANDS` has succeeded, of a library as ``expected``."""
+    if handler_id == handler_ids.FUNCTION_LOAD:
+        registry.load_library(argv[-1], expected is not None)
+    else:
+        RECORDERS[handler_id](registry, argv)
     if load_executor is not None:
         load_executor.warm_up_missing()

@@ -70,6 +70,18 @@ def test_loaded() -> None:
     )
 
 
+def test_sent_behind_its_library() -> None:
+    """A function is known as soon as its library is sent, also one that replaces another; not if that fails."""
+    code = b"#!lua name=lib\nredis.register_function('f', function(k) return redis.call('%b', k[1]) end)"
+    first, second, third = (function(b"LOAD", b"REPLACE", code % name) for name in (b"incr", b"get", b"nosuch"))
+    play = story(copies("a")) >> client(first, "FCALL f 1 k") << to("a", first, "FCALL f 1 k")
+    play = play >> node("a", "$3 lib", ":1") << to_client("$3 lib", ":1")
+    play = play >> client(second) << to("a", second) >> node("a", "-ERR no") << to_client("-ERR no")
+    play = play >> client("FCALL f 1 k") << to("a", "FCALL f 1 k") >> node("a", ":2") << to_client(":2")
+    play = play >> client(third) << to("a", third) >> lost("a") << given(unheard)
+    assert [list(each.analysis.commands) for each in play.context.script_registry.functions.values()] == [[b"incr"]]
+
+
 def test_not_loaded() -> None:
     """A load that failed on all nodes is not repeated."""
     load = function(b"LOAD", CODE)
