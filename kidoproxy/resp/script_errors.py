@@ -3,7 +3,11 @@
 ``name`` is the command of the client, such as ``eval``, and ``called`` the command that the script calls.
 """
 
+from typing import Final
+
 from kidoproxy.resp.errors import MAX_WORD_BYTES, error_reply, not_served, truncate, truncate_word
+
+FUNCTION_NOT_FOUND: Final = b"-ERR Function not found\r\n"
 
 
 def names_no_keys(name: bytes, called: str) -> bytes:

@@ -40,7 +40,7 @@ from kidoproxy.commands.spec import (
 from kidoproxy.commands.stream_writes import with_repeatable_effect
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replies import cursor
-from kidoproxy.resp import errors
+from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.copy_write import plan_copy_write
@@ -150,8 +150,11 @@ class CopyPool(Route):
         """A script that only reads is a read; one that copies can repeat is a write to all of them."""
         decision = decide_copy_script(request_context.registry, spec, request.argv, request_context.clock)
         if decision is None:
+            if spec.script_source != SCRIPT_FUNCTION:
+                return DirectReply(errors.NOSCRIPT)
             unknown = errors.not_served(spec.name, "what it does is not known here")
-            return DirectReply(unknown if spec.script_source == SCRIPT_FUNCTION else errors.NOSCRIPT)
+            is_missing = request_context.registry.knows_all_functions
+            return DirectReply(script_errors.FUNCTION_NOT_FOUND if is_missing else unknown)
         if decision.reason:
             return DirectReply(errors.not_served(spec.name, f"copies could diverge: {decision.reason}"))
         if decision.way == WAY_READ:

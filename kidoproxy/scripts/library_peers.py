@@ -52,7 +52,7 @@ class LibraryPeers(WarmupFetcher):
             if raw[:1] != b"*":
                 self.ask_first(peers[1:], warmup, connection)
             else:
-                warmup.on_libraries(connection, [library_load_request(items(library)) for library in items(raw)])
+                warmup.on_libraries(connection, [library_load_request(code) for code in listed_codes(raw)])
 
         def on_failure(failure: NodeFailure) -> None:
             self.ask_first(peers[1:], warmup, connection)
@@ -62,7 +62,17 @@ class LibraryPeers(WarmupFetcher):
         )
 
 
-def library_load_request(library: list[bytes]) -> bytes:
-    """The request that loads one library of FUNCTION LIST WITHCODE, given its fields and values in turn."""
+def listed_codes(raw: bytes) -> list[bytes]:
+    """The codes of the libraries in a reply to FUNCTION LIST WITHCODE."""
+    return [library_code(items(library)) for library in items(raw)]
+
+
+def library_code(library: list[bytes]) -> bytes:
+    """That of one library, given its fields and values in turn."""
     fields = {string_value(library[index]): library[index + 1] for index in range(0, len(library) - 1, 2)}
-    return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", string_value(fields[b"library_code"])])
+    return string_value(fields[b"library_code"])
+
+
+def library_load_request(code: bytes) -> bytes:
+    """The request that loads a library."""
+    return encode_request([b"FUNCTION", b"LOAD", b"REPLACE", code])

@@ -23,6 +23,8 @@ MAX_TOTAL_SCRIPT_BYTES: Final = 64 * 1024 * 1024
 MAX_REMEMBERED_BYTES: Final = 1024 * 1024
 #: How many bytes of analyses are remembered; beyond, all are forgotten, and made again when they are needed.
 MAX_ANALYSIS_BYTES: Final = 32 * 1024 * 1024
+#: How many libraries are looked at that a node has, and nobody has loaded through the pool.
+MAX_LISTED_LIBRARIES: Final = 100
 #: How many changes of libraries are kept, and how many bytes of them; beyond, the oldest are forgotten.
 MAX_LIBRARY_CHANGES: Final = 1_000
 MAX_LIBRARY_CHANGE_BYTES: Final = 64 * 1024 * 1024
@@ -90,6 +92,10 @@ class ScriptRegistry:
         #: By library, the analysis of its functions whose names are not known; and all of these merged.
         self.unnamed_by_library: dict[bytes, Analysis] = {}
         self.unnamed_functions: Analysis | None = None
+        #: Whether all libraries are known that the nodes have, as far as nobody changes them past the proxy; and when
+        #: nodes may be asked for them.
+        self.knows_all_functions = False
+        self.lookup_due_ms = 0
 
     # -- scripts --------------------------------------------------------------------------------------
 
@@ -221,6 +227,7 @@ class ScriptRegistry:
         weight = len(code) + sum([analysis.memory_bytes() for analysis in found.values()])
         if self.function_analysis_bytes + weight > MAX_ANALYSIS_BYTES:
             self.forget_all_functions()
+            self.knows_all_functions = False
         self.function_analysis_bytes += weight
         self.library_bytes[name] = weight
         unclear = found.pop(b"", None)
@@ -231,6 +238,14 @@ class ScriptRegistry:
             self.functions[function.lower()] = Function(code, function, analysis)
         self.functions_by_library[name] = [function.lower() for function in found]
         self.codes[name] = code
+
+    def learn_listed(self, codes: list[bytes]) -> None:
+        """A node has these libraries. What was loaded through the pool is known better."""
+        self.knows_all_functions = len(codes) <= MAX_LISTED_LIBRARIES
+        for code in codes[:MAX_LISTED_LIBRARIES]:
+            name = library_name(code)
+            if name not in self.codes:
+                self.learn_functions(name, code, analyze_library(code))
 
     def forget_all_functions(self) -> None:
         self.function_analysis_bytes = 0
@@ -263,6 +278,8 @@ class ScriptRegistry:
         """FUNCTION RESTORE has succeeded; ``policy`` is APPEND, REPLACE or FLUSH."""
         # What a dump brings cannot be read here, and it may replace what could.
         self.forget_all_functions()
+        self.knows_all_functions = False
+        self.lookup_due_ms = 0
         self.append_change(
             [] if policy.lower() == b"flush" else self.library_changes, b"", [b"RESTORE", dump, b"REPLACE"]
         )

@@ -25,7 +25,7 @@ from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Send
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.session import accounting, cleanup, pause, refusal, slices
+from kidoproxy.session import accounting, cleanup, library_lookup, pause, refusal, slices
 from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
 from kidoproxy.session.handlers import (
@@ -172,6 +172,8 @@ class ClientSession(Session):
         error = refusal.find_refusal(self, spec, request.argv)
         if error is not None or spec is None:
             self.reply_error(error if error is not None else errors.unknown_command(request.argv))
+            return
+        if spec.script_source and library_lookup.request_libraries(self, spec, request):
             return
         self.last_command = spec.name
         self.queue_or_run(spec, request)

@@ -12,6 +12,7 @@ from tests.live.asking import replies
 from tests.live.proxies import RunningProxy
 from tests.live.script_corpus import SAME
 from tests.live.test_interposed_scripts import fill, held, other, pair, straight, timeless
+from tests.wait import eventually
 
 __all__ = ["other", "pair", "straight"]
 
@@ -140,3 +141,27 @@ def test_a_library_that_is_gone(pair: RunningProxy) -> None:
     client.function_delete("lib")
     with pytest.raises(redis.ResponseError):
         client.fcall("Put", 1, "k")
+
+
+def test_libraries_that_were_there_before(pair: RunningProxy) -> None:
+    """A proxy that is started anew, and one that a library is loaded past, asks a copy."""
+    body = "redis.call('expire', KEYS[1], 100) return redis.call('ttl', KEYS[1])"
+    load(pair.url, LOAD.format(before="", body=body))
+    pair.restart_proxy()
+    client = pair.client(3)
+    client.set("k", 1)
+    assert client.fcall("Put", 1, "k") == 100
+    with pytest.raises(redis.ResponseError, match="Function not found"):
+        client.fcall("nosuch", 1, "k")
+    for url in pair.urls:
+        load(url, LOAD.format(before="", body=body).replace("Put", "late").replace("lib", "more"))
+    eventually(lambda: called(client, "late") == 100)
+    assert held(pair.urls[0]) == held(pair.urls[1])
+
+
+def called(client: Any, name: str) -> int:
+    """What the function says; -1 if there is none yet."""
+    try:
+        return int(client.fcall(name, 1, "k"))
+    except redis.ResponseError:
+        return -1

@@ -159,6 +159,11 @@ def record_script(registry: ScriptRegistry, argv: list[bytes]) -> None:
     registry.mark_loaded(argv[2])
 
 
+def record_library(registry: ScriptRegistry, argv: list[bytes]) -> None:
+    """FUNCTION LOAD [REPLACE] library."""
+    registry.load_library(argv[-1])
+
+
 def record_deletion(registry: ScriptRegistry, argv: list[bytes]) -> None:
     """FUNCTION DELETE library."""
     registry.delete_library(argv[2])
@@ -178,6 +183,7 @@ def record_restore(registry: ScriptRegistry, argv: list[bytes]) -> None:
 RECORDERS: Final[dict[HandlerId, Callable[[ScriptRegistry, list[bytes]], None]]] = {
     handler_ids.FUNCTION_DELETE: record_deletion,
     handler_ids.FUNCTION_FLUSH: record_flush,
+    handler_ids.FUNCTION_LOAD: record_library,
     handler_ids.FUNCTION_RESTORE: record_restore,
     handler_ids.SCRIPT_LOAD: record_script,
 }
@@ -229,8 +235,8 @@ def record_change(
     expected: ExpectedLibrary | None,
 ) -> None:
     """One of `LOAD_COMMANDS` or `LIBRARY_CHANGE_COMMANDS` has succeeded, of a library as ``expected``."""
-    if handler_id == handler_ids.FUNCTION_LOAD:
-        registry.load_library(argv[-1], expected is not None)
+    if expected is not None:
+        registry.load_library(argv[-1], True)
     else:
         RECORDERS[handler_id](registry, argv)
     if load_executor is not None:
