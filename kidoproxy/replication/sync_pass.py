@@ -303,7 +303,7 @@ class SyncPass(SyncState):
         if self.needs_comparison() or not self.recheck_queue.collect_touched(self.explained):
             self.end_pass()
             return
-        if not self.pace.may_go_on(self.executor.now):
+        if not self.pace.is_within_rate():
             self.is_paused = True
             return
         self.db = self.recheck_queue.next_db()

@@ -42,7 +42,11 @@ class SyncProgress:
 
     def may_go_on(self, now: float) -> bool:
         """Whether the next keys may be looked at now, and not at a later tick."""
-        return now < self.works_until and (not self.keys_per_s or self.allowance > 0)
+        return now < self.works_until and self.is_within_rate()
+
+    def is_within_rate(self) -> bool:
+        """Whether its keys a second allow more; all that matters where it has to overtake the clients' writes."""
+        return not self.keys_per_s or self.allowance > 0
 
     def tick(self, now: float) -> None:
         """Some time has gone by."""
