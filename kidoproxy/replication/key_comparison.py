@@ -28,15 +28,19 @@ from kidoproxy.replication.key_meaning import (
     length_request,
     meaning,
 )
-from kidoproxy.replication.key_state import KeyState, parse_key_states, state_requests, tells_expiry_as_moment
+from kidoproxy.replication.key_state import (
+    ROUNDING_MS,
+    KeyState,
+    one_has_expired,
+    parse_key_states,
+    state_requests,
+    tells_expiry_as_moment,
+)
 from kidoproxy.replication.parse_replies import first_error, parse_array, parse_integer
 from kidoproxy.resp.decode import is_error
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
-
-#: Two clocks, and times left that are read from answers, may differ by so much; what expires so soon is expired.
-ROUNDING_MS: Final = 1000
 
 #: What is compared must have one form.
 RESP2: Final = 2
@@ -203,12 +207,11 @@ class KeyComparison(Callback):
 
     def differ_in_expiry(self, states: list[KeyState]) -> bool:
         """Whether some have the key and some have not, or have it for longer than others."""
-        expired_until = self.wall_ms + self.elapsed_ms() + ROUNDING_MS
         have = [state.expires_ms for state in states if state.dump is not None]
         if not have:
             return False
         if len(have) < len(states):
-            return any(not expires_ms or expires_ms > expired_until for expires_ms in have)
+            return not one_has_expired(states, self.wall_ms + self.elapsed_ms())
         tells_moments = all(tells_expiry_as_moment(connection.node) for connection in self.connections)
         tolerance = 1 if tells_moments else ROUNDING_MS + self.elapsed_ms()
         return max(have) - min(have) > tolerance

@@ -10,6 +10,8 @@ from kidoproxy.routes.topology import Node
 
 #: The expiry of a key that does not exist.
 NO_SUCH_KEY: Final = -2
+#: Two clocks, and times left that are read from answers, may differ by so much; what expires so soon is expired.
+ROUNDING_MS: Final = 1000
 
 
 @final
@@ -29,6 +31,13 @@ class KeyState:
         if self.dump is None:
             return [b"UNLINK", key]
         return [b"RESTORE", key, b"%d" % self.expires_ms, self.dump, b"REPLACE", b"ABSTTL"]
+
+
+def one_has_expired(states: list[KeyState], now_ms: int) -> bool:
+    """Whether the key is gone somewhere, and expires about now where it is not: that is no difference."""
+    present = [state for state in states if state.dump is not None]
+    is_partial = 0 < len(present) < len(states)
+    return is_partial and all(0 < state.expires_ms <= now_ms + ROUNDING_MS for state in present)
 
 
 def tells_expiry_as_moment(node: Node) -> bool:

@@ -14,9 +14,10 @@ from typing import Final, final
 from kidoproxy.replication.batch import BatchReply, Callback, send_requests, send_transaction
 from kidoproxy.replication.batch_size import BATCH_BYTES
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.replication.key_comparison import RESP2, ROUNDING_MS, KeyComparison
+from kidoproxy.replication.key_comparison import RESP2, KeyComparison
 from kidoproxy.replication.key_meaning import field_requests, fields_differ
 from kidoproxy.replication.key_pieces import KeyPieces, has_pieces
+from kidoproxy.replication.key_state import ROUNDING_MS
 from kidoproxy.replication.parse_replies import first_error, parse_array
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection

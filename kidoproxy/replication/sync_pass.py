@@ -246,12 +246,16 @@ class SyncPass(SyncState):
             self.copy_next_batch()
 
     def on_transferred(self, transfer: Transfer) -> None:
-        """Count what differed."""
+        """Count what differed, but for what expires: on each node that happens by itself, and goes on for ever.
+
+        A hash with fields that expire was copied by an earlier pass if it differed otherwise.
+        """
         self.transfer = None
         self.sizes.observe(len(transfer.keys), transfer.value_bytes)
         for key in transfer.changed_keys:
             self.copied_count += 1
-            if not self.fill_only and not self.explained.test_and_set((transfer.db, key)):
+            expires = key in transfer.expired_keys or (self.passes > 1 and key in transfer.with_expiring_fields)
+            if not self.fill_only and not expires and not self.explained.test_and_set((transfer.db, key)):
                 self.differences += 1
         self.copy_next_batch()
 

@@ -17,7 +17,8 @@ if it never expired.
 from typing import final
 
 from kidoproxy.replication.batch import BatchReply, Callback, seconds_for_bytes, send_requests, send_transaction
-from kidoproxy.replication.key_state import KeyState, parse_key_states, state_requests
+from kidoproxy.replication.key_meaning import fields_may_expire
+from kidoproxy.replication.key_state import KeyState, one_has_expired, parse_key_states, state_requests
 from kidoproxy.replication.parse_replies import first_error, parse_array
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.routes.topology import Node
@@ -28,7 +29,8 @@ from kidoproxy.upstream.executor import Executor
 class Transfer(Callback):
     """Copies ``keys`` of ``db`` as ``proof`` allows. The callback gets a reply whose ``problem`` is empty on success.
 
-    ``changed_keys`` are those that differed. With ``fill_only`` the target is not asked, and every key is written.
+    ``changed_keys`` are those that differed, some of them because they, or fields of a hash, expire on each node by
+    itself: these say nothing about the rest. With ``fill_only`` the target is not asked, and every key is written.
     ``size``: about how many bytes the values have; it gives requests on both connections more time.
     """
 
@@ -47,6 +49,10 @@ class Transfer(Callback):
         #: How many bytes the values had.
         self.value_bytes = 0
         self.changed_keys: list[bytes] = []
+        #: Of these, keys that expire about now; and hashes with fields that expire, for which it may be so.
+        self.expired_keys: dict[bytes, bool] = {}
+        self.with_expiring_fields: dict[bytes, bool] = {}
+        self.began_at = executor.now
         self.callback: Callback | None = None
         self.is_reading = True
         self.problem = ""
@@ -111,8 +117,17 @@ class Transfer(Callback):
             if not self.fill_only and source_state.is_equal(target_states[index]):
                 continue
             self.changed_keys.append(key)
+            self.note_expiry(key, [source_state, target_states[index]])
             requests.append(source_state.restore_request(key))
         return requests
+
+    def note_expiry(self, key: bytes, states: list[KeyState]) -> None:
+        """Why these may differ without a write that was missed."""
+        now_ms = self.wall_ms + int((self.executor.now - self.began_at) * 1000)
+        if one_has_expired(states, now_ms):
+            self.expired_keys[key] = True
+        elif any(fields_may_expire(state.dump or b"") for state in states):
+            self.with_expiring_fields[key] = True
 
     def parse_states(self, node: Node, raw: bytes) -> list[KeyState]:
         """One state for each key; none, and ``problem`` is set, if the node replied something else."""

@@ -2,7 +2,14 @@
 
 import pytest
 
-from kidoproxy.replication.key_state import expiry_request, parse_key_state, parse_key_states, state_requests
+from kidoproxy.replication.key_state import (
+    KeyState,
+    expiry_request,
+    one_has_expired,
+    parse_key_state,
+    parse_key_states,
+    state_requests,
+)
 from kidoproxy.resp.encode import array, bulk, error, integer, null
 from kidoproxy.routes.topology import Node
 
@@ -69,3 +76,20 @@ def test_lengths() -> None:
     states = parse_key_states(server, 2, raw, 1000, True)
     assert states is not None
     assert [state.dump for state in states] == [integer(7), error(b"WRONGTYPE x")]
+
+
+@pytest.mark.parametrize(
+    ("states", "expired"),
+    [
+        ([KeyState(b"v", 1500), KeyState(None, 0)], True),
+        ([KeyState(None, 0), KeyState(b"v", 2000)], True),
+        ([KeyState(b"v", 2001), KeyState(None, 0)], False),
+        ([KeyState(b"v", 0), KeyState(None, 0)], False),
+        ([KeyState(b"v", 1500), KeyState(b"v", 1500)], False),
+        ([KeyState(None, 0), KeyState(None, 0)], False),
+        ([KeyState(b"v", 1500), KeyState(b"w", 0), KeyState(None, 0)], False),
+    ],
+)
+def test_one_has_expired(states: list[KeyState], expired: bool) -> None:
+    """The key is gone somewhere, and where it is not it expires about now, at 1000."""
+    assert one_has_expired(states, 1000) is expired

@@ -1,8 +1,11 @@
 """A copy's way back while writes go on: it is let in when it holds what the others hold, and not before."""
 
+import pytest
+
 from kidoproxy.replication.group import IN_SYNC, SYNCING
 from kidoproxy.replication.sync_steps import SyncStep
 from kidoproxy.replication.touched_keys import RECHECK_KEYS
+from kidoproxy.resp.encode import bulk
 from tests.replication.syncing import (
     answer_until,
     answer_until_first_compared,
@@ -281,3 +284,32 @@ def test_a_copy_with_few_keys_is_filled() -> None:
     assert (sync.problem, sync.passes) == ("", 1)
     assert stage.toys["b"].seen.count(b"DUMP k5") == 0
     assert not stage.play.pool.groups[0].copies[1].was_filled
+
+
+@pytest.mark.parametrize(("left_ms", "passes"), [(500, 1), (60_000, 2)])
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_keys_that_expire_about_now(name: str, left_ms: int, passes: int) -> None:
+    """One copy lets them go before the other one, for ever: that alone is no reason for another pass."""
+    stage, sync = two_copies(False)
+    fill_both(stage)
+    stage.toys[name].dbs[0][b"gone"] = b"1"
+    stage.toys[name].until[b"gone"] = sync.wall_ms + left_ms
+    sync.begin()
+    stage.run()
+    assert (sync.admitted, sync.passes, sync.copied_count) == (True, passes, 1)
+    assert hold_the_same(stage)
+
+
+@pytest.mark.parametrize(("dump", "passes"), [(b"\x16", 2), (b"\x04", 5)])
+def test_fields_that_expire_all_the_time(dump: bytes, passes: int) -> None:
+    """Each pass finds another field gone on one copy alone. What else was missed the first one has copied."""
+    stage, sync = two_copies(False)
+    for toy in stage.toys.values():
+        toy.dbs[0] = {b"h%d" % number: dump + b"1" for number in range(1, 5)}
+    sync.begin()
+    while sync.step is not SyncStep.DONE:
+        stage.toys["b"].lies = {b"DUMP h%d" % sync.passes: bulk(dump + b"2")}
+        stage.play.settle()
+        for name in "ab":
+            stage.step(name)
+    assert (sync.admitted, sync.passes) == (True, passes)
