@@ -2,8 +2,9 @@
 
 A copy whose connection is closed may be down; or another proxy has taken over and closes our connections one by one. A
 write that the next copy has taken meanwhile would be lost, for the other proxy may trust the first one. Whoever takes
-over names itself at every node before it closes anything. So the copies that are left are asked who else is there,
-behind the write: if it was a take-over, they show it, and the write is not acknowledged.
+over names itself at every node that it reaches before it closes anything. So it is waited for whether the lost copy can
+be reached again, for then it shows who is there, and the copies that are left are asked, behind the write. If it was a
+take-over the write is not acknowledged.
 """
 
 from typing import final
@@ -14,6 +15,7 @@ from kidoproxy.replication.owner_marks import ClientList
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handshake import CLIENT_LIST
+from kidoproxy.upstream.states import CONNECTING, HANDSHAKING
 
 
 @final
@@ -47,9 +49,19 @@ class OwnerCheck(Callback):
 
 
 def begin_check(executor: Executor, group: CopyGroup) -> bool:
-    """Look for other owners; False if no copy in sync can be asked now."""
-    connections = [executor.connection(copy.node, 2, 0) for copy in group.in_sync()]
-    ready = [connection for connection in connections if connection.is_ready()]
-    if ready:
-        OwnerCheck(group, ready).begin(executor.now)
-    return bool(ready)
+    """Look for other owners; False if that has to wait: no copy in sync can be asked, or a lost one may be back."""
+    connections = [executor.connection(copy.node, 2, 0) for copy in group.copies]
+    in_sync = [executor.connection(copy.node, 2, 0) for copy in group.in_sync()]
+    ready = [connection for connection in in_sync if connection.is_ready()]
+    if not ready or any(is_coming_back(group, connection) for connection in connections):
+        return False
+    OwnerCheck(group, ready).begin(executor.now)
+    return True
+
+
+def is_coming_back(group: CopyGroup, connection: NodeConnection) -> bool:
+    """Whether it was lost and is being made again, and has not shown yet who is there; not if it was down meanwhile."""
+    ownership = group.ownership
+    assert ownership is not None
+    is_open = connection.state in (CONNECTING, HANDSHAKING) and not connection.retrying
+    return is_open and connection.node.name not in ownership.standing

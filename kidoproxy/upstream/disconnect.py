@@ -8,7 +8,7 @@ from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.failures import fail_in_flight, fail_requests, notify_disconnect
 from kidoproxy.upstream.handshake import UNSOLICITED_DATA, explain_cause
-from kidoproxy.upstream.identity import Handshake
+from kidoproxy.upstream.identity import Handshake, verify_owner
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import READY
 
@@ -45,6 +45,8 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     fail_requests(conn, queue, unsent_failure)
     conn.replace_queue(to_retry + still_queued + conn.queue)
     notify_disconnect(conn, unsent_failure)
+    if down and conn.shared:
+        verify_owner(conn.node)
 
 
 def forget_mark(conn: ConnectionBase) -> None:

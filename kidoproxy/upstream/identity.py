@@ -11,6 +11,7 @@ from kidoproxy.replication.owner_marks import ClientList
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
+from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.warmup_connection import start_warmup
 from kidoproxy.upstream.databases import answer_if_db_missing
 from kidoproxy.upstream.failures import fail_requests
@@ -94,6 +95,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     group = group_of(node)
     if group is not None and conn.announced_name and not may_own(conn, group, result):
         return
+    verify_owner(node)
     if node.on_info(result.info) and group is not None and not group.on_restart(node):
         fail_queued(conn)
     if group is None or not fence(conn, group, result.client_id):
@@ -113,6 +115,13 @@ def may_own(conn: SendingConnection, group: CopyGroup, result: HandshakeResult) 
         return False
     close_clients(conn, ownership, to_close)
     return True
+
+
+def verify_owner(node: Node) -> None:
+    """It is known now whether a lost copy can be reached: acknowledgements may wait for that (`owner_check`)."""
+    group = group_of(node)
+    if group is not None and group.verify_owner is not None and not group.durability.is_verified():
+        group.verify_owner()
 
 
 def fail_queued(conn: SendingConnection) -> None:

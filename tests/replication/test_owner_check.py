@@ -1,7 +1,10 @@
 """When a copy is lost nothing is acknowledged without it before the others show that no other proxy has closed it."""
 
+import pytest
+
 from kidoproxy.resp.encode import OK
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
+from kidoproxy.upstream.states import CONNECTING
 from tests.replication.test_owner_claim import Stage, mark
 from tests.story import client, lost, refused, tick
 
@@ -86,3 +89,29 @@ def test_both_are_lost_before_anybody_could_be_asked() -> None:
         stage.run()
     assert stage.play.client("me").received == OK
     assert not stage.supervisor.owner_claim.owes_check
+
+
+@pytest.mark.parametrize("outcome", ["down", "back", "taken over"])
+def test_a_lost_copy_that_may_be_back(outcome: str) -> None:
+    """Whoever takes over may not reach the other copy: the lost one is asked first, unless it is down."""
+    stage = Stage().start()
+    play = stage.play
+    play.shy = True
+    client(WRITE)(play)
+    play.settle()
+    stage.step("b")
+    play.sent["a"].clear()
+    lost("a")(play)
+    stage.run()
+    connection = play.connection("a")
+    assert connection.state == CONNECTING
+    assert play.client("me").received == b""
+    if outcome == "down":
+        refused("a")(play)
+    else:
+        stage.show("a", *[mark("him", 1)][: outcome == "taken over"])
+        play.connect(connection)
+        play.greet(connection)
+    stage.run()
+    received = play.client("me").received
+    assert received.startswith(b"-TIMEOUT") if outcome == "taken over" else received == OK
