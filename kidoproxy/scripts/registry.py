@@ -92,10 +92,13 @@ class ScriptRegistry:
         #: By library, the analysis of its functions whose names are not known; and all of these merged.
         self.unnamed_by_library: dict[bytes, Analysis] = {}
         self.unnamed_functions: Analysis | None = None
-        #: Whether all libraries are known that the nodes have, as far as nobody changes them past the proxy; and when
-        #: nodes may be asked for them.
+        #: Whether all libraries are known that the nodes have, as far as nobody changes them past the proxy.
         self.knows_all_functions = False
+        #: When nodes may be asked about a function that is not known, and when to see whether the others are the same.
         self.lookup_due_ms = 0
+        self.refresh_due_ms = 0
+        #: How often libraries were changed through the pool.
+        self.library_serial = 0
 
     # -- scripts --------------------------------------------------------------------------------------
 
@@ -201,12 +204,14 @@ class ScriptRegistry:
         found = analyze_library(code)
         if any(analysis.parse_error for analysis in found.values()):
             return None
+        self.library_serial += 1
         self.learn_functions(name, code, found)
         return ExpectedLibrary(name, code, known)
 
     def give_up_library(self, expected: ExpectedLibrary) -> None:
         """It has failed: there is what was there before, unless something came since."""
         if self.codes.get(expected.name) == expected.code:
+            self.library_serial += 1
             if expected.replaced is None:
                 self.forget_functions(expected.name)
             else:
@@ -239,12 +244,20 @@ class ScriptRegistry:
         self.functions_by_library[name] = [function.lower() for function in found]
         self.codes[name] = code
 
-    def learn_listed(self, codes: list[bytes]) -> None:
-        """A node has these libraries. What was loaded through the pool is known better."""
+    def learn_listed(self, codes: list[bytes], serial: int) -> None:
+        """A node has these libraries, which was asked at this ``library_serial``.
+
+        What was sent since is known better; else the node is right, whoever has changed its libraries.
+        """
+        is_newest = serial == self.library_serial
         self.knows_all_functions = len(codes) <= MAX_LISTED_LIBRARIES
-        for code in codes[:MAX_LISTED_LIBRARIES]:
-            name = library_name(code)
-            if name not in self.codes:
+        listed = {library_name(code): code for code in codes[:MAX_LISTED_LIBRARIES]}
+        if is_newest and self.knows_all_functions:
+            for name in [name for name in self.codes if name not in listed]:
+                self.forget_functions(name)
+        for name, code in listed.items():
+            known = self.codes.get(name)
+            if known is None or (is_newest and known != code):
                 self.learn_functions(name, code, analyze_library(code))
 
     def forget_all_functions(self) -> None:
@@ -301,8 +314,10 @@ class ScriptRegistry:
             oldest = changes.pop(0)
             size -= len(oldest.frame)
             self.forget_functions(oldest.name)
+            self.knows_all_functions = False
         self.library_changes = changes
         self.version += 1
+        self.library_serial += 1
 
     # -- what a node must be sent ---------------------------------------------------------------------
 

@@ -4,56 +4,87 @@ Copies run only what is known. A proxy that was restarted, or a library that cam
 that loads it again.
 """
 
-from typing import Final
+from typing import Final, final
 
 from kidoproxy.commands.spec import SCRIPT_FUNCTION, CommandSpec
 from kidoproxy.replication.group import IN_SYNC, group_of
-from kidoproxy.replies.callbacks import CallbackHandler
+from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.request_reader import Request
+from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.library_peers import LIST_LIBRARIES, listed_codes
+from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.base import Session
 from kidoproxy.session.mode import WAITING_FOR_NODES
 
-#: For so long a pool does not ask again.
-LOOKUP_MS: Final = 1000
+#: For so long a pool does not ask again about functions that are unknown, and about those that are known.
+LOOKUP_MS: Final = 1_000
+REFRESH_MS: Final = 10_000
 
 
 def request_libraries(session: Session, spec: CommandSpec, request: Request) -> bool:
-    """Ask a copy about an unknown function, unless that was done a moment ago; whether the session waits for it."""
+    """Ask a copy about an unknown function, unless that was done a moment ago; whether the session waits for it.
+
+    Of known ones it is asked now and then whether they are still the same; nobody waits for that.
+    """
     registry = session.context.script_registry
     if spec.script_source != SCRIPT_FUNCTION or not spec.may_write:
         return False
     now_ms = session.proxy.clock.ms
-    if now_ms < registry.lookup_due_ms or registry.find_function(request.argv[1]) is not None:
+    is_known = registry.find_function(request.argv[1]) is not None
+    if now_ms < (registry.refresh_due_ms if is_known else registry.lookup_due_ms):
         return False
-    registry.lookup_due_ms = now_ms + LOOKUP_MS
-    for node in session.context.root.nodes():
-        group = group_of(node)
-        if group is not None and group.elected and node.live and group.copy_of(node).state == IN_SYNC:
-            ask_node(session, request, node)
-            return True
-    return False
-
-
-def ask_node(session: Session, request: Request, node: Node) -> None:
-    """Ask for its libraries; when it has answered the session handles the request, which is suspended."""
-
-    def on_library_list(raw: bytes) -> None:
-        """Note what they do; a server before 7.0, or a user who may not ask, says nothing of them."""
-        if raw[:1] == b"*":
-            session.context.script_registry.learn_listed(listed_codes(raw))
-        session.wake()
-
-    def on_failure(failure: NodeFailure) -> None:
-        """The suspended request gets the node's failure, and the next one asks again."""
-        session.context.script_registry.lookup_due_ms = 0
-        session.suspended_request = None
-        session.reply_error(failure.error_reply(False))
-        session.wake()
-
+    is_first = registry.refresh_due_ms == 0
+    registry.refresh_due_ms = now_ms + REFRESH_MS
+    if is_known and is_first:
+        # It has just been loaded.
+        return False
+    if not is_known:
+        registry.lookup_due_ms = now_ms + LOOKUP_MS
+    node = copy_to_ask(session.context.root)
+    if node is None:
+        return False
+    if is_known:
+        session.executor.send(node, LibraryList(registry), LIST_LIBRARIES, session.proto, session.db)
+        return False
     session.suspended_request = request
     session.enter(WAITING_FOR_NODES)
-    handler = CallbackHandler(on_library_list, on_failure)
-    session.executor.send(node, handler, LIST_LIBRARIES, session.proto, session.db)
+    session.executor.send(node, LibraryList(registry, session), LIST_LIBRARIES, session.proto, session.db)
+    return True
+
+
+def copy_to_ask(root: Route) -> Node | None:
+    """A copy that can be believed; None if there is none now, or the pool has no copies."""
+    for node in root.nodes():
+        group = group_of(node)
+        if group is not None and group.elected and node.live and group.copy_of(node).state == IN_SYNC:
+            return node
+    return None
+
+
+@final
+class LibraryList(ReplyHandler):
+    """The reply to FUNCTION LIST. ``session``: the one that waits; it handles its request then, which is suspended."""
+
+    def __init__(self, registry: ScriptRegistry, session: Session | None = None) -> None:
+        super().__init__()
+        self.registry = registry
+        self.session = session
+        self.serial = registry.library_serial
+
+    def on_reply(self, raw: bytes) -> None:
+        """Note what they do; a server before 7.0, or a user who may not ask, says nothing of them."""
+        if raw[:1] == b"*":
+            self.registry.learn_listed(listed_codes(raw), self.serial)
+        if self.session is not None:
+            self.session.wake()
+
+    def on_failure(self, failure: NodeFailure) -> None:
+        """The suspended request gets the node's failure, and the next one asks again."""
+        session = self.session
+        if session is not None:
+            self.registry.lookup_due_ms = 0
+            session.suspended_request = None
+            session.reply_error(failure.error_reply(False))
+            session.wake()

@@ -143,6 +143,26 @@ def test_not_expected() -> None:
     assert found.find_function(b"f") is found.unnamed_functions is not None
 
 
+def test_listed() -> None:
+    """A node is right about its libraries, whoever has changed them, but for what was sent since it was asked."""
+    found = ScriptRegistry()
+    found.learn_listed([ONE, TWO], found.library_serial)
+    assert (known(found), known(found, b"g"), load_requests(found)) == (ONE, TWO, [])
+    found.learn_listed([NEW], found.library_serial)
+    assert (known(found), known(found, b"g")) == (NEW, b"")
+    serial = found.library_serial
+    assert found.expect_library(ONE, True) is not None
+    found.learn_listed([NEW, TWO], serial)
+    assert (known(found), known(found, b"g")) == (ONE, TWO)
+    found.learn_listed([], serial)
+    assert known(found) == ONE
+    many = [ONE.replace(b"one", b"l%d" % at).replace(b"'f'", b"'f%d'" % at) for at in range(101)]
+    assert found.knows_all_functions
+    found.learn_listed(many, found.library_serial)
+    assert (known(found), known(found, b"f99") != b"", known(found, b"f100")) == (ONE, True, b"")
+    assert not found.knows_all_functions
+
+
 def test_expected_and_overtaken() -> None:
     """Of two loads that are under way the later one is right, and what is flushed meanwhile stays unknown."""
     found = ScriptRegistry()

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from kidoproxy.resp.encode import array, bulk, encode_request
-from kidoproxy.session.library_lookup import LOOKUP_MS
+from kidoproxy.session.library_lookup import LOOKUP_MS, REFRESH_MS
 from tests.story import (
     Pool,
     Story,
@@ -101,6 +101,38 @@ def test_what_was_loaded_through_the_pool_is_known_better() -> None:
         >> client(new, name="you") << to("a", new) << to("b", new)
         >> node("a", listed(code("f", "spop"))) << to("a", "FCALL f 1 k") << to("b", "FCALL f 1 k")
     )  # fmt: skip
+
+
+def test_known_ones_are_looked_at_again() -> None:
+    """Now and then, and nobody waits: what was replaced or deleted past the proxy is noticed, whoever has loaded it."""
+    load = encode_request([b"FUNCTION", b"LOAD", code("f").encode()])
+    play = story(copies("a", "b")) >> client(load) << to("a", load) << to("b", load)
+    play = play >> node("a", "$1 f") >> node("b", "$1 f") << to_client("$1 f")
+    play = play >> client("FCALL f 1 k") << to("a", "FCALL f 1 k") << to("b", "FCALL f 1 k")
+    play = play >> node("a", ":1") >> node("b", ":1") << to_client(":1") >> tick(REFRESH_MS / 1000) << given(unheard)
+    play = play >> node("a", "+PONG") >> node("b", "+PONG")
+    play = play >> client("FCALL f 1 k") << to("a", LIST, "FCALL f 1 k") << to("b", "FCALL f 1 k")
+    play = play >> node("a", listed(code("f", "get")), ":1") >> node("b", ":1") << to_client(":1")
+    play = play >> client("FCALL f 1 k") << to("a", "FCALL f 1 k") >> node("a", "$1 2") << to_client("$1 2")
+    play = play >> tick(REFRESH_MS / 1000) << given(unheard) >> node("a", "+PONG")
+    play = play >> client("FCALL f 1 k") << to("a", LIST, "FCALL f 1 k")
+    play = play >> node("a", listed(), "$1 2") << to_client("$1 2") >> client("FCALL f 1 k") << to("a", LIST)
+    play >> node("a", listed()) << to_client(NOT_FOUND) << silence()
+
+
+@pytest.mark.parametrize("answer", [b"-NOPERM no\r\n", None])
+def test_no_answer_about_known_ones(answer: bytes | None) -> None:
+    """Then they are what they were."""
+    play = asked(copies("a", "b")) >> node("a", listed(code("f", "get"))) << to("a", "FCALL f 1 k")
+    play = play >> node("a", "$1 2") << to_client("$1 2", "+PONG") >> tick(REFRESH_MS / 1000) << given(unheard)
+    play = play >> client("FCALL f 1 k") << to("a", LIST, "FCALL f 1 k")
+    play = play >> (node("a", answer, "$1 2") if answer is not None else refused("a")) << given(unheard)
+    play.client("me").received = b""
+    for sent in play.sent.values():
+        sent.clear()
+    play >> client("FCALL f 1 k")
+    assert NOT_FOUND.encode() not in play.client("me").received
+    assert [one.raw for sent in play.sent.values() for one in sent] == [encode_request([b"FCALL", b"f", b"1", b"k"])]
 
 
 def test_failure() -> None:
