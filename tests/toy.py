@@ -98,6 +98,9 @@ class Toy:
             rows = [f"db{db}:keys={len(keys)},expires=0" for db, keys in sorted(self.dbs.items()) if keys]
             head = ["# Server", f"run_id:{self.run_id}", "role:master", *self.info]
             return bulk("\r\n".join([*head, "# Keyspace", *rows, "dbx:1", ""]).encode())
+        if name == b"EVAL":  # whatever its text: sets the key that the first one names to the first argument
+            self.keys[self.keys.get(argv[3], b"")] = argv[4]
+            return null(2)
         if name == b"DBSIZE":
             return integer(len(self.keys))
         if name == b"MEMORY":

@@ -70,7 +70,8 @@ class LeaderFirstWrite(Turn):
     def __init__(
         self, sender: PlanSender, plan: LeaderFirst, parent: ReplyHandler, request_context: RequestContext, due: float
     ) -> None:
-        super().__init__([(request_context.db, key) for key in plan.keys], due)
+        turn_keys = [] if plan.may_read_other_keys else plan.keys
+        super().__init__([(request_context.db, key) for key in turn_keys], due)
         self.sender = sender
         self.plan = plan
         self.group = plan.group

@@ -17,8 +17,13 @@ writes, so that earlier ones have been executed before the scans. If the noted k
 two steps of a scan.
 
 A pass that only fills (the target has few keys, or none) compares nothing: it scans the target first, and notes all of
-its keys; they are checked at the end, as those of writes are. All others are what was copied. Only if the keys of some
-write are not all known does a comparing pass follow.
+its keys; they are checked at the end, as those of writes are. All others are what was copied.
+
+A write whose keys are not all known (a script that computes their names) may read a key in which the copies differ, and
+write what comes of it to one that was compared before. So a comparing pass follows one that only fills, or is partial,
+if there was such a write; and a comparing pass in which there was one, and in which anything was copied, is followed by
+another, up to `MAX_UNCERTAIN_PASSES`. Only a write that reads such a key in each of these passes before it is
+compared, and that another write makes equal before it is, too, could go unseen: a scrub finds what that leaves.
 
 A write that the target has answered differently from what the client heard was taken differently there, which happens
 at the expiry of a key that was equal. If its keys were not noted when it was sent, they are compared before the end.
@@ -37,6 +42,8 @@ from kidoproxy.replication.transfer import Transfer
 
 SCAN_COUNT: Final = b"100"
 MAX_PASSES: Final = 20
+#: So many comparing passes are done for the sake of writes whose keys are not known. Sets look different for ever.
+MAX_UNCERTAIN_PASSES: Final = 4
 #: After so many rechecks of keys that copies answered differently these are repaired instead: some always look it.
 MAX_LATE_RECHECKS: Final = 20
 #: A target with less than one key for so many of the source is filled: writes reach an empty one before its sync.
@@ -58,6 +65,7 @@ class SyncPass(SyncState):
         self.recheck_queue.begin_pass()
         self.passes += 1
         self.differences = 0
+        self.changed_in_pass = False
         self.is_partial = not self.refill and copy.missed.are_known(self.target.run_id)
         if self.is_partial:
             self.group.touches_single_keys = False
@@ -238,6 +246,7 @@ class SyncPass(SyncState):
         self.large_string = None
         db_key = large_string.db, large_string.key
         self.large_keys[db_key] = not large_string.unsuitable
+        self.changed_in_pass = True
         if large_string.unsuitable:
             self.copy_batch(self.proof)
         else:
@@ -254,6 +263,7 @@ class SyncPass(SyncState):
         self.sizes.observe(len(transfer.keys), transfer.value_bytes)
         for key in transfer.changed_keys:
             self.copied_count += 1
+            self.changed_in_pass = True
             expires = key in transfer.expired_keys or (self.passes > 1 and key in transfer.with_expiring_fields)
             if not self.fill_only and not expires and not self.explained.test_and_set((transfer.db, key)):
                 self.differences += 1
@@ -323,7 +333,10 @@ class SyncPass(SyncState):
 
     def end_pass(self) -> None:
         """A pass without a difference, in which no write was missed, lets the copy in."""
-        if self.needs_comparison() or self.differences or self.group.copy_of(self.target).missed_write:
+        is_uncertain = self.is_uncertain()
+        self.uncertain_passes += is_uncertain
+        missed_write = self.group.copy_of(self.target).missed_write
+        if self.needs_comparison() or is_uncertain or self.differences or missed_write:
             self.next_pass()
         else:
             self.move_to(SyncStep.WAIT_FOR_WRITES)
@@ -331,8 +344,12 @@ class SyncPass(SyncState):
             self.group.when_writes_done(self.on_writes_done)
 
     def needs_comparison(self) -> bool:
-        """Whether nobody knows in which keys a copy that was filled may differ."""
-        return self.fill_only and self.group.unknown_keys_touched
+        """Whether writes of unknown keys may have made keys differ which this pass does not compare."""
+        return self.group.unknown_keys_touched and (self.fill_only or self.is_partial)
+
+    def is_uncertain(self) -> bool:
+        """Whether such writes may have made keys differ that had been compared before."""
+        return self.group.unknown_keys_touched and self.changed_in_pass and self.uncertain_passes < MAX_UNCERTAIN_PASSES
 
     def on_writes_done(self) -> None:
         """The outcome of every write that the pass may have seen is known."""
@@ -363,4 +380,5 @@ class SyncPass(SyncState):
             self.finish(f"still {self.differences} differences after {MAX_PASSES} passes; is another proxy writing?")
         else:
             self.fill_only = False
+            self.group.unknown_keys_touched = False
             self.begin_pass()

@@ -63,6 +63,9 @@ class SyncState(Callback):
         self.is_paused = False
         self.copied_count = 0
         self.differences = 0
+        #: Whether this pass has copied anything; and how many were repeated for writes whose keys are not known.
+        self.changed_in_pass = False
+        self.uncertain_passes = 0
         #: The keys that are compared now were touched by writes, and a scan was interrupted for them.
         self.rechecks_early = False
         #: How often the end was put off because copies took a write differently.

@@ -11,6 +11,7 @@ from kidoproxy.commands.expiry_effect import SET, ExpiryEffect, expiry_effect
 from kidoproxy.commands.key_access import WRITES, key_accesses
 from kidoproxy.commands.keys import key_positions, stream_option
 from kidoproxy.commands.request_traits import (
+    external_key_patterns,
     may_block,
     replication_class,
     replication_refusal,
@@ -49,7 +50,6 @@ from kidoproxy.routes.plan import (
     AwaitTurn,
     DirectReply,
     Gather,
-    Interposed,
     LeaderFirst,
     Plan,
     ScanStep,
@@ -104,7 +104,7 @@ class CopyPool(Route):
             else:
                 plan = self.plan_read(spec, request, routed_keys, request_context)
             if self.group.key_turns.busy:
-                return self.in_turn(plan, spec, routed_keys, request_context)
+                return self.in_turn(plan, spec, request.argv, routed_keys, request_context)
             return plan
         if replication == COPY_BROADCAST:
             effect = expiry_effect(spec, request.argv)
@@ -137,7 +137,11 @@ class CopyPool(Route):
         if spec.script_source:
             return self.plan_script(spec, request, routed_keys, request_context)
         written_keys = written_key_names(spec, request.argv)
-        return self.plan_decision(LeaderFirst(self.group, request.argv, routed_keys, written_keys, spec.leader_effect))
+        reads_others = bool(external_key_patterns(spec, request.argv))
+        effect = spec.leader_effect
+        return self.plan_decision(
+            LeaderFirst(self.group, request.argv, routed_keys, written_keys, effect, may_read_other_keys=reads_others)
+        )
 
     def plan_decision(self, plan: LeaderFirst) -> Plan:
         """The plan, if enough copies are there."""
@@ -159,18 +163,48 @@ class CopyPool(Route):
             return DirectReply(errors.not_served(spec.name, f"copies could diverge: {decision.reason}"))
         if decision.way == WAY_READ:
             plan = self.plan_read(spec, request, routed_keys, request_context)
-            return self.in_turn(plan, spec, routed_keys, request_context) if self.group.key_turns.busy else plan
+            return self.script_in_turn(plan, decision.keys, request_context)
         leader = decision.leader
         if leader is not None:
-            keys = list(dict.fromkeys([*routed_keys, *leader.written_keys]))
-            return self.plan_decision(
-                LeaderFirst(self.group, leader.argv, keys, leader.written_keys, EFFECT_STATE, leader.publishes)
+            keys = list(dict.fromkeys([*routed_keys, *leader.written_keys, *(decision.keys or [])]))
+            decided = LeaderFirst(
+                self.group,
+                leader.argv,
+                keys,
+                leader.written_keys,
+                EFFECT_STATE,
+                leader.publishes,
+                may_read_other_keys=decision.keys is None,
             )
+            return self.plan_decision(decided)
         effect = script_expiry_effect(request_context.registry, spec, request.argv)
-        payload, interposed = decision.payload, decision.interposed
-        return self.plan_write(spec, request, routed_keys, payload, request_context, effect, interposed)
+        return plan_copy_write(
+            self.group,
+            routed_keys[0] if routed_keys and not request_context.in_multi else None,
+            decision.payload,
+            spec.response_policy,
+            decision.keys or routed_keys,
+            not decision.keys,
+            None,
+            effect,
+            decision.interposed,
+        )
 
-    def in_turn(self, plan: Plan, spec: CommandSpec, routed_keys: list[bytes], request_context: RequestContext) -> Plan:
+    def script_in_turn(self, plan: Plan, keys: list[bytes] | None, request_context: RequestContext) -> Plan:
+        """As `in_turn`; a script that may read keys which nobody knows waits until none is being decided."""
+        if request_context.in_multi or (keys is not None and not keys):
+            return plan
+        db_keys = [(request_context.db, key) for key in keys or []]
+        return AwaitTurn(self.group, keys or [], plan) if self.group.key_turns.is_taken(db_keys) else plan
+
+    def in_turn(
+        self,
+        plan: Plan,
+        spec: CommandSpec,
+        argv: list[bytes],
+        routed_keys: list[bytes],
+        request_context: RequestContext,
+    ) -> Plan:
         """A read of keys that are being decided waits, so that it has its place behind what was sent before it.
 
         Not inside a transaction, which waits as a whole, and not what has a connection of its own.
@@ -178,6 +212,8 @@ class CopyPool(Route):
         is_of_keys = spec.reach in (SINGLE_NODE, SPLIT_BY_NODE) and routed_keys
         if request_context.in_multi or not (is_of_keys or spec.covers_keyspace):
             return plan
+        if external_key_patterns(spec, argv):
+            return AwaitTurn(self.group, [], plan)
         if not self.group.key_turns.is_taken([(request_context.db, key) for key in routed_keys]):
             return plan
         return AwaitTurn(self.group, routed_keys, plan)
@@ -265,19 +301,20 @@ class CopyPool(Route):
         payload: bytes | None,
         request_context: RequestContext,
         effect: ExpiryEffect = SET,
-        interposed: Interposed | None = None,
     ) -> Plan:
-        """Send it to every node; the in-sync ones are waited for, the others are not."""
+        """Send it to every node; the in-sync ones are waited for, the others are not.
+
+        What SORT reads by pattern decides what it stores: as if it might write to keys that it does not name.
+        """
         return plan_copy_write(
             self.group,
             routed_keys[0] if routed_keys and not request_context.in_multi else None,
             payload,
             spec.response_policy,
             routed_keys,
-            bool(spec.script_source),
+            bool(external_key_patterns(spec, request.argv)),
             target_database(spec, request.argv),
             effect,
-            interposed,
         )
 
     def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:

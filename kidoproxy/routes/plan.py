@@ -71,9 +71,9 @@ class ScanStep:
 class WriteScope:
     """What a write to copies changes, and which copies get it without being waited for.
 
-    It changes ``written_keys`` and, if ``may_write_other_keys``, perhaps others; in database ``other_db`` too unless
-    that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the request's own bytes). ``expiry_effect``:
-    what it has to do with the expiry of ``written_keys``.
+    It changes ``written_keys``, or reads them to know what it changes, and if ``may_write_other_keys`` perhaps others;
+    in database ``other_db`` too unless that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the
+    request's own bytes). ``expiry_effect``: what it has to do with the expiry of ``written_keys``.
     """
 
     def __init__(
@@ -197,7 +197,8 @@ class LeaderFirst(Plan):
     """A write to ``group`` that its leader decides alone; then the other copies get the ``effect`` (see `spec`).
 
     ``argv`` is what the leader is asked. ``keys`` are all that it names, the one that says who leads first;
-    ``written_keys`` those of them whose values it may change. ``asks_pubsub_node``: the copy that messages are
+    ``written_keys`` those of them whose values it may change; if it ``may_read_other_keys`` it waits until nobody has a
+    turn at any key. ``asks_pubsub_node``: the copy that messages are
     published to is asked in the leader's place. ``queued``: the frames of a transaction, which the leader is asked in
     place of ``argv``; the reply is the array of theirs.
     """
@@ -211,6 +212,7 @@ class LeaderFirst(Plan):
         effect: int,
         asks_pubsub_node: bool = False,
         queued: list[bytes] | None = None,
+        may_read_other_keys: bool = False,
     ) -> None:
         super().__init__(LEADER_FIRST)
         self.group: Final = group
@@ -220,6 +222,7 @@ class LeaderFirst(Plan):
         self.effect: Final = effect
         self.asks_pubsub_node: Final = asks_pubsub_node
         self.queued: Final = queued
+        self.may_read_other_keys: Final = may_read_other_keys
 
     def __repr__(self) -> str:
         leader = self.group.leader(self.keys[0] if self.keys else None)

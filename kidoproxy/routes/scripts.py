@@ -23,7 +23,7 @@ from kidoproxy.routes.plan import Interposed
 from kidoproxy.routes.route import WallClock
 from kidoproxy.scripts.analysis import Analysis, analyze
 from kidoproxy.scripts.interposed import InterposedScript
-from kidoproxy.scripts.leader_keys import leader_keys, leader_refusal
+from kidoproxy.scripts.leader_keys import leader_keys, leader_refusal, used_keys
 from kidoproxy.scripts.registry import Script, ScriptRegistry
 from kidoproxy.scripts.resolve import NUMKEYS_POSITION
 from kidoproxy.scripts.ways import (
@@ -42,6 +42,7 @@ class ScriptDecision:
     """What a copy pool does with a script: ``way`` is a constant of `kidoproxy.scripts.ways`, ``reason`` says why not.
 
     ``payload`` is what is sent, None for the request itself; ``interposed``: see `Gather`; ``leader``: what it runs.
+    ``keys``: all that it uses; None if they are not known.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ScriptDecision:
         self.payload = payload
         self.interposed = interposed
         self.leader: LeaderScript | None = None
+        self.keys: list[bytes] | None = None
 
 
 @final
@@ -85,6 +87,12 @@ def find_analysis(
     return registry.analyse_script(script) if script is not None else None
 
 
+def script_keys(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> list[bytes] | None:
+    """All keys that a request for a script uses; None if they, or the script, are not known."""
+    found = find_analysis(registry, spec, argv)
+    return used_keys(found, argv) if found is not None else None
+
+
 def script_expiry_effect(registry: ScriptRegistry, spec: CommandSpec, argv: list[bytes]) -> ExpiryEffect:
     """What a script has to do with the expiry of its keys; of one that is not known: all that it could."""
     found = find_analysis(registry, spec, argv)
@@ -101,11 +109,31 @@ def decide_copy_script(
     """What a copy pool does with a script; None if a digest or a function is not known."""
     if spec.script_source == SCRIPT_FUNCTION:
         function = registry.find_function(argv[1])
-        return decide_copy_function(registry, function, argv, clock) if function is not None else None
+        if function is None:
+            return None
+        return with_keys(decide_copy_function(registry, function, argv, clock), function, argv)
     script = find_script(registry, spec, argv)
     if script is None:
         return None
     analysis = registry.analyse_script(script)
+    return with_keys(decide_copy_text(registry, spec, argv, clock, script, analysis), analysis, argv)
+
+
+def with_keys(decision: ScriptDecision, analysis: Analysis, argv: list[bytes]) -> ScriptDecision:
+    """The decision, with the keys that this request uses."""
+    decision.keys = used_keys(analysis, argv)
+    return decision
+
+
+def decide_copy_text(
+    registry: ScriptRegistry,
+    spec: CommandSpec,
+    argv: list[bytes],
+    clock: WallClock,
+    script: Script,
+    analysis: Analysis,
+) -> ScriptDecision:
+    """What a copy pool does with an EVAL or EVALSHA."""
     way = copy_way_of_request(analysis, argv)
     if way == WAY_INTERPOSED and has_valid_key_count(argv):
         return interposed_decision(registry.interpose_script(script), argv, clock.next_script_time_us())

@@ -18,7 +18,6 @@ from kidoproxy.scripts.forms import (
     ANY_TEXT,
     ARGV_RANGE,
     KEYS_ANY,
-    KEYS_ITEM,
     UNKNOWN_FORM,
     StringForm,
     UndeclaredKey,
@@ -46,7 +45,7 @@ from kidoproxy.scripts.syntax import (
     SyntaxTree,
 )
 from kidoproxy.scripts.values import ANY_PATH, NAMESPACES, ValueTracker, gives_many_values
-from kidoproxy.scripts.written_keys import written_forms
+from kidoproxy.scripts.written_keys import is_declared, used_forms, written_forms
 
 #: Commands that are about all keys of a node: in a script they see one node's.
 KEYSPACE_COMMANDS: Final = frozenset([spec.name for spec in COMMANDS.values() if spec.covers_keyspace])
@@ -70,7 +69,8 @@ class Analysis:
     * ``chance_reason``: why they might even with a prologue (see `kidoproxy.scripts.prologue`) of these ``pieces``;
     * ``flags``: of a function, those that it is registered with, None if they are not known; of a script none;
     * ``unknown_write``: a command that may write to keys which the text does not say; ``written_forms``: the undeclared
-      keys that the others may write to; ``may_publish``: whether it may send messages;
+      keys that the others may write to; ``unknown_use`` and ``used_forms``: the same of all keys that it uses;
+      ``may_publish``: whether it may send messages;
     * ``commands``: what it calls, by full name, with the specs of those that the table has;
     * ``key_command``: the first that needs a key; ``keyspace_command``: the first that is about a whole node;
     * ``dynamic_calls``: those whose command the request names (see `kidoproxy.scripts.resolve`);
@@ -89,6 +89,8 @@ class Analysis:
         self.flags: list[bytes] | None = []
         self.unknown_write = b""
         self.written_forms: dict[StringForm, bool] = {}
+        self.unknown_use = False
+        self.used_forms: dict[StringForm, bool] = {}
         self.may_publish = False
         self.key_command = b""
         self.keyspace_command = b""
@@ -125,7 +127,7 @@ class Analysis:
     def memory_bytes(self) -> int:
         """About how many bytes it takes to remember this."""
         return PART_BYTES * (
-            4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls) + len(self.written_forms)
+            4 + self.part_count + len(self.commands) + 4 * len(self.dynamic_calls) + 2 * len(self.used_forms)
         )
 
     def replication_refusal(self) -> str:
@@ -347,12 +349,16 @@ class Analyzer:
                 self.record_key(name, forms, b"*", True)
 
     def record_written_keys(self, name: bytes, script_call: ScriptCall, argv: list[bytes]) -> None:
-        """Note the undeclared keys that a call may write to, or that they are not known."""
+        """Note the undeclared keys that a call may write to, and all that it uses, or that they are not known."""
         found, spec = self.analysis, script_call.spec
         forms: list[StringForm] | None = None
+        used: list[StringForm] | None = None
         if spec is not None:
             found.may_publish = found.may_publish or spec.reach == CHANNEL_NODE
             forms = written_forms(spec, argv, script_call.arguments, script_call.open_ended, UNKNOWN_ARGUMENT)
+            used = used_forms(spec, argv, script_call.arguments, script_call.open_ended, UNKNOWN_ARGUMENT)
+        found.unknown_use = found.unknown_use or used is None
+        found.used_forms.update(dict.fromkeys(used or [], True))
         if forms is None:
             found.unknown_write = found.unknown_write or name
         else:
@@ -386,11 +392,6 @@ class Analyzer:
                 self.analysis.mark_hidden("it uses more names of keys than are followed")
                 return
             self.analysis.undeclared_keys.append(UndeclaredKey(command, form, pattern_chars, must_locate))
-
-
-def is_declared(form: StringForm) -> bool:
-    """Whether it is one of KEYS, as it is."""
-    return len(form) == 1 and form[0][0] in (KEYS_ITEM, KEYS_ANY)
 
 
 def may_be_input(paths: list[bytes]) -> bool:

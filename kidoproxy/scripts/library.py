@@ -172,6 +172,8 @@ def merge_analyses(found: list[Analysis]) -> Analysis | None:
             merged.add_piece(piece)
         merged.key_command = merged.key_command or analysis.key_command
         merged.keyspace_command = merged.keyspace_command or analysis.keyspace_command
+        merged.unknown_use = merged.unknown_use or analysis.unknown_use
+        merged.used_forms.update(analysis.used_forms)
         merged.commands.update(analysis.commands)
         merged.dynamic_calls += analysis.dynamic_calls
         merged.undeclared_keys += analysis.undeclared_keys

@@ -1,22 +1,23 @@
-"""Which keys a call in a script may write to, as far as its text says it.
+"""Which keys a call in a script uses, and which it may write to, as far as its text says it.
 
-Where one copy runs a script for all, the others are sent the values of these keys, so none may be missing. What is not
-known for certain counts as unknown.
+Where one copy runs a script for all, the others are sent the values of the keys that it writes to, so none may be
+missing; what it reads decides what it writes. What is not known for certain counts as unknown.
 """
 
 from kidoproxy.commands.keys import key_positions, stream_option
-from kidoproxy.commands.request_traits import may_change_other_database
+from kidoproxy.commands.request_traits import may_change_other_database, sort_pattern_positions
 from kidoproxy.commands.spec import (
     BY_SPECS,
     CHANNEL_NODE,
     LOCAL,
     MOVABLE_KEYS,
     SINGLE_NODE,
+    SORT_KEYS,
     SPLIT_BY_NODE,
     STREAM_KEYS,
     CommandSpec,
 )
-from kidoproxy.scripts.forms import ANY_TEXT, KEYS_ANY, KEYS_ITEM, StringForm
+from kidoproxy.scripts.forms import ANY_TEXT, KEYS_ANY, KEYS_ITEM, StringForm, reads_no_key
 
 
 def written_forms(
@@ -29,6 +30,26 @@ def written_forms(
     """
     if not spec.may_write:
         return [] if spec.retryable or spec.reach == LOCAL else None
+    return named_forms(spec, argv, arguments, open_ended, unknown)
+
+
+def used_forms(
+    spec: CommandSpec, argv: list[bytes], arguments: list[list[StringForm]], open_ended: bool, unknown: bytes
+) -> list[StringForm] | None:
+    """The same of all undeclared keys that a call reads or writes to."""
+    if spec.reach == LOCAL:
+        return []
+    if spec.key_finder == SORT_KEYS:
+        patterns = [form for at in sort_pattern_positions(argv) for form in arguments[at - 1]]
+        if not all(reads_no_key(form) for form in patterns):
+            return None
+    return named_forms(spec, argv, arguments, open_ended, unknown)
+
+
+def named_forms(
+    spec: CommandSpec, argv: list[bytes], arguments: list[list[StringForm]], open_ended: bool, unknown: bytes
+) -> list[StringForm] | None:
+    """The forms of the undeclared keys that a call names; None if they are not all known."""
     if spec.reach == CHANNEL_NODE:
         return []
     reads_streams = spec.key_finder == STREAM_KEYS
@@ -58,5 +79,5 @@ def written_forms(
 
 
 def is_declared(form: StringForm) -> bool:
-    """Whether it is one of KEYS."""
+    """Whether it is one of KEYS, as it is."""
     return len(form) == 1 and form[0][0] in (KEYS_ITEM, KEYS_ANY)

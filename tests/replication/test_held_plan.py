@@ -33,7 +33,7 @@ def test_a_script_waits_for_all_keys() -> None:
     """What may write to keys that are not known waits for every turn; so does what is sent in another form."""
     pool = copies("a", "b")
     key = led_by(pool, "a")
-    text = "return redis.call('SET',KEYS[1],1)"
+    text = "return redis.call('SET',redis.call('GET',KEYS[1]),1)"
     play = story(pool)
     turn = taken(play, key)
     eval_request = b"*4\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n$1\r\n1\r\n$1\r\nk\r\n" % (len(text), text.encode())

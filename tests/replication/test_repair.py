@@ -36,14 +36,88 @@ def test_a_key_that_is_being_decided() -> None:
         tick(0.2)(play)
         run_ticks(stage)
     assert (stage.toys["b"].dbs[0], list(group.to_repair)) == ({other: b"x"}, [(0, held)])
-    supervisor.repairer.targets = [play.node("b")]
-    tick(0.2)(play)
-    assert list(group.to_repair) == [(0, held)]
+    assert supervisor.repairer.busy()
 
-    supervisor.repairer.targets.clear()
     group.key_turns.leave(turn)
     run_ticks(stage)
     assert (stage.toys["b"].dbs[0], group.to_repair) == ({held: b"x", other: b"x"}, {})
+    assert not group.key_turns.busy
+
+
+def test_a_key_that_is_decided_all_the_time() -> None:
+    """Somebody has a turn at it whenever one looks: it is repaired between two of them."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    stage.toys["a"].dbs[0] = {key: b"x"}
+    turn = Recorded("a write", [], [(0, key)])
+    group.key_turns.ask(turn)
+    group.repair_later(0, [key])
+    run_ticks(stage)
+    for _ in range(3):
+        following = Recorded("a write", [], [(0, key)])
+        group.key_turns.ask(following)
+        group.key_turns.leave(turn)
+        turn = following
+        run_ticks(stage, 1)
+    assert (stage.toys["b"].dbs[0], group.to_repair) == ({key: b"x"}, {})
+    assert (group.key_turns.busy, supervisor.repairer.busy()) == (True, False)
+
+
+def test_what_it_waited_with_does_not_hold_any_more() -> None:
+    """The connections of the proof, or who leads: it is begun again, and who was lost is behind."""
+    for name in "ab":
+        stage, _ = supervised_copies()
+        play = stage.play
+        group = play.pool.groups[0]
+        key = led_by(play.pool, "a").encode()
+        turn = Recorded("a write", [], [(0, key)])
+        group.key_turns.ask(turn)
+        group.repair_later(0, [key])
+        run_ticks(stage, 2)
+        refused(name)(play)
+        group.key_turns.leave(turn)
+        assert list(group.to_repair) == [(0, key)]
+        play.shy = True
+        run_ticks(stage)
+        assert (group.behind_names(), group.to_repair) == ([name], {})
+
+
+def test_a_key_that_is_noted_once_more() -> None:
+    """While one copy was repaired the copies have differed again: the key is repaired once more, on both."""
+    stage, supervisor = supervised_copies("", "abc")
+    play = stage.play
+    group = play.pool.groups[0]
+    key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    group.repair_later(0, [key])
+    tick(0.2)(play)
+    while supervisor.repairer.transfer is None:
+        for name in "abc":
+            stage.step(name)
+    group.repair_later(0, [key])
+    run_ticks(stage)
+    assert (supervisor.repairer.repaired_count, group.to_repair) == (4, {})
+
+
+def test_trust_is_lost_meanwhile() -> None:
+    """Nobody decides any more: the next key is not begun."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    group = play.pool.groups[0]
+    keys = [led_by(play.pool, "a", number).encode() for number in (1, 2)]
+    stage.toys["a"].dbs[0] = dict.fromkeys(keys, b"1")
+    group.repair_later(0, keys)
+    tick(0.2)(play)
+    while supervisor.repairer.transfer is None or supervisor.repairer.transfer.is_reading:
+        for name in "ab":
+            stage.step(name)
+    group.lose_trust(play.node("a"))
+    stage.run()
+    assert (supervisor.repairer.repaired_count, supervisor.repairer.busy()) == (1, False)
+    assert len(group.to_repair) == 1
 
 
 def test_a_key_that_is_decided_meanwhile() -> None:
@@ -117,17 +191,23 @@ def test_the_leader_fails_during_a_repair() -> None:
 
 
 def test_the_leader_changes_between_two_repairs() -> None:
-    """A copy that has become the leader meanwhile has nothing to be repaired from."""
+    """One copy has what the leader had, and another one leads: what that one has is copied to all."""
     stage, supervisor = supervised_copies("", "abc")
     play = stage.play
     group = play.pool.groups[0]
     key = led_by(play.pool, "a").encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
     group.repair_later(0, [key])
-    supervisor.repairer.targets = [group.ranked(key)[0]]
-    run_ticks(stage, 1)
+    tick(0.2)(play)
+    while not supervisor.repairer.repaired_count:
+        for name in "abc":
+            stage.step(name)
+    group.mark_behind([play.node("a")], 0, [key])
+    run_ticks(stage)
 
     assert not group.to_repair
-    assert supervisor.repairer.repaired_count == 0
+    assert stage.toys["b"].dbs == stage.toys["c"].dbs
 
 
 def test_no_copy_is_alive() -> None:

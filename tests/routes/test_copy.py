@@ -153,6 +153,14 @@ def test_reads_of_keys_that_are_decided() -> None:
         ("HSCAN k 0", True),
         ("DBSIZE", True),
         ("EVAL return(redis.call('get',KEYS[1])) 1 k", True),
+        ("EVAL return(redis.call('get','k')) 0", True),
+        ("EVAL return(redis.call('get',redis.call('get',KEYS[1]))) 1 j", True),
+        ("EVAL return(redis.call('dbsize')) 0", True),
+        ("EVAL return(redis.call('get',KEYS[1])) 1 j", False),
+        ("EVAL return(redis.call('get','j')) 0", False),
+        ("EVAL return(1) 0", False),
+        ("SORT j GET w_*", True),
+        ("SORT j", False),
         ("GET j", False),
         ("INFO", False),
         ("XREAD BLOCK 5 STREAMS k 0", False),
@@ -160,7 +168,34 @@ def test_reads_of_keys_that_are_decided() -> None:
     ):
         assert isinstance(planned(route, text), AwaitTurn) == waits, text
     assert repr(planned(route, "DBSIZE")).endswith(" in its turn")
-    assert isinstance(planned(route, "GET k", in_multi=True), Send)
+    for text in ("GET k", "EVAL return(redis.call('get',KEYS[1])) 1 k"):
+        assert isinstance(planned(route, text, in_multi=True), Send)
+
+
+def test_what_reads_keys_that_nobody_knows() -> None:
+    """What such a key holds decides what it writes: it waits until nothing is being decided, and may write anything."""
+    _, route = pool()
+    for text, reads_others in (
+        ("SORT l BY w_* STORE d", True),
+        ("SORT l BY nosort STORE d", False),
+        ("EVAL return{redis.call('spop',KEYS[1]),redis.call('get',KEYS[1]..'x')} 1 k", False),
+        ("EVAL return{redis.call('spop',KEYS[1]),redis.call('get',redis.call('get','n'))} 1 k", True),
+    ):
+        decided = planned(route, text)
+        assert isinstance(decided, LeaderFirst)
+        assert decided.may_read_other_keys == reads_others, text
+    for text, keys, may_write_others in (
+        ("SORT l GET w_* STORE d", [b"l", b"d"], True),
+        ("SORT l STORE d", [b"l", b"d"], False),
+        ("EVAL return(redis.call('incr',KEYS[1])) 1 k", [b"k"], False),
+        ("EVAL return(redis.call('set',KEYS[1],redis.call('get',KEYS[1]..'x'))) 1 k", [b"k", b"kx"], False),
+        ("EVAL return(redis.call('set',KEYS[1],redis.call('get',redis.call('get','n')))) 1 k", [b"k"], True),
+        ("EVAL return(redis.call('publish','c','m')) 0", [], True),
+    ):
+        plan = planned(route, text)
+        assert isinstance(plan, Gather)
+        assert plan.write is not None
+        assert (plan.write.written_keys, plan.write.may_write_other_keys) == (keys, may_write_others), text
 
 
 def test_scripts_that_read() -> None:
@@ -188,13 +223,14 @@ def test_scripts_that_publish() -> None:
 
 
 def test_touched_keys() -> None:
-    """While a sync runs: keys of writes with several keys, of both databases of a move, and of refused kinds."""
+    """While a sync runs: keys of writes with several keys, and those of scripts that may write to others."""
     three, _ = pool()
     group = three.groups[0]
     play = story(three) >> client("MSET k 1 l 2") << unheard
     group.touched_keys = {}
-    script = encode_request([b"EVAL", b"return redis.call('incr',KEYS[1])", b"1", b"n"])
-    assert play >> client("SET m 1", "RENAME k l", script) << unheard
+    single = encode_request([b"EVAL", b"return redis.call('incr',KEYS[1])", b"1", b"m"])
+    script = encode_request([b"EVAL", b"return redis.call('incr',redis.call('get',KEYS[1]))", b"1", b"n"])
+    assert play >> client("SET m 1", "RENAME k l", single, script) << unheard
     assert list(group.touched_keys) == [(0, b"k"), (0, b"l"), (0, b"n")]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.scripts.analysis import analyze
-from kidoproxy.scripts.leader_keys import leader_keys, leader_refusal
+from kidoproxy.scripts.leader_keys import leader_keys, leader_refusal, used_keys
 from kidoproxy.scripts.resolve import MAX_RESOLVED_KEYS
 
 CHANCE = "which depends on chance, time or order"
@@ -37,6 +37,36 @@ def test_keys(text: str, argv: str, keys: list[bytes] | None) -> None:
     """Those that are declared, and those that can be computed as the script does it; or nobody knows."""
     found = keys_of(text, *argv.split())
     assert (None if found is None else sorted(found)) == (None if keys is None else sorted(keys))
+
+
+@pytest.mark.parametrize(
+    ("text", "argv", "keys"),
+    [
+        ("return 1", "0", []),
+        ("return redis.call('get', KEYS[1])", "2 a b", [b"a", b"b"]),
+        ("redis.call('set', KEYS[1], redis.call('get', 'x:' .. ARGV[1]))", "1 a n", [b"a", b"x:n"]),
+        ("return redis.call('get', redis.call('get', KEYS[1]))", "1 a", None),
+        ("return redis.call('mget', unpack(ARGV))", "0 a", None),
+        ("return redis.call('time')", "0", []),
+        ("return redis.call('dbsize')", "0", None),
+        ("return redis.call('keys', 'a*')", "0", None),
+        ("redis.call('sort', KEYS[1], 'BY', 'w_*', 'STORE', KEYS[2])", "2 a b", None),
+        ("redis.call('sort', KEYS[1], 'BY', 'nosort', 'GET', '#', 'STORE', KEYS[2])", "2 a b", [b"a", b"b"]),
+        ("redis.call('sort', KEYS[1], 'GET', ARGV[1], 'STORE', KEYS[2])", "2 a b x*", None),
+        ("redis.call('publish', 'c', 'm')", "0", []),
+        ("redis.call('move', KEYS[1], 1)", "1 a", None),
+        ("redis.call('no.such', KEYS[1])", "1 a", None),
+        ("redis.call(ARGV[1], ARGV[2])", "0 get x", [b"x"]),
+        ("redis.call(ARGV[1], ARGV[2])", "0 set x", [b"x"]),
+        ("redis.call(ARGV[1], ARGV[2])", "0 randomkey x", None),
+        ("redis.call(f(), KEYS[1])", "1 a", None),
+        ("_G.redis.call('get', KEYS[1])", "1 a", None),
+        ("redis.call(", "1 a", None),
+    ],
+)  # fmt: skip
+def test_used_keys(text: str, argv: str, keys: list[bytes] | None) -> None:
+    """All that it reads or writes to: first those that are declared, then those that can be computed; or None."""
+    assert used_keys(analyze(text.encode()), [b"EVAL", text.encode(), *argv.encode().split()]) == keys
 
 
 def test_too_many() -> None:

@@ -158,6 +158,14 @@ def test_merged() -> None:
     assert both is not None
     assert (both.key_command, both.keyspace_command, bool(both.hidden_reason)) == (b"get", b"flushdb", True)
     assert (sorted(both.commands), len(both.undeclared_keys)) == ([b"flushdb", b"get"], 1)
+    assert (both.unknown_write, both.unknown_use, both.may_publish) == (b"flushdb", True, False)
+    three = analyze_library(
+        b"redis.register_function('h' .. '', function() redis.call('set', 'y', 1) redis.call('publish', 'c', 'm') end)"
+    )[b""]
+    both = merge_analyses([one, three])
+    assert both is not None
+    assert (both.unknown_write, both.unknown_use, both.may_publish) == (b"", False, True)
+    assert (len(both.written_forms), len(both.used_forms)) == (1, 2)
 
 
 @pytest.mark.parametrize("at", [0, 1])

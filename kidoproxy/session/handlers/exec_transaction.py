@@ -164,7 +164,8 @@ class ExecJob(Job):
         if not any(exec_turn.needs_key_turn(plan) for plan in self.plans):
             return False
         decided = exec_turn.leader_command(self.queue, self.plans)
-        keys_by_group = exec_turn.turn_keys_by_group(self.queue, self.plans, session.db)
+        registry = session.context.script_registry
+        keys_by_group = exec_turn.turn_keys_by_group(self.queue, self.plans, session.db, registry)
         if decided is None and not any(group.key_turns.is_taken(keys) for group, keys in keys_by_group.items()):
             return False
         # From here on the watch is the transaction's: the session may end meanwhile.

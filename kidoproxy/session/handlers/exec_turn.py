@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import final
 
 from kidoproxy.commands.keys import key_positions
+from kidoproxy.commands.request_traits import external_key_patterns
 from kidoproxy.commands.spec import COPY_PUBSUB_NODE, EFFECT_STATE
 from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.held_plan import turn_failure
@@ -17,7 +18,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
 from kidoproxy.resp.replication_errors import KEYS_BUSY
 from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan, Send
-from kidoproxy.routes.scripts import decide_leader_script
+from kidoproxy.routes.scripts import decide_leader_script, script_keys
 from kidoproxy.scripts.registry import ScriptRegistry
 from kidoproxy.session.multi_state import QueuedCommand
 
@@ -99,16 +100,30 @@ def needs_key_turn(plan: Plan | None) -> bool:
     return isinstance(plan, LeaderFirst) or any(group.key_turns.busy for group in copy_groups_of(plan))
 
 
-def turn_keys_by_group(queue: list[QueuedCommand], plans: list[Plan | None], db: int) -> dict[CopyGroup, list[DbKey]]:
+def used_key_names(queued: QueuedCommand, plan: Plan | None, registry: ScriptRegistry) -> list[bytes] | None:
+    """The keys that a command reads or writes to; None if it may be any."""
+    spec, argv = queued.spec, queued.request.argv
+    if spec.script_source:
+        return script_keys(registry, spec, argv)
+    if spec.covers_keyspace or external_key_patterns(spec, argv):
+        return None
+    if isinstance(plan, Gather) and needs_whole_keyspace(plan):
+        return None
+    return [argv[at] for at in key_positions(spec, argv)]
+
+
+def turn_keys_by_group(
+    queue: list[QueuedCommand], plans: list[Plan | None], db: int, registry: ScriptRegistry
+) -> dict[CopyGroup, list[DbKey]]:
     """At which keys a transaction needs a turn, in each group; none at all: the whole keyspace."""
     found: dict[CopyGroup, list[DbKey]] = {}
     whole: dict[CopyGroup, bool] = {}
     for queued, plan in zip(queue, plans, strict=True):
-        spec, argv = queued.spec, queued.request.argv
-        keys = [(db, argv[at]) for at in key_positions(spec, argv)]
-        for group in copy_groups_of(plan):
-            found.setdefault(group, []).extend(keys)
-            if spec.covers_keyspace or (isinstance(plan, Gather) and needs_whole_keyspace(plan)):
+        groups = copy_groups_of(plan)
+        keys = used_key_names(queued, plan, registry) if groups else []
+        for group in groups:
+            found.setdefault(group, []).extend([(db, key) for key in keys or []])
+            if keys is None:
                 whole[group] = True
     return {group: [] if group in whole else keys for group, keys in found.items() if keys or group in whole}
 
@@ -142,7 +157,7 @@ def leader_transaction(
     frames: list[bytes] = []
     keys: dict[bytes, bool] = {}
     written_keys: dict[bytes, bool] = {}
-    asks_pubsub_node = False
+    asks_pubsub_node = may_read_other_keys = False
     for queued, planned in zip(queue, plans, strict=True):
         if planned is None or isinstance(planned, DirectReply):
             continue
@@ -153,14 +168,23 @@ def leader_transaction(
         if frame is None or written is None or not groups or any(each is not group for each in groups):
             return queued
         frames.append(frame)
-        argv = queued.request.argv
-        for at in key_positions(queued.spec, argv):
-            keys[argv[at]] = True
+        used = used_key_names(queued, planned, registry)
+        may_read_other_keys = may_read_other_keys or used is None
+        keys.update(dict.fromkeys(used or [], True))
         for key in written:
             keys[key] = written_keys[key] = True
         if queued.spec.replication == COPY_PUBSUB_NODE or (isinstance(plan, LeaderFirst) and plan.asks_pubsub_node):
             asks_pubsub_node = True
-    return LeaderFirst(group, [b"EXEC"], list(keys), list(written_keys), EFFECT_STATE, asks_pubsub_node, frames)
+    return LeaderFirst(
+        group,
+        [b"EXEC"],
+        list(keys),
+        list(written_keys),
+        EFFECT_STATE,
+        asks_pubsub_node,
+        frames,
+        may_read_other_keys,
+    )
 
 
 def plan_on_leader(plan: Plan, queued: QueuedCommand, group: CopyGroup, registry: ScriptRegistry) -> Plan:

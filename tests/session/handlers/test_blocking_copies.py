@@ -165,7 +165,7 @@ def test_a_look_that_fails() -> None:
 
 def test_a_script_may_write_any_key() -> None:
     """Behind a script that may write keys it does not name one copy is asked which keys are there."""
-    script = "EVAL return(redis.call('lpush',KEYS[1]..'x','y')) 1 other"
+    script = "EVAL return(redis.call('lpush',redis.call('get',KEYS[1]),'y')) 1 other"
     (
         waiting("one")
         >> client(script, name="pusher") << to("a", script, f"EXISTS {KEY}") << to("b", script)

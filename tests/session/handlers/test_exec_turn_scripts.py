@@ -1,8 +1,8 @@
 """Scripts in transactions that a leader decides. Stories."""
 
 from kidoproxy.resp.encode import encode_request
-from tests.session.handlers.test_exec_turn import idle, known, multi, pair, queued, refusal, sizes
-from tests.story import client, copies, led_by, node, story, then, to, to_client
+from tests.session.handlers.test_exec_turn import idle, known, multi, over, pair, queued, refusal, sizes, taken
+from tests.story import client, copies, led_by, node, silence, story, then, to, to_client, unheard
 
 
 def evaluate(text: bytes, key: str) -> bytes:
@@ -54,3 +54,37 @@ def test_a_script_on_the_leader_whose_keys_are_not_known() -> None:
     play = story(pool)
     play >> client("MULTI", f"SPOP {key}", script, "EXEC") << to_client("+OK", "+QUEUED", "+QUEUED", refusal("eval"))
     assert idle(play)
+
+
+def test_it_waits_for_what_a_script_uses() -> None:
+    """The keys that it computes, those that a read names; or any, if nobody knows which."""
+    for text, waits in (
+        (b"return redis.call('incr', KEYS[1])", False),
+        (b"return redis.call('get', KEYS[1])", False),
+        (b"return redis.call('get', KEYS[1] .. ':x')", True),
+        (b"return redis.call('set', KEYS[1], redis.call('get', KEYS[1] .. ':x'))", True),
+        (b"return redis.call('get', redis.call('get', KEYS[1]))", True),
+    ):
+        pool, _, other = pair()
+        play = story(pool)
+        turn = taken(play, f"{other}:x")
+        script = evaluate(text, other)
+        play >> client("MULTI", script, "EXEC") << queued(1)
+        if waits:
+            play << silence() >> over(turn)
+        play << to("a", "MULTI", script, "EXEC") << unheard
+
+
+def test_a_leader_that_may_read_any_key() -> None:
+    """A transaction that the leader decides waits until nothing else is being decided, if a script of it may."""
+    for text, waits in (
+        ("SORT {other} GET w_*", True),
+        ("SORT {other} GET #", False),
+    ):
+        pool, key, other = pair()
+        play = story(pool)
+        turn = taken(play, "w_1")
+        play >> client("MULTI", f"SPOP {key}", text.format(other=other), "EXEC") << queued(2)
+        if waits:
+            play << silence() >> over(turn)
+        play << to("a", f"MEMORY USAGE {key}")
