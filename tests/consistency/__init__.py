@@ -7,7 +7,9 @@ harm meanwhile (`nemesis.py`), and afterwards pure functions look for what canno
 the copies are compared by meaning.
 
 `scenarios.py` names the cases; `test_scenarios.py` plays each one briefly, and ``python -m tests.consistency
---minutes 60 --seed 7`` plays them at random for as long as is wanted.
+--minutes 60 --seed 7`` plays them at random for as long as is wanted. `pools.py` has the kinds of pools that they are
+played on: with each ``ack`` (`promises.py` says what each promises, and what may be lost) and ``read``, a ring of copy
+pools, copies whose clocks differ, copies of two versions.
 
 What the checker knows, and what it does not: each key is checked by itself, with values that are written once. For
 registers that is exact (the zones of Gibbons and Korach, *Testing Shared Memories*, 1997: a history is linearizable if

@@ -1,7 +1,8 @@
 """``python -m tests.consistency --minutes 60 --seed 7``: scenarios by chance, until something is wrong or time is over.
 
-Each round has a seed of its own, which is printed with its name: ``--only NAME --seed N`` plays that round again (the
-same dice; threads and servers may come in another order). What the pool refused is printed in the end.
+Each round has a seed of its own, which is printed with its name and its kind of pool: ``--only NAME --pool KIND --seed
+N`` plays that round again (the same dice; threads and servers may come in another order). Each scenario comes on one
+kind of pool after another. What the pool refused is printed in the end.
 """
 
 import argparse
@@ -12,7 +13,8 @@ import time
 from pathlib import Path
 
 from tests.consistency.history import FAIL, OK, UNKNOWN
-from tests.consistency.rounds import Clusters
+from tests.consistency.pools import POOLS
+from tests.consistency.rounds import Clusters, kind_of_round
 from tests.consistency.scenarios import SCENARIOS
 from tests.live.proxies import starter
 
@@ -23,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", action="append", choices=sorted(SCENARIOS), help="these scenarios; may be repeated")
+    parser.add_argument("--pool", action="append", choices=sorted(POOLS), help="these kinds of pools; may be repeated")
     parser.add_argument("--scale", type=int, default=3, help="how many times more operations than in the suite")
     parser.add_argument("--server", default="auto", help="the servers: auto, embedded, system, or a path")
     parser.add_argument("--dump", type=Path, help="a folder for the histories of rounds with problems")
@@ -46,11 +49,14 @@ def main() -> int:
         while time.monotonic() < until and (options.keep_going or not wrong):
             # All of them once, before any of them twice.
             name = names[rounds % len(names)]
+            kind = kind_of_round(SCENARIOS[name], rounds // len(names) + rounds % len(names), options.pool or ())
             began = time.monotonic()
-            history, problems = all_of.play(SCENARIOS[name], seed + rounds, options.scale)
+            history, problems = all_of.play(SCENARIOS[name], seed + rounds, options.scale, kind)
             refused |= history.refused
             counts = ", ".join(f"{history.count(outcome)} {outcome}" for outcome in (OK, FAIL, UNKNOWN))
-            sys.stdout.write(f"{name} seed {seed + rounds}: {counts}, {time.monotonic() - began:.1f} s\n")
+            sys.stdout.write(
+                f"{name} on {kind.name} seed {seed + rounds}: {counts}, {time.monotonic() - began:.1f} s\n"
+            )
             sys.stdout.write("".join(f"    {problem}\n" for problem in problems[:50]))
             sys.stdout.flush()
             if problems and options.dump:

@@ -7,61 +7,29 @@ need not agree with reads, but nothing acknowledged may be missing from it.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
+from tests.consistency.findings import Latest, Problem, named, succeeded
 from tests.consistency.history import FAIL, OK, UNKNOWN, History, Operation
+from tests.consistency.timed import SLACK, check_lifetime, check_lock
 
 #: No value was written yet.
 NOTHING: Final = None
-#: Seconds by which the clocks of a client, of the proxy and of a node may disagree on when a key expires.
-SLACK: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A rule that was broken: ``stale``, ``lost``, ``twice``, ``invented``, ``order`` or ``overlap``."""
-
-    rule: str
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.key}: {self.text}"
-
-
-def check(history: History) -> list[Problem]:
-    """All problems of all keys."""
-    return [problem for model, key, entries in history.by_key() for problem in CHECKS[model](key, entries)]
-
-
-def named(entries: Iterable[Operation], action: str) -> list[Operation]:
-    """Those of this action."""
-    return [entry for entry in entries if entry.action == action]
-
-
-def succeeded(entries: Iterable[Operation], *actions: str) -> list[Operation]:
-    """Those of these actions whose reply came."""
-    return [entry for entry in entries if entry.action in actions and entry.outcome == OK]
-
-
-class Latest:
-    """The largest value among operations that had ended before a moment."""
-
-    def __init__(self, ended: Iterable[tuple[float, float]]) -> None:
-        self.moments: list[float] = []
-        self.largest: list[float] = []
-        for moment, value in sorted(ended):
-            self.moments.append(moment)
-            self.largest.append(max(value, self.largest[-1]) if self.largest else value)
-
-    def before(self, moment: float) -> float:
-        """-inf when none had."""
-        at = bisect_left(self.moments, moment)
-        return self.largest[at - 1] if at else -math.inf
+def check(history: History, skew: float = 0.0) -> list[Problem]:
+    """All problems of all keys. ``skew``: seconds by which the clocks of the copies may be wrong."""
+    found: list[Problem] = []
+    for model, key, entries in history.by_key():
+        if model in TIMED_CHECKS:
+            found += TIMED_CHECKS[model](key, entries, SLACK + skew)
+        else:
+            found += CHECKS[model](key, entries)
+    return found
 
 
 # -- register: write(value), read -> value, peek -> value --------------------------------------------------------
@@ -292,87 +260,6 @@ def check_group(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
             yield Problem("lost", key, f"neither to be delivered nor pending: {sorted(missing)}")
 
 
-# -- lock: acquire(seconds) -> bool, extend(seconds) -> bool, release -> bool; a client holds what it has acquired ----
-
-
-def check_lock(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
-    """Two clients never hold it at once: from the reply to the release, or until it expires; and nobody loses it.
-
-    A reply that comes when the lock may have expired gives nothing: it may have been acquired as soon as it was asked
-    for, and another client rightly have it since.
-    """
-    held: list[Tenure] = []
-    by_client: defaultdict[int, list[Operation]] = defaultdict(list)
-    for entry in entries:
-        by_client[entry.client].append(entry)
-    for mine in by_client.values():
-        for tenure in tenures(mine):
-            if tenure.since < tenure.until:
-                held.append(tenure)
-            if tenure.lost is not None:
-                yield Problem("lost", key, f"{tenure.lost}; it was held: {tenure.by}")
-    held.sort(key=lambda tenure: tenure.since)
-    for one, next_one in pairwise(held):
-        if next_one.since < one.until:
-            yield Problem("overlap", key, f"{one.by} until {one.until:.4f}, and {next_one.by}")
-
-
-@dataclass(slots=True)
-class Tenure:
-    """A time for which a client certainly held the lock; ``lost``: how it heard that it did not."""
-
-    by: Operation
-    since: float
-    until: float
-    lost: Operation | None = None
-
-
-def tenures(mine: Iterable[Operation]) -> Iterator[Tenure]:
-    """Those of one client, whose operations follow one another."""
-    tenure: Tenure | None = None
-    for entry in mine:
-        holds = entry.outcome == OK and entry.result
-        if tenure is not None and entry.action != "acquire" and entry.outcome == OK and not holds:
-            tenure.lost = entry if entry.completed < tenure.until else None
-        if tenure is not None and (entry.action == "release" or (entry.action == "acquire" and holds)):
-            if entry.action == "release":
-                tenure.until = min(tenure.until, entry.invoked)
-            yield tenure
-            tenure = None
-        if holds and entry.action != "release":
-            if tenure is None:
-                tenure = Tenure(entry, entry.completed, 0.0)
-            # It expires so long after it was asked for, or later.
-            tenure.until = entry.invoked + entry.value - SLACK
-    if tenure is not None:
-        yield tenure
-
-
-# -- lifetime: write(seconds to live or None), delete, read -> bool, peek -> bool: a key that is written once ----------
-
-
-def check_lifetime(key: str, entries: Sequence[Operation]) -> Iterator[Problem]:
-    """It is there from its writing until it expires or is deleted, and never comes back."""
-    (write,) = named(entries, "write")
-    life = math.inf if write.value is None else write.value
-    written = write.completed if write.outcome == OK else math.inf
-    deletes = [entry for entry in named(entries, "delete") if entry.may_have_run()]
-    # A deletion that ran before the write has deleted nothing.
-    gone = min((entry.completed for entry in deletes if entry.invoked > written), default=math.inf)
-    going = min((entry.invoked for entry in deletes), default=math.inf)
-    reads = succeeded(entries, "read", "peek")
-    absent = Latest((read.completed, read.invoked) for read in reads if read.action == "read" and not read.result)
-    for read in reads:
-        if read.result and (not write.may_have_run() or read.completed < write.invoked):
-            yield Problem("invented", key, f"{read}; it was not written")
-        elif read.result and read.invoked > min(gone, written + life + SLACK):
-            yield Problem("stale", key, f"{read}; it was deleted or had expired before")
-        elif read.result and read.action == "read" and absent.before(read.invoked) > written:
-            yield Problem("order", key, f"{read}; it was gone before")
-        elif not read.result and written < read.invoked and read.completed < min(going, write.invoked + life - SLACK):
-            yield Problem("lost", key, f"{read}; it was there: {write}")
-
-
 CHECKS: Final[dict[str, Callable[[str, Sequence[Operation]], Iterator[Problem]]]] = {
     "register": check_register,
     "counter": check_counter,
@@ -381,6 +268,8 @@ CHECKS: Final[dict[str, Callable[[str, Sequence[Operation]], Iterator[Problem]]]
     "collection": check_collection,
     "queue": check_queue,
     "group": check_group,
+}
+TIMED_CHECKS: Final[dict[str, Callable[[str, Sequence[Operation], float], Iterator[Problem]]]] = {
     "lock": check_lock,
     "lifetime": check_lifetime,
 }

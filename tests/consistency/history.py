@@ -62,6 +62,8 @@ class History:
         self.operations: list[Operation] = []
         #: Commands that the pool refuses, by what its error says.
         self.refused: set[str] = set()
+        #: From when to when what was acknowledged may be lost; see `promises`.
+        self.losses: list[tuple[float, float]] = []
         self.clock = clock
         self._numbers = itertools.count()
 
@@ -86,6 +88,11 @@ class History:
             entry.completed = self.clock()
             entry.outcome = OK
         return entry
+
+    def may_lose(self, seconds: float) -> None:
+        """What was acknowledged in the last seconds may be lost now."""
+        now = self.clock()
+        self.losses.append((now - seconds, now))
 
     def by_key(self) -> Iterator[tuple[str, str, list[Operation]]]:
         """The operations of each key, with their model."""

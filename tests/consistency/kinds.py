@@ -8,11 +8,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import redis
+
+from tests.consistency.history import REFUSED
+
 SET_SCRIPT: Final = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', 1000)"
 INCR_SCRIPT: Final = "redis.call('EXPIRE', KEYS[1], 1000) return redis.call('INCR', KEYS[1])"
 STREAM_SCRIPT: Final = "return redis.call('XADD', KEYS[1], '*', 'v', ARGV[1])"
 #: By chance, so that the key's leader decides; the order of its results is not looked at.
 CHANCE_SCRIPT: Final = "redis.call('SRANDMEMBER', KEYS[1]) return redis.call('SADD', KEYS[1], ARGV[1])"
+#: Functions: one that every copy runs, one whose relative expiry makes the leader run it, and one by chance.
+LIBRARY: Final = """#!lua name=consistency
+redis.register_function('next', function(keys) return redis.call('INCR', keys[1]) end)
+redis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1], 'EX', 1000) end)
+redis.register_function('some', function(keys, args)
+    redis.call('SRANDMEMBER', keys[1]) return redis.call('SADD', keys[1], args[1])
+end)
+"""
+#: Writes to a key of which nobody knows before which one it is.
+INDIRECT_SCRIPT: Final = (
+    "local name = redis.call('GET', KEYS[1]) if name then return redis.call('SET', name, ARGV[1]) end return false"
+)
 EXTEND_SCRIPT: Final = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 )
@@ -112,6 +128,44 @@ def multi_xadd(client: Any, key: str, value: int) -> None:
         pipe.xadd(key, {"v": value}).execute()
 
 
+def function(client: Any, name: str, key: str, value: int) -> Any:
+    """Call a function; a proxy that was started since may not know it, and is told again."""
+    try:
+        return client.fcall(name, 1, key, value)
+    except redis.ResponseError as error:
+        if REFUSED not in str(error):
+            raise
+        client.function_load(LIBRARY, replace=True)
+        return client.fcall(name, 1, key, value)
+
+
+def sort_names(key: str) -> tuple[str, str]:
+    """The list that is sorted, and where to."""
+    return "{" + key + "}from", "{" + key + "}to"
+
+
+def sort_store(client: Any, key: str, value: int) -> None:
+    """Put an element into a list, then all of it into another one; the second half may be done by somebody else."""
+    source, target = sort_names(key)
+    client.rpush(source, value)
+    try:
+        client.sort(source, by="nosort", store=target)
+    except redis.RedisError as error:
+        raise redis.TimeoutError(f"the second half: {error}") from None
+
+
+def multi_sort_store(client: Any, key: str, value: int) -> None:
+    """The same in one transaction."""
+    source, target = sort_names(key)
+    with client.pipeline() as pipe:
+        pipe.rpush(source, value).sort(source, by="nosort", store=target).execute()
+
+
+def read_sorted(client: Any, key: str) -> tuple[int, ...]:
+    """What was stored."""
+    return numbers(client.lrange(sort_names(key)[1], 0, -1))
+
+
 KINDS: Final = (
     Kind("string", "register", "write", lambda c, k, v: c.set(k, v), read_number),
     Kind("expiring", "register", "write", lambda c, k, v: c.set(k, v, ex=1000), read_number),
@@ -131,7 +185,14 @@ KINDS: Final = (
     Kind("hash", "collection", "add", lambda c, k, v: c.hset(k, str(v), 1), lambda c, k: elements(c.hkeys(k))),
     Kind("zset", "collection", "add", lambda c, k, v: c.zadd(k, {str(v): v}), read_zset),
     Kind("chance", "collection", "add", lambda c, k, v: c.eval(CHANCE_SCRIPT, 1, k, v), read_set),
+    Kind("function", "counter", "add", lambda c, k, v: function(c, "next", k, v), read_count),
+    Kind("function-put", "register", "write", lambda c, k, v: function(c, "put", k, v), read_number),
+    Kind("function-chance", "collection", "add", lambda c, k, v: function(c, "some", k, v), read_set),
+    Kind("sorted", "log", "append", sort_store, read_sorted),
+    Kind("multi-sorted", "log", "append", multi_sort_store, read_sorted),
 )  # fmt: skip
+#: Of these the leader sends the others whole values, which an older server does not take from a newer one.
+SENDS_VALUES: Final = ("chance", "function-put", "function-chance", "sorted", "multi-sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +242,17 @@ def put_in_set(client: Any, key: str, value: int) -> Any:
 
 def move(client: Any, key: str) -> tuple[int, ...]:
     """To the list of what is taken."""
-    return one(client.blmove(key, f"{key}:taken", WAIT, "LEFT", "RIGHT"))
+    return one(client.blmove(key, taken_name(key), WAIT, "LEFT", "RIGHT"))
+
+
+def taken_name(key: str) -> str:
+    """Where elements of this list are moved to; on a ring it lives beside it."""
+    return "{" + key + "}:taken"
 
 
 def list_rest(node: Any, key: str) -> tuple[int, ...]:
     """All that is in the list, and in the one that elements are moved to."""
-    return numbers(node.lrange(key, 0, -1)) + numbers(node.lrange(f"{key}:taken", 0, -1))
+    return numbers(node.lrange(key, 0, -1)) + numbers(node.lrange(taken_name(key), 0, -1))
 
 
 def zset_rest(node: Any, key: str) -> tuple[int, ...]:

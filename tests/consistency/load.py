@@ -17,14 +17,19 @@ from tests.consistency.kinds import (
     EXTEND_SCRIPT,
     GROUP,
     KINDS,
+    LIBRARY,
     QUEUES,
     RELEASE_SCRIPT,
+    SENDS_VALUES,
     WAIT,
     Kind,
     delivered,
     group_rest,
     list_rest,
+    taken_name,
 )
+from tests.consistency.places import Places
+from tests.consistency.several import several
 from tests.live.contents import Crowd, states_by
 from tests.live.proxies import RunningProxy
 from tests.wait import eventually
@@ -40,45 +45,55 @@ WORKERS: Final = (
     "Writer",
     "Writer",
     "Writer",
-    "Expirer",
     "Producer",
     "Consumer",
     "Consumer",
     "GroupConsumer",
     "Careless",
 )
+#: Those whose keys expire under their eyes.
+TIMED: Final = ("Expirer", "Locker", "Locker")
 STREAM: Final = "q:stream"
 
 
 class Load:
-    """All clients of one round. Use it with ``with``; then `finish` notes what is left.
+    """All clients of one round, for the time of a ``with``; then `finish` notes what is left.
 
-    ``only``: names of the kinds and queues that are used; all when there are none.
+    ``only``: names of the kinds and queues that are used; all when there are none. ``shards``: of so many copy pools
+    the pool is a ring. ``is_calm``: nothing is done that copies may take differently, so that no key needs a repair.
     """
 
-    def __init__(self, proxy: RunningProxy, seed: int, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, proxy: RunningProxy, seed: int, only: Sequence[str] = (), shards: int = 1, is_calm: bool = False
+    ) -> None:
         self.proxy = proxy
+        self.places = Places(proxy, shards)
+        self.is_calm = is_calm
         self.seed = seed
         self.history = History()
         self.crowd = Crowd()
         #: Moves on whenever a node is harmed, so that a read of a node past the proxy knows that it is worth nothing.
         self.epoch = 0
-        self.kinds = [kind for kind in KINDS if not only or kind.name in only]
+        left_out = SENDS_VALUES if is_calm else ()
+        self.kinds = [kind for kind in KINDS if (not only or kind.name in only) and kind.name not in left_out]
         self.queues = [queue for queue in QUEUES if not only or queue.name in only]
         self.resting = threading.Event()
         self.workers: list[Worker] = []
         self.alive: deque[str] = deque(maxlen=30)
         with proxy.client() as client:
+            client.function_load(LIBRARY, replace=True)
             self.has_group = self.make_group(client)
 
     def make_group(self, client: Any) -> bool:
         """The stream with its group; whether the pool serves it."""
         client.execute_command("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
+        create_consumer(client, 0)
         entry = self.record(0, "group", STREAM, "deliver", partial(read_group, client, 0))
         return entry.outcome == OK
 
     def __enter__(self) -> "Load":
-        for number, kind in enumerate((*WORKERS, "Locker", "Locker", "Peeker"), 1):
+        kinds = [kind for kind in (*WORKERS, *TIMED, "Peeker") if not self.is_calm or kind not in TIMED]
+        for number, kind in enumerate(kinds, 1):
             self.workers.append(STEPS[kind](self, number))
             self.crowd.join(self.workers[-1].turn)
         return self
@@ -114,10 +129,15 @@ class Load:
     def finish(self) -> None:
         """Read every key through the proxy, and at every node."""
         clients = [self.proxy.client(), *self.proxy.node_clients()]
+        nodes_by_key = {
+            key: self.places.nodes_of(key) for key in {entry.key for entry in list(self.history.operations)}
+        }
         kinds = {kind.name: kind for kind in KINDS}
         keys = {(entry.model, entry.key) for entry in list(self.history.operations)}
         for at, client in enumerate(clients):
             for model, key in sorted(keys):
+                if at and at - 1 not in nodes_by_key[key]:
+                    continue
                 kind = kinds.get(key.partition(":k")[0])
                 if kind is not None:
                     self.record(-at, model, key, "peek" if at else "read", partial(kind.read, client, key))
@@ -138,6 +158,11 @@ class Load:
 def exists(client: Any, key: str) -> bool:
     """Whether the key is there."""
     return bool(client.exists(key))
+
+
+def create_consumer(client: Any, number: int) -> None:
+    """Not every server does so when it has nothing to give."""
+    client.xgroup_createconsumer(STREAM, GROUP, f"c{number}")
 
 
 def read_group(client: Any, number: int, block: int | None = None) -> list[tuple[bytes, int]]:
@@ -180,7 +205,8 @@ class Writer(Worker):
 
     def step(self) -> None:
         if not self.load.kinds or self.dice.random() < 0.15:
-            several(self.client, self.dice)
+            if not self.load.is_calm:
+                several(self.client, self.dice)
             return
         kind: Kind = self.dice.choice(self.load.kinds)
         key = f"{kind.name}:k{self.dice.randrange(KEYS)}"
@@ -196,32 +222,6 @@ class Writer(Worker):
 def is_refused(entry: Operation) -> bool:
     """Whether the pool does not serve it."""
     return isinstance(entry.result, str) and "is not served here" in entry.result
-
-
-def several(client: Any, dice: random.Random) -> None:
-    """Writes of several keys at once, and writes around the expiry of a key."""
-    a, b, c = (dice.randrange(4) for _ in range(3))
-    pipe = client.pipeline(transaction=dice.random() < 0.3)
-    chance = dice.randrange(6)
-    if chance == 0:
-        pipe.set(f"m:r{a}", a).rename(f"m:r{a}", f"m:r{b}").copy(f"m:r{b}", f"m:c{c}", replace=True)
-    elif chance == 1:
-        pipe.sadd(f"m:s{a}", dice.randrange(20)).sunionstore(f"m:s{c}", f"m:s{a}", f"m:s{b}").smove(
-            f"m:s{a}", f"m:s{b}", 1
-        )
-    elif chance == 2:
-        pipe.rpush(f"m:l{a}", b).lmove(f"m:l{a}", f"m:l{b}").ltrim(f"m:l{b}", 0, 20)
-    elif chance == 3:
-        pipe.set(f"m:x{a}", b).move(f"m:x{a}", 9).delete(f"m:x{b}")
-    else:
-        pipe.hincrby(f"m:h{a}", "f", 1).pexpire(f"m:h{a}", dice.randrange(1, 30))
-        pipe.sadd(f"m:e{b}", c).pexpire(f"m:e{b}", dice.randrange(1, 30)).set(f"m:k{c}", a, px=dice.randrange(1, 30))
-        pipe.append(f"m:k{c}", "x").zadd(f"m:z{a}", {"m": b}).pexpire(f"m:z{a}", dice.randrange(1, 30))
-    try:
-        pipe.execute(raise_on_error=False)
-    except redis.RedisError:
-        # Whatever came of it came of it on all copies.
-        return
 
 
 class Expirer(Worker):
@@ -280,6 +280,10 @@ class Consumer(Worker):
 class GroupConsumer(Worker):
     """A consumer of the stream's group: waits, does not wait, takes over, and says that it is done with most."""
 
+    def __init__(self, load: Load, number: int) -> None:
+        super().__init__(load, number)
+        create_consumer(self.client, number)
+
     def step(self) -> None:
         if not self.load.has_group:
             return
@@ -308,7 +312,7 @@ class Careless(Worker):
     def step(self) -> None:
         moves = self.dice.random() < 0.5
         key = CARELESS_MOVES if moves else CARELESS
-        words = f"BLMOVE {key} {key}:taken LEFT RIGHT 1\r\n" if moves else f"BLPOP {key} 1\r\n"
+        words = f"BLMOVE {key} {taken_name(key)} LEFT RIGHT 1\r\n" if moves else f"BLPOP {key} 1\r\n"
         entry = Operation(self.number, "queue", key, "move" if moves else "pop", 1, self.load.history.clock())
         entry.result = "it hung up"
         try:
@@ -352,9 +356,12 @@ class Peeker(Worker):
     def step(self) -> None:
         if not self.load.kinds:
             return
-        at = self.dice.randrange(len(self.nodes))
         kind: Kind = self.dice.choice(self.load.kinds)
         key = f"{kind.name}:k{self.dice.randrange(KEYS)}"
+        try:
+            at = self.dice.choice(self.load.places.nodes_of(key))
+        except redis.RedisError:
+            return
         self.do(kind.model, key, "peek", partial(self.peek, at, kind, key))
 
     def peek(self, at: int, kind: Kind, key: str) -> Any:

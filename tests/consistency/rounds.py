@@ -1,6 +1,6 @@
-"""What a scenario is, and the copy pools on which rounds of them are played."""
+"""What a scenario is, on which kinds of pools it is played, and the pools on which rounds are played."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ import redis
 
 from tests.consistency.history import History
 from tests.consistency.nemesis import Cluster, Trial
+from tests.consistency.pools import POOLS, PoolKind
 from tests.live.proxies import Starter
 
 Play = Callable[[Trial], None]
@@ -17,7 +18,8 @@ Play = Callable[[Trial], None]
 class Scenario:
     """``nodes``: how many copies; ``filled``: with how many keys of all types; ``only``: what the load is limited to.
 
-    ``options`` are settings of the pool; one that takes ``long`` is not played in the suite.
+    ``options`` are settings of the pool; one that takes ``long`` is not played in the suite. ``is_exact``: it is about
+    just so many copies. ``harms_all``: each of them, in turn or by chance, has to be filled from the others.
     """
 
     play: Play
@@ -26,9 +28,23 @@ class Scenario:
     long: bool
     only: tuple[str, ...]
     options: tuple[tuple[str, Any], ...]
+    is_exact: bool
+    harms_all: bool
+
+    def fits(self, kind: PoolKind) -> bool:
+        """Whether it can be played on such pools, here."""
+        return kind.is_possible() and not (kind.is_mixed and self.harms_all)
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
+#: More pools at once cost more than starting them anew.
+MAX_RUNNING: Final = 5
+
+
+def kind_of_round(wanted: Scenario, number: int, kinds: Sequence[str] = ()) -> PoolKind:
+    """One kind of pool after another, of those that fit and are asked for; the plain one first."""
+    fitting = [kind for kind in POOLS.values() if wanted.fits(kind) and (not kinds or kind.name in kinds)]
+    return fitting[number % len(fitting)] if fitting else POOLS["plain"]
 
 
 class Clusters:
@@ -46,11 +62,16 @@ class Clusters:
         while self.running:
             self.running.popitem()[1].__exit__()
 
-    def play(self, wanted: Scenario, seed: int, scale: int = 1) -> tuple[History, list[str]]:
+    def play(
+        self, wanted: Scenario, seed: int, scale: int = 1, kind: PoolKind = POOLS["plain"]
+    ) -> tuple[History, list[str]]:
         """One round; its history and what was wrong, with the end of the proxy's log."""
-        place = (wanted.nodes, *wanted.options)
+        count = kind.count(wanted.nodes, wanted.is_exact)
+        place = (kind.name, count, *wanted.options)
         if place not in self.running:
-            self.running[place] = Cluster(self.start, wanted.nodes, self.server, **dict(wanted.options))
+            while len(self.running) >= MAX_RUNNING:
+                self.running.pop(next(iter(self.running))).__exit__()
+            self.running[place] = Cluster(self.start, count, self.server, kind, **dict(wanted.options))
         cluster = self.running[place]
         trial = Trial(cluster, seed, wanted.only, scale, wanted.filled)
         try:
@@ -69,12 +90,16 @@ def scenario(
     only: tuple[str, ...] = (),
     name: str = "",
     long: bool = False,
+    exact: bool = False,
+    harms_all: bool = False,
     **options: Any,
 ) -> Callable[[Play], Play]:
     """Put it into the table."""
 
     def named(play: Play) -> Play:
-        SCENARIOS[name or play.__name__] = Scenario(play, nodes, filled, long, only, tuple(options.items()))
+        SCENARIOS[name or play.__name__] = Scenario(
+            play, nodes, filled, long, only, tuple(options.items()), exact, harms_all
+        )
         return play
 
     return named

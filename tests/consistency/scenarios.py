@@ -11,19 +11,13 @@ import redis
 from tests.consistency.nemesis import Trial
 from tests.consistency.rounds import SCENARIOS, scenario
 
-
-def some(t: Trial) -> int:
-    """Any node."""
-    return t.dice.randrange(t.count)
-
-
 # -- nodes die ---------------------------------------------------------------------------------------------------
 
 
 @scenario()
 def killed_and_back_empty(t: Trial) -> None:
     """SIGKILL, and its disk has lost everything."""
-    at = some(t)
+    at = t.some()
     t.kill(at)
     t.go_on()
     t.back(at)
@@ -32,7 +26,7 @@ def killed_and_back_empty(t: Trial) -> None:
 @scenario()
 def killed_and_back_with_old_data(t: Trial) -> None:
     """SIGKILL, and it comes back with what it had some time before."""
-    at = some(t)
+    at = t.some()
     t.save(at)
     t.go_on()
     t.kill(at)
@@ -43,13 +37,11 @@ def killed_and_back_with_old_data(t: Trial) -> None:
 @scenario()
 def killed_and_back_at_once(t: Trial) -> None:
     """It is back, empty, before anybody has heard that it was away."""
-    at = some(t)
-    t.load.epoch += 1
-    t.proxy.kill(at)
-    t.back(at)
+    at = t.some()
+    t.kill_and_restart(at)
 
 
-@scenario()
+@scenario(harms_all=True)
 def restarted_one_after_another(t: Trial) -> None:
     """Nodes without persistence, each restarted when the one before is in sync."""
     for at in (0, 1, 0):
@@ -61,7 +53,7 @@ def restarted_one_after_another(t: Trial) -> None:
 
 def killed_in_turn(t: Trial) -> tuple[int, int]:
     """One dies, the other goes on for a while, stands still, saves and dies."""
-    first = some(t)
+    first = t.some()
     (last,) = t.others(first)
     t.save(first)
     t.go_on(20)
@@ -73,7 +65,7 @@ def killed_in_turn(t: Trial) -> tuple[int, int]:
     return first, last
 
 
-@scenario()
+@scenario(exact=True, harms_all=True)
 def all_killed_first_in_first_back(t: Trial) -> None:
     """The one that died first lacks what came later: it must not serve before the other one is there."""
     first, last = killed_in_turn(t)
@@ -82,7 +74,7 @@ def all_killed_first_in_first_back(t: Trial) -> None:
     t.back(last, from_disk=True)
 
 
-@scenario()
+@scenario(exact=True, harms_all=True)
 def all_killed_last_in_first_back(t: Trial) -> None:
     """The one that died last has everything, and serves."""
     first, last = killed_in_turn(t)
@@ -95,7 +87,7 @@ def all_killed_last_in_first_back(t: Trial) -> None:
 # -- nodes stand still, networks are bad -----------------------------------------------------------------------------
 
 
-@scenario()
+@scenario(harms_all=True)
 def stalled_for_less_than_the_deadline(t: Trial) -> None:
     """SIGSTOP until clients are stuck, then SIGCONT."""
     for at in (0, 1):
@@ -108,14 +100,14 @@ def stalled_for_less_than_the_deadline(t: Trial) -> None:
 @scenario()
 def stalled_for_more_than_the_deadline(t: Trial) -> None:
     """SIGSTOP until the copy is given up; SIGCONT while others write."""
-    at = some(t)
+    at = t.some()
     t.freeze(at)
     t.until_missed(at)
     t.go_on()
     t.thaw(at)
 
 
-@scenario()
+@scenario(harms_all=True)
 def cut_in_the_middle_of_a_reply(t: Trial) -> None:
     """The proxy has read half a frame."""
     for at in (0, 1):
@@ -124,7 +116,7 @@ def cut_in_the_middle_of_a_reply(t: Trial) -> None:
         t.until_well()
 
 
-@scenario()
+@scenario(harms_all=True)
 def cut_in_the_middle_of_a_request(t: Trial) -> None:
     """The node has read half a frame."""
     for at in (0, 1):
@@ -136,7 +128,7 @@ def cut_in_the_middle_of_a_request(t: Trial) -> None:
 @scenario()
 def one_way_silence_to_the_node(t: Trial) -> None:
     """Requests do not arrive; then they do, all at once."""
-    at = some(t)
+    at = t.some()
     t.bad(at).stall(replies=False)
     t.until_missed(at)
     t.go_on()
@@ -146,7 +138,7 @@ def one_way_silence_to_the_node(t: Trial) -> None:
 @scenario()
 def one_way_silence_from_the_node(t: Trial) -> None:
     """Requests are executed, and nobody hears of it."""
-    at = some(t)
+    at = t.some()
     t.bad(at).stall(requests=False)
     t.until_missed(at)
     t.go_on()
@@ -156,7 +148,7 @@ def one_way_silence_from_the_node(t: Trial) -> None:
 @scenario()
 def a_node_dribbles(t: Trial) -> None:
     """Replies come byte by byte."""
-    at = some(t)
+    at = t.some()
     t.bad(at).trickle(1, 0.001)
     t.go_on()
     t.bad(at).heal()
@@ -165,25 +157,25 @@ def a_node_dribbles(t: Trial) -> None:
 @scenario()
 def a_late_write(t: Trial) -> None:
     """A write that was given up arrives when the copy is in sync again, behind a later one that was acknowledged."""
-    at = some(t)
+    at = t.some()
     t.hold_a_write(at)
     t.until_missed(at)
     t.go_on()
     t.until_well()
-    t.client.set("late", "last")
+    t.client.set(t.late, "last")
     t.go_on()
     t.bad(at).heal()
 
 
-@scenario(long=True)
+@scenario(long=True, harms_all=True)
 def a_late_write_of_a_dead_proxy(t: Trial) -> None:
     """The same, of a proxy that was killed: the next one does not know its connections."""
-    at = some(t)
+    at = t.some()
     t.hold_a_write(at)
-    t.proxy.end(9)
+    t.kill_proxy()
     t.proxy.start()
     t.until_well()
-    t.client.set("late", "last")
+    t.client.set(t.late, "last")
     t.go_on()
     t.bad(at).heal()
 
@@ -193,10 +185,10 @@ def a_late_write_of_a_dead_proxy(t: Trial) -> None:
 #: The five ways in which a write gets to all copies, and the kinds of the load that go them.
 WAYS: Final = {
     "rewritten": ("expiring", "multi-stream", "stream"),
-    "scripted": ("scripted", "scripted-counter", "scripted-stream"),
+    "scripted": ("scripted", "scripted-counter", "scripted-stream", "function"),
     "waiting": ("q:list", "q:moves", "q:zset"),
     "decided": ("q:set",),
-    "state": ("chance",),
+    "state": ("chance", "function-chance", "function-put", "sorted", "multi-sorted"),
 }
 
 
@@ -213,7 +205,7 @@ def dies_in_the_middle(t: Trial) -> None:
 
 
 for _way, _kinds in WAYS.items():
-    scenario(only=_kinds, name=f"dies_in_the_middle_{_way}")(dies_in_the_middle)
+    scenario(only=_kinds, harms_all=True, name=f"dies_in_the_middle_{_way}")(dies_in_the_middle)
 
 
 # -- syncs --------------------------------------------------------------------------------------------------------
@@ -231,7 +223,7 @@ def begin_sync(t: Trial, at: int) -> None:
 @scenario(filled=100)
 def dies_again_during_its_sync(t: Trial) -> None:
     """The copy that is being filled."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
     t.kill(at)
     t.bad(at).heal()
@@ -239,10 +231,10 @@ def dies_again_during_its_sync(t: Trial) -> None:
     t.back(at)
 
 
-@scenario(nodes=3, filled=100)
+@scenario(nodes=3, filled=100, harms_all=True)
 def the_source_dies_during_a_sync(t: Trial) -> None:
     """One of the two that may be the source; the other one has everything, too."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
     other = t.others(at)[0]
     t.kill(other)
@@ -251,10 +243,10 @@ def the_source_dies_during_a_sync(t: Trial) -> None:
     t.back(other)
 
 
-@scenario(nodes=3, filled=100)
+@scenario(nodes=3, filled=100, harms_all=True)
 def source_and_target_die_during_a_sync(t: Trial) -> None:
     """Both, and one copy is left."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
     other = t.others(at)[0]
     t.kill(other)
@@ -268,18 +260,18 @@ def source_and_target_die_during_a_sync(t: Trial) -> None:
 @scenario(filled=100)
 def cancelled(t: Trial) -> None:
     """A sync that somebody has ended is ordered again."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
-    t.client.execute_command("PROXY", "SYNC", t.proxy.names[at], "CANCEL")
+    t.client.execute_command("PROXY", "SYNC", t.names[at], "CANCEL")
     t.bad(at).heal()
     t.go_on(20)
-    t.client.execute_command("PROXY", "SYNC", t.proxy.names[at])
+    t.client.execute_command("PROXY", "SYNC", t.names[at])
 
 
 @scenario(filled=100)
 def busy_sync(t: Trial) -> None:
     """A slow sync: meanwhile keys are rewritten, deleted, renamed, and expire between DUMP and RESTORE."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
     t.go_on(150)
     t.bad(at).heal()
@@ -288,7 +280,7 @@ def busy_sync(t: Trial) -> None:
 @scenario(filled=100)
 def flushdb_while_behind(t: Trial) -> None:
     """A database that was emptied while a copy was away does not come back from it."""
-    at = some(t)
+    at = t.some()
     t.freeze(at)
     t.until_missed(at)
     with_db = t.proxy.client(2, db=5)
@@ -303,7 +295,7 @@ def flushdb_while_behind(t: Trial) -> None:
 @scenario(long=True)
 def too_many_missed_keys(t: Trial) -> None:
     """More than are noted: the copy is compared as a whole."""
-    at = some(t)
+    at = t.some()
     t.freeze(at)
     t.until_missed(at)
     for number in range(70):
@@ -317,35 +309,37 @@ def too_many_missed_keys(t: Trial) -> None:
 # -- the proxy dies ----------------------------------------------------------------------------------------------
 
 
-@scenario()
+@scenario(harms_all=True)
 def proxy_killed_while_a_node_is_behind(t: Trial) -> None:
     """The new proxy knows which one."""
-    at = some(t)
+    at = t.some()
     t.freeze(at)
     t.until_missed(at)
     t.go_on(20)
-    t.proxy.restart_proxy(9)
+    t.kill_proxy()
+    t.proxy.start()
     t.go_on(20)
     t.thaw(at)
 
 
-@scenario(filled=100)
+@scenario(filled=100, harms_all=True)
 def proxy_killed_during_a_sync(t: Trial) -> None:
     """A copy that is half filled is not read by the next proxy."""
-    at = some(t)
+    at = t.some()
     begin_sync(t, at)
-    t.proxy.restart_proxy(9)
+    t.kill_proxy()
+    t.proxy.start()
     t.go_on(20)
     t.bad(at).heal()
 
 
-@scenario()
+@scenario(harms_all=True)
 def proxy_killed_in_the_moment_of_a_write(t: Trial) -> None:
     """One copy has executed it, the other one has not."""
-    at = some(t)
+    at = t.some()
     t.bad(at).stall()
     t.until_stuck()
-    t.proxy.end(9)
+    t.kill_proxy()
     t.bad(at).cut()
     t.bad(at).heal()
     t.proxy.start()
@@ -354,10 +348,10 @@ def proxy_killed_in_the_moment_of_a_write(t: Trial) -> None:
 # -- few are left ------------------------------------------------------------------------------------------------
 
 
-@scenario(nodes=3)
+@scenario(nodes=3, exact=True, harms_all=True)
 def two_of_three_behind(t: Trial) -> None:
     """All but one: it alone serves."""
-    at = some(t)
+    at = t.some()
     one, two = t.others(at)
     t.kill(one)
     t.freeze(two)
@@ -367,10 +361,10 @@ def two_of_three_behind(t: Trial) -> None:
     t.back(one)
 
 
-@scenario(min_in_sync=2)
+@scenario(min_in_sync=2, exact=True)
 def fewer_than_min_in_sync(t: Trial) -> None:
     """Writes are refused, and nothing of them is written."""
-    at = some(t)
+    at = t.some()
     t.kill(at)
     t.until_missed(at)
     refused = t.load.history.count("fail")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.consistency.checker import CHECKS, check, check_counter, check_register
+from tests.consistency.checker import CHECKS, TIMED_CHECKS, check, check_counter, check_register
 from tests.consistency.history import FAIL, OK, UNKNOWN, History, Operation
+from tests.consistency.timed import SLACK, check_lifetime, check_lock
 
 
 def op(
@@ -36,6 +37,8 @@ def write(value: Any, invoked: float, completed: float) -> Operation:
 
 def rules(model: str, entries: Sequence[Operation]) -> set[str]:
     """Which rules are broken."""
+    if model in TIMED_CHECKS:
+        return {problem.rule for problem in TIMED_CHECKS[model]("k", entries, SLACK)}
     return {problem.rule for problem in CHECKS[model]("k", entries)}
 
 
@@ -323,6 +326,24 @@ def test_no_false_alarm(seed: int) -> None:
         lost = action == "add" and dice.random() < 0.1
         entries.append(unknown("add", began) if lost else op(action, began, ended, count))
     assert list(check_counter("k", entries)) == []
+
+
+def test_wrong_clocks() -> None:
+    """A key may expire earlier and later by as much, at each copy; what does not expire, or was deleted, is as ever."""
+    life, slack = 2.0, 0.4
+    for entries, found in (
+        ([op("read", 2.2, 2.3, False), op("read", 2.4, 2.5, True)], []),
+        ([op("read", 1.2, 1.3, False)], ["lost"]),
+        ([op("read", 3.9, 4.0, True)], ["stale"]),
+        ([op("delete", 1.2, 1.3), op("read", 1.5, 1.6, True)], ["stale"]),
+        ([op("delete", 1.2, 1.5), op("read", 1.25, 1.3, False), op("read", 1.35, 1.4, True)], ["order"]),
+    ):
+        written = Operation(0, "", "k", "write", life, 0.0, 0.1, OK)
+        assert [problem.rule for problem in check_lifetime("k", [written, *entries], slack)] == found
+    first = Operation(1, "", "k", "acquire", 1.0, 0.0, 0.1, OK, True)
+    for moment, overlaps in ((0.5, True), (0.7, False)):
+        second = Operation(2, "", "k", "acquire", 1.0, moment, moment + 0.05, OK, True)
+        assert bool(list(check_lock("k", [first, second], slack))) == overlaps
 
 
 def test_history() -> None:

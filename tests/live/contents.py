@@ -80,8 +80,13 @@ def chunk(node: Any, keys: list[bytes]) -> list[tuple[bytes, tuple[bytes, Any, i
 
 def equal(proxy: RunningProxy, databases: Iterable[int] = (0,)) -> dict[tuple[int, bytes], tuple[bytes, Any, int]]:
     """All nodes hold the same; what they hold. The complaint names the keys."""
+    return equal_nodes(proxy.nodes.urls, databases)
+
+
+def equal_nodes(urls: Iterable[str], databases: Iterable[int]) -> dict[tuple[int, bytes], tuple[bytes, Any, int]]:
+    """The same of these nodes."""
     databases = list(databases)
-    first, *others = [contents(url, databases) for url in proxy.nodes.urls]
+    first, *others = [contents(url, databases) for url in urls]
     for other in others:
         differ = [(place, first.get(place), other.get(place)) for place in first | other]
         differ = [(place, mine, theirs) for place, mine, theirs in differ if mine != theirs]

@@ -226,16 +226,21 @@ class Starter:
         tcp: bool = False,
         args: Sequence[str] = (),
         through: Callable[[list[str]], Sequence[str]] = list,
+        servers: EmbeddedNodes | None = None,
+        kind: type[RunningProxy] = RunningProxy,
         **options: Any,
     ) -> RunningProxy:
-        """A running proxy over so many new servers. It asks what `through` makes of their addresses."""
+        """A running proxy over so many new servers. It asks what `through` makes of their addresses.
+
+        ``servers``: what starts them, if they are not all alike; ``kind``: what writes the configuration.
+        """
         folder = self.folder / f"proxy-{len(self.running)}"
         folder.mkdir()
-        servers = EmbeddedNodes()
+        servers = servers or EmbeddedNodes()
         if nodes:
             servers.start(nodes, server, tcp, args)
         try:
-            proxy = RunningProxy(folder, mode, through(list(servers.urls)), servers, **options)
+            proxy = kind(folder, mode, through(list(servers.urls)), servers, **options)
             self.running.append(proxy)
             return proxy.start()
         except BaseException:
