@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from kidoproxy.admin.metrics import is_ready, render
+from kidoproxy.admin.metrics import render, unready_reason
 from kidoproxy.config import Address
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.session.proxy_state import ProxyState
@@ -29,9 +29,9 @@ def find_page(proxy: ProxyState, method: str, path: str) -> tuple[str, bytes]:
     if path in ("/healthz", "/health"):
         return "200 OK", b"ok\n"
     if path in ("/readyz", "/ready"):
-        if is_ready(proxy):
-            return "200 OK", b"ready\n"
-        return "503 Service Unavailable", b"draining\n" if proxy.draining else b"no node can be reached\n"
+        if reason := unready_reason(proxy):
+            return "503 Service Unavailable", f"{reason}\n".encode("utf-8", "replace")
+        return "200 OK", b"ready\n"
     if path == "/metrics":
         return "200 OK", render(proxy)
     return "404 Not Found", b"try /healthz, /readyz or /metrics\n"

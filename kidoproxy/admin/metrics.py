@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kidoproxy.replication.group import IN_SYNC
+from kidoproxy.replication.group import IN_SYNC, group_of
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting
@@ -243,11 +243,24 @@ def is_node_up(proxy: ProxyState, node: Node) -> bool:
     return any(conn.is_ready() for conn in proxy.executor.connections_to(node))
 
 
-def is_ready(proxy: ProxyState) -> bool:
-    """Whether every pool could answer for at least one node, and is not about to stop."""
+def can_answer(proxy: ProxyState, node: Node) -> bool:
+    """Whether clients may be answered by this node: a copy only if it is in sync, and no other proxy serves it."""
+    group = group_of(node)
+    return is_node_up(proxy, node) and (group is None or node in group.ranked(None))
+
+
+def unready_reason(proxy: ProxyState) -> str:
+    """Why clients should be sent elsewhere; empty while every pool can answer for at least one node."""
     if proxy.draining:
-        return False
-    return all(any(is_node_up(proxy, node) for node in context.root.nodes()) for context in proxy.contexts)
+        return "draining"
+    for context in proxy.contexts:
+        nodes = context.root.nodes()
+        for group in [group_of(node) for node in nodes]:
+            if group is not None and group.ownership is not None and group.ownership.yielded_to is not None:
+                return f"the copies of {group.name} are served by another proxy"
+        if not any(can_answer(proxy, node) for node in nodes):
+            return "no node can answer"
+    return ""
 
 
 def render(proxy: ProxyState) -> bytes:

@@ -36,7 +36,7 @@ def test_pages(path: str, status: str, body: bytes) -> None:
 def test_not_ready() -> None:
     """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
     stage = ring("a")
-    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"no node can be reached\n")
+    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"no node can answer\n")
     stage.ready()
     stage.proxy.draining = True
     assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from kidoproxy.admin.cli import main
 from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.replication.owner_marks import SILENT_SECONDS
 from tests.live.proxies import RunningProxy, Starter
 from tests.ports import free_port
 from tests.wait import eventually
@@ -228,3 +229,25 @@ def test_writes_during_a_take_over(own_proxy: Starter, _turn: int) -> None:
             writer.result(20)
         held = [int(second.client().get(f"k{at}")) for at in range(len(counts))]
     assert all(value >= count for value, count in zip(held, counts, strict=True)), (held, counts)
+
+
+def test_an_owner_that_is_silent(own_proxy: Starter) -> None:
+    """It may stand still, or its host may be lost: who cannot start says for how long, and what can be done."""
+    first = own_proxy("copy", 2)
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        nodes = first.node_clients()
+        eventually(lambda: all(idle_seconds(node) > SILENT_SECONDS for node in nodes))
+        with (
+            second_over(first) as second,
+            pytest.raises(AssertionError, match=r"sent nothing for \d+ s.*--take-over pool"),
+        ):
+            second.start()
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+
+
+def idle_seconds(node: Any) -> int:
+    """For how long the owner has sent nothing to this node."""
+    return min(int(found["idle"]) for found in node.client_list() if found["name"].startswith("kidoproxy-owner:"))
