@@ -6,7 +6,7 @@ clients, same three nodes, same placement, same requests, every byte of every re
 * **µs**: CPU time of the proxy process per command, user and kernel, its children included;
 * **CPU ratio**: the median of the rounds' ratios, and the middle half of them (spread); below 1 is cheaper;
 * **throughput ratio**: above 1 is faster, as far as the clients' core lets it be seen;
-* **p50 / p99**: from the moment a client sends (the whole pipeline) to the last byte of the answer, under
+* **p50 / p99 / p99.9**: from the moment a client sends (the whole pipeline) to the last byte of the answer, under
   full load: a closed loop, so more clients wait longer.
 
 ``--twin`` measures nutcracker against a second nutcracker: the harness's own noise, 1.00 when all is well.

@@ -12,6 +12,7 @@ nearly all of it the kernel's, which is what redis-benchmark spends too, and les
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -102,6 +103,32 @@ class Load:
     def run(self, batches: list[Batch], seconds: float) -> Sample:
         """All connections ask for so long, each as fast as it is answered."""
         return self._drive(list(self._clients.values()), batches, seconds)
+
+    def run_paced(self, batches: list[Batch], seconds: float, rate: float) -> Sample:
+        """``rate`` batches a second, each at its moment on a connection that waits for nothing.
+
+        A latency begins when a batch was due: what waits for a connection, or for this process, is late.
+        """
+        now, by_fd = time.perf_counter, self._clients
+        free, latencies, nth = deque(by_fd.values()), list[float](), 0
+        began = now()
+        due = began
+        while due < began + seconds or len(free) < len(by_fd):
+            moment = now()
+            while free and due <= moment and due < began + seconds:
+                self._ask(free.popleft(), batches[nth % len(batches)], due)
+                nth += 1
+                due = began + nth / rate
+            wait = SILENCE if due >= began + seconds or not free else max(0.0, due - now())
+            for fd, event in self._epoll.poll(wait):
+                client = by_fd[fd]
+                if client.rest is not None and event & select.EPOLLOUT:
+                    self._push(client, client.rest)
+                data = client.recv(RECEIVE) if event & ~select.EPOLLOUT else b""
+                if data and ((not client.got and data == client.want) or client.more(data)):
+                    latencies.append(now() - client.began)
+                    free.append(client)
+        return Sample(nth, now() - began, latencies)
 
     def _drive(self, clients: list[Client], batches: list[Batch], seconds: float) -> Sample:
         now, poll, by_fd = time.perf_counter, self._epoll.poll, self._clients

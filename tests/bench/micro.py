@@ -123,7 +123,7 @@ def measure() -> list[tuple[str, float]]:
         ("cut a 64 B reply, 16 at once", nanoseconds(cut_replies, 16)),
         ("find a command", nanoseconds(lambda nth: find(argv), 1)),
         ("place a key, seen before", nanoseconds(lambda nth: ring.owner(keys[nth % KEYS]), 1)),
-        ("place a key, worked out", nanoseconds(lambda nth: cold.compute_owner(keys[nth % KEYS]), 1)),
+        ("place a key, worked out", nanoseconds(lambda nth: cold.find_owner(keys[nth % KEYS]), 1)),
         ("there and back, one GET", nanoseconds(lambda nth: path.turn(single[nth % KEYS]), 1)),
         ("there and back, per GET of 16", nanoseconds(lambda nth: path.turn(requests[nth % len(requests)]), 16)),
         ("there and back, one GET of 64 KiB", nanoseconds(lambda nth: large.turn(single[nth % KEYS]), 1)),

@@ -7,14 +7,14 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.bench.copies import POOLS, CopyRow
 from tests.bench.memory import Memory
-from tests.bench.rounds import Row
+from tests.bench.rounds import Figure, Row
 from tests.bench.stage import ROOT, node_binary
 from tests.bench.sync import SyncCost
 from tests.bench.workers import Workers
@@ -33,7 +33,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def workloads(rows: list[Row], base: str, mine: str) -> str:
     """CPU, throughput and latency of both, and the ratio of ours to the other's; small is good but for throughput."""
     header = ["workload", f"{base} µs", f"{mine} µs", "CPU ratio", "spread", "throughput ratio"]
-    header += [f"{base} p50 / p99 ms", f"{mine} p50 / p99 ms"]
+    header += [f"{base} p50 / p99 / p99.9 ms", f"{mine} p50 / p99 / p99.9 ms"]
     return table(header, [_cells(row, base, mine) for row in rows])
 
 
@@ -56,8 +56,13 @@ def _cells(row: Row, base: str, mine: str) -> list[str]:
 
 
 def latency(row: Row, proxy: str) -> str:
-    """Median of the samples' p50 and p99."""
-    return f"{row.median(proxy, lambda each: each.p50_ms):.2f} / {row.median(proxy, lambda each: each.p99_ms):.2f}"
+    """Medians of the samples' p50, p99 and p99.9."""
+    reads: list[Callable[[Figure], float]] = [
+        lambda each: each.p50_ms,
+        lambda each: each.p99_ms,
+        lambda each: each.p999_ms,
+    ]
+    return " / ".join(f"{row.median(proxy, read):.2f}" for read in reads)
 
 
 def micros(value: float) -> str:

@@ -10,11 +10,15 @@ import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from tests.bench import gauge
 from tests.bench.generator import Load, WrongAnswer
 from tests.bench.stage import Proxy
 from tests.bench.workloads import OK, Batch, Workload, batches, preload
+
+#: A paced workload asks for this share of what the first proxy of the run could do.
+PACED_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Figure:
     rate: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     reads: float
     writes: float
     sleeps: float
@@ -59,7 +64,7 @@ def measure(load: Workload, proxies: list[Proxy], rounds: int, seconds: float) -
     row = Row(load, {proxy.name: [] for proxy in proxies})
     with ExitStack() as stack:
         groups = []
-        asked = proxies[0].name
+        asked, pace = proxies[0].name, 0.0
         try:
             fill(load, proxies[0])
             for proxy in proxies:
@@ -67,12 +72,14 @@ def measure(load: Workload, proxies: list[Proxy], rounds: int, seconds: float) -
                 todo = plain(prepared, load) if asked == "floor" else prepared
                 group = stack.enter_context(Load(proxy.ports[load.hash]))
                 group.open(load.clients, todo[0])
-                group.run(todo, min(0.2, seconds))  # warm
+                warm = group.run(todo, min(0.2, seconds))
                 groups.append((proxy, group, todo))
+                if load.paced and not pace:
+                    pace = warm.batches / warm.seconds * PACED_SHARE
             for nth in range(rounds):
                 for proxy, group, todo in groups if nth % 2 == 0 else groups[::-1]:
                     asked = proxy.name
-                    row.figures[asked].append(sample(proxy, group, todo, load.depth, seconds))
+                    row.figures[asked].append(sample(proxy, group, todo, load.depth, seconds, pace))
         except (WrongAnswer, OSError) as error:
             row.note = f"{asked}: {error}"
     return row
@@ -86,11 +93,11 @@ def fill(load: Workload, proxy: Proxy) -> None:
             loader.run([batch], 0.0)
 
 
-def sample(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: float) -> Figure:
-    """One proxy's turn, and what it cost."""
+def sample(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: float, pace: float = 0.0) -> Figure:
+    """One proxy's turn, and what it cost; ``pace`` batches a second, 0: as fast as it answers."""
     pids = proxy.pids()
     before = gauge.cost(pids)
-    result = group.run(todo, seconds)
+    result = group.run_paced(todo, seconds, pace) if pace else group.run(todo, seconds)
     spent = gauge.cost(pids) - before
     count = result.batches * depth
     result.latencies.sort()
@@ -100,6 +107,7 @@ def sample(proxy: Proxy, group: Load, todo: list[Batch], depth: int, seconds: fl
         rate=count / result.seconds,
         p50_ms=percentile(result.latencies, 50) * 1000,
         p99_ms=percentile(result.latencies, 99) * 1000,
+        p999_ms=percentile(result.latencies, 99.9) * 1000,
         reads=spent.reads / count,
         writes=spent.writes / count,
         sleeps=spent.sleeps / count,

@@ -12,6 +12,7 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
 OK: Final = b"+OK\r\n"
+NIL: Final = b"$-1\r\n"
 BATCH_BYTES: Final = 64 * MIB  # prepared requests and replies of one workload take no more than this
 
 
@@ -29,6 +30,8 @@ class Workload:
     hash: str = "ketama"
     quick: bool = True  # part of --quick
     bar: float = 1.0  # the CPU ratio that --check allows
+    paced: bool = False  # at a quarter of what the first proxy can do, instead of as fast as each is answered
+    absent: bool = False  # of keys that are not there
 
     @property
     def title(self) -> str:
@@ -41,6 +44,10 @@ class Workload:
             parts.append(f"{self.keys:,} keys".replace(",", " "))
         if self.hash != "ketama":
             parts.append(self.hash)
+        if self.absent:
+            parts.append("absent")
+        if self.paced:
+            parts.append("paced")
         return ", ".join(parts)
 
 
@@ -62,7 +69,16 @@ WORKLOADS: Final = (
     Workload("set-1m", "SET", clients=10, value_bytes=MIB, keys=60),
     Workload("get-fnv", "GET", hash="fnv1a_64", quick=False),
     Workload("get-p16-fnv", "GET", depth=16, hash="fnv1a_64", bar=0.65),
-    Workload("get-p16-many", "GET", depth=16, keys=200_000, quick=False, bar=0.65),
+    Workload("get-p16-many", "GET", depth=16, keys=1_000_000, bar=0.65),
+    Workload("get-paced", "GET", paced=True),
+    Workload("set-paced", "SET", paced=True, quick=False),
+    Workload("get-p16-paced", "GET", depth=16, paced=True, quick=False, bar=0.65),
+    Workload("mget-paced", "MGET", width=10, paced=True, quick=False),
+    Workload("get-absent", "GET", absent=True, quick=False),
+    Workload("del", "DEL", width=8, absent=True),
+    Workload("mget-p16", "MGET", width=10, depth=16, quick=False),
+    Workload("mixed", "GET+SET"),
+    Workload("mixed-paced", "GET+SET", paced=True, quick=False),
 )
 
 
@@ -101,15 +117,19 @@ def bulk(payload: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(payload), payload)
 
 
-def command(load: Workload, numbers: list[int]) -> Batch:
+def command(load: Workload, numbers: list[int], verb: str = "") -> Batch:
     """One command of the workload over these keys."""
-    names = [key(number) for number in numbers]
+    verb = verb or load.verb
+    names = [key(number + load.keys) if load.absent else key(number) for number in numbers]
     values = [value(number, load.value_bytes) for number in numbers]
-    if load.verb in ("SET", "MSET"):
+    if verb in ("SET", "MSET"):
         pairs = [word for pair in zip(names, values, strict=True) for word in pair]
-        return Batch(frame(load.verb.encode(), *pairs), OK)
-    head = b"*%d\r\n" % len(values) if load.verb == "MGET" else b""
-    return Batch(frame(load.verb.encode(), *names), head + b"".join(bulk(each) for each in values))
+        return Batch(frame(verb.encode(), *pairs), OK)
+    request = frame(verb.encode(), *names)
+    if verb == "DEL":
+        return Batch(request, b":0\r\n")
+    head = b"*%d\r\n" % len(values) if verb == "MGET" else b""
+    return Batch(request, head + b"".join(NIL if load.absent else bulk(each) for each in values))
 
 
 def batches(load: Workload, seed: int = 1) -> list[Batch]:
@@ -122,7 +142,9 @@ def batches(load: Workload, seed: int = 1) -> list[Batch]:
 
 
 def _batch(load: Workload, rng: random.Random) -> Batch:
-    commands = [command(load, rng.sample(range(load.keys), load.width)) for _ in range(load.depth)]
+    # Of several verbs each comes as often: "GET+SET".
+    verbs = rng.choices(load.verb.split("+"), k=load.depth)
+    commands = [command(load, rng.sample(range(load.keys), load.width), verb) for verb in verbs]
     if load.depth == 1:
         return commands[0]
     return Batch(b"".join(each.request for each in commands), b"".join(each.reply for each in commands))
