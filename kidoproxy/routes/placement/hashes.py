@@ -5,8 +5,10 @@ cut-off 64-bit variants included. `sha256_int` is the wide one of django-redis.
 """
 
 from binascii import crc_hqx
+from collections.abc import Callable
+from functools import partial
 from hashlib import md5, sha256
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from mypy_extensions import i64
@@ -50,6 +52,18 @@ _FNV_32_START: Final[i64] = 0x811C9DC5
 _FNV_32_PRIME: Final[i64] = 16777619
 
 
+def fastest_md5() -> Callable[[bytes], Any]:
+    """MD5 of the interpreter itself: half as dear as OpenSSL's, and there where that forbids MD5 (FIPS)."""
+    try:
+        from _md5 import md5 as native_md5
+    except ImportError:  # CPython can be built without it
+        return partial(md5, usedforsecurity=False)
+    return native_md5
+
+
+MD5_FUNCTION: Final = fastest_md5()
+
+
 def hash32(key: bytes, key_hash: int) -> i64:
     """The 32-bit hash of ``key`` by the function that ``key_hash`` names."""
     if key_hash == HASH_RING_MD5:
@@ -84,7 +98,7 @@ def uncommon_hash32(key: bytes, key_hash: int) -> i64:
 
 def md5_32(key: bytes) -> i64:
     """The first four bytes of the MD5 digest, little endian: the ketama key hash."""
-    digest = md5(key, usedforsecurity=False).digest()
+    digest: bytes = MD5_FUNCTION(key).digest()
     a: i64 = digest[0]
     b: i64 = digest[1]
     c: i64 = digest[2]

@@ -14,10 +14,19 @@ from kidoproxy.routes.placement import hashes
 from kidoproxy.routes.placement.hashes import DJANGO_SHA256, HASH_RING_MD5, LAST_MEMOIZED, hash32, sha256_int
 from kidoproxy.routes.placement.points import check_nodes, django_points, hash_ring_points, nutcracker_points
 
-#: A digest costs ten times a look into a dict, so the owners of this many keys are remembered …
+#: A digest costs three times a look into a dict, so the owners of this many keys are remembered …
 MEMO_KEYS: Final = 32_768
 #: … if they are not longer than this: at most a few megabytes per ring.
 MEMO_KEY_BYTES: Final = 128
+#: A key that is not remembered costs more than without a memo. One that is full, and was not asked for known keys this
+#: many times as often as for new ones, is left alone for so many lookups.
+WORTHWHILE_HITS: Final = 2
+BYPASSED_LOOKUPS: Final = 1 << 20
+
+#: How many of a hash's 32 bits say in which slot of the owner table it is.
+SLOT_SHIFT: Final = 16
+#: In place of an owner: the slot belongs to several.
+MIXED: Final = 255
 
 
 @final
@@ -38,6 +47,11 @@ class Placement:
         self.sole_owner = owners[0] if min(owners) == max(owners) else -1
         self.memoized = key_hash <= LAST_MEMOIZED
         self.memo: dict[bytes, int] = {}
+        self.memo_hits: i64 = 0
+        #: So many lookups do without the memo from now on.
+        self.bypassed_lookups: i64 = 0
+        #: The owner of each 65 536th of the circle, or `MIXED`; empty where there are too many owners for a byte.
+        self.owner_table = owner_table(points, owners) if self.bits == 32 and self.node_count <= MIXED else b""
 
     def with_merged_owners(self, first_index: list[int]) -> "Placement":
         """The same circle, on which the arcs of node ``i`` belong to node ``first_index[i]``."""
@@ -48,20 +62,45 @@ class Placement:
         if self.sole_owner >= 0:
             return self.sole_owner
         if not self.memoized:
-            return self.owners[self.search32(hash32(key, self.key_hash))]
+            return self.find_owner32(hash32(key, self.key_hash))
+        if self.bypassed_lookups > 0:
+            self.bypassed_lookups -= 1
+            return self.find_owner(key)
         remembered = self.memo.get(key)
         if remembered is not None:
+            self.memo_hits += 1
             return remembered
-        return self.compute_owner(key)
+        return self.remember_owner(key)
 
-    def compute_owner(self, key: bytes) -> int:
+    def remember_owner(self, key: bytes) -> int:
         """The owner by hash and search; remembered if the key is short."""
-        owner = self.owners[self.point_index(key)]
+        owner = self.find_owner(key)
         if len(key) <= MEMO_KEY_BYTES:
             if len(self.memo) >= MEMO_KEYS:
-                self.memo.clear()
+                self.forget()
             self.memo[key] = owner
         return owner
+
+    def forget(self) -> None:
+        """The memo is full: begin again, at once if it was worth while."""
+        self.memo = {}
+        if self.memo_hits < WORTHWHILE_HITS * MEMO_KEYS:
+            self.bypassed_lookups = BYPASSED_LOOKUPS
+        self.memo_hits = 0
+
+    def find_owner(self, key: bytes) -> int:
+        """The owner by hash and search."""
+        if self.key_hash == DJANGO_SHA256:
+            return self.owners[self.point_index(key)]
+        return self.find_owner32(hash32(key, self.key_hash))
+
+    def find_owner32(self, h: i64) -> int:
+        """The owner of the 32-bit hash ``h``."""
+        if self.owner_table:
+            owner: i64 = self.owner_table[h >> SLOT_SHIFT]
+            if owner != MIXED:
+                return int(owner)
+        return self.owners[self.search32(h)]
 
     def point_index(self, key: bytes) -> int:
         """The index of the point that ends the arc of ``key``."""
@@ -115,6 +154,19 @@ class Placement:
 
     def __repr__(self) -> str:
         return f"<placement of {self.node_count} nodes, {len(self.points)} points>"
+
+
+def owner_table(points: list[int], owners: list[int]) -> bytes:
+    """For each value of a hash's upper 16 bits the owner of all hashes that begin so, or `MIXED`."""
+    table = bytearray([MIXED]) * (1 << SLOT_SHIFT)
+    before = -1
+    for point, owner in zip([*points, (1 << 32) - 1], [*owners, owners[0]], strict=True):
+        # The slots that lie wholly in the arc from the point before, which is not part of it, to this one.
+        first, end = (before + (1 << SLOT_SHIFT)) >> SLOT_SHIFT, (point + 1) >> SLOT_SHIFT
+        if first < end:
+            table[first:end] = bytes([owner]) * (end - first)
+        before = point
+    return bytes(table)
 
 
 def ketama(names: list[str], weights: list[int], key_hash: int = hashes.MD5) -> Placement:

@@ -1,10 +1,11 @@
 """Each key hash gives what the C code it stands for gives."""
 
 import hashlib
+import sys
 
 import pytest
 
-from kidoproxy.routes.placement.hashes import HASH_RING_MD5, NUTCRACKER_HASHES, hash32, sha256_int
+from kidoproxy.routes.placement.hashes import HASH_RING_MD5, NUTCRACKER_HASHES, fastest_md5, hash32, sha256_int
 
 #: ``abc``, ``clé:1`` in UTF-8 (signed characters) and ``abcdefg`` (a tail of three), from nutcracker's own C functions.
 IN_C = {
@@ -46,3 +47,12 @@ def test_wide_hash_sorts_as_its_text() -> None:
     keys = [b"%d" % i for i in range(100)]
 
     assert sorted(keys, key=sha256_int) == sorted(keys, key=lambda key: hashlib.sha256(key).hexdigest())
+
+
+def test_without_the_interpreters_own_md5(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where CPython was built without it OpenSSL's says the same."""
+    native = fastest_md5()
+    monkeypatch.setitem(sys.modules, "_md5", None)
+    assert fastest_md5() is not native
+    for key in (b"", b"key", bytes(range(256))):
+        assert fastest_md5()(key).digest() == native(key).digest() == hashlib.md5(key).digest()

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from uhashring import HashRing
 
 from kidoproxy.routes.placement.hashes import FNV1A_64, HASH_RING_MD5, MD5, NUTCRACKER_HASHES
-from kidoproxy.routes.placement.owners import MEMO_KEYS, Placement, django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.placement.owners import (
+    BYPASSED_LOOKUPS,
+    MEMO_KEYS,
+    MIXED,
+    Placement,
+    django_redis_shard,
+    hash_ring,
+    ketama,
+    owner_table,
+)
 from kidoproxy.routes.placement.points import nutcracker_name
 from kidoproxy.routes.placement.tags import OFF, Tags
 
@@ -150,13 +159,57 @@ def test_impossible_shards() -> None:
 def test_memory_is_bounded(key_hash: int) -> None:
     """Owners of short keys are remembered, never more than a fixed number, and long ones not at all."""
     placement = Placement([1 << 31, (1 << 32) - 1], [0, 1], key_hash)
-    first = [placement.owner(b"%d" % i) for i in range(MEMO_KEYS + 10)]
-
-    assert len(placement.memo) == 10
-    assert first[:10] == [placement.owner(b"%d" % i) for i in range(10)]
+    keys = [b"%d" % i for i in range(MEMO_KEYS + 1)]
+    for key in keys[:-1] * 3:
+        placement.owner(key)
+    assert len(placement.memo) == MEMO_KEYS
+    first = [placement.owner(key) for key in keys[:10]]
+    placement.owner(keys[-1])
+    assert list(placement.memo) == keys[-1:]
+    assert first == [placement.owner(key) for key in keys[:10]]
 
     placement.owner(b"x" * 129)
     assert b"x" * 129 not in placement.memo
+
+
+def test_a_memo_that_does_not_pay_is_left_alone() -> None:
+    """More keys than it holds cost what they would without it; after a while it is tried again."""
+    placement = Placement([1 << 31, (1 << 32) - 1], [0, 1], MD5)
+    for i in range(MEMO_KEYS + 1):
+        placement.owner(b"%d" % i)
+    assert len(placement.memo) == 1
+    expected = Placement([1 << 31, (1 << 32) - 1], [0, 1], MD5)
+    for i in range(1000):
+        assert placement.owner(b"%d" % i) == expected.find_owner(b"%d" % i)
+    assert len(placement.memo) == 1
+    assert placement.bypassed_lookups == BYPASSED_LOOKUPS - 1000
+    placement.bypassed_lookups = 0
+    placement.owner(b"again")
+    assert b"again" in placement.memo
+
+
+@given(st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=40, unique=True), st.data())
+def test_the_owner_table_says_what_the_search_says(points: list[int], data: st.DataObject) -> None:
+    """For hashes at, before and behind every point and every slot's end; slots with two owners are searched."""
+    points.sort()
+    owners = data.draw(st.lists(st.integers(0, 3), min_size=len(points), max_size=len(points)))
+    placement = Placement(points, owners, FNV1A_64)
+    table = owner_table(points, owners)
+    near = [base + step for point in points for base in (point, point & ~0xFFFF) for step in (-1, 0, 1)]
+    for h in [0, (1 << 32) - 1, *near]:
+        if 0 <= h < 1 << 32:
+            owner = owners[placement.search32(h)]
+            assert table[h >> 16] in (owner, MIXED)
+            assert placement.find_owner32(h) == owner
+    assert table.count(MIXED) <= len(points)
+
+
+def test_more_owners_than_a_byte_says() -> None:
+    """A ring of three hundred nodes has no table, and places as ever."""
+    points = [index << 20 for index in range(300)]
+    placement = Placement(points, list(range(300)), FNV1A_64)
+    assert not placement.owner_table
+    assert [placement.find_owner32(point) for point in points] == list(range(300))
 
 
 def test_cheap_hashes_are_not_remembered() -> None:
