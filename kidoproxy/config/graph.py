@@ -13,6 +13,7 @@ def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problem
     in_cycles = _check_cycles(pools, problems)
     _check_listeners(pools, admin, problems)
     _check_unused(pools, problems)
+    _check_copies(pools, problems)
     if not in_cycles:
         for pool in pools.values():
             _check_duplicates(pool, pools, problems)
@@ -92,6 +93,19 @@ def _check_unused(pools: dict[str, Pool], problems: Problems) -> None:
             problems.add(("pool", pool.name), "has no 'listen', and no pool uses it")
     if pools and not any(pool.listen for pool in pools.values()):
         problems.add(("pool",), f"none of the pools listens: {quote_words(pools)}")
+
+
+def _check_copies(pools: dict[str, Pool], problems: Problems) -> None:
+    """A copy has one pool: two would write it in orders of their own, and each remove what only the other one has."""
+    taken: dict[Address, str] = {}
+    for pool in pools.values():
+        for i, member in enumerate(pool.members if pool.mode == "copy" else ()):
+            owner = taken.setdefault(member.address, pool.name) if isinstance(member, NodeConfig) else pool.name
+            if owner != pool.name:
+                use = f'mode = "ring", nodes = ["pool:{owner}"]'
+                problems.add(
+                    _member_location(pool, i), f"is a copy of pool.{owner} already; for the same data use {use}"
+                )
 
 
 def _check_duplicates(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:

@@ -61,7 +61,11 @@ class OwnerMark:
             return self.term > other.term
         if self.is_owner != other.is_owner:
             return self.is_owner
-        return (self.started_ms, self.proxy_id) < (other.started_ms, other.proxy_id)
+        return (self.started_ms, self.proxy_id, self.pool) < (other.started_ms, other.proxy_id, other.pool)
+
+    def is_same(self, other: "OwnerMark") -> bool:
+        """Whether the other one is ours. Another pool of this process would write to the copies in its own order."""
+        return (self.proxy_id, self.pool) == (other.proxy_id, other.pool)
 
     def process(self) -> str:
         """Which process on which machine."""

@@ -74,7 +74,7 @@ class Ownership:
         if not found.is_list():
             self.on_blind_node(node)
             return []
-        others = [mark for mark in found.marks if mark.proxy_id != self.mark.proxy_id]
+        others = [mark for mark in found.marks if not self.mark.is_same(mark)]
         dead = [mark for mark in others if self.is_dead(mark)]
         living = [mark for mark in others if mark not in dead]
         if self.take_over and not self.confirmed:

@@ -36,6 +36,11 @@ MISTAKES = [
         nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://a", name = "y" }', mode="copy"),
         "pool.cache.nodes[1]: is the same node as nodes[0]: a:6379",
     ),
+    (
+        nodes('"redis://a"', '"redis://b"', mode="copy") + '[pool.b]\nlisten = "127.0.0.1:1"\nmode = "copy"\n'
+        'nodes = ["redis://c", "redis://b:6379"]',
+        'pool.b.nodes[1]: is a copy of pool.cache already; for the same data use mode = "ring", nodes = ["pool:cache"]',
+    ),
     (pool("same_server = true", "copy"), "pool.cache: 'same_server' has no meaning in a copy pool"),
     (
         nodes('{ url = "redis://a", name = "x" }', '{ url = "redis://b", name = "x" }'),

@@ -251,3 +251,20 @@ def test_an_owner_that_is_silent(own_proxy: Starter) -> None:
 def idle_seconds(node: Any) -> int:
     """For how long the owner has sent nothing to this node."""
     return min(int(found["idle"]) for found in node.client_list() if found["name"].startswith("kidoproxy-owner:"))
+
+
+def test_two_pools_of_one_process(own_proxy: Starter) -> None:
+    """Two addresses of one server are found out by the marks: one pool is served, and the other one says so."""
+    first = own_proxy("copy", 2, tcp=True, proxy={"state_dir": ""})
+    first.end()
+    port = free_port()
+    urls = [url.replace("127.0.0.1", "localhost") for url in first.urls]
+    more = f'[pool.twin]\nlisten = "127.0.0.1:{port}"\nmode = "copy"\nnodes = ["{urls[0]}", "{urls[1]}"]\n'
+    first.config.write_text(first.config.read_text() + more)
+    first.start()
+    assert first.client().set("k", 1)
+    with (
+        redis.Redis(port=port) as client,
+        pytest.raises(redis.ResponseError, match=rf"process {first.pid} on .*pool\.pool"),
+    ):
+        client.get("k")

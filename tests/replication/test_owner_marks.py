@@ -74,6 +74,14 @@ def test_two_never_both_go_on_nor_both_stop() -> None:
             assert one.beats(other) != other.beats(one)
 
 
+def test_two_pools_of_one_process() -> None:
+    """They write in orders of their own, so one of them yields; a mark of our own does not count."""
+    one, other = mark("me"), mark("me")
+    other.pool = "qool"
+    assert (one.is_same(mark("me")), one.is_same(other)) == (True, False)
+    assert one.beats(other) != other.beats(one)
+
+
 def test_what_counts_first() -> None:
     """A take-over, then who owns already, however late its clock says it started, then who started first."""
     assert mark("b", 9, 1).beats(mark("a", 1, 0, True))
