@@ -97,6 +97,8 @@ class ScriptRegistry:
         #: When nodes may be asked about a function that is not known, and when to see whether the others are the same.
         self.lookup_due_ms = 0
         self.refresh_due_ms = 0
+        #: Whether copies can be asked about functions.
+        self.asks_copies = False
         #: How often libraries were changed through the pool.
         self.library_serial = 0
 
@@ -207,6 +209,17 @@ class ScriptRegistry:
         self.library_serial += 1
         self.learn_functions(name, code, found)
         return ExpectedLibrary(name, code, known)
+
+    def expect_removal(self, name: bytes | None) -> None:
+        """A library, or any of them, is being deleted or replaced: copies are asked what is left."""
+        if self.asks_copies:
+            self.library_serial += 1
+            self.knows_all_functions = False
+            self.lookup_due_ms = 0
+            if name is None:
+                self.forget_all_functions()
+            else:
+                self.forget_functions(name)
 
     def give_up_library(self, expected: ExpectedLibrary) -> None:
         """It has failed: there is what was there before, unless something came since."""

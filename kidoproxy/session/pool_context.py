@@ -50,6 +50,7 @@ class PoolContext:
         self.script_registry = ScriptRegistry()
         for node in root.nodes():
             node.warmup.registries.append(self.script_registry)
+            self.script_registry.asks_copies = self.script_registry.asks_copies or node.is_copy
 
     def translate_error(self, frame: bytes) -> bytes:
         """An error as clients of this pool get it, see `as_loading`."""

@@ -135,6 +135,41 @@ def test_no_answer_about_known_ones(answer: bytes | None) -> None:
     assert [one.raw for sent in play.sent.values() for one in sent] == [encode_request([b"FCALL", b"f", b"1", b"k"])]
 
 
+def function(*words: str) -> bytes:
+    """A request that changes libraries."""
+    return encode_request([b"FUNCTION", *[word.encode() for word in words]])
+
+
+@pytest.mark.parametrize(
+    "change", [function("DELETE", "f"), function("FLUSH"), function("RESTORE", "dump"), function("FLUSH", "nonsense")]
+)
+def test_behind_a_removal(change: bytes) -> None:
+    """What is sent behind it in one batch is not run from memory: a copy is asked what is left."""
+    play = asked(copies("a", "b")) >> node("a", listed(code("f"))) << to("a", "FCALL f 1 k") << to("b", "FCALL f 1 k")
+    play = play >> node("a", ":1") >> node("b", ":1") << to_client(":1", "+PONG")
+    play = play >> client(change, "FCALL f 1 k") << to("a", change, LIST) << to("b", change)
+    play = play >> node("a", "+OK", listed()) >> node("b", "+OK") << to_client("+OK", NOT_FOUND)
+    play << silence()
+
+
+@pytest.mark.parametrize("change", [function("LOAD", "REPLACE", code("f", "get")), function("DELETE", "f")])
+def test_behind_a_change_in_a_transaction(change: bytes) -> None:
+    """What a function does then is not known: it is refused on copies. A ring's nodes know it."""
+    play = asked(copies("a", "b")) >> node("a", listed(code("f"))) << to("a", "FCALL f 1 k") << to("b", "FCALL f 1 k")
+    play = play >> node("a", ":1") >> node("b", ":1") << to_client(":1", "+PONG")
+    play = play >> client("MULTI", "FCALL f 1 k", change, "FCALL f 1 k", "EXEC")
+    play = play << to("a", "MULTI", "FCALL f 1 k", change, "EXEC") << to("b", "MULTI", "FCALL f 1 k", change, "EXEC")
+    play = play << to_client("+OK", "+QUEUED", "+QUEUED", "+QUEUED")
+    for name in "ab":
+        play = play >> node(name, "+OK", "+QUEUED", "+QUEUED", "*2 :2 +OK")
+    refusal = "-ERR 'fcall' is not served here: its transaction changes the libraries of functions"
+    received = play.client("me").received
+    assert received.endswith(b"*3\r\n:2\r\n+OK\r\n" + refusal.encode() + b"\r\n")
+    play.client("me").received = b""
+    play = story(ring("a")) >> client("MULTI", change, "FCALL f 1 {a}k", "EXEC")
+    play << to("a", "MULTI", change, "FCALL f 1 {a}k", "EXEC") << given(unheard)
+
+
 def test_failure() -> None:
     """A copy that dies under the question is the answer; the next client may ask another one."""
     play = asked(copies("a", "b")) >> refused("a")

@@ -7,7 +7,7 @@ sending are one step: with watched keys and in copy pools no other client comes 
 from functools import partial
 from typing import final
 
-from kidoproxy.commands.spec import LOCAL
+from kidoproxy.commands.spec import LOCAL, SCRIPT_FUNCTION
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.replication.leader_first import LeaderFirstWrite
 from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
@@ -15,7 +15,7 @@ from kidoproxy.replies.callbacks import InterceptingHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.queue import PendingRequest
-from kidoproxy.resp import encode, limits
+from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.replication_errors import copy_behind, not_with_leader
@@ -79,7 +79,10 @@ class ExecJob(Job):
         self.slot_order: list[int] = []
         self.slots_filled = 0
         #: From the last look at the watched keys, or the first notice of a write, to the sending, no job may pause.
-        self.must_not_yield = watch is not None or any(node.is_copy for node in session.context.root.nodes())
+        self.has_copies = any(node.is_copy for node in session.context.root.nodes())
+        self.must_not_yield = watch is not None or self.has_copies
+        #: Whether a command that is planned changes libraries.
+        self.changes_libraries = False
 
     def step(self) -> bool:
         if len(self.plans) < len(self.queue):
@@ -110,8 +113,18 @@ class ExecJob(Job):
             elif not queued.is_local():
                 plan = session.plan(queued.spec, queued.request, self.planning_context)
             if plan is not None and queued.spec.is_scripting:
+                plan = self.refused_behind_library_change(queued, plan)
                 scripts.preload_in_transaction(session, self.transaction, queued.spec, queued.request.argv, plan)
             self.plans.append(plan)
+
+    def refused_behind_library_change(self, queued: QueuedCommand, plan: Plan) -> Plan:
+        """The plan of a scripting command; copies do not know yet what a function does then."""
+        self.changes_libraries = self.changes_libraries or scripts.changes_libraries(queued.spec)
+        if self.changes_libraries and self.has_copies and queued.spec.script_source == SCRIPT_FUNCTION:
+            return DirectReply(
+                errors.not_served(queued.spec.name, "its transaction changes the libraries of functions")
+            )
+        return plan
 
     def start_sending(self) -> bool:
         """All is planned: send it, or let it wait for its turn. Whether there is more to do."""

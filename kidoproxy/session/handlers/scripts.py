@@ -33,6 +33,11 @@ LIBRARY_CHANGE_COMMANDS: Final = (
 )
 
 
+def changes_libraries(spec: CommandSpec) -> bool:
+    """Whether the command changes the libraries of functions."""
+    return spec.handler == handler_ids.FUNCTION_LOAD or spec.handler in LIBRARY_CHANGE_COMMANDS
+
+
 def find_refusal(session: Session, spec: CommandSpec, argv: list[bytes]) -> bytes | None:
     """Why a script is refused: its text calls a command that the pool refuses, or that the user may not run."""
     analysis = find_analysis(session.context.script_registry, spec, argv, session.multi is not None)
@@ -117,6 +122,7 @@ def record_script_and_wrap(
             registry.remember(argv[2])
         return record_on_success(registry, handler_id, argv, handler, load_executor)
     elif handler_id in LIBRARY_CHANGE_COMMANDS:
+        registry.expect_removal(argv[2] if handler_id == handler_ids.FUNCTION_DELETE else None)
         return record_on_success(registry, handler_id, argv, handler, None)
     return handler
 
