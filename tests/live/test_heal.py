@@ -48,7 +48,7 @@ def test_a_node_that_stood_still(own_proxy: Starter) -> None:
 
 
 def test_cancelled_it_does_not_begin_again(own_proxy: Starter) -> None:
-    """A person's word ends it for good: the copy stays behind until its sync is ordered."""
+    """A person's word ends it for good, over a restart of the proxy, too, until the sync is ordered."""
     proxy = own_proxy("copy", 2, heal="auto", timeout_ms=5000)
     client = proxy.client()
     fill(proxy, 500)
@@ -63,5 +63,8 @@ def test_cancelled_it_does_not_begin_again(own_proxy: Starter) -> None:
         client.set("k", turn)
         assert states(proxy)[1] == "behind"
     assert client.execute_command("PROXY", "SYNC")[b"node-1"] == b"failed: cancelled"
+    proxy.restart_proxy()
+    assert proxy.client().execute_command("PROXY", "SYNC")[b"node-1"] == b"failed: cancelled"
+    assert states(proxy) == ["in sync", "behind"]
     ordered(proxy, 1)
     equal(proxy, DATABASES)

@@ -1,5 +1,6 @@
 """Copies that were changed past the proxy: a scrub finds what differs, and nothing else, and repairs it."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -226,3 +227,17 @@ def test_by_itself(own_proxy: Starter) -> None:
     eventually(lambda: [node.get("k") for node in nodes] in ([b"1"] * 3, [b"2"] * 3, [b"3"] * 3))
     eventually(lambda: len({node.exists("extra") for node in nodes}) == 1)
     equal(proxy)
+
+
+def test_a_restart_does_not_put_it_off(own_proxy: Starter) -> None:
+    """The interval counts from the last scrub, which the record remembers."""
+    proxy = own_proxy("copy", 2, scrub="1h")
+    proxy.client().set("k", 1)
+    assert scrub(proxy)[0] == 0
+    proxy.end()
+    (record,) = (proxy.folder / "state").glob("copies-*.json")
+    known = json.loads(record.read_text())
+    assert 0 < known["scrub_done_ms"] == known["scrub_since_ms"]
+    record.write_text(json.dumps({**known, "scrub_since_ms": known["scrub_since_ms"] - 3_600_000}))
+    proxy.start()
+    eventually(lambda: "scrub ended" in proxy.log())
