@@ -1,9 +1,9 @@
 """The one connection on which a node sends its messages, and what it has been asked to send there.
 
-Names whose state at the node may not be what it should be are ``dirty``. They go out in batches, one at a time: a
-command for one kind, and a PING behind it with a number of its own. Confirmations are pushes; what is unconfirmed when
-the number comes back was refused. A batch of several names that was refused is tried again in smaller ones, so that one
-bad name costs nobody else. After a loss the connection is made again by itself, and everything is subscribed anew.
+Names whose state at the node may not be what it should be are ``dirty``. They go out in batches (`SubscriptionBatch`),
+several of which may be under way, in order; a name is in one of them at most, and whatever is wanted of it meanwhile
+waits for that one. Of a batch of several names that was refused the halves are tried, so that one bad name costs nobody
+else. After a loss the connection is made again by itself, and everything is subscribed anew.
 """
 
 from typing import Final, final
@@ -11,22 +11,16 @@ from typing import Final, final
 from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import first_bulks, is_error
-from kidoproxy.resp.encode import bulk, encode_request
 from kidoproxy.resp.errors import BADREPLY, NODEDOWN, TIMEOUT, NodeFailure
 from kidoproxy.routes.topology import Node
-from kidoproxy.session.pubsub.topics import (
-    KINDS,
-    MESSAGE_KINDS,
-    SUBSCRIBE_COMMANDS,
-    SUBSCRIBE_KINDS,
-    UNSUBSCRIBE_COMMANDS,
-    UNSUBSCRIBE_KINDS,
-)
+from kidoproxy.session.pubsub.batch import MAX_BATCH_NAMES, SubscriptionBatch, echoed_number, ping
+from kidoproxy.session.pubsub.topics import KINDS, MESSAGE_KINDS, SUBSCRIBE_KINDS, UNSUBSCRIBE_KINDS
 from kidoproxy.upstream.executor import Executor
 from kidoproxy.upstream.handlers import PushHandler
 from kidoproxy.upstream.states import DOWN
 
-MAX_BATCH_NAMES: Final = 512
+#: How many batches are under way at a time; what is wanted beyond goes out together when one is done.
+MAX_BATCHES: Final = 16
 
 
 class UpstreamSubscriberCallbacks:
@@ -73,13 +67,11 @@ class UpstreamSubscriber(PushHandler):
         self.dirty: list[dict[bytes, bool]] = [{} for _ in KINDS]
         #: Names that the node has refused although clients had them before: tried again now and then.
         self.refused: list[dict[bytes, bool]] = [{} for _ in KINDS]
-        self.batch_in_flight = False
-        self.unconfirmed: dict[bytes, bool] = {}
-        self.batch_kind = 0
-        self.batch_subscribes = False
-        self.batch_size = MAX_BATCH_NAMES
-        #: The error of the batch, if the node sent one; and the number of the last PING.
-        self.batch_error = b""
+        #: The batches that were sent and not answered, in their order; those that go next, halves of refused ones; and
+        #: by kind and name the one of them that has it.
+        self.batches: list[SubscriptionBatch] = []
+        self.halves: list[SubscriptionBatch] = []
+        self.batch_of: list[dict[bytes, SubscriptionBatch]] = [{} for _ in KINDS]
         self.last_ping = 0
         self.connection = executor.new_unshared(node, 3, 0, False)
         self.connection.push_handler = self
@@ -92,72 +84,73 @@ class UpstreamSubscriber(PushHandler):
         self.dirty[kind][name] = True
 
     def flush(self) -> None:
-        """Send the next batch, unless one is under way or the connection is not ready."""
-        if self.batch_in_flight or not self.connection.is_ready():
+        """Send what is due, unless enough batches are under way or the connection is not ready."""
+        if not self.connection.is_ready():
             return
+        while self.halves and len(self.batches) < MAX_BATCHES:
+            self.send_batch(self.halves.pop(0))
         for kind in KINDS:
-            names = self.take_batch(kind)
-            if names:
-                self.send_batch(kind, names)
-                return
+            while self.dirty[kind] and len(self.batches) < MAX_BATCHES:
+                batch = self.take_batch(kind)
+                if not batch.unconfirmed:
+                    break
+                self.send_batch(batch)
 
-    def take_batch(self, kind: int) -> list[bytes]:
-        """Names that are all to be subscribed, or all to be unsubscribed; those in the right state are removed."""
+    def take_batch(self, kind: int) -> SubscriptionBatch:
+        """Dirty names that are all to be subscribed, or all to be unsubscribed, or none.
+
+        They are dirty no more, nor are those in the right state, and those in another batch, which is looked at first.
+        """
         dirty = self.dirty[kind]
         delivering = self.delivering[kind]
         names: list[bytes] = []
-        up_to_date: list[bytes] = []
+        settled: list[bytes] = []
+        subscribes = False
         for name in dirty:
             wanted = self.callbacks.is_wanted(kind, name)
-            if wanted == (name in delivering):
-                up_to_date.append(name)
+            if name in self.batch_of[kind] or wanted == (name in delivering):
+                settled.append(name)
                 continue
             if not names:
-                self.batch_subscribes = wanted
-            if wanted == self.batch_subscribes:
+                subscribes = wanted
+            if wanted == subscribes:
                 names.append(name)
-                if len(names) >= self.batch_size:
+                if len(names) >= MAX_BATCH_NAMES:
                     break
-        for name in up_to_date:
+        for name in settled:
             del dirty[name]
-        return names
+        batch = SubscriptionBatch(kind, subscribes, names)
+        for name in names:
+            del dirty[name]
+            self.batch_of[kind][name] = batch
+        return batch
 
-    def send_batch(self, kind: int, names: list[bytes]) -> None:
-        """One command, and the PING whose echo shows that the node has executed it."""
-        self.batch_in_flight = True
-        self.batch_kind = kind
-        self.unconfirmed = dict.fromkeys(names, True)
-        word = SUBSCRIBE_COMMANDS[kind] if self.batch_subscribes else UNSUBSCRIBE_COMMANDS[kind]
-        self.batch_error = b""
-        self.send_fenced(encode_request([word, *names]))
-
-    def send_fenced(self, payload: bytes) -> None:
-        """Send ``payload`` with a PING behind it."""
+    def send_batch(self, batch: SubscriptionBatch) -> None:
+        """The command, and the PING whose echo shows that the node has executed it."""
         self.last_ping += 1
-        number = b"%d" % self.last_ping
-        self.expect_echo(payload + encode_request([b"PING", number]), bulk(number))
+        batch.number = self.last_ping
+        self.batches.append(batch)
+        self.submit(batch.request())
 
-    def expect_echo(self, payload: bytes, echo: bytes) -> None:
-        """Send ``payload``; the next frame that is no push should be ``echo``."""
+    def submit(self, payload: bytes) -> None:
+        """Send ``payload``, or nothing; one more frame that is no push is to come. It is known by what is in it."""
+        self.connection.submit(CallbackHandler(self.on_frame, self.on_frame_failure), payload, 3, 0, self.executor.now)
 
-        def on_reply(raw: bytes) -> None:
-            if raw == echo:
-                self.on_batch_done()
-            else:
-                self.on_unexpected_reply(raw, echo)
-
-        self.connection.submit(CallbackHandler(on_reply, self.on_echo_failure), payload, 3, 0, self.executor.now)
-
-    def on_echo_failure(self, failure: NodeFailure) -> None:
-        """If it is late, or could not be handled, another one is sent; after a loss `on_disconnect` is called, too."""
-        if failure.code in (TIMEOUT, BADREPLY):
-            self.send_fenced(b"")
-
-    def on_unexpected_reply(self, raw: bytes, echo: bytes) -> None:
-        """An error, or an older echo, came in front of the echo, which is still to come."""
+    def on_frame(self, raw: bytes) -> None:
+        """The echo of a PING; or an error, and the echo is still to come."""
+        number = echoed_number(raw)
+        if 0 < number <= self.last_ping:
+            self.on_echo(number)
+            return
         if is_error(raw):
-            self.batch_error = raw
-        self.expect_echo(b"", echo)
+            self.on_error(raw)
+        self.submit(b"")
+
+    def on_frame_failure(self, failure: NodeFailure) -> None:
+        """If an echo is late, or could not be handled, another one is sent; after a loss `on_disconnect` is called."""
+        if failure.code in (TIMEOUT, BADREPLY):
+            self.last_ping += 1
+            self.submit(ping(self.last_ping))
 
     def retry_refused(self) -> None:
         """Try again what the node has refused."""
@@ -186,46 +179,51 @@ class UpstreamSubscriber(PushHandler):
             self.on_confirmed(UNSUBSCRIBE_KINDS[word], name, False)
 
     def on_confirmed(self, kind: int, name: bytes, subscribed: bool) -> None:
-        """The node confirms that it sends this, or no longer; names that nobody asked for are ignored."""
+        """The node confirms that it sends this, or no longer; names that nobody asked for are ignored.
+
+        By now another state may be wanted, so the name is looked at again.
+        """
         if not self.may_deliver(kind, name):
             return
         if subscribed:
             self.delivering[kind][name] = True
         else:
             self.delivering[kind].pop(name, None)
-        self.on_name_done(kind, name)
-
-    def on_name_done(self, kind: int, name: bytes) -> None:
-        """One name of the batch is confirmed; by now another state may be wanted, so it is looked at again."""
-        if kind == self.batch_kind:
-            self.unconfirmed.pop(name, None)
+        batch = self.batch_of[kind].get(name)
+        if batch is not None and batch.subscribes == subscribed and batch.number:
+            del batch.unconfirmed[name]
+            del self.batch_of[kind][name]
         self.dirty[kind][name] = True
         self.callbacks.on_changed(self, kind, name)
 
-    def on_batch_done(self) -> None:
-        """The echo is here: what is unconfirmed was refused."""
-        unconfirmed = self.unconfirmed
-        self.unconfirmed = {}
-        self.batch_in_flight = False
-        if not unconfirmed:
-            self.batch_size = min(MAX_BATCH_NAMES, self.batch_size * 2)
-        elif len(unconfirmed) > 1:
-            self.batch_size = max(1, len(unconfirmed) // 2)
-        else:
-            for name in unconfirmed:
-                self.on_name_refused(name, self.batch_error or errors.subscription_not_confirmed(name))
+    def on_error(self, error: bytes) -> None:
+        """It is about the first batch that is unconfirmed: those before it are confirmed, or have an error."""
+        for batch in self.batches:
+            if batch.unconfirmed and not batch.error:
+                batch.error = error
+                return
+
+    def on_echo(self, number: int) -> None:
+        """The node has executed all batches up to this number."""
+        while self.batches and self.batches[0].number <= number:
+            self.on_batch_done(self.batches.pop(0))
         self.flush()
 
-    def on_name_refused(self, name: bytes, error: bytes) -> None:
-        """The node has refused this one name."""
-        kind = self.batch_kind
-        self.dirty[kind].pop(name, None)
-        self.refused[kind][name] = True
-        self.callbacks.on_refused(self, kind, name, error)
+    def on_batch_done(self, batch: SubscriptionBatch) -> None:
+        """What is unconfirmed was refused: one name for good, several are tried again in halves."""
+        if len(batch.unconfirmed) > 1:
+            for half in batch.halves():
+                self.halves.append(half)
+                self.batch_of[batch.kind].update(dict.fromkeys(half.unconfirmed, half))
+            return
+        for name in batch.unconfirmed:
+            del self.batch_of[batch.kind][name]
+            self.dirty[batch.kind].pop(name, None)
+            self.refused[batch.kind][name] = True
+            self.callbacks.on_refused(self, batch.kind, name, batch.error or errors.subscription_not_confirmed(name))
 
     def on_ready(self) -> None:
         """The handshake is over, and the node has no subscription of ours: subscribe to everything that is wanted."""
-        self.batch_size = MAX_BATCH_NAMES
         for kind in KINDS:
             self.refused[kind].clear()
             for name in self.callbacks.candidate_names(kind):
@@ -235,8 +233,9 @@ class UpstreamSubscriber(PushHandler):
 
     def on_disconnect(self, failure: NodeFailure) -> None:
         """The connection is lost, and with it all subscriptions."""
-        self.batch_in_flight = False
-        self.unconfirmed = {}
+        self.batches = []
+        self.halves = []
+        self.batch_of = [{} for _ in KINDS]
         self.delivering = [{} for _ in KINDS]
         self.callbacks.on_disconnected(self, explain_failure(failure))
 
@@ -251,21 +250,20 @@ class UpstreamSubscriber(PushHandler):
 
     def is_delivering(self, kind: int, name: bytes) -> bool:
         """Whether the node sends its messages, and is not asked to stop."""
-        is_ending = kind == self.batch_kind and not self.batch_subscribes and name in self.unconfirmed
-        return name in self.delivering[kind] and not is_ending
+        batch = self.batch_of[kind].get(name)
+        return name in self.delivering[kind] and (batch is None or batch.subscribes)
 
     def may_deliver(self, kind: int, name: bytes) -> bool:
         """Whether the node sends its messages, or may begin or stop to do so at any moment."""
-        return name in self.delivering[kind] or (kind == self.batch_kind and name in self.unconfirmed)
+        return name in self.delivering[kind] or name in self.batch_of[kind]
 
     def is_complete(self) -> bool:
         """Whether the node sends all that is wanted."""
-        if self.batch_in_flight or not self.connection.is_ready():
+        if not self.connection.is_ready():
             return False
         for kind in KINDS:
-            delivering = self.delivering[kind]
             for name in self.callbacks.candidate_names(kind):
-                if name not in delivering and self.callbacks.is_wanted(kind, name):
+                if not self.is_delivering(kind, name) and self.callbacks.is_wanted(kind, name):
                     return False
         return True
 

@@ -10,6 +10,7 @@ from kidoproxy.resp.decode import items
 from kidoproxy.resp.decode import string_value as bulk_of
 from kidoproxy.resp.encode import bulk, encode_request, integer, null, push
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
+from kidoproxy.session.pubsub.upstream_subscriber import UpstreamSubscriber
 from kidoproxy.upstream.connection import NodeConnection
 from tests.story import PLAIN, ConnectionKey, Event, Pool, SentRequest, Story, client, node, requests, to, unheard
 
@@ -92,6 +93,23 @@ def subscriptions_of(play: Story) -> Subscriptions:
     """The story's subscriptions."""
     assert isinstance(play, PubSubStory)
     return play.subscriptions
+
+
+def listener(play: Story) -> UpstreamSubscriber:
+    """The one that listens to node ``a``."""
+    subject = play.connection("a+").push_handler
+    assert isinstance(subject, UpstreamSubscriber)
+    return subject
+
+
+def asks(*names: str) -> Event:
+    """Clients subscribe to these, each to one."""
+
+    def event(play: Story) -> None:
+        for name in names:
+            client(f"SUBSCRIBE {{a}}{name}", name=name)(play)
+
+    return event
 
 
 def listening_nodes(play: Story) -> list[str]:

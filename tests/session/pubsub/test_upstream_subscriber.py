@@ -4,13 +4,16 @@ import pytest
 
 from kidoproxy.commands.spec import CHANNEL
 from kidoproxy.resp.errors import RESP3_REQUIRED, NodeFailure
-from kidoproxy.session.pubsub.upstream_subscriber import UpstreamSubscriber, UpstreamSubscriberCallbacks
+from kidoproxy.session.pubsub.upstream_subscriber import UpstreamSubscriberCallbacks
 from tests.session.pubsub.pubsub_story import (
+    PubSubStory,
     answers,
+    asks,
     became,
     confirm_all,
     confirms,
     granted,
+    listener,
     message,
     pubsub,
     pushed,
@@ -19,12 +22,8 @@ from tests.session.pubsub.pubsub_story import (
     sent,
 )
 from tests.story import (
-    Event,
-    Story,
     accepted,
     client,
-    given,
-    gone,
     greeted,
     lost,
     node,
@@ -36,113 +35,6 @@ from tests.story import (
     to_client,
     unheard,
 )
-
-
-def listener(play: Story) -> UpstreamSubscriber:
-    """The one that listens to node ``a``."""
-    subject = play.connection("a+").push_handler
-    assert isinstance(subject, UpstreamSubscriber)
-    return subject
-
-
-def asks(*names: str) -> Event:
-    """Clients subscribe to these, each to one."""
-
-    def event(play: Story) -> None:
-        for name in names:
-            client(f"SUBSCRIBE {{a}}{name}", name=name)(play)
-
-    return event
-
-
-def test_one_batch_at_a_time() -> None:
-    """What is wanted while a batch is under way goes out together in the next one."""
-    (
-        pubsub(ring("a"))
-        >> asks("x")
-        << sent("a", "SUBSCRIBE {a}x")
-        >> asks("y", "z")
-        << silence()
-        >> confirms("a", "subscribe {a}x")
-        << to_client(became("subscribe", "{a}x", 1), name="x")
-        << sent("a", "SUBSCRIBE {a}y {a}z")
-        >> confirms("a", "subscribe {a}y", "subscribe {a}z")
-        << to_client(became("subscribe", "{a}y", 1), name="y")
-        << to_client(became("subscribe", "{a}z", 1), name="z")
-    )
-
-
-def test_begin_and_end_are_not_mixed() -> None:
-    """A batch begins or ends subscriptions, and is of one kind."""
-    (
-        pubsub(ring("a"))
-        >> client("SUBSCRIBE {a}x", name="x")
-        << sent("a", "SUBSCRIBE {a}x")
-        >> client("SUBSCRIBE {a}y", name="y")
-        >> client("PSUBSCRIBE p*", name="p")
-        >> given(lambda play: play.client("x").session.close())
-        >> confirms("a", "subscribe {a}x")
-        << sent("a", "UNSUBSCRIBE {a}x")
-        >> confirms("a", "unsubscribe {a}x")
-        << sent("a", "SUBSCRIBE {a}y")
-        >> confirms("a", "subscribe {a}y")
-        << to_client(became("subscribe", "{a}y", 1), name="y")
-        << sent("a", "PSUBSCRIBE p*")
-        >> confirms("a", "psubscribe p*")
-        << to_client(became("psubscribe", "p*", 1), name="p")
-    )
-
-
-def test_a_change_of_mind() -> None:
-    """A name that is wanted again before it was ended needs nothing; one that was just ended is begun again."""
-    (
-        pubsub(ring("a"))
-        >> granted("SUBSCRIBE {a}x", name="x")
-        >> asks("y")
-        << sent("a", "SUBSCRIBE {a}y")
-        >> gone("x")
-        >> client("SUBSCRIBE {a}x", name="z")
-        << to_client(became("subscribe", "{a}x", 1), name="z")
-        >> confirms("a", "subscribe {a}y")
-        << to_client(became("subscribe", "{a}y", 1), name="y")
-        >> gone("z")
-        << sent("a", "UNSUBSCRIBE {a}x")
-        >> client("SUBSCRIBE {a}x", name="w")
-        << silence()
-        >> confirms("a", "unsubscribe {a}x")
-        << sent("a", "SUBSCRIBE {a}x")
-        >> confirms("a", "subscribe {a}x")
-        << to_client(became("subscribe", "{a}x", 1), name="w")
-    )
-
-
-def test_a_refused_batch_is_tried_in_smaller_ones() -> None:
-    """One bad name among many costs nobody else its subscription."""
-    (
-        pubsub(ring("a"))
-        >> asks("v")
-        << sent("a", "SUBSCRIBE {a}v")
-        >> asks("w", "x", "y", "z")
-        >> confirms("a", "subscribe {a}v")
-        << to_client(became("subscribe", "{a}v", 1), name="v")
-        << sent("a", "SUBSCRIBE {a}w {a}x {a}y {a}z")
-        >> refuses("a", "-NOPERM no")
-        << sent("a", "SUBSCRIBE {a}w {a}x")
-        >> refuses("a", "-NOPERM no")
-        << sent("a", "SUBSCRIBE {a}w")
-        >> refuses("a", "-NOPERM no")
-        << to_client("-NOPERM no", name="w")
-        << sent("a", "SUBSCRIBE {a}x")
-        >> confirms("a", "subscribe {a}x")
-        << to_client(became("subscribe", "{a}x", 1), name="x")
-        << sent("a", "SUBSCRIBE {a}y {a}z")
-        >> confirms("a", "subscribe {a}y", "subscribe {a}z")
-        << to_client(became("subscribe", "{a}y", 1), name="y")
-        << to_client(became("subscribe", "{a}z", 1), name="z")
-        # Nobody wants it any more, so it is not asked for again.
-        >> tick(1.0)
-        << silence()
-    )
 
 
 def test_a_node_that_does_not_confirm() -> None:
@@ -179,11 +71,10 @@ def test_everything_is_said_anew() -> None:
         >> granted("SUBSCRIBE {a}x {a}y", name="x")
         >> granted("PSUBSCRIBE p*", name="p")
         >> lost("a+")
-        << sent("a", "SUBSCRIBE {a}x {a}y")
+        << sent("a", "SUBSCRIBE {a}x {a}y", "PSUBSCRIBE p*")
         >> pushes("a", "message {a}x early")
         << to_client(message("message {a}x early"), name="x")
         >> confirms("a", "subscribe {a}x", "subscribe {a}y")
-        << sent("a", "PSUBSCRIBE p*")
         >> confirms("a", "psubscribe p*")
         >> pushes("a", "pmessage p* pq m")
         << to_client(message("pmessage p* pq m"), name="p")
@@ -240,13 +131,46 @@ def test_a_late_refusal() -> None:
         << to("a+", "PING")
         << to_client("-TIMEOUT a a:6379 (no reply in 500 ms)")
         >> client("SUBSCRIBE {a}z", name="two")
+        << sent("a", "SUBSCRIBE {a}z")
         >> refuses("a", "-NOPERM no")
         << silence()
         >> answers("a")
-        << sent("a", "SUBSCRIBE {a}z")
         >> confirms("a", "subscribe {a}z")
         << to_client(became("subscribe", "{a}z", 1), name="two")
     )
+
+
+def test_errors_in_a_row() -> None:
+    """Each is for the first batch that has neither been confirmed nor refused; more of them change nothing."""
+    (
+        pubsub(ring("a"))
+        >> granted("SUBSCRIBE {a}w", name="w")
+        >> asks("x", "y", "z")
+        << sent("a", "SUBSCRIBE {a}x", "SUBSCRIBE {a}y", "SUBSCRIBE {a}z")
+        >> node("a+", pushed("subscribe {a}x 1"), "-NOPERM one", "-NOPERM two", "-NOPERM three", "+what")
+        << to_client(became("subscribe", "{a}x", 1), name="x")
+        >> answers("a")
+        >> answers("a")
+        << to_client("-NOPERM one", name="y")
+        >> answers("a")
+        << to_client("-NOPERM two", name="z")
+        >> asks("v")
+        << sent("a", "SUBSCRIBE {a}v")
+        >> confirms("a", "subscribe {a}v")
+        << to_client(became("subscribe", "{a}v", 1), name="v")
+    )
+
+
+def test_a_later_echo_is_as_good() -> None:
+    """Whatever answer is lost: the number of a PING ends all batches that were sent before it."""
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}w", name="w") >> asks("x", "y")
+    play << sent("a", "SUBSCRIBE {a}x", "SUBSCRIBE {a}y")
+    assert isinstance(play, PubSubStory)
+    play.echo("a")
+    play >> confirms("a", "subscribe {a}y")
+    play << to_client(became("subscribe", "{a}y", 1), name="y")
+    play << to_client("-ERR the node did not confirm the subscription to '{a}x'", name="x")
+    assert listener(play).batches == []
 
 
 def test_a_silent_node_is_given_up() -> None:
