@@ -111,7 +111,8 @@ class KeyRepairer(Callback):
 
     def start_transfer(self, proof: Proof) -> None:
         db, key = self.db_key
-        self.transfer = Transfer(self.executor, proof, db, [key], False, self.wall_ms)
+        size = self.group.scrub.large_sizes.get(self.db_key, 0)
+        self.transfer = Transfer(self.executor, proof, db, [key], False, self.wall_ms, size)
         self.transfer.begin(self)
 
     def on_done(self, batch_reply: BatchReply) -> None:

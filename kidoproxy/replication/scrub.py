@@ -300,6 +300,8 @@ class Scrub(Callback):
             self.postpone(large.put_off(), self.batch)
             if not large.put_off():
                 self.record.large += not large.is_complete
+                # Nothing else is compared before this one is repaired, so there is one at a time.
+                self.record.large_sizes = {(self.db, large.key): large.size}
                 self.on_keys_compared([large.key], [large.key] if large.differs else [])
         self.go_on()
 

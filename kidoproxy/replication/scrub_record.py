@@ -41,6 +41,8 @@ class ScrubRecord:
         #: Large values of which type, length and expiry were compared; keys that were never free to be compared.
         self.large = 0
         self.skipped = 0
+        #: Large values that wait for their repair, and about how many bytes each has: it is given time for them.
+        self.large_sizes: dict[tuple[int, bytes], int] = {}
         #: (database, key) of the first that differ.
         self.reported: list[tuple[int, bytes]] = []
         self.problem = ""
@@ -63,6 +65,7 @@ class ScrubRecord:
         self.number += 1
         self.state, self.dry_run, self.is_cancelled = WAITING, dry_run, False
         self.nodes, self.reported, self.problem = [], [], ""
+        self.large_sizes.clear()
         self.keys = self.scanned = self.expected = 0
         self.differences = self.repaired = self.large = self.skipped = 0
         return ""

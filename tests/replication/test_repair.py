@@ -276,3 +276,22 @@ def test_many_keys_in_one_turn() -> None:
     assert not group.to_repair
     assert stage.toys["a"].dbs == stage.toys["b"].dbs
     assert supervisor.repairer.repaired_count == len(keys)
+
+
+def test_a_large_key_has_more_time() -> None:
+    """As much as its bytes need; writes that are kept back meanwhile have it, too."""
+    stage, supervisor = supervised_copies()
+    play = stage.play
+    key = led_by(play.pool, "a").encode()
+    group = play.pool.groups[0]
+    stage.toys["a"].dbs[0] = {key: b"x"}
+    group.scrub.large_sizes = {(0, key): 200_000_000}
+    group.repair_later(0, [key])
+    tick()(play)
+    while supervisor.repairer.transfer is None:
+        play.settle()
+        for name in "ab":
+            stage.step(name)
+    assert play.connection("b").hold_grace == 20
+    stage.run()
+    assert stage.toys["b"].dbs[0] == {key: b"x"}

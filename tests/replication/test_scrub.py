@@ -103,6 +103,7 @@ def test_large_values() -> None:
     b.dbs[3][b"k1"] = b"w"
     run(stage, record, ticks=20)
     assert (record.state, record.keys, record.large, record.differences, record.repaired) == (DONE, 10, 0, 1, 1)
+    assert list(record.large_sizes.values()) == [LARGE_BYTES]
     assert a.dbs[3] == b.dbs[3]
     a.lies[b"TYPE"] = b"+ReJSON-RL\r\n"
     run(stage, record, ticks=20)
