@@ -59,6 +59,13 @@ class ScrubScheduler:
             self.count_from(wall_ms)
         return now + max(self.record.interval - (wall_ms - self.record.since_ms) / 1000, 0.0)
 
+    def put_off(self, has_failed: bool, now: float, wall_ms: int) -> None:
+        """The next one comes after an interval, or earlier if this one has failed. A dry run has repaired nothing."""
+        interval = self.record.interval
+        self.due_at = now + (min(interval, RETRY_SECONDS) if has_failed else interval)
+        if not has_failed:
+            self.count_from(wall_ms)
+
     def count_from(self, wall_ms: int) -> None:
         self.record.since_ms = wall_ms
         self.group.record_details()
@@ -96,10 +103,8 @@ class ScrubScheduler:
         record = self.record
         self.scrub = None
         record.end(problem, wall_ms)
-        has_failed = problem not in ("", CANCELLED)
-        self.due_at = now + (min(record.interval, RETRY_SECONDS) if has_failed else record.interval)
-        if not has_failed:
-            self.count_from(wall_ms)
+        if not record.dry_run:
+            self.put_off(problem not in ("", CANCELLED), now, wall_ms)
         fields: dict[str, object] = {"keys": record.keys, "differences": record.differences}
         fields.update({"repaired": record.repaired, "large": record.large, "skipped": record.skipped})
         if problem:

@@ -94,6 +94,18 @@ def test_cancel() -> None:
     assert not stage.play.executor.unshared_connections
 
 
+def test_a_dry_run_does_not_put_off_the_next_one() -> None:
+    """It has repaired nothing."""
+    stage, supervisor = supervised_copies()
+    record, scheduler = supervisor.group.scrub, supervisor.scrubs
+    record.interval = 3600.0
+    run_ticks(stage, 1)
+    due_at = scheduler.due_at
+    record.request(True)
+    run_ticks(stage, 10)
+    assert (record.state, scheduler.due_at) == (DONE, due_at)
+
+
 def test_nobody_is_trusted() -> None:
     """Without a copy that is trusted nothing is compared."""
     stage, supervisor = supervised_copies()
