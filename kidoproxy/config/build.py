@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from kidoproxy.config.address import Address, parse_listen
-from kidoproxy.config.graph import check_graph
+from kidoproxy.config.graph import check_graph, rings_over_copies
 from kidoproxy.config.members import MemberBuilder
 from kidoproxy.config.model import (
     ClientLimits,
@@ -59,6 +59,8 @@ class ConfigBuilder:
         pools = {name: self._pool(name, table, file.proxy) for name, table in file.pool.items()}
         admin = self._admin(file.proxy)
         check_graph(pools, admin, self.problems)
+        for location, message in rings_over_copies(pools):
+            self.warn(location, message)
         return Config(
             pools=pools,
             source=self.problems.file,

@@ -108,6 +108,20 @@ def _check_copies(pools: dict[str, Pool], problems: Problems) -> None:
                 )
 
 
+def rings_over_copies(pools: dict[str, Pool]) -> list[tuple[Location, str]]:
+    """Where a ring names a node that is a copy: to read one copy that is well, writes would part it from the others."""
+    copies = {node.address: pool.name for pool in pools.values() if pool.mode == "copy" for node in pool.nodes}
+    return [
+        (
+            _member_location(pool, i),
+            f"is a copy of pool.{copies[member.address]}; writes miss its other copies",
+        )
+        for pool in pools.values()
+        for i, member in enumerate(pool.members if pool.mode == "ring" else ())
+        if isinstance(member, NodeConfig) and member.address in copies
+    ]
+
+
 def _check_duplicates(pool: Pool, pools: dict[str, Pool], problems: Problems) -> None:
     """Below one pool a node is reached once, else it gets keys or writes twice; and a name means one node.
 

@@ -156,3 +156,12 @@ def test_where_no_secret_is_wanted_a_dollar_is_a_dollar(tmp_path: Path, text: st
 def test_what_a_variable_holds_is_taken_as_it_is(tmp_path: Path) -> None:
     """A generated password may look like anything."""
     assert read(tmp_path, pool('password = "${PW}"'), {"PW": "$HOME"}).pools["cache"].password.reveal() == "$HOME"
+
+
+def test_a_ring_over_a_copy(tmp_path: Path) -> None:
+    """It may be meant for reading; what it writes the other copies miss, so there is a warning."""
+    more = '[pool.b]\nlisten = "127.0.0.1:1"\nmode = "copy"\nnodes = ["redis://x", "redis://y"]\n'
+    ring = pool("", nodes='["redis://a", "redis://y:6379"]')
+    (line,) = read(tmp_path, ring + more).warnings
+    assert line == ("ring.toml: pool.cache.nodes[1]: is a copy of pool.b; writes miss its other copies")
+    assert read(tmp_path, pool("", nodes='["redis://a", "pool:b"]') + more).warnings == ()
