@@ -37,6 +37,7 @@ LAYERS: Final = (
         "replication.scrub_record",
         "replication.durability",
         "replication.key_turns",
+        "replication.repair_waits",
         "replication.waiters",
         "replication.expiry_memo",
     ),

@@ -26,6 +26,7 @@ from kidoproxy.replication.key_turns import KeyTurns
 from kidoproxy.replication.noted_keys import REPAIR_BYTES, TOUCHED_BYTES, ByteBudget, KeySet
 from kidoproxy.replication.noted_keys import WatchedKeys as WatchedKeys
 from kidoproxy.replication.ownership import Ownership
+from kidoproxy.replication.repair_waits import RepairWaits
 from kidoproxy.replication.scrub_record import ScrubRecord
 from kidoproxy.replication.waiters import Waiters
 from kidoproxy.resp.errors import STARTING_UP
@@ -52,10 +53,8 @@ class CopyGroup(NodeGroup):
         self.min_in_sync = min_in_sync
         #: So many copies, the leader among them, have a write before the client hears of it; 0: all (setting ``ack``).
         self.acks_needed = 0
-        #: Copies that are behind are synced unasked (the pool's setting ``heal``).
-        self.heals_itself = False
-        #: A sync looks at no more keys in a second; 0: as many as it can.
-        self.sync_keys_per_s = 0
+        self.heals_itself = False  # copies that are behind are synced unasked (the pool's setting ``heal``)
+        self.sync_keys_per_s = 0  # a sync looks at no more keys in a second; 0: at as many as it can
         self.scrub = ScrubRecord()
         #: An election has said which copies to trust; else clients get ``refusal``.
         self.elected = False
@@ -72,6 +71,7 @@ class CopyGroup(NodeGroup):
         self.repair_budget = ByteBudget(REPAIR_BYTES)
         #: For some of them: the node whose reply a client got; it decides while it is in sync.
         self.repair_sources: dict[tuple[int, bytes], Node] = {}
+        self.repair_waits = RepairWaits()
         #: While a sync runs: keys of writes whose outcome may be another one at a copy that is not complete yet.
         self.touched_keys: KeySet | None = None
         self.touched_budget = ByteBudget(TOUCHED_BYTES)

@@ -140,6 +140,7 @@ class KeyRepairer(Callback):
         self.repaired_count += 1
         if not self.targets and not self.group.to_repair.get(self.db_key, False):
             forget_repaired(self.group, self.db_key)
+        self.group.repair_waits.tick(self.executor.now, self.group.to_repair)
         self.left_in_turn -= 1
         if not problem and self.left_in_turn > 0 and self.group.to_repair and self.group.elected:
             self.begin_next()

@@ -2,8 +2,8 @@
 
 A pure object that is ticked. In every tick, in this order:
 
-1. acknowledgements that wait for the disk are released or given up (`durability`), and what has waited too long for
-   its turn at a key is given up (`key_turns`);
+1. acknowledgements that wait for the disk are released or given up (`durability`), those that wait for a repair are
+   released (`repair_waits`), and what has waited too long for its turn at a key is given up (`key_turns`);
 2. other proxies that serve the copies are looked for (`owner_claim`), and if there are none that go first, an election
    is prepared or held, if no copy is trusted or none that is can be reached (`election_runner`);
 3. one piece of work goes on: the sync that runs (`sync_scheduler`), else the repair of a key (`repair`), else the next
@@ -44,12 +44,14 @@ class CopySupervisor:
         self.repairer = KeyRepairer(executor, group)
         self.owner_claim = OwnerClaim(executor, group, self.copy_log, now)
         self.scrubs = ScrubScheduler(executor, group, self.copy_log, now)
+        group.repair_waits.is_ticked = True
         if not group.elected:
             apply_record(group, recorded_behind)
 
     def tick(self, now: float, wall_ms: int) -> None:
         """Called some twenty times a second; ``wall_ms`` is the wall clock in milliseconds."""
         self.group.durability.tick(now)
+        self.group.repair_waits.tick(now, self.group.to_repair)
         if self.group.key_turns.busy:
             self.group.key_turns.tick(now)
         if self.owner_claim.tick(now):

@@ -6,8 +6,9 @@ Order of events of a write:
 2. A copy that refuses or fails is *unconfirmed*: reads from it may lack the write until all copies have answered.
 3. All in-sync copies have answered: those that took the write have *acknowledged* it; the others are behind from now
    on. Replies that should be equal and are not make the keys wait for a repair.
-4. The client gets the leader's reply (the first one's that acknowledged). If some copy has missed a write the reply
-   waits until the record of that is on disk (`DurableReply`).
+4. The client gets the leader's reply (the first one's that acknowledged). If some copy has taken the write differently
+   the reply waits for the repair (`RepairedReply`), and if some copy has missed a write until the record of that is on
+   disk (`DurableReply`).
 
 With another ``ack`` than "all" the client is answered when the leader and enough others have it; the rest goes on.
 
@@ -20,6 +21,7 @@ from typing import Final, final
 from kidoproxy.commands.expiry_effect import NO_KEYS
 from kidoproxy.replication.durability import HeldAcknowledgement
 from kidoproxy.replication.group import IN_SYNC, SYNCING, Copy, CopyGroup, missed_keys
+from kidoproxy.replication.repair_waits import UnrepairedReply
 from kidoproxy.replies.aggregate import NEVER_COMPLETE, Aggregate
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
@@ -181,10 +183,11 @@ class CopyWrite(Aggregate):
         if not acknowledged:
             self.all_failed()
             return
+        differs = False
         if self.is_write:
             missing = [node for index, node in enumerate(self.nodes) if index not in acknowledged]
             self.group.mark_behind(missing, self.db, self.missed_keys)
-            self.repair_if_unequal(acknowledged)
+            differs = self.repair_if_unequal(acknowledged)
             self.outcome = self.replies[acknowledged[0]]
             for node, raw in self.unawaited_replies or []:
                 self.compare_unawaited(node, raw)
@@ -195,12 +198,21 @@ class CopyWrite(Aggregate):
         elif self.is_write and len(acknowledged) < self.group.min_in_sync:
             names = [self.nodes[index].name for index in acknowledged]
             self.reply_when_durable(replication_errors.too_few_copies(names, self.group.min_in_sync))
+        elif differs and self.written_keys and self.group.repair_waits.is_ticked:
+            self.group.repair_waits.hold(RepairedReply(self, acknowledged[0]))
         else:
             self.reply_when_durable(self.replies[acknowledged[0]])
 
     def reply_when_durable(self, raw: bytes) -> None:
         """Answer the client: at once, or when the record of who is behind now is on disk."""
-        if self.write_epoch < 0 or self.group.durability.is_current():
+        if self.write_epoch < 0:
+            self.parent.on_reply(raw)
+        else:
+            self.acknowledge(raw)
+
+    def acknowledge(self, raw: bytes) -> None:
+        """The same of a write that may be over."""
+        if self.group.durability.is_current():
             self.parent.on_reply(raw)
         else:
             self.group.durability.hold(DurableReply(self.group, self.nodes[0], self.parent, raw))
@@ -216,13 +228,15 @@ class CopyWrite(Aggregate):
         else:
             self.group.mark_behind(self.nodes[1:])
 
-    def repair_if_unequal(self, acknowledged: list[int]) -> None:
+    def repair_if_unequal(self, acknowledged: list[int]) -> bool:
+        """Whether the copies have come to different outcomes: then the keys are noted for repair."""
         first = self.replies[acknowledged[0]]
         for index in acknowledged[1:]:
             if self.replies[index] != first and not are_same_error(self.replies[index], first):
                 self.group.mismatches += 1
                 self.group.repair_later(self.db, self.written_keys, self.nodes[acknowledged[0]])
-                return
+                return True
+        return False
 
     def compare_unawaited(self, node: Node, raw: bytes) -> None:
         """A copy that is not waited for has replied: if not like the others, its sync has to compare the keys."""
@@ -281,6 +295,26 @@ class CopyWrite(Aggregate):
 def are_same_error(raw: bytes, other: bytes) -> bool:
     """Whether both are errors of one code: each version of the servers has texts of its own."""
     return raw[:1] == b"-" and raw.partition(b" ")[0] == other.partition(b" ")[0]
+
+
+@final
+class RepairedReply(UnrepairedReply):
+    """The reply of one copy to a write that another one has taken differently: it waits until that is repaired."""
+
+    def __init__(self, write: CopyWrite, index: int) -> None:
+        super().__init__([(write.db, key) for key in write.written_keys])
+        self.write = write
+        self.node = write.nodes[index]
+        self.raw = write.replies[index]
+
+    def release(self) -> None:
+        """If the copy was lost before, what the others hold is not what it has replied."""
+        write, node = self.write, self.node
+        if write.group.elected and write.is_in_sync(node):
+            write.acknowledge(self.raw)
+        else:
+            failure = NodeFailure(BEHIND_CODE, node.name, node.address, "it fell behind meanwhile", True)
+            write.parent.on_failure(failure)
 
 
 @final

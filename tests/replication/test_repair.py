@@ -141,13 +141,15 @@ def test_a_key_that_is_decided_meanwhile() -> None:
 
 
 def test_replies_that_differ_are_repaired() -> None:
-    """The whole way: replies differ, the client hears the leader, the supervisor repairs."""
+    """The whole way: replies differ, the supervisor repairs, the client hears the leader."""
     stage, _ = supervised_copies()
     key = led_by(stage.play.pool, "a")
     stage.toys["b"].dbs[0] = {key.encode(): b"xx"}
-    assert stage.say(f"APPEND {key} y") == b":1\r\n"
+    assert stage.say(f"APPEND {key} y") == b""
     run_ticks(stage)
 
+    assert stage.play.settle() is None
+    assert stage.play.client("me").received == b":1\r\n"
     assert stage.toys["b"].dbs[0] == {key.encode(): b"y"}
     assert stage.play.pool.groups[0].mismatches == 1
 
