@@ -19,7 +19,7 @@ class Scenario:
     """``nodes``: how many copies; ``filled``: with how many keys of all types; ``only``: what the load is limited to.
 
     ``options`` are settings of the pool; one that takes ``long`` is not played in the suite. ``is_exact``: it is about
-    just so many copies. ``harms_all``: each of them, in turn or by chance, has to be filled from the others.
+    just so many copies. ``versions``: nothing in it needs a repair of the oldest copy, which newer ones cannot fill.
     """
 
     play: Play
@@ -29,11 +29,11 @@ class Scenario:
     only: tuple[str, ...]
     options: tuple[tuple[str, Any], ...]
     is_exact: bool
-    harms_all: bool
+    versions: bool
 
     def fits(self, kind: PoolKind) -> bool:
         """Whether it can be played on such pools, here."""
-        return kind.is_possible() and not (kind.is_mixed and self.harms_all)
+        return kind.is_possible() and (self.versions or not kind.is_mixed)
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
@@ -91,14 +91,14 @@ def scenario(
     name: str = "",
     long: bool = False,
     exact: bool = False,
-    harms_all: bool = False,
+    versions: bool = False,
     **options: Any,
 ) -> Callable[[Play], Play]:
     """Put it into the table."""
 
     def named(play: Play) -> Play:
         SCENARIOS[name or play.__name__] = Scenario(
-            play, nodes, filled, long, only, tuple(options.items()), exact, harms_all
+            play, nodes, filled, long, only, tuple(options.items()), exact, versions
         )
         return play
 

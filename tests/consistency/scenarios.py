@@ -14,7 +14,7 @@ from tests.consistency.rounds import SCENARIOS, scenario
 # -- nodes die ---------------------------------------------------------------------------------------------------
 
 
-@scenario()
+@scenario(versions=True)
 def killed_and_back_empty(t: Trial) -> None:
     """SIGKILL, and its disk has lost everything."""
     at = t.some()
@@ -23,7 +23,7 @@ def killed_and_back_empty(t: Trial) -> None:
     t.back(at)
 
 
-@scenario()
+@scenario(versions=True)
 def killed_and_back_with_old_data(t: Trial) -> None:
     """SIGKILL, and it comes back with what it had some time before."""
     at = t.some()
@@ -34,14 +34,14 @@ def killed_and_back_with_old_data(t: Trial) -> None:
     t.back(at, from_disk=True)
 
 
-@scenario()
+@scenario(versions=True)
 def killed_and_back_at_once(t: Trial) -> None:
     """It is back, empty, before anybody has heard that it was away."""
     at = t.some()
     t.kill_and_restart(at)
 
 
-@scenario(harms_all=True)
+@scenario()
 def restarted_one_after_another(t: Trial) -> None:
     """Nodes without persistence, each restarted when the one before is in sync."""
     for at in (0, 1, 0):
@@ -65,7 +65,7 @@ def killed_in_turn(t: Trial) -> tuple[int, int]:
     return first, last
 
 
-@scenario(exact=True, harms_all=True)
+@scenario(exact=True)
 def all_killed_first_in_first_back(t: Trial) -> None:
     """The one that died first lacks what came later: it must not serve before the other one is there."""
     first, last = killed_in_turn(t)
@@ -74,7 +74,7 @@ def all_killed_first_in_first_back(t: Trial) -> None:
     t.back(last, from_disk=True)
 
 
-@scenario(exact=True, harms_all=True)
+@scenario(exact=True)
 def all_killed_last_in_first_back(t: Trial) -> None:
     """The one that died last has everything, and serves."""
     first, last = killed_in_turn(t)
@@ -87,7 +87,7 @@ def all_killed_last_in_first_back(t: Trial) -> None:
 # -- nodes stand still, networks are bad -----------------------------------------------------------------------------
 
 
-@scenario(harms_all=True)
+@scenario()
 def stalled_for_less_than_the_deadline(t: Trial) -> None:
     """SIGSTOP until clients are stuck, then SIGCONT."""
     for at in (0, 1):
@@ -107,7 +107,7 @@ def stalled_for_more_than_the_deadline(t: Trial) -> None:
     t.thaw(at)
 
 
-@scenario(harms_all=True)
+@scenario()
 def cut_in_the_middle_of_a_reply(t: Trial) -> None:
     """The proxy has read half a frame."""
     for at in (0, 1):
@@ -116,7 +116,7 @@ def cut_in_the_middle_of_a_reply(t: Trial) -> None:
         t.until_well()
 
 
-@scenario(harms_all=True)
+@scenario()
 def cut_in_the_middle_of_a_request(t: Trial) -> None:
     """The node has read half a frame."""
     for at in (0, 1):
@@ -167,7 +167,7 @@ def a_late_write(t: Trial) -> None:
     t.bad(at).heal()
 
 
-@scenario(long=True, harms_all=True)
+@scenario(long=True)
 def a_late_write_of_a_dead_proxy(t: Trial) -> None:
     """The same, of a proxy that was killed: the next one does not know its connections."""
     at = t.some()
@@ -205,7 +205,7 @@ def dies_in_the_middle(t: Trial) -> None:
 
 
 for _way, _kinds in WAYS.items():
-    scenario(only=_kinds, harms_all=True, name=f"dies_in_the_middle_{_way}")(dies_in_the_middle)
+    scenario(only=_kinds, name=f"dies_in_the_middle_{_way}")(dies_in_the_middle)
 
 
 # -- syncs --------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def begin_sync(t: Trial, at: int) -> None:
     t.until(at, "syncing")
 
 
-@scenario(filled=100)
+@scenario(filled=100, versions=True)
 def dies_again_during_its_sync(t: Trial) -> None:
     """The copy that is being filled."""
     at = t.some()
@@ -231,7 +231,7 @@ def dies_again_during_its_sync(t: Trial) -> None:
     t.back(at)
 
 
-@scenario(nodes=3, filled=100, harms_all=True)
+@scenario(nodes=3, filled=100)
 def the_source_dies_during_a_sync(t: Trial) -> None:
     """One of the two that may be the source; the other one has everything, too."""
     at = t.some()
@@ -243,7 +243,7 @@ def the_source_dies_during_a_sync(t: Trial) -> None:
     t.back(other)
 
 
-@scenario(nodes=3, filled=100, harms_all=True)
+@scenario(nodes=3, filled=100)
 def source_and_target_die_during_a_sync(t: Trial) -> None:
     """Both, and one copy is left."""
     at = t.some()
@@ -257,7 +257,7 @@ def source_and_target_die_during_a_sync(t: Trial) -> None:
     t.back(other)
 
 
-@scenario(filled=100)
+@scenario(filled=100, versions=True)
 def cancelled(t: Trial) -> None:
     """A sync that somebody has ended is ordered again."""
     at = t.some()
@@ -268,7 +268,7 @@ def cancelled(t: Trial) -> None:
     t.client.execute_command("PROXY", "SYNC", t.names[at])
 
 
-@scenario(filled=100)
+@scenario(filled=100, versions=True)
 def busy_sync(t: Trial) -> None:
     """A slow sync: meanwhile keys are rewritten, deleted, renamed, and expire between DUMP and RESTORE."""
     at = t.some()
@@ -309,7 +309,7 @@ def too_many_missed_keys(t: Trial) -> None:
 # -- the proxy dies ----------------------------------------------------------------------------------------------
 
 
-@scenario(harms_all=True)
+@scenario()
 def proxy_killed_while_a_node_is_behind(t: Trial) -> None:
     """The new proxy knows which one."""
     at = t.some()
@@ -322,7 +322,7 @@ def proxy_killed_while_a_node_is_behind(t: Trial) -> None:
     t.thaw(at)
 
 
-@scenario(filled=100, harms_all=True)
+@scenario(filled=100)
 def proxy_killed_during_a_sync(t: Trial) -> None:
     """A copy that is half filled is not read by the next proxy."""
     at = t.some()
@@ -333,7 +333,7 @@ def proxy_killed_during_a_sync(t: Trial) -> None:
     t.bad(at).heal()
 
 
-@scenario(harms_all=True)
+@scenario()
 def proxy_killed_in_the_moment_of_a_write(t: Trial) -> None:
     """One copy has executed it, the other one has not."""
     at = t.some()
@@ -348,7 +348,7 @@ def proxy_killed_in_the_moment_of_a_write(t: Trial) -> None:
 # -- few are left ------------------------------------------------------------------------------------------------
 
 
-@scenario(nodes=3, exact=True, harms_all=True)
+@scenario(nodes=3, exact=True)
 def two_of_three_behind(t: Trial) -> None:
     """All but one: it alone serves."""
     at = t.some()
@@ -373,7 +373,7 @@ def fewer_than_min_in_sync(t: Trial) -> None:
     t.back(at)
 
 
-@scenario()
+@scenario(versions=True)
 def nothing_happens(t: Trial) -> None:
     """No harm at all: nobody hears of an error, and writes around the expiry of their keys part no copies."""
     t.go_on(200)
