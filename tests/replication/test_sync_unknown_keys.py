@@ -1,6 +1,6 @@
 """Writes whose keys nobody knows, at any moment of a sync: what they make of a key that differs is not overlooked."""
 
-from itertools import combinations_with_replacement
+from itertools import product
 
 import pytest
 
@@ -50,7 +50,7 @@ def answer_once(stage: ToyNodes, count: int = 1) -> None:
 def test_at_any_moment(begin: object) -> None:
     """The key that differs is written, so that nobody is surprised that it does, and then names what is written."""
     assert callable(begin)
-    for at_write, at_script in combinations_with_replacement(range(ROUNDS), 2):
+    for at_write, at_script in product(range(0, ROUNDS, 5), range(ROUNDS)):
         stage, sync = begin()
         sync.begin()
         for at in range(ROUNDS):
