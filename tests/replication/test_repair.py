@@ -148,7 +148,7 @@ def test_replies_that_differ_are_repaired() -> None:
     assert stage.say(f"APPEND {key} y") == b""
     run_ticks(stage)
 
-    assert stage.play.settle() is None
+    stage.play.settle()
     assert stage.play.client("me").received == b":1\r\n"
     assert stage.toys["b"].dbs[0] == {key.encode(): b"y"}
     assert stage.play.pool.groups[0].mismatches == 1
