@@ -45,7 +45,7 @@ def plan_copy_write(
         return Gather([Send(node, payload) for node in nodes], response_policy, group=group, write=write)
     publisher_payload = interposed.publisher_payload
     publisher = group.active_pubsub_node() if publisher_payload is not None else None
-    interposed = Interposed(interposed.shown, publisher_payload, publisher)
+    interposed = Interposed(interposed.shown, publisher_payload, publisher, interposed.by_digest)
     sends: list[Plan] = [Send(node, interposed.payload_for(node, payload)) for node in nodes]
     return Gather(sends, response_policy, group=group, write=write, interposed=interposed)
 

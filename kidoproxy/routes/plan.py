@@ -94,17 +94,43 @@ class WriteScope:
 
 
 @final
+class DigestForm:
+    """A script that copies may run by its digest, once their connections have carried its text.
+
+    ``payload`` is the request then, ``publisher_payload`` that of a copy which publishes.
+    """
+
+    def __init__(self, digest: bytes, text: bytes, payload: bytes, publisher_payload: bytes | None) -> None:
+        self.digest: Final = digest
+        self.text: Final = text
+        self.payload: Final = payload
+        self.publisher_payload: Final = publisher_payload
+
+
+@final
 class Interposed:
     """What is special of a script that copies run behind a prologue.
 
     ``shown``: what the client reads in errors in place of what they run. ``publisher``, if any, is sent
-    ``publisher_payload`` in place of what the others are sent.
+    ``publisher_payload`` in place of what the others are sent. ``by_digest``, if any, is shorter.
     """
 
-    def __init__(self, shown: ShownWords, publisher_payload: bytes | None, publisher: Node | None) -> None:
+    def __init__(
+        self,
+        shown: ShownWords,
+        publisher_payload: bytes | None,
+        publisher: Node | None,
+        by_digest: DigestForm | None = None,
+    ) -> None:
         self.shown: Final = shown
         self.publisher_payload: Final = publisher_payload
         self.publisher: Final = publisher
+        self.by_digest: Final = by_digest
+
+    def digest_payload_for(self, node: Node, by_digest: DigestForm) -> bytes:
+        """What this copy is sent if it has the text."""
+        publisher_payload = by_digest.publisher_payload
+        return publisher_payload if node is self.publisher and publisher_payload is not None else by_digest.payload
 
     def payload_for(self, node: Node, payload: bytes | None) -> bytes | None:
         """What this copy is sent, where the others are sent ``payload``."""

@@ -3,7 +3,7 @@
 A copy pool asks one copy if the text proves that it only reads; it broadcasts the script if every copy comes to the
 same result, as it is or behind a prologue; otherwise the leader runs it for all, if the keys are known that it writes
 to: see `kidoproxy.scripts.ways`. EVALSHA is sent to copies as EVAL with the text, so that a copy which lost its script
-cache cannot miss a write.
+cache cannot miss a write; of texts that are used often they are sent the digest when they have said that they keep it.
 """
 
 from typing import Final, final
@@ -19,7 +19,7 @@ from kidoproxy.commands.expiry_effect import (
 from kidoproxy.commands.spec import SCRIPT_DIGEST, SCRIPT_FUNCTION, SCRIPT_TEXT, CommandSpec
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.scan import parse_int64
-from kidoproxy.routes.plan import Interposed
+from kidoproxy.routes.plan import DigestForm, Interposed
 from kidoproxy.routes.route import WallClock
 from kidoproxy.scripts.analysis import Analysis, analyze
 from kidoproxy.scripts.interposed import InterposedScript
@@ -35,6 +35,9 @@ from kidoproxy.scripts.ways import (
     CopyWay,
     copy_way_of_request,
 )
+
+#: So often a text is sent before copies are asked to keep it: many scripts are sent once.
+USES_BY_TEXT: Final = 3
 
 
 @final
@@ -139,9 +142,9 @@ def decide_copy_text(
         return interposed_decision(registry.interpose_script(script), argv, clock.next_script_time_us())
     if way in (WAY_LEADER, WAY_REFUSED):
         return leader_decision(analysis, [b"EVAL", script.text, *argv[2:]])
-    # A digest names nothing on a copy that has lost its scripts, and a write must not be missed for that.
-    by_digest = spec.script_source == SCRIPT_DIGEST and way != WAY_READ
-    return ScriptDecision(way, "", encode_request([b"EVAL", script.text, *argv[2:]]) if by_digest else None)
+    if spec.script_source == SCRIPT_DIGEST and way != WAY_READ:
+        return repeatable_decision(registry.repeat_script(script), argv)
+    return ScriptDecision(way)
 
 
 def decide_copy_function(
@@ -182,11 +185,30 @@ def decide_leader_script(registry: ScriptRegistry, spec: CommandSpec, argv: list
 
 def interposed_decision(script: InterposedScript, argv: list[bytes], us: int) -> ScriptDecision:
     """The prologue takes the last argument: whether this copy publishes, and the clock."""
-    words = [b"EVAL", script.text, *argv[2:], b"0%d" % us]
-    payload = encode_request(words)
-    words[-1] = b"1%d" % us
-    interposed = Interposed(script.shown, encode_request(words) if script.publishes else None, None)
-    return ScriptDecision(WAY_INTERPOSED, "", payload, interposed)
+    arguments = [*argv[2:], b"0%d" % us]
+    publisher_arguments = [*argv[2:], b"1%d" % us] if script.publishes else None
+    by_digest = digest_form(script, arguments, publisher_arguments)
+    payload = encode_request([b"EVAL", script.text, *arguments])
+    loud = encode_request([b"EVAL", script.text, *publisher_arguments]) if publisher_arguments is not None else None
+    return ScriptDecision(WAY_INTERPOSED, "", payload, Interposed(script.shown, loud, None, by_digest))
+
+
+def repeatable_decision(script: InterposedScript, argv: list[bytes]) -> ScriptDecision:
+    """A digest names nothing on a copy that has lost its scripts, and a write must not be missed for that."""
+    interposed = Interposed(script.shown, None, None, digest_form(script, argv[2:], None))
+    return ScriptDecision(WAY_BROADCAST, "", encode_request([b"EVAL", script.text, *argv[2:]]), interposed)
+
+
+def digest_form(
+    script: InterposedScript, arguments: list[bytes], publisher_arguments: list[bytes] | None
+) -> DigestForm | None:
+    """The same by the digest of its text, if that is used often enough for copies to keep it."""
+    if script.uses < USES_BY_TEXT or script.may_reply_noscript:
+        script.uses += 1
+        return None
+    words = [b"EVALSHA", script.digest]
+    loud = encode_request(words + publisher_arguments) if publisher_arguments is not None else None
+    return DigestForm(script.digest, script.text, encode_request(words + arguments), loud)
 
 
 def has_valid_key_count(argv: list[bytes]) -> bool:

@@ -20,7 +20,7 @@ from kidoproxy.replies.merge_replies import MergeReplies
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure
-from kidoproxy.routes.plan import Gather
+from kidoproxy.routes.plan import Gather, Interposed
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.registry import ScriptRegistry
@@ -64,6 +64,9 @@ class EvalshaExecutor(DelegatingExecutor):
             self.preload(node, proto, db, self.has_followers)
             handler = NoScriptRetry(self, handler, node, proto, db)
         self.executor.send(node, handler, payload, proto, db)
+
+    def send_digest(self, node: Node, handler: ReplyHandler, interposed: Interposed, proto: int, db: int) -> bool:
+        return self.executor.send_digest(node, handler, interposed, proto, db)
 
     def preload(self, node: Node, proto: int, db: int, renew: bool) -> bool:
         """Send the text if it is known, else return False.

@@ -5,6 +5,7 @@ from typing import Final, final
 
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.decode import items
+from kidoproxy.scripts.lexer import STRING_TOKEN, SYMBOL_TOKEN, Tokens
 from kidoproxy.scripts.prologue import interpose, interpose_function
 
 #: Words in errors of the servers, and what a client reads in their place.
@@ -13,23 +14,38 @@ ShownWords = tuple[tuple[bytes, bytes], ...]
 
 @final
 class InterposedScript:
-    """The text that copies run in place of another one. ``shown``: see `ShownErrors`."""
+    """The text that copies run in place of another one, its ``source``. ``shown``: see `ShownErrors`."""
 
-    def __init__(self, text: bytes, shown_name: bytes, is_function: bool, pieces: list[str]) -> None:
+    def __init__(self, text: bytes, source: bytes, shown_name: bytes, is_function: bool, pieces: list[str]) -> None:
         self.text: Final = text
-        shown = (hex_digest(text), shown_name)
+        self.digest: Final = hex_digest(text)
+        self.may_reply_noscript: Final = may_make_errors(source)
+        #: How often it was sent, as far as it matters.
+        self.uses = 0
+        shown = (self.digest, shown_name)
         self.shown: Final[ShownWords] = (shown, (b"user_script:", b"user_function:")) if is_function else (shown,)
         self.publishes: Final = "PUBLISH" in pieces
 
 
 def interposed_script(text: bytes, pieces: list[str]) -> InterposedScript:
     """In place of a script: errors have the digest of its own text."""
-    return InterposedScript(interpose(text, pieces), hex_digest(text), False, pieces)
+    return InterposedScript(interpose(text, pieces), text, hex_digest(text), False, pieces)
 
 
 def interposed_function(code: bytes, name: bytes, flags: list[bytes], pieces: list[str]) -> InterposedScript:
     """In place of a function of the library with this code: errors have its name."""
-    return InterposedScript(interpose_function(code, name, flags, pieces), name, True, pieces)
+    return InterposedScript(interpose_function(code, name, flags, pieces), code, name, True, pieces)
+
+
+def may_make_errors(text: bytes) -> bool:
+    """Whether a script may return an error of its own words: one that calls itself NOSCRIPT would be taken for it."""
+    tokens = Tokens(text)
+    for at, word in enumerate(tokens.values):
+        if word == b"error_reply" or (word == b"err" and tokens.kinds[at] == STRING_TOKEN):
+            return True
+        if word == b"err" and tokens.values[at + 1] == b"=" and tokens.kinds[at + 1] == SYMBOL_TOKEN:
+            return True
+    return False
 
 
 def hex_digest(text: bytes) -> bytes:

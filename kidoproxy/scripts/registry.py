@@ -32,12 +32,13 @@ MAX_LIBRARY_CHANGE_BYTES: Final = 64 * 1024 * 1024
 
 @final
 class Script:
-    """A text, its analysis and what copies run in its place; both are None until they are asked for."""
+    """A text, its analysis, what copies run in its place, and it itself as they run it; None until it is asked for."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.analysis: Analysis | None = None
         self.interposed: InterposedScript | None = None
+        self.repeated: InterposedScript | None = None
 
 
 @final
@@ -145,6 +146,12 @@ class ScriptRegistry:
             self.count_analysis(len(found.text))
             script.interposed = found
         return found
+
+    def repeat_script(self, script: Script) -> InterposedScript:
+        """The script itself, as copies run it; kept as long as the script."""
+        if script.repeated is None:
+            script.repeated = InterposedScript(script.text, script.text, hex_digest(script.text), False, [])
+        return script.repeated
 
     def count_analysis(self, size: int) -> None:
         """Something is made that takes as many bytes; when all take too many, those before are forgotten."""

@@ -48,6 +48,7 @@ class NodeConnection(SendingConnection):
         self.move_to(HANDSHAKING)
         self.reader = ReplyReader()
         self.loaded_scripts = {}
+        self.kept_scripts = {}
         self.proto = self.base_proto
         self.db = self.base_db
         self.last_read_at = now

@@ -87,6 +87,9 @@ class ConnectionBase(ConnectionQueue):
         self.announced_name = b""
         #: Scripts that this connection has carried to the node, and when.
         self.loaded_scripts: dict[bytes, float] = {}
+        #: Scripts that a copy was asked to keep, and whether it has said so. Another table after anything that may have
+        #: made it forget them.
+        self.kept_scripts: dict[bytes, bool] = {}
 
     def __repr__(self) -> str:
         mode = f"{STATE_NAMES[self.state]}{' held' if self.held else ''}"

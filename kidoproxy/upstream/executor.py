@@ -30,12 +30,13 @@ from kidoproxy.replies.randomkey import choose_weighted
 from kidoproxy.replies.streams import MergeStreams
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send, Wait, WriteScope
+from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, Interposed, LeaderFirst, Plan, Send, Wait, WriteScope
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.interposed import ShownErrors
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
+from kidoproxy.upstream.kept_scripts import submit_digest, text_instead
 from kidoproxy.upstream.miss_on_down import MissOnDown
 from kidoproxy.upstream.plan_sender import PlanSender
 
@@ -126,7 +127,8 @@ class PlanExecutor(PlanSender):
             # The copies decide among themselves who has taken a write: one that is down must not count as a taker.
             handler = MissOnDown(self, handler, raw, spec, request_context.proto)
             request_context = request_context.with_failures_shown()
-        aggregate = self.new_aggregate(plan, handler, spec, request_context)
+        send_text = text_instead(self, plan, handler, raw, spec, request_context)
+        aggregate = self.new_aggregate(plan, send_text or handler, spec, request_context)
         aggregate.command_name = spec.name
         frames = plan.frames
         group, write = plan.group, plan.write
@@ -136,9 +138,12 @@ class PlanExecutor(PlanSender):
             if expiry_check is not None and write.expiry_effect.check == CHECK_AROUND:
                 self.send_expiry_questions(expiry_check, True, request_context)
         for index, child_plan in enumerate(plan.plans):
+            slot = AggregateSlot(aggregate, index)
+            if send_text is not None and send_text.sends_digest(child_plan, slot):
+                continue
             self.execute(
                 child_plan,
-                AggregateSlot(aggregate, index),
+                slot,
                 frames[index] if frames is not None else raw,
                 spec,
                 request_context,
@@ -309,6 +314,10 @@ class Executor(PlanExecutor):
     def send_question(self, question: ExpiryQuestion, proto: int, db: int) -> None:
         self.send(question.node, question, question.request, proto, db)
 
+    def send_digest(self, node: Node, handler: ReplyHandler, interposed: Interposed, proto: int, db: int) -> bool:
+        conn = self.connection(node, proto, db)
+        return submit_digest(conn, handler, interposed, proto, db, self.now)
+
     def send_frames(
         self, node: Node, handler: ReplyHandler, payload: bytes, reply_count: int, proto: int, db: int
     ) -> None:
@@ -316,6 +325,9 @@ class Executor(PlanExecutor):
 
     def current_time(self) -> float:
         return self.now
+
+    def count_noscript_retry(self) -> None:
+        self.noscript_retries += 1
 
     def send_segmented(self, node: Node, handler: ReplyHandler, request: Request, proto: int, db: int) -> None:
         """Send a large request in the pieces in which it came, where its connection can take them all now."""
@@ -378,6 +390,9 @@ class DelegatingExecutor(PlanExecutor):
 
     def count_miss(self, is_write: bool) -> None:
         self.executor.count_miss(is_write)
+
+    def count_noscript_retry(self) -> None:
+        self.executor.count_noscript_retry()
 
     def jobs(self) -> Jobs:
         return self.executor.jobs()

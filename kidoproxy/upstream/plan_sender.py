@@ -8,7 +8,7 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.streams import Unblocker
-from kidoproxy.routes.plan import Plan
+from kidoproxy.routes.plan import Interposed, Plan
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
 
@@ -29,6 +29,19 @@ class PlanSender(Unblocker):
     def current_time(self) -> float:
         """The loop's clock."""
         raise NotImplementedError
+
+    def execute(
+        self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
+    ) -> None:
+        """Carry out a plan; see `PlanExecutor.execute`."""
+        raise NotImplementedError
+
+    def send_digest(self, node: Node, handler: ReplyHandler, interposed: Interposed, proto: int, db: int) -> bool:
+        """Send a copy the digest of a script if it keeps that (`kidoproxy.upstream.kept_scripts`); whether it does."""
+        return False
+
+    def count_noscript_retry(self) -> None:
+        """A script was sent again, as nobody had it."""
 
     def execute_in_turn(
         self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext

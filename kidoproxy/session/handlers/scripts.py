@@ -133,6 +133,7 @@ def forget_scripts(session: Session) -> None:
     for node in session.context.root.nodes():
         for conn in session.executor.connections_to(node):
             conn.loaded_scripts.clear()
+            conn.kept_scripts = {}
 
 
 def preload_in_transaction(
