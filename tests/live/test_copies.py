@@ -95,7 +95,6 @@ def test_each(proxy: RunningProxy, client: Any) -> None:
     "words",
     [
         "SWAPDB 0 1",
-        "FCALL f 1 k",
         "WAITAOF 1 1 0",
     ],
 )

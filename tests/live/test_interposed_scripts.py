@@ -72,10 +72,18 @@ def held(url: str) -> dict[tuple[int, bytes], tuple[bytes, Any, int]]:
 def timeless(found: dict[tuple[int, bytes], tuple[bytes, Any, int]]) -> list[object]:
     """The same without what is another moment on another server."""
     return [
-        (key, kind, len(str(value)) if key[1] in (b"log", b"bucket", b"stream") else value, moment // 30_000)
-        for key, (kind, value, moment) in sorted(found.items())
+        (key, kind, len(str(value)) if key[1] in (b"log", b"bucket", b"stream") else value)
+        for key, (kind, value, _) in sorted(found.items())
         if not (kind == b"list" and key[1] == b"l")
     ] + [sorted(value) for (_, key), (_, value, _) in found.items() if key == b"l"]
+
+
+def check_alike(first: dict[tuple[int, bytes], tuple[bytes, Any, int]], url: str) -> None:
+    """One copy holds what a server does that was asked the same some moments later."""
+    other = held(url)
+    assert timeless(first) == timeless(other)
+    late = [other[key][2] - moment for key, (_, _, moment) in first.items()]
+    assert all(abs(each) < 30_000 for each in late), late
 
 
 @pytest.mark.parametrize(("text", "keys", "args"), SAME)
@@ -92,7 +100,7 @@ def test_copies_are_equal_and_answer_as_one(
         assert replies(pair.url, pending)[at] in [replies(url, pending)[at] for url in straight]
         first, second = (held(url) for url in pair.urls)
         assert first == second
-        assert timeless(first) == timeless(held(straight[0]))
+        check_alike(first, straight[0])
 
 
 # -- scripts made by chance --------------------------------------------------------------------------------------
