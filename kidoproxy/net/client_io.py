@@ -13,7 +13,7 @@ from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
 from kidoproxy.resp import errors, limits
 from kidoproxy.session import cleanup
-from kidoproxy.session.mode import READY
+from kidoproxy.session.mode import READY, WAITING_FOR_NODES
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.session import ClientSession
 
@@ -191,8 +191,8 @@ class ClientIO(ClientSocket):
         if session is not None:
             cleanup.drain(session)
         if session is not None and not session.closing and not session.replies.open_count() and session.multi is None:
-            if session.resume_job is not None:
-                # It has sent requests, and would go on with them in the next turn.
+            if session.resume_job is not None or session.mode == WAITING_FOR_NODES:
+                # It has sent requests, and would go on with them in the next turn, or when nodes have answered.
                 return
             session.close()
             self.bridge.schedule_flush()

@@ -36,6 +36,8 @@ class MultiState:
     def __init__(self, request_context: RequestContext) -> None:
         self.request_context: Final = request_context
         self.queue: list[QueuedCommand] = []
+        #: The channels, with their kinds, that it publishes to.
+        self.channels: dict[tuple[int, bytes], bool] = {}
         self.queue_bytes = 0
         self.placement: TransactionPlacement | None = None
         #: A command was refused, so EXEC aborts.

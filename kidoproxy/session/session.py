@@ -25,7 +25,7 @@ from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.plan import Send
 from kidoproxy.routes.route import RequestContext
-from kidoproxy.session import accounting, cleanup, library_lookup, pause, refusal, slices
+from kidoproxy.session import accounting, cleanup, library_lookup, pause, publish_wait, refusal, slices
 from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
 from kidoproxy.session.handlers import (
@@ -40,7 +40,7 @@ from kidoproxy.session.handlers import (
     scripts,
     session_commands,
 )
-from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY
+from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY, WAITING_FOR_NODES
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 
@@ -117,12 +117,14 @@ class ClientSession(Session):
         if self.mode == CLOSING or cleanup.close_if_client_left(self, blocking_executor):
             return
         request, job = self.suspended_request, self.current_job
+        self.resuming = True
         if job is not None:
             slices.step_job(self, job)
         elif request is not None:
             self.suspended_request = None
             self.handle_request(request)
         self.process_requests()
+        self.resuming = False
         cleanup.close_if_half_closed(self)
 
     def handle_request(self, request: Request) -> None:
@@ -189,6 +191,9 @@ class ClientSession(Session):
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
             self.suspend_until(0)
+        elif publish_wait.must_wait(self, spec, request.argv):
+            self.suspended_request = request
+            self.enter(WAITING_FOR_NODES)
         else:
             self.run(spec, request)
 

@@ -19,6 +19,7 @@ from kidoproxy.routes.route import RequestContext, WallClock
 from kidoproxy.session.mode import CLOSING, MODE_NAMES, MOVES, PAUSED, READY
 from kidoproxy.session.multi_state import MultiState
 from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.pubsub.publish_order import HeldPublish
 from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
 from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.dedicated import DedicatedExecutor
@@ -104,6 +105,9 @@ class SessionState:
         #: Made with the first subscription; and a SUBSCRIBE or UNSUBSCRIBE that is not confirmed yet.
         self.subscriber: Subscriber | None = None
         self.pending_subscribe: UnconfirmedSubscription | None = None
+        #: It is being resumed, when all that came in a turn is read; its ``suspended_request`` waits for subscriptions.
+        self.resuming = False
+        self.held_publish: HeldPublish | None = None
         self.name = b""
         self.lib_name = b""
         self.lib_ver = b""

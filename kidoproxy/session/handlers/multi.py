@@ -10,6 +10,7 @@ from typing import final
 from kidoproxy.commands import handler_ids
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.spec import (
+    CHANNEL_NODE,
     IN_MULTI_BY_NODE,
     IN_MULTI_REFUSED,
     LOCAL,
@@ -86,6 +87,8 @@ def enqueue_planned(
         return
     transaction.queue_bytes += request.memory_cost()
     transaction.queue.append(QueuedCommand(spec, request))
+    if spec.reach == CHANNEL_NODE:
+        transaction.channels[(spec.topic_kind, request.argv[1])] = True
     session.send_reply(encode.QUEUED)
 
 

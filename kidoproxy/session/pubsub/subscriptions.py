@@ -12,6 +12,7 @@ from kidoproxy.resp.encode import adapt_push
 from kidoproxy.resp.log_event import LogEvent
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pubsub.message_source import MessageSource, MessageSourceCallbacks
+from kidoproxy.session.pubsub.publish_order import PublishOrder
 from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, Topic, needs_every_source
 from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.executor import Executor
@@ -30,6 +31,7 @@ class Subscriptions(MessageSourceCallbacks):
         self.sources = [MessageSource(executor, route, self) for route in root.scan_routes()]
         self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
         self.pending_subscriptions: list[PendingSubscription] = []
+        self.publish_order = PublishOrder()
         self.log_events: list[LogEvent] = []
         self.delivered_count = 0
         self.last_subscriber_number = 0
@@ -42,8 +44,10 @@ class Subscriptions(MessageSourceCallbacks):
         self.add_pending(pending)
         for name in names:
             topic = self.get_or_create_topic(pending.kind, name)
-            topic.pending_count += 1
             pending.topics.append(topic)
+            topic.pending_count += 1
+            if topic.pending_count == 1:
+                self.publish_order.begin(topic.kind, topic.name)
         missing = [topic for topic in pending.topics if not self.is_delivered(topic)]
         for topic in missing:
             error = self.unavailable_error(topic)
@@ -104,6 +108,7 @@ class Subscriptions(MessageSourceCallbacks):
         for pending in list(self.pending_subscriptions):
             if now > pending.due and not pending.finished:
                 self.on_timeout(pending)
+        self.publish_order.tick(now)
         for source in self.sources:
             source.tick()
         if now >= self.retry_at:
@@ -201,7 +206,7 @@ class Subscriptions(MessageSourceCallbacks):
             return
         subscriber = pending.subscriber
         for topic in pending.topics:
-            topic.pending_count -= 1
+            self.drop_pending(topic)
             topic.subscribers[subscriber.number] = subscriber
             subscriber.add(pending.kind, topic.name)
         pending.topics = []
@@ -220,12 +225,18 @@ class Subscriptions(MessageSourceCallbacks):
             if pending in topic.unsubscribing:
                 topic.unsubscribing.remove(pending)
                 continue
-            topic.pending_count -= 1
+            self.drop_pending(topic)
             if pending in topic.subscribing:
                 topic.subscribing.remove(pending)
             if not topic.is_needed():
                 self.mark_dirty(topic)
                 self.reevaluate(topic)
+
+    def drop_pending(self, topic: Topic) -> None:
+        """One request less that needs it; after the last one messages may be sent to it."""
+        topic.pending_count -= 1
+        if not topic.pending_count:
+            self.publish_order.end(topic.kind, topic.name)
 
     def on_timeout(self, pending: PendingSubscription) -> None:
         """A client that unsubscribes has done so; one that subscribes gets TIMEOUT, with the node that was silent."""

@@ -1,0 +1,69 @@
+"""Messages do not overtake subscriptions: what one Redis server does by itself, as it does one thing at a time.
+
+A node gets SUBSCRIBE on one connection and PUBLISH on another, so a message could be there first, and would be lost for
+a client that had sent SUBSCRIBE before it. So a request that publishes is held while some client of this process waits
+for a name that the channel fits, until that is confirmed or refused; but no longer than a command may take.
+"""
+
+from typing import final
+
+from kidoproxy.commands.glob import matches
+from kidoproxy.commands.spec import CHANNEL, PATTERN
+from kidoproxy.session.pubsub.topics import KINDS
+
+
+class HeldPublish:
+    """A request that publishes. ``unsettled`` are the names that it waits for; ``due`` is when it waits no more."""
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        self.unsettled = 0
+
+    def on_released(self) -> None:
+        """It may be sent."""
+        raise NotImplementedError
+
+
+@final
+class PublishOrder:
+    """By kind and name what clients wait for, with the requests that are held for it."""
+
+    def __init__(self) -> None:
+        self.pending: list[dict[bytes, list[HeldPublish]]] = [{} for _ in KINDS]
+        #: All that are held, in the order in which they are due.
+        self.held: dict[HeldPublish, bool] = {}
+
+    def begin(self, kind: int, name: bytes) -> None:
+        """Some client waits for this name."""
+        self.pending[kind][name] = []
+
+    def end(self, kind: int, name: bytes) -> None:
+        """No client waits for it any more."""
+        for publish in self.pending[kind].pop(name):
+            publish.unsettled -= 1
+            if not publish.unsettled:
+                self.release(publish)
+
+    def hold(self, publish: HeldPublish, kind: int, channel: bytes) -> None:
+        """Hold it for whatever a message to ``channel`` could be for; ``kind`` is CHANNEL or SHARD."""
+        held_for = self.pending[kind].get(channel)
+        found = [held_for] if held_for is not None else []
+        if kind == CHANNEL:
+            found += [held for pattern, held in self.pending[PATTERN].items() if matches(pattern, channel)]
+        for requests in found:
+            requests.append(publish)
+            publish.unsettled += 1
+        if publish.unsettled:
+            self.held[publish] = True
+
+    def release(self, publish: HeldPublish) -> None:
+        """Let it be sent, once."""
+        if self.held.pop(publish, False):
+            publish.on_released()
+
+    def tick(self, now: float) -> None:
+        """Release what has been held for as long as it may: what it still waits for came after it."""
+        for publish in list(self.held):
+            if now <= publish.due:
+                break
+            self.release(publish)

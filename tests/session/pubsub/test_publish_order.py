@@ -1,0 +1,67 @@
+"""`kidoproxy.session.pubsub.publish_order`: which messages are held, for what, and until when."""
+
+import pytest
+
+from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
+from kidoproxy.session.pubsub.publish_order import HeldPublish, PublishOrder
+
+
+class Held(HeldPublish):
+    """One that counts how often it was released."""
+
+    def __init__(self, due: float = 1.0) -> None:
+        super().__init__(due)
+        self.released = 0
+
+    def on_released(self) -> None:
+        """It may go."""
+        self.released += 1
+
+
+@pytest.mark.parametrize(
+    ("pending", "kind", "channel", "count"),
+    [
+        ([(CHANNEL, b"x")], CHANNEL, b"x", 1),
+        ([(CHANNEL, b"x")], CHANNEL, b"y", 0),
+        ([(CHANNEL, b"x")], SHARD, b"x", 0),
+        ([(SHARD, b"x")], SHARD, b"x", 1),
+        ([(SHARD, b"x")], CHANNEL, b"x", 0),
+        ([(PATTERN, b"x*"), (PATTERN, b"*"), (PATTERN, b"y*"), (CHANNEL, b"x1")], CHANNEL, b"x1", 3),
+        ([(PATTERN, b"*")], SHARD, b"x", 0),
+    ],
+)
+def test_what_it_is_held_for(pending: list[tuple[int, bytes]], kind: int, channel: bytes, count: int) -> None:
+    """A message is held for its own channel and for patterns that fit; one to a shard channel for that alone."""
+    order = PublishOrder()
+    for one in pending:
+        order.begin(*one)
+    publish = Held()
+    order.hold(publish, kind, channel)
+    assert (publish.unsettled, len(order.held)) == (count, min(count, 1))
+    for at, one in enumerate(pending):
+        assert publish.released == 0 or at >= count
+        order.end(*one)
+    assert (publish.released, publish.unsettled, order.held) == (min(count, 1), 0, {})
+    assert not any(order.pending)
+
+
+def test_no_longer_than_it_may() -> None:
+    """At its deadline it goes, whatever is still pending then; and it goes once."""
+    order = PublishOrder()
+    order.begin(CHANNEL, b"x")
+    first, second = Held(1.0), Held(2.0)
+    order.hold(first, CHANNEL, b"x")
+    order.hold(second, CHANNEL, b"x")
+    order.tick(1.0)
+    assert first.released == 0
+    order.tick(1.5)
+    assert (first.released, second.released) == (1, 0)
+    order.end(CHANNEL, b"x")
+    order.tick(3.0)
+    assert (first.released, second.released) == (1, 1)
+
+
+def test_it_has_an_owner() -> None:
+    """Whoever holds a message says what is done when it may go."""
+    with pytest.raises(NotImplementedError):
+        HeldPublish(1.0).on_released()
