@@ -23,6 +23,7 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.routes.placement.tags import NAMED_SETS
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.health import FAILURE_CAUSES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMANDS: Final = "kidoproxy/commands/README.md"
@@ -104,6 +105,11 @@ def test_metrics() -> None:
         for metric in ProxyCollector(ProxyState(Executor([]))).collect()
     ]
     assert rows(between("metrics", "kidoproxy/admin/README.md")) == found
+
+
+def test_causes_of_failures() -> None:
+    """The table of causes has all that is counted for a node, in order."""
+    assert [row[0].strip("`") for row in rows(between("causes", "kidoproxy/admin/README.md"))] == list(FAILURE_CAUSES)
 
 
 def test_refused_commands() -> None:

@@ -65,7 +65,6 @@ class ProxyCollector(Collector):
             disconnects.add_metric([reason], count)
         yield disconnects
         yield counter("commands", "Requests read from clients.", proxy.commands_processed)
-        yield counter("errors", "Requests that the proxy itself refused.", proxy.commands_rejected)
         yield counter("transactions_split", "Transactions that spanned several nodes.", proxy.split_transactions)
         yield counter("auth_failures", "Logins refused: a wrong user or password.", proxy.auth_failures)
         yield from self.incident_metrics()
@@ -96,8 +95,23 @@ class ProxyCollector(Collector):
             http_requests.add_metric([context.name], self.proxy.incidents.total(HTTP_REQUEST, context.name))
         yield from (login_failures, http_requests, tls_failures)
 
+    def error_metrics(self) -> Iterator[Metric]:
+        """The error replies that the clients of each pool got, by who made them."""
+        labels = ["pool", "code"]
+        own = CounterMetricFamily("kidoproxy_errors", "Error replies of the proxy itself.", labels=labels)
+        of_nodes = CounterMetricFamily(
+            "kidoproxy_node_error_replies", "Error replies of nodes that were passed on.", labels=labels
+        )
+        for context in self.proxy.contexts:
+            for code, count in context.error_counts.by_proxy.items():
+                own.add_metric([context.name, code], count)
+            for code, count in context.error_counts.by_nodes.items():
+                of_nodes.add_metric([context.name, code], count)
+        yield from (own, of_nodes)
+
     def pool_metrics(self) -> Iterator[Metric]:
         """What each listening pool has."""
+        yield from self.error_metrics()
         clients = GaugeMetricFamily("kidoproxy_clients", "Connected clients.", labels=["pool"])
         for context in self.proxy.contexts:
             clients.add_metric([context.name], context.client_count)

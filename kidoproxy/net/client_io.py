@@ -52,6 +52,7 @@ class ClientIO(ClientSocket):
         transport.set_write_buffer_limits(high=limits.READ_STOP_BYTES)
         if not proxy.has_room_for_client(self.context):
             proxy.connections_rejected += 1
+            self.context.error_counts.count(errors.MAX_CLIENTS)
             transport.write(errors.MAX_CLIENTS)
             transport.close()
             return

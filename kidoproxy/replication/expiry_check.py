@@ -143,6 +143,9 @@ class ExpiryQuestion(ReplyHandler):
         self.is_time_left = is_time_left
         self.request = request
 
+    def serves_client(self) -> bool:
+        return False
+
     def on_reply(self, raw: bytes) -> None:
         """What is no number is no answer: a user of the node who may not ask learns nothing."""
         value = parse_int64(raw[1:-2]) if raw[:1] == b":" else None

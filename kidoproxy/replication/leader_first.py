@@ -41,7 +41,7 @@ from kidoproxy.resp import errors
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.encode import array, encode_request
 from kidoproxy.resp.errors import TIMEOUT, NodeFailure
-from kidoproxy.resp.node_errors import is_node_unfit
+from kidoproxy.resp.node_errors import as_node_reply, is_node_unfit
 from kidoproxy.resp.replication_errors import KEYS_BUSY, effect_too_large
 from kidoproxy.routes.copy_write import write_refusal
 from kidoproxy.routes.plan import Gather, LeaderFirst, Plan, Send, WriteScope
@@ -171,7 +171,9 @@ class LeaderFirstWrite(Turn):
         if problem:
             self.on_failure(node, NodeFailure(BEHIND_CODE, node.name, node.address, problem, True))
         else:
-            self.tell_others(node, replies[0] if queued is None else array(replies[: len(queued)]), effect)
+            self.tell_others(
+                node, as_node_reply(replies[0]) if queued is None else array(replies[: len(queued)]), effect
+            )
 
     def on_refusal(self, node: Node, raw: bytes) -> None:
         """``node`` has run nothing: it is not fit, or no node would run this."""

@@ -286,9 +286,14 @@ class CopyWrite(Aggregate):
             if copy.node in self.nodes:
                 index = self.nodes.index(copy.node)
                 failure = self.failures[index] if self.failures else None
-                node_replies.append(failure.error_reply(self.is_write) if failure is not None else self.replies[index])
+                if failure is None:
+                    node_replies.append(self.replies[index])
+                    continue
+                error = failure.error_reply(self.is_write)
             else:
-                node_replies.append(replication_errors.copy_behind(copy.node.name))
+                error = replication_errors.copy_behind(copy.node.name)
+            self.parent.count_error(error)
+            node_replies.append(error)
         return array(node_replies)
 
 
@@ -359,6 +364,9 @@ class UnawaitedReply(ReplyHandler):
         group = write.group
         #: As in `CopyWrite`: -1 if no sync waits for it.
         self.write_epoch = group.begin_write() if group.copy_of(node).state == SYNCING else -1
+
+    def serves_client(self) -> bool:
+        return False
 
     def on_reply(self, raw: bytes) -> None:
         """It may not have run the command, or have come to another outcome than the others."""

@@ -11,6 +11,7 @@ from typing import Final, final
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import array
 from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.node_errors import NodeErrorReply
 
 #: So many replies are missing from an aggregate that was aborted: it never completes.
 NEVER_COMPLETE: Final = 1 << 40
@@ -100,6 +101,12 @@ class AggregateSlot(ReplyHandler):
     def add_held_bytes(self, size: int) -> None:
         self.aggregate.parent.add_held_bytes(size)
 
+    def serves_client(self) -> bool:
+        return self.aggregate.parent.serves_client()
+
+    def count_error(self, raw: bytes) -> None:
+        self.aggregate.parent.count_error(raw)
+
     def abort(self, failure: NodeFailure, failed: bool) -> None:
         self.aggregate.abort(failure, failed)
 
@@ -119,6 +126,9 @@ class ListReplies(Aggregate):
             for index, failure in enumerate(self.failures):
                 if failure is not None:
                     self.replies[index] = failure.error_reply(self.is_write)
+        for raw in self.replies:
+            if raw[:1] == b"-" and not isinstance(raw, NodeErrorReply):
+                self.parent.count_error(raw)
         self.parent.on_reply(array(self.replies))
 
 

@@ -27,6 +27,9 @@ class CallbackHandler(ReplyHandler):
         self.take_reply = take_reply
         self.take_failure = take_failure
 
+    def serves_client(self) -> bool:
+        return False
+
     def on_reply(self, raw: bytes) -> None:
         self.take_reply(raw)
 
@@ -48,6 +51,9 @@ class BatchHandler(ReplyHandler):
         self.take_replies = take_replies
         self.take_failure = take_failure
         self.replies: list[bytes] = []
+
+    def serves_client(self) -> bool:
+        return False
 
     def on_reply(self, raw: bytes) -> None:
         self.replies.append(raw)

@@ -47,6 +47,10 @@ class ReplyHandler:
         argv_head = first_bulks(payload, 1) if payload is not None and payload[:1] == b"*" else []
         return argv_head[0][:64].lower().decode("utf-8", "backslashreplace") if argv_head else "a request"
 
+    def serves_client(self) -> bool:
+        """Whether a client waits for it; if not its failure is not counted as one of a request."""
+        return True
+
     def can_cut_through(self) -> bool:
         """Whether the pieces of a large reply may leave before its end has arrived."""
         return False
@@ -57,6 +61,9 @@ class ReplyHandler:
 
     def add_held_bytes(self, size: int) -> None:
         """Bytes of replies are held on the way to this handler (negative: no longer); clients are charged for them."""
+
+    def count_error(self, raw: bytes) -> None:
+        """An error that the proxy has put into a list for this handler; if it is a client's it counts as one."""
 
 
 class DelegatingHandler(ReplyHandler):
@@ -78,6 +85,9 @@ class DelegatingHandler(ReplyHandler):
     def describe(self) -> str:
         return self.parent.describe()
 
+    def serves_client(self) -> bool:
+        return self.parent.serves_client()
+
     def can_cut_through(self) -> bool:
         return self.parent.can_cut_through()
 
@@ -87,10 +97,16 @@ class DelegatingHandler(ReplyHandler):
     def add_held_bytes(self, size: int) -> None:
         self.parent.add_held_bytes(size)
 
+    def count_error(self, raw: bytes) -> None:
+        self.parent.count_error(raw)
+
 
 @final
 class IgnoreReply(ReplyHandler):
     """For a request whose reply nobody waits for."""
+
+    def serves_client(self) -> bool:
+        return False
 
     def on_reply(self, raw: bytes) -> None:
         pass

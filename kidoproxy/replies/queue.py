@@ -9,11 +9,13 @@ from typing import final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT, ReplyAccounting
+from kidoproxy.replies.error_counts import ErrorCounts
 from kidoproxy.replies.handler import NO_RETRY, ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.transport import Transport
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import as_loading_if
+from kidoproxy.resp.scan import MINUS
 
 
 @final
@@ -33,7 +35,9 @@ class TurnWork:
 class ReplyQueue(ReplyAccounting):
     """The open requests of one client in their order, and the output that is ready."""
 
-    def __init__(self, turn_work: TurnWork, node_errors_as_loading: bool = False) -> None:
+    def __init__(
+        self, turn_work: TurnWork, node_errors_as_loading: bool = False, error_counts: ErrorCounts | None = None
+    ) -> None:
         super().__init__()
         self.turn_work = turn_work
         self.open_requests: list[PendingRequest] = []
@@ -43,6 +47,8 @@ class ReplyQueue(ReplyAccounting):
         self.held_message_bytes = 0
         #: Node errors are sent behind LOADING (``node_errors = "retry"``).
         self.node_errors_as_loading = node_errors_as_loading
+        #: Those of the pool.
+        self.error_counts = error_counts or ErrorCounts()
         #: The session waits until at most so many requests are open; -1 if it does not wait.
         self.resume_at = -1
         self.transport: Transport | None = None
@@ -177,6 +183,8 @@ class PendingRequest(ReplyHandler):
         queue = self.queue
         if queue.closed:
             return
+        if raw and raw[0] == MINUS and not self.partly_sent:
+            queue.error_counts.count(raw)
         self.reply = raw
         if queue.open_requests[queue.head] is self:
             queue.release_ready()
@@ -212,6 +220,9 @@ class PendingRequest(ReplyHandler):
     def add_held_bytes(self, size: int) -> None:
         """The client is charged for them."""
         self.queue.add_held_bytes(size)
+
+    def count_error(self, raw: bytes) -> None:
+        self.queue.error_counts.count(raw)
 
     def describe(self) -> str:
         return self.spec.name.decode() if self.spec is not None else super().describe()

@@ -8,6 +8,8 @@ errors that every node would give (``-ERR``, ``-WRONGTYPE``).
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 CANNOT_SERVE_ERRORS: Final[tuple[bytes, ...]] = (
     b"-LOADING",
     b"-OOM",
@@ -24,6 +26,19 @@ UNFIT_ERRORS: Final[tuple[bytes, ...]] = (
     b"-NOSCRIPT",
     b"-EXECABORT",
 )
+
+
+@mypyc_attr(native_class=False)
+class NodeErrorReply(bytes):
+    """An error reply that a node gave, marked as that where it comes in: it is counted apart from the proxy's own.
+
+    It is passed on as it is. Whatever is made of it, a sentence of the proxy for one, is not marked any more.
+    """
+
+
+def as_node_reply(raw: bytes) -> bytes:
+    """A reply that was cut out of a list of a node, marked if it is an error."""
+    return NodeErrorReply(raw) if raw[:1] == b"-" else raw
 
 
 def cannot_serve_now(raw: bytes) -> bool:

@@ -5,6 +5,7 @@ from typing import Final, final
 
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.resp.decode import items
+from kidoproxy.resp.node_errors import NodeErrorReply
 from kidoproxy.scripts.lexer import STRING_TOKEN, SYMBOL_TOKEN, Tokens
 from kidoproxy.scripts.prologue import interpose, interpose_function
 
@@ -73,4 +74,4 @@ class ShownErrors(DelegatingHandler):
     def with_shown_words(self, error: bytes) -> bytes:
         for word, shown in self.shown:
             error = error.replace(word, shown)
-        return error
+        return NodeErrorReply(error)

@@ -3,6 +3,7 @@
 from typing import final
 
 from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.replies.error_counts import ErrorCounts
 from kidoproxy.resp import limits
 from kidoproxy.resp.loading import node_error_as_loading
 from kidoproxy.routes.route import Route
@@ -39,6 +40,8 @@ class PoolContext:
         #: The handshakes of its nodes when unknown commands were last forgotten.
         self.handshakes_seen = 0
         self.client_count = 0
+        #: The error replies that its clients got.
+        self.error_counts = ErrorCounts()
         #: Sockets whose TLS handshake is under way.
         self.pending_handshakes = 0
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; the ids of

@@ -10,6 +10,7 @@ from typing import final
 from kidoproxy.replication.group import group_of
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.resp.node_errors import NodeErrorReply
 from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.resp.scan import GREATER, MINUS
 from kidoproxy.routes.topology import Node
@@ -113,8 +114,9 @@ class NodeConnection(SendingConnection):
                         return
                     handler = self.reply_handlers[self.head]
                     self.head += 1
-                    if first == MINUS:
+                    if first == MINUS and not reader.is_tail:
                         self.node.on_error_reply(raw, now)
+                        raw = NodeErrorReply(raw)
                     if not handler.is_answered:
                         handler.on_reply(raw)
                     if self.fatal_error:

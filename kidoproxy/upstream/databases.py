@@ -14,8 +14,10 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import error_text, is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NODEDOWN, NodeFailure, sanitize_bytes
+from kidoproxy.resp.node_errors import NodeErrorReply
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.handlers import NO_DEADLINE
+from kidoproxy.upstream.health import DOWN_CAUSE, SUSPECT_CAUSE
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import READY, SELECT_PENDING
 
@@ -111,7 +113,7 @@ def deliver_all(handler: ReplyHandler, raw: bytes, reply_count: int) -> None:
 def answer_if_db_missing(conn: ConnectionBase, error: bytes) -> None:
     """The handshake has been refused; if for its database alone, the node is well, and those who wait get its error."""
     if conn.base_db and any(message in error for message in DB_OUT_OF_RANGE):
-        conn.db_error = b"-%b\r\n" % error
+        conn.db_error = NodeErrorReply(b"-%b\r\n" % error)
         answer_queued_for_db(conn, conn.db_error, conn.base_db)
 
 
@@ -120,5 +122,6 @@ def fail_fast(conn: ConnectionBase, handler: ReplyHandler, reply_count: int) -> 
     if conn.db_error and conn.node.live:
         deliver_all(handler, conn.db_error, reply_count)
     else:
-        conn.node.count_failure("failed at once")
+        if handler.serves_client():
+            conn.node.count_failure(SUSPECT_CAUSE if conn.suspect else DOWN_CAUSE)
         handler.on_failure(conn.node_failure(NODEDOWN, conn.cause, False))

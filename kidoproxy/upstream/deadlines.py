@@ -16,6 +16,7 @@ from kidoproxy.resp.errors import NODEDOWN, TIMEOUT
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler, notify_disconnect
 from kidoproxy.upstream.handlers import NO_DEADLINE, BackgroundHandler
+from kidoproxy.upstream.health import BECAME_SUSPECT, ENDLESS_REPLY, SILENT, TIMEOUT_CAUSE
 from kidoproxy.upstream.partial_replies import is_reply_overdue
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
@@ -53,7 +54,7 @@ def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
             conn.submit(IgnoreReply(), PING, conn.proto, conn.db, now)
         return
     if is_reply_overdue(conn, now):
-        conn.node.count_failure("reply never ended")
+        conn.node.count_failure(ENDLESS_REPLY)
         lose_connection(conn, f"its reply has not ended in {round((now - conn.partial_since) * 1000)} ms", now, False)
         return
     overdue = time_out_overdue(conn, now)
@@ -61,7 +62,7 @@ def check_ready_deadlines(conn: SendingConnection, now: float) -> None:
         lose_connection(conn, conn.fatal_error, now, True)
         return
     if overdue >= conn.options.timeout and now - conn.last_read_at >= 2 * conn.options.timeout:
-        conn.node.count_failure("silent")
+        conn.node.count_failure(SILENT)
         lose_connection(conn, f"no reply for {round((now - conn.last_read_at) * 1000)} ms", now, True)
     elif conn.suspect:
         send_probe(conn, now)
@@ -140,6 +141,8 @@ def time_out(conn: SendingConnection, handler: ReplyHandler, written: bool, now:
     """
     if not isinstance(handler, IgnoreReply):
         conn.timeouts += 1
+    if handler.serves_client():
+        conn.node.count_failure(TIMEOUT_CAUSE)
     if written and not conn.late_since:
         conn.late_since = now
     fail_handler(
@@ -169,7 +172,7 @@ def mark_suspect(conn: SendingConnection, now: float) -> None:
     if conn.shared:
         conn.node.suspect = True
         conn.node.cause = conn.cause
-    conn.node.count_failure("suspect")
+    conn.node.count_failure(BECAME_SUSPECT)
     send_probe(conn, now)
 
 

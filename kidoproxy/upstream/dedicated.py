@@ -32,6 +32,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.dedicated_pool import DedicatedPool, Lease
 from kidoproxy.upstream.executor import DelegatingExecutor
 from kidoproxy.upstream.handlers import NO_DEADLINE
+from kidoproxy.upstream.health import LOST_CAUSE
 from kidoproxy.upstream.nonblocking import NonblockingExecutor, WaitOutcome
 from kidoproxy.upstream.send_first import is_flushed, submit_ahead_of_unwritten
 from kidoproxy.upstream.states import NEW
@@ -186,7 +187,7 @@ class DedicatedExecutor(DelegatingExecutor):
         if self.unblock_reason:
             handler.on_reply(self.unblocked_reply())
             return
-        failure = self.pool.unavailable_failure(node)
+        failure = self.pool.find_refusal(node)
         if failure is not None:
             handler.on_failure(failure)
             return
@@ -312,6 +313,7 @@ class DedicatedExecutor(DelegatingExecutor):
         node = blocked.lease.connection.node
         blocked.abandon()
         self.outcome.must_answer = self.outcome.must_answer or not self.outcome.client_gone
+        node.count_failure(LOST_CAUSE)
         blocked.parent.on_failure(NodeFailure(NODEDOWN, node.name, node.address, cause, True))
 
     def cut_connection_if_blocked(self, blocked: DedicatedRequest, cause: str) -> None:

@@ -14,6 +14,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.health import DOWN_CAUSE, NO_CONNECTION_CAUSE
 from kidoproxy.upstream.states import DOWN
 from kidoproxy.upstream.waiting import WaitingRequests
 
@@ -47,6 +48,13 @@ class DedicatedPool:
             cause = "no file is left for another connection; raise the limit of open files"
             return NodeFailure(OVERLOADED, node.name, node.address, cause, False)
         return None
+
+    def find_refusal(self, node: Node) -> NodeFailure | None:
+        """`unavailable_failure` for a client's request, which counts."""
+        failure = self.unavailable_failure(node)
+        if failure is not None:
+            node.count_failure(DOWN_CAUSE if failure.code == NODEDOWN else NO_CONNECTION_CAUSE)
+        return failure
 
     def acquire(self, node: Node, proto: int, db: int) -> "Lease":
         """Lease a connection to ``node``, for which `unavailable_failure` had no objection."""

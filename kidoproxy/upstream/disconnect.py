@@ -8,6 +8,7 @@ from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.failures import fail_in_flight, fail_requests, notify_disconnect
 from kidoproxy.upstream.handshake import UNSOLICITED_DATA, explain_cause
+from kidoproxy.upstream.health import SPOKE_FIRST, UNASKED_REPLY
 from kidoproxy.upstream.identity import Handshake, verify_owner
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import READY
@@ -73,12 +74,12 @@ def on_early_data(conn: ConnectionBase, data: bytes, now: float) -> None:
         lose_connection(conn, f"it does not speak the Redis protocol: {problem}", now, True)
         return
     error = error_text(raw) if raw is not None and is_error(raw) else UNSOLICITED_DATA
-    conn.node.count_failure("spoke first")
+    conn.node.count_failure(SPOKE_FIRST)
     lose_connection(conn, explain_cause(sanitize_bytes(error)), now, True)
 
 
 def on_unsolicited_reply(conn: ConnectionBase, now: float) -> None:
     """A reply too many: which one was it? Unless the socket has been given up while its replies were handled."""
     if not conn.must_close:
-        conn.node.count_failure("unasked reply")
+        conn.node.count_failure(UNASKED_REPLY)
         lose_connection(conn, "it sent a reply that nobody asked for", now, False)

@@ -8,6 +8,7 @@ on with the next reply.
 from kidoproxy.replies.handler import NO_RETRY, ONE_RETRY, ReplyHandler
 from kidoproxy.resp.errors import BADREPLY, NodeFailure
 from kidoproxy.upstream.connection_state import ConnectionBase
+from kidoproxy.upstream.health import LOST_CAUSE
 from kidoproxy.upstream.pipeline import QueuedRequest
 
 
@@ -35,7 +36,14 @@ def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailu
 
 def fail_requests(conn: ConnectionBase, queue: list[QueuedRequest], failure: NodeFailure) -> None:
     for waiting in queue:
+        count_lost(conn, waiting.handler)
         fail_handler(conn, waiting.handler, failure)
+
+
+def count_lost(conn: ConnectionBase, handler: ReplyHandler) -> None:
+    """A request has no reply because its connection is lost; those of the proxy's own do not count."""
+    if handler.serves_client():
+        conn.node.count_failure(LOST_CAUSE)
 
 
 def fail_in_flight(
@@ -59,6 +67,7 @@ def fail_in_flight(
             handler.retries_left = NO_RETRY
             to_retry.append(QueuedRequest(handler, payload, conn.base_proto, conn.base_db, 1))
         else:
+            count_lost(conn, handler)
             fail_handler(conn, handler, failure if index < written_count else unsent_failure)
     return to_retry
 

@@ -4,6 +4,42 @@ from typing import Final
 
 from kidoproxy.resp import limits
 
+#: Of a client's request: the node was down, or answers nothing in time, so it was not asked; the connection was lost
+#: under it; it was not answered in time; too much waits for the node already, or all connections to lend are lent.
+DOWN_CAUSE: Final = "down"
+SUSPECT_CAUSE: Final = "unresponsive"
+LOST_CAUSE: Final = "connection lost"
+TIMEOUT_CAUSE: Final = "timeout"
+QUEUE_FULL_CAUSE: Final = "queue full"
+NO_CONNECTION_CAUSE: Final = "no free connection"
+#: Of the node: it stopped answering in time, or at all; half a reply did not end; a reply was too long for anybody, or
+#: nobody had asked for it; it spoke before it was greeted; it is a replica now; a reply could not be handled here.
+BECAME_SUSPECT: Final = "became unresponsive"
+SILENT: Final = "silent"
+ENDLESS_REPLY: Final = "reply never ended"
+LONG_REPLY: Final = "reply too long"
+UNASKED_REPLY: Final = "unasked reply"
+SPOKE_FIRST: Final = "spoke first"
+ROLE_CHANGED: Final = "role changed"
+INTERNAL_ERROR: Final = "internal error"
+#: All that `NodeHealth.count_failure` is called with.
+FAILURE_CAUSES: Final[tuple[str, ...]] = (
+    DOWN_CAUSE,
+    SUSPECT_CAUSE,
+    LOST_CAUSE,
+    TIMEOUT_CAUSE,
+    QUEUE_FULL_CAUSE,
+    NO_CONNECTION_CAUSE,
+    BECAME_SUSPECT,
+    SILENT,
+    ENDLESS_REPLY,
+    LONG_REPLY,
+    UNASKED_REPLY,
+    SPOKE_FIRST,
+    ROLE_CHANGED,
+    INTERNAL_ERROR,
+)
+
 #: Internal errors that are kept for the log, for each node; more are only counted.
 MAX_INTERNAL_ERRORS: Final = 16
 #: A node that answers so is not what its name stands for: another server has taken its part, or is about to.
@@ -25,7 +61,7 @@ class NodeHealth:
         self.role_changed_at = -limits.RERESOLVE_SECONDS
         #: Why a late write may still run on it (see `kidoproxy.upstream.fencing`); empty: none will.
         self.unfenced = ""
-        #: What has gone wrong with it, by cause, how often.
+        #: What has gone wrong with it, by cause (one of `FAILURE_CAUSES`), how often.
         self.failure_counts: dict[str, int] = {}
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
         self.internal_errors: list[tuple[str, Exception]] = []
@@ -35,7 +71,7 @@ class NodeHealth:
 
     def record_internal_error(self, request: str, exception: Exception) -> None:
         """Keep an exception of ours, to be logged by whoever may log."""
-        self.count_failure("internal error")
+        self.count_failure(INTERNAL_ERROR)
         if len(self.internal_errors) < MAX_INTERNAL_ERRORS:
             self.internal_errors.append((request, exception))
 
@@ -44,4 +80,4 @@ class NodeHealth:
         if raw.startswith(ROLE_CHANGE_ERRORS) and now - self.role_changed_at >= limits.RERESOLVE_SECONDS:
             self.role_changed_at = now
             self.role_changes += 1
-            self.count_failure("role changed")
+            self.count_failure(ROLE_CHANGED)

@@ -38,6 +38,9 @@ class Handshake(ReplyHandler):
         self.replies: list[bytes] = []
         self.client_list = ClientList()
 
+    def serves_client(self) -> bool:
+        return False
+
     def on_reply(self, raw: bytes) -> None:
         if self.can_cut_through():
             self.client_list.add(raw)

@@ -11,6 +11,7 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp.decode import is_error, is_null, items
 from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.node_errors import as_node_reply
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import DelegatingExecutor, Executor
 from kidoproxy.upstream.send_first import submit_ahead_of_unwritten
@@ -64,7 +65,7 @@ def unwrap_exec(outcome: WaitOutcome, parent: ReplyHandler) -> ReplyHandler:
         if len(replies) == REPLY_COUNT:
             errors = [one for one in replies if is_error(one)]
             exec_replies = [] if errors else items(raw)
-            reply = exec_replies[0] if exec_replies else errors[0] if errors else raw
+            reply = as_node_reply(exec_replies[0]) if exec_replies else errors[0] if errors else raw
             outcome.note_reply(reply)
             parent.on_reply(reply)
 

@@ -13,6 +13,7 @@ from kidoproxy.resp.reply_reader import ReplyReader
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler
+from kidoproxy.upstream.health import LONG_REPLY
 
 PUSH: Final = 62
 
@@ -47,7 +48,7 @@ def cut_through(conn: ConnectionBase, now: float) -> None:
         handler.cut_through(piece)
     elif conn.reader.held_bytes() > conn.options.max_queue_bytes:
         # Nobody can be given it in part, and no more of it is held: the rest is discarded as it comes.
-        conn.node.count_failure("reply too long")
+        conn.node.count_failure(LONG_REPLY)
         failure = conn.node_failure(
             OVERLOADED, f"its reply is larger than {conn.options.max_queue_bytes >> 20} MiB", True
         )
@@ -74,7 +75,7 @@ def is_reply_overdue(conn: ConnectionBase, now: float) -> bool:
 
 def fail_too_long(conn: ConnectionBase, byte_count: int, now: float) -> None:
     """Give the connection up: nobody waits for the end of that, and asked once more it would come again."""
-    conn.node.count_failure("reply too long")
+    conn.node.count_failure(LONG_REPLY)
     if conn.head < len(conn.reply_handlers):
         conn.reply_handlers[conn.head].retries_left = NO_RETRY
     lose_connection(conn, f"its reply is larger than {byte_count >> 20} MiB", now, False)

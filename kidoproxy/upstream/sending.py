@@ -13,6 +13,7 @@ from kidoproxy.resp.errors import OVERLOADED
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.databases import fail_fast, needs_trial_select, send_trial_select, switch_mode
+from kidoproxy.upstream.health import QUEUE_FULL_CAUSE
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import DOWN, FAIL_FAST, HELD, NEW
 
@@ -63,7 +64,7 @@ class SendingConnection(ConnectionBase):
 
     def fail_overloaded(self, handler: ReplyHandler) -> None:
         """No more is taken before some is answered."""
-        self.node.count_failure("queue full")
+        self.node.count_failure(QUEUE_FULL_CAUSE)
         handler.on_failure(self.node_failure(OVERLOADED, "its queue is full", False))
 
     def send_tail(self, handler: ReplyHandler, tail_pieces: list[bytes], now: float) -> None:

@@ -18,7 +18,7 @@ from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors
 from kidoproxy.resp.decode import error_text, is_error, is_null, items
 from kidoproxy.resp.errors import NodeFailure
-from kidoproxy.resp.node_errors import is_node_unfit
+from kidoproxy.resp.node_errors import as_node_reply, is_node_unfit
 from kidoproxy.routes.plan import Gather, Plan, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
@@ -95,7 +95,7 @@ class NodeBatch(ReplyHandler):
             return
         replies = [] if is_error(raw) else items(raw)
         for index, handler in enumerate(self.handlers):
-            handler.on_reply(replies[index] if index < len(replies) else self.exec_error(raw))
+            handler.on_reply(as_node_reply(replies[index]) if index < len(replies) else self.exec_error(raw))
 
     def needs_failover(self, raw: bytes) -> bool:
         """Whether the node was not fit to run it, or has missed a write that its reads may lack."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.replies.transport import Transport
+from kidoproxy.resp.error_codes import OTHER
 from kidoproxy.routes.topology import Node
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
@@ -136,6 +137,7 @@ class Story:
                     client.received += output
                 elif client.session.closing:
                     client.session.on_disconnect()
+        assert self.context.error_counts.by_proxy[OTHER] == 0, "an error of a node counts as one of the proxy"
 
     def client_of(self, replies: ReplyQueue) -> StoryClient:
         """Whose reply queue it is."""

@@ -18,6 +18,7 @@ from kidoproxy.replies.queue import PendingRequest
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.decode import is_error, items
 from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.node_errors import as_node_reply
 from kidoproxy.resp.replication_errors import copy_behind, not_with_leader
 from kidoproxy.routes.plan import DirectReply, Gather, LeaderFirst, Plan, Send
 from kidoproxy.routes.route import PlanBuilder
@@ -253,7 +254,7 @@ class ExecJob(Job):
             if queued.spec.is_scripting:
                 slot = scripts.record_script_and_wrap(self.session, queued.spec, queued.request.argv, slot, None)
             handler = redacting_handler(self.session, queued, slot)
-            reply = replies[next_reply]
+            reply = as_node_reply(replies[next_reply])
             handler.on_reply(reply_of_each(group, reply) if self.session.each_node else reply)
             next_reply += 1
 

@@ -23,6 +23,7 @@ from kidoproxy.session import redact
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import client, session_commands
 from kidoproxy.upstream.connection_set import connection_set_of
+from kidoproxy.upstream.health import INTERNAL_ERROR
 from kidoproxy.upstream.states import READY
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
@@ -54,7 +55,7 @@ def counters(session: Session) -> list[tuple[str, int]]:
             "mishandled_replies",
             sum(
                 [
-                    connection_set.node.failure_counts.get("internal error", 0)
+                    connection_set.node.failure_counts.get(INTERNAL_ERROR, 0)
                     for connection_set in proxy.executor.connection_sets
                 ]
             ),

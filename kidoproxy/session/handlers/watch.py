@@ -72,7 +72,7 @@ def watch_node(session: Session, node: Node, request: Request) -> None:
     """
     watch = session.watch
     if not isinstance(watch, DedicatedWatch) or watch.placement_id != node.shard_id() or watch.push_handler.lost:
-        failure = session.proxy.dedicated_pool.unavailable_failure(node)
+        failure = session.proxy.dedicated_pool.find_refusal(node)
         if failure is not None:
             session.open_pending(None).on_failure(failure)
             return
