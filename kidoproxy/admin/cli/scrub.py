@@ -29,7 +29,8 @@ def scrub(config_file: Path, pool_name: str, dry_run: bool) -> None:
     node past the proxy, or a server loses data unnoticed. With scrub = "24h" in the pool it is done by itself.
 
     \b
-    Exit status: 0 all keys are equal, 1 some differed (repaired or not), 2 it could not be done.
+    Exit status: 0 all keys are equal, 1 some differed (repaired or not), 2 it could not be done, or nobody
+    waited for the end: Ctrl-C leaves it to the proxy.
 
     \b
     Examples:
@@ -51,5 +52,7 @@ def scrub(config_file: Path, pool_name: str, dry_run: bool) -> None:
         raise CouldNot(f"the proxy {describe_error(error)}") from None
     except LookupError as error:
         raise CouldNot(str(error)) from None
+    except KeyboardInterrupt:
+        raise CouldNot(f"{pool.name} is still being scrubbed; PROXY SCRUB CANCEL {pool.name} ends that") from None
     if differences:
         raise SystemExit(1)

@@ -12,13 +12,14 @@ from tests.admin.cli.invoke import invoke
 
 def test_statuses(copies: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 if all keys are equal, 1 if some differ, 2 if nobody knows."""
-    ends: Iterator[int | Exception] = iter([0, 3, LookupError("b is down"), redis.ConnectionError("no"), OSError("no")])
+    failures = [LookupError("b is down"), redis.ConnectionError("no"), OSError("no"), KeyboardInterrupt()]
+    ends: Iterator[int | BaseException] = iter([0, 3, *failures])
     given: list[tuple[str, bool]] = []
 
     def scrub(config: Config, pool: str, dry_run: bool, say: Callable[[str, bool], None]) -> int:
         given.append((pool, dry_run))
         end = next(ends)
-        if isinstance(end, Exception):
+        if isinstance(end, BaseException):
             raise end
         say("done", False)
         return end
@@ -26,10 +27,11 @@ def test_statuses(copies: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrub_client, "scrub", scrub)
     equal = invoke("scrub", "--config", copies, "cache")
     different = invoke("scrub", "--config", copies, "cache", "--dry-run")
-    failed = [invoke("scrub", "--config", copies, "cache") for _ in range(3)]
+    failed = [invoke("scrub", "--config", copies, "cache") for _ in failures]
     assert (equal.exit_code, equal.output) == (0, "done\n")
     assert (different.exit_code, different.output) == (1, "done\n")
-    assert [result.exit_code for result in failed] == [2, 2, 2]
+    assert [result.exit_code for result in failed] == [2, 2, 2, 2]
+    assert failed[3].output == "kidoproxy: cache is still being scrubbed; PROXY SCRUB CANCEL cache ends that\n"
     assert failed[0].output == "kidoproxy: b is down\n"
     assert given[:2] == [("cache", False), ("cache", True)]
 
