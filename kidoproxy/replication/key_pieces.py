@@ -13,6 +13,8 @@ from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_s
 
 #: Most members or entries of one piece, however small they are.
 PIECE_MEMBERS: Final = 1000
+#: On the average a member may have so many bytes, or the value is not read in pieces.
+MEMBER_BYTES: Final = 8 << 20
 #: By type: the command that finds names, and the one that asks what is there for them.
 _SCANS: Final = {b"hash": b"HSCAN", b"set": b"SSCAN", b"zset": b"ZSCAN"}
 _LOOKUPS: Final = {b"hash": b"HMGET", b"set": b"SMISMEMBER", b"zset": b"ZMSCORE"}
@@ -21,9 +23,12 @@ _PAIRS: Final = (b"hash", b"zset")
 _ORDERED: Final = (b"string", b"list", b"stream")
 
 
-def has_pieces(kind: bytes) -> bool:
-    """Whether a value of this type, as TYPE says it, can be read so; one of a module cannot."""
-    return kind in _SCANS or kind in _ORDERED
+def has_pieces(kind: bytes, length: int, size: int) -> bool:
+    """Whether a value of this type, as TYPE says it, can be read so: none of a module, nor one with huge members.
+
+    A member cannot be cut, and every copy's is held at the same time.
+    """
+    return kind == b"string" or (kind in (*_SCANS, *_ORDERED) and size <= length * MEMBER_BYTES)
 
 
 @final

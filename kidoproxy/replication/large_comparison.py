@@ -4,8 +4,8 @@ Each piece is asked for on the connections that carry the writes, of all copies 
 the order. What is equal at one point stays equal, so the pieces need not be of one moment: no difference is reported
 that is none, and what differs all the time is found. The callback is called after each piece; `next_piece` goes on.
 
-A value that cannot be read in pieces, as one of a module, or by a user who may not, is compared by type, length and
-expiry alone (``is_complete``).
+A value that cannot be read in pieces, as one of a module, one with huge members, or by a user who may not, is compared
+by type, length and expiry alone (``is_complete``).
 """
 
 from enum import Enum
@@ -118,8 +118,9 @@ class LargeComparison(Callback):
         kind, length = states.large_kind, states.large_length
         self.differs = bool(states.different_keys)
         self.pieces = KeyPieces(kind, self.key, length, self.size, len(self.connections) if states.counts_differ else 1)
-        self.is_complete = has_pieces(kind) or kind == b"none"
-        self.is_over = self.differs or bool(states.put_off) or not has_pieces(kind)
+        is_readable = has_pieces(kind, length, self.size)
+        self.is_complete = is_readable or kind == b"none"
+        self.is_over = self.differs or bool(states.put_off) or not is_readable
         self.report("")
 
     def on_refused(self) -> None:

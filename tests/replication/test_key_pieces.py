@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.replication.batch_size import BATCH_BYTES
-from kidoproxy.replication.key_pieces import PIECE_MEMBERS, KeyPieces, has_pieces
+from kidoproxy.replication.key_pieces import MEMBER_BYTES, PIECE_MEMBERS, KeyPieces, has_pieces
 from kidoproxy.resp.encode import array, bulk, integer
 
 LARGE = 8 << 20
@@ -22,9 +22,11 @@ def entries(*ids: bytes) -> bytes:
 
 
 def test_what_can_be_read_so() -> None:
-    """A module's value cannot, nor what is not there."""
-    assert all(has_pieces(kind) for kind in (b"string", b"list", b"hash", b"set", b"zset", b"stream"))
-    assert not any(has_pieces(kind) for kind in (b"none", b"ReJSON-RL"))
+    """A module's value cannot, nor what is not there, nor what has huge members."""
+    kinds = (b"string", b"list", b"hash", b"set", b"zset", b"stream")
+    assert all(has_pieces(kind, 100, LARGE) for kind in kinds)
+    assert not any(has_pieces(kind, 100, LARGE) for kind in (b"none", b"ReJSON-RL"))
+    assert [has_pieces(kind, 1, MEMBER_BYTES + 1) for kind in kinds] == [True, *[False] * 5]
 
 
 def test_a_string() -> None:
