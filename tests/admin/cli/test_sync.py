@@ -55,8 +55,8 @@ def test_orders_about_a_copy(copies: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_which_pool(tmp_path: Path) -> None:
     """With two copy pools a node alone says nothing."""
     file = tmp_path / "two.toml"
-    text = '[pool.{}]\nlisten = "127.0.0.1:{}"\nmode = "copy"\nnodes = ["redis://10.0.0.1"]\n'
-    file.write_text(text.format("a", 1) + text.format("b", 2))
+    text = '[pool.{}]\nlisten = "127.0.0.1:{}"\nmode = "copy"\nnodes = ["redis://10.0.0.{}"]\n'
+    file.write_text(text.format("a", 1, 1) + text.format("b", 2, 2))
     result = invoke("sync", "--config", str(file), "10.0.0.1:6379")
     assert result.exit_code == 2
     assert "There are 2 copy pools in the file" in result.output
