@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+#: The environment of the server, whichever test starts it: as it was before any test has changed it.
+ENVIRONMENT: Final = dict(os.environ)
 #: What an interpreter reads when it starts.
 PYTHON_VARIABLES: Final = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONDEVMODE")
 #: Room for a command line and an environment.
@@ -72,7 +74,7 @@ def start(args: Sequence[str], stderr: int, env: Mapping[str, str]) -> ForkedPro
     Where a variable is for the interpreter itself there is a new one.
     """
     server = _server()
-    needs_interpreter = any(env.get(name) != _environment().get(name) for name in PYTHON_VARIABLES)
+    needs_interpreter = any(env.get(name) != ENVIRONMENT.get(name) for name in PYTHON_VARIABLES)
     status, theirs = socket.socketpair()
     readable, writable = os.pipe()
     with theirs:
@@ -81,12 +83,6 @@ def start(args: Sequence[str], stderr: int, env: Mapping[str, str]) -> ForkedPro
     os.close(writable)
     pid = int(server.recv(100))
     return ForkedProcess(pid, args, status, readable)
-
-
-@cache
-def _environment() -> dict[str, str]:
-    """That of the server."""
-    return dict(os.environ)
 
 
 @cache
@@ -100,7 +96,7 @@ def _server() -> socket.socket:
         number = theirs.fileno()
         path = os.pathsep.join(path for path in sys.path if path)
         argv = [sys.executable, "-P", "-m", "tests.fork_server", str(number)]
-        env = {**_environment(), "PYTHONPATH": path}
+        env = {**ENVIRONMENT, "PYTHONPATH": path}
         process = subprocess.Popen(argv, pass_fds=[number], env=env, stdin=subprocess.DEVNULL)
     atexit.register(_end, ours, process)
     return ours
