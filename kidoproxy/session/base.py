@@ -36,7 +36,7 @@ class Session(SessionState):
         self.needs_acl = not (self.authed and self.user.unrestricted)
         self.fast_path = self.fast_path and not self.needs_acl and not self.context.commands.has_overrides
         self.fast_path = self.fast_path and not self.context.paused_until_ms and self.monitor is None
-        self.fast_path = self.fast_path and not self.in_subscriber_mode()
+        self.fast_path = self.fast_path and not self.in_subscriber_mode() and not self.awaits_confirmation()
         if self.subscriber is not None:
             self.subscriber.proto = self.proto
         context = self.context

@@ -52,8 +52,11 @@ def close_if_client_left(session: Session, blocking_executor: DedicatedExecutor 
 
 
 def close_if_half_closed(session: Session) -> None:
-    """Close a half-closed client when its complete requests have begun, or while CLIENT PAUSE holds it."""
-    if session.half_closed and session.mode in (READY, PAUSED):
+    """Close a half-closed client when its complete requests have begun, or while CLIENT PAUSE holds it.
+
+    What it has subscribed to is confirmed to it before.
+    """
+    if session.half_closed and session.mode in (READY, PAUSED) and not session.awaits_confirmation():
         session.close()
 
 
@@ -66,16 +69,12 @@ def release_state(session: Session) -> None:
 
 
 def unsubscribe_all(session: Session) -> None:
-    """Take off all subscriptions, also one that the nodes have not confirmed."""
+    """Take off all subscriptions, also those that the nodes have not confirmed."""
     subscriber = session.subscriber
     if subscriber is None:
         return
     subscriptions = session.proxy.subscriptions_of(session.context)
-    subscription = session.pending_subscribe
-    if subscription is not None:
-        session.pending_subscribe = None
-        subscriptions.cancel(subscription)
-        subscription.pending.on_reply(b"")
+    subscriptions.cancel(subscriber)
     session.subscriber = None
     if subscriber.name_count() > limits.NAMES_PER_SLICE:
         # No message reaches it from now on; its names are taken off in slices.

@@ -3,7 +3,7 @@
     ready ──► yielded    its budget for this turn is used up, or it is in the middle of a long job
     ready ──► draining   the next request must not overtake open replies, or these are too many
     ready ──► blocked    BLPOP, WAIT and the like are under way on dedicated connections
-    ready ──► awaiting   SUBSCRIBE, COMMAND INFO or FUNCTION LIST is under way at the nodes, or somebody's SUBSCRIBE is
+    ready ──► awaiting   COMMAND INFO or FUNCTION LIST is under way at the nodes, or a SUBSCRIBE of another client is
                          that its PUBLISH must not overtake
     ready ──► paused     CLIENT PAUSE holds the next request;  paused ──► yielded  when the pause ends
       any ──► ready      `ClientSession.resume`
@@ -26,8 +26,8 @@ YIELDED: Final = 1
 WAITING_FOR_REPLIES: Final = 2
 #: Until its request on dedicated connections is answered.
 BLOCKED: Final = 3
-#: Until nodes have confirmed its subscription, or those that its message must not overtake, or said what they know of
-#: a command or a function.
+#: Until nodes have confirmed the subscriptions that its message must not overtake, or said what they know of a command
+#: or a function.
 WAITING_FOR_NODES: Final = 4
 #: Until the end of CLIENT PAUSE.
 PAUSED: Final = 5

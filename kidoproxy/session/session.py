@@ -161,6 +161,11 @@ class ClientSession(Session):
         if spec is None and session_commands.close_if_http(self, request.argv[0]):
             return
         request.materialize()
+        if self.awaits_confirmation() and (spec is None or spec.reach != SUBSCRIBE):
+            # What it may say depends on what it has subscribed to.
+            self.suspended_request = request
+            self.suspend_until(0)
+            return
         self.extra_units += len(request.argv) // limits.WORDS_PER_UNIT
         commands = self.context.commands
         if commands.renamed_away:
@@ -212,7 +217,9 @@ class ClientSession(Session):
 
     def needs_drain(self, spec: CommandSpec, argv: list[bytes]) -> bool:
         """Whether a request must wait until no reply is open, so that neither it nor later ones overtake."""
-        if spec.drains_first or spec.reach == SUBSCRIBE or blocking.needs_dedicated(spec, argv):
+        if spec.reach == SUBSCRIBE:
+            return not pubsub.may_follow(self, spec, argv)
+        if spec.drains_first or blocking.needs_dedicated(spec, argv):
             return True
         return self.watch is not None and spec.in_multi == IN_MULTI_BOUNDARY
 

@@ -12,7 +12,7 @@ from typing import Final
 from kidoproxy.commands.acl import AclCheck
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.replies.jobs import Job
-from kidoproxy.replies.queue import PendingRequest, ReplyQueue
+from kidoproxy.replies.queue import ReplyQueue
 from kidoproxy.resp.request_reader import Request, RequestReader
 from kidoproxy.resp.request_scanner import RequestLimits
 from kidoproxy.routes.route import RequestContext, WallClock
@@ -20,7 +20,7 @@ from kidoproxy.session.mode import CLOSING, MODE_NAMES, MOVES, PAUSED, READY
 from kidoproxy.session.multi_state import MultiState
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.publish_order import HeldPublish
-from kidoproxy.session.pubsub.topics import PendingSubscription, Subscriber
+from kidoproxy.session.pubsub.topics import Subscriber
 from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.dedicated import DedicatedExecutor
 
@@ -43,15 +43,6 @@ class MonitorStream:
     def stop(self) -> None:
         """Close its connections."""
         raise NotImplementedError
-
-
-class UnconfirmedSubscription(PendingSubscription):
-    """A SUBSCRIBE or UNSUBSCRIBE of this client; ``pending`` gets the ``confirmations`` when nodes have confirmed."""
-
-    def __init__(self, subscriber: Subscriber, kind: int, pending: PendingRequest) -> None:
-        super().__init__(subscriber, kind)
-        self.pending = pending
-        self.confirmations: list[bytes] = []
 
 
 class SessionState:
@@ -102,9 +93,8 @@ class SessionState:
         self.monitor: MonitorStream | None = None
         #: The client sends nothing more; its complete requests still run, and open replies are still sent.
         self.half_closed = False
-        #: Made with the first subscription; and a SUBSCRIBE or UNSUBSCRIBE that is not confirmed yet.
+        #: Made with the first subscription.
         self.subscriber: Subscriber | None = None
-        self.pending_subscribe: UnconfirmedSubscription | None = None
         #: It is being resumed, when all that came in a turn is read; its ``suspended_request`` waits for subscriptions.
         self.resuming = False
         self.held_publish: HeldPublish | None = None
@@ -135,6 +125,10 @@ class SessionState:
         """Whether it waits in a command that its node has, or for the end of CLIENT PAUSE."""
         blocking_executor = self.blocking_executor
         return (blocking_executor is not None and blocking_executor.is_sent()) or self.mode == PAUSED
+
+    def awaits_confirmation(self) -> bool:
+        """Whether nodes have not confirmed all that it has subscribed to or left."""
+        return self.subscriber is not None and len(self.subscriber.requests) > 0
 
     def is_subscriber(self) -> bool:
         """Whether it has subscribed to anything."""

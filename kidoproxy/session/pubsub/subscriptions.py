@@ -2,7 +2,8 @@
 
 A channel lives where a key of its name would. Patterns, and the channels of keyspace events, are subscribed at every
 source. A client has a subscription from the moment at which every node that it needs has confirmed it; if one cannot,
-the client gets that node's error and nothing of what it asked for.
+the client gets that node's error and nothing of what it asked for. Several requests of one client may be under way:
+their names are sent to the nodes at once, and they are confirmed in order.
 """
 
 from itertools import islice
@@ -30,7 +31,7 @@ class Subscriptions(MessageSourceCallbacks):
         self.root = root
         self.sources = [MessageSource(executor, route, self) for route in root.scan_routes()]
         self.topics: list[dict[bytes, Topic]] = [{} for _ in KINDS]
-        self.pending_subscriptions: list[PendingSubscription] = []
+        self.pending_subscriptions: dict[PendingSubscription, bool] = {}
         self.publish_order = PublishOrder()
         self.log_events: list[LogEvent] = []
         self.delivered_count = 0
@@ -40,9 +41,10 @@ class Subscriptions(MessageSourceCallbacks):
     # -- what clients ask for --------------------------------------------------------------------------
 
     def subscribe(self, pending: PendingSubscription, names: list[bytes]) -> None:
-        """Subscribe to names that this client does not have yet, each given once."""
-        self.add_pending(pending)
+        """Subscribe to names that this client does not have yet, and does not wait for, each given once."""
+        self.add_pending(pending, names)
         for name in names:
+            pending.subscriber.awaited[pending.kind][name] = True
             topic = self.get_or_create_topic(pending.kind, name)
             pending.topics.append(topic)
             topic.pending_count += 1
@@ -59,22 +61,20 @@ class Subscriptions(MessageSourceCallbacks):
             topic.subscribing.append(pending)
             self.mark_dirty(topic)
         self.flush()
-        self.grant_if_complete(pending)
+        self.finish_complete(pending.subscriber)
 
     def unsubscribe(self, pending: PendingSubscription, names: list[bytes]) -> None:
         """Unsubscribe from names that this client has; it gets no message of them from now on."""
-        self.add_pending(pending)
-        pending.topics = [
-            topic
-            for topic in self.remove_subscriber(pending.subscriber, pending.kind, names)
-            if self.may_deliver(topic)
-        ]
-        for topic in pending.topics:
+        subscriber = pending.subscriber
+        topics = [topic for topic in self.remove_subscriber(subscriber, pending.kind, names) if self.may_deliver(topic)]
+        subscriber.leaving[pending.kind] += len(names)
+        self.add_pending(pending, names)
+        pending.topics = topics
+        for topic in topics:
             pending.unconfirmed += 1
             topic.unsubscribing.append(pending)
         self.flush()
-        if pending.unconfirmed == 0:
-            self.finish_pending(pending, b"")
+        self.finish_complete(subscriber)
 
     def unsubscribe_all(self, subscriber: Subscriber) -> None:
         """Take a client off all that it has."""
@@ -96,11 +96,14 @@ class Subscriptions(MessageSourceCallbacks):
         self.last_subscriber_number += 1
         return self.last_subscriber_number
 
-    def cancel(self, pending: PendingSubscription) -> None:
-        """The client that waited for this has gone."""
-        pending.finished = True
-        self.pending_subscriptions.remove(pending)
-        self.release_topics(pending)
+    def cancel(self, subscriber: Subscriber) -> None:
+        """The client that waited for these has gone."""
+        requests = list(subscriber.requests)
+        for pending in requests:
+            self.end_pending(pending)
+        for pending in requests:
+            self.release_topics(pending)
+            pending.on_cancelled()
         self.flush()
 
     def tick(self, now: float) -> None:
@@ -189,33 +192,42 @@ class Subscriptions(MessageSourceCallbacks):
 
     # -- requests of clients that wait -----------------------------------------------------------------
 
-    def add_pending(self, pending: PendingSubscription) -> None:
+    def add_pending(self, pending: PendingSubscription, names: list[bytes]) -> None:
         """It waits from now on, as long as a command may."""
+        pending.names = names
         pending.due = self.executor.now + connection_set_of(self.root.nodes()[0]).options.timeout
-        self.pending_subscriptions.append(pending)
+        self.pending_subscriptions[pending] = True
+        pending.subscriber.requests.append(pending)
+        pending.subscriber.memory_bytes += pending.memory_bytes
 
-    def finish_pending(self, pending: PendingSubscription, error: bytes) -> None:
-        """End the wait; an empty ``error`` means success."""
+    def end_pending(self, pending: PendingSubscription) -> None:
+        """It waits no more."""
         pending.finished = True
-        self.pending_subscriptions.remove(pending)
-        pending.on_done(error)
-
-    def grant_if_complete(self, pending: PendingSubscription) -> None:
-        """When all is confirmed the client has it, and gets the confirmation before the first message."""
-        if pending.unconfirmed or pending.finished:
-            return
+        del self.pending_subscriptions[pending]
         subscriber = pending.subscriber
-        for topic in pending.topics:
-            self.drop_pending(topic)
-            topic.subscribers[subscriber.number] = subscriber
-            subscriber.add(pending.kind, topic.name)
-        pending.topics = []
-        self.finish_pending(pending, b"")
+        subscriber.requests.remove(pending)
+        subscriber.memory_bytes -= pending.memory_bytes
+        for name in pending.names:
+            subscriber.awaited[pending.kind].pop(name, None)
+
+    def finish_complete(self, subscriber: Subscriber) -> None:
+        """When all is confirmed the client has it, and gets the confirmation before the first message: in its order."""
+        while subscriber.requests and not subscriber.requests[0].unconfirmed:
+            pending = subscriber.requests[0]
+            self.end_pending(pending)
+            for topic in pending.topics:
+                self.drop_pending(topic)
+                topic.subscribers[subscriber.number] = subscriber
+                subscriber.add(pending.kind, topic.name)
+            pending.topics = []
+            pending.on_done(b"")
 
     def fail_pending(self, pending: PendingSubscription, error: bytes) -> None:
         """The client gets ``error``, and none of the names."""
+        self.end_pending(pending)
         self.release_topics(pending)
-        self.finish_pending(pending, error)
+        pending.on_done(error)
+        self.finish_complete(pending.subscriber)
 
     def release_topics(self, pending: PendingSubscription) -> None:
         """Its topics are no longer needed for its sake."""
@@ -252,7 +264,8 @@ class Subscriptions(MessageSourceCallbacks):
             self.flush()
             return
         self.release_topics(pending)
-        self.finish_pending(pending, b"")
+        pending.unconfirmed = 0
+        self.finish_complete(pending.subscriber)
 
     # -- what the sources report -----------------------------------------------------------------------
 
@@ -265,7 +278,7 @@ class Subscriptions(MessageSourceCallbacks):
                 topic.subscribing = []
                 for pending in subscribing:
                     pending.unconfirmed -= 1
-                    self.grant_if_complete(pending)
+                    self.finish_complete(pending.subscriber)
         elif not self.may_deliver(topic):
             self.topics[topic.kind].pop(topic.name, None)
             for source in self.sources_of(topic.kind, topic.name):
@@ -274,12 +287,13 @@ class Subscriptions(MessageSourceCallbacks):
 
     def finish_unsubscribing(self, unsubscribing: list[PendingSubscription]) -> None:
         """Whoever waited for the end of a topic waits for it no more."""
-        for pending in unsubscribing:
-            pending.unconfirmed -= 1
-            if pending.unconfirmed == 0:
-                pending.topics = []
-                self.finish_pending(pending, b"")
+        waiting = list(unsubscribing)
         unsubscribing.clear()
+        for pending in waiting:
+            pending.unconfirmed -= 1
+            if not pending.unconfirmed:
+                pending.topics = []
+                self.finish_complete(pending.subscriber)
 
     def on_source_lost(self, topic: Topic, error: bytes) -> None:
         """A source has lost its node: an error for whoever waits for it, unless the other sources suffice."""

@@ -38,7 +38,12 @@ class Subscriber:
         self.replies = replies
         self.proto = proto
         self.names_by_kind: list[dict[bytes, bool]] = [{} for _ in KINDS]
-        #: What they cost to remember.
+        #: What it has asked for and what is not confirmed yet, in order: several requests may be under way.
+        self.requests: list[PendingSubscription] = []
+        #: By kind, the names that these subscribe to; and how many they unsubscribe: these names are gone already.
+        self.awaited: list[dict[bytes, bool]] = [{} for _ in KINDS]
+        self.leaving = [0 for _ in KINDS]
+        #: What the names cost to remember, those of ``requests`` too.
         self.memory_bytes = 0
 
     def add(self, kind: int, name: bytes) -> None:
@@ -50,20 +55,28 @@ class Subscriber:
         self.memory_bytes -= len(name) + limits.NAME_OVERHEAD_BYTES
 
     def confirmation_count(self, kind: int) -> int:
-        """The number that confirmations of this kind carry: shard channels are counted apart."""
-        names = self.names_by_kind
-        return len(names[SHARD]) if kind == SHARD else len(names[CHANNEL]) + len(names[PATTERN])
+        """The number that the next confirmation of this kind carries: shard channels are counted apart.
+
+        A name whose UNSUBSCRIBE is still to be confirmed counts.
+        """
+        counts = [len(names) + leaving for names, leaving in zip(self.names_by_kind, self.leaving, strict=True)]
+        return counts[SHARD] if kind == SHARD else counts[CHANNEL] + counts[PATTERN]
 
     def name_count(self) -> int:
         return sum([len(names) for names in self.names_by_kind])
 
 
 class PendingSubscription:
-    """A client's request to subscribe or to unsubscribe, until the nodes have confirmed it."""
+    """A client's request to subscribe or to unsubscribe, until the nodes have confirmed it, and all before it.
+
+    ``names`` are those that it has or has not afterwards, ``memory_bytes`` what the request costs to remember.
+    """
 
     def __init__(self, subscriber: Subscriber, kind: int) -> None:
         self.subscriber = subscriber
         self.kind = kind
+        self.names: list[bytes] = []
+        self.memory_bytes = 0
         self.topics: list[Topic] = []
         #: How many of the topics are not confirmed yet, and until when they may be.
         self.unconfirmed = 0
@@ -72,6 +85,10 @@ class PendingSubscription:
 
     def on_done(self, error: bytes) -> None:
         """All is confirmed; or it is not, and ``error`` is the reply that says why."""
+        raise NotImplementedError
+
+    def on_cancelled(self) -> None:
+        """The client has gone, or begins anew: nothing of it is confirmed."""
         raise NotImplementedError
 
 

@@ -295,6 +295,13 @@ def test_very_many_names(kind: str) -> None:
     assert play.subscriptions.topics == [{}, {}, {}]
 
 
+def test_very_many_names_that_are_there() -> None:
+    """Where no node has to be asked they are confirmed in slices, too."""
+    play = crowded() >> client("SUBSCRIBE " + " ".join(NAMES), "PING", name="you")
+    heard = b"".join([became("subscribe", name, at + 1) for at, name in enumerate(NAMES)])
+    play << to_client(heard, "*2 $4 pong", b"$0\r\n\r\n", name="you")
+
+
 def test_one_of_very_many_is_refused() -> None:
     """The client gets the error, and the rest is not tried."""
     play = pubsub(ring("a", "b"))

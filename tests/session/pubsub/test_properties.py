@@ -264,7 +264,7 @@ def test_subscriptions(kind: str, steps: list[tuple[str, str, Name]]) -> None:
                 wanted[source.active.node.name].add((at, one))
     assert {name: set(has) for name, has in scene.toys.subscribed.items()} == wanted
     assert listening_nodes(play) == sorted(name for name, names in wanted.items() if names)
-    assert play.subscriptions.pending_subscriptions == []
+    assert play.subscriptions.pending_subscriptions == {}
     assert all(topic.subscribers for topics in play.subscriptions.topics for topic in topics.values())
     assert [group.pubsub_connections for group in play.pool.groups] == [
         sum(node.name in listening_nodes(play) for node in play.pool.nodes if node.group is group)
