@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from kidoproxy.replication.expiry_check import begin_expiry_check
-from kidoproxy.replication.expiry_memo import MARGIN_MS
+from kidoproxy.replication.expiry_memo import MARGIN_MS, NEVER
 from kidoproxy.replication.group import BEHIND, SYNCING
-from kidoproxy.routes.plan import Gather
+from kidoproxy.routes.plan import Gather, Plan, Send, WriteScope
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.replication.supervised import run_ticks, supervised_copies
 from tests.story import (
@@ -251,6 +251,20 @@ def test_several_keys() -> None:
         >> node("a", ":-1", ":5", ":1", ":-1", ":4") >> node("b", ":-1", ":-2", ":1", ":-1", ":-2")
         << to_client(":1") << then(lambda play: noted(pool) == [key.encode(), other.encode()])
     )  # fmt: skip
+
+
+def test_keys_that_never_expire_are_not_asked_for() -> None:
+    """However many; and of a write without keys there is nothing to ask."""
+    pool, _ = two()
+    memo = pool.groups[0].expiry_memo
+    context = RequestContext(0, 2, False, False, WallClock(WALL_MS))
+    for keys in ([], [b"one"], [b"one", b"two"]):
+        for key in keys:
+            memo.store((0, key), NEVER)
+        write = WriteScope(keys, False, None, [], None)
+        sends: list[Plan] = [Send(node) for node in pool.nodes]
+        plan = Gather(sends, 0, group=pool.groups[0], write=write)
+        assert begin_expiry_check(pool.groups[0], plan, context, 0.5) is None
 
 
 def test_in_a_transaction() -> None:
