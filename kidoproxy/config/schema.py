@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kidoproxy.config.processors import MOST_WORKERS, usable_processors
 from kidoproxy.resp import limits
 
 MIB: Final = 1024 * 1024
@@ -45,6 +46,8 @@ TOGETHER_SETS: Final = (
     "@self_limiters",
 )
 
+#: "auto" is a number, too.
+Workers = Annotated[int, BeforeValidator(lambda value: usable_processors() if value == "auto" else value)]
 StringList = Annotated[list[str], BeforeValidator(_as_list)]
 
 
@@ -57,7 +60,13 @@ class Table(BaseModel):
 class ProxyTable(Table):
     """The process itself."""
 
-    workers: int = Field(1, ge=1, le=256, description="Worker processes that share the listening addresses.")
+    workers: Workers = Field(
+        1,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Worker processes that share the listening addresses. "
+        '"auto" is one for each processor that this process may use.',
+    )
     state_dir: str | None = Field(
         None,
         description="Remembers which copies are behind, across restarts. Default: $STATE_DIRECTORY, else "
