@@ -85,9 +85,10 @@ def test_a_copy_that_does_not_keep_it() -> None:
     called(play, by_text(4)) << silence()
 
 
-def test_forgotten_by_all() -> None:
+@pytest.mark.parametrize("request_", [REQUEST, encode_request([b"EVALSHA", SCRIPT.shown[0][1], b"1", b"k"])])
+def test_forgotten_by_all(request_: bytes) -> None:
     """If no copy has it none has run it: they are all sent the text, and asked to keep it again."""
-    play = kept() >> client(REQUEST) << to("a", by_digest(4)) << to("b", by_digest(4))
+    play = kept() >> client(request_) << to("a", by_digest(4)) << to("b", by_digest(4))
     play = play >> node("a", NOSCRIPT) << silence() >> node("b", NOSCRIPT)
     play = play << to("a", LOAD, by_text(4)) << to("b", LOAD, by_text(4))
     play = play >> node("a", "+kept", ":1") >> node("b", "+kept", ":1") << to_client(":1")

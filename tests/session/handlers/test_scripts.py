@@ -82,6 +82,15 @@ def test_sent_behind_its_library() -> None:
     assert [list(each.analysis.commands) for each in play.context.script_registry.functions.values()] == [[b"incr"]]
 
 
+def test_loaded_again() -> None:
+    """The same library brings nothing new, and is the last one then."""
+    load = function(b"LOAD", b"REPLACE", CODE)
+    play = story(ring("a"))
+    for _ in range(2):
+        play = play >> client(load) << to("a", load) >> node("a", "$3 lib") << to_client("$3 lib")
+    assert lessons(play) == [load]
+
+
 def test_not_loaded() -> None:
     """A load that failed on all nodes is not repeated."""
     load = function(b"LOAD", CODE)
