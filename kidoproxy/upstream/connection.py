@@ -50,6 +50,7 @@ class NodeConnection(SendingConnection):
         self.reader = ReplyReader()
         self.loaded_scripts = {}
         self.kept_scripts = {}
+        self.may_send_digests = True
         self.proto = self.base_proto
         self.db = self.base_db
         self.last_read_at = now

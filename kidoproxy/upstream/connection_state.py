@@ -90,6 +90,8 @@ class ConnectionBase(ConnectionQueue):
         #: Scripts that a copy was asked to keep, and whether it has said so. Another table after anything that may have
         #: made it forget them.
         self.kept_scripts: dict[bytes, bool] = {}
+        #: Whether the copy's user may run EVALSHA, as far as is known.
+        self.may_send_digests = True
 
     def __repr__(self) -> str:
         mode = f"{STATE_NAMES[self.state]}{' held' if self.held else ''}"

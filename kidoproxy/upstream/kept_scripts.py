@@ -22,6 +22,9 @@ from kidoproxy.upstream.plan_sender import PlanSender
 from kidoproxy.upstream.sending import SendingConnection
 
 NOSCRIPT_PREFIX: Final = b"-NOSCRIPT"
+#: That it may not run EVALSHA a copy says before it runs anything; other commands may be those of the script.
+NOPERM_PREFIX: Final = b"-NOPERM"
+EVALSHA_NAME: Final = b"'evalsha'"
 
 
 def text_instead(
@@ -52,7 +55,7 @@ def submit_digest(
 
 def keeps_script(conn: SendingConnection, form: DigestForm, proto: int, db: int, now: float) -> bool:
     """Whether the copy at the other end has said that it keeps the script; it is asked to if it was not."""
-    if not conn.can_send:
+    if not conn.can_send or not conn.may_send_digests:
         # What waits for a connection may find another server at its end.
         return False
     is_kept = conn.kept_scripts.get(form.digest)
@@ -117,8 +120,8 @@ class SendTextInstead(DelegatingHandler):
         return is_sent
 
     def on_reply(self, raw: bytes) -> None:
-        """It is NOSCRIPT if no copy in sync has run it."""
-        if self.by_digest and raw.startswith(NOSCRIPT_PREFIX):
+        """It is one of these errors if no copy in sync has run it."""
+        if self.by_digest and is_digest_refused(raw):
             self.by_digest = False
             self.executor.count_noscript_retry()
             self.executor.execute(self.plan, self.parent, self.raw, self.spec, self.request_context)
@@ -136,6 +139,12 @@ class DigestReply(DelegatingHandler):
 
     def on_reply(self, raw: bytes) -> None:
         """NOSCRIPT: it has forgotten this one, and perhaps others."""
-        if raw.startswith(NOSCRIPT_PREFIX):
+        if is_digest_refused(raw):
             self.connection.kept_scripts = {}
+            self.connection.may_send_digests = raw.startswith(NOSCRIPT_PREFIX)
         self.parent.on_reply(raw)
+
+
+def is_digest_refused(raw: bytes) -> bool:
+    """Whether a reply to EVALSHA says that the script was not run, as the text would be."""
+    return raw.startswith(NOSCRIPT_PREFIX) or (raw.startswith(NOPERM_PREFIX) and EVALSHA_NAME in raw)

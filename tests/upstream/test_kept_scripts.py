@@ -97,6 +97,22 @@ def test_forgotten_by_all(request_: bytes) -> None:
     called(play, by_digest(5))
 
 
+def test_a_user_who_may_not() -> None:
+    """A copy's user who may run EVAL alone is sent the text of all scripts from then on."""
+    refusal = "-NOPERM User default has no permissions to run the 'evalsha' command"
+    play = kept() >> client(REQUEST) << to("a", by_digest(4)) << to("b", by_digest(4))
+    play = play >> node("a", refusal) >> node("b", refusal) << to("a", by_text(4)) << to("b", by_text(4))
+    play = play >> node("a", ":1") >> node("b", ":1") << to_client(":1")
+    called(play, by_text(5)) << silence()
+
+
+def test_a_script_that_may_not() -> None:
+    """What the script itself may not do is the client's error: it has run."""
+    refusal = "-NOPERM User default has no permissions to run the 'expire' command"
+    play = kept() >> client(REQUEST) << to("a", by_digest(4)) << to("b", by_digest(4))
+    play >> node("a", refusal) >> node("b", refusal) << to_client(refusal) << silence()
+
+
 def test_forgotten_by_one() -> None:
     """The other one has run it: the one that has not is behind, and gets the text of what follows."""
     play = kept() >> client(REQUEST) << to("a", by_digest(4)) << to("b", by_digest(4))
