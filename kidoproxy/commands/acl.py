@@ -178,6 +178,14 @@ class Acl:
         """Whether any key may be read."""
         return any(pattern == b"*" and granted & READS for granted, pattern in self.key_patterns)
 
+    def is_same_as(self, other: "Acl") -> bool:
+        """Whether both have the same rules."""
+        return (self.format_commands(), self.format_keys(), self.format_channels()) == (
+            other.format_commands(),
+            other.format_keys(),
+            other.format_channels(),
+        )
+
     # -- as Redis writes rules -------------------------------------------------------------------------------
 
     def format_commands(self) -> bytes:

@@ -26,12 +26,17 @@ class CommandSet:
     def __init__(self, deny: frozenset[bytes], allow: frozenset[bytes], rename: dict[bytes, bytes]) -> None:
         self.deny = deny
         self.allow = allow
+        self.rename = rename
         self.original_names: dict[bytes, bytes] = {new: old for old, new in rename.items() if new}
         self.renamed_away: frozenset[bytes] = frozenset(rename)
         #: Some command of the fast path is denied or renamed: none may take it unchecked.
         self.has_overrides = bool(rename) or any(self.is_fast_path(name) for name in deny)
         self.discovered: dict[bytes, CommandSpec] = {}
         self.unknown_names: set[bytes] = set()
+
+    def is_same_as(self, other: "CommandSet") -> bool:
+        """Whether both serve the same commands under the same names."""
+        return (self.deny, self.allow, self.rename) == (other.deny, other.allow, other.rename)
 
     def is_fast_path(self, name: bytes) -> bool:
         """Whether ``name`` is a command of the fast path, or may turn out to be one when a node is asked about it."""

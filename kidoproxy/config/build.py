@@ -16,6 +16,7 @@ from kidoproxy.config.model import (
     Member,
     Pool,
     RingOptions,
+    Tls,
 )
 from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
 from kidoproxy.config.schema import (
@@ -30,7 +31,7 @@ from kidoproxy.config.schema import (
 )
 from kidoproxy.config.secret import Secret
 from kidoproxy.config.secret_files import SecretFiles, is_world_readable
-from kidoproxy.config.tls import TlsProblem, listener_context
+from kidoproxy.config.tls import TlsProblem, listener_context, node_context, read_listener_tls
 from kidoproxy.config.users import UserBuilder
 
 #: Keys of a pool's ``tls`` that speak of its clients.
@@ -208,7 +209,20 @@ class ConfigBuilder:
         if not table.nodes:
             self.problems.add((*location, "nodes"), "is empty: a pool needs at least one node")
         self._check_tls(table, location)
-        return MemberBuilder(table, self.files, self.problems).members((*location, "nodes"))
+        node_tls = self._node_tls(table.tls, (*location, "tls"))
+        return MemberBuilder(table, node_tls, self.files, self.problems).members((*location, "nodes"))
+
+    def _node_tls(self, table: TlsTable, location: Location) -> Tls:
+        """How the rediss:// nodes of a pool are trusted."""
+        ca_file = str(self.folder / table.ca_file) if table.ca_file else ""
+        text = self.files.read(table.ca_file, (*location, "ca_file")) if table.ca_file else None
+        tls = Tls(ca_file, table.verify, ca_pem=(text or "").encode())
+        try:
+            if text is not None:
+                node_context(tls)
+        except TlsProblem as problem:
+            self.problems.add((*location, problem.key), str(problem))
+        return tls
 
     def _check_tls(self, table: PoolTable, location: Location) -> None:
         given = table.tls.model_fields_set
@@ -221,8 +235,6 @@ class ConfigBuilder:
             self.warn(
                 (*location, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password"
             )
-        if table.tls.ca_file is not None:
-            self.files.read(table.tls.ca_file, (*location, "tls", "ca_file"))
 
     def _listener_tls(self, table: TlsTable, location: Location) -> ListenerTls | None:
         given = table.model_fields_set & LISTENER_KEYS
@@ -232,16 +244,14 @@ class ConfigBuilder:
                 self.problems.add((*location, key), f"is missing; {' and '.join(map(repr, sorted(given)))} needs it")
             return None
         files = [file and str(self.folder / file) for file in (table.cert_file, table.key_file, table.client_ca_file)]
-        tls = ListenerTls(files[0] or "", files[1] or "", files[2] or "", table.min_version)
         try:
+            tls = read_listener_tls(files[0] or "", files[1] or "", files[2] or "", table.min_version)
             listener_context(tls)
         except TlsProblem as problem:
             self.problems.add((*location, problem.key), str(problem))
-        else:
-            if is_world_readable(Path(tls.key_file)):
-                self.warn(
-                    (*location, "key_file"), f"every user of this machine may read {table.key_file}; chmod o-r it"
-                )
+            return None
+        if is_world_readable(Path(tls.key_file)):
+            self.warn((*location, "key_file"), f"every user of this machine may read {table.key_file}; chmod o-r it")
         return tls
 
     def _user_secret(self, table: UserTable, location: Location) -> Secret:

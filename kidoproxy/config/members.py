@@ -21,10 +21,11 @@ _NUTCRACKER_SILENT_PORT: Final = 11211
 
 
 class MemberBuilder:
-    """Builds the members of the pool that ``table`` describes."""
+    """Builds the members of the pool that ``table`` describes; ``tls`` is for those of rediss://."""
 
-    def __init__(self, table: PoolTable, files: SecretFiles, problems: Problems) -> None:
+    def __init__(self, table: PoolTable, tls: Tls, files: SecretFiles, problems: Problems) -> None:
         self.table = table
+        self.tls = tls
         self.files = files
         self.problems = problems
 
@@ -71,13 +72,9 @@ class MemberBuilder:
             weight=node.weight,
             username=username,
             password=password,
-            tls=self._tls() if url.tls else None,
+            tls=self.tls if url.tls else None,
             ring_name=_ring_name(self.table, index, name, node.name or node.url),
         )
-
-    def _tls(self) -> Tls:
-        ca_file = str(self.files.folder / self.table.tls.ca_file) if self.table.tls.ca_file else ""
-        return Tls(ca_file, self.table.tls.verify)
 
 
 def default_node_name(address: Address) -> str:

@@ -20,16 +20,23 @@ class Tls:
     verify: bool = True
     cert_file: str = ""
     key_file: str = ""
+    ca_pem: bytes = field(default=b"", repr=False)  # what stands in ca_file
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerTls:
-    """What clients of a TLS listener are shown, and must show: nothing unless ``client_ca_file`` is given."""
+    """What clients of a TLS listener are shown, and must show: nothing unless ``client_ca_file`` is given.
+
+    The files, and what stood in them when the configuration was read: `kidoproxy.config.tls.read_listener_tls`.
+    """
 
     cert_file: str
     key_file: str
     client_ca_file: str = ""
     min_version: str = "1.2"
+    cert_pem: bytes = field(default=b"", repr=False)
+    key_pem: Secret = NO_SECRET
+    client_ca_pem: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,5 +42,8 @@ class SecretFiles:
 
 
 def is_world_readable(file: Path) -> bool:
-    """Whether the rights of a file let everybody read it."""
-    return bool(file.stat().st_mode & stat.S_IROTH)
+    """Whether the rights of a file let everybody read it; nobody may read one that has vanished since it was read."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

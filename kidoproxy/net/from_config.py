@@ -1,10 +1,9 @@
 """What the configuration says, as the values that sessions and connections work with."""
 
-import ssl
-
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.config import NodeConfig, Pool, Tls, UserConfig
+from kidoproxy.config import NodeConfig, Pool, UserConfig
+from kidoproxy.config.tls import node_context
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext
@@ -51,13 +50,5 @@ def connection_options(node: NodeConfig, pool: Pool) -> ConnectionOptions:
 def connect_target(node: NodeConfig, pool: Pool) -> ConnectTarget:
     """Where ``node`` listens."""
     address = node.address
-    tls = tls_context(node.tls) if node.tls is not None else None
+    tls = node_context(node.tls) if node.tls is not None else None
     return ConnectTarget(address.host, address.port, address.path, tls, pool.connect_timeout)
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

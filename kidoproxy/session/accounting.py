@@ -18,9 +18,15 @@ from kidoproxy.session.state import SessionState
 def create_reply_queue(turn_work: TurnWork, context: PoolContext) -> ReplyQueue:
     """A reply queue with the limits of its pool."""
     replies = ReplyQueue(turn_work, context.node_errors_as_loading, context.error_counts)
+    update_reply_queue(replies, context)
+    return replies
+
+
+def update_reply_queue(replies: ReplyQueue, context: PoolContext) -> None:
+    """Have it follow what the pool says now."""
+    replies.node_errors_as_loading = context.node_errors_as_loading
     replies.message_limit = context.max_pubsub_output_bytes
     replies.in_flight_limit = min(limits.CLIENT_IN_FLIGHT_BYTES, context.max_query_bytes)
-    return replies
 
 
 def account_request_bytes(session: SessionState) -> None:

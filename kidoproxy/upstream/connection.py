@@ -63,8 +63,10 @@ class NodeConnection(SendingConnection):
         group = group_of(self.node)
         ownership = group.ownership if group is not None and self.shared else None
         self.announced_name = ownership.connection_name() if ownership is not None else b""
+        # Kept until the next one: what a node says of this login is shown without its password.
+        self.login = self.options.login
         requests = handshake_requests(
-            self.options,
+            self.login,
             self.base_proto,
             self.base_db,
             self.dedicated,

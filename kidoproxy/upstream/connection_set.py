@@ -36,6 +36,16 @@ class ConnectionSet(NodeConnectionSet):
         """The shared connections that have been asked for so far, open or not."""
         return [conn for conn in self.shared if conn is not None]
 
+    def replace_options(self, options: ConnectionOptions, unshared: list[NodeConnection]) -> None:
+        """From now on talk to the node so; connections that are open keep the login with which they were made.
+
+        ``unshared``: the connections that the executor keeps beside the sets, of all nodes.
+        """
+        self.options.replace(options)
+        for conn in self.shared_connections() + unshared:
+            if conn.node is self.node:
+                conn.set_max_bytes(options.max_queue_bytes)
+
 
 def connection_set_of(node: Node) -> ConnectionSet:
     """The connections to a node that belongs to an executor."""

@@ -42,6 +42,7 @@ class ConnectionBase(ConnectionQueue):
         super().__init__(options.max_queue_bytes)
         self.node = node
         self.options = options
+        self.login = options.login
         self.base_proto = proto
         self.base_db = db
         self.proto = proto

@@ -61,7 +61,7 @@ def disconnect_cause(conn: ConnectionBase, handlers: list[ReplyHandler], cause: 
     """Why a connection was lost, in the node's own words if it had any."""
     handshake = handlers[0] if handlers else None
     error = handshake.first_error() if isinstance(handshake, Handshake) else b""
-    return explain_cause(conn.options.redacted_error(error)) if error else cause
+    return explain_cause(conn.login.redacted_error(error)) if error else cause
 
 
 def on_early_data(conn: ConnectionBase, data: bytes, now: float) -> None:

@@ -28,20 +28,12 @@ TEMPORARY_ERRORS: Final = (b"LOADING", b"MASTERDOWN", b"BUSY")
 
 
 @final
-class ConnectionOptions:
-    """How to talk to a node: user and password (empty: none), deadline in seconds, how many bytes to hold for it."""
+class Login:
+    """As whom a connection was, or will be, made: user and password (empty: none)."""
 
-    def __init__(
-        self,
-        user: str = "",
-        password: str = "",
-        timeout: float = limits.COMMAND_SECONDS,
-        max_queue_bytes: int = limits.CONNECTION_QUEUE_BYTES,
-    ) -> None:
+    def __init__(self, user: str, password: str) -> None:
         self.user = user
         self.password = password
-        self.timeout = timeout
-        self.max_queue_bytes = max_queue_bytes
 
     def auth_arguments(self) -> list[bytes]:
         """Those of AUTH, which HELLO takes too; none without a password."""
@@ -55,6 +47,31 @@ class ConnectionOptions:
         if self.password:
             shown = shown.replace(self.password.encode(), b"***")
         return sanitize_bytes(shown)
+
+
+@final
+class ConnectionOptions:
+    """How to talk to a node: user and password (empty: none), deadline in seconds, how many bytes to hold for it.
+
+    All connections to the node share one of these, which may be changed while they are open.
+    """
+
+    def __init__(
+        self,
+        user: str = "",
+        password: str = "",
+        timeout: float = limits.COMMAND_SECONDS,
+        max_queue_bytes: int = limits.CONNECTION_QUEUE_BYTES,
+    ) -> None:
+        self.login = Login(user, password)
+        self.timeout = timeout
+        self.max_queue_bytes = max_queue_bytes
+
+    def replace(self, other: "ConnectionOptions") -> None:
+        """Be as ``other`` from now on."""
+        self.login = other.login
+        self.timeout = other.timeout
+        self.max_queue_bytes = other.max_queue_bytes
 
 
 @final
@@ -81,7 +98,7 @@ class HandshakeResult:
 
 
 def handshake_requests(
-    login: ConnectionOptions, proto: int, db: int, dedicated: bool, is_ordered: bool = False, name: bytes = b""
+    login: Login, proto: int, db: int, dedicated: bool, is_ordered: bool = False, name: bytes = b""
 ) -> list[list[bytes]]:
     """Log in, choose protocol and database, ask who is there (on a dedicated connection and for a copy: who we are).
 

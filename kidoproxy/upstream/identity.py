@@ -83,7 +83,7 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
         # Without a run id nobody would notice that a copy was restarted, and may have lost what it had.
         refusal = refusal or result.info_error
     if refusal:
-        conn.fatal_error = explain_cause(conn.options.redacted_error(refusal))
+        conn.fatal_error = explain_cause(conn.login.redacted_error(refusal))
         answer_if_db_missing(conn, refusal)
         return
     conn.remove_condition(RETRYING)

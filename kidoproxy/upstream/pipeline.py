@@ -56,6 +56,11 @@ class ConnectionQueue:
         self.out_budget = max_bytes
         self.reader = ReplyReader()
 
+    def set_max_bytes(self, max_bytes: int) -> None:
+        """Another bound; what is held already is kept."""
+        self.out_budget += max_bytes - self.max_bytes
+        self.max_bytes = max_bytes
+
     def in_flight_count(self) -> int:
         """How many replies are waited for."""
         return len(self.reply_handlers) - self.head

@@ -5,6 +5,8 @@ from pathlib import Path
 from kidoproxy.config import Address, Tls
 from tests.config.files import COPY, RING, pool, read
 
+PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
+
 
 def test_defaults(tmp_path: Path) -> None:
     """Four lines are a whole configuration; everything else has a default."""
@@ -50,7 +52,7 @@ def test_proxy_table(tmp_path: Path) -> None:
 def test_every_pool_setting(tmp_path: Path) -> None:
     """Each key of a ring pool arrives where it belongs, in seconds, bytes and lower case."""
     ca = tmp_path / "ca.pem"
-    ca.write_text("x")
+    ca.write_bytes(PEM.read_bytes())
     cache = read(
         tmp_path,
         pool(
@@ -92,4 +94,4 @@ def test_every_pool_setting(tmp_path: Path) -> None:
     assert (limits.max_clients, limits.client_output_bytes, limits.bulk_bytes) == (7, 2**20, 2 * 2**20)
     assert (limits.query_buffer_bytes, limits.idle_seconds) == (3 * 2**20, 4)
     assert limits.pubsub_output_bytes == 5 * 2**20
-    assert cache.nodes[0].tls == Tls(str(ca), False)
+    assert cache.nodes[0].tls == Tls(str(ca), False, ca_pem=PEM.read_bytes())

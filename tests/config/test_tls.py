@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import ListenerTls
-from kidoproxy.config.tls import listener_context
+from kidoproxy.config.tls import listener_context, node_context, read_listener_tls
 from tests.config.files import pool, problems, read
 
 PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
@@ -27,9 +26,9 @@ def test_a_certificate_and_its_key(tmp_path: Path) -> None:
     (tmp_path / "both.pem").chmod(0o600)
     config = read(tmp_path, tls('cert_file = "both.pem"', 'key_file = "both.pem"'))
     file = str(tmp_path / "both.pem")
-    assert config.pools["cache"].listener_tls == ListenerTls(file, file)
+    assert config.pools["cache"].listener_tls == read_listener_tls(file, file)
     assert config.warnings == ()
-    context = listener_context(ListenerTls(file, file))
+    context = listener_context(read_listener_tls(file, file))
     assert (context.minimum_version, context.verify_mode) == (ssl.TLSVersion.TLSv1_2, ssl.CERT_NONE)
 
 
@@ -102,6 +101,32 @@ def test_a_key_with_a_pass_phrase(tmp_path: Path) -> None:
     assert problems(tmp_path, tls(CERT, f'key_file = "{LOCKED_KEY}"')) == [
         "ring.toml: pool.cache.tls.key_file: is encrypted; give a key without a pass phrase"
     ]
+
+
+def test_a_renewed_certificate_is_another_one(tmp_path: Path) -> None:
+    """What was read counts, whatever happens to the file: a context is made of it, and secrets are not shown."""
+    file = tmp_path / "both.pem"
+    file.write_bytes(PEM.read_bytes())
+    old = read_listener_tls(str(file), str(file))
+    file.write_bytes(b"# renewed\n" + PEM.read_bytes())
+    new = read_listener_tls(str(file), str(file))
+    file.unlink()
+    assert old != new
+    assert listener_context(old) is not listener_context(new)
+    assert listener_context(new) is listener_context(new)
+    assert "PRIVATE" not in repr(new)
+
+
+def test_authorities_of_nodes(tmp_path: Path) -> None:
+    """They are read with the configuration, and a file that has none is a mistake of it."""
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(PEM.read_bytes())
+    text = pool('tls = { ca_file = "ca.pem" }', nodes='["rediss://h"]')
+    found = read(tmp_path, text).pools["cache"].nodes[0].tls
+    assert found is not None
+    ca.write_text("nothing")
+    assert node_context(found).verify_mode == ssl.CERT_REQUIRED
+    assert problems(tmp_path, text) == [f"ring.toml: pool.cache.tls.ca_file: {ca} holds no certificate in PEM form"]
 
 
 def test_where_it_has_no_meaning(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_targets_and_options(tmp_path: Path, verify: str, mode: ssl.VerifyMode) 
     assert target.tls is not None
     assert target.tls.verify_mode == mode
     assert target.tls.check_hostname is (verify == "true")
-    assert (login.user, login.password, login.timeout) == ("user", "secret", 0.25)
+    assert (login.login.user, login.login.password, login.timeout) == ("user", "secret", 0.25)
 
 
 def test_users(tmp_path: Path) -> None:

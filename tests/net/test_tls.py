@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Address, ListenerTls
-from kidoproxy.config.tls import listener_context
+from kidoproxy.config import Address
+from kidoproxy.config.tls import listener_context, read_listener_tls
 from kidoproxy.net import tls as net_tls
 from kidoproxy.net.client_io import ClientIO, format_address
 from kidoproxy.net.flush import LoopBridge
@@ -30,7 +30,7 @@ class Listening:
     def __init__(self, client_ca: str = "", min_version: str = "1.2") -> None:
         self.stage = ring("a")
         self.proxy, self.context = self.stage.proxy, self.stage.pool
-        self.tls = listener_context(ListenerTls(str(PEM), str(PEM), client_ca, min_version))
+        self.tls = listener_context(read_listener_tls(str(PEM), str(PEM), client_ca, min_version))
         self.clients: set[ClientIO] = set()
         self.port = free_port()
 

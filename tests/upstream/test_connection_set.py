@@ -1,5 +1,6 @@
 """The connections to one node, and nothing else."""
 
+from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
@@ -43,3 +44,22 @@ def test_servers_come_and_go_by_themselves() -> None:
         (connection_set.leased_count, len(connection_set.free_dedicated)) for connection_set in connection_sets
     ] == [(0, 0), (0, 1), (0, 0)]
     assert [conn.node.name for conn in executor.all_connections()] == ["c", "b"]
+
+
+def test_other_options_while_connections_are_open() -> None:
+    """Deadlines and bounds hold at once, for all connections to this node; the login is for the next handshake."""
+    sets = [
+        ConnectionSet(Node(at, name, f"{name}:6379", at + 1), ConnectionOptions("", "old"))
+        for at, name in enumerate("ab")
+    ]
+    executor = Executor(sets)
+    shared, other = (executor.connection(each.node, 2, 0) for each in sets)
+    dedicated = executor.new_unshared(sets[0].node, 2, 0, True)
+    sets[0].replace_options(ConnectionOptions("me", "new", 7.0, 1000), executor.unshared_connections)
+    for conn in (shared, dedicated):
+        assert (conn.login.password, conn.options.login.password, conn.options.timeout) == ("old", "new", 7.0)
+        assert (conn.max_bytes, conn.out_budget, conn.options.max_queue_bytes) == (1000, 1000, 1000)
+    shared.start_connecting()
+    shared.on_connected(0.0, 1.0)
+    assert b"".join(shared.take_output()).startswith(encode_request([b"AUTH", b"me", b"new"]))
+    assert (other.options.login.password, other.max_bytes) == ("old", ConnectionOptions().max_queue_bytes)

@@ -76,7 +76,7 @@ def test_a_node_that_talks_of_secrets_or_without_end(said: str, shown: str) -> N
 
 def test_a_login_without_a_password_hides_nothing() -> None:
     """There is nothing to hide."""
-    assert ConnectionOptions().redacted_error(b"ERR no") == "ERR no"
+    assert ConnectionOptions().login.redacted_error(b"ERR no") == "ERR no"
 
 
 def test_a_number_with_attributes_in_front() -> None:

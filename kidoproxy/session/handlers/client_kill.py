@@ -73,7 +73,7 @@ class KillFilter:
             return False
         if self.client_type and not has_type(other, self.client_type):
             return False
-        if self.user is not None and self.user is not other.user:
+        if self.user is not None and self.user.name != other.user.name:
             return False
         if self.address is not None and self.address != encode_text(other.address):
             return False
