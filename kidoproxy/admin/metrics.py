@@ -58,6 +58,7 @@ class ProxyCollector(Collector):
         info.add_metric([proxy.version, proxy.build], 1)
         yield info
         yield gauge("uptime_seconds", "Since the process serves.", (proxy.wall_ms - proxy.started_ms) / 1000)
+        yield from self.reload_metrics()
         yield counter("connections_accepted", "Clients that have connected.", proxy.connections_received)
         yield counter("connections_rejected", "Clients turned away: there were too many.", proxy.connections_rejected)
         disconnects = CounterMetricFamily("kidoproxy_clients_cut", "Clients cut, by the reason.", labels=["reason"])
@@ -78,6 +79,15 @@ class ProxyCollector(Collector):
         yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
         yield loop_turn_histogram(proxy.turn_durations)
+
+    def reload_metrics(self) -> Iterator[Metric]:
+        """What came of each reload of the configuration."""
+        reloads = CounterMetricFamily("kidoproxy_reloads", "Reloads of the configuration.", labels=["result"])
+        for result, count in self.proxy.reloads.items():
+            reloads.add_metric([result], count)
+        yield reloads
+        documentation = "When the configuration in use was taken over, at the start or by a reload."
+        yield gauge("configuration_timestamp_seconds", documentation, self.proxy.configured_ms / 1000)
 
     def incident_metrics(self) -> Iterator[Metric]:
         """Logins that failed and requests of web pages, by pool."""

@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,8 @@ class Owner:
     bind_address: BindAddress
     pid: int
     since: int
+    #: The number of the claim's socket, where the kernel has told it.
+    inode: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.since))
@@ -81,12 +83,33 @@ def claim_owners() -> list[Owner]:
     except OSError:
         return []
     for row in rows:
-        fields = row.partition(f"@{OWNER_PREFIX} ")[2].rstrip("@").split(" ")
+        head, _, name = row.partition(f"@{OWNER_PREFIX} ")
+        fields = name.rstrip("@").split(" ")
         if len(fields) in (3, 4) and fields[0].isdigit() and fields[1].isdigit():
-            found.append(
-                Owner(BindAddress(fields[2], fields[3] if len(fields) == 4 else ""), int(fields[0]), int(fields[1]))
-            )
+            bind_address = BindAddress(fields[2], fields[3] if len(fields) == 4 else "")
+            inode = (head.split() or [""])[-1]
+            found.append(Owner(bind_address, int(fields[0]), int(fields[1]), int(inode) if inode.isdigit() else 0))
     return found
+
+
+def listening_process(addresses: list[Address]) -> Owner | None:
+    """Who listens at one of these addresses, if it is a process of this machine's that we may look at and signal.
+
+    A pid alone would not do: of another container's process it is the number there, and may be somebody else's here.
+    """
+    wanted = [bind_address for address in addresses for bind_address in bind_addresses(address)]
+    for owner in claim_owners():
+        if any(owner.bind_address.overlaps(bind_address) for bind_address in wanted) and holds_socket(owner):
+            return owner
+    return None
+
+
+def holds_socket(owner: Owner) -> bool:
+    """Whether the process has the socket of its claim open."""
+    try:
+        return any(os.readlink(fd) == f"socket:[{owner.inode}]" for fd in Path(f"/proc/{owner.pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 class AddressClaims:

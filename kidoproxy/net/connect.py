@@ -38,6 +38,11 @@ class ConnectTarget:
         #: Many clients that block at once must not overflow a node's backlog, nor take the loop for themselves.
         self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
+    def replace(self, other: "ConnectTarget") -> None:
+        """Trust and wait as ``other`` says, at the attempts that begin from now on; the address stays."""
+        self.tls = other.tls
+        self.connect_timeout = other.connect_timeout
+
 
 @final
 class Connector:

@@ -4,7 +4,7 @@ The order of a start: copy pools (somebody else may serve them), connections to 
 nodes have said who they are, and only then listeners: the first client finds the nodes known and the copies elected.
 
 SIGTERM and SIGINT drain: no new clients, idle ones are closed, what is under way is finished within
-``drain_seconds``. A second signal ends at once.
+``drain_seconds``. A second signal ends at once. SIGHUP reloads the configuration (`kidoproxy.net.reload`).
 """
 
 import asyncio
@@ -35,14 +35,16 @@ from kidoproxy.net.listen import (
     start_admin_listener,
     start_listener,
 )
-from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.live_update import LiveUpdate
+from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
 from kidoproxy.net.process import raise_file_limit, tune_gc
+from kidoproxy.net.reload import Reloads
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
-from kidoproxy.net.tls import TlsAcceptor
+from kidoproxy.net.tls import Acceptor
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
 from kidoproxy.resp.replication_errors import same_server_cause
@@ -73,8 +75,16 @@ class StartError(OSError):
 class Daemon:
     """One process: its listeners, clients and nodes, and what runs beside them."""
 
-    def __init__(self, config: Config, worker: int | None = None, take_over: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        worker: int | None = None,
+        take_over: frozenset[str] = frozenset(),
+        reloads: Reloads | None = None,
+    ) -> None:
         self.config = config
+        #: Where changes of the configuration come from; None: there is no file.
+        self.reloads = reloads
         #: The copy pools that another proxy has to leave to this one.
         self.take_over = take_over
         #: Which of several workers this is; None: the only process.
@@ -92,6 +102,7 @@ class Daemon:
         self.tasks = Tasks()
         self.ticker = Ticker()
         self.listeners: list[ListeningServer] = []
+        self.acceptors: list[Acceptor] = []
         #: The admin pages stay to the end: they say that we are draining.
         self.admin_listener: ListeningServer | None = None
         self.clients: set[ClientIO] = set()
@@ -104,6 +115,8 @@ class Daemon:
             await self.start()
             announce("\n".join(self.banner()))
             self.notify("READY=1")
+            if self.reloads is not None:
+                self.reloads.attach(self)
             await self.stop_event.wait()
             self.notify("STOPPING=1")
             await self.drain()
@@ -119,8 +132,8 @@ class Daemon:
             self.bridge, self.route_tree.copy_groups, self.config.state_dir, self.take_over
         )
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
-        targets = {node: connect_target(*configured) for node, configured in members}
-        self.bridge.update_socket = Connector(self.bridge, targets, self.tasks).update_socket
+        self.targets = {node: connect_target(*configured) for node, configured in members}
+        self.bridge.update_socket = Connector(self.bridge, self.targets, self.tasks).update_socket
         self.set_identity()
         self.set_socket_limits()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -129,7 +142,7 @@ class Daemon:
     def set_identity(self) -> None:
         """What INFO, PROXY and the metrics say of this process."""
         proxy = self.proxy
-        proxy.started_ms = proxy.wall_ms
+        proxy.started_ms = proxy.configured_ms = proxy.wall_ms
         proxy.version = __version__
         proxy.build = "compiled" if is_compiled() else "interpreted"
         proxy.pid = os.getpid()
@@ -208,9 +221,11 @@ class Daemon:
     def client_factory(self, pool: Pool, address: Address) -> ProtocolFactory:
         """What a socket that is accepted there becomes: a client, or one that has to speak TLS first."""
         context = self.contexts[pool.name]
-        if pool.listener_tls is None or address.is_unix:
+        if address.is_unix:
             return partial(ClientIO, self.bridge, context, self.clients)
-        return TlsAcceptor(self.bridge, context, self.clients, listener_context(pool.listener_tls))
+        tls = listener_context(pool.listener_tls) if pool.listener_tls is not None else None
+        self.acceptors.append(Acceptor(self.bridge, context, self.clients, tls))
+        return self.acceptors[-1]
 
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""
@@ -249,9 +264,20 @@ class Daemon:
         self.copy_pools.register_ticks(ticker)
         ticker.add("channels", self.tick_pubsub)
         ticker.add("slow clients", self.bridge.check_slow_clients)
-        if any(context.idle_seconds for context in self.proxy.contexts):
-            ticker.add("idle clients", IdleSweep(self.clients, TICK_SECONDS).tick)
+        ticker.add("idle clients", IdleSweep(self.clients, self.proxy.contexts, TICK_SECONDS).tick)
         ticker.add("flush", self.bridge.schedule_flush)
+
+    def apply_config(self, config: Config) -> None:
+        """Take over a changed configuration as a whole, or fail before anything has changed."""
+        update = LiveUpdate(config, self.proxy, self.route_tree)
+        self.bridge.update_clock()
+        if config.log != self.config.log:
+            configure_logging(config.log)
+        self.config = config
+        self.set_socket_limits()
+        closed = update.apply(self.acceptors, self.targets)
+        self.bridge.schedule_flush()
+        log.info("configuration applied", clients_closed=closed)
 
     def stop_if_orphaned(self) -> None:
         """A worker does not outlive its parent."""

@@ -13,18 +13,27 @@ from kidoproxy.upstream.handshake import ConnectionOptions
 
 def pool_context(pool: Pool, root: Route) -> PoolContext:
     """What the sessions of a listening pool need to know; ``root`` is the pool's route."""
-    context = PoolContext(pool.name, pool.mode, root, CommandSet(pool.deny, pool.allow, pool.rename))
-    context.users = Users([session_user(user) for user in pool.all_users()])
+    context = PoolContext(pool.name, pool.mode, root, pool_commands(pool))
+    context.users = pool_users(pool)
     context.databases = pool.databases
-    context.strict_transactions = pool.ring is not None and pool.ring.transactions == "strict"
-    context.miss_on_down = pool.ring is not None and pool.ring.on_down == "miss"
-    context.needs_arguments = context.needs_arguments or context.miss_on_down
-    context.node_errors_as_loading = pool.node_errors == "retry"
-    set_limits(context, pool)
+    set_plain_values(context, pool)
     return context
 
 
-def set_limits(context: PoolContext, pool: Pool) -> None:
+def pool_commands(pool: Pool) -> CommandSet:
+    return CommandSet(pool.deny, pool.allow, pool.rename)
+
+
+def pool_users(pool: Pool) -> Users:
+    return Users([session_user(user) for user in pool.all_users()])
+
+
+def set_plain_values(context: PoolContext, pool: Pool) -> None:
+    """All that may be set at any time, and counts from then on."""
+    context.strict_transactions = pool.ring is not None and pool.ring.transactions == "strict"
+    context.miss_on_down = pool.ring is not None and pool.ring.on_down == "miss"
+    context.needs_arguments = context.root.needs_arguments() or context.miss_on_down
+    context.node_errors_as_loading = pool.node_errors == "retry"
     context.max_bulk_bytes = pool.limits.bulk_bytes
     context.max_query_bytes = pool.limits.query_buffer_bytes
     context.max_output_bytes = pool.limits.client_output_bytes

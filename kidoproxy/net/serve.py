@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 import uvloop
 
@@ -10,6 +11,7 @@ from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.daemon import Daemon, StartError
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
 from kidoproxy.net.workers import EXIT_CANNOT_START, Workers
 
 log = EventLogger("kidoproxy")
@@ -17,42 +19,47 @@ log = EventLogger("kidoproxy")
 Announce = Callable[[str], None]
 
 
-def run(config: Config, announce: Announce, take_over: frozenset[str] = frozenset()) -> int:
+def run(
+    config: Config, announce: Announce, take_over: frozenset[str] = frozenset(), read: ReadConfig | None = None
+) -> int:
     """Serve until told to stop; 0 after a clean stop. `StartError` (an OSError) when it cannot start.
 
-    ``take_over``: the names of copy pools that another proxy has to leave to this one.
+    ``take_over``: the names of copy pools that another proxy has to leave to this one. ``read`` reads the file anew,
+    for a reload; None: there is no file.
     """
     configure_logging(config.log)
     for warning in config.warnings:
         log.warning("dangerous setting", reason=warning)
     claims = claim_addresses(config)
     try:
-        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over)
+        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over, read)
     finally:
         claims.close()
 
 
-def run_alone(config: Config, announce: Announce, take_over: frozenset[str]) -> int:
-    uvloop.run(Daemon(config, None, take_over).run(announce))
+def run_alone(config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None) -> int:
+    reloads = SignalReloads(read) if read is not None else None
+    uvloop.run(Daemon(config, None, take_over, reloads).run(announce))
     return 0
 
 
-def run_workers(config: Config, announce: Announce, take_over: frozenset[str]) -> int:
+def run_workers(config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None) -> int:
     """Each worker runs a daemon of its own; the first one announces for all.
 
     One that replaces another has no order to take over: since that was given another proxy may have got one.
     """
 
-    def run_worker(worker_config: Config, worker: int) -> int:
+    def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
         order = frozenset[str]() if worker in workers.replacements else take_over
+        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe))
         try:
-            uvloop.run(Daemon(worker_config, worker, order).run(discard_announcement if worker else announce))
+            uvloop.run(daemon.run(discard_announcement if worker else announce))
         except StartError as problem:
             log.error("cannot start", cause=problem)
             return EXIT_CANNOT_START
         return 0
 
-    workers = Workers(config, run_worker)
+    workers = Workers(config, run_worker, read=read)
     return workers.run()
 
 

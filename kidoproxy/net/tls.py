@@ -27,17 +27,24 @@ RECORD_BYTES: Final = 16 * 1024
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL")
 
 
-class TlsAcceptor:
-    """Makes the protocol of each socket that one listener accepts."""
+class Acceptor:
+    """Makes the protocol of each socket that one listener accepts: a client, or one that has to speak TLS first.
 
-    def __init__(self, bridge: LoopBridge, context: PoolContext, clients: set[ClientIO], tls: ssl.SSLContext) -> None:
+    ``tls`` may be replaced; it counts for sockets that are accepted from then on.
+    """
+
+    def __init__(
+        self, bridge: LoopBridge, context: PoolContext, clients: set[ClientIO], tls: ssl.SSLContext | None
+    ) -> None:
         self.bridge = bridge
         self.context = context
         self.clients = clients
         self.tls = tls
 
-    def __call__(self) -> "TlsSocket":
-        return TlsSocket(self)
+    def __call__(self) -> "ClientIO | TlsSocket":
+        if self.tls is None:
+            return ClientIO(self.bridge, self.context, self.clients)
+        return TlsSocket(self, self.tls)
 
     def count_handshakes(self, change: int) -> None:
         """So many more are under way."""
@@ -48,12 +55,12 @@ class TlsAcceptor:
 class TlsSocket(asyncio.Protocol, asyncio.Transport):
     """One accepted socket. ``client`` is None until its handshake is done."""
 
-    def __init__(self, acceptor: TlsAcceptor) -> None:
+    def __init__(self, acceptor: Acceptor, context: ssl.SSLContext) -> None:
         super().__init__()
         self.acceptor = acceptor
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.tls = acceptor.tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.client: ClientIO | None = None
         #: Set while the handshake is under way.
         self.deadline: asyncio.TimerHandle | None = None

@@ -2,6 +2,10 @@
 
 A pool with copies is served by the first one alone: one place must order its writes. Unix sockets and the
 admin pages belong to the first one too. A worker that dies is replaced; when the parent goes, all go.
+
+SIGHUP is the parent's: it reads the file, and if all of it can be applied sends it to each worker, through a pipe, as
+the value that it has checked. So all have it or none; one that is replaced begins with it. A signal is only handled
+while the parent waits for its workers, never in the middle of what it does.
 """
 
 import contextlib
@@ -11,11 +15,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final, NoReturn
 
 from kidoproxy.config import Config
-from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.reload import ReadConfig, hold_hangup, ignore_hangup, read_changed, reloading_state
+from kidoproxy.net.systemd import sd_notify
 
 log = EventLogger("kidoproxy.workers")
 
@@ -24,6 +32,8 @@ RESTART_SECONDS: Final = 1.0
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: The exit status of a worker that cannot serve, now or later: all stop.
 EXIT_CANNOT_START: Final = 1
+#: Serves as worker of that number until it is told to stop, and is told of reloads by the pipe; the exit status.
+RunWorker = Callable[[Config, int, Connection], int]
 #: Of one that was ended by a bug (EX_SOFTWARE of sysexits.h): it is replaced.
 EXIT_CRASHED: Final = 70
 
@@ -44,12 +54,22 @@ class Workers:
     """The parent process: starts, replaces and stops the workers."""
 
     def __init__(
-        self, config: Config, run_worker: Callable[[Config, int], int], restart_seconds: float = RESTART_SECONDS
+        self,
+        config: Config,
+        run_worker: RunWorker,
+        restart_seconds: float = RESTART_SECONDS,
+        read: ReadConfig | None = None,
     ) -> None:
         self.config = config
+        #: Reads the file anew; None: there is none, and SIGHUP ends the process.
+        self.read = read
         self.run_worker = run_worker
         self.restart_seconds = restart_seconds
         self.worker_by_pid: dict[int, int] = {}
+        #: How each worker is told of a reload, by its process.
+        self.pipe_by_pid: dict[int, Connection] = {}
+        self.is_reloading = False
+        self.must_reload = False
         #: Those that run in place of one that has died.
         self.replacements: set[int] = set()
         self.stopping = False
@@ -59,16 +79,65 @@ class Workers:
         """Run until all workers have ended; the highest exit status."""
         for signum in STOP_SIGNALS:
             signal.signal(signum, self.forward_signal)
+        if self.read is not None:
+            hold_hangup()
+            signal.signal(signal.SIGHUP, self.on_hangup)
         for worker in range(self.config.workers):
             if worker_config(self.config, worker).listening_pools():
                 self.start(worker)
         while self.worker_by_pid:
-            pid, status = os.wait()
+            pid, status = self.wait()
             worker = self.worker_by_pid.pop(pid, -1)
+            if pid in self.pipe_by_pid:
+                self.pipe_by_pid.pop(pid).close()
             # As the first process of a container we must also wait for orphans.
             if worker >= 0:
                 self.on_exit(worker, pid, os.waitstatus_to_exitcode(status))
         return self.exit_status
+
+    def wait(self) -> tuple[int, int]:
+        """The next process that has ended, and how. The one moment in which a SIGHUP comes."""
+        if self.read is None:
+            return os.wait()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        try:
+            return os.wait()
+        finally:
+            hold_hangup()
+
+    def on_hangup(self, signum: int, frame: FrameType | None) -> None:
+        """Reload; a SIGHUP that comes meanwhile is the next one."""
+        self.must_reload = True
+        while self.must_reload and not self.is_reloading and self.read is not None:
+            self.must_reload, self.is_reloading = False, True
+            try:
+                self.reload(self.read)
+            except Exception:
+                # Out of a signal handler it would end the parent, and with it all workers.
+                log.exception("reload failed")
+            finally:
+                self.is_reloading = False
+
+    def reload(self, read: ReadConfig) -> None:
+        """Read the file and have all workers take it over, or none."""
+        if self.stopping:
+            log.warning("reload rejected", cause="the proxy is stopping")
+            self.tell_workers(None)
+            return
+        sd_notify(reloading_state())
+        config = read_changed(read, self.config)
+        if config is not None:
+            if config.log != self.config.log:
+                configure_logging(config.log)
+            self.config = config
+        self.tell_workers(config)
+        sd_notify("READY=1")
+
+    def tell_workers(self, config: Config | None) -> None:
+        """Send each worker its part; one that has died meanwhile is replaced by one that begins with it."""
+        for pid, worker in list(self.worker_by_pid.items()):
+            with contextlib.suppress(BrokenPipeError):
+                self.pipe_by_pid[pid].send(None if config is None else worker_config(config, worker))
 
     def on_exit(self, worker: int, pid: int, code: int) -> None:
         """A worker has ended: as ordered, or with a status that stops all, or it is replaced."""
@@ -89,24 +158,31 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             flush_output()
+            receiver, sender = Pipe(duplex=False)
             pid = os.fork()
             if pid == 0:
-                self.run_child(worker)
+                for pipe in (sender, *self.pipe_by_pid.values()):
+                    pipe.close()
+                self.run_child(worker, receiver)
+            receiver.close()
             self.worker_by_pid[pid] = worker
+            self.pipe_by_pid[pid] = sender
             if self.stopping:
                 # Stopped meanwhile: this process sleeps before it restarts a worker.
                 os.kill(pid, signal.SIGTERM)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    def run_child(self, worker: int) -> NoReturn:
+    def run_child(self, worker: int, pipe: Connection) -> NoReturn:
         """What the child does; it never returns into the parent's code."""
         code = EXIT_CRASHED
         try:
             for signum in STOP_SIGNALS:
                 signal.signal(signum, signal.SIG_DFL)
+            if self.read is not None:
+                ignore_hangup()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-            code = self.run_worker(worker_config(self.config, worker), worker)
+            code = self.run_worker(worker_config(self.config, worker), worker, pipe)
         except Exception:
             log.exception("worker failed", worker=worker)
         finally:

@@ -84,13 +84,18 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
         return Ring(pool.name, members, build_placement(pool.ring, pool.members), build_tags(pool.ring))
     options = pool.copy or config.CopyOptions()
     group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
-    group.effect_max_bytes = options.effect_max_mb << 20
-    group.heals_itself = options.heal == "auto"
-    group.sync_keys_per_s = options.sync_keys_per_s
+    set_group_options(group, options)
     group.scrub.interval = options.scrub_s
     group.acks_needed = acks_needed(options, len(group.copies))
     tree.copy_groups.append(group)
     return CopyPool(pool.name, group, READ_ORDERS[options.read])
+
+
+def set_group_options(group: CopyGroup, options: config.CopyOptions) -> None:
+    """Those that may be set at any time: a sync or a write under way ends with what it began with."""
+    group.effect_max_bytes = options.effect_max_mb << 20
+    group.heals_itself = options.heal == "auto"
+    group.sync_keys_per_s = options.sync_keys_per_s
 
 
 def acks_needed(options: config.CopyOptions, copy_count: int) -> int:

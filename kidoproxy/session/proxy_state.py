@@ -54,6 +54,9 @@ class ProxyState:
         self.split_transactions = 0
         #: Failed logins.
         self.auth_failures = 0
+        #: How often the configuration was read anew, by what came of it; when one was taken over last.
+        self.reloads: dict[str, int] = {"ok": 0, "rejected": 0}
+        self.configured_ms = 0
         self.incidents = Incidents()
         self.bytes_in = 0
         self.bytes_out = 0
@@ -72,6 +75,12 @@ class ProxyState:
     def wall_ms(self) -> int:
         """The wall clock in milliseconds."""
         return self.clock.ms
+
+    def count_reload(self, is_ok: bool) -> None:
+        """The configuration was read anew, and taken over or rejected."""
+        self.reloads["ok" if is_ok else "rejected"] += 1
+        if is_ok:
+            self.configured_ms = self.wall_ms
 
     def limit_sockets(self, max_sockets: int) -> None:
         """Bound the sockets of clients and dedicated connections together."""

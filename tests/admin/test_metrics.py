@@ -48,6 +48,18 @@ def test_the_process() -> None:
     assert found["kidoproxy_clients{pool=cache}"] == 1
 
 
+def test_reloads() -> None:
+    """How often the configuration was taken over and how often not, and since when it holds."""
+    stage = ring("a")
+    stage.proxy.count_reload(True)
+    stage.proxy.clock.ms += 5000
+    stage.proxy.count_reload(False)
+    found = samples(stage)
+    assert found["kidoproxy_reloads_total{result=ok}"] == 1
+    assert found["kidoproxy_reloads_total{result=rejected}"] == 1
+    assert found["kidoproxy_configuration_timestamp_seconds"] == stage.proxy.wall_ms / 1000 - 5
+
+
 def test_turns_of_the_loop() -> None:
     """How long the loop was busy at one go: a histogram, and what it adds up to."""
     stage = ring("a")

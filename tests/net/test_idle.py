@@ -14,7 +14,7 @@ def test_everybody_is_looked_at_once_in_a_round(caplog: pytest.LogCaptureFixture
     """A slice per tick; a round ends with one line that counts, or with none."""
     net = Net(ring("a"))
     net.stage.pool.idle_seconds = 10
-    sweep = IdleSweep(net.clients, 0.25)
+    sweep = IdleSweep(net.clients, [net.stage.pool], 0.25)
     sockets = [net.client()[1] for _ in range(10)]
     net.wait(5)
     awake, awake_socket = net.client()
@@ -39,7 +39,7 @@ def test_everybody_is_looked_at_once_in_a_round(caplog: pytest.LogCaptureFixture
 def test_a_round_of_nobody() -> None:
     """Without clients, and with a tick that is longer than a round, there is nothing to do."""
     net = Net(ring("a"))
-    sweep = IdleSweep(net.clients, 5.0)
+    sweep = IdleSweep(net.clients, [net.stage.pool], 5.0)
     assert sweep.ticks_per_sweep == 1
     sweep.tick()
     assert sweep.closed_count == 0

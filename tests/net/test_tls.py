@@ -14,7 +14,7 @@ from kidoproxy.net import tls as net_tls
 from kidoproxy.net.client_io import ClientIO, format_address
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.listen import start_listener
-from kidoproxy.net.tls import TlsAcceptor
+from kidoproxy.net.tls import Acceptor
 from kidoproxy.session.incidents import TLS_FAILED
 from tests.net.real import run, until
 from tests.ports import free_port
@@ -37,7 +37,7 @@ class Listening:
     async def open(self) -> None:
         """Listen."""
         bridge = LoopBridge(asyncio.get_running_loop(), self.proxy)
-        acceptor = TlsAcceptor(bridge, self.context, self.clients, self.tls)
+        acceptor = Acceptor(bridge, self.context, self.clients, self.tls)
         self.listener = await start_listener(acceptor, Address("127.0.0.1", self.port), False)
 
     async def close(self) -> None:

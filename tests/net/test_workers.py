@@ -61,7 +61,7 @@ def work(config, at):
     run = count(at)
 {work}
 
-def own(config, at):
+def own(config, at, pipe):
     # In one piece, for all of them write to the same pipe.
     os.write(1, f"{{at}} {{sorted(pool.name for pool in config.listening_pools())}}\\n".encode())
     return work(config, at)

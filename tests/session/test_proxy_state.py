@@ -52,6 +52,16 @@ def test_a_change_of_one_pool() -> None:
     assert (play.client("one").session.fast_path, session.fast_path) == (False, True)
 
 
+def test_reloads_are_counted() -> None:
+    """A rejected one leaves the time of the last good one."""
+    play = story(ring("a"))
+    play.proxy.count_reload(True)
+    taken_over = play.proxy.wall_ms
+    play.proxy.clock.ms += 1
+    play.proxy.count_reload(False)
+    assert (play.proxy.reloads, play.proxy.configured_ms) == ({"ok": 1, "rejected": 1}, taken_over)
+
+
 def test_subscriptions_of_each_pool() -> None:
     """It is made when it is first asked for."""
     play = story(ring("a"))

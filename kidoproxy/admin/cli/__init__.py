@@ -10,6 +10,7 @@ import click
 from kidoproxy import __version__
 from kidoproxy.admin.cli.about import config_command, version_command
 from kidoproxy.admin.cli.check import check
+from kidoproxy.admin.cli.reload import reload
 from kidoproxy.admin.cli.route import route
 from kidoproxy.admin.cli.scrub import scrub
 from kidoproxy.admin.cli.serve import serve
@@ -37,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, route, sync, scrub, config_command, version_command):
+for command in (serve, check, reload, route, sync, scrub, config_command, version_command):
     main.add_command(command)

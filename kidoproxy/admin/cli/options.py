@@ -46,16 +46,21 @@ def config_option(required: bool) -> Callable[[Callable[..., None]], Callable[..
 
 
 def load_config(config_file: Path) -> "Config":
+    try:
+        return read_config(config_file)
+    except ConfigError as error:
+        raise BadConfig(error.problems) from None
+
+
+def read_config(config_file: Path) -> "Config":
+    """The configuration, with all that can be checked without asking a node. `ConfigError`: a line per mistake."""
     from kidoproxy.admin.explain import cursor_id_collisions, unknown_commands
     from kidoproxy.config import load
 
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        raise BadConfig(error.problems) from None
+    config = load(config_file)
     problems = unknown_commands(config) + cursor_id_collisions(config)
     if problems:
-        raise BadConfig(problems)
+        raise ConfigError(problems)
     return config
 
 

@@ -1,12 +1,14 @@
 """``kidoproxy serve``: runs the proxy, over the pools of a file or over nodes that it starts itself."""
 
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, find_pool, load_config
+from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, find_pool, load_config, read_config
 from kidoproxy.resp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def serve(
     server: str | None,
     take_over: tuple[str, ...],
 ) -> None:
-    """Run the proxy until SIGTERM or Ctrl-C.
+    """Run the proxy until SIGTERM or Ctrl-C; with --config SIGHUP reloads the file (see kidoproxy reload).
 
     With --config it serves the pools of that file. Without, it starts real Valkey servers of its own to
     play with; they keep nothing and end with it.
@@ -53,11 +55,15 @@ def serve(
     for option, value in embedded_options.items():
         if value is not None:
             raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
+    # A SIGHUP while it starts waits until it serves, and then reloads.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     config = load_config(config_file)
     for pool in take_over:
         if find_pool(config, pool).copy is None:
             raise click.UsageError(f'Pool "{pool}" is a ring: any number of proxies may serve it.')
-    raise SystemExit(_run_proxy(config, click.echo, frozenset(take_over)))
+    # The name as it is, and not what it leads to now: whoever swaps a link means its new end.
+    read = partial(read_config, config_file.absolute())
+    raise SystemExit(_run_proxy(config, click.echo, frozenset(take_over), read))
 
 
 def _serve_embedded(mode: str, listen: str, node_count: int, server: str) -> int:
@@ -101,10 +107,15 @@ def _getting_started(config: "Config", node_count: int) -> list[str]:
     ]
 
 
-def _run_proxy(config: "Config", announce: Callable[[str], None], take_over: frozenset[str] = frozenset()) -> int:
+def _run_proxy(
+    config: "Config",
+    announce: Callable[[str], None],
+    take_over: frozenset[str] = frozenset(),
+    read: "Callable[[], Config] | None" = None,
+) -> int:
     from kidoproxy.net.serve import run
 
     try:
-        return run(config, announce, take_over)
+        return run(config, announce, take_over, read)
     except OSError as error:
         raise CommandFailed(error.strerror or str(error)) from None

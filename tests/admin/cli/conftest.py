@@ -1,6 +1,8 @@
 """A command line, files for it, and a daemon that is none."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +10,14 @@ import pytest
 
 from tests.admin.cli.invoke import Daemon
 from tests.config.files import COPY, RING
+
+
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """``serve`` holds SIGHUP back until the daemon takes it, which is none here."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @pytest.fixture

@@ -19,9 +19,17 @@ class Daemon:
         self.config: Config | None = None
         self.error: OSError | None = None
         self.take_over: frozenset[str] = frozenset()
+        self.read: Callable[[], Config] | None = None
 
-    def run(self, config: Config, announce: Callable[[str], None], take_over: frozenset[str]) -> int:
+    def run(
+        self,
+        config: Config,
+        announce: Callable[[str], None],
+        take_over: frozenset[str],
+        read: Callable[[], Config] | None,
+    ) -> int:
         self.take_over = take_over
+        self.read = read
         self.config = config
         if self.error is not None:
             raise self.error

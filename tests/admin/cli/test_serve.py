@@ -1,9 +1,13 @@
 """``kidoproxy serve``: what it prints, and its exit status: 0 done, 1 did not work, 2 wrong file or usage."""
 
+import signal
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from kidoproxy.admin import cli
+from kidoproxy.resp.errors import ConfigError
 from tests.admin.cli.invoke import Daemon, invoke
 
 
@@ -13,7 +17,7 @@ def test_help_teaches() -> None:
 
     assert "kidoproxy serve" in page
     assert "each key lives on every node" in page
-    for command in ("serve", "check", "route", "sync", "scrub", "config"):
+    for command in ("serve", "check", "reload", "route", "sync", "scrub", "config"):
         assert "Example" in invoke(command, "--help").output, command
 
 
@@ -24,6 +28,17 @@ def test_serve_a_file(ring: str, daemon: Daemon) -> None:
     assert (result.exit_code, result.output) == (0, "ready\nstill ready\n")
     assert daemon.config is not None
     assert list(daemon.config.pools) == ["cache"]
+
+
+def test_the_file_can_be_read_anew(ring: str, daemon: Daemon) -> None:
+    """As at the start, from wherever the process is then; a SIGHUP waits until the daemon takes it."""
+    invoke("serve", "--config", ring)
+    assert signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert daemon.read is not None
+    assert daemon.read() == daemon.config
+    Path(ring).write_text("x")
+    with pytest.raises(ConfigError):
+        daemon.read()
 
 
 def test_the_file_may_come_from_the_environment(ring: str, daemon: Daemon) -> None:

@@ -1,0 +1,61 @@
+"""A changed configuration, applied to a process that serves: made as a whole, then set in one turn of the loop.
+
+Only what `kidoproxy.config.changes` calls live may differ. All that may fail (contexts for TLS, rules of users) is made
+before anything is set, so a configuration is applied as a whole or not at all.
+"""
+
+from kidoproxy.config import Config, CopyOptions
+from kidoproxy.config.tls import listener_context
+from kidoproxy.net.connect import ConnectTarget
+from kidoproxy.net.from_config import (
+    connect_target,
+    connection_options,
+    pool_commands,
+    pool_users,
+    set_plain_values,
+)
+from kidoproxy.net.tls import Acceptor
+from kidoproxy.routes.build import RouteTree, set_group_options
+from kidoproxy.routes.topology import Node
+from kidoproxy.session.proxy_state import ProxyState
+from kidoproxy.session.reconfigure import reconfigure_clients
+from kidoproxy.upstream.connection_set import connection_set_of
+
+
+class LiveUpdate:
+    """``config`` as values for the objects of one process; `apply` sets them."""
+
+    def __init__(self, config: Config, proxy: ProxyState, tree: RouteTree) -> None:
+        self.config = config
+        self.proxy = proxy
+        self.tree = tree
+        pools = config.listening_pools()
+        self.sessions = [(pool, pool_users(pool), pool_commands(pool)) for pool in pools]
+        self.listener_tls = {pool.name: listener_context(pool.listener_tls) for pool in pools if pool.listener_tls}
+        members = [
+            (next(node for node in config.pools[pool.name].nodes if node.name == old.name), config.pools[pool.name])
+            for old, pool in tree.node_configs
+        ]
+        self.nodes = [
+            (node, connection_options(*member), connect_target(*member))
+            for node, member in zip(tree.nodes, members, strict=True)
+        ]
+
+    def apply(self, acceptors: list[Acceptor], targets: dict[Node, ConnectTarget]) -> int:
+        """Set everything, for all that begins from now on; how many clients were closed."""
+        for node, options, target in self.nodes:
+            connection_set_of(node).replace_options(options, self.proxy.executor.unshared_connections)
+            targets[node].replace(target)
+        for group in self.tree.copy_groups:
+            set_group_options(group, self.config.pools[group.name].copy or CopyOptions())
+        for acceptor in acceptors:
+            acceptor.tls = self.listener_tls.get(acceptor.context.name)
+        return self.apply_to_sessions()
+
+    def apply_to_sessions(self) -> int:
+        contexts = {context.name: context for context in self.proxy.contexts}
+        closed = 0
+        for pool, users, commands in self.sessions:
+            set_plain_values(contexts[pool.name], pool)
+            closed += reconfigure_clients(self.proxy, contexts[pool.name], users, commands)
+        return closed

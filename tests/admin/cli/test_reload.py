@@ -1,0 +1,109 @@
+"""``kidoproxy reload``: which process gets the signal, and what is said when there is none."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from kidoproxy.config import Address
+from kidoproxy.net.address_claims import AddressClaims
+from tests.admin.cli.invoke import invoke
+from tests.config.files import RING
+from tests.ports import free_port
+
+#: Ends with status 7 by SIGHUP, once it has said that it is there.
+WAITS: Final = "import signal, sys; signal.signal(1, lambda *_: sys.exit(7)); print('x', flush=True); signal.pause()"
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[str]]:
+    """Somebody who waits for a SIGHUP."""
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        yield waiting
+        waiting.kill()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[int], str]:
+    """A file whose pool listens at that port."""
+
+    def make(port: int) -> str:
+        path = tmp_path / "ring.toml"
+        path.write_text(RING.replace("6380", str(port)))
+        return str(path)
+
+    return make
+
+
+def test_a_process_that_is_named(process: "subprocess.Popen[str]", ring: str) -> None:
+    """It gets a SIGHUP; what comes of it is in its log."""
+    result = invoke("reload", "--config", ring, "--pid", str(process.pid))
+    assert result.exit_code == 0
+    assert result.output == f"Process {process.pid} reads ring.toml anew; its log says what came of it.\n"
+    assert process.wait(20) == 7
+
+
+def test_a_process_that_is_not_there(process: "subprocess.Popen[str]", ring: str) -> None:
+    """One line says why."""
+    process.kill()
+    process.wait()
+    result = invoke("reload", "--config", ring, "--pid", str(process.pid))
+    assert (result.exit_code, result.output) == (
+        1,
+        f"kidoproxy: process {process.pid} cannot be signalled: no such process\n",
+    )
+    result = invoke("reload", "--config", ring, "--pid", str(1 << 80))
+    assert result.exit_code == 1
+    assert "cannot be signalled" in result.output
+
+
+def test_a_file_with_mistakes(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """Nobody is signalled."""
+    file = tmp_path / "ring.toml"
+    file.write_text(RING + 'deny = ["flushal"]\n')
+    result = invoke("reload", "--config", str(file), "--pid", str(process.pid))
+    assert result.exit_code == 2
+    assert result.output.startswith('ring.toml: pool.cache.deny: there is no command "flushal"')
+    assert process.poll() is None
+
+
+def test_who_listens(file: Callable[[int], str]) -> None:
+    """The process that has claimed one of the file's addresses."""
+    port = free_port()
+    claims = AddressClaims()
+    claims.claim(Address("127.0.0.1", port), False)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda signum, frame: heard.append(signum))
+    try:
+        result = invoke("reload", "--config", file(port))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        claims.close()
+    assert (result.exit_code, heard) == (0, [signal.SIGHUP])
+    assert result.output.startswith(f"Process {os.getpid()} reads")
+
+
+def test_nobody_listens(file: Callable[[int], str]) -> None:
+    """Then one has to say which process is meant."""
+    port = free_port()
+    result = invoke("reload", "--config", file(port))
+    assert (result.exit_code, result.output) == (
+        1,
+        f"kidoproxy: no kidoproxy of yours listens on 127.0.0.1:{port} here; say which process it is with --pid\n",
+    )
+
+
+def test_a_name_that_is_not_known(tmp_path: Path) -> None:
+    """Neither do we know who listens there."""
+    file = tmp_path / "ring.toml"
+    file.write_text(RING.replace("127.0.0.1:6380", "no.such.host.invalid:6380") + "protected = false\n")
+    result = invoke("reload", "--config", str(file))
+    assert result.exit_code == 1
+    assert "cannot be looked up" in result.output
