@@ -226,8 +226,8 @@ class TestService:
     def unit(self, tmp_path: Path) -> Path:
         """The unit with a program that is there: ``systemd-analyze`` looks for it."""
         path = tmp_path / "kidoproxy.service"
-        command, found = re.subn(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text("deploy/kidoproxy.service"))
-        assert found == 1
+        command, found = re.subn(r"(?m)^(Exec\w+)=\S+", r"\1=/bin/true", text("deploy/kidoproxy.service"))
+        assert found == 2
         path.write_text(command, encoding="utf-8")
         return path
 

@@ -12,6 +12,15 @@ from typing import Any, Final, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
+from kidoproxy.config.changes import (
+    LIMITS_RULES,
+    NODE_RULES,
+    POOL_RULES,
+    PROXY_RULES,
+    TLS_RULES,
+    USER_RULES,
+    Rules,
+)
 from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, Table, TlsTable, UserTable
 
 #: The tables in the order of the file, by the header that they have there.
@@ -22,6 +31,14 @@ TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("pool.cache.limits", LimitsTable),
     ("pool.cache.tls", TlsTable),
 )
+_RULES: Final[dict[type[Table], Rules]] = {
+    ProxyTable: PROXY_RULES,
+    PoolTable: POOL_RULES,
+    UserTable: USER_RULES,
+    LimitsTable: LIMITS_RULES,
+    TlsTable: TLS_RULES,
+    NodeTable: NODE_RULES,
+}
 _WIDTH: Final = 96
 _UNCOMMENTED: Final = frozenset({"listen", "mode", "nodes"})
 _INTRO: Final = """\
@@ -43,6 +60,7 @@ class Setting:
     example: str
     bounds: str
     only_mode: str  # the mode that knows this key; empty for both
+    is_live: bool  # a reload applies a change of it
     description: str
 
     @property
@@ -68,6 +86,7 @@ def settings(header: str, table: type[Table]) -> Iterator[Setting]:
             example=to_toml(field.examples[0]) if field.examples else "",
             bounds=_bounds_text(field),
             only_mode=str(extra.get("only", "")),
+            is_live=_RULES[table][key].is_live,
             description=field.description or "",
         )
 
@@ -88,14 +107,14 @@ def example_file() -> str:
 
 def markdown_table() -> str:
     """The same as a table for a README."""
-    rows = ["| table | key | default | meaning |", "| --- | --- | --- | --- |"]
+    rows = ["| table | key | default | change | meaning |", "| --- | --- | --- | --- | --- |"]
     tables: list[tuple[str, type[Table]]] = [*TABLES, ("a node", NodeTable)]
     for header, table in tables:
         for setting in settings(header.replace("cache", "NAME").replace("app", "USER"), table):
             default = f"`{setting.default}`" if setting.default else ""
-            rows.append(
-                f"| {setting.table} | `{setting.key}` | {default} | {setting.full_description.replace('|', '&#124;')} |"
-            )
+            change = "live" if setting.is_live else "restart"
+            meaning = setting.full_description.replace("|", "&#124;")
+            rows.append(f"| {setting.table} | `{setting.key}` | {default} | {change} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

@@ -9,11 +9,13 @@ is the next reload; one during the drain is rejected.
 """
 
 import asyncio
+import contextlib
 import pickle
 import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Final, Protocol
 
 from kidoproxy.config import Config, ConfigError
@@ -75,6 +77,24 @@ def read_changed(read: ReadConfig, current: Config) -> Config | None:
     return config
 
 
+async def read_in_thread(read: ReadConfig, current: Config) -> Config | None:
+    """As `read_changed`, for the loop never waits for a disk; nor does the end of the process, if that has gone."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Config | None] = loop.create_future()
+
+    def work() -> None:
+        config = read_changed(read, current)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(deliver, config)
+
+    def deliver(config: Config | None) -> None:
+        if not done.done():
+            done.set_result(config)
+
+    Thread(target=work, name="reload", daemon=True).start()
+    return await done
+
+
 def reloading_state() -> str:
     """What the service manager is told when a reload begins, see sd_notify(3)."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
@@ -120,10 +140,10 @@ class SignalReloads:
             await self.reload()
 
     async def reload(self) -> None:
-        """Read in a thread, for the loop never waits for a disk."""
+        """Read, and take over what can be."""
         daemon = self.daemon
         daemon.notify(reloading_state())
-        config = await asyncio.to_thread(read_changed, self.read, daemon.config)
+        config = await read_in_thread(self.read, daemon.config)
         apply_or_log(daemon, config)
         if not daemon.stop_event.is_set():
             daemon.notify("READY=1")

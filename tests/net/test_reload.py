@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
@@ -155,6 +156,35 @@ def test_signals_that_come_together(tmp_path: Path) -> None:
         await daemon.tasks.stop()
 
     run(scenario())
+
+
+def test_a_disk_that_is_gone(tmp_path: Path) -> None:
+    """The end of the process does not wait for it, and what it says then is nobody's any more."""
+    old = read(tmp_path, pool(""))
+    answer, threads = threading.Event(), [*threading.enumerate()]
+
+    def wait() -> Config:
+        answer.wait(60)
+        return old
+
+    async def scenario(answers: bool) -> None:
+        daemon = FakeDaemon(old)
+        reloads = SignalReloads(wait)
+        reloads.attach(daemon)
+        reloads.request()
+        await until(lambda: daemon.notified)
+        await daemon.tasks.stop()
+        if answers:
+            answer.set()
+            await until(lambda: threading.enumerate() == threads)
+        assert daemon.proxy.reloads == {"ok": 0, "rejected": 0}
+
+    run(scenario(True))
+    answer.clear()
+    run(scenario(False))
+    answer.set()
+    for thread in set(threading.enumerate()) - set(threads):
+        thread.join(20)
 
 
 def test_while_it_stops(tmp_path: Path, lines: Callable[[], list[str]]) -> None:
