@@ -15,6 +15,7 @@ from kidoproxy.net.address_claims import AddressClaims
 from tests.admin.cli.invoke import invoke
 from tests.config.files import RING
 from tests.ports import free_port
+from tests.wait import eventually
 
 #: Ends with status 7 by SIGHUP, once it has said that it is there.
 WAITS: Final = "import signal, sys; signal.signal(1, lambda *_: sys.exit(7)); print('x', flush=True); signal.pause()"
@@ -83,6 +84,7 @@ def test_who_listens(file: Callable[[int], str]) -> None:
     before = signal.signal(signal.SIGHUP, lambda signum, frame: heard.append(signum))
     try:
         result = invoke("reload", "--config", file(port))
+        eventually(lambda: heard)
     finally:
         signal.signal(signal.SIGHUP, before)
         claims.close()
