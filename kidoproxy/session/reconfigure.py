@@ -55,12 +55,10 @@ def keep_login(session: SessionState, users: Users) -> bool:
 
 def may_hear_all(session: SessionState, acl: Acl) -> bool:
     """Whether the client may hear all that it has subscribed to, or is about to."""
-    subscriber, subscription = session.subscriber, session.pending_subscribe
+    subscriber = session.subscriber
     if subscriber is None or acl.all_channels or acl.channel_patterns == session.user.acl.channel_patterns:
         return True
-    names = [(kind, name) for kind in KINDS for name in subscriber.names_by_kind[kind]]
-    if subscription is not None:
-        names += [(topic.kind, topic.name) for topic in subscription.topics]
+    names = [(kind, name) for kind in KINDS for name in (*subscriber.names_by_kind[kind], *subscriber.awaited[kind])]
     return all(acl.allows_channel(name, kind == PATTERN) for kind, name in names)
 
 
