@@ -5,6 +5,7 @@ and the checks are made from it. ``only`` marks what belongs to one mode, ``list
 a pool that clients can reach, ``later`` values whose meaning is settled but which are not served yet.
 """
 
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -46,8 +47,9 @@ TOGETHER_SETS: Final = (
     "@self_limiters",
 )
 
-#: "auto" is a number, too.
-Workers = Annotated[int, BeforeValidator(lambda value: usable_processors() if value == "auto" else value)]
+#: "auto" is a number, too: that of the start, for a reload cannot change it.
+_processors_at_start = cache(usable_processors)
+Workers = Annotated[int, BeforeValidator(lambda value: _processors_at_start() if value == "auto" else value)]
 StringList = Annotated[list[str], BeforeValidator(_as_list)]
 
 

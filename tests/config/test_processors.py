@@ -49,3 +49,11 @@ def test_auto(tmp_path: Path) -> None:
     assert read(tmp_path, '[proxy]\nworkers = "auto"\n' + RING).workers == usable_processors()
     with pytest.raises(ConfigError, match=r"proxy\.workers: must be a whole number"):
         read(tmp_path, '[proxy]\nworkers = "many"\n' + RING)
+
+
+def test_auto_is_the_number_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that gets more time does not make each reload one that needs a restart."""
+    text = '[proxy]\nworkers = "auto"\n' + RING
+    before = read(tmp_path, text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(before.workers + 1)))
+    assert read(tmp_path, text) == before
