@@ -28,7 +28,8 @@ def has_pieces(kind: bytes, length: int, size: int) -> bool:
 
     A member cannot be cut, and every copy's is held at the same time.
     """
-    return kind == b"string" or (kind in (*_SCANS, *_ORDERED) and size <= length * MEMBER_BYTES)
+    has_scan_or_order = kind in _SCANS or kind in _ORDERED
+    return kind == b"string" or (has_scan_or_order and size <= length * MEMBER_BYTES)
 
 
 @final
