@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.live.contents import equal, states
+from tests.live.contents import Crowd, equal, states
 from tests.live.proxies import RunningProxy, Starter
 from tests.wait import eventually
 
@@ -51,3 +51,31 @@ def test_scripts_are_kept_and_lost(serve_proxy: Starter) -> None:
     assert client.eval(TEXT, 1, "list", 1102) == 3306
     assert states(proxy) == ["in sync", "in sync"]
     equal(proxy)
+
+
+@pytest.mark.parametrize("ack", ["all", "quorum"])
+def test_flushed_all_the_time(serve_proxy: Starter, ack: str) -> None:
+    """Whatever nodes forget, and whenever: no call fails, none is run twice, and the copies come to be equal."""
+    proxy = serve_proxy("copy", 3, heal="auto", ack=ack)
+    client = proxy.client(3)
+    client.function_load(f"#!lua name=lib\nredis.register_function('f', function(KEYS, ARGV) {TEXT} end)")
+    script = client.register_script(TEXT)
+    nodes = [redis.Redis.from_url(url) for url in proxy.nodes.urls]
+
+    def flush(turn: int) -> None:
+        for node in nodes[turn % 4 :] or [client]:
+            node.script_flush()
+
+    with Crowd() as crowd:
+        crowd.join(flush)
+        for turn in range(0, 900, 3):
+            with client.pipeline(transaction=turn % 2 == 1) as pipe:
+                pipe.eval(TEXT, 1, "list", turn)
+                script(["list"], [turn], client=pipe)
+                pipe.fcall("f", 1, "list", turn)
+                assert pipe.execute()[-1] == 3 * (turn + 3)
+    eventually(lambda: states(proxy) == ["in sync"] * 3, 30)
+    assert client.llen("list") == 2700
+    equal(proxy)
+    for node in nodes:
+        node.close()
