@@ -92,9 +92,7 @@ class ExpiryCheck:
                 copy = self.group.copy_of(node)
                 if copy.state != IN_SYNC:
                     if self.is_unequal(key_index, at):
-                        # Its sync has to look at this key, once more if it runs.
-                        copy.missed_write = True
-                        copy.missed.add(self.db, [key])
+                        self.group.on_unawaited_reply_differs(node, self.db, [key])
                     continue
                 differs = differs or self.is_unequal(key_index, at)
                 found = self.behind[at]

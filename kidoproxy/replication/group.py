@@ -69,7 +69,7 @@ class CopyGroup(NodeGroup):
         #: (database, key) whose copies may differ, until the supervisor has repaired them.
         self.to_repair: KeySet = {}
         self.repair_budget = ByteBudget(REPAIR_BYTES)
-        #: For some of them: the node whose reply a client got; it decides while it is in sync.
+        #: For some of them: the node whose reply a client got; it decides while it is in sync, whoever leads by then.
         self.repair_sources: dict[tuple[int, bytes], Node] = {}
         self.repair_waits = RepairWaits()
         #: While a sync runs: keys of writes whose outcome may be another one at a copy that is not complete yet.
@@ -308,7 +308,7 @@ class CopyGroup(NodeGroup):
         """
         self.outcomes_may_differ(db, keys)
         for key in keys:
-            if source is not None and self.leader(key) is not source:
+            if source is not None:
                 self.repair_sources[(db, key)] = source
         if self.repair_budget.add_keys(self.to_repair, db, keys) or len(self.to_repair) > MAX_REPAIR_KEYS:
             self.to_repair.clear()

@@ -209,7 +209,10 @@ def test_who_decides_for_a_repair() -> None:
     found = three()
     leader, other, third = found.ranked(b"k")
     found.repair_later(0, [b"k"], leader)
-    assert not found.repair_sources
+    leader.suspect = True
+    assert found.leader(b"k") is not leader
+    assert repair_order(found, (0, b"k"))[0] is leader
+    leader.suspect = False
     found.repair_later(0, [b"k"], other)
     assert repair_order(found, (0, b"k")) == [other, leader, third]
     assert repair_order(found, (0, b"x")) == found.ranked(b"x")

@@ -154,6 +154,21 @@ def test_replies_that_differ_are_repaired() -> None:
     assert stage.play.pool.groups[0].mismatches == 1
 
 
+def test_another_copy_leads_before_the_repair() -> None:
+    """What the client was told stands, though the copy that said so is slow to answer now."""
+    stage, _ = supervised_copies()
+    play = stage.play
+    key = led_by(play.pool, "a")
+    stage.toys["b"].dbs[0] = {key.encode(): b"xx"}
+    stage.say(f"APPEND {key} y")
+    play.node("a").suspect = True
+    assert play.pool.groups[0].leader(key.encode()) is play.node("b")
+    run_ticks(stage)
+
+    assert stage.toys["a"].dbs == stage.toys["b"].dbs == {0: {key.encode(): b"y"}}
+    assert not play.pool.groups[0].repair_sources
+
+
 def test_a_copy_fails_during_a_repair() -> None:
     """A copy that cannot be repaired is behind."""
     stage, supervisor = supervised_copies()
