@@ -4,13 +4,16 @@ On a ring of copy pools all harm is done to one of them; places are those of its
 """
 
 import random
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Final, Self
 
 import redis
 
+from kidoproxy.admin.embedded import EmbeddedNodes
 from tests.badlink import BadLink
 from tests.consistency.checker import check
 from tests.consistency.findings import Problem
@@ -47,6 +50,7 @@ class Cluster:
         settings |= dict(kind.options) | options
         if kind.shards > 1:
             settings["shards"] = kind.shards
+        self.settings = settings
         self.proxy: RunningProxy = start(
             "copy",
             count * kind.shards,
@@ -70,6 +74,11 @@ class Cluster:
         if self.kind.is_lazy and at % self.count == 1:
             with redis.Redis.from_url(self.proxy.nodes.urls[at], protocol=2) as node:
                 node.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+
+    def another_proxy(self) -> RunningProxy:
+        """Over the same copies, with a port and a record of its own; not started yet."""
+        folder = Path(tempfile.mkdtemp(dir=self.proxy.folder))
+        return type(self.proxy)(folder, "copy", self.proxy.urls, EmbeddedNodes(), **self.settings)
 
     def equal(self) -> None:
         """The copies of each shard hold the same."""
@@ -145,6 +154,16 @@ class Trial:
         """SIGKILL."""
         self.may_lose()
         self.proxy.end(9)
+
+    def take_over(self) -> None:
+        """Another proxy serves the copies from now on, and dies; then ours is started again."""
+        self.may_lose()
+        shards = self.cluster.kind.shards
+        pools = ["pool"] if shards == 1 else [f"shard-{shard}" for shard in range(shards)]
+        with self.cluster.another_proxy() as other:
+            other.start(*[word for pool in pools for word in ("--take-over", pool)])
+        self.kill_proxy()
+        self.proxy.start()
 
     def may_lose(self) -> None:
         """With another ``ack`` than "all" what was acknowledged lately may be lost now."""

@@ -345,6 +345,23 @@ def proxy_killed_in_the_moment_of_a_write(t: Trial) -> None:
     t.proxy.start()
 
 
+@scenario()
+def taken_over_and_back(t: Trial) -> None:
+    """What the proxy acknowledged while another one took over, node by node, is there when it is started again."""
+    t.take_over()
+
+
+@scenario()
+def taken_over_while_a_node_is_silent(t: Trial) -> None:
+    """The other proxy cannot close the connection to that one."""
+    at = t.some()
+    t.bad(at).stall()
+    t.until_missed(at)
+    t.go_on(20)
+    t.take_over()
+    t.bad(at).heal()
+
+
 # -- few are left ------------------------------------------------------------------------------------------------
 
 
