@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 from typing import Final
 
-from kidoproxy.admin.metrics import render, unready_reason
+from kidoproxy.admin.metrics import render
+from kidoproxy.admin.readiness import unready_reasons
 from kidoproxy.config import Address
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.session.proxy_state import ProxyState
@@ -29,8 +30,8 @@ def find_page(proxy: ProxyState, method: str, path: str) -> tuple[str, bytes]:
     if path in ("/healthz", "/health"):
         return "200 OK", b"ok\n"
     if path in ("/readyz", "/ready"):
-        if reason := unready_reason(proxy):
-            return "503 Service Unavailable", f"{reason}\n".encode("utf-8", "replace")
+        if reasons := unready_reasons(proxy):
+            return "503 Service Unavailable", "".join([f"{line}\n" for line in reasons]).encode("utf-8", "replace")
         return "200 OK", b"ready\n"
     if path == "/metrics":
         return "200 OK", render(proxy)

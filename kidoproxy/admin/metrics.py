@@ -6,9 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kidoproxy.replication.group import IN_SYNC, group_of
+from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
-from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting
 from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED
 from kidoproxy.session.proxy_state import ProxyState
@@ -260,31 +259,6 @@ class ProxyCollector(Collector):
             repaired.add_metric([group.name], record.total_repaired)
             ended.add_metric([group.name], record.done_ms / 1000)
         return [keys, found, repaired, ended]
-
-
-def is_node_up(proxy: ProxyState, node: Node) -> bool:
-    """Whether some connection to the node is ready."""
-    return any(conn.is_ready() for conn in proxy.executor.connections_to(node))
-
-
-def can_answer(proxy: ProxyState, node: Node) -> bool:
-    """Whether clients may be answered by this node: a copy only if it is in sync, and no other proxy serves it."""
-    group = group_of(node)
-    return is_node_up(proxy, node) and (group is None or node in group.ranked(None))
-
-
-def unready_reason(proxy: ProxyState) -> str:
-    """Why clients should be sent elsewhere; empty while every pool can answer for at least one node."""
-    if proxy.draining:
-        return "draining"
-    for context in proxy.contexts:
-        nodes = context.root.nodes()
-        for group in [group_of(node) for node in nodes]:
-            if group is not None and group.ownership is not None and group.ownership.yielded_to is not None:
-                return f"the copies of {group.name} are served by another proxy"
-        if not any(can_answer(proxy, node) for node in nodes):
-            return "no node can answer"
-    return ""
 
 
 def render(proxy: ProxyState) -> bytes:

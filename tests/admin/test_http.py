@@ -36,7 +36,10 @@ def test_pages(path: str, status: str, body: bytes) -> None:
 def test_not_ready() -> None:
     """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
     stage = ring("a")
-    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"no node can answer\n")
+    assert find_page(stage.proxy, "GET", "/readyz") == (
+        "503 Service Unavailable",
+        b"cache: no node can answer: a (not connected yet)\n",
+    )
     stage.ready()
     stage.proxy.draining = True
     assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")

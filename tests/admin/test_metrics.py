@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kidoproxy.admin.metrics import is_node_up, render, unready_reason
+from kidoproxy.admin.metrics import render
 from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replication.owner_marks import OwnerMark
 from kidoproxy.replication.ownership import Ownership
@@ -160,34 +160,6 @@ def test_the_copies() -> None:
     group.ownership = Ownership(OwnerMark("cache", "id", 1, "host", "machine", 1, 1), False, lambda mark: False)
     group.ownership.sightings = 2
     assert samples(stage)["kidoproxy_copy_other_owners_total{pool=cache}"] == 2
-
-
-def test_who_is_up_and_whether_we_serve() -> None:
-    """A pool serves while one of its nodes can be reached, and until it drains."""
-    stage = ring("a", "b")
-    assert unready_reason(stage.proxy) == "no node can answer"
-    stage.connection("a")
-    assert is_node_up(stage.proxy, stage.node("a"))
-    assert not is_node_up(stage.proxy, stage.node("b"))
-    assert unready_reason(stage.proxy) == ""
-    stage.proxy.draining = True
-    assert unready_reason(stage.proxy) == "draining"
-
-
-def test_copies_that_may_not_be_read() -> None:
-    """Clients are sent elsewhere while no copy is trusted, and for good when another proxy has taken over."""
-    stage = copies("a", "b")
-    group = group_of(stage.node("a"))
-    assert group is not None
-    stage.connection("b")
-    assert unready_reason(stage.proxy) == "no node can answer"
-    stage.connection("a")
-    assert unready_reason(stage.proxy) == ""
-    mark = OwnerMark("cache", "id", 1, "host", "machine", 1, 1)
-    group.ownership = Ownership(mark, False, lambda mark: False)
-    assert unready_reason(stage.proxy) == ""
-    group.ownership.yield_to(mark)
-    assert unready_reason(stage.proxy) == "the copies of cache are served by another proxy"
 
 
 def test_bytes_that_are_held() -> None:
