@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.admin.metrics import ProxyCollector
+from kidoproxy.admin.metrics import own_snapshot
+from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.generate import refused_table
 from kidoproxy.commands.spec import COPY_REFUSED
@@ -102,7 +103,7 @@ def test_metrics() -> None:
     """The table of metrics has every metric by the name that Prometheus shows, with its meaning, in order."""
     found = [
         [f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`", metric.documentation]
-        for metric in ProxyCollector(ProxyState(Executor([]))).collect()
+        for metric in WorkerTotals().families(own_snapshot(ProxyState(Executor([]))))
     ]
     assert rows(between("metrics", "kidoproxy/admin/README.md")) == found
 

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.admin.process_metrics import process_families
+from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.session import accounting
@@ -261,8 +263,23 @@ class ProxyCollector(Collector):
         return [keys, found, repaired, ended]
 
 
-def render(proxy: ProxyState) -> bytes:
-    """The exposition text."""
-    registry = CollectorRegistry()
-    registry.register(ProxyCollector(proxy))
+def own_snapshot(proxy: ProxyState) -> Snapshot:
+    """All that this process counts."""
+    return take_snapshot(f"{proxy.pid} {proxy.started_ms}", [*ProxyCollector(proxy).collect(), *process_families()])
+
+
+class FamilyList(Collector):
+    """Metrics that have been collected already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self.families = families
+
+    def collect(self) -> list[Metric]:
+        return self.families
+
+
+def render(proxy: ProxyState, totals: WorkerTotals) -> bytes:
+    """The exposition text: of this process, and of the workers that ``totals`` knows of."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FamilyList(totals.families(own_snapshot(proxy))))
     return generate_latest(registry)

@@ -18,6 +18,8 @@ from functools import partial
 
 from kidoproxy import __version__
 from kidoproxy.admin.http import AdminServer
+from kidoproxy.admin.metrics import own_snapshot
+from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address, Config, Pool
 from kidoproxy.config.tls import listener_context
 from kidoproxy.net.client_io import ClientIO
@@ -45,6 +47,7 @@ from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
 from kidoproxy.net.tls import Acceptor
+from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
 from kidoproxy.resp.replication_errors import same_server_cause
@@ -81,10 +84,15 @@ class Daemon:
         worker: int | None = None,
         take_over: frozenset[str] = frozenset(),
         reloads: Reloads | None = None,
+        worker_sockets: WorkerSockets | None = None,
+        replaces: bool = False,
     ) -> None:
         self.config = config
         #: Where changes of the configuration come from; None: there is no file.
         self.reloads = reloads
+        #: Between the workers; and whether this one replaces one that is gone.
+        self.worker_sockets = worker_sockets
+        self.replaces = replaces
         #: The copy pools that another proxy has to leave to this one.
         self.take_over = take_over
         #: Which of several workers this is; None: the only process.
@@ -167,6 +175,8 @@ class Daemon:
             raise StartError(str(problem)) from None
         self.connect_all()
         self.register_ticks()
+        if self.worker_sockets is not None and self.worker:
+            self.worker_sockets.start_answering(self.worker, lambda: own_snapshot(self.proxy).encode(), self.tasks)
         self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
         await self.wait_for_nodes()
         for pool in self.config.listening_pools():
@@ -230,7 +240,9 @@ class Daemon:
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""
         try:
-            self.admin_listener = await start_admin_listener(AdminServer(self.proxy), address)
+            ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
+            server = AdminServer(self.proxy, ask_workers=ask_workers, totals=WorkerTotals(self.replaces))
+            self.admin_listener = await start_admin_listener(server, address)
         except OSError as problem:
             raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
         log.info("admin pages", address=address)
@@ -327,6 +339,8 @@ class Daemon:
         self.close_listeners()
         if self.admin_listener is not None:
             self.admin_listener.close()
+        if self.worker_sockets is not None and self.worker:
+            self.worker_sockets.stop_answering(self.worker)
         await self.tasks.stop()
         await self.close_connections()
         self.copy_pools.close()

@@ -12,6 +12,7 @@ from kidoproxy.net.daemon import Daemon, StartError
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
+from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.net.workers import EXIT_CANNOT_START, Workers
 
 log = EventLogger("kidoproxy")
@@ -50,8 +51,9 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
     """
 
     def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
-        order = frozenset[str]() if worker in workers.replacements else take_over
-        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe))
+        replaces = worker in workers.replacements
+        order = frozenset[str]() if replaces else take_over
+        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces)
         try:
             uvloop.run(daemon.run(discard_announcement if worker else announce))
         except StartError as problem:
@@ -60,7 +62,11 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
         return 0
 
     workers = Workers(config, run_worker, read=read)
-    return workers.run()
+    worker_sockets = WorkerSockets([worker for worker in workers.numbers() if worker])
+    try:
+        return workers.run()
+    finally:
+        worker_sockets.close()
 
 
 def claim_addresses(config: Config) -> AddressClaims:

@@ -75,6 +75,10 @@ class Workers:
         self.stopping = False
         self.exit_status = 0
 
+    def numbers(self) -> list[int]:
+        """The workers that have something to serve."""
+        return [at for at in range(self.config.workers) if worker_config(self.config, at).listening_pools()]
+
     def run(self) -> int:
         """Run until all workers have ended; the highest exit status."""
         for signum in STOP_SIGNALS:
@@ -82,9 +86,8 @@ class Workers:
         if self.read is not None:
             hold_hangup()
             signal.signal(signal.SIGHUP, self.on_hangup)
-        for worker in range(self.config.workers):
-            if worker_config(self.config, worker).listening_pools():
-                self.start(worker)
+        for worker in self.numbers():
+            self.start(worker)
         while self.worker_by_pid:
             pid, status = self.wait()
             worker = self.worker_by_pid.pop(pid, -1)

@@ -6,10 +6,17 @@ import logging
 import pytest
 
 from kidoproxy.admin.http import MAX_HEADER_BYTES, AdminServer, find_page, handle_request
+from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address
 from kidoproxy.resp.encode import encode_request
+from kidoproxy.session.proxy_state import ProxyState
 from tests.net.real import run
 from tests.session.stage import InMemoryProxy, ring
+
+
+def handle(proxy: ProxyState, head: bytes) -> bytes:
+    """What the only process answers."""
+    return handle_request(proxy, head, WorkerTotals())
 
 
 def ready() -> InMemoryProxy:
@@ -30,27 +37,25 @@ def ready() -> InMemoryProxy:
 )
 def test_pages(path: str, status: str, body: bytes) -> None:
     """A status that a machine reads, and a word for a person."""
-    assert find_page(ready().proxy, "GET", path) == (status, body)
+    assert find_page(ready().proxy, "GET", path, WorkerTotals()) == (status, body)
 
 
 def test_not_ready() -> None:
     """Alive, but not to be sent clients: no node can be reached, or it is about to stop."""
     stage = ring("a")
-    assert find_page(stage.proxy, "GET", "/readyz") == (
+    assert find_page(stage.proxy, "GET", "/readyz", WorkerTotals()) == (
         "503 Service Unavailable",
         b"cache: no node can answer: a (not connected yet)\n",
     )
     stage.ready()
     stage.proxy.draining = True
-    assert find_page(stage.proxy, "GET", "/readyz") == ("503 Service Unavailable", b"draining\n")
-    assert find_page(stage.proxy, "GET", "/healthz")[0] == "200 OK"
+    assert find_page(stage.proxy, "GET", "/readyz", WorkerTotals()) == ("503 Service Unavailable", b"draining\n")
+    assert find_page(stage.proxy, "GET", "/healthz", WorkerTotals())[0] == "200 OK"
 
 
 def test_a_whole_answer() -> None:
     """Length, type, and an end; a query is ignored."""
-    head, _, body = handle_request(ready().proxy, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(
-        b"\r\n\r\n"
-    )
+    head, _, body = handle(ready().proxy, b"GET /metrics?x=1 HTTP/1.1\r\nHost: h\r\n\r\n").partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 200 OK"
     assert f"Content-Length: {len(body)}" in lines
@@ -61,14 +66,14 @@ def test_a_whole_answer() -> None:
 
 def test_head_has_no_body() -> None:
     """HEAD says what GET would, without it."""
-    answer = handle_request(ready().proxy, b"HEAD /healthz HTTP/1.1\r\n\r\n")
+    answer = handle(ready().proxy, b"HEAD /healthz HTTP/1.1\r\n\r\n")
     assert b"Content-Length: 3\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
 
 
 def test_other_methods() -> None:
     """Nothing can be changed here."""
-    answer = handle_request(ready().proxy, b"POST /healthz HTTP/1.1\r\n\r\n")
+    answer = handle(ready().proxy, b"POST /healthz HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert b"Allow: GET, HEAD\r\n" in answer
 
@@ -78,7 +83,7 @@ def test_other_methods() -> None:
 )
 def test_garbage(head: bytes) -> None:
     """What is not HTTP gets an error that says so."""
-    assert handle_request(ready().proxy, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert handle(ready().proxy, head).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 class Client:

@@ -1,8 +1,11 @@
 """The exposition: what a scrape finds, read as Prometheus reads it."""
 
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from kidoproxy.admin.metrics import render
+from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.replication.group import BEHIND, group_of
 from kidoproxy.replication.owner_marks import OwnerMark
 from kidoproxy.replication.ownership import Ownership
@@ -14,10 +17,10 @@ from tests.session.stage import InMemoryProxy, copies, key_on, listening, reques
 def samples(stage: InMemoryProxy) -> dict[str, float]:
     """``name{label=value}`` of all samples; every family has a type and a text."""
     found = {}
-    for family in text_string_to_metric_families(render(stage.proxy).decode()):
+    for family in text_string_to_metric_families(render(stage.proxy, WorkerTotals()).decode()):
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram")
-        assert family.name.startswith("kidoproxy_")
+        assert family.name.startswith(("kidoproxy_", "process_", "python_gc_"))
         for sample in family.samples:
             labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
             key = f"{sample.name}{{{labels}}}" if labels else sample.name
@@ -38,7 +41,7 @@ def test_the_process() -> None:
     say(client, "GET")
     found = samples(stage)
     assert found["kidoproxy_build_info{build=interpreted,version=1.2.3}"] == 1
-    assert found["kidoproxy_uptime_seconds"] == 90
+    assert found["kidoproxy_uptime_seconds{worker=0}"] == 90
     assert found["kidoproxy_connections_accepted_total"] == 3
     assert found["kidoproxy_connections_rejected_total"] == 2
     assert found["kidoproxy_clients_cut_total{reason=output limit}"] == 1
@@ -55,9 +58,26 @@ def test_reloads() -> None:
     stage.proxy.clock.ms += 5000
     stage.proxy.count_reload(False)
     found = samples(stage)
-    assert found["kidoproxy_reloads_total{result=ok}"] == 1
-    assert found["kidoproxy_reloads_total{result=rejected}"] == 1
-    assert found["kidoproxy_configuration_timestamp_seconds"] == stage.proxy.wall_ms / 1000 - 5
+    assert found["kidoproxy_reloads_total{result=ok,worker=0}"] == 1
+    assert found["kidoproxy_reloads_total{result=rejected,worker=0}"] == 1
+    assert found["kidoproxy_configuration_timestamp_seconds{worker=0}"] == stage.proxy.wall_ms / 1000 - 5
+
+
+def test_the_format() -> None:
+    """What Prometheus asks of names: each metric has a meaning and a type; counters, and nothing else, are totals."""
+    stage = ring("a")
+    say(stage.client(), "GET")
+    text = render(stage.proxy, WorkerTotals()).decode()
+    described = dict(re.findall(r"(?m)^# HELP (\w+) (.+)$", text))
+    types = dict(re.findall(r"(?m)^# TYPE (\w+) (\w+)$", text))
+    assert described.keys() == types.keys()
+    assert len(re.findall(r"(?m)^# HELP ", text)) == len(described) > 50
+    for name, kind in types.items():
+        assert re.fullmatch(r"(kidoproxy|process|python_gc)(_[a-z]+)+", name)
+        assert (kind == "counter") == name.endswith("_total"), name
+    for name, labels in re.findall(r"(?m)^(\w+)(?:\{(.*)\})? \S+$", text):
+        assert name in types or re.sub(r"_(bucket|count|sum)$", "", name) in types
+        assert all(re.fullmatch(r"[a-z_]+", label) for label in re.findall(r'(\w+)="', labels))
 
 
 def test_turns_of_the_loop() -> None:
@@ -66,11 +86,15 @@ def test_turns_of_the_loop() -> None:
     for seconds in (0.0005, 0.004, 0.004, 3.0):
         stage.proxy.turn_durations.observe(seconds)
     found = samples(stage)
-    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.001}"] == 1
-    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.005}"] == 3
-    assert found["kidoproxy_loop_turn_seconds_bucket{le=1.0}"] == 3
-    assert found["kidoproxy_loop_turn_seconds_bucket{le=+Inf}"] == found["kidoproxy_loop_turn_seconds_count"] == 4
-    assert round(found["kidoproxy_loop_turn_seconds_sum"], 6) == 3.0085
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.001,worker=0}"] == 1
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=0.005,worker=0}"] == 3
+    assert found["kidoproxy_loop_turn_seconds_bucket{le=1.0,worker=0}"] == 3
+    assert (
+        found["kidoproxy_loop_turn_seconds_bucket{le=+Inf,worker=0}"]
+        == found["kidoproxy_loop_turn_seconds_count{worker=0}"]
+        == 4
+    )
+    assert round(found["kidoproxy_loop_turn_seconds_sum{worker=0}"], 6) == 3.0085
 
 
 def test_channels() -> None:

@@ -124,7 +124,7 @@ def test_under_load(own_proxy: Starter, workers: int) -> None:
     """Limits, time-outs, denied commands, users and the shape of the log change under clients that notice nothing."""
     admin = free_port()
     proxy = own_proxy("ring", 3, proxy={"workers": workers, "admin": f"127.0.0.1:{admin}"})
-    began = metric(admin, "kidoproxy_configuration_timestamp_seconds")
+    began = metric(admin, 'kidoproxy_configuration_timestamp_seconds{worker="0"}')
     with load(proxy):
         more(proxy, "timeout_ms = 600")
         for number in range(10):
@@ -136,9 +136,9 @@ def test_under_load(own_proxy: Starter, workers: int) -> None:
         for _ in range(10 * workers):
             with pytest.raises(redis.ResponseError, match="denies it"):
                 proxy.client().flushall()
-    assert metric(admin, 'kidoproxy_reloads_total{result="ok"}') == 11
-    assert metric(admin, 'kidoproxy_reloads_total{result="rejected"}') == 0
-    assert metric(admin, "kidoproxy_configuration_timestamp_seconds") > began
+    assert metric(admin, 'kidoproxy_reloads_total{result="ok",worker="0"}') == 11
+    assert metric(admin, 'kidoproxy_reloads_total{result="rejected",worker="0"}') == 0
+    assert metric(admin, 'kidoproxy_configuration_timestamp_seconds{worker="0"}') > began
     assert "changed=pool.pool.timeout_ms\n" in proxy.log()
     assert "Traceback" not in proxy.log()
 
@@ -167,7 +167,7 @@ def test_a_bad_file(own_proxy: Starter, workers: int) -> None:
         "pool.pool.password_file: cannot read no: No such file": good + 'password_file = "no"\n',
         'pool.pool.deny: there is no command "flushal"': good + 'deny = ["flushal"]\n',
     }
-    rejected = 'kidoproxy_reloads_total{result="rejected"}'
+    rejected = 'kidoproxy_reloads_total{result="rejected",worker="0"}'
     with load(proxy, 2):
         for line, text in cases.items():
             if text is None:

@@ -1,0 +1,94 @@
+"""How the first worker asks the others what they count, for the page that speaks for all.
+
+The parent makes a pair of datagram sockets for each other worker, before the first fork, and keeps them: so a worker
+that replaces another one is asked by the same pair. A question is one end of a fresh pair of stream sockets; the answer
+is all that comes out of the other end. Whoever asks waits for all answers together no longer than `ANSWER_SECONDS`. A
+question to a worker that is gone is found by the one that replaces it, when nobody waits any more, and costs nothing.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from kidoproxy.net.tasks import Tasks
+
+#: How long a scrape waits for all workers, and a worker for one that does not read.
+ANSWER_SECONDS: Final = 1.0
+#: No answer is longer.
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+CHUNK_BYTES: Final = 1 << 18
+QUESTION: Final = b"?"
+
+
+class WorkerSockets:
+    """Between the first worker and each of these."""
+
+    def __init__(self, workers: list[int]) -> None:
+        #: By worker: the end on which it is asked, and its own.
+        self.pairs = {worker: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for worker in workers}
+        for pair in self.pairs.values():
+            for end in pair:
+                end.setblocking(False)
+
+    def close(self) -> None:
+        for pair in self.pairs.values():
+            for end in pair:
+                end.close()
+
+    async def ask(self) -> dict[int, bytes | None]:
+        """What each of the others has to say; None for one that does not answer in time."""
+        answers = await asyncio.gather(*[ask_one(pair[0]) for pair in self.pairs.values()])
+        return dict(zip(self.pairs, answers, strict=True))
+
+    def start_answering(self, worker: int, answer: Callable[[], bytes], tasks: Tasks) -> None:
+        """Answer with what ``answer`` returns, from now on."""
+        question_socket = self.pairs[worker][1]
+        loop = asyncio.get_running_loop()
+
+        def on_question() -> None:
+            with contextlib.suppress(BlockingIOError):
+                _, fds, _, _ = socket.recv_fds(question_socket, len(QUESTION), 1)
+                for fd in fds:
+                    tasks.start(send_answer(socket.socket(fileno=fd), answer), "worker answer")
+
+        loop.add_reader(question_socket.fileno(), on_question)
+
+    def stop_answering(self, worker: int) -> None:
+        asyncio.get_running_loop().remove_reader(self.pairs[worker][1].fileno())
+
+
+async def ask_one(question_socket: socket.socket) -> bytes | None:
+    """Ask one worker; None when it does not answer in time, or too many questions wait for it already."""
+    own_end, other_end = socket.socketpair()
+    with own_end:
+        own_end.setblocking(False)
+        with contextlib.suppress(OSError):
+            with other_end:
+                socket.send_fds(question_socket, [QUESTION], [other_end.fileno()])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await read_answer(own_end)
+    return None
+
+
+async def send_answer(end: socket.socket, answer: Callable[[], bytes]) -> None:
+    """Answer one question, unless nobody waits any more."""
+    with end:
+        end.setblocking(False)
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.get_running_loop().sock_sendall(end, answer())
+
+
+async def read_answer(end: socket.socket) -> bytes | None:
+    """All that comes until the other end is closed; None if that is nothing, or too much."""
+    loop = asyncio.get_running_loop()
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await loop.sock_recv(end, CHUNK_BYTES):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            return None
+    return b"".join(chunks) or None
