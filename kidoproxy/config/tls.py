@@ -56,6 +56,7 @@ def listener_context(tls: ListenerTls) -> ssl.SSLContext:
     return context
 
 
+@lru_cache(MAX_CONTEXTS)
 def node_context(tls: Tls) -> ssl.SSLContext:
     """How a ``rediss://`` node is trusted. `TlsProblem` when its authorities are not what they should be."""
     try:

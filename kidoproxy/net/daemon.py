@@ -279,9 +279,13 @@ class Daemon:
         ticker.add("idle clients", IdleSweep(self.clients, self.proxy.contexts, TICK_SECONDS).tick)
         ticker.add("flush", self.bridge.schedule_flush)
 
-    def apply_config(self, config: Config) -> None:
-        """Take over a changed configuration as a whole, or fail before anything has changed."""
-        update = LiveUpdate(config, self.proxy, self.route_tree)
+    def make_update(self, config: Config) -> LiveUpdate:
+        """What a changed configuration will set. In a thread: it reads only what never changes."""
+        return LiveUpdate(self.config, config, self.proxy, self.route_tree)
+
+    def apply_update(self, update: LiveUpdate) -> None:
+        """Take over a changed configuration as a whole."""
+        config = update.config
         self.bridge.update_clock()
         if config.log != self.config.log:
             configure_logging(config.log)

@@ -25,12 +25,15 @@ from kidoproxy.upstream.connection_set import connection_set_of
 class LiveUpdate:
     """``config`` as values for the objects of one process; `apply` sets them."""
 
-    def __init__(self, config: Config, proxy: ProxyState, tree: RouteTree) -> None:
+    def __init__(self, current: Config, config: Config, proxy: ProxyState, tree: RouteTree) -> None:
         self.config = config
         self.proxy = proxy
         self.tree = tree
         pools = config.listening_pools()
-        self.sessions = [(pool, pool_users(pool), pool_commands(pool)) for pool in pools]
+        #: Clients of a pool that is what it was are not looked at.
+        self.sessions = [
+            (pool, pool_users(pool), pool_commands(pool)) for pool in pools if pool != current.pools[pool.name]
+        ]
         self.listener_tls = {pool.name: listener_context(pool.listener_tls) for pool in pools if pool.listener_tls}
         members = [
             (next(node for node in config.pools[pool.name].nodes if node.name == old.name), config.pools[pool.name])

@@ -1,7 +1,7 @@
 """SIGHUP: the configuration is read anew and applied while clients stay, or refused as a whole.
 
-    SIGHUP ─► read (in a thread) ─► plan ─► apply in one turn of the loop          one process: `SignalReloads`
-    SIGHUP ─► the parent: read ─► plan ─► a pipe to each worker ─► apply there     workers: `ParentReloads`
+    SIGHUP ─► a thread: read, plan, make ─► apply in one turn of the loop                 alone: `SignalReloads`
+    SIGHUP ─► the parent: read, plan ─► a pipe to each worker ─► a thread: make ─► apply    workers: `ParentReloads`
 
 A file with a mistake, or with a change that needs a restart, changes nothing: the log has a line for each, the counter
 of rejected reloads moves, the old configuration stays. A SIGHUP during the start waits for its end; one during a reload
@@ -14,12 +14,14 @@ import pickle
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from threading import Thread
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from kidoproxy.config import Config, ConfigError
 from kidoproxy.config.changes import plan_reload
+from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.session.proxy_state import ProxyState
@@ -28,6 +30,8 @@ log = EventLogger("kidoproxy")
 
 #: Reads and checks the file; `ConfigError` has a line for each mistake.
 ReadConfig = Callable[[], Config]
+
+Result = TypeVar("Result")
 
 RESTART_NEEDED: Final = "a change of this key needs a restart; nothing was applied"
 
@@ -40,8 +44,11 @@ class Reloadable(Protocol):
     tasks: Tasks
     stop_event: asyncio.Event
 
-    def apply_config(self, config: Config) -> None:
-        """Take over a configuration that `plan_reload` has found live."""
+    def make_update(self, config: Config) -> LiveUpdate:
+        """What a configuration that `plan_reload` has found live will set; in a thread, and nothing is set yet."""
+
+    def apply_update(self, update: LiveUpdate) -> None:
+        """Take it over."""
 
     def notify(self, state: str) -> None:
         """Tell the service manager."""
@@ -77,21 +84,24 @@ def read_changed(read: ReadConfig, current: Config) -> Config | None:
     return config
 
 
-async def read_in_thread(read: ReadConfig, current: Config) -> Config | None:
-    """As `read_changed`, for the loop never waits for a disk; nor does the end of the process, if that has gone."""
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """The result of ``work``, which raises nothing: the loop waits neither for a disk nor for much to be made.
+
+    The end of the process does not wait for it either, as it would for a thread of asyncio's own.
+    """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Config | None] = loop.create_future()
+    done: asyncio.Future[Result] = loop.create_future()
 
-    def work() -> None:
-        config = read_changed(read, current)
+    def run() -> None:
+        result = work()
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(deliver, config)
+            loop.call_soon_threadsafe(deliver, result)
 
-    def deliver(config: Config | None) -> None:
+    def deliver(result: Result) -> None:
         if not done.done():
-            done.set_result(config)
+            done.set_result(result)
 
-    Thread(target=work, name="reload", daemon=True).start()
+    Thread(target=run, name="reload", daemon=True).start()
     return await done
 
 
@@ -100,15 +110,24 @@ def reloading_state() -> str:
     return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
 
 
-def apply_or_log(daemon: Reloadable, config: Config | None) -> None:
-    """Take over ``config`` and count that; None is a reload that was rejected."""
-    if config is not None:
-        try:
-            daemon.apply_config(config)
-        except Exception:
-            log.exception("reload failed")
-            config = None
-    daemon.proxy.count_reload(config is not None)
+def make_or_log(daemon: Reloadable, config: Config | None) -> LiveUpdate | None:
+    """What is to be set; None for a reload that was rejected, or that cannot be."""
+    try:
+        return None if config is None else daemon.make_update(config)
+    except Exception:
+        log.exception("reload failed")
+        return None
+
+
+def apply_or_log(daemon: Reloadable, update: LiveUpdate | None) -> None:
+    """Set it, and count what came of the reload."""
+    try:
+        if update is not None:
+            daemon.apply_update(update)
+    except Exception:
+        log.exception("reload failed")
+        update = None
+    daemon.proxy.count_reload(update is not None)
 
 
 class SignalReloads:
@@ -143,8 +162,8 @@ class SignalReloads:
         """Read, and take over what can be."""
         daemon = self.daemon
         daemon.notify(reloading_state())
-        config = await read_in_thread(self.read, daemon.config)
-        apply_or_log(daemon, config)
+        update = await in_thread(lambda: make_or_log(daemon, read_changed(self.read, daemon.config)))
+        apply_or_log(daemon, update)
         if not daemon.stop_event.is_set():
             daemon.notify("READY=1")
 
@@ -154,20 +173,26 @@ class ParentReloads:
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
+        self.messages: asyncio.Queue[Config | None] = asyncio.Queue()
 
     def attach(self, daemon: Reloadable) -> None:
         self.daemon = daemon
         self.loop = asyncio.get_running_loop()
         self.loop.add_reader(self.pipe.fileno(), self.receive)
+        daemon.tasks.start(self.run(), "reload")
 
     def receive(self) -> None:
         """One message; the parent writes it in one go, and is gone if there is none."""
         try:
-            config: Config | None = self.pipe.recv()
+            self.messages.put_nowait(self.pipe.recv())
         except (OSError, EOFError, pickle.UnpicklingError):
             self.loop.remove_reader(self.pipe.fileno())
-            return
-        apply_or_log(self.daemon, config)
+
+    async def run(self) -> None:
+        """One after the other."""
+        while True:
+            config = await self.messages.get()
+            apply_or_log(self.daemon, await in_thread(partial(make_or_log, self.daemon, config)))
 
 
 def hold_hangup() -> None:

@@ -7,6 +7,7 @@ result uncertain; it says nothing of a key that cannot be computed from text and
 import re
 from typing import Final, final
 
+from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.expiry_effect import ANY_KEYS, NAMED_KEYS, NO_KEYS, trait_in_script
 from kidoproxy.commands.find import COMMANDS, resolve_subcommand
 from kidoproxy.commands.keys import key_positions, keyspace_pattern
@@ -100,10 +101,10 @@ class Analysis:
         self.sets_expiry = NO_KEYS
         self.nameless_calls = 0
         self.part_count = 0
-        #: The command that the pool does not serve, and why, once that was asked: a registry has but one pool.
+        #: The command that a pool does not serve, and why, by the command set that was asked; it may get another one.
         self.denied_command = b""
         self.denied_reason = ""
-        self.denial_known = False
+        self.denied_by: CommandSet | None = None
 
     def mark_hidden(self, reason: str) -> None:
         """It may hide a command; the first reason is kept."""

@@ -24,8 +24,9 @@ from kidoproxy.session.users import Users
 def reconfigure_clients(proxy: ProxyState, context: PoolContext, users: Users, commands: CommandSet) -> int:
     """Give the pool these users and commands, and its clients what else it says by now; how many were closed."""
     same_commands = commands.is_same_as(context.commands)
-    commands.discovered = context.commands.discovered
-    context.commands = commands
+    if not same_commands:
+        commands.discovered = context.commands.discovered
+        context.commands = commands
     context.users = users
     closed = 0
     for session in list(proxy.sessions.values()):

@@ -125,6 +125,8 @@ def test_under_load(own_proxy: Starter, workers: int) -> None:
     admin = free_port()
     proxy = own_proxy("ring", 3, proxy={"workers": workers, "admin": f"127.0.0.1:{admin}"})
     began = metric(admin, 'kidoproxy_configuration_timestamp_seconds{worker="0"}')
+    listener = proxy.client().pubsub(ignore_subscribe_messages=True)
+    listener.subscribe("news")
     with load(proxy):
         more(proxy, "timeout_ms = 600")
         for number in range(10):
@@ -136,6 +138,8 @@ def test_under_load(own_proxy: Starter, workers: int) -> None:
         for _ in range(10 * workers):
             with pytest.raises(redis.ResponseError, match="denies it"):
                 proxy.client().flushall()
+        proxy.client().publish("news", "x")
+        eventually(lambda: (listener.get_message() or {}).get("data") == b"x")
     assert metric(admin, 'kidoproxy_reloads_total{result="ok",worker="0"}') == 11
     assert metric(admin, 'kidoproxy_reloads_total{result="rejected",worker="0"}') == 0
     assert metric(admin, 'kidoproxy_configuration_timestamp_seconds{worker="0"}') > began

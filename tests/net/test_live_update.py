@@ -13,7 +13,6 @@ from kidoproxy.net import live_update
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.from_config import connect_target
-from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.tls import Acceptor
 from kidoproxy.routes.topology import Node
 from tests.config.files import pool, read
@@ -34,7 +33,8 @@ def targets_of(daemon: Daemon) -> dict[Node, ConnectTarget]:
 
 def update(daemon: Daemon, config: Config, acceptors: list[Acceptor] | None = None) -> dict[Node, ConnectTarget]:
     targets = targets_of(daemon)
-    assert LiveUpdate(config, daemon.proxy, daemon.route_tree).apply(acceptors or [], targets) == 0
+    assert daemon.make_update(config).apply(acceptors or [], targets) == 0
+    daemon.config = config
     return targets
 
 

@@ -5,12 +5,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
 from kidoproxy.config import Config, ConfigError
+from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.reload import (
     ParentReloads,
     ReadConfig,
@@ -21,6 +23,7 @@ from kidoproxy.net.reload import (
     reloading_state,
 )
 from kidoproxy.net.tasks import Tasks
+from kidoproxy.routes.build import RouteTree
 from kidoproxy.session.proxy_state import ProxyState
 from tests.config.files import pool, read
 from tests.net.real import run, until
@@ -56,17 +59,26 @@ class FakeDaemon:
         self.tasks = Tasks()
         self.stop_event = asyncio.Event()
         self.applied: list[Config] = []
+        self.fails_in = ""
         self.notified: list[str] = []
-        self.is_broken = False
 
-    def apply_config(self, config: Config) -> None:
-        if self.is_broken:
+    def make_update(self, config: Config) -> LiveUpdate:
+        if self.fails_in == "make":
             raise RuntimeError("a bug")
-        self.applied.append(config)
-        self.config = config
+        return LiveUpdate(config, config, self.proxy, RouteTree())
+
+    def apply_update(self, update: LiveUpdate) -> None:
+        if self.fails_in == "apply":
+            raise RuntimeError("a bug")
+        self.applied.append(update.config)
+        self.config = update.config
 
     def notify(self, state: str) -> None:
         self.notified.append(state.partition("=")[0])
+
+
+def has_rejected(daemon: FakeDaemon, count: int) -> bool:
+    return daemon.proxy.reloads == {"ok": 1, "rejected": count}
 
 
 def reader(*outcomes: Config | Exception) -> ReadConfig:
@@ -235,13 +247,14 @@ def test_a_worker_is_told(tmp_path: Path, lines: Callable[[], list[str]]) -> Non
         assert daemon.applied == [new]
         sender.send(None)
         await until(lambda: daemon.proxy.reloads == {"ok": 1, "rejected": 1})
-        daemon.is_broken = True
-        sender.send(new)
-        await until(lambda: daemon.proxy.reloads == {"ok": 1, "rejected": 2})
-        assert lines() == ["reload failed"]
+        for rejected, daemon.fails_in in enumerate(("make", "apply"), 2):
+            sender.send(new)
+            await until(partial(has_rejected, daemon, rejected))
+        assert lines() == ["reload failed"] * 2
         sender.close()
         await until(lambda: not asyncio.get_running_loop().remove_reader(receiver.fileno()))
         receiver.close()
+        await daemon.tasks.stop()
 
     run(scenario())
 

@@ -181,3 +181,17 @@ def test_denied_commands_leave_the_fast_path() -> None:
     assert not client.fast_path
     assert stage.pool.commands.discovered is discovered
     assert say(client, "GET", "k").startswith(b"-ERR")
+
+
+def test_scripts_that_are_known_already() -> None:
+    """What they call is looked at again; without a change of the commands what is known of them is kept."""
+    stage = stage_with()
+    script = ("EVAL", "return redis.call('get', KEYS[1])", "1", "k")
+    commands = stage.pool.commands
+    assert say(stage.client(), *script) == b""
+    change(stage)
+    assert stage.pool.commands is commands
+    change(stage, deny=frozenset({b"get"}))
+    assert b"its script calls 'get'" in say(stage.client(), *script)
+    change(stage)
+    assert b"its script calls" not in say(stage.client(), *script)

@@ -44,9 +44,10 @@ def find_refusal(session: Session, spec: CommandSpec, argv: list[bytes]) -> byte
     if analysis is None:
         return None
     calls = called_commands(analysis, ScriptInputs(argv)) if analysis.dynamic_calls else analysis.commands
-    if analysis.dynamic_calls or not analysis.denial_known:
-        analysis.denied_command, analysis.denied_reason = first_unserved(session.context.commands, calls)
-        analysis.denial_known = True
+    commands = session.context.commands
+    if analysis.dynamic_calls or analysis.denied_by is not commands:
+        analysis.denied_command, analysis.denied_reason = first_unserved(commands, calls)
+        analysis.denied_by = commands
     if analysis.denied_command:
         return errors.not_served(
             spec.name, f"its script calls '{errors.truncate_word(analysis.denied_command)}': {analysis.denied_reason}"
