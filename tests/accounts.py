@@ -93,5 +93,7 @@ def check_session(session: SessionState, aggregates: list[Aggregate]) -> None:
         assert session.multi.queue_bytes == sum(queued.request.memory_cost() for queued in session.multi.queue)
     if session.subscriber is not None:
         names = [name for kind in session.subscriber.names_by_kind for name in kind]
-        assert session.subscriber.memory_bytes == sum(len(name) + limits.NAME_OVERHEAD_BYTES for name in names)
+        kept = sum(len(name) + limits.NAME_OVERHEAD_BYTES for name in names)
+        waiting = sum(pending.memory_bytes for pending in session.subscriber.requests)
+        assert session.subscriber.memory_bytes == kept + waiting
     assert accounting.total_bytes(session) >= accounting.state_bytes(session) >= 0

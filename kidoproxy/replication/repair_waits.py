@@ -7,12 +7,15 @@ nobody has the write. While a sync runs no key is repaired: so nothing waits for
 
 from typing import Final, final
 
+from mypy_extensions import mypyc_attr
+
 from kidoproxy.replication.noted_keys import KeySet
 
 #: Repairs begin at the next tick, and take a round trip or two.
 MAX_WAIT_SECONDS: Final = 0.5
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class UnrepairedReply:
     """A reply that waits until none of ``db_keys`` is noted for repair."""
 
