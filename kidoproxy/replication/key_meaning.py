@@ -76,6 +76,20 @@ def _stream_meaning(raw: bytes) -> bytes:
     return b"".join(kept)
 
 
+def group_names(raw: bytes) -> list[bytes]:
+    """The names of a stream's groups in the reply to its `content_request`, or to a shorter XINFO STREAM FULL."""
+    parts = parse_array(raw) or []
+    groups = [parts[at + 1] for at in range(0, len(parts) - 1, 2) if parse_bulk(parts[at]) == b"groups"]
+    fields = [parse_array(group) or [] for group in parse_array(groups[0]) or []] if groups else []
+    return [parse_bulk(group[1]) or b"" for group in fields if len(group) > 1]
+
+
+def pending_meaning(raw: bytes) -> bytes:
+    """The reply to XPENDING with a range without its times; one of another shape as it is."""
+    parts = parse_array(raw)
+    return raw if parts is None else b"".join([_pending_meaning(each) for each in parts])
+
+
 def _pending_meaning(raw: bytes) -> bytes:
     """A pending entry without its time: (id, consumer, time, count) of a group, (id, time, count) of a consumer."""
     parts = parse_array(raw) or []

@@ -2,13 +2,14 @@
 
 Strings, lists and streams have an order: a piece is a range of it, and the next one begins where this one ended. The
 members of hashes, sets and sorted sets have none: their names are found by a scan of one copy, and a piece is what all
-copies hold for some names. A stream has a last piece about its groups: their ids and counts, not what is pending.
+copies hold for some names. Behind a stream's entries come its groups, their ids, consumers and counts, and then what
+is pending in each.
 """
 
 from typing import Final, final
 
 from kidoproxy.replication.batch_size import BATCH_BYTES
-from kidoproxy.replication.key_meaning import meaning
+from kidoproxy.replication.key_meaning import group_names, meaning, pending_meaning
 from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_scan_reply
 
 #: Most members or entries of one piece, however small they are.
@@ -55,9 +56,11 @@ class KeyPieces:
         self.copies_left = copies - 1
         self.names: list[bytes] = []
         self.needs_scan = kind in _SCANS
-        #: Of a stream: where the next piece begins; and all entries have been read, its groups come last.
+        #: Of a stream: where the next piece begins; whether it is about the groups, for all entries have been read; and
+        #: those of which the pending entries are still to be read.
         self.first_id = b"-"
         self.about_groups = False
+        self.groups: list[bytes] = []
         self.is_over = False
 
     def scan_request(self) -> list[bytes]:
@@ -96,30 +99,42 @@ class KeyPieces:
             return [b"LRANGE", self.key, begin, end]
         if self.about_groups:
             return [b"XINFO", b"STREAM", self.key, b"FULL", b"COUNT", b"1"]
+        if self.groups:
+            return [b"XPENDING", self.key, self.groups[0], self.first_id, b"+", b"%d" % PIECE_MEMBERS]
         if self.kind == b"stream":
             return [b"XRANGE", self.key, self.first_id, b"+", b"COUNT", b"%d" % self.count]
         return [_LOOKUPS[self.kind], self.key, *self.names]
 
     def meaning_of(self, raw: bytes) -> bytes:
         """The reply to `piece_request` without what does not matter."""
-        return meaning(b"stream", raw) if self.about_groups else raw
+        if self.about_groups:
+            return meaning(b"stream", raw)
+        return pending_meaning(raw) if self.groups else raw
 
     def take_piece(self, raw: bytes) -> None:
         """One copy's reply is there: where does the next piece begin?"""
         if self.kind == b"stream":
-            self.take_entries(raw)
+            self.take_part_of_stream(raw)
         elif self.kind in _SCANS:
             self.after_names()
         else:
             self.position += self.count
             self.is_over = self.position >= self.length
 
-    def take_entries(self, raw: bytes) -> None:
-        entries = parse_array(raw) or []
-        last = parse_array(entries[-1]) if entries else None
+    def take_part_of_stream(self, raw: bytes) -> None:
+        """Entries, or pending ones, from id to id; in between what the groups are."""
+        if self.about_groups:
+            self.about_groups = False
+            self.groups = group_names(raw)
+            self.is_over = not self.groups
+            return
+        rows = parse_array(raw) or []
+        last = parse_array(rows[-1]) if rows else None
         last_id = parse_bulk(last[0]) if last else None
-        self.is_over = self.about_groups
-        if len(entries) < self.count or last_id is None:
-            self.about_groups = True
-        else:
+        if last_id is not None and len(rows) >= (PIECE_MEMBERS if self.groups else self.count):
             self.first_id = b"(" + last_id
+            return
+        self.first_id = b"-"
+        self.about_groups = not self.groups
+        self.groups = self.groups[1:]
+        self.is_over = not self.about_groups and not self.groups

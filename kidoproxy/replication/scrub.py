@@ -261,14 +261,21 @@ class Scrub(Callback):
             return
         self.step = ScrubStep.COMPARE
         self.batch = batch
-        executor, group, nodes, size = self.executor, self.group, self.nodes, batch.estimated_bytes
+        size = batch.estimated_bytes
         if size >= LARGE_BYTES:
-            connections, key = self.connections, batch.keys[0]
-            self.large = LargeComparison(executor, group, nodes, connections, self.db, key, self.wall_ms, size)
-            self.large.begin(self)
+            self.compare_in_pieces(batch.keys[0])
         else:
+            executor, group, nodes = self.executor, self.group, self.nodes
             self.comparison = KeyComparison(executor, group, nodes, self.db, batch.keys, self.wall_ms, size, False)
             self.comparison.begin(self)
+
+    def compare_in_pieces(self, key: bytes) -> None:
+        """It is the only one of its batch."""
+        size = self.batch.estimated_bytes
+        self.large = LargeComparison(
+            self.executor, self.group, self.nodes, self.connections, self.db, key, self.wall_ms, size
+        )
+        self.large.begin(self)
 
     def is_taken(self, key: bytes) -> bool:
         turns = self.group.key_turns
@@ -309,6 +316,9 @@ class Scrub(Callback):
         """All but the keys that are put off."""
         self.comparison = None
         self.sizes.observe(len(comparison.keys), comparison.value_bytes)
+        if comparison.needs_pieces:
+            self.compare_in_pieces(comparison.keys[0])
+            return
         self.postpone(comparison.put_off, self.batch)
         keys = [key for key in comparison.keys if key not in comparison.put_off]
         self.on_keys_compared(keys, comparison.different_keys)

@@ -119,18 +119,23 @@ def fill_large(client: Any) -> None:
             pipe.rpush("list", word)
             pipe.xadd("stream", {"f": word}, id=f"{number + 1}-1")
         pipe.execute()
+    client.sadd("medium", *[b"%0800d" % number for number in range(1000)])
     client.xgroup_create("stream", "g", "0")
+    client.xreadgroup("g", "c", {"stream": ">"}, count=2000)
 
 
 def plant_large(node: Any) -> None:
-    """One byte, or one member, of each; the lengths stay."""
+    """One byte, or one member, of each, and of the stream a pending entry; the lengths stay."""
     node.setrange("string", 8 << 20, b"y")
     node.hset("hash", "f11000", "other")
     node.srem("set", b"%0800d" % 11_000)
     node.sadd("set", "other")
+    node.srem("medium", b"%0800d" % 500)
+    node.sadd("medium", "other")
     node.zadd("zset", {b"%0800d" % 11_000: 5})
     node.lset("list", 11_000, "other")
-    node.xgroup_setid("stream", "g", "7-1")
+    node.xack("stream", "g", "1500-1")
+    node.xclaim("stream", "g", "c", 0, ["9000-1"], force=True, justid=True)
 
 
 def test_large_values(own_proxy: Starter) -> None:
@@ -156,11 +161,11 @@ def test_large_values(own_proxy: Starter) -> None:
         finally:
             stop.set()
         writing.result(20)
-    assert (status, said.splitlines()[-1]) == (0, "pool: 6 keys compared on node-0 node-1: all are equal")
+    assert (status, said.splitlines()[-1]) == (0, "pool: 7 keys compared on node-0 node-1: all are equal")
 
     plant_large(proxy.node_clients()[1])
     status, said = scrub(proxy)
-    assert (status, "6 differ, 6 repaired" in said) == (1, True), said
+    assert (status, "7 differ, 7 repaired" in said) == (1, True), said
     equal(proxy)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.batch_size import BATCH_BYTES
 from kidoproxy.replication.key_comparison import ComparisonStep, KeyComparison
 from kidoproxy.resp.encode import array, bulk, error, integer, null
 from tests.replication.supervised import supervised_copies
@@ -21,11 +22,11 @@ class Heard(Callback):
         self.problems.append(batch_reply.problem)
 
 
-def begin(stage: ToyNodes, *keys: bytes, is_large: bool = False) -> tuple[KeyComparison, Heard]:
+def begin(stage: ToyNodes, *keys: bytes, is_large: bool = False, size: int = 0) -> tuple[KeyComparison, Heard]:
     """A comparison of these keys on all copies, whose requests are sent."""
     play, heard = stage.play, Heard()
     group = play.pool.groups[0]
-    comparison = KeyComparison(play.executor, group, play.pool.nodes, 0, list(keys), play.proxy.wall_ms, 0, is_large)
+    comparison = KeyComparison(play.executor, group, play.pool.nodes, 0, list(keys), play.proxy.wall_ms, size, is_large)
     comparison.begin(heard)
     return comparison, heard
 
@@ -176,6 +177,17 @@ def test_keys_that_come_into_the_hands_of_their_leader() -> None:
                 turns.ask(Recorded("a write", [], [(0, key) for key in keys]))
                 taken = True
         assert (comparison.put_off, comparison.different_keys) == (list(keys), [])
+
+
+def test_a_long_content() -> None:
+    """It would hold up the loop, so it is compared in pieces. Equal DUMPs, and a module's, are the end of it."""
+    for first, kind, needs_pieces in ((b"1", b"set", True), (b"2", b"set", False), (b"1", b"ReJSON-RL", False)):
+        stage = copies_with(k=(first, b"2"))
+        lie(stage, b"TYPE", b"+%b\r\n" % kind, b"+%b\r\n" % kind)
+        comparison, heard = begin(stage, b"k", size=BATCH_BYTES + 1)
+        stage.run()
+        assert (heard.problems, comparison.needs_pieces) == ([""], needs_pieces)
+        assert comparison.different_keys == ([b"k"] if kind != b"set" else [])
 
 
 def test_large_values() -> None:

@@ -8,8 +8,10 @@ from kidoproxy.replication.key_meaning import (
     field_requests,
     fields_differ,
     fields_may_expire,
+    group_names,
     length_request,
     meaning,
+    pending_meaning,
 )
 from kidoproxy.resp.encode import array, bulk, error, integer, null
 
@@ -113,3 +115,14 @@ def test_what_fields_mean(one: list[bytes], other: list[bytes], differs: bool) -
     """Values and moments count, but for what expires about now (until 5000): one copy may have let it go."""
     assert fields_differ([one, other], 5000) is differs
     assert fields_differ([other, one], 5000) is differs
+
+
+def test_groups_and_what_is_pending() -> None:
+    """Names come from what XINFO says; what is no list of pending entries stays as it is."""
+    assert group_names(stream(100)) == [b"g"]
+    assert group_names(array([bulk(b"length"), integer(1)])) == []
+    assert group_names(array([bulk(b"groups"), array([array([]), bulks(b"name", b"g")])])) == [b"g"]
+    assert group_names(error(b"ERR no such key")) == []
+    one, other = [array([array([bulk(b"1-1"), bulk(b"c"), integer(idle), integer(1)])]) for idle in (5, 70)]
+    assert pending_meaning(one) == pending_meaning(other)
+    assert pending_meaning(error(b"NOGROUP x")) == error(b"NOGROUP x")

@@ -109,22 +109,49 @@ def test_all_copies_are_scanned() -> None:
     assert pieces.is_over
 
 
+def pending(count: int, idle: int, first: int = 1) -> bytes:
+    """So many pending entries, which were delivered some time ago."""
+    ids = [b"1-%d" % (first + at) for at in range(count)]
+    return array([array([bulk(each), bulk(b"c"), integer(idle), integer(1)]) for each in ids])
+
+
 def test_a_stream() -> None:
-    """Its entries from id to id, then its groups, whose times do not matter."""
+    """Its entries from id to id, then its groups, then what is pending in each; times do not matter."""
     pieces = KeyPieces(b"stream", b"k", 5, LARGE)
     pieces.count = 2
+    groups = array([bulks(b"name", b"g", b"pel-count", b"1"), bulks(b"name", b"h")])
+    info = array([bulk(b"length"), integer(3), bulk(b"radix-tree-keys"), integer(9), bulk(b"groups"), groups])
+    full, rest = pending(PIECE_MEMBERS, 70), pending(1, 70, 2000)
     asked = []
-    for raw in (entries(b"1-1", b"1-2"), entries(b"1-3"), bulks(b"length", b"3", b"radix-tree-keys", b"9")):
+    for raw in (entries(b"1-1", b"1-2"), entries(b"1-3"), info, full, rest, array([])):
         asked.append(pieces.piece_request())
         assert not pieces.is_over
-        assert pieces.meaning_of(raw) == (raw if len(asked) < 3 else bulk(b"length") + bulk(b"3"))
+        if raw is info:
+            assert b"radix" not in pieces.meaning_of(raw)
+        elif raw is rest:
+            assert pieces.meaning_of(raw) == pieces.meaning_of(pending(1, 5, 2000))
+            assert pieces.meaning_of(raw) != pieces.meaning_of(pending(1, 70, 2001))
+        elif len(asked) < 3:
+            assert pieces.meaning_of(raw) == raw
         pieces.take_piece(raw)
     assert pieces.is_over
+    thousand = b"%d" % PIECE_MEMBERS
     assert asked == [
         [b"XRANGE", b"k", b"-", b"+", b"COUNT", b"2"],
         [b"XRANGE", b"k", b"(1-2", b"+", b"COUNT", b"2"],
         [b"XINFO", b"STREAM", b"k", b"FULL", b"COUNT", b"1"],
+        [b"XPENDING", b"k", b"g", b"-", b"+", thousand],
+        [b"XPENDING", b"k", b"g", b"(1-" + thousand, b"+", thousand],
+        [b"XPENDING", b"k", b"h", b"-", b"+", thousand],
     ]
+
+
+def test_a_stream_without_groups() -> None:
+    """It is over when that is known."""
+    pieces = KeyPieces(b"stream", b"k", 5, LARGE)
+    pieces.take_piece(array([]))
+    pieces.take_piece(array([bulk(b"length"), integer(0), bulk(b"groups"), array([])]))
+    assert pieces.is_over
 
 
 @pytest.mark.parametrize("raw", [bulk(b"x"), array([integer(1), integer(2)]), array([])])

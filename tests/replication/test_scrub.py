@@ -110,6 +110,18 @@ def test_large_values() -> None:
     assert (record.state, record.keys, record.large, record.differences) == (DONE, 10, 10, 0)
 
 
+def test_a_value_that_is_larger_than_a_batch() -> None:
+    """Where its DUMPs differ the contents are compared in pieces, so that the loop goes round meanwhile."""
+    stage, _, record = filled()
+    for toy, value in zip(stage.toys.values(), (b"x", b"y"), strict=True):
+        toy.dbs = {0: {b"k": value * (2 * BATCH_BYTES)}}
+    run(stage, record, ticks=20)
+    assert (record.state, record.keys, record.differences, record.repaired) == (DONE, 1, 1, 1)
+    assert any(seen.startswith(b"DUMP") for seen in stage.toys["a"].seen)
+    assert any(seen.startswith(b"GETRANGE") for seen in stage.toys["a"].seen)
+    assert not any(seen.startswith(b"GET ") for seen in stage.toys["a"].seen)
+
+
 def test_sizes_that_nobody_tells() -> None:
     """They are guessed."""
     stage, _, record = filled()
