@@ -112,6 +112,9 @@ RATIOS: Final[dict[str, tuple[str, str, str]]] = {
     "mem_fragmentation_ratio": ("used_memory_rss", "used_memory", ""),
 }
 
+#: Sections of which the proxy's own fields are all that is shown, where it has any.
+REPLACED_SECTIONS: Final = ("Errorstats",)
+
 #: Section name -> field -> its values, one for each node that has it; none for a line that is no field.
 GatheredFields = dict[str, dict[str, list[str]]]
 #: Section name -> field -> its value; None for a line that is no field.
@@ -122,7 +125,7 @@ def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) ->
     """Merge INFO replies. ``extra_sections`` are texts in the same format with the proxy's own fields.
 
     Where the nodes have the same section its fields are set or added there: the number of clients, for one, is the
-    proxy's, not the nodes'.
+    proxy's, not the nodes'. Of `REPLACED_SECTIONS` the nodes' fields are dropped.
     """
     gathered: GatheredFields = {}
     for raw in replies:
@@ -133,6 +136,8 @@ def merge_info(replies: list[bytes], proto: int, extra_sections: list[bytes]) ->
         gather_fields(text, proxy_sections)
     for name, fields in proxy_sections.items():
         section = sections.setdefault(name, {})
+        if name in REPLACED_SECTIONS:
+            section.clear()
         for field, values in fields.items():
             section[field] = values[-1] if values else None
     return verbatim(proto, format_sections(sections))

@@ -108,6 +108,7 @@ def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
         ("total_connections_received", str(proxy.connections_received)),
         ("total_commands_processed", str(proxy.commands_processed)),
         ("rejected_connections", str(proxy.connections_rejected)),
+        ("total_error_replies", str(sum([context.error_counts.total() for context in proxy.contexts]))),
         ("client_query_buffer_limit_disconnections", str(proxy.forced_disconnects[QUERY_LIMIT])),
         ("client_output_buffer_limit_disconnections", str(proxy.forced_disconnects[OUTPUT_LIMIT])),
         *[(field, str(number)) for field, number in subscription_counts(session)],
@@ -116,9 +117,19 @@ def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
         ("Server", server),
         ("Clients", clients),
         ("Stats", stats),
+        ("Errorstats", error_fields(session)),
         ("Replication", [("role", "master"), ("connected_slaves", "0")]),
         ("Cluster", [("cluster_enabled", "0")]),
     ]
+
+
+def error_fields(session: Session) -> list[InfoField]:
+    """The section ``# Errorstats``: the error replies that clients got, the proxy's own and those of nodes."""
+    totals: dict[str, int] = {}
+    for context in session.proxy.contexts:
+        for code, count in context.error_counts.by_code().items():
+            totals[code] = totals.get(code, 0) + count
+    return [(f"errorstat_{code}", f"count={count}") for code, count in totals.items()]
 
 
 def subscription_counts(session: Session) -> list[tuple[str, int]]:

@@ -222,3 +222,25 @@ def test_nodes_know_their_own_pool() -> None:
 def test_port(local: str, port: str) -> None:
     """The number behind the last colon."""
     assert info.port_of(local) == port
+
+
+def test_errors_are_those_that_clients_got() -> None:
+    """The counts of both the proxy's errors and those of nodes are in Redis's fields; what nodes count is dropped."""
+    stage = ring("a")
+    conn, session = stage.connection("a"), stage.client()
+    say(session, "GET")
+    say(session, "HELLO", "9")
+    for error in (b"-OOM no\r\n", b"-OOM no\r\n", b"-MYMODULE no\r\n", b"-ERR no\r\n"):
+        say(session, "SET", "k", "v")
+        conn.feed(error, 0.0)
+    heard(session)
+    say(session, "INFO", "all")
+    conn.feed(bulk(b"# Stats\r\ntotal_error_replies:77\r\n\r\n# Errorstats\r\nerrorstat_MOVED:count=70\r\n"), 0.0)
+    found = sections(heard(session))
+    assert found["Stats"]["total_error_replies"] == "6"
+    assert found["Errorstats"] == {
+        "errorstat_ERR": "count=2",
+        "errorstat_NOPROTO": "count=1",
+        "errorstat_other": "count=1",
+        "errorstat_OOM": "count=2",
+    }
