@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from kidoproxy.admin.process_metrics import process_families
 from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
+from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.session import accounting
@@ -66,7 +67,6 @@ class ProxyCollector(Collector):
         for reason, count in proxy.forced_disconnects.items():
             disconnects.add_metric([reason], count)
         yield disconnects
-        yield counter("commands", "Requests read from clients.", proxy.commands_processed)
         yield counter("transactions_split", "Transactions that spanned several nodes.", proxy.split_transactions)
         yield counter("auth_failures", "Logins refused: a wrong user or password.", proxy.auth_failures)
         yield from self.incident_metrics()
@@ -106,6 +106,16 @@ class ProxyCollector(Collector):
             http_requests.add_metric([context.name], self.proxy.incidents.total(HTTP_REQUEST, context.name))
         yield from (login_failures, http_requests, tls_failures)
 
+    def command_metrics(self) -> Metric:
+        """The requests of each pool, by the family of their command."""
+        family = CounterMetricFamily(
+            "kidoproxy_commands", "Requests that were run, queued or refused.", labels=["pool", "family"]
+        )
+        for context in self.proxy.contexts:
+            for name, found in zip(FAMILIES, context.family_counters, strict=True):
+                family.add_metric([context.name, name], int(found.count))
+        return family
+
     def error_metrics(self) -> Iterator[Metric]:
         """The error replies that the clients of each pool got, by who made them."""
         labels = ["pool", "code"]
@@ -122,6 +132,7 @@ class ProxyCollector(Collector):
 
     def pool_metrics(self) -> Iterator[Metric]:
         """What each listening pool has."""
+        yield self.command_metrics()
         yield from self.error_metrics()
         clients = GaugeMetricFamily("kidoproxy_clients", "Connected clients.", labels=["pool"])
         for context in self.proxy.contexts:

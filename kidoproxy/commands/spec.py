@@ -8,6 +8,7 @@ Each enumeration is a group of constants, which mypyc folds into the code, and a
 
 from typing import Final, final
 
+from kidoproxy.commands.families import family_number
 from kidoproxy.commands.handler_ids import NO_HANDLER, HandlerId
 
 #: Whom a command is for.
@@ -228,6 +229,7 @@ class CommandSpec:
         self.key_step: int = step
         self.key_specs: tuple[KeySpec, ...] = tuple([KeySpec(key) for key in keys])
         self.group: str = group
+        self.family: int = family_number(group)
         self.since: str = since
         self.summary: str = summary
         self.subcommands: dict[bytes, CommandSpec] | None = None

@@ -31,6 +31,7 @@ def ask_node(session: Session, request: Request, node: Node) -> None:
     def on_failure(failure: NodeFailure) -> None:
         """The suspended request gets the node's failure."""
         session.suspended_request = None
+        session.context.count_command(None)
         session.reply_error(failure.error_reply(False))
         session.wake()
 

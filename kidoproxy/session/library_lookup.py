@@ -6,6 +6,7 @@ that loads it again.
 
 from typing import Final, final
 
+from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import SCRIPT_FUNCTION, CommandSpec
 from kidoproxy.replication.group import IN_SYNC, group_of
 from kidoproxy.replies.handler import ReplyHandler
@@ -86,5 +87,6 @@ class LibraryList(ReplyHandler):
         if session is not None:
             self.registry.lookup_due_ms = 0
             session.suspended_request = None
+            session.context.count_command(COMMANDS[b"fcall"])
             session.reply_error(failure.error_reply(False))
             session.wake()

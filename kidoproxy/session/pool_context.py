@@ -3,6 +3,8 @@
 from typing import final
 
 from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.commands.families import FAMILIES, UNKNOWN_FAMILY, FamilyCounter
+from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.error_counts import ErrorCounts
 from kidoproxy.resp import limits
 from kidoproxy.resp.loading import node_error_as_loading
@@ -40,6 +42,8 @@ class PoolContext:
         #: The handshakes of its nodes when unknown commands were last forgotten.
         self.handshakes_seen = 0
         self.client_count = 0
+        #: The requests of its clients, by family; each counts where it is refused, queued or run.
+        self.family_counters: list[FamilyCounter] = [FamilyCounter() for _ in FAMILIES]
         #: The error replies that its clients got.
         self.error_counts = ErrorCounts()
         #: Sockets whose TLS handshake is under way.
@@ -54,6 +58,10 @@ class PoolContext:
         for node in root.nodes():
             node.warmup.registries.append(self.script_registry)
             self.script_registry.asks_copies = self.script_registry.asks_copies or node.is_copy
+
+    def count_command(self, spec: CommandSpec | None) -> None:
+        """One more request; None: of no command that is known."""
+        self.family_counters[UNKNOWN_FAMILY if spec is None else spec.family].count += 1
 
     def translate_error(self, frame: bytes) -> bytes:
         """An error as clients of this pool get it, see `as_loading`."""

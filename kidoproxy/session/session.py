@@ -133,6 +133,7 @@ class ClientSession(Session):
         if request.tail_pieces is not None and slices.materialize_or_defer(self, spec, request):
             return
         if spec is not None and self.fast_path and spec.single_key and spec.accepts(len(request.argv)):
+            self.context.family_counters[spec.family].count += 1
             pending = self.replies.open_pending(spec)
             plan = self.context.root.plan(spec, request, self.request_context)
             if (
@@ -159,6 +160,7 @@ class ClientSession(Session):
     def check_and_dispatch(self, spec: CommandSpec | None, request: Request) -> None:
         """Resolve the command and check it in the order in which Redis checks; refuse it, or go on with it."""
         if spec is None and session_commands.close_if_http(self, request.argv[0]):
+            self.context.count_command(None)
             return
         request.materialize()
         if self.awaits_confirmation() and (spec is None or spec.reach != SUBSCRIBE):
@@ -178,6 +180,7 @@ class ClientSession(Session):
             return
         error = refusal.find_refusal(self, spec, request.argv)
         if error is not None or spec is None:
+            self.context.count_command(spec)
             self.reply_error(error if error is not None else errors.unknown_command(request.argv))
             return
         if spec.script_source and library_lookup.request_libraries(self, spec, request):
@@ -192,6 +195,7 @@ class ClientSession(Session):
             self.suspended_request = request
             self.context.paused_sessions[self.id] = True
         elif self.multi is not None and spec.in_multi not in (IN_MULTI_BOUNDARY, IN_MULTI_AT_ONCE):
+            self.context.count_command(spec)
             multi.enqueue(self, self.multi, spec, request)
         elif self.replies.open_count() and self.needs_drain(spec, request.argv):
             self.suspended_request = request
@@ -200,6 +204,7 @@ class ClientSession(Session):
             self.suspended_request = request
             self.enter(WAITING_FOR_NODES)
         else:
+            self.context.count_command(spec)
             self.run(spec, request)
 
     def run(self, spec: CommandSpec, request: Request) -> None:

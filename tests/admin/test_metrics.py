@@ -45,7 +45,8 @@ def test_the_process() -> None:
     assert found["kidoproxy_connections_accepted_total"] == 3
     assert found["kidoproxy_connections_rejected_total"] == 2
     assert found["kidoproxy_clients_cut_total{reason=output limit}"] == 1
-    assert found["kidoproxy_commands_total"] == 2
+    assert found["kidoproxy_commands_total{family=string,pool=cache}"] == 1
+    assert found["kidoproxy_commands_total{family=connection,pool=cache}"] == 1
     assert found["kidoproxy_errors_total{code=ERR,pool=cache}"] == 1
     assert found["kidoproxy_bytes_received_total"] == 10**12
     assert found["kidoproxy_clients{pool=cache}"] == 1
