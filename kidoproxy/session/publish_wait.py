@@ -5,25 +5,11 @@ sent before may be read behind. Then for what `PublishOrder` holds it for. The c
 that its messages stay in order. In a pool of which no client has ever subscribed to anything nobody waits.
 """
 
-from typing import final
-
 from kidoproxy.commands import handler_ids
 from kidoproxy.commands.spec import CHANNEL_NODE, CommandSpec
 from kidoproxy.session.base import Session
 from kidoproxy.session.pubsub.publish_order import HeldPublish, PublishOrder
 from kidoproxy.upstream.connection_set import connection_set_of
-
-
-@final
-class SessionPublish(HeldPublish):
-    """The request of one session that is held."""
-
-    def __init__(self, session: Session, due: float) -> None:
-        super().__init__(due)
-        self.session = session
-
-    def on_released(self) -> None:
-        self.session.wake()
 
 
 def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
@@ -49,7 +35,7 @@ def must_wait(session: Session, spec: CommandSpec, argv: list[bytes]) -> bool:
 
 def hold(session: Session, publish_order: PublishOrder, channels: list[tuple[int, bytes]]) -> bool:
     """Hold it if somebody waits for what one of these is heard by; whether that is so."""
-    publish = SessionPublish(session, session.executor.now + timeout_of(session))
+    publish = HeldPublish(session.executor.now + timeout_of(session), session.wake)
     for topic_kind, channel in channels:
         publish_order.hold(publish, topic_kind, channel)
     if publish.unsettled:

@@ -5,6 +5,7 @@ a client that had sent SUBSCRIBE before it. So a request that publishes is held 
 for a name that the channel fits, until that is confirmed or refused; but no longer than a command may take.
 """
 
+from collections.abc import Callable
 from typing import final
 
 from kidoproxy.commands.glob import matches
@@ -12,16 +13,17 @@ from kidoproxy.commands.spec import CHANNEL, PATTERN
 from kidoproxy.session.pubsub.topics import KINDS
 
 
+@final
 class HeldPublish:
-    """A request that publishes. ``unsettled`` are the names that it waits for; ``due`` is when it waits no more."""
+    """A request that publishes; ``send`` is called when it may be sent.
 
-    def __init__(self, due: float) -> None:
+    ``unsettled`` is the number of names that it waits for, ``due`` when it waits no more.
+    """
+
+    def __init__(self, due: float, send: Callable[[], None]) -> None:
         self.due = due
+        self.send = send
         self.unsettled = 0
-
-    def on_released(self) -> None:
-        """It may be sent."""
-        raise NotImplementedError
 
 
 @final
@@ -59,7 +61,7 @@ class PublishOrder:
     def release(self, publish: HeldPublish) -> None:
         """Let it be sent, once."""
         if self.held.pop(publish, False):
-            publish.on_released()
+            publish.send()
 
     def tick(self, now: float) -> None:
         """Release what has been held for as long as it may: what it still waits for came after it."""
