@@ -215,8 +215,31 @@ def test_a_client_that_is_killed_while_its_message_waits() -> None:
     assert subscriptions_of(play).publish_order.held == {}
 
 
-def test_it_waits_through_a_reconnect() -> None:
-    """A subscription that another client has already is made anew; one that comes meanwhile is waited for."""
+def test_what_clients_have_is_subscribed_anew() -> None:
+    """Until the node has confirmed it again a message waits, so that it is not lost for who knows of nothing."""
+    (
+        pubsub(ring("a"))
+        >> granted("SUBSCRIBE {a}x")
+        >> lost("a+")
+        << sent("a", "SUBSCRIBE {a}x")
+        >> client("PUBLISH {a}x m", name="you")
+        << silence()
+        >> confirms("a", "subscribe {a}x")
+        << to("a", "PUBLISH {a}x m")
+    )
+
+
+def test_a_node_that_stays_away() -> None:
+    """When the attempt has failed, or the node refuses, nothing is waited for."""
+    play = pubsub(ring("a")) >> granted("SUBSCRIBE {a}x") >> lost("a+") << sent("a", "SUBSCRIBE {a}x")
+    play >> client("PUBLISH {a}x 1", name="you") >> refused("a+") << to("a", "PUBLISH {a}x 1")
+    play >> client("PUBLISH {a}x 2", name="they") << to("a", "PUBLISH {a}x 2") >> tick(0.2)
+    play << sent("a", "SUBSCRIBE {a}x") >> refuses("a", "-NOPERM no")
+    play >> client("PUBLISH {a}x 3", name="she") << to("a", "PUBLISH {a}x 3")
+
+
+def test_a_subscription_during_a_reconnect() -> None:
+    """One client has it, another one wants it: both get the message."""
     (
         pubsub(ring("a"))
         >> granted("SUBSCRIBE {a}x", name="they")

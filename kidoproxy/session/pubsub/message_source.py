@@ -144,6 +144,11 @@ class MessageSource(UpstreamSubscriberCallbacks):
         """Whether messages of this topic come in, or may do so at any moment."""
         return self.active is not None and self.active.may_deliver(topic.kind, topic.name)
 
+    def is_coming(self, topic: Topic) -> bool:
+        """Whether messages of this topic do not come in, and nothing is known that is in the way."""
+        active = self.active
+        return active is not None and active.is_coming(topic.kind, topic.name) and not self.unavailable_error()
+
     def timeout_failure(self) -> NodeFailure:
         """Why a client that has waited too long for this source gets an error."""
         node = self.active.node if self.active is not None else self.route.nodes()[0]
@@ -288,7 +293,7 @@ class MessageSource(UpstreamSubscriberCallbacks):
             self.callbacks.log(LogEvent("listening again", {"node": node.name, "address": node.address}))
 
     def on_disconnected(self, upstream: UpstreamSubscriber, failure: NodeFailure) -> None:
-        """Whoever waits gets an error; subscriptions that clients have stay, and are made again by themselves."""
+        """Whoever waits may get an error; subscriptions that clients have stay, and are made again by themselves."""
         if upstream is not self.active:
             return
         if not self.is_reported_down:

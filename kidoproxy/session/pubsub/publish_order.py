@@ -2,7 +2,8 @@
 
 A node gets SUBSCRIBE on one connection and PUBLISH on another, so a message could be there first, and would be lost for
 a client that had sent SUBSCRIBE before it. So a request that publishes is held while some client of this process waits
-for a name that the channel fits, until that is confirmed or refused; but no longer than a command may take.
+for a name that the channel fits, until that is confirmed or refused; but no longer than a command may take. It is held
+as well while what clients have is subscribed anew, after a connection was lost.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class HeldPublish:
 
 @final
 class PublishOrder:
-    """By kind and name what clients wait for, with the requests that are held for it."""
+    """By kind and name what is waited for, with the requests that are held for it."""
 
     def __init__(self) -> None:
         self.pending: list[dict[bytes, list[HeldPublish]]] = [{} for _ in KINDS]
@@ -36,12 +37,12 @@ class PublishOrder:
         self.held: dict[HeldPublish, bool] = {}
 
     def begin(self, kind: int, name: bytes) -> None:
-        """Some client waits for this name."""
-        self.pending[kind][name] = []
+        """The nodes have to confirm this name."""
+        self.pending[kind].setdefault(name, [])
 
     def end(self, kind: int, name: bytes) -> None:
-        """No client waits for it any more."""
-        for publish in self.pending[kind].pop(name):
+        """They have, or will not."""
+        for publish in self.pending[kind].pop(name, []):
             publish.unsettled -= 1
             if not publish.unsettled:
                 self.release(publish)

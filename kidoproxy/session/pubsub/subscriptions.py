@@ -48,8 +48,7 @@ class Subscriptions(MessageSourceCallbacks):
             topic = self.get_or_create_topic(pending.kind, name)
             pending.topics.append(topic)
             topic.pending_count += 1
-            if topic.pending_count == 1:
-                self.publish_order.begin(topic.kind, topic.name)
+            self.publish_order.begin(topic.kind, topic.name)
         missing = [topic for topic in pending.topics if not self.is_delivered(topic)]
         for topic in missing:
             error = self.unavailable_error(topic)
@@ -153,6 +152,10 @@ class Subscriptions(MessageSourceCallbacks):
         """Whether some source delivers it, or may do so at any moment."""
         return any(source.may_deliver(topic) for source in self.sources_of(topic.kind, topic.name))
 
+    def is_coming(self, topic: Topic) -> bool:
+        """Whether some source does not deliver it and is about to."""
+        return any(source.is_coming(topic) for source in self.sources_of(topic.kind, topic.name))
+
     def unavailable_error(self, topic: Topic) -> bytes:
         """Why it cannot be subscribed now, as an error reply; empty when nothing is in the way.
 
@@ -216,9 +219,9 @@ class Subscriptions(MessageSourceCallbacks):
             pending = subscriber.requests[0]
             self.end_pending(pending)
             for topic in pending.topics:
-                self.drop_pending(topic)
                 topic.subscribers[subscriber.number] = subscriber
                 subscriber.add(pending.kind, topic.name)
+                self.drop_pending(topic)
             pending.topics = []
             pending.on_done(b"")
 
@@ -245,9 +248,15 @@ class Subscriptions(MessageSourceCallbacks):
                 self.reevaluate(topic)
 
     def drop_pending(self, topic: Topic) -> None:
-        """One request less that needs it; after the last one messages may be sent to it."""
+        """One request less that needs it."""
         topic.pending_count -= 1
-        if not topic.pending_count:
+        self.update_publish_order(topic)
+
+    def update_publish_order(self, topic: Topic) -> None:
+        """Hold messages to it while some request needs it, or while a source is about to deliver it again."""
+        if topic.pending_count or (topic.subscribers and self.is_coming(topic)):
+            self.publish_order.begin(topic.kind, topic.name)
+        else:
             self.publish_order.end(topic.kind, topic.name)
 
     def on_timeout(self, pending: PendingSubscription) -> None:
@@ -284,6 +293,7 @@ class Subscriptions(MessageSourceCallbacks):
             for source in self.sources_of(topic.kind, topic.name):
                 source.drop(topic)
             self.finish_unsubscribing(topic.unsubscribing)
+        self.update_publish_order(topic)
 
     def finish_unsubscribing(self, unsubscribing: list[PendingSubscription]) -> None:
         """Whoever waited for the end of a topic waits for it no more."""
@@ -296,8 +306,11 @@ class Subscriptions(MessageSourceCallbacks):
                 self.finish_complete(pending.subscriber)
 
     def on_source_lost(self, topic: Topic, error: bytes) -> None:
-        """A source has lost its node: an error for whoever waits for it, unless the other sources suffice."""
-        if self.unavailable_error(topic) or not needs_every_source(topic.kind, topic.name):
+        """A source has lost its connection: an error for whoever waits for it, unless another one is made at once.
+
+        Nor is it one if other sources suffice.
+        """
+        if self.unavailable_error(topic):
             self.fail_waiting(topic, error)
         self.reevaluate(topic)
 
@@ -306,6 +319,7 @@ class Subscriptions(MessageSourceCallbacks):
         for pending in list(topic.subscribing):
             self.fail_pending(pending, error)
         self.finish_unsubscribing(topic.unsubscribing)
+        self.update_publish_order(topic)
         self.flush()
 
     def deliver(self, topic: Topic, raw: bytes) -> None:

@@ -257,6 +257,10 @@ class UpstreamSubscriber(PushHandler):
         """Whether the node sends its messages, or may begin or stop to do so at any moment."""
         return name in self.delivering[kind] or name in self.batch_of[kind]
 
+    def is_coming(self, kind: int, name: bytes) -> bool:
+        """Whether the node does not send its messages, and has not refused to."""
+        return not self.is_delivering(kind, name) and name not in self.refused[kind]
+
     def is_complete(self) -> bool:
         """Whether the node sends all that is wanted."""
         if not self.connection.is_ready():

@@ -84,7 +84,7 @@ def test_a_channel_of_all_nodes() -> None:
 
 def test_while_a_node_is_not_listened_to() -> None:
     """Clients that get nothing are not counted: the node's number is the truth."""
-    play = three() >> lost("a+")
+    play = three() >> refused("a+")
     unheard(play)
     play >> client("PUBLISH {a}x m") << to("a", "PUBLISH {a}x m") >> node("a", ":0") << to_client(":0")
 

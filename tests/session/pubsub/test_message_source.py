@@ -169,15 +169,18 @@ def test_a_successor_that_refuses() -> None:
 
 
 def test_a_copy_that_dies() -> None:
-    """Nothing can come from it any more, so nobody waits: messages go to its successor at once."""
+    """Nothing can come from it any more: messages wait for its successor, as soon as that is subscribed."""
     play = a_listener() >> down("a")
     (
         play
         >> client("PUBLISH news 1", name="they")
-        << to("b", "PUBLISH news 1")
+        << silence()
         >> tick()
         << sent("b", "SUBSCRIBE news")
         >> confirms("b", "subscribe news")
+        << to("b", "PUBLISH news 1")
+        >> pushes("b", "message news 1")
+        << to_client(message("message news 1"))
         >> pushes("b", "message news 2")
         << to_client(message("message news 2"))
     )

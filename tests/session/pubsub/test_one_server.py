@@ -2,7 +2,8 @@
 
 A server runs requests as they come, so a message reaches exactly those who have subscribed before. Here it must reach
 all whose SUBSCRIBE was read before its PUBLISH, confirmed or not; it may reach those who subscribe, or miss those who
-leave, while its PUBLISH is not answered, as either order is one that a server could have chosen.
+leave, while its PUBLISH is not answered, as either order is one that a server could have chosen. When a connection to a
+node is lost only what is under way may be: who has subscribed gets what is published from then on.
 """
 
 from typing import Final
@@ -89,6 +90,8 @@ class OneServer:
         self.heard = {name: Heard() for name in CLIENTS}
         self.replies = {name: ReplyReader() for name in PUBLISHERS}
         self.messages: list[Message] = []
+        #: Nodes whose connection was lost.
+        self.lost: set[str] = set()
         for at, name in enumerate(CLIENTS):
             with_protocol(2 + at % 2, name)(self.play)
 
@@ -142,6 +145,22 @@ class OneServer:
         self.settle()
         return bool(waiting)
 
+    def lose(self, name: str) -> None:
+        """The connection on which a node sends messages is lost, and what is under way with it; only once.
+
+        A second one that is lost at once is a node in trouble: nobody waits for it.
+        """
+        self.settle()
+        if name not in self.lost and (self.play.sent[name + "+"] or self.toys.subscribed[name]):
+            self.lost.add(name)
+            self.toys.lose(name, False)
+            self.toys.subscribed[name].clear()
+            self.play.sent[name + "+"].clear()
+            self.play.pings.pop(name, None)
+            for message in self.messages:
+                if not message.answered:
+                    message.must.clear()
+
     def settle(self) -> None:
         """The turn ends, and everybody reads what has come."""
         self.play.settle()
@@ -189,9 +208,10 @@ PUBLISHES = st.tuples(
     st.sampled_from(["publish", "transaction"]), st.sampled_from(PUBLISHERS), st.sampled_from(TARGETS)
 )
 NODES = st.tuples(st.just("node"), st.sampled_from(["a+", "b+", "a", "b", "d+"]), st.just((0, b"")))
+LOSSES = st.tuples(st.just("lost"), st.sampled_from("ab"), st.just((0, b"")))
 TURNS = st.tuples(st.sampled_from(["turn", "turn", "greet", "serve"]), st.just(""), st.just((0, b"")))
 STEPS = st.lists(
-    st.one_of(SUBSCRIBES, UNSUBSCRIBES, PUBLISHES, PUBLISHES, NODES, NODES, TURNS), min_size=3, max_size=40
+    st.one_of(SUBSCRIBES, UNSUBSCRIBES, PUBLISHES, PUBLISHES, NODES, NODES, TURNS, LOSSES), min_size=3, max_size=40
 )
 
 
@@ -209,6 +229,9 @@ def run(pool: Pool, steps: list[tuple[str, str, tuple[int, bytes]]]) -> OneServe
             scene.serve()
         elif what == "greet":
             scene.greet()
+        elif what == "lost":
+            if who in scene.toys.subscribed:
+                scene.lose(who)
         elif what == "node":
             if who in scene.play.sent:
                 scene.toys.step(who)
