@@ -129,13 +129,23 @@ def _ask_copy(client: redis.Redis, node_check: NodeCheck) -> None:
     except (RedisError, OSError):
         return
     if isinstance(config, dict):
-        node_check.databases = _database_count(str(config.get("databases", "")))
-    names = [str(found.get("name", "")) for found in clients] if isinstance(clients, list) else []
-    marks = [parse_mark(name.encode()) for name in names]
-    node_check.owners = [mark for mark in marks if mark is not None and mark.is_owner]
+        node_check.databases = _count(str(config.get("databases", "")))
+    for found in clients if isinstance(clients, list) else []:
+        mark = parse_mark(str(found.get("name", "")).encode())
+        if mark is not None and mark.is_owner:
+            mark.idle_seconds = _count(str(found.get("idle", "")))
+            node_check.owners.append(mark)
 
 
-def _database_count(count: str) -> int:
+def describe_owners(node_checks: list[NodeCheck]) -> list[str]:
+    """The proxies that say to serve these copies, and for how long one has sent nothing to any of them."""
+    latest: dict[str, OwnerMark] = {}
+    for mark in [mark for node_check in node_checks for mark in node_check.owners]:
+        latest[mark.process()] = min(latest.get(mark.process(), mark), mark, key=lambda each: each.idle_seconds)
+    return [", ".join(part for part in (name, mark.silence()) if part) for name, mark in latest.items()]
+
+
+def _count(count: str) -> int:
     return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
 
 

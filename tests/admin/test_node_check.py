@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kidoproxy.admin.node_check import check_node, check_nodes, parse_version
+from kidoproxy.admin.node_check import check_node, check_nodes, describe_owners, parse_version
 from kidoproxy.config import (
     Address,
     Config,
@@ -211,6 +211,18 @@ def test_who_serves() -> None:
             found = check_nodes(Config({"p": pool_of(NodeConfig("a", a), NodeConfig("b", b))}))["p"]
         assert [checkup.problems for checkup in found] == problems
         assert [mark.process() for mark in found[0].owners] == ["process 7 on host"]
+
+
+def test_who_serves_and_is_silent() -> None:
+    """The node that has heard it last counts."""
+    owner = "kidoproxy-owner:0:1:x:m:7:1:host:p idle={}"
+    for idle, shown in (((70, 3), "process 7 on host"), ((70, 9), "process 7 on host, it has sent nothing for 9 s")):
+        first, second = (canned(*info("redis_version:7.0.0"), NOPERM + clients_of(owner.format(at))) for at in idle)
+        with first as (a, _), second as (b, _):
+            found = check_nodes(Config({"p": pool_of(NodeConfig("a", a), NodeConfig("b", b))}))["p"]
+        (line,) = describe_owners(found)
+        assert line.startswith(shown)
+        assert ("sent nothing" in line) is ("sent nothing" in shown)
 
 
 def test_versions() -> None:

@@ -26,7 +26,7 @@ def check(config_file: Path) -> None:
     Example:
       kidoproxy check --config ring.toml
     """
-    from kidoproxy.admin.node_check import check_nodes
+    from kidoproxy.admin.node_check import check_nodes, describe_owners
 
     config = load_config(config_file)
     for warning in config.warnings:
@@ -38,7 +38,7 @@ def check(config_file: Path) -> None:
             click.echo(f"  users: {', '.join(_describe_user(user) for user in pool.all_users())}")
         for line in _node_table(pool, node_checks[name]):
             click.echo(f"  {line}")
-        for owner in {mark.process(): None for found in node_checks[name] for mark in found.owners}:
+        for owner in describe_owners(node_checks[name]):
             click.echo(f"  served by {owner}")
         click.echo()
     bad_nodes = [node_check.node.name for found in node_checks.values() for node_check in found if node_check.problems]
