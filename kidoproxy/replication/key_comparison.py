@@ -94,6 +94,8 @@ class KeyComparison(Callback):
         #: expire; and what was asked for last.
         self.suspects: dict[bytes, bytes] = {}
         self.with_expiring_fields: dict[bytes, bool] = {}
+        #: Of these, those whose contents differ, for a reason that is not known yet.
+        self.with_other_fields: dict[bytes, bool] = {}
         self.asked: list[tuple[bytes, bytes]] = []
         self.different_keys: list[bytes] = []
         self.put_off: list[bytes] = []
@@ -134,7 +136,9 @@ class KeyComparison(Callback):
         if self.callback is None:
             return
         problem = batch_reply.problem or first_error(batch_reply.replies)
-        if problem:
+        if problem and not batch_reply.problem and self.step is ComparisonStep.FIELDS:
+            self.on_fields_refused()
+        elif problem:
             self.finish(problem)
         elif self.step is ComparisonStep.TYPES_OF_LARGE:
             self.on_type_of_large(batch_reply.replies[0])
@@ -269,9 +273,13 @@ class KeyComparison(Callback):
         for at, (key, kind) in enumerate(self.asked):
             contents = [parts[at] for parts in by_copy]
             names = field_names(contents)
+            first = meaning(kind, contents[0])
+            differs = any(meaning(kind, content) != first for content in contents)
             if names and self.with_expiring_fields.get(key) and not any(is_error(raw) for raw in contents):
                 names_by_key[key] = names
-            elif any(meaning(kind, content) != meaning(kind, contents[0]) for content in contents):
+                if differs:
+                    self.with_other_fields[key] = True
+            elif differs:
                 self.different_keys.append(key)
         self.asked = [(key, b"hash") for key in self.free_keys(list(names_by_key))]
         requests: list[list[bytes]] = []
@@ -285,6 +293,11 @@ class KeyComparison(Callback):
         for at, (key, _) in enumerate(self.asked):
             if fields_differ([parts[2 * at : 2 * at + 2] for parts in by_copy], expired_until):
                 self.different_keys.append(key)
+        self.finish("")
+
+    def on_fields_refused(self) -> None:
+        """A copy does not know when a field expires, or its user may not ask: the contents alone count."""
+        self.different_keys += [key for key, _ in self.asked if key in self.with_other_fields]
         self.finish("")
 
     def cancel(self) -> None:

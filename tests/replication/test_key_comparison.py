@@ -130,6 +130,23 @@ def test_fields_that_expire(first: int, second: int, differs: bool) -> None:
     assert not any(seen.startswith(b"TYPE") for seen in stage.toys["a"].seen)
 
 
+@pytest.mark.parametrize("other", [b"1", b"2"])
+def test_a_copy_that_may_not_be_asked_when_fields_expire(other: bytes) -> None:
+    """Of another version, or by its user's rules: then the contents alone are compared, and the scrub goes on."""
+    stage = copies_with(k=(b"\x17a", b"\x17b"))
+    lie(stage, b"HGETALL", members(b"f", b"1"), members(b"f", other))
+    comparison, heard = begin(stage, b"k")
+    while not any(b"HPEXPIRETIME" in one.raw for one in stage.play.sent["b"]):
+        stage.play.settle()
+        for name in "ab":
+            stage.step(name)
+    lie(stage, b"HMGET", members(b"1"), members(other))
+    lie(stage, b"HPEXPIRETIME", array([integer(-1)]), array([integer(-1)]))
+    stage.toys["b"].lies[b"EXEC"] = error(b"EXECABORT unknown command")
+    stage.run()
+    assert (heard.problems, comparison.different_keys) == ([""], [] if other == b"1" else [b"k"])
+
+
 def test_a_hash_that_has_lost_its_last_field() -> None:
     """One copy may have let the key go before another one; its fields tell whether that was about now."""
     stage = copies_with(k=(b"\x17a", b""))
