@@ -201,6 +201,7 @@ class Workers:
 
 
 def flush_output() -> None:
-    """Output in a buffer would be written twice, or not at all, because of a fork."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Output in a buffer would be written twice, or not at all, because of a fork. Its terminal may be gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -232,3 +233,30 @@ def test_json_logs(own_proxy: Starter) -> None:
     events = [json.loads(line) for line in proxy.log().splitlines()]
     assert {"listening", "draining", "stopped"} <= {event["event"] for event in events}
     assert "secret-key" not in proxy.log()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminal_that_closes(own_proxy: Starter, workers: int) -> None:
+    """A proxy with a file reads it anew, and serves on: so do workers that are replaced, though nobody hears of it."""
+    proxy = own_proxy("ring", 1, proxy={"workers": workers})
+    proxy.end()
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-m", "kidoproxy", "serve", "--config", str(proxy.config)]
+    take = f"import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, {command})"
+    argv = [sys.executable, "-c", take]
+    with subprocess.Popen(argv, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True) as process:
+        try:
+            os.close(terminal)
+            said = b""
+            while READY.encode() not in said:
+                said += os.read(ours, 4096)
+            os.close(ours)
+            if workers > 1:
+                killed = descendants(process.pid)[0]
+                os.kill(killed, signal.SIGKILL)
+                eventually(lambda: killed not in (now := descendants(process.pid)) and len(now) == workers)
+            assert proxy.client().ping()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()

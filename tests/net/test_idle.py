@@ -36,6 +36,20 @@ def test_everybody_is_looked_at_once_in_a_round(caplog: pytest.LogCaptureFixture
     assert len(caplog.records) == 1
 
 
+def test_a_limit_that_comes_later() -> None:
+    """Without one nobody is looked at; with one, from the next tick on."""
+    net = Net(ring("a"))
+    sweep = IdleSweep(net.clients, [net.stage.pool], 5.0)
+    _, socket = net.client()
+    net.wait(60)
+    sweep.tick()
+    assert (sweep.slices, socket.ended()) == ([], "")
+    net.stage.pool.idle_seconds = 10
+    sweep.tick()
+    net.turn()
+    assert socket.ended() == "closed"
+
+
 def test_a_round_of_nobody() -> None:
     """Without clients, and with a tick that is longer than a round, there is nothing to do."""
     net = Net(ring("a"))
