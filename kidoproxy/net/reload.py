@@ -119,8 +119,8 @@ def make_or_log(daemon: Reloadable, config: Config | None) -> LiveUpdate | None:
         return None
 
 
-def apply_or_log(daemon: Reloadable, update: LiveUpdate | None) -> None:
-    """Set it, and count what came of the reload."""
+def apply_or_log(daemon: Reloadable, update: LiveUpdate | None) -> bool:
+    """Set it, count what came of the reload, and say whether it was taken over."""
     try:
         if update is not None:
             daemon.apply_update(update)
@@ -128,6 +128,7 @@ def apply_or_log(daemon: Reloadable, update: LiveUpdate | None) -> None:
         log.exception("reload failed")
         update = None
     daemon.proxy.count_reload(update is not None)
+    return update is not None
 
 
 class SignalReloads:
@@ -169,7 +170,10 @@ class SignalReloads:
 
 
 class ParentReloads:
-    """The reloads of a worker: its parent sends what the file says, or None for a reload that was rejected."""
+    """The reloads of a worker: its parent sends what the file says, or None for a reload that was rejected.
+
+    Each message is answered by whether the configuration was taken over.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -192,7 +196,10 @@ class ParentReloads:
         """One after the other."""
         while True:
             config = await self.messages.get()
-            apply_or_log(self.daemon, await in_thread(partial(make_or_log, self.daemon, config)))
+            update = await in_thread(partial(make_or_log, self.daemon, config))
+            is_applied = apply_or_log(self.daemon, update)
+            with contextlib.suppress(OSError):  # the parent has gone
+                self.pipe.send(is_applied)
 
 
 def hold_hangup() -> None:

@@ -4,8 +4,8 @@ A pool with copies is served by the first one alone: one place must order its wr
 admin pages belong to the first one too. A worker that dies is replaced; when the parent goes, all go.
 
 SIGHUP is the parent's: it reads the file, and if all of it can be applied sends it to each worker, through a pipe, as
-the value that it has checked. So all have it or none; one that is replaced begins with it. A signal is only handled
-while the parent waits for its workers, never in the middle of what it does.
+the value that it has checked. So all have it or none; one that is replaced begins with it. Each answers when it has
+taken it over. A signal is only handled while the parent waits for its workers, never in the middle of what it does.
 """
 
 import contextlib
@@ -29,6 +29,8 @@ log = EventLogger("kidoproxy.workers")
 
 #: A worker that dies again and again is not restarted faster than this.
 RESTART_SECONDS: Final = 1.0
+#: How long the parent waits for all workers to take over a configuration, also for those that are starting.
+ANSWER_SECONDS: Final = 5.0
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: The exit status of a worker that cannot serve, now or later: all stop.
 EXIT_CANNOT_START: Final = 1
@@ -134,13 +136,27 @@ class Workers:
                 configure_logging(config.log)
             self.config = config
         self.tell_workers(config)
-        sd_notify("READY=1")
+        if not self.stopping:
+            sd_notify("READY=1")
 
     def tell_workers(self, config: Config | None) -> None:
-        """Send each worker its part; one that has died meanwhile is replaced by one that begins with it."""
-        for pid, worker in list(self.worker_by_pid.items()):
-            with contextlib.suppress(BrokenPipeError):
-                self.pipe_by_pid[pid].send(None if config is None else worker_config(config, worker))
+        """Send each worker its part, and wait until it has answered, but not for ever.
+
+        One that has died meanwhile is replaced by one that begins with it.
+        """
+        informed = [(worker, self.pipe_by_pid[pid]) for pid, worker in self.worker_by_pid.items()]
+        for worker, pipe in informed:
+            with contextlib.suppress(OSError, EOFError):
+                while pipe.poll():
+                    pipe.recv()  # an answer that came too late
+                pipe.send(None if config is None else worker_config(config, worker))
+        deadline = time.monotonic() + ANSWER_SECONDS
+        for worker, pipe in informed if config is not None else []:
+            with contextlib.suppress(OSError, EOFError):
+                if not pipe.poll(max(deadline - time.monotonic(), 0.0)):
+                    log.warning("reload not answered", worker=worker, seconds=ANSWER_SECONDS)
+                elif not pipe.recv():
+                    log.error("reload failed", worker=worker)
 
     def on_exit(self, worker: int, pid: int, code: int) -> None:
         """A worker has ended: as ordered, or with a status that stops all, or it is replaced."""
@@ -161,15 +177,15 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             flush_output()
-            receiver, sender = Pipe(duplex=False)
+            child_end, own_end = Pipe()
             pid = os.fork()
             if pid == 0:
-                for pipe in (sender, *self.pipe_by_pid.values()):
+                for pipe in (own_end, *self.pipe_by_pid.values()):
                     pipe.close()
-                self.run_child(worker, receiver)
-            receiver.close()
+                self.run_child(worker, child_end)
+            child_end.close()
             self.worker_by_pid[pid] = worker
-            self.pipe_by_pid[pid] = sender
+            self.pipe_by_pid[pid] = own_end
             if self.stopping:
                 # Stopped meanwhile: this process sleeps before it restarts a worker.
                 os.kill(pid, signal.SIGTERM)

@@ -239,7 +239,7 @@ def test_a_worker_is_told(tmp_path: Path, lines: Callable[[], list[str]]) -> Non
     old, new = read(tmp_path, pool("")), read(tmp_path, pool("password = 'x'"))
 
     async def scenario() -> None:
-        receiver, sender = Pipe(duplex=False)
+        receiver, sender = Pipe()
         daemon = FakeDaemon(old)
         sender.send(new)
         ParentReloads(receiver).attach(daemon)
@@ -251,6 +251,7 @@ def test_a_worker_is_told(tmp_path: Path, lines: Callable[[], list[str]]) -> Non
             sender.send(new)
             await until(partial(has_rejected, daemon, rejected))
         assert lines() == ["reload failed"] * 2
+        assert [sender.recv() for _ in range(4)] == [True, False, False, False]
         sender.close()
         await until(lambda: not asyncio.get_running_loop().remove_reader(receiver.fileno()))
         receiver.close()

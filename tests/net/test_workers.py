@@ -1,16 +1,20 @@
 """Several processes: what each serves, and what the parent does when one ends. Each parent is a process of its own."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from kidoproxy.config import Config
-from kidoproxy.net.workers import EXIT_CRASHED, worker_config
+from kidoproxy.net import workers
+from kidoproxy.net.workers import EXIT_CRASHED, Workers, worker_config
 from tests.config.files import read
 from tests.wait import eventually
 
@@ -129,6 +133,52 @@ def test_a_signal_is_passed_on(tmp_path: Path, sign: signal.Signals) -> None:
     lines = sorted(out.splitlines())
     assert lines == ["0 ['above', 'cache', 'pair']", "1 ['cache']", "2 ['cache']", "begins"]
     assert problems == ""
+
+
+def test_what_workers_answer_to_a_reload(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who could not take it over, or is silent, is named; who has died or answers too late holds nobody up."""
+    monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.3)
+    parent = Workers(config, lambda *_: 0, read=lambda: config)
+    pipes = {number: Pipe() for number in range(4)}
+    parent.worker_by_pid = {100 + number: number for number in pipes}
+    parent.pipe_by_pid = {100 + number: pair[0] for number, pair in pipes.items()}
+    got: dict[int, Config | None] = {}
+
+    def answer(number: int, is_applied: bool) -> None:
+        got[number] = pipes[number][1].recv()
+        pipes[number][1].send(is_applied)
+
+    pipes[0][1].send(False)  # too late
+    pipes[3][1].close()
+    threads = [threading.Thread(target=answer, args=case) for case in ((0, True), (1, False))]
+    for thread in threads:
+        thread.start()
+    parent.on_hangup(signal.SIGHUP, None)
+    for thread in threads:
+        thread.join()
+    assert got == {0: config, 1: worker_config(config, 1)}
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lines == ["reload failed: worker=1", "reload not answered: worker=2 seconds=0.3"]
+    parent.stopping = True
+    parent.on_hangup(signal.SIGHUP, None)
+    assert [pipes[2][1].recv() is None for _ in range(2)] == [False, True]
+    for pair in pipes.values():
+        for end in pair:
+            end.close()
+
+
+def test_a_reload_that_has_a_bug(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends neither the parent nor the next reload."""
+    parent = Workers(config, lambda *_: 0, read=lambda: config)
+    parent.worker_by_pid = {100: 0}
+    for _ in range(2):
+        parent.on_hangup(signal.SIGHUP, None)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "reload failed",
+        "reload failed",
+    ]
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
