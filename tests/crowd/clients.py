@@ -1,5 +1,6 @@
 """The clients of a crowd: what each has said, and which replies are right."""
 
+from collections import Counter
 from typing import Final
 
 from kidoproxy.resp.decode import is_error, is_null, items
@@ -11,6 +12,7 @@ from kidoproxy.resp.encode import (
     integer,
     null_array,
 )
+from kidoproxy.resp.error_codes import code_word
 from kidoproxy.resp.reply_reader import ReplyReader
 from tests.crowd.requests import UNBLOCK, blocks, streams
 
@@ -39,6 +41,8 @@ class Speaker:
         self.may_be_unblocked = False
         #: The numbers of those that the proxy has unblocked for this one.
         self.has_unblocked: list[bytes] = []
+        #: The errors that it was told, by their first word.
+        self.errors: Counter[str] = Counter()
 
     def says(self, argv: list[bytes]) -> None:
         """Note what must come of it."""
@@ -67,6 +71,8 @@ class Speaker:
         while (reply := self.reader.next()) is not None:
             if reply.startswith(b"+line "):
                 continue
+            if reply[:1] == b"-":
+                self.errors[code_word(reply)] += 1
             assert self.owed, f"{self.name} was told what it has not asked for: {reply!r}"
             asked = self.owed.pop(0)
             self.to_unblock = self.to_unblock and not blocks(asked)

@@ -1,6 +1,7 @@
 """All of a crowd, and what must hold at any moment."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 from kidoproxy.resp.encode import (
@@ -224,7 +225,16 @@ class Crowd:
             self.check_session(speaker)
         for copy in [copy for group in self.play.pool.groups for copy in group.copies]:
             assert copy.unconfirmed >= 0
+        self.check_counts()
         accounts.check(proxy)
+
+    def check_counts(self) -> None:
+        """No error is told that was not counted; no request counts twice."""
+        counted = self.play.context.error_counts.by_code()
+        told = sum([speaker.errors for speaker in self.speakers], Counter())
+        assert all(count <= counted.get(code, 0) for code, count in told.items()), (told, counted)
+        families = sum([int(one.count) for one in self.play.context.family_counters])
+        assert families <= self.play.proxy.commands_processed
 
     def owned(self) -> list[NodeConnection]:
         """Every dedicated connection that somebody has, or that is kept; none of them twice."""

@@ -17,6 +17,7 @@ from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.node_errors import NodeErrorReply, as_node_reply
 from kidoproxy.session.users import User, Users
 from kidoproxy.upstream.failures import on_handler_exception
+from tests.session.pubsub.pubsub_story import pubsub
 from tests.story import (
     LEASED,
     Event,
@@ -248,6 +249,18 @@ def test_requests_under_way() -> None:
     """A connection that is lost under writes: each is an error of its own; what could be asked again is none yet."""
     play = counted(two(), client("INCR {a}1", "INCR {a}2", "GET {a}3"), lost("a"))
     assert (own(play), play.node("a").failure_counts) == ({"NODEDOWN": 2}, {"connection lost": 2})
+
+
+def test_subscriptions() -> None:
+    """A channel whose node is down, or silent, is an error, and one of the node's; without any node it is nobody's."""
+    play = counted(two(), client("SUBSCRIBE {a}x"), harm=down("a"))
+    assert (own(play), play.node("a").failure_counts) == ({"NODEDOWN": 1}, {"down": 1})
+    listening = pubsub(two()) >> client("SUBSCRIBE {a}x")
+    for _ in range(20):
+        happen(listening, tick())
+    assert (own(listening), listening.node("a").failure_counts["timeout"]) == ({"TIMEOUT": 1}, 1)
+    play = counted(copies("a", "b", elected=False), client("SUBSCRIBE x"))
+    assert (own(play), play.node("a").failure_counts, play.node("b").failure_counts) == ({"LOADING": 1}, {}, {})
 
 
 def test_only_requests_of_clients_count() -> None:

@@ -149,6 +149,12 @@ class MessageSource(UpstreamSubscriberCallbacks):
         active = self.active
         return active is not None and active.is_coming(topic.kind, topic.name) and not self.unavailable_error()
 
+    def count_failure(self, cause: str) -> None:
+        """A client could not subscribe here: one more failure of its node, if there is one."""
+        node = self.active.node if self.active is not None else self.route.pubsub_node()
+        if node is not None:
+            node.count_failure(cause)
+
     def timeout_failure(self) -> NodeFailure:
         """Why a client that has waited too long for this source gets an error."""
         node = self.active.node if self.active is not None else self.route.nodes()[0]

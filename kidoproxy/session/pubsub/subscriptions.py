@@ -17,6 +17,7 @@ from kidoproxy.session.pubsub.publish_order import PublishOrder
 from kidoproxy.session.pubsub.topics import KINDS, PendingSubscription, Subscriber, Topic, needs_every_source
 from kidoproxy.upstream.connection_set import connection_set_of
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.health import DOWN_CAUSE, TIMEOUT_CAUSE
 
 #: How often what a node has refused is tried again.
 RETRY_SECONDS: Final = 1.0
@@ -53,6 +54,8 @@ class Subscriptions(MessageSourceCallbacks):
         for topic in missing:
             error = self.unavailable_error(topic)
             if error:
+                for source in self.sources_of(topic.kind, topic.name):
+                    source.count_failure(DOWN_CAUSE)
                 self.fail_pending(pending, error)
                 return
         for topic in missing:
@@ -269,6 +272,7 @@ class Subscriptions(MessageSourceCallbacks):
             if not source.is_delivering(topic)
         ]
         if silent_sources:
+            silent_sources[0].count_failure(TIMEOUT_CAUSE)
             self.fail_pending(pending, silent_sources[0].timeout_failure().error_reply(False))
             self.flush()
             return
