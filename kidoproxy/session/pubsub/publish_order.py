@@ -7,11 +7,14 @@ as well while what clients have is subscribed anew, after a connection was lost.
 """
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.glob import matches
 from kidoproxy.commands.spec import CHANNEL, PATTERN
 from kidoproxy.session.pubsub.topics import KINDS
+
+#: With more patterns pending than these a message is compared with none of them, and waits for all.
+MAX_MATCHED_PATTERNS: Final = 512
 
 
 @final
@@ -35,6 +38,8 @@ class PublishOrder:
         self.pending: list[dict[bytes, list[HeldPublish]]] = [{} for _ in KINDS]
         #: All that are held, in the order in which they are due.
         self.held: dict[HeldPublish, bool] = {}
+        #: Those that wait until no pattern is pending.
+        self.held_for_patterns: list[HeldPublish] = []
 
     def begin(self, kind: int, name: bytes) -> None:
         """The nodes have to confirm this name."""
@@ -42,7 +47,15 @@ class PublishOrder:
 
     def end(self, kind: int, name: bytes) -> None:
         """They have, or will not."""
-        for publish in self.pending[kind].pop(name, []):
+        self.settle(self.pending[kind].pop(name, []))
+        if self.held_for_patterns and not self.pending[PATTERN]:
+            waiting = self.held_for_patterns
+            self.held_for_patterns = []
+            self.settle(waiting)
+
+    def settle(self, waiting: list[HeldPublish]) -> None:
+        """One of the names that each of these waits for is settled."""
+        for publish in waiting:
             publish.unsettled -= 1
             if not publish.unsettled:
                 self.release(publish)
@@ -51,8 +64,11 @@ class PublishOrder:
         """Hold it for whatever a message to ``channel`` could be for; ``kind`` is CHANNEL or SHARD."""
         held_for = self.pending[kind].get(channel)
         found = [held_for] if held_for is not None else []
-        if kind == CHANNEL:
-            found += [held for pattern, held in self.pending[PATTERN].items() if matches(pattern, channel)]
+        patterns = self.pending[PATTERN] if kind == CHANNEL else {}
+        if len(patterns) > MAX_MATCHED_PATTERNS:
+            found.append(self.held_for_patterns)
+        else:
+            found += [held for pattern, held in patterns.items() if matches(pattern, channel)]
         for requests in found:
             requests.append(publish)
             publish.unsettled += 1

@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.commands.spec import CHANNEL, PATTERN, SHARD
-from kidoproxy.session.pubsub.publish_order import HeldPublish, PublishOrder
+from kidoproxy.session.pubsub.publish_order import MAX_MATCHED_PATTERNS, HeldPublish, PublishOrder
 
 
 class Held:
@@ -59,3 +59,21 @@ def test_no_longer_than_it_may() -> None:
     order.end(CHANNEL, b"x")
     order.tick(3.0)
     assert (first.sent, second.sent) == (1, 1)
+
+
+def test_very_many_patterns_are_waited_for_together() -> None:
+    """A message is compared with a bounded number of them: beyond that it waits until none is pending."""
+    order = PublishOrder()
+    patterns = [b"%d*" % number for number in range(MAX_MATCHED_PATTERNS + 1)]
+    for pattern in patterns:
+        order.begin(PATTERN, pattern)
+    held, other = Held(), Held()
+    order.hold(held.publish, CHANNEL, b"x")
+    assert held.publish.unsettled == 1
+    for pattern in patterns[:-1]:
+        order.end(PATTERN, pattern)
+    order.hold(other.publish, CHANNEL, b"x")
+    assert (held.sent, other.publish.unsettled) == (0, 0)
+    order.end(PATTERN, patterns[-1])
+    assert held.sent == 1
+    assert not order.held
