@@ -26,10 +26,13 @@ nothing of the proxy.
     for pipelines and pub/sub. On a ring, several keys of one command meet on one node when they share a ``{tag}``.
 
 ``kidoproxy.django.RedisRing``
-    The same, by the name that it had when the ring was in the Django process.
+    For a pool in mode "ring", and an error for any other. LOCATION is the proxy's address, and all is as above; or
+    it is the list of nodes that it was in django-redisdb: then the proxy is found that serves exactly these, by
+    ``KIDOPROXY`` or ``KIDOPROXY_CONFIG`` in the settings, and a write answers ``[True]``.
 
 ``kidoproxy.django.RedisCopy``
-    For a pool in copy mode. A write answers what every node said, in the order of the proxy's configuration::
+    For a pool in copy mode; LOCATION may be the list of nodes, too. A write answers what every node said, in the
+    order of the proxy's configuration::
 
         >>> caches["copy"].set("key1", 2)
         [True, True]
@@ -46,14 +49,13 @@ nothing of the proxy.
     ``set_many``, which keeps Django's contract (the list of keys that failed: ``[]``; ``mset`` tells node by
     node), ``get_or_set`` and ``incr_version``.
 
-For those who come from ``RedisRing`` and ``RedisCopy`` of django-redisdb: LOCATION is the address of the
-proxy, not a list of nodes; DB still counts; keys carry Django's prefix (``KEY_PREFIX = ""`` and a
-``KEY_FUNCTION`` that returns the key alone give the bare keys of old); redis-py's arguments are today's:
-``zadd("z", {"one": 1})``.
+For those who come from ``RedisRing`` and ``RedisCopy`` of django-redisdb: LOCATION and DB stay; keys carry Django's
+prefix (``KEY_PREFIX = ""`` and a ``KEY_FUNCTION`` that returns the key alone give the bare keys of old); redis-py's
+arguments are today's: ``zadd("z", {"one": 1})``.
 """
 
-from kidoproxy.django.cache import KidoCache, RedisRing
-from kidoproxy.django.copies import RedisCopy
+from kidoproxy.django.cache import KidoCache
+from kidoproxy.django.pools import RedisCopy, RedisRing
 from kidoproxy.django.replies import Replies
 
 __all__ = ["KidoCache", "RedisCopy", "RedisRing", "Replies"]

@@ -5,12 +5,16 @@ Whatever Django's cache API defines is Django's, unchanged; only names that it l
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
 
+from kidoproxy.django.database import database_of
 from kidoproxy.django.keys import KEY_PARAMETERS, with_made_keys
+
+#: Words of OPTIONS that are ours; all others are redis-py's.
+OWN_OPTIONS: Final = frozenset(("CONFIG", "DB", "POOL"))
 
 
 class KidoCache(RedisCache):
@@ -31,8 +35,10 @@ class KidoCache(RedisCache):
                 f"{type(self).__name__}: LOCATION is the address of one kidoproxy, not of {len(self._servers)} "
                 "servers; the nodes stand in the proxy's configuration."
             )
-        if "DB" in params:
-            self._options = {"db": int(params["DB"]), **self._options}
+        db = database_of(type(self).__name__, self._servers, params)
+        self._options = {name: value for name, value in self._options.items() if name not in OWN_OPTIONS}
+        if db is not None:
+            self._options["db"] = db
 
     def get_client(self, *, write: bool = True) -> Any:
         """The redis-py client, for pipelines, pub/sub and all else that is no method here; it prefixes nothing."""
@@ -61,7 +67,3 @@ class KidoCache(RedisCache):
     def _client_for(self, name: str) -> Any:
         """The client whose method ``name`` is called."""
         return self.get_client()
-
-
-class RedisRing(KidoCache):
-    """The ancestor's name for a cache whose keys are spread over the nodes: the proxy's ring does that now."""

@@ -1,14 +1,11 @@
 # mypy: disable-error-code="import-untyped", disallow-subclassing-any=False
-"""The ancestor's `RedisCopy`: a write answers what every node said, ``[True, True]``; a read answers plainly."""
+"""Django's client, asking each node: a write answers what every node said, ``[True, True]``; a read answers plainly."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCacheClient
 
-from kidoproxy.django.cache import KidoCache
-from kidoproxy.django.keys import WRITES
 from kidoproxy.django.replies import Replies
 
 
@@ -55,30 +52,6 @@ class CopyClient(RedisCacheClient):
 
     def clear(self) -> Replies:
         return _map_replies(self.each_node_client().flushdb(), bool)
-
-
-class RedisCopy(KidoCache):
-    """The ancestor's name for a cache that stands on every node; writes answer the list of what the nodes said."""
-
-    def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
-        super().__init__(server, params)
-        self._class = CopyClient
-
-    def set(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Replies:
-        """As Django's, which keeps the answer to itself."""
-        key = self.make_and_validate_key(key, version=version)
-        replies: Replies = self._cache.set(key, value, self.get_backend_timeout(timeout))
-        return replies
-
-    def delete_many(self, keys: Iterable[str], version: int | None = None) -> Replies | None:
-        """As Django's, but each node says how many of the keys it had; None when there was nothing to delete."""
-        if not keys:
-            return None
-        replies: Replies = self._cache.delete_many([self.make_and_validate_key(key, version=version) for key in keys])
-        return replies
-
-    def _client_for(self, name: str) -> Any:
-        return self._cache.each_node_client() if name in WRITES else self.get_client()
 
 
 def _map_replies(replies: Replies, convert: Callable[[Any], Any]) -> Replies:

@@ -17,10 +17,18 @@ _HANDSHAKE: Final = {
 }
 
 
+def pool_info(mode: str, *addresses: str) -> bytes:
+    """What a proxy says of a pool, as far as the backends look at it."""
+    nodes = "".join(f"node{at}:name=n{at},address={address},state=up\r\n" for at, address in enumerate(addresses))
+    return f"# Kidoproxy\r\nkidoproxy_version:0.1.0\r\npool:{mode}s\r\nmode:{mode}\r\n{nodes}".encode()
+
+
 class CannedNode:
     """Listens on the loopback in a thread of its own; ``replies`` are taken in order, ``asked`` fills up."""
 
     def __init__(self) -> None:
+        #: What INFO answers, as the proxy's; empty: as a Redis that knows no such section.
+        self.info = pool_info("copy")
         self.replies: list[bytes] = []
         self.asked: list[list[bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -78,6 +86,8 @@ class CannedNode:
         if handshake_reply is not None:
             self._resp3 |= argv[:2] == [b"HELLO", b"3"]
             return handshake_reply
+        if argv[0] == b"INFO":
+            return b"$%d\r\n%s\r\n" % (len(self.info), self.info)
         self.asked.append(argv)
         reply = self.replies.pop(0)
         return reply.replace(b"$-1\r\n", b"_\r\n") if self._resp3 else reply

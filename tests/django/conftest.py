@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 
 from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.django.pool_check import forget_checks
 from tests.django.canned import CannedNode
 
 if not settings.configured:
@@ -31,6 +32,7 @@ def node(node_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def canned() -> Iterator[CannedNode]:
-    """A node that says what the test tells it to."""
+    """A node that says what the test tells it to; whoever was at its address before is forgotten."""
+    forget_checks()
     with CannedNode() as node:
         yield node

@@ -10,7 +10,7 @@ from django.core.cache.backends.base import InvalidCacheBackendError
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
 
-from kidoproxy.django import KidoCache, RedisRing
+from kidoproxy.django import KidoCache
 
 
 def make(url: str, backend: str = "KidoCache", **settings: Any) -> Any:
@@ -100,12 +100,14 @@ def test_the_client(cache: Any, node: Any) -> None:
     assert cache.get("a") == 2
 
 
-def test_the_ancestor_s_settings(node_url: str, node: Any) -> None:
-    """DB beside LOCATION still names the database; a list of nodes is refused, for they stand elsewhere now."""
-    ring = make(node_url, "RedisRing", DB=3)
-    ring.set("a", 1)
-    assert isinstance(ring, RedisRing)
+def test_a_database_and_one_address(node_url: str, node: Any) -> None:
+    """DB beside LOCATION names the database; a list of nodes is refused, for they stand elsewhere."""
+    cache = make(node_url, DB=3)
+    cache.set("a", 1)
     assert node.dbsize() == 0
+    assert cache.get_client().connection_pool.connection_kwargs["db"] == 3
+    with pytest.raises(ImproperlyConfigured, match="DB says 3, LOCATION says 4"):
+        make(f"{node_url}/4", DB=3)
     with pytest.raises(
         (ImproperlyConfigured, InvalidCacheBackendError), match="the address of one kidoproxy, not of 2"
     ):

@@ -22,6 +22,9 @@ from tests.live.proxies import RunningProxy, Starter
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore:.*deprecated")]
 
 NODES: Final = {"ring": 3, "copy": 2}
+#: The backends for each mode.
+IN_RINGS: Final = [("ring", backend) for backend in (STOCK, KIDO, RING)]
+IN_COPIES: Final = [("copy", backend) for backend in (STOCK, KIDO, COPY)]
 
 
 class JSONSerializer:
@@ -64,8 +67,7 @@ def make(pools: Callable[[str], RunningProxy]) -> Callable[..., Any]:
 @pytest.fixture(
     params=[
         pytest.param((mode, backend, protocol), id=f"{mode}-{backend.rsplit('.', 1)[1]}-RESP{protocol}")
-        for mode, backends in (("ring", (STOCK, KIDO, RING)), ("copy", (STOCK, KIDO, COPY)))
-        for backend in backends
+        for mode, backend in (*IN_RINGS, *IN_COPIES)
         for protocol in (2, 3)
     ]
 )
@@ -253,8 +255,7 @@ def test_async(cache: Any) -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("mode", ["ring", "copy"])
-@pytest.mark.parametrize("backend", [STOCK, KIDO, COPY])
+@pytest.mark.parametrize(("mode", "backend"), [*IN_RINGS, *IN_COPIES])
 def test_serializer(make: Callable[..., Any], mode: str, backend: str) -> None:
     """Another serializer of the settings works as with any Redis."""
     cache = make(mode, backend, {"serializer": f"{__name__}.JSONSerializer"})
@@ -263,8 +264,7 @@ def test_serializer(make: Callable[..., Any], mode: str, backend: str) -> None:
     assert cache._cache.get_client().get(cache.make_key("j")) == b'{"a": [1, 2]}'
 
 
-@pytest.mark.parametrize("mode", ["ring", "copy"])
-@pytest.mark.parametrize("backend", [STOCK, KIDO, RING, COPY])
+@pytest.mark.parametrize(("mode", "backend"), [*IN_RINGS, *IN_COPIES])
 def test_sessions(make: Callable[..., Any], pools: Callable[[str], RunningProxy], mode: str, backend: str) -> None:
     """Sessions live in the cache: created once, saved, cycled, flushed."""
     make(mode, backend, {})
