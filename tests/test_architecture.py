@@ -95,7 +95,7 @@ WORLDLY: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 #: The only outsiders that the Django backends may import.
-DJANGO_MAY: Final = ("django", "redis")
+DJANGO_MAY: Final = ("asgiref", "django", "redis")
 
 FILE_LINES: Final = 400
 FUNCTION_LINES: Final = 60

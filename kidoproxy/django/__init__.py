@@ -25,6 +25,9 @@ nothing of the proxy.
     Redis's own, prefix included: ``cache.keys(cache.make_key("a*"))``. ``get_client()`` is the redis-py client,
     for pipelines and pub/sub. On a ring, several keys of one command meet on one node when they share a ``{tag}``.
 
+    With ``OPTIONS = {"FAIL_SOFT": True}`` a node that is down makes pages slower, not errors: ``get`` and the like
+    miss, ``set`` and the like do nothing. ``caches["default"].soft_failures`` counts it.
+
 ``kidoproxy.django.RedisRing``
     For a pool in mode "ring", and an error for any other. LOCATION is the proxy's address, and all is as above; or
     it is the list of nodes that it was in django-redisdb: then the proxy is found that serves exactly these, by

@@ -62,3 +62,9 @@ def _tcp(scheme: str, place: str) -> tuple[str, str, int | None]:
 def _db_in_query(query: str) -> int | None:
     found = parse_qs(query).get("db")
     return int(found[0]) if found else None
+
+
+def without_login(url: str) -> str:
+    """The URL without user and password, for a person to read."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,20 +1,26 @@
-# mypy: disable-error-code="import-untyped", disallow-subclassing-any=False
+# mypy: disable-error-code="import-untyped,untyped-decorator", disallow-subclassing-any=False
 """Django's own Redis backend, plus the commands that only Redis has, with Django's prefix and version on their keys.
 
-Whatever Django's cache API defines is Django's, unchanged; only names that it lacks become Redis commands.
+Whatever Django's cache API defines is Django's; only names that it lacks become Redis commands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from asgiref.sync import sync_to_async
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import cached_property
 
+from kidoproxy.django.addresses import without_login
 from kidoproxy.django.database import database_of
 from kidoproxy.django.keys import KEY_PARAMETERS, with_made_keys
+from kidoproxy.django.soft_client import SoftClient
+from kidoproxy.django.soft_failures import soft_failures_at
 
 #: Words of OPTIONS that are ours; all others are redis-py's.
-OWN_OPTIONS: Final = frozenset(("CONFIG", "DB", "POOL"))
+OWN_OPTIONS: Final = frozenset(("CONFIG", "DB", "FAIL_SOFT", "POOL"))
 
 
 class KidoCache(RedisCache):
@@ -25,7 +31,8 @@ class KidoCache(RedisCache):
 
     _servers: list[str]
     _options: dict[str, Any]
-    _cache: Any
+    #: What a write answers that was not done as its node is down.
+    _nothing: Any = False
 
     def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
         super().__init__(server, params)
@@ -35,14 +42,63 @@ class KidoCache(RedisCache):
                 f"{type(self).__name__}: LOCATION is the address of one kidoproxy, not of {len(self._servers)} "
                 "servers; the nodes stand in the proxy's configuration."
             )
+        self._fail_soft = self._options.get("FAIL_SOFT", False)
+        if not isinstance(self._fail_soft, bool):
+            raise ImproperlyConfigured(f'{type(self).__name__}: OPTIONS["FAIL_SOFT"] is True or False.')
         db = database_of(type(self).__name__, self._servers, params)
         self._options = {name: value for name, value in self._options.items() if name not in OWN_OPTIONS}
         if db is not None:
             self._options["db"] = db
 
+    @cached_property
+    def _cache(self) -> Any:
+        """Django's client, or ours around it, for which a node that is down is a miss."""
+        if not self._fail_soft:
+            return self._connect()
+        return SoftClient(self._connect, soft_failures_at(self._place()), self._nothing)
+
+    def _connect(self) -> Any:
+        """Django's client; connections are made when they are needed."""
+        return self._class(self._servers, **self._options)
+
+    def _place(self) -> str:
+        """The address, for people."""
+        return without_login(self._servers[0])
+
+    @property
+    def soft_failures(self) -> dict[str, int]:
+        """With FAIL_SOFT: operation -> how often it was a miss as a node was down, in this process."""
+        return soft_failures_at(self._place()).counts()
+
     def get_client(self, *, write: bool = True) -> Any:
         """The redis-py client, for pipelines, pub/sub and all else that is no method here; it prefixes nothing."""
         return self._cache.get_client(None, write=write)
+
+    def set_many(
+        self, data: Mapping[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[str]:
+        """As Django's; with FAIL_SOFT it answers which keys could not be set."""
+        made = {self.make_and_validate_key(key, version=version): key for key in data}
+        values = {made_key: data[key] for made_key, key in made.items()}
+        failed = self._cache.set_many(values, self.get_backend_timeout(timeout)) if values else None
+        return [made[key] for key in failed or ()]
+
+    # Django's own of these go key by key; its `aincr` even reads, adds and writes, and so loses counts.
+
+    async def aincr(self, key: str, delta: int = 1, version: int | None = None) -> Any:
+        return await sync_to_async(self.incr, thread_sensitive=True)(key, delta, version)
+
+    async def ahas_key(self, key: str, version: int | None = None) -> Any:
+        return await sync_to_async(self.has_key, thread_sensitive=True)(key, version)
+
+    async def aget_many(self, keys: Iterable[str], version: int | None = None) -> Any:
+        return await sync_to_async(self.get_many, thread_sensitive=True)(keys, version)
+
+    async def aset_many(self, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        return await sync_to_async(self.set_many, thread_sensitive=True)(data, *args, **kwargs)
+
+    async def adelete_many(self, keys: Iterable[str], version: int | None = None) -> Any:
+        return await sync_to_async(self.delete_many, thread_sensitive=True)(keys, version)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in KEY_PARAMETERS:

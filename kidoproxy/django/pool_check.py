@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 
-from kidoproxy.django.addresses import parse_node
+from kidoproxy.django.addresses import parse_node, without_login
 
 #: What was found to be right, by URL, mode and nodes: as many as the settings have caches.
 _checked: set[tuple[str, str, tuple[str, ...]]] = set()
@@ -75,12 +75,6 @@ def mismatch(pool: ServedPool | None, backend: str, mode: str, nodes: Sequence[s
             f"{', '.join(pool.nodes)}. LOCATION has {', '.join(nodes)}."
         )
     return ""
-
-
-def without_login(url: str) -> str:
-    """The URL without user and password, for a person to read."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def forget_checks() -> None:

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="import-untyped,untyped-decorator", disallow-subclassing-any=False
+# mypy: disable-error-code="import-untyped", disallow-subclassing-any=False
 """A cache for pools of one mode: it is told the proxy, or the nodes as in 2015, and makes sure of both."""
 
 import re
@@ -7,14 +7,13 @@ from typing import Any, ClassVar, Final
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.functional import cached_property
 
-from kidoproxy.django.addresses import NodeAddress, parse_node
+from kidoproxy.django.addresses import NodeAddress, parse_node, without_login
 from kidoproxy.django.cache import KidoCache
 from kidoproxy.django.copies import CopyClient
 from kidoproxy.django.database import database_of
 from kidoproxy.django.keys import WRITES
-from kidoproxy.django.pool_check import ask_pool, check_pool, mismatch, without_login
+from kidoproxy.django.pool_check import ask_pool, check_pool, mismatch
 from kidoproxy.django.proxies import ProxyAddress, find_proxies
 from kidoproxy.django.replies import Replies
 
@@ -47,9 +46,12 @@ class PoolCache(KidoCache):
         self._lists_replies = self.lists_replies or bool(listed)
         if self._lists_replies:
             self._class = CopyClient
+            self._nothing = Replies()
 
-    @cached_property
-    def _cache(self) -> Any:
+    def _place(self) -> str:
+        return ", ".join(without_login(proxy.url) for proxy in self._proxies)
+
+    def _connect(self) -> Any:
         """The client of the proxy, which has said that it is the right one."""
         name, nodes = type(self).__name__, [node.address for node in self._nodes]
         if len(self._proxies) > 1:

@@ -24,7 +24,10 @@ def pool_info(mode: str, *addresses: str) -> bytes:
 
 
 class CannedNode:
-    """Listens on the loopback in a thread of its own; ``replies`` are taken in order, ``asked`` fills up."""
+    """Listens on the loopback in a thread of its own; ``replies`` are taken in order, ``asked`` fills up.
+
+    An empty reply ends the conversation.
+    """
 
     def __init__(self) -> None:
         #: What INFO answers, as the proxy's; empty: as a Redis that knows no such section.
@@ -74,12 +77,15 @@ class CannedNode:
             try:
                 data = client.recv(65536)
             except OSError:
-                return
+                return None
             if not data:
-                return
+                return None
             reader.feed(data)
             while (argv := reader.gets()) is not False:
-                client.sendall(self._answer(argv))
+                answer = self._answer(argv)
+                if not answer:
+                    return _shut(client)
+                client.sendall(answer)
 
     def _answer(self, argv: list[bytes]) -> bytes:
         handshake_reply = _HANDSHAKE.get(argv[0].upper())

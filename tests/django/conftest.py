@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 
 from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.django import soft_failures
 from kidoproxy.django.pool_check import forget_checks
 from tests.django.canned import CannedNode
 
@@ -34,5 +35,6 @@ def node(node_url: str) -> Iterator[redis.Redis]:
 def canned() -> Iterator[CannedNode]:
     """A node that says what the test tells it to; whoever was at its address before is forgotten."""
     forget_checks()
+    soft_failures.by_place.clear()
     with CannedNode() as node:
         yield node

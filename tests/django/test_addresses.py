@@ -3,7 +3,7 @@
 import pytest
 
 from kidoproxy.config.address import parse_url
-from kidoproxy.django.addresses import NodeAddress, parse_node
+from kidoproxy.django.addresses import NodeAddress, parse_node, without_login
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_mistakes(text: str, why: str) -> None:
     """What is no address is a ValueError that says why."""
     with pytest.raises(ValueError, match=why):
         parse_node(text)
+
+
+def test_without_login() -> None:
+    """Passwords are not for errors."""
+    assert without_login("redis://u:p@h:1/2") == "redis://h:1/2"
+    assert without_login("unix:///run/s") == "unix:///run/s"

@@ -7,7 +7,7 @@ import pytest
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from kidoproxy.django.pool_check import ServedPool, ask_pool, check_pool, mismatch, without_login
+from kidoproxy.django.pool_check import ServedPool, ask_pool, check_pool, mismatch
 from tests.django.canned import CannedNode, pool_info
 
 
@@ -61,9 +61,3 @@ def test_is_asked_once(client: Any, canned: CannedNode) -> None:
     check_pool(client, url, "RedisCopy", "copy", ["a:1"])
     canned.info = b""
     check_pool(client, url, "RedisCopy", "copy", ["a:1"])
-
-
-def test_without_login() -> None:
-    """Passwords are not for errors."""
-    assert without_login("redis://u:p@h:1/2") == "redis://h:1/2"
-    assert without_login("unix:///run/s") == "unix:///run/s"
