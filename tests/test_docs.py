@@ -6,6 +6,7 @@ missing, and for what is no longer there.
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -225,3 +226,26 @@ def test_names_that_are_referred_to_exist() -> None:
 def test_the_readme_can_be_read_in_one_sitting() -> None:
     """It stays short enough to be read."""
     assert len(README.splitlines()) < README_LINES
+
+
+#: What stands beside the package; names that begin with a dot are the tools'.
+TOP_LEVEL: Final = {
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "deploy",
+    "docker-compose.yml",
+    "kidoproxy",
+    "pyproject.toml",
+    "tests",
+}
+
+
+def test_the_top_level_has_nothing_else() -> None:
+    """What a tool has left behind is not committed. Without a repository there is nothing to ask."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    tracked = {path.split("/")[0] for path in listed.stdout.splitlines()}
+    assert {name for name in tracked if not name.startswith(".")} <= TOP_LEVEL

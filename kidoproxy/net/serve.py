@@ -11,6 +11,7 @@ from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.daemon import Daemon, StartError
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.output import discard_unwritable_output
 from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
 from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.net.workers import EXIT_CANNOT_START, Workers
@@ -36,6 +37,7 @@ def run(
         return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over, read)
     finally:
         claims.close()
+        discard_unwritable_output()
 
 
 def run_alone(config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None) -> int:
@@ -55,7 +57,7 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
         order = frozenset[str]() if replaces else take_over
         daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces)
         try:
-            uvloop.run(daemon.run(discard_announcement if worker else announce))
+            uvloop.run(daemon.run(discard_announcement if worker or replaces else announce))
         except StartError as problem:
             log.error("cannot start", cause=problem)
             return EXIT_CANNOT_START

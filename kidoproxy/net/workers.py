@@ -11,7 +11,6 @@ taken it over. A signal is only handled while the parent waits for its workers, 
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from typing import Final, NoReturn
 
 from kidoproxy.config import Config
 from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.output import flush_output
 from kidoproxy.net.reload import ReadConfig, hold_hangup, ignore_hangup, read_changed, reloading_state
 from kidoproxy.net.systemd import sd_notify
 
@@ -214,10 +214,3 @@ class Workers:
         for pid in list(self.worker_by_pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
-
-
-def flush_output() -> None:
-    """Output in a buffer would be written twice, or not at all, because of a fork. Its terminal may be gone."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()

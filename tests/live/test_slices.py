@@ -51,7 +51,7 @@ class TwoPools(RunningProxy):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as page:
             rows = [line.split() for line in page.read().decode().splitlines()]
         name = 'kidoproxy_loop_turn_seconds_bucket{le="'
-        return {row[0].removeprefix(name).removesuffix('"}'): float(row[1]) for row in rows if row[0].startswith(name)}
+        return {row[0].removeprefix(name).partition('"')[0]: float(row[1]) for row in rows if row[0].startswith(name)}
 
 
 @pytest.fixture(scope="module")
