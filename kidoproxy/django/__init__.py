@@ -52,13 +52,15 @@ nothing of the proxy.
     ``set_many``, which keeps Django's contract (the list of keys that failed: ``[]``; ``mset`` tells node by
     node), ``get_or_set`` and ``incr_version``.
 
-For those who come from ``RedisRing`` and ``RedisCopy`` of django-redisdb: LOCATION and DB stay; keys carry Django's
-prefix (``KEY_PREFIX = ""`` and a ``KEY_FUNCTION`` that returns the key alone give the bare keys of old); redis-py's
+For those who come from ``RedisRing`` and ``RedisCopy`` of django-redisdb: LOCATION and DB stay. Keys carry Django's
+prefix, and values are pickles; ``"KEY_FUNCTION": "kidoproxy.django.bare_key"`` gives the bare keys of old, and
+``OPTIONS = {"serializer": "kidoproxy.django.MigrationSerializer"}`` reads the old values beside Django's. redis-py's
 arguments are today's: ``zadd("z", {"one": 1})``.
 """
 
 from kidoproxy.django.cache import KidoCache
+from kidoproxy.django.migration import MigrationSerializer, bare_key
 from kidoproxy.django.pools import RedisCopy, RedisRing
 from kidoproxy.django.replies import Replies
 
-__all__ = ["KidoCache", "RedisCopy", "RedisRing", "Replies"]
+__all__ = ["KidoCache", "MigrationSerializer", "RedisCopy", "RedisRing", "Replies", "bare_key"]

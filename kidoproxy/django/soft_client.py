@@ -137,7 +137,8 @@ def outage(error: Exception) -> str | None:
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Whether it was the proxy that could not be reached, not one node behind it (which may say LOADING)."""
+    """Whether it was the proxy that was not there or said nothing, not one node behind it (which may say LOADING)."""
     from redis import exceptions
 
-    return isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.BusyLoadingError)
+    lost = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
+    return lost and not isinstance(error, exceptions.BusyLoadingError)

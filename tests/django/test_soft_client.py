@@ -157,7 +157,7 @@ def test_other_errors(cache: Any, canned: CannedNode, reply: bytes) -> None:
         ),
         (redis.ResponseError("ERR no NODEDOWN here"), None, False),
         (redis.BusyLoadingError("NODEDOWN b"), "NODEDOWN b", False),
-        (redis.TimeoutError("late"), "late", False),
+        (redis.TimeoutError("late"), "late", True),
         (redis.ConnectionError(), "ConnectionError", True),
         (redis.AuthenticationError("wrong"), None, True),
         (redis.exceptions.AuthorizationError("wrong"), None, True),

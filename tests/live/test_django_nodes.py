@@ -1,6 +1,7 @@
 # mypy: disable-error-code="import-untyped"
 """`RedisRing` and `RedisCopy` with a list of nodes, as their settings were in 2015, over real proxies."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,3 +109,23 @@ def test_nodes_of_another_proxy(ring: RunningProxy, make: Make) -> None:
             make(RING, ring.urls[:2]).get("k")
         with pytest.raises(ImproperlyConfigured, match="in another order"):
             make(RING, ring.urls[::-1]).get("k")
+
+
+def test_old_values(ring: RunningProxy, make: Make) -> None:
+    """What the ancestor wrote to its nodes is found where it lies and read as what it was; a rewrite is Django's."""
+    conf = {"KEY_FUNCTION": "kidoproxy.django.bare_key", "LOCATION": without_scheme(ring), "BACKEND": RING}
+    options = {"serializer": "kidoproxy.django.MigrationSerializer", "CONFIG": str(ring.config)}
+    cache: Any = CacheHandler({"default": {**conf, "OPTIONS": options}})["default"]
+    old = {f"text{number}": b"some words" for number in range(20)}
+    old |= {f"pickle{number}": pickle.dumps([number, "x"], number % 3) for number in range(20)}
+    names = dict(zip(ring.names, ring.node_clients(), strict=True))
+    for key, value in old.items():
+        names[ring.name_of(key)].set(key, value)
+    assert cache.get_many(old) == {
+        **{f"text{number}": "some words" for number in range(20)},
+        **{f"pickle{number}": [number, "x"] for number in range(20)},
+    }
+    assert cache.set("text1", ["new"]) == [True]
+    assert cache.get("text1") == ["new"]
+    assert all(cache.clear())
+    cache.get_client().connection_pool.disconnect()
