@@ -27,6 +27,16 @@ def test_shared_connections_are_those_that_were_asked_for() -> None:
     assert executor.connection(connection_set.node, 3, 2) is third
 
 
+def test_new_options_reach_the_connections_to_that_node_alone() -> None:
+    """The shared ones, and of those beside them the node's own."""
+    sets = [ConnectionSet(Node(at, name, f"{name}:6379", 1), ConnectionOptions()) for at, name in enumerate("ab")]
+    executor = Executor(sets)
+    shared = executor.connection(sets[0].node, 2, 0)
+    unshared = [executor.new_unshared(connection_set.node, 2, 0, False) for connection_set in sets]
+    sets[0].replace_options(ConnectionOptions(max_queue_bytes=1000), unshared)
+    assert [conn.out_budget for conn in (shared, *unshared)] == [1000, 1000, ConnectionOptions().max_queue_bytes]
+
+
 def test_servers_come_and_go_by_themselves() -> None:
     """No list is in the order of the nodes: one may be added, and another dropped."""
     connection_sets = [
