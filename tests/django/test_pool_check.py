@@ -61,3 +61,16 @@ def test_is_asked_once(client: Any, canned: CannedNode) -> None:
     check_pool(client, url, "RedisCopy", "copy", ["a:1"])
     canned.info = b""
     check_pool(client, url, "RedisCopy", "copy", ["a:1"])
+
+
+def test_a_user_who_may_not_ask() -> None:
+    """It is said which right is missing; nothing is taken for granted."""
+
+    class Refused:
+        """A client whose user may not INFO."""
+
+        def info(self, *sections: str) -> Any:
+            raise redis.exceptions.NoPermissionError("this user has no permissions")
+
+    with pytest.raises(ImproperlyConfigured, match=r"allow \+info"):
+        ask_pool(Refused())
