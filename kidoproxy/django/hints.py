@@ -25,7 +25,8 @@ def pool_table(mode: str, nodes: Sequence[NodeAddress], taken: Sequence[str] = (
     """The pool of these nodes in TOML; ``taken`` are addresses that others listen on."""
     lines = [f"[pool.{mode}]", f'listen = "127.0.0.1:{_free_port(nodes, taken)}"', f'mode = "{mode}"']
     if mode == "ring":
-        lines.append('hash = "hash_ring"  # keys stay where RedisRing put them')
+        lines.append('hash = "hash_ring" # keys stay where RedisRing put them')
+        lines.append('tags = "" # which knew no {tags}; without this line new keys can have them')
     lines += ["nodes = [", *(f"  {_node(node)}," for node in nodes), "]"]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,8 @@ it, and what the program had pickled itself as those bytes. Django writes intege
 import io
 import pickle
 import re
-from typing import Any, Final
+from collections.abc import Callable, Set
+from typing import Any, ClassVar, Final
 
 from django.core.cache.backends.redis import RedisSerializer
 
@@ -27,18 +28,29 @@ class MigrationSerializer(RedisSerializer):
     UTF-8 as bytes, digits as int, pickles as what they hold.
     """
 
+    #: Module and name of what a pickle of protocol 0 or 1 may build, for a visitor may write a text that is one. A
+    #: project that pickled classes of its own adds them in a class derived from this one.
+    safe_classes: ClassVar[Set[tuple[str, str]]] = frozenset(
+        {
+            *(("datetime", name) for name in ("date", "datetime", "time", "timedelta")),
+            *(("__builtin__", name) for name in ("complex", "frozenset", "set")),
+            ("collections", "OrderedDict"),
+            ("decimal", "Decimal"),
+        }
+    )
+
     def loads(self, data: bytes) -> Any:
-        """The value of these bytes. Raises what pickle raises for a pickle of a class that is gone."""
+        """The value of these bytes. Raises what pickle raises for a pickle of a class that is gone, or not safe."""
         if _INTEGER.match(data):
             return int(data)
         if _BINARY_PICKLE.match(data):
-            return _load_pickle(data)
-        if _OLD_PICKLE.match(data):
-            try:
-                return _load_old_pickle(data)
-            except Exception:  # noqa: BLE001 (pickle raises whatever it stumbles over: then it was a text)
-                return _text(data)
+            return _load(data, pickle.Unpickler)
+        if _OLD_PICKLE.match(data) and _is_pickle(data):
+            return _load(data, self._safe_unpickler)
         return _text(data)
+
+    def _safe_unpickler(self, stream: io.BytesIO, *, encoding: str) -> "_SafeUnpickler":
+        return _SafeUnpickler(self.safe_classes, stream, encoding)
 
 
 def bare_key(key: str, key_prefix: str, version: int) -> str:
@@ -53,25 +65,62 @@ def _text(data: bytes) -> str | bytes:
         return data
 
 
-def _load_pickle(data: bytes) -> Any:
+def _load(data: bytes, unpickler: Callable[..., pickle.Unpickler]) -> Any:
     try:
         # The str of Python 2 is bytes without an encoding: mostly UTF-8.
-        return pickle.loads(data, encoding="utf-8")
+        return unpickler(io.BytesIO(data), encoding="utf-8").load()
     except (UnicodeDecodeError, TypeError, ValueError):
         # Its datetimes keep their state in such a str, and are only read as Latin-1.
-        return pickle.loads(data, encoding="latin-1")
+        return unpickler(io.BytesIO(data), encoding="latin-1").load()
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds numbers, texts, lists, maps and tuples, and nothing that a text from a visitor could call."""
+def _is_pickle(data: bytes) -> bool:
+    """Whether all of it is one, down to the last byte. Nothing that it names is looked up or called."""
+    stream = io.BytesIO(data)
+    try:
+        _RehearsalUnpickler(stream, encoding="latin-1").load()
+    except Exception:  # noqa: BLE001 (pickle raises whatever it stumbles over: then it was a text)
+        return False
+    return not stream.read()
+
+
+class _Anything:
+    """Stands for every class, function and object that a pickle names."""
+
+    def __init__(self, *args: object) -> None:
+        """Of any arguments."""
+
+    def __call__(self, *args: object) -> "_Anything":
+        return self
+
+    def __setstate__(self, state: object) -> None:
+        """Of any state."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """As maps have it."""
+
+    def append(self, value: object) -> None:
+        """As lists have it."""
+
+
+class _RehearsalUnpickler(pickle.Unpickler):
+    """Goes through a pickle as the real one does, and builds nothing but numbers and texts."""
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} in a pickle of protocol 0 or 1")
+        return _Anything
 
 
-def _load_old_pickle(data: bytes) -> Any:
-    stream = io.BytesIO(data)
-    value = _PlainUnpickler(stream, encoding="utf-8").load()
-    if stream.read():
-        raise pickle.UnpicklingError("there is more behind the pickle")
-    return value
+class _SafeUnpickler(pickle.Unpickler):
+    """Builds plain data and what is known to be harmless, nothing that a text from a visitor could call."""
+
+    def __init__(self, safe_classes: Set[tuple[str, str]], stream: io.BytesIO, encoding: str) -> None:
+        super().__init__(stream, encoding=encoding)
+        self._safe_classes = safe_classes
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._safe_classes:
+            raise pickle.UnpicklingError(
+                f"{module}.{name} in a pickle of protocol 0 or 1, which may be a text that somebody wrote; "
+                "safe_classes of MigrationSerializer says what may be built"
+            )
+        return super().find_class(module, name)

@@ -45,14 +45,18 @@ def ask_pool(client: Any) -> ServedPool | None:
     return ServedPool(str(info["pool"]), str(info["mode"]), tuple(nodes))
 
 
-def check_pool(client: Any, url: str, backend: str, mode: str, nodes: Sequence[str]) -> None:
-    """Raises ImproperlyConfigured unless a pool in this mode is there, of exactly these nodes if there are any."""
+def check_pool(client: Any, url: str, source: str, backend: str, mode: str, nodes: Sequence[str]) -> None:
+    """Raises ImproperlyConfigured unless a pool in this mode is there, of exactly these nodes if there are any.
+
+    ``source``: where the URL was found.
+    """
     key = (url, mode, tuple(nodes))
     if key in _checked:
         return
     why = mismatch(ask_pool(client), backend, mode, nodes)
     if why:
-        raise ImproperlyConfigured(f"{backend}: {without_login(url)} {why}")
+        more = " KIDOPROXY may also be a map of pools to their URLs." if source == "KIDOPROXY" else ""
+        raise ImproperlyConfigured(f"{backend}: {without_login(url)} (by {source}) {why}{more}")
     _checked.add(key)
 
 

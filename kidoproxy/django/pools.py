@@ -59,7 +59,7 @@ class PoolCache(KidoCache):
         proxy = self._proxies[0]
         self._servers = [proxy.url]
         client = self._client_at(proxy)
-        check_pool(client.get_client(), proxy.url, name, self.mode, nodes)
+        check_pool(client.get_client(), proxy.url, proxy.source, name, self.mode, nodes)
         return client
 
     def _client_at(self, proxy: ProxyAddress) -> Any:

@@ -27,6 +27,8 @@ class SoftClient:
         self._connected: Any = None
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # whoever copies an object looks for these before it has anything
         return getattr(self._client(), name)
 
     def _client(self) -> Any:

@@ -22,6 +22,8 @@ def test_the_proxy_takes_it(mode: str, tmp_path: Path) -> None:
     addresses = [str(getattr(member, "address", "")) for member in pool.members]
     assert addresses == [node.address for node in NODES]
     if mode == "ring":
+        assert pool.ring is not None
+        assert pool.ring.tags == b""
         assert [member.ring_name for member in pool.members] == ["0", "1", "2", "3"]
 
 

@@ -3,6 +3,7 @@
 
 import collections
 import datetime
+import decimal
 import pickle
 from typing import Any
 
@@ -79,6 +80,11 @@ def test_pickles_of_the_program(value: Any, protocol: int) -> None:
         (b"\x80\x02U\x04spamq\x01.", "spam"),
         (b"\x80\x02U\x02\xc5\xbcq\x01.", "ż"),
         (b"\x80\x02U\x02\xff\xfeq\x01.", "ÿþ"),
+        (b"S'\\xff\\xfe'\np1\n.", "ÿþ"),
+        (b"cdecimal\nDecimal\np1\n(S'1.5'\ntRp2\n.", decimal.Decimal("1.5")),
+        (b"c__builtin__\nset\np1\n((lp2\nI1\naI2\natRp3\n.", {1, 2}),
+        (b"cheese\nbread\nmilk.", "cheese\nbread\nmilk."),
+        (b"I1\n.S'more'\n.", "I1\n.S'more'\n."),
     ],
 )
 def test_what_it_makes_of_bytes(data: bytes, value: Any) -> None:
@@ -87,17 +93,44 @@ def test_what_it_makes_of_bytes(data: bytes, value: Any) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-def test_datetimes_of_python_2() -> None:
+@pytest.mark.parametrize(
+    "dumped",
+    [
+        b"\x80\x02cdatetime\ndatetime\nq\x01U\n\x07\xdf\x07\x01\x0c\x1e-\x00\x00\xc8q\x02\x85q\x03Rq\x04.",
+        b"cdatetime\ndatetime\nq\x01(U\n\x07\xdf\x07\x01\x0c\x1e-\x00\x00\xc8tRq\x02.",
+        b"cdatetime\ndatetime\np1\n(S'\\x07\\xdf\\x07\\x01\\x0c\\x1e-\\x00\\x00\\xc8'\ntRp2\n.",
+    ],
+)
+def test_datetimes_of_python_2(dumped: bytes) -> None:
     """Their state is a str that is no text."""
-    state = b"\x07\xdf\x07\x01\x0c\x1e-\x00\x00\xc8"
-    dumped = b"\x80\x02cdatetime\ndatetime\nq\x01U\n" + state + b"q\x02\x85q\x03Rq\x04."
     assert SERIALIZER.loads(dumped) == NOW.replace(tzinfo=None)
 
 
-def test_a_text_runs_nothing() -> None:
-    """A text that a visitor wrote may look like a pickle that calls something: it stays a text."""
-    for text in (b"cos\nsystem\n(S'exit 1'\ntR.", b"cbuiltins\neval\n(V1\ntR.", b"I1\n.S'more'\n."):
-        assert SERIALIZER.loads(text) == text.decode()
+@pytest.mark.parametrize("text", [b"cos\nsystem\n(S'exit 1'\ntR.", b"cbuiltins\neval\n(V1\ntR."])
+def test_a_text_runs_nothing(text: bytes) -> None:
+    """A text that a visitor wrote may be a pickle that calls something: it is refused."""
+    with pytest.raises(pickle.UnpicklingError, match="safe_classes"):
+        SERIALIZER.loads(text)
+
+
+class Cart:
+    """A class of a project."""
+
+    size = 3
+
+
+def test_classes_of_a_project() -> None:
+    """They can be named as safe."""
+
+    class ProjectSerializer(MigrationSerializer):
+        safe_classes = MigrationSerializer.safe_classes | {
+            (__name__, "Cart"),
+            ("copy_reg", "_reconstructor"),
+            ("__builtin__", "object"),
+        }
+
+    cart = ProjectSerializer().loads(pickle.dumps(Cart(), 0))
+    assert (type(cart), cart.size) == (Cart, 3)
 
 
 def test_a_class_that_is_gone() -> None:

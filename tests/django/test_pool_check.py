@@ -54,13 +54,14 @@ def test_is_asked_once(client: Any, canned: CannedNode) -> None:
     url = f"redis://user:secret@{canned.url.partition('//')[2]}"
     canned.info = pool_info("ring", "a:1")
     with pytest.raises(ImproperlyConfigured) as error:
-        check_pool(client, url, "RedisCopy", "copy", ["a:1"])
-    assert canned.url in str(error.value)
+        check_pool(client, url, "KIDOPROXY", "RedisCopy", "copy", ["a:1"])
+    assert f"{canned.url} (by KIDOPROXY) serves pool.rings" in str(error.value)
+    assert str(error.value).endswith("KIDOPROXY may also be a map of pools to their URLs.")
     assert "secret" not in str(error.value)
     canned.info = pool_info("copy", "a:1")
-    check_pool(client, url, "RedisCopy", "copy", ["a:1"])
+    check_pool(client, url, "KIDOPROXY", "RedisCopy", "copy", ["a:1"])
     canned.info = b""
-    check_pool(client, url, "RedisCopy", "copy", ["a:1"])
+    check_pool(client, url, "KIDOPROXY", "RedisCopy", "copy", ["a:1"])
 
 
 def test_a_user_who_may_not_ask() -> None:

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="import-untyped"
 """FAIL_SOFT: what a page asks of a node that is down is a miss; everything else is an error as ever."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -197,6 +198,13 @@ def test_copies(canned: CannedNode) -> None:
     assert copies.set("k", 1) == []
     assert not copies.add("k", 1)
     assert copies.delete_many(["k"]) == []
+
+
+def test_can_be_copied(cache: Any, canned: CannedNode) -> None:
+    """A copy of the cache and of its client asks as the first one does."""
+    canned.replies = [b"$1\r\n1\r\n"] * 2
+    assert copy.copy(cache).get("k") == 1
+    assert copy.copy(cache._cache).get(":1:k", None) == 1
 
 
 def test_the_setting_is_strict() -> None:
