@@ -89,11 +89,6 @@ class History:
             entry.outcome = OK
         return entry
 
-    def may_lose(self, seconds: float) -> None:
-        """What was acknowledged in the last seconds may be lost now."""
-        now = self.clock()
-        self.losses.append((now - seconds, now))
-
     def by_key(self) -> Iterator[tuple[str, str, list[Operation]]]:
         """The operations of each key, with their model."""
         groups: defaultdict[tuple[str, str], list[Operation]] = defaultdict(list)

@@ -34,6 +34,8 @@ WELL_SECONDS: Final = 60.0
 TIMEOUT_MS: Final = 1000
 #: Seconds after which an acknowledged write has reached all copies, or is known to be missing: the deadline, and a bit.
 LOSS_SECONDS: Final = TIMEOUT_MS / 1000 + 0.5
+#: Seconds after which a client has noted what it was told before.
+NOTED_SECONDS: Final = 0.1
 
 
 class Cluster:
@@ -137,12 +139,13 @@ class Trial:
     def kill(self, at: int) -> None:
         """SIGKILL; its address refuses connections."""
         self.load.epoch += 1
-        if self.harmed - {at}:
-            self.may_lose()
-        self.harmed.add(at)
+        began = self.load.history.clock()
         self.links[at].refuse()
         self.proxy.kill(self.first + at)
         self.dead.add(at)
+        if self.harmed - {at}:
+            self.may_lose(began)
+        self.harmed.add(at)
 
     def kill_and_restart(self, at: int) -> None:
         """SIGKILL; it is back at once, empty, and its address has never refused a connection."""
@@ -152,23 +155,26 @@ class Trial:
 
     def kill_proxy(self) -> None:
         """SIGKILL."""
-        self.may_lose()
+        began = self.load.history.clock()
         self.proxy.end(9)
+        self.may_lose(began)
 
     def take_over(self) -> None:
         """Another proxy serves the copies from now on, and dies; then ours is started again."""
-        self.may_lose()
+        began = self.load.history.clock()
         shards = self.cluster.kind.shards
         pools = ["pool"] if shards == 1 else [f"shard-{shard}" for shard in range(shards)]
         with self.cluster.another_proxy() as other:
             other.start(*[word for pool in pools for word in ("--take-over", pool)])
-        self.kill_proxy()
+        self.proxy.end(9)
+        self.may_lose(began)
         self.proxy.start()
 
-    def may_lose(self) -> None:
-        """With another ``ack`` than "all" what was acknowledged lately may be lost now."""
+    def may_lose(self, began: float) -> None:
+        """With another ``ack`` than "all" what was acknowledged before such harm was done may be lost now."""
         if self.cluster.kind.ack != ALL:
-            self.load.history.may_lose(LOSS_SECONDS)
+            history = self.load.history
+            history.losses.append((began - LOSS_SECONDS, history.clock() + NOTED_SECONDS))
 
     def back(self, at: int, from_disk: bool = False) -> None:
         """Started again: empty, or with what it had at its last `save`."""
