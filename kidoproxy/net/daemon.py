@@ -86,6 +86,7 @@ class Daemon:
         reloads: Reloads | None = None,
         worker_sockets: WorkerSockets | None = None,
         replaces: bool = False,
+        parent: int | None = None,
     ) -> None:
         self.config = config
         #: Where changes of the configuration come from; None: there is no file.
@@ -97,7 +98,8 @@ class Daemon:
         self.take_over = take_over
         #: Which of several workers this is; None: the only process.
         self.worker = worker
-        self.parent = os.getppid()
+        #: The process that has forked this one, as it was then: it may have died since.
+        self.parent = os.getppid() if parent is None else parent
         self.route_tree: RouteTree = build(config)
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
         self.executor = Executor([ConnectionSet(node, connection_options(*configured)) for node, configured in members])

@@ -1,5 +1,6 @@
 """``kidoproxy serve``, once its file has been read: claims the addresses, then runs one daemon or several workers."""
 
+import os
 import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -52,10 +53,12 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
     One that replaces another has no order to take over: since that was given another proxy may have got one.
     """
 
+    parent = os.getpid()
+
     def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
         replaces = worker in workers.replacements
         order = frozenset[str]() if replaces else take_over
-        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces)
+        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent)
         try:
             uvloop.run(daemon.run(discard_announcement if worker or replaces else announce))
         except StartError as problem:

@@ -28,6 +28,7 @@ from tests.config.files import read
 from tests.greet import answers
 from tests.net.fakes import info
 from tests.net.real import run, until
+from tests.ports import free_port
 
 SECONDS: Final = 30
 
@@ -290,6 +291,15 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
             play.daemon.parent = -1
             await asyncio.wait_for(play.task, SECONDS)
             assert play.daemon.stop_event.is_set()
+
+    run(scenario())
+
+
+def test_a_parent_that_died_before_its_worker_began(tmp_path: Path) -> None:
+    """Who the parent was is known from before the fork, not from whoever has adopted the worker since."""
+
+    async def scenario() -> None:
+        await asyncio.wait_for(Daemon(config_for(tmp_path, [free_port()]), 1, parent=-1).run(print), SECONDS)
 
     run(scenario())
 
