@@ -17,6 +17,7 @@ from django.core.cache.backends.redis import RedisSerializer
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)\Z")
 #: A pickle of protocol 2 or later: no text in UTF-8 begins so.
 _BINARY_PICKLE: Final = re.compile(rb"\x80[\x02-\x05].*\.\Z", re.DOTALL)
+_LAST_PROTOCOL_OF_PYTHON_2: Final = 2
 #: A pickle of protocol 0 or 1, Python 2's default, ends in a dot and is no single line of plain text.
 _OLD_PICKLE: Final = re.compile(rb".*[\x00-\x1f].*\.\Z", re.DOTALL)
 
@@ -44,13 +45,10 @@ class MigrationSerializer(RedisSerializer):
         if _INTEGER.match(data):
             return int(data)
         if _BINARY_PICKLE.match(data):
-            return _load(data, pickle.Unpickler)
+            return pickle.loads(data) if data[1] > _LAST_PROTOCOL_OF_PYTHON_2 else _Python2Unpickler(data).load()
         if _OLD_PICKLE.match(data) and _is_pickle(data):
-            return _load(data, self._safe_unpickler)
+            return _SafeUnpickler(data, self.safe_classes).load()
         return _text(data)
-
-    def _safe_unpickler(self, stream: io.BytesIO, *, encoding: str) -> "_SafeUnpickler":
-        return _SafeUnpickler(self.safe_classes, stream, encoding)
 
 
 def bare_key(key: str, key_prefix: str, version: int) -> str:
@@ -63,15 +61,6 @@ def _text(data: bytes) -> str | bytes:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data
-
-
-def _load(data: bytes, unpickler: Callable[..., pickle.Unpickler]) -> Any:
-    try:
-        # The str of Python 2 is bytes without an encoding: mostly UTF-8.
-        return unpickler(io.BytesIO(data), encoding="utf-8").load()
-    except (UnicodeDecodeError, TypeError, ValueError):
-        # Its datetimes keep their state in such a str, and are only read as Latin-1.
-        return unpickler(io.BytesIO(data), encoding="latin-1").load()
 
 
 def _is_pickle(data: bytes) -> bool:
@@ -110,11 +99,23 @@ class _RehearsalUnpickler(pickle.Unpickler):
         return _Anything
 
 
-class _SafeUnpickler(pickle.Unpickler):
+class _Python2Unpickler(pickle.Unpickler):
+    """Reads the str of Python 2, which is bytes without an encoding, as UTF-8, and loses nothing of what is none."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="utf-8", errors="surrogateescape")
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        has_state = module == "datetime" and name in ("date", "datetime", "time")
+        return _from_bytes(found) if has_state else found
+
+
+class _SafeUnpickler(_Python2Unpickler):
     """Builds plain data and what is known to be harmless, nothing that a text from a visitor could call."""
 
-    def __init__(self, safe_classes: Set[tuple[str, str]], stream: io.BytesIO, encoding: str) -> None:
-        super().__init__(stream, encoding=encoding)
+    def __init__(self, data: bytes, safe_classes: Set[tuple[str, str]]) -> None:
+        super().__init__(data)
         self._safe_classes = safe_classes
 
     def find_class(self, module: str, name: str) -> Any:
@@ -124,3 +125,12 @@ class _SafeUnpickler(pickle.Unpickler):
                 "safe_classes of MigrationSerializer says what may be built"
             )
         return super().find_class(module, name)
+
+
+def _from_bytes(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """A date or time of Python 2, whose state is a str that is no text."""
+
+    def build(state: Any, *more: Any) -> Any:
+        return kind(state.encode("utf-8", "surrogateescape") if isinstance(state, str) else state, *more)
+
+    return build

@@ -45,6 +45,14 @@ def test_texts(text: str) -> None:
     assert SERIALIZER.loads(text.encode()) == text
 
 
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_dates_of_python_3(protocol: int) -> None:
+    """With a named zone, too."""
+    zone = datetime.timezone(datetime.timedelta(hours=1), "CET")
+    moments = [NOW, NOW.astimezone(zone), NOW.date(), NOW.time(), datetime.timedelta(3)]
+    assert SERIALIZER.loads(pickle.dumps(moments, protocol)) == moments
+
+
 @given(PLAIN, st.sampled_from([0, 1, 2]))
 def test_pickles_of_the_program(value: Any, protocol: int) -> None:
     """What the program had pickled itself, with the protocols of Python 2 too, comes back as what it was."""
@@ -79,8 +87,8 @@ def test_pickles_of_the_program(value: Any, protocol: int) -> None:
         (b"}q\x00U\x01aq\x01K\x01s.", {"a": 1}),
         (b"\x80\x02U\x04spamq\x01.", "spam"),
         (b"\x80\x02U\x02\xc5\xbcq\x01.", "ż"),
-        (b"\x80\x02U\x02\xff\xfeq\x01.", "ÿþ"),
-        (b"S'\\xff\\xfe'\np1\n.", "ÿþ"),
+        (b"\x80\x02U\x02\xff\xfeq\x01.", "\udcff\udcfe"),
+        (b"S'\\xff\\xfe'\np1\n.", "\udcff\udcfe"),
         (b"cdecimal\nDecimal\np1\n(S'1.5'\ntRp2\n.", decimal.Decimal("1.5")),
         (b"c__builtin__\nset\np1\n((lp2\nI1\naI2\natRp3\n.", {1, 2}),
         (b"cheese\nbread\nmilk.", "cheese\nbread\nmilk."),
@@ -104,6 +112,12 @@ def test_what_it_makes_of_bytes(data: bytes, value: Any) -> None:
 def test_datetimes_of_python_2(dumped: bytes) -> None:
     """Their state is a str that is no text."""
     assert SERIALIZER.loads(dumped) == NOW.replace(tzinfo=None)
+
+
+def test_a_text_beside_a_date_of_python_2() -> None:
+    """Each is read as what it is."""
+    dumped = b"\x80\x02]q\x01(U\x02\xc5\xbccdatetime\ndate\nU\x04\x07\xdf\x07\x01\x85Re."
+    assert SERIALIZER.loads(dumped) == ["ż", datetime.date(2015, 7, 1)]
 
 
 @pytest.mark.parametrize("text", [b"cos\nsystem\n(S'exit 1'\ntR.", b"cbuiltins\neval\n(V1\ntR."])
