@@ -56,11 +56,6 @@ def way_with(analysis: Analysis, script_call: ScriptCall, way: CopyWay) -> CopyW
     return WAY_INTERPOSED if is_cured and not analysis.chance_reason else WAY_LEADER
 
 
-def way_refusal(analysis: Analysis) -> str:
-    """Why the script is neither a read, nor run by every copy; empty if it is."""
-    return analysis.parse_error or analysis.hidden_reason or analysis.unnamed_reason or analysis.chance_reason
-
-
 def only_reads(spec: CommandSpec | None) -> bool:
     """Whether the command changes nothing, neither data nor what the next command means."""
     if spec is None or spec.may_write or spec.replication != COPY_READ or spec.reach == SESSION:

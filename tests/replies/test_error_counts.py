@@ -25,6 +25,7 @@ from tests.story import (
     Story,
     client,
     copies,
+    down,
     led_by,
     lost,
     node,
@@ -58,20 +59,6 @@ def limited() -> Pool:
     pool = ring("a", "b")
     pool.users = Users([User(b"default", Acl("+@all -get"), True, True, [])])
     return pool
-
-
-def down(*names: str) -> Event:
-    """These nodes have gone, as clients have noticed."""
-
-    def event(play: Story) -> None:
-        for name in names:
-            client(f"GET {{{name}}}0", name="scout")(play)
-            play.settle()
-            refused(name)(play)
-            play.settle()
-        unheard(play)
-
-    return event
 
 
 def full(play: Story) -> None:

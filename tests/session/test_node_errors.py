@@ -13,6 +13,7 @@ from tests.story import (
     Story,
     client,
     copies,
+    down,
     given,
     led_by,
     lost,
@@ -46,20 +47,6 @@ def nested() -> Pool:
 def pair() -> Pool:
     """Two copies, both of which a write wants."""
     return copies("a", "b", min_in_sync=2)
-
-
-def down(*names: str) -> Event:
-    """These nodes have gone, as clients have noticed."""
-
-    def event(play: Story) -> None:
-        for name in names:
-            client(f"GET {{{name}}}0", name="scout")(play)
-            play.settle()
-            refused(name)(play)
-            play.settle()
-        unheard(play)
-
-    return event
 
 
 def one_copy_less(play: Story) -> None:

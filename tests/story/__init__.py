@@ -15,6 +15,7 @@ replies as tokens: ``+OK``, ``-ERR no``, ``:1``, ``$1 x``, ``$-1``, ``*2 $1 a :1
 from tests.story.events import (
     accepted,
     client,
+    down,
     given,
     gone,
     greeted,
@@ -61,6 +62,7 @@ __all__ = [
     "client",
     "closed",
     "copies",
+    "down",
     "frame",
     "frames",
     "given",

@@ -124,3 +124,17 @@ def unheard(play: Story) -> None:
         sent.clear()
     for me in play.clients.values():
         me.received = b""
+
+
+def down(*names: str) -> Event:
+    """These nodes have gone, as clients have noticed."""
+
+    def event(play: Story) -> None:
+        for name in names:
+            client(f"GET {{{name}}}0", name="scout")(play)
+            play.settle()
+            refused(name)(play)
+            play.settle()
+        unheard(play)
+
+    return event
