@@ -116,24 +116,17 @@ class Processes(ExitStack):
             f"{patience}nodes = [{nodes}]\n"
             for each, port in ports.items()
         ]
-        path = self._file("toml", f'[proxy]\nworkers = {workers}\nstate_dir = ""\n' + "".join(pools))
-        argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(path)]
-        home = self.directory if python else ROOT
-        return Proxy(name, self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
+        return self._serve(name, python, ports, f'[proxy]\nworkers = {workers}\nstate_dir = ""\n' + "".join(pools))
 
-    def copies(self, python: str = "", heal: str = "auto") -> Proxy:
+    def copies(self, python: str) -> Proxy:
         """This project's proxy with two pools: a ring of the first node, and copies on the other two."""
         ports = {pool: free_port() for pool in ("ring", "copies")}
         urls = [f'{{ name = "{name}", url = "redis://127.0.0.1:{port}" }}' for name, port in self._named()]
         pools = [
             f'[pool.ring]\nlisten = "127.0.0.1:{ports["ring"]}"\nmode = "ring"\nnodes = [{urls[0]}]\n',
-            f'[pool.copies]\nlisten = "127.0.0.1:{ports["copies"]}"\nmode = "copy"\nheal = "{heal}"\n'
-            f"nodes = [{urls[1]}, {urls[2]}]\n",
+            f'[pool.copies]\nlisten = "127.0.0.1:{ports["copies"]}"\nmode = "copy"\nnodes = [{urls[1]}, {urls[2]}]\n',
         ]
-        path = self._file("toml", f'[proxy]\nstate_dir = "{self.directory}/state"\n' + "".join(pools))
-        argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(path)]
-        home = self.directory if python else ROOT
-        return Proxy("copies", self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
+        return self._serve("copies", python, ports, f'[proxy]\nstate_dir = "{self.directory}/state"\n' + "".join(pools))
 
     def floor(self, request_bytes: int) -> Proxy:
         """The server that only says +OK."""
@@ -144,6 +137,11 @@ class Processes(ExitStack):
     def stop(self, proxy: Proxy) -> None:
         """Ends one process before the others."""
         end(proxy.process)
+
+    def _serve(self, name: str, python: str, ports: dict[str, int], config: str) -> Proxy:
+        argv = [python or sys.executable, "-m", "kidoproxy", "serve", "--config", str(self._file("toml", config))]
+        home = self.directory if python else ROOT
+        return Proxy(name, self._start(argv, self.cores.proxy, list(ports.values()), home), ports)
 
     def _named(self) -> list[tuple[str, int]]:
         return list(zip(NODES, self.nodes, strict=True))

@@ -2,7 +2,8 @@
 
 The time runs from the moment at which the node is up again to its state "in sync". The latency of the writes is
 measured before and during it, from a few clients that send each SET at its moment and wait for the reply; a write that
-is late counts from when it was due. All processes share all cores: on two of them the nodes would have but one.
+is late counts from when it was due. As everywhere here the proxy has a core of its own; of two cores the nodes and the
+clients share the other one, so that what the nodes do for the sync is felt by the clients, too.
 """
 
 import threading
