@@ -1,19 +1,27 @@
 """A key whose copies differ is copied from its leader to the others, whoever fails meanwhile."""
 
 from kidoproxy.replication.repair import KEYS_PER_TURN
+from kidoproxy.replication.supervisor import CopySupervisor
 from tests.replication.supervised import run_ticks, supervised_copies
 from tests.replication.test_key_turns import Recorded
 from tests.story import greeted, led_by, lost, refused, tick
+from tests.toy import ToyNodes
+
+
+def three_that_differ(leader: str) -> tuple[ToyNodes, CopySupervisor, bytes]:
+    """Each copy holds something else in a key of this leader, which waits for its repair."""
+    stage, supervisor = supervised_copies("", "abc")
+    key = led_by(stage.play.pool, leader).encode()
+    for at, toy in enumerate(stage.toys.values()):
+        toy.dbs[0] = {key: b"%d" % at}
+    stage.play.pool.groups[0].repair_later(0, [key])
+    return stage, supervisor, key
 
 
 def test_a_key_is_repaired_on_every_copy() -> None:
     """A key whose copies differ is copied from its leader to each of the others."""
-    stage, supervisor = supervised_copies("", "abc")
+    stage, supervisor, key = three_that_differ("b")
     play = stage.play
-    key = led_by(play.pool, "b").encode()
-    for at, toy in enumerate(stage.toys.values()):
-        toy.dbs[0] = {key: b"%d" % at}
-    play.pool.groups[0].repair_later(0, [key])
     tick(0.2)(play)
     assert supervisor.repairer.repaired_count == 0
     run_ticks(stage)
@@ -86,13 +94,9 @@ def test_what_it_waited_with_does_not_hold_any_more() -> None:
 
 def test_a_key_that_is_noted_once_more() -> None:
     """While one copy was repaired the copies have differed again: the key is repaired once more, on both."""
-    stage, supervisor = supervised_copies("", "abc")
+    stage, supervisor, key = three_that_differ("a")
     play = stage.play
     group = play.pool.groups[0]
-    key = led_by(play.pool, "a").encode()
-    for at, toy in enumerate(stage.toys.values()):
-        toy.dbs[0] = {key: b"%d" % at}
-    group.repair_later(0, [key])
     tick(0.2)(play)
     while supervisor.repairer.transfer is None:
         for name in "abc":
@@ -187,13 +191,9 @@ def test_a_copy_fails_during_a_repair() -> None:
 
 def test_the_leader_fails_during_a_repair() -> None:
     """If it is the leader that dies the others are not to blame: the next leader is asked."""
-    stage, _ = supervised_copies("", "abc")
+    stage, _, key = three_that_differ("a")
     play = stage.play
     group = play.pool.groups[0]
-    key = led_by(play.pool, "a").encode()
-    for at, toy in enumerate(stage.toys.values()):
-        toy.dbs[0] = {key: b"%d" % at}
-    group.repair_later(0, [key])
     tick()(play)
     play.sent["a"].clear()
     refused("a")(play)
@@ -209,13 +209,9 @@ def test_the_leader_fails_during_a_repair() -> None:
 
 def test_the_leader_changes_between_two_repairs() -> None:
     """One copy has what the leader had, and another one leads: what that one has is copied to all."""
-    stage, supervisor = supervised_copies("", "abc")
+    stage, supervisor, key = three_that_differ("a")
     play = stage.play
     group = play.pool.groups[0]
-    key = led_by(play.pool, "a").encode()
-    for at, toy in enumerate(stage.toys.values()):
-        toy.dbs[0] = {key: b"%d" % at}
-    group.repair_later(0, [key])
     tick(0.2)(play)
     while not supervisor.repairer.repaired_count:
         for name in "abc":
