@@ -21,8 +21,9 @@ nothing of the proxy.
     The arguments are redis-py's. Keys get Django's prefix and version, by a reviewed table of which arguments
     are keys (`kidoproxy.django.keys`); a method that is not in it is an AttributeError. Values are sent as they
     are and come back as redis-py gives them, bytes: ``get`` and ``set`` pickle, ``getset`` and ``lpush`` do not.
-    Patterns (``keys``, ``scan_iter``, BY and GET of ``sort``), channels, and the keys in an answer are
-    Redis's own, prefix included: ``cache.keys(cache.make_key("a*"))``. ``get_client()`` is the redis-py client,
+    Patterns (``scan_iter``, BY and GET of ``sort``), channels, and the keys in an answer are Redis's own, prefix
+    included; ``keys``, ``iter_keys``, ``delete_pattern``, ``ttl``, ``expire``, ``persist`` and ``lock`` are
+    django-redis's. ``azrange`` is the async twin of ``zrange``. ``get_client()`` is the redis-py client,
     for pipelines and pub/sub. On a ring, several keys of one command meet on one node when they share a ``{tag}``.
 
     With ``OPTIONS = {"FAIL_SOFT": True}`` a node that is down makes pages slower, not errors: ``get`` and the like

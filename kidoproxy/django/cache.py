@@ -12,9 +12,12 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 
 from kidoproxy.django.addresses import without_login
+from kidoproxy.django.async_methods import TWINS, async_twin
 from kidoproxy.django.database import database_of
+from kidoproxy.django.django_redis_methods import DjangoRedisMethods
 from kidoproxy.django.keys import KEY_PARAMETERS, with_made_keys
 from kidoproxy.django.soft_client import SoftClient
 from kidoproxy.django.soft_failures import soft_failures_at
@@ -23,7 +26,7 @@ from kidoproxy.django.soft_failures import soft_failures_at
 OWN_OPTIONS: Final = frozenset(("CONFIG", "DB", "FAIL_SOFT", "POOL"))
 
 
-class KidoCache(RedisCache):
+class KidoCache(DjangoRedisMethods, RedisCache):
     """``caches["x"].zrange("key3", 1, 10)``: a cache on kidoproxy whose Redis commands are methods too.
 
     ``version=`` is understood by all of them. Values are sent as they are and come back as redis-py gives them.
@@ -45,6 +48,8 @@ class KidoCache(RedisCache):
         self._fail_soft = self._options.get("FAIL_SOFT", False)
         if not isinstance(self._fail_soft, bool):
             raise ImproperlyConfigured(f'{type(self).__name__}: OPTIONS["FAIL_SOFT"] is True or False.')
+        reverse = params.get("REVERSE_KEY_FUNCTION")
+        self._reverse_key_function = import_string(reverse) if isinstance(reverse, str) else reverse
         db = database_of(type(self).__name__, self._servers, params)
         self._options = {name: value for name, value in self._options.items() if name not in OWN_OPTIONS}
         if db is not None:
@@ -101,6 +106,8 @@ class KidoCache(RedisCache):
         return await sync_to_async(self.delete_many, thread_sensitive=True)(keys, version)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name in TWINS:
+            return async_twin(name, getattr(self, TWINS[name]))
         if name not in KEY_PARAMETERS:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}: neither Django's cache API nor the Redis "
@@ -118,7 +125,7 @@ class KidoCache(RedisCache):
         return command
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *KEY_PARAMETERS})
+        return sorted({*super().__dir__(), *KEY_PARAMETERS, *TWINS})
 
     def _client_for(self, name: str) -> Any:
         """The client whose method ``name`` is called."""

@@ -312,9 +312,14 @@ def test_redis_s_commands(make: Callable[..., Any], mode: str, protocol: int) ->
     with cache.lock("lock", timeout=5):
         assert cache.exists("lock") == 1
     assert cache.exists("lock") == 0
-    assert sorted(cache.scan_iter(match="site:1:*")) == sorted(cache.keys("site:1:*"))
-    assert set(cache.keys("*")) == {
-        b"site:1:key3", b"site:1:h", b"site:1:l", b"site:1:f", b"site:1:{s}2", b"site:1:{s}3", b"site:9:e",
+    assert (
+        sorted(cache.iter_keys("*", itersize=2))
+        == sorted(cache.keys("*"))
+        == sorted(["key3", "h", "l", "f", "{s}2", "{s}3"])
+    )
+    assert cache.delete_pattern("{s}*", itersize=1) == 2
+    assert set(cache.scan_iter("*")) == {
+        b"site:1:key3", b"site:1:h", b"site:1:l", b"site:1:f", b"site:9:e",
     }  # fmt: skip
 
 
@@ -337,9 +342,12 @@ def test_copy_answers_for_each_node(
     assert cache.mset({"a": 1, "b": 2}) == [True, True]
     assert cache.rename("a", "c") == [True, True]
     assert cache.expire("c", 50) == [True, True]
+    assert cache.persist("c") == [True, True]
     assert cache.setnx("c", 1) == [False, False]
     assert cache.getset("c", "new") == [b"1", b"1"]
     assert cache.delete_many(["b", "c"]) == [2, 2]
+    assert cache.delete_pattern("h*") == 1
+    cache.hset("h", mapping={"f": "v"})
     assert cache.mget("b", "h2") == [None, None]
     with pytest.raises(redis.ResponseError, match="wrong kind of value"):
         cache.lpush("h", "v")
