@@ -8,12 +8,12 @@ import asyncio
 from typing import final
 
 from kidoproxy.net.flush import ClientSocket, LoopBridge, join_chunks
-from kidoproxy.net.hangup import has_hung_up
+from kidoproxy.net.hangup import has_hung_up, has_unread_input, hold_segment, send_fin
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, UNREAD_AFTER_EOF
 from kidoproxy.resp import errors, limits
 from kidoproxy.session import cleanup
-from kidoproxy.session.mode import READY, WAITING_FOR_NODES
+from kidoproxy.session.mode import READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.session import ClientSession
 
@@ -38,6 +38,10 @@ class ClientIO(ClientSocket):
         #: The client has closed its side; whether it reads what is still to be written is watched.
         self.saw_eof = False
         self.lingering = False
+        #: Our own side is closed while the proxy drains: what comes from now on is not run.
+        self.sent_eof = False
+        #: The proxy drains: nothing more is read while replies are owed, so that there is an end to it.
+        self.hurries = False
         #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
         self.session: ClientSession | None = None
@@ -85,6 +89,10 @@ class ClientIO(ClientSocket):
             self.discard_output()
             return
         replies = session.replies
+        if self.bridge.proxy.draining and not session.closing and self.may_close_draining(session):
+            # Together with its reply, so that it hears of the end before it asks again.
+            hold_segment(self.transport)
+            session.close()
         size = replies.out_bytes
         out = replies.take_output()
         if size:
@@ -115,11 +123,35 @@ class ClientIO(ClientSocket):
 
     def close_when_flushed(self) -> None:
         """Close when all has been written; a client that does not read it has so many seconds for each piece."""
-        self.transport.close()
+        if self.bridge.proxy.draining and not self.saw_eof:
+            self.close_own_side()
+        else:
+            self.transport.close()
         unsent = self.transport.get_write_buffer_size()
         if unsent and not self.lingering:
             self.lingering = True
             self.bridge.loop.call_later(limits.UNREAD_CLOSE_SECONDS, self.check_linger, unsent)
+
+    def close_own_side(self) -> None:
+        """Say that nothing more will be answered, and wait for the client's end, but not long.
+
+        What it sends meanwhile is read and not run. Unread, it would have the kernel reset the connection, and the
+        client might lose replies that it has not read yet.
+        """
+        if not self.sent_eof:
+            self.sent_eof = True
+            self.transport.write_eof()
+            if not self.transport.get_write_buffer_size():
+                send_fin(self.transport)
+            if not self.is_reading:
+                self.is_reading = True
+                self.transport.resume_reading()
+            self.bridge.loop.call_later(limits.DRAIN_LINGER_SECONDS, self.end_linger)
+
+    def end_linger(self) -> None:
+        """It has had time to notice; what it has not read yet is for `check_linger`."""
+        if self.session is not None:
+            self.transport.close()
 
     def check_linger(self, unsent_before: int) -> None:
         unsent = self.transport.get_write_buffer_size() if self.session is not None else 0
@@ -157,7 +189,12 @@ class ClientIO(ClientSocket):
     def update_reading(self) -> None:
         """Read on, or stop reading, as the session and the socket allow."""
         session = self.session
-        if self.saw_eof:
+        if self.saw_eof or self.sent_eof:
+            return
+        if self.hurries and session is not None and session.replies.open_count():
+            if self.is_reading:
+                self.is_reading = False
+                self.transport.pause_reading()
             return
         should_read = session is not None and (self.not_draining or not self.write_paused) and session.wants_input()
         if should_read and not self.is_reading:
@@ -186,17 +223,36 @@ class ClientIO(ClientSocket):
         self.bridge.slow_clients.discard(self)
         self.update_reading()
 
-    def close_if_drained(self) -> None:
-        """While the proxy drains: close as soon as no reply is owed."""
+    def close_if_drained(self, hurry: bool = True) -> None:
+        """While the proxy drains: close as soon as no reply is owed, and nothing has come that is to be answered.
+
+        Who has just said something is about to ask again, and is rather closed behind its next reply, unless there is
+        a ``hurry``; then nothing more is read from who is never owed nothing.
+        """
         session = self.session
-        if session is not None:
-            cleanup.drain(session)
-        if session is not None and not session.closing and not session.replies.open_count() and session.multi is None:
-            if session.resume_job is not None or session.mode == WAITING_FOR_NODES:
-                # It has sent requests, and would go on with them in the next turn, or when nodes have answered.
-                return
+        if session is None or session.closing:
+            return
+        cleanup.drain(session)
+        if hurry and not self.hurries and not self.saw_eof:
+            self.hurries = True
+            self.update_reading()
+        is_quiet = self.bridge.proxy.wall_ms - session.last_active_ms >= limits.DRAIN_QUIET_MS
+        if (hurry or is_quiet) and self.may_close_draining(session):
             session.close()
             self.bridge.schedule_flush()
+
+    def may_close_draining(self, session: ClientSession) -> bool:
+        """Whether all that has arrived is answered."""
+        if session.replies.open_count() or session.multi is not None:
+            return False
+        if session.resume_job is not None or session.mode != READY:
+            # It has sent requests that are held: for the next turn, for nodes, or for the end of a pause.
+            return False
+        if session.reader.buffered_bytes() and not self.saw_eof:
+            # The rest of a request is on its way.
+            self.update_reading()
+            return False
+        return not has_unread_input(self.transport) or not self.is_reading
 
     def close_if_idle(self) -> bool:
         """Close a client that has sent and read nothing for its pool's ``idle_seconds``; whether that was so.
@@ -240,7 +296,7 @@ class ClientIO(ClientSocket):
     def eof_received(self) -> bool:
         """The client sends nothing more; the transport is closed when all replies have been written."""
         session = self.session
-        if session is None:
+        if session is None or self.sent_eof:
             return False
         self.saw_eof = True
         self.bridge.update_clock()

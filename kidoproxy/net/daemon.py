@@ -50,6 +50,7 @@ from kidoproxy.net.tls import Acceptor
 from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
+from kidoproxy.resp.limits import DRAIN_HURRY_SECONDS
 from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.routes.build import RouteTree, build
 from kidoproxy.session.pool_context import PoolContext
@@ -64,6 +65,8 @@ pubsub_log = EventLogger("kidoproxy.channels")
 
 #: How long the start waits for copy pools to find out whom to trust.
 STARTUP_WAIT_SECONDS = 3.0
+#: How long a drain accepts those who had connected before it: more may come at any time.
+ACCEPT_SECONDS = 0.5
 
 
 def is_compiled() -> bool:
@@ -327,10 +330,14 @@ class Daemon:
         started = time.monotonic()
         self.proxy.draining = True
         log.info("draining", clients=len(self.clients))
+        while time.monotonic() - started < ACCEPT_SECONDS and any(each.has_waiting() for each in self.listeners):
+            # The loop accepts one in each turn. Who was left would be reset, with a request that it has sent.
+            await asyncio.sleep(0)
         self.close_listeners()
         while self.clients and time.monotonic() - started < self.config.drain_seconds:
+            hurry = time.monotonic() - started >= DRAIN_HURRY_SECONDS
             for client in list(self.clients):
-                client.close_if_drained()
+                client.close_if_drained(hurry)
             await asyncio.sleep(TICK_SECONDS)
         for client in list(self.clients):
             client.disconnect(DRAIN_TIMEOUT)

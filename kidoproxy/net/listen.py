@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import select
 import socket
 import stat
 from collections.abc import Callable
@@ -31,6 +32,13 @@ class ListeningServer:
     def __init__(self, server: asyncio.Server, path: str) -> None:
         self.server = server
         self.path = path
+
+    def has_waiting(self) -> bool:
+        """Whether somebody has connected and is not accepted yet."""
+        poller = select.poll()
+        for sock in self.server.sockets if self.server.is_serving() else ():
+            poller.register(sock, select.POLLIN)
+        return bool(poller.poll(0))
 
     def close(self) -> None:
         """Accept nobody any more."""

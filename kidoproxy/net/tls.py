@@ -64,7 +64,7 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self.client: ClientIO | None = None
         #: Set while the handshake is under way.
         self.deadline: asyncio.TimerHandle | None = None
-        self.saw_eof = False
+        self.saw_eof = self.sent_eof = False
 
     # -- the protocol of the plain transport -----------------------------------------------------------
 
@@ -84,6 +84,8 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes: of the handshake, then requests."""
+        if self.sent_eof:
+            return
         self.incoming.write(data)
         if self.client is not None:
             self.decrypt(self.client)
@@ -186,13 +188,25 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
 
     def close(self) -> None:
         """Say close_notify, and close when all has been written; the client's own is not waited for (RFC 8446, 6.1)."""
-        if self.plain.is_closing():
-            return
+        if not self.plain.is_closing():
+            self.say_close_notify()
+            self.plain.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """Say close_notify and FIN when all has been written. What the client sends from then on is dropped."""
+        if not self.plain.is_closing():
+            self.sent_eof = True
+            self.say_close_notify()
+            self.plain.write_eof()
+
+    def say_close_notify(self) -> None:
         with contextlib.suppress(ssl.SSLError):
             # It says its own, and would then wait for the other side's.
             self.tls.unwrap()
         self.send_encrypted()
-        self.plain.close()
 
     def abort(self) -> None:
         self.plain.abort()

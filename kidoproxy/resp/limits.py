@@ -91,6 +91,12 @@ MAX_CUT_THROUGH_SECONDS: Final[float] = 600.0
 MIN_CUT_THROUGH_BYTES: Final[int] = 32 * 1024
 #: A client that has hung up or said QUIT, and reads none of its replies for so long, is disconnected.
 UNREAD_CLOSE_SECONDS: Final[float] = 10.0
+#: While the proxy drains, a client has so long to close its side behind ours.
+DRAIN_LINGER_SECONDS: Final[float] = 1.0
+#: A client that has said nothing for so long is idle then; one that has is closed behind its next reply.
+DRAIN_QUIET_MS: Final[int] = 250
+#: After so long, nobody is waited for who has no reply to come.
+DRAIN_HURRY_SECONDS: Final[float] = 1.0
 #: Databases that SELECT accepts, as a stock redis.conf has it.
 DATABASE_COUNT: Final[int] = 16
 #: Seconds that the acknowledgements of a copy pool wait until the state of its copies is on disk.

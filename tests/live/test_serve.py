@@ -1,13 +1,17 @@
 """The program from its start to its end: what it says, what it leaves behind, and how it is watched."""
 
+import contextlib
 import json
 import os
 import pty
 import re
+import select
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -118,6 +122,51 @@ def test_sigterm_drains(own_proxy: Starter) -> None:
             proxy.raw()
         proxy.resume(0)
         assert b"".join(iter(lambda: busy.recv(100), b"")) == b"$1\r\nv\r\n"
+    assert proxy.end() == 0
+
+
+def count_until_closed(
+    connections: list[socket.socket], replies: int, on_busy: Callable[[], object]
+) -> tuple[list[int], list[bytes]]:
+    """Each of these clients counts, one request after the other, until its connection ends: how many replies each got,
+    and what those heard who were owed one. ``on_busy``: the first one has so many ``replies``.
+
+    As redis-py does, a client looks whether its connection has ended before it asks.
+    """
+    counts, owed = [0] * len(connections), []
+    with selectors.DefaultSelector() as selector:
+        for at, connection in enumerate(connections):
+            selector.register(connection, selectors.EVENT_READ, at)
+            connection.sendall(encode_request([b"INCR", b"k%d" % at]))
+        while selector.get_map():
+            for key, _ in selector.select(SECONDS):
+                connection, at = connections[key.data], key.data
+                reply = connection.recv(100)
+                if reply != b":%d\r\n" % (counts[at] + 1):
+                    owed.append(reply)
+                counts[at] += bool(reply)
+                if at == 0 and counts[at] == replies:
+                    on_busy()
+                if not reply or select.select([connection], [], [], 0)[0]:
+                    selector.unregister(connection)
+                else:
+                    connection.sendall(encode_request([b"INCR", b"k%d" % at]))
+    return counts, owed
+
+
+@pytest.mark.parametrize(("replies", "after"), [(1, 0.0), (20, 0.003), (20, 0.02)])
+def test_sigterm_answers_all_that_has_arrived(own_proxy: Starter, replies: int, after: float) -> None:
+    """Sixty busy clients: each request is answered, and each client hears of the end together with a reply."""
+    proxy = own_proxy("ring", 1)
+    (node,) = proxy.node_clients()
+    assert proxy.process is not None
+    timer = threading.Timer(after, proxy.process.send_signal, [signal.SIGTERM])
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(proxy.raw()) for _ in range(60)]
+        counts, owed = count_until_closed(connections, replies, timer.start)
+    timer.join()
+    assert owed == []
+    assert [int(node.get(f"k{at}")) for at in range(60)] == counts
     assert proxy.end() == 0
 
 

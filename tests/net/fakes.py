@@ -49,8 +49,7 @@ class Socket(asyncio.Transport):
         super().__init__({"peername": peer, "sockname": here, "socket": sock})
         self.written: list[bytes] = []
         self.reading = True
-        self.closed = False
-        self.aborted = False
+        self.closed = self.aborted = self.sent_eof = False
         self.unwritten = 0
         self.high: int | None = None
 
@@ -83,6 +82,9 @@ class Socket(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed or self.aborted
+
+    def write_eof(self) -> None:
+        self.sent_eof = True
 
     def close(self) -> None:
         self.closed = True

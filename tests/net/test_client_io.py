@@ -292,23 +292,6 @@ def test_a_broken_frame_is_answered_and_closed() -> None:
     assert socket.ended() == "closed"
 
 
-def test_draining_closes_who_waits_for_nothing() -> None:
-    """Idle clients go at once; one that is owed a reply, or is in a transaction, does not."""
-    net = Net(ring("a"))
-    idle, idle_socket = net.client()
-    busy, busy_socket = net.client()
-    multi, multi_socket = net.client()
-    net.node("a")
-    net.say(busy, "GET", "k")
-    net.say(multi, "MULTI")
-    for client in (idle, busy, multi, idle):
-        client.close_if_drained()
-    net.turn()
-    assert idle_socket.ended() == "closed"
-    assert busy_socket.ended() == ""
-    assert multi_socket.ended() == ""
-
-
 # -- bugs --------------------------------------------------------------------------------------------
 
 

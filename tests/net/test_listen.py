@@ -111,6 +111,20 @@ def test_the_successors_socket_is_left_alone(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_who_has_connected_and_is_not_accepted_yet() -> None:
+    """It is known, so that a drain can wait for it; of a closed listener there is nobody."""
+
+    async def scenario() -> None:
+        listener = await start_listener(Probe, Address("127.0.0.1", 0), False)
+        assert not listener.has_waiting()
+        with socket.create_connection(listener.server.sockets[0].getsockname()):
+            assert listener.has_waiting()
+            listener.close()
+            assert not listener.has_waiting()
+
+    run(scenario())
+
+
 def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
     """The same rules for the file: a stale one is replaced, a served one stays, ours is removed."""
 
