@@ -62,7 +62,7 @@ def connect_to_proxy(config: Config, pool: str) -> redis.Redis:
 def listener_tls_for_client(listener: Pool) -> Tls | None:
     """How to speak to our own listener: its file names its certificate, which need not be made for the address."""
     tls = listener.listener_tls
-    return None if tls is None else Tls(verify=False, cert_file=tls.cert_file, key_file=tls.key_file)
+    return None if tls is None or listener.listen[0].plain else Tls(verify=False, certificate=tls.certificates[0])
 
 
 def send_sync_command(config: Config, pool: str, node: str, *words: str) -> list[str]:

@@ -12,7 +12,7 @@ from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
 from kidoproxy.session import accounting
-from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED
+from kidoproxy.session.incidents import CERTIFICATE_REFUSED, HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED, TLS_TO_PLAIN
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.pubsub.topics import KINDS
 from kidoproxy.upstream.connection import NodeConnection
@@ -100,11 +100,26 @@ class ProxyCollector(Collector):
         tls_failures = CounterMetricFamily(
             "kidoproxy_tls_handshake_failures", "Clients that did not get through the TLS handshake.", labels=labels
         )
+        certificates = CounterMetricFamily(
+            "kidoproxy_tls_certificates_without_user", "Clients whose certificate names no user.", labels=labels
+        )
+        tls_to_plain = CounterMetricFamily(
+            "kidoproxy_tls_to_plain_listener", "Clients cut because they spoke TLS to a plain listener.", labels=labels
+        )
+        expiry = GaugeMetricFamily(
+            "kidoproxy_tls_certificate_expiry_timestamp_seconds",
+            "When a certificate ends that clients are shown.",
+            labels=["pool", "file"],
+        )
         for context in self.proxy.contexts:
+            certificates.add_metric([context.name], self.proxy.incidents.total(CERTIFICATE_REFUSED, context.name))
+            tls_to_plain.add_metric([context.name], self.proxy.incidents.total(TLS_TO_PLAIN, context.name))
+            for file, not_after in context.certificate_expiries.items():
+                expiry.add_metric([context.name, file], not_after)
             tls_failures.add_metric([context.name], self.proxy.incidents.total(TLS_FAILED, context.name))
             login_failures.add_metric([context.name], self.proxy.incidents.total(LOGIN_FAILED, context.name))
             http_requests.add_metric([context.name], self.proxy.incidents.total(HTTP_REQUEST, context.name))
-        yield from (login_failures, http_requests, tls_failures)
+        yield from (login_failures, http_requests, tls_failures, certificates, tls_to_plain, expiry)
 
     def command_metrics(self) -> Metric:
         """The requests of each pool, by the family of their command."""

@@ -3,7 +3,9 @@
 Whatever may be wrong with a server becomes one sentence.
 """
 
-from typing import Any
+import socket
+import ssl
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -38,9 +40,28 @@ def connect(
         options["ssl_ca_certs"] = tls.ca_file or None
         options["ssl_cert_reqs"] = "required" if tls.verify else "none"
         options["ssl_check_hostname"] = tls.verify
-        options["ssl_certfile"] = tls.cert_file or None
-        options["ssl_keyfile"] = tls.key_file or None
-    return redis.Redis(host=address.host, port=address.port, **options)
+        options["ssl_certfile"] = tls.certificate.cert_file if tls.certificate else None
+        options["ssl_keyfile"] = tls.certificate.key_file if tls.certificate else None
+    client = redis.Redis(host=address.host, port=address.port, **options)
+    if tls is not None and tls.server_hostname:
+        client.connection_pool.connection_class = NamedConnection
+        client.connection_pool.connection_kwargs["server_hostname"] = tls.server_hostname
+    return client
+
+
+class NamedConnection(redis.SSLConnection):
+    """One that asks for, and checks, another name than that of the host: redis-py has no option for it."""
+
+    def __init__(self, server_hostname: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.server_hostname = server_hostname
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        host, self.host = self.host, self.server_hostname
+        try:
+            return cast(ssl.SSLSocket, super()._wrap_socket_with_ssl(sock))  # type: ignore[no-untyped-call]
+        finally:
+            self.host = host
 
 
 def describe_error(error: Exception) -> str:

@@ -20,7 +20,7 @@ PER_WORKER: Final = (
 )
 PREFIX: Final = "kidoproxy_"
 #: Gauges that are no sums.
-SMALLEST: Final = ("kidoproxy_node_up",)
+SMALLEST: Final = ("kidoproxy_node_up", "kidoproxy_tls_certificate_expiry_timestamp_seconds")
 LARGEST: Final = ("kidoproxy_build_info",)
 
 Labels = tuple[tuple[str, str], ...]

@@ -4,7 +4,7 @@ A complaint about a URL never repeats it: it may hold a password.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +14,7 @@ DEFAULT_PORT: Final = 6379
 #: ``sun_path`` of Linux is 108 bytes with its zero, that of macOS 104.
 MAX_SOCKET_PATH_BYTES: Final = 103
 POOL_PREFIX: Final = "pool:"
+_PLAIN_PREFIX: Final = "redis://"
 
 DATABASE_IN_URL: Final = (
     "a database cannot be part of a node: clients choose it with SELECT, and the proxy passes it on; drop the path"
@@ -27,6 +28,8 @@ class Address:
     host: str = ""
     port: int = 0
     path: str = ""
+    #: Of a listener: plain whatever the pool's certificate. Two who differ in this alone are at one place.
+    plain: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         if self.path:
@@ -68,8 +71,10 @@ def parse_listen(text: str) -> Address:
     """An address to listen on; port 0 lets the system choose. Raises ValueError with a sentence."""
     if text.startswith("unix:"):
         return _parse_unix(text)
+    if text.startswith(_PLAIN_PREFIX):
+        return replace(parse_listen(text.removeprefix(_PLAIN_PREFIX)), plain=True)
     if "://" in text:
-        raise ValueError('is a URL; listen takes "host:port", "[::1]:port" or "unix:///path"')
+        raise ValueError('is a URL; listen takes "host:port", "[::1]:port", "redis://host:port" or "unix:///path"')
     host, colon, port = text.rpartition(":")
     if not colon or not host:
         raise ValueError('needs a host and a port, for example "127.0.0.1:6380"')

@@ -12,11 +12,9 @@ from kidoproxy.config.model import (
     ClientLimits,
     Config,
     CopyOptions,
-    ListenerTls,
     Member,
     Pool,
     RingOptions,
-    Tls,
 )
 from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
 from kidoproxy.config.schema import (
@@ -26,16 +24,12 @@ from kidoproxy.config.schema import (
     FileTable,
     PoolTable,
     ProxyTable,
-    TlsTable,
     UserTable,
 )
 from kidoproxy.config.secret import Secret
-from kidoproxy.config.secret_files import SecretFiles, is_world_readable
-from kidoproxy.config.tls import TlsProblem, listener_context, node_context, read_listener_tls
+from kidoproxy.config.secret_files import SecretFiles
+from kidoproxy.config.tls_build import TlsBuilder
 from kidoproxy.config.users import UserBuilder
-
-#: Keys of a pool's ``tls`` that speak of its clients.
-LISTENER_KEYS: Final = frozenset({"cert_file", "key_file", "client_ca_file", "min_version"})
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -52,6 +46,7 @@ class ConfigBuilder:
         self.problems = problems
         self.warnings: list[str] = []
         self.files = SecretFiles(folder, problems, self.warn)
+        self.tls = TlsBuilder(folder, problems, self.warn)
 
     def build(self, file: FileTable) -> Config:
         """The whole; to be used only when no problem was noted."""
@@ -113,8 +108,10 @@ class ConfigBuilder:
             deny=frozenset(_command_name(word) for word in table.deny),
             allow=frozenset(_command_name(word) for word in table.allow),
             rename=self._rename(table, (*location, "rename")),
-            users=UserBuilder(password, self._user_secret, self.problems).users(table.users, (*location, "users")),
-            listener_tls=self._listener_tls(table.tls, (*location, "tls")),
+            users=UserBuilder(password, self._user_secret, self.problems, table.tls.auth_clients_user != "off").users(
+                table.users, (*location, "users")
+            ),
+            listener_tls=self.tls.listener_tls(table, (*location, "tls")),
         )
         if table.protected:
             self._check_protected(pool, (*location, "listen"))
@@ -122,8 +119,8 @@ class ConfigBuilder:
 
     def _check_protected(self, pool: Pool, location: Location) -> None:
         """Redis's protected mode."""
-        exposed = [str(address) for address in pool.listen if not address.is_loopback]
-        if exposed and pool.is_open():
+        exposed = [address for address in pool.listen if not address.is_loopback and pool.is_open(address)]
+        if exposed:
             self.problems.add(
                 location,
                 f"{exposed[0]} is reached by other machines, and clients need no password; set 'password', listen on "
@@ -208,51 +205,8 @@ class ConfigBuilder:
     def _members(self, table: PoolTable, location: Location) -> tuple[Member, ...]:
         if not table.nodes:
             self.problems.add((*location, "nodes"), "is empty: a pool needs at least one node")
-        self._check_tls(table, location)
-        node_tls = self._node_tls(table.tls, (*location, "tls"))
+        node_tls = self.tls.node_tls(table, (*location, "tls"))
         return MemberBuilder(table, node_tls, self.files, self.problems).members((*location, "nodes"))
-
-    def _node_tls(self, table: TlsTable, location: Location) -> Tls:
-        """How the rediss:// nodes of a pool are trusted."""
-        ca_file = str(self.folder / table.ca_file) if table.ca_file else ""
-        text = self.files.read(table.ca_file, (*location, "ca_file")) if table.ca_file else None
-        tls = Tls(ca_file, table.verify, ca_pem=(text or "").encode())
-        try:
-            if text is not None:
-                node_context(tls)
-        except TlsProblem as problem:
-            self.problems.add((*location, problem.key), str(problem))
-        return tls
-
-    def _check_tls(self, table: PoolTable, location: Location) -> None:
-        given = table.tls.model_fields_set
-        speaks_to_nodes = any(node.url.startswith("rediss:") for node in table.nodes)
-        for key in sorted(given & {"ca_file", "verify"} if not speaks_to_nodes else ()):
-            self.problems.add((*location, "tls", key), "has no meaning: no node of this pool is rediss://")
-        for key in sorted(given & LISTENER_KEYS if not table.listen else ()):
-            self.problems.add((*location, "tls", key), "has no meaning in a pool without 'listen'")
-        if not table.tls.verify:
-            self.warn(
-                (*location, "tls", "verify"), "false: whoever stands between the proxy and a node gets its password"
-            )
-
-    def _listener_tls(self, table: TlsTable, location: Location) -> ListenerTls | None:
-        given = table.model_fields_set & LISTENER_KEYS
-        missing = {"cert_file", "key_file"} - given
-        if not given or missing:
-            for key in sorted(missing if given else ()):
-                self.problems.add((*location, key), f"is missing; {' and '.join(map(repr, sorted(given)))} needs it")
-            return None
-        files = [file and str(self.folder / file) for file in (table.cert_file, table.key_file, table.client_ca_file)]
-        try:
-            tls = read_listener_tls(files[0] or "", files[1] or "", files[2] or "", table.min_version)
-            listener_context(tls)
-        except TlsProblem as problem:
-            self.problems.add((*location, problem.key), str(problem))
-            return None
-        if is_world_readable(Path(tls.key_file)):
-            self.warn((*location, "key_file"), f"every user of this machine may read {table.key_file}; chmod o-r it")
-        return tls
 
     def _user_secret(self, table: UserTable, location: Location) -> Secret:
         return self.files.secret(table.password, table.password_file, location)

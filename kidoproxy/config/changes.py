@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kidoproxy.config.model import Config, Member, NodeConfig, Pool
+from kidoproxy.config.model import Certificate, Config, ListenerTls, Member, NodeConfig, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,16 @@ def restart(value: Callable[[Any], object]) -> Rule:
     return Rule(False, value)
 
 
+def _listener_value(value: Callable[[ListenerTls], object]) -> Callable[[Pool], object]:
+    """Of a pool's listeners; None without TLS."""
+    return lambda pool: pool.listener_tls and value(pool.listener_tls)
+
+
+def _node_certificates(value: Callable[[Certificate], object]) -> Callable[[Pool], object]:
+    """Of what a pool's nodes are shown."""
+    return lambda pool: {value(node.tls.certificate) for node in pool.nodes if node.tls and node.tls.certificate}
+
+
 Rules = Mapping[str, Rule]
 
 PROXY_RULES: Final[Rules] = {
@@ -41,7 +51,7 @@ PROXY_RULES: Final[Rules] = {
 }
 #: Tables that have rules of their own (``users``, ``limits``, ``tls``, the nodes) are compared after these.
 POOL_RULES: Final[Rules] = {
-    "listen": restart(lambda pool: pool.listen),
+    "listen": restart(lambda pool: [(address, address.plain) for address in pool.listen]),
     "mode": restart(lambda pool: pool.mode),
     "nodes": restart(lambda pool: [member.name for member in pool.members]),
     "password": live(lambda pool: pool.password),
@@ -93,16 +103,19 @@ LIMITS_RULES: Final[Rules] = {
     "query_buffer_mb": live(lambda limits: limits.query_buffer_bytes),
     "idle_timeout_s": live(lambda limits: limits.idle_seconds),
 }
-#: Of a pool: its nodes share ``ca_file`` and ``verify``, its listeners have the rest.
+#: Of a pool: its nodes share ``ca_file`` and the like, its listeners have the rest.
 TLS_RULES: Final[Rules] = {
     "ca_file": live(lambda pool: {(node.tls.ca_file, node.tls.ca_pem) for node in pool.nodes if node.tls}),
     "verify": live(lambda pool: {node.tls.verify for node in pool.nodes if node.tls}),
-    "cert_file": live(lambda pool: pool.listener_tls and (pool.listener_tls.cert_file, pool.listener_tls.cert_pem)),
-    "key_file": live(lambda pool: pool.listener_tls and (pool.listener_tls.key_file, pool.listener_tls.key_pem)),
-    "client_ca_file": live(
-        lambda pool: pool.listener_tls and (pool.listener_tls.client_ca_file, pool.listener_tls.client_ca_pem)
-    ),
-    "min_version": live(lambda pool: pool.listener_tls and pool.listener_tls.min_version),
+    "cert_file": live(_listener_value(lambda tls: [(found.cert_file, found.cert_pem) for found in tls.certificates])),
+    "key_file": live(_listener_value(lambda tls: [(found.key_file, found.key_pem) for found in tls.certificates])),
+    "client_ca_file": live(_listener_value(lambda tls: (tls.client_ca_file, tls.client_ca_pem))),
+    "auth_clients": live(_listener_value(lambda tls: tls.auth_clients)),
+    "auth_clients_user": live(_listener_value(lambda tls: tls.auth_clients_user)),
+    "min_version": live(_listener_value(lambda tls: tls.min_version)),
+    "ciphers": live(_listener_value(lambda tls: tls.ciphers)),
+    "node_cert_file": live(_node_certificates(lambda found: (found.cert_file, found.cert_pem))),
+    "node_key_file": live(_node_certificates(lambda found: (found.key_file, found.key_pem))),
 }
 NODE_RULES: Final[Rules] = {
     "url": restart(lambda node: (node.address, node.tls is not None)),
@@ -111,6 +124,7 @@ NODE_RULES: Final[Rules] = {
     "username": live(lambda node: node.username),
     "password": live(lambda node: node.password),
     "password_file": live(),
+    "server_hostname": live(lambda node: node.tls and node.tls.server_hostname),
 }
 #: Of a node that is a pool; it has no login.
 REF_RULES: Final[Rules] = {

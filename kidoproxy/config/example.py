@@ -21,7 +21,9 @@ from kidoproxy.config.changes import (
     USER_RULES,
     Rules,
 )
-from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, Table, TlsTable, UserTable
+from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, UserTable
+from kidoproxy.config.schema_base import Table
+from kidoproxy.config.schema_tls import TlsTable
 
 #: The tables in the order of the file, by the header that they have there.
 TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (

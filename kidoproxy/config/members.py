@@ -6,6 +6,7 @@ but for two placements that we inherited: ``hash_ring`` hashes the position in t
 ``django_redis_shard`` the URL as it stood in Django's settings.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_url
@@ -49,7 +50,7 @@ class MemberBuilder:
         return self._node(node, url, index, location)
 
     def _pool_ref(self, node: NodeTable, index: int, location: Location) -> Member:
-        for key in ("username", "password", "password_file"):
+        for key in ("username", "password", "password_file", "server_hostname"):
             if key in node.model_fields_set:
                 self.problems.add(location, f"'{key}' has no meaning for a pool")
         pool = node.url.removeprefix(POOL_PREFIX)
@@ -72,9 +73,16 @@ class MemberBuilder:
             weight=node.weight,
             username=username,
             password=password,
-            tls=self.tls if url.tls else None,
+            tls=self._tls(node, url, location),
             ring_name=_ring_name(self.table, index, name, node.name or node.url),
         )
+
+    def _tls(self, node: NodeTable, url: NodeUrl, location: Location) -> Tls | None:
+        if not url.tls and node.server_hostname:
+            self.problems.add(location, "'server_hostname' has no meaning: the node is not rediss://")
+        if node.server_hostname and url.tls:
+            return replace(self.tls, server_hostname=node.server_hostname)
+        return self.tls if url.tls else None
 
 
 def default_node_name(address: Address) -> str:

@@ -13,13 +13,26 @@ from kidoproxy.config.secret import NO_SECRET, Secret
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A chain of certificates and its key: the files, and what stood in them when the configuration was read."""
+
+    cert_file: str
+    key_file: str
+    cert_pem: bytes = field(default=b"", repr=False)
+    key_pem: Secret = NO_SECRET
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
-    """How a ``rediss://`` server is trusted (without ``ca_file`` by the system's authorities), and what it is shown."""
+    """How a ``rediss://`` server is trusted (without ``ca_file`` by the system's authorities), and what it is shown.
+
+    ``server_hostname`` is the name that is asked for (SNI) and checked; empty: the host of its address.
+    """
 
     ca_file: str = ""
     verify: bool = True
-    cert_file: str = ""
-    key_file: str = ""
+    certificate: Certificate | None = None
+    server_hostname: str = ""
     ca_pem: bytes = field(default=b"", repr=False)  # what stands in ca_file
 
 
@@ -27,16 +40,21 @@ class Tls:
 class ListenerTls:
     """What clients of a TLS listener are shown, and must show: nothing unless ``client_ca_file`` is given.
 
-    The files, and what stood in them when the configuration was read: `kidoproxy.config.tls.read_listener_tls`.
+    Of several certificates a client is shown the one of the name that it asks for, else the first.
     """
 
-    cert_file: str
-    key_file: str
+    certificates: tuple[Certificate, ...]
     client_ca_file: str = ""
     min_version: str = "1.2"
-    cert_pem: bytes = field(default=b"", repr=False)
-    key_pem: Secret = NO_SECRET
     client_ca_pem: bytes = field(default=b"", repr=False)
+    auth_clients: str = "required"  # or "optional"
+    auth_clients_user: str = "off"  # or the field of a client's certificate that names its user: "CN", "URI"
+    ciphers: str = ""  # of TLS 1.2, as OpenSSL writes them
+
+    @property
+    def wants_every_certificate(self) -> bool:
+        """Whether nobody is served without a certificate."""
+        return bool(self.client_ca_file) and self.auth_clients == "required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +162,15 @@ class Pool:
         """The members that are servers."""
         return tuple(member for member in self.members if isinstance(member, NodeConfig))
 
-    def is_open(self) -> bool:
-        """Whether whoever connects is served: no certificate is wanted, and some user takes any password, or none."""
-        if self.listener_tls is not None and self.listener_tls.client_ca_file:
+    def is_open(self, address: Address) -> bool:
+        """Whether whoever connects there is served: no certificate is wanted, and some user takes any password."""
+        if self.is_certificate_wanted() and not address.plain:
             return False
         return any(user.enabled and user.nopass for user in self.all_users())
+
+    def is_certificate_wanted(self) -> bool:
+        """Whether all clients of TLS must show a certificate."""
+        return self.listener_tls is not None and self.listener_tls.wants_every_certificate
 
     def all_users(self) -> tuple[UserConfig, ...]:
         """All users, the default one among them, whose password may be the pool's own."""

@@ -97,7 +97,14 @@ def _message(
 
 
 def _expected_type(error_type: str, location: Location) -> str:
-    if error_type == "list_type" and location[-1] in ("listen", "keys", "channels", "password_sha256"):
+    if error_type == "list_type" and location[-1] in (
+        "listen",
+        "keys",
+        "channels",
+        "password_sha256",
+        "cert_file",
+        "key_file",
+    ):
         return "a string or a list of strings"
     if error_type == "list_type" and location[-2] == "together":
         return "a string or a list of strings"

@@ -1,23 +1,21 @@
 """The configuration file as it is written: one table per class, one sentence per key, all defaults.
 
-This is the only place that knows a key's default and bounds. The README's table, ``kidoproxy config``
-and the checks are made from it. ``only`` marks what belongs to one mode, ``listens`` what belongs to
-a pool that clients can reach, ``later`` values whose meaning is settled but which are not served yet.
+With the table of TLS (`schema_tls`) this is the only place that knows a key's default and bounds. The README's
+table, ``kidoproxy config`` and the checks are made from it. ``only`` marks what belongs to one mode, ``listens`` what
+belongs to a pool that clients can reach, ``later`` values whose meaning is settled but which are not served yet.
 """
 
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kidoproxy.config.processors import MOST_WORKERS, usable_processors
+from kidoproxy.config.schema_base import StringList, Table
+from kidoproxy.config.schema_tls import TlsTable
 from kidoproxy.resp import limits
 
 MIB: Final = 1024 * 1024
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 #: Sets of prefixes for ``together`` whose libraries are queues: their workers must outlive a node's restart.
@@ -50,13 +48,6 @@ TOGETHER_SETS: Final = (
 #: "auto" is a number, too: that of the start, for a reload cannot change it.
 _processors_at_start = cache(usable_processors)
 Workers = Annotated[int, BeforeValidator(lambda value: _processors_at_start() if value == "auto" else value)]
-StringList = Annotated[list[str], BeforeValidator(_as_list)]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys and lenient types are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class ProxyTable(Table):
@@ -113,6 +104,14 @@ class NodeTable(Table):
     password_file: str | None = Field(
         None, min_length=1, description="File that holds the password.", examples=["/run/secrets/node"]
     )
+    server_hostname: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        description="The name that a rediss:// node is asked for (SNI), and that must be in its certificate. "
+        "Default: the host of its URL.",
+        examples=["cache-a.internal"],
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -139,34 +138,6 @@ class LimitsTable(Table):
         int(limits.MAX_QUERY_BUFFER_BYTES) // MIB, ge=1, le=65_536, description="Largest unfinished request, in MiB."
     )
     idle_timeout_s: int = Field(0, ge=0, description="Seconds after which an idle client is closed; 0: never.")
-
-
-class TlsTable(Table):
-    """TLS towards rediss:// nodes (``ca_file``, ``verify``) and towards clients (all else)."""
-
-    ca_file: str | None = Field(
-        None,
-        min_length=1,
-        description="Authorities to trust at rediss:// nodes. Default: the system's.",
-        examples=["/etc/ssl/redis-ca.pem"],
-    )
-    verify: bool = Field(True, description="false accepts any certificate of a node: for tests only.")
-    cert_file: str | None = Field(
-        None,
-        min_length=1,
-        description="Clients must speak TLS on this pool's TCP listeners. The chain of certificates they are shown.",
-        examples=["/etc/kidoproxy/cert.pem"],
-    )
-    key_file: str | None = Field(
-        None, min_length=1, description="The key of cert_file.", examples=["/etc/kidoproxy/key.pem"]
-    )
-    client_ca_file: str | None = Field(
-        None,
-        min_length=1,
-        description="Clients must show a certificate of one of these authorities. Default: none is wanted.",
-        examples=["/etc/kidoproxy/clients-ca.pem"],
-    )
-    min_version: Literal["1.2", "1.3"] = Field("1.2", description="Oldest TLS that clients may speak.")
 
 
 class UserTable(Table):
@@ -206,6 +177,7 @@ class PoolTable(Table):
     listen: StringList = Field(
         default_factory=list,
         description='Where clients connect: "host:port", "[::1]:port", "unix:///path", or a list of these. '
+        'With cert_file "redis://host:port" stays plain. '
         "A pool without it serves other pools only.",
         examples=["127.0.0.1:6380"],
     )

@@ -18,11 +18,17 @@ class UserBuilder:
     """Builds the users of one pool, whose own password is ``password``; ``read_secret`` reads one user's password."""
 
     def __init__(
-        self, password: Secret, read_secret: Callable[[UserTable, Location], Secret], problems: Problems
+        self,
+        password: Secret,
+        read_secret: Callable[[UserTable, Location], Secret],
+        problems: Problems,
+        by_certificate: bool = False,
     ) -> None:
         self.password = password
         self.read_secret = read_secret
         self.problems = problems
+        #: Users without a password log in with a certificate.
+        self.by_certificate = by_certificate
 
     def users(self, tables: dict[str, UserTable], location: Location) -> tuple[UserConfig, ...]:
         """All of them, in the order of the file."""
@@ -41,7 +47,7 @@ class UserBuilder:
             has_password, password = True, self.password
         elif has_password and table.nopass:
             self.problems.add(location, "has a password and 'nopass'")
-        elif not has_password and not table.nopass and table.enabled and name != _DEFAULT:
+        elif not (has_password or table.nopass or self.by_certificate) and table.enabled and name != _DEFAULT:
             self.problems.add(location, "needs 'password', 'password_file' or 'password_sha256', or 'nopass = true'")
         return UserConfig(
             name=name,

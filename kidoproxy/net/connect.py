@@ -27,20 +27,30 @@ BACKLOG_RETRY_SECONDS: Final = 0.005
 
 @final
 class ConnectTarget:
-    """Where a node listens: host and port, or a path; TLS or not; how long to try."""
+    """Where a node listens: host and port, or a path; TLS or not, and the name to be checked then; how long to try."""
 
-    def __init__(self, host: str, port: int, path: str, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        path: str,
+        tls: ssl.SSLContext | None,
+        connect_timeout: float,
+        server_hostname: str | None = None,
+    ) -> None:
         self.host = host
         self.port = port
         self.path = path
         self.tls = tls
         self.connect_timeout = connect_timeout
+        self.server_hostname = server_hostname
         #: Many clients that block at once must not overflow a node's backlog, nor take the loop for themselves.
         self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
     def replace(self, other: "ConnectTarget") -> None:
         """Trust and wait as ``other`` says, at the attempts that begin from now on; the address stays."""
         self.tls = other.tls
+        self.server_hostname = other.server_hostname
         self.connect_timeout = other.connect_timeout
 
 
@@ -113,7 +123,9 @@ class Connector:
                     # Its backlog is full: where TCP would wait for a place, a unix socket says EAGAIN (connect(2)).
                     await asyncio.sleep(BACKLOG_RETRY_SECONDS)
         else:
-            transport, _ = await loop.create_connection(protocol_factory, target.host, target.port, ssl=target.tls)
+            transport, _ = await loop.create_connection(
+                protocol_factory, target.host, target.port, ssl=target.tls, server_hostname=target.server_hostname
+            )
             # A dedicated connection may block for hours, and only shared ones are pinged.
             enable_keepalive(transport.get_extra_info("socket"))
         return node_io

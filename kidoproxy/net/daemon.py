@@ -236,7 +236,7 @@ class Daemon:
     def client_factory(self, pool: Pool, address: Address) -> ProtocolFactory:
         """What a socket that is accepted there becomes: a client, or one that has to speak TLS first."""
         context = self.contexts[pool.name]
-        if address.is_unix:
+        if address.is_unix or address.plain:
             return partial(ClientIO, self.bridge, context, self.clients)
         tls = listener_context(pool.listener_tls) if pool.listener_tls is not None else None
         self.acceptors.append(Acceptor(self.bridge, context, self.clients, tls))

@@ -3,7 +3,7 @@
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.config import NodeConfig, Pool, UserConfig
-from kidoproxy.config.tls import node_context
+from kidoproxy.config.tls import certificate_info, node_context
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext
@@ -40,6 +40,12 @@ def set_plain_values(context: PoolContext, pool: Pool) -> None:
     context.max_pubsub_output_bytes = pool.limits.pubsub_output_bytes
     context.max_clients = pool.limits.max_clients
     context.idle_seconds = pool.limits.idle_seconds
+    tls = pool.listener_tls
+    context.certificate_user = tls.auth_clients_user if tls and tls.auth_clients_user != "off" else ""
+    context.certificate_expiries = {
+        certificate.cert_file: certificate_info(certificate).not_after
+        for certificate in (tls.certificates if tls else ())
+    }
 
 
 def session_user(user: UserConfig) -> User:
@@ -60,4 +66,5 @@ def connect_target(node: NodeConfig, pool: Pool) -> ConnectTarget:
     """Where ``node`` listens."""
     address = node.address
     tls = node_context(node.tls) if node.tls is not None else None
-    return ConnectTarget(address.host, address.port, address.path, tls, pool.connect_timeout)
+    server_hostname = (node.tls.server_hostname or address.host) if node.tls is not None else None
+    return ConnectTarget(address.host, address.port, address.path, tls, pool.connect_timeout, server_hostname)

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 from kidoproxy.net.client_io import ClientIO, format_address
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.node_io import describe_os_error
+from kidoproxy.session.certificate_login import log_in_by_certificate
 from kidoproxy.session.incidents import TLS_FAILED
 from kidoproxy.session.pool_context import PoolContext
 
@@ -108,6 +109,9 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         acceptor = self.acceptor
         client = self.client = ClientIO(acceptor.bridge, acceptor.context, acceptor.clients)
         client.connection_made(self)
+        if client.session is not None and acceptor.context.certificate_user:
+            names = user_names(self.tls.getpeercert() or {}, acceptor.context.certificate_user)
+            log_in_by_certificate(client.session, names)
         self.decrypt(client)
 
     def decrypt(self, client: ClientIO) -> None:
@@ -228,6 +232,15 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self.plain.get_extra_info(name, default)
+
+
+def user_names(certificate: dict[str, Any], field: str) -> list[bytes]:
+    """Whom a certificate names, as `ssl.SSLSocket.getpeercert` gives it: the common name, or each URI."""
+    if field == "CN":
+        found = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    else:
+        found = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]
+    return [value.encode() for value in found]
 
 
 def describe_handshake_error(problem: ssl.SSLError) -> str:

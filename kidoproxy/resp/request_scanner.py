@@ -16,6 +16,10 @@ from kidoproxy.resp.scan import CR, DOLLAR, LF, STAR, parse_int64, parse_length,
 
 #: The error for a request that is larger than its client may send.
 QUERY_TOO_BIG: Final = "too big query"
+#: The error for a client that speaks TLS to a plain listener. Redis waits for the end of a line that never comes.
+TLS_HELLO: Final = "TLS, and this listener is a plain one"
+#: How a TLS handshake begins: the type of its first record (RFC 8446, 5.1). No command does.
+_TLS_HANDSHAKE: Final[i64] = 0x16
 
 
 @final
@@ -58,6 +62,8 @@ class RequestScanner:
         if self.first_byte < 0:
             self.first_byte = buf[pos]
             self.is_canonical = self.first_byte == STAR
+            if self.first_byte == _TLS_HANDSHAKE:
+                raise ProtocolError(TLS_HELLO)
         if self.first_byte == STAR:
             pos = self._multibulk(buf, pos)
         else:

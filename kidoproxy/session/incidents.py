@@ -13,6 +13,10 @@ from kidoproxy.resp.log_event import LogEvent
 LOGIN_FAILED: Final = "login failed"
 HTTP_REQUEST: Final = "http request"
 TLS_FAILED: Final = "tls handshake failed"
+#: A client's certificate is good, and names no user.
+CERTIFICATE_REFUSED: Final = "no user of this certificate"
+#: A client speaks TLS where nobody does.
+TLS_TO_PLAIN: Final = "tls to a plain listener"
 
 #: How long repeats are counted before they are logged.
 FOLD_INTERVAL_MS: Final = 10_000

@@ -46,6 +46,10 @@ class PoolContext:
         self.family_counters: list[FamilyCounter] = [FamilyCounter() for _ in FAMILIES]
         #: The error replies that its clients got.
         self.error_counts = ErrorCounts()
+        #: The field of a client's certificate that names its user, "CN" or "URI"; empty: none does.
+        self.certificate_user = ""
+        #: When the certificates end that clients are shown, by their files, in seconds since 1970.
+        self.certificate_expiries: dict[str, float] = {}
         #: Sockets whose TLS handshake is under way.
         self.pending_handshakes = 0
         #: CLIENT PAUSE: until when, by the wall clock (0: not paused); whether reads go on; the ids of

@@ -23,6 +23,7 @@ from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.request_reader import Request
+from kidoproxy.resp.request_scanner import TLS_HELLO
 from kidoproxy.routes.plan import Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session import accounting, cleanup, library_lookup, pause, publish_wait, refusal, slices
@@ -40,6 +41,7 @@ from kidoproxy.session.handlers import (
     scripts,
     session_commands,
 )
+from kidoproxy.session.incidents import TLS_TO_PLAIN
 from kidoproxy.session.mode import BLOCKED, CLOSING, MODE_NAMES, PAUSED, READY, WAITING_FOR_NODES
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
@@ -92,6 +94,8 @@ class ClientSession(Session):
                 count += 1
                 self.handle_request(request)
         except ProtocolError as problem:
+            if problem.args == (TLS_HELLO,):
+                self.proxy.incidents.record(TLS_TO_PLAIN, self.context.name, None, self.address)
             accounting.refuse_malformed(self, problem)
         turn_work.spent_units += count + self.extra_units
         self.extra_units = 0

@@ -17,7 +17,8 @@ from kidoproxy.config.changes import (
     Rules,
     plan_reload,
 )
-from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, TlsTable, UserTable
+from kidoproxy.config.schema import LimitsTable, NodeTable, PoolTable, ProxyTable, UserTable
+from kidoproxy.config.schema_tls import TlsTable
 from tests.config.files import pool, read
 
 PEM = Path(__file__).parents[1] / "net" / "localhost.pem"

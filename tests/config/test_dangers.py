@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import ConfigError, embedded_config
+from kidoproxy.config import Address, ConfigError, embedded_config
 from tests.config.files import pool, problems, read
 
 USERS = "[pool.cache.users]\n"
@@ -55,13 +55,13 @@ def test_a_pool_with_secrets_may_listen_anywhere(tmp_path: Path, listen: str, li
 @pytest.mark.parametrize("lines", OPEN)
 def test_on_this_machine_a_pool_may_be_open(tmp_path: Path, listen: str, lines: str) -> None:
     """Five lines are all that a first user needs."""
-    assert read(tmp_path, listening(listen, lines)).pools["cache"].is_open()
+    assert read(tmp_path, listening(listen, lines)).pools["cache"].is_open(Address("0.0.0.0", 1))
 
 
 def test_pools_without_listeners_need_no_protection(tmp_path: Path) -> None:
     """Nobody connects to them; the setting has no meaning there."""
     below = '[pool.below]\nmode = "ring"\nnodes = ["redis://h"]\n'
-    assert read(tmp_path, pool("", nodes='["pool:below"]') + below).pools["below"].is_open()
+    assert read(tmp_path, pool("", nodes='["pool:below"]') + below).pools["below"].is_open(Address("0.0.0.0", 1))
     (line,) = problems(tmp_path, pool("", nodes='["pool:below"]') + below + "protected = false\n")
     assert "'protected' has no meaning in a pool without 'listen'" in line
 

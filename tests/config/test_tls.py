@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config.tls import listener_context, node_context, read_listener_tls
+from kidoproxy.config.tls import listener_context, node_context
+from tests.certificates import listener_tls
 from tests.config.files import pool, problems, read
 
 PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
@@ -26,9 +27,9 @@ def test_a_certificate_and_its_key(tmp_path: Path) -> None:
     (tmp_path / "both.pem").chmod(0o600)
     config = read(tmp_path, tls('cert_file = "both.pem"', 'key_file = "both.pem"'))
     file = str(tmp_path / "both.pem")
-    assert config.pools["cache"].listener_tls == read_listener_tls(file, file)
+    assert config.pools["cache"].listener_tls == listener_tls(file, file)
     assert config.warnings == ()
-    context = listener_context(read_listener_tls(file, file))
+    context = listener_context(listener_tls(file, file))
     assert (context.minimum_version, context.verify_mode) == (ssl.TLSVersion.TLSv1_2, ssl.CERT_NONE)
 
 
@@ -107,9 +108,9 @@ def test_a_renewed_certificate_is_another_one(tmp_path: Path) -> None:
     """What was read counts, whatever happens to the file: a context is made of it, and secrets are not shown."""
     file = tmp_path / "both.pem"
     file.write_bytes(PEM.read_bytes())
-    old = read_listener_tls(str(file), str(file))
+    old = listener_tls(str(file), str(file))
     file.write_bytes(b"# renewed\n" + PEM.read_bytes())
-    new = read_listener_tls(str(file), str(file))
+    new = listener_tls(str(file), str(file))
     file.unlink()
     assert old != new
     assert listener_context(old) is not listener_context(new)

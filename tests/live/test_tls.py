@@ -1,5 +1,6 @@
 """TLS on listeners: the real program, stock clients, rings and copies, one worker and two."""
 
+import signal
 import socket
 import ssl
 import subprocess
@@ -12,9 +13,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from kidoproxy.admin import control_client
+from kidoproxy.admin.node_check import check_nodes
 from kidoproxy.config import load
+from tests.certificates import Authority
 from tests.live.proxies import RunningProxy, Starter
 from tests.needs import needs
+from tests.ports import free_port
+from tests.wait import eventually
 
 PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
 LISTENER = {"cert_file": str(PEM), "key_file": str(PEM)}
@@ -103,3 +108,77 @@ def test_redis_cli(own_proxy: Starter) -> None:
     argv = [needs("redis-cli"), "-h", "localhost", "-p", str(proxy.port), "--tls", "--cacert", str(PEM)]
     done = subprocess.run([*argv, "set", "k", "v"], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "OK\n", done.stderr
+
+
+def test_nodes_that_want_a_certificate(own_proxy: Starter, tmp_path: Path) -> None:
+    """Under another name than their address; a reload renews what they are shown, and whom the proxy trusts."""
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    served = old.sign("node.pem", names="DNS:node.example")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(old.ca_file.read_bytes() + new.ca_file.read_bytes())
+    shown, ca = tmp_path / "shown.pem", tmp_path / "ca-of-nodes.pem"
+    shown.write_bytes(old.sign("proxy.pem", "proxy", usage="clientAuth").read_bytes())
+    ca.write_bytes(old.ca_file.read_bytes())
+    port = free_port()
+    args = ["--tls-port", str(port), "--tls-cert-file", served, "--tls-key-file", served, "--tls-ca-cert-file", trusted]
+    proxy = own_proxy(
+        "ring",
+        1,
+        server=needs("redis-server"),
+        tcp=True,
+        args=[str(word) for word in args],
+        through=lambda urls: [f"rediss://127.0.0.1:{port}"],
+        node={"server_hostname": "node.example"},
+        tls={"ca_file": str(ca), "node_cert_file": str(shown), "node_key_file": str(shown)},
+    )
+    assert proxy.client().set("k", "v")
+    (found,) = check_nodes(load(proxy.config, {}))["pool"]
+    assert found.problems == []
+    renewed = new.sign("node.pem", names="DNS:node.example")
+    (node,) = proxy.node_clients()
+    node.config_set("tls-key-file", str(renewed), "tls-cert-file", str(renewed))
+    ca.write_bytes(new.ca_file.read_bytes())
+    shown.write_bytes(new.sign("proxy.pem", "proxy", usage="clientAuth").read_bytes())
+    assert proxy.process is not None
+    proxy.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration applied" in proxy.log())
+    node.client_kill_filter(_type="normal", skipme=True)
+    with proxy.client() as client:
+        eventually(lambda: answers(client))
+        assert client.get("k") == b"v"
+
+
+def answers(client: Any) -> bool:
+    """Whether the node behind the proxy answers by now."""
+    try:
+        client.get("k")
+    except redis.RedisError:
+        return False
+    return True
+
+
+def test_users_of_certificates_and_a_plain_port(own_proxy: Starter, tmp_path: Path) -> None:
+    """Who shows a certificate is the user that it names; who comes to the plain port of the pool logs in."""
+    authority = Authority(tmp_path)
+    secured, plain = free_port(), free_port()
+    ann = str(authority.sign("ann.pem", "ann"))
+    proxy = own_proxy(
+        "ring",
+        1,
+        tls={**LISTENER, "client_ca_file": str(authority.ca_file), "auth_clients_user": "CN"},
+        password="secret",
+        users={"ann": {"keys": ["a:*"]}},
+        listen=[f"127.0.0.1:{secured}", f"redis://127.0.0.1:{plain}"],
+    )
+    proxy.port = secured
+    with secure(proxy, ssl_certfile=ann, ssl_keyfile=ann) as client:
+        assert client.acl_whoami() == b"ann"
+        assert client.set("a:1", 1)
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.set("b", 1)
+    proxy.port = plain
+    assert proxy.client(password="secret").get("a:1") == b"1"
+    with pytest.raises(redis.AuthenticationError):
+        proxy.client(username="ann", password="").ping()
+    with pytest.raises(redis.ConnectionError):
+        secure(proxy).ping()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import Config
-from kidoproxy.config.tls import read_listener_tls
 from kidoproxy.net import live_update
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.from_config import connect_target
 from kidoproxy.net.tls import Acceptor
 from kidoproxy.routes.topology import Node
+from tests.certificates import listener_tls
 from tests.config.files import pool, read
 
 PEM = Path(__file__).with_name("localhost.pem")
@@ -117,7 +117,7 @@ def test_what_was_read_is_what_is_served(tmp_path: Path) -> None:
     file = tmp_path / "both.pem"
     file.write_bytes(b"# ours\n" + PEM.read_bytes())
     config = read(tmp_path, pool('tls = { cert_file = "both.pem", key_file = "both.pem" }'))
-    assert config.pools["cache"].listener_tls == read_listener_tls(str(file), str(file))
+    assert config.pools["cache"].listener_tls == listener_tls(str(file), str(file))
     file.unlink()
     daemon = Daemon(read(tmp_path, pool("")))
     acceptor = Acceptor.__new__(Acceptor)
