@@ -30,7 +30,9 @@ def test_signatures(name: str) -> None:
     """Positional arguments mean what they mean in django-redis; ``client``, which is inside of it, is no argument."""
     ours = list(inspect.signature(getattr(DjangoRedisMethods, name)).parameters)
     theirs = [name for name in inspect.signature(getattr(DefaultClient, name)).parameters if name != "client"]
-    assert ours[: len(theirs)] == theirs
+    # What stands behind these is given by name; 5.4 and 6.0 do not have it in the same order.
+    assert ours[: len(theirs)][:5] == theirs[:5]
+    assert set(theirs) <= set(ours)
 
 
 def test_patterns(cache: Any, node: Any) -> None:

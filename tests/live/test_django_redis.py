@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.cache import SessionStore
 from django.core.cache import CacheHandler
 from django.test.utils import override_settings
+from django_redis.cache import RedisCache
 
 from tests.live.proxies import RunningProxy, Starter
 
@@ -19,6 +20,7 @@ if not settings.configured:
 
 pytestmark = pytest.mark.live
 
+sets_and_hashes = pytest.mark.skipif(not hasattr(RedisCache, "hset"), reason="django-redis has them since 6.0")
 BACKEND: Final = "django_redis.cache.RedisCache"
 NODES: Final = {"ring": 3, "copy": 2}
 MODES: Final = [(mode, protocol) for mode in NODES for protocol in (2, 3)]
@@ -170,6 +172,7 @@ def test_versions(cache: Any) -> None:
     assert 90 < cache.ttl("v", version=2) <= 100
 
 
+@sets_and_hashes
 def test_sets(cache: Any) -> None:
     """Sets; those that are put together meet on one node by their tag."""
     assert cache.sadd("{s}1", "a", "b", 3) == 3
@@ -188,6 +191,7 @@ def test_sets(cache: Any) -> None:
     assert cache.smembers("{s}3") == set()
 
 
+@sets_and_hashes
 @pytest.mark.parametrize("act", ["spop", "extend", "reacquire"])
 def test_chance_and_time(cache: Any, pools: Callable[[str], RunningProxy], act: str) -> None:
     """What depends on chance or on the clock is done alike on all copies, or refused with the reason."""
@@ -219,6 +223,7 @@ def members(node: Any, key: str) -> Any:
     return node.smembers(str(key))
 
 
+@sets_and_hashes
 def test_hashes(cache: Any) -> None:
     """Hashes."""
     assert cache.hset("h", "f", [1]) == 1
@@ -256,6 +261,7 @@ def test_sessions(make: Callable[..., Any], pools: Callable[[str], RunningProxy]
         assert not store.exists(store.session_key)
 
 
+@sets_and_hashes
 def test_keys_that_do_not_meet(make: Callable[..., Any]) -> None:
     """What would need keys of several nodes is refused by name on a ring, and done on copies."""
     cache = make()
