@@ -229,12 +229,14 @@ class TestService:
         command, found = re.subn(r"(?m)^(Exec\w+)=\S+", r"\1=/bin/true", text("deploy/kidoproxy.service"))
         assert found == 2
         path.write_text(command, encoding="utf-8")
+        path.with_suffix(".socket").write_text(text("deploy/kidoproxy.socket"), encoding="utf-8")
         return path
 
     @pytest.mark.sources
     def test_systemd_understands_every_line(self, unit: Path) -> None:
         """An unknown key is only a warning with status 0: any output is a failure."""
-        done = subprocess.run([needs("systemd-analyze"), "verify", unit], capture_output=True, text=True, check=False)
+        command = [needs("systemd-analyze"), "verify", str(unit), str(unit.with_suffix(".socket"))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
     @pytest.mark.sources
@@ -251,6 +253,12 @@ class TestService:
         assert stop is not None
         assert int(stop[1]) > load(DEPLOY / "ring.toml", {}).drain_seconds
         assert "\nRestartPreventExitStatus=2\n" in unit
+
+    def test_its_socket_listens_where_the_example_does(self) -> None:
+        """Word for word, or the proxy would not start."""
+        (stream,) = re.findall(r"(?m)^ListenStream=(.*)$", text("deploy/kidoproxy.socket"))
+        (pool,) = load(DEPLOY / "ring.toml", {}).listening_pools()
+        assert stream in map(str, pool.listen)
 
     def test_it_leaves_no_secrets_behind_and_the_machine_its_memory(self) -> None:
         """No core dump, and a bound on memory."""

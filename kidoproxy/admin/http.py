@@ -6,6 +6,7 @@ silent or slow, in sending or in reading, is disconnected.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -87,8 +88,11 @@ class AdminServer:
         self.ask_workers = ask_workers
         self.totals = totals or WorkerTotals()
 
-    async def start(self, address: Address) -> asyncio.Server:
-        """Listen; OSError when that is not possible."""
+    async def start(self, address: Address, given: socket.socket | None = None) -> asyncio.Server:
+        """Listen, with a socket that is there already if it is ``given``; OSError when that is not possible."""
+        if given is not None:
+            start = asyncio.start_unix_server if given.family == socket.AF_UNIX else asyncio.start_server
+            return await start(self.handle_connection, sock=given, limit=MAX_HEADER_BYTES)
         if address.path:
             return await asyncio.start_unix_server(self.handle_connection, address.path, limit=MAX_HEADER_BYTES)
         return await asyncio.start_server(self.handle_connection, address.host, address.port, limit=MAX_HEADER_BYTES)

@@ -119,11 +119,14 @@ class AddressClaims:
         self.sockets: list[socket.socket] = []
         self.own_claims: set[Owner] = set()
 
-    def claim(self, address: Address, reuse_port: bool) -> None:
-        """Claim all that ``address`` resolves to. OSError says who has it; ``reuse_port``: workers will share it."""
+    def claim(self, address: Address, check_port: bool) -> None:
+        """Claim all that ``address`` resolves to. OSError says who has it.
+
+        ``check_port``: other programs are looked for, too, as a bind would not find them: workers share a port.
+        """
         for bind_address in bind_addresses(address):
             self.claim_one(bind_address)
-            if reuse_port and bind_address.host:
+            if check_port and bind_address.host:
                 check_port_free(bind_address.host, address.port)
 
     def claim_one(self, bind_address: BindAddress) -> None:

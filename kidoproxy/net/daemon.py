@@ -29,10 +29,12 @@ from kidoproxy.net.copy_supervisors import CopySupervisors
 from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.from_config import connect_target, connection_options, pool_context
+from kidoproxy.net.given_sockets import GivenSockets
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import (
     ListeningServer,
     ProtocolFactory,
+    adopt_listener,
     describe_bind_error,
     start_admin_listener,
     start_listener,
@@ -65,8 +67,8 @@ pubsub_log = EventLogger("kidoproxy.channels")
 
 #: How long the start waits for copy pools to find out whom to trust.
 STARTUP_WAIT_SECONDS = 3.0
-#: How long a drain accepts those who had connected before it: more may come at any time.
-ACCEPT_SECONDS = 0.5
+#: For so many turns a drain accepts those who had connected before it: more may come at any time.
+ACCEPT_TURNS = 1000
 
 
 def is_compiled() -> bool:
@@ -90,8 +92,11 @@ class Daemon:
         worker_sockets: WorkerSockets | None = None,
         replaces: bool = False,
         parent: int | None = None,
+        given: GivenSockets | None = None,
     ) -> None:
         self.config = config
+        #: Listening sockets that are there already.
+        self.given = given or GivenSockets()
         #: Where changes of the configuration come from; None: there is no file.
         self.reloads = reloads
         #: Between the workers; and whether this one replaces one that is gone.
@@ -227,10 +232,14 @@ class Daemon:
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
         try:
-            listener = await start_listener(self.client_factory(pool, address), address, self.config.workers > 1)
+            given = self.given.take(address, self.worker or 0, self.config.workers)
+            factory = self.client_factory(pool, address)
+            if given:
+                self.listeners += [await adopt_listener(factory, each) for each in given]
+            else:
+                self.listeners.append(await start_listener(factory, address, self.config.workers > 1))
         except OSError as problem:
             raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
-        self.listeners.append(listener)
         log.info("listening", pool=pool.name, mode=pool.mode, address=address)
 
     def client_factory(self, pool: Pool, address: Address) -> ProtocolFactory:
@@ -247,7 +256,7 @@ class Daemon:
         try:
             ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
             server = AdminServer(self.proxy, ask_workers=ask_workers, totals=WorkerTotals(self.replaces))
-            self.admin_listener = await start_admin_listener(server, address)
+            self.admin_listener = await start_admin_listener(server, address, self.given.take(address, 0, 1))
         except OSError as problem:
             raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
         log.info("admin pages", address=address)
@@ -330,9 +339,7 @@ class Daemon:
         started = time.monotonic()
         self.proxy.draining = True
         log.info("draining", clients=len(self.clients))
-        while time.monotonic() - started < ACCEPT_SECONDS and any(each.has_waiting() for each in self.listeners):
-            # The loop accepts one in each turn. Who was left would be reset, with a request that it has sent.
-            await asyncio.sleep(0)
+        await self.accept_waiting()
         self.close_listeners()
         while self.clients and time.monotonic() - started < self.config.drain_seconds:
             hurry = time.monotonic() - started >= DRAIN_HURRY_SECONDS
@@ -342,6 +349,14 @@ class Daemon:
         for client in list(self.clients):
             client.disconnect(DRAIN_TIMEOUT)
         log.info("stopped", seconds=round(time.monotonic() - started, 1))
+
+    async def accept_waiting(self) -> None:
+        """Who has connected and is not accepted would be reset, with a request that it has sent."""
+        for _ in range(ACCEPT_TURNS):
+            if not any(listener.has_waiting() for listener in self.listeners):
+                return
+            # The loop accepts one in each turn.
+            await asyncio.sleep(0)
 
     def close_listeners(self) -> None:
         for listener in self.listeners:

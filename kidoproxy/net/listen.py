@@ -16,6 +16,7 @@ from typing import Final, cast
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
 from kidoproxy.net.address_claims import AddressClaimed
+from kidoproxy.net.given_sockets import GivenSocket
 
 LISTEN_BACKLOG: Final = 511
 #: Redis's ``tcp-keepalive``: a client whose machine has gone does not stay for ever.
@@ -29,9 +30,11 @@ ProtocolFactory = Callable[[], object]
 class ListeningServer:
     """One listening socket, or several of one host name. It may be closed twice."""
 
-    def __init__(self, server: asyncio.Server, path: str) -> None:
+    def __init__(self, server: asyncio.Server, path: str, given: GivenSocket | None = None) -> None:
         self.server = server
         self.path = path
+        #: Whose socket it was, if it was given.
+        self.given = given
 
     def has_waiting(self) -> bool:
         """Whether somebody has connected and is not accepted yet."""
@@ -57,6 +60,18 @@ def enable_keepalive(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
+async def adopt_listener(factory: ProtocolFactory, given: GivenSocket) -> ListeningServer:
+    """Accept clients from a socket that was given; other processes may do so too."""
+    loop = asyncio.get_running_loop()
+    protocol = cast(Callable[[], asyncio.Protocol], factory)
+    sock = given.socket.dup()
+    if sock.family == socket.AF_UNIX:
+        server = await loop.create_unix_server(protocol, sock=sock, backlog=LISTEN_BACKLOG)
+        return ListeningServer(server, "" if given.by_systemd else os.fsdecode(sock.getsockname()), given)
+    enable_keepalive(sock)
+    return ListeningServer(await loop.create_server(protocol, sock=sock, backlog=LISTEN_BACKLOG), "", given)
+
+
 async def start_listener(factory: ProtocolFactory, address: Address, reuse_port: bool) -> ListeningServer:
     """Listen for clients; ``reuse_port``: together with other workers. OSError when that is not possible."""
     loop = asyncio.get_running_loop()
@@ -75,8 +90,13 @@ async def start_listener(factory: ProtocolFactory, address: Address, reuse_port:
     return ListeningServer(server, "")
 
 
-async def start_admin_listener(admin_server: AdminServer, address: Address) -> ListeningServer:
-    """Listen for requests of admin pages. OSError when that is not possible."""
+async def start_admin_listener(
+    admin_server: AdminServer, address: Address, given: list[GivenSocket] | None = None
+) -> ListeningServer:
+    """Listen for requests of admin pages, with a ``given`` socket if there is one. OSError if it cannot be done."""
+    for each in given or []:
+        path = "" if each.by_systemd else address.path
+        return ListeningServer(await admin_server.start(address, each.socket.dup()), path, each)
     if address.path:
         remove_stale_socket(address.path)
     return ListeningServer(await admin_server.start(address), address.path)

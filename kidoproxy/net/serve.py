@@ -10,6 +10,7 @@ import uvloop
 from kidoproxy.config import Address, Config
 from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.daemon import Daemon, StartError
+from kidoproxy.net.given_sockets import GivenSockets, sockets_of_systemd
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.output import discard_unwritable_output
@@ -33,21 +34,26 @@ def run(
     configure_logging(config.log)
     for warning in config.warnings:
         log.warning("dangerous setting", reason=warning)
-    claims = claim_addresses(config)
+    given = take_given_sockets(config)
+    claims = claim_addresses(config, given)
     try:
-        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over, read)
+        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over, read, given)
     finally:
         claims.close()
         discard_unwritable_output()
 
 
-def run_alone(config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None) -> int:
+def run_alone(
+    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, given: GivenSockets
+) -> int:
     reloads = SignalReloads(read) if read is not None else None
-    uvloop.run(Daemon(config, None, take_over, reloads).run(announce))
+    uvloop.run(Daemon(config, None, take_over, reloads, given=given).run(announce))
     return 0
 
 
-def run_workers(config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None) -> int:
+def run_workers(
+    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, given: GivenSockets
+) -> int:
     """Each worker runs a daemon of its own; the first one announces for all.
 
     One that replaces another has no order to take over: since that was given another proxy may have got one.
@@ -58,7 +64,7 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
     def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
         replaces = worker in workers.replacements
         order = frozenset[str]() if replaces else take_over
-        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent)
+        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent, given)
         try:
             uvloop.run(daemon.run(discard_announcement if worker or replaces else announce))
         except StartError as problem:
@@ -74,12 +80,22 @@ def run_workers(config: Config, announce: Announce, take_over: frozenset[str], r
         worker_sockets.close()
 
 
-def claim_addresses(config: Config) -> AddressClaims:
+def take_given_sockets(config: Config) -> GivenSockets:
+    """The listening sockets that this process was started with. `StartError` if one cannot be used."""
+    try:
+        given = GivenSockets(sockets_of_systemd(os.environ))
+        given.check_all_wanted(listen_addresses(config))
+    except OSError as problem:
+        raise StartError(problem.strerror or str(problem)) from None
+    return given
+
+
+def claim_addresses(config: Config, given: GivenSockets) -> AddressClaims:
     """A claim to each address, which holds while any worker lives. `StartError` says who has it already."""
     claims = AddressClaims()
     for setting, address in listen_addresses(config):
         try:
-            claims.claim(address, config.workers > 1)
+            claims.claim(address, config.workers > 1 and not given.matching(address))
         except socket.gaierror:
             # A name that cannot be resolved fails when it is bound.
             continue
