@@ -64,6 +64,7 @@ class ConfigBuilder:
             state_dir=state_dir(file.proxy.state_dir, self.environ),
             admin=admin,
             log=file.proxy.log,
+            log_level=file.proxy.log_level,
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
             max_lanes=file.proxy.max_lanes,

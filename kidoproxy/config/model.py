@@ -193,6 +193,7 @@ class Config:
     state_dir: Path | None = None
     admin: Address | None = None
     log: str = "text"
+    log_level: str = "info"
     drain_seconds: float = 10.0
     max_clients: int = 10_000
     max_lanes: int = 4_000

@@ -72,6 +72,7 @@ class ProxyTable(Table):
         examples=["127.0.0.1:9380"],
     )
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
+    log_level: Literal["info", "warning", "error"] = Field("info", description="What is logged: this, and what is worse.")
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
     max_clients: int = Field(limits.MAX_CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
     max_lanes: int = Field(

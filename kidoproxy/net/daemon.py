@@ -301,8 +301,8 @@ class Daemon:
         """Take over a changed configuration as a whole."""
         config = update.config
         self.bridge.update_clock()
-        if config.log != self.config.log:
-            configure_logging(config.log)
+        if (config.log, config.log_level) != (self.config.log, self.config.log_level):
+            configure_logging(config.log, config.log_level)
         self.config = config
         self.set_socket_limits()
         closed = update.apply(self.acceptors, self.targets)

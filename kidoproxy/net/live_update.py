@@ -15,7 +15,8 @@ from kidoproxy.net.from_config import (
     set_plain_values,
 )
 from kidoproxy.net.tls import Acceptor
-from kidoproxy.routes.build import RouteTree, set_group_options
+from kidoproxy.routes.build import RouteTree, set_copy_options
+from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.topology import Node
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.reconfigure import reconfigure_clients
@@ -49,8 +50,9 @@ class LiveUpdate:
         for node, options, target in self.nodes:
             connection_set_of(node).replace_options(options, self.proxy.executor.unshared_connections)
             targets[node].replace(target)
-        for group in self.tree.copy_groups:
-            set_group_options(group, self.config.pools[group.name].copy or CopyOptions())
+        for name, route in self.tree.pools.items():
+            if isinstance(route, CopyPool):
+                set_copy_options(route, self.config.pools[name].copy or CopyOptions())
         for acceptor in acceptors:
             acceptor.tls = self.listener_tls.get(acceptor.context.name)
         return self.apply_to_sessions()

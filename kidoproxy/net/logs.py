@@ -119,11 +119,11 @@ class RateLimitedLog:
                     self.logger.write(level, folded)
 
 
-def configure_logging(kind: str) -> None:
-    """``text`` for people, ``json`` for machines."""
+def configure_logging(kind: str, level: str) -> None:
+    """``text`` for people, ``json`` for machines; ``level``: the name of the lowest one that is written."""
     handler = logging.StreamHandler(sys.stderr)
     if kind == "json":
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(TextFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

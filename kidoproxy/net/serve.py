@@ -31,7 +31,7 @@ def run(
     ``take_over``: the names of copy pools that another proxy has to leave to this one. ``read`` reads the file anew,
     for a reload; None: there is no file.
     """
-    configure_logging(config.log)
+    configure_logging(config.log, config.log_level)
     for warning in config.warnings:
         log.warning("dangerous setting", reason=warning)
     given = take_given_sockets(config)

@@ -132,8 +132,8 @@ class Workers:
         sd_notify(reloading_state())
         config = read_changed(read, self.config)
         if config is not None:
-            if config.log != self.config.log:
-                configure_logging(config.log)
+            if (config.log, config.log_level) != (self.config.log, self.config.log_level):
+                configure_logging(config.log, config.log_level)
             self.config = config
         self.tell_workers(config)
         if not self.stopping:

@@ -32,6 +32,8 @@ class ScrubScheduler:
         self.began_at = now
         #: By the loop's clock; None before the first turn, when the wall clock is known.
         self.due_at: float | None = None
+        #: The interval by which that was reckoned.
+        self.interval = 0.0
 
     def is_busy(self) -> bool:
         """Whether replies are awaited; nothing else should be done to the copies meanwhile."""
@@ -46,7 +48,8 @@ class ScrubScheduler:
 
     def take_turn(self, now: float, wall_ms: int) -> None:
         """The copies are free: go on, or begin if one is wanted."""
-        if self.due_at is None:
+        if self.due_at is None or self.interval != self.record.interval:
+            self.interval = self.record.interval
             self.due_at = self.first_due(now, wall_ms)
         if self.scrub is None:
             self.begin_wanted(now, wall_ms)
@@ -54,7 +57,10 @@ class ScrubScheduler:
             self.scrub.take_turn(now, wall_ms)
 
     def first_due(self, now: float, wall_ms: int) -> float:
-        """When the first one since the start of the proxy is due; a moment that is still to come counts as now."""
+        """When the first one is due since the start of the proxy, or since another interval was set.
+
+        A last one that is still to come counts as now.
+        """
         if not 0 < self.record.since_ms <= wall_ms:
             self.count_from(wall_ms)
         return now + max(self.record.interval - (wall_ms - self.record.since_ms) / 1000, 0.0)

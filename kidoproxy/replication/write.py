@@ -68,6 +68,7 @@ class CopyWrite(Aggregate):
         self.unconfirmed_copies: list[Copy] | None = None
         #: When to answer early: see `CopyGroup.acks_needed`. The client has its answer, the rest is still awaited.
         self.acks_needed = group.acks_needed if not self.per_node else 0
+        self.min_in_sync = group.min_in_sync
         self.is_answered = False
         #: What counts as the outcome: the first reply of a copy that has acknowledged it. Empty until it is known.
         self.outcome = b""
@@ -139,7 +140,7 @@ class CopyWrite(Aggregate):
         first = replies[0]
         if self.failures or self.is_answered or self.per_node or not self.is_write or first.startswith(b"-"):
             return False
-        if group.trust_is_revocable or self.unawaited_replies is not None or len(replies) < group.min_in_sync:
+        if group.trust_is_revocable or self.unawaited_replies is not None or len(replies) < self.min_in_sync:
             return False
         for index, node in enumerate(self.nodes):
             if replies[index] != first or group.copy_of(node).state != IN_SYNC:
@@ -195,9 +196,9 @@ class CopyWrite(Aggregate):
             return
         if self.per_node:
             self.reply_when_durable(self.per_node_reply())
-        elif self.is_write and len(acknowledged) < self.group.min_in_sync:
+        elif self.is_write and len(acknowledged) < self.min_in_sync:
             names = [self.nodes[index].name for index in acknowledged]
-            self.reply_when_durable(replication_errors.too_few_copies(names, self.group.min_in_sync))
+            self.reply_when_durable(replication_errors.too_few_copies(names, self.min_in_sync))
         elif differs and self.written_keys and self.group.repair_waits.is_ticked:
             self.group.repair_waits.hold(RepairedReply(self, acknowledged[0]))
         else:

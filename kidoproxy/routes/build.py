@@ -83,16 +83,20 @@ def build_route(pool: config.Pool, members: list[Route], tree: RouteTree) -> Rou
     if pool.ring is not None:
         return Ring(pool.name, members, build_placement(pool.ring, pool.members), build_tags(pool.ring))
     options = pool.copy or config.CopyOptions()
-    group = CopyGroup(pool.name, [node for route in members for node in route.nodes()], options.min_in_sync)
-    set_group_options(group, options)
-    group.scrub.interval = options.scrub_s
-    group.acks_needed = acks_needed(options, len(group.copies))
+    group = CopyGroup(pool.name, [node for route in members for node in route.nodes()])
     tree.copy_groups.append(group)
-    return CopyPool(pool.name, group, READ_ORDERS[options.read])
+    copy_pool = CopyPool(pool.name, group)
+    set_copy_options(copy_pool, options)
+    return copy_pool
 
 
-def set_group_options(group: CopyGroup, options: config.CopyOptions) -> None:
-    """Those that may be set at any time: a sync or a write under way ends with what it began with."""
+def set_copy_options(pool: CopyPool, options: config.CopyOptions) -> None:
+    """May be done at any time: a read, a write, a sync or a scrub under way ends with what it began with."""
+    group = pool.group
+    pool.read_order = READ_ORDERS[options.read]
+    group.min_in_sync = options.min_in_sync
+    group.acks_needed = acks_needed(options, len(group.copies))
+    group.scrub.interval = options.scrub_s
     group.effect_max_bytes = options.effect_max_mb << 20
     group.heals_itself = options.heal == "auto"
     group.sync_keys_per_s = options.sync_keys_per_s

@@ -47,7 +47,7 @@ def test_the_table_names_every_key() -> None:
     table = markdown_table()
 
     assert "| pool.NAME | `timeout_ms` | `500` | live | Deadline of every command at its node. 1 to 600000. |" in table
-    assert "| pool.NAME | `min_in_sync` | `1` | restart | Only in a copy pool. " in table
+    assert "| pool.NAME | `min_in_sync` | `1` | live | Only in a copy pool. " in table
     assert "| a node | `weight` | `1` | restart | Only in a ring pool. " in table
     assert len(table.splitlines()) == 2 + sum(len(list(settings("", kind))) for _, kind in TABLES) + 7
 

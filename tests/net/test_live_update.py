@@ -13,6 +13,7 @@ from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.from_config import connect_target
 from kidoproxy.net.tls import Acceptor
+from kidoproxy.routes.copy import READ_ORDERS, CopyPool
 from kidoproxy.routes.topology import Node
 from tests.certificates import listener_tls
 from tests.config.files import pool, read
@@ -82,9 +83,14 @@ def test_a_ring(tmp_path: Path) -> None:
 def test_copies(tmp_path: Path) -> None:
     """Their group has the new values."""
     daemon = Daemon(read(tmp_path, pool("", "copy")))
-    update(daemon, read(tmp_path, pool('heal = "manual"\nsync_keys_per_s = 7\neffect_max_mb = 3', "copy")))
+    lines = 'heal = "manual"\nsync_keys_per_s = 7\neffect_max_mb = 3\nack = "quorum"\nmin_in_sync = 2\nscrub = "7h"'
+    update(daemon, read(tmp_path, pool(f'{lines}\nread = "first"', "copy")))
     (group,) = daemon.route_tree.copy_groups
     assert (group.heals_itself, group.sync_keys_per_s, group.effect_max_bytes >> 20) == (False, 7, 3)
+    assert (group.acks_needed, group.min_in_sync, group.scrub.interval) == (2, 2, 7 * 3600)
+    route = daemon.route_tree.pools["cache"]
+    assert isinstance(route, CopyPool)
+    assert route.read_order == READ_ORDERS["first"]
 
 
 def test_listeners(tmp_path: Path) -> None:

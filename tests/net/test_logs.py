@@ -101,7 +101,7 @@ def test_records_of_other_libraries() -> None:
 
 def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]) -> None:
     """An exception is one field of one line."""
-    configure_logging("json")
+    configure_logging("json", "info")
     try:
         raise ValueError("oh")
     except ValueError:
@@ -113,11 +113,21 @@ def test_json_keeps_the_traceback_in_its_line(stderr: pytest.CaptureFixture[str]
 
 def test_text_is_for_people(stderr: pytest.CaptureFixture[str]) -> None:
     """Time, level, who, and the message as it was written; debugging stays silent."""
-    configure_logging("text")
+    configure_logging("text", "info")
     logging.getLogger("kidoproxy").debug("nothing")
     EventLogger("kidoproxy").info("listening", pool="cache")
     (line,) = stderr.readouterr().err.splitlines()
     assert line.endswith(" INFO    kidoproxy listening: pool=cache")
+
+
+def test_the_level(stderr: pytest.CaptureFixture[str]) -> None:
+    """What is less than the level that was set last is not written."""
+    log = EventLogger("kidoproxy")
+    for level, written in (("error", 1), ("info", 3), ("warning", 2)):
+        configure_logging("text", level)
+        for write in (log.info, log.warning, log.error):
+            write("said", level=level)
+        assert stderr.readouterr().err.count(f"said: level={level}") == written
 
 
 def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:

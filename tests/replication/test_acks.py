@@ -1,5 +1,7 @@
 """Writes that are answered before every copy has them (the setting ``ack``). Stories."""
 
+import pytest
+
 from kidoproxy.replication.write import CopyWrite
 from kidoproxy.replies.aggregate import AggregateSlot
 from kidoproxy.replies.queue import ReplyQueue, TurnWork
@@ -135,3 +137,20 @@ def test_a_comparison_that_fails_after_the_answer() -> None:
     AggregateSlot(write, 1).abort(NodeFailure("BADREPLY", "b", "b:6379", "a bug", True), False)
     write.set_reply(2, b"+OK\r\n")
     assert (replies.take_output(), group.to_repair, group.open_writes) == ([], {(0, b"k"): True}, {})
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_write_keeps_the_rules_by_which_it_began(count: int) -> None:
+    """What is asked of writes while it is under way counts for the next one."""
+    pool, key = three(min_in_sync=4 - count)
+    group = pool.groups[0]
+    play = story(pool) >> client(f"SET {key} x")
+    for name in ALL:
+        assert play << to(name, f"SET {key} x")
+    group.min_in_sync, group.acks_needed = count, count
+    assert play >> node("a", "+OK") << silence()
+    if count == 3:
+        assert play >> node("b", "-MISCONF no") >> node("c", "-MISCONF no") << to_client("+OK")
+    else:
+        assert play >> node("b", "+OK") >> node("c", "-MISCONF no")
+        assert play << to_client("-NOREPLICAS the write was applied on a, b only, 3 copies are wanted")

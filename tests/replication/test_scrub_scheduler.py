@@ -116,3 +116,18 @@ def test_nobody_is_trusted() -> None:
     group.elected = False
     tick()(stage.play)
     assert "is trusted any more" in group.scrub.problem
+
+
+def test_another_interval() -> None:
+    """It counts from the last scrub, whenever it is set; with none the next one never comes."""
+    stage, supervisor = supervised_copies()
+    group = supervisor.group
+    group.scrub.interval, group.scrub.since_ms = 3600.0, 1_000_000
+    scheduler = ScrubScheduler(stage.play.executor, group, supervisor.copy_log, 0.0)
+    for interval, wall_ms, due_at in ((3600.0, 2_000_000, 2610.0), (2000.0, 2_500_000, 510.0), (0.0, 9_000_000, 10.0)):
+        group.scrub.interval = interval
+        scheduler.take_turn(10.0, wall_ms)
+        assert (scheduler.due_at, group.scrub.state) == (due_at, NEVER)
+    group.scrub.interval = 100.0
+    scheduler.take_turn(10.0, 9_000_000)
+    assert group.scrub.state == RUNNING
