@@ -70,6 +70,7 @@ LAYERS: Final = (
         "admin.embedded",
         "admin.explain",
         "admin.http",
+        "admin.importing",
         "admin.metrics",
         "admin.process_metrics",
         "admin.readiness",

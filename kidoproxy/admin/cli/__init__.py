@@ -10,6 +10,7 @@ import click
 from kidoproxy import __version__
 from kidoproxy.admin.cli.about import config_command, version_command
 from kidoproxy.admin.cli.check import check
+from kidoproxy.admin.cli.import_pools import import_pools
 from kidoproxy.admin.cli.reload import reload
 from kidoproxy.admin.cli.route import route
 from kidoproxy.admin.cli.scrub import scrub
@@ -38,5 +39,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, reload, route, sync, scrub, config_command, version_command):
+for command in (serve, check, reload, route, sync, scrub, import_pools, config_command, version_command):
     main.add_command(command)
