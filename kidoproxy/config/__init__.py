@@ -16,6 +16,7 @@ from kidoproxy.config.model import (
     Pool,
     PoolRef,
     RingOptions,
+    SocketAccess,
     Tls,
     UserConfig,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "PoolRef",
     "RingOptions",
     "Secret",
+    "SocketAccess",
     "Tls",
     "UserConfig",
     "embedded_config",

@@ -28,6 +28,7 @@ from kidoproxy.config.schema import (
 )
 from kidoproxy.config.secret import Secret
 from kidoproxy.config.secret_files import SecretFiles
+from kidoproxy.config.sockets import SocketBuilder
 from kidoproxy.config.tls_build import TlsBuilder
 from kidoproxy.config.users import UserBuilder
 
@@ -112,6 +113,7 @@ class ConfigBuilder:
             users=UserBuilder(password, self._user_secret, self.problems, table.tls.auth_clients_user != "off").users(
                 table.users, (*location, "users")
             ),
+            socket_access=SocketBuilder(self.problems, self.warn).access(table, location),
             listener_tls=self.tls.listener_tls(table, (*location, "tls")),
         )
         if table.protected:

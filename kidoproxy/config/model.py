@@ -58,6 +58,15 @@ class ListenerTls:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketAccess:
+    """Mode and owners of a unix socket's file; None and -1: as the system makes it."""
+
+    mode: int | None = None
+    uid: int = -1
+    gid: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One Redis or Valkey server. ``name`` is stable and shown; ``ring_name`` is what the ring hashes."""
 
@@ -156,6 +165,7 @@ class Pool:
     rename: dict[bytes, bytes] = field(default_factory=dict)  # command -> new name, b"" for off
     users: tuple[UserConfig, ...] = ()  # as the file has them
     listener_tls: ListenerTls | None = None
+    socket_access: SocketAccess = SocketAccess()
 
     @property
     def nodes(self) -> tuple[NodeConfig, ...]:

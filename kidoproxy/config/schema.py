@@ -72,7 +72,9 @@ class ProxyTable(Table):
         examples=["127.0.0.1:9380"],
     )
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
-    log_level: Literal["info", "warning", "error"] = Field("info", description="What is logged: this, and what is worse.")
+    log_level: Literal["info", "warning", "error"] = Field(
+        "info", description="What is logged: this, and what is worse."
+    )
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
     max_clients: int = Field(limits.MAX_CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
     max_lanes: int = Field(
@@ -181,6 +183,28 @@ class PoolTable(Table):
         'With cert_file "redis://host:port" stays plain. '
         "A pool without it serves other pools only.",
         examples=["127.0.0.1:6380"],
+    )
+    socket_mode: str | None = Field(
+        None,
+        min_length=1,
+        description="Rights of the files of unix sockets in octal digits; who may write one may connect. "
+        "Default: what the umask leaves.",
+        examples=["660"],
+        json_schema_extra={"listens": True},
+    )
+    socket_user: str | None = Field(
+        None,
+        min_length=1,
+        description="Owner of these files, a name or a number. Default: the proxy's user.",
+        examples=["1000"],
+        json_schema_extra={"listens": True},
+    )
+    socket_group: str | None = Field(
+        None,
+        min_length=1,
+        description="Group of these files, a name or a number; the proxy must belong to it. Default: the proxy's.",
+        examples=["33"],
+        json_schema_extra={"listens": True},
     )
     mode: Literal["ring", "copy"] = Field(
         description='"ring": each key lives on one node. "copy": each key lives on every node.', examples=["ring"]

@@ -237,7 +237,9 @@ class Daemon:
             if given:
                 self.listeners += [await adopt_listener(factory, each) for each in given]
             else:
-                self.listeners.append(await start_listener(factory, address, self.config.workers > 1))
+                self.listeners.append(
+                    await start_listener(factory, address, self.config.workers > 1, pool.socket_access)
+                )
         except OSError as problem:
             raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
         log.info("listening", pool=pool.name, mode=pool.mode, address=address)

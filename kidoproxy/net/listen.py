@@ -14,15 +14,17 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from kidoproxy.admin.http import AdminServer
-from kidoproxy.config import Address
+from kidoproxy.config import Address, SocketAccess
 from kidoproxy.net.address_claims import AddressClaimed
 from kidoproxy.net.given_sockets import GivenSocket
+from kidoproxy.net.unix_sockets import bind_unix_socket
 
 LISTEN_BACKLOG: Final = 511
 #: Redis's ``tcp-keepalive``: a client whose machine has gone does not stay for ever.
 KEEPALIVE_SECONDS: Final = 300
 KEEPALIVE_PROBES: Final = 3
 
+ANYBODY_BY_UMASK: Final = SocketAccess()
 #: Makes an asyncio protocol, by its methods: a compiled class cannot inherit from asyncio.Protocol.
 ProtocolFactory = Callable[[], object]
 
@@ -72,14 +74,19 @@ async def adopt_listener(factory: ProtocolFactory, given: GivenSocket) -> Listen
     return ListeningServer(await loop.create_server(protocol, sock=sock, backlog=LISTEN_BACKLOG), "", given)
 
 
-async def start_listener(factory: ProtocolFactory, address: Address, reuse_port: bool) -> ListeningServer:
+async def start_listener(
+    factory: ProtocolFactory, address: Address, reuse_port: bool, access: SocketAccess = ANYBODY_BY_UMASK
+) -> ListeningServer:
     """Listen for clients; ``reuse_port``: together with other workers. OSError when that is not possible."""
     loop = asyncio.get_running_loop()
     protocol = cast(Callable[[], asyncio.Protocol], factory)
     if address.path:
         remove_stale_socket(address.path)
         return ListeningServer(
-            await loop.create_unix_server(protocol, address.path, backlog=LISTEN_BACKLOG), address.path
+            await loop.create_unix_server(
+                protocol, sock=bind_unix_socket(address.path, access), backlog=LISTEN_BACKLOG
+            ),
+            address.path,
         )
     server = await loop.create_server(
         protocol, address.host, address.port, backlog=LISTEN_BACKLOG, reuse_address=True, reuse_port=reuse_port
