@@ -121,7 +121,11 @@ def _parse_host_and_port(netloc: str) -> Address:
 def _parse_host(text: str) -> str:
     if text.startswith("[") and text.endswith("]"):
         return text[1:-1]
+    if "," in text:
+        raise ValueError("has a comma; each address is a text of its own in the list")
     if ":" in text or "[" in text or "]" in text:
+        if text.count(":") == 1 and "[" not in text and "]" not in text:
+            raise ValueError('has two ports; write "host:port" (a weight is written as { url = "…", weight = 2 })')
         raise ValueError('has an IPv6 address that needs brackets: "[::1]:6379"')
     if any(char.isspace() for char in text):
         raise ValueError("has a space in its host")
@@ -129,6 +133,8 @@ def _parse_host(text: str) -> str:
 
 
 def _parse_port(text: str, minimum: int) -> int:
+    if text.strip() != text:
+        raise ValueError("has a space around its port")
     if not text.isascii() or not text.isdigit() or not minimum <= int(text) <= 65535:
         raise ValueError(f'has the port "{text}"; a port is a number from {minimum} to 65535')
     return int(text)

@@ -96,7 +96,8 @@ class ConfigBuilder:
         pool = Pool(
             name=name,
             mode=table.mode,
-            listen=tuple(address for address in listen if address is not None),
+            # One that is wrong keeps its place: the pool does listen, and this configuration is never used.
+            listen=tuple(address or Address(path=f"pool.{name}.listen[{i}]") for i, address in enumerate(listen)),
             members=self._members(table, location),
             limits=_limits(table, proxy),
             password=password,

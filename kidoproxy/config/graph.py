@@ -74,10 +74,16 @@ def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Pr
     for pool in pools.values():
         for address in pool.listen:
             owner = taken.get(address)
-            if owner is None or (not address.is_unix and address.port == 0):
-                taken[address] = f"pool.{pool.name}.listen"
-            else:
+            overlap = next((other for other in taken if _overlap(address, other)), None)
+            if owner is not None and (address.is_unix or address.port != 0):
                 problems.add(("pool", pool.name, "listen"), f"{address} is already taken by {owner}")
+            elif overlap is not None:
+                problems.add(
+                    ("pool", pool.name, "listen"),
+                    f"{address} and {overlap} ({taken[overlap]}) are one port of the same addresses; take one out",
+                )
+            else:
+                taken[address] = f"pool.{pool.name}.listen"
     for pool in pools.values():
         for i, member in enumerate(pool.members):
             if isinstance(member, NodeConfig) and member.address in taken:
@@ -86,12 +92,23 @@ def _check_listeners(pools: dict[str, Pool], admin: Address | None, problems: Pr
                 )
 
 
+def _overlap(one: Address, other: Address) -> bool:
+    """Whether one of them is every address of the machine, and the other one of these, at the same port."""
+    if one.is_unix or other.is_unix or one.port != other.port or one.port == 0 or one.host == other.host:
+        return False
+    return any(
+        wide.host == every and (":" in narrow.host) == (":" in every)
+        for wide, narrow in ((one, other), (other, one))
+        for every in ("0.0.0.0", "::")
+    )
+
+
 def _check_unused(pools: dict[str, Pool], problems: Problems) -> None:
     used = {child.pool for pool in pools.values() for child in pool.pool_refs}
     for pool in pools.values():
         if not pool.listen and pool.name not in used:
             problems.add(("pool", pool.name), "has no 'listen', and no pool uses it")
-    if pools and not any(pool.listen for pool in pools.values()):
+    if len(pools) > 1 and not any(pool.listen for pool in pools.values()):
         problems.add(("pool",), f"none of the pools listens: {quote_words(pools)}")
 
 

@@ -20,6 +20,8 @@ _UNBRACED: Final = re.compile(r"\A\$([A-Za-z_][A-Za-z0-9_]*)\Z|\$([A-Z_][A-Z0-9_
 _ANY_NAME: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _SECRET_KEYS: Final = ("password", "username")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: In place of a variable that is missing: nothing else is to be said of that setting. It may be a port.
+_STAND_IN: Final = "1"
 
 
 def interpolate(value: object, environ: Mapping[str, str], problems: Problems, location: Location = ()) -> object:
@@ -49,7 +51,7 @@ def _substitute(text: str, environ: Mapping[str, str], problems: Problems, locat
             return ""
         if name not in environ:
             problems.add(location, f'the environment has no "{name}"' + _suggest_variable(name, environ))
-            return ""
+            return _STAND_IN
         found = environ[name]
         return quote(found, safe="") if match.end() <= userinfo_end else found
 

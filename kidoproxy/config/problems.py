@@ -7,6 +7,8 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from kidoproxy.config.other_names import OTHER_NAMES, OTHER_VALUES, WITHOUT_NAMES
+
 Location = Sequence[str | int]
 
 _EXPECTED_TYPES: Final = {
@@ -28,6 +30,7 @@ _TYPE_NAMES: Final[tuple[tuple[type, str], ...]] = (
     (list, "a list"),
     (dict, "a table"),
 )
+_TRUTHS: Final = ("true", "false")
 _BOUNDS: Final = {
     "greater_than_equal": ("must be at least", "ge"),
     "less_than_equal": ("must be at most", "le"),
@@ -50,7 +53,15 @@ class Problems:
 
     def add_validation_error(self, error: ValidationError, root: type[BaseModel]) -> None:
         """Note what pydantic found, in our own words and without the values (they may be secret)."""
-        for found in error.errors(include_url=False):
+        errors = error.errors(include_url=False)
+        renamed = {
+            (*found["loc"][:-1], OTHER_NAMES.get(str(found["loc"][-1])))
+            for found in errors
+            if found["type"] == "extra_forbidden"
+        }
+        for found in errors:
+            if found["type"] == "missing" and found["loc"] in renamed:
+                continue  # it is there, by another name, and that is told
             location = [part for part in found["loc"] if part != "[key]"]
             self.add(location, _message(found["type"], found.get("ctx", {}), found["input"], location, root))
 
@@ -81,7 +92,7 @@ def _message(
     error_type: str, error_context: dict[str, Any], value: object, location: Location, root: type[BaseModel]
 ) -> str:
     if error_type == "extra_forbidden":
-        return "unknown key" + did_you_mean(str(location[-1]), _sibling_keys(location, root))
+        return "unknown key" + _other_name(str(location[-1]), _sibling_keys(location, root))
     if error_type == "missing":
         return "is missing"
     if error_type == "literal_error":
@@ -93,7 +104,24 @@ def _message(
         return "is empty"
     if error_type == "string_too_long":
         return f"has more than {error_context['max_length']} characters"
-    return f"must be {_expected_type(error_type, location)}, not {_type_name(value)}"
+    return f"must be {_expected_type(error_type, location)}, not {_type_name(value)}{_quotes(error_type, value)}"
+
+
+def _other_name(key: str, known: list[str]) -> str:
+    """What an unknown key is called here."""
+    if OTHER_NAMES.get(key) in known:
+        return f'; it is called "{OTHER_NAMES[key]}" here'
+    return f"; {WITHOUT_NAMES[key]}" if key in WITHOUT_NAMES else did_you_mean(key, known)
+
+
+def _quotes(error_type: str, value: object) -> str:
+    """Whether quotes are what is wrong; a value in the wrong place may be a secret, and is not repeated."""
+    if error_type == "string_type" and isinstance(value, int | float):
+        return "; write it in quotes"
+    is_number = isinstance(value, str) and value.lstrip("-").isdigit()
+    if (error_type in ("int_type", "float_type") and is_number) or (error_type == "bool_type" and value in _TRUTHS):
+        return "; write it without quotes"
+    return "; write it in [ and ]" if error_type == "list_type" and isinstance(value, str) else ""
 
 
 def _expected_type(error_type: str, location: Location) -> str:
@@ -120,7 +148,9 @@ def _wrong_choice(value: object, error_context: dict[str, Any], location: Locati
     planned = _schema_extra(location, root).get("later", [])
     if value in planned:
         return f'"{value}" is not served yet; served {"are" if len(choices) > 1 else "is"} {quote_words(choices)}'
-    return f'"{value}" is not known; known are {quote_words(choices)}' + did_you_mean(value, choices)
+    meant = OTHER_VALUES.get(str(location[-1]), {}).get(value.lower())
+    suggestion = f'; did you mean "{meant}"?' if meant else did_you_mean(value, choices)
+    return f'"{value}" is not known; known are {quote_words(choices)}{suggestion}'
 
 
 def _type_name(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Reads the file in three steps, each of which collects all its mistakes: TOML, shape, sense."""
+"""Reads the file in four steps, each of which collects all its mistakes: TOML, places, shape, sense."""
 
 import os
 import re
@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from kidoproxy.config.build import ConfigBuilder
 from kidoproxy.config.interpolate import VARIABLE_PATTERN, interpolate
 from kidoproxy.config.model import Config
+from kidoproxy.config.other_formats import other_format, toml_error, wrong_encoding
+from kidoproxy.config.places import check_places
 from kidoproxy.config.problems import Problems
 from kidoproxy.config.schema import FileTable
 from kidoproxy.config.secret_files import is_world_readable
 from kidoproxy.resp.errors import ConfigError
 
 _PASSWORD_IN_URL: Final = re.compile(r"^rediss?://[^:]*:(.*)@", re.DOTALL)
-_TOML_ERROR: Final = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Config:
@@ -27,18 +28,33 @@ def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
     file = Path(path)
     problems = Problems(file.name)
     try:
-        text = file.read_bytes().decode("utf-8")
+        data = file.read_bytes()
     except FileNotFoundError:
         raise ConfigError([f"{path}: there is no such file"]) from None
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{file.name}: is not TOML: byte {error.start} is not UTF-8"]) from None
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}{_how_to_read(file, error)}"]) from None
+    why = wrong_encoding(data)
+    if why:
+        raise ConfigError([f"{file.name}: {why}"])
+    text = data.decode("utf-8")
     config = parse(text, environ, problems, file.parent)
     if is_world_readable(file) and contains_password(text):
         what = f"{file.name}: has a password in it, and every user of this machine may read it; chmod o-r it"
         config = replace(config, warnings=(what, *config.warnings))
     return config
+
+
+def _how_to_read(file: Path, error: OSError) -> str:
+    """What to do so that it can be read."""
+    if isinstance(error, IsADirectoryError):
+        return "; name the file in it"
+    if not isinstance(error, PermissionError):
+        return ""
+    try:
+        owner = f"it belongs to uid {file.stat().st_uid}"
+    except OSError:
+        owner = "a folder above it is closed"
+    return f"; {owner}, and this process runs as uid {os.geteuid()}"
 
 
 def contains_password(text: str) -> bool:
@@ -63,8 +79,10 @@ def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Pat
     try:
         tree: object = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_toml_error(str(error), problems.file)]) from None
+        raise ConfigError([f"{problems.file}: {other_format(text) or toml_error(str(error), text)}"]) from None
     tree = interpolate(tree, environ, problems)
+    if isinstance(tree, dict) and check_places(tree, problems):
+        raise ConfigError(problems.lines)
     try:
         table = FileTable.model_validate(tree)
     except ValidationError as error:
@@ -89,11 +107,3 @@ def embedded_config(mode: str, listen: str, sockets: Sequence[str]) -> Config:
     if problems.lines:
         raise ConfigError(problems.lines)
     return replace(config, source="")
-
-
-def _toml_error(message: str, file: str) -> str:
-    # Where tomllib stopped is a part of its sentence, and the only part of it that may be missing.
-    found = _TOML_ERROR.match(message)
-    what, line, column = found.groups() if found else (message, None, None)
-    location = f"line {line}, column {column}" if line else "at its end"
-    return f"{file}: {location}: is not TOML: {what[:1].lower()}{what[1:]}"

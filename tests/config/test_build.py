@@ -10,7 +10,7 @@ from kidoproxy.routes.placement.tags import NAMED_SETS
 from tests.config.files import RING, nodes, pool, problems, read
 
 MISTAKES = [
-    ("", "ring.toml: pool: there is no pool; the file needs at least one [pool.NAME] table"),
+    ("# nothing", "ring.toml: pool: there is no pool; the file needs at least one [pool.NAME] table"),
     (nodes(), "pool.cache.nodes: is empty: a pool needs at least one node"),
     (pool('hash = "ketama"', "copy"), "pool.cache: 'hash' has no meaning in a copy pool"),
     (pool("min_in_sync = 1"), "pool.cache: 'min_in_sync' has no meaning in a ring pool"),

@@ -72,8 +72,8 @@ MISTAKES = [
     ),
     (RING + '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]', "pool.b: has no 'listen', and no pool uses it"),
     (
-        '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]',
-        'pool: none of the pools listens: "b"',
+        '[pool.b]\nmode = "ring"\nnodes = ["redis://h"]\n[pool.c]\nmode = "ring"\nnodes = ["redis://i"]',
+        'pool: none of the pools listens: "b", "c"',
     ),
     (
         RING + RING.replace("cache", "b").replace("10.0.0", "10.0.1"),

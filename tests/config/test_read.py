@@ -35,7 +35,7 @@ def test_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
 
-    assert caught.value.problems == [f"{tmp_path}: cannot be read: Is a directory"]
+    assert caught.value.problems == [f"{tmp_path}: cannot be read: Is a directory; name the file in it"]
 
 
 def test_not_text(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_not_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "ring.toml")
 
-    assert caught.value.problems == ["ring.toml: is not TOML: byte 2 is not UTF-8"]
+    assert caught.value.problems == ["ring.toml: line 1: is not TOML: byte 2 is not UTF-8; save it as UTF-8"]
 
 
 def test_embedded() -> None:
