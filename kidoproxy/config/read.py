@@ -95,14 +95,15 @@ def parse(text: str, environ: Mapping[str, str], problems: Problems, folder: Pat
     return config
 
 
-def embedded_config(mode: str, listen: str, sockets: Sequence[str]) -> Config:
+def embedded_config(mode: str, listen: str, sockets: Sequence[str], admin: str | None = None) -> Config:
     """The run without a file: one pool, ``local``, over nodes that were just started; nothing is kept.
 
     The nodes are named ``node-1``, ``node-2``, … because their addresses change from run to run.
     """
     nodes = [{"name": f"node-{i}", "url": url} for i, url in enumerate(sockets, 1)]
     problems = Problems("--listen")
-    tree = {"proxy": {"state_dir": ""}, "pool": {"local": {"listen": listen, "mode": mode, "nodes": nodes}}}
+    proxy = {"state_dir": ""} | ({} if admin is None else {"admin": admin})
+    tree = {"proxy": proxy, "pool": {"local": {"listen": listen, "mode": mode, "nodes": nodes}}}
     config = ConfigBuilder({}, Path(), problems).build(FileTable.model_validate(tree))
     if problems.lines:
         raise ConfigError(problems.lines)

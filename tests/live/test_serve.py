@@ -21,6 +21,8 @@ from typing import Any, Final
 import pytest
 import redis
 
+from kidoproxy.admin.cli.first_steps import first_steps
+from kidoproxy.config import embedded_config
 from kidoproxy.net.address_claims import claim_owners
 from kidoproxy.resp.encode import encode_request
 from tests.live.proxies import READY, RunningProxy, Starter, environment
@@ -309,3 +311,17 @@ def test_a_terminal_that_closes(own_proxy: Starter, workers: int) -> None:
             assert process.wait(SECONDS) == 0
         finally:
             process.kill()
+
+
+def test_the_hints_work_as_they_are_printed(own_proxy: Starter) -> None:
+    """On a machine that has nothing but what pip has installed."""
+    proxy = own_proxy("ring", 3)
+    config = embedded_config("ring", f"127.0.0.1:{proxy.port}", ["unix:///n"])
+    commands = [line for line in first_steps(config, 3, lambda name: None) if line.startswith("  ")]
+    assert len(commands) == 3
+    assert all(sys.executable in command for command in commands)
+    said = [
+        subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout for command in commands
+    ]
+    assert said[:2] == ["True\n", "b'world'\n"]
+    assert "asks:" in said[2]

@@ -30,12 +30,14 @@ def main() -> None:
     \b
     Try it, with servers that it starts itself (pip install "kidoproxy[demo]"):
       kidoproxy serve
-      redis-cli -p 6380 set hello world
     \b
     Then with servers of your own:
       kidoproxy config > ring.toml
       kidoproxy check --config ring.toml
       kidoproxy serve --config ring.toml
+    \b
+    Completion of commands and options, here for bash (zsh and fish alike):
+      eval "$(_KIDOPROXY_COMPLETE=bash_source kidoproxy)"
     """
 
 

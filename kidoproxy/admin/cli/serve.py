@@ -23,6 +23,7 @@ DEFAULT_LISTEN: Final = "127.0.0.1:6380"
 @click.option("--listen", help=f"Without a file: where clients connect.  [{DEFAULT_LISTEN}]")
 @click.option("--nodes", type=click.IntRange(1, 16), help="Without a file: how many nodes are started.  [3]")
 @click.option("--server", help="Without a file: auto, embedded, system, or the path of a redis-server.  [auto]")
+@click.option("--http", metavar="HOST:PORT", help="Without a file: where the admin pages are.  [nowhere]")
 @click.option("--take-over", metavar="POOL", multiple=True, help="Serve this copy pool though another proxy does.")
 def serve(
     config_file: Path | None,
@@ -30,6 +31,7 @@ def serve(
     listen: str | None,
     nodes: int | None,
     server: str | None,
+    http: str | None,
     take_over: tuple[str, ...],
 ) -> None:
     """Run the proxy until SIGTERM or Ctrl-C; with --config SIGHUP reloads the file (see kidoproxy reload).
@@ -43,15 +45,15 @@ def serve(
     \b
     Examples:
       kidoproxy serve
-      kidoproxy serve --mode copy --nodes 2
+      kidoproxy serve --mode copy --nodes 2 --http 127.0.0.1:9380
       kidoproxy serve --config ring.toml
       kidoproxy serve --config copies.toml --take-over sessions
     """
     if config_file is None:
         if take_over:
             raise click.UsageError("--take-over needs --config: the nodes of a run without a file are its own.")
-        raise SystemExit(_serve_embedded(mode or "ring", listen or DEFAULT_LISTEN, nodes or 3, server or "auto"))
-    embedded_options = {"--mode": mode, "--listen": listen, "--nodes": nodes, "--server": server}
+        raise SystemExit(_serve_embedded(mode or "ring", listen or DEFAULT_LISTEN, nodes or 3, server or "auto", http))
+    embedded_options = {"--mode": mode, "--listen": listen, "--nodes": nodes, "--server": server, "--http": http}
     for option, value in embedded_options.items():
         if value is not None:
             raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
@@ -66,19 +68,20 @@ def serve(
     raise SystemExit(_run_proxy(config, click.echo, frozenset(take_over), read))
 
 
-def _serve_embedded(mode: str, listen: str, node_count: int, server: str) -> int:
+def _serve_embedded(mode: str, listen: str, node_count: int, server: str, http: str | None) -> int:
+    from kidoproxy.admin.cli.first_steps import first_steps
     from kidoproxy.admin.embedded import EmbeddedError, EmbeddedNodes
     from kidoproxy.config import embedded_config
 
     with EmbeddedNodes() as nodes:
         try:
             urls = nodes.start(node_count, server)
-            config = embedded_config(mode, listen, urls)
+            config = embedded_config(mode, listen, urls, http)
         except EmbeddedError as error:
             raise CommandFailed(str(error)) from None
         except ConfigError as error:
             raise BadConfig(error.problems) from None
-        hints = [*_getting_started(config, node_count)]
+        hints = [*first_steps(config, node_count)]
 
         def announce(text: str) -> None:
             click.echo(text)
@@ -86,25 +89,6 @@ def _serve_embedded(mode: str, listen: str, node_count: int, server: str) -> int
                 click.echo(hints.pop(0))
 
         return _run_proxy(config, announce)
-
-
-def _getting_started(config: "Config", node_count: int) -> list[str]:
-    """What to try first, for a run that has nodes of its own."""
-    pool = config.pools["local"]
-    address = pool.listen[0]
-    redis_cli_options = f"-s {address.path}" if address.is_unix else f"-h {address.host} -p {address.port}"
-    url = str(address) if address.is_unix else f"redis://{address}"
-    kind = "a ring" if pool.mode == "ring" else "copies"
-    return [
-        "",
-        f"One Redis for your clients; behind it, {kind} of {node_count} embedded "
-        f"node{'s' if node_count > 1 else ''}. Try:",
-        f"  redis-cli {redis_cli_options} set hello world",
-        f"  redis-cli {redis_cli_options} proxy route get hello",
-        f"  python -c \"import redis; print(redis.Redis.from_url('{url}').get('hello'))\"",
-        "Nothing is kept: Ctrl-C ends the proxy, the nodes and their data.",
-        "",
-    ]
 
 
 def _run_proxy(

@@ -6,7 +6,7 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from kidoproxy import __version__
-from kidoproxy.admin.cli import about
+from kidoproxy.admin.cli import about, main
 from tests.admin.cli.invoke import invoke
 
 
@@ -43,3 +43,21 @@ def test_build(monkeypatch: pytest.MonkeyPatch, origin: str | None, expected: st
     monkeypatch.setattr(about, "find_spec", lambda name: ModuleSpec(name, None, origin=origin))
 
     assert about.build_kind() == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    """The script that the help names is there, and completes the names of commands."""
+    assert "_KIDOPROXY_COMPLETE" in invoke("--help").output
+    for variable, value in (("_KIDOPROXY_COMPLETE", f"{shell}_source"), ("BASH_VERSION", "5")):
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        main(prog_name="kidoproxy")
+    assert ended.value.code == 0
+    assert f"_KIDOPROXY_COMPLETE={shell}_complete" in capsys.readouterr().out
+    monkeypatch.setenv("_KIDOPROXY_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "kidoproxy se" if shell != "fish" else "kidoproxy")
+    monkeypatch.setenv("COMP_CWORD", "1" if shell != "fish" else "se")
+    with pytest.raises(SystemExit):
+        main(prog_name="kidoproxy")
+    assert "serve" in capsys.readouterr().out

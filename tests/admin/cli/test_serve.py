@@ -52,9 +52,10 @@ def test_the_file_may_come_from_the_environment(ring: str, daemon: Daemon) -> No
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
-        ([], "a ring of 3 embedded nodes. Try:\n  redis-cli -h 127.0.0.1 -p 6380 set hello world\n"),
+        ([], "a ring of 3 embedded nodes. Try:\n"),
+        (["--nodes", "1", "--http", "127.0.0.1:9380"], "  http://127.0.0.1:9380/metrics\n"),
         (["--mode", "copy", "--nodes", "1", "--server", "system"], "copies of 1 embedded node. Try:"),
-        (["--listen", "unix:///tmp/k.sock", "--nodes", "1"], "  redis-cli -s /tmp/k.sock set hello world\n"),
+        (["--listen", "unix:///tmp/k.sock", "--nodes", "1"], "redis.Redis.from_url('unix:///tmp/k.sock').get('hello')"),
     ],
 )
 def test_serve_without_a_file(daemon: Daemon, args: list[str], expected: str) -> None:
