@@ -1,8 +1,9 @@
 """The command line: ``kidoproxy serve`` and the few commands around it, one file each.
 
 Exit status 0: done; 1: it did not work, one line says why; 2: the configuration or the command line is
-wrong, and nothing was started. ``scrub``, as ``diff`` does, ends with 1 if copies differ, with 2 if it could not
-compare them. What a command needs is imported when it runs, so that ``--help`` is quick.
+wrong, and nothing was started. As diff(1) does, ``ring diff`` ends with 1 if keys would move, and ``scrub`` with 1 if
+copies differ, with 2 if it could not compare them. What a command needs is imported when it runs, so that ``--help``
+is quick.
 """
 
 import click
@@ -12,6 +13,7 @@ from kidoproxy.admin.cli.about import config_command, version_command
 from kidoproxy.admin.cli.check import check
 from kidoproxy.admin.cli.import_pools import import_pools
 from kidoproxy.admin.cli.reload import reload
+from kidoproxy.admin.cli.ring import ring
 from kidoproxy.admin.cli.route import route
 from kidoproxy.admin.cli.scrub import scrub
 from kidoproxy.admin.cli.serve import serve
@@ -41,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, reload, route, sync, scrub, import_pools, config_command, version_command):
+for command in (serve, check, reload, ring, route, sync, scrub, import_pools, config_command, version_command):
     main.add_command(command)
