@@ -8,6 +8,7 @@ from typing import Final
 
 from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_integer
 from kidoproxy.resp.decode import is_null
+from kidoproxy.resp.encode import bulk
 
 #: By type as TYPE says it: the command for its content, and the arguments behind the key.
 _CONTENT: Final[dict[bytes, tuple[list[bytes], list[bytes]]]] = {
@@ -27,8 +28,9 @@ _LENGTH: Final[dict[bytes, bytes]] = {
     b"zset": b"ZCARD",
     b"stream": b"XLEN",
 }
-#: Of XINFO STREAM: when a node saw a consumer, and how it stores the entries, is its own affair.
-_OF_THE_NODE: Final = (b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes")
+#: Of XINFO STREAM: when a node saw a consumer, and how it stores the entries, is its own affair; and what follows from
+#: the rest, in each version by rules of its own.
+_OF_THE_NODE: Final = (b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes", b"lag")
 #: What HPEXPIRETIME says of a field that is not there.
 NO_SUCH_FIELD: Final = -2
 #: The first byte of the DUMP of a hash some of whose fields expire (Redis 7.4 and newer, Valkey 9): RDB types.
@@ -55,7 +57,17 @@ def meaning(kind: bytes, raw: bytes) -> bytes:
         return raw
     if kind == b"hash":
         return b"".join(sorted([parts[at] + parts[at + 1] for at in range(0, len(parts) - 1, 2)]))
+    if kind == b"zset":
+        return b"".join([parts[at] if at % 2 == 0 else score_meaning(parts[at]) for at in range(len(parts))])
     return b"".join(sorted(parts)) if kind == b"set" else raw
+
+
+def score_meaning(raw: bytes) -> bytes:
+    """A score of a sorted set in one form: newer servers write 0.1 where older ones write 0.10000000000000001."""
+    try:
+        return bulk(b"%r" % float(parse_bulk(raw) or b""))
+    except ValueError:
+        return raw
 
 
 def _stream_meaning(raw: bytes) -> bytes:

@@ -9,7 +9,7 @@ is pending in each.
 from typing import Final, final
 
 from kidoproxy.replication.batch_size import BATCH_BYTES
-from kidoproxy.replication.key_meaning import group_names, meaning, pending_meaning
+from kidoproxy.replication.key_meaning import group_names, meaning, pending_meaning, score_meaning
 from kidoproxy.replication.parse_replies import parse_array, parse_bulk, parse_scan_reply
 
 #: Most members or entries of one piece, however small they are.
@@ -109,6 +109,9 @@ class KeyPieces:
         """The reply to `piece_request` without what does not matter."""
         if self.about_groups:
             return meaning(b"stream", raw)
+        scores = parse_array(raw) if self.kind == b"zset" else None
+        if scores is not None:
+            return b"".join([score_meaning(each) for each in scores])
         return pending_meaning(raw) if self.groups else raw
 
     def take_piece(self, raw: bytes) -> None:

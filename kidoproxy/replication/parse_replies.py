@@ -8,7 +8,7 @@ from typing import Final
 
 from kidoproxy.resp.decode import error_text, is_error, is_null, items, string_value, type_byte
 from kidoproxy.resp.errors import sanitize_bytes
-from kidoproxy.resp.scan import COLON, DOLLAR, STAR, parse_int64
+from kidoproxy.resp.scan import COLON, DOLLAR, PLUS, STAR, parse_int64
 
 #: How INFO begins to say which databases have keys; an empty server says that much, too.
 KEYSPACE_HEADING: Final = b"# Keyspace"
@@ -20,6 +20,16 @@ def first_error(replies: list[bytes]) -> str:
         if raw and is_error(raw):
             return sanitize_bytes(error_text(raw))
     return ""
+
+
+def first_error_within(replies: list[bytes]) -> str:
+    """The first error among the replies, or among those of a transaction, for a person; empty when there is none."""
+    return first_error(replies) or next((text for raw in replies if (text := first_error(parse_array(raw) or []))), "")
+
+
+def parse_status(raw: bytes) -> bytes | None:
+    """The text of a simple string; None for anything else."""
+    return string_value(raw) if type_byte(raw) == PLUS else None
 
 
 def parse_integer(raw: bytes) -> int | None:

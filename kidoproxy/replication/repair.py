@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final, final
 
 from kidoproxy.replication.batch import BatchReply, Callback
+from kidoproxy.replication.content_transfer import new_transfer
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.key_turns import DbKey, OrderingTurn
 from kidoproxy.replication.source_proof import Proof, SourceVerifier, source_not_in_sync
@@ -112,7 +113,7 @@ class KeyRepairer(Callback):
     def start_transfer(self, proof: Proof) -> None:
         db, key = self.db_key
         size = self.group.scrub.large_sizes.get(self.db_key, 0)
-        self.transfer = Transfer(self.executor, proof, db, [key], False, self.wall_ms, size)
+        self.transfer = new_transfer(self.executor, proof, db, [key], False, self.wall_ms, size)
         self.transfer.begin(self)
 
     def on_done(self, batch_reply: BatchReply) -> None:
@@ -125,6 +126,8 @@ class KeyRepairer(Callback):
             self.copy_key(proof)
         elif prover is not None:
             self.on_copy_repaired(prover.proof, batch_reply.problem)
+        elif transfer is not None and transfer.dump_refused:
+            self.copy_key(transfer.proof)
         elif transfer is not None:
             self.on_copy_repaired(transfer.proof, batch_reply.problem)
 

@@ -46,6 +46,8 @@ class Proof:
         self.readers = (source.reader, target.reader)
         self.run_id = source.node.run_id
         self.proven = False
+        #: The target does not read the source's DUMPs: keys are copied by their contents.
+        self.needs_contents = False
 
     def source_may_have_lost_data(self, later: "Proof") -> bool:
         """Whether the source may have lost data between this proof and a later one."""

@@ -32,6 +32,7 @@ Each method takes the replies to one request and sends the next.
 
 from typing import Final
 
+from kidoproxy.replication.content_transfer import new_transfer
 from kidoproxy.replication.large_string import LARGE_BYTES, LargeString
 from kidoproxy.replication.parse_replies import first_error, parse_integer, parse_scan_reply
 from kidoproxy.replication.source_proof import Proof, source_not_in_sync
@@ -218,7 +219,7 @@ class SyncPass(SyncState):
         batch = self.batch
         if batch.estimated_bytes >= LARGE_BYTES and len(batch.keys) == 1 and self.copy_large(proof, batch.keys[0]):
             return
-        self.transfer = Transfer(
+        self.transfer = new_transfer(
             self.executor, proof, self.db, batch.keys, self.fill_only, self.wall_ms, batch.estimated_bytes
         )
         self.transfer.begin(self)
@@ -260,6 +261,9 @@ class SyncPass(SyncState):
         A hash with fields that expire was copied by an earlier pass if it differed otherwise.
         """
         self.transfer = None
+        if transfer.dump_refused:
+            self.copy_batch(self.proof)
+            return
         self.sizes.observe(len(transfer.keys), transfer.value_bytes)
         for key in transfer.changed_keys:
             self.copied_count += 1

@@ -12,20 +12,36 @@ The hold lasts one round trip and concerns the target alone; however the transfe
 
 Value and expiry of a key are asked for in one transaction: otherwise a key that expires between the two would look as
 if it never expired.
+
+An older server does not read the DUMP of a newer one. Then the transfer has failed with ``dump_refused``, the proof
+remembers it, and whoever asked begins again with a `content_transfer.ContentTransfer`.
 """
 
-from typing import final
+from typing import Final
 
-from kidoproxy.replication.batch import BatchReply, Callback, seconds_for_bytes, send_requests, send_transaction
+from mypy_extensions import mypyc_attr
+
+from kidoproxy.replication.batch import (
+    ANY_PROTO,
+    BatchReply,
+    Callback,
+    seconds_for_bytes,
+    send_requests,
+    send_transaction,
+)
 from kidoproxy.replication.key_meaning import fields_may_expire
 from kidoproxy.replication.key_state import KeyState, one_has_expired, parse_key_states, state_requests
-from kidoproxy.replication.parse_replies import first_error, parse_array
+from kidoproxy.replication.parse_replies import first_error, first_error_within, parse_array
 from kidoproxy.replication.source_proof import Proof
+from kidoproxy.resp.decode import is_error
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.executor import Executor
 
+#: How a server says that it does not read this DUMP (Redis, Valkey): its version, or the encoding of the value.
+_DUMP_REFUSALS: Final = (b"-ERR DUMP payload version", b"-ERR Bad data format")
 
-@final
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Transfer(Callback):
     """Copies ``keys`` of ``db`` as ``proof`` allows. The callback gets a reply whose ``problem`` is empty on success.
 
@@ -46,6 +62,8 @@ class Transfer(Callback):
         self.fill_only = fill_only
         self.wall_ms = wall_ms
         self.estimated_bytes = size
+        #: The protocol of the nodes' replies.
+        self.proto = ANY_PROTO
         #: How many bytes the values had.
         self.value_bytes = 0
         self.changed_keys: list[bytes] = []
@@ -55,33 +73,29 @@ class Transfer(Callback):
         self.began_at = executor.now
         self.callback: Callback | None = None
         self.is_reading = True
+        #: Nothing failed but that the target does not read the source's DUMPs.
+        self.dump_refused = False
         self.problem = ""
 
     def begin(self, callback: Callback) -> None:
         self.callback = callback
-        now = self.executor.now
-        self.target_connection.hold(now, seconds_for_bytes(self.estimated_bytes))
+        self.read()
+
+    def read(self) -> None:
+        """Hold back the target's writes, and ask both at this point of the order."""
+        self.target_connection.hold(self.executor.now, seconds_for_bytes(self.estimated_bytes))
         batch_reply = BatchReply(self, 1 if self.fill_only else 2)
         # If a connection is down its requests fail at once: the last of them must be the one that completes the batch.
-        send_transaction(
-            self.source_connection,
-            batch_reply,
-            0,
-            self.read_requests(self.source_connection.node),
-            self.db,
-            now,
-            self.estimated_bytes,
-        )
+        self.ask_state(batch_reply, 0)
         if not self.fill_only:
-            send_transaction(
-                self.target_connection,
-                batch_reply,
-                1,
-                self.read_requests(self.target_connection.node),
-                self.db,
-                now,
-                self.estimated_bytes,
-            )
+            self.ask_state(batch_reply, 1)
+
+    def ask_state(self, batch_reply: BatchReply, index: int) -> None:
+        """What the source (0) or the target (1) holds."""
+        connection = self.target_connection if index else self.source_connection
+        requests = self.read_requests(connection.node)
+        now = self.executor.now
+        send_transaction(connection, batch_reply, index, requests, self.db, now, self.estimated_bytes, self.proto)
 
     def read_requests(self, node: Node) -> list[list[bytes]]:
         return state_requests(node, self.keys, [[b"DUMP", key] for key in self.keys])
@@ -91,26 +105,46 @@ class Transfer(Callback):
         if self.callback is None:
             return
         problem = batch_reply.problem or first_error(batch_reply.replies)
-        if not self.is_reading:
-            self.finish(problem)
-            return
+        if self.is_reading:
+            self.on_read(problem, batch_reply.replies)
+        else:
+            self.on_written(problem, batch_reply.replies)
+
+    def on_read(self, problem: str, replies: list[bytes]) -> None:
+        """Write what differs, and let go the writes that were held back."""
         self.is_reading = False
-        repair_requests = [] if problem else self.repair_requests(batch_reply.replies)
-        problem = problem or self.problem or (self.proof.write_refusal(self.executor.now) if repair_requests else "")
-        if repair_requests and not problem:
-            outcome = BatchReply(self, len(repair_requests))
-            send_requests(
-                self.target_connection, outcome, 0, repair_requests, self.db, self.executor.now, self.value_bytes
-            )
+        changes = [] if problem else self.changes(replies)
+        problem = problem or self.problem or (self.proof.write_refusal(self.executor.now) if changes else "")
+        if changes and not problem:
+            self.write(changes)
         self.target_connection.unhold(self.executor.now)
-        if problem or not repair_requests:
+        if problem or not changes:
             self.finish(problem)
 
-    def repair_requests(self, replies: list[bytes]) -> list[list[bytes]]:
-        """RESTORE what the target holds differently, UNLINK what the source does not have."""
+    def write(self, changes: list[list[list[bytes]]]) -> None:
+        """One command or one transaction for each key, ahead of the writes that are held back."""
+        outcome = BatchReply(self, len(changes))
+        connection, now = self.target_connection, self.executor.now
+        for at, commands in enumerate(changes):
+            if len(commands) == 1:
+                send_requests(connection, outcome, at, commands, self.db, now, self.value_bytes)
+            else:
+                send_transaction(connection, outcome, at, commands, self.db, now, self.value_bytes)
+
+    def on_written(self, problem: str, replies: list[bytes]) -> None:
+        """It is over; or the target wants contents instead of DUMPs, from now on."""
+        errors = [raw for raw in replies if raw and is_error(raw)]
+        if errors and all(raw.startswith(_DUMP_REFUSALS) for raw in errors) and not self.proof.needs_contents:
+            self.proof.needs_contents = self.dump_refused = True
+            self.finish("")
+        else:
+            self.finish(problem or first_error_within(replies))
+
+    def changes(self, replies: list[bytes]) -> list[list[list[bytes]]]:
+        """The commands for each key that the target holds differently."""
         source_states = self.parse_states(self.source_connection.node, replies[0])
         target_states = source_states if self.fill_only else self.parse_states(self.target_connection.node, replies[1])
-        requests: list[list[bytes]] = []
+        found: list[list[list[bytes]]] = []
         for index, key in enumerate(self.keys if source_states and target_states else []):
             source_state = source_states[index]
             self.value_bytes += len(source_state.dump or b"")
@@ -118,8 +152,12 @@ class Transfer(Callback):
                 continue
             self.changed_keys.append(key)
             self.note_expiry(key, [source_state, target_states[index]])
-            requests.append(source_state.restore_request(key))
-        return requests
+            found.append(self.change(index, source_state))
+        return found
+
+    def change(self, index: int, state: KeyState) -> list[list[bytes]]:
+        """The commands that make the target hold this for one of the keys."""
+        return [state.restore_request(self.keys[index])]
 
     def note_expiry(self, key: bytes, states: list[KeyState]) -> None:
         """Why these may differ without a write that was missed."""

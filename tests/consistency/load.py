@@ -60,21 +60,20 @@ class Load:
     """All clients of one round, for the time of a ``with``; then `finish` notes what is left.
 
     ``only``: names of the kinds and queues that are used; all when there are none. ``shards``: of so many copy pools
-    the pool is a ring. ``is_calm``: nothing is done that copies may take differently, so that no key needs a repair.
+    the pool is a ring. ``is_mixed``: no leader sends whole values, which an older copy refuses.
     """
 
     def __init__(
-        self, proxy: RunningProxy, seed: int, only: Sequence[str] = (), shards: int = 1, is_calm: bool = False
+        self, proxy: RunningProxy, seed: int, only: Sequence[str] = (), shards: int = 1, is_mixed: bool = False
     ) -> None:
         self.proxy = proxy
         self.places = Places(proxy, shards)
-        self.is_calm = is_calm
         self.seed = seed
         self.history = History()
         self.crowd = Crowd()
         #: Moves on whenever a node is harmed, so that a read of a node past the proxy knows that it is worth nothing.
         self.epoch = 0
-        left_out = SENDS_VALUES if is_calm else ()
+        left_out = SENDS_VALUES if is_mixed else ()
         self.kinds = [kind for kind in KINDS if (not only or kind.name in only) and kind.name not in left_out]
         self.queues = [queue for queue in QUEUES if not only or queue.name in only]
         self.resting = threading.Event()
@@ -92,8 +91,7 @@ class Load:
         return entry.outcome == OK
 
     def __enter__(self) -> "Load":
-        kinds = [kind for kind in (*WORKERS, *TIMED, "Peeker") if not self.is_calm or kind not in TIMED]
-        for number, kind in enumerate(kinds, 1):
+        for number, kind in enumerate((*WORKERS, *TIMED, "Peeker"), 1):
             self.workers.append(STEPS[kind](self, number))
             self.crowd.join(self.workers[-1].turn)
         return self
@@ -205,8 +203,7 @@ class Writer(Worker):
 
     def step(self) -> None:
         if not self.load.kinds or self.dice.random() < 0.15:
-            if not self.load.is_calm:
-                several(self.client, self.dice)
+            several(self.client, self.dice)
             return
         kind: Kind = self.dice.choice(self.load.kinds)
         key = f"{kind.name}:k{self.dice.randrange(KEYS)}"

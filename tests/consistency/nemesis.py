@@ -121,8 +121,8 @@ class Trial:
         self.harmed: set[int] = set()
 
     def some(self) -> int:
-        """Any copy; of several versions not the oldest, which others cannot fill."""
-        return self.dice.randrange(self.count - self.cluster.kind.is_mixed)
+        """Any copy."""
+        return self.dice.randrange(self.count)
 
     def others(self, at: int) -> list[int]:
         """All nodes but this one, in any order."""

@@ -19,7 +19,7 @@ class Scenario:
     """``nodes``: how many copies; ``filled``: with how many keys of all types; ``only``: what the load is limited to.
 
     ``options`` are settings of the pool; one that takes ``long`` is not played in the suite. ``is_exact``: it is about
-    just so many copies. ``versions``: nothing in it needs a repair of the oldest copy, which newer ones cannot fill.
+    just so many copies. ``versions``: it is more than whole values sent by a leader, which an older copy may refuse.
     """
 
     play: Play
@@ -91,7 +91,7 @@ def scenario(
     name: str = "",
     long: bool = False,
     exact: bool = False,
-    versions: bool = False,
+    versions: bool = True,
     **options: Any,
 ) -> Callable[[Play], Play]:
     """Put it into the table."""

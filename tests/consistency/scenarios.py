@@ -14,7 +14,7 @@ from tests.consistency.rounds import SCENARIOS, scenario
 # -- nodes die ---------------------------------------------------------------------------------------------------
 
 
-@scenario(versions=True)
+@scenario()
 def killed_and_back_empty(t: Trial) -> None:
     """SIGKILL, and its disk has lost everything."""
     at = t.some()
@@ -23,7 +23,7 @@ def killed_and_back_empty(t: Trial) -> None:
     t.back(at)
 
 
-@scenario(versions=True)
+@scenario()
 def killed_and_back_with_old_data(t: Trial) -> None:
     """SIGKILL, and it comes back with what it had some time before."""
     at = t.some()
@@ -34,7 +34,7 @@ def killed_and_back_with_old_data(t: Trial) -> None:
     t.back(at, from_disk=True)
 
 
-@scenario(versions=True)
+@scenario()
 def killed_and_back_at_once(t: Trial) -> None:
     """It is back, empty, before anybody has heard that it was away."""
     at = t.some()
@@ -205,7 +205,7 @@ def dies_in_the_middle(t: Trial) -> None:
 
 
 for _way, _kinds in WAYS.items():
-    scenario(only=_kinds, name=f"dies_in_the_middle_{_way}")(dies_in_the_middle)
+    scenario(only=_kinds, name=f"dies_in_the_middle_{_way}", versions=_way != "state")(dies_in_the_middle)
 
 
 # -- syncs --------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def begin_sync(t: Trial, at: int) -> None:
     t.until(at, "syncing")
 
 
-@scenario(filled=100, versions=True)
+@scenario(filled=100)
 def dies_again_during_its_sync(t: Trial) -> None:
     """The copy that is being filled."""
     at = t.some()
@@ -257,7 +257,7 @@ def source_and_target_die_during_a_sync(t: Trial) -> None:
     t.back(other)
 
 
-@scenario(filled=100, versions=True)
+@scenario(filled=100)
 def cancelled(t: Trial) -> None:
     """A sync that somebody has ended is ordered again."""
     at = t.some()
@@ -268,7 +268,7 @@ def cancelled(t: Trial) -> None:
     t.client.execute_command("PROXY", "SYNC", t.names[at])
 
 
-@scenario(filled=100, versions=True)
+@scenario(filled=100)
 def busy_sync(t: Trial) -> None:
     """A slow sync: meanwhile keys are rewritten, deleted, renamed, and expire between DUMP and RESTORE."""
     at = t.some()
@@ -390,7 +390,7 @@ def fewer_than_min_in_sync(t: Trial) -> None:
     t.back(at)
 
 
-@scenario(versions=True)
+@scenario()
 def nothing_happens(t: Trial) -> None:
     """No harm at all: nobody hears of an error, and writes around the expiry of their keys part no copies."""
     t.go_on(200)

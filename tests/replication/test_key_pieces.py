@@ -4,7 +4,7 @@ import pytest
 
 from kidoproxy.replication.batch_size import BATCH_BYTES
 from kidoproxy.replication.key_pieces import MEMBER_BYTES, PIECE_MEMBERS, KeyPieces, has_pieces
-from kidoproxy.resp.encode import array, bulk, integer
+from kidoproxy.resp.encode import array, bulk, error, integer, null
 
 LARGE = 8 << 20
 
@@ -161,3 +161,11 @@ def test_a_stream_that_is_none_any_more(raw: bytes) -> None:
     pieces.take_piece(raw)
     pieces.take_piece(raw)
     assert pieces.is_over
+
+
+def test_scores_of_two_servers() -> None:
+    """One writes 0.1 where the other writes 0.10000000000000001; what is no list of scores stays as it is."""
+    pieces = KeyPieces(b"zset", b"k", 1, 10)
+    newer, older = [array([bulk(score), null(2)]) for score in (b"0.1", b"0.10000000000000001")]
+    assert pieces.meaning_of(newer) == pieces.meaning_of(older) != pieces.meaning_of(array([bulk(b"0.2"), null(2)]))
+    assert pieces.meaning_of(error(b"WRONGTYPE x")) == error(b"WRONGTYPE x")
