@@ -34,7 +34,7 @@ def instructions(word: str) -> list[str]:
 
 
 class TestExamples:
-    @pytest.mark.parametrize("name", ["ring.toml", "copy.toml", "compose.toml"])
+    @pytest.mark.parametrize("name", ["ring.toml", "copy.toml", "compose.toml", "example/kidoproxy.toml"])
     def test_an_example_is_a_valid_configuration(self, name: str) -> None:
         """Without a single variable set: an example that cannot start would teach nothing."""
         assert load(DEPLOY / name, {}).listening_pools()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import django
 import pytest
 import redis
 from django.core.cache import CacheHandler, caches
@@ -22,6 +23,7 @@ from tests.live.guide import BLOCK, ROOT, Guide, run_dialogue, settings_in
 from tests.live.proxies import Starter
 from tests.needs import needs
 
+django.setup()
 assert COPY  # Django has settings once this is imported
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore:.*deprecated")]
 
@@ -141,6 +143,16 @@ def test_from_twemproxy(guide: Guide) -> None:
 
     guide.run_commands()
     answered(guide.settings(), guide, old)
+
+
+def test_which_pool_for_what(tmp_path: Path) -> None:
+    """Its file serves, its settings fit it, and the checks of the app have nothing to say."""
+    with Guide("kidoproxy/django/POOLS.md", "The settings", tmp_path) as guide:
+        guide.run_commands()
+        with override_settings(**guide.settings()):
+            guide.run_dialogue()
+            close_caches()
+        assert guide.blocks == []
 
 
 def test_the_other_snippets(own_proxy: Starter) -> None:

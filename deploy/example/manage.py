@@ -1,0 +1,12 @@
+#!/usr/bin/env python
+# mypy: disable-error-code="import-untyped"
+"""Django's command line for the example."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+    execute_from_command_line(sys.argv)

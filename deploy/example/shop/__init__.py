@@ -1,0 +1,1 @@
+"""A small site on kidoproxy: pages, sessions, a lock, a counter, a task, and which node served what."""
