@@ -8,7 +8,7 @@ from kidoproxy.replies.merge import first_error, mismatch_error
 from kidoproxy.resp.decode import is_null, next_line, value_start
 from kidoproxy.resp.encode import array_header
 from kidoproxy.resp.reply_scanner import ReplyScanner
-from kidoproxy.resp.scan import GREATER, STAR, TILDE
+from kidoproxy.resp.scan import DOLLAR, GREATER, STAR, TILDE, parse_length
 
 #: More items than any reply has: a step that does all.
 UNLIMITED: Final = 1 << 60
@@ -20,6 +20,15 @@ def in_key_order(replies: list[bytes], key_positions: list[list[int]], total: in
     while merge.step(UNLIMITED):
         pass
     return merge.result
+
+
+def item_end(raw: bytes, pos: i64, size: i64) -> i64:
+    """The offset behind the item at ``pos`` of a whole reply; mostly that is a bulk string."""
+    if raw[pos] == DOLLAR:
+        length, start = parse_length(raw, pos + 1, size)
+        if length >= 0:
+            return start + length + 2
+    return ReplyScanner().advance(raw, pos)
 
 
 @final
@@ -63,12 +72,12 @@ class KeyOrderMerge:
             self.pos = next_line(raw, start)
         size: i64 = len(raw)
         stop = min(self.item_index + max_items, len(positions))
-        scanner = ReplyScanner()
         pos = self.pos
         item_index = self.item_index
+        items = self.items
         while pos < size and item_index < stop:
-            end = scanner.advance(raw, pos)
-            self.items[positions[item_index]] = raw[pos:end]
+            end = item_end(raw, pos, size)
+            items[positions[item_index]] = raw[pos:end]
             pos = end
             item_index += 1
         self.pos = pos

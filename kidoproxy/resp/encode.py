@@ -110,19 +110,10 @@ def boolean(proto: int, value: bool) -> bytes:
 
 def encode_request(argv: list[bytes]) -> bytes:
     """A request as clients send it: an array of bulk strings."""
-    return b"".join(append_bulks(argv, [array_header(len(argv))]))
-
-
-def encode_bulks(argv: list[bytes]) -> bytes:
-    """Bulk strings without a header: a part of the arguments of a request."""
-    return b"".join(append_bulks(argv, []))
-
-
-def append_bulks(argv: list[bytes], parts: list[bytes]) -> list[bytes]:
-    """Append the arguments to ``parts`` as bulk strings, and return it."""
+    parts = [array_header(len(argv))]
     for arg in argv:
         length = len(arg)
         parts.append(BULK_HEADERS[length] if length < CACHED_HEADERS else b"$%d\r\n" % length)
         parts.append(arg)
         parts.append(b"\r\n")
-    return parts
+    return b"".join(parts)

@@ -81,7 +81,7 @@ class Ring(Route):
     def plan_builder(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> PlanBuilder:
         """In slices, if the command looks at each key."""
         if spec.reach == SPLIT_BY_NODE:
-            splitter = RequestSplitter(spec, request.argv, self.placement, self.tags)
+            splitter = RequestSplitter(spec, request, self.placement, self.tags)
             return SplitPlanBuilder(self.members, splitter, spec, request, request_context)
         if spec.single_key or spec.reach in (ALL_NODES, SCAN_NODES, CHANNEL_NODE):
             return FinishedPlanBuilder(self.plan(spec, request, request_context))
@@ -192,12 +192,12 @@ class Ring(Route):
 
     def plan_split(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """One request per child concerned, not one per key; the request itself if there is only one."""
-        splitter = RequestSplitter(spec, request.argv, self.placement, self.tags)
+        splitter = RequestSplitter(spec, request, self.placement, self.tags)
         splitter.step(ALL_KEYS)
         children = splitter.children()
         if len(children) == 1:
             return self.members[children[0]].plan(spec, request, request_context)
-        parts = [splitter.request_for(child) for child in children]
+        parts = splitter.requests()
         plans: list[Plan] = []
         for at, child in enumerate(children):
             plans.append(self.members[child].plan(spec, parts[at], request_context))

@@ -62,9 +62,9 @@ def test_split(words: str, owners: list[int], parts: list[str], places: list[lis
     spec = COMMANDS[argv[0].lower()]
     placement = ketama(["x", "y", "z"], [1, 1, 1])
     placement.memo.update(zip(argv[1 :: spec.key_step], owners, strict=True))
-    splitter = RequestSplitter(spec, argv, placement, TAGS)
+    splitter = RequestSplitter(spec, Request(argv, encode_request(argv)), placement, TAGS)
     assert not splitter.step(ALL_KEYS)
-    found = [splitter.request_for(child) for child in splitter.children()]
+    found = splitter.requests()
 
     assert [request.raw for request in found] == [encode_request(part.encode().split(b" ")) for part in parts]
     assert splitter.children() == sorted(set(owners))
@@ -73,16 +73,22 @@ def test_split(words: str, owners: list[int], parts: list[str], places: list[lis
     assert split.key_positions == places
 
 
-@given(st.lists(st.binary(max_size=4), min_size=1))
+@given(st.lists(st.binary(max_size=4) | st.integers(0, 1100).map(bytes), min_size=1))
+@example([b"", bytes(9), bytes(10), bytes(99), bytes(100), bytes(999), bytes(1000), bytes(9999), bytes(10_000)])
 def test_nothing_is_lost(keys: list[bytes]) -> None:
     """Put back by their positions, the keys of the parts are the keys of the whole."""
-    splitter = RequestSplitter(COMMANDS[b"mget"], [b"MGET", *keys], ketama(list("abcde"), [1] * 5), TAGS)
+    argv = [b"MGET", *keys]
+    splitter = RequestSplitter(
+        COMMANDS[b"mget"], Request(argv, encode_request(argv)), ketama(list("abcde"), [1] * 5), TAGS
+    )
     splitter.step(ALL_KEYS)
     whole: list[bytes | None] = [None] * len(keys)
-    for child in splitter.children():
-        for key, place in zip(
-            splitter.request_for(child).argv[1:], splitter.child_requests[child].key_positions, strict=True
-        ):
+    parts = splitter.requests()
+    split = splitter.gather([], parts).split
+    assert split is not None
+    for part, places in zip(parts, split.key_positions, strict=True):
+        assert part.raw == encode_request(part.argv)
+        for key, place in zip(part.argv[1:], places, strict=True):
             assert whole[place] is None
             whole[place] = key
 
