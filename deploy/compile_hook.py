@@ -34,6 +34,8 @@ class CompileHook(BuildHookInterface[BuilderConfig]):
             raise ValueError(f"{SWITCH} must be one of {', '.join(CHOICES)}, not {choice!r}")
         if version == "editable" or choice == "no":
             return
+        # pip shows this with -v alone; `python -m build`, uv and hatch show it always.
+        self.app.display_info("kidoproxy: compiling the core; this takes two to five minutes of one processor …")
         self._scratch = tempfile.TemporaryDirectory(prefix="kidoproxy-wheel-")
         out = Path(self._scratch.name)
         if not self._compile(out):

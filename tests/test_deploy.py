@@ -6,6 +6,8 @@ that will read it: our own configuration, Kubernetes's schemas, ``systemd-analyz
 
 import re
 import subprocess
+import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
@@ -278,3 +280,37 @@ class TestTestCommand:
         listed = re.search(r"(?s)targets\.sdist\]\ninclude = \[(.*?)\]", text("pyproject.toml"))
         assert listed is not None
         assert any(fnmatch("deploy", entry.strip().strip('"')) for entry in listed[1].split(","))
+
+
+class TestWheels:
+    SETTINGS: Final[dict[str, Any]] = tomllib.loads(text("pyproject.toml"))
+
+    def wheels(self) -> dict[str, Any]:
+        """What cibuildwheel is told."""
+        found: dict[str, Any] = self.SETTINGS["tool"]["cibuildwheel"]
+        return found
+
+    def test_every_supported_python_has_wheels(self) -> None:
+        """From the oldest that installs on, none left out; a wheel without the compiled core is an error."""
+        oldest = int(self.SETTINGS["project"]["requires-python"].removeprefix(">=3."))
+        patterns = self.wheels()["build"].split()
+        assert patterns == [f"cp3{minor}-*" for minor in range(oldest, oldest + len(patterns))]
+        assert patterns[-1] == "cp314-*"
+        assert self.wheels()["environment"] == {"KIDOPROXY_COMPILE": "require"}
+
+    def test_both_processors_and_both_c_libraries(self) -> None:
+        """glibc as old as Debian 10's successors have it, and musl, on x86-64 and aarch64."""
+        linux = self.wheels()["linux"]
+        assert linux["archs"] == ["x86_64", "aarch64"]
+        for arch in linux["archs"]:
+            assert linux[f"manylinux-{arch}-image"] == "manylinux_2_28"
+            assert linux[f"musllinux-{arch}-image"] == "musllinux_1_2"
+
+    def test_cibuildwheel_agrees(self) -> None:
+        """The program itself reads the table, and would build sixteen wheels."""
+        asked = [sys.executable, "-m", "cibuildwheel", "--platform", "linux", "--archs", "x86_64,aarch64"]
+        asked += ["--print-build-identifiers", str(ROOT)]
+        done = subprocess.run(asked, capture_output=True, text=True, check=True)
+        names = done.stdout.split()
+        assert len(names) == 16
+        assert {name.partition("-")[0] for name in names} == {"cp311", "cp312", "cp313", "cp314"}

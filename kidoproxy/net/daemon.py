@@ -17,9 +17,6 @@ from collections.abc import Callable
 from functools import partial
 
 from kidoproxy import __version__
-from kidoproxy.admin.http import AdminServer
-from kidoproxy.admin.metrics import own_snapshot
-from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address, Config, Pool
 from kidoproxy.config.tls import listener_context
 from kidoproxy.net.client_io import ClientIO
@@ -186,6 +183,9 @@ class Daemon:
         self.connect_all()
         self.register_ticks()
         if self.worker_sockets is not None and self.worker:
+            # Here, as in `listen_admin`: the library of metrics is large, and not everybody has the pages.
+            from kidoproxy.admin.metrics import own_snapshot
+
             self.worker_sockets.start_answering(self.worker, lambda: own_snapshot(self.proxy).encode(), self.tasks)
         self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
         await self.wait_for_nodes()
@@ -255,6 +255,9 @@ class Daemon:
 
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""
+        from kidoproxy.admin.http import AdminServer
+        from kidoproxy.admin.worker_totals import WorkerTotals
+
         try:
             ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
             server = AdminServer(self.proxy, ask_workers=ask_workers, totals=WorkerTotals(self.replaces))

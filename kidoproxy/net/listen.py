@@ -11,13 +11,15 @@ import select
 import socket
 import stat
 from collections.abc import Callable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address, SocketAccess
 from kidoproxy.net.address_claims import AddressClaimed
 from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.unix_sockets import bind_unix_socket
+
+if TYPE_CHECKING:
+    from kidoproxy.admin.http import AdminServer
 
 LISTEN_BACKLOG: Final = 511
 #: Redis's ``tcp-keepalive``: a client whose machine has gone does not stay for ever.
@@ -98,7 +100,7 @@ async def start_listener(
 
 
 async def start_admin_listener(
-    admin_server: AdminServer, address: Address, given: list[GivenSocket] | None = None
+    admin_server: "AdminServer", address: Address, given: list[GivenSocket] | None = None
 ) -> ListeningServer:
     """Listen for requests of admin pages, with a ``given`` socket if there is one. OSError if it cannot be done."""
     for each in given or []:

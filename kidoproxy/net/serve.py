@@ -9,7 +9,7 @@ import uvloop
 
 from kidoproxy.config import Address, Config
 from kidoproxy.net.address_claims import AddressClaims
-from kidoproxy.net.daemon import Daemon, StartError
+from kidoproxy.net.daemon import Daemon, StartError, is_compiled
 from kidoproxy.net.given_sockets import GivenSockets, sockets_of_systemd
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
@@ -34,6 +34,10 @@ def run(
     configure_logging(config.log, config.log_level)
     for warning in config.warnings:
         log.warning("dangerous setting", reason=warning)
+    if not is_compiled():
+        log.warning(
+            "the core is interpreted", cost="several times the CPU", cure="install a C compiler, then kidoproxy again"
+        )
     given = take_given_sockets(config)
     claims = claim_addresses(config, given)
     try:

@@ -21,7 +21,7 @@ ALL_KEYS: Final = 1 << 60
 
 @final
 class ChildRequest:
-    """What one child gets of a request: the words, the positions of its keys, and its frame in pieces of the whole's."""
+    """What one child gets of a request: the words, the positions of its keys, and the pieces of its frame."""
 
     def __init__(self, name: bytes, name_frame: bytes) -> None:
         self.argv: list[bytes] = [name]

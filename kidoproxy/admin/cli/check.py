@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from kidoproxy.admin.cli.about import build_kind, warn_if_interpreted
 from kidoproxy.admin.cli.options import CommandFailed, config_option, load_config
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def check(config_file: Path) -> None:
     config = load_config(config_file)
     for warning in config.warnings:
         click.echo(f"WARNING: {warning}", err=True)
+    warn_if_interpreted(build_kind())
     node_checks = check_nodes(config)
     for name, pool in config.pools.items():
         click.echo(_pool_heading(pool))

@@ -25,8 +25,8 @@ def test_version(monkeypatch: pytest.MonkeyPatch) -> None:
             raise importlib.metadata.PackageNotFoundError
         return real(package)
 
-    monkeypatch.setattr(about, "version", version)
-    lines = invoke("version").output.splitlines()
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    lines = invoke("version").stdout.splitlines()
 
     assert lines[0] == f"kidoproxy {__version__} ({about.build_kind()})"
     assert lines[1].startswith("python 3.")
