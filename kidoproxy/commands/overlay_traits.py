@@ -208,6 +208,11 @@ MAY_REPLICATE: Final = "pfcount"
 #: FLUSHDB of a large cache takes seconds.
 LONG_RUNNING: Final = "flushdb flushall keys save memory|purge"
 
+#: They change servers and no key, and it makes no difference what runs between one server and the next.
+COMMUTING: Final = (
+    "script|load config|rewrite config|resetstat bgsave bgrewriteaof slowlog|reset commandlog|reset memory|purge"
+)
+
 #: A node's own secrets, in its replies.
 SECRETS: Final[tuple[tuple[str, int], ...]] = (
     ("config|get", SECRETS_OF_SETTINGS),
@@ -257,6 +262,8 @@ def apply_traits(specs: dict[bytes, CommandSpec]) -> None:
         spec.may_replicate = True
     for spec in _named(specs, LONG_RUNNING):
         spec.is_long_running = True
+    for spec in _named(specs, COMMUTING):
+        spec.commutes = True
     for spec in _named(specs, SHOW_NODE_USERS):
         spec.shows_node_users = True
 

@@ -268,11 +268,11 @@ class CommandSpec:
         self.in_multi: InMulti = IN_MULTI_QUEUED
         self.runs_in_subscriber_mode: bool = False  # a client with subscriptions may send it in RESP2
         self.topic_kind: TopicKind = TOPIC_NONE
-        #: Where the name of the command stands that this one carries; 0: it carries none.
-        self.nested_at: int = 0
+        self.nested_at: int = 0  # where the name of the command stands that it carries, if it carries one
         #: A read that CLIENT PAUSE WRITE holds as Redis does: it may store what it has computed.
         self.may_replicate: bool = False
         self.is_long_running: bool = False  # its work grows with all the data of a node
+        self.commutes: bool = False  # copies may run it at different points of their order
         self.secrets: Secrets = SECRETS_NONE
         #: A node's answer would show that node's users.
         self.shows_node_users: bool = False

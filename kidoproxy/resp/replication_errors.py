@@ -72,5 +72,5 @@ def not_with_leader(name: bytes, decided: bytes) -> bytes:
     """EXEC of a transaction that the leader would have to decide, of which one command cannot be told to others."""
     return error_reply(
         f"EXECABORT Transaction discarded because '{truncate_word(name)}' cannot be in one transaction with "
-        f"'{truncate_word(decided)}', which the leader of its keys decides: what it writes to is not known"
+        f"'{truncate_word(decided)}', which the leader of its keys decides: others could not be told what it changes"
     )

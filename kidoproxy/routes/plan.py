@@ -226,7 +226,8 @@ class LeaderFirst(Plan):
     ``written_keys`` those of them whose values it may change; if it ``may_read_other_keys`` it waits until nobody has a
     turn at any key. ``asks_pubsub_node``: the copy that messages are
     published to is asked in the leader's place. ``queued``: the frames of a transaction, which the leader is asked in
-    place of ``argv``; the reply is the array of theirs.
+    place of ``argv``; the reply is the array of theirs. ``repeated``: the indices of those that every copy runs itself
+    (`CommandSpec.commutes`).
     """
 
     def __init__(
@@ -239,6 +240,7 @@ class LeaderFirst(Plan):
         asks_pubsub_node: bool = False,
         queued: list[bytes] | None = None,
         may_read_other_keys: bool = False,
+        repeated: list[int] | None = None,
     ) -> None:
         super().__init__(LEADER_FIRST)
         self.group: Final = group
@@ -249,6 +251,7 @@ class LeaderFirst(Plan):
         self.asks_pubsub_node: Final = asks_pubsub_node
         self.queued: Final = queued
         self.may_read_other_keys: Final = may_read_other_keys
+        self.repeated: Final = repeated or []
 
     def __repr__(self) -> str:
         leader = self.group.leader(self.keys[0] if self.keys else None)

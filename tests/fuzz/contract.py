@@ -30,6 +30,8 @@ REFUSALS: Final = (
     b"wrong number of arguments for 'mset' command",
     b"wrong number of arguments for 'msetnx' command",
 )
+#: EXEC of a transaction that the leader of copies decides, with a command that the others could not be told.
+TRANSACTION_REFUSAL: Final = b" cannot be in one transaction with '"
 NOTHING: Final = [b"nosuch"]
 DATABASES: Final = 3
 
@@ -50,6 +52,13 @@ class Broken(AssertionError):
 def is_refusal(raw: bytes) -> bool:
     """Whether the proxy says that it does not serve this."""
     return raw.startswith(b"-CROSSSLOT ") or (raw[:1] == b"-" and any(text in raw for text in REFUSALS))
+
+
+def instead_of(request: list[bytes], ours: bytes) -> list[bytes]:
+    """What the oracle is asked where the proxy gave this reply: nothing, and no transaction, if it was a refusal."""
+    if ours.startswith(b"-EXECABORT ") and TRANSACTION_REFUSAL in ours:
+        return [b"DISCARD"]
+    return NOTHING if is_refusal(ours) else request
 
 
 def same(request: Sequence[bytes], right: bytes, ours: bytes) -> bool:
@@ -74,6 +83,9 @@ class Transcript:
         if is_refusal(ours):
             return True
         name = request[0].lower()
+        if ours.startswith(b"-EXECABORT ") and TRANSACTION_REFUSAL in ours:
+            self.queue = []
+            return name == b"exec" and right == b"+OK\r\n"
         if ours == b"+QUEUED\r\n":
             self.queue.append(request)
         if name == b"exec" and right[:1] == ours[:1] == b"*" and not (is_null(right) or is_null(ours)):
@@ -118,7 +130,7 @@ class Fuzzer:
         requests = batch(self.chance, count)
         with self.ring.raw(SECONDS) as connection:
             ours = converse(connection, requests, self.chance)
-        instead = [NOTHING if is_refusal(reply) else words for words, reply in zip(requests, ours, strict=True)]
+        instead = [instead_of(words, reply) for words, reply in zip(requests, ours, strict=True)]
         with connect(self.oracle) as connection:
             right = converse(connection, instead, self.chance)
         self.requests += len(requests)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.admin.embedded import EmbeddedNodes
+from kidoproxy.resp.replication_errors import not_with_leader
 from tests.fuzz.__main__ import lockstep_of, round_of
-from tests.fuzz.contract import Fuzzer, Transcript, is_refusal, same
+from tests.fuzz.contract import Fuzzer, Transcript, instead_of, is_refusal, same
 from tests.fuzz.liar import lying
 from tests.live.proxies import starter
 
@@ -74,6 +75,19 @@ def test_what_may_differ() -> None:
     assert not same([b"GET", b"k"], b"$1\r\na\r\n", b"$-1\r\n")
     assert is_refusal(b"-CROSSSLOT Keys in request\r\n")
     assert not is_refusal(b"-NODEDOWN a\r\n")
+
+
+def test_a_transaction_that_is_refused_whole() -> None:
+    """The oracle discards its own; nothing is left over for the next one."""
+    refused = not_with_leader(b"move", b"spop")
+    assert instead_of([b"EXEC"], refused) == [b"DISCARD"]
+    assert instead_of([b"MOVE"], b"-CROSSSLOT no\r\n") == [b"nosuch"]
+    assert instead_of([b"EXEC"], b"*0\r\n") == [b"EXEC"]
+    transcript = Transcript()
+    transcript.fits([b"get", b"k"], b"+QUEUED\r\n", b"+QUEUED\r\n")
+    assert transcript.fits([b"exec"], b"+OK\r\n", refused)
+    assert not transcript.fits([b"exec"], b"*0\r\n", refused)
+    assert transcript.fits([b"exec"], b"*0\r\n", b"*0\r\n")
 
 
 def test_transaction() -> None:

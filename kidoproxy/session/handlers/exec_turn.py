@@ -2,7 +2,8 @@
 
 A transaction waits as a whole: at all of its keys in each copy pool that it reaches, before anything of it is sent.
 One with a command that copies cannot repeat (SPOP, a script that depends on chance) is decided by the leader from
-MULTI to EXEC; then the other copies are sent the values of all keys that it may have written to.
+MULTI to EXEC; then the other copies are sent the values of all keys that it may have written to. What changes
+servers and no key, at whatever point of their order (SCRIPT LOAD), they are sent as it is.
 """
 
 from collections.abc import Callable
@@ -157,6 +158,7 @@ def leader_transaction(
     frames: list[bytes] = []
     keys: dict[bytes, bool] = {}
     written_keys: dict[bytes, bool] = {}
+    repeated: list[int] = []
     asks_pubsub_node = may_read_other_keys = False
     for queued, planned in zip(queue, plans, strict=True):
         if planned is None or isinstance(planned, DirectReply):
@@ -164,9 +166,11 @@ def leader_transaction(
         groups = copy_groups_of(planned)
         plan = plan_on_leader(planned, queued, group, registry)
         frame = leader_frame(plan, queued.request.raw)
-        written = written_keys_of(plan)
+        written = [] if queued.spec.commutes else written_keys_of(plan)
         if frame is None or written is None or not groups or any(each is not group for each in groups):
             return queued
+        if queued.spec.commutes:
+            repeated.append(len(frames))
         frames.append(frame)
         used = used_key_names(queued, planned, registry)
         may_read_other_keys = may_read_other_keys or used is None
@@ -184,6 +188,7 @@ def leader_transaction(
         asks_pubsub_node,
         frames,
         may_read_other_keys,
+        repeated,
     )
 
 

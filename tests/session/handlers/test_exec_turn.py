@@ -296,7 +296,7 @@ def refusal(name: str) -> str:
     """Why a command cannot be in one transaction with SPOP."""
     return (
         f"-EXECABORT Transaction discarded because '{name}' cannot be in one transaction with 'spop', which the leader "
-        f"of its keys decides: what it writes to is not known"
+        f"of its keys decides: others could not be told what it changes"
     )
 
 

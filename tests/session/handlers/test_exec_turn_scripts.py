@@ -1,8 +1,11 @@
-"""Scripts in transactions that a leader decides. Stories."""
+"""Scripts, and what changes servers and no key, in transactions that a leader decides. Stories."""
 
+from kidoproxy.commands.command_set import CommandSet
+from kidoproxy.commands.find import COMMANDS
+from kidoproxy.commands.spec import ALL_NODES, COPY_BROADCAST, NO_MULTI
 from kidoproxy.resp.encode import encode_request
 from tests.session.handlers.test_exec_turn import idle, known, multi, over, pair, queued, refusal, sizes, taken
-from tests.story import client, copies, led_by, node, silence, story, then, to, to_client, unheard
+from tests.story import Event, client, copies, led_by, node, silence, story, then, to, to_client, unheard
 
 
 def evaluate(text: bytes, key: str) -> bytes:
@@ -88,3 +91,70 @@ def test_a_leader_that_may_read_any_key() -> None:
         if waits:
             play << silence() >> over(turn)
         play << to("a", f"MEMORY USAGE {key}")
+
+
+#: Requests for the commands that every node gets and that name no key, where the bare name is not one.
+WHOLE_REQUESTS = {
+    "commandlog|reset": "COMMANDLOG RESET slow",
+    "config|set": "CONFIG SET maxmemory 0",
+    "function|delete": "FUNCTION DELETE lib",
+    "function|load": "FUNCTION LOAD text",
+    "function|restore": "FUNCTION RESTORE dump",
+    "script|load": "SCRIPT LOAD text",
+}
+
+
+def test_commands_that_name_no_key() -> None:
+    """Each is in one transaction with SPOP refused, or sent to the other copies as it came, before the values.
+
+    Only where it makes no difference what comes between on one copy are they sent it.
+    """
+    sent: list[str] = []
+    for spec in COMMANDS.values():
+        for each in (spec, *(spec.subcommands or {}).values()):
+            name = each.name.decode()
+            if (
+                each.replication != COPY_BROADCAST
+                or each.reach != ALL_NODES
+                or each.subcommands
+                or each.flags & NO_MULTI
+            ):
+                continue
+            text = WHOLE_REQUESTS.get(name, name.replace("|", " ").upper())
+            pool, key, _ = pair()
+            pool.words = CommandSet(frozenset(), frozenset([each.name]), {})
+            play = story(pool) >> client("MULTI", text, f"SPOP {key}", "EXEC")
+            if not each.commutes:
+                play << to_client("+OK", "+QUEUED", "+QUEUED", refusal(name)) << then(idle)
+                continue
+            sent.append(name)
+            (
+                play << queued(2) << sizes("a", key) << to("a", *multi(
+                    text, f"SPOP {key}", f"DUMP {key}", f"PEXPIRETIME {key}"
+                ))
+                >> node("a", "+OK", *["+QUEUED"] * 4, "*4 +fine $1 x $2 dd :-1")
+                << to("b", *multi(text, f"RESTORE {key} 0 dd REPLACE ABSTTL"))
+                >> node("b", "+OK", "+QUEUED", "+QUEUED", "*2 +fine +OK") << to_client("*2 +fine $1 x") << then(idle)
+            )  # fmt: skip
+    assert "script|load" in sent
+
+
+def needs_repair(expected: bool) -> Event:
+    """Whether keys of the first group wait for a repair."""
+    return then(lambda play: bool(play.pool.groups[0].to_repair) == expected)
+
+
+def test_a_command_without_a_key_that_differs() -> None:
+    """What one copy refuses and another one does not makes the keys wait for a repair; two errors are the same."""
+    for leader, other, differs in (("-ERR a", "-ERR b", False), ("-ERR a", "+OK", True), ("+OK", "-ERR b", True)):
+        pool, key, _ = pair()
+        pool.words = CommandSet(frozenset(), frozenset([b"bgsave"]), {})
+        (
+            story(pool)
+            >> client("MULTI", f"SPOP {key}", "BGSAVE", "EXEC") << queued(2) << sizes("a", key)
+            << to("a", *multi(f"SPOP {key}", "BGSAVE", f"DUMP {key}", f"PEXPIRETIME {key}"))
+            >> node("a", "+OK", *["+QUEUED"] * 4, f"*4\r\n$1\r\nx\r\n{leader}\r\n$2\r\ndd\r\n:-1\r\n".encode())
+            << to("b", *multi("BGSAVE", f"RESTORE {key} 0 dd REPLACE ABSTTL"))
+            >> node("b", "+OK", "+QUEUED", "+QUEUED", f"*2\r\n{other}\r\n+OK\r\n".encode())
+            << needs_repair(differs) << unheard
+        )  # fmt: skip
