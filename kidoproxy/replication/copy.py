@@ -59,3 +59,17 @@ def rendezvous_score(key_hash: i64, seed: i64) -> i64:
     x: i64 = ((key_hash ^ seed) * 0x2C1B3C6D) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * 0x297A2D39) & 0xFFFFFFFF
     return x ^ (x >> 16)
+
+
+def order_number(copies: list[Copy], key: bytes) -> int:
+    """Another number for each order of the copies by their scores for ``key``; 0 is that of the configuration.
+
+    It has one bit for each pair of copies: whether the second one comes first.
+    """
+    h = unsigned_fnv1a(key)
+    number = 0
+    for second in range(1, len(copies)):
+        score = rendezvous_score(h, copies[second].seed)
+        for first in range(second):
+            number = number * 2 + (1 if score > rendezvous_score(h, copies[first].seed) else 0)
+    return number

@@ -43,11 +43,12 @@ class CopyWrite(Aggregate):
     def __init__(self, parent: ReplyHandler, plan: Gather, group: CopyGroup, request_context: RequestContext) -> None:
         super().__init__(parent, len(plan.plans))
         self.group = group
+        write = plan.write
+        nodes = write.nodes if write is not None else None
         #: The nodes that were asked, leader first: the i-th reply is of the i-th node.
-        self.nodes = [part.node for part in plan.plans if isinstance(part, Send)]
+        self.nodes = nodes if nodes is not None else [part.node for part in plan.plans if isinstance(part, Send)]
         self.db = request_context.db
         self.per_node = request_context.per_node
-        write = plan.write
         self.is_write = write is not None
         self.written_keys = write.written_keys if write is not None else []
         #: What a copy may differ in that came to another outcome; None: anything.

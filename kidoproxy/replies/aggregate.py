@@ -15,6 +15,9 @@ from kidoproxy.resp.node_errors import NodeErrorReply
 
 #: So many replies are missing from an aggregate that was aborted: it never completes.
 NEVER_COMPLETE: Final = 1 << 40
+#: What nearly all have, and nobody changes.
+NO_FAILURES: Final[list[NodeFailure | None]] = []
+NO_REPLIES: Final[list[bytes]] = []
 
 
 class Aggregate:
@@ -26,7 +29,7 @@ class Aggregate:
         self.command_name = b""
         self.remaining = count
         self.replies: list[bytes] = [b""] * count
-        self.failures: list[NodeFailure | None] = []
+        self.failures: list[NodeFailure | None] = NO_FAILURES
         self.held_bytes = 0
 
     def set_reply(self, index: int, raw: bytes) -> None:
@@ -49,7 +52,7 @@ class Aggregate:
             self.parent.add_held_bytes(-self.held_bytes)
             self.held_bytes = 0
         self.answer_parent()
-        self.replies = []
+        self.replies = NO_REPLIES
 
     def set_failure(self, index: int, failure: NodeFailure) -> None:
         """Slot ``index`` gets no reply."""

@@ -44,7 +44,7 @@ from kidoproxy.replies import cursor
 from kidoproxy.resp import errors, script_errors
 from kidoproxy.resp.encode import encode_request, integer
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.copy_write import plan_copy_write
+from kidoproxy.routes.copy_write import FanOuts, plan_copy_write
 from kidoproxy.routes.plan import (
     AttemptPlanner,
     AwaitTurn,
@@ -79,6 +79,7 @@ class CopyPool(Route):
         super().__init__(name)
         self.read_order = read_order
         self.group = group
+        self.fan_outs = FanOuts(group)
 
     def plan(self, spec: CommandSpec, request: Request, request_context: RequestContext) -> Plan:
         """By what the command does to the copies; before the election nothing is served."""
@@ -179,7 +180,7 @@ class CopyPool(Route):
             return self.plan_decision(decided)
         effect = script_expiry_effect(request_context.registry, spec, request.argv)
         return plan_copy_write(
-            self.group,
+            self.fan_outs,
             routed_keys[0] if routed_keys and not request_context.in_multi else None,
             decision.payload,
             spec.response_policy,
@@ -307,7 +308,7 @@ class CopyPool(Route):
         What SORT reads by pattern decides what it stores: as if it might write to keys that it does not name.
         """
         return plan_copy_write(
-            self.group,
+            self.fan_outs,
             routed_keys[0] if routed_keys and not request_context.in_multi else None,
             payload,
             spec.response_policy,

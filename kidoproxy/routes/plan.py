@@ -73,7 +73,8 @@ class WriteScope:
 
     It changes ``written_keys``, or reads them to know what it changes, and if ``may_write_other_keys`` perhaps others;
     in database ``other_db`` too unless that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the
-    request's own bytes). ``expiry_effect``: what it has to do with the expiry of ``written_keys``.
+    request's own bytes). ``expiry_effect``: what it has to do with the expiry of ``written_keys``. ``nodes``: those of
+    the plans that it belongs to, where they are at hand.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class WriteScope:
         unawaited_nodes: list[Node],
         unawaited_payload: bytes | None,
         expiry_effect: ExpiryEffect = SET,
+        nodes: list[Node] | None = None,
     ) -> None:
+        self.nodes: Final = nodes
         self.expiry_effect: Final = expiry_effect
         self.written_keys: Final = written_keys
         self.may_write_other_keys: Final = may_write_other_keys

@@ -137,17 +137,17 @@ class PlanExecutor(PlanSender):
             expiry_check = begin_expiry_check(group, plan, request_context, timeout_of(group))
             if expiry_check is not None and write.expiry_effect.check == CHECK_AROUND:
                 self.send_expiry_questions(expiry_check, True, request_context)
+        is_plain_write = write is not None and not request_context.miss_on_down
+        proto, db = request_context.proto, request_context.db
         for index, child_plan in enumerate(plan.plans):
             slot = AggregateSlot(aggregate, index)
             if send_text is not None and send_text.sends_digest(child_plan, slot):
                 continue
-            self.execute(
-                child_plan,
-                slot,
-                frames[index] if frames is not None else raw,
-                spec,
-                request_context,
-            )
+            frame = frames[index] if frames is not None else raw
+            if is_plain_write and isinstance(child_plan, Send):
+                self.send(child_plan.node, slot, child_plan.payload or frame, proto, db)
+            else:
+                self.execute(child_plan, slot, frame, spec, request_context)
         if group is not None and write is not None and isinstance(aggregate, CopyWrite):
             for node in write.unawaited_nodes:
                 payload = write.unawaited_payload or raw
@@ -155,13 +155,13 @@ class PlanExecutor(PlanSender):
                     node,
                     UnawaitedReply(aggregate, node, possibly_differing_keys(write)),
                     payload if plan.interposed is None else plan.interposed.payload_for(node, payload) or raw,
-                    request_context.proto,
-                    request_context.db,
+                    proto,
+                    db,
                 )
             if expiry_check is not None:
                 self.send_expiry_questions(expiry_check, False, request_context)
             if group.waiters.count:
-                self.wake(group, wakeup_after(write, spec, raw, request_context.db))
+                self.wake(group, wakeup_after(write, spec, raw, db))
 
     def execute_wait(
         self, plan: Wait, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext

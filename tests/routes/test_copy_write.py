@@ -1,9 +1,11 @@
 """Who is sent a write to copies, and who is when it is sent later."""
 
+import random
+
 from kidoproxy.commands.spec import PASS_THROUGH
-from kidoproxy.replication.group import IN_SYNC
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING
 from kidoproxy.resp import errors
-from kidoproxy.routes.copy_write import plan_copy_write, renew
+from kidoproxy.routes.copy_write import MAX_ORDERS, FanOuts, plan_copy_write, renew
 from kidoproxy.routes.plan import DirectReply, Gather, Interposed, Send
 from tests.story import copies, led_by
 
@@ -13,7 +15,7 @@ def test_a_write_and_its_renewal() -> None:
     pool = copies("a", "b", "c", behind="c", min_in_sync=2)
     group = pool.groups[0]
     key = led_by(pool, "b").encode()
-    plan = plan_copy_write(group, key, b"new", PASS_THROUGH, [key], False, None)
+    plan = plan_copy_write(FanOuts(group), key, b"new", PASS_THROUGH, [key], False, None)
     assert isinstance(plan, Gather)
     assert plan.write is not None
     assert (repr(plan), plan.write.unawaited_nodes, plan.write.unawaited_payload) == ("[b, a]", [pool.nodes[2]], b"new")
@@ -36,7 +38,14 @@ def test_a_script_that_publishes_later() -> None:
     pool = copies("a", "b", "c", behind="c")
     group = pool.groups[0]
     plan = plan_copy_write(
-        group, None, b"quiet", PASS_THROUGH, [], True, None, interposed=Interposed(((b"x", b"y"),), b"loud", None)
+        FanOuts(group),
+        None,
+        b"quiet",
+        PASS_THROUGH,
+        [],
+        True,
+        None,
+        interposed=Interposed(((b"x", b"y"),), b"loud", None),
     )
     for node in (None, *pool.nodes):
         group.pubsub_node, group.pubsub_connections = node, 1
@@ -53,7 +62,45 @@ def test_a_script_that_publishes_later() -> None:
 def test_without_keys() -> None:
     """The order of the configuration."""
     pool = copies("a", "b")
-    plan = plan_copy_write(pool.groups[0], None, None, PASS_THROUGH, [], False, None)
+    plan = plan_copy_write(FanOuts(pool.groups[0]), None, None, PASS_THROUGH, [], False, None)
     assert isinstance(plan, Gather)
     assert plan.write is not None
     assert repr(renew(plan, pool.groups[0], plan.write, None)) == "[a, b]"
+
+
+def test_the_orders_that_are_kept() -> None:
+    """Whatever has changed in the meantime, a write is sent to the copies as they are now, in the order of its key."""
+    pool = copies("a", "b", "c", "d")
+    group = pool.groups[0]
+    fan_outs = FanOuts(group)
+    dice = random.Random(3)
+    kept = 0
+    for _ in range(3_000):
+        copy = dice.choice(group.copies)
+        change = dice.randrange(100)
+        if change == 0:
+            copy.state = dice.choice([IN_SYNC, BEHIND, SYNCING])
+        elif change == 1:
+            copy.node.live = not copy.node.live
+        elif change == 2:
+            copy.node.suspect = not copy.node.suspect
+        elif change == 3:
+            group.trust_lost = not group.trust_lost
+        key = b"k%d" % dice.randrange(50) if dice.random() < 0.9 else None
+        known = dict(fan_outs.by_order)
+        found = fan_outs.find(key)
+        kept += found in known.values()
+        assert found.nodes == group.ranked(key)
+        assert repr(found.sends) == repr(found.nodes and [Send(node) for node in found.nodes])
+        assert found.unawaited_nodes == [one.node for one in group.copies if one.state != IN_SYNC and one.node.live]
+    assert kept > 1_000
+
+
+def test_the_orders_of_many_copies() -> None:
+    """No more are kept than are worth it."""
+    pool = copies(*"abcdefg")
+    fan_outs = FanOuts(pool.groups[0])
+    for number in range(2_000):
+        key = b"k%d" % number
+        assert fan_outs.find(key).nodes == pool.groups[0].ranked(key)
+        assert len(fan_outs.by_order) <= MAX_ORDERS + 1
