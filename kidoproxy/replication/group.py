@@ -93,9 +93,10 @@ class CopyGroup(NodeGroup):
         self.effect_max_bytes = 64 << 20
         #: The run ids that the copies in sync had when they were last seen, by name.
         self.run_ids: dict[str, str] = {}
-        #: How many writes are open, by the epoch in which they began; whom to call when those before this one are done.
+        #: How many writes are open, and how many of them are of earlier epochs; whom to call when those are done.
         self.write_epoch = 0
-        self.open_writes: dict[int, int] = {}
+        self.open_writes = 0
+        self.open_before = 0
         self.on_writes_done: Callable[[], None] | None = None
         #: The copy that PUBLISH goes to (`active_pubsub_node`), and how many of our connections subscribe there.
         self.pubsub_node: Node | None = None
@@ -344,28 +345,26 @@ class CopyGroup(NodeGroup):
 
     def begin_write(self) -> int:
         """A write is being sent; returns the epoch, which `end_write` wants."""
-        epoch = self.write_epoch
-        self.open_writes[epoch] = self.open_writes.get(epoch, 0) + 1
-        return epoch
+        self.open_writes += 1
+        return self.write_epoch
 
     def end_write(self, epoch: int) -> None:
         """A write is done: copies that missed it have left the in-sync set."""
-        remaining = self.open_writes[epoch] - 1
-        if remaining:
-            self.open_writes[epoch] = remaining
-        else:
-            del self.open_writes[epoch]
+        self.open_writes -= 1
+        if epoch != self.write_epoch:
+            self.open_before -= 1
             self.notify_if_writes_done()
 
     def when_writes_done(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` as soon as every write that is open now is done; writes begun later do not count."""
         self.write_epoch += 1
+        self.open_before = self.open_writes
         self.on_writes_done = callback
         self.notify_if_writes_done()
 
     def notify_if_writes_done(self) -> None:
         callback = self.on_writes_done
-        if callback is not None and all(epoch == self.write_epoch for epoch in self.open_writes):
+        if callback is not None and not self.open_before:
             self.on_writes_done = None
             callback()
 

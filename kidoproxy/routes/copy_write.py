@@ -42,7 +42,7 @@ class FanOuts:
     def find(self, ranking_key: bytes | None) -> FanOut:
         """The one for a write that is ranked by this key."""
         group = self.group
-        states = 0 if group.trust_lost else 1
+        states = 2 if group.trust_lost else 3
         for copy in group.copies:
             node = copy.node
             states = states * 2 + (1 if copy.state == IN_SYNC else 0)
@@ -96,7 +96,9 @@ def plan_copy_write(
         written_keys, may_write_other_keys, other_db, fan_out.unawaited_nodes, payload, expiry_effect, nodes
     )
     if interposed is None:
-        sends = fan_out.sends if payload is None else [Send(node, payload) for node in nodes]
+        sends: list[Plan] = fan_out.sends
+        if payload is not None:
+            sends = [Send(node, payload) for node in nodes]
         return Gather(sends, response_policy, group=group, write=write)
     publisher_payload = interposed.publisher_payload
     publisher = group.active_pubsub_node() if publisher_payload is not None else None

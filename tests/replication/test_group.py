@@ -146,7 +146,7 @@ def test_when_writes_done() -> None:
     pool.end_write(first)
     assert called == ["nothing", "two"]
     pool.end_write(third)
-    assert (called, pool.open_writes) == (["nothing", "two"], {})
+    assert (called, pool.open_writes) == (["nothing", "two"], 0)
 
 
 def test_repair_later() -> None:

@@ -237,4 +237,4 @@ def test_an_unawaited_reply(unawaited_first: bool, leader_reply: str, reply: str
     assert copy.missed.keys == ({(0, b"k"): True} if differs and state != IN_SYNC else {})
     assert group.differing_keys == ({(0, b"k"): True} if differs and state != BEHIND else {})
     assert group.to_repair == ({(0, b"k"): True} if differs and state == IN_SYNC else {})
-    assert group.open_writes == {}
+    assert group.open_writes == 0
