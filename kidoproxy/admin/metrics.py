@@ -174,6 +174,9 @@ class ProxyCollector(Collector):
     def node_metrics(self) -> Iterator[Metric]:
         """What each node has, over all connections to it."""
         labels = ["node", "address"]
+        reply_seconds = GaugeMetricFamily(
+            "kidoproxy_node_reply_seconds", 'Average time to a reply, measured where read = "nearest".', labels=labels
+        )
         up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
         pending_requests = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
         replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
@@ -205,7 +208,12 @@ class ProxyCollector(Collector):
             timeouts.add_metric(key, sum(conn.timeouts for conn in conns))
             dedicated.add_metric(key, leased_by_server[key])
             reconnects.add_metric(key, sum(conn.reconnects for conn in conns))
-        yield from (up, pending_requests, dedicated, held_bytes, replies, timeouts, reconnects, self.failure_metric())
+        for connection_set in self.proxy.executor.connection_sets:
+            node = connection_set.node
+            if node.reply_seconds:
+                reply_seconds.add_metric((node.name, node.address), node.reply_seconds)
+        yield from (up, pending_requests, dedicated, held_bytes, replies, reply_seconds, timeouts, reconnects)
+        yield self.failure_metric()
 
     def failure_metric(self) -> Metric:
         """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.failure_counts`."""
@@ -237,14 +245,20 @@ class ProxyCollector(Collector):
         others = CounterMetricFamily(
             "kidoproxy_copy_other_owners", "Times that another proxy was found at a node of the pool.", labels=["pool"]
         )
+        hedges = CounterMetricFamily(
+            "kidoproxy_copy_hedges", "Reads asked of a second copy, and what came of it.", labels=["pool", "event"]
+        )
         for group in self.proxy.copy_groups:
+            for event, count in group.hedges.counts.items():
+                hedges.add_metric([group.name, event.replace(" ", "_")], count)
             others.add_metric([group.name], group.ownership.sightings if group.ownership is not None else 0)
             failures.add_metric([group.name], group.durability.failures)
             mismatches.add_metric([group.name], group.mismatches)
             to_repair.add_metric([group.name], len(group.to_repair))
             for copy in group.copies:
                 in_sync.add_metric([group.name, copy.node.name], int(copy.state == IN_SYNC and group.elected))
-        yield from (in_sync, mismatches, to_repair, failures, others, *self.sync_metrics(), *self.scrub_metrics())
+        yield from (in_sync, mismatches, to_repair, failures, others, hedges)
+        yield from (*self.sync_metrics(), *self.scrub_metrics())
 
     def sync_metrics(self) -> list[Metric]:
         """What each copy has missed, and its syncs."""

@@ -21,7 +21,7 @@ PER_WORKER: Final = (
 PREFIX: Final = "kidoproxy_"
 #: Gauges that are no sums.
 SMALLEST: Final = ("kidoproxy_node_up", "kidoproxy_tls_certificate_expiry_timestamp_seconds")
-LARGEST: Final = ("kidoproxy_build_info",)
+LARGEST: Final = ("kidoproxy_build_info", "kidoproxy_node_reply_seconds")
 
 Labels = tuple[tuple[str, str], ...]
 #: Name and labels of one line of the page.

@@ -32,6 +32,8 @@ from kidoproxy.config.sockets import SocketBuilder
 from kidoproxy.config.tls_build import TlsBuilder
 from kidoproxy.config.users import UserBuilder
 
+#: A read that may wait longer than that need not be hedged.
+MOST_HEDGE_MS: Final = 10_000
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -183,11 +185,20 @@ class ConfigBuilder:
             ack=table.ack,
             min_in_sync=table.min_in_sync,
             read=table.read,
+            hedge=self._hedge(table.hedge_ms, (*location, "hedge_ms")),
             heal=table.heal,
             sync_keys_per_s=table.sync_keys_per_s,
             scrub_s=self._seconds(table.scrub, (*location, "scrub")),
             effect_max_mb=table.effect_max_mb,
         )
+
+    def _hedge(self, text: str, location: Location) -> float | None:
+        if text in ("off", "p95"):
+            return None if text == "off" else 0.0
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_HEDGE_MS):
+            self.problems.add(location, f'must be "off", "p95" or a number from 1 to {MOST_HEDGE_MS}')
+            return None
+        return int(text) / 1000
 
     def _seconds(self, text: str, location: Location) -> float:
         """A duration in seconds; 0 for "off", and for what is none, which is a problem."""

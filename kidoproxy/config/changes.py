@@ -81,6 +81,7 @@ POOL_RULES: Final[Rules] = {
     "sync_keys_per_s": live(lambda pool: pool.copy and pool.copy.sync_keys_per_s),
     "scrub": live(lambda pool: pool.copy and pool.copy.scrub_s),
     "read": live(lambda pool: pool.copy and pool.copy.read),
+    "hedge_ms": live(lambda pool: pool.copy and pool.copy.hedge),
     "deny": live(lambda pool: pool.deny),
     "allow": live(lambda pool: pool.allow),
     "rename": live(lambda pool: pool.rename),

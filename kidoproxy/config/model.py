@@ -111,6 +111,7 @@ class CopyOptions:
     ack: str = "all"
     min_in_sync: int = 1
     read: str = "leader"
+    hedge: float | None = None  # seconds; 0.0: the 95th percentile
     heal: str = "auto"
     sync_keys_per_s: int = 0
     scrub_s: float = 0.0  # seconds between two; 0: never

@@ -46,6 +46,8 @@ TOGETHER_SETS: Final = (
 )
 
 #: "auto" is a number, too: that of the start, for a reload cannot change it.
+NumberOrWord = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+
 _processors_at_start = cache(usable_processors)
 Workers = Annotated[int, BeforeValidator(lambda value: _processors_at_start() if value == "auto" else value)]
 
@@ -327,10 +329,18 @@ class PoolTable(Table):
         examples=["24h"],
         json_schema_extra={"only": "copy"},
     )
-    read: Literal["leader", "first", "random"] = Field(
+    read: Literal["leader", "first", "random", "nearest"] = Field(
         "leader",
-        description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, or "random".',
-        json_schema_extra={"only": "copy", "later": ["nearest"]},
+        description='Who is asked: "leader" (spread over the nodes by key), "first" in the list, "random", or '
+        '"nearest", which answers soonest.',
+        json_schema_extra={"only": "copy"},
+    )
+    hedge_ms: NumberOrWord = Field(
+        "off",
+        description="A read that is not answered in so many milliseconds is asked of a second copy too, and the first "
+        'reply counts; "p95": in the time in which 95 % of all reads are answered. At most 5 % of the reads.',
+        examples=["p95"],
+        json_schema_extra={"only": "copy"},
     )
     deny: list[str] = Field(
         default_factory=list,

@@ -18,6 +18,8 @@ from kidoproxy.upstream.connection import NodeConnection
 
 log = EventLogger("kidoproxy")
 
+#: uvloop's clock is that coarse, and a timer may fire so much early.
+CLOCK_STEP_SECONDS: Final = 0.002
 #: Up to this many bytes are joined into one buffer; more are handed to the kernel as they are.
 MAX_JOIN_BYTES: Final = 256 * 1024
 
@@ -66,6 +68,8 @@ class LoopBridge:
         self.wall_offset = 0.0
         #: Opens and closes the sockets of connections; set by whoever has the connector.
         self.update_socket: Callable[[NodeConnection], None] | None = None
+        #: When the timer of `arm_hedge_timer` fires; 0.0: it is not armed.
+        self.hedge_timer_at = 0.0
         self.measure_wall_offset()
 
     def measure_wall_offset(self) -> None:
@@ -143,9 +147,28 @@ class LoopBridge:
             if len(reply_queues) > WRITES_PER_CLOCK_CHECK:
                 self.turn_deadline = time.monotonic() + self.turn_seconds
             self.flush_clients(reply_queues)
+        if self.executor.copy_hedges.queues:
+            self.arm_hedge_timer()
         turn_work.spent_units = 0
         self.turn_durations.observe(time.monotonic() - self.turn_began)
         self.schedule_flush()
+
+    def arm_hedge_timer(self) -> None:
+        """One timer for all reads that may be asked of a second copy: for the first that is due."""
+        due = self.executor.copy_hedges.next_due()
+        if due and (not self.hedge_timer_at or due < self.hedge_timer_at):
+            self.hedge_timer_at = due
+            self.loop.call_later(max(due - self.executor.now, 0.0), self.run_hedges)
+
+    def run_hedges(self) -> None:
+        now = self.update_clock()
+        if now + CLOCK_STEP_SECONDS < self.hedge_timer_at:
+            # One that was armed before an earlier read came.
+            return
+        self.hedge_timer_at = 0.0
+        self.executor.copy_hedges.run(now)
+        self.schedule_flush()
+        self.arm_hedge_timer()
 
     def run_jobs(self) -> None:
         """A slice of each job, until the turn is over."""

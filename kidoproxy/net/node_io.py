@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from typing import Final, final
 
 from kidoproxy.net.flush import LoopBridge, join_chunks
@@ -30,6 +31,9 @@ class NodeIO(Transport):
         self.write_paused = False
         #: Bytes handed to the transport.
         self.written_bytes = 0
+        #: A request whose reply is timed: which reply of the connection that is, and since when (0.0: none is).
+        self.timed_reply = 0
+        self.timed_since = 0.0
         self.transport: asyncio.Transport | None = None
         #: What arrives before `attach`: a node may send something, or hang up, at once.
         self.early_data = b""
@@ -58,7 +62,11 @@ class NodeIO(Transport):
 
     def data_received(self, data: bytes) -> None:
         if self.is_current():
+            arrived = time.monotonic() if self.timed_since else 0.0
             self.connection.feed(data, self.bridge.update_clock())
+            if arrived and self.connection.replies_received > self.timed_reply:
+                self.connection.node.note_reply_time(arrived - self.timed_since)
+                self.timed_since = 0.0
             self.bridge.schedule_flush()
             if len(data) >= LONG_READ_BYTES:
                 self.pause_reading_this_turn()
@@ -84,6 +92,10 @@ class NodeIO(Transport):
             conn.on_write_blocked()
             return
         size = conn.out_bytes
+        if size and conn.node.is_timed and not self.timed_since:
+            # The first request of this write, and one at a time: two readings of the clock for each.
+            self.timed_reply = conn.replies_received + conn.written_count - conn.head
+            self.timed_since = time.monotonic()
         out = conn.take_output()
         transport = self.transport
         if out and transport is not None:

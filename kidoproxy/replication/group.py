@@ -29,6 +29,7 @@ from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.repair_waits import RepairWaits
 from kidoproxy.replication.scrub_record import ScrubRecord
 from kidoproxy.replication.waiters import Waiters
+from kidoproxy.replies.hedge_queue import HedgeQueue
 from kidoproxy.resp.errors import STARTING_UP
 from kidoproxy.resp.replication_errors import trust_lost
 from kidoproxy.routes.topology import Node, NodeGroup
@@ -82,13 +83,12 @@ class CopyGroup(NodeGroup):
         self.differing_budget = ByteBudget(REPAIR_BYTES)
         self.mismatches = 0
         self.expiry_memo = ExpiryMemo()
-        #: Whether copies are asked when keys of a write expire.
-        self.checks_expiry = len(nodes) > 1
+        self.checks_expiry = len(nodes) > 1  # whether copies are asked when keys of a write expire
         self.read_count = 0  # reads that were sent to one copy, for taking turns
+        self.hedges = HedgeQueue()
         self.watches: list[WatchedKeys] = []
         self.waiters = Waiters()
-        #: Who has a turn at which keys, while something about them is decided by their leader.
-        self.key_turns = KeyTurns()
+        self.key_turns = KeyTurns()  # who has a turn at which keys, while their leader decides something about them
         #: Where the leader decides and the others are sent values: how large these may be.
         self.effect_max_bytes = 64 << 20
         #: The run ids that the copies in sync had when they were last seen, by name.

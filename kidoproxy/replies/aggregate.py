@@ -107,6 +107,9 @@ class AggregateSlot(ReplyHandler):
     def serves_client(self) -> bool:
         return self.aggregate.parent.serves_client()
 
+    def may_be_asked_late(self) -> bool:
+        return self.aggregate.parent.may_be_asked_late()
+
     def count_error(self, raw: bytes) -> None:
         self.aggregate.parent.count_error(raw)
 

@@ -59,6 +59,10 @@ class ReplyHandler:
         """The next piece of the reply, if `can_cut_through`; `on_reply` brings the rest."""
         raise NotImplementedError
 
+    def may_be_asked_late(self) -> bool:
+        """Whether a read may be asked once more now: its client has sent no write behind it, which it would see."""
+        return False
+
     def add_held_bytes(self, size: int) -> None:
         """Bytes of replies are held on the way to this handler (negative: no longer); clients are charged for them."""
 
@@ -93,6 +97,9 @@ class DelegatingHandler(ReplyHandler):
 
     def cut_through(self, piece: bytes) -> None:
         self.parent.cut_through(piece)
+
+    def may_be_asked_late(self) -> bool:
+        return self.parent.may_be_asked_late()
 
     def add_held_bytes(self, size: int) -> None:
         self.parent.add_held_bytes(size)

@@ -5,7 +5,7 @@ are appended to ``out``; there is no other ordering code. A large reply whose tu
 pub/sub leaves at once, but never inside a reply that has left in part.
 """
 
-from typing import final
+from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.replies.accounting import HALF_REPLY, OUTPUT_LIMIT, ReplyAccounting
@@ -16,6 +16,9 @@ from kidoproxy.replies.transport import Transport
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import as_loading_if
 from kidoproxy.resp.scan import MINUS
+
+#: Behind a read that is to be asked once more so many open requests are looked at.
+MAX_LOOKED_AT: Final = 64
 
 
 @final
@@ -216,6 +219,21 @@ class PendingRequest(ReplyHandler):
         self.partly_sent = True
         self.retries_left = NO_RETRY
         self.queue.emit(piece)
+
+    def may_be_asked_late(self) -> bool:
+        """When only reads, and not too many to look at, are open behind it."""
+        queue = self.queue
+        open_requests = queue.open_requests
+        index = len(open_requests) - 1
+        last = max(queue.head, index - MAX_LOOKED_AT)
+        while index >= last:
+            pending = open_requests[index]
+            if pending is self:
+                return True
+            if pending.spec is None or pending.spec.may_write:
+                return False
+            index -= 1
+        return False
 
     def add_held_bytes(self, size: int) -> None:
         """The client is charged for them."""

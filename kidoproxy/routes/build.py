@@ -5,11 +5,12 @@ from typing import final
 from kidoproxy import config
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
-from kidoproxy.routes.copy import READ_ORDERS, CopyPool
+from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.placement.hashes import FNV1A_64, MD5
 from kidoproxy.routes.placement.owners import Placement, django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.placement.tags import GREEDY, OFF, Tags
+from kidoproxy.routes.read_order import READ_ORDERS
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import Route
 from kidoproxy.routes.topology import Node
@@ -94,6 +95,9 @@ def set_copy_options(pool: CopyPool, options: config.CopyOptions) -> None:
     """May be done at any time: a read, a write, a sync or a scrub under way ends with what it began with."""
     group = pool.group
     pool.read_order = READ_ORDERS[options.read]
+    for copy in group.copies:
+        copy.node.is_timed = options.read == "nearest"
+    group.hedges.delay = options.hedge
     group.min_in_sync = options.min_in_sync
     group.acks_needed = acks_needed(options, len(group.copies))
     group.scrub.interval = options.scrub_s

@@ -56,6 +56,7 @@ from kidoproxy.routes.plan import (
     Send,
     Wait,
 )
+from kidoproxy.routes.read_order import READ_LEADER, in_read_order
 from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.scan import scan_plan
 from kidoproxy.routes.scripts import decide_copy_script, script_expiry_effect
@@ -63,12 +64,6 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.ways import WAY_READ
 
 PING: Final = encode_request([b"PING"])
-
-#: Who is asked for a read: the key's leader, the first in-sync node of the list, or one after another.
-READ_LEADER: Final = 0
-READ_FIRST: Final = 1
-READ_RANDOM: Final = 2
-READ_ORDERS: Final[dict[str, int]] = {"leader": READ_LEADER, "first": READ_FIRST, "random": READ_RANDOM}
 
 
 @final
@@ -287,12 +282,7 @@ class CopyPool(Route):
         """The in-sync nodes in the order in which a read asks them."""
         if self.read_order == READ_LEADER or key is None:
             return self.group.ranked(key)
-        nodes = self.group.ranked(None)
-        if self.read_order == READ_RANDOM:
-            # In turn: as even as chance, and pure code has no source of random numbers.
-            first = self.group.read_count % len(nodes)
-            return nodes[first:] + nodes[:first]
-        return nodes
+        return in_read_order(self.read_order, self.group.ranked(None), self.group.read_count)
 
     def plan_write(
         self,

@@ -13,6 +13,7 @@ Above them, what sends plans on these connections:
 
     unblock_order connection_set                    all that belongs to one node: login, connections, counts
     plan_sender miss_on_down                     what a plan's execution needs of whoever sends; misses for failures
+    hedged_read reads_of_copies                     reads of copies, asked of a second copy where the first is slow
     executor                                        walks plans; shared connections by node, protocol and database
     nonblocking dedicated_pool                      blocking commands that must not block; connections for one session
     waiting                                         requests that wait in the proxy for keys of copies

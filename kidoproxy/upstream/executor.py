@@ -17,7 +17,6 @@ from kidoproxy.replication.group import CopyGroup, missed_keys
 from kidoproxy.replication.held_plan import HeldPlan
 from kidoproxy.replication.key_turns import DbKey
 from kidoproxy.replication.leader_first import LeaderFirstWrite
-from kidoproxy.replication.read_failover import ReadFailover
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import CopyWrite, UnawaitedReply
 from kidoproxy.replies.aggregate import Aggregate, AggregateSlot, ListReplies, MergeWith
@@ -39,10 +38,14 @@ from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.kept_scripts import submit_digest, text_instead
 from kidoproxy.upstream.miss_on_down import MissOnDown
 from kidoproxy.upstream.plan_sender import PlanSender
+from kidoproxy.upstream.reads_of_copies import Hedges, send_read
 
 
 class PlanExecutor(PlanSender):
     """Walks plans; where a part goes is said by the subclass's `send`."""
+
+    #: None: what is sent like this is not asked of a second copy.
+    hedges: Hedges | None = None
 
     def execute(
         self, plan: Plan, handler: ReplyHandler, raw: bytes, spec: CommandSpec, request_context: RequestContext
@@ -53,12 +56,9 @@ class PlanExecutor(PlanSender):
             if request_context.miss_on_down and not request_context.per_node:
                 handler = MissOnDown(self, handler, payload, spec, request_context.proto)
             if plan.fallbacks:
-                handler = ReadFailover(
-                    self, handler, payload, plan.node, plan.fallbacks, request_context.proto, request_context.db
-                )
-                if handler.group is not None:
-                    handler.group.read_count += 1
-            self.send(plan.node, handler, payload, request_context.proto, request_context.db)
+                send_read(self, self.hedges, plan, handler, payload, request_context)
+            else:
+                self.send(plan.node, handler, payload, request_context.proto, request_context.db)
         elif isinstance(plan, Gather):
             group = plan.group
             is_busy = group is not None and group.key_turns.busy
@@ -251,6 +251,7 @@ class Executor(PlanExecutor):
         #: Connections that are not shared: dedicated ones, and those that subscribe.
         self.unshared_connections: list[NodeConnection] = []
         self.turn_work = TurnWork()
+        self.hedges = self.copy_hedges = Hedges()
         self.now = 0.0
         #: Different in each process, for `next_random` and the moments at which connections are tried again.
         self.seed = 1

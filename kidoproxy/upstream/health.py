@@ -50,6 +50,9 @@ class NodeHealth:
     """The part of a node that changes while it is talked to; `Node` has the rest."""
 
     def __init__(self) -> None:
+        #: Whether it is measured how soon it answers; a moving average of that in seconds (0.0: not known).
+        self.is_timed = False
+        self.reply_seconds = 0.0
         #: It is there, and answers nothing in time: what is sent fails at once until a probe is answered in time.
         self.suspect = False
         #: False once it has refused HELLO: it speaks RESP2 only.
@@ -65,6 +68,10 @@ class NodeHealth:
         self.failure_counts: dict[str, int] = {}
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
         self.internal_errors: list[tuple[str, Exception]] = []
+
+    def note_reply_time(self, seconds: float) -> None:
+        """Smoothed as TCP smooths its round trips (RFC 6298)."""
+        self.reply_seconds += (seconds - self.reply_seconds) / 8 if self.reply_seconds else seconds
 
     def count_failure(self, cause: str) -> None:
         self.failure_counts[cause] = self.failure_counts.get(cause, 0) + 1

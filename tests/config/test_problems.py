@@ -54,10 +54,10 @@ MISTAKES = [
     (nodes('{ url = "redis://h", x = { y = 1 } }', "3"), "pool.cache.nodes[0].x: unknown key"),
     (pool('on_down = "next"'), 'pool.cache.on_down: "next" is not served yet; served are "error", "miss"'),
     (pool('ack = "some"', "copy"), 'pool.cache.ack: "some" is not known; known are "all", "quorum", "leader"'),
-    (
-        pool('read = "nearest"', "copy"),
-        'pool.cache.read: "nearest" is not served yet; served are "leader", "first", "random"',
-    ),
+    (pool('hedge_ms = "fast"', "copy"), 'pool.cache.hedge_ms: must be "off", "p95" or a number from 1 to 10000'),
+    (pool("hedge_ms = 0", "copy"), 'pool.cache.hedge_ms: must be "off", "p95" or a number from 1 to 10000'),
+    (pool("hedge_ms = 10001", "copy"), 'pool.cache.hedge_ms: must be "off", "p95" or a number from 1 to 10000'),
+    (pool("hedge_ms = true", "copy"), "pool.cache.hedge_ms: must be a string, not true or false"),
 ]
 
 

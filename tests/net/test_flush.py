@@ -7,14 +7,16 @@ import pytest
 import uvloop
 
 from kidoproxy.net.flush import MAX_JOIN_BYTES, ClientSocket, LoopBridge, join_chunks
+from kidoproxy.replication.group import group_of
 from kidoproxy.replies.jobs import Job
 from kidoproxy.replies.transport import Transport
 from kidoproxy.resp import limits
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.session.mode import YIELDED
 from kidoproxy.upstream.connection import NodeConnection
-from tests.net.fakes import Net
-from tests.session.stage import ring
+from tests.greet import answers
+from tests.net.fakes import Net, info
+from tests.session.stage import copies, ring
 
 PING = encode_request([b"PING"])
 
@@ -192,3 +194,44 @@ def test_what_a_slow_reader_does_is_for_it_to_say() -> None:
     """The bridge only asks."""
     with pytest.raises(NotImplementedError):
         ClientSocket().check_progress()
+
+
+def test_one_timer_for_reads_that_may_be_asked_twice() -> None:
+    """It is armed for the first that is due, and again while others wait; one that was armed too late does no harm."""
+    net = Net(copies("a", "b"))
+    first, second = net.stage.node("a"), net.stage.node("b")
+    group = group_of(first)
+    assert group is not None
+    group.mark_in_sync(second)
+    group.elected = True
+    group.hedges.delay, group.hedges.tokens = 0.050, 10.0
+    sockets = [net.connecting(name) for name in "ab"]
+    for number, (node, socket) in enumerate(sockets):
+        node.attach(net.bridge.update_clock(), 1.0)
+        net.bridge.schedule_flush()
+        net.turn()
+        node.data_received(answers(socket.take(), info(number)))
+        net.turn()
+        socket.take()
+
+    def asked() -> int:
+        """How many GETs the nodes have got since last time."""
+        net.turn()
+        return sum(socket.take().count(b"GET") for _, socket in sockets)
+
+    clients = [net.client()[0] for _ in range(2)]
+    net.say(clients[0], "GET", "k")
+    assert asked() == 1
+    net.wait(0.045)
+    assert asked() == 0
+    net.say(clients[1], "GET", "k")
+    assert asked() == 1
+    net.wait(0.010)
+    assert asked() == 1
+    assert net.bridge.hedge_timer_at == pytest.approx(net.loop.now + 0.040)
+    net.bridge.run_hedges()
+    assert asked() == 0
+    net.wait(0.050)
+    assert asked() == 1
+    assert net.bridge.hedge_timer_at == 0.0
+    assert [at for at, _ in net.loop.later] == []

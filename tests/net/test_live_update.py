@@ -13,7 +13,8 @@ from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.from_config import connect_target
 from kidoproxy.net.tls import Acceptor
-from kidoproxy.routes.copy import READ_ORDERS, CopyPool
+from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.read_order import READ_ORDERS
 from kidoproxy.routes.topology import Node
 from tests.certificates import listener_tls
 from tests.config.files import pool, read

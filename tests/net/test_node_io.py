@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 
 import pytest
 
@@ -194,3 +195,43 @@ def test_what_sends_too_much_before_the_handshake_is_no_node() -> None:
     assert socket.ended() == ""
     node.data_received(b"x")
     assert socket.ended() == "aborted"
+
+
+def test_how_soon_a_node_answers() -> None:
+    """One request of a write is timed, and the next one when that is answered; nothing is where nobody asks for it."""
+    net = Net(ring("a"))
+    node, _ = net.node("a")
+    health = node.connection.node
+    client, _ = net.client()
+
+    net.say(client, "GET", "k")
+    node.data_received(b"$1\r\na\r\n")
+    assert (node.timed_since, health.reply_seconds) == (0.0, 0.0)
+    health.is_timed = True
+    net.say(client, "GET", "k")
+    since = node.timed_since
+    net.say(client, "GET", "k")
+    assert node.timed_since == since
+    node.data_received(b"$1\r\na")
+    assert node.timed_since == since
+    node.data_received(b"\r\n")
+    assert node.timed_since == 0.0
+    assert 0.0 < health.reply_seconds <= time.monotonic() - since
+    node.data_received(b"$1\r\na\r\n")
+    assert node.timed_since == 0.0
+    net.say(client, "GET", "k")
+    assert node.timed_since > since
+
+
+def test_a_reply_that_was_asked_for_before_is_not_timed() -> None:
+    """What the node owed already, when timing began, says nothing about the request that is timed."""
+    net = Net(ring("a"))
+    node, _ = net.node("a")
+    client, _ = net.client()
+    net.say(client, "GET", "k")
+    node.connection.node.is_timed = True
+    net.say(client, "GET", "k")
+    node.data_received(b"$1\r\na\r\n")
+    assert node.timed_since > 0.0
+    node.data_received(b"$1\r\na\r\n")
+    assert node.timed_since == 0.0

@@ -55,3 +55,9 @@ def test_delegating() -> None:
     assert (replies.take_output(), replies.held_reply_bytes, handler.describe()) == ([b"half"], 5, "get")
     handler.abort(FAILURE, True)
     assert replies.disconnect_reason == HALF_REPLY
+
+
+def test_nothing_is_asked_once_more_unless_it_is_known_to_be_harmless() -> None:
+    """What the proxy itself asks is not a read of a client."""
+    assert not IgnoreReply().may_be_asked_late()
+    assert not DelegatingHandler(IgnoreReply()).may_be_asked_late()

@@ -11,8 +11,9 @@ from kidoproxy.net.workers import worker_config
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.routes.build import RouteTree, build
-from kidoproxy.routes.copy import READ_FIRST, CopyPool
+from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.placement.owners import django_redis_shard, hash_ring, ketama
+from kidoproxy.routes.read_order import READ_FIRST
 from kidoproxy.routes.ring import Ring
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.config.files import read

@@ -5,8 +5,9 @@ from kidoproxy.commands.stream_writes import ADD_ENTRY
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.request_reader import Request
-from kidoproxy.routes.copy import READ_FIRST, READ_LEADER, READ_RANDOM, CopyPool
+from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.plan import AwaitTurn, DirectReply, Gather, LeaderFirst, Plan, Send
+from kidoproxy.routes.read_order import READ_FIRST, READ_LEADER, READ_RANDOM
 from kidoproxy.routes.route import RequestContext, WallClock
 from tests.replication.test_key_turns import Recorded
 from tests.story import Pool, client, copies, led_by, story, unheard

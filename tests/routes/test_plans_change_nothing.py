@@ -6,7 +6,8 @@ from typing import Final
 import pytest
 
 from kidoproxy.replication.group import SYNCING, CopyGroup
-from kidoproxy.routes.copy import READ_RANDOM, CopyPool
+from kidoproxy.routes.copy import CopyPool
+from kidoproxy.routes.read_order import READ_RANDOM
 from tests.fuzz.requests import TEMPLATES, filled
 from tests.story import Pool, client, copies, ring, story, then, to_client, unheard
 

@@ -26,3 +26,15 @@ def test_what_its_name_does_not_stand_for(raw: bytes, moves: int) -> None:
     health.on_error_reply(raw, limits.RERESOLVE_SECONDS + 0.01)
     assert health.role_changes == 2 * moves
     assert health.failure_counts == ({"role changed": 2} if moves else {})
+
+
+def test_how_soon_it_answers() -> None:
+    """The first time counts in full, later ones pull the average along."""
+    health = NodeHealth()
+    health.note_reply_time(0.008)
+    assert health.reply_seconds == 0.008
+    health.note_reply_time(0.016)
+    assert health.reply_seconds == pytest.approx(0.009)
+    for _ in range(100):
+        health.note_reply_time(0.001)
+    assert health.reply_seconds == pytest.approx(0.001, rel=0.01)
