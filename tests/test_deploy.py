@@ -314,3 +314,36 @@ class TestWheels:
         names = done.stdout.split()
         assert len(names) == 16
         assert {name.partition("-")[0] for name in names} == {"cp311", "cp312", "cp313", "cp314"}
+
+
+class TestExampleSite:
+    """What the containers of deploy/example are made of; tests/live/test_example_site.py runs the site without them."""
+
+    FOLDER: Final = DEPLOY / "example"
+
+    def compose(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((self.FOLDER / "compose.yml").read_text(encoding="utf-8"))
+        return found
+
+    def test_every_node_of_the_file_is_a_service(self) -> None:
+        """By its name, and no server is there for nobody."""
+        config = load(self.FOLDER / "kidoproxy.toml", {})
+        nodes = {node.address.host for pool in config.pools.values() for node in pool.nodes}
+        services = self.compose()["services"]
+        assert nodes == services.keys() - {"site", "worker", "proxy"}
+        assert nodes == set(services["proxy"]["depends_on"])
+
+    def test_the_site_finds_its_pools(self) -> None:
+        """The variables that the settings read are those that compose sets, with the ports of the file."""
+        config = load(self.FOLDER / "kidoproxy.toml", {})
+        ports = {f"redis://proxy:{pool.listen[0].port}" for pool in config.pools.values()}
+        environment = self.compose()["services"]["worker"]["environment"]
+        assert set(environment.values()) == ports
+        settings = (self.FOLDER / "shop/settings.py").read_text(encoding="utf-8")
+        assert set(re.findall(r'environ\.get\("(\w+_URL)"', settings)) == environment.keys()
+
+    def test_what_the_image_copies_is_there(self) -> None:
+        """From the context that compose names."""
+        copied = re.findall(r"(?m)^COPY (.*) \S+$", (self.FOLDER / "Dockerfile").read_text(encoding="utf-8"))
+        assert (self.FOLDER / self.compose()["services"]["site"]["build"]["context"]).resolve() == ROOT
+        assert [name for names in copied for name in names.split() if not Path(ROOT, name).exists()] == []

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
-from django.core.cache import CacheHandler
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
@@ -17,7 +16,7 @@ from kidoproxy.django.addresses import without_login
 from kidoproxy.django.cache import KidoCache
 from kidoproxy.django.pool_check import forget_checks
 from kidoproxy.django.queues import Queue, queues
-from kidoproxy.django.served import client_at, client_of, is_on_redis, node_statuses, owners, proxy_info
+from kidoproxy.django.served import client_at, client_of, is_on_redis, made_cache, node_statuses, owners, proxy_info
 
 #: What each number means; the page has the same table.
 MEANINGS: Final = {
@@ -77,7 +76,7 @@ def check_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def _made(alias: str) -> Any:
     """The cache, or why there is none."""
     try:
-        return CacheHandler(settings.CACHES)[alias]
+        return made_cache(alias)
     except ImproperlyConfigured as error:
         return error
 
@@ -91,6 +90,7 @@ def _check_cache(alias: str) -> Iterator[CheckMessage]:
         return
     if not is_on_redis(cache):
         return
+    client = None
     try:
         client = client_of(cache)
         info = proxy_info(client)
@@ -109,14 +109,8 @@ def _check_cache(alias: str) -> Iterator[CheckMessage]:
     except (RedisError, OSError) as error:
         yield _message("E001", alias, str(error), "Is it running? kidoproxy serve --config FILE starts it.")
     finally:
-        _close(cache)
-
-
-def _close(cache: Any) -> None:
-    """Connections that were made for the check go."""
-    pools = getattr(vars(cache).get("_cache"), "_pools", None) or {}
-    for pool in pools.values():
-        pool.disconnect()
+        if client is not None:
+            client.connection_pool.disconnect()
 
 
 def _serializer(conf: Mapping[str, Any]) -> str:

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.conf import settings
+from django.core.cache import CacheHandler
+
 #: A check must not hang; a proxy on the same machine answers in less than a thousandth of that.
 SECONDS: Final = 3
 _OWNERS: Final = re.compile(r"(\S+) \(")
@@ -32,6 +35,16 @@ class NodeStatus:
 def is_on_redis(cache: Any) -> bool:
     """Whether the backend is Django's for Redis, django-redis, ours, or derived from one of these."""
     return any(base.__module__.startswith(_REDIS_BACKENDS) for base in type(cache).__mro__)
+
+
+def made_cache(alias: str) -> Any:
+    """A cache of the settings, new; one on Redis does not wait long for a connection."""
+    cache = CacheHandler(settings.CACHES)[alias]
+    conf = settings.CACHES[alias]
+    if not is_on_redis(cache):
+        return cache
+    word = "SOCKET_CONNECT_TIMEOUT" if hasattr(type(cache), "client") else "socket_connect_timeout"
+    return CacheHandler({"default": {**conf, "OPTIONS": {word: SECONDS, **conf.get("OPTIONS", {})}}})["default"]
 
 
 def client_of(cache: Any) -> Any:

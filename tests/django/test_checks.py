@@ -58,6 +58,18 @@ def test_the_wrong_mode(canned: CannedNode) -> None:
     assert ids(check_caches, a={"BACKEND": "kidoproxy.django.RedisRing", "LOCATION": canned.url}) == ["E002"]
 
 
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("backend", ["RedisRing", "RedisCopy"])
+def test_soft_caches_are_checked_as_hard(canned: CannedNode, node_url: str, backend: str, soft: bool) -> None:
+    """FAIL_SOFT is for pages: what is wrong is told, and nothing is raised."""
+    options = {"OPTIONS": {"FAIL_SOFT": soft}}
+    conf = {"BACKEND": f"kidoproxy.django.{backend}", **options}
+    assert ids(check_caches, a={**conf, "LOCATION": node_url}) == ["E002"]
+    assert ids(check_caches, a={**conf, "LOCATION": f"redis://127.0.0.1:{free_port()}"}) == ["E001"]
+    canned.info = pool_info("other", "127.0.0.1:1")
+    assert ids(check_caches, a={**conf, "LOCATION": canned.url}) == ["E002"]
+
+
 def test_settings_that_contradict_each_other() -> None:
     """They are told before anybody is asked."""
     conf = {"BACKEND": KIDO, "LOCATION": "redis://127.0.0.1:1/3", "DB": 4}

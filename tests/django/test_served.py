@@ -5,8 +5,17 @@ from typing import Any
 
 import pytest
 from django.core.cache import CacheHandler
+from django.test.utils import override_settings
 
-from kidoproxy.django.served import is_on_redis, node_statuses, owners, proxy_info
+from kidoproxy.django.served import (
+    SECONDS,
+    client_of,
+    is_on_redis,
+    made_cache,
+    node_statuses,
+    owners,
+    proxy_info,
+)
 
 
 class Client:
@@ -34,6 +43,18 @@ def test_nodes_in_both_protocols(row: Any) -> None:
     """A map, or its keys and values in a list."""
     (node,) = node_statuses(Client([row]))
     assert (node.name, node.address, node.state, node.cause) == ("n", "", "up", "")
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["django_redis.cache.RedisCache", "kidoproxy.django.KidoCache", "django.core.cache.backends.redis.RedisCache"],
+)
+def test_a_check_does_not_hang(backend: str) -> None:
+    """The connection has a time limit, unless the settings have one."""
+    conf: dict[str, Any] = {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:1/0"}
+    with override_settings(CACHES={"default": conf}):
+        kwargs = client_of(made_cache("default")).connection_pool.connection_kwargs
+    assert kwargs["socket_connect_timeout"] == SECONDS
 
 
 def test_other_servers_and_caches(node: Any) -> None:

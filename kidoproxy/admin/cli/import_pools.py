@@ -1,5 +1,6 @@
 """``kidoproxy import``: writes a configuration from a nutcracker.yml, or from the CACHES of a Django site."""
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -70,7 +71,8 @@ def _settings(source: str) -> ModuleType:
     """The module of the settings; whatever goes wrong in it becomes a line."""
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return _from_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
+        with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no part of the file
+            return _from_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
     except Exception as error:  # noqa: BLE001 (a settings module may raise anything)
         raise ConfigError([f"{source}: cannot be imported: {type(error).__name__}: {error}"]) from None
     finally:

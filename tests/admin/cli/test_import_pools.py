@@ -27,12 +27,13 @@ def test_nutcracker(tmp_path: Path) -> None:
 
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file, or a module beside which one stands."""
-    (tmp_path / "import_me_settings.py").write_text(SETTINGS, encoding="utf-8")
+    (tmp_path / "import_me_settings.py").write_text(SETTINGS + "print('loaded')\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for source in ("import_me_settings.py", "import_me_settings"):
         done = invoke("import", source)
-        assert done.exit_code == 0
+        assert (done.exit_code, done.stderr) == (0, "loaded\n")
         assert 'hash = "hash_ring"' in done.stdout
+        assert "loaded" not in done.stdout
 
 
 @pytest.mark.parametrize(

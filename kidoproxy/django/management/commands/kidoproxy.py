@@ -5,12 +5,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import CacheHandler
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from kidoproxy.django.addresses import without_login
-from kidoproxy.django.served import client_of, is_on_redis, node_statuses, proxy_info, route_lines
+from kidoproxy.django.served import client_of, is_on_redis, made_cache, node_statuses, proxy_info, route_lines
 
 
 class Command(BaseCommand):
@@ -34,20 +33,19 @@ class Command(BaseCommand):
         keys, alias = options["keys"], options["cache"]
         if alias is not None and alias not in settings.CACHES:
             raise CommandError(f"there is no cache {alias!r}; there are {', '.join(settings.CACHES)}")
-        caches = CacheHandler(settings.CACHES)
         if keys:
-            self._ask(alias or "default", lambda: self._where(caches[alias or "default"], keys, options))
+            self._ask(alias or "default", lambda: self._where(made_cache(alias or "default"), keys, options))
             return
         aliases = [alias] if alias else list(settings.CACHES)
-        failed = [name for name in aliases if not self._status(name, caches)]
+        failed = [name for name in aliases if not self._status(name)]
         if failed:
             raise CommandError(f"not well: {', '.join(failed)}")
 
-    def _status(self, alias: str, caches: CacheHandler) -> bool:
+    def _status(self, alias: str) -> bool:
         """One cache and its nodes; whether all is well."""
         backend = settings.CACHES[alias].get("BACKEND", "")
         try:
-            return bool(self._ask(alias, lambda: self._show(alias, backend, caches[alias])))
+            return bool(self._ask(alias, lambda: self._show(alias, backend, made_cache(alias))))
         except CommandError as error:
             self.stdout.write(f"{alias}: {backend}\n  {error}")
             return False
