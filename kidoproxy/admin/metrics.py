@@ -87,6 +87,8 @@ class ProxyCollector(Collector):
         for result, count in self.proxy.reloads.items():
             reloads.add_metric([result], count)
         yield reloads
+        documentation = "Upgrades that failed: the new process did not take over."
+        yield counter("upgrade_failures", documentation, self.proxy.upgrade_failures)
         documentation = "When the configuration in use was taken over, at the start or by a reload."
         yield gauge("configuration_timestamp_seconds", documentation, self.proxy.configured_ms / 1000)
 

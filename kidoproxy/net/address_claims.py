@@ -92,14 +92,26 @@ def claim_owners() -> list[Owner]:
     return found
 
 
-def listening_process(addresses: list[Address]) -> Owner | None:
+def abstract_names(prefix: str) -> list[str]:
+    """What stands behind the prefix and a space in the names of abstract sockets of this network namespace."""
+    try:
+        rows = SOCKETS.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return [row.partition(f"@{prefix} ")[2].rstrip("@") for row in rows if f"@{prefix} " in row]
+
+
+def listening_process(addresses: list[Address], other_than: int = 0) -> Owner | None:
     """Who listens at one of these addresses, if it is a process of this machine's that we may look at and signal.
+
+    ``other_than``: a process that is not looked for.
 
     A pid alone would not do: of another container's process it is the number there, and may be somebody else's here.
     """
     wanted = [bind_address for address in addresses for bind_address in bind_addresses(address)]
     for owner in claim_owners():
-        if any(owner.bind_address.overlaps(bind_address) for bind_address in wanted) and holds_socket(owner):
+        is_there = any(owner.bind_address.overlaps(bind_address) for bind_address in wanted)
+        if is_there and owner.pid != other_than and holds_socket(owner):
             return owner
     return None
 
@@ -118,6 +130,18 @@ class AddressClaims:
     def __init__(self) -> None:
         self.sockets: list[socket.socket] = []
         self.own_claims: set[Owner] = set()
+        #: What the proxy had claimed that this one replaces, by name, and its process.
+        self.inherited: dict[bytes, socket.socket] = {}
+        self.predecessor = 0
+
+    def inherit(self, claims: list[socket.socket], predecessor: int) -> None:
+        """Claim with these sockets of a process that will serve no more; what is not claimed is closed in the end."""
+        self.inherited = {sock.getsockname(): sock for sock in claims}
+        self.predecessor = predecessor
+
+    def claim_sockets(self) -> list[socket.socket]:
+        """Those that keep others away; who owns them stands in names of their own."""
+        return [sock for sock in self.sockets if sock.getsockname().startswith(b"\0" + CLAIM_PREFIX.encode())]
 
     def claim(self, address: Address, check_port: bool) -> None:
         """Claim all that ``address`` resolves to. OSError says who has it.
@@ -139,7 +163,9 @@ class AddressClaims:
         others = [
             owner
             for owner in claim_owners()
-            if owner.bind_address.overlaps(bind_address) and owner not in self.own_claims
+            if owner.bind_address.overlaps(bind_address)
+            and owner not in self.own_claims
+            and owner.pid != self.predecessor
         ]
         if others or not bound:
             is_own = any(owner.bind_address == bind_address for owner in self.own_claims)
@@ -147,7 +173,10 @@ class AddressClaims:
             raise AddressClaimed(errno.EADDRINUSE, f"address already in use by {holder}")
 
     def bind_name(self, name: str) -> bool:
-        """Bind an abstract socket of this name and keep it; False when somebody has it."""
+        """Bind an abstract socket of this name and keep it, or keep an inherited one; False when somebody has it."""
+        if (inherited := self.inherited.pop(b"\0" + name.encode(), None)) is not None:
+            self.sockets.append(inherited)
+            return True
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind("\0" + name)
@@ -159,9 +188,10 @@ class AddressClaims:
 
     def close(self) -> None:
         """Give up all claims, as far as this process goes: workers keep theirs."""
-        for sock in self.sockets:
+        for sock in (*self.sockets, *self.inherited.values()):
             sock.close()
         self.sockets.clear()
+        self.inherited.clear()
         self.own_claims.clear()
 
 

@@ -40,7 +40,9 @@ class ClientIO(ClientSocket):
         self.lingering = False
         #: Our own side is closed while the proxy drains: what comes from now on is not run.
         self.sent_eof = False
-        #: The proxy drains: nothing more is read while replies are owed, so that there is an end to it.
+        #: It is to be closed as soon as nothing is owed to it.
+        self.draining = False
+        #: Moreover nothing more is read while replies are owed, so that there is an end to it.
         self.hurries = False
         #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
@@ -89,7 +91,7 @@ class ClientIO(ClientSocket):
             self.discard_output()
             return
         replies = session.replies
-        if self.bridge.proxy.draining and not session.closing and self.may_close_draining(session):
+        if self.draining and not session.closing and self.may_close_draining(session):
             # Together with its reply, so that it hears of the end before it asks again.
             hold_segment(self.transport)
             session.close()
@@ -123,7 +125,7 @@ class ClientIO(ClientSocket):
 
     def close_when_flushed(self) -> None:
         """Close when all has been written; a client that does not read it has so many seconds for each piece."""
-        if self.bridge.proxy.draining and not self.saw_eof:
+        if self.draining and not self.saw_eof:
             self.close_own_side()
         else:
             self.transport.close()
@@ -232,6 +234,7 @@ class ClientIO(ClientSocket):
         session = self.session
         if session is None or session.closing:
             return
+        self.draining = True
         cleanup.drain(session)
         if hurry and not self.hurries and not self.saw_eof:
             self.hurries = True

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked
+from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked, decode_record
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
@@ -80,6 +80,8 @@ class CopyRecords:
         self.folder = folder
         self.bridge = bridge
         self.writers: list[StateWriter] = []
+        #: What the process knew that this one replaces, by `CopyRecord.file_key`: as new as what is on disk.
+        self.inherited: dict[str, str] = {}
 
     def start_recording(self, group: CopyGroup) -> list[str]:
         """From now on the state of ``group`` is on disk; the names that a former run knew to be behind.
@@ -92,7 +94,8 @@ class CopyRecords:
                 other = writer.file.group.name
                 raise StateLocked(f'its nodes are those of pool.{other}: use mode = "ring", nodes = ["pool:{other}"]')
         state.lock()
-        record = state.read()
+        inherited = self.inherited.get(CopyRecord.of_group(group).file_key())
+        record = (decode_record(inherited, "of the former process") if inherited else None) or state.read()
         record.restore(group)
         if state.path is not None:
             writer = StateWriter(state, self._call_on_loop)

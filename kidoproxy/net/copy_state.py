@@ -80,6 +80,9 @@ class CopyRecord:
             run_id, client_id = self.connections.get(copy.node.name, ("", ""))
             copy.node.last_connection = run_id.encode("latin-1", "replace"), client_id.encode("latin-1", "replace")
 
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
     def file_key(self) -> str:
         """16 hexadecimal digits that stand for these nodes, whatever their pool is called and their order is."""
         return hashlib.sha256(json.dumps(sorted(self.nodes.items())).encode()).hexdigest()[:16]
@@ -160,7 +163,7 @@ class StateFile:
             # Exclusively: what somebody else has put there, such as a symbolic link, is not written to.
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
             with os.fdopen(fd, "w") as file:
-                json.dump(asdict(record), file)
+                file.write(record.encode())
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self.path)
@@ -172,10 +175,22 @@ class StateFile:
 
 
 def read_record(path: Path) -> CopyRecord | None:
-    """The record in ``path``; None when there is none. One that cannot be understood is logged and ignored."""
+    """The record in ``path``; None when there is none. One that cannot be read is logged and ignored."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            document = json.loads(file.read(MAX_RECORD_BYTES))
+            text = file.read(MAX_RECORD_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        log.error("state unreadable", file=path, cause=repr(problem))
+        return None
+    return decode_record(text, path)
+
+
+def decode_record(text: str | bytes, path: object) -> CopyRecord | None:
+    """What `CopyRecord.encode` has written. One that cannot be understood is logged and ignored."""
+    try:
+        document = json.loads(text)
         behind = [str(name) for name in document["behind"]]
         runs = {str(name): str(run) for name, run in document.get("runs", {}).items()}
         nodes = {str(name): str(address) for name, address in document.get("nodes", {}).items()}
@@ -187,9 +202,7 @@ def read_record(path: Path) -> CopyRecord | None:
         scrubs = int(document.get("scrub_done_ms", 0)), int(document.get("scrub_since_ms", 0))
         pool = str(document.get("pool", ""))
         return CopyRecord(pool, nodes, behind, runs, may_hold_more, connections, cancelled, *scrubs)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         log.error("state unreadable", file=path, cause=repr(problem))
         return None
 

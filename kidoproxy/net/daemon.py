@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -24,9 +23,10 @@ from kidoproxy.net.connect import Connector
 from kidoproxy.net.copy_state import StateLocked
 from kidoproxy.net.copy_supervisors import CopySupervisors
 from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
+from kidoproxy.net.drain import accept_waiting, drain_clients
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.from_config import connect_target, connection_options, pool_context
-from kidoproxy.net.given_sockets import GivenSockets
+from kidoproxy.net.handover import Handover
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listen import (
     ListeningServer,
@@ -42,16 +42,17 @@ from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
 from kidoproxy.net.process import raise_file_limit, tune_gc
 from kidoproxy.net.reload import Reloads
+from kidoproxy.net.succession import StartError, Succession
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
 from kidoproxy.net.tls import Acceptor
+from kidoproxy.net.upgrade import Upgrades
 from kidoproxy.net.worker_sockets import WorkerSockets
-from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp import scan
-from kidoproxy.resp.limits import DRAIN_HURRY_SECONDS
 from kidoproxy.resp.replication_errors import same_server_cause
 from kidoproxy.routes.build import RouteTree, build
+from kidoproxy.routes.topology import Node
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.connection_set import ConnectionSet
@@ -64,17 +65,11 @@ pubsub_log = EventLogger("kidoproxy.channels")
 
 #: How long the start waits for copy pools to find out whom to trust.
 STARTUP_WAIT_SECONDS = 3.0
-#: For so many turns a drain accepts those who had connected before it: more may come at any time.
-ACCEPT_TURNS = 1000
 
 
 def is_compiled() -> bool:
     """Whether the pure packages run as machine code."""
     return not str(scan.__file__).endswith(".py")
-
-
-class StartError(OSError):
-    """The daemon cannot start; one line says why."""
 
 
 class Daemon:
@@ -89,11 +84,13 @@ class Daemon:
         worker_sockets: WorkerSockets | None = None,
         replaces: bool = False,
         parent: int | None = None,
-        given: GivenSockets | None = None,
+        handover: Handover | None = None,
     ) -> None:
         self.config = config
-        #: Listening sockets that are there already.
-        self.given = given or GivenSockets()
+        #: What was there before this process, and will be after it.
+        self.handover = handover or Handover()
+        self.succession = Succession(self)
+        self.upgrades = Upgrades(self, self.succession)
         #: Where changes of the configuration come from; None: there is no file.
         self.reloads = reloads
         #: Between the workers; and whether this one replaces one that is gone.
@@ -114,6 +111,7 @@ class Daemon:
         for pool in config.listening_pools():
             self.contexts[pool.name] = pool_context(pool, self.route_tree.pools[pool.name])
             self.proxy.contexts.append(self.contexts[pool.name])
+        self.connected_nodes: list[Node] = []
         self.tasks = Tasks()
         self.ticker = Ticker()
         self.listeners: list[ListeningServer] = []
@@ -128,15 +126,21 @@ class Daemon:
         self.attach_to_loop(asyncio.get_running_loop())
         try:
             await self.start()
+            await self.succession.take_the_place()
             announce("\n".join(self.banner()))
-            self.notify("READY=1")
+            self.notify(self.succession.ready_state())
             if self.reloads is not None:
                 self.reloads.attach(self)
+            if not self.worker:
+                self.upgrades.attach()
             await self.stop_event.wait()
-            self.notify("STOPPING=1")
+            if not self.handover.done.is_set():
+                self.notify("STOPPING=1")
             await self.drain()
         finally:
             await self.close()
+        if self.succession.failure is not None:
+            raise self.succession.failure
 
     # -- the start -----------------------------------------------------------------------------------------------------
 
@@ -176,31 +180,49 @@ class Daemon:
 
     async def start(self) -> None:
         """All that comes before the first client; see the module for the order. `StartError` says what is wrong."""
-        try:
-            self.copy_pools.start()
-        except StateLocked as problem:
-            raise StartError(str(problem)) from None
-        self.connect_all()
+        predecessor = self.handover.predecessor if self.route_tree.copy_groups else None
+        if predecessor is None:
+            await self.start_copies()
+        self.connect([node for node in self.route_tree.nodes if not node.is_copy])
         self.register_ticks()
+        self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
+        await self.wait_for_nodes()
+        await self.listen_for_pools(False)
+        if predecessor is None:
+            await self.listen_for_pools(True)
+        else:
+            self.tasks.start(self.succession.take_over_copies(predecessor), "take over copies")
+        if self.config.admin is not None:
+            await self.listen_admin(self.config.admin)
         if self.worker_sockets is not None and self.worker:
             # Here, as in `listen_admin`: the library of metrics is large, and not everybody has the pages.
             from kidoproxy.admin.metrics import own_snapshot
 
-            self.worker_sockets.start_answering(self.worker, lambda: own_snapshot(self.proxy).encode(), self.tasks)
-        self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
-        await self.wait_for_nodes()
-        for pool in self.config.listening_pools():
-            for address in pool.listen:
-                await self.listen(pool, address)
-        if self.config.admin is not None:
-            await self.listen_admin(self.config.admin)
+            answers = (lambda: own_snapshot(self.proxy).encode(), self.succession.own_sockets)
+            self.worker_sockets.start_answering(self.worker, *answers, self.tasks)
         tune_gc()
 
-    def connect_all(self) -> None:
+    async def start_copies(self) -> None:
+        """Claim the copies, and connect to them."""
+        try:
+            self.copy_pools.start()
+        except StateLocked as problem:
+            raise StartError(str(problem)) from None
+        self.connect([node for node in self.route_tree.nodes if node.is_copy])
+
+    def connect(self, nodes: list[Node]) -> None:
         """Connect to each node at once, so that the first client does not wait, and operators see the state."""
-        for node in self.route_tree.nodes:
+        for node in nodes:
             self.executor.connection(node, 2, 0).start_connecting()
+        self.connected_nodes += nodes
         self.bridge.schedule_flush()
+
+    async def listen_for_pools(self, with_copies: bool) -> None:
+        """Those that have copies below them, or the others."""
+        for pool in self.config.listening_pools():
+            if self.config.contains_copy_pool(pool.name) is with_copies:
+                for address in pool.listen:
+                    await self.listen(pool, address)
 
     async def wait_for_nodes(self) -> None:
         """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
@@ -214,7 +236,7 @@ class Daemon:
 
     def is_handshaking(self) -> bool:
         """Whether some node has neither answered nor failed yet."""
-        return any(self.executor.connection(node, 2, 0).state not in (READY, DOWN) for node in self.route_tree.nodes)
+        return any(self.executor.connection(node, 2, 0).state not in (READY, DOWN) for node in self.connected_nodes)
 
     def refuse_same_server(self) -> None:
         """One server under two names would get each write twice, or be emptied as the copy of itself."""
@@ -232,7 +254,7 @@ class Daemon:
     async def listen(self, pool: Pool, address: Address) -> None:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
         try:
-            given = self.given.take(address, self.worker or 0, self.config.workers)
+            given = self.handover.given.take(address, self.worker or 0, self.config.workers)
             factory = self.client_factory(pool, address)
             if given:
                 self.listeners += [await adopt_listener(factory, each) for each in given]
@@ -261,7 +283,7 @@ class Daemon:
         try:
             ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
             server = AdminServer(self.proxy, ask_workers=ask_workers, totals=WorkerTotals(self.replaces))
-            self.admin_listener = await start_admin_listener(server, address, self.given.take(address, 0, 1))
+            self.admin_listener = await start_admin_listener(server, address, self.handover.given.take(address, 0, 1))
         except OSError as problem:
             raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
         log.info("admin pages", address=address)
@@ -341,27 +363,16 @@ class Daemon:
 
     async def drain(self) -> None:
         """No new clients; close those that wait for nothing, then those whose replies have left."""
-        started = time.monotonic()
         self.proxy.draining = True
         log.info("draining", clients=len(self.clients))
-        await self.accept_waiting()
+        if is_replaced := self.handover.done.is_set():
+            self.succession.give_up_listeners()
+        else:
+            await accept_waiting(self.listeners)
+        self.handover.let_go()
         self.close_listeners()
-        while self.clients and time.monotonic() - started < self.config.drain_seconds:
-            hurry = time.monotonic() - started >= DRAIN_HURRY_SECONDS
-            for client in list(self.clients):
-                client.close_if_drained(hurry)
-            await asyncio.sleep(TICK_SECONDS)
-        for client in list(self.clients):
-            client.disconnect(DRAIN_TIMEOUT)
-        log.info("stopped", seconds=round(time.monotonic() - started, 1))
-
-    async def accept_waiting(self) -> None:
-        """Who has connected and is not accepted would be reset, with a request that it has sent."""
-        for _ in range(ACCEPT_TURNS):
-            if not any(listener.has_waiting() for listener in self.listeners):
-                return
-            # The loop accepts one in each turn.
-            await asyncio.sleep(0)
+        seconds = await drain_clients(self.clients, self.config.drain_seconds, is_replaced)
+        log.info("stopped", seconds=round(seconds, 1))
 
     def close_listeners(self) -> None:
         for listener in self.listeners:
@@ -374,6 +385,7 @@ class Daemon:
             self.admin_listener.close()
         if self.worker_sockets is not None and self.worker:
             self.worker_sockets.stop_answering(self.worker)
+        self.upgrades.close()
         await self.tasks.stop()
         await self.close_connections()
         self.copy_pools.close()

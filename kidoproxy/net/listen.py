@@ -40,6 +40,19 @@ class ListeningServer:
         #: Whose socket it was, if it was given.
         self.given = given
 
+    def own_file(self) -> None:
+        """The file of a unix socket that was given by a former proxy is this process's to remove."""
+        if self.given is not None and not self.given.by_systemd and self.given.socket.family == socket.AF_UNIX:
+            self.path = os.fsdecode(self.given.socket.getsockname())
+
+    def give_away(self) -> list[GivenSocket]:
+        """The sockets for another process, which accepts from them, too."""
+        name = "" if self.given is None else self.given.by_systemd
+        return [
+            GivenSocket(socket.socket(fileno=os.dup(sock.fileno())), name)
+            for sock in (self.server.sockets if self.server.is_serving() else ())
+        ]
+
     def has_waiting(self) -> bool:
         """Whether somebody has connected and is not accepted yet."""
         poller = select.poll()
@@ -71,7 +84,7 @@ async def adopt_listener(factory: ProtocolFactory, given: GivenSocket) -> Listen
     sock = given.socket.dup()
     if sock.family == socket.AF_UNIX:
         server = await loop.create_unix_server(protocol, sock=sock, backlog=LISTEN_BACKLOG)
-        return ListeningServer(server, "" if given.by_systemd else os.fsdecode(sock.getsockname()), given)
+        return ListeningServer(server, "", given)
     enable_keepalive(sock)
     return ListeningServer(await loop.create_server(protocol, sock=sock, backlog=LISTEN_BACKLOG), "", given)
 
@@ -104,8 +117,7 @@ async def start_admin_listener(
 ) -> ListeningServer:
     """Listen for requests of admin pages, with a ``given`` socket if there is one. OSError if it cannot be done."""
     for each in given or []:
-        path = "" if each.by_systemd else address.path
-        return ListeningServer(await admin_server.start(address, each.socket.dup()), path, each)
+        return ListeningServer(await admin_server.start(address, each.socket.dup()), "", each)
     if address.path:
         remove_stale_socket(address.path)
     return ListeningServer(await admin_server.start(address), address.path)

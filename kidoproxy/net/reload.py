@@ -16,22 +16,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
-from threading import Thread
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from kidoproxy.config import Config, ConfigError
 from kidoproxy.config.changes import plan_reload
 from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.logs import EventLogger
-from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.tasks import Tasks, in_thread
 from kidoproxy.session.proxy_state import ProxyState
 
 log = EventLogger("kidoproxy")
 
 #: Reads and checks the file; `ConfigError` has a line for each mistake.
 ReadConfig = Callable[[], Config]
-
-Result = TypeVar("Result")
 
 RESTART_NEEDED: Final = "a change of this key needs a restart; nothing was applied"
 
@@ -82,27 +79,6 @@ def read_changed(read: ReadConfig, current: Config) -> Config | None:
             log.warning("dangerous setting", reason=warning)
     log.info("configuration read", changed=",".join(plan.live) or "nothing")
     return config
-
-
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """The result of ``work``, which raises nothing: the loop waits neither for a disk nor for much to be made.
-
-    The end of the process does not wait for it either, as it would for a thread of asyncio's own.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Result] = loop.create_future()
-
-    def run() -> None:
-        result = work()
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(deliver, result)
-
-    def deliver(result: Result) -> None:
-        if not done.done():
-            done.set_result(result)
-
-    Thread(target=run, name="reload", daemon=True).start()
-    return await done
 
 
 def reloading_state() -> str:

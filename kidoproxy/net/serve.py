@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
@@ -9,12 +10,14 @@ import uvloop
 
 from kidoproxy.config import Address, Config
 from kidoproxy.net.address_claims import AddressClaims
-from kidoproxy.net.daemon import Daemon, StartError, is_compiled
+from kidoproxy.net.daemon import Daemon, is_compiled
 from kidoproxy.net.given_sockets import GivenSockets, sockets_of_systemd
+from kidoproxy.net.handover import Handover, Predecessor, predecessor_of
 from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.output import discard_unwritable_output
 from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
+from kidoproxy.net.succession import StartError
 from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.net.workers import EXIT_CANNOT_START, Workers
 
@@ -38,25 +41,29 @@ def run(
         log.warning(
             "the core is interpreted", cost="several times the CPU", cure="install a C compiler, then kidoproxy again"
         )
-    given = take_given_sockets(config)
-    claims = claim_addresses(config, given)
+    predecessor = predecessor_of(os.environ)
+    # An order to take over was for the first of these processes: another proxy may have got one since.
+    order = take_over if predecessor is None else frozenset[str]()
+    given = take_given_sockets(config, predecessor)
+    claims = claim_addresses(config, given, predecessor)
+    handover = Handover(given, claims, predecessor, list(sys.orig_argv) if read is not None else None)
     try:
-        return (run_workers if config.workers > 1 else run_alone)(config, announce, take_over, read, given)
+        return (run_workers if config.workers > 1 else run_alone)(config, announce, order, read, handover)
     finally:
         claims.close()
         discard_unwritable_output()
 
 
 def run_alone(
-    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, given: GivenSockets
+    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, handover: Handover
 ) -> int:
     reloads = SignalReloads(read) if read is not None else None
-    uvloop.run(Daemon(config, None, take_over, reloads, given=given).run(announce))
+    uvloop.run(Daemon(config, None, take_over, reloads, handover=handover).run(announce))
     return 0
 
 
 def run_workers(
-    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, given: GivenSockets
+    config: Config, announce: Announce, take_over: frozenset[str], read: ReadConfig | None, handover: Handover
 ) -> int:
     """Each worker runs a daemon of its own; the first one announces for all.
 
@@ -68,7 +75,7 @@ def run_workers(
     def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
         replaces = worker in workers.replacements
         order = frozenset[str]() if replaces else take_over
-        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent, given)
+        daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent, handover)
         try:
             uvloop.run(daemon.run(discard_announcement if worker or replaces else announce))
         except StartError as problem:
@@ -76,7 +83,7 @@ def run_workers(
             return EXIT_CANNOT_START
         return 0
 
-    workers = Workers(config, run_worker, read=read)
+    workers = Workers(config, run_worker, read=read, on_stop=handover.let_go)
     worker_sockets = WorkerSockets([worker for worker in workers.numbers() if worker])
     try:
         return workers.run()
@@ -84,19 +91,21 @@ def run_workers(
         worker_sockets.close()
 
 
-def take_given_sockets(config: Config) -> GivenSockets:
+def take_given_sockets(config: Config, predecessor: Predecessor | None) -> GivenSockets:
     """The listening sockets that this process was started with. `StartError` if one cannot be used."""
     try:
-        given = GivenSockets(sockets_of_systemd(os.environ))
+        given = GivenSockets(sockets_of_systemd(os.environ) if predecessor is None else predecessor.sockets)
         given.check_all_wanted(listen_addresses(config))
     except OSError as problem:
         raise StartError(problem.strerror or str(problem)) from None
     return given
 
 
-def claim_addresses(config: Config, given: GivenSockets) -> AddressClaims:
+def claim_addresses(config: Config, given: GivenSockets, predecessor: Predecessor | None) -> AddressClaims:
     """A claim to each address, which holds while any worker lives. `StartError` says who has it already."""
     claims = AddressClaims()
+    if predecessor is not None:
+        claims.inherit(predecessor.claims, predecessor.pid)
     for setting, address in listen_addresses(config):
         try:
             claims.claim(address, config.workers > 1 and not given.matching(address))

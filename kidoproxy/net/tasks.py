@@ -1,14 +1,39 @@
 """The one place that makes tasks: named, kept until they end, cancelled together; one that fails is logged."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from threading import Thread
+from typing import Any, TypeVar
 
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.resp.log_event import LogEvent
 
 log = EventLogger("kidoproxy.tasks")
+
+Result = TypeVar("Result")
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """The result of ``work``, which raises nothing: the loop waits neither for a disk nor for much to be made.
+
+    The end of the process does not wait for it either, as it would for a thread of asyncio's own.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def run() -> None:
+        result = work()
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(deliver, result)
+
+    def deliver(result: Result) -> None:
+        if not done.done():
+            done.set_result(result)
+
+    Thread(target=run, name="beside the loop", daemon=True).start()
+    return await done
 
 
 class Tasks:

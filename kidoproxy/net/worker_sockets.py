@@ -8,11 +8,16 @@ question to a worker that is gone is found by the one that replaces it, when nob
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import Callable
 from typing import Final
 
+from kidoproxy.net.given_sockets import GivenSocket
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.tasks import Tasks
+
+log = EventLogger("kidoproxy.workers")
 
 #: How long a scrape waits for all workers, and a worker for one that does not read.
 ANSWER_SECONDS: Final = 1.0
@@ -20,6 +25,9 @@ ANSWER_SECONDS: Final = 1.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 CHUNK_BYTES: Final = 1 << 18
 QUESTION: Final = b"?"
+SOCKETS_QUESTION: Final = b"s"
+#: Of one process.
+MAX_SOCKETS: Final = 200
 
 
 class WorkerSockets:
@@ -42,15 +50,31 @@ class WorkerSockets:
         answers = await asyncio.gather(*[ask_one(pair[0]) for pair in self.pairs.values()])
         return dict(zip(self.pairs, answers, strict=True))
 
-    def start_answering(self, worker: int, answer: Callable[[], bytes], tasks: Tasks) -> None:
-        """Answer with what ``answer`` returns, from now on."""
+    async def wait_for_all(self) -> None:
+        """Wait until each of the others answers, which it does when it serves."""
+        for pair in self.pairs.values():
+            while await ask_one(pair[0]) is None:
+                log.info("waiting for a worker")
+
+    async def ask_sockets(self) -> list[GivenSocket]:
+        """The listening sockets of the others; those of one that does not answer are not there."""
+        answers = [ask_one_for_sockets(pair[0]) for pair in self.pairs.values()]
+        return [given for found in await asyncio.gather(*answers) for given in found]
+
+    def start_answering(
+        self, worker: int, answer: Callable[[], bytes], sockets: Callable[[], list[GivenSocket]], tasks: Tasks
+    ) -> None:
+        """Answer with what ``answer`` and ``sockets`` return, from now on."""
         question_socket = self.pairs[worker][1]
         loop = asyncio.get_running_loop()
 
         def on_question() -> None:
             with contextlib.suppress(BlockingIOError):
-                _, fds, _, _ = socket.recv_fds(question_socket, len(QUESTION), 1)
-                for fd in fds:
+                question, fds, _, _ = socket.recv_fds(question_socket, len(QUESTION), 1)
+                for fd in fds if question == SOCKETS_QUESTION else ():
+                    with socket.socket(fileno=fd) as end:
+                        send_sockets(end, sockets())
+                for fd in fds if question == QUESTION else ():
                     tasks.start(send_answer(socket.socket(fileno=fd), answer), "worker answer")
 
         loop.add_reader(question_socket.fileno(), on_question)
@@ -70,6 +94,36 @@ async def ask_one(question_socket: socket.socket) -> bytes | None:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await read_answer(own_end)
     return None
+
+
+async def ask_one_for_sockets(question_socket: socket.socket) -> list[GivenSocket]:
+    """Those of one worker; none when it does not answer in time."""
+    loop = asyncio.get_running_loop()
+    own_end, other_end = socket.socketpair()
+    is_answered = asyncio.Event()
+    with own_end, contextlib.suppress(OSError):
+        own_end.setblocking(False)
+        with other_end:
+            socket.send_fds(question_socket, [SOCKETS_QUESTION], [other_end.fileno()])
+        loop.add_reader(own_end.fileno(), is_answered.set)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await is_answered.wait()
+        finally:
+            loop.remove_reader(own_end.fileno())
+        text, fds, _, _ = socket.recv_fds(own_end, CHUNK_BYTES, MAX_SOCKETS)
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        return [GivenSocket(*pair) for pair in zip(sockets, json.loads(text or b"[]"), strict=True)]
+    return []
+
+
+def send_sockets(end: socket.socket, sockets: list[GivenSocket]) -> None:
+    """In one message, which a fresh pair of sockets takes at once."""
+    with contextlib.suppress(OSError):
+        names = json.dumps([given.by_systemd for given in sockets]).encode()
+        socket.send_fds(end, [names], [given.socket.fileno() for given in sockets])
+    for given in sockets:
+        given.socket.close()
 
 
 async def send_answer(end: socket.socket, answer: Callable[[], bytes]) -> None:

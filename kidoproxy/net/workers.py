@@ -61,11 +61,13 @@ class Workers:
         run_worker: RunWorker,
         restart_seconds: float = RESTART_SECONDS,
         read: ReadConfig | None = None,
+        on_stop: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         #: Reads the file anew; None: there is none, and SIGHUP ends the process.
         self.read = read
         self.run_worker = run_worker
+        self.on_stop = on_stop
         self.restart_seconds = restart_seconds
         self.worker_by_pid: dict[int, int] = {}
         #: How each worker is told of a reload, by its process.
@@ -88,6 +90,7 @@ class Workers:
         if self.read is not None:
             hold_hangup()
             signal.signal(signal.SIGHUP, self.on_hangup)
+            signal.signal(signal.SIGUSR2, self.forward_upgrade)
         for worker in self.numbers():
             self.start(worker)
         while self.worker_by_pid:
@@ -198,6 +201,7 @@ class Workers:
         try:
             for signum in STOP_SIGNALS:
                 signal.signal(signum, signal.SIG_DFL)
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             if self.read is not None:
                 ignore_hangup()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -211,6 +215,15 @@ class Workers:
     def forward_signal(self, signum: int, frame: FrameType | None) -> None:
         """Stop, and tell all workers to."""
         self.stopping = True
+        if self.on_stop is not None:
+            self.on_stop()
         for pid in list(self.worker_by_pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
+
+    def forward_upgrade(self, signum: int, frame: FrameType | None) -> None:
+        """The first worker starts the new program, and sends us SIGTERM when that has taken over."""
+        for pid, worker in list(self.worker_by_pid.items()):
+            if worker == 0:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signum)

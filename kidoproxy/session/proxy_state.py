@@ -55,6 +55,8 @@ class ProxyState:
         #: Failed logins.
         self.auth_failures = 0
         #: How often the configuration was read anew, by what came of it; when one was taken over last.
+        #: New processes that did not take over.
+        self.upgrade_failures = 0
         self.reloads: dict[str, int] = {"ok": 0, "rejected": 0}
         self.configured_ms = 0
         self.incidents = Incidents()

@@ -16,8 +16,9 @@ import pytest
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.config import Config
 from kidoproxy.net.client_io import ClientIO
-from kidoproxy.net.daemon import Daemon, StartError
+from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.listen import ListeningServer
+from kidoproxy.net.succession import StartError
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.routes.route import Route

@@ -23,8 +23,8 @@ def test_questions_and_answers(pairs: WorkerSockets) -> None:
     async def scenario() -> None:
         tasks = Tasks()
         said = [b"small", b"x" * 5_000_000]
-        pairs.start_answering(1, lambda: said[0], tasks)
-        pairs.start_answering(2, lambda: said[1], tasks)
+        pairs.start_answering(1, lambda: said[0], list, tasks)
+        pairs.start_answering(2, lambda: said[1], list, tasks)
         assert await pairs.ask() == {1: said[0], 2: said[1]}
         said[0] = b"more"
         assert await pairs.ask() == {1: b"more", 2: said[1]}
@@ -42,10 +42,10 @@ def test_one_that_is_gone(pairs: WorkerSockets, monkeypatch: pytest.MonkeyPatch)
 
     async def scenario() -> None:
         tasks = Tasks()
-        pairs.start_answering(2, lambda: b"two", tasks)
+        pairs.start_answering(2, lambda: b"two", list, tasks)
         for _ in range(3):
             assert await pairs.ask() == {1: None, 2: b"two"}
-        pairs.start_answering(1, lambda: b"one" * 1_000_000, tasks)
+        pairs.start_answering(1, lambda: b"one" * 1_000_000, list, tasks)
         assert await pairs.ask() == {1: b"one" * 1_000_000, 2: b"two"}
         await tasks.stop()
         pairs.close()

@@ -77,3 +77,20 @@ def find_pool(config: "Config", name: str | None) -> "Pool":
             f"Several pools listen, choose one with --pool: {quote_words(p.name for p in listening)}"
         )
     return listening[0]
+
+
+def find_process(config: "Config", other_than: int = 0) -> int:
+    """The proxy that listens where the file says; ``other_than`` only if no other one does. `CommandFailed`: nobody."""
+    from kidoproxy.net.address_claims import listening_process
+
+    addresses = [address for pool in config.listening_pools() for address in pool.listen]
+    try:
+        owner = listening_process(addresses, other_than)
+    except OSError as error:
+        raise CommandFailed(f"the addresses of the file cannot be looked up: {error.strerror or error}") from None
+    if owner is None and other_than:
+        return other_than
+    if owner is None:
+        listens = ", ".join(map(str, addresses))
+        raise CommandFailed(f"no kidoproxy of yours listens on {listens} here; say which process it is with --pid")
+    return owner.pid

@@ -3,14 +3,10 @@
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from kidoproxy.admin.cli.options import CommandFailed, config_option, load_config
-
-if TYPE_CHECKING:
-    from kidoproxy.config import Config
+from kidoproxy.admin.cli.options import CommandFailed, config_option, find_process, load_config
 
 
 @click.command(short_help="Have the running proxy read its file anew.")
@@ -31,24 +27,10 @@ def reload(config_file: Path, pid: int | None) -> None:
     """
     config = load_config(config_file)
     if pid is None:
-        pid = _find_process(config)
+        pid = find_process(config)
     try:
         os.kill(pid, signal.SIGHUP)
     except (OSError, OverflowError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CommandFailed(f"process {pid} cannot be signalled: {cause.lower()}") from None
     click.echo(f"Process {pid} reads {config_file.name} anew; its log says what came of it.")
-
-
-def _find_process(config: "Config") -> int:
-    from kidoproxy.net.address_claims import listening_process
-
-    addresses = [address for pool in config.listening_pools() for address in pool.listen]
-    try:
-        owner = listening_process(addresses)
-    except OSError as error:
-        raise CommandFailed(f"the addresses of the file cannot be looked up: {error.strerror or error}") from None
-    if owner is None:
-        listens = ", ".join(map(str, addresses))
-        raise CommandFailed(f"no kidoproxy of yours listens on {listens} here; say which process it is with --pid")
-    return owner.pid

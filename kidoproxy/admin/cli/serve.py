@@ -34,7 +34,8 @@ def serve(
     http: str | None,
     take_over: tuple[str, ...],
 ) -> None:
-    """Run the proxy until SIGTERM or Ctrl-C; with --config SIGHUP reloads the file (see kidoproxy reload).
+    """Run the proxy until SIGTERM or Ctrl-C; with --config SIGHUP reloads the file (see kidoproxy reload),
+    and SIGUSR2 has a new process take over (see kidoproxy upgrade).
 
     With --config it serves the pools of that file. Without, it starts real Valkey servers of its own to
     play with; they keep nothing and end with it.
@@ -59,6 +60,8 @@ def serve(
             raise click.UsageError(f"{option} is for a run without a file; {config_file.name} says it otherwise.")
     # A SIGHUP while it starts waits until it serves, and then reloads.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    # One that starts cannot be replaced yet, and must not end by the wish.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     config = load_config(config_file)
     for pool in take_over:
         if find_pool(config, pool).copy is None:
