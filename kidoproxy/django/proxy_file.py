@@ -18,6 +18,8 @@ from kidoproxy.django.addresses import parse_node
 
 #: ``${NAME}``, and ``$${`` for a plain ``${``, as the proxy reads them.
 _VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
+#: How a listener is written that stays plain beside those that speak TLS.
+_PLAIN: Final = "redis://"
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "[::1]"}
 
 
@@ -71,6 +73,8 @@ def _nodes(name: str, tables: Mapping[str, Any], above: tuple[str, ...]) -> list
 def _url(listen: str, tls: bool) -> str:
     if listen.startswith("unix:"):
         return f"unix://{listen.removeprefix('unix:').removeprefix('//')}"
+    if listen.startswith(_PLAIN):
+        listen, tls = listen.removeprefix(_PLAIN), False
     host, _, port = listen.rpartition(":")
     if not host or port in ("", "0"):
         return ""

@@ -65,7 +65,8 @@ class NodeIO(Transport):
             arrived = time.monotonic() if self.timed_since else 0.0
             self.connection.feed(data, self.bridge.update_clock())
             if arrived and self.connection.replies_received > self.timed_reply:
-                self.connection.node.note_reply_time(arrived - self.timed_since)
+                if self.connection.node.is_timed:
+                    self.connection.node.note_reply_time(arrived - self.timed_since)
                 self.timed_since = 0.0
             self.bridge.schedule_flush()
             if len(data) >= LONG_READ_BYTES:

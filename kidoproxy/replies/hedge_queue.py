@@ -93,14 +93,13 @@ class HedgeQueue:
             self.first = 0
 
     def hedge(self, read: WaitingRead) -> None:
-        if not read.can_be_hedged():
-            return
         if self.tokens < 1.0:
+            # First, for a look at what stands behind the read costs more, and all may be due at once.
             self.counts["over budget"] += 1
-            return
-        self.tokens -= 1.0
-        self.counts["sent"] += 1
-        read.ask_next()
+        elif read.can_be_hedged():
+            self.tokens -= 1.0
+            self.counts["sent"] += 1
+            read.ask_next()
 
     def next_due(self) -> float:
         """When `run` is to be called; 0.0 if nothing waits."""

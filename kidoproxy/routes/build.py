@@ -96,7 +96,7 @@ def set_copy_options(pool: CopyPool, options: config.CopyOptions) -> None:
     group = pool.group
     pool.read_order = READ_ORDERS[options.read]
     for copy in group.copies:
-        copy.node.is_timed = options.read == "nearest"
+        copy.node.set_timed(options.read == "nearest")
     group.hedges.delay = options.hedge
     group.min_in_sync = options.min_in_sync
     group.acks_needed = acks_needed(options, len(group.copies))

@@ -69,6 +69,12 @@ class NodeHealth:
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
         self.internal_errors: list[tuple[str, Exception]] = []
 
+    def set_timed(self, is_timed: bool) -> None:
+        """Measure it from now on, or forget what was measured."""
+        self.is_timed = is_timed
+        if not is_timed:
+            self.reply_seconds = 0.0
+
     def note_reply_time(self, seconds: float) -> None:
         """Smoothed as TCP smooths its round trips (RFC 6298)."""
         self.reply_seconds += (seconds - self.reply_seconds) / 8 if self.reply_seconds else seconds

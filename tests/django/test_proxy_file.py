@@ -42,6 +42,7 @@ def test_pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ('listen = "[::]:6380"', "redis://[::1]:6380"),
         ('listen = "h:6380"\ntls = { cert_file = "c", key_file = "k" }', "rediss://h:6380"),
+        ('listen = "redis://h:6380"\ntls = { cert_file = "c", key_file = "k" }', "redis://h:6380"),
         ('listen = "unix:///run/p.sock"', "unix:///run/p.sock"),
         ('listen = "127.0.0.1:0"', ""),
         ("listen = []", ""),

@@ -38,3 +38,7 @@ def test_how_soon_it_answers() -> None:
     for _ in range(100):
         health.note_reply_time(0.001)
     assert health.reply_seconds == pytest.approx(0.001, rel=0.01)
+    health.set_timed(True)
+    assert health.reply_seconds
+    health.set_timed(False)
+    assert not health.reply_seconds
