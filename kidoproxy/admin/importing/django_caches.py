@@ -54,7 +54,9 @@ def read_caches(caches: Mapping[str, Mapping[str, Any]], source: str) -> Importe
         if kind is None or not locations:
             imported.notes.append(f"{place}: is not on Redis ({conf.get('BACKEND')})")
             continue
-        key = (kind.mode, *map(str, kind.settings.items()), *locations)
+        # The shards' ring hashes the database with all the rest; others are told apart by their servers alone.
+        servers = locations if kind is _SHARDS else [_DATABASE.sub("", text) for text in locations]
+        key = (kind.mode, *map(str, kind.settings.items()), *servers)
         pool = pools.get(key)
         if pool is None:
             pool = _import_pool(alias, kind, locations, place, imported)

@@ -81,6 +81,11 @@ def test_caches_on_the_same_servers_share_a_pool() -> None:
     imported = read_caches({"a": {**ring, "DB": 1}, "b": {**ring, "DB": 2}}, "settings")
     (pool,) = imported.pools
     assert len(pool.comments) == 2
+    urls = ("redis://10.0.0.1/1", "redis://10.0.0.1/2")
+    one = {
+        alias: {"BACKEND": "kidoproxy.django.KidoCache", "LOCATION": url} for alias, url in zip("ab", urls, strict=True)
+    }
+    assert len(read_caches(one, "settings").pools) == 1
     both = {"a": ring, "b": {**ring, "BACKEND": "redisdb.backends.RedisCopy"}}
     assert "a copy pool needs servers of its own" in read_caches(both, "settings").lost[0]
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         try:
             return bool(self._ask(alias, lambda: self._show(alias, backend, made_cache(alias))))
         except CommandError as error:
-            self.stdout.write(f"{alias}: {backend}\n  {error}")
+            self.stdout.write(f"{alias}: {backend}\n  {str(error).removeprefix(f'{alias}: ')}")
             return False
 
     def _show(self, alias: str, backend: str, cache: Any) -> bool:
