@@ -19,6 +19,15 @@ FOLD_AFTER: Final = 5
 FOLD_SECONDS: Final = 10.0
 
 
+#: The field that says which of several workers this process is; empty if it is alone, or their parent.
+worker_field: dict[str, object] = {}
+
+
+def set_worker(worker: int) -> None:
+    """Say in each line from now on which worker it is from."""
+    worker_field["worker"] = worker
+
+
 class EventLogger:
     """Writes events to the logger ``logger_name``: ``log.warning("node down", node="a", cause="no route to host")``."""
 
@@ -54,6 +63,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": event,
+            **worker_field,
         }
         trace = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
         return json.dumps({**head, **fields, **trace, **head}, default=str)
@@ -76,7 +86,8 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without control characters."""
-        return replace_control_characters(super().formatMessage(record))
+        of_worker = "".join([f" {name}={value}" for name, value in worker_field.items()])
+        return replace_control_characters(super().formatMessage(record) + of_worker)
 
 
 def replace_control_characters(text: str) -> str:

@@ -14,7 +14,7 @@ from kidoproxy.net.daemon import Daemon, is_compiled
 from kidoproxy.net.given_sockets import GivenSockets, sockets_of_systemd
 from kidoproxy.net.handover import Handover, Predecessor, predecessor_of
 from kidoproxy.net.listen import describe_bind_error
-from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.logs import EventLogger, configure_logging, set_worker
 from kidoproxy.net.output import discard_unwritable_output
 from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
 from kidoproxy.net.succession import StartError
@@ -73,6 +73,7 @@ def run_workers(
     parent = os.getpid()
 
     def run_worker(worker_config: Config, worker: int, pipe: Connection) -> int:
+        set_worker(worker)
         replaces = worker in workers.replacements
         order = frozenset[str]() if replaces else take_over
         daemon = Daemon(worker_config, worker, order, ParentReloads(pipe), worker_sockets, replaces, parent, handover)

@@ -70,6 +70,8 @@ class Workers:
         self.on_stop = on_stop
         self.restart_seconds = restart_seconds
         self.worker_by_pid: dict[int, int] = {}
+        #: By worker, by the monotonic clock.
+        self.started_at: dict[int, float] = {}
         #: How each worker is told of a reload, by its process.
         self.pipe_by_pid: dict[int, Connection] = {}
         self.is_reloading = False
@@ -171,7 +173,8 @@ class Workers:
             self.forward_signal(signal.SIGTERM, None)
         else:
             log.error("worker died", worker=worker, pid=pid, status=code)
-            time.sleep(self.restart_seconds)
+            # At once, unless it was started just now.
+            time.sleep(max(0.0, self.restart_seconds - (time.monotonic() - self.started_at[worker])))
             self.replacements.add(worker)
             self.start(worker)
 
@@ -188,6 +191,7 @@ class Workers:
                 self.run_child(worker, child_end)
             child_end.close()
             self.worker_by_pid[pid] = worker
+            self.started_at[worker] = time.monotonic()
             self.pipe_by_pid[pid] = own_end
             if self.stopping:
                 # Stopped meanwhile: this process sleeps before it restarts a worker.

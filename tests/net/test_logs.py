@@ -15,6 +15,7 @@ from kidoproxy.net.logs import (
     RateLimitedLog,
     TextFormatter,
     configure_logging,
+    set_worker,
 )
 
 
@@ -128,6 +129,22 @@ def test_the_level(stderr: pytest.CaptureFixture[str]) -> None:
         for write in (log.info, log.warning, log.error):
             write("said", level=level)
         assert stderr.readouterr().err.count(f"said: level={level}") == written
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_line_says_which_worker_it_is_from(
+    kind: str, stderr: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several; the parent, and a process that is alone, say nothing of it. An event cannot say otherwise."""
+    monkeypatch.setattr("kidoproxy.net.logs.worker_field", {})
+    configure_logging(kind, "info")
+    log = EventLogger("kidoproxy")
+    log.warning("node down", node="a")
+    set_worker(3)
+    log.warning("node down", node="a")
+    alone, third = stderr.readouterr().err.splitlines()
+    assert "worker" not in alone
+    assert (json.loads(third)["worker"] == 3) if kind == "json" else third.endswith("node down: node=a worker=3")
 
 
 def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:

@@ -196,6 +196,22 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     assert "status=7" in problems
 
 
+@pytest.mark.parametrize(("lived", "waits"), [(0.2, 0.8), (5.0, 0.0)])
+def test_how_soon_a_worker_is_replaced(
+    config: Config, monkeypatch: pytest.MonkeyPatch, lived: float, waits: float
+) -> None:
+    """At once, so that nobody waits for it; one that dies again and again once a second."""
+    parent = Workers(config, lambda *_: 0)
+    slept: list[float] = []
+    monkeypatch.setattr("kidoproxy.net.workers.time.sleep", slept.append)
+    monkeypatch.setattr("kidoproxy.net.workers.time.monotonic", lambda: 100.0 + lived)
+    monkeypatch.setattr(parent, "start", lambda worker: None)
+    parent.started_at[1] = 100.0
+    parent.on_exit(1, 7, 9)
+    assert slept == [pytest.approx(waits)]
+    assert parent.replacements == {1}
+
+
 def test_a_worker_that_cannot_start_ends_all(tmp_path: Path) -> None:
     """A port that somebody has is not tried again and again: the others are stopped, and the status says so."""
     parent = Parent(tmp_path, "if at == 1: return 1\nwait(at)\nreturn 0")
