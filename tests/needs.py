@@ -16,6 +16,8 @@ import pytest
 #: What to install on Debian for each program.
 PACKAGES: Final = {
     "cc": "gcc",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "node": "nodejs",
     "npm": "npm",
     "openssl": "openssl",

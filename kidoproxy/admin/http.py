@@ -1,4 +1,5 @@
-"""Pages for health checks and Prometheus: ``/healthz`` (the process lives), ``/readyz`` (it can serve), ``/metrics``.
+"""The admin pages: ``/livez`` (the process lives), ``/readyz`` (it can serve), ``/metrics``, and the status page ``/``
+with its data, ``/status.json``, which `kidoproxy.admin.access` guards.
 
 GET and HEAD only, one request per connection, small and bounded: this is not a web server. A client that is
 silent or slow, in sending or in reading, is disconnected.
@@ -6,14 +7,21 @@ silent or slow, in sending or in reading, is disconnected.
 
 import asyncio
 import contextlib
+import json
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kidoproxy.admin.metrics import render
+from kidoproxy.admin import access
+from kidoproxy.admin.metrics import own_snapshot, render
+from kidoproxy.admin.node_polls import NodePolls
+from kidoproxy.admin.page import content_security_policy, page_html
 from kidoproxy.admin.readiness import unready_reasons
+from kidoproxy.admin.status import pool_name_by_node, status_document
 from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address
+from kidoproxy.config.secret import NO_SECRET, Secret
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.session.proxy_state import ProxyState
 
@@ -24,7 +32,16 @@ MAX_HEADER_BYTES: Final = 8192
 CONNECTION_SECONDS: Final = 5.0
 
 METRICS_PATH: Final = "/metrics"
+STATUS_PATH: Final = "/status.json"
+PAGE_PATH: Final = "/"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+#: A status is made no more often, however many look.
+STATUS_SECONDS: Final = 1.0
+#: Of the pages that browsers open: kept by nobody, and taken for nothing else.
+BROWSER_HEADERS: Final = (
+    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+)
 
 
 #: Asks the other workers what they count: see `WorkerTotals.take_answers`.
@@ -35,7 +52,7 @@ def find_page(proxy: ProxyState, method: str, path: str, totals: WorkerTotals) -
     """Status line and body of a page. ``totals``: what is known of other workers."""
     if method not in ("GET", "HEAD"):
         return "405 Method Not Allowed", b"only GET and HEAD\n"
-    if path in ("/healthz", "/health"):
+    if path in ("/livez", "/healthz", "/health"):
         return "200 OK", b"ok\n"
     if path in ("/readyz", "/ready"):
         if reasons := unready_reasons(proxy):
@@ -43,7 +60,7 @@ def find_page(proxy: ProxyState, method: str, path: str, totals: WorkerTotals) -
         return "200 OK", b"ready\n"
     if path == METRICS_PATH:
         return "200 OK", render(proxy, totals)
-    return "404 Not Found", b"try /healthz, /readyz or /metrics\n"
+    return "404 Not Found", b"try /, /livez, /readyz or /metrics\n"
 
 
 def parse_request(head: bytes) -> tuple[str, str]:
@@ -63,30 +80,41 @@ def handle_request(proxy: ProxyState, head: bytes, totals: WorkerTotals) -> byte
     return build_response(status, body, method != "HEAD")
 
 
-def build_response(status: str, body: bytes, with_body: bool) -> bytes:
+def build_response(
+    status: str, body: bytes, with_body: bool, headers: str = "", content_type: str = CONTENT_TYPE
+) -> bytes:
     """Status line and headers, and the body if ``with_body``."""
     allow = "Allow: GET, HEAD\r\n" if status.startswith("405") else ""
-    lines = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n{allow}"
+    lines = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{allow}{headers}"
     return f"{lines}Connection: close\r\n\r\n".encode() + (body if with_body else b"")
 
 
 class AdminServer:
     """Serves the pages. ``timeout_seconds`` is how long a connection may last, in any state.
 
-    ``ask_workers`` and ``totals``: for the page that speaks for several workers.
+    ``ask_workers`` and ``totals``: for the pages that speak for several workers. ``token``: what the status page wants
+    to be shown; empty: it is for this machine only. ``flush`` has what was queued for nodes sent.
     """
 
     def __init__(
         self,
         proxy: ProxyState,
-        timeout_seconds: float = CONNECTION_SECONDS,
         ask_workers: AskWorkers | None = None,
         totals: WorkerTotals | None = None,
+        token: Secret = NO_SECRET,
+        flush: Callable[[], object] = lambda: None,
+        timeout_seconds: float = CONNECTION_SECONDS,
     ) -> None:
         self.proxy = proxy
         self.timeout_seconds = timeout_seconds
         self.ask_workers = ask_workers
         self.totals = totals or WorkerTotals()
+        self.token = token
+        self.flush = flush
+        self.polls = NodePolls()
+        #: The last status, and until when it is good.
+        self.status = b""
+        self.status_until = 0.0
 
     async def start(self, address: Address, given: socket.socket | None = None) -> asyncio.Server:
         """Listen, with a socket that is there already if it is ``given``; OSError when that is not possible."""
@@ -104,7 +132,7 @@ class AdminServer:
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(self.timeout_seconds):
-                    writer.write(await self.read_and_respond(reader))
+                    writer.write(await self.read_and_respond(reader, writer.get_extra_info("peername")))
                     await writer.drain()
                     writer.write_eof()
                     # A socket that is closed with bytes unread may lose what it has sent.
@@ -115,12 +143,45 @@ class AdminServer:
         finally:
             writer.transport.abort()
 
-    async def read_and_respond(self, reader: asyncio.StreamReader) -> bytes:
+    async def read_and_respond(self, reader: asyncio.StreamReader, peer: object) -> bytes:
         """Read the head of the request and answer it."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return build_response("431 Request Header Fields Too Large", b"too long\n", True)
-        if self.ask_workers is not None and parse_request(head)[1] == METRICS_PATH:
-            self.totals.take_answers(await self.ask_workers())
+        method, path = parse_request(head)
+        if method in ("GET", "HEAD") and path in (PAGE_PATH, STATUS_PATH):
+            return await self.respond_with_status(head, peer, path, method == "GET")
+        if path == METRICS_PATH:
+            await self.update_totals()
         return handle_request(self.proxy, head, self.totals)
+
+    async def update_totals(self) -> None:
+        if self.ask_workers is not None:
+            self.totals.take_answers(await self.ask_workers())
+
+    async def respond_with_status(self, head: bytes, peer: object, path: str, with_body: bool) -> bytes:
+        """The status page or its data, for those who may see it."""
+        refusal = access.refusal(head, peer, self.token)
+        if refusal is not None:
+            status, header, sentence = refusal
+            return build_response(status, sentence, with_body, BROWSER_HEADERS + header)
+        if path == PAGE_PATH:
+            policy = f"Content-Security-Policy: {content_security_policy()}\r\nX-Frame-Options: DENY\r\n"
+            return build_response(
+                "200 OK", page_html(), with_body, BROWSER_HEADERS + policy, "text/html; charset=utf-8"
+            )
+        body = await self.current_status()
+        return build_response("200 OK", body, with_body, BROWSER_HEADERS, "application/json")
+
+    async def current_status(self) -> bytes:
+        """The document, at most `STATUS_SECONDS` old."""
+        if time.monotonic() >= self.status_until:
+            await self.update_totals()
+            families = self.totals.families(own_snapshot(self.proxy))
+            self.status = json.dumps(status_document(self.proxy, families, self.polls)).encode()
+            self.status_until = time.monotonic() + STATUS_SECONDS
+            # Behind the work of this page, so that their latency does not count it.
+            self.polls.ask(self.proxy.executor, list(pool_name_by_node(self.proxy)))
+            self.flush()
+        return self.status

@@ -66,6 +66,7 @@ class ConfigBuilder:
             workers=file.proxy.workers,
             state_dir=state_dir(file.proxy.state_dir, self.environ),
             admin=admin,
+            admin_token=self.files.token(file.proxy.admin_token_file, ("proxy", "admin_token_file")),
             log=file.proxy.log,
             log_level=file.proxy.log_level,
             drain_seconds=float(file.proxy.drain_seconds),

@@ -44,6 +44,7 @@ PROXY_RULES: Final[Rules] = {
     "workers": restart(lambda config: config.workers),
     "state_dir": restart(lambda config: config.state_dir),
     "admin": restart(lambda config: config.admin),
+    "admin_token_file": restart(lambda config: config.admin_token),
     "log": live(lambda config: config.log),
     "log_level": live(lambda config: config.log_level),
     "drain_seconds": live(lambda config: config.drain_seconds),

@@ -203,6 +203,7 @@ class Config:
     workers: int = 1
     state_dir: Path | None = None
     admin: Address | None = None
+    admin_token: Secret = NO_SECRET
     log: str = "text"
     log_level: str = "info"
     drain_seconds: float = 10.0

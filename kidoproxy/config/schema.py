@@ -70,8 +70,15 @@ class ProxyTable(Table):
     )
     admin: str | None = Field(
         None,
-        description="HTTP listener for /healthz, /readyz and /metrics. Default: none.",
+        description="HTTP listener for the status page, /livez, /readyz and /metrics. Default: none.",
         examples=["127.0.0.1:9380"],
+    )
+    admin_token_file: str | None = Field(
+        None,
+        min_length=1,
+        description="File that holds what the status page wants as the password. Default: none; then the page is shown "
+        "on this machine only.",
+        examples=["/run/secrets/admin-token"],
     )
     log: Literal["text", "json"] = Field("text", description="Shape of the log lines.")
     log_level: Literal["info", "warning", "error"] = Field(

@@ -21,15 +21,19 @@ class SecretFiles:
             self.problems.add(location, "has both 'password' and 'password_file'")
         if file is None:
             return Secret(inline or "")
-        text = self.read(file, (*location, "password_file"))
-        if text is not None and is_world_readable(self.folder / file):
-            self.warn((*location, "password_file"), f"every user of this machine may read {file}; chmod o-r it")
-        if text is None:
+        return self.token(file, (*location, "password_file"))
+
+    def token(self, file: str | None, location: Location) -> Secret:
+        """What stands in a file that the setting at ``location`` names."""
+        text = self.read(file, location) if file is not None else None
+        if file is None or text is None:
             return NO_SECRET
-        password = text.rstrip("\r\n")
-        if not password:
-            self.problems.add((*location, "password_file"), f"{file} is empty")
-        return Secret(password)
+        if is_world_readable(self.folder / file):
+            self.warn(location, f"every user of this machine may read {file}; chmod o-r it")
+        secret = text.rstrip("\r\n")
+        if not secret:
+            self.problems.add(location, f"{file} is empty")
+        return Secret(secret)
 
     def read(self, file: str, location: Location) -> str | None:
         try:

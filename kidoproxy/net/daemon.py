@@ -282,7 +282,8 @@ class Daemon:
 
         try:
             ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
-            server = AdminServer(self.proxy, ask_workers=ask_workers, totals=WorkerTotals(self.replaces))
+            totals, flush = WorkerTotals(self.replaces), self.bridge.schedule_flush
+            server = AdminServer(self.proxy, ask_workers, totals, self.config.admin_token, flush)
             self.admin_listener = await start_admin_listener(server, address, self.handover.given.take(address, 0, 1))
         except OSError as problem:
             raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None

@@ -1,6 +1,7 @@
 """The pages for orchestrators: what they say, and that nobody can hold them up."""
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -28,11 +29,12 @@ def ready() -> InMemoryProxy:
 @pytest.mark.parametrize(
     ("path", "status", "body"),
     [
+        ("/livez", "200 OK", b"ok\n"),
         ("/healthz", "200 OK", b"ok\n"),
         ("/health", "200 OK", b"ok\n"),
         ("/readyz", "200 OK", b"ready\n"),
         ("/ready", "200 OK", b"ready\n"),
-        ("/", "404 Not Found", b"try /healthz, /readyz or /metrics\n"),
+        ("/x", "404 Not Found", b"try /, /livez, /readyz or /metrics\n"),
     ],
 )
 def test_pages(path: str, status: str, body: bytes) -> None:
@@ -110,7 +112,7 @@ class Client:
 
 async def ask(stage: InMemoryProxy, said: bytes, seconds: float = 10.0, then_eof: bool = False) -> bytes:
     """What a client gets that sends this."""
-    server = await AdminServer(stage.proxy, seconds).start(Address("127.0.0.1", 0))
+    server = await AdminServer(stage.proxy, timeout_seconds=seconds).start(Address("127.0.0.1", 0))
     client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
     client.writer.write(said)
     if then_eof:
@@ -157,7 +159,7 @@ def test_a_client_that_does_not_read_holds_nothing() -> None:
     """An answer that is not taken is thrown away with its connection."""
 
     async def scenario() -> None:
-        admin = AdminServer(ready().proxy, 0.2)
+        admin = AdminServer(ready().proxy, timeout_seconds=0.2)
         done = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,3 +202,36 @@ def test_redis_clients_that_lost_their_way() -> None:
         assert await ask(ready(), encode_request([b"PING"]), 0.05) == b""
 
     run(scenario())
+
+
+async def test_status_page_and_its_data() -> None:
+    """Both come with what keeps a browser from doing anything else with them; HEAD has no body."""
+    stage = ready()
+    page = await ask(stage, b"GET / HTTP/1.1\r\nHost: localhost:9380\r\n\r\n")
+    assert b"Content-Type: text/html; charset=utf-8\r\n" in page
+    assert b"Content-Security-Policy: default-src 'none'; script-src 'sha256-" in page
+    assert page.endswith(b"</html>\n")
+    data = await ask(stage, b"GET /status.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/json\r\n" in head
+    assert b"Cache-Control: no-store\r\n" in head
+    assert json.loads(body)["nodes"][0]["name"] == "a"
+    empty = await ask(stage, b"HEAD /status.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert empty.endswith(b"\r\n\r\n")
+
+
+async def test_status_is_refused_to_other_sites() -> None:
+    """A name that leads here from somebody's browser is none of this machine's."""
+    answer = await ask(ready(), b"GET /status.json HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert b"admin_token_file" in answer
+
+
+async def test_status_is_made_once_for_many() -> None:
+    """However many look: one document a second, and one INFO for each node."""
+    stage = ready()
+    pages = AdminServer(stage.proxy)
+    assert await pages.current_status() is await pages.current_status()
+    pages.status_until = 0.0
+    await pages.current_status()
+    assert stage.connection("a").pending_count() == 1

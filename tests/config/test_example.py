@@ -23,17 +23,8 @@ def test_every_ring_setting_can_be_uncommented(tmp_path: Path) -> None:
     """Each commented line is valid TOML for its key: only what belongs to another mode is left as it is."""
     text = re.sub(r'"/etc/(kidoproxy|ssl)/[\w-]+\.pem"', json.dumps(str(PEM)), example_file())
     text = text.replace("redis://10.0.0.1", "rediss://10.0.0.1")
-    kept = (
-        "ack",
-        "min_in_sync",
-        "effect_max_mb",
-        "heal",
-        "sync_keys_per_s",
-        "scrub",
-        "read",
-        "hedge_ms",
-        "password_file",
-    )
+    of_copies = ("ack", "min_in_sync", "effect_max_mb", "heal", "sync_keys_per_s", "scrub", "read", "hedge_ms")
+    kept = (*of_copies, "password_file", "admin_token_file")
     lines = [
         line[2:] if re.match(r"# (\[pool|\w+ = )", line) and not line[2:].startswith(kept) else line
         for line in text.splitlines()
