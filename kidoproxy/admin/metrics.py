@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kidoproxy.admin.connection_metrics import connection_families
 from kidoproxy.admin.process_metrics import process_families
 from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
 from kidoproxy.commands.families import FAMILIES
@@ -52,6 +53,7 @@ class ProxyCollector(Collector):
         yield from self.pool_metrics()
         yield from self.node_metrics()
         yield from self.copy_metrics()
+        yield from connection_families(self.proxy)
 
     def process_metrics(self) -> Iterator[Metric]:
         """What the process has one of."""

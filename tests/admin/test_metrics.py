@@ -1,6 +1,7 @@
 """The exposition: what a scrape finds, read as Prometheus reads it."""
 
 import re
+import subprocess
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,6 +12,7 @@ from kidoproxy.replication.owner_marks import OwnerMark
 from kidoproxy.replication.ownership import Ownership
 from kidoproxy.replication.sync_progress import SyncProgress
 from tests.greet import greet
+from tests.needs import needs
 from tests.session.stage import InMemoryProxy, copies, key_on, listening, request, ring, say
 
 
@@ -202,3 +204,16 @@ def test_bytes_that_are_held() -> None:
     found = samples(stage)
     assert 10_000 < found[for_nodes] < 10_100
     assert 10_000 < found[for_clients] < 10_100
+
+
+def test_prometheus_has_nothing_to_say() -> None:
+    """Its own linter accepts every name, type and text, for rings and for copies."""
+    for stage in (ring("a", "b"), copies("a", "b")):
+        group = group_of(stage.nodes[0])
+        stage.proxy.copy_groups += [group] if group is not None else []
+        stage.ready()
+        command = [needs("promtool"), "check", "metrics"]
+        done = subprocess.run(
+            command, input=render(stage.proxy, WorkerTotals()), capture_output=True, check=False, timeout=30
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, b"")
