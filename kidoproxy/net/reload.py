@@ -22,6 +22,7 @@ from kidoproxy.config import Config, ConfigError
 from kidoproxy.config.changes import plan_reload
 from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.reload_answer import ReloadAnswer, find_client
 from kidoproxy.net.tasks import Tasks, in_thread
 from kidoproxy.session.proxy_state import ProxyState
 
@@ -30,6 +31,8 @@ log = EventLogger("kidoproxy")
 #: Reads and checks the file; `ConfigError` has a line for each mistake.
 ReadConfig = Callable[[], Config]
 
+STOPPING: Final = "the proxy is stopping"
+UNREADABLE: Final = "the file could not be read"
 RESTART_NEEDED: Final = "a change of this key needs a restart; nothing was applied"
 
 
@@ -58,20 +61,26 @@ class Reloads(Protocol):
         """The daemon serves: reload it from now on, also for what came before."""
 
 
-def read_changed(read: ReadConfig, current: Config) -> Config | None:
-    """The file as it is now, if a process that runs with ``current`` can take it over; else the log says why not."""
+def read_changed(read: ReadConfig, current: Config, problems: list[str]) -> Config | None:
+    """The file as it is now, if a process that runs with ``current`` can take it over.
+
+    Else the log and ``problems`` have a line for each reason why not.
+    """
     try:
         config = read()
     except ConfigError as error:
         for problem in error.problems:
             log.error("reload rejected", cause=problem)
+        problems += error.problems
         return None
     except Exception:
-        log.exception("reload rejected", cause="the file could not be read")
+        log.exception("reload rejected", cause=UNREADABLE)
+        problems.append(UNREADABLE)
         return None
     plan = plan_reload(current, config)
     for key in plan.restart:
         log.error("reload rejected", key=key, cause=RESTART_NEEDED)
+        problems.append(f"{key}: {RESTART_NEEDED}")
     if plan.restart:
         return None
     for warning in config.warnings:
@@ -124,8 +133,9 @@ class SignalReloads:
     def request(self) -> None:
         """Reload soon; once for all requests that come before it begins."""
         if self.daemon.stop_event.is_set():
-            log.warning("reload rejected", cause="the proxy is stopping")
+            log.warning("reload rejected", cause=STOPPING)
             self.daemon.proxy.count_reload(False)
+            find_client().answer(ReloadAnswer.of(False, [STOPPING]))
         else:
             self.requested.set()
 
@@ -139,8 +149,11 @@ class SignalReloads:
         """Read, and take over what can be."""
         daemon = self.daemon
         daemon.notify(reloading_state())
-        update = await in_thread(lambda: make_or_log(daemon, read_changed(self.read, daemon.config)))
-        apply_or_log(daemon, update)
+        problems: list[str] = []
+        client = await in_thread(find_client)
+        update = await in_thread(lambda: make_or_log(daemon, read_changed(self.read, daemon.config, problems)))
+        is_applied = apply_or_log(daemon, update)
+        client.answer(ReloadAnswer.of(is_applied, problems))
         if not daemon.stop_event.is_set():
             daemon.notify("READY=1")
 

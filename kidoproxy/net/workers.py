@@ -22,7 +22,8 @@ from typing import Final, NoReturn
 from kidoproxy.config import Config
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.output import flush_output
-from kidoproxy.net.reload import ReadConfig, hold_hangup, ignore_hangup, read_changed, reloading_state
+from kidoproxy.net.reload import STOPPING, ReadConfig, hold_hangup, ignore_hangup, read_changed, reloading_state
+from kidoproxy.net.reload_answer import ReloadAnswer, find_client
 from kidoproxy.net.systemd import sd_notify
 
 log = EventLogger("kidoproxy.workers")
@@ -130,38 +131,44 @@ class Workers:
 
     def reload(self, read: ReadConfig) -> None:
         """Read the file and have all workers take it over, or none."""
+        client = find_client()
         if self.stopping:
-            log.warning("reload rejected", cause="the proxy is stopping")
+            log.warning("reload rejected", cause=STOPPING)
             self.tell_workers(None)
+            client.answer(ReloadAnswer.of(False, [STOPPING]))
             return
         sd_notify(reloading_state())
-        config = read_changed(read, self.config)
+        problems: list[str] = []
+        config = read_changed(read, self.config, problems)
         if config is not None:
             if (config.log, config.log_level) != (self.config.log, self.config.log_level):
                 configure_logging(config.log, config.log_level)
             self.config = config
         self.tell_workers(config)
+        client.answer(ReloadAnswer.of(config is not None, problems))
         if not self.stopping:
             sd_notify("READY=1")
 
     def tell_workers(self, config: Config | None) -> None:
         """Send each worker its part, and wait until it has answered, but not for ever.
 
-        One that has died meanwhile is replaced by one that begins with it.
+        One that has died meanwhile, or that a bug keeps from it, is replaced by one that begins with it: all have the
+        same.
         """
-        informed = [(worker, self.pipe_by_pid[pid]) for pid, worker in self.worker_by_pid.items()]
-        for worker, pipe in informed:
+        informed = [(pid, worker, self.pipe_by_pid[pid]) for pid, worker in self.worker_by_pid.items()]
+        for _, worker, pipe in informed:
             with contextlib.suppress(OSError, EOFError):
                 while pipe.poll():
                     pipe.recv()  # an answer that came too late
                 pipe.send(None if config is None else worker_config(config, worker))
         deadline = time.monotonic() + ANSWER_SECONDS
-        for worker, pipe in informed if config is not None else []:
+        for pid, worker, pipe in informed if config is not None else []:
             with contextlib.suppress(OSError, EOFError):
                 if not pipe.poll(max(deadline - time.monotonic(), 0.0)):
                     log.warning("reload not answered", worker=worker, seconds=ANSWER_SECONDS)
                 elif not pipe.recv():
                     log.error("reload failed", worker=worker)
+                    os.kill(pid, signal.SIGTERM)
 
     def on_exit(self, worker: int, pid: int, code: int) -> None:
         """A worker has ended: as ordered, or with a status that stops all, or it is replaced."""

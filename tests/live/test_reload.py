@@ -344,9 +344,17 @@ def test_by_the_command(own_proxy: Starter) -> None:
     proxy, other = own_proxy("ring", 1, proxy={"workers": 2}), own_proxy("ring", 1)
     more(proxy, "timeout_ms = 700")
     found = invoke("reload", "--config", str(proxy.config))
-    assert (found.exit_code, found.output.partition(" reads")[0]) == (0, f"Process {proxy.pid}")
+    assert (found.exit_code, found.output) == (0, f"Process {proxy.pid} goes on with {proxy.config.name}.\n")
     eventually(lambda: proxy.log().count("configuration applied") == 2)
     assert invoke("reload", "--config", str(other.config), "--pid", str(other.pid)).exit_code == 0
+    for one in (proxy, other):
+        more(one, "databases = 7")
+        found = invoke("reload", "--config", str(one.config))
+        assert found.exit_code == 1
+        assert found.output.endswith(
+            "goes on with what it had\n"
+            "  pool.pool.databases: a change of this key needs a restart; nothing was applied\n"
+        )
     eventually(lambda: "configuration applied" in other.log())
     other.end()
     gone = invoke("reload", "--config", str(other.config))

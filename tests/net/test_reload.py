@@ -102,32 +102,36 @@ def test_a_change_that_is_live(tmp_path: Path, lines: Callable[[], list[str]]) -
     old = read(tmp_path, pool("protected = true"))
     new = read(tmp_path, pool("timeout_ms = 7\npassword = 'x'"))
     warned = Config(new.pools, warnings=("old", "new"))
-    assert read_changed(reader(warned), Config(old.pools, warnings=("old",))) is warned
+    assert read_changed(reader(warned), Config(old.pools, warnings=("old",)), []) is warned
     assert lines() == [
         "dangerous setting: reason=new",
         "configuration read: changed=pool.cache.password,pool.cache.timeout_ms",
     ]
-    assert read_changed(reader(new), new) is new
+    assert read_changed(reader(new), new, []) is new
     assert lines()[-1] == "configuration read: changed=nothing"
 
 
 def test_a_change_that_needs_a_restart(tmp_path: Path, lines: Callable[[], list[str]]) -> None:
     """A line for each key, and none of the others is applied."""
     old, new = read(tmp_path, pool("")), read(tmp_path, pool("databases = 7\nhash = 'fnv1a_64'\ntimeout_ms = 7"))
-    assert read_changed(reader(new), old) is None
+    problems: list[str] = []
+    assert read_changed(reader(new), old, problems) is None
     cause = "cause=a change of this key needs a restart; nothing was applied"
     assert lines() == [
         f"reload rejected: key=pool.cache.databases {cause}",
         f"reload rejected: key=pool.cache.hash {cause}",
     ]
+    assert problems[0] == "pool.cache.databases: a change of this key needs a restart; nothing was applied"
 
 
 def test_mistakes(tmp_path: Path, lines: Callable[[], list[str]]) -> None:
     """A line for each, as at the start; a bug of the reader is not the end either."""
     old = read(tmp_path, pool(""))
-    assert read_changed(reader(ConfigError(["one", "two"])), old) is None
+    problems: list[str] = []
+    assert read_changed(reader(ConfigError(["one", "two"])), old, problems) is None
     assert lines() == ["reload rejected: cause=one", "reload rejected: cause=two"]
-    assert read_changed(reader(ValueError("bug")), old) is None
+    assert read_changed(reader(ValueError("bug")), old, problems) is None
+    assert problems == ["one", "two", "the file could not be read"]
     assert lines()[-1] == "reload rejected: cause=the file could not be read"
 
 

@@ -138,7 +138,9 @@ def test_a_signal_is_passed_on(tmp_path: Path, sign: signal.Signals) -> None:
 def test_what_workers_answer_to_a_reload(
     config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who could not take it over, or is silent, is named; who has died or answers too late holds nobody up."""
+    """Who could not take it over is ended, who is silent is named; who has died or answers too late holds nobody up."""
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, signum: killed.append((pid, signum)))
     monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.3)
     parent = Workers(config, lambda *_: 0, read=lambda: config)
     pipes = {number: Pipe() for number in range(4)}
@@ -161,6 +163,7 @@ def test_what_workers_answer_to_a_reload(
     assert got == {0: config, 1: worker_config(config, 1)}
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert lines == ["reload failed: worker=1", "reload not answered: worker=2 seconds=0.3"]
+    assert killed == [(101, signal.SIGTERM)]
     parent.stopping = True
     parent.on_hangup(signal.SIGHUP, None)
     assert [pipes[2][1].recv() is None for _ in range(2)] == [False, True]

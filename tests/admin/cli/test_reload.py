@@ -12,6 +12,7 @@ import pytest
 
 from kidoproxy.config import Address
 from kidoproxy.net.address_claims import AddressClaims
+from kidoproxy.net.reload_answer import ReloadAnswer, ReloadWait, find_client
 from tests.admin.cli.invoke import invoke
 from tests.config.files import RING
 from tests.ports import free_port
@@ -43,11 +44,14 @@ def file(tmp_path: Path) -> Callable[[int], str]:
     return make
 
 
-def test_a_process_that_is_named(process: "subprocess.Popen[str]", ring: str) -> None:
-    """It gets a SIGHUP; what comes of it is in its log."""
+def test_a_process_that_is_named(process: "subprocess.Popen[str]", ring: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets a SIGHUP; one that says nothing has not said that all is well."""
+    monkeypatch.setattr(sys.modules["kidoproxy.admin.cli.reload"], "ANSWER_SECONDS", 0.3)
     result = invoke("reload", "--config", ring, "--pid", str(process.pid))
-    assert result.exit_code == 0
-    assert result.output == f"Process {process.pid} reads ring.toml anew; its log says what came of it.\n"
+    assert result.exit_code == 1
+    assert result.output == (
+        f"kidoproxy: process {process.pid} has got the signal and does not answer; its log says what came of it\n"
+    )
     assert process.wait(20) == 7
 
 
@@ -75,21 +79,40 @@ def test_a_file_with_mistakes(process: "subprocess.Popen[str]", tmp_path: Path) 
     assert process.poll() is None
 
 
-def test_who_listens(file: Callable[[int], str]) -> None:
-    """The process that has claimed one of the file's addresses."""
+ANSWERS = [
+    (ReloadAnswer(True), 0, f"Process {os.getpid()} goes on with ring.toml.\n"),
+    (ReloadAnswer(False, ("a", "b")), 1, f"kidoproxy: process {os.getpid()} goes on with what it had\n  a\n  b\n"),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "output"), ANSWERS)
+def test_who_listens(file: Callable[[int], str], answer: ReloadAnswer, status: int, output: str) -> None:
+    """The process that has claimed one of the file's addresses; what it says is said."""
     port = free_port()
     claims = AddressClaims()
     claims.claim(Address("127.0.0.1", port), False)
     heard: list[int] = []
-    before = signal.signal(signal.SIGHUP, lambda signum, frame: heard.append(signum))
+
+    def on_hangup(signum: int, frame: object) -> None:
+        heard.append(signum)
+        find_client().answer(answer)
+
+    before = signal.signal(signal.SIGHUP, on_hangup)
     try:
         result = invoke("reload", "--config", file(port))
         eventually(lambda: heard)
     finally:
         signal.signal(signal.SIGHUP, before)
         claims.close()
-    assert (result.exit_code, heard) == (0, [signal.SIGHUP])
-    assert result.output.startswith(f"Process {os.getpid()} reads")
+    assert (result.exit_code, result.output, heard) == (status, output, [signal.SIGHUP])
+
+
+def test_two_at_once(file: Callable[[int], str]) -> None:
+    """The second one is not sent: it could not hear what comes of it."""
+    wait = ReloadWait(os.getpid())
+    result = invoke("reload", "--config", file(free_port()), "--pid", str(os.getpid()))
+    wait.close()
+    assert (result.exit_code, "somebody else waits" in result.output) == (1, True)
 
 
 def test_nobody_listens(file: Callable[[int], str]) -> None:
