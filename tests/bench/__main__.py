@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from tests.bench import copies, memory, report, sync, workers
+from tests.bench import copies, memory, report, rivals, sync, workers
 from tests.bench.rounds import Row, measure
 from tests.bench.stage import Cores, Processes, Proxy
 from tests.bench.workloads import WORKLOADS, Workload, batches
@@ -37,7 +37,7 @@ FLOORED = ("get", "set", "get-p16", "set-p16", "get-1000", "mget", "mset")
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
-    names = [*(each.name for each in WORKLOADS), "memory", "workers", "copies", "sync"]
+    names = [*(each.name for each in WORKLOADS), "memory", "rivals", "workers", "copies", "sync"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="fewer workloads, short samples: less than a minute")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
@@ -133,6 +133,8 @@ def main(argv: list[str]) -> int:
             found = measure_memory(stage, options, mine)
             results["memory"] = [asdict(each) for each in found]
             say("\n" + report.memories(found))
+        if (every or "rivals" in options.only) and not options.twin:
+            missed += measure_rivals(stage, options, results)
         if "workers" in options.only and not options.twin:
             pair = workers.measure(stage, options.python, options.seconds or 1.0, options.rounds or 5)
             results["workers"] = asdict(pair)
@@ -152,6 +154,16 @@ def main(argv: list[str]) -> int:
         options.json.write_text(json.dumps(results, indent=1))
     say("".join(f"missed: {line}\n" for line in missed), sys.stderr)
     return 1 if missed else 0
+
+
+def measure_rivals(stage: Processes, options: argparse.Namespace, results: dict[str, object]) -> list[str]:
+    """The rows of redis-benchmark, and idle CPU; what --check complains about."""
+    quick = options.quick
+    rows = rivals.measure(stage, options.python, options.rounds or (2 if quick else 5), 5_000 if quick else 20_000)
+    idle = rivals.measure_idle(stage, options.python, 3.0 if quick else 10.0)
+    results["rivals"], results["idle"] = [asdict(row) for row in rows], asdict(idle)
+    say("\n" + report.rivals(rows) + "\n" + report.idle(idle))
+    return rivals.misses(rows, idle) if options.check else []
 
 
 def measure_memory(stage: Processes, options: argparse.Namespace, mine: str) -> list[memory.Memory]:

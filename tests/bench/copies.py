@@ -163,10 +163,13 @@ def _sample(proxy: Proxy, pool: str, load: CopyLoad, row: CopyRow) -> None:
     row.p99_ms[pool].append(p99_ms)
 
 
-def ask(port: int, load: CopyLoad) -> tuple[float, float]:
-    """Commands a second and p99 in ms, as redis-benchmark says. Raises `WrongAnswer` at the first error reply."""
+def ask(port: int, load: CopyLoad, flags: Sequence[str] = ()) -> tuple[float, float]:
+    """Commands a second and p99 in ms, as redis-benchmark says; `WrongAnswer` at the first error reply.
+
+    ``flags`` are for redis-benchmark itself.
+    """
     shape = ["-c", str(load.clients), "-n", str(load.count), "-P", str(load.depth), "-r", str(KEYS), "--csv"]
-    argv = [PROGRAM, "-p", str(port), *shape, *load.argv]
+    argv = [PROGRAM, "-p", str(port), *flags, *shape, *load.argv]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode or "Error from server" in done.stdout + done.stderr:
         raise WrongAnswer((done.stdout + done.stderr).strip()[-300:])

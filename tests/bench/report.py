@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.bench.copies import POOLS, CopyRow
 from tests.bench.memory import Memory
+from tests.bench.rivals import Idle, RivalRow
 from tests.bench.rounds import Figure, Row
 from tests.bench.stage import ROOT, node_binary
 from tests.bench.sync import SyncCost
@@ -219,6 +220,24 @@ def _copy_cells(row: CopyRow) -> list[str]:
         f"{rate[0]:.0f} / {rate[1]:.0f}",
         f"{p99[0]:.2f} / {p99[1]:.2f}",
     ]
+
+
+def rivals(rows: Sequence[RivalRow]) -> str:
+    """What redis-benchmark finds, row by row."""
+    return table(["redis-benchmark, 50 clients", "beside", "its µs", "kidoproxy µs", "CPU ratio"], [*map(_rival, rows)])
+
+
+def _rival(row: RivalRow) -> list[str]:
+    if row.note:
+        return [row.title, row.other, "-", "-", row.note]
+    other, mine = (statistics.median(each) for each in (row.other_us, row.mine_us))
+    return [row.title, row.other, micros(other), micros(mine), f"**{row.ratio:.2f}**"]
+
+
+def idle(cost: Idle) -> str:
+    """CPU of proxies that have nothing to do."""
+    cells = [f"{each:.2f}" for each in (cost.nutcracker_ms, cost.mine_ms)]
+    return table(["CPU with 50 idle clients, ms a second", "nutcracker", "kidoproxy"], [["", *cells]])
 
 
 def sync(cost: SyncCost) -> str:

@@ -6,6 +6,7 @@ on a machine with four or more: the clients one, the nodes two. Where the other 
 throughput says little about the proxy; CPU time per command always does.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -128,6 +129,26 @@ class Processes(ExitStack):
         ]
         return self._serve("copies", python, ports, f'[proxy]\nstate_dir = "{self.directory}/state"\n' + "".join(pools))
 
+    def tls_listener(self, python: str) -> Proxy | None:
+        """This project's proxy with an encrypted port; None without the ``openssl`` program."""
+        pair = make_certificate(self.directory)
+        if pair is None:
+            return None
+        ports = {"tls": free_port()}
+        nodes = ", ".join(f'{{ name = "{n}", url = "redis://127.0.0.1:{p}" }}' for n, p in self._named())
+        tls = f'[pool.tls.tls]\ncert_file = "{pair[0]}"\nkey_file = "{pair[1]}"\n'
+        pool = (
+            f'[pool.tls]\nlisten = "127.0.0.1:{ports["tls"]}"\nmode = "ring"\nhash = "ketama"\nnodes = [{nodes}]\n{tls}'
+        )
+        return self._serve("tls", python, ports, f'[proxy]\nstate_dir = ""\n{pool}')
+
+    def envoy(self) -> Proxy:
+        """Envoy with one thread, over the same nodes by its own hash."""
+        port = free_port()
+        path = self._file("yaml", json.dumps(envoy_config(port, self.nodes)))
+        argv = ["envoy", "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+        return Proxy("envoy", self._start(argv, self.cores.proxy, [port]), dict.fromkeys(HASHES, port))
+
     def floor(self, request_bytes: int) -> Proxy:
         """The server that only says +OK."""
         port = free_port()
@@ -172,6 +193,45 @@ class Processes(ExitStack):
             if not answers(port, process):
                 raise RuntimeError(f"{' '.join(argv)}: not listening\n{log.read_text(errors='replace')[-2000:]}")
         return process
+
+
+def envoy_config(port: int, nodes: Sequence[int]) -> dict[str, object]:
+    """One listener that speaks Redis, one cluster with these nodes."""
+    api = "type.googleapis.com/envoy.extensions"
+    proxy = {
+        "@type": f"{api}.filters.network.redis_proxy.v3.RedisProxy",
+        "stat_prefix": "bench",
+        "settings": {"op_timeout": "10s"},
+        "prefix_routes": {"catch_all_route": {"cluster": "nodes"}},
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.redis_proxy", "typed_config": proxy}]}
+    hosts = [{"endpoint": {"address": socket_address(node)}} for node in nodes]
+    cluster = {
+        "name": "nodes",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "lb_policy": "MAGLEV",
+        "load_assignment": {"cluster_name": "nodes", "endpoints": [{"lb_endpoints": hosts}]},
+    }
+    listener = {"name": "bench", "address": socket_address(port), "filter_chains": [chain]}
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def socket_address(port: int) -> dict[str, object]:
+    """As Envoy writes a loopback address."""
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def make_certificate(folder: Path) -> tuple[str, str] | None:
+    """A certificate that signs itself, and its key; None without the ``openssl`` program."""
+    if shutil.which("openssl") is None:
+        return None
+    cert, key = f"{folder}/bench.pem", f"{folder}/bench-key.pem"
+    shape = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=bench"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *shape, "-keyout", key, "-out", cert], capture_output=True, check=True, timeout=30
+    )
+    return cert, key
 
 
 def leash() -> list[str]:
