@@ -65,8 +65,8 @@ POOLS: Final = {
     for kind in (
         PoolKind("plain"),
         PoolKind("quorum", (("ack", "quorum"), ("read", "first")), spare=1),
-        PoolKind("leader", (("ack", "leader"), ("read", "random"))),
-        PoolKind("ring", (("read", "random"),), shards=2),
+        PoolKind("leader", (("ack", "leader"), ("read", "random"), ("hedge_ms", 1))),
+        PoolKind("ring", (("read", "nearest"), ("hedge_ms", 1)), shards=2),
         PoolKind("clocks", (("read", "random"),), ahead_ms=(0, -400, 400), is_lazy=True),
         PoolKind("mixed", is_mixed=True),
     )
