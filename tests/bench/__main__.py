@@ -14,7 +14,7 @@ clients, same three nodes, same placement, same requests, every byte of every re
 ``--python`` names the interpreter whose kidoproxy is measured, such as that of a virtual environment with
 the compiled wheel; without it the source tree is, with this interpreter.
 
-A full run takes about five minutes, ``--quick`` less than one. Both ask for an otherwise idle machine.
+A full run takes about five minutes, ``--quick`` one to two. Both ask for an otherwise idle machine.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     names = [*(each.name for each in WORKLOADS), "memory", "rivals", "workers", "copies", "sync"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer workloads, short samples: less than a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer workloads, short samples: one to two minutes")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (9, quick: 3)")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a sample (0.6, quick: 0.25)")
