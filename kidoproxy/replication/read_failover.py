@@ -1,17 +1,23 @@
 """A read of a copy pool that asks the next copy when one gives no reply that counts.
 
 A reply does not count if its node was not fit to run the command, or has missed a write since it was asked. The last
-copy's reply, or failure, is the read's whatever it is.
+copy's reply, or failure, is the read's; but a copy that has left the in-sync set (it may have lost all it had) is not
+read: that is an error.
 """
 
 from typing import final
 
-from kidoproxy.replication.group import group_of
+from kidoproxy.replication.group import IN_SYNC, CopyGroup, group_of
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
-from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.errors import NO_COPY_IN_SYNC, NodeFailure
 from kidoproxy.resp.node_errors import is_node_unfit
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.plan_sender import PlanSender
+
+
+def last_reply(group: CopyGroup, node: Node, raw: bytes) -> bytes:
+    """What a read hears if ``node``, which was asked last, has replied this."""
+    return raw if group.copy_of(node).state == IN_SYNC else NO_COPY_IN_SYNC
 
 
 @final
@@ -36,6 +42,7 @@ class ReadFailover(DelegatingHandler):
         self.node = node
         self.fallbacks = fallbacks
         self.next_fallback = 0
+        self.partly_sent = False
         self.proto = proto
         self.db = db
 
@@ -43,6 +50,8 @@ class ReadFailover(DelegatingHandler):
         if self.next_fallback < len(self.fallbacks) and (is_node_unfit(raw) or self.may_lack_writes()):
             self.ask_next()
         else:
+            if self.group is not None and not self.partly_sent:
+                raw = last_reply(self.group, self.node, raw)
             self.parent.on_reply(raw)
             # The node's connection may know an answered handler for a while.
             self.request_frame = b""
@@ -75,4 +84,5 @@ class ReadFailover(DelegatingHandler):
     def cut_through(self, piece: bytes) -> None:
         """From the first piece on this copy's reply is the read's."""
         self.next_fallback = len(self.fallbacks)
+        self.partly_sent = True
         self.parent.cut_through(piece)

@@ -8,7 +8,8 @@ sync are asked, and a reply counts by the same rules (`kidoproxy.replication.rea
 
 from typing import final
 
-from kidoproxy.replication.group import CopyGroup
+from kidoproxy.replication.group import IN_SYNC, CopyGroup
+from kidoproxy.replication.read_failover import last_reply
 from kidoproxy.replies.handler import DelegatingHandler, ReplyHandler
 from kidoproxy.replies.hedge_queue import WaitingRead
 from kidoproxy.resp.errors import NodeFailure
@@ -47,17 +48,19 @@ class HedgedRead(WaitingRead):
 
     def can_be_hedged(self) -> bool:
         """Whether there is another copy that answers, and nothing that the read must not see."""
-        if self.next_node >= len(self.nodes):
+        if self.next_node >= len(self.nodes) or not self.group.elected:
             return False
         node = self.nodes[self.next_node]
-        return node.live and not node.suspect and self.parent.may_be_asked_late()
+        is_fit = node.live and not node.suspect and self.group.copy_of(node).state == IN_SYNC
+        return is_fit and self.parent.may_be_asked_late()
 
     def ask_next(self) -> None:
         """Ask the next copy, with a deadline of its own; none when no copy is trusted any more."""
+        answer = OneAnswer(self, self.nodes[self.next_node], self.next_node)
         if not self.group.elected:
+            self.decide(answer, 0)
             self.parent.on_reply(self.group.refusal)
             return
-        answer = OneAnswer(self, self.nodes[self.next_node], self.next_node)
         self.next_node += 1
         self.open_count += 1
         self.sender.send(answer.node, answer, self.request_frame, self.proto, self.db)
@@ -115,6 +118,7 @@ class OneAnswer(DelegatingHandler):
             if (is_node_unfit(raw) or read.may_lack_writes(self.node)) and read.asks_others():
                 return
             read.decide(self, read.open_count)
+            raw = last_reply(read.group, self.node, raw)
         self.parent.on_reply(raw)
 
     def on_failure(self, failure: NodeFailure) -> None:

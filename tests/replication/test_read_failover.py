@@ -110,3 +110,30 @@ def test_read_of_one_that_refused() -> None:
         >> node("a", "-OOM no", "$3 old") << to_client("+OK") << to("b", f"GET {key}")
         >> node("b", "$1 x") << to_client("$1 x", name="you") << silence()
     )  # fmt: skip
+
+
+def test_the_last_one_was_restarted() -> None:
+    """It may have lost all that it had: rather than to say that a key is not there the read fails."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    (
+        story(pool)
+        >> client(f"GET {key}") << to("a", f"GET {key}")
+        >> given(lambda play: pool.groups[0].mark_behind([pool.nodes[1]]))
+        >> lost("a") << to("b", f"GET {key}")
+        >> node("b", "$-1") << to_client("-NOREPLICAS No copy is in sync to be read.")
+    )  # fmt: skip
+
+
+def test_it_leaves_after_the_first_piece() -> None:
+    """The rest of the reply follows: at that moment it was right."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    head = b"$300000\r\n" + b"x" * 200_000
+    (
+        story(pool)
+        >> client(f"GET {key}") << to("a", f"GET {key}")
+        >> node("a", head) << to_client(head)
+        >> given(lambda play: pool.groups[0].mark_behind([pool.nodes[0]]))
+        >> node("a", b"x" * 100_000 + b"\r\n") << to_client(b"x" * 100_000 + b"\r\n")
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from tests.story import (
     client,
     copies,
     given,
+    led_by,
     lost,
     node,
     ring,
@@ -189,6 +190,63 @@ def test_no_copy_is_trusted_any_more() -> None:
         >> given(lambda play: setattr(group, "elected", True))
     )  # fmt: skip
     assert second
+
+
+def test_a_refused_read_is_over() -> None:
+    """Though its reply waits for its turn behind another one, it is not asked again when it would have been due."""
+    three, (first, second, _) = pool()
+    group = three.groups[0]
+    before = led_by(three, second)
+    (
+        story(three)
+        >> client(f"GET {before}", "GET k") << to(second, f"GET {before}") << to(first, "GET k")
+        >> given(lambda play: setattr(group, "elected", False))
+        >> lost(first) << silence()
+        >> given(lambda play: setattr(group, "elected", True))
+        >> after(1.0) << unheard
+        << then(lambda play: play.clients["me"].session.replies.held_reply_bytes == len(group.refusal))
+    )  # fmt: skip
+    assert counts(three)["sent"] == 1
+
+
+def test_nobody_is_asked_late_without_trust() -> None:
+    """The first copy's reply is waited for, and heard once."""
+    three, (first, _, _) = pool()
+    group = three.groups[0]
+    (
+        story(three)
+        >> client("GET k") << to(first, "GET k")
+        >> given(lambda play: setattr(group, "elected", False))
+        >> after(1.0) << silence()
+        >> node(first, "$1 x") << to_client("$1 x")
+    )  # fmt: skip
+
+
+def test_a_copy_behind_is_not_asked_late() -> None:
+    """It missed a write since the read was sent."""
+    three, (first, second, _) = pool()
+    (
+        story(three)
+        >> client("GET k") << to(first, "GET k")
+        >> given(lambda play: three.groups[0].mark_behind([named(three, second)]))
+        >> after(0.011) << silence()
+        >> node(first, "$1 y") << to_client("$1 y")
+    )  # fmt: skip
+
+
+def test_the_last_one_was_restarted() -> None:
+    """It may have lost all that it had: rather than to say that a key is not there the read fails."""
+    two = copies("a", "b")
+    group = two.groups[0]
+    group.hedges.delay, group.hedges.tokens = 0.010, 10.0
+    first, second = [copy.node.name for copy in group.ranked_copies(b"k")]
+    (
+        story(two)
+        >> client("GET k") << to(first, "GET k") >> after(0.011) << to(second, "GET k")
+        >> given(lambda play: group.mark_behind([named(two, second)]))
+        >> lost(first) << silence()
+        >> node(second, "$-1") << to_client("-NOREPLICAS No copy is in sync to be read.")
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("late", [False, True])
