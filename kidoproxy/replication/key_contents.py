@@ -126,8 +126,10 @@ def parse_stream(raw: bytes) -> StreamContents | None:
 class StreamRebuild:
     """The commands that make a stream of these contents.
 
-    Entries come in the order of their ids. An entry that is gone but still pending with a consumer is written, claimed
-    and removed again, as nothing else makes it pending. The counters come last, as all of that changes them.
+    An entry that is gone but still pending with a consumer is written, claimed and removed again, as nothing else makes
+    it pending. That is done before there are others, so that all can be trimmed: XDEL would leave a trace in the
+    counters, which the source may not have. Then come the entries that are there, in the order of their ids, and last
+    the counters, as all of that changes them.
     """
 
     def __init__(self, key: bytes, stream: StreamContents, knows_counters: bool) -> None:
@@ -135,8 +137,9 @@ class StreamRebuild:
         self.stream = stream
         self.knows_counters = knows_counters
         self.claims: list[list[bytes]] = []
-        #: Ids that are pending in some group, and no entries any more.
+        #: Ids that are pending in some group, and no entries any more; and the claims of these.
         self.gone: dict[bytes, bool] = {}
+        self.gone_claims: list[list[bytes]] = []
 
     def requests(self) -> list[list[bytes]]:
         """All of them, for a key that is not there."""
@@ -144,20 +147,14 @@ class StreamRebuild:
         groups: list[list[bytes]] = []
         for group in self.stream.groups:
             groups += self.group_requests(group)
-        ids = sorted([*entries, *self.gone], key=id_order)
-        adds = [[b"XADD", key, each, *entries.get(each, [b"", b""])] for each in ids]
-        removes = self.remove_requests()
+        gone = [[b"XADD", key, each, b"", b""] for each in sorted(self.gone, key=id_order)]
+        adds = [[b"XADD", key, each, *entries[each]] for each in sorted(entries, key=id_order)]
+        trim = [[b"XTRIM", key, b"MAXLEN", b"0"], [b"XSETID", key, _NO_ID]] if gone else []
         begin = [
             [b"XGROUP", b"CREATE", key, _FIRST_GROUP, b"0", b"MKSTREAM"],
             [b"XGROUP", b"DESTROY", key, _FIRST_GROUP],
         ]
-        return [*begin, *adds, *groups, *self.claims, *removes, self.counters_request()]
-
-    def remove_requests(self) -> list[list[bytes]]:
-        """Entries that are gone: trimmed ones are the oldest, and trimming leaves no trace in the counters."""
-        if self.stream.max_deleted_id == _NO_ID and self.gone:
-            return [[b"XTRIM", self.key, b"MAXLEN", b"%d" % len(self.stream.entries)]]
-        return [[b"XDEL", self.key, each] for each in self.gone]
+        return [*begin, *groups, *gone, *self.gone_claims, *trim, *adds, *self.claims, self.counters_request()]
 
     def counters_request(self) -> list[bytes]:
         """The last id; and how many entries there ever were, and which was removed last."""
@@ -187,7 +184,9 @@ class StreamRebuild:
             return
         stream_id, consumer = parse_bulk(pending[0]) or b"", parse_bulk(pending[1]) or b""
         moment, count = parse_integer(pending[2]) or 0, parse_integer(pending[3]) or 0
+        claims = self.claims
         if stream_id not in self.stream.entries:
             self.gone[stream_id] = True
+            claims = self.gone_claims
         options = [b"TIME", b"%d" % moment, b"RETRYCOUNT", b"%d" % count, b"FORCE", b"JUSTID"]
-        self.claims.append([b"XCLAIM", self.key, group, consumer, b"0", stream_id, *options])
+        claims.append([b"XCLAIM", self.key, group, consumer, b"0", stream_id, *options])

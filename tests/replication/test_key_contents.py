@@ -64,10 +64,10 @@ def test_what_makes_no_sense(kind: bytes, raw: bytes) -> None:
     assert rebuild_requests(kind, b"k", raw, 0, True) is None
 
 
-def stream(deleted: bytes, pel: bytes = b"pending") -> bytes:
-    """A stream of one entry, and a group in which that and one that is gone are pending."""
+def stream(deleted: bytes, pel: bytes = b"pending", gone: bytes = b"1-1") -> bytes:
+    """A stream of two entries, and a group in which one of them and one that is ``gone`` are pending."""
     pending = [
-        array([bulk(b"1-1"), bulk(b"c"), integer(7), integer(2)]),
+        array([bulk(gone), bulk(b"c"), integer(7), integer(2)]),
         array([bulk(b"2-1"), bulk(b"c"), integer(8), integer(1)]),
         array([bulk(b"odd")]),
     ]
@@ -82,28 +82,39 @@ def stream(deleted: bytes, pel: bytes = b"pending") -> bytes:
 
 @pytest.mark.parametrize("pel", [b"pel", b"pending"])
 def test_a_stream(pel: bytes) -> None:
-    """Entries in order of their ids, then groups, consumers and what is pending; the counters come last."""
+    """What is gone is written, claimed and trimmed; then come entries, what is pending, and the counters."""
     assert rebuilt(b"stream", stream(b"1-1", pel)) == [
         b"UNLINK k",
         b"XGROUP CREATE k kidoproxy:new 0 MKSTREAM",
         b"XGROUP DESTROY k kidoproxy:new",
-        b"XADD k 1-1  ",
-        b"XADD k 2-1 a c",
-        b"XADD k 10-1 a b",
         b"XGROUP CREATE k g 2-1 ENTRIESREAD 2",
         b"XGROUP CREATECONSUMER k g c",
+        b"XADD k 1-1  ",
         b"XCLAIM k g c 0 1-1 TIME 7 RETRYCOUNT 2 FORCE JUSTID",
+        b"XTRIM k MAXLEN 0",
+        b"XSETID k 0-0",
+        b"XADD k 2-1 a c",
+        b"XADD k 10-1 a b",
         b"XCLAIM k g c 0 2-1 TIME 8 RETRYCOUNT 1 FORCE JUSTID",
-        b"XDEL k 1-1",
         b"XSETID k 10-2 ENTRIESADDED 4 MAXDELETEDID 1-1",
     ]
 
 
-def test_a_trimmed_stream_on_an_old_server() -> None:
-    """Trimming leaves no trace among deleted ids; before Redis 7 there are no counters."""
+def test_a_stream_on_an_old_server() -> None:
+    """Before Redis 7 there are no counters."""
     lines = rebuilt(b"stream", stream(b"0-0"), knows_counters=False)
-    assert lines[-2:] == [b"XTRIM k MAXLEN 2", b"XSETID k 10-2"]
+    assert lines[-1] == b"XSETID k 10-2"
     assert b"XGROUP CREATE k g 2-1" in lines
+
+
+@pytest.mark.parametrize("gone", [b"1-1", b"5-1", b"10-2"])
+@pytest.mark.parametrize("deleted", [b"0-0", b"5-1"])
+def test_no_entry_that_is_there_is_removed(gone: bytes, deleted: bytes) -> None:
+    """Wherever the one stood that is gone, and whether the source knows what was deleted: Redis 6 did not keep that."""
+    lines = rebuilt(b"stream", stream(deleted, gone=gone))
+    trim = lines.index(b"XTRIM k MAXLEN 0")
+    assert [line for line in lines[:trim] if line.startswith(b"XADD")] == [b"XADD k " + gone + b"  "]
+    assert lines[trim + 2 : trim + 4] == [b"XADD k 2-1 a c", b"XADD k 10-1 a b"]
 
 
 def test_a_stream_of_nothing() -> None:
