@@ -26,6 +26,8 @@ from kidoproxy.upstream.executor import Executor
 RESP2: Final = 2
 #: A value with more bytes than this is not taken apart: the loop would stand still for some 20 ms.
 MAX_CONTENT_BYTES: Final = 2 << 20
+#: The same where nobody had asked for the size (a repair), or it has grown since: of the reply, which is longer.
+MAX_REPLY_BYTES: Final = 8 << 20
 #: A key whose type is another one whenever it is asked for is given up after so many times.
 MAX_ATTEMPTS: Final = 5
 #: The replies for each key.
@@ -105,8 +107,16 @@ class ContentTransfer(Transfer):
                 f"{cause}, and a value of type {foreign[0].decode('ascii', 'replace')!r} can be copied in no other way"
             )
         if self.estimated_bytes > MAX_CONTENT_BYTES and self.kinds != [_STRING]:
-            return f"{cause}, and a {self.kinds[0].decode()} of {self.estimated_bytes} bytes is too large otherwise"
+            return self.too_large(0, self.estimated_bytes)
         return ""
+
+    def too_large(self, at: int, size: int) -> str:
+        """That one of the keys cannot be copied so."""
+        source, target = self.source_connection.node.name, self.target_connection.node.name
+        return (
+            f"{target} does not read DUMPs of {source}, a newer server, and a {self.kinds[at].decode()} of "
+            f"{size} bytes is too large otherwise"
+        )
 
     def read_requests(self, node: Node) -> list[list[bytes]]:
         """Type, contents, expiry; and of a hash the DUMP, which says whether any of its fields expire."""
@@ -149,10 +159,17 @@ class ContentTransfer(Transfer):
             return None
         if kind is None:
             return None
+        is_large = len(content) > MAX_REPLY_BYTES and self.kinds[at] != _STRING
+        if is_source and is_large:
+            self.problem = self.too_large(at, len(content))
+            return None
         if is_source and kind == _HASH and fields_may_expire(parse_bulk(mark) or b""):
             self.problem = f"{self.target_connection.node.name} is too old for fields of a hash that expire"
             return None
-        value = null(RESP2) if kind == _NONE else bulk(kind + b":" + meaning(self.kinds[at], content))
+        # What is too large at the target is another value, as the source's is none.
+        value = bulk(kind) if is_large else bulk(kind + b":" + meaning(self.kinds[at], content))
+        if kind == _NONE:
+            value = null(RESP2)
         return parse_key_state(expiry_request(node, b""), value, expiry, self.wall_ms)
 
     def change(self, index: int, state: KeyState) -> list[list[bytes]]:

@@ -5,7 +5,13 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.replication.content_transfer import MAX_ATTEMPTS, MAX_CONTENT_BYTES, ContentTransfer, new_transfer
+from kidoproxy.replication.content_transfer import (
+    MAX_ATTEMPTS,
+    MAX_CONTENT_BYTES,
+    MAX_REPLY_BYTES,
+    ContentTransfer,
+    new_transfer,
+)
 from kidoproxy.replication.group import BEHIND, IN_SYNC
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.replication.sync_steps import SyncStep
@@ -174,6 +180,19 @@ def test_a_large_value(kind: bytes, size: int, cause: str) -> None:
     stage.toys["a"].lies[b"TYPE"] = b"+" + kind + b"\r\n"
     assert outcome(stage, transfer).endswith(cause)
     assert bool(transfer.problem) == bool(cause)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_value_whose_size_nobody_knew(name: str) -> None:
+    """A repair does not ask for sizes. At the source it is a cause to fail, at the target it is another value."""
+    stage, transfer = contents_of(b"k")
+    for toy in stage.toys.values():
+        toy.dbs = {0: {b"k": b"v"}}
+        toy.lies |= {b"TYPE": b"+list\r\n", b"LRANGE": array([bulk(b"x")]), b"RPUSH": integer(1)}
+    stage.toys[name].lies[b"LRANGE"] = array([bulk(b"x" * MAX_REPLY_BYTES)])
+    problem = outcome(stage, transfer)
+    assert problem.endswith("bytes is too large otherwise") == (name == "a")
+    assert transfer.changed_keys == ([b"k"] if name == "b" else [])
 
 
 @pytest.mark.parametrize("dump", [b"\x16x", b"\x10x"])
