@@ -262,9 +262,12 @@ class LeaderFirstWrite(Turn):
         return write
 
     def end_turn(self) -> None:
-        """Others may go on, and the group may count on its outcome."""
-        self.group.end_write(self.write_epoch)
-        self.group.key_turns.leave(self)
+        """Others may go on, and the group may count on its outcome. Only once, though a bug may come after that."""
+        write_epoch = self.write_epoch
+        if write_epoch >= 0:
+            self.write_epoch = -1
+            self.group.end_write(write_epoch)
+            self.group.key_turns.leave(self)
 
     def abort(self, failure: NodeFailure, failed: bool) -> None:
         """A bug of ours has ended it half way: the copies may differ."""

@@ -245,6 +245,19 @@ def test_a_bug_of_ours() -> None:
     play << noted(key) << then(idle)
 
 
+def test_a_bug_behind_its_end() -> None:
+    """Turn and open write are over already, and are not ended once more: a sync would count on what is still open."""
+    pool, key = three()
+    play = story(pool)
+    play >> client(f"SPOP {key}") << to("a", f"SPOP {key}")
+    turn = next(iter(pool.groups[0].key_turns.open_turns))
+    assert isinstance(turn, LeaderFirstWrite)
+    play >> node("a", "$-1") << to_client("$-1") << then(idle)
+    LeaderReply(turn, pool.nodes[0], [], 1).abort(NodeFailure("NODEDOWN", "a", "a:6379", "a bug", True), False)
+    play << noted(key) << then(idle)
+    assert pool.groups[0].open_writes == 0
+
+
 def test_no_next_leader_lives() -> None:
     """A copy that is in sync and down is not asked to decide."""
     pool, key = three()
