@@ -2,7 +2,8 @@
 
 The order of events is a `transfer.Transfer`'s, with one question before it: the source is asked for the types of the
 keys, as each has a command of its own for its contents. TYPE is asked again together with the contents, at one point of
-the order: if it is another one by now, all is asked anew. What differs in meaning is rebuilt, each key in a transaction
+the order: if it is another one by now, all is asked anew. As time goes by until then, a leader that decides something
+about the keys meanwhile is waited for once more. What differs in meaning is rebuilt, each key in a transaction
 of its own (`key_contents`), so that nobody reads half of it.
 
 Slower than DUMP and RESTORE, which is why it comes after them. What has no commands for its contents (a module's type),
@@ -16,6 +17,7 @@ from kidoproxy.replication.batch import BatchReply, Callback, send_transaction
 from kidoproxy.replication.key_contents import rebuild_requests
 from kidoproxy.replication.key_meaning import content_request, fields_may_expire, meaning
 from kidoproxy.replication.key_state import KeyState, expiry_request, parse_key_state, tells_expiry_as_moment
+from kidoproxy.replication.key_turns import OrderingTurn
 from kidoproxy.replication.parse_replies import first_error, parse_array, parse_bulk, parse_status
 from kidoproxy.replication.source_proof import Proof
 from kidoproxy.replication.transfer import Transfer
@@ -58,6 +60,8 @@ class ContentTransfer(Transfer):
         #: By key, its type as the source says it; empty until it has.
         self.kinds: list[bytes] = []
         self.attempts = 0
+        #: What it waits for behind a leader's decisions.
+        self.turn: OrderingTurn | None = None
         #: By key, the source's reply to the command for its contents.
         self.contents: list[bytes] = []
 
@@ -93,7 +97,22 @@ class ContentTransfer(Transfer):
             self.is_reading = False
             self.finish(problem)
         else:
+            self.read_in_turn()
+
+    def read_in_turn(self) -> None:
+        """Ask for the contents when no leader is ahead of the others in these keys."""
+        key_turns = self.proof.group.key_turns
+        db_keys = [(self.db, key) for key in self.keys]
+        if key_turns.is_taken(db_keys):
+            self.turn = OrderingTurn(key_turns, db_keys, self.read)
+            key_turns.ask(self.turn)
+        else:
             self.read()
+
+    def cancel(self) -> None:
+        if self.turn is not None:
+            self.turn.cancel()
+        super().cancel()
 
     def unfit_cause(self) -> str:
         """Why these keys cannot be copied so; empty if they can."""

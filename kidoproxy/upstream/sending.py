@@ -101,7 +101,7 @@ class SendingConnection(ConnectionBase):
         for waiting in self.queue if self.held_since else []:
             waiting.handler.due += now - self.held_since
         self.remove_condition(HELD)
-        self.hold_grace = 0.0
+        self.held_since = self.hold_grace = 0.0
         self.release_queue(now)
 
     def release_queue(self, now: float) -> None:

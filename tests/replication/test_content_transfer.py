@@ -19,6 +19,7 @@ from kidoproxy.replication.transfer import Transfer
 from kidoproxy.resp.encode import array, bulk, error, integer
 from tests.replication.supervised import run_ticks, supervised_copies
 from tests.replication.syncing import hold_the_same, two_copies
+from tests.replication.test_key_turns import Recorded
 from tests.story import copies, led_by, story
 from tests.toy import Toy, ToyNodes
 
@@ -267,3 +268,23 @@ def test_a_copy_that_stays_behind_says_why() -> None:
     stage.run()
     assert stage.play.pool.groups[0].copies[1].state == BEHIND
     assert sync.problem.startswith("b does not read DUMPs of a, a newer server, and a value of type 'MBbloom--'")
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_leader_decides_meanwhile(is_cancelled: bool) -> None:
+    """While the types are asked for: the contents are asked for behind it, so that nothing is told twice."""
+    stage, transfer = contents_of(b"k")
+    stage.toys["a"].dbs = {0: {b"k": b"v"}}
+    turns = stage.play.pool.groups[0].key_turns
+    turn = Recorded("leader", [], [(0, b"k")])
+    transfer.begin(transfer)
+    turns.ask(turn)
+    stage.run()
+    assert not any(seen.startswith(b"GET") for seen in stage.toys["a"].seen)
+    assert stage.say("SET other 1") == b"+OK\r\n"
+    if is_cancelled:
+        transfer.cancel()
+    turns.leave(turn)
+    stage.run()
+    assert not turns.busy
+    assert stage.toys["b"].dbs[0].get(b"k") == (None if is_cancelled else b"v")

@@ -59,6 +59,14 @@ def test_hold() -> None:
     assert rig.received() == [LATE, ":1", ":2"]
 
 
+def test_time_is_given_back_once() -> None:
+    """Whoever lets go what was not held, hours later, gives nothing more: what waits has the deadline that it had."""
+    rig = Rig()
+    rig.conn.hold(1.0, 0.0)
+    rig.conn.unhold(2.0)
+    assert rig.conn.held_since == 0.0
+
+
 def test_hold_of_a_connection_that_is_down() -> None:
     """Held and down: it waits for the hold's end, and then fails at once."""
     rig = Rig()
