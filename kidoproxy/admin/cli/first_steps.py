@@ -31,7 +31,7 @@ def first_steps(config: Config, node_count: int, which: Callable[[str], str | No
         lines.append(_in_python(pool.listen[0], "get('hello')"))
         lines.append(_in_python(pool.listen[0], "execute_command('PROXY ROUTE GET hello')"))
     if config.admin is not None:
-        lines.append(f"  http://{config.admin}/metrics")
+        lines.append(f"  http://{config.admin}/")
     return [*lines, "Nothing is kept: Ctrl-C ends the proxy, the nodes and their data.", ""]
 
 

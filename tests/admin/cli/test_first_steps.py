@@ -31,4 +31,4 @@ def test_what_the_machine_has(listen: str, programs: list[str], command: str) ->
 def test_admin_pages() -> None:
     """Their address is a link; a proxy for every address of the machine is asked at its own."""
     config = embedded_config("ring", "127.0.0.1:1", ["unix:///n"], "127.0.0.1:9380")
-    assert "  http://127.0.0.1:9380/metrics" in first_steps(config, 3, found())
+    assert "  http://127.0.0.1:9380/" in first_steps(config, 3, found())

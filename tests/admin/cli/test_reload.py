@@ -80,8 +80,8 @@ def test_a_file_with_mistakes(process: "subprocess.Popen[str]", tmp_path: Path) 
 
 
 ANSWERS = [
-    (ReloadAnswer(True), 0, f"Process {os.getpid()} goes on with ring.toml.\n"),
-    (ReloadAnswer(False, ("a", "b")), 1, f"kidoproxy: process {os.getpid()} goes on with what it had\n  a\n  b\n"),
+    (ReloadAnswer(True), 0, "Process PID goes on with ring.toml.\n"),
+    (ReloadAnswer(False, ("a", "b")), 1, "kidoproxy: process PID goes on with what it had\n  a\n  b\n"),
 ]
 
 
@@ -104,7 +104,8 @@ def test_who_listens(file: Callable[[int], str], answer: ReloadAnswer, status: i
     finally:
         signal.signal(signal.SIGHUP, before)
         claims.close()
-    assert (result.exit_code, result.output, heard) == (status, output, [signal.SIGHUP])
+    said = result.output.replace(str(os.getpid()), "PID")
+    assert (result.exit_code, said, heard) == (status, output, [signal.SIGHUP])
 
 
 def test_two_at_once(file: Callable[[int], str]) -> None:
