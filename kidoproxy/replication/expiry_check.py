@@ -79,8 +79,10 @@ class ExpiryCheck:
         """One more question has its answer, or will have none."""
         self.remaining -= 1
         if self.remaining == 0:
-            self.compare()
-            self.group.end_write(self.write_epoch)
+            try:
+                self.compare()
+            finally:
+                self.group.end_write(self.write_epoch)
 
     def compare(self) -> None:
         """Note for repair the keys of a write that the copies may have taken differently, and tell the memo."""

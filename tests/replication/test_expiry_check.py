@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.replication.expiry_check import begin_expiry_check
+from kidoproxy.replication.expiry_check import ExpiryCheck, begin_expiry_check
 from kidoproxy.replication.expiry_memo import MARGIN_MS, NEVER
 from kidoproxy.replication.group import BEHIND, SYNCING
 from kidoproxy.routes.plan import Gather, Plan, Send, WriteScope
@@ -50,6 +50,19 @@ def asked(pool: Pool, request: str, key: str) -> Story:
         >> client(request) << to("a", request, f"PTTL {key}") << to("b", request, f"PTTL {key}")
         >> node("a", ":1") >> node("b", ":1") << to_client(":1")
     )  # fmt: skip
+
+
+def test_a_bug_leaves_no_open_write() -> None:
+    """A sync would wait for it for ever."""
+    pool, key = two()
+    group = pool.groups[0]
+    strangers = copies("x", "y").nodes
+    check = ExpiryCheck(group, 0, strangers, [key.encode()], [key.encode()], WallClock(WALL_MS))
+    first, second = check.questions(False)
+    first.on_reply(b":1\r\n")
+    with pytest.raises(KeyError):
+        second.on_reply(b":1\r\n")
+    assert group.open_writes == 0
 
 
 def test_the_client_does_not_wait() -> None:
