@@ -69,7 +69,6 @@ POOLS: Final = {
         PoolKind("ring", (("read", "nearest"), ("hedge_ms", 1)), shards=2),
         PoolKind("clocks", (("read", "random"),), ahead_ms=(0, -400, 400), is_lazy=True),
         PoolKind("mixed", is_mixed=True),
-        PoolKind("hedged", (("read", "nearest"), ("hedge_ms", 1)), spare=1),
     )
 }
 
