@@ -12,6 +12,10 @@ from kidoproxy.routes.topology import Node
 NO_SUCH_KEY: Final = -2
 #: Two clocks, and times left that are read from answers, may differ by so much; what expires so soon is expired.
 ROUNDING_MS: Final = 1000
+#: A DUMP ends with the version of its format (two bytes, the second one is 0) and a checksum.
+_FOOTER_BYTES: Final = 10
+#: Types of values from here on are others in Redis and in Valkey.
+_FIRST_OWN_TYPE: Final = 22
 
 
 @final
@@ -24,13 +28,22 @@ class KeyState:
 
     def is_equal(self, other: "KeyState") -> bool:
         """Whether no difference can be seen; two clocks may round an expiry differently."""
-        return self.dump == other.dump and abs(self.expires_ms - other.expires_ms) <= 1
+        return is_same_dump(self.dump, other.dump) and abs(self.expires_ms - other.expires_ms) <= 1
 
     def restore_request(self, key: bytes) -> list[bytes]:
         """The command that makes a node hold this for ``key``."""
         if self.dump is None:
             return [b"UNLINK", key]
         return [b"RESTORE", key, b"%d" % self.expires_ms, self.dump, b"REPLACE", b"ABSTTL"]
+
+
+def is_same_dump(first: bytes | None, second: bytes | None) -> bool:
+    """Whether two DUMPs hold the same in the same form; those of two versions of servers end differently."""
+    if first is None or second is None or first == second:
+        return first == second
+    if len(first) != len(second) or len(first) <= _FOOTER_BYTES or first[0] >= _FIRST_OWN_TYPE:
+        return False
+    return first[-9] == second[-9] == 0 and first[:-_FOOTER_BYTES] == second[:-_FOOTER_BYTES]
 
 
 def one_has_expired(states: list[KeyState], now_ms: int) -> bool:

@@ -1,5 +1,7 @@
 """The state of a key, as replies say it."""
 
+from typing import Final
+
 import pytest
 
 from kidoproxy.replication.key_state import (
@@ -93,3 +95,25 @@ def test_lengths() -> None:
 def test_one_has_expired(states: list[KeyState], expired: bool) -> None:
     """The key is gone somewhere, and where it is not it expires about now, at 1000."""
     assert one_has_expired(states, 1000) is expired
+
+
+OF_REDIS_7: Final = b"\x00\x01v\x0a\x00checksum"
+
+
+@pytest.mark.parametrize(
+    ("other", "is_equal"),
+    [
+        (OF_REDIS_7, True),
+        (b"\x00\x01v\x50\x00another!", True),
+        (b"\x00\x01w\x50\x00another!", False),
+        (b"\x00\x01v\x50\x01another!", False),
+        (b"\x00\x01vv\x50\x00another!", False),
+        (None, False),
+    ],
+)
+def test_the_footers_of_two_versions(other: bytes | None, is_equal: bool) -> None:
+    """The same value in DUMPs of two servers is no difference: a sync would find new ones as long as keys are made."""
+    assert KeyState(OF_REDIS_7, 0).is_equal(KeyState(other, 0)) is is_equal
+    assert KeyState(other, 0).is_equal(KeyState(OF_REDIS_7, 0)) is is_equal
+    assert not KeyState(b"\x16" + OF_REDIS_7, 0).is_equal(KeyState(b"\x16\x00\x01v\x50\x00another!", 0))
+    assert not KeyState(b"\x00" * 10, 0).is_equal(KeyState(b"\x00" * 9 + b"\x01", 0))
