@@ -30,6 +30,8 @@ log = EventLogger("kidoproxy")
 #: A request that is longer, or takes longer, is not one of ours.
 MAX_HEADER_BYTES: Final = 8192
 CONNECTION_SECONDS: Final = 5.0
+#: Whoever is more than so many ends the oldest one: those that hold connections open keep no probe out.
+MAX_CONNECTIONS: Final = 128
 
 METRICS_PATH: Final = "/metrics"
 STATUS_PATH: Final = "/status.json"
@@ -115,6 +117,9 @@ class AdminServer:
         #: The last status, and until when it is good.
         self.status = b""
         self.status_until = 0.0
+        self.status_lock = asyncio.Lock()
+        #: The connections that are open, the oldest first.
+        self.open: dict[asyncio.StreamWriter, None] = {}
 
     async def start(self, address: Address, given: socket.socket | None = None) -> asyncio.Server:
         """Listen, with a socket that is there already if it is ``given``; OSError when that is not possible."""
@@ -127,6 +132,11 @@ class AdminServer:
 
     async def handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one response, and an end within the time-out."""
+        self.open[writer] = None
+        if len(self.open) > MAX_CONNECTIONS:
+            oldest = next(iter(self.open))
+            del self.open[oldest]
+            oldest.transport.abort()
         # So that `drain` returns when the kernel has all of it.
         writer.transport.set_write_buffer_limits(high=0)
         try:
@@ -141,6 +151,7 @@ class AdminServer:
         except Exception:
             log.exception("admin page failed")
         finally:
+            self.open.pop(writer, None)
             writer.transport.abort()
 
     async def read_and_respond(self, reader: asyncio.StreamReader, peer: object) -> bytes:
@@ -176,12 +187,16 @@ class AdminServer:
 
     async def current_status(self) -> bytes:
         """The document, at most `STATUS_SECONDS` old."""
-        if time.monotonic() >= self.status_until:
-            await self.update_totals()
-            families = self.totals.families(own_snapshot(self.proxy))
-            self.status = json.dumps(status_document(self.proxy, families, self.polls)).encode()
-            self.status_until = time.monotonic() + STATUS_SECONDS
-            # Behind the work of this page, so that their latency does not count it.
-            self.polls.ask(self.proxy.executor, list(pool_name_by_node(self.proxy)))
-            self.flush()
+        async with self.status_lock:
+            if time.monotonic() >= self.status_until:
+                await self.make_status()
         return self.status
+
+    async def make_status(self) -> None:
+        await self.update_totals()
+        families = self.totals.families(own_snapshot(self.proxy))
+        self.status = json.dumps(status_document(self.proxy, families, self.polls)).encode()
+        self.status_until = time.monotonic() + STATUS_SECONDS
+        # Behind the work of this page, so that their latency does not count it.
+        self.polls.ask(self.proxy.executor, list(pool_name_by_node(self.proxy)))
+        self.flush()

@@ -25,32 +25,42 @@ SCHEMA: Final = 1
 PREFIX: Final = "kidoproxy_"
 
 Document = dict[str, Any]
+#: Labels and value of each.
+Samples = list[tuple[dict[str, str], float]]
 
 
 class Counts:
     """The samples of all metrics, to be looked up by name and labels."""
 
     def __init__(self, families: list[Metric]) -> None:
-        self.samples: dict[str, list[tuple[dict[str, str], float]]] = {}
+        self.samples: dict[str, Samples] = {}
+        #: By name and names of labels, made when it is first asked for, then by their values: there may be a sample
+        #: for each node, and each node is asked for.
+        self.indexes: dict[tuple[str, ...], dict[tuple[str | None, ...], Samples]] = {}
         for family in families:
             for sample in family.samples:
                 self.samples.setdefault(sample.name, []).append((sample.labels, sample.value))
 
+    def find(self, name: str, labels: dict[str, str]) -> Samples:
+        """The samples with these labels."""
+        found = self.indexes.get((name, *labels))
+        if found is None:
+            found = self.indexes[name, *labels] = {}
+            for sample in self.samples.get(PREFIX + name, []):
+                found.setdefault(tuple([sample[0].get(label) for label in labels]), []).append(sample)
+        return found.get(tuple(labels.values()), [])
+
     def total(self, name: str, **labels: str) -> int:
         """The sum of the samples with these labels."""
-        return int(sum([value for found, value in self.samples.get(PREFIX + name, []) if matches(found, labels)]))
+        return int(sum([value for _, value in self.find(name, labels)]))
 
     def by(self, label: str, name: str, **labels: str) -> dict[str, int]:
         """What is not zero, by the values of one label, the largest first."""
         found: dict[str, int] = {}
-        for have, value in self.samples.get(PREFIX + name, []):
-            if value and matches(have, labels):
+        for have, value in self.find(name, labels):
+            if value:
                 found[have[label]] = found.get(have[label], 0) + int(value)
         return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def matches(found: dict[str, str], wanted: dict[str, str]) -> bool:
-    return all(found.get(name) == value for name, value in wanted.items())
 
 
 def status_document(proxy: ProxyState, families: list[Metric], polls: NodePolls) -> Document:

@@ -16,7 +16,16 @@ from kidoproxy.django.addresses import without_login
 from kidoproxy.django.cache import KidoCache
 from kidoproxy.django.pool_check import forget_checks
 from kidoproxy.django.queues import Queue, queues
-from kidoproxy.django.served import client_at, client_of, is_on_redis, made_cache, node_statuses, owners, proxy_info
+from kidoproxy.django.served import (
+    NO_ADDRESS,
+    client_at,
+    client_of,
+    is_on_redis,
+    made_cache,
+    node_statuses,
+    owners,
+    proxy_info,
+)
 
 #: What each number means; the page has the same table.
 MEANINGS: Final = {
@@ -108,6 +117,8 @@ def _check_cache(alias: str) -> Iterator[CheckMessage]:
         yield _message(number, alias, str(error), "Choose a database below `databases` of the pool.")
     except (RedisError, OSError) as error:
         yield _message("E001", alias, str(error), "Is it running? kidoproxy serve --config FILE starts it.")
+    except ValueError:
+        yield _message("E001", alias, f"LOCATION: {NO_ADDRESS}")
     finally:
         if client is not None:
             client.connection_pool.disconnect()
@@ -141,6 +152,9 @@ def _check_queue(queue: Queue) -> Iterator[CheckMessage]:
                 return
     except (RedisError, OSError) as error:
         yield Error(f"{place}: {MEANINGS['E001']} {error}", id="kidoproxy.E001")
+        return
+    except ValueError:
+        yield Error(f"{queue.library}: {MEANINGS['E001']} Its URL: {NO_ADDRESS}", id="kidoproxy.E001")
         return
     hint = f'Add together = ["{queue.together}"] to pool.{info["pool"]} of the proxy\'s file, or use a pool of its own.'
     yield Warning(f"{place}: {MEANINGS['W002']}", hint=hint, id="kidoproxy.W002")

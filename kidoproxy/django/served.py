@@ -10,8 +10,12 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.cache import CacheHandler
 
+#: For what redis-py does not read as an address; its own words may hold a part of the password.
+NO_ADDRESS: Final = "its address cannot be read; it is redis://host:port/database, rediss://… or unix:///path"
 #: A check must not hang; a proxy on the same machine answers in less than a thousandth of that.
 SECONDS: Final = 3
+#: For a reply; longer, as a proxy waits for its nodes.
+REPLY_SECONDS: Final = 10
 _OWNERS: Final = re.compile(r"(\S+) \(")
 #: Where the classes of caches on Redis are defined.
 _REDIS_BACKENDS: Final = ("django.core.cache.backends.redis", "django_redis.", "kidoproxy.django.")
@@ -38,13 +42,15 @@ def is_on_redis(cache: Any) -> bool:
 
 
 def made_cache(alias: str) -> Any:
-    """A cache of the settings, new; one on Redis does not wait long for a connection."""
+    """A cache of the settings, new; one on Redis does not wait long for a connection, nor for a reply."""
     cache = CacheHandler(settings.CACHES)[alias]
     conf = settings.CACHES[alias]
     if not is_on_redis(cache):
         return cache
-    word = "SOCKET_CONNECT_TIMEOUT" if hasattr(type(cache), "client") else "socket_connect_timeout"
-    return CacheHandler({"default": {**conf, "OPTIONS": {word: SECONDS, **conf.get("OPTIONS", {})}}})["default"]
+    limits: dict[str, Any] = {"socket_connect_timeout": SECONDS, "socket_timeout": REPLY_SECONDS}
+    if hasattr(type(cache), "client"):
+        limits = {word.upper(): seconds for word, seconds in limits.items()}
+    return CacheHandler({"default": {**conf, "OPTIONS": {**limits, **conf.get("OPTIONS", {})}}})["default"]
 
 
 def client_of(cache: Any) -> Any:

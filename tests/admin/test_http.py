@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from kidoproxy.admin.http import MAX_HEADER_BYTES, AdminServer, find_page, handle_request
+from kidoproxy.admin.http import MAX_CONNECTIONS, MAX_HEADER_BYTES, AdminServer, find_page, handle_request
 from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address
 from kidoproxy.resp.encode import encode_request
@@ -235,3 +235,33 @@ async def test_status_is_made_once_for_many() -> None:
     pages.status_until = 0.0
     await pages.current_status()
     assert stage.connection("a").pending_count() == 1
+
+
+async def test_those_who_hold_connections_keep_nobody_out() -> None:
+    """The oldest gives way, and a probe is answered."""
+    pages = AdminServer(ready().proxy, timeout_seconds=60)
+    server = await pages.start(Address("127.0.0.1", 0))
+    port = server.sockets[0].getsockname()[1]
+    silent = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(MAX_CONNECTIONS)]
+    probe = Client(*await asyncio.open_connection("127.0.0.1", port))
+    probe.writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+    assert (await probe.read_all()).endswith(b"ok\n")
+    assert await silent[0].read_all() == b""
+    assert len(pages.open) <= MAX_CONNECTIONS
+    for client in (*silent, probe):
+        client.close()
+    server.close()
+
+
+async def test_those_who_look_at_once_share_a_status() -> None:
+    """While the other workers are asked, nobody asks them again."""
+    asked: list[int] = []
+
+    async def ask_workers() -> dict[int, bytes | None]:
+        asked.append(1)
+        await asyncio.sleep(0)
+        return {}
+
+    pages = AdminServer(ready().proxy, ask_workers)
+    await asyncio.gather(*[pages.current_status() for _ in range(5)])
+    assert asked == [1]

@@ -32,3 +32,11 @@ def test_policy_names_what_is_inline() -> None:
 def test_policy_forbids(part: str) -> None:
     """It can neither be framed nor send anything away."""
     assert part in content_security_policy().split("; ")
+
+
+def test_one_poll_at_a_time() -> None:
+    """A page that is hidden and shown again does not ask twice from then on."""
+    script = dict(INLINE.findall(page_html()))[b"script"].decode()
+    poll = script.partition("async function poll() {")[2]
+    assert poll.index("if (asking) return;") < poll.index("clearTimeout(timer)") < poll.index("await fetch(")
+    assert script.count("setTimeout(poll") == poll.count("timer = setTimeout(poll") == 1

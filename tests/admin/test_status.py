@@ -2,12 +2,15 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.core import GaugeMetricFamily
+
 from kidoproxy.admin.metrics import own_snapshot
 from kidoproxy.admin.node_polls import NodePolls
-from kidoproxy.admin.status import status_document
+from kidoproxy.admin.status import Counts, status_document
 from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.replication.sync_progress import SyncProgress
 from tests.session.stage import InMemoryProxy, copies, ring, say
@@ -70,3 +73,37 @@ def test_each_field_is_explained() -> None:
     found = status(stage)
     assert set(found) <= named
     assert set(found["pools"][0]["members"][0]) <= named
+
+
+def test_counts_by_labels() -> None:
+    """Some of the labels, all, or none; what is not there is zero."""
+    family = GaugeMetricFamily("kidoproxy_clients", "Text.", labels=["pool", "state"])
+    for pool, state, number in (("a", "x", 1), ("a", "y", 2), ("b", "x", 4), ("b", "y", 0)):
+        family.add_metric([pool, state], number)
+    counts = Counts([family])
+    assert (counts.total("clients"), counts.total("clients", pool="a"), counts.total("clients", state="x")) == (7, 3, 5)
+    assert counts.total("clients", state="y", pool="a") == 2
+    assert counts.by("state", "clients") == {"x": 5, "y": 2}
+    assert counts.by("state", "clients", pool="b") == {"x": 4}
+    assert (counts.total("clients", pool="c"), counts.total("clients", other="a"), counts.by("pool", "none")) == (
+        0,
+        0,
+        {},
+    )
+
+
+def test_many_nodes_are_not_searched_for_each() -> None:
+    """However often it is asked, each sample is looked at once: a document of all nodes does not hold up the loop."""
+    looks: Counter[str] = Counter()
+
+    class Labels(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            looks[name] += 1
+            return super().get(name, default)
+
+    family = GaugeMetricFamily("kidoproxy_node_waiting", "Text.", labels=["node"])
+    for at in range(100):
+        family.add_sample("kidoproxy_node_waiting", Labels(node=str(at)), at)
+    counts = Counts([family])
+    assert [counts.total("node_waiting", node=str(at)) for at in range(100)] == list(range(100))
+    assert looks == {"node": 100}

@@ -105,3 +105,24 @@ def test_queues_elsewhere(node_url: str) -> None:
         (message,) = check_queues(None)
     assert message.id == "kidoproxy.E001"
     assert "secret" not in message.msg
+
+
+@pytest.mark.parametrize("backend", [KIDO, STOCK, DJANGO_REDIS, "kidoproxy.django.RedisCopy"])
+@pytest.mark.parametrize("location", ["127.0.0.1:6379", "redis://:pass/word@127.0.0.1:6379/0"])
+def test_an_address_that_cannot_be_read(backend: str, location: str) -> None:
+    """It is one finding among the others, and repeats nothing of what may be a password."""
+    caches: dict[str, dict[str, Any]] = {
+        "a": {"BACKEND": backend, "LOCATION": location},
+        "b": {"BACKEND": KIDO, "LOCATION": "redis://h/1", "DB": 2},
+    }
+    assert ids(check_caches, **caches) == ["E001", "E004"]
+    with override_settings(CACHES=caches):
+        assert "pass" not in check_caches(None)[0].msg
+
+
+def test_a_queue_whose_address_cannot_be_read() -> None:
+    """As with caches."""
+    with override_settings(CELERY_BROKER_URL="redis://:pass/word@127.0.0.1:6379/0"):
+        (message,) = check_queues(None)
+    assert message.id == "kidoproxy.E001"
+    assert "pass" not in message.msg

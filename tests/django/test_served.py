@@ -8,6 +8,7 @@ from django.core.cache import CacheHandler
 from django.test.utils import override_settings
 
 from kidoproxy.django.served import (
+    REPLY_SECONDS,
     SECONDS,
     client_of,
     is_on_redis,
@@ -50,11 +51,11 @@ def test_nodes_in_both_protocols(row: Any) -> None:
     ["django_redis.cache.RedisCache", "kidoproxy.django.KidoCache", "django.core.cache.backends.redis.RedisCache"],
 )
 def test_a_check_does_not_hang(backend: str) -> None:
-    """The connection has a time limit, unless the settings have one."""
+    """The connection and each reply have a time limit, unless the settings have one."""
     conf: dict[str, Any] = {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:1/0"}
     with override_settings(CACHES={"default": conf}):
         kwargs = client_of(made_cache("default")).connection_pool.connection_kwargs
-    assert kwargs["socket_connect_timeout"] == SECONDS
+    assert (kwargs["socket_connect_timeout"], kwargs["socket_timeout"]) == (SECONDS, REPLY_SECONDS)
 
 
 def test_other_servers_and_caches(node: Any) -> None:

@@ -22,6 +22,8 @@ _KNOWN: Final = _NOT_NEEDED | frozenset(
     )
 )  # fmt: skip
 _SERVER: Final = re.compile(r"(?P<address>/\S+|\S+:\d+):(?P<weight>\d+)(?:\s+(?P<name>\S+))?")
+#: What nutcracker does not hash of an address without a name.
+_OMITTED_PORT: Final = ":11211"
 _MOST_TIMEOUT_MS: Final = 600_000
 
 
@@ -103,8 +105,8 @@ def _node(server: str, auth: str, place: str, imported: Imported) -> ImportedNod
         address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else address
     url = f"unix://{address}" if address.startswith("/") else f"redis://{address}"
     # Without a name nutcracker hashes the text of the address, which is the name that we give, too; only that of an
-    # IPv6 address has no brackets there.
-    name = found["name"] or ("" if "[" not in address else found["address"])
+    # IPv6 address has the brackets, or none, that stand there.
+    name = found["name"] or ("" if "[" not in address else found["address"].removesuffix(_OMITTED_PORT))
     return ImportedNode(plain(url), plain(name), int(found["weight"]), password=auth)
 
 

@@ -147,6 +147,13 @@ def test_what_is_lost_is_named(text: str, named: str) -> None:
     assert any(named in line for line in read_nutcracker(text, "n.yml").lost)
 
 
+def test_an_ipv6_address_is_hashed_as_nutcracker_does(tmp_path: Path) -> None:
+    """Without the port 11211, as every address, and with the brackets that stand there."""
+    text = one_pool(servers="['::1:11211:1', '[::2]:11211:1', '::3:6379:1']")
+    members = pools_of(text, tmp_path)["cache"].members
+    assert [member.ring_name for member in members] == ["::1", "[::2]", "::3:6379"]
+
+
 def test_one_server_needs_no_hash(tmp_path: Path) -> None:
     """All keys are there, whatever it says."""
     text = one_pool("hash: hsieh", "distribution: random", servers="['[::1]:6379:1 a']")

@@ -9,7 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from kidoproxy.django.addresses import without_login
-from kidoproxy.django.served import client_of, is_on_redis, made_cache, node_statuses, proxy_info, route_lines
+from kidoproxy.django.served import (
+    NO_ADDRESS,
+    client_of,
+    is_on_redis,
+    made_cache,
+    node_statuses,
+    proxy_info,
+    route_lines,
+)
 
 
 class Command(BaseCommand):
@@ -90,3 +98,5 @@ class Command(BaseCommand):
             return ask()
         except (ImproperlyConfigured, RedisError, OSError) as error:
             raise CommandError(f"{alias}: {error}") from None
+        except ValueError:
+            raise CommandError(f"{alias}: LOCATION: {NO_ADDRESS}") from None

@@ -39,3 +39,10 @@ def test_nobody_is_there() -> None:
     with pytest.raises(CommandError, match=r"default: .*refused") as raised:
         run(location, "key")
     assert "secret" not in str(raised.value)
+
+
+def test_an_address_that_cannot_be_read() -> None:
+    """One line, too, and nothing of what may be a password."""
+    with pytest.raises(CommandError, match="default: LOCATION: its address cannot be read") as raised:
+        run("redis://:pass/word@127.0.0.1:6379", "key")
+    assert "pass" not in str(raised.value)
