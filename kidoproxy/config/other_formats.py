@@ -6,9 +6,9 @@ from typing import Final
 
 _NEW_FILE: Final = "kidoproxy config > FILE writes one to begin with"
 _IMPORT: Final = "kidoproxy import FILE makes a configuration of it"
-_FIRST_LINE: Final = re.compile(r"(?m)^(?!\s*(?:#|;|//|$|---)).*$")
+_FIRST_LINE: Final = re.compile(r"(?m)^(?![^\S\n]*(?:#|;|//|$|---)).*$")
 _KEY_AND_COLON: Final = re.compile(r"\s*-?\s*[\w.\"'-]+\s*:(?:\s|$)")
-_SERVERS: Final = re.compile(r"(?m)^\s+servers:\s*(?:#.*)?$")
+_SERVERS: Final = re.compile(r"(?m)^[^\S\n]+servers:[^\S\n]*(?:#.*)?$")
 _REDIS_CONF: Final = re.compile(
     r"(?:bind|port|daemonize|save|appendonly|maxmemory|requirepass|include|protected-mode)\s+\S"
 )

@@ -37,7 +37,10 @@ def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
     if why:
         raise ConfigError([f"{file.name}: {why}"])
     text = data.decode("utf-8")
-    config = parse(text, environ, problems, file.parent)
+    try:
+        config = parse(text, environ, problems, file.parent)
+    except RecursionError:
+        raise ConfigError([f"{file.name}: is nested too deeply"]) from None
     if is_world_readable(file) and contains_password(text):
         what = f"{file.name}: has a password in it, and every user of this machine may read it; chmod o-r it"
         config = replace(config, warnings=(what, *config.warnings))

@@ -76,3 +76,9 @@ def test_a_whole_file(tmp_path: Path) -> None:
     (tmp_path / "ring.toml").write_text(RING.replace("mode", "moed"))
     with pytest.raises(ConfigError, match='did you mean "mode"'):
         load(tmp_path / "ring.toml")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "[" * 100_000, "a = " + "{a = " * 5000])
+def test_a_file_without_bottom(tmp_path: Path, text: str) -> None:
+    """It is refused as any other mistake is, so that a reload goes on with what it had."""
+    assert problems(tmp_path, text) == ["ring.toml: is nested too deeply"]

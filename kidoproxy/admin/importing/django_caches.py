@@ -14,6 +14,7 @@ from kidoproxy.admin.importing.imported import (
     is_plainly_encoded,
     plain,
     pool_name,
+    quoted,
     variable,
 )
 from kidoproxy.config.address import parse_url
@@ -48,11 +49,14 @@ def read_caches(caches: Mapping[str, Mapping[str, Any]], source: str) -> Importe
     imported = Imported()
     pools: dict[tuple[str, ...], ImportedPool] = {}
     for alias, conf in caches.items():
-        place = f'{source}: CACHES["{alias}"]'
+        place = f"{source}: CACHES[{quoted(alias)}]"
         locations = _locations(conf.get("LOCATION"))
         kind = _kind(conf, len(locations))
         if kind is None or not locations:
             imported.notes.append(f"{place}: is not on Redis ({conf.get('BACKEND')})")
+            continue
+        if _uses_sentinel(conf):
+            imported.lost.append(f"{place}: is left out: Sentinel tells where its servers are; list them in LOCATION")
             continue
         # The shards' ring hashes the database with all the rest; others are told apart by their servers alone.
         servers = locations if kind is _SHARDS else [_DATABASE.sub("", text) for text in locations]
@@ -62,6 +66,7 @@ def read_caches(caches: Mapping[str, Mapping[str, Any]], source: str) -> Importe
             pool = _import_pool(alias, kind, locations, place, imported)
             if pool is None:
                 continue
+            _carry_options(pool, conf, place, imported)
             pools[key] = pool
         _say_location(pool, alias, conf, locations, place, imported)
     _check_shared(imported, source)
@@ -80,6 +85,30 @@ def _kind(conf: Mapping[str, Any], servers: int) -> _Kind | None:
     if package == "django_redis" or backend[0] == "django.core.cache.backends.redis":
         return _ONE if servers == 1 else _REPLICAS
     return None
+
+
+def _uses_sentinel(conf: Mapping[str, Any]) -> bool:
+    options = conf.get("OPTIONS", {})
+    classes = (options.get("CLIENT_CLASS"), options.get("CONNECTION_FACTORY"), options.get("CONNECTION_POOL_CLASS"))
+    return bool(options.get("SENTINELS")) or any("Sentinel" in str(name) for name in classes)
+
+
+def _carry_options(pool: ImportedPool, conf: Mapping[str, Any], place: str, imported: Imported) -> None:
+    """The login that all servers have, which one in a URL goes before; those of our own backends are for the proxy."""
+    if str(conf.get("BACKEND", "")).startswith("kidoproxy."):
+        return
+    options = conf.get("OPTIONS", {})
+    options = {**options, **(options.get("CONNECTION_POOL_KWARGS") or {})}
+    user, secret = options.get("username") or options.get("USERNAME") or "", variable(pool.name, "password")
+    has_password = bool(options.get("password") or options.get("PASSWORD"))
+    without = [node for node in pool.nodes if has_password and not node.password]
+    for node in without:
+        node.username, node.password = node.username or plain(str(user)), f"${{{secret}}}"
+    if without:
+        imported.notes.append(f"{place}: OPTIONS has a password; put it into the environment as {secret}")
+    tls = ", ".join(sorted(str(name) for name in options if str(name).startswith("ssl_")))
+    if tls:
+        imported.lost.append(f"{place}: OPTIONS: {tls}: what the pool has for it is ca_file and node_cert_file")
 
 
 def _locations(value: Any) -> list[str]:
@@ -145,9 +174,11 @@ def _say_location(
     db = conf.get("DB") or options.get("DB") or options.get("db") or (in_urls.pop() if len(in_urls) == 1 else 0)
     if in_urls:
         imported.lost.append(f"{place}: its servers have different databases ({', '.join(sorted(in_urls))})")
-    pool.comments.append(f'CACHES["{alias}"]: LOCATION = "redis://{pool.listen}/{db}"')
+    # In one line, whatever it is.
+    cache = f"CACHES[{quoted(alias)}]"
+    pool.comments.append(f'{cache}: LOCATION = "redis://{pool.listen}/{db}"')
     if pool.settings.get("hash") == "django_redis_shard":
-        pool.comments.append(f'CACHES["{alias}"]: CLIENT_CLASS goes')
+        pool.comments.append(f"{cache}: CLIENT_CLASS goes")
 
 
 def _check_shared(imported: Imported, source: str) -> None:

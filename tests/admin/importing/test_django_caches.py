@@ -111,3 +111,38 @@ def test_what_is_lost_is_named() -> None:
     assert (bad.pools, len(bad.lost)) == ([], 2)
     mixed = read_caches({"a": {**SHARDS, "LOCATION": ["redis://10.0.0.1/1", "redis://10.0.0.2/2"]}}, "settings")
     assert "different databases" in mixed.lost[0]
+
+
+@pytest.mark.parametrize(
+    ("backend", "options"),
+    [
+        ("django.core.cache.backends.redis.RedisCache", {"username": "u", "password": "pw"}),
+        ("django_redis.cache.RedisCache", {"USERNAME": "u", "PASSWORD": "pw"}),
+        ("django_redis.cache.RedisCache", {"CONNECTION_POOL_KWARGS": {"username": "u", "password": "pw"}}),
+    ],
+)
+def test_a_login_in_the_options(tmp_path: Path, backend: str, options: dict[str, Any]) -> None:
+    """It is that of each server whose URL has none; it is not printed."""
+    caches = {"a": {"BACKEND": backend, "LOCATION": ["redis://h/0", "redis://x:other@i/0"], "OPTIONS": options}}
+    imported = read_caches(caches, "settings")
+    assert "pw" not in imported.to_toml("settings") + "".join(imported.notes + imported.lost)
+    assert any("A_PASSWORD" in note for note in imported.notes)
+    first, second = pools_of(caches, tmp_path, A_PASSWORD="pw", A_1_PASSWORD="other")["a"].nodes
+    assert (first.username, first.password.reveal()) == ("u", "pw")
+    assert (second.username, second.password.reveal()) == ("x", "other")
+
+
+def test_options_that_are_lost_are_named() -> None:
+    """Who has them finds out now, and not when the first command fails."""
+    conf = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://mymaster/0"}
+    for options in ({"CLIENT_CLASS": "django_redis.client.SentinelClient"}, {"SENTINELS": [("s", 26379)]}):
+        found = read_caches({"a": {**conf, "OPTIONS": options}}, "settings")
+        assert (found.pools, "Sentinel" in found.lost[0]) == ([], True)
+    tls = {"CONNECTION_POOL_KWARGS": {"ssl_ca_certs": "/ca.pem"}}
+    assert "ssl_ca_certs" in read_caches({"a": {**conf, "OPTIONS": tls}}, "settings").lost[0]
+
+
+def test_the_name_of_a_cache_is_no_line_of_the_file(tmp_path: Path) -> None:
+    """A comment stays one."""
+    conf = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://h/0"}
+    assert list(pools_of({"a\n[pool.b]\n": conf}, tmp_path)) == ["a--pool-b--"]
