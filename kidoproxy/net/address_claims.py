@@ -135,9 +135,15 @@ class AddressClaims:
         self.predecessor = 0
 
     def inherit(self, claims: list[socket.socket], predecessor: int) -> None:
-        """Claim with these sockets of a process that will serve no more; what is not claimed is closed in the end."""
+        """Claim with these sockets of a process that will serve no more; what is not claimed is dropped."""
         self.inherited = {sock.getsockname(): sock for sock in claims}
         self.predecessor = predecessor
+
+    def drop_unclaimed(self) -> None:
+        """What of the inherited is of no use here is for others, when the former process has gone."""
+        for sock in self.inherited.values():
+            sock.close()
+        self.inherited.clear()
 
     def claim_sockets(self) -> list[socket.socket]:
         """Those that keep others away; who owns them stands in names of their own."""
@@ -188,10 +194,10 @@ class AddressClaims:
 
     def close(self) -> None:
         """Give up all claims, as far as this process goes: workers keep theirs."""
-        for sock in (*self.sockets, *self.inherited.values()):
+        for sock in self.sockets:
             sock.close()
         self.sockets.clear()
-        self.inherited.clear()
+        self.drop_unclaimed()
         self.own_claims.clear()
 
 

@@ -126,6 +126,24 @@ class StateFile:
         os.write(fd, b"%d\n" % os.getpid())
         self._lock = fd
 
+    def is_locked(self) -> bool:
+        """Whether somebody holds the lock now."""
+        if self.path is None:
+            return False
+        try:
+            fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return False
+
     def unlock(self) -> None:
         """Release the lock."""
         if self._lock is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kidoproxy.net.copy_records import CopyRecords
-from kidoproxy.net.copy_state import CopyRecord, StateLocked
+from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.node_io import NodeIO
@@ -60,6 +60,10 @@ class CopySupervisors:
             )
             self.supervisors.append(CopySupervisor(self.bridge.executor, group, behind, self.bridge.update_clock()))
         self.proxy.copy_groups = self.groups
+
+    def are_locked(self) -> bool:
+        """Whether another process has locked the record of one of the pools."""
+        return any(StateFile(self.records.folder, group).is_locked() for group in self.groups)
 
     def is_starting(self) -> bool:
         """Whether an election or a first comparison is still under way."""

@@ -369,6 +369,7 @@ class Daemon:
         if is_replaced := self.handover.done.is_set():
             self.succession.give_up_listeners()
         else:
+            self.upgrades.give_up()
             await accept_waiting(self.listeners)
         self.handover.let_go()
         self.close_listeners()
@@ -381,9 +382,8 @@ class Daemon:
 
     async def close(self) -> None:
         """Close whatever is open, after a clean stop and after a start that failed half way."""
-        self.close_listeners()
-        if self.admin_listener is not None:
-            self.admin_listener.close()
+        for listener in self.succession.all_listeners():
+            listener.close()
         if self.worker_sockets is not None and self.worker:
             self.worker_sockets.stop_answering(self.worker)
         self.upgrades.close()

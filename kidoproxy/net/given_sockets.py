@@ -72,7 +72,7 @@ class GivenSockets:
                 )
 
     def keep_only(self, addresses: list[Address]) -> None:
-        """Close what is listened on no more, in this process."""
+        """Close what is listened on no more, in this process. OSError when a host is not known."""
         wanted = [given for address in addresses for given in self.matching(address)]
         for given in self.sockets:
             if given not in wanted:

@@ -34,8 +34,16 @@ ProtocolFactory = Callable[[], object]
 class ListeningServer:
     """One listening socket, or several of one host name. It may be closed twice."""
 
-    def __init__(self, server: asyncio.Server, path: str, given: GivenSocket | None = None) -> None:
+    def __init__(
+        self,
+        server: asyncio.Server,
+        path: str,
+        given: GivenSocket | None = None,
+        others: tuple[asyncio.Server, ...] = (),
+    ) -> None:
         self.server = server
+        #: Those of the same listener whose sockets were given one by one.
+        self.others = others
         self.path = path
         #: Whose socket it was, if it was given.
         self.given = given
@@ -48,15 +56,17 @@ class ListeningServer:
     def give_away(self) -> list[GivenSocket]:
         """The sockets for another process, which accepts from them, too."""
         name = "" if self.given is None else self.given.by_systemd
-        return [
-            GivenSocket(socket.socket(fileno=os.dup(sock.fileno())), name)
-            for sock in (self.server.sockets if self.server.is_serving() else ())
-        ]
+        return [GivenSocket(socket.socket(fileno=os.dup(sock.fileno())), name) for sock in self.sockets()]
+
+    def sockets(self) -> list[socket.socket]:
+        """Those that listen."""
+        serving = [server for server in (self.server, *self.others) if server.is_serving()]
+        return [sock for server in serving for sock in server.sockets]
 
     def has_waiting(self) -> bool:
         """Whether somebody has connected and is not accepted yet."""
         poller = select.poll()
-        for sock in self.server.sockets if self.server.is_serving() else ():
+        for sock in self.sockets():
             poller.register(sock, select.POLLIN)
         return bool(poller.poll(0))
 
@@ -66,7 +76,8 @@ class ListeningServer:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
             self.path = ""
-        self.server.close()
+        for server in (self.server, *self.others):
+            server.close()
 
 
 def enable_keepalive(sock: socket.socket) -> None:
@@ -115,9 +126,10 @@ async def start_listener(
 async def start_admin_listener(
     admin_server: "AdminServer", address: Address, given: list[GivenSocket] | None = None
 ) -> ListeningServer:
-    """Listen for requests of admin pages, with a ``given`` socket if there is one. OSError if it cannot be done."""
-    for each in given or []:
-        return ListeningServer(await admin_server.start(address, each.socket.dup()), "", each)
+    """Listen for requests of admin pages, with the ``given`` sockets if there are any. OSError if it cannot be done."""
+    if given:
+        servers = [await admin_server.start(address, each.socket.dup()) for each in given]
+        return ListeningServer(servers[0], "", given[0], tuple(servers[1:]))
     if address.path:
         remove_stale_socket(address.path)
     return ListeningServer(await admin_server.start(address), address.path)

@@ -1,5 +1,6 @@
 """``kidoproxy serve``, once its file has been read: claims the addresses, then runs one daemon or several workers."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -93,10 +94,13 @@ def run_workers(
 
 
 def take_given_sockets(config: Config, predecessor: Predecessor | None) -> GivenSockets:
-    """The listening sockets that this process was started with. `StartError` if one cannot be used."""
+    """The listening sockets that this process was started with, and listens on. `StartError` if one cannot be used."""
     try:
         given = GivenSockets(sockets_of_systemd(os.environ) if predecessor is None else predecessor.sockets)
         given.check_all_wanted(listen_addresses(config))
+        with contextlib.suppress(socket.gaierror):  # said when it is bound
+            # Whoever connected to another one would wait for ever.
+            given.keep_only([address for _, address in listen_addresses(config)])
     except OSError as problem:
         raise StartError(problem.strerror or str(problem)) from None
     return given
@@ -116,6 +120,7 @@ def claim_addresses(config: Config, given: GivenSockets, predecessor: Predecesso
         except OSError as problem:
             claims.close()
             raise StartError(f"{setting}: cannot listen on {address}: {describe_bind_error(problem)}") from None
+    claims.drop_unclaimed()
     return claims
 
 

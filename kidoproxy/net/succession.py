@@ -3,7 +3,8 @@
 The order of both is drawn in `kidoproxy.net.upgrade`.
 """
 
-from typing import Protocol
+import asyncio
+from typing import Final, Protocol
 
 from kidoproxy.config import Config
 from kidoproxy.net.client_io import ClientIO
@@ -17,6 +18,10 @@ from kidoproxy.net.ticker import Ticker
 from kidoproxy.net.worker_sockets import WorkerSockets
 
 log = EventLogger("kidoproxy")
+
+#: The kernel closes the files of a process that was killed one after the other: the channel may come before the locks.
+LOCK_SECONDS: Final = 10.0
+LOCK_POLL_SECONDS: Final = 0.05
 
 
 class StartError(OSError):
@@ -80,17 +85,27 @@ class Succession:
         """Serve the copy pools when the former proxy has released them, or is gone."""
         daemon = self.daemon
         daemon.copy_pools.records.inherited = await predecessor.released()
+        await self.wait_for_locks()
         try:
             await daemon.start_copies()
             daemon.copy_pools.register_ticks(daemon.ticker)
             daemon.ticker.add("flush", daemon.copy_pools.bridge.schedule_flush)
             await daemon.wait_for_nodes()
             await daemon.listen_for_pools(True)
+            for listener in self.all_listeners():
+                listener.own_file()
             log.info("copies taken over", process=predecessor.pid)
         except StartError as problem:
             log.error("copies not taken over", cause=problem)
             self.failure = problem
             daemon.stop()
+
+    async def wait_for_locks(self) -> None:
+        """Wait until nobody has the records of the copies locked, but not for ever."""
+        for _ in range(int(LOCK_SECONDS / LOCK_POLL_SECONDS)):
+            if not self.daemon.copy_pools.are_locked():
+                return
+            await asyncio.sleep(LOCK_POLL_SECONDS)
 
     # -- the old one ---------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ class Upgrades:
         self.failures_socket: socket.socket | None = None
         #: The new process; it lives on when this one ends.
         self.process: subprocess.Popen[bytes] | None = None
+        #: Its end tells the new process that it may claim the copies.
+        self.channel: socket.socket | None = None
 
     def attach(self) -> None:
         self.count_failures(0)
@@ -79,11 +81,19 @@ class Upgrades:
         """One upgrade. If it fails this process goes on as before."""
         try:
             await self.upgrade()
-        except (UpgradeError, OSError) as problem:
+        except Exception as problem:
             self.daemon.proxy.upgrade_failures += 1
-            log.error("upgrade failed", cause=problem)
-            self.is_running = False
+            if isinstance(problem, (UpgradeError, OSError)):
+                log.error("upgrade failed", cause=problem)
+            else:
+                log.exception("upgrade failed")
+            self.is_running = self.handover.done.is_set()
             self.count_failures(self.daemon.proxy.upgrade_failures)
+
+    def give_up(self) -> None:
+        """This process is told to stop: then the one that was to replace it does not start."""
+        if self.process is not None and not self.handover.done.is_set():
+            self.process.kill()
 
     async def upgrade(self) -> None:
         command = self.handover.command
@@ -92,28 +102,64 @@ class Upgrades:
         if self.handover.main_pid == 1:
             raise UpgradeError("the end of a container's first process ends the container: replace the container")
         started = time.monotonic()
-        own_end, other_end = socket.socketpair()
-        with own_end, other_end:
-            own_end.setblocking(False)
-            sockets = await self.succession.listening_sockets()
-            try:
-                process = self.process = start_program(command, self.handover, other_end, sockets)
-            finally:
-                for given in sockets:
-                    given.socket.close()
-                other_end.close()
+        reloads = self.daemon.proxy.reloads.copy()
+        process, channel = await self.start(command)
+        try:
             log.info("upgrade begins", process=process.pid)
-            await wait_until_ready(process, own_end)
-            await self.hand_over(own_end)
+            await wait_until_ready(process, channel)
+            self.check_not_stopping()
+        except BaseException:
+            channel.close()
+            raise
+        if self.daemon.proxy.reloads != reloads:
+            # It may have read the file before that was changed.
+            process.send_signal(signal.SIGHUP)
+        await self.hand_over(channel)
         log.info("upgrade done", process=process.pid, seconds=round(time.monotonic() - started, 1))
 
+    def check_not_stopping(self) -> None:
+        """`UpgradeError` if this process was told to stop: then nothing is to serve in its place."""
+        if self.daemon.stop_event.is_set():
+            raise UpgradeError("the proxy is stopping")
+
+    async def start(self, command: list[str]) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+        """The new process, and our end of the channel."""
+        own_end, other_end = socket.socketpair()
+        own_end.setblocking(False)
+        sockets: list[GivenSocket] = []
+        try:
+            sockets += await self.succession.listening_sockets()
+            self.check_not_stopping()
+            self.process = start_program(command, self.handover, other_end, sockets)
+        except BaseException:
+            own_end.close()
+            raise
+        finally:
+            for given in sockets:
+                given.socket.close()
+            other_end.close()
+        return self.process, own_end
+
     async def hand_over(self, channel: socket.socket) -> None:
-        """Nothing is taken back from here on."""
+        """Nothing is taken back from here on.
+
+        Should the copies not be released, by a bug or by a signal to stop, the channel stays open to our end: until
+        then they have this owner.
+        """
+        self.channel = channel
         self.handover.done.set()
-        self.handover.let_go()
-        records = await self.succession.release()
-        with contextlib.suppress(OSError):
-            await asyncio.get_running_loop().sock_sendall(channel, json.dumps(records).encode() + b"\n")
+        try:
+            self.handover.let_go()
+            records = await self.succession.release()
+            with channel, contextlib.suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(channel, json.dumps(records).encode() + b"\n")
+        finally:
+            self.stop_all()
+
+    def stop_all(self) -> None:
+        """This process and its workers; a second order would cut their clients."""
+        if self.daemon.stop_event.is_set():
+            return
         if self.handover.main_pid == os.getpid():
             self.daemon.stop()
         else:

@@ -226,9 +226,13 @@ def test_symbolic_links(tmp_path: Path) -> None:
 def test_locked(tmp_path: Path) -> None:
     """While one process serves these copies a second one learns which; other copies are not affected."""
     first, second = StateFile(tmp_path, group()), StateFile(tmp_path, group(pool="other"))
+    assert not first.is_locked()
     first.lock()
+    assert second.is_locked()
     with pytest.raises(StateLocked, match=f"process {os.getpid()} serves these copies and keeps their record, /"):
         second.lock()
     StateFile(tmp_path, group(port=7000)).lock()
     first.unlock()
+    assert not second.is_locked()
     second.lock()
+    assert not StateFile(None, group()).is_locked()

@@ -12,6 +12,7 @@ import pytest
 from kidoproxy.admin.http import AdminServer
 from kidoproxy.config import Address
 from kidoproxy.net.address_claims import AddressClaimed
+from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.listen import (
     KEEPALIVE_SECONDS,
     describe_bind_error,
@@ -139,6 +140,29 @@ def test_admin_pages_on_a_unix_socket(tmp_path: Path) -> None:
         assert not path.exists()
         tcp = await start_admin_listener(AdminServer(ring("a").proxy), Address("127.0.0.1", 0))
         tcp.close()
+
+    run(scenario())
+
+
+def test_admin_pages_on_all_sockets_that_were_given() -> None:
+    """A host name may have two addresses; nobody who connects to one of them is left without an answer."""
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+            ports = [sock.getsockname()[1] for sock in (one, two)]
+            given = [GivenSocket(one), GivenSocket(two)]
+            listener = await start_admin_listener(AdminServer(ring("a").proxy), Address("127.0.0.1", 1), given)
+            for port in ports:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+                assert b"200 OK" in await reader.readline()
+                writer.close()
+            given_away = listener.give_away()
+            assert len(given_away) == 2
+            for each in given_away:
+                each.socket.close()
+            listener.close()
+            assert listener.sockets() == []
 
     run(scenario())
 

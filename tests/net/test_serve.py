@@ -8,6 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from kidoproxy.config import load
+from kidoproxy.net.address_claims import AddressClaims
+from kidoproxy.net.given_sockets import GivenSocket
+from kidoproxy.net.handover import Predecessor
+from kidoproxy.net.serve import claim_addresses, take_given_sockets
 from kidoproxy.resp import errors
 from kidoproxy.resp.encode import encode_request
 from tests.ports import free_port
@@ -20,6 +27,30 @@ from kidoproxy.admin.cli import main
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 main()
 """
+
+
+def test_what_the_file_listens_on_no_more(tmp_path: Path) -> None:
+    """Sockets and claims of the former process that are of no use: clients are refused, and others may listen there."""
+    with ExitStack() as stack:
+        kept, other = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        ports = [sock.getsockname()[1] for sock in (kept, other)]
+        claim_names = [f"\0kidoproxy-claim tcp/{port} 127.0.0.1" for port in ports]
+        claims = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in ports]
+        for claim, name in zip(claims, claim_names, strict=True):
+            claim.bind(name)
+        channel = stack.enter_context(socket.socket(socket.AF_UNIX))
+        predecessor = Predecessor(1, channel, [GivenSocket(sock) for sock in (kept, other)], claims)
+        file = tmp_path / "kido.toml"
+        file.write_text(f'[pool.a]\nlisten = "127.0.0.1:{ports[0]}"\nmode = "ring"\nnodes = ["redis://127.0.0.1:1"]\n')
+        config = load(file)
+        given = take_given_sockets(config, predecessor)
+        taken: AddressClaims = claim_addresses(config, given, predecessor)
+        stack.callback(taken.close)
+        assert [each.socket for each in given.sockets] == [kept]
+        with pytest.raises(ConnectionRefusedError):
+            connected(ports[1])
+        assert (claims[0].fileno() > 0, claims[1].fileno()) == (True, -1)
+        assert claims[0] in taken.claim_sockets()
 
 
 def test_too_few_open_files(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class FakeDaemon:
         self.stop_event = asyncio.Event()
 
     def stop(self) -> None:
+        assert not self.stop_event.is_set(), "a second order cuts the clients"
         self.stop_event.set()
 
 
@@ -129,6 +130,86 @@ def test_the_new_process_takes_over(caplog: pytest.LogCaptureFixture) -> None:
     assert (succession.released, daemon.stop_event.is_set(), succession.handover.done.is_set()) == (True, True, True)
     assert daemon.proxy.upgrade_failures == 0
     assert "upgrade failed" not in caplog.text
+    assert made.process is not None
+    assert made.process.wait(20) == 0
+    made.close()
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+def test_a_stop_before_the_new_process_is_ready(
+    is_started: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is to serve in its place: the new process ends, or is not even started."""
+    made, daemon, succession = upgrades([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    async def scenario() -> None:
+        waits = asyncio.Event()
+
+        async def wait_until_ready(*arguments: Any) -> None:
+            waits.set()
+            await wait(*arguments)
+
+        wait = upgrade.wait_until_ready
+        monkeypatch.setattr(upgrade, "wait_until_ready", wait_until_ready)
+        made.request()
+        if is_started:
+            await waits.wait()
+        daemon.stop()
+        made.give_up()
+        await asyncio.gather(*daemon.tasks.running)
+
+    run(scenario())
+    assert (made.process is not None and made.process.returncode) == (-signal.SIGKILL if is_started else False)
+    assert (succession.released, succession.handover.done.is_set()) == (False, False)
+    assert caplog.text.count("upgrade failed") == 1
+    made.close()
+
+
+def test_copies_that_are_not_released(caplog: pytest.LogCaptureFixture) -> None:
+    """By a bug: the old process stops all the same, and the channel says until its end that it owns them."""
+    made, daemon, succession = upgrades([sys.executable, "-c", READY_PROGRAM.replace("assert ", "")])
+
+    async def release() -> dict[str, str]:
+        raise RuntimeError("a bug")
+
+    succession.release = release  # type: ignore[method-assign]
+    run(until_over(made, daemon))
+    assert "upgrade failed" in caplog.text
+    assert daemon.stop_event.is_set()
+    assert made.channel is not None
+    assert made.process is not None
+    assert made.process.poll() is None
+    made.channel.close()
+    assert made.process.wait(20) == 0
+    made.close()
+
+
+def test_a_stop_while_the_copies_are_released() -> None:
+    """It is the one that the upgrade would give."""
+    made, daemon, succession = upgrades([sys.executable, "-c", READY_PROGRAM])
+
+    async def release() -> dict[str, str]:
+        daemon.stop()
+        return {"file": "record"}
+
+    succession.release = release  # type: ignore[method-assign]
+    run(until_over(made, daemon))
+    assert made.process is not None
+    assert made.process.wait(20) == 0
+    made.close()
+
+
+def test_a_reload_while_the_new_process_starts() -> None:
+    """It may have read the old file: it is told to read it again."""
+    program = f"import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n{READY_PROGRAM}"
+    made, daemon, succession = upgrades([sys.executable, "-c", f"{program}\nsignal.sigwait([signal.SIGHUP])"])
+
+    async def listening_sockets() -> list[GivenSocket]:
+        daemon.proxy.count_reload(True)
+        return []
+
+    succession.listening_sockets = listening_sockets  # type: ignore[method-assign]
+    run(until_over(made, daemon))
     assert made.process is not None
     assert made.process.wait(20) == 0
     made.close()

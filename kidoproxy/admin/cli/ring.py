@@ -26,7 +26,7 @@ def diff(old_file: Path, new_file: Path, key_file: "IO[bytes] | None") -> None:
     """Say for each ring of OLD and NEW: the share of each node before and after, and what moves from where to where.
 
     Keys that move are not found any more: the proxy does not copy them. `kidoproxy reload` refuses a file that moves
-    keys unless it is told --accept-remap.
+    keys; only a restart takes it.
 
     Exit status 0: no key moves; 1: some do, or the keys cannot be read; 2: a file or the command line is wrong.
 
