@@ -1,14 +1,17 @@
 # mypy: disable-error-code="import-untyped"
 """The async twins of what a cache has beyond Django's API: ``await cache.azrange("z", 0, -1)``.
 
-They run in asyncio's threads and not, as Django's own, in the one thread for what is bound to a thread: a command that
-waits (``ablpop``) holds up nobody there, and redis-py's connections may be used from any thread.
+They run in asyncio's threads and not, as Django's own, in the one thread for what is bound to a thread: redis-py's
+connections may be used from any thread. Asyncio has few of them, some more than the machine has cores; commands that
+wait (``ablpop``) have threads of their own, and hold up nobody but each other.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, Final, Self
 
 from asgiref.sync import sync_to_async
@@ -18,6 +21,23 @@ from kidoproxy.django.keys import KEY_PARAMETERS
 
 #: What answers an iterator; its twin is one for ``async for``.
 _ITERATORS: Final = frozenset(("hscan_iter", "iter_keys", "scan_iter", "sscan_iter", "zscan_iter"))
+#: What may wait for something to come; so many can at once.
+WAITING: Final = frozenset(
+    (
+        "blmove",
+        "blmpop",
+        "blpop",
+        "brpop",
+        "brpoplpush",
+        "bzmpop",
+        "bzpopmax",
+        "bzpopmin",
+        "wait",
+        "xread",
+        "xreadgroup",
+    )
+)
+MOST_WAITING: Final = 256
 #: It answers an object that collects operations, and sends nothing itself.
 _NOT_ASYNC: Final = frozenset(("bitfield", "bitfield_ro"))
 _OWN: Final = "delete_pattern expire_at iter_keys keys pexpire_at"
@@ -39,6 +59,12 @@ def async_twin(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def twin(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             return _iterate(method, args, kwargs)
 
+    elif TWINS[name] in WAITING:
+
+        async def twin(*args: Any, **kwargs: Any) -> Any:
+            threads = _waiting_threads(os.getpid())
+            return await sync_to_async(method, thread_sensitive=False, executor=threads)(*args, **kwargs)
+
     else:
 
         async def twin(*args: Any, **kwargs: Any) -> Any:
@@ -46,6 +72,12 @@ def async_twin(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
     twin.__name__ = twin.__qualname__ = name
     return twin
+
+
+@cache
+def _waiting_threads(pid: int) -> ThreadPoolExecutor:
+    """Started when they are needed, anew in each process: a fork has none of its parent's."""
+    return ThreadPoolExecutor(MOST_WAITING, "kidoproxy-waiting")
 
 
 async def _in_a_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -3,14 +3,16 @@
 
 import asyncio
 import inspect
+import threading
 from typing import Any, Final
 
 import pytest
 from django.core.cache.backends.base import BaseCache
+from redis import Redis
 from redis.exceptions import LockError
 
 from kidoproxy.django import KidoCache
-from kidoproxy.django.async_methods import TWINS
+from kidoproxy.django.async_methods import TWINS, WAITING, async_twin
 from kidoproxy.django.keys import KEY_PARAMETERS
 from tests.django.test_cache import make
 
@@ -91,3 +93,26 @@ def test_they_are_shown(cache: Any) -> None:
     assert {"azrange", "adelete_pattern", "aset"} <= set(dir(cache))
     assert inspect.iscoroutinefunction(cache.azrange)
     assert cache.azrange.__name__ == "azrange"
+
+
+def test_what_waits_is_known() -> None:
+    """All that redis-py lets say how long to wait for."""
+    waits = [
+        name
+        for name in KEY_PARAMETERS
+        if hasattr(Redis, name) and {"timeout", "block"} & set(inspect.signature(getattr(Redis, name)).parameters)
+    ]
+    assert set(waits) - {"lock"} == WAITING
+
+
+async def test_those_who_wait_hold_up_nobody() -> None:
+    """More of them than asyncio has threads."""
+    come = threading.Event()
+    waiting = async_twin("ablpop", lambda: come.wait(30))
+    tasks = [asyncio.create_task(waiting()) for _ in range(40)]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(async_twin("azcard", come.is_set)(), 20) is False
+    finally:
+        come.set()
+    assert await asyncio.gather(*tasks) == [True] * 40
