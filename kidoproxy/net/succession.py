@@ -118,9 +118,10 @@ class Succession:
         return [given for listener in self.all_listeners() for given in listener.give_away()]
 
     async def listening_sockets(self) -> list[GivenSocket]:
-        """Those of all workers."""
+        """Those of all workers. OSError when one does not say which."""
         workers = self.daemon.worker_sockets
-        return self.own_sockets() + (await workers.ask_sockets() if workers is not None else [])
+        others = await workers.ask_sockets() if workers is not None else []
+        return [*self.own_sockets(), *others]
 
     def give_up_listeners(self) -> None:
         """Accept nobody any more; the files of unix sockets are the new process's."""

@@ -57,9 +57,14 @@ class WorkerSockets:
                 log.info("waiting for a worker")
 
     async def ask_sockets(self) -> list[GivenSocket]:
-        """The listening sockets of the others; those of one that does not answer are not there."""
-        answers = [ask_one_for_sockets(pair[0]) for pair in self.pairs.values()]
-        return [given for found in await asyncio.gather(*answers) for given in found]
+        """The listening sockets of the others. OSError when one does not answer: who waits in its would be reset."""
+        answers = await asyncio.gather(*[ask_one_for_sockets(pair[0]) for pair in self.pairs.values()])
+        found = [given for answer in answers if answer is not None for given in answer]
+        silent = [str(worker) for worker, answer in zip(self.pairs, answers, strict=True) if answer is None]
+        if silent:
+            close_sockets(found)
+            raise OSError(f"worker {', '.join(silent)} does not say where it listens")
+        return found
 
     def start_answering(
         self, worker: int, answer: Callable[[], bytes], sockets: Callable[[], list[GivenSocket]], tasks: Tasks
@@ -96,8 +101,8 @@ async def ask_one(question_socket: socket.socket) -> bytes | None:
     return None
 
 
-async def ask_one_for_sockets(question_socket: socket.socket) -> list[GivenSocket]:
-    """Those of one worker; none when it does not answer in time."""
+async def ask_one_for_sockets(question_socket: socket.socket) -> list[GivenSocket] | None:
+    """Those of one worker; None when it does not answer in time, or has more than can be sent."""
     loop = asyncio.get_running_loop()
     own_end, other_end = socket.socketpair()
     is_answered = asyncio.Event()
@@ -113,8 +118,18 @@ async def ask_one_for_sockets(question_socket: socket.socket) -> list[GivenSocke
             loop.remove_reader(own_end.fileno())
         text, fds, _, _ = socket.recv_fds(own_end, CHUNK_BYTES, MAX_SOCKETS)
         sockets = [socket.socket(fileno=fd) for fd in fds]
-        return [GivenSocket(*pair) for pair in zip(sockets, json.loads(text or b"[]"), strict=True)]
-    return []
+        names = json.loads(text or b"[]")
+        found = [GivenSocket(*pair) for pair in zip(sockets, names, strict=False)]
+        if found and len(sockets) == len(names):
+            return found
+        for sock in sockets:
+            sock.close()
+    return None
+
+
+def close_sockets(sockets: list[GivenSocket]) -> None:
+    for given in sockets:
+        given.socket.close()
 
 
 def send_sockets(end: socket.socket, sockets: list[GivenSocket]) -> None:
@@ -122,8 +137,7 @@ def send_sockets(end: socket.socket, sockets: list[GivenSocket]) -> None:
     with contextlib.suppress(OSError):
         names = json.dumps([given.by_systemd for given in sockets]).encode()
         socket.send_fds(end, [names], [given.socket.fileno() for given in sockets])
-    for given in sockets:
-        given.socket.close()
+    close_sockets(sockets)
 
 
 async def send_answer(end: socket.socket, answer: Callable[[], bytes]) -> None:

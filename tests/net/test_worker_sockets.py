@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from kidoproxy.net import worker_sockets
+from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.worker_sockets import WorkerSockets, read_answer
 from tests.net.real import run
@@ -47,6 +48,35 @@ def test_one_that_is_gone(pairs: WorkerSockets, monkeypatch: pytest.MonkeyPatch)
             assert await pairs.ask() == {1: None, 2: b"two"}
         pairs.start_answering(1, lambda: b"one" * 1_000_000, list, tasks)
         assert await pairs.ask() == {1: b"one" * 1_000_000, 2: b"two"}
+        await tasks.stop()
+        pairs.close()
+
+    run(scenario())
+
+
+def test_who_does_not_say_where_it_listens(pairs: WorkerSockets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sockets pass over or none: who waits in one that does not would be reset. Nothing stays open meanwhile."""
+    monkeypatch.setattr(worker_sockets, "ANSWER_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        tasks = Tasks()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def own_sockets() -> list[GivenSocket]:
+                return [GivenSocket(listening.dup(), "a"), GivenSocket(listening.dup())]
+
+            pairs.start_answering(2, lambda: b"two", own_sockets, tasks)
+            with pytest.raises(OSError, match="worker 1 does not say where it listens"):
+                await pairs.ask_sockets()
+            pairs.start_answering(1, lambda: b"one", own_sockets, tasks)
+            found = await pairs.ask_sockets()
+            assert [(given.address(), given.by_systemd) for given in found] == [
+                (GivenSocket(listening).address(), name) for name in ("a", "", "a", "")
+            ]
+            worker_sockets.close_sockets(found)
+            port = listening.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
         await tasks.stop()
         pairs.close()
 
