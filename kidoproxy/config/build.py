@@ -120,6 +120,7 @@ class ConfigBuilder:
             socket_access=SocketBuilder(self.problems, self.warn).access(table, location),
             listener_tls=self.tls.listener_tls(table, (*location, "tls")),
         )
+        self.tls.check_users(pool, (*location, "tls"))
         if table.protected:
             self._check_protected(pool, (*location, "listen"))
         return pool

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from kidoproxy.config.model import Certificate, ListenerTls, Tls
+from kidoproxy.config.model import Certificate, ListenerTls, Pool, Tls
 from kidoproxy.config.problems import Location, Problems
 from kidoproxy.config.schema import PoolTable
 from kidoproxy.config.secret_files import is_world_readable
@@ -90,6 +90,16 @@ class TlsBuilder:
             self.problems.add((*location, problem.key), str(problem))
             return None
         return found
+
+    def check_users(self, pool: Pool, location: Location) -> None:
+        """Whoever is the user of a certificate could be the default one instead."""
+        names_users = pool.listener_tls is not None and pool.listener_tls.auth_clients_user != "off"
+        if names_users and any(user.name == "default" and user.enabled and user.nopass for user in pool.all_users()):
+            self.warn(
+                (*location, "auth_clients_user"),
+                "the default user needs no password: by RESET, or with a certificate that names no user who is "
+                "enabled, a client is that one; set 'password', or 'enabled = false' for users.default",
+            )
 
     def _certificate(self, cert_file: str, key_file: str, prefix: str, location: Location) -> Certificate:
         certificate = read_certificate(self._path(cert_file), self._path(key_file), prefix)

@@ -121,6 +121,11 @@ def test_users_of_certificates(tmp_path: Path) -> None:
     settings = f'{CERT}, client_ca_file = "{PEM}"'
     config = read(tmp_path, tls(f'{settings}, auth_clients_user = "CN"') + user)
     (ann,) = config.pools["cache"].users
+    told = "ring.toml: pool.cache.tls.auth_clients_user: the default user needs no password: by RESET"
+    assert [warning for warning in config.warnings if warning.startswith(told)]
+    for closed in ("default = { enabled = false }\n", "default = { password = 'x' }\n"):
+        config = read(tmp_path, tls(f'{settings}, auth_clients_user = "CN"') + user + closed)
+        assert not [warning for warning in config.warnings if warning.startswith(told)]
     assert (ann.nopass, bool(ann.password), ann.digests) == (False, False, ())
     (line,) = problems(tmp_path, tls(settings) + user)
     assert "pool.cache.users.ann: needs 'password'" in line
