@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, Final, Self
 
@@ -108,11 +109,25 @@ class AsyncLock:
         blocking = lock.blocking if blocking is None else blocking
         wait = lock.blocking_timeout if blocking_timeout is None else blocking_timeout
         give_up = None if wait is None else time.monotonic() + wait
-        while not await _in_a_thread(lock.acquire, blocking=False):
+        while not await self._try(lock):
             if not blocking or (give_up is not None and time.monotonic() + lock.sleep > give_up):
                 return False
             await asyncio.sleep(lock.sleep)
         return True
+
+    async def _try(self, lock: Any) -> bool:
+        """Once. A coroutine that is cancelled leaves no lock behind: its thread cannot be stopped, and may get it."""
+        from redis.exceptions import RedisError
+
+        attempt = asyncio.get_running_loop().run_in_executor(None, partial(lock.acquire, blocking=False))
+        try:
+            return bool(await asyncio.shield(attempt))
+        except asyncio.CancelledError:
+            # Whatever goes wrong with it now, what is told is that it was cancelled; its timeout ends the lock then.
+            with suppress(RedisError):
+                if await attempt:
+                    await _in_a_thread(lock.release)
+            raise
 
     async def release(self) -> None:
         """Give it back; a LockError if it is not ours any more."""

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import LockError
 
 from kidoproxy.django import KidoCache
-from kidoproxy.django.async_methods import TWINS, WAITING, async_twin
+from kidoproxy.django.async_methods import TWINS, WAITING, AsyncLock, async_twin
 from kidoproxy.django.keys import KEY_PARAMETERS
 from tests.django.test_cache import make
 
@@ -116,3 +116,38 @@ async def test_those_who_wait_hold_up_nobody() -> None:
     finally:
         come.set()
     assert await asyncio.gather(*tasks) == [True] * 40
+
+
+class SlowLock:
+    """Is asked for in a thread that takes its time; ``outcome`` is what comes of it."""
+
+    blocking, blocking_timeout, sleep = True, None, 0.1
+
+    def __init__(self, outcome: bool | Exception) -> None:
+        self.outcome = outcome
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.releases = 0
+
+    def acquire(self, blocking: bool) -> bool:
+        self.asked.set()
+        self.go_on.wait(30)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def release(self) -> None:
+        self.releases += 1
+
+
+@pytest.mark.parametrize(("outcome", "releases"), [(True, 1), (False, 0), (LockError("no"), 0)])
+async def test_who_is_cancelled_leaves_no_lock(outcome: bool | Exception, releases: int) -> None:
+    """It would be held until its timeout, or for ever."""
+    lock = SlowLock(outcome)
+    task = asyncio.create_task(AsyncLock(lambda: lock).acquire())
+    await asyncio.to_thread(lock.asked.wait, 30)
+    task.cancel()
+    await asyncio.sleep(0)
+    lock.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert lock.releases == releases
