@@ -30,15 +30,16 @@ def parse_headers(head: bytes) -> dict[str, str]:
 def shows_token(authorization: str, token: Secret) -> bool:
     """Whether the header ``Authorization`` has the token."""
     scheme, _, value = authorization.partition(" ")
-    shown = value.strip()
+    # The bytes that were sent: `parse_headers` has made one letter of each.
+    shown = value.strip().encode("latin-1")
     if scheme.lower() == "basic":
         try:
-            shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+            shown = base64.b64decode(shown, validate=True).partition(b":")[2]
+        except binascii.Error:
             return False
     elif scheme.lower() != "bearer":
         return False
-    return hmac.compare_digest(shown.encode(), token.reveal().encode())
+    return hmac.compare_digest(shown, token.reveal().encode())
 
 
 def is_local_peer(peer: object) -> bool:
@@ -52,7 +53,9 @@ def is_local_peer(peer: object) -> bool:
 
 def is_local_name(host: str) -> bool:
     """Whether the header ``Host`` names this machine by an address or as localhost: no name of another site does."""
-    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    name, _, behind = host[1:].partition("]") if host.startswith("[") else host.partition(":")
+    if host.startswith("[") and behind[:1] not in ("", ":"):
+        return False
     if name.lower() in LOCAL_NAMES:
         return True
     try:

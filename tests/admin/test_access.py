@@ -34,6 +34,7 @@ def basic(user: str, password: str) -> str:
         (LOCAL, "rebound.example:9380", False),
         (LOCAL, "localhost.evil.example", False),
         (LOCAL, "[evil]:80", False),
+        (LOCAL, "[::1].evil.example", False),
         (("10.0.0.9", 5000), "127.0.0.1", False),
         (("fe80::1%eth0", 5000, 0, 2), "localhost", False),
     ],
@@ -68,3 +69,12 @@ def test_with_a_token(authorization: str, is_shown: bool) -> None:
         found = refusal(head(Authorization=authorization), peer, Secret("sesame"))
         assert (found is None) is is_shown
         assert found is None or found[1].startswith("WWW-Authenticate: Basic")
+
+
+def test_a_token_in_other_letters() -> None:
+    """It is compared as bytes, in UTF-8, by both schemes."""
+    token = Secret("sésame")
+    bearer = b"GET / HTTP/1.1\r\nAuthorization: Bearer " + "sésame".encode() + b"\r\n\r\n"
+    assert refusal(bearer, LOCAL, token) is None
+    assert refusal(head(Authorization=basic("any", "sésame")), LOCAL, token) is None
+    assert refusal(head(Authorization="Bearer s\xe9same"), LOCAL, token) is not None
