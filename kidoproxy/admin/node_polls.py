@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.callbacks import CallbackHandler
 from kidoproxy.resp.decode import is_error
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.errors import NodeFailure
@@ -29,21 +29,21 @@ FIELDS: Final = {
 }
 
 
-class NodePoll(ReplyHandler):
+class NodePoll:
     """The last word of one node, and the question that may be open. ``latency_ms`` is how long its INFO took."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
         self.clock = clock
         self.asked_at = -POLL_SECONDS
         self.is_open = False
         self.latency_ms: float | None = None
         self.fields: dict[str, int] = {}
 
-    def begin(self) -> None:
+    def begin(self) -> CallbackHandler:
+        """The question is sent now; what takes its reply."""
         self.asked_at = self.clock()
         self.is_open = True
-        self.is_answered = False
+        return CallbackHandler(self.on_reply, self.on_failure)
 
     def is_due(self) -> bool:
         return not self.is_open and self.clock() - self.asked_at >= POLL_SECONDS
@@ -58,12 +58,6 @@ class NodePoll(ReplyHandler):
         self.is_open = False
         self.latency_ms = None
         self.fields = {}
-
-    def serves_client(self) -> bool:
-        return False
-
-    def describe(self) -> str:
-        return "info of the status page"
 
 
 class NodePolls:
@@ -81,8 +75,7 @@ class NodePolls:
                 if not poll.is_open:
                     poll.fields, poll.latency_ms = {}, None
             elif poll.is_due():
-                poll.begin()
-                executor.send(node, poll, REQUEST, 2, 0)
+                executor.send(node, poll.begin(), REQUEST, 2, 0)
 
 
 def parse_fields(text: bytes) -> dict[str, int]:

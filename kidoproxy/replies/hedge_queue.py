@@ -2,6 +2,8 @@
 
 from typing import Final, final
 
+from mypy_extensions import mypyc_attr
+
 #: The share of reads that may be hedged; what was not used is kept for so many at once.
 BUDGET: Final = 0.05
 MAX_TOKENS: Final = 10.0
@@ -15,6 +17,7 @@ _STEP: Final = 0.02
 _MIN_STEP: Final = 0.00001
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WaitingRead:
     """One that has been sent, as the queue sees it."""
 

@@ -28,6 +28,7 @@ def ids(check: Callable[..., list[checks.CheckMessage]], **caches: dict[str, Any
         return [str(message.id).removeprefix("kidoproxy.") for message in check(None)]
 
 
+@pytest.mark.sources
 def test_the_page_has_every_number() -> None:
     """The table of the page says what `MEANINGS` says; no number goes or changes its meaning unseen."""
     page = (Path(__file__).parents[2] / "kidoproxy/django/README.md").read_text(encoding="utf-8")

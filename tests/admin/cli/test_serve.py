@@ -53,7 +53,7 @@ def test_the_file_may_come_from_the_environment(ring: str, daemon: Daemon) -> No
     ("args", "expected"),
     [
         ([], "a ring of 3 embedded nodes. Try:\n"),
-        (["--nodes", "1", "--http", "127.0.0.1:9380"], "  http://127.0.0.1:9380/metrics\n"),
+        (["--nodes", "1", "--http", "127.0.0.1:9380"], "  http://127.0.0.1:9380/\n"),
         (["--mode", "copy", "--nodes", "1", "--server", "system"], "copies of 1 embedded node. Try:"),
         (["--listen", "unix:///tmp/k.sock", "--nodes", "1"], "redis.Redis.from_url('unix:///tmp/k.sock').get('hello')"),
     ],
