@@ -1,6 +1,7 @@
 # mypy: disable-error-code="import-untyped"
 """Celery through the proxy: its broker, its results and its remote control, with a worker of its own."""
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,13 @@ def app(server: str, served: Worker) -> Iterator[Any]:
     """What sends tasks and fetches results."""
     with Celery("callers", broker=server, backend=server, set_as_current=False) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def collected(own_proxy: Starter) -> Iterator[None]:
+    """A result asks the proxy once more when it is collected: that has to be while there is one."""
+    yield
+    gc.collect()
 
 
 def task(app: Any, name: str, *args: Any) -> Any:
