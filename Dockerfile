@@ -15,6 +15,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/compile_hook.py deploy/compile_packages.py deploy/
+COPY deploy/share deploy/share
 COPY kidoproxy kidoproxy
 # Without the compiled core the image would be slow in silence: here a failure is an error.
 RUN python -m venv /opt/kidoproxy \
