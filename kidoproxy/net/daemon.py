@@ -13,11 +13,9 @@ import os
 import signal
 import uuid
 from collections.abc import Callable
-from functools import partial
 
 from kidoproxy import __version__
-from kidoproxy.config import Address, Config, Pool
-from kidoproxy.config.tls import listener_context
+from kidoproxy.config import Address, Config
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.connect import Connector
 from kidoproxy.net.copy_state import StateLocked
@@ -28,14 +26,7 @@ from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.from_config import connect_target, connection_options, pool_context
 from kidoproxy.net.handover import Handover
 from kidoproxy.net.idle import IdleSweep
-from kidoproxy.net.listen import (
-    ListeningServer,
-    ProtocolFactory,
-    adopt_listener,
-    describe_bind_error,
-    start_admin_listener,
-    start_listener,
-)
+from kidoproxy.net.listeners import Listeners
 from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.node_io import NodeIO
@@ -46,7 +37,6 @@ from kidoproxy.net.succession import StartError, Succession
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.ticker import Ticker
-from kidoproxy.net.tls import Acceptor
 from kidoproxy.net.upgrade import Upgrades
 from kidoproxy.net.worker_sockets import WorkerSockets
 from kidoproxy.resp import scan
@@ -114,11 +104,8 @@ class Daemon:
         self.connected_nodes: list[Node] = []
         self.tasks = Tasks()
         self.ticker = Ticker()
-        self.listeners: list[ListeningServer] = []
-        self.acceptors: list[Acceptor] = []
-        #: The admin pages stay to the end: they say that we are draining.
-        self.admin_listener: ListeningServer | None = None
         self.clients: set[ClientIO] = set()
+        self.listeners = Listeners(self.handover, worker, self.clients)
         self.stop_event = asyncio.Event()
 
     async def run(self, announce: Callable[[str], None]) -> None:
@@ -219,10 +206,7 @@ class Daemon:
 
     async def listen_for_pools(self, with_copies: bool) -> None:
         """Those that have copies below them, or the others."""
-        for pool in self.config.listening_pools():
-            if self.config.contains_copy_pool(pool.name) is with_copies:
-                for address in pool.listen:
-                    await self.listen(pool, address)
+        await self.listeners.open_pools(self.config, self.bridge, self.contexts, with_copies)
 
     async def wait_for_nodes(self) -> None:
         """Wait until the nodes have said who they are, and the copies have elected and compared what can be at once."""
@@ -251,43 +235,15 @@ class Daemon:
             names = ", ".join(group.name for group in self.copy_pools.groups)
             raise StartError(f"the copies of pool {names} are served by the kidoproxy of {owner}")
 
-    async def listen(self, pool: Pool, address: Address) -> None:
-        """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
-        try:
-            given = self.handover.given.take(address, self.worker or 0, self.config.workers)
-            factory = self.client_factory(pool, address)
-            if given:
-                self.listeners += [await adopt_listener(factory, each) for each in given]
-            else:
-                self.listeners.append(
-                    await start_listener(factory, address, self.config.workers > 1, pool.socket_access)
-                )
-        except OSError as problem:
-            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
-        log.info("listening", pool=pool.name, mode=pool.mode, address=address)
-
-    def client_factory(self, pool: Pool, address: Address) -> ProtocolFactory:
-        """What a socket that is accepted there becomes: a client, or one that has to speak TLS first."""
-        context = self.contexts[pool.name]
-        if address.is_unix or address.plain:
-            return partial(ClientIO, self.bridge, context, self.clients)
-        tls = listener_context(pool.listener_tls) if pool.listener_tls is not None else None
-        self.acceptors.append(Acceptor(self.bridge, context, self.clients, tls))
-        return self.acceptors[-1]
-
     async def listen_admin(self, address: Address) -> None:
         """Listen for health checks and Prometheus."""
         from kidoproxy.admin.http import AdminServer
         from kidoproxy.admin.worker_totals import WorkerTotals
 
-        try:
-            ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
-            totals, flush = WorkerTotals(self.replaces), self.bridge.schedule_flush
-            server = AdminServer(self.proxy, ask_workers, totals, self.config.admin_token, flush)
-            self.admin_listener = await start_admin_listener(server, address, self.handover.given.take(address, 0, 1))
-        except OSError as problem:
-            raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
-        log.info("admin pages", address=address)
+        ask_workers = self.worker_sockets.ask if self.worker_sockets is not None else None
+        totals, flush = WorkerTotals(self.replaces), self.bridge.schedule_flush
+        server = AdminServer(self.proxy, ask_workers, totals, self.config.admin_token, flush)
+        await self.listeners.open_admin(server, address)
 
     def banner(self) -> list[str]:
         """What a person reads when the proxy is ready: one line per pool."""
@@ -333,7 +289,7 @@ class Daemon:
             configure_logging(config.log, config.log_level)
         self.config = config
         self.set_socket_limits()
-        closed = update.apply(self.acceptors, self.targets)
+        closed = update.apply(self.listeners.pool_listeners, self.targets)
         self.bridge.schedule_flush()
         log.info("configuration applied", clients_closed=closed)
 
@@ -370,19 +326,15 @@ class Daemon:
             self.succession.give_up_listeners()
         else:
             self.upgrades.give_up()
-            await accept_waiting(self.listeners)
+            await accept_waiting(self.listeners.for_clients())
         self.handover.let_go()
-        self.close_listeners()
+        self.listeners.close_pools()
         seconds = await drain_clients(self.clients, self.config.drain_seconds, is_replaced)
         log.info("stopped", seconds=round(seconds, 1))
 
-    def close_listeners(self) -> None:
-        for listener in self.listeners:
-            listener.close()
-
     async def close(self) -> None:
         """Close whatever is open, after a clean stop and after a start that failed half way."""
-        for listener in self.succession.all_listeners():
+        for listener in self.listeners.all():
             listener.close()
         if self.worker_sockets is not None and self.worker:
             self.worker_sockets.stop_answering(self.worker)

@@ -14,7 +14,7 @@ from kidoproxy.net.from_config import (
     pool_users,
     set_plain_values,
 )
-from kidoproxy.net.tls import Acceptor
+from kidoproxy.net.listeners import PoolListener
 from kidoproxy.routes.build import RouteTree, set_copy_options
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.topology import Node
@@ -45,7 +45,7 @@ class LiveUpdate:
             for node, member in zip(tree.nodes, members, strict=True)
         ]
 
-    def apply(self, acceptors: list[Acceptor], targets: dict[Node, ConnectTarget]) -> int:
+    def apply(self, listeners: list[PoolListener], targets: dict[Node, ConnectTarget]) -> int:
         """Set everything, for all that begins from now on; how many clients were closed."""
         for node, options, target in self.nodes:
             connection_set_of(node).replace_options(options, self.proxy.executor.unshared_connections)
@@ -53,8 +53,9 @@ class LiveUpdate:
         for name, route in self.tree.pools.items():
             if isinstance(route, CopyPool):
                 set_copy_options(route, self.config.pools[name].copy or CopyOptions())
-        for acceptor in acceptors:
-            acceptor.tls = self.listener_tls.get(acceptor.context.name)
+        for listener in listeners:
+            if not listener.is_plain:
+                listener.acceptor.tls = self.listener_tls.get(listener.pool)
         return self.apply_to_sessions()
 
     def apply_to_sessions(self) -> int:

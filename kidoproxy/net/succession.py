@@ -28,6 +28,13 @@ class StartError(OSError):
     """The daemon cannot start; one line says why."""
 
 
+class OpenListeners(Protocol):
+    """Where a daemon listens."""
+
+    def all(self) -> list[ListeningServer]:
+        """For clients, and for the admin pages."""
+
+
 class Serving(Protocol):
     """A daemon, as those see it who begin and end it."""
 
@@ -36,8 +43,7 @@ class Serving(Protocol):
     replaces: bool
     handover: Handover
     worker_sockets: WorkerSockets | None
-    listeners: list[ListeningServer]
-    admin_listener: ListeningServer | None
+    listeners: OpenListeners
     clients: set[ClientIO]
     copy_pools: CopySupervisors
     ticker: Ticker
@@ -74,7 +80,7 @@ class Succession:
         if daemon.worker_sockets is not None:
             await daemon.worker_sockets.wait_for_all()
         predecessor.say_ready()
-        for listener in self.all_listeners():
+        for listener in self.daemon.listeners.all():
             listener.own_file()
 
     def ready_state(self) -> str:
@@ -92,7 +98,7 @@ class Succession:
             daemon.ticker.add("flush", daemon.copy_pools.bridge.schedule_flush)
             await daemon.wait_for_nodes()
             await daemon.listen_for_pools(True)
-            for listener in self.all_listeners():
+            for listener in self.daemon.listeners.all():
                 listener.own_file()
             log.info("copies taken over", process=predecessor.pid)
         except StartError as problem:
@@ -109,13 +115,9 @@ class Succession:
 
     # -- the old one ---------------------------------------------------------------------------------------------------
 
-    def all_listeners(self) -> list[ListeningServer]:
-        admin = self.daemon.admin_listener
-        return [*self.daemon.listeners, *([admin] if admin is not None else [])]
-
     def own_sockets(self) -> list[GivenSocket]:
         """The listening sockets of this process, for another one."""
-        return [given for listener in self.all_listeners() for given in listener.give_away()]
+        return [given for listener in self.daemon.listeners.all() for given in listener.give_away()]
 
     async def listening_sockets(self) -> list[GivenSocket]:
         """Those of all workers. OSError when one does not say which."""
@@ -125,7 +127,7 @@ class Succession:
 
     def give_up_listeners(self) -> None:
         """Accept nobody any more; the files of unix sockets are the new process's."""
-        for listener in self.all_listeners():
+        for listener in self.daemon.listeners.all():
             listener.path = ""
             listener.close()
 

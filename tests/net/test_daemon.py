@@ -122,7 +122,7 @@ class Play:
 
     def port(self, listener: ListeningServer | None = None) -> int:
         """Where clients connect, or that of another listener."""
-        port: int = (listener or self.daemon.listeners[0]).server.sockets[0].getsockname()[1]
+        port: int = (listener or self.daemon.listeners.for_clients()[0]).server.sockets[0].getsockname()[1]
         return port
 
     async def client(self) -> tuple[Client, ClientIO]:
@@ -136,7 +136,7 @@ class Play:
 
     async def page(self, path: str) -> bytes:
         """The first line of an admin page."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port(self.daemon.admin_listener))
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port(self.daemon.listeners.admin))
         writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
         answer = await asyncio.wait_for(reader.read(), SECONDS)
         writer.close()
@@ -261,8 +261,8 @@ def test_draining_is_said_and_a_second_signal_ends_it(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert await busy.read_line() == b""
             await asyncio.wait_for(play.task, SECONDS)
-            assert play.daemon.admin_listener is not None
-            assert not play.daemon.admin_listener.server.is_serving()
+            assert play.daemon.listeners.admin is not None
+            assert not play.daemon.listeners.admin.server.is_serving()
 
     run(scenario())
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Config
+from kidoproxy.config import Address, Config
 from kidoproxy.net import live_update
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.net.daemon import Daemon
 from kidoproxy.net.from_config import connect_target
+from kidoproxy.net.listeners import PoolListener
 from kidoproxy.net.tls import Acceptor
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.read_order import READ_ORDERS
@@ -35,7 +36,9 @@ def targets_of(daemon: Daemon) -> dict[Node, ConnectTarget]:
 
 def update(daemon: Daemon, config: Config, acceptors: list[Acceptor] | None = None) -> dict[Node, ConnectTarget]:
     targets = targets_of(daemon)
-    assert daemon.make_update(config).apply(acceptors or [], targets) == 0
+    address = Address("127.0.0.1", 1)
+    listeners = [PoolListener(acceptor.context.name, address, acceptor, []) for acceptor in acceptors or []]
+    assert daemon.make_update(config).apply(listeners, targets) == 0
     daemon.config = config
     return targets
 

@@ -39,8 +39,7 @@ def test_who_says_ready(worker: int | None, replaces: bool, says: bool) -> None:
             worker=worker,
             replaces=replaces,
             worker_sockets=workers,
-            listeners=[],
-            admin_listener=None,
+            listeners=OpenListeners(),
         )
         made = Succession(daemon)
         uvloop.run(asyncio.wait_for(made.take_the_place(), 20))
@@ -60,6 +59,16 @@ class Listener:
 
     def own_file(self) -> None:
         self.owns_file = True
+
+
+class OpenListeners:
+    """Those of a daemon."""
+
+    def __init__(self) -> None:
+        self.opened: list[Listener] = []
+
+    def all(self) -> list[Listener]:
+        return self.opened
 
 
 class Copies:
@@ -89,7 +98,7 @@ def test_copies_of_a_process_that_was_killed(looks: int, left: int, monkeypatch:
     uvloop.run(asyncio.wait_for(Succession(daemon).take_over_copies(Predecessor(7, other_end, [], [])), 20))
     assert daemon.began == ["copies", "nodes", "listen"]
     assert daemon.copy_pools.looks == left
-    assert daemon.listeners[0].owns_file
+    assert daemon.listeners.opened[0].owns_file
 
 
 class Daemon:
@@ -99,8 +108,7 @@ class Daemon:
         self.handover = Handover()
         self.copy_pools = Copies(looks)
         self.ticker = Ticker()
-        self.listeners: list[Listener] = []
-        self.admin_listener = None
+        self.listeners = OpenListeners()
         self.began: list[str] = []
 
     async def start_copies(self) -> None:
@@ -112,7 +120,7 @@ class Daemon:
     async def listen_for_pools(self, with_copies: bool) -> None:
         assert with_copies
         self.began.append("listen")
-        self.listeners.append(Listener())
+        self.listeners.opened.append(Listener())
 
 
 def test_who_replaces_nobody() -> None:
