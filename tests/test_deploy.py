@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from deploy.compile_packages import ROOT
-from kidoproxy.config import Config, load
+from kidoproxy.config import Config
+from kidoproxy.config.read import load
 from tests.needs import needs
 
 DEPLOY: Final = ROOT / "deploy"

@@ -17,7 +17,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.compile_packages import ROOT
-from kidoproxy.config import Config, load
+from kidoproxy.config import Config
+from kidoproxy.config.read import load
 from tests.live.proxies import starter
 from tests.live.test_metrics import page
 from tests.needs import needs

@@ -18,7 +18,8 @@ from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.commands.find import all_specs
 from kidoproxy.commands.generate import refused_table
 from kidoproxy.commands.spec import COPY_REFUSED
-from kidoproxy.config import example, load
+from kidoproxy.config import example
+from kidoproxy.config.read import load
 from kidoproxy.config.schema import TOGETHER_SETS
 from kidoproxy.resp import errors
 from kidoproxy.resp.errors import NodeFailure

@@ -12,7 +12,7 @@ from kidoproxy.admin.redis_client import connect
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.find import find_by_name
 from kidoproxy.config import Config, Pool, Tls, UserConfig
-from kidoproxy.config.problems import did_you_mean
+from kidoproxy.config.wording import did_you_mean
 
 #: The proxy itself answers at once; a busy one may take a moment.
 PROXY_TIMEOUT_SECONDS: Final = 5.0

@@ -8,7 +8,7 @@ depends on its nodes too; this is the answer while all of them are up.
 from kidoproxy.commands.acl import rule_error, similar_rules
 from kidoproxy.commands.find import all_specs, find_by_name
 from kidoproxy.config import Config, Member, NodeConfig, Pool
-from kidoproxy.config.problems import did_you_mean
+from kidoproxy.config.wording import did_you_mean
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
 from kidoproxy.routes.build import build_placement, build_tags

@@ -3,6 +3,8 @@
 Three steps, each collecting all its mistakes: the text is TOML and its ``${VARIABLES}`` exist (`read`,
 `interpolate`); every table has the right shape (`schema`, which also holds every default and its
 sentence); and the whole makes sense (`build`, `graph`). Nothing starts with half a configuration.
+
+What is imported here is light. `kidoproxy.config.read`, which reads the file, loads the library that checks it.
 """
 
 from kidoproxy.config.address import Address
@@ -20,7 +22,6 @@ from kidoproxy.config.model import (
     Tls,
     UserConfig,
 )
-from kidoproxy.config.read import embedded_config, load
 from kidoproxy.config.secret import Secret
 from kidoproxy.resp.errors import ConfigError
 
@@ -40,6 +41,4 @@ __all__ = [
     "SocketAccess",
     "Tls",
     "UserConfig",
-    "embedded_config",
-    "load",
 ]

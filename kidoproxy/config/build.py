@@ -16,7 +16,7 @@ from kidoproxy.config.model import (
     Pool,
     RingOptions,
 )
-from kidoproxy.config.problems import Location, Problems, did_you_mean, format_location, quote_words
+from kidoproxy.config.problems import Location, Problems, format_location
 from kidoproxy.config.schema import (
     MIB,
     QUEUE_SETS,
@@ -31,6 +31,7 @@ from kidoproxy.config.secret_files import SecretFiles
 from kidoproxy.config.sockets import SocketBuilder
 from kidoproxy.config.tls_build import TlsBuilder
 from kidoproxy.config.users import UserBuilder
+from kidoproxy.config.wording import did_you_mean, quote_words
 
 #: A read that may wait longer than that need not be hedged.
 MOST_HEDGE_MS: Final = 10_000

@@ -2,7 +2,8 @@
 
 from kidoproxy.config.address import Address
 from kidoproxy.config.model import NodeConfig, Pool
-from kidoproxy.config.problems import Location, Problems, did_you_mean, quote_words
+from kidoproxy.config.problems import Location, Problems
+from kidoproxy.config.wording import did_you_mean, quote_words
 
 
 def check_graph(pools: dict[str, Pool], admin: Address | None, problems: Problems) -> None:

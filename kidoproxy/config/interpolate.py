@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from kidoproxy.config.problems import Location, Problems, did_you_mean
+from kidoproxy.config.problems import Location, Problems
+from kidoproxy.config.wording import did_you_mean
 
 VARIABLE_PATTERN: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
 _USERINFO: Final = re.compile(r"^rediss?://(.*)@", re.DOTALL)

@@ -1,13 +1,13 @@
 """One line per mistake: ``ring.toml: pool.cache.nodes[1]: what is wrong; did you mean "…"?``."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from kidoproxy.config.other_names import OTHER_NAMES, OTHER_VALUES, WITHOUT_NAMES
+from kidoproxy.config.wording import did_you_mean, quote_words
 
 Location = Sequence[str | int]
 
@@ -75,17 +75,6 @@ def format_location(location: Location) -> str:
         else:
             text += f".{part}" if text else part
     return text
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "hash"?`` for a word that is close to a known one, else nothing."""
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{matches[0]}"?' if matches else ""
-
-
-def quote_words(words: Iterable[str]) -> str:
-    """``"ring", "copy"``."""
-    return ", ".join(f'"{word}"' for word in words)
 
 
 def _message(

@@ -6,7 +6,8 @@ from textwrap import dedent
 
 import pytest
 
-from kidoproxy.config import Config, ConfigError, load
+from kidoproxy.config import Config, ConfigError
+from kidoproxy.config.read import load
 
 RING = """
 [pool.cache]

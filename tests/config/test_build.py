@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config.problems import quote_words
 from kidoproxy.config.schema import TOGETHER_SETS
+from kidoproxy.config.wording import quote_words
 from kidoproxy.routes.placement.tags import NAMED_SETS
 from tests.config.files import RING, nodes, pool, problems, read
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import Address, ConfigError, embedded_config
+from kidoproxy.config import Address, ConfigError
+from kidoproxy.config.read import embedded_config
 from tests.config.files import pool, problems, read
 
 USERS = "[pool.cache.users]\n"

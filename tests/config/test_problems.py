@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config.problems import did_you_mean, format_location
+from kidoproxy.config.problems import format_location
 from tests.config.files import RING, nodes, pool, problems
 
 MISTAKES = [
@@ -85,4 +85,3 @@ def test_all_at_once(tmp_path: Path) -> None:
 def test_places() -> None:
     """A place is written as one would say it."""
     assert format_location(("pool", "a", "nodes", 1, "url")) == "pool.a.nodes[1].url"
-    assert did_you_mean("zzz", ["ring"]) == ""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import ConfigError, embedded_config, load
+from kidoproxy.config import ConfigError
+from kidoproxy.config.read import embedded_config, load
 from tests.config.files import RING, problems
 
 TOML_MISTAKES = [

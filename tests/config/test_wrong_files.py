@@ -1,13 +1,11 @@
-"""Files as people write them by mistake: each gets one line with the file, the place and the cure.
-
-They come from other programs' formats, from typing errors, and from what the documentation's words invite to.
-"""
+"""Files as people write them by mistake (other programs' formats, typing errors): each gets one line with a cure."""
 
 from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import ConfigError, load
+from kidoproxy.config.read import load
+from kidoproxy.resp.errors import ConfigError
 from tests.config.files import RING as WITH_BLANK
 
 RING = WITH_BLANK.lstrip()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kidoproxy.config import load
+from kidoproxy.config.read import load
 from kidoproxy.django.addresses import parse_node
 from kidoproxy.django.hints import pool_table, start_hint
 

@@ -22,7 +22,7 @@ import pytest
 import redis
 
 from kidoproxy.admin.cli.first_steps import first_steps
-from kidoproxy.config import embedded_config
+from kidoproxy.config.read import embedded_config
 from kidoproxy.net.address_claims import claim_owners
 from kidoproxy.resp.encode import encode_request
 from tests.live.proxies import READY, RunningProxy, Starter, environment

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from kidoproxy.admin import control_client
 from kidoproxy.admin.node_check import check_nodes
-from kidoproxy.config import load
+from kidoproxy.config.read import load
 from tests.certificates import Authority
 from tests.live.proxies import RunningProxy, Starter
 from tests.needs import needs

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from kidoproxy.config import load
+from kidoproxy.config.read import load
 from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.handover import Predecessor

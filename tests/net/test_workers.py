@@ -45,7 +45,7 @@ nodes = ["pool:pair"]
 PROGRAM: Final = """
 import logging, os, signal, sys, time
 from pathlib import Path
-from kidoproxy.config import load
+from kidoproxy.config.read import load
 from kidoproxy.net.workers import Workers
 logging.basicConfig(format="%(message)s")
 folder = Path(sys.argv[2])

@@ -46,26 +46,16 @@ def config_option(required: bool) -> Callable[[Callable[..., None]], Callable[..
 
 
 def load_config(config_file: Path) -> "Config":
+    from kidoproxy.admin.read_config import read_config
+
     try:
         return read_config(config_file)
     except ConfigError as error:
         raise BadConfig(error.problems) from None
 
 
-def read_config(config_file: Path) -> "Config":
-    """The configuration, with all that can be checked without asking a node. `ConfigError`: a line per mistake."""
-    from kidoproxy.admin.explain import cursor_id_collisions, unknown_commands
-    from kidoproxy.config import load
-
-    config = load(config_file)
-    problems = unknown_commands(config) + cursor_id_collisions(config)
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
 def find_pool(config: "Config", name: str | None) -> "Pool":
-    from kidoproxy.config.problems import did_you_mean, quote_words
+    from kidoproxy.config.wording import did_you_mean, quote_words
 
     if name is not None:
         if name not in config.pools:

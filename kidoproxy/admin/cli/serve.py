@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, find_pool, load_config, read_config
+from kidoproxy.admin.cli.options import BadConfig, CommandFailed, config_option, find_pool
+from kidoproxy.admin.read_config import ConfigProcess, read_config_apart
 from kidoproxy.resp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,19 +63,29 @@ def serve(
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # One that starts cannot be replaced yet, and must not end by the wish.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    config = load_config(config_file)
+    config = _read_config(config_file)
     for pool in take_over:
         if find_pool(config, pool).copy is None:
             raise click.UsageError(f'Pool "{pool}" is a ring: any number of proxies may serve it.')
     # The name as it is, and not what it leads to now: whoever swaps a link means its new end.
-    read = partial(read_config, config_file.absolute())
+    read = partial(read_config_apart, config_file.absolute())
     raise SystemExit(_run_proxy(config, click.echo, frozenset(take_over), read))
+
+
+def _read_config(config_file: Path) -> "Config":
+    """By another process; this one loads its modules meanwhile. `BadConfig` when it cannot be used."""
+    reading = ConfigProcess(config_file)
+
+    try:
+        return reading.result()
+    except ConfigError as error:
+        raise BadConfig(error.problems) from None
 
 
 def _serve_embedded(mode: str, listen: str, node_count: int, server: str, http: str | None) -> int:
     from kidoproxy.admin.cli.first_steps import first_steps
     from kidoproxy.admin.embedded import EmbeddedError, EmbeddedNodes
-    from kidoproxy.config import embedded_config
+    from kidoproxy.config.read import embedded_config
 
     with EmbeddedNodes() as nodes:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from kidoproxy.admin.cli.first_steps import first_steps
-from kidoproxy.config import embedded_config
+from kidoproxy.config.read import embedded_config
 
 
 def found(*programs: str) -> Callable[[str], str | None]:

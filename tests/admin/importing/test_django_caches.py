@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from kidoproxy.admin.importing.django_caches import read_caches
-from kidoproxy.config import Pool, load
+from kidoproxy.config import Pool
+from kidoproxy.config.read import load
 from kidoproxy.routes.build import build_placement, build_tags
 from tests.routes.placement.test_owners import KEYS, VECTORS
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kidoproxy.admin.importing.nutcracker import read_nutcracker
-from kidoproxy.config import ConfigError, Pool, load
+from kidoproxy.config import ConfigError, Pool
+from kidoproxy.config.read import load
 from kidoproxy.routes.build import build_placement, build_tags
 from tests.routes.placement.test_owners import KEYS, VECTORS
 
