@@ -136,6 +136,7 @@ class AdminServer:
         if len(self.open) > MAX_CONNECTIONS:
             oldest = next(iter(self.open))
             del self.open[oldest]
+            self.proxy.admin_connections_dropped += 1
             oldest.transport.abort()
         # So that `drain` returns when the kernel has all of it.
         writer.transport.set_write_buffer_limits(high=0)

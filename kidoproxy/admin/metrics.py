@@ -65,6 +65,8 @@ class ProxyCollector(Collector):
         yield from self.reload_metrics()
         yield counter("connections_accepted", "Clients that have connected.", proxy.connections_received)
         yield counter("connections_rejected", "Clients turned away: there were too many.", proxy.connections_rejected)
+        documentation = "Connections to the admin pages that gave way to new ones."
+        yield counter("admin_connections_dropped", documentation, proxy.admin_connections_dropped)
         disconnects = CounterMetricFamily("kidoproxy_clients_cut", "Clients cut, by the reason.", labels=["reason"])
         for reason, count in proxy.forced_disconnects.items():
             disconnects.add_metric([reason], count)
@@ -147,7 +149,21 @@ class ProxyCollector(Collector):
                 own.add_metric([context.name, code], count)
             for code, count in context.error_counts.by_nodes.items():
                 of_nodes.add_metric([context.name, code], count)
-        yield from (own, of_nodes)
+        yield from (own, of_nodes, self.outcome_metric())
+
+    def outcome_metric(self) -> Metric:
+        """The same by family, to be compared with `command_metrics`."""
+        failed = CounterMetricFamily(
+            "kidoproxy_failed_commands", "Error replies, by who made them.", labels=["pool", "family", "outcome"]
+        )
+        for context in self.proxy.contexts:
+            counts = context.error_counts
+            for family, by_proxy, by_nodes in zip(
+                FAMILIES, counts.proxy_errors_by_family, counts.node_errors_by_family, strict=True
+            ):
+                failed.add_metric([context.name, family, "proxy_error"], by_proxy)
+                failed.add_metric([context.name, family, "node_error"], by_nodes)
+        return failed
 
     def pool_metrics(self) -> Iterator[Metric]:
         """What each listening pool has."""

@@ -109,6 +109,7 @@ def pool_document(context: PoolContext, counts: Counts) -> Document:
         "client_bytes": counts.total("client_bytes", pool=name),
         "commands": counts.total("commands_total", pool=name),
         "commands_by_family": counts.by("family", "commands_total", pool=name),
+        "failed_by_family": counts.by("family", "failed_commands_total", pool=name),
         "errors": counts.by("code", "errors_total", pool=name),
         "node_errors": counts.by("code", "node_error_replies_total", pool=name),
         "members": member_documents(context.root),

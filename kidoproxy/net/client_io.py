@@ -7,6 +7,7 @@ write first, and is read on; past its output limit it is disconnected. Other cli
 import asyncio
 from typing import final
 
+from kidoproxy.commands.families import UNKNOWN_FAMILY
 from kidoproxy.net.flush import ClientSocket, LoopBridge, join_chunks
 from kidoproxy.net.hangup import has_hung_up, has_unread_input, hold_segment, send_fin
 from kidoproxy.net.logs import EventLogger
@@ -58,7 +59,7 @@ class ClientIO(ClientSocket):
         transport.set_write_buffer_limits(high=limits.READ_STOP_BYTES)
         if not proxy.has_room_for_client(self.context):
             proxy.connections_rejected += 1
-            self.context.error_counts.count(errors.MAX_CLIENTS)
+            self.context.error_counts.count(errors.MAX_CLIENTS, UNKNOWN_FAMILY)
             transport.write(errors.MAX_CLIENTS)
             transport.close()
             return

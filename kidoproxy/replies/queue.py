@@ -187,7 +187,7 @@ class PendingRequest(ReplyHandler):
         if queue.closed:
             return
         if raw and raw[0] == MINUS and not self.partly_sent:
-            queue.error_counts.count(raw)
+            self.count_error(raw)
         self.reply = raw
         if queue.open_requests[queue.head] is self:
             queue.release_ready()
@@ -240,7 +240,8 @@ class PendingRequest(ReplyHandler):
         self.queue.add_held_bytes(size)
 
     def count_error(self, raw: bytes) -> None:
-        self.queue.error_counts.count(raw)
+        counts = self.queue.error_counts
+        counts.count(raw, counts.current_family if self.spec is None else self.spec.family)
 
     def describe(self) -> str:
         return self.spec.name.decode() if self.spec is not None else super().describe()

@@ -5,6 +5,7 @@ is called every few kilobytes. State that outlives a request is counted where it
 Redis's ``client-query-buffer-limit``, in which MULTI's queue counts beside the query buffer.
 """
 
+from kidoproxy.commands.families import UNKNOWN_FAMILY
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp import limits
@@ -96,6 +97,7 @@ def update_request_limits(session: SessionState) -> None:
 
 def refuse_malformed(session: SessionState, error: ProtocolError) -> None:
     """Answer a frame that breaks the protocol or is too large, then close."""
+    session.context.error_counts.current_family = UNKNOWN_FAMILY
     session.replies.open_pending(None).on_reply(error.reply)
     if error.args == (QUERY_TOO_BIG,):
         session.enter(CLOSING)

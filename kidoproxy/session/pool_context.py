@@ -65,7 +65,9 @@ class PoolContext:
 
     def count_command(self, spec: CommandSpec | None) -> None:
         """One more request; None: of no command that is known."""
-        self.family_counters[UNKNOWN_FAMILY if spec is None else spec.family].count += 1
+        family = UNKNOWN_FAMILY if spec is None else spec.family
+        self.family_counters[family].count += 1
+        self.error_counts.current_family = family
 
     def translate_error(self, frame: bytes) -> bytes:
         """An error as clients of this pool get it, see `as_loading`."""

@@ -49,6 +49,8 @@ class ProxyState:
         self.pending_handshakes = 0
         self.max_clients = 10_000
         self.max_sockets = 1_000_000_000
+        #: Connections to the admin pages that had to give way to new ones.
+        self.admin_connections_dropped = 0
         self.commands_processed = 0
         self.commands_rejected = 0
         self.split_transactions = 0

@@ -248,6 +248,7 @@ async def test_those_who_hold_connections_keep_nobody_out() -> None:
     assert (await probe.read_all()).endswith(b"ok\n")
     assert await silent[0].read_all() == b""
     assert len(pages.open) <= MAX_CONNECTIONS
+    assert pages.proxy.admin_connections_dropped >= 1
     for client in (*silent, probe):
         client.close()
     server.close()

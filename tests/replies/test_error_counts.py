@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 
 from kidoproxy.commands.acl import Acl
+from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replies.aggregate import AggregateSlot, ListReplies
 from kidoproxy.replies.callbacks import BatchHandler, CallbackHandler, ignore_failure, transform_reply
 from kidoproxy.replies.error_counts import ErrorCounts
@@ -114,6 +115,8 @@ def drop_counts(play: Story) -> None:
     """What came before does not count."""
     play.context.error_counts.by_proxy = dict.fromkeys(play.context.error_counts.by_proxy, 0)
     play.context.error_counts.by_nodes = dict.fromkeys(play.context.error_counts.by_nodes, 0)
+    play.context.error_counts.proxy_errors_by_family = [0] * len(FAMILIES)
+    play.context.error_counts.node_errors_by_family = [0] * len(FAMILIES)
     play.executor.misses_on_down = 0
     for member in play.pool.nodes:
         member.failure_counts = {}
@@ -136,6 +139,15 @@ def happen(play: Story, event: Event) -> None:
 
 def own(play: Story) -> dict[str, int]:
     return {code: count for code, count in play.context.error_counts.by_proxy.items() if count}
+
+
+def families(play: Story) -> tuple[list[str], list[str]]:
+    """The families of the errors, of the proxy and of nodes, each as often as it was counted."""
+    counts = play.context.error_counts
+    return (
+        [name for name, count in zip(FAMILIES, counts.proxy_errors_by_family, strict=True) for _ in range(count)],
+        [name for name, count in zip(FAMILIES, counts.node_errors_by_family, strict=True) for _ in range(count)],
+    )
 
 
 def of_nodes(play: Story) -> dict[str, int]:
@@ -167,6 +179,18 @@ STORIES: Final[dict[str, tuple[Callable[[], Pool], Event, list[Event]]]] = {
     "EXECABORT": (two, spoilt, [client("EXEC")]),
     "UNBLOCKED": (pair, waits, [unblock]),
 }
+#: The family of the command that is refused, where it is no command of strings.
+FAMILY: Final = {
+    "PARTIAL": "keyspace",
+    "CROSSSLOT": "keyspace",
+    "BEHIND": "server",
+    "NOAUTH": "string",
+    "WRONGPASS": "connection",
+    "NOPROTO": "connection",
+    "NOSCRIPT": "scripting",
+    "EXECABORT": "transactions",
+    "UNBLOCKED": "list",
+}
 #: Where a node is the cause, what its own counter says of it.
 CAUSES: Final = {
     "NODEDOWN": {"down": 1},
@@ -183,6 +207,7 @@ def test_each_word(code: str) -> None:
     make, harm, events = STORIES[code]
     play = counted(make(), *events, harm=harm)
     assert (own(play), of_nodes(play)) == ({code: 1}, {})
+    assert families(play) == ([FAMILY.get(code, "string")], [])
     assert play.node("a").failure_counts == CAUSES.get(code, {})
 
 
@@ -216,6 +241,15 @@ def test_errors_of_nodes(case: tuple[Callable[[], Pool], list[Event], str]) -> N
     make, events, code = case
     play = counted(make(), *events)
     assert (own(play), of_nodes(play)) == ({}, {code: 1})
+    assert [len(found) for found in families(play)] == [0, 1]
+
+
+def test_errors_of_no_command() -> None:
+    """What is no request at all is of the family `unknown`, whatever came before it."""
+    play = counted(two(), client("HELLO 9"))
+    play.client("me").session.feed(b"*1\r\n!bad\r\n")
+    unheard(play)
+    assert families(play) == (["connection", "unknown"], [])
 
 
 def test_misses_are_no_errors() -> None:
@@ -307,9 +341,9 @@ def test_a_large_reply_is_none() -> None:
 def test_totals() -> None:
     """Both together, as INFO tells them; a code that never came is left out there."""
     counts = ErrorCounts()
-    counts.count(errors.SYNTAX)
-    counts.count(NodeErrorReply(errors.SYNTAX))
-    counts.count(as_node_reply(b"-OOM no\r\n"))
+    counts.count(errors.SYNTAX, 0)
+    counts.count(NodeErrorReply(errors.SYNTAX), 0)
+    counts.count(as_node_reply(b"-OOM no\r\n"), 0)
     assert counts.total() == 3
     assert counts.by_code() == {"ERR": 2, "OOM": 1}
     assert type(as_node_reply(b"+OK\r\n")) is bytes
