@@ -74,6 +74,7 @@ TABLES: Final = (f"{PACKAGE}/commands/table.py",)  # generated data: as long as 
 TESTED_ELSEWHERE: Final = {
     "kidoproxy/resp/request_scanner.py": "tests/resp/test_request_reader.py: the scanner runs inside the reader",
     "kidoproxy/commands/table.py": "generated; tests/commands/test_generate.py proves that it is what the facts say",
+    "kidoproxy/routes/placement/word_hashes.py": "tests/routes/placement/test_hashes.py: all key hashes",
     "kidoproxy/upstream/nonblocking.py": "tests/session/test_hanging_up.py: clients that hang up while they wait",
     "kidoproxy/upstream/unblock_order.py": "tests/session/test_hanging_up.py: what must come after an unblocking",
     "kidoproxy/upstream/out_of_band.py": "tests/session/handlers/test_scripts.py: SCRIPT KILL",

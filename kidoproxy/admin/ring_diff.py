@@ -123,14 +123,14 @@ def shares(placement: Placement, owners: list[str]) -> dict[str, float]:
 
 def compare_arcs(old: Placement, old_owners: list[str], new: Placement, new_owners: list[str]) -> Moves:
     """Between any two points of either ring each has one owner."""
-    circle = 1 << old.bits
-    points = sorted({*old.points, *new.points})
     moves: Moves = {}
-    previous = points[-1] - circle
-    for point in points:
+    previous = -1
+    for point in sorted({*old.points, *new.points, old.top}):
+        if point > old.top:
+            break
         before, after = old_owners[owner_at(old, point)], new_owners[owner_at(new, point)]
         if before != after:
-            moves[before, after] = moves.get((before, after), 0.0) + (point - previous) / circle
+            moves[before, after] = moves.get((before, after), 0.0) + (point - previous) / (old.top + 1)
         previous = point
     return moves
 

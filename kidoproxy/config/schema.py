@@ -45,6 +45,11 @@ TOGETHER_SETS: Final = (
     "@self_limiters",
 )
 
+#: Behind those that are offered stand the other hashes of nutcracker, all but md5, which is "ketama" here.
+Hash = Literal[
+    "ketama", "fnv1a_64", "hash_ring", "django_redis_shard",
+    "fnv1_64", "fnv1a_32", "fnv1_32", "crc16", "crc32", "crc32a", "murmur", "one_at_a_time", "jenkins", "hsieh",
+]  # fmt: skip
 #: "auto" is a number, too: that of the start, for a reload cannot change it.
 NumberOrWord = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
@@ -261,11 +266,13 @@ class PoolTable(Table):
         description="Databases SELECT accepts.",
         json_schema_extra={"listens": True},
     )
-    hash: Literal["ketama", "fnv1a_64", "hash_ring", "django_redis_shard"] = Field(
+    hash: Hash = Field(
         "ketama",
         description='How keys are placed. "ketama": nutcracker with hash: md5; "fnv1a_64": nutcracker\'s default; '
         '"hash_ring": django-kidoredis, the nodes in the order of its LOCATION; "django_redis_shard": '
-        "django-redis's ShardClient, the URLs (or names) as in its LOCATION.",
+        "django-redis's ShardClient, the URLs (or names) as in its LOCATION. The other hashes of nutcracker "
+        'have their names: "fnv1_64", "fnv1a_32", "fnv1_32", "crc16", "crc32a", "murmur", "one_at_a_time", "jenkins", '
+        '"hsieh", and "crc32", which has 15 bits: one or two nodes have all keys.',
         json_schema_extra={"only": "ring"},
     )
     tags: str = Field(

@@ -7,7 +7,7 @@ from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.cursor import cursor_id_of
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.node import NodeRoute
-from kidoproxy.routes.placement.hashes import FNV1A_64, MD5
+from kidoproxy.routes.placement.hashes import MD5, NUTCRACKER_HASHES
 from kidoproxy.routes.placement.owners import Placement, django_redis_shard, hash_ring, ketama
 from kidoproxy.routes.placement.tags import GREEDY, OFF, Tags
 from kidoproxy.routes.read_order import READ_ORDERS
@@ -35,7 +35,7 @@ def build_placement(options: config.RingOptions, members: tuple[config.Member, .
         return hash_ring(names, weights)
     if options.hash == "django_redis_shard":
         return django_redis_shard(names)
-    return ketama(names, weights, FNV1A_64 if options.hash == "fnv1a_64" else MD5)
+    return ketama(names, weights, NUTCRACKER_HASHES.get(options.hash, MD5))
 
 
 def build_tags(options: config.RingOptions) -> Tags:

@@ -46,6 +46,14 @@ def test_another_hash(other: str) -> None:
     assert sum(found.key_moves.values()) / 4000 == pytest.approx(found.moved, abs=0.05)
 
 
+def test_a_hash_of_fifteen_bits() -> None:
+    """Only the arcs that keys can be in count."""
+    for count in range(2, 9):
+        names = {f"n{at}": f"n{at}" for at in range(count)}
+        found = diff(ring(names, "crc32"), ring({**names, "new": "new"}, "crc32"), 2000)
+        assert sum(found.key_moves.values()) / 2000 == pytest.approx(found.moved, abs=0.05)
+
+
 @given(
     st.permutations(["a", "b", "c"]), st.lists(st.sampled_from(["x", "y", "z"]), min_size=3, max_size=3, unique=True)
 )

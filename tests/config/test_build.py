@@ -1,11 +1,13 @@
 """What the tables mean together: names, passwords, placement; and what cannot be meant."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from kidoproxy.config.schema import TOGETHER_SETS
+from kidoproxy.config.schema import TOGETHER_SETS, Hash
 from kidoproxy.config.wording import quote_words
+from kidoproxy.routes.placement.hashes import NUTCRACKER_HASHES
 from kidoproxy.routes.placement.tags import NAMED_SETS
 from tests.config.files import RING, nodes, pool, problems, read
 
@@ -76,6 +78,11 @@ MISTAKES = [
 def test_the_sets_are_those_of_the_ring() -> None:
     """A set that the file may name is one that the ring knows, and the other way round."""
     assert set(TOGETHER_SETS) == set(NAMED_SETS)
+
+
+def test_every_hash_of_nutcracker_can_be_named() -> None:
+    """By its own name, but for md5, which is the default."""
+    assert set(get_args(Hash)) - {"ketama", "hash_ring", "django_redis_shard"} == NUTCRACKER_HASHES.keys() - {"md5"}
 
 
 def test_groups(tmp_path: Path) -> None:

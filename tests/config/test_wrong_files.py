@@ -97,12 +97,12 @@ SHAPES: list[tuple[str | bytes, str, str]] = [
     ),
     (RING.replace("pool.cache",'pool.""'), "", "pool.: a pool's name has only letters, digits, - and _"),
     (RING+RING, "", "line 5, column 12: is not TOML: the table [pool.cache] is there twice"),
-    (more('hash = "md5"'), "pool.cache.hash", '"fnv1a_64", "hash_ring", "django_redis_shard"; did you mean "ketama"?'),
-    (more('hash = "crc32"'), "pool.cache.hash", 'known are "ketama", "fnv1a_64", "hash_ring", "django_redis_shard"'),
-    (more('hash = "modula"'), "pool.cache.hash", 'known are "ketama", "fnv1a_64", "hash_ring", "django_redis_shard"'),
+    (more('hash = "md5"'), "pool.cache.hash", '"jenkins", "hsieh"; did you mean "ketama"?'),
+    (more('hash = "sha1"'), 'pool.cache.hash: "sha1" is not known; known are "ketama"', '"jenkins", "hsieh"'),
+    (more('hash = "modula"'), 'pool.cache.hash: "modula" is not known; known are "ketama"', '"jenkins", "hsieh"'),
     (
         more('hash = "consistent"'),
-        "pool.cache.hash", '"fnv1a_64", "hash_ring", "django_redis_shard"; did you mean "ketama"?',
+        "pool.cache.hash", '"jenkins", "hsieh"; did you mean "ketama"?',
     ),
     (more('distribution = "ketama"'), "", 'pool.cache.distribution: unknown key; mode = "ring" is ketama'),
     (more('hash_tag = "{}"'), "", 'pool.cache.hash_tag: unknown key; it is called "tags" here'),
@@ -117,9 +117,9 @@ SHAPES: list[tuple[str | bytes, str, str]] = [
     (more('hsah = "ketama"'), "", 'pool.cache.hsah: unknown key; did you mean "hash"?'),
     (
         more('hash = "KETAMA"'),
-        "pool.cache.hash", '"fnv1a_64", "hash_ring", "django_redis_shard"; did you mean "ketama"?',
+        "pool.cache.hash", '"jenkins", "hsieh"; did you mean "ketama"?',
     ),
-    (more('hash = 5'), "pool.cache.hash", '"fnv1a_64", "hash_ring", "django_redis_shard", not a whole number'),
+    (more('hash = 5'), "pool.cache.hash", '"jenkins", "hsieh", not a whole number'),
     (
         RING.replace('"ring"','"cluster"'),
         "pool.cache.mode", 'is not known; known are "ring", "copy"; did you mean "ring"?',

@@ -50,6 +50,12 @@ def read_caches(caches: Mapping[str, Mapping[str, Any]], source: str) -> Importe
     pools: dict[tuple[str, ...], ImportedPool] = {}
     for alias, conf in caches.items():
         place = f"{source}: CACHES[{quoted(alias)}]"
+        if _names_a_proxy(conf):
+            imported.notes.append(
+                f"{place}: its LOCATION is the address of a proxy, whose nodes stand in the proxy's file (a node's "
+                "would be in a list)"
+            )
+            continue
         locations = _locations(conf.get("LOCATION"))
         kind = _kind(conf, len(locations))
         if kind is None or not locations:
@@ -71,6 +77,14 @@ def read_caches(caches: Mapping[str, Mapping[str, Any]], source: str) -> Importe
         _say_location(pool, alias, conf, locations, place, imported)
     _check_shared(imported, source)
     return imported
+
+
+def _names_a_proxy(conf: Mapping[str, Any]) -> bool:
+    """Whether LOCATION is the address that our own backends take for a proxy's: a text, and no list.
+
+    Whoever has given them the name of an old backend may mean either: there a text is what it was, the nodes.
+    """
+    return str(conf.get("BACKEND", "")).startswith("kidoproxy.") and isinstance(conf.get("LOCATION"), str)
 
 
 def _kind(conf: Mapping[str, Any], servers: int) -> _Kind | None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 from kidoproxy.admin.importing.imported import Imported, ImportedNode, ImportedPool, plain, pool_name, variable
 from kidoproxy.config.address import parse_listen
 from kidoproxy.resp.errors import ConfigError
+from kidoproxy.routes.placement.hashes import NUTCRACKER_HASHES
 
 #: nutcracker's hash -> ours, where keys stay. With one server any will do.
-_HASHES: Final = {"md5": "ketama", "fnv1a_64": "fnv1a_64"}
+_HASHES: Final = {name: name for name in NUTCRACKER_HASHES} | {"md5": "ketama"}
 _DEFAULT_HASH: Final = "fnv1a_64"
 #: Keys that have no counterpart, and none is missed: the proxy has one connection per node, protocol and database.
 _NOT_NEEDED: Final = frozenset(
@@ -89,7 +90,7 @@ def _why_not(table: Mapping[str, Any], servers: int) -> str:
     if distribution != "ketama":
         return f"distribution: {distribution} is not served, and with ketama keys would move"
     if key_hash not in _HASHES:
-        return f"hash: {key_hash} is not served ({', '.join(_HASHES)} are), and with another one keys would move"
+        return f"hash: {key_hash} is none of nutcracker's ({', '.join(_HASHES)})"
     return ""
 
 

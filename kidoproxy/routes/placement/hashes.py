@@ -13,6 +13,8 @@ from zlib import crc32
 
 from mypy_extensions import i64
 
+from kidoproxy.routes.placement.word_hashes import hsieh, jenkins, murmur
+
 # What a `Placement` hashes its keys with. The slow ones come first: a placement remembers their results.
 MD5: Final = 0
 HASH_RING_MD5: Final = 1
@@ -27,6 +29,8 @@ CRC32: Final = 8
 CRC32A: Final = 9
 MURMUR: Final = 10
 ONE_AT_A_TIME: Final = 11
+JENKINS: Final = 12
+HSIEH: Final = 13
 
 #: nutcracker's names of its hashes, as they stand in a nutcracker.yml.
 NUTCRACKER_HASHES: Final[dict[str, int]] = {
@@ -40,7 +44,11 @@ NUTCRACKER_HASHES: Final[dict[str, int]] = {
     "crc32a": CRC32A,
     "murmur": MURMUR,
     "one_at_a_time": ONE_AT_A_TIME,
+    "jenkins": JENKINS,
+    "hsieh": HSIEH,
 }
+#: The highest hash of `CRC32`; all others fill their 32 bits.
+CRC32_TOP: Final = 0x7FFF
 
 _MASK: Final[i64] = 0xFFFFFFFF
 #: What sign extension adds to a character above 127.
@@ -88,11 +96,15 @@ def uncommon_hash32(key: bytes, key_hash: int) -> i64:
     if key_hash == CRC16:
         return crc16(key)
     if key_hash == CRC32:
-        return (crc32(key) >> 16) & 0x7FFF  # as libmemcached has it: fifteen bits
+        return (crc32(key) >> 16) & CRC32_TOP  # as libmemcached has it: fifteen bits
     if key_hash == CRC32A:
         return crc32(key)
     if key_hash == MURMUR:
         return murmur(key)
+    if key_hash == JENKINS:
+        return jenkins(key)
+    if key_hash == HSIEH:
+        return hsieh(key)
     return one_at_a_time(key)
 
 
@@ -142,34 +154,6 @@ def crc16(key: bytes) -> i64:
     b: i64 = last >> 8
     c: i64 = crc_hqx(key[-1:], last)
     return a << 24 | b << 16 | c
-
-
-def murmur(key: bytes) -> i64:
-    """MurmurHash2, seeded with the length."""
-    m: i64 = 0x5BD1E995
-    n: i64 = len(key)
-    h: i64 = ((0xDEADBEEF * n) & _MASK) ^ (n & _MASK)
-    i: i64 = 0
-    while n - i >= 4:
-        k: i64 = ((read_little_endian(key, i, 4)) * m) & _MASK
-        k = ((k ^ (k >> 24)) * m) & _MASK
-        h = ((h * m) & _MASK) ^ k
-        i += 4
-    if i < n:
-        h = ((h ^ read_little_endian(key, i, n - i)) * m) & _MASK
-    h = ((h ^ (h >> 13)) * m) & _MASK
-    return h ^ (h >> 15)
-
-
-def read_little_endian(key: bytes, start: i64, count: i64) -> i64:
-    """``count`` bytes from ``start`` on as a little-endian number."""
-    value: i64 = 0
-    i: i64 = count
-    while i > 0:
-        i -= 1
-        b: i64 = key[start + i]
-        value = value << 8 | b
-    return value
 
 
 def one_at_a_time(key: bytes) -> i64:

@@ -43,6 +43,8 @@ class Placement:
         self.key_hash = key_hash
         self.node_count = max(nodes, max(owners) + 1)
         self.bits = 256 if key_hash == DJANGO_SHA256 else 32
+        #: The highest hash that a key may have.
+        self.top = hashes.CRC32_TOP if key_hash == hashes.CRC32 else (1 << self.bits) - 1
         #: The owner of everything, or -1.
         self.sole_owner = owners[0] if min(owners) == max(owners) else -1
         self.memoized = key_hash <= LAST_MEMOIZED
@@ -143,14 +145,14 @@ class Placement:
         return f"'{printable}' hashes to {h >> shift:08x}, in the arc that ends at {(point >> shift) & 0xFFFFFFFF:08x}"
 
     def owned_fractions(self) -> list[float]:
-        """The fraction of the circle that each node owns."""
-        circle = 1 << self.bits
+        """The fraction of all hashes that each node owns."""
         owned = [0] * self.node_count
-        before = self.points[-1] - circle
-        for point, owner in zip(self.points, self.owners, strict=True):
-            owned[owner] += point - before
-            before = point
-        return [arc / circle for arc in owned]
+        before = -1
+        for point, owner in zip([*self.points, self.top], [*self.owners, self.owners[0]], strict=True):
+            end = min(point, self.top)
+            owned[owner] += end - before
+            before = end
+        return [arc / (self.top + 1) for arc in owned]
 
     def __repr__(self) -> str:
         return f"<placement of {self.node_count} nodes, {len(self.points)} points>"

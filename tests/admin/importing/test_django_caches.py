@@ -84,11 +84,24 @@ def test_caches_on_the_same_servers_share_a_pool() -> None:
     assert len(pool.comments) == 2
     urls = ("redis://10.0.0.1/1", "redis://10.0.0.1/2")
     one = {
-        alias: {"BACKEND": "kidoproxy.django.KidoCache", "LOCATION": url} for alias, url in zip("ab", urls, strict=True)
+        alias: {"BACKEND": "kidoproxy.django.KidoCache", "LOCATION": [url]}
+        for alias, url in zip("ab", urls, strict=True)
     }
     assert len(read_caches(one, "settings").pools) == 1
     both = {"a": ring, "b": {**ring, "BACKEND": "redisdb.backends.RedisCopy"}}
     assert "a copy pool needs servers of its own" in read_caches(both, "settings").lost[0]
+
+
+@pytest.mark.parametrize("backend", ["RedisRing", "RedisCopy", "KidoCache"])
+def test_the_address_of_a_proxy_is_no_node(backend: str) -> None:
+    """Our own backends take a text for the proxy and a list, also of one, for nodes; the old ones knew no proxy."""
+    text = {"BACKEND": f"kidoproxy.django.{backend}", "LOCATION": "redis://127.0.0.1:6390/0"}
+    imported = read_caches({"a": text}, "settings")
+    assert (imported.pools, imported.lost) == ([], [])
+    assert "is the address of a proxy" in imported.notes[0]
+    for conf in ({**text, "LOCATION": [text["LOCATION"]]}, {**text, "BACKEND": f"redisdb.backends.{backend}"}):
+        (pool,) = read_caches({"a": conf}, "settings").pools
+        assert [node.url for node in pool.nodes] == ["redis://127.0.0.1:6390"]
 
 
 def test_plain_lists_and_others() -> None:

@@ -19,6 +19,8 @@ IN_C = {
     "crc32a": (0x352441C2, 0xA546BF5F, 0x312A6AA6),
     "murmur": (0x7B0CC428, 0x9087CF3C, 0xEBA746F2),
     "one_at_a_time": (0xED131F5B, 0xE73A4445, 0x4AC70178),
+    "jenkins": (0x8F415600, 0x30A08038, 0x76510984),
+    "hsieh": (0xE5186B3A, 0x16793E8A, 0x3DAD41AF),
 }
 
 
@@ -28,6 +30,19 @@ def test_as_in_c(name: str) -> None:
     hashed = tuple(hash32(key, NUTCRACKER_HASHES[name]) for key in (b"abc", "clé:1".encode(), b"abcdefg"))
 
     assert hashed == IN_C[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "hashed"),
+    [
+        ("jenkins", [0x7E2169F2, 0x1DE8F127, 0x1B540CE0, 0x9C1584BB, 0x9063C444, 0xF5E5F68D, 0x1F298087]),
+        ("hsieh", [0x8F1930B0, 0x40BBDA79, 0x52FB60B0, 0x0D033132, 0x465A7A5B, 0x711F0DB9, 0xB6E65D5E]),
+    ],
+)
+def test_every_length(name: str, hashed: list[int]) -> None:
+    """Whole words and each rest of one, also behind a first round; the bytes are signed ones."""
+    keys = [bytes(range(250, 250 - length, -1)) for length in (1, 2, 3, 4, 12, 13, 25)]
+    assert [hash32(key, NUTCRACKER_HASHES[name]) for key in keys] == hashed
 
 
 @pytest.mark.parametrize("name", NUTCRACKER_HASHES)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uhashring import HashRing
 
-from kidoproxy.routes.placement.hashes import FNV1A_64, HASH_RING_MD5, MD5, NUTCRACKER_HASHES
+from kidoproxy.routes.placement.hashes import CRC32, FNV1A_64, HASH_RING_MD5, MD5, NUTCRACKER_HASHES
 from kidoproxy.routes.placement.owners import (
     BYPASSED_LOOKUPS,
     MEMO_KEYS,
@@ -121,6 +121,16 @@ def test_hash_ring_takes_the_point_above() -> None:
     for h in (points[0], points[7], points[-1]):
         at = bisect_right(points, h) % len(points)
         assert int(theirs[at][1]) == placement.owners[placement.search32(h)]
+
+
+def test_fifteen_bits() -> None:
+    """All keys of nutcracker's crc32 are at the beginning of the circle, and so are the shares that are told."""
+    names = [f"10.0.0.{i}:6379" for i in range(40)]
+    placement = ketama(names, [1] * 40, CRC32)
+    owners = [placement.owner(b"%d" % i) for i in range(4000)]
+    found = [owners.count(i) / 4000 for i in range(40)]
+    assert sum(1 for share in found if share) < 4
+    assert placement.owned_fractions() == pytest.approx(found, abs=0.03)
 
 
 def test_one_node_owns_everything() -> None:
