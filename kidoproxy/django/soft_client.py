@@ -3,6 +3,7 @@
 Only what a page does with its cache is soft. Counters, locks, scripts, Redis's own commands and `clear` go past it.
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -13,6 +14,14 @@ from kidoproxy.django.soft_failures import SoftFailures
 #: write may have another cause, which then begins with the node's own word, as in ``(OOM ...``.
 _NODE_FAILED: Final = re.compile(
     r"(?:^|: )((?:NODEDOWN|TIMEOUT|OVERLOADED|NOREPLICAS|PARTIAL(?!.*? \([A-Z]{2,} )) .*)", re.DOTALL
+)
+#: What redis-py says where TLS could not be agreed upon: a certificate that is not trusted, wanted or valid, a listener
+#: without TLS. The end of a connection is none of these.
+_TLS_REFUSED: Final = re.compile(r"\[(?:SSL|X509)(?:: (?!UNEXPECTED_EOF)\w+)?\]")
+#: And of a certificate's file that cannot be read: nothing else that is done with a host and a port fails so, while a
+#: socket's path may be gone.
+_TLS_FILE: Final = re.compile(
+    rf"Error (?:{errno.ENOENT}|{errno.EACCES}|{errno.EISDIR}|{errno.ENOTDIR}) connecting to [^/\s]+:\d+\. "
 )
 _PAUSED: Final = "the proxy could not be reached a moment ago"
 
@@ -131,7 +140,10 @@ def outage(error: Exception) -> str | None:
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return None  # redis-py counts them among the lost connections; they are mistakes in the settings
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
-        return str(error) or type(error).__name__
+        text = str(error)
+        if _TLS_REFUSED.search(text) or _TLS_FILE.match(text):
+            return None  # so are these, and a site without a cache would not be told
+        return text or type(error).__name__
     if isinstance(error, exceptions.ResponseError):
         found = _NODE_FAILED.search(str(error))
         return found.group(1) if found else None

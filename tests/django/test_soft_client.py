@@ -14,6 +14,11 @@ from tests.django.canned import CannedNode, pool_info
 from tests.django.test_cache import make
 
 DOWN = b"-NODEDOWN cache-b 10.0.0.2:6379 (connection refused)\r\n"
+UNTRUSTED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:992)"
+UNWANTED = "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)"
+ENDED = "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:992)."
+GONE = "/run/kidoproxy:1.sock. No such file or directory."
+REFUSED = "Connection refused."
 SOFT = {"FAIL_SOFT": True, "retry": None}
 
 
@@ -163,6 +168,25 @@ def test_other_errors(cache: Any, canned: CannedNode, reply: bytes) -> None:
         (redis.AuthenticationError("wrong"), None, True),
         (redis.exceptions.AuthorizationError("wrong"), None, True),
         (ValueError("x"), None, False),
+        # By redis-py 8 and 5, and by OpenSSL 3 and 1.1.
+        (redis.ConnectionError(f"Error 1 connecting to h:1. {UNTRUSTED}."), None, True),
+        (redis.ConnectionError(f"Error while reading from h:1 : (1, '{UNWANTED}')"), None, True),
+        (redis.ConnectionError("Error 336445442 connecting to h:1. [X509: KEY_VALUES_MISMATCH] no."), None, True),
+        (redis.ConnectionError("Error 9 connecting to h:1. [SSL] PEM lib (_ssl.c:4149)."), None, True),
+        (redis.ConnectionError("Error 2 connecting to ::1:6390. No such file or directory."), None, True),
+        (redis.ConnectionError("Error 13 connecting to h:1. Permission denied."), None, True),
+        (redis.ConnectionError(f"Error 2 connecting to {GONE}"), f"Error 2 connecting to {GONE}", True),
+        (
+            redis.ConnectionError(f"Error 2 connecting to unix socket: {GONE}"),
+            f"Error 2 connecting to unix socket: {GONE}",
+            True,
+        ),
+        (redis.ConnectionError(f"Error 8 connecting to h:1. {ENDED}"), f"Error 8 connecting to h:1. {ENDED}", True),
+        (
+            redis.ConnectionError(f"Error 111 connecting to h:1. {REFUSED}"),
+            f"Error 111 connecting to h:1. {REFUSED}",
+            True,
+        ),
     ],
 )
 def test_outage(error: Exception, cause: str | None, unreachable: bool) -> None:

@@ -2,21 +2,24 @@
 """FAIL_SOFT on real pools: a node that is killed, frozen or restarted costs misses, and no page."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from django.core.cache import caches
+from django.core.cache import CacheHandler, caches
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.views.decorators.cache import cache_page
 
+from tests.certificates import Authority
 from tests.live.django_backends import COPY, KIDO
 from tests.live.proxies import RunningProxy, Starter
 
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore:.*deprecated")]
 
+PEM = Path(__file__).parents[1] / "net" / "localhost.pem"
 KEYS = [f"k{number}" for number in range(60)]
 
 
@@ -95,3 +98,34 @@ def test_no_page_is_lost_without_the_proxy(pool: tuple[RunningProxy, Any]) -> No
     assert pages_lost(3) == 0
     proxy.end()
     assert pages_lost(10) == 0
+
+
+def test_tls_that_is_not_agreed_upon(own_proxy: Starter, tmp_path: Path) -> None:
+    """A certificate that is not trusted, not there or not shown is a mistake of the settings, and no outage."""
+    own, other = str(PEM), tmp_path / "other.pem"
+    Authority(tmp_path, "other")
+    listener = {"cert_file": own, "key_file": own, "client_ca_file": own}
+    proxy = own_proxy("ring", 1, tls=listener)
+    shown = {"ssl_certfile": own, "ssl_keyfile": own}
+    good: dict[str, Any] = {"ssl_ca_certs": own, **shown}
+    wrong: list[dict[str, Any]] = [
+        {"ssl_ca_certs": str(other), **shown},
+        {"ssl_ca_certs": str(tmp_path / "none.pem"), **shown},
+        {"ssl_ca_certs": own},
+    ]
+
+    def cache(options: dict[str, Any]) -> Any:
+        location = f"rediss://localhost:{proxy.port}"
+        conf = {"BACKEND": KIDO, "LOCATION": location, "OPTIONS": {"FAIL_SOFT": True, "retry": None, **options}}
+        return CacheHandler({"default": conf})["default"]
+
+    served = cache(good)
+    served.set("k", 1)
+    assert served.get("k") == 1
+    for options in wrong:
+        with pytest.raises(redis.ConnectionError):
+            cache(options).get("k")
+    assert served.soft_failures == {}
+    proxy.end()
+    assert served.get("k", "miss") == "miss"
+    assert served.soft_failures == {"get": 1}
