@@ -42,6 +42,8 @@ from kidoproxy.commands.spec import (
     SPLIT_BY_NODE,
     STORE_OR_READ,
     STREAM_KEYS,
+    TOUCHES_LIBRARIES,
+    TOUCHES_SERVER,
     TTL_OPTIONS,
     XREADGROUP_CLAIM,
     CommandSpec,
@@ -213,6 +215,12 @@ COMMUTING: Final = (
     "script|load config|rewrite config|resetstat bgsave bgrewriteaof slowlog|reset commandlog|reset memory|purge"
 )
 
+#: What they change is no key.
+TOUCHES: Final[tuple[tuple[str, int], ...]] = (
+    (COMMUTING + " config|set save script|flush", TOUCHES_SERVER),
+    ("function|load function|delete function|flush function|restore", TOUCHES_LIBRARIES),
+)
+
 #: A node's own secrets, in its replies.
 SECRETS: Final[tuple[tuple[str, int], ...]] = (
     ("config|get", SECRETS_OF_SETTINGS),
@@ -292,6 +300,9 @@ def _apply_numbers(specs: dict[bytes, CommandSpec]) -> None:
     for names, trait, _ in EXPIRY_TRAITS:
         for spec in _named(specs, names):
             spec.expiry_trait = trait
+    for names, touches in TOUCHES:
+        for spec in _named(specs, names):
+            spec.touches = touches
     for names, piece in PROLOGUE_PIECES:
         for spec in _named(specs, names):
             spec.prologue_piece = piece

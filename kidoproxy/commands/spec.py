@@ -89,6 +89,12 @@ EXPIRY_UNAFFECTED: Final = 1  # it sets none, and what it creates does not depen
 EXPIRY_KEPT: Final = 2  # it keeps that of a key which exists; one that has expired it makes anew, without
 EXPIRY_OF_SOURCES: Final = 3  # what it stores depends on several keys, each of which may have expired
 
+#: What a write changes, beside the sender's own session.
+Touches = int
+TOUCHES_KEYS: Final = 0
+TOUCHES_LIBRARIES: Final = 1  # no key, but what later calls of functions do
+TOUCHES_SERVER: Final = 2  # no key: each server answers for itself, and equal copies may answer differently
+
 #: What the first argument of a command that runs a script is.
 ScriptSource = int
 SCRIPT_NONE: Final = 0
@@ -241,6 +247,7 @@ class CommandSpec:
         self.arg_dependence: ArgDependence = ARG_INDEPENDENT
         self.key_finder: KeyFinder = BY_SPECS
         self.expiry_trait: ExpiryTrait = EXPIRY_SET
+        self.touches: Touches = TOUCHES_KEYS
         #: Where its own time-out stands, from the end if negative, and its units in a second; 0: none, or an option.
         self.timeout_position: int = 0
         self.timeout_units_per_second: int = 1
@@ -274,8 +281,7 @@ class CommandSpec:
         self.is_long_running: bool = False  # its work grows with all the data of a node
         self.commutes: bool = False  # copies may run it at different points of their order
         self.secrets: Secrets = SECRETS_NONE
-        #: A node's answer would show that node's users.
-        self.shows_node_users: bool = False
+        self.shows_node_users: bool = False  # a node's answer would show that node's users
 
     def accepts(self, count: int) -> bool:
         """Whether a request of ``count`` arguments, the name included, has as many as the command takes."""

@@ -274,10 +274,10 @@ class CopyGroup(NodeGroup):
                 self.recheck_later(db, keys)
 
     def recheck_later(self, db: int, keys: list[bytes] | None) -> None:
-        """The sync that runs, if one does, compares these before its end; None, or an empty list: all."""
+        """The sync that runs, if one does, compares these before its end; None: all."""
         if self.touched_keys is None or self.touches_single_keys:
             return
-        if not keys or self.differing_budget.add_keys(self.differing_keys, db, keys):
+        if keys is None or self.differing_budget.add_keys(self.differing_keys, db, keys):
             self.recheck_everything()
 
     def on_restart(self, node: Node) -> bool:
@@ -391,7 +391,7 @@ class CopyGroup(NodeGroup):
 
 def missed_keys(keys: list[bytes], other_db: int | None, may_write_other_keys: bool) -> list[bytes] | None:
     """In which keys copies may differ that came to different outcomes of a write; None: in any."""
-    return None if other_db is not None or may_write_other_keys else keys
+    return None if other_db is not None or may_write_other_keys or not keys else keys
 
 
 def group_of(node: Node) -> CopyGroup | None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import final
 
 from kidoproxy.commands.expiry_effect import SET, UNAFFECTED
-from kidoproxy.commands.spec import EFFECT_STATE, PASS_THROUGH
+from kidoproxy.commands.spec import EFFECT_STATE, PASS_THROUGH, TOUCHES_KEYS, TOUCHES_SERVER
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import Turn
@@ -232,7 +232,7 @@ class LeaderFirstWrite(Turn):
             elif node is not leader:
                 self.tell(node, AggregateSlot(write, index), reply, effect)
         for node in unawaited:
-            self.tell(node, UnawaitedReply(write, node, self.plan.written_keys), reply, effect)
+            self.tell(node, UnawaitedReply(write, node, write.missed_keys), reply, effect)
         self.end_turn()
         self.wake_waiters()
         write.set_reply(0, reply)
@@ -255,7 +255,8 @@ class LeaderFirstWrite(Turn):
         """What waits for these copies, the leader first."""
         sends: list[Plan] = [Send(node) for node in nodes]
         expiry_effect = SET if self.plan.effect == EFFECT_STATE else UNAFFECTED
-        scope = WriteScope(self.plan.written_keys, False, None, unawaited_nodes, None, expiry_effect)
+        touches = TOUCHES_KEYS if self.plan.written_keys else TOUCHES_SERVER
+        scope = WriteScope(self.plan.written_keys, False, None, unawaited_nodes, None, expiry_effect, touches=touches)
         gather = Gather(sends, PASS_THROUGH, group=self.group, write=scope)
         write = CopyWrite(self.parent, gather, self.group, self.request_context)
         write.command_name = self.plan.argv[0].lower()

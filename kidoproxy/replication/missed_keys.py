@@ -32,10 +32,10 @@ class MissedKeys:
         self.run_id = run_id
 
     def add(self, db: int, keys: list[bytes] | None) -> None:
-        """It may differ in ``keys`` of ``db``; None, or an empty list: in any key."""
+        """It may differ in ``keys`` of ``db``; None: in any key."""
         if self.is_everything:
             return
-        if not keys or self.budget.add_keys(self.keys, db, keys):
+        if keys is None or self.budget.add_keys(self.keys, db, keys):
             self.add_everything()
 
     def add_all(self, key_set: KeySet) -> None:

@@ -19,15 +19,16 @@ read passes through here, too: it changes nothing and lists all replies.
 from typing import Final, final
 
 from kidoproxy.commands.expiry_effect import NO_KEYS
-from kidoproxy.replication.durability import HeldAcknowledgement
+from kidoproxy.commands.spec import TOUCHES_KEYS, TOUCHES_SERVER
+from kidoproxy.replication.durable_reply import DurableReply
 from kidoproxy.replication.group import IN_SYNC, SYNCING, Copy, CopyGroup, missed_keys
 from kidoproxy.replication.repair_waits import UnrepairedReply
 from kidoproxy.replies.aggregate import NEVER_COMPLETE, Aggregate
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import replication_errors
 from kidoproxy.resp.encode import array
-from kidoproxy.resp.errors import TIMEOUT, NodeFailure
-from kidoproxy.resp.node_errors import is_node_unfit
+from kidoproxy.resp.errors import NodeFailure
+from kidoproxy.resp.node_errors import are_same_error, is_node_unfit
 from kidoproxy.routes.plan import Gather, Send
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.routes.topology import Node
@@ -51,11 +52,15 @@ class CopyWrite(Aggregate):
         self.per_node = request_context.per_node
         self.is_write = write is not None
         self.written_keys = write.written_keys if write is not None else []
+        self.scope = write
+        self.touches = write.touches if write is not None else TOUCHES_KEYS
         #: What a copy may differ in that came to another outcome; None: anything.
         self.missed_keys: list[bytes] | None = None
         #: The epoch of an open write; -1: it is done, or a read.
         self.write_epoch = group.begin_write() if write is not None else -1
-        if write is not None:
+        if self.touches != TOUCHES_KEYS:
+            self.missed_keys = []
+        elif write is not None:
             self.missed_keys = missed_keys(write.written_keys, write.other_db, write.may_write_other_keys)
             group.on_write_sent(
                 self.db, write.written_keys, write.other_db, write.may_write_other_keys, write.unawaited_nodes
@@ -77,7 +82,7 @@ class CopyWrite(Aggregate):
         self.unawaited_replies: list[tuple[Node, bytes]] | None = None
 
     def set_reply(self, index: int, raw: bytes) -> None:
-        if self.write_epoch >= 0 and is_node_unfit(raw):
+        if self.write_epoch >= 0 and is_node_unfit(raw) and self.touches == TOUCHES_KEYS:
             self.mark_unconfirmed(index)
         super().set_reply(index, raw)
         if self.acks_needed and self.remaining:
@@ -109,7 +114,8 @@ class CopyWrite(Aggregate):
         missing: list[Node] = []
         for index, node in enumerate(self.nodes):
             if self.has_failed(index):
-                missing.append(node)
+                if not self.is_harmless_refusal(index):
+                    missing.append(node)
             elif self.replies[index] and self.is_in_sync(node):
                 acknowledged.append(index)
         if acknowledged[:1] == [0] and len(acknowledged) >= self.acks_needed:
@@ -125,6 +131,10 @@ class CopyWrite(Aggregate):
         """Whether this copy has not run it, or may not have."""
         failed = bool(self.failures) and self.failures[index] is not None
         return failed or is_node_unfit(self.replies[index])
+
+    def is_harmless_refusal(self, index: int) -> bool:
+        """Whether this copy has refused what changes no key: it lacks nothing."""
+        return self.touches != TOUCHES_KEYS and bool(self.replies[index])
 
     def answer_parent(self) -> None:
         if self.is_unanimous():
@@ -187,7 +197,11 @@ class CopyWrite(Aggregate):
             return
         differs = False
         if self.is_write:
-            missing = [node for index, node in enumerate(self.nodes) if index not in acknowledged]
+            missing = [
+                node
+                for index, node in enumerate(self.nodes)
+                if index not in acknowledged and not self.is_harmless_refusal(index)
+            ]
             self.group.mark_behind(missing, self.db, self.missed_keys)
             differs = self.repair_if_unequal(acknowledged)
             self.outcome = self.replies[acknowledged[0]]
@@ -225,20 +239,36 @@ class CopyWrite(Aggregate):
 
     def note_unknown_outcome(self) -> None:
         """The copies may differ now: in the keys of the write or, if it names none, anywhere."""
-        if self.written_keys:
-            self.group.repair_later(self.db, self.written_keys)
-        else:
-            self.group.mark_behind(self.nodes[1:])
+        if self.touches == TOUCHES_KEYS:
+            self.note_difference(self.nodes[1:], None)
+
+    def note_difference(self, nodes: list[Node], source: Node | None) -> None:
+        """``nodes`` may have taken it differently from ``source``."""
+        if not self.written_keys:
+            self.group.mark_behind(nodes)
+            return
+        for db in self.dbs():
+            self.group.repair_later(db, self.written_keys, source)
+
+    def dbs(self) -> list[int]:
+        """The databases in which it changes its keys."""
+        other_db = self.scope.other_db if self.scope is not None else None
+        return [self.db] if other_db is None else [self.db, other_db]
 
     def repair_if_unequal(self, acknowledged: list[int]) -> bool:
         """Whether the copies have come to different outcomes: then the keys are noted for repair."""
         first = self.replies[acknowledged[0]]
-        for index in acknowledged[1:]:
-            if self.replies[index] != first and not are_same_error(self.replies[index], first):
-                self.group.mismatches += 1
-                self.group.repair_later(self.db, self.written_keys, self.nodes[acknowledged[0]])
-                return True
-        return False
+        differing = [
+            self.nodes[index]
+            for index in acknowledged[1:]
+            if self.replies[index] != first and not are_same_error(self.replies[index], first)
+        ]
+        if not differing or self.touches == TOUCHES_SERVER:
+            return False
+        self.group.mismatches += 1
+        if self.touches == TOUCHES_KEYS:
+            self.note_difference(differing, self.nodes[acknowledged[0]])
+        return True
 
     def compare_unawaited(self, node: Node, raw: bytes) -> None:
         """A copy that is not waited for has replied: if not like the others, its sync has to compare the keys."""
@@ -246,8 +276,14 @@ class CopyWrite(Aggregate):
             if self.unawaited_replies is None:
                 self.unawaited_replies = []
             self.unawaited_replies.append((node, raw))
-        elif self.written_keys and raw != self.outcome and not are_same_error(raw, self.outcome):
-            self.group.on_unawaited_reply_differs(node, self.db, self.written_keys)
+        elif raw == self.outcome or are_same_error(raw, self.outcome) or self.touches != TOUCHES_KEYS:
+            return
+        elif self.written_keys:
+            for db in self.dbs():
+                self.group.on_unawaited_reply_differs(node, db, self.written_keys)
+        elif self.scope is not None and not self.scope.may_write_other_keys:
+            # FLUSHDB. Of a script that may have written anything its sync knows already.
+            self.group.on_unawaited_write_lost(node)
 
     def all_failed(self) -> None:
         """No copy that counts has acknowledged: each keeps its place, but they may differ now."""
@@ -299,17 +335,12 @@ class CopyWrite(Aggregate):
         return array(node_replies)
 
 
-def are_same_error(raw: bytes, other: bytes) -> bool:
-    """Whether both are errors of one code: each version of the servers has texts of its own."""
-    return raw[:1] == b"-" and raw.partition(b" ")[0] == other.partition(b" ")[0]
-
-
 @final
 class RepairedReply(UnrepairedReply):
     """The reply of one copy to a write that another one has taken differently: it waits until that is repaired."""
 
     def __init__(self, write: CopyWrite, index: int) -> None:
-        super().__init__([(write.db, key) for key in write.written_keys])
+        super().__init__([(db, key) for db in write.dbs() for key in write.written_keys])
         self.write = write
         self.node = write.nodes[index]
         self.raw = write.replies[index]
@@ -322,32 +353,6 @@ class RepairedReply(UnrepairedReply):
         else:
             failure = NodeFailure(BEHIND_CODE, node.name, node.address, "it fell behind meanwhile", True)
             write.parent.on_failure(failure)
-
-
-@final
-class DurableReply(HeldAcknowledgement):
-    """The reply to a write that some copy may have missed: it waits until the record of that is on disk."""
-
-    def __init__(self, group: CopyGroup, node: Node, parent: ReplyHandler, raw: bytes) -> None:
-        super().__init__(group.durability.latest_version)
-        self.group = group
-        self.node = node
-        self.parent = parent
-        self.raw = raw
-
-    def release(self) -> None:
-        self.parent.on_reply(self.raw)
-
-    def on_timeout(self) -> None:
-        """After a crash of the proxy nobody would know who missed the write; or another one may not know of it."""
-        ownership = self.group.ownership
-        if ownership is not None and ownership.yielded_to is not None:
-            cause = f"the copies are served by the kidoproxy of {ownership.yielded_to.describe()} now"
-        elif not self.group.durability.is_verified():
-            cause = f"no copy of {self.group.name} tells whether another proxy serves them"
-        else:
-            cause = f"the record of {self.group.name}'s copies is not on disk yet"
-        self.parent.on_failure(NodeFailure(TIMEOUT, self.node.name, self.node.address, cause, True))
 
 
 @final

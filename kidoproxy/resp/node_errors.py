@@ -49,3 +49,8 @@ def cannot_serve_now(raw: bytes) -> bool:
 def is_node_unfit(raw: bytes) -> bool:
     """Whether a reply says that its node did not run the command, though another copy of the data might have."""
     return raw[:1] == b"-" and raw.startswith(UNFIT_ERRORS)
+
+
+def are_same_error(raw: bytes, other: bytes) -> bool:
+    """Whether both are errors of one code: each version of the servers has texts of its own."""
+    return raw[:1] == b"-" and raw.partition(b" ")[0] == other.partition(b" ")[0]

@@ -306,6 +306,7 @@ class CopyPool(Route):
             bool(external_key_patterns(spec, request.argv)),
             target_database(spec, request.argv),
             effect,
+            touches=spec.touches,
         )
 
     def gather_copies(self, plans: list[Plan], spec: CommandSpec) -> Gather:

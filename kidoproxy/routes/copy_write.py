@@ -7,6 +7,7 @@ copy changes.
 from typing import Final, final
 
 from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
+from kidoproxy.commands.spec import TOUCHES_KEYS, Touches
 from kidoproxy.replication.copy import order_number
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.resp import errors
@@ -80,6 +81,7 @@ def plan_copy_write(
     other_db: int | None,
     expiry_effect: ExpiryEffect = SET,
     interposed: Interposed | None = None,
+    touches: Touches = TOUCHES_KEYS,
 ) -> Plan:
     """Send it to every copy in sync, in the order of ``ranking_key``, and to live ones that are not waited for.
 
@@ -93,7 +95,7 @@ def plan_copy_write(
     if refusal:
         return DirectReply(refusal)
     write = WriteScope(
-        written_keys, may_write_other_keys, other_db, fan_out.unawaited_nodes, payload, expiry_effect, nodes
+        written_keys, may_write_other_keys, other_db, fan_out.unawaited_nodes, payload, expiry_effect, nodes, touches
     )
     if interposed is None:
         sends: list[Plan] = fan_out.sends
@@ -120,4 +122,5 @@ def renew(plan: Gather, group: CopyGroup, write: WriteScope, payload: bytes | No
         write.other_db,
         write.expiry_effect,
         plan.interposed,
+        write.touches,
     )

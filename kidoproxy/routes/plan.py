@@ -12,6 +12,7 @@ may serve many requests. Making one changes nothing: what a write does to a copy
 from typing import Final, final
 
 from kidoproxy.commands.expiry_effect import SET, ExpiryEffect
+from kidoproxy.commands.spec import TOUCHES_KEYS, Touches
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.interposed import ShownWords
@@ -74,7 +75,7 @@ class WriteScope:
     It changes ``written_keys``, or reads them to know what it changes, and if ``may_write_other_keys`` perhaps others;
     in database ``other_db`` too unless that is None. ``unawaited_nodes`` are sent ``unawaited_payload`` (None: the
     request's own bytes). ``expiry_effect``: what it has to do with the expiry of ``written_keys``. ``nodes``: those of
-    the plans that it belongs to, where they are at hand.
+    the plans that it belongs to, where they are at hand. ``touches``: unless it is keys, nothing of that matters.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class WriteScope:
         unawaited_payload: bytes | None,
         expiry_effect: ExpiryEffect = SET,
         nodes: list[Node] | None = None,
+        touches: Touches = TOUCHES_KEYS,
     ) -> None:
         self.nodes: Final = nodes
+        self.touches: Final = touches
         self.expiry_effect: Final = expiry_effect
         self.written_keys: Final = written_keys
         self.may_write_other_keys: Final = may_write_other_keys

@@ -10,10 +10,10 @@ from typing import cast, final
 
 from kidoproxy.commands.expiry_effect import CHECK_AROUND, NO_CHECK
 from kidoproxy.commands.request_traits import added_elements, filled_keys
-from kidoproxy.commands.spec import COUNT_COPIES, WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.commands.spec import COUNT_COPIES, TOUCHES_KEYS, WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.ack_count import CountCopies
 from kidoproxy.replication.expiry_check import ExpiryCheck, ExpiryQuestion, begin_expiry_check
-from kidoproxy.replication.group import CopyGroup, missed_keys
+from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replication.held_plan import HeldPlan
 from kidoproxy.replication.key_turns import DbKey
 from kidoproxy.replication.leader_first import LeaderFirstWrite
@@ -153,14 +153,14 @@ class PlanExecutor(PlanSender):
                 payload = write.unawaited_payload or raw
                 self.send(
                     node,
-                    UnawaitedReply(aggregate, node, possibly_differing_keys(write)),
+                    UnawaitedReply(aggregate, node, aggregate.missed_keys),
                     payload if plan.interposed is None else plan.interposed.payload_for(node, payload) or raw,
                     proto,
                     db,
                 )
             if expiry_check is not None:
                 self.send_expiry_questions(expiry_check, False, request_context)
-            if group.waiters.count:
+            if group.waiters.count and write.touches == TOUCHES_KEYS:
                 self.wake(group, wakeup_after(write, spec, raw, db))
 
     def execute_wait(
@@ -212,11 +212,6 @@ class PlanExecutor(PlanSender):
             merged.key_count = split.key_count
         merged.jobs = self.jobs()
         return merged
-
-
-def possibly_differing_keys(write: WriteScope) -> list[bytes] | None:
-    """In which keys a copy may differ that this write did not reach."""
-    return missed_keys(write.written_keys, write.other_db, write.may_write_other_keys)
 
 
 def wakeup_after(write: WriteScope, spec: CommandSpec, raw: bytes, db: int) -> Wakeup:

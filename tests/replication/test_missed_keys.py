@@ -30,7 +30,7 @@ def test_known_for_one_run_of_the_server() -> None:
     assert not missed.are_known(b"")
 
 
-@pytest.mark.parametrize("keys", [None, [], [b"x" * MISSED_BYTES]], ids=["unknown", "none named", "too many"])
+@pytest.mark.parametrize("keys", [None, [b"x" * MISSED_BYTES]], ids=["unknown", "too many"])
 def test_everything(keys: list[bytes] | None) -> None:
     """What cannot be told by keys, or has too many, is everything, until the copy is in sync again."""
     missed = known()
@@ -64,6 +64,8 @@ def noted(play: Story) -> int:
         ("MSET k x l x", 3),
         ("RENAME k l", 3),
         ("COPY k l DB 1", EVERYTHING),
+        ("SCRIPT FLUSH", 1),
+        ("SLOWLOG RESET", 1),
     ],
 )
 def test_writes_that_reach_it(request_text: str, count: int) -> None:
@@ -73,7 +75,7 @@ def test_writes_that_reach_it(request_text: str, count: int) -> None:
     assert noted(play) == count
 
 
-@pytest.mark.parametrize(("request_text", "count"), [("SET k x", 2), ("MSET k x l x", 3)])
+@pytest.mark.parametrize(("request_text", "count"), [("SET k x", 2), ("MSET k x l x", 3), ("SLOWLOG RESET", 1)])
 @pytest.mark.parametrize("how", ["down", "lost", "refused"])
 def test_writes_that_do_not_reach_it(request_text: str, count: int, how: str) -> None:
     """It is down, or its connection is lost under the write, or it refuses: each key is noted."""

@@ -2,11 +2,21 @@
 
 import pytest
 
-from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING
-from tests.replication.three import ALL, three
+from kidoproxy.commands.expiry_effect import UNAFFECTED
+from kidoproxy.commands.find import all_specs
+from kidoproxy.commands.spec import ALL_EQUAL, TOUCHES_KEYS, TOUCHES_LIBRARIES, CommandSpec
+from kidoproxy.replication.group import BEHIND, IN_SYNC, SYNCING, WatchedKeys
+from kidoproxy.replication.missed_keys import EVERYTHING
+from kidoproxy.replication.write import CopyWrite
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
+from kidoproxy.routes.copy_write import FanOuts, plan_copy_write
+from kidoproxy.routes.plan import Gather
+from kidoproxy.routes.route import RequestContext, WallClock
+from tests.replication.three import ALL, flushing, three
 from tests.story import (
     client,
     copies,
+    frame,
     given,
     greeted,
     led_by,
@@ -96,8 +106,10 @@ def test_write_nobody_took() -> None:
         assert play << to(name, f"SET {key} x", "SLOWLOG RESET")
     assert play >> tick(0.6) << to_client(*[f"-TIMEOUT a a:6379 (no reply in 500 ms){unknown}"] * 2)
     group = pool.groups[0]
-    assert group.to_repair == {(0, key.encode()): True}
-    assert group.behind_names() == ["b", "c"]
+    assert (group.to_repair, group.behind_names()) == ({(0, key.encode()): True}, [])
+    pool, _ = three()
+    play = flushing(pool) >> tick(0.6) << to_client(f"-TIMEOUT a a:6379 (no reply in 500 ms){unknown}")
+    assert pool.groups[0].behind_names() == ["b", "c"]
 
 
 def test_write_all_refused() -> None:
@@ -211,6 +223,90 @@ def test_outcome_is_open() -> None:
         << to_client("-TIMEOUT b b:6379 (no reply in 500 ms); the write may have run, its outcome is unknown")
         << then(lambda play: play.pool.groups[0].to_repair == {(0, key.encode()): True})
     )  # fmt: skip
+
+
+#: What changes no key: as clients send it, and two answers that servers with the same data give.
+KEYLESS = [spec for spec in all_specs() if spec.touches != TOUCHES_KEYS]
+
+
+@pytest.mark.parametrize("spec", KEYLESS, ids=lambda spec: spec.name.decode())
+@pytest.mark.parametrize("acks_needed", [0, 2])
+@pytest.mark.parametrize("others", [("+OK b", "+OK c"), ("-ERR in progress", "+OK"), ("-NOPERM no", "-MISCONF no")])
+def test_what_changes_no_key_parts_no_copies(spec: CommandSpec, others: tuple[str, str], acks_needed: int) -> None:
+    """Nothing is noted, whatever copies answer: no repair, no copy behind, no longer sync, no client let go or stopped.
+
+    What a library is on one copy and not on another is worth counting, though.
+    """
+    pool, _ = three()
+    group = pool.groups[0]
+    group.touched_keys = {}
+    watched = WatchedKeys()
+    group.watches.append(watched)
+    group.acks_needed = acks_needed
+    plan = plan_copy_write(FanOuts(group), None, None, ALL_EQUAL, [], False, None, UNAFFECTED, touches=spec.touches)
+    heard = ReplyQueue(TurnWork())
+    pending = heard.open_pending(None)
+    assert isinstance(plan, Gather)
+    write = CopyWrite(pending, plan, group, RequestContext(0, 2, False, False, WallClock(0)))
+    for index, reply in enumerate(("+OK a", *others)):
+        write.set_reply(index, frame(reply))
+    assert heard.take_output() == [frame("+OK a")]
+    assert (group.to_repair, group.behind_names(), group.unknown_keys_touched) == ({}, [], False)
+    assert not watched.cas_dirty
+    assert not any(copy.missed_write or copy.unconfirmed for copy in group.copies)
+    is_counted = spec.touches == TOUCHES_LIBRARIES and not others[0].startswith("-NOPERM")
+    assert group.mismatches == (1 if is_counted else 0)
+
+
+@pytest.mark.parametrize("leader_reply", ["+OK", "-ERR no such command"])
+def test_one_copy_was_not_flushed(leader_reply: str) -> None:
+    """Where FLUSHDB has another name copies differ in every key: those that are not like the leader are behind."""
+    pool, _ = three()
+    other = "+OK" if leader_reply != "+OK" else "-ERR no such command"
+    play = flushing(pool) >> node("a", leader_reply) >> node("b", leader_reply) >> node("c", other)
+    assert play << to_client(leader_reply) << silence()
+    group = pool.groups[0]
+    assert (group.behind_names(), group.copies[2].missed.count(), group.mismatches) == (["c"], EVERYTHING, 1)
+
+
+@pytest.mark.parametrize("unawaited_first", [True, False])
+def test_an_unawaited_copy_was_not_flushed(unawaited_first: bool) -> None:
+    """Its sync has to look at everything."""
+    pool, _ = three(behind="c")
+    copy = pool.groups[0].copies[2]
+    copy.missed.reset(b"run")
+    play = flushing(pool)
+    copy.missed.reset(b"run")
+    copy.missed_write = False
+    events = [("a", "+OK"), ("b", "+OK")]
+    for name, reply in [("c", "-ERR no"), *events] if unawaited_first else [*events, ("c", "-ERR no")]:
+        assert play >> node(name, reply) << (to_client("+OK") if name == "b" else silence())
+    assert (copy.missed.count(), copy.missed_write) == (EVERYTHING, True)
+
+
+def test_an_unawaited_script_that_may_have_written_anything() -> None:
+    """Its sync knew that when it was sent."""
+    group = three(behind="c")[0].groups[0]
+    plan = plan_copy_write(FanOuts(group), None, None, ALL_EQUAL, [], True, None)
+    assert isinstance(plan, Gather)
+    write = CopyWrite(
+        ReplyQueue(TurnWork()).open_pending(None), plan, group, RequestContext(0, 2, False, False, WallClock(0))
+    )
+    write.set_reply(0, frame(":1"))
+    write.set_reply(1, frame(":1"))
+    group.copies[2].missed_write = False
+    write.compare_unawaited(group.copies[2].node, frame(":2"))
+    assert not group.copies[2].missed_write
+
+
+def test_a_move_that_differs() -> None:
+    """Both databases are repaired, and the client hears of it then."""
+    pool, key = three()
+    play = story(pool) >> client(f"MOVE {key} 1")
+    for name in ALL:
+        assert play << to(name, f"MOVE {key} 1")
+    assert play >> node("a", ":1") >> node("b", ":0") >> node("c", ":1") << to_client(":1")
+    assert pool.groups[0].to_repair == {(0, key.encode()): True, (1, key.encode()): True}
 
 
 @pytest.mark.parametrize("unawaited_first", [True, False])
