@@ -9,6 +9,8 @@ BUDGET: Final = 0.05
 MAX_TOKENS: Final = 10.0
 #: Reads beyond are not hedged.
 MAX_WAITING: Final = 16_384
+#: So many that are over are kept, and as many as wait.
+MAX_OVER: Final = 64
 #: The percentile is known after so many reads; the delay is never below the precision of the clock.
 MIN_SAMPLES: Final = 64
 MIN_DELAY: Final = 0.001
@@ -25,6 +27,8 @@ class WaitingRead:
         self.asked_at = 0.0
         self.hedge_at = 0.0
         self.is_decided = False
+        #: It has a place in the queue.
+        self.is_waiting = False
 
     def can_be_hedged(self) -> bool:
         """Whether there is another copy that answers, and nothing that the read must not see."""
@@ -50,9 +54,10 @@ class HedgeQueue:
         self.p95 = 0.0
         self.sample_count = 0
         self.tokens = 0.0
-        #: Those before ``first`` are over.
+        #: Those before ``first`` are over, and of the others those that do not wait any more.
         self.waiting: list[WaitingRead] = []
         self.first = 0
+        self.waiting_count = 0
 
     def add(self, read: WaitingRead, now: float) -> None:
         """One that was just sent."""
@@ -63,9 +68,31 @@ class HedgeQueue:
             if self.sample_count < MIN_SAMPLES:
                 return
             delay = max(self.p95, MIN_DELAY)
-        if len(self.waiting) - self.first < MAX_WAITING:
+        if self.waiting_count < MAX_WAITING:
             read.hedge_at = now + delay
+            read.is_waiting = True
+            self.waiting_count += 1
             self.waiting.append(read)
+
+    def decide(self, read: WaitingRead) -> None:
+        """It has its reply, or will have none: the queue has no use for it, however long the delay is."""
+        read.is_decided = True
+        if read.is_waiting:
+            self.leave(read)
+            self.drop_over()
+
+    def leave(self, read: WaitingRead) -> None:
+        read.is_waiting = False
+        self.waiting_count -= 1
+
+    def drop_over(self) -> None:
+        """Forget those that are over when they are more than those that wait, so that each costs one step."""
+        if not self.waiting_count:
+            self.waiting.clear()
+            self.first = 0
+        elif len(self.waiting) > 2 * self.waiting_count + MAX_OVER:
+            self.waiting = [read for read in self.waiting if read.is_waiting]
+            self.first = 0
 
     def observe(self, seconds: float) -> None:
         """How long the copy that was asked first took. The estimate rises by 19 steps for 1 that it falls."""
@@ -82,18 +109,14 @@ class HedgeQueue:
         index = self.first
         while index < len(waiting):
             read = waiting[index]
-            if not read.is_decided:
+            if read.is_waiting:
                 if read.hedge_at > now:
                     break
+                self.leave(read)
                 self.hedge(read)
             index += 1
         self.first = index
-        if index == len(waiting):
-            waiting.clear()
-            self.first = 0
-        elif index > 512 and index * 2 > len(waiting):
-            del waiting[:index]
-            self.first = 0
+        self.drop_over()
 
     def hedge(self, read: WaitingRead) -> None:
         if self.tokens < 1.0:

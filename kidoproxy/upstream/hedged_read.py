@@ -80,7 +80,7 @@ class HedgedRead(WaitingRead):
         if winner.number and late_count:
             self.queue.counts["won"] += 1
         self.winner = winner
-        self.is_decided = True
+        self.queue.decide(self)
         self.request_frame = b""
 
 
