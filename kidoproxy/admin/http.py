@@ -34,6 +34,7 @@ CONNECTION_SECONDS: Final = 5.0
 MAX_CONNECTIONS: Final = 128
 
 METRICS_PATH: Final = "/metrics"
+READINESS_PATHS: Final = ("/readyz", "/ready")
 STATUS_PATH: Final = "/status.json"
 PAGE_PATH: Final = "/"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,8 +57,8 @@ def find_page(proxy: ProxyState, method: str, path: str, totals: WorkerTotals) -
         return "405 Method Not Allowed", b"only GET and HEAD\n"
     if path in ("/livez", "/healthz", "/health"):
         return "200 OK", b"ok\n"
-    if path in ("/readyz", "/ready"):
-        if reasons := unready_reasons(proxy):
+    if path in READINESS_PATHS:
+        if reasons := [*unready_reasons(proxy), *totals.unready_reasons()]:
             return "503 Service Unavailable", "".join([f"{line}\n" for line in reasons]).encode("utf-8", "replace")
         return "200 OK", b"ready\n"
     if path == METRICS_PATH:
@@ -164,7 +165,7 @@ class AdminServer:
         method, path = parse_request(head)
         if method in ("GET", "HEAD") and path in (PAGE_PATH, STATUS_PATH):
             return await self.respond_with_status(head, peer, path, method == "GET")
-        if path == METRICS_PATH:
+        if path == METRICS_PATH or path in READINESS_PATHS:
             await self.update_totals()
         return handle_request(self.proxy, head, self.totals)
 

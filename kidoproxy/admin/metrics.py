@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from kidoproxy.admin.connection_metrics import connection_families
 from kidoproxy.admin.process_metrics import process_families
+from kidoproxy.admin.readiness import unready_reasons
 from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
 from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
@@ -81,6 +82,8 @@ class ProxyCollector(Collector):
         yield counter("script_preloads", "Script texts sent ahead of their EVALSHA.", proxy.executor.script_preloads)
         warmups = sum(connection_set.node.warmup.warmup_count for connection_set in proxy.executor.connection_sets)
         yield counter("node_warmups", "Times that a node got again what was loaded.", warmups)
+        missed = proxy.peers.missed_answers if proxy.peers is not None else 0
+        yield counter("worker_answers_missed", "Answers for clients that another worker did not give in time.", missed)
         yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
         yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
         yield loop_turn_histogram(proxy.turn_durations)
@@ -325,7 +328,8 @@ class ProxyCollector(Collector):
 
 def own_snapshot(proxy: ProxyState) -> Snapshot:
     """All that this process counts."""
-    return take_snapshot(f"{proxy.pid} {proxy.started_ms}", [*ProxyCollector(proxy).collect(), *process_families()])
+    families = [*ProxyCollector(proxy).collect(), *process_families()]
+    return take_snapshot(f"{proxy.pid} {proxy.started_ms}", families, unready_reasons(proxy))
 
 
 class FamilyList(Collector):

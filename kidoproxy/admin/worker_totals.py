@@ -31,11 +31,15 @@ Families = dict[str, tuple[str, str, dict[SampleKey, float]]]
 
 
 class Snapshot:
-    """What one process counts; ``identity`` tells it from the one that it replaces."""
+    """What one process counts; ``identity`` tells it from the one that it replaces.
 
-    def __init__(self, identity: str, families: Families) -> None:
+    ``unready``: why it cannot serve, a line for each pool.
+    """
+
+    def __init__(self, identity: str, families: Families, unready: list[str] | None = None) -> None:
         self.identity = identity
         self.families = families
+        self.unready = unready or []
 
     def encode(self) -> bytes:
         """For another worker."""
@@ -43,13 +47,13 @@ class Snapshot:
             [name, meaning, kind, [[key[0], dict(key[1]), value] for key, value in samples.items()]]
             for name, (meaning, kind, samples) in self.families.items()
         ]
-        return json.dumps([self.identity, rows]).encode()
+        return json.dumps([self.identity, rows, self.unready]).encode()
 
 
 def decode_snapshot(text: bytes) -> Snapshot | None:
     """What another worker has encoded; None if it has ended in the middle."""
     try:
-        identity, rows = json.loads(text)
+        identity, rows, unready = json.loads(text)
     except ValueError:
         return None
     return Snapshot(
@@ -58,10 +62,11 @@ def decode_snapshot(text: bytes) -> Snapshot | None:
             name: (meaning, kind, {(sample, tuple(labels.items())): value for sample, labels, value in samples})
             for name, meaning, kind, samples in rows
         },
+        unready,
     )
 
 
-def take_snapshot(identity: str, families: list[Metric]) -> Snapshot:
+def take_snapshot(identity: str, families: list[Metric], unready: list[str] | None = None) -> Snapshot:
     """The metrics of this process as a value."""
     return Snapshot(
         identity,
@@ -73,6 +78,7 @@ def take_snapshot(identity: str, families: list[Metric]) -> Snapshot:
             )
             for family in families
         },
+        unready,
     )
 
 
@@ -111,6 +117,12 @@ class WorkerTotals:
             if kind == "counter" and not is_per_worker(name):
                 for key, value in samples.items():
                     self.offsets[key] = self.offsets.get(key, 0) + sign * value
+
+    def unready_reasons(self) -> list[str]:
+        """Why clients should be sent elsewhere, as the other workers see it: all must be able to serve."""
+        reasons = {worker: snapshot.unready for worker, snapshot in self.last.items()}
+        reasons.update({worker: ["it does not answer"] for worker in self.silent})
+        return [f"worker {worker}: {line}" for worker, lines in sorted(reasons.items()) for line in lines]
 
     def families(self, own: Snapshot) -> list[Metric]:
         """The metrics of all workers, and which of them have answered."""

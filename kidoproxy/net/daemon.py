@@ -31,6 +31,7 @@ from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
+from kidoproxy.net.peer_channel import PeerChannel
 from kidoproxy.net.process import raise_file_limit, tune_gc
 from kidoproxy.net.reload import Reloads
 from kidoproxy.net.succession import StartError, Succession
@@ -85,6 +86,7 @@ class Daemon:
         self.reloads = reloads
         #: Between the workers; and whether this one replaces one that is gone.
         self.worker_sockets = worker_sockets
+        self.peer_channel: PeerChannel | None = None
         self.replaces = replaces
         #: The copy pools that another proxy has to leave to this one.
         self.take_over = take_over
@@ -142,6 +144,8 @@ class Daemon:
         self.bridge.update_socket = Connector(self.bridge, self.targets, self.tasks).update_socket
         self.set_identity()
         self.set_socket_limits()
+        if self.worker is not None and self.worker_sockets is not None:
+            self.peer_channel = PeerChannel(self.worker, self.worker_sockets, self.bridge, self.tasks)
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self.stop)
 
@@ -174,6 +178,8 @@ class Daemon:
         self.register_ticks()
         self.tasks.start(self.ticker.run(TICK_SECONDS), "tick")
         await self.wait_for_nodes()
+        if self.peer_channel is not None and self.replaces:
+            await self.peer_channel.inherit()
         await self.listen_for_pools(False)
         if predecessor is None:
             await self.listen_for_pools(True)
@@ -181,12 +187,8 @@ class Daemon:
             self.tasks.start(self.succession.take_over_copies(predecessor), "take over copies")
         if self.config.admin is not None:
             await self.listen_admin(self.config.admin)
-        if self.worker_sockets is not None and self.worker:
-            # Here, as in `listen_admin`: the library of metrics is large, and not everybody has the pages.
-            from kidoproxy.admin.metrics import own_snapshot
-
-            answers = (lambda: own_snapshot(self.proxy).encode(), self.succession.own_sockets)
-            self.worker_sockets.start_answering(self.worker, *answers, self.tasks)
+        if self.peer_channel is not None:
+            self.peer_channel.start_answering(self.succession.own_sockets)
         tune_gc()
 
     async def start_copies(self) -> None:
@@ -336,8 +338,8 @@ class Daemon:
         """Close whatever is open, after a clean stop and after a start that failed half way."""
         for listener in self.listeners.all():
             listener.close()
-        if self.worker_sockets is not None and self.worker:
-            self.worker_sockets.stop_answering(self.worker)
+        if self.peer_channel is not None:
+            self.peer_channel.stop_answering()
         self.upgrades.close()
         await self.tasks.stop()
         await self.close_connections()

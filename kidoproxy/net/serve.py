@@ -86,7 +86,7 @@ def run_workers(
         return 0
 
     workers = Workers(config, run_worker, read=read, on_stop=handover.let_go)
-    worker_sockets = WorkerSockets([worker for worker in workers.numbers() if worker])
+    worker_sockets = WorkerSockets(workers.numbers(), config.workers)
     try:
         return workers.run()
     finally:

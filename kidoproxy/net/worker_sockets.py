@@ -1,9 +1,10 @@
-"""How the first worker asks the others what they count, for the page that speaks for all.
+"""How the workers ask each other: the first one what the others count and where they listen, each what clients want.
 
-The parent makes a pair of datagram sockets for each other worker, before the first fork, and keeps them: so a worker
-that replaces another one is asked by the same pair. A question is one end of a fresh pair of stream sockets; the answer
-is all that comes out of the other end. Whoever asks waits for all answers together no longer than `ANSWER_SECONDS`. A
-question to a worker that is gone is found by the one that replaces it, when nobody waits any more, and costs nothing.
+The parent makes a pair of datagram sockets for each worker, before the first fork, and keeps them: so a worker that
+replaces another one is asked by the same pair, by whoever wants to. A question is one end of a fresh pair of stream
+sockets; the answer is all that comes out of the other end. Whoever asks waits for all answers together no longer than
+`ANSWER_SECONDS`. A question to a worker that is gone is found by the one that replaces it, when nobody waits any more,
+and costs nothing.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 
 from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.shared_memory import ClientIds
 from kidoproxy.net.tasks import Tasks
 
 log = EventLogger("kidoproxy.workers")
@@ -26,24 +28,41 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 CHUNK_BYTES: Final = 1 << 18
 QUESTION: Final = b"?"
 SOCKETS_QUESTION: Final = b"s"
+#: A request of another worker's client, which comes out of the socket: see `kidoproxy.net.peer_channel`.
+REQUEST: Final = b"r"
 #: Of one process.
 MAX_SOCKETS: Final = 200
 
 
 class WorkerSockets:
-    """Between the first worker and each of these."""
+    """Between these workers, of ``count`` in all: some may have nothing to serve."""
 
-    def __init__(self, workers: list[int]) -> None:
+    def __init__(self, workers: list[int], count: int = 0) -> None:
+        self.count = count or max(workers) + 1
+        self.client_ids = ClientIds(self.count)
         #: By worker: the end on which it is asked, and its own.
-        self.pairs = {worker: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for worker in workers}
-        for pair in self.pairs.values():
+        self.all_pairs = {worker: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for worker in workers}
+        #: Those that the first worker asks.
+        self.pairs = {worker: pair for worker, pair in self.all_pairs.items() if worker}
+        for pair in self.all_pairs.values():
             for end in pair:
                 end.setblocking(False)
 
     def close(self) -> None:
-        for pair in self.pairs.values():
+        for pair in self.all_pairs.values():
             for end in pair:
                 end.close()
+
+    def others(self, worker: int) -> list[int]:
+        """All but this one."""
+        return [other for other in self.all_pairs if other != worker]
+
+    def put_request(self, worker: int, end: socket.socket) -> bool:
+        """Send one end of a pair to a worker; False while too many questions wait for it already."""
+        with contextlib.suppress(BlockingIOError):
+            socket.send_fds(self.all_pairs[worker][0], [REQUEST], [end.fileno()])
+            return True
+        return False
 
     async def ask(self) -> dict[int, bytes | None]:
         """What each of the others has to say; None for one that does not answer in time."""
@@ -67,10 +86,15 @@ class WorkerSockets:
         return found
 
     def start_answering(
-        self, worker: int, answer: Callable[[], bytes], sockets: Callable[[], list[GivenSocket]], tasks: Tasks
+        self,
+        worker: int,
+        answer: Callable[[], bytes],
+        sockets: Callable[[], list[GivenSocket]],
+        tasks: Tasks,
+        on_request: Callable[[socket.socket], object] = socket.socket.close,
     ) -> None:
-        """Answer with what ``answer`` and ``sockets`` return, from now on."""
-        question_socket = self.pairs[worker][1]
+        """Answer with what ``answer`` and ``sockets`` return, from now on; ``on_request`` answers clients' requests."""
+        question_socket = self.all_pairs[worker][1]
         loop = asyncio.get_running_loop()
 
         def on_question() -> None:
@@ -79,13 +103,15 @@ class WorkerSockets:
                 for fd in fds if question == SOCKETS_QUESTION else ():
                     with socket.socket(fileno=fd) as end:
                         send_sockets(end, sockets())
+                for fd in fds if question == REQUEST else ():
+                    on_request(socket.socket(fileno=fd))
                 for fd in fds if question == QUESTION else ():
                     tasks.start(send_answer(socket.socket(fileno=fd), answer), "worker answer")
 
         loop.add_reader(question_socket.fileno(), on_question)
 
     def stop_answering(self, worker: int) -> None:
-        asyncio.get_running_loop().remove_reader(self.pairs[worker][1].fileno())
+        asyncio.get_running_loop().remove_reader(self.all_pairs[worker][1].fileno())
 
 
 async def ask_one(question_socket: socket.socket) -> bytes | None:

@@ -172,6 +172,15 @@ def partial_write(name: bytes, failed: int, unknown: int, total: int, unit: str,
     return error_reply_around(head, cause, tail)
 
 
+def silent_workers(name: bytes, silent: list[int], total: int, done: str) -> bytes:
+    """What every worker has to do, and these have not said that they have; ``done``: by the others, or empty."""
+    who = ", ".join([str(worker) for worker in silent])
+    tail = f"; {done}" if done else ""
+    return error_reply(
+        f"PARTIAL '{truncate_word(name)}' reached {total - len(silent)} of {total} workers (no answer from {who}){tail}"
+    )
+
+
 def replies_mismatch(beginnings: str) -> bytes:
     """Replies of several nodes that cannot be merged; ``beginnings`` shows how each of them begins."""
     return error_reply(f"ERR the nodes' replies do not fit together: {beginnings}")

@@ -9,6 +9,7 @@ A request that loads (SCRIPT LOAD, FUNCTION LOAD) goes to all nodes. Nodes that 
 back, so they spoil nothing as long as another node has taken it.
 """
 
+from collections.abc import Callable
 from typing import Final, final
 
 from kidoproxy.commands.spec import CommandSpec
@@ -57,6 +58,8 @@ class EvalshaExecutor(DelegatingExecutor):
         self.replies = replies
         self.pending = pending
         self.has_followers = has_followers
+        #: Has the registry learn a script of this digest from other workers, then calls back; None: there are none.
+        self.ask_peers: Callable[[bytes, Callable[[], None]], None] | None = None
 
     def send(self, node: Node, handler: ReplyHandler, payload: bytes, proto: int, db: int) -> None:
         """Send the text ahead if need be. A payload that is not the client's own is an EVAL, which carries its text."""
@@ -97,22 +100,39 @@ class NoScriptRetry(DelegatingHandler):
         self.node = node
         self.proto = proto
         self.db = db
-        self.retried = False
+        #: NOSCRIPT has come once; the request was sent once more.
+        self.retried = self.resent = False
         self.partly_sent = False
 
     def on_reply(self, raw: bytes) -> None:
         """Send again, by the old deadline, if the node does not know the script; else the reply is the reply."""
         plan_executor = self.plan_executor
         script_missing = raw.startswith(NOSCRIPT_PREFIX) and not self.partly_sent
-        if script_missing and not self.retried and plan_executor.is_last_request() and self.resend_script():
+        if script_missing and not self.retried:
             self.retried = True
+            ask_peers = plan_executor.ask_peers
+            if ask_peers is not None and not self.is_known() and plan_executor.is_last_request():
+                ask_peers(plan_executor.digest, lambda: self.retry_or_reply(raw))
+            else:
+                self.retry_or_reply(raw)
+            return
+        if self.resent and not script_missing:
+            plan_executor.executor.noscript_retries += 1
+        self.parent.on_reply(raw)
+
+    def is_known(self) -> bool:
+        return self.plan_executor.registry.find_script(self.plan_executor.digest) is not None
+
+    def retry_or_reply(self, raw: bytes) -> None:
+        """Send the text and the request once more, by the old deadline, if that is possible; else it is ``raw``."""
+        plan_executor = self.plan_executor
+        if plan_executor.is_last_request() and self.resend_script():
+            self.resent = True
             due = self.due
             plan_executor.executor.send(self.node, self, plan_executor.raw, self.proto, self.db)
             self.due = due
-            return
-        if self.retried and not script_missing:
-            plan_executor.executor.noscript_retries += 1
-        self.parent.on_reply(raw)
+        else:
+            self.parent.on_reply(raw)
 
     def resend_script(self) -> bool:
         """Send the text again, whatever this connection has carried."""

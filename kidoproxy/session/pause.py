@@ -9,9 +9,11 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session.base import Session
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 
 
-def pause_pool(session: Session, argv: list[bytes]) -> bytes:
+def pause_pool(proxy: ProxyState, context: PoolContext, argv: list[bytes]) -> bytes:
     """CLIENT PAUSE milliseconds [WRITE | ALL]; a current pause is only made longer and stricter."""
     if len(argv) > 4:
         return client_errors.PAUSE_ARITY
@@ -23,10 +25,9 @@ def pause_pool(session: Session, argv: list[bytes]) -> bytes:
         return client_errors.BAD_TIMEOUT
     if duration_ms < 0:
         return client_errors.NEGATIVE_TIMEOUT
-    context = session.context
     context.pause_writes_only = mode == b"write" and (context.pause_writes_only or not context.paused_until_ms)
-    context.paused_until_ms = max(context.paused_until_ms, session.proxy.wall_ms + duration_ms)
-    session.proxy.update_sessions(context)
+    context.paused_until_ms = max(context.paused_until_ms, proxy.wall_ms + duration_ms)
+    proxy.update_sessions(context)
     return encode.OK
 
 

@@ -22,6 +22,8 @@ class PoolContext:
         self.mode = mode
         self.root = root
         self.commands = commands
+        #: Then one worker alone serves it.
+        self.has_copies = any(node.is_copy for node in root.nodes())
         self.users = Users([])
         self.databases = 16
         #: The routes look at all arguments, so large requests have to be materialized.

@@ -11,6 +11,7 @@ from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
 from kidoproxy.session.incidents import Incidents
 from kidoproxy.session.mode import YIELDED
+from kidoproxy.session.peers import Peers
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.state import MonitorStream, SessionState
@@ -31,7 +32,12 @@ class ProxyState:
         self.sessions: dict[int, SessionState] = {}
         #: By the pool's name; a pool whose clients never subscribe or publish has none.
         self.subscriptions_by_pool: dict[str, Subscriptions] = {}
+        #: The ids of several workers are those of other remainders; each is noted where a successor finds it.
         self.last_client_id = 0
+        self.client_id_step = 1
+        self.note_client_id: Callable[[int], None] | None = None
+        #: The other workers; None: there are none.
+        self.peers: Peers | None = None
         self.clock = WallClock(0)
         self.started_ms = 0
         self.version = ""
@@ -153,5 +159,14 @@ class ProxyState:
 
     def next_client_id(self) -> int:
         """A client id: ids grow and are never reused."""
-        self.last_client_id += 1
+        self.last_client_id += self.client_id_step
+        if self.note_client_id is not None:
+            self.note_client_id(self.last_client_id)
         return self.last_client_id
+
+    def find_context(self, pool_name: str) -> PoolContext | None:
+        """The pool of that name, if this process serves it."""
+        for context in self.contexts:
+            if context.name == pool_name:
+                return context
+        return None

@@ -18,17 +18,19 @@ from kidoproxy.commands.spec import (
     SECRETS_NONE,
     SECRETS_OF_MODULES,
     SECRETS_OF_SETTINGS,
+    SUM_BY_NAME,
     CommandSpec,
     Secrets,
 )
-from kidoproxy.replies.callbacks import transform_reply
+from kidoproxy.replies.callbacks import InterceptingHandler, transform_reply
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.decode import is_null, items, type_byte
 from kidoproxy.resp.decode import string_value as text_of
 from kidoproxy.resp.encode import array, bulk, mapping
 from kidoproxy.routes.route import RequestContext
 from kidoproxy.session.base import Session
-from kidoproxy.session.pubsub.counts import correct_reply
+from kidoproxy.session.peers import Answers, Peers
+from kidoproxy.session.pubsub.counts import SUBSCRIBERS, correct_reply, sum_parts
 
 #: Settings whose value is secret: those with such an ending, and these.
 SECRET_SUFFIXES: Final = (b"pass", b"auth", b"password", b"passwd", b"secret", b"token")
@@ -63,9 +65,28 @@ def corrected_count_handler(
     if may_hold_secrets(spec):
         return transform_reply(handler, partial(redact_replies, spec.secrets, request_context.per_node))
     if spec.replication == COPY_PUBSUB_NODE and not request_context.per_node:
+        if spec.response_policy == SUM_BY_NAME and session.proxy.peers is not None and not session.context.has_copies:
+            return shared_count_handler(session, session.proxy.peers, spec, argv, handler)
         subscriptions = session.proxy.subscriptions_of(session.context)
-        return transform_reply(handler, partial(correct_reply, subscriptions, spec, argv))
+        return transform_reply(handler, partial(correct_reply, subscriptions, spec, argv, {}))
     return handler
+
+
+def shared_count_handler(
+    session: Session, peers: Peers, spec: CommandSpec, argv: list[bytes], handler: ReplyHandler
+) -> ReplyHandler:
+    """The handler for the nodes' reply to NUMSUB that asks the other workers for what they know."""
+    names = list(dict.fromkeys(argv[2:]))
+
+    def on_reply(raw: bytes) -> None:
+        words = [SUBSCRIBERS, b"%d" % spec.topic_kind, *names]
+        peers.ask(peers.others, session.context.name, words, partial(take_answers, raw))
+
+    def take_answers(raw: bytes, answers: Answers) -> None:
+        others = sum_parts(names, [part for part in answers.values() if part is not None])
+        handler.on_reply(correct_reply(session.proxy.subscriptions_of(session.context), spec, argv, others, raw))
+
+    return InterceptingHandler(handler, on_reply, handler.on_failure)
 
 
 def redact_replies(secrets: Secrets, per_node: bool, raw: bytes) -> bytes:

@@ -30,8 +30,8 @@ from kidoproxy.session import accounting, cleanup, library_lookup, pause, publis
 from kidoproxy.session.base import Session, SessionHandler
 from kidoproxy.session.command_lookup import may_request_command_info, request_command_info
 from kidoproxy.session.handlers import (
+    all_workers,
     blocking,
-    client_slices,
     info,
     local,
     long_running,
@@ -48,8 +48,7 @@ from kidoproxy.session.proxy_state import ProxyState
 
 #: Commands about the session that are more than a reply; the others are in `session_commands.ANSWERS`.
 SESSION_HANDLERS: Final[dict[HandlerId, SessionHandler]] = {
-    handler_ids.CLIENT_KILL: client_slices.handle_kill,
-    handler_ids.CLIENT_LIST: client_slices.handle_list,
+    **dict.fromkeys(all_workers.PARTS, all_workers.handle),
     handler_ids.CLIENT_REPLY: session_commands.set_reply_mode,
     handler_ids.DISCARD: multi.discard,
     handler_ids.EXEC: multi.execute,

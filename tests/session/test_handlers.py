@@ -13,7 +13,7 @@ from kidoproxy.commands.spec import (
     SUBSCRIBE,
     CommandSpec,
 )
-from kidoproxy.session.handlers import blocking, local, scripts, session_commands
+from kidoproxy.session.handlers import all_workers, blocking, local, scripts, session_commands
 from kidoproxy.session.session import SESSION_HANDLERS
 
 
@@ -39,10 +39,10 @@ def test_the_tables_of_the_session() -> None:
 
 
 def test_what_a_transaction_may_hold_has_an_answer() -> None:
-    """EXEC knows the answers alone: all that MULTI queues must have one."""
+    """EXEC knows the answers alone, and what all workers do: all that MULTI queues must have one."""
     not_queued = (IN_MULTI_AT_ONCE, IN_MULTI_BOUNDARY, IN_MULTI_REFUSED)
     queued = {spec.handler for spec in served(SESSION) if spec.in_multi not in not_queued}
-    assert queued <= set(session_commands.ANSWERS)
+    assert queued <= {*session_commands.ANSWERS, *all_workers.PARTS}
 
 
 def test_the_table_of_local_commands() -> None:

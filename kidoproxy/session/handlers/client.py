@@ -13,6 +13,8 @@ from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import accounting
 from kidoproxy.session.base import Answer, Session
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.state import SessionState
 
 #: Redis's types of clients. Here they are normal, or pubsub while they have subscriptions.
@@ -190,7 +192,7 @@ def tracking_info(session: Session, argv: list[bytes]) -> bytes:
     return encode.mapping(proto, [encode.bulk(b"flags"), flags, *redirect, encode.bulk(b"prefixes"), encode.array([])])
 
 
-def unblock_client(session: Session, argv: list[bytes]) -> bytes:
+def unblock_client(proxy: ProxyState, context: PoolContext, argv: list[bytes]) -> bytes:
     """CLIENT UNBLOCK: the nodes end the command that blocks this client; 1 if there was one."""
     if len(argv) > 4:
         return errors.SYNTAX
@@ -200,8 +202,8 @@ def unblock_client(session: Session, argv: list[bytes]) -> bytes:
     client_id = parse_int64(argv[2])
     if client_id is None:
         return errors.NOT_INTEGER
-    other = session.proxy.sessions.get(client_id)
-    if other is None or other.context is not session.context or other.blocking_executor is None:
+    other = proxy.sessions.get(client_id)
+    if other is None or other.context is not context or other.blocking_executor is None:
         return encode.integer(0)
     return encode.integer(int(other.blocking_executor.unblock(reason)))
 
@@ -271,35 +273,32 @@ def format_client(session: SessionState, now_ms: int) -> bytes:
     )
 
 
-def pool_clients(session: Session) -> list[SessionState]:
+def pool_clients(proxy: ProxyState, context: PoolContext) -> list[SessionState]:
     """The clients of the same pool, oldest first, without those that are closing."""
-    return [
-        other for other in session.proxy.sessions.values() if other.context is session.context and not other.closing
-    ]
+    return [other for other in proxy.sessions.values() if other.context is context and not other.closing]
 
 
-def client_list_reply(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT LIST [TYPE type] [ID id …]."""
-    selected = select_clients(session, argv)
+def client_lines(proxy: ProxyState, context: PoolContext, argv: list[bytes]) -> bytes:
+    """CLIENT LIST [TYPE type] [ID id …]: the lines as a bulk string, or the error."""
+    selected = select_clients(proxy, context, argv)
     if isinstance(selected, bytes):
         return selected
-    now_ms = session.proxy.wall_ms
-    return encode.verbatim(session.proto, b"".join([format_client(other, now_ms) for other in selected]))
+    return encode.bulk(b"".join([format_client(other, proxy.wall_ms) for other in selected]))
 
 
-def select_clients(session: Session, argv: list[bytes]) -> list[SessionState] | bytes:
+def select_clients(proxy: ProxyState, context: PoolContext, argv: list[bytes]) -> list[SessionState] | bytes:
     """The clients that CLIENT LIST is about, or the error."""
     option = argv[2].lower() if len(argv) > 3 else b""
     if option == b"type" and len(argv) == 4:
         if argv[3].lower() not in CLIENT_TYPES:
             return client_errors.unknown_client_type(argv[3])
-        return [other for other in pool_clients(session) if has_type(other, argv[3].lower())]
+        return [other for other in pool_clients(proxy, context) if has_type(other, argv[3].lower())]
     if option == b"id":
         client_ids = {parse_int64(text) for text in argv[3:]}
         if None in client_ids:
             return client_errors.BAD_CLIENT_ID
-        return [other for other in pool_clients(session) if other.id in client_ids]
-    return pool_clients(session) if len(argv) == 2 else errors.SYNTAX
+        return [other for other in pool_clients(proxy, context) if other.id in client_ids]
+    return pool_clients(proxy, context) if len(argv) == 2 else errors.SYNTAX
 
 
 ANSWERS: Final[dict[HandlerId, Answer]] = {
@@ -311,12 +310,10 @@ ANSWERS: Final[dict[HandlerId, Answer]] = {
     handler_ids.CLIENT_ID: id_reply,
     handler_ids.CLIENT_IMPORT_SOURCE: import_source_reply,
     handler_ids.CLIENT_INFO: info_reply,
-    handler_ids.CLIENT_LIST: client_list_reply,
     handler_ids.CLIENT_NO_EVICT: set_no_evict,
     handler_ids.CLIENT_NO_TOUCH: set_no_touch,
     handler_ids.CLIENT_SETINFO: set_info,
     handler_ids.CLIENT_SETNAME: set_name,
     handler_ids.CLIENT_TRACKING: set_tracking,
     handler_ids.CLIENT_TRACKINGINFO: tracking_info,
-    handler_ids.CLIENT_UNBLOCK: unblock_client,
 }

@@ -2,8 +2,9 @@
 
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.scan import parse_int64
-from kidoproxy.session.base import Session
 from kidoproxy.session.handlers.client import CLIENT_TYPES, encode_text, has_type, pool_clients
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.state import SessionState
 from kidoproxy.session.users import User, Users
 
@@ -68,7 +69,8 @@ class KillFilter:
             return number
         return 0
 
-    def matches(self, caller: Session, other: SessionState) -> bool:
+    def matches(self, caller: SessionState | None, other: SessionState, wall_ms: int) -> bool:
+        """Whether it closes this one. ``caller``: None if it is a client of another worker."""
         if (self.skip_me and other is caller) or self.client_id not in (0, other.id):
             return False
         if self.client_type and not has_type(other, self.client_type):
@@ -79,12 +81,12 @@ class KillFilter:
             return False
         if self.local_address is not None and self.local_address != encode_text(other.local_address):
             return False
-        return (caller.proxy.wall_ms - other.created_ms) // 1000 >= self.max_age
+        return (wall_ms - other.created_ms) // 1000 >= self.max_age
 
 
-def kill_clients(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT KILL: the old form is one address, the new one has options and values."""
-    kill_filter = KillFilter(session.context.users)
+def kill_clients(proxy: ProxyState, context: PoolContext, caller: SessionState | None, argv: list[bytes]) -> bytes:
+    """CLIENT KILL: the old form is one address, the new one has options and values. The number of those closed."""
+    kill_filter = KillFilter(context.users)
     if len(argv) == 3:
         kill_filter.set_legacy_address(argv[2])
     else:
@@ -92,7 +94,7 @@ def kill_clients(session: Session, argv: list[bytes]) -> bytes:
             error = kill_filter.set_option_at(argv, index)
             if error:
                 return error
-    return kill_reply(argv, close_matching(session, kill_filter, pool_clients(session)))
+    return encode.integer(close_matching(kill_filter, caller, pool_clients(proxy, context), proxy.wall_ms))
 
 
 def kill_reply(argv: list[bytes], count: int) -> bytes:
@@ -102,11 +104,13 @@ def kill_reply(argv: list[bytes], count: int) -> bytes:
     return encode.integer(count)
 
 
-def close_matching(session: Session, kill_filter: KillFilter, candidates: list[SessionState]) -> int:
+def close_matching(
+    kill_filter: KillFilter, caller: SessionState | None, candidates: list[SessionState], wall_ms: int
+) -> int:
     """Close the candidates that match and are not closing already; their number."""
     count = 0
     for other in candidates:
-        if not other.closing and kill_filter.matches(session, other):
+        if not other.closing and kill_filter.matches(caller, other, wall_ms):
             other.close()
             count += 1
     return count

@@ -25,7 +25,7 @@ from kidoproxy.routes.route import PlanBuilder
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import accounting, redact, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import exec_turn, local, scripts, session_commands
+from kidoproxy.session.handlers import all_workers, exec_turn, local, scripts, session_commands
 from kidoproxy.session.multi_state import QueuedCommand
 from kidoproxy.session.watches import Watch
 from kidoproxy.upstream.executor import timeout_of
@@ -295,6 +295,8 @@ class ExecJob(Job):
             return 1
         frame = b""
         if not accounting.enforce_output_limit(session):
+            if queued.spec.handler in all_workers.PARTS:
+                return all_workers.answer_in_transaction(session, queued.spec, queued.request.argv, slot)
             if queued.spec.reach == LOCAL:
                 frame = local.local_reply(session, queued.spec, queued.request.argv)
             else:

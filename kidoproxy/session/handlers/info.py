@@ -7,7 +7,7 @@ fields that are known here and the reason: many libraries read the version first
 
 from typing import Final, final
 
-from kidoproxy.commands.spec import CHANNEL, MERGE_INFO, PATTERN, SHARD, CommandSpec
+from kidoproxy.commands.spec import MERGE_INFO, CommandSpec
 from kidoproxy.replication.group import BEHIND, IN_SYNC, group_of
 from kidoproxy.replies.accounting import OUTPUT_LIMIT, QUERY_LIMIT
 from kidoproxy.replies.callbacks import InterceptingHandler
@@ -21,14 +21,30 @@ from kidoproxy.routes.route import RequestContext, Route
 from kidoproxy.routes.topology import Node
 from kidoproxy.session import redact
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import client, session_commands
-from kidoproxy.upstream.connection_set import connection_set_of
-from kidoproxy.upstream.health import INTERNAL_ERROR
-from kidoproxy.upstream.states import READY
+from kidoproxy.session.handlers import session_commands
+from kidoproxy.session.numbers import ERROR_PREFIX, Totals, gather_totals
 
 PROXY_SECTIONS: Final = (b"kidoproxy", b"kidoproxynodes")
 #: INFO's names for several sections at once.
 SECTION_GROUPS: Final = (b"default", b"all", b"everything")
+
+#: In this order.
+COUNTERS: Final = (
+    "connected_clients",
+    "connected_clients_of_all_pools",
+    "total_connections_received",
+    "rejected_connections",
+    "cut_clients",
+    "total_commands_processed",
+    "refused_commands",
+    "split_transactions",
+    "auth_failures",
+    "delivered_messages",
+    "mishandled_replies",
+    "healed_scripts",
+    "total_net_input_bytes",
+    "total_net_output_bytes",
+)
 
 InfoField = tuple[str, str]
 
@@ -36,33 +52,13 @@ InfoField = tuple[str, str]
 # -- the proxy ---------------------------------------------------------------------------------------
 
 
-def counters(session: Session) -> list[tuple[str, int]]:
-    """The proxy's counters, as PROXY STATS and INFO show them."""
-    proxy = session.proxy
+def counters(session: Session, totals: Totals) -> list[tuple[str, int]]:
+    """The counters of all workers, as PROXY STATS and INFO show them."""
     return [
         ("uptime_in_seconds", uptime(session)),
-        ("connected_clients", session.context.client_count),
-        ("connected_clients_of_all_pools", len(proxy.sessions)),
-        ("total_connections_received", proxy.connections_received),
-        ("rejected_connections", proxy.connections_rejected),
-        ("cut_clients", sum(proxy.forced_disconnects.values())),
-        ("total_commands_processed", proxy.commands_processed),
-        ("refused_commands", proxy.commands_rejected),
-        ("split_transactions", proxy.split_transactions),
-        ("auth_failures", proxy.auth_failures),
-        ("delivered_messages", proxy.messages_delivered()),
-        (
-            "mishandled_replies",
-            sum(
-                [
-                    connection_set.node.failure_counts.get(INTERNAL_ERROR, 0)
-                    for connection_set in proxy.executor.connection_sets
-                ]
-            ),
-        ),
-        ("healed_scripts", proxy.executor.noscript_retries),
-        ("total_net_input_bytes", proxy.bytes_in),
-        ("total_net_output_bytes", proxy.bytes_out),
+        ("workers", totals.workers),
+        ("workers_answered", totals.answered),
+        *[(name, totals.get(name)) for name in COUNTERS],
     ]
 
 
@@ -71,7 +67,7 @@ def uptime(session: Session) -> int:
     return (session.proxy.wall_ms - session.proxy.started_ms) // 1000
 
 
-def proxy_fields(session: Session) -> list[InfoField]:
+def proxy_fields(session: Session, totals: Totals) -> list[InfoField]:
     """The section ``# Kidoproxy``."""
     proxy = session.proxy
     identity = [
@@ -81,10 +77,10 @@ def proxy_fields(session: Session) -> list[InfoField]:
         ("pool", session.context.name),
         ("mode", session.context.mode),
     ]
-    return identity + [(name, str(value)) for name, value in counters(session)]
+    return identity + [(name, str(value)) for name, value in counters(session, totals)]
 
 
-def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
+def field_overrides(session: Session, totals: Totals) -> list[tuple[str, list[InfoField]]]:
     """By section, the fields of Redis's own INFO that are about the proxy."""
     proxy = session.proxy
     server = [
@@ -99,44 +95,37 @@ def field_overrides(session: Session) -> list[tuple[str, list[InfoField]]]:
         ("config_file", proxy.config_file),
     ]
     clients = [
-        ("connected_clients", str(session.context.client_count)),
+        ("connected_clients", str(totals.get("connected_clients"))),
         ("maxclients", str(session.context.max_clients)),
-        ("blocked_clients", str(proxy.blocked_clients(session.context))),
-        ("pubsub_clients", str(len([other for other in client.pool_clients(session) if other.is_subscriber()]))),
+        ("blocked_clients", str(totals.get("blocked_clients"))),
+        ("pubsub_clients", str(totals.get("pubsub_clients"))),
     ]
     stats = [
-        ("total_connections_received", str(proxy.connections_received)),
-        ("total_commands_processed", str(proxy.commands_processed)),
-        ("rejected_connections", str(proxy.connections_rejected)),
-        ("total_error_replies", str(sum([context.error_counts.total() for context in proxy.contexts]))),
-        ("client_query_buffer_limit_disconnections", str(proxy.forced_disconnects[QUERY_LIMIT])),
-        ("client_output_buffer_limit_disconnections", str(proxy.forced_disconnects[OUTPUT_LIMIT])),
-        *[(field, str(number)) for field, number in subscription_counts(session)],
+        ("total_connections_received", str(totals.get("total_connections_received"))),
+        ("total_commands_processed", str(totals.get("total_commands_processed"))),
+        ("rejected_connections", str(totals.get("rejected_connections"))),
+        ("total_error_replies", str(totals.get("total_error_replies"))),
+        ("client_query_buffer_limit_disconnections", str(totals.get(QUERY_LIMIT))),
+        ("client_output_buffer_limit_disconnections", str(totals.get(OUTPUT_LIMIT))),
+        *[(field, str(totals.get(field))) for field in ("pubsub_channels", "pubsub_patterns", "pubsubshard_channels")],
     ]
     return [
         ("Server", server),
         ("Clients", clients),
         ("Stats", stats),
-        ("Errorstats", error_fields(session)),
+        ("Errorstats", error_fields(totals)),
         ("Replication", [("role", "master"), ("connected_slaves", "0")]),
         ("Cluster", [("cluster_enabled", "0")]),
     ]
 
 
-def error_fields(session: Session) -> list[InfoField]:
+def error_fields(totals: Totals) -> list[InfoField]:
     """The section ``# Errorstats``: the error replies that clients got, the proxy's own and those of nodes."""
-    totals: dict[str, int] = {}
-    for context in session.proxy.contexts:
-        for code, count in context.error_counts.by_code().items():
-            totals[code] = totals.get(code, 0) + count
-    return [(f"errorstat_{code}", f"count={count}") for code, count in totals.items()]
-
-
-def subscription_counts(session: Session) -> list[tuple[str, int]]:
-    """The numbers of subscribed names in this pool, by INFO's field."""
-    subscriptions = session.proxy.subscriptions_by_pool.get(session.context.name)
-    fields = (("pubsub_channels", CHANNEL), ("pubsub_patterns", PATTERN), ("pubsubshard_channels", SHARD))
-    return [(field, subscriptions.subscribed_count(kind) if subscriptions is not None else 0) for field, kind in fields]
+    return [
+        (f"errorstat_{name.removeprefix(ERROR_PREFIX)}", f"count={count}")
+        for name, count in totals.numbers.items()
+        if name.startswith(ERROR_PREFIX)
+    ]
 
 
 def port_of(local: str) -> str:
@@ -151,18 +140,25 @@ def port_of(local: str) -> str:
 class NodeInfo:
     """One node of the client's pool, as PROXY NODES and INFO show it."""
 
-    def __init__(self, session: Session, pool_name: str, node: Node) -> None:
-        connection_set = connection_set_of(node)
-        connections = connection_set.shared_connections()
+    def __init__(self, session: Session, pool_name: str, node: Node, totals: Totals) -> None:
         self.pool_name = pool_name
         self.node = node
         self.state = node_state(node)
         self.cause = node.cause or node.unfenced
-        self.dedicated = connection_set.leased_count
-        self.ready_connections = len([conn for conn in connections if conn.state == READY])
-        self.pending_requests = sum([conn.pending_count() for conn in connections])
-        self.reconnects = sum([conn.reconnects for conn in connections])
+        self.note_others(totals)
+        self.dedicated = totals.of_node(node, "lanes")
+        self.ready_connections = totals.of_node(node, "links")
+        self.pending_requests = totals.of_node(node, "waiting")
+        self.reconnects = totals.of_node(node, "reconnects")
         self.sync_status = session.proxy.sync_status.get(node.node_id, "")
+
+    def note_others(self, totals: Totals) -> None:
+        """A node that another worker cannot reach is not up, whatever this one sees of it."""
+        for state in ("down", "suspect"):
+            workers = totals.of_node(self.node, state)
+            if workers and self.state not in ("down", state):
+                self.state = state
+                self.cause = f"{state} for {workers} of {totals.answered} workers"
 
     def text_fields(self) -> list[InfoField]:
         """The fields that are texts."""
@@ -257,10 +253,10 @@ def nodes_with_pool_name(pool_name: str, route: Route) -> list[tuple[str, Node]]
     return [found for child in children for found in nodes_with_pool_name(route.name, child)]
 
 
-def node_infos(session: Session) -> list[NodeInfo]:
+def node_infos(session: Session, totals: Totals) -> list[NodeInfo]:
     """The nodes of the client's pool, in the order of the configuration."""
     found = nodes_with_pool_name(session.context.name, session.context.root)
-    return [NodeInfo(session, pool_name, node) for pool_name, node in found]
+    return [NodeInfo(session, pool_name, node, totals) for pool_name, node in found]
 
 
 # -- INFO ------------------------------------------------------------------------------------------------
@@ -288,18 +284,18 @@ def sanitize_line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
 
 
-def proxy_sections(session: Session, argv: list[bytes], missing_reason: str) -> list[bytes]:
+def proxy_sections(session: Session, totals: Totals, argv: list[bytes], missing_reason: str) -> list[bytes]:
     """The proxy's sections that ``argv`` selects; ``missing_reason`` says why the nodes' are missing, or is empty."""
     found: list[bytes] = []
     if wants_section(argv, b"kidoproxy"):
-        fields = proxy_fields(session)
+        fields = proxy_fields(session, totals)
         if missing_reason:
             fields.append(("nodes_gave_no_info", missing_reason))
         found.append(info_section("Kidoproxy", fields))
     if wants_section(argv, b"kidoproxynodes"):
         found.append(
             info_section(
-                "KidoproxyNodes", [node_info.info_field(at) for at, node_info in enumerate(node_infos(session))]
+                "KidoproxyNodes", [node_info.info_field(at) for at, node_info in enumerate(node_infos(session, totals))]
             )
         )
     return found
@@ -311,7 +307,7 @@ def reply_if_proxy_only(
     """Answer an INFO that needs no node; whether it was one."""
     proxy_only = spec.response_policy == MERGE_INFO and not request_context.per_node and only_proxy_sections(argv)
     if proxy_only:
-        handler.on_reply(proxy_info(session, argv))
+        gather_totals(session, lambda totals: handler.on_reply(proxy_info(session, totals, argv)))
     return proxy_only
 
 
@@ -325,41 +321,44 @@ def client_view_handler(
 
 
 def info_handler(session: Session, argv: list[bytes], parent: ReplyHandler) -> ReplyHandler:
-    """Takes the nodes' merged INFO and completes it."""
+    """Takes the nodes' merged INFO and completes it, with what all workers count at that moment."""
 
     def on_reply(raw: bytes) -> None:
         if is_error(raw):
-            parent.on_reply(fallback_info(session, argv, decode_text(error_text(raw))))
+            fall_back(decode_text(error_text(raw)))
         else:
-            parent.on_reply(merged_info(session, argv, raw))
+            gather_totals(session, lambda totals: parent.on_reply(merged_info(session, totals, argv, raw)))
+
+    def fall_back(reason: str) -> None:
+        gather_totals(session, lambda totals: parent.on_reply(fallback_info(session, totals, argv, reason)))
 
     def on_failure(failure: NodeFailure) -> None:
-        parent.on_reply(fallback_info(session, argv, decode_text(error_text(failure.error_reply(False)))))
+        fall_back(decode_text(error_text(failure.error_reply(False))))
 
     return InterceptingHandler(parent, on_reply, on_failure)
 
 
-def proxy_info(session: Session, argv: list[bytes]) -> bytes:
+def proxy_info(session: Session, totals: Totals, argv: list[bytes]) -> bytes:
     """The proxy's sections alone."""
-    return encode.verbatim(session.proto, b"\r\n".join(proxy_sections(session, argv, "")))
+    return encode.verbatim(session.proto, b"\r\n".join(proxy_sections(session, totals, argv, "")))
 
 
-def merged_info(session: Session, argv: list[bytes], raw: bytes) -> bytes:
+def merged_info(session: Session, totals: Totals, argv: list[bytes], raw: bytes) -> bytes:
     """The nodes' INFO with the proxy's fields in the sections that it has, and the proxy's sections behind it."""
     node_info = b"\r\n" + string_value(raw)
     extra = [
         info_section(name, fields)
-        for name, fields in field_overrides(session)
+        for name, fields in field_overrides(session, totals)
         if b"\n# %b\r\n" % name.encode("ascii") in node_info
     ]
-    return merge_info([raw], session.proto, extra + proxy_sections(session, argv, ""))
+    return merge_info([raw], session.proto, extra + proxy_sections(session, totals, argv, ""))
 
 
-def fallback_info(session: Session, argv: list[bytes], reason: str) -> bytes:
+def fallback_info(session: Session, totals: Totals, argv: list[bytes], reason: str) -> bytes:
     """INFO when the nodes gave none: the fields that are known here, and the reason."""
     known = [
         ("Server", [("redis_version", decode_text(session_commands.advertised_version(session)))]),
-        *field_overrides(session),
+        *field_overrides(session, totals),
     ]
     extra = [info_section(name, fields) for name, fields in known if wants_section(argv, name.lower().encode("ascii"))]
-    return merge_info([encode.bulk(b"")], session.proto, extra + proxy_sections(session, argv, reason))
+    return merge_info([encode.bulk(b"")], session.proto, extra + proxy_sections(session, totals, argv, reason))

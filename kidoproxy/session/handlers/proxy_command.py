@@ -36,6 +36,7 @@ from kidoproxy.session.base import Answer, Session, SessionHandler
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.handlers.proxy_scrub import scrub_reply
+from kidoproxy.session.numbers import Totals, gather_totals
 from kidoproxy.session.pubsub.topics import needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
 from kidoproxy.upstream.out_of_band import OutOfBandExecutor
@@ -92,10 +93,10 @@ def encode_text(text: str) -> bytes:
 # -- NODES, STATS, REPLIES, SYNC -----------------------------------------------------------------------
 
 
-def nodes_reply(session: Session, argv: list[bytes]) -> bytes:
-    """One map for each node."""
+def nodes_reply(session: Session, totals: Totals) -> bytes:
+    """PROXY NODES: one map for each node."""
     rows: list[bytes] = []
-    for node in info.node_infos(session):
+    for node in info.node_infos(session, totals):
         pairs: list[bytes] = []
         for name, text in node.text_fields():
             pairs += [encode.bulk(encode_text(name)), encode.bulk(encode_text(text))]
@@ -105,12 +106,21 @@ def nodes_reply(session: Session, argv: list[bytes]) -> bytes:
     return encode.array(rows)
 
 
-def stats_reply(session: Session, argv: list[bytes]) -> bytes:
-    """A map of the counters."""
+def stats_reply(session: Session, totals: Totals) -> bytes:
+    """PROXY STATS: a map of the counters."""
     pairs: list[bytes] = []
-    for name, number in info.counters(session):
+    for name, number in info.counters(session, totals):
         pairs += [encode.bulk(encode_text(name)), encode.integer(number)]
     return encode.mapping(session.proto, pairs)
+
+
+def send_totals(session: Session, spec: CommandSpec, request: Request) -> None:
+    """PROXY NODES or STATS, of all workers; the client's next request waits for it."""
+    reply = nodes_reply if spec.handler == handler_ids.PROXY_NODES else stats_reply
+    pending = session.open_pending(None)
+    gather_totals(session, lambda totals: pending.on_reply(reply(session, totals)))
+    if session.replies.open_count() and session.proxy.peers is not None:
+        session.suspend_until(0)
 
 
 def set_replies_mode(session: Session, argv: list[bytes]) -> bytes:
@@ -341,11 +351,9 @@ def help_reply(session: Session, argv: list[bytes]) -> bytes:
 #: The subcommands that ask no node.
 ANSWERS: Final[dict[HandlerId, Answer]] = {
     handler_ids.PROXY_HELP: help_reply,
-    handler_ids.PROXY_NODES: nodes_reply,
     handler_ids.PROXY_REPLIES: set_replies_mode,
     handler_ids.PROXY_ROUTE: route_reply,
     handler_ids.PROXY_SCRUB: scrub_reply,
-    handler_ids.PROXY_STATS: stats_reply,
     handler_ids.PROXY_SYNC: sync_reply,
 }
 
@@ -358,5 +366,7 @@ def answer(session: Session, spec: CommandSpec, request: Request) -> None:
 HANDLERS: Final[dict[HandlerId, SessionHandler]] = {
     handler_ids.PROXY_EACH: dispatch_each,
     handler_ids.PROXY_NODE: send_to_node,
+    handler_ids.PROXY_NODES: send_totals,
+    handler_ids.PROXY_STATS: send_totals,
     **dict.fromkeys(ANSWERS, answer),
 }

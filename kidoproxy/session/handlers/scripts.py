@@ -11,7 +11,7 @@ from kidoproxy.commands.spec import ONE_SUCCEEDED, REFUSED, SCRIPT_DIGEST, SCRIP
 from kidoproxy.replies.callbacks import InterceptingHandler
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp import errors, script_errors
-from kidoproxy.resp.decode import is_error, items
+from kidoproxy.resp.decode import is_error, items, string_value
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.loading import PARTIAL
 from kidoproxy.resp.request_reader import Request
@@ -23,6 +23,10 @@ from kidoproxy.scripts.registry import ExpectedLibrary, ScriptRegistry
 from kidoproxy.scripts.resolve import ScriptInputs, called_commands
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
+from kidoproxy.session.peers import SCRIPT_TEXT as SCRIPT_TEXT_OF
+from kidoproxy.session.peers import Answers
+from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.transaction import Transaction
 
 LOAD_COMMANDS: Final = (handler_ids.SCRIPT_LOAD, handler_ids.FUNCTION_LOAD)
@@ -91,6 +95,7 @@ def dispatch(
         evalsha_executor = EvalshaExecutor(
             executor, session.context.script_registry, digest, request.raw, session.replies, handler, has_followers
         )
+        evalsha_executor.ask_peers = script_search(session)
         evalsha_executor.execute(plan, handler, request.raw, spec, request_context)
     elif load_executor is not None:
         load_executor.execute(plan, handler, request.raw, spec, request_context)
@@ -117,24 +122,83 @@ def record_script_and_wrap(
         registry.remember(argv[1])
     elif handler_id == handler_ids.SCRIPT_FLUSH:
         if len(argv) == 2 or (len(argv) == 3 and argv[2].lower() in (b"async", b"sync")):
-            forget_scripts(session)
+            forget_scripts(session.proxy, session.context)
+            return sharing_handler(session, spec, argv, handler)
     elif handler_id in LOAD_COMMANDS:
         if handler_id == handler_ids.SCRIPT_LOAD:
             registry.remember(argv[2])
-        return record_on_success(registry, handler_id, argv, handler, load_executor)
+        return record_on_success(
+            registry, handler_id, argv, sharing_handler(session, spec, argv, handler), load_executor
+        )
     elif handler_id in LIBRARY_CHANGE_COMMANDS:
         registry.expect_removal(argv[2] if handler_id == handler_ids.FUNCTION_DELETE else None)
-        return record_on_success(registry, handler_id, argv, handler, None)
+        return record_on_success(registry, handler_id, argv, sharing_handler(session, spec, argv, handler), None)
     return handler
 
 
-def forget_scripts(session: Session) -> None:
+def sharing_handler(session: Session, spec: CommandSpec, argv: list[bytes], parent: ReplyHandler) -> ReplyHandler:
+    """Tells the other workers of a change that some node has made, before ``parent`` gets the reply."""
+    peers = session.proxy.peers
+    if peers is None or session.context.has_copies:
+        return parent
+    asked = peers
+
+    def on_reply(raw: bytes) -> None:
+        if has_success(raw) or (spec.handler not in LOAD_COMMANDS and raw.startswith(b"-PARTIAL")):
+            tell_others(lambda: parent.on_reply(raw))
+        else:
+            parent.on_reply(raw)
+
+    def on_failure(failure: NodeFailure) -> None:
+        if failure.code == PARTIAL and spec.handler not in LOAD_COMMANDS:
+            tell_others(lambda: parent.on_failure(failure))
+        else:
+            parent.on_failure(failure)
+
+    def tell_others(go_on: Callable[[], None]) -> None:
+        asked.ask(asked.others, session.context.name, [spec.name, *argv], lambda answers: go_on())
+
+    return InterceptingHandler(parent, on_reply, on_failure)
+
+
+def has_success(raw: bytes) -> bool:
+    """Whether some node has done it: a list has each node's own reply."""
+    return any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw]))
+
+
+def learn_change(registry: ScriptRegistry, handler_id: HandlerId, argv: list[bytes]) -> None:
+    """Another worker's client has changed scripts or libraries."""
+    if handler_id == handler_ids.SCRIPT_LOAD:
+        registry.remember(argv[2])
+    RECORDERS[handler_id](registry, argv)
+
+
+def forget_scripts(proxy: ProxyState, context: PoolContext) -> None:
     """SCRIPT FLUSH: forget all scripts, and which of them the connections have loaded."""
-    session.context.script_registry.flush_scripts()
-    for node in session.context.root.nodes():
-        for conn in session.executor.connections_to(node):
+    context.script_registry.flush_scripts()
+    for node in context.root.nodes():
+        for conn in proxy.executor.connections_to(node):
             conn.loaded_scripts.clear()
             conn.kept_scripts = {}
+
+
+def script_search(session: Session) -> Callable[[bytes, Callable[[], None]], None] | None:
+    """Has the registry learn a script from the other workers, then goes on."""
+    peers = session.proxy.peers
+    if peers is None or session.context.has_copies:
+        return None
+    asked, context = peers, session.context
+
+    def search(digest: bytes, go_on: Callable[[], None]) -> None:
+        def take(answers: Answers) -> None:
+            for part in answers.values():
+                if part is not None:
+                    context.script_registry.remember(string_value(part))
+            go_on()
+
+        asked.ask(asked.others, context.name, [SCRIPT_TEXT_OF, digest], take)
+
+    return search
 
 
 def preload_in_transaction(
@@ -217,9 +281,7 @@ def record_on_success(
     record = partial(record_change, registry, handler_id, argv, load_executor, expected)
 
     def on_reply(raw: bytes) -> None:
-        """A list has each node's own reply; one success is enough."""
-        succeeded = any(not is_error(item) for item in (items(raw) if raw[:1] == b"*" else [raw]))
-        if succeeded or (partial_success_counts and raw.startswith(b"-PARTIAL")):
+        if has_success(raw) or (partial_success_counts and raw.startswith(b"-PARTIAL")):
             record()
         elif expected is not None:
             registry.give_up_library(expected)

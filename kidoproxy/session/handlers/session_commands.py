@@ -11,9 +11,9 @@ from kidoproxy.commands.spec import CommandSpec
 from kidoproxy.resp import client_errors, encode, errors
 from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import parse_int64
-from kidoproxy.session import cleanup, pause
+from kidoproxy.session import cleanup
 from kidoproxy.session.base import Answer, Session
-from kidoproxy.session.handlers import client, client_kill
+from kidoproxy.session.handlers import client
 from kidoproxy.session.incidents import HTTP_REQUEST, LOGIN_FAILED, is_http_request
 from kidoproxy.session.state import REPLY_OFF, REPLY_ON, REPLY_SKIP
 from kidoproxy.session.users import DEFAULT_USER
@@ -194,12 +194,6 @@ def reset(session: Session, argv: list[bytes]) -> bytes:
     return RESET_REPLY
 
 
-def unpause(session: Session, argv: list[bytes]) -> bytes:
-    """CLIENT UNPAUSE."""
-    session.proxy.unpause(session.context)
-    return encode.OK
-
-
 def reply_on(session: Session, argv: list[bytes]) -> bytes:
     """CLIENT REPLY inside a transaction, which only ON can be part of."""
     return encode.OK
@@ -207,10 +201,7 @@ def reply_on(session: Session, argv: list[bytes]) -> bytes:
 
 ANSWERS: Final[dict[HandlerId, Answer]] = {
     handler_ids.AUTH: auth,
-    handler_ids.CLIENT_KILL: client_kill.kill_clients,
-    handler_ids.CLIENT_PAUSE: pause.pause_pool,
     handler_ids.CLIENT_REPLY: reply_on,
-    handler_ids.CLIENT_UNPAUSE: unpause,
     handler_ids.HELLO: hello,
     handler_ids.RESET: reset,
     handler_ids.SELECT: select,
