@@ -159,7 +159,7 @@ class CopyPool(Route):
             return DirectReply(errors.not_served(spec.name, f"copies could diverge: {decision.reason}"))
         if decision.way == WAY_READ:
             plan = self.plan_read(spec, request, routed_keys, request_context)
-            return self.script_in_turn(plan, decision.keys, request_context)
+            return self.script_in_turn(plan, spec, decision.keys, request_context)
         leader = decision.leader
         if leader is not None:
             keys = list(dict.fromkeys([*routed_keys, *leader.written_keys, *(decision.keys or [])]))
@@ -186,9 +186,14 @@ class CopyPool(Route):
             decision.interposed,
         )
 
-    def script_in_turn(self, plan: Plan, keys: list[bytes] | None, request_context: RequestContext) -> Plan:
-        """As `in_turn`; a script that may read keys which nobody knows waits until none is being decided."""
-        if request_context.in_multi or (keys is not None and not keys):
+    def script_in_turn(
+        self, plan: Plan, spec: CommandSpec, keys: list[bytes] | None, request_context: RequestContext
+    ) -> Plan:
+        """As `in_turn`; a script that may read keys which nobody knows waits until none is being decided.
+
+        So does a function without keys: its library may be what waits.
+        """
+        if request_context.in_multi or (keys is not None and not keys and spec.script_source != SCRIPT_FUNCTION):
             return plan
         db_keys = [(request_context.db, key) for key in keys or []]
         return AwaitTurn(self.group, keys or [], plan) if self.group.key_turns.is_taken(db_keys) else plan

@@ -9,6 +9,7 @@ from typing import Final, final
 from kidoproxy.commands.find import COMMANDS
 from kidoproxy.commands.spec import SCRIPT_FUNCTION, CommandSpec
 from kidoproxy.replication.group import IN_SYNC, group_of
+from kidoproxy.replication.key_turns import OrderingTurn
 from kidoproxy.replies.handler import ReplyHandler
 from kidoproxy.resp.errors import NodeFailure
 from kidoproxy.resp.request_reader import Request
@@ -47,12 +48,27 @@ def request_libraries(session: Session, spec: CommandSpec, request: Request) -> 
     if node is None:
         return False
     if is_known:
-        session.executor.send(node, LibraryList(registry), LIST_LIBRARIES, session.proto, session.db)
+        ask_in_turn(session, node, LibraryList(registry))
         return False
     session.suspended_request = request
     session.enter(WAITING_FOR_NODES)
-    session.executor.send(node, LibraryList(registry, session), LIST_LIBRARIES, session.proto, session.db)
+    ask_in_turn(session, node, LibraryList(registry, session))
     return True
+
+
+def ask_in_turn(session: Session, node: Node, libraries: "LibraryList") -> None:
+    """Ask ``node`` behind the changes of libraries that wait for their turns: what it has then is what a call runs."""
+    executor, proto, db = session.executor, session.proto, session.db
+
+    def ask() -> None:
+        libraries.serial = libraries.registry.library_serial
+        executor.send(node, libraries, LIST_LIBRARIES, proto, db)
+
+    group = group_of(node)
+    if group is not None and group.key_turns.busy:
+        group.key_turns.ask(OrderingTurn(group.key_turns, [], ask))
+    else:
+        ask()
 
 
 def copy_to_ask(root: Route) -> Node | None:

@@ -6,11 +6,12 @@ what each node is sent) or a blocking command (which takes a dedicated connectio
 """
 
 from functools import partial
+from math import inf
 from typing import cast, final
 
 from kidoproxy.commands.expiry_effect import CHECK_AROUND, NO_CHECK
 from kidoproxy.commands.request_traits import added_elements, filled_keys
-from kidoproxy.commands.spec import COUNT_COPIES, TOUCHES_KEYS, WEIGHTED_CHOICE, CommandSpec
+from kidoproxy.commands.spec import COUNT_COPIES, TOUCHES_KEYS, TOUCHES_LIBRARIES, WEIGHTED_CHOICE, CommandSpec
 from kidoproxy.replication.ack_count import CountCopies
 from kidoproxy.replication.expiry_check import ExpiryCheck, ExpiryQuestion, begin_expiry_check
 from kidoproxy.replication.group import CopyGroup
@@ -88,7 +89,8 @@ class PlanExecutor(PlanSender):
         if group is None or write is None:
             return False
         keys: list[bytes] = [] if write.may_write_other_keys else write.written_keys
-        if not keys and not write.may_write_other_keys and not spec.covers_keyspace:
+        is_about_all = write.may_write_other_keys or spec.covers_keyspace or write.touches == TOUCHES_LIBRARIES
+        if not keys and not is_about_all:
             return False
         if not group.key_turns.is_taken(db_keys_of(keys, request_context.db, write.other_db)):
             return False
@@ -106,8 +108,11 @@ class PlanExecutor(PlanSender):
         request_context: RequestContext,
         other_db: int | None = None,
     ) -> None:
-        """Carry out ``plan`` when it is its turn at ``keys``."""
-        due = self.current_time() + timeout_of(group)
+        """Carry out ``plan`` when it is its turn at ``keys``.
+
+        A change of libraries does not give up: calls that wait behind it were planned for what it brings.
+        """
+        due = self.current_time() + timeout_of(group) if spec.touches != TOUCHES_LIBRARIES else inf
         db_keys = db_keys_of(keys, request_context.db, other_db)
         HeldPlan(self, group, db_keys, plan, handler, raw, spec, request_context, due).hold()
 

@@ -1,11 +1,15 @@
 """Writes that the leader decides: what it is asked, what the others are told, and what becomes of failures. Stories."""
 
+import pytest
+
 from kidoproxy.replication.group import BEHIND
+from kidoproxy.resp.encode import encode_request
 from tests.replication.decided import idle, in_sync, noted
 from tests.replication.three import three
 from tests.story import (
     client,
     copies,
+    given,
     led_by,
     node,
     silence,
@@ -70,6 +74,79 @@ def test_whole_keyspace() -> None:
         >> node("a", "$1 x") << to("b", f"SREM {key} x") << to("c", f"SREM {key} x")
         << to("a", "RANDOMKEY", f"GET {other}") << then(lambda play: not play.pool.groups[0].key_turns.busy)
     )  # fmt: skip
+
+
+LIBRARY = b"#!lua name=lib\nredis.register_function('f', function(k) %b end)"
+#: In place of the first function, which only reads, comes one that writes, and one that depends on chance.
+LIBRARIES = [
+    encode_request([b"FUNCTION", b"LOAD", b"REPLACE", LIBRARY % body])
+    for body in (
+        b"return redis.call('get', k[1])",
+        b"return redis.call('incr', k[1])",
+        b"return redis.call('set', k[1], tostring({}))",
+    )
+]
+REMOVALS = ["FUNCTION FLUSH", "FUNCTION DELETE lib", "FUNCTION RESTORE dump"]
+
+
+@pytest.mark.parametrize("first", LIBRARIES, ids=["reads", "writes", "chance"])
+@pytest.mark.parametrize("change", [*LIBRARIES, *REMOVALS], ids=["reads", "writes", "chance", *REMOVALS])
+def test_a_library_does_not_change_under_a_call(first: bytes, change: bytes | str) -> None:
+    """A call that waits runs what it was planned for: the change waits for it, and what comes then for the change."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    call, spop = f"FCALL f 1 {key}", f"SPOP {key}"
+    play = story(pool) >> client(first) << to("a", first) << to("b", first)
+    play = play >> node("a", "$3 lib") >> node("b", "$3 lib") << to_client("$3 lib")
+    play = play >> client(spop) << to("a", spop) >> client(call, change, name="you")
+    assert play >> client("FCALL f 0", name="other") << silence()
+    for text in ("MULTI", "FCALL f 0", "EXEC"):
+        client(text, name="third")(play)
+    play.settle()
+    play.client("third").received = b""
+    assert play << silence()
+    if first is LIBRARIES[2]:
+        assert play >> node("a", "$-1") << to("a", f"MEMORY USAGE {key}") << to_client("$-1") << silence()
+        assert play >> node("a", "$-1") << to("a", "MULTI", call, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+        assert play << silence() >> node("a", "+OK", *["+QUEUED"] * 3, "*3 +OK $2 dd :-1")
+        assert play << to("b", f"RESTORE {key} 0 dd REPLACE ABSTTL", change) << to("a", change)
+    else:
+        assert play >> node("a", "$-1") << to("a", call, change)
+        assert play << (to("b", call, change) if first is LIBRARIES[1] else to("b", change))
+
+
+@pytest.mark.parametrize(
+    "body", ["return redis.call('incr', KEYS[1])", "return redis.call('set', KEYS[1], tostring({}))"]
+)
+def test_a_script_that_waits_does_not_need_its_digest(body: str) -> None:
+    """SCRIPT FLUSH goes past it, and it carries its text."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    play = story(pool)
+    digest = play.context.script_registry.remember(body.encode()).decode()
+    call = encode_request([b"EVAL", body.encode(), b"1", key.encode()])
+    play = play >> client(f"SPOP {key}") << to("a", f"SPOP {key}")
+    play = play >> client(f"EVALSHA {digest} 1 {key}", name="you") << silence()
+    play = play >> client("SCRIPT FLUSH") << to("a", "SCRIPT FLUSH") << to("b", "SCRIPT FLUSH")
+    if "incr" in body:
+        assert play >> node("a", "$-1", "+OK") >> node("b", "+OK") << to("a", call) << to("b", call)
+    else:
+        play = play >> node("a", "$-1", "+OK") >> node("b", "+OK") << to("a", f"MEMORY USAGE {key}")
+        assert play << to_client("$-1", "+OK") >> node("a", ":9")
+        assert play << to("a", "MULTI", call, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+
+
+def test_a_change_of_libraries_does_not_give_up() -> None:
+    """Those behind it are given up when they have waited for too long, but it is sent in its turn."""
+    pool = copies("a", "b")
+    key = led_by(pool, "a")
+    late = "-TIMEOUT a a:6379 (earlier commands on its keys are not decided yet)"
+    play = (
+        story(pool) >> client(f"SPOP {key}") << to("a", f"SPOP {key}") >> client(LIBRARIES[1], f"GET {key}", name="you")
+    )
+    play = play >> given(lambda play: pool.groups[0].key_turns.tick(play.executor.now + 60.0)) << silence()
+    assert play >> node("a", "$-1") << to("a", LIBRARIES[1]) << to("b", LIBRARIES[1]) << to_client("$-1")
+    assert play >> node("a", "$3 lib") >> node("b", "$3 lib") << to_client("$3 lib", late, name="you")
 
 
 def test_watched_keys() -> None:

@@ -11,7 +11,7 @@ from typing import final
 
 from kidoproxy.commands.keys import key_positions
 from kidoproxy.commands.request_traits import external_key_patterns
-from kidoproxy.commands.spec import COPY_PUBSUB_NODE, EFFECT_STATE
+from kidoproxy.commands.spec import COPY_PUBSUB_NODE, EFFECT_STATE, SCRIPT_FUNCTION, TOUCHES_LIBRARIES
 from kidoproxy.replication.group import CopyGroup, group_of
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import DbKey, Turn
@@ -102,11 +102,12 @@ def needs_key_turn(plan: Plan | None) -> bool:
 
 
 def used_key_names(queued: QueuedCommand, plan: Plan | None, registry: ScriptRegistry) -> list[bytes] | None:
-    """The keys that a command reads or writes to; None if it may be any."""
+    """The keys that a command reads or writes to; None: any, or it must keep its order to changes of libraries."""
     spec, argv = queued.spec, queued.request.argv
     if spec.script_source:
-        return script_keys(registry, spec, argv)
-    if spec.covers_keyspace or external_key_patterns(spec, argv):
+        keys = script_keys(registry, spec, argv)
+        return keys if keys or spec.script_source != SCRIPT_FUNCTION else None
+    if spec.covers_keyspace or spec.touches == TOUCHES_LIBRARIES or external_key_patterns(spec, argv):
         return None
     if isinstance(plan, Gather) and needs_whole_keyspace(plan):
         return None
