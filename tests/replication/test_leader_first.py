@@ -129,11 +129,10 @@ def test_a_script_that_waits_does_not_need_its_digest(body: str) -> None:
     play = play >> client(f"EVALSHA {digest} 1 {key}", name="you") << silence()
     play = play >> client("SCRIPT FLUSH") << to("a", "SCRIPT FLUSH") << to("b", "SCRIPT FLUSH")
     if "incr" in body:
-        assert play >> node("a", "$-1", "+OK") >> node("b", "+OK") << to("a", call) << to("b", call)
+        assert play >> node("a", "$-1", "+OK") << to("a", call) << to("b", call)
     else:
-        play = play >> node("a", "$-1", "+OK") >> node("b", "+OK") << to("a", f"MEMORY USAGE {key}")
-        assert play << to_client("$-1", "+OK") >> node("a", ":9")
-        assert play << to("a", "MULTI", call, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
+        play = play >> node("a", "$-1", "+OK") << to("a", f"MEMORY USAGE {key}") << to_client("$-1")
+        assert play >> node("a", ":9") << to("a", "MULTI", call, f"DUMP {key}", f"PEXPIRETIME {key}", "EXEC")
 
 
 def test_a_change_of_libraries_does_not_give_up() -> None:
