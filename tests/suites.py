@@ -1,8 +1,9 @@
 """``python -m tests.suites redis PATH``: the field's own test suites, against a server and against the proxy.
 
-Suites: ``redis`` (also Valkey's), ``redis-py`` and ``django-redis``; PATH is a checkout of theirs, and none of their
-code is here. Each unit gets a fresh server, and then a fresh one behind a ring of one node: what fails at the server
-too is not ours. `tests/live/README.md` says how to run it, what does not pass, and why.
+Suites: ``redis`` (also Valkey's), ``redis-py``, ``django`` and ``django-redis``; PATH is a checkout of theirs, and none
+of their code is here. Each unit gets a fresh server, and then a fresh one behind a ring of one node (``django``: of
+three), or behind copies: what fails at the server too is not ours. `tests/live/README.md` says how to run it, what does
+not pass, and why.
 """
 
 import argparse
@@ -74,9 +75,22 @@ DJANGO_REDIS: Final = (
 )
 DJANGO_REDIS_SERVER: Final = "127.0.0.1:6379"
 
+#: Django's tests that use the cache of the settings, and the settings.
+DJANGO: Final = ("cache.tests.RedisCacheTests", "sessions_tests")
+DJANGO_SETTINGS: Final = """
+from test_sqlite import *
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:%d"}}
+"""
+
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 TCL: Final = re.compile(r"^\[(ok|err|exception|TIMEOUT|ignore|skip)\]: (.*)$")
 PYTEST: Final = re.compile(r"^(PASSED|FAILED|ERROR) ([^ \[]+(?:\[.*?\](?= - |$))?)")
+UNITTEST_RAN: Final = re.compile(r"(?m)^Ran (\d+) tests? in ")
+UNITTEST_LEFT_OUT: Final = re.compile(r"\b(?:skipped|expected failures)=(\d+)")
+UNITTEST_FAILED: Final = re.compile(
+    r"(?m)^(?:FAIL|ERROR|UNEXPECTED SUCCESS): \w+ \((\S+)\)(?:.*\n)+?-{70}\n((?:.*\n)*?)\n"
+)
 PYTEST_OPTIONS: Final = ("-q", "-rA", "--tb=short", "-p", "no:cacheprovider", "--timeout=60")
 
 
@@ -131,13 +145,27 @@ def pytest_outcome(text: str) -> Outcome:
     return made
 
 
-def run(command: Sequence[str], folder: Path, seconds: float, log: Path) -> str:
+def unittest_outcome(text: str) -> Outcome:
+    """Read what Django's runtests has written at its end."""
+    made = Outcome()
+    for name, said in UNITTEST_FAILED.findall(text):
+        made.add("failed", name, said.strip().rpartition("\n")[2])
+    ran = UNITTEST_RAN.search(text)
+    if ran is None:
+        made.add("failed", "the unit did not end", text.strip().rpartition("\n")[2])
+        return made
+    made.counts["left out"] = sum(map(int, UNITTEST_LEFT_OUT.findall(text[ran.end() :])))
+    made.counts["passed"] = int(ran[1]) - made.counts["left out"] - made.counts["failed"]
+    return made
+
+
+def run(command: Sequence[str], folder: Path, seconds: float, log: Path, **env: str) -> str:
     """Run a suite's own program; what it wrote. What it has started ends with it, and it ends after so many seconds."""
     with log.open("wb") as out:
         child = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "COLUMNS": "300"},
+            env={**os.environ, "COLUMNS": "300", **env},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -159,8 +187,11 @@ def run(command: Sequence[str], folder: Path, seconds: float, log: Path) -> str:
 class Suite:
     """One suite: its checkout, its units, and how one of them is run and read."""
 
+    #: Nodes of the ring that stands between.
+    ring_nodes = 1
+
     def __init__(self, options: argparse.Namespace) -> None:
-        self.path: Path = options.path
+        self.path: Path = options.path.resolve()
         self.options = options
 
     def units(self) -> Sequence[str]:
@@ -210,6 +241,25 @@ class RedisPySuite(Suite):
         return self.pytest(self.path, log, *where, "-m", MARKS, *skipped, f"tests/{unit}")
 
 
+class DjangoSuite(Suite):
+    """Django's own, of its cache on Redis, and of sessions in that cache."""
+
+    ring_nodes = 3
+
+    def units(self) -> Sequence[str]:
+        """Those that have to do with a cache."""
+        return DJANGO
+
+    def outcome(self, unit: str, port: int, log: Path) -> Outcome:
+        """With the Django of the checkout."""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "on_redis.py").write_text(DJANGO_SETTINGS % port, encoding="utf-8")
+            paths = os.pathsep.join([str(self.path), folder])
+            command = [self.options.python, "runtests.py", "--settings=on_redis", "--parallel=1", "--noinput", unit]
+            said = run(command, self.path / "tests", self.options.seconds, log, PYTHONPATH=paths)
+        return unittest_outcome(said)
+
+
 class DjangoRedisSuite(Suite):
     """django-redis's; its settings name the server, so each unit runs in a copy that names another port."""
 
@@ -228,17 +278,23 @@ class DjangoRedisSuite(Suite):
             return self.pytest(copy, log, "--no-cov", "tests", "-k", chosen)
 
 
-SUITES: Final = {"redis": RedisSuite, "redis-py": RedisPySuite, "django-redis": DjangoRedisSuite}
+SUITES: Final = {
+    "redis": RedisSuite,
+    "redis-py": RedisPySuite,
+    "django": DjangoSuite,
+    "django-redis": DjangoRedisSuite,
+}
 
 
 def both(suite: Suite, unit: str, start: Starter, logs: Path) -> Iterator[Outcome]:
-    """The unit straight, then through a ring of one node."""
+    """The unit straight, then through a pool."""
     name = unit.replace("/", "-")
     server = suite.options.server
     with EmbeddedNodes() as nodes:
         (url,) = nodes.start(1, server, True, SERVER)
         yield suite.outcome(unit, int(url.rpartition(":")[2]), logs / f"{name}.straight")
-    with start("ring", 1, server=server, tcp=True, args=SERVER, timeout_ms=TIMEOUT_MS, allow=list(ALLOW)) as proxy:
+    mode, count = suite.options.mode, 2 if suite.options.mode == "copy" else suite.ring_nodes
+    with start(mode, count, server=server, tcp=True, args=SERVER, timeout_ms=TIMEOUT_MS, allow=list(ALLOW)) as proxy:
         yield suite.outcome(unit, proxy.port, logs / f"{name}.proxied")
         (logs / f"{name}.proxy-log").write_text(proxy.log())
 
@@ -249,6 +305,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("suite", choices=list(SUITES))
     parser.add_argument("path", type=Path, help="a checkout of the suite's repository")
     parser.add_argument("units", nargs="*", help="only these")
+    parser.add_argument("--mode", default="ring", choices=["ring", "copy"], help="the pool that stands between")
     parser.add_argument("--server", default="auto", help="the server behind: auto, embedded, system, or a path")
     parser.add_argument("--seconds", type=float, default=300, help="a unit that takes longer is ended")
     parser.add_argument("--tags", default="", help="more tags for Redis's suite")

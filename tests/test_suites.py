@@ -1,6 +1,6 @@
 """What the suites of others write is read right, for nothing must pass because it was not understood."""
 
-from tests.suites import pytest_outcome, tcl_outcome
+from tests.suites import pytest_outcome, tcl_outcome, unittest_outcome
 
 TCL = """Testing unit/multi
 [\x1b[0;32;49mok\x1b[0m]: MULTI (nested) works (12 ms)
@@ -22,6 +22,28 @@ ERROR tests/test_a.py::test_three - E: at the end
 FAILED tests/test_a.py::test_three - E: in the midst
 ERROR    asyncio:base_events.py:1 a captured line
 4 passed
+"""
+
+UNITTEST = """Testing against Django installed in '/x' with up to 2 processes
+.F.sE
+======================================================================
+ERROR: test_one (cache.tests.RedisCacheTests.test_one)
+What it proves.
+----------------------------------------------------------------------
+Traceback (most recent call last):
+  File "x.py", line 1, in test_one
+redis.exceptions.ResponseError: NODEDOWN
+
+======================================================================
+FAIL: test_two (cache.tests.RedisCacheTests.test_two) (key='a')
+----------------------------------------------------------------------
+Traceback (most recent call last):
+AssertionError: 1 != 2
+
+----------------------------------------------------------------------
+Ran 6 tests in 0.123s
+
+FAILED (failures=1, errors=1, skipped=1, expected failures=1)
 """
 
 
@@ -53,3 +75,15 @@ def test_pytest_that_stops_short() -> None:
     """A file that cannot even be read has failed; one of which nothing was chosen has not."""
     assert pytest_outcome("ImportError: no\n").failed
     assert not pytest_outcome("3 deselected in 0.1s\n").failed
+
+
+def test_django() -> None:
+    """Each failure by its full name and its last line; what was skipped has not passed."""
+    found = unittest_outcome(UNITTEST)
+    assert found.counts == {"passed": 2, "failed": 2, "left out": 2}
+    assert found.failed == {
+        "cache.tests.RedisCacheTests.test_one": "redis.exceptions.ResponseError: NODEDOWN",
+        "cache.tests.RedisCacheTests.test_two": "AssertionError: 1 != 2",
+    }
+    assert unittest_outcome("Ran 1 test in 0.001s\n\nOK\n").counts["passed"] == 1
+    assert unittest_outcome("ImportError: no\n").failed == {"the unit did not end": "ImportError: no"}
