@@ -23,17 +23,23 @@ DATABASE_IN_URL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A TCP address, or a unix socket when ``path`` is not empty. Its string is how a person would write it."""
+    """A TCP address, or a unix socket when ``path`` is not empty. Its string is how a person would write it.
+
+    With a ``service`` it stands for a master that Sentinel watches under that name: ``host`` lists the sentinels.
+    """
 
     host: str = ""
     port: int = 0
     path: str = ""
+    service: str = ""
     #: Of a listener: plain whatever the pool's certificate. Two who differ in this alone are at one place.
     plain: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         if self.path:
             return f"unix://{self.path}"
+        if self.service:
+            return f"sentinel://{self.host}/{self.service}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
@@ -91,31 +97,38 @@ def parse_url(text: str) -> NodeUrl:
     if not separator:
         raise ValueError('is not a URL; write "redis://host:port", "rediss://…", "unix:///path" or "pool:name"')
     if scheme not in ("redis", "rediss"):
-        raise ValueError(f'has the scheme "{scheme}"; known are "redis", "rediss" and "unix"')
+        raise ValueError(f'has the scheme "{scheme}"; known are "redis", "rediss", "sentinel", "sentinels" and "unix"')
     return _parse_redis_url(scheme, rest)
 
 
-def _parse_redis_url(scheme: str, rest: str) -> NodeUrl:
+def split_userinfo(rest: str) -> tuple[str, str, str]:
+    """User and password, as they are encoded, and what stands behind them in a URL."""
     # By hand up to the host: a password with "/" or "#" in it must be named as such, not cut in silence.
     userinfo, at, host_part = rest.rpartition("@")
     if at and any(char in userinfo for char in "/?#@"):
         raise ValueError("has a character in its user or password that must be percent-encoded (/ ? # @)")
+    username, _, password = userinfo.partition(":")
+    return username, password, host_part
+
+
+def _parse_redis_url(scheme: str, rest: str) -> NodeUrl:
+    username, password, host_part = split_userinfo(rest)
     parts = urlsplit(f"{scheme}://{host_part}")
     if parts.query or parts.fragment:
         raise ValueError("has a query or a fragment, which mean nothing here")
     if parts.path not in ("", "/", "/0"):
         raise ValueError(DATABASE_IN_URL)
-    address = _parse_host_and_port(parts.netloc)
-    username, _, password = userinfo.partition(":")
+    address = parse_host_and_port(parts.netloc, DEFAULT_PORT)
     return NodeUrl(address, scheme == "rediss", unquote(username), Secret(unquote(password)))
 
 
-def _parse_host_and_port(netloc: str) -> Address:
+def parse_host_and_port(netloc: str, default_port: int) -> Address:
+    """The address in a URL. Raises ValueError with a sentence that does not repeat a password."""
     bracket = netloc.rfind("]")
     host, colon, port = netloc.rpartition(":") if netloc.rfind(":") > bracket else (netloc, "", "")
     if not host:
         raise ValueError("has no host")
-    return Address(_parse_host(host), _parse_port(port, minimum=1) if colon else DEFAULT_PORT)
+    return Address(_parse_host(host), _parse_port(port, minimum=1) if colon else default_port)
 
 
 def _parse_host(text: str) -> str:

@@ -123,7 +123,7 @@ TLS_RULES: Final[Rules] = {
     "node_key_file": live(_node_certificates(lambda found: (found.key_file, found.key_pem))),
 }
 NODE_RULES: Final[Rules] = {
-    "url": restart(lambda node: (node.address, node.tls is not None)),
+    "url": restart(lambda node: (node.address, node.tls is not None, node.sentinels)),
     "name": restart(lambda node: node.ring_name),
     "weight": restart(lambda node: node.weight),
     "username": live(lambda node: node.username),

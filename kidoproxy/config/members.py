@@ -1,19 +1,20 @@
 """The members of a pool: nodes and other pools, with their names.
 
 The stable name of a node is the one given, else what nutcracker would hash: ``host:port``, only ``host``
-for port 11211, ``/path:`` for a socket. A pool is named after itself. What the ring hashes is this name,
-but for two placements that we inherited: ``hash_ring`` hashes the position in the list, and
-``django_redis_shard`` the URL as it stood in Django's settings.
+for port 11211, ``/path:`` for a socket; of a master behind Sentinel its name there. A pool is named after itself.
+What the ring hashes is this name, but for two placements that we inherited: ``hash_ring`` hashes the position in the
+list, and ``django_redis_shard`` the URL as it stood in Django's settings.
 """
 
 from dataclasses import replace
 from typing import Final
 
 from kidoproxy.config.address import POOL_PREFIX, Address, NodeUrl, parse_url
-from kidoproxy.config.model import Member, NodeConfig, PoolRef, Tls
+from kidoproxy.config.model import Member, NodeConfig, PoolRef, SentinelGroup, Tls
 from kidoproxy.config.problems import Location, Problems
 from kidoproxy.config.schema import NodeTable, PoolTable
 from kidoproxy.config.secret_files import SecretFiles
+from kidoproxy.config.sentinel_url import is_sentinel_url, parse_sentinel_url
 
 #: This ring has no weights.
 _DJANGO_REDIS_SHARD: Final = "django_redis_shard"
@@ -41,13 +42,21 @@ class MemberBuilder:
             self.problems.add(location, f"'weight' has no meaning with hash = \"{_DJANGO_REDIS_SHARD}\"")
         if node.url.startswith(POOL_PREFIX):
             return self._pool_ref(node, index, location)
+        sentinels: SentinelGroup | None = None
         try:
-            url = parse_url(node.url)
+            if is_sentinel_url(node.url):
+                url, sentinels = parse_sentinel_url(node.url)
+            else:
+                url = parse_url(node.url)
         except ValueError as error:
             self.problems.add(location, str(error))
             # Keeps its place in the list, so that later lines count right; this configuration is never used.
             return NodeConfig(f"nodes[{index}]", Address(path=f"nodes[{index}]"))
-        return self._node(node, url, index, location)
+        if sentinels is not None and self.table.mode == "copy":
+            self.problems.add(
+                location, 'is a master that Sentinel watches, and copies are kept equal by the proxy; use mode = "ring"'
+            )
+        return self._node(node, url, sentinels, index, location)
 
     def _pool_ref(self, node: NodeTable, index: int, location: Location) -> Member:
         for key in ("username", "password", "password_file", "server_hostname"):
@@ -57,7 +66,9 @@ class MemberBuilder:
         name = node.name or pool
         return PoolRef(name, pool, node.weight, _ring_name(self.table, index, name, name))
 
-    def _node(self, node: NodeTable, url: NodeUrl, index: int, location: Location) -> Member:
+    def _node(
+        self, node: NodeTable, url: NodeUrl, sentinels: SentinelGroup | None, index: int, location: Location
+    ) -> Member:
         if url.password and (node.password or node.password_file):
             self.problems.add(location, "has a password in its URL and another one beside it")
         if url.username and node.username:
@@ -75,11 +86,13 @@ class MemberBuilder:
             password=password,
             tls=self._tls(node, url, location),
             ring_name=_ring_name(self.table, index, name, node.name or node.url),
+            sentinels=sentinels,
         )
 
     def _tls(self, node: NodeTable, url: NodeUrl, location: Location) -> Tls | None:
         if not url.tls and node.server_hostname:
-            self.problems.add(location, "'server_hostname' has no meaning: the node is not rediss://")
+            tls_scheme = "sentinels" if url.address.service else "rediss"
+            self.problems.add(location, f"'server_hostname' has no meaning: the node is not {tls_scheme}://")
         if node.server_hostname and url.tls:
             return replace(self.tls, server_hostname=node.server_hostname)
         return self.tls if url.tls else None
@@ -89,6 +102,8 @@ def default_node_name(address: Address) -> str:
     """The name nutcracker gives a server that has none, so that its rings can be taken over."""
     if address.is_unix:
         return f"{address.path}:"
+    if address.service:
+        return address.service
     return address.host if address.port == _NUTCRACKER_SILENT_PORT else str(address)
 
 

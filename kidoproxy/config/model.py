@@ -67,8 +67,21 @@ class SocketAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class SentinelGroup:
+    """The sentinels that watch a master which they call ``service``, and how to log in to them."""
+
+    service: str
+    addresses: tuple[Address, ...]
+    username: str = ""
+    password: Secret = NO_SECRET
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """One Redis or Valkey server. ``name`` is stable and shown; ``ring_name`` is what the ring hashes."""
+    """One Redis or Valkey server. ``name`` is stable and shown; ``ring_name`` is what the ring hashes.
+
+    With ``sentinels`` it is whatever server these call the master; user, password and TLS are for that one.
+    """
 
     name: str
     address: Address
@@ -77,6 +90,7 @@ class NodeConfig:
     password: Secret = NO_SECRET
     tls: Tls | None = None
     ring_name: str = field(default="", repr=False)  # may be a whole URL, see members.py
+    sentinels: SentinelGroup | None = None
 
 
 @dataclass(frozen=True, slots=True)

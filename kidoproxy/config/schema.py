@@ -103,7 +103,9 @@ class NodeTable(Table):
     """One node, where a bare URL says too little."""
 
     url: str = Field(
-        description="redis://, rediss:// or unix:// address, or pool:other.", examples=["redis://10.0.0.1:6379"]
+        description="redis://, rediss:// or unix:// address; sentinel:// or (TLS) sentinels://h1:26379,h2:26379/NAME, "
+        "where a user and password are the sentinels' own; or pool:other.",
+        examples=["redis://10.0.0.1:6379"],
     )
     name: str | None = Field(
         None,
@@ -126,7 +128,7 @@ class NodeTable(Table):
         min_length=1,
         max_length=253,
         description="The name that a rediss:// node is asked for (SNI), and that must be in its certificate. "
-        "Default: the host of its URL.",
+        "Default: the host of its URL; of sentinels:// the host that they name, each sentinel being asked for its own.",
         examples=["cache-a.internal"],
     )
 

@@ -122,9 +122,9 @@ class TlsBuilder:
     def _check_meaning(self, table: PoolTable, location: Location) -> None:
         """What would do nothing is a mistake; what is dangerous is warned of."""
         given = table.tls.model_fields_set
-        speaks_to_nodes = any(node.url.startswith("rediss:") for node in table.nodes)
+        speaks_to_nodes = any(node.url.startswith(("rediss:", "sentinels:")) for node in table.nodes)
         for key in sorted(given.intersection(NODE_KEYS) if not speaks_to_nodes else ()):
-            self.problems.add((*location, key), "has no meaning: no node of this pool is rediss://")
+            self.problems.add((*location, key), "has no meaning: no node of this pool is rediss:// or sentinels://")
         for key in sorted(given.intersection(LISTENER_KEYS) if not table.listen else ()):
             self.problems.add((*location, key), "has no meaning in a pool without 'listen'")
         if not table.tls.verify:

@@ -42,7 +42,10 @@ MISTAKES = [
     (pool('together = [""]'), "pool.cache.together[0]: is empty: every key begins with it"),
     (pool('deny = ["KEYS"]\nallow = ["keys"]'), "pool.cache: 'keys' is both denied and allowed"),
     (pool('rename = { a = "x", b = "X" }'), 'pool.cache.rename: two commands have the new name "x"'),
-    (pool("tls = { verify = false }"), "pool.cache.tls.verify: has no meaning: no node of this pool is rediss://"),
+    (
+        pool("tls = { verify = false }"),
+        "pool.cache.tls.verify: has no meaning: no node of this pool is rediss:// or sentinels://",
+    ),
     (
         pool('tls = { ca_file = "no" }', nodes='["rediss://h"]'),
         "pool.cache.tls.ca_file: cannot read ",

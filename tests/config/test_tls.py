@@ -138,5 +138,5 @@ def test_where_it_has_no_meaning(tmp_path: Path) -> None:
         "ring.toml: pool.below.tls.key_file: has no meaning in a pool without 'listen'",
     ]
     assert problems(tmp_path, tls(CERT, KEY, "verify = false")) == [
-        "ring.toml: pool.cache.tls.verify: has no meaning: no node of this pool is rediss://"
+        "ring.toml: pool.cache.tls.verify: has no meaning: no node of this pool is rediss:// or sentinels://"
     ]

@@ -43,7 +43,10 @@ def test_several_certificates(tmp_path: Path, authority: Authority) -> None:
         (f'{CERT}, auth_clients_user = "CN"', "client_ca_file: is missing; 'auth_clients_user' needs it"),
         (f'{CERT}, ciphers = "NONSENSE"', 'ciphers: "NONSENSE" names no cipher that OpenSSL knows'),
         ('ciphers = "ECDHE+AESGCM"', "cert_file: is missing; 'ciphers' needs it"),
-        (f'{CERT}, node_cert_file = "{PEM}"', "node_cert_file: has no meaning: no node of this pool is rediss://"),
+        (
+            f'{CERT}, node_cert_file = "{PEM}"',
+            "node_cert_file: has no meaning: no node of this pool is rediss:// or sentinels://",
+        ),
     ],
 )
 def test_mistakes(tmp_path: Path, settings: str, line: str) -> None:

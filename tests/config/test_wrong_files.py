@@ -212,7 +212,7 @@ SHAPES: list[tuple[str | bytes, str, str]] = [
     (node("10.0.0.2"), "pool.cache.nodes[1]", '"redis://host:port", "rediss://…", "unix:///path" or "pool:name"'),
     (
         node("http://10.0.0.2:6379"),
-        "pool.cache.nodes[1]", 'has the scheme "http"; known are "redis", "rediss" and "unix"',
+        "pool.cache.nodes[1]", 'has the scheme "http"; known are "redis", "rediss", "sentinel", "sentin',
     ),
     (node("redis:10.0.0.2"), "pool.cache.nodes[1]", '"redis://host:port", "rediss://…", "unix:///path" or "pool:name"'),
     (
@@ -247,19 +247,19 @@ SHAPES: list[tuple[str | bytes, str, str]] = [
     (node("redis://::1:6379"), "pool.cache.nodes[1]", 'has an IPv6 address that needs brackets: "[::1]:6379"'),
     (
         node("redis+sentinel://10.0.0.2:26379/mymaster"),
-        "pool.cache.nodes[1]", 'the scheme "redis+sentinel"; known are "redis", "rediss" and "unix"',
+        "pool.cache.nodes[1]", 'the scheme "redis+sentinel"; known are "redis", "rediss", "sentinel", "sentin',
     ),
     (
         node("valkey://10.0.0.2:6379"),
-        "pool.cache.nodes[1]", 'has the scheme "valkey"; known are "redis", "rediss" and "unix"',
+        "pool.cache.nodes[1]", 'has the scheme "valkey"; known are "redis", "rediss", "sentinel", "sentin',
     ),
     (
         node("REDIS://10.0.0.2:6379"),
-        "pool.cache.nodes[1]", 'has the scheme "REDIS"; known are "redis", "rediss" and "unix"',
+        "pool.cache.nodes[1]", 'has the scheme "REDIS"; known are "redis", "rediss", "sentinel", "sentin',
     ),
     (
         node("tcp://10.0.0.2:6379"),
-        "pool.cache.nodes[1]", 'has the scheme "tcp"; known are "redis", "rediss" and "unix"',
+        "pool.cache.nodes[1]", 'has the scheme "tcp"; known are "redis", "rediss", "sentinel", "sentin',
     ),
     (
         node("unix://run/x.sock"),
