@@ -12,6 +12,7 @@ LAYERS: Final = (
     ("replies",),
     (
         "scripts",
+        "upstream.master_view",
         "upstream.health",
         "replication.noted_keys",
         "replication.owner_marks",

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from kidoproxy.admin.connection_metrics import connection_families
 from kidoproxy.admin.process_metrics import process_families
 from kidoproxy.admin.readiness import unready_reasons
+from kidoproxy.admin.sentinel_metrics import sentinel_families
 from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
 from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
@@ -55,6 +56,7 @@ class ProxyCollector(Collector):
         yield from self.node_metrics()
         yield from self.copy_metrics()
         yield from connection_families(self.proxy)
+        yield from sentinel_families(self.proxy)
 
     def process_metrics(self) -> Iterator[Metric]:
         """What the process has one of."""

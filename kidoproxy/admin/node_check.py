@@ -14,7 +14,8 @@ from redis.exceptions import (
 
 from kidoproxy.admin.copy_permissions import missing_permissions
 from kidoproxy.admin.redis_client import connect, describe_error
-from kidoproxy.config import Config, NodeConfig, Pool
+from kidoproxy.admin.sentinel_check import check_sentinels
+from kidoproxy.config import Address, Config, NodeConfig, Pool
 from kidoproxy.replication.owner_marks import OwnerMark, parse_mark
 from kidoproxy.resp.errors import sanitize
 from kidoproxy.resp.replication_errors import same_server_cause
@@ -31,6 +32,9 @@ class NodeCheck:
 
     node: NodeConfig
     server: str = ""
+    #: Where it was asked: of a node that sentinels name, the master; and what the sentinels said.
+    address: Address = field(default_factory=Address)
+    sentinels: str = ""
     #: Empty if it does not say.
     run_id: str = ""
     #: How many databases it has; 0 if it does not say.
@@ -68,7 +72,7 @@ def _report_same_server(node_checks: list[NodeCheck]) -> None:
     first: dict[str, NodeCheck] = {}
     for node_check in node_checks:
         earlier = first.setdefault(node_check.run_id, node_check)
-        if node_check.run_id and earlier.node.address != node_check.node.address:
+        if node_check.run_id and earlier.address != node_check.address:
             node_check.add_problem(same_server_cause(earlier.node.name))
 
 
@@ -93,8 +97,14 @@ def _compare_owners(node_checks: list[NodeCheck]) -> None:
 
 def check_node(node: NodeConfig, pool: Pool) -> NodeCheck:
     """Connect, ask who it is, and time a few PINGs."""
-    node_check = NodeCheck(node)
-    with connect(node.address, node.username, node.password, node.tls, pool.connect_timeout) as client:
+    node_check = NodeCheck(node, address=node.address)
+    if node.sentinels is not None:
+        found = check_sentinels(node.sentinels, node.tls, pool.connect_timeout)
+        node_check.problems += found.problems
+        if found.master is None:
+            return node_check
+        node_check.address, node_check.sentinels = found.master, found.summary
+    with connect(node_check.address, node.username, node.password, node.tls, pool.connect_timeout) as client:
         try:
             client.ping()
             node_check.latency_ms = statistics.median(_ping_ms(client) for _ in range(PING_COUNT))

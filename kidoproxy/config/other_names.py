@@ -39,7 +39,7 @@ OTHER_VALUES: Final[dict[str, dict[str, str]]] = {
     "mode": {
         "cluster": "ring", "shard": "ring", "sharded": "ring", "ketama": "ring", "hash": "ring", "distributed": "ring",
         "replica": "copy", "replicas": "copy", "replication": "copy", "replicated": "copy", "mirror": "copy",
-        "copies": "copy", "sentinel": "copy", "master": "copy",
+        "copies": "copy", "sentinel": "ring", "master": "ring",
     },
     "on_down": {"skip": "miss", "ignore": "miss", "fail": "error", "eject": "miss"},
 }  # fmt: skip

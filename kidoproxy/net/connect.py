@@ -1,7 +1,7 @@
 """Opens and closes the sockets of connections to nodes.
 
 Names are resolved again at each attempt. An attempt that fails says why in a few words, and the connection waits
-before the next.
+before the next. When a target moves, attempts that are under way begin anew at the new address.
 """
 
 import asyncio
@@ -44,6 +44,12 @@ class ConnectTarget:
         self.tls = tls
         self.connect_timeout = connect_timeout
         self.server_hostname = server_hostname
+        #: How often it has moved, and the attempts that are under way.
+        self.moves = 0
+        self.attempts: set[asyncio.Timeout] = set()
+        #: Of a master that sentinels name: set when they have; and why not.
+        self.known: asyncio.Event | None = None
+        self.why_unknown: Callable[[], str] | None = None
         #: Many clients that block at once must not overflow a node's backlog, nor take the loop for themselves.
         self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
@@ -52,6 +58,28 @@ class ConnectTarget:
         self.tls = other.tls
         self.server_hostname = other.server_hostname
         self.connect_timeout = other.connect_timeout
+
+    def move(self, host: str, port: int) -> None:
+        """Be there from now on; attempts that are under way begin anew."""
+        self.host = host
+        self.port = port
+        self.moves += 1
+        if self.known is not None:
+            self.known.set()
+        for attempt in self.attempts:
+            if not attempt.expired():
+                attempt.reschedule(0.0)
+
+    async def wait_until_known(self) -> None:
+        """Return when there is an address, which only a master of sentinels may lack."""
+        if self.known is not None:
+            await self.known.wait()
+
+    def describe_timeout(self) -> str:
+        """Why an attempt has come to nothing in its time; empty for the usual reason."""
+        if self.known is None or self.known.is_set() or self.why_unknown is None:
+            return ""
+        return self.why_unknown()
 
 
 @final
@@ -88,25 +116,46 @@ class Connector:
                 self.connecting.discard(id(conn))
 
     async def connect(self, conn: NodeConnection) -> None:
-        """One attempt; a failure is reported to the connection."""
+        """One attempt, and another one if the target moves meanwhile; a failure is reported to the connection."""
         target = self.targets[conn.node]
         try:
-            async with asyncio.timeout(target.connect_timeout):
-                node_io = await self.open(conn, target)
-        except (OSError, TimeoutError, ValueError) as problem:
-            conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
-        except Exception as problem:
-            log.exception("connect failed", node=conn.node.name)
-            conn.on_connection_lost(describe_os_error(problem), self.bridge.update_clock(), True)
-        else:
-            if conn.state == CONNECTING:
-                node_io.attach(self.bridge.update_clock(), target.connect_timeout)
-            else:
-                # Given up meanwhile: nobody else would ever close this socket.
-                node_io.abort()
+            while not await self.attempt(conn, target):
+                pass
         finally:
             self.connecting.discard(id(conn))
         self.bridge.schedule_flush()
+
+    async def attempt(self, conn: NodeConnection, target: ConnectTarget) -> bool:
+        """One attempt; False if the target has moved while it was made, and the connection still wants a socket."""
+        moves = target.moves
+        node_io: NodeIO | None = None
+        cause = ""
+        try:
+            async with asyncio.timeout(target.connect_timeout) as limit:
+                await target.wait_until_known()
+                moves = target.moves
+                target.attempts.add(limit)
+                try:
+                    node_io = await self.open(conn, target)
+                finally:
+                    target.attempts.discard(limit)
+        except (OSError, TimeoutError, ValueError) as problem:
+            cause = target.describe_timeout() or describe_os_error(problem)
+        except Exception as problem:
+            log.exception("connect failed", node=conn.node.name)
+            cause = describe_os_error(problem)
+        if moves != target.moves and conn.state == CONNECTING:
+            if node_io is not None:
+                node_io.abort()
+            return False
+        if node_io is None:
+            conn.on_connection_lost(cause, self.bridge.update_clock(), True)
+        elif conn.state == CONNECTING:
+            node_io.attach(self.bridge.update_clock(), target.connect_timeout)
+        else:
+            # Given up meanwhile: nobody else would ever close this socket.
+            node_io.abort()
+        return True
 
     async def open(self, conn: NodeConnection, target: ConnectTarget) -> NodeIO:
         """Open the socket; OSError when that fails."""

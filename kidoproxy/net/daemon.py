@@ -34,6 +34,7 @@ from kidoproxy.net.node_log import NodeLogger
 from kidoproxy.net.peer_channel import PeerChannel
 from kidoproxy.net.process import raise_file_limit, tune_gc
 from kidoproxy.net.reload import Reloads
+from kidoproxy.net.sentinel_watch import make_watches
 from kidoproxy.net.succession import StartError, Succession
 from kidoproxy.net.systemd import sd_notify
 from kidoproxy.net.tasks import Tasks
@@ -142,6 +143,7 @@ class Daemon:
         members = zip(self.route_tree.nodes, self.route_tree.node_configs, strict=True)
         self.targets = {node: connect_target(*configured) for node, configured in members}
         self.bridge.update_socket = Connector(self.bridge, self.targets, self.tasks).update_socket
+        self.sentinel_watches = make_watches(self.bridge, self.route_tree, self.targets)
         self.set_identity()
         self.set_socket_limits()
         if self.worker is not None and self.worker_sockets is not None:
@@ -171,6 +173,8 @@ class Daemon:
 
     async def start(self) -> None:
         """All that comes before the first client; see the module for the order. `StartError` says what is wrong."""
+        for watch in self.sentinel_watches:
+            watch.start(self.tasks)
         predecessor = self.handover.predecessor if self.route_tree.copy_groups else None
         if predecessor is None:
             await self.start_copies()
@@ -271,6 +275,8 @@ class Daemon:
             ticker.add("parent", self.stop_if_orphaned)
         ticker.add("deadlines", Deadlines(self.bridge, ticker).tick)
         ticker.add("proxy", self.proxy.tick)
+        for watch in self.sentinel_watches:
+            ticker.add(f"sentinels of {watch.node.name}", watch.tick)
         ticker.add("incidents", self.log_incidents)
         ticker.add("nodes", NodeLogger(self.bridge, self.route_tree.nodes).tick)
         self.copy_pools.register_ticks(ticker)

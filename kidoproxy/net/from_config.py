@@ -67,4 +67,8 @@ def connect_target(node: NodeConfig, pool: Pool) -> ConnectTarget:
     address = node.address
     tls = node_context(node.tls) if node.tls is not None else None
     server_hostname = (node.tls.server_hostname or address.host) if node.tls is not None else None
+    if node.sentinels is not None:
+        # They name the host, which is the name to be checked too unless another one is given.
+        server_hostname = node.tls.server_hostname or None if node.tls is not None else None
+        return ConnectTarget("", 0, "", tls, pool.connect_timeout, server_hostname)
     return ConnectTarget(address.host, address.port, address.path, tls, pool.connect_timeout, server_hostname)

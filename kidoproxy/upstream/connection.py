@@ -72,6 +72,7 @@ class NodeConnection(SendingConnection):
             self.dedicated,
             self.node.has_ordered_connection,
             self.announced_name,
+            self.node.master_view is not None,
         )
         payload = b"".join([encode_request(argv) for argv in requests])
         self.append(Handshake(self, requests), payload, len(requests))

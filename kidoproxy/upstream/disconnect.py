@@ -11,7 +11,7 @@ from kidoproxy.upstream.handshake import UNSOLICITED_DATA, explain_cause
 from kidoproxy.upstream.health import SPOKE_FIRST, UNASKED_REPLY
 from kidoproxy.upstream.identity import Handshake, verify_owner
 from kidoproxy.upstream.pipeline import QueuedRequest
-from kidoproxy.upstream.states import READY
+from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY, RETRYING
 
 
 def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool) -> None:
@@ -48,6 +48,20 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     notify_disconnect(conn, unsent_failure)
     if down and conn.shared:
         verify_owner(conn.node)
+
+
+def follow_node(conn: ConnectionBase, cause: str, now: float) -> None:
+    """The node is another server from now on: give up the one it was, and connect to the new one at once.
+
+    What was under way fails, or is asked once more, as when the connection is lost; what was not sent waits. Whoever
+    opens sockets gives up attempts that are under way.
+    """
+    conn.backoff.reset()
+    conn.remove_condition(RETRYING)
+    if conn.state in (HANDSHAKING, READY):
+        lose_connection(conn, cause, now, False)
+    elif conn.state == DOWN and not conn.dedicated:
+        conn.start_connecting()
 
 
 def forget_mark(conn: ConnectionBase) -> None:

@@ -1,7 +1,7 @@
 """The handshake with a node: which requests it has, and what the replies to them come to.
 
     AUTH / HELLO 3 AUTH ─► SELECT ─► HELLO 2 ─► PING kidoproxy ─► INFO server (dedicated: CLIENT ID; copies: both,
-    and CLIENT SETNAME ─► CLIENT LIST, to find other proxies)
+    and CLIENT SETNAME ─► CLIENT LIST, to find other proxies; behind Sentinel: HELLO on each, for the role)
 
 All are sent at once, each only where it is needed, and looked at when all replies are there (`parse_handshake`). What a
 connection then does about it is in `kidoproxy.upstream.identity`.
@@ -11,7 +11,17 @@ from typing import Final, final
 
 from kidoproxy.replication.owner_marks import ClientList
 from kidoproxy.resp import limits
-from kidoproxy.resp.decode import error_text, is_error, line_text, string_value, type_byte, value_start
+from kidoproxy.resp.decode import (
+    error_text,
+    is_aggregate,
+    is_error,
+    is_null,
+    items,
+    line_text,
+    string_value,
+    type_byte,
+    value_start,
+)
 from kidoproxy.resp.errors import sanitize_bytes
 from kidoproxy.resp.scan import COLON, parse_int64
 
@@ -23,6 +33,10 @@ PING_ECHO: Final = b"kidoproxy"
 UNSOLICITED_DATA: Final = b"it sends what nobody asked for"
 #: Who else is connected.
 CLIENT_LIST: Final = [b"CLIENT", b"LIST"]
+#: What a server that takes no writes calls itself, in different versions.
+REPLICA_ROLES: Final = (b"replica", b"slave")
+#: Why a server is not what its sentinels call the master.
+NOT_MASTER: Final = b"it is a replica, and its sentinels name no other master yet"
 #: Errors of a node that answers INFO, and next to nothing else, for a while.
 TEMPORARY_ERRORS: Final = (b"LOADING", b"MASTERDOWN", b"BUSY")
 
@@ -91,6 +105,8 @@ class HandshakeResult:
         self.name_reply = b""
         #: Whether it knows HELLO; None when it was not asked.
         self.resp3: bool | None = None
+        #: What it calls itself in its reply to HELLO: ``master`` or ``replica``; empty if it does not say.
+        self.role = b""
 
     def refuse(self, reason: bytes) -> None:
         """Note why not to go on; the first reason counts."""
@@ -98,12 +114,19 @@ class HandshakeResult:
 
 
 def handshake_requests(
-    login: Login, proto: int, db: int, dedicated: bool, is_ordered: bool = False, name: bytes = b""
+    login: Login,
+    proto: int,
+    db: int,
+    dedicated: bool,
+    is_ordered: bool = False,
+    name: bytes = b"",
+    needs_role: bool = False,
 ) -> list[list[bytes]]:
     """Log in, choose protocol and database, ask who is there (on a dedicated connection and for a copy: who we are).
 
     With a ``name`` the connection is called so, and then asked who else is connected. An echo among them shows that
-    each reply is the one to its request: a node may send what nobody asked for.
+    each reply is the one to its request: a node may send what nobody asked for. ``needs_role``: every connection says
+    HELLO, whose reply tells it.
     """
     requests: list[list[bytes]] = []
     auth = login.auth_arguments()
@@ -113,7 +136,7 @@ def handshake_requests(
         requests.append([b"AUTH", *auth] if login.user else [b"AUTH", auth[1]])
     if db:
         requests.append([b"SELECT", b"%d" % db])
-    if proto == 2 and not db and not dedicated:
+    if proto == 2 and (needs_role or (not db and not dedicated)):
         # It changes nothing, and tells whether the node knows RESP3.
         requests.append([b"HELLO", b"2"])
     requests.append([b"PING", PING_ECHO])
@@ -149,9 +172,24 @@ def parse_handshake(requests: list[list[bytes]], replies: list[bytes]) -> Handsh
         elif request == [b"HELLO", b"2"]:
             # Another error (it wants a login, it is loading) tells nothing of what it knows.
             result.resp3 = False if is_unavailable(raw) else None if is_error(raw) else True
+            result.role = role_in(raw)
         elif is_error(raw):
             result.refuse(error_text(raw))
+        elif name == b"HELLO":
+            result.role = role_in(raw)
     return result
+
+
+def role_in(raw: bytes) -> bytes:
+    """The role in a reply to HELLO; empty if there is none."""
+    if is_null(raw) or not is_aggregate(type_byte(raw)):
+        return b""
+    fields = items(raw)
+    for index in range(0, len(fields) - 1, 2):
+        name, value = fields[index], fields[index + 1]
+        if type_byte(name) in STRING_TYPES and type_byte(value) in STRING_TYPES and string_value(name) == b"role":
+            return string_value(value)
+    return b""
 
 
 def check_echo(result: HandshakeResult, raw: bytes) -> None:

@@ -1,8 +1,10 @@
 """How well a node does, as its connections find out: what the routes, the log and the metrics want to know of it."""
 
+from collections.abc import Callable
 from typing import Final
 
 from kidoproxy.resp import limits
+from kidoproxy.upstream.master_view import MasterView
 
 #: Of a client's request: the node was down, or answers nothing in time, so it was not asked; the connection was lost
 #: under it; it was not answered in time; too much waits for the node already, or all connections to lend are lent.
@@ -64,6 +66,11 @@ class NodeHealth:
         self.role_changed_at = -limits.RERESOLVE_SECONDS
         #: Why a late write may still run on it (see `kidoproxy.upstream.fencing`); empty: none will.
         self.unfenced = ""
+        #: Of a node that is whatever server its sentinels call the master: what they say; who asks them at once; how
+        #: often the master has moved.
+        self.master_view: MasterView | None = None
+        self.ask_sentinels: Callable[[], None] | None = None
+        self.failovers = 0
         #: What has gone wrong with it, by cause (one of `FAILURE_CAUSES`), how often.
         self.failure_counts: dict[str, int] = {}
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
@@ -94,3 +101,9 @@ class NodeHealth:
             self.role_changed_at = now
             self.role_changes += 1
             self.count_failure(ROLE_CHANGED)
+            self.look_for_master()
+
+    def look_for_master(self) -> None:
+        """Its server says that it is not the master: have the sentinels asked, if it has any."""
+        if self.ask_sentinels is not None:
+            self.ask_sentinels()

@@ -18,6 +18,8 @@ from kidoproxy.upstream.failures import fail_requests
 from kidoproxy.upstream.fencing import close_clients, fence
 from kidoproxy.upstream.handshake import (
     CLIENT_LIST,
+    NOT_MASTER,
+    REPLICA_ROLES,
     HandshakeResult,
     explain_cause,
     is_unknown_command,
@@ -82,6 +84,9 @@ def finish_handshake(conn: SendingConnection, result: HandshakeResult) -> None:
     if result.info_error and node.is_copy and conn.shared:
         # Without a run id nobody would notice that a copy was restarted, and may have lost what it had.
         refusal = refusal or result.info_error
+    if node.master_view is not None and result.role in REPLICA_ROLES:
+        refusal = refusal or NOT_MASTER
+        node.look_for_master()
     if refusal:
         conn.fatal_error = explain_cause(conn.login.redacted_error(refusal))
         answer_if_db_missing(conn, refusal)

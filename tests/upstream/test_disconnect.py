@@ -4,8 +4,9 @@ import pytest
 
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.disconnect import follow_node
 from kidoproxy.upstream.handshake import ConnectionOptions
-from kidoproxy.upstream.states import DOWN
+from kidoproxy.upstream.states import CONNECTING, DOWN, NEW
 from tests.story import (
     Story,
     client,
@@ -138,3 +139,50 @@ def test_who_speaks_first(data: bytes, cause: str) -> None:
     conn = handshaking()
     conn.on_early_data(data, 0.0)
     assert (conn.state, conn.cause) == (DOWN, cause)
+
+
+def moved(play: Story) -> None:
+    """The node is another server from now on."""
+    for conn in play.executor.all_connections():
+        follow_node(conn, "its master has moved to b:6379", play.executor.now)
+
+
+def test_the_node_moves_under_a_connection_that_is_ready() -> None:
+    """A read that was under way is asked of the new server, a write is not; what comes meanwhile waits for it."""
+    cause = "-NODEDOWN a a:6379 (its master has moved to b:6379)"
+    (
+        story(ring("a"))
+        >> client("GET {a}1", "SET {a}1 x") << to("a", "GET {a}1", "SET {a}1 x")
+        >> given(moved) << to("a", "GET {a}1") << silence()
+        >> client("SET {a}2 x", name="other") << to("a", "SET {a}2 x")
+        >> node("a", "$1 y", "+OK")
+        << to_client("$1 y", cause + "; the write may have run, its outcome is unknown")
+        << to_client("+OK", name="other")
+        << silence()
+    )  # fmt: skip
+
+
+def test_the_node_moves_away_from_a_server_that_is_down() -> None:
+    """Nobody waits for the next attempt, and whoever asks from now on waits for the new server."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> refused("a") << to_client(REFUSED)
+        >> given(moved)
+        << then(lambda play: play.connection("a").state == CONNECTING)
+        >> client("SET {a}1 x") << silence()
+        >> greeted("a") << to("a", "SET {a}1 x") >> node("a", "+OK") << to_client("+OK") << silence()
+    )  # fmt: skip
+
+
+def test_the_node_moves_and_nobody_is_connected() -> None:
+    """A connection that nobody has needed yet stays so, and a dedicated one that is gone is not made again."""
+    conn = NodeConnection(Node(0, "a", "a:6379", 1), ConnectionOptions(), 2, 0, [])
+    follow_node(conn, "moved", 1.0)
+    assert conn.state == NEW
+    conn.dedicated = True
+    conn.start_connecting()
+    follow_node(conn, "moved", 1.0)
+    assert conn.state == CONNECTING
+    conn.on_connection_lost("refused", 1.0, True)
+    follow_node(conn, "moved", 1.0)
+    assert conn.state == DOWN

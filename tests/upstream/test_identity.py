@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from kidoproxy.replication.election import make_trusted
 from kidoproxy.replication.group import CopyGroup
-from kidoproxy.resp.encode import bulk
+from kidoproxy.resp.encode import bulk, mapping
 from kidoproxy.routes.build import set_pool_neighbours
 from kidoproxy.routes.topology import Node
 from kidoproxy.upstream.connection import NodeConnection
-from kidoproxy.upstream.handshake import ConnectionOptions, parse_handshake
+from kidoproxy.upstream.handshake import ConnectionOptions, handshake_requests, parse_handshake, role_in
+from kidoproxy.upstream.master_view import MasterView
 from kidoproxy.upstream.states import DOWN
 from tests.greet import HANDSHAKE, greet
 from tests.story import (
@@ -259,3 +260,49 @@ def test_without_a_run_id_nothing_can_be_said() -> None:
     assert play >> greeted("a") >> greeted("b")
     assert play.node("a").live
     assert play.node("b").live
+
+
+@pytest.mark.parametrize("kind", [(), ("db",), ("resp3",), ("dedicated",), ("dedicated", "resp3", "db")])
+@pytest.mark.parametrize(
+    ("role", "is_refused"),
+    [(b"master", False), (b"replica", True), (b"slave", True), (b"", False), (b"active-replica", False)],
+)
+def test_a_replica_where_sentinels_name_the_master(kind: tuple[str, ...], role: bytes, is_refused: bool) -> None:
+    """Every kind of connection asks for the role, and one to a replica is given up; the sentinels are asked at once."""
+    conn = NodeConnection(
+        Node(0, "a", "a:6379", 1), ConnectionOptions(), 3 if "resp3" in kind else 2, 7 * ("db" in kind), []
+    )
+    calls: list[int] = []
+    conn.node.master_view = MasterView(3)
+    conn.node.ask_sentinels = lambda: calls.append(1)
+    conn.dedicated = "dedicated" in kind
+    conn.shared = not conn.dedicated
+    conn.start_connecting()
+    conn.on_connected(0.0, 1.0)
+    hello = mapping(conn.proto, [bulk(b"proto"), b":2\r\n", bulk(b"role"), bulk(role)]) if role else b"+OK\r\n"
+    names = [
+        request[0]
+        for request in handshake_requests(conn.login, conn.base_proto, conn.base_db, conn.dedicated, needs_role=True)
+    ]
+    good = {b"PING": bulk(b"kidoproxy"), b"INFO": bulk(INFO), b"HELLO": hello, b"CLIENT": b":7\r\n"}
+    assert names.count(b"HELLO") == 1
+    conn.feed(b"".join([good.get(name, b"+OK\r\n") for name in names]), 0.0)
+
+    assert (conn.state == DOWN, bool(calls)) == (is_refused, is_refused)
+    assert conn.cause == ("it is a replica, and its sentinels name no other master yet" if is_refused else "")
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        b"*-1\r\n",
+        b"*0\r\n",
+        b"*1\r\n$4\r\nrole\r\n",
+        b"*2\r\n*0\r\n$1\r\nx\r\n",
+        b"*2\r\n$4\r\nrole\r\n:1\r\n",
+        b"$4\r\nrole\r\n",
+    ],
+)
+def test_a_greeting_without_a_role(hello: bytes) -> None:
+    """Whatever a node answers to HELLO, it has a role only if it says so."""
+    assert role_in(hello) == b""

@@ -81,13 +81,14 @@ def _node_table(pool: "Pool", node_checks: "list[NodeCheck]") -> list[str]:
     lines = []
     for row in table:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines += [f"  {by_name[row[0]].sentinels}"] if row[0] in by_name and by_name[row[0]].sentinels else []
         lines += [f"  ! {problem}" for problem in by_name[row[0]].problems] if row[0] in by_name else []
     return lines
 
 
 def _node_row(node_check: "NodeCheck", share: str) -> tuple[str, str, str, str, str]:
     latency = "" if node_check.latency_ms is None else f"{node_check.latency_ms:.2f} ms"
-    return node_check.node.name, str(node_check.node.address), node_check.server or "-", latency, share
+    return node_check.node.name, str(node_check.address), node_check.server or "-", latency, share
 
 
 def _share_column(pool: "Pool") -> list[str]:

@@ -172,6 +172,7 @@ class NodeInfo:
             ("run_id", decode_text(node.run_id)),
             ("cause", self.cause),
             ("sync", self.sync_status),
+            *([("sentinels", node.master_view.describe())] if node.master_view is not None else []),
         ]
 
     def count_fields(self) -> list[tuple[str, int]]:
@@ -181,6 +182,7 @@ class NodeInfo:
             ("lanes", self.dedicated),
             ("waiting", self.pending_requests),
             ("reconnects", self.reconnects),
+            *([("failovers", self.node.failovers)] if self.node.master_view is not None else []),
             *missed_and_synced_counts(self.node),
         ]
 
@@ -199,8 +201,16 @@ class NodeInfo:
             f"cause={sanitize_field(self.cause)}",
             *([f"sync={sanitize_field(self.sync_status)}"] if self.sync_status else []),
             *[f"{name}={number}" for name, number in missed_and_synced_counts(node)],
+            *self.sentinel_pairs(),
         ]
         return f"node{at}", ",".join(pairs)
+
+    def sentinel_pairs(self) -> list[str]:
+        """Of a node that sentinels name: what they say, and how often its master has moved."""
+        view = self.node.master_view
+        if view is None:
+            return []
+        return [f"sentinels={sanitize_field(view.describe())}", f"failovers={self.node.failovers}"]
 
 
 def missed_and_synced_counts(node: Node) -> list[tuple[str, int]]:
