@@ -81,11 +81,13 @@ class Processes(ExitStack):
             self.nodes.append(free_port())
             self.start_node(self.nodes[-1])
 
-    def start_node(self, port: int) -> None:
-        """One more, or one again after its end."""
+    def start_node(self, port: int, yields: bool = False) -> None:
+        """One more, or one again after its end; one that yields leaves their shared core to the others (``nice``)."""
         where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         quiet = ["--save", "", "--appendonly", "no", "--maxclients", "1000"]
-        self._start([node_binary(), *where, *quiet], self.cores.nodes, [port])
+        shares = self.cores.nodes == self.cores.clients
+        last = ["nice", "-n", "19"] if yields and shares else []
+        self._start([*last, node_binary(), *where, *quiet], self.cores.nodes, [port])
 
     def flush_nodes(self) -> None:
         """Forgets all keys."""

@@ -2,8 +2,8 @@
 
 The time runs from the moment at which the node is up again to its state "in sync". The latency of the writes is
 measured before and during it, from a few clients that send each SET at its moment and wait for the reply; a write that
-is late counts from when it was due. As everywhere here the proxy has a core of its own; of two cores the nodes and the
-clients share the other one, so that what the nodes do for the sync is felt by the clients, too.
+is late counts from when it was due. As everywhere here the proxy has a core of its own. Of two cores the nodes and the
+clients share the other one; the node that comes back is the last to get it, as it would have a machine of its own.
 """
 
 import threading
@@ -119,7 +119,7 @@ def _lose_and_sync(stage: Processes, proxy: Proxy, keys: int, before: Writer) ->
         node.shutdown(nosave=True)
     wait_for(proxy, lambda found: found != IN_SYNC)
     during = Writer(proxy.ports[COPIES], keys)
-    stage.start_node(port)
+    stage.start_node(port, yields=True)
     pids = proxy.pids()
     cost, began = gauge.cost(pids), time.perf_counter()
     try:
