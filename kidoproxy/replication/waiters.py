@@ -44,6 +44,10 @@ class Waiter:
         return all(not line.may_have_more and (not line.attempts or not line.idle) for line in self.lines)
 
 
+def attempt_nothing() -> None:
+    """Whoever waits no more does not attempt any more either."""
+
+
 @final
 class Line:
     """Who waits for one key (of a stream: in one consumer group), first come first."""
@@ -161,7 +165,10 @@ class Waiters:
                 line.burst = min(line.burst + 1, MAX_BURST)
                 line.may_have_more = line.may_have_more or line.idle > 0
             self.leave_line(line)
-        self.advance(waiter.lines)
+        lines, waiter.lines = waiter.lines, []
+        # It knows whom it stood in line for, and is known by them: a circle, which held the client that has gone.
+        waiter.send_attempt = attempt_nothing
+        self.advance(lines)
 
     def leave_line(self, line: Line) -> None:
         self.places_bytes -= PLACE_OVERHEAD_BYTES + len(line.key)

@@ -230,10 +230,12 @@ class Transaction(DelegatingExecutor):
                 self.lease.release()
 
     def send_batches(self, proto: int, db: int) -> None:
-        """Send every batch: one contiguous ``MULTI … EXEC`` for each node."""
+        """Send every batch, once: one contiguous ``MULTI … EXEC`` for each node."""
         self.proto = proto
         self.db = db
-        for batch in self.batches.values():
+        # A batch knows its transaction: what knew it, too, would be a circle, and stay until the collector comes.
+        batches, self.batches = self.batches, {}
+        for batch in batches.values():
             self.send_batch(batch)
         for group, wakeup in self.wakeups:
             group.waiters.wake(wakeup)
