@@ -10,10 +10,11 @@ from kidoproxy.admin.connection_metrics import connection_families
 from kidoproxy.admin.process_metrics import process_families
 from kidoproxy.admin.readiness import unready_reasons
 from kidoproxy.admin.sentinel_metrics import sentinel_families
+from kidoproxy.admin.traffic_metrics import traffic_families
 from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
 from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
-from kidoproxy.replies.jobs import TURN_DURATION_BUCKETS, TurnDurations
+from kidoproxy.replies.durations import Durations
 from kidoproxy.session import accounting
 from kidoproxy.session.incidents import CERTIFICATE_REFUSED, HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED, TLS_TO_PLAIN
 from kidoproxy.session.proxy_state import ProxyState
@@ -31,16 +32,14 @@ def gauge(name: str, documentation: str, value: float) -> Metric:
     return GaugeMetricFamily(f"kidoproxy_{name}", documentation, value=value)
 
 
-def loop_turn_histogram(turn_durations: TurnDurations) -> Metric:
+def loop_turn_histogram(turn_durations: Durations) -> Metric:
     """The histogram of the loop's turns."""
-    buckets: list[tuple[str, float]] = []
-    cumulative = 0
-    for bound, count in zip([*map(str, TURN_DURATION_BUCKETS), "+Inf"], turn_durations.bucket_counts, strict=True):
-        cumulative += count
-        buckets.append((bound, cumulative))
     documentation = "How long the event loop was busy at one go, to the millisecond."
     return HistogramMetricFamily(
-        "kidoproxy_loop_turn_seconds", documentation, buckets=buckets, sum_value=turn_durations.total_seconds
+        "kidoproxy_loop_turn_seconds",
+        documentation,
+        buckets=turn_durations.cumulative(),
+        sum_value=turn_durations.total_seconds,
     )
 
 
@@ -57,6 +56,7 @@ class ProxyCollector(Collector):
         yield from self.copy_metrics()
         yield from connection_families(self.proxy)
         yield from sentinel_families(self.proxy)
+        yield from traffic_families(self.proxy)
 
     def process_metrics(self) -> Iterator[Metric]:
         """What the process has one of."""

@@ -41,6 +41,12 @@ class Snapshot:
         self.families = families
         self.unready = unready or []
 
+    def add(self, family: Metric) -> None:
+        """A metric, or more samples of one that is there already."""
+        _, _, samples = self.families.setdefault(family.name, (family.documentation, family.type, {}))
+        for sample in family.samples:
+            samples[sample.name, tuple(sample.labels.items())] = sample.value
+
     def encode(self) -> bytes:
         """For another worker."""
         rows = [
@@ -68,18 +74,10 @@ def decode_snapshot(text: bytes) -> Snapshot | None:
 
 def take_snapshot(identity: str, families: list[Metric], unready: list[str] | None = None) -> Snapshot:
     """The metrics of this process as a value."""
-    return Snapshot(
-        identity,
-        {
-            family.name: (
-                family.documentation,
-                family.type,
-                {(sample.name, tuple(sample.labels.items())): sample.value for sample in family.samples},
-            )
-            for family in families
-        },
-        unready,
-    )
+    snapshot = Snapshot(identity, {}, unready)
+    for family in families:
+        snapshot.add(family)
+    return snapshot
 
 
 class WorkerTotals:
@@ -114,7 +112,7 @@ class WorkerTotals:
 
     def add_to_offsets(self, snapshot: Snapshot, sign: int) -> None:
         for name, (_, kind, samples) in snapshot.families.items():
-            if kind == "counter" and not is_per_worker(name):
+            if kind in ("counter", "histogram") and not is_per_worker(name):
                 for key, value in samples.items():
                     self.offsets[key] = self.offsets.get(key, 0) + sign * value
 
@@ -144,8 +142,9 @@ class WorkerTotals:
             for (sample, labels), value in part.families.get(name, ("", "", {}))[2].items():
                 own_labels = (*labels, ("worker", str(worker))) if is_per_worker(name) else labels
                 values.setdefault((sample, own_labels), []).append(value)
+        sample_names = [name + suffix for suffix in ("_total", "_bucket", "_count", "_sum")]
         for key in self.offsets:
-            if key[0] == f"{name}_total":
+            if key[0] in sample_names:
                 values.setdefault(key, [])
         combine = min if name in SMALLEST else max if name in LARGEST else sum
         for key, numbers in values.items():

@@ -52,6 +52,9 @@ PROXY_ROUTE: Final = 35
 PROXY_SCRUB: Final = 36
 PROXY_STATS: Final = 37
 PROXY_SYNC: Final = 38
+PROXY_SLOWLOG: Final = 65
+PROXY_HOTKEYS: Final = 66
+PROXY_BIGKEYS: Final = 67
 
 # Commands of reach LOCAL: the proxy answers.
 ECHO: Final = 39
@@ -129,6 +132,9 @@ HANDLERS: Final[tuple[tuple[str, HandlerId], ...]] = (
     ("proxy|scrub", PROXY_SCRUB),
     ("proxy|stats", PROXY_STATS),
     ("proxy|sync", PROXY_SYNC),
+    ("proxy|slowlog", PROXY_SLOWLOG),
+    ("proxy|hotkeys", PROXY_HOTKEYS),
+    ("proxy|bigkeys", PROXY_BIGKEYS),
     ("echo", ECHO),
     ("lastsave", LASTSAVE),
     ("ping", PING),

@@ -76,7 +76,10 @@ _CLIENT = (
 )
 _COMMAND = "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info"
 _BLOCKING_POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
-_PROXY = "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|scrub proxy|sync"
+_PROXY = (
+    "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|scrub proxy|sync "
+    "proxy|slowlog proxy|hotkeys proxy|bigkeys"
+)
 _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log acl|users acl|whoami"
 _BLOCKING_REASON = "a copy that waits would pop at a moment of its own, so the proxy waits and all copies pop together"
 #: Without CLAIM all copies deliver the same entries to the same consumer, at moments that differ by milliseconds.

@@ -180,7 +180,8 @@ EXPIRY_TRAITS: Final[tuple[tuple[str, int, str], ...]] = (
 DRAIN_FIRST: Final = "select hello reset"
 
 _PROXY: Final = (
-    "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|scrub proxy|stats proxy|sync"
+    "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|scrub proxy|stats proxy|sync "
+    "proxy|slowlog proxy|hotkeys proxy|bigkeys"
 )
 _SUBSCRIBE: Final = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
 #: Names, what a session inside MULTI does with them (those that are not queued: Redis, ``processCommand``).

@@ -70,6 +70,7 @@ class ConfigBuilder:
             admin_token=self.files.token(file.proxy.admin_token_file, ("proxy", "admin_token_file")),
             log=file.proxy.log,
             log_level=file.proxy.log_level,
+            slow_seconds=file.proxy.slow_ms / 1000,
             drain_seconds=float(file.proxy.drain_seconds),
             max_clients=file.proxy.max_clients,
             max_lanes=file.proxy.max_lanes,

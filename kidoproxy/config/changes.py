@@ -47,6 +47,7 @@ PROXY_RULES: Final[Rules] = {
     "admin_token_file": restart(lambda config: config.admin_token),
     "log": live(lambda config: config.log),
     "log_level": live(lambda config: config.log_level),
+    "slow_ms": live(lambda config: config.slow_seconds),
     "drain_seconds": live(lambda config: config.drain_seconds),
     "max_clients": live(lambda config: config.max_clients),
     "max_lanes": live(lambda config: config.max_lanes),

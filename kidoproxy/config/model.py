@@ -220,6 +220,7 @@ class Config:
     admin_token: Secret = NO_SECRET
     log: str = "text"
     log_level: str = "info"
+    slow_seconds: float = 0.1  # 0.0: no request is slow
     drain_seconds: float = 10.0
     max_clients: int = 10_000
     max_lanes: int = 4_000

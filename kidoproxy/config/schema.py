@@ -89,6 +89,12 @@ class ProxyTable(Table):
     log_level: Literal["info", "warning", "error"] = Field(
         "info", description="What is logged: this, and what is worse."
     )
+    slow_ms: int = Field(
+        100,
+        ge=0,
+        le=600_000,
+        description="A request that takes so long stands in PROXY SLOWLOG and on the status page; 0: none does.",
+    )
     drain_seconds: float = Field(10, ge=0, le=3600, description="How long SIGTERM waits for open commands.")
     max_clients: int = Field(limits.MAX_CLIENTS, ge=1, le=1_000_000, description="Clients of all pools together.")
     max_lanes: int = Field(

@@ -5,6 +5,7 @@ write first, and is read on; past its output limit it is disconnected. Other cli
 """
 
 import asyncio
+import time
 from typing import final
 
 from kidoproxy.commands.families import UNKNOWN_FAMILY
@@ -47,6 +48,9 @@ class ClientIO(ClientSocket):
         self.hurries = False
         #: How much was unsent when `close_if_idle` last looked.
         self.last_unsent_bytes = 0
+        #: The request whose time is taken: which one of the client's, and since when (0.0: none is).
+        self.sampled_reply = 0
+        self.sampled_since = 0.0
         self.session: ClientSession | None = None
         #: The session of a client that has gone, while requests that had arrived whole still run.
         self.orphan_session: ClientSession | None = None
@@ -78,7 +82,12 @@ class ClientIO(ClientSocket):
         bridge = self.bridge
         bridge.update_clock()
         bridge.proxy.bytes_in += len(data)
+        self.context.bytes_received += len(data)
+        if bridge.executor.now >= self.context.sample_at and not self.sampled_since:
+            self.begin_sample(session)
         session.feed(data)
+        if self.sampled_since:
+            self.check_sample(session)
         if session.blocking_executor is not None and has_hung_up(self.transport):
             cleanup.on_eof(session)
         if session.mode != READY:
@@ -100,6 +109,9 @@ class ClientIO(ClientSocket):
         out = replies.take_output()
         if size:
             self.bridge.proxy.bytes_out += size
+            self.context.bytes_sent += size
+            if self.sampled_since:
+                self.end_sample(session)
             self.written_bytes += size
             chunks = join_chunks(out, size)
             if len(chunks) == 1:
@@ -114,6 +126,23 @@ class ClientIO(ClientSocket):
             self.disconnect(OUTPUT_LIMIT)
         elif session.closing and not replies.open_count():
             self.close_when_flushed()
+
+    def begin_sample(self, session: ClientSession) -> None:
+        """Take the time of the next request, one of many: as long as it takes, no other of this client's is taken."""
+        self.context.sample_at = self.bridge.executor.now + limits.SAMPLE_SECONDS
+        self.sampled_reply = session.replies.opened_count()
+        self.sampled_since = time.monotonic()
+
+    def check_sample(self, session: ClientSession) -> None:
+        """What waits on purpose (BLPOP, the end of a pause), and what is not whole yet, says nothing."""
+        if session.blocking_executor is not None or session.replies.opened_count() == self.sampled_reply:
+            self.sampled_since = 0.0
+
+    def end_sample(self, session: ClientSession) -> None:
+        """Replies are about to leave: is it among them?"""
+        if session.replies.answered_count() > self.sampled_reply:
+            self.context.request_durations.observe(time.monotonic() - self.sampled_since)
+            self.sampled_since = 0.0
 
     def discard_output(self) -> None:
         """Nobody reads the replies any more; when nothing is left to run the session is over."""
@@ -167,6 +196,9 @@ class ClientIO(ClientSocket):
         """Whether too much is unread. Messages have a lower limit: they come unasked, and nothing slows them down."""
         limit = self.context.max_pubsub_output_bytes if receives_pushes(session) else self.context.max_output_bytes
         return self.transport.get_write_buffer_size() + session.replies.held_reply_bytes > limit
+
+    def client_address(self) -> str:
+        return self.session.address if self.session is not None else ""
 
     def unsent_bytes(self) -> int:
         return 0 if self.session is None else self.transport.get_write_buffer_size()

@@ -23,7 +23,7 @@ from kidoproxy.net.copy_supervisors import CopySupervisors
 from kidoproxy.net.deadlines import TICK_SECONDS, Deadlines
 from kidoproxy.net.drain import accept_waiting, drain_clients
 from kidoproxy.net.flush import LoopBridge
-from kidoproxy.net.from_config import connect_target, connection_options, pool_context
+from kidoproxy.net.from_config import connect_target, connection_options, pool_context, set_process_values
 from kidoproxy.net.handover import Handover
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listeners import Listeners
@@ -165,8 +165,7 @@ class Daemon:
     def set_socket_limits(self) -> None:
         """As many clients and dedicated connections as the process may have open files for."""
         proxy = self.proxy
-        proxy.max_clients = self.config.max_clients
-        proxy.dedicated_pool.max_per_node = self.config.max_lanes
+        set_process_values(proxy, self.config)
         node_count = len(self.route_tree.nodes)
         max_dedicated = min(proxy.max_clients, proxy.dedicated_pool.max_per_node * node_count)
         proxy.limit_sockets(raise_file_limit(proxy.max_clients, node_count, max_dedicated))

@@ -2,13 +2,21 @@
 
 from kidoproxy.commands.acl import Acl
 from kidoproxy.commands.command_set import CommandSet
-from kidoproxy.config import NodeConfig, Pool, UserConfig
+from kidoproxy.config import Config, NodeConfig, Pool, UserConfig
 from kidoproxy.config.tls import certificate_info, node_context
 from kidoproxy.net.connect import ConnectTarget
 from kidoproxy.routes.route import Route
 from kidoproxy.session.pool_context import PoolContext
+from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.users import User, Users, password_digest
 from kidoproxy.upstream.handshake import ConnectionOptions
+
+
+def set_process_values(proxy: ProxyState, config: Config) -> None:
+    """What all pools share and may be set at any time."""
+    proxy.max_clients = config.max_clients
+    proxy.dedicated_pool.max_per_node = config.max_lanes
+    proxy.slow_log.set_threshold(config.slow_seconds)
 
 
 def pool_context(pool: Pool, root: Route) -> PoolContext:

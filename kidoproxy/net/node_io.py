@@ -10,7 +10,9 @@ from typing import Final, final
 
 from kidoproxy.net.flush import LoopBridge, join_chunks
 from kidoproxy.replies.transport import Transport
+from kidoproxy.resp import limits
 from kidoproxy.upstream.connection import NodeConnection
+from kidoproxy.upstream.slow_requests import mark_write, sample_write
 from kidoproxy.upstream.states import CONNECTING, READY
 
 WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -34,6 +36,7 @@ class NodeIO(Transport):
         #: A request whose reply is timed: which reply of the connection that is, and since when (0.0: none is).
         self.timed_reply = 0
         self.timed_since = 0.0
+        self.sample_at = 0.0
         self.transport: asyncio.Transport | None = None
         #: What arrives before `attach`: a node may send something, or hang up, at once.
         self.early_data = b""
@@ -65,8 +68,10 @@ class NodeIO(Transport):
             arrived = time.monotonic() if self.timed_since else 0.0
             self.connection.feed(data, self.bridge.update_clock())
             if arrived and self.connection.replies_received > self.timed_reply:
-                if self.connection.node.is_timed:
-                    self.connection.node.note_reply_time(arrived - self.timed_since)
+                node = self.connection.node
+                node.traffic.reply_durations.observe(arrived - self.timed_since)
+                if node.is_timed:
+                    node.note_reply_time(arrived - self.timed_since)
                 self.timed_since = 0.0
             self.bridge.schedule_flush()
             if len(data) >= LONG_READ_BYTES:
@@ -93,14 +98,21 @@ class NodeIO(Transport):
             conn.on_write_blocked()
             return
         size = conn.out_bytes
-        if size and conn.node.is_timed and not self.timed_since:
-            # The first request of this write, and one at a time: two readings of the clock for each.
-            self.timed_reply = conn.replies_received + conn.written_count - conn.head
-            self.timed_since = time.monotonic()
+        if size:
+            now = self.bridge.executor.now
+            mark_write(conn, now)
+            if not self.timed_since and (conn.node.is_timed or now >= self.sample_at):
+                # The first request of this write, and one at a time: two readings of the clock for each.
+                self.timed_reply = conn.replies_received + conn.written_count - conn.head
+                self.timed_since = time.monotonic()
+                if now >= self.sample_at:
+                    self.sample_at = now + limits.SAMPLE_SECONDS
+                    sample_write(conn, now)
         out = conn.take_output()
         transport = self.transport
         if out and transport is not None:
             self.written_bytes += size
+            conn.node.traffic.bytes_sent += size
             chunks = join_chunks(out, size)
             if len(chunks) == 1:
                 transport.write(chunks[0])

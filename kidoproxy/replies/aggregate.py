@@ -104,6 +104,9 @@ class AggregateSlot(ReplyHandler):
     def add_held_bytes(self, size: int) -> None:
         self.aggregate.parent.add_held_bytes(size)
 
+    def client_address(self) -> str:
+        return self.aggregate.parent.client_address()
+
     def serves_client(self) -> bool:
         return self.aggregate.parent.serves_client()
 

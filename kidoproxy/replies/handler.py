@@ -47,6 +47,10 @@ class ReplyHandler:
         argv_head = first_bulks(payload, 1) if payload is not None and payload[:1] == b"*" else []
         return argv_head[0][:64].lower().decode("utf-8", "backslashreplace") if argv_head else "a request"
 
+    def client_address(self) -> str:
+        """Of the client that waits for it, as far as is known."""
+        return ""
+
     def serves_client(self) -> bool:
         """Whether a client waits for it; if not its failure is not counted as one of a request."""
         return True
@@ -88,6 +92,9 @@ class DelegatingHandler(ReplyHandler):
 
     def describe(self) -> str:
         return self.parent.describe()
+
+    def client_address(self) -> str:
+        return self.parent.client_address()
 
     def serves_client(self) -> bool:
         return self.parent.serves_client()

@@ -5,12 +5,9 @@ same share. The size of a step is counted in units of work, never measured in ti
 """
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import final
 
 from kidoproxy.resp import limits
-
-#: Upper bounds of the histogram's buckets in seconds; a last bucket counts longer turns.
-TURN_DURATION_BUCKETS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Job:
@@ -64,22 +61,3 @@ class Jobs:
                     break
         finally:
             self.queue = jobs[index:] + self.queue
-
-
-@final
-class TurnDurations:
-    """A histogram of the durations of the loop's turns, and the longest of them."""
-
-    def __init__(self) -> None:
-        self.bucket_counts = [0] * (len(TURN_DURATION_BUCKETS) + 1)
-        self.total_seconds = 0.0
-        self.longest_seconds = 0.0
-
-    def observe(self, seconds: float) -> None:
-        index = 0
-        while index < len(TURN_DURATION_BUCKETS) and seconds > TURN_DURATION_BUCKETS[index]:
-            index += 1
-        self.bucket_counts[index] += 1
-        self.total_seconds += seconds
-        if seconds > self.longest_seconds:
-            self.longest_seconds = seconds

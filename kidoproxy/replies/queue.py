@@ -66,6 +66,14 @@ class ReplyQueue(ReplyAccounting):
         """How many requests wait for their reply or for their turn."""
         return len(self.open_requests) - self.head
 
+    def opened_count(self) -> int:
+        """How many requests there have been so far."""
+        return self.released_count + len(self.open_requests)
+
+    def answered_count(self) -> int:
+        """How many of them have their reply, and all before them."""
+        return self.released_count + self.head
+
     def emit(self, raw: bytes) -> None:
         """Append bytes to the output, past all open requests."""
         if self.closed:
@@ -242,6 +250,10 @@ class PendingRequest(ReplyHandler):
     def count_error(self, raw: bytes) -> None:
         counts = self.queue.error_counts
         counts.count(raw, counts.current_family if self.spec is None else self.spec.family)
+
+    def client_address(self) -> str:
+        transport = self.queue.transport
+        return transport.client_address() if transport is not None else ""
 
     def describe(self) -> str:
         return self.spec.name.decode() if self.spec is not None else super().describe()

@@ -12,6 +12,10 @@ class Transport:
         """The reply queue has shrunk to `ReplyQueue.resume_at`: handle further requests."""
         raise NotImplementedError
 
+    def client_address(self) -> str:
+        """Of whoever is at the other end of a client's socket."""
+        return ""
+
     def unsent_bytes(self) -> int:
         """Bytes that were given to the socket and not yet to the peer."""
         return 0

@@ -4,6 +4,8 @@ The frame has been through a `ReplyReader`, so it is well-formed. Its type may b
 that type raises `InternalError`, so ask `type_byte` first. Attributes in front of a value are skipped.
 """
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from kidoproxy.resp.errors import InternalError
@@ -22,7 +24,11 @@ from kidoproxy.resp.scan import (
     STAR,
     TILDE,
     UNDERSCORE,
+    parse_int64,
 )
+
+#: A line with a number is no longer.
+MAX_LENGTH_LINE: Final = 24
 
 
 def type_byte(raw: bytes) -> int:
@@ -102,6 +108,20 @@ def first_bulks(raw: bytes, count: int) -> list[bytes]:
         end: i64 = start + int(raw[pos + 1 : start - 2])
         found.append(raw[start:end])
         pos = end + 2
+    return found
+
+
+def leading_bulks(raw: bytes, count: int) -> list[bytes]:
+    """As `first_bulks`, of bytes that may end anywhere or be anything: what is not whole is left out."""
+    found: list[bytes] = []
+    pos = raw.find(b"\n", 0, MAX_LENGTH_LINE) + 1 if raw[:1] == b"*" else 0
+    while pos and len(found) < count and raw[pos : pos + 1] == b"$":
+        start = raw.find(b"\n", pos, pos + MAX_LENGTH_LINE) + 1
+        size = parse_int64(raw[pos + 1 : start - 2]) if start else None
+        if size is None or size < 0 or start + size + 2 > len(raw):
+            break
+        found.append(raw[start : start + size])
+        pos = start + size + 2
     return found
 
 

@@ -101,3 +101,17 @@ DRAIN_HURRY_SECONDS: Final[float] = 1.0
 DATABASE_COUNT: Final[int] = 16
 #: Seconds that the acknowledgements of a copy pool wait until the state of its copies is on disk.
 RECORD_DURABLE_SECONDS: Final[float] = 5.0
+#: Times and keys are sampled so often at most, on each connection and in each pool.
+SAMPLE_SECONDS: Final[float] = 0.01
+#: The sketch of hot keys: how many it has, and how many samples come before what is old counts half.
+SKETCHED_KEYS: Final[int] = 64
+SKETCHED_SAMPLES: Final[int] = 20_000
+#: A longer key (or request) is not looked at; of the others so much is shown.
+MAX_SAMPLED_KEY_BYTES: Final[int] = 4096
+SHOWN_KEY_BYTES: Final[int] = 256
+#: A request or a reply of this size makes its key a big one.
+BIG_KEY_BYTES: Final[int] = 1024 * 1024
+#: The slow log: how many requests it has, and of each how many words of how many bytes.
+SLOW_LOG_LENGTH: Final[int] = 128
+SLOW_LOG_WORDS: Final[int] = 8
+SLOW_LOG_WORD_BYTES: Final[int] = 64

@@ -5,6 +5,7 @@ from typing import final
 from kidoproxy.commands.command_set import CommandSet
 from kidoproxy.commands.families import FAMILIES, UNKNOWN_FAMILY, FamilyCounter
 from kidoproxy.commands.spec import CommandSpec
+from kidoproxy.replies.durations import REQUEST_BUCKETS, Durations
 from kidoproxy.replies.error_counts import ErrorCounts
 from kidoproxy.resp import limits
 from kidoproxy.resp.loading import node_error_as_loading
@@ -46,6 +47,12 @@ class PoolContext:
         self.client_count = 0
         #: The requests of its clients, by family; each counts where it is refused, queued or run.
         self.family_counters: list[FamilyCounter] = [FamilyCounter() for _ in FAMILIES]
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        #: How long some of its requests took from their last byte to the first of their reply, and when the next one is
+        #: looked at.
+        self.request_durations = Durations(REQUEST_BUCKETS)
+        self.sample_at = 0.0
         #: The error replies that its clients got.
         self.error_counts = ErrorCounts()
         #: The field of a client's certificate that names its user, "CN" or "URI"; empty: none does.

@@ -5,7 +5,7 @@ from typing import final
 
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.replies.accounting import DISCONNECT_REASONS
-from kidoproxy.replies.jobs import TurnDurations
+from kidoproxy.replies.durations import MILLISECOND_BUCKETS, Durations
 from kidoproxy.routes.route import WallClock
 from kidoproxy.routes.topology import Node
 from kidoproxy.scripts.library_peers import fetch_libraries_from_peers
@@ -17,6 +17,7 @@ from kidoproxy.session.pubsub.subscriptions import Subscriptions
 from kidoproxy.session.state import MonitorStream, SessionState
 from kidoproxy.upstream.dedicated_pool import DedicatedPool
 from kidoproxy.upstream.executor import Executor
+from kidoproxy.upstream.slow_log import SlowLog
 
 
 @final
@@ -26,6 +27,9 @@ class ProxyState:
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         fetch_libraries_from_peers(executor)
+        self.slow_log = SlowLog()
+        for connection_set in executor.connection_sets:
+            connection_set.node.slow_log = self.slow_log
         self.dedicated_pool = DedicatedPool(executor)
         self.monitors: list[MonitorStream] = []
         self.contexts: list[PoolContext] = []
@@ -71,7 +75,7 @@ class ProxyState:
         self.bytes_in = 0
         self.bytes_out = 0
         #: The durations of the event loop's iterations.
-        self.turn_durations = TurnDurations()
+        self.turn_durations = Durations(MILLISECOND_BUCKETS)
         #: Cryptographically random bytes; None where there is no source of them.
         self.random_bytes: Callable[[int], bytes] | None = None
         #: Begins a sync of the node; the reason when it cannot, or "".

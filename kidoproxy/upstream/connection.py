@@ -21,6 +21,7 @@ from kidoproxy.upstream.handshake import ConnectionOptions, handshake_requests
 from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.partial_replies import on_partial_reply
 from kidoproxy.upstream.sending import SendingConnection
+from kidoproxy.upstream.slow_requests import on_silence_over, on_waited
 from kidoproxy.upstream.states import HANDSHAKING, RECONNECT_PENDING
 
 
@@ -92,6 +93,9 @@ class NodeConnection(SendingConnection):
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes from the node: hand each reply to its handler."""
+        self.node.traffic.bytes_received += len(data)
+        if now - self.last_read_at >= self.node.slow_log.threshold:
+            on_silence_over(self, now)
         self.last_read_at = now
         reader = self.reader
         reader.feed(data)
@@ -149,4 +153,6 @@ class NodeConnection(SendingConnection):
             self.replies_received += self.head - head_before
             if self.late_since and handler is not None and not handler.is_answered:
                 on_timely_reply(self, now)
+            if handler is not None and now + self.options.timeout - handler.due >= self.node.slow_log.threshold:
+                on_waited(self, handler, now)
         self.compact()

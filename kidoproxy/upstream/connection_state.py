@@ -75,6 +75,11 @@ class ConnectionBase(ConnectionQueue):
         self.next_probe_at = 0.0
         #: The node's role changes that this connection has seen.
         self.role_changes_seen = 0
+        #: The first request of a write, until it is answered (see `slow_requests`): which reply of the connection is
+        #: its own, when it was written, and the request itself if it is short.
+        self.marked_number = -1
+        self.marked_at = 0.0
+        self.marked_payload = b""
         self.held_since = self.hold_grace = 0.0
         self.reconnects = 0
         self.timeouts = 0

@@ -5,6 +5,8 @@ from typing import Final
 
 from kidoproxy.resp import limits
 from kidoproxy.upstream.master_view import MasterView
+from kidoproxy.upstream.slow_log import SlowLog
+from kidoproxy.upstream.traffic import NodeTraffic
 
 #: Of a client's request: the node was down, or answers nothing in time, so it was not asked; the connection was lost
 #: under it; it was not answered in time; too much waits for the node already, or all connections to lend are lent.
@@ -73,6 +75,9 @@ class NodeHealth:
         self.failovers = 0
         #: What has gone wrong with it, by cause (one of `FAILURE_CAUSES`), how often.
         self.failure_counts: dict[str, int] = {}
+        #: What goes there and comes back; slow requests, of all nodes of the process once an executor has them.
+        self.traffic = NodeTraffic()
+        self.slow_log = SlowLog()
         #: Exceptions of ours while a reply of this node was handled, with what was asked; the log takes them.
         self.internal_errors: list[tuple[str, Exception]] = []
 

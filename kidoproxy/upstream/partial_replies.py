@@ -30,10 +30,19 @@ def on_partial_reply(conn: ConnectionBase, reader: ReplyReader, now: float) -> N
         and reader.partial_type() != PUSH
     ):
         cut_through(conn, now)
+        note_size(conn)
     if reader.held_bytes() > conn.options.max_queue_bytes:
         fail_too_long(conn, conn.options.max_queue_bytes, now)
     elif conn.partial_forwarded_bytes > limits.MAX_CUT_THROUGH_BYTES:
         fail_too_long(conn, limits.MAX_CUT_THROUGH_BYTES, now)
+
+
+def note_size(conn: ConnectionBase) -> None:
+    """Remember the key of a read whose reply is large."""
+    size = conn.partial_forwarded_bytes + conn.reader.held_bytes()
+    payload = conn.reply_handlers[conn.head].payload
+    if size >= limits.BIG_KEY_BYTES and payload is not None:
+        conn.node.traffic.note_big_request(payload, size)
 
 
 def cut_through(conn: ConnectionBase, now: float) -> None:

@@ -17,7 +17,7 @@ from kidoproxy.upstream.health import QUEUE_FULL_CAUSE
 from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.states import DOWN, FAIL_FAST, HELD, NEW
 
-WRITE_GRACE_BYTES: Final = 1024 * 1024
+WRITE_GRACE_BYTES: Final = limits.BIG_KEY_BYTES
 EXTRA_TIME_BYTES: Final = 64 * 1024
 #: 50 MB/s is slow for a datacentre, and 50 000 keys a second for a server.
 SECONDS_PER_BYTE: Final = 1 / 50_000_000
@@ -36,6 +36,7 @@ class SendingConnection(ConnectionBase):
             due += extra_time(payload)
             if len(payload) > WRITE_GRACE_BYTES:
                 self.extend_write_grace(len(payload), now)
+                self.node.traffic.note_big_request(payload, len(payload))
         handler.due = due
         if self.can_send:
             self.send(handler, payload, proto, db, reply_count)
@@ -71,6 +72,8 @@ class SendingConnection(ConnectionBase):
         """The other pieces of a large payload, whose first one has just been submitted for ``handler``."""
         if self.in_flight_count() and self.reply_handlers[-1] is handler:
             size = sum(map(len, tail_pieces))
+            if size >= limits.BIG_KEY_BYTES:
+                self.node.traffic.note_big_request(self.out[-1], size)
             for piece in tail_pieces:
                 self.append_output(piece)
             handler.due += size * SECONDS_PER_BYTE

@@ -116,3 +116,19 @@ def test_a_snapshot_travels() -> None:
     found = decode_snapshot(snapshot.encode())
     assert found is not None
     assert (found.identity, found.families) == (snapshot.identity, snapshot.families)
+
+
+def test_histograms_of_all_workers_never_fall() -> None:
+    """What is no process's own is summed, and a worker that is gone still counts in it."""
+    totals = WorkerTotals()
+
+    def counted_times(identity: str, count: int) -> Snapshot:
+        seconds = HistogramMetricFamily("kidoproxy_request_seconds", "Times.", labels=["pool"])
+        seconds.add_metric(["cache"], [("1.0", count), ("+Inf", count)], count / 2)
+        return take_snapshot(identity, [seconds])
+
+    for identity, count in (("2", 4), ("3", 1)):
+        totals.take_answers({1: counted_times(identity, count).encode()})
+    found = page(totals, counted_times("1", 2))
+    assert found["kidoproxy_request_seconds_bucket{le=+Inf,pool=cache}"] == 7
+    assert found["kidoproxy_request_seconds_sum{pool=cache}"] == 3.5

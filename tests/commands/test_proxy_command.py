@@ -13,10 +13,13 @@ def test_every_row_is_served_by_the_session() -> None:
         assert (spec.arity, spec.reach) == (row[1], SESSION)
 
 
-def test_what_may_harm_a_node_is_for_administrators() -> None:
+def test_what_may_harm_a_node_or_shows_data_is_for_administrators() -> None:
     """``-@admin`` and ``-@dangerous`` take away what their names say."""
     categories = {row[0]: row[6].split() for row in PROXY_ROWS}
     assert {name for name, words in categories.items() if "admin" in words} == {
+        "proxy|bigkeys",
+        "proxy|hotkeys",
+        "proxy|slowlog",
         "proxy|node",
         "proxy|scrub",
         "proxy|sync",

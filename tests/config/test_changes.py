@@ -57,6 +57,7 @@ LIVE: list[tuple[str, str, str]] = [
     ("", '[proxy]\nlog = "json"', "proxy.log"),
     ("", '[proxy]\nlog_level = "error"', "proxy.log_level"),
     ("", "[proxy]\ndrain_seconds = 1", "proxy.drain_seconds"),
+    ("", "[proxy]\nslow_ms = 20", "proxy.slow_ms"),
     ("", "[proxy]\nmax_lanes = 7", "proxy.max_lanes"),
     ('password = "a"', 'password = "b"', "pool.cache.password"),
     ("", "timeout_ms = 7", "pool.cache.timeout_ms"),

@@ -42,6 +42,7 @@ MISTAKES = [
     (nodes("7"), "pool.cache.nodes[0]: must be a string or a table, not a whole number"),
     (pool("timeout_ms = 0"), "pool.cache.timeout_ms: must be at least 1"),
     (pool("timeout_ms = 700000"), "pool.cache.timeout_ms: must be at most 600000"),
+    ("[proxy]\nslow_ms = -1\n" + RING, "proxy.slow_ms: must be at least 0"),
     ("[proxy]\ndrain_seconds = nan\n" + RING, "proxy.drain_seconds: must be at most 3600"),
     ("[proxy]\ndrain_seconds = 'x'\n" + RING, "proxy.drain_seconds: must be a number, not a string"),
     (nodes('{ url = "redis://h", weight = 0 }'), "pool.cache.nodes[0].weight: must be at least 1"),

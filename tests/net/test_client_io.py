@@ -336,3 +336,42 @@ def test_a_client_of_a_unix_socket() -> None:
     client, _ = net.client(Socket("", "/run/kido.sock"))
     assert client.session is not None
     assert (client.session.address, client.session.local_address) == ("/run/kido.sock:0", "/run/kido.sock:0")
+
+
+def test_a_sample_of_requests_is_timed() -> None:
+    """One of a pool in a while, until its reply leaves; not those that block, nor half a request; bytes of all."""
+    net = Net(ring("a"))
+    node, _ = net.node("a")
+    client, socket = net.client()
+    pool = net.stage.pool
+    net.wait(1.0)
+    counts = pool.request_durations.bucket_counts
+    for _ in range(3):
+        net.say(client, "GET", "k")
+        node.data_received(b"$1\r\na\r\n")
+        net.turn()
+    assert (sum(counts), client.sampled_since) == (1, 0.0)
+    assert (pool.bytes_received, pool.bytes_sent) == (3 * len(encode_request([b"GET", b"k"])), len(socket.take()))
+    net.wait(0.02)
+    client.data_received(b"*1\r\n$4\r\nPI")
+    assert client.sampled_since == 0.0
+    client.data_received(b"NG\r\n")
+    net.turn()
+    assert sum(counts) == 1
+    net.wait(0.02)
+    net.say(client, "PING")
+    assert sum(counts) == 2
+    net.wait(0.02)
+    net.say(client, "GET", "k")
+    net.say(client, "PING")
+    assert client.sampled_since > 0.0
+    net.wait(0.02)
+    net.say(client, "BLPOP", "q", "0")
+    node.data_received(b"$1\r\na\r\n")
+    net.turn()
+    assert sum(counts) == 3
+    net.wait(0.02)
+    blocked, _ = net.client()
+    net.say(blocked, "BLPOP", "q", "0")
+    assert blocked.sampled_since == 0.0
+    assert sum(counts) == 3

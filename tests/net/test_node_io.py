@@ -12,7 +12,7 @@ from kidoproxy.resp.encode import encode_request
 from kidoproxy.upstream.states import CONNECTING, DOWN, READY
 from tests.greet import HANDSHAKE
 from tests.net.fakes import Net
-from tests.session.stage import ring
+from tests.session.stage import key_on, ring
 
 
 def test_requests_of_one_turn_leave_in_one_write() -> None:
@@ -235,3 +235,50 @@ def test_a_reply_that_was_asked_for_before_is_not_timed() -> None:
     assert node.timed_since > 0.0
     node.data_received(b"$1\r\na\r\n")
     assert node.timed_since == 0.0
+
+
+def test_a_sample_of_writes() -> None:
+    """One write in a while: the time of its first request, and a key; bytes of all, and none of it twice."""
+    net = Net(ring("a"))
+    node, socket = net.node("a")
+    traffic = node.connection.node.traffic
+    client, _ = net.client()
+    net.wait(1.0)
+    sent, received = traffic.bytes_sent, traffic.bytes_received
+    timed = sum(traffic.reply_durations.bucket_counts)
+    for _ in range(5):
+        net.say(client, "GET", "k")
+        node.data_received(b"$1\r\na\r\n")
+    assert traffic.hot_keys.samples == 1
+    assert sum(traffic.reply_durations.bucket_counts) == timed + 1
+    assert sum(traffic.queue_durations.bucket_counts) == 1
+    assert (traffic.bytes_sent - sent, traffic.bytes_received - received) == (len(socket.take()), 35)
+    net.wait(0.02)
+    net.say(client, "GET", "k")
+    assert list(traffic.hot_keys.counts()) == [(b"k", 2)]
+
+
+def test_a_slow_request_is_noted() -> None:
+    """With whom it came from, and what it was, a write too."""
+    net = Net(ring("a", "b"))
+    net.stage.proxy.slow_log.set_threshold(0.2)
+    node, _ = net.node("a")
+    client, _ = net.client()
+    net.wait(5.0)
+    key = key_on(net.stage, "a")
+    net.say(client, "SET", key, "v")
+    net.wait(0.3)
+    node.data_received(b"+OK\r\n")
+    (found,) = net.stage.proxy.slow_log.requests
+    assert (found.words, found.client, round(found.node_seconds, 3)) == (
+        [b"SET", key.encode(), b"v"],
+        "10.9.9.9:5000",
+        0.3,
+    )
+    net.node("b")
+    net.say(client, "MGET", *[f"k{number}" for number in range(20)])
+    net.wait(0.3)
+    node.data_received(b"*0\r\n")
+    assert [found.client for found in net.stage.proxy.slow_log.requests] == ["10.9.9.9:5000"] * 2
+    client.connection_lost(None)
+    assert client.client_address() == ""

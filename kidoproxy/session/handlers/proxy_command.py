@@ -36,6 +36,7 @@ from kidoproxy.session.base import Answer, Session, SessionHandler
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.handlers.proxy_scrub import scrub_reply
+from kidoproxy.session.handlers.proxy_traffic import bigkeys_reply, hotkeys_reply, slowlog_reply
 from kidoproxy.session.numbers import Totals, gather_totals
 from kidoproxy.session.pubsub.topics import needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
@@ -75,6 +76,12 @@ HELP: Final = (
     b"    LIST: from now on as if EACH stood before every command of this connection.",
     b"SCRUB [RUN|DRYRUN|CANCEL|STATUS [<pool>]]",
     b"    Compare the copies of this pool, and repair what differs. DRYRUN: only report it. STATUS: what came of it.",
+    b"SLOWLOG [GET [<count>]|LEN|RESET]",
+    b"    Requests that took longer than slow_ms, and what of it the node took.",
+    b"HOTKEYS [<count>]",
+    b"    The keys that are asked for most, by a sample.",
+    b"BIGKEYS [<count>]",
+    b"    The keys with requests or replies of 1 MiB and more.",
     b"STATS",
     b"    The proxy's counters.",
     b"SYNC [<name> [REFILL|CANCEL|TRUST [CONFIRM]]]",
@@ -350,10 +357,13 @@ def help_reply(session: Session, argv: list[bytes]) -> bytes:
 
 #: The subcommands that ask no node.
 ANSWERS: Final[dict[HandlerId, Answer]] = {
+    handler_ids.PROXY_BIGKEYS: bigkeys_reply,
     handler_ids.PROXY_HELP: help_reply,
+    handler_ids.PROXY_HOTKEYS: hotkeys_reply,
     handler_ids.PROXY_REPLIES: set_replies_mode,
     handler_ids.PROXY_ROUTE: route_reply,
     handler_ids.PROXY_SCRUB: scrub_reply,
+    handler_ids.PROXY_SLOWLOG: slowlog_reply,
     handler_ids.PROXY_SYNC: sync_reply,
 }
 
