@@ -54,10 +54,10 @@ PROXY_RULES: Final[Rules] = {
 }
 #: Tables that have rules of their own (``users``, ``limits``, ``tls``, the nodes) are compared after these.
 POOL_RULES: Final[Rules] = {
-    "listen": restart(lambda pool: [(address, address.plain) for address in pool.listen]),
-    "socket_mode": restart(lambda pool: pool.socket_access.mode),
-    "socket_user": restart(lambda pool: pool.socket_access.uid),
-    "socket_group": restart(lambda pool: pool.socket_access.gid),
+    "listen": live(lambda pool: [(address, address.plain) for address in pool.listen]),
+    "socket_mode": live(lambda pool: pool.socket_access.mode),
+    "socket_user": live(lambda pool: pool.socket_access.uid),
+    "socket_group": live(lambda pool: pool.socket_access.gid),
     "mode": restart(lambda pool: pool.mode),
     "nodes": restart(lambda pool: [member.name for member in pool.members]),
     "password": live(lambda pool: pool.password),

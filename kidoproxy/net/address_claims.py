@@ -10,6 +10,7 @@ import hashlib
 import os
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -191,6 +192,15 @@ class AddressClaims:
             return False
         self.sockets.append(sock)
         return True
+
+    def release(self, addresses: Collection[BindAddress]) -> None:
+        """Give these up, as far as this process goes: they are free when no worker holds them any more."""
+        ends = {f" {found.endpoint} {found.host}".rstrip().encode() for found in addresses}
+        for sock in list(self.sockets):
+            if any(sock.getsockname().endswith(end) for end in ends):
+                self.sockets.remove(sock)
+                sock.close()
+        self.own_claims = {owner for owner in self.own_claims if owner.bind_address not in addresses}
 
     def close(self) -> None:
         """Give up all claims, as far as this process goes: workers keep theirs."""

@@ -286,18 +286,27 @@ class Daemon:
 
     def make_update(self, config: Config) -> LiveUpdate:
         """What a changed configuration will set. In a thread: it reads only what never changes."""
-        return LiveUpdate(self.config, config, self.proxy, self.route_tree)
+        return LiveUpdate(self.config, config, self.proxy, self.route_tree, self.listeners)
 
-    def apply_update(self, update: LiveUpdate) -> None:
-        """Take over a changed configuration as a whole."""
+    async def prepare_update(self, update: LiveUpdate) -> None:
+        """Do what may fail, and can be undone by `cancel_update`. `StartError` says why not: nothing is done."""
+        await update.listeners.prepare(self.bridge, not self.succession.is_taking_over)
+
+    def cancel_update(self, update: LiveUpdate) -> None:
+        """It is not to be."""
+        update.listeners.cancel()
+
+    async def apply_update(self, update: LiveUpdate) -> None:
+        """Take over a changed configuration as a whole, in one turn of the loop; then close old listeners."""
         config = update.config
         self.bridge.update_clock()
         if (config.log, config.log_level) != (self.config.log, self.config.log_level):
             configure_logging(config.log, config.log_level)
         self.config = config
         self.set_socket_limits()
-        closed = update.apply(self.listeners.pool_listeners, self.targets)
+        closed = update.apply(self.targets)
         self.bridge.schedule_flush()
+        await update.listeners.finish()
         log.info("configuration applied", clients_closed=closed)
 
     def stop_if_orphaned(self) -> None:

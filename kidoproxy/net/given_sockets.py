@@ -7,7 +7,7 @@ mistake. Of what the former proxy had, that is simply closed.
 
 import os
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +78,13 @@ class GivenSockets:
             if given not in wanted:
                 given.socket.close()
         self.sockets = [given for given in self.sockets if given in wanted]
+
+    def drop(self, addresses: Collection[BindAddress]) -> None:
+        """Close those that are bound there, in this process; systemd's stay, for it listens anyway."""
+        gone = [given for given in self.sockets if not given.by_systemd and given.bind_address() in addresses]
+        for given in gone:
+            self.sockets.remove(given)
+            given.socket.close()
 
     def close(self) -> None:
         self.keep_only([])

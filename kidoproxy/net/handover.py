@@ -11,10 +11,10 @@ import json
 import mmap
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Final
 
-from kidoproxy.net.address_claims import AddressClaims
+from kidoproxy.net.address_claims import AddressClaims, BindAddress
 from kidoproxy.net.given_sockets import GivenSocket, GivenSockets
 
 VARIABLE: Final = "KIDOPROXY_PREDECESSOR"
@@ -80,6 +80,11 @@ class Handover:
         #: The process that operators and the service manager know.
         self.main_pid = os.getpid()
         self.done = SharedFlag()
+
+    def give_up(self, addresses: Collection[BindAddress]) -> None:
+        """In each process: this proxy does not listen there any more."""
+        self.given.drop(addresses)
+        self.claims.release(addresses)
 
     def let_go(self) -> None:
         """In each process that stops: nobody listens through what it holds; the addresses may be the new one's."""

@@ -45,6 +45,7 @@ class ListeningServer:
         #: Those of the same listener whose sockets were given one by one.
         self.others = others
         self.path = path
+        self.is_closed = False
         #: Whose socket it was, if it was given.
         self.given = given
 
@@ -70,8 +71,24 @@ class ListeningServer:
             poller.register(sock, select.POLLIN)
         return bool(poller.poll(0))
 
+    def begin_listening(self) -> None:
+        """Let clients connect, and wait. OSError, and it is closed: only now the kernel says who else listens there."""
+        try:
+            for sock in self.server.sockets:
+                with socket.socket(fileno=os.dup(sock.fileno())) as same:
+                    same.listen(LISTEN_BACKLOG)
+        except OSError:
+            self.close()
+            raise
+
+    async def accept(self) -> None:
+        """Accept those who have connected, and who will."""
+        if not self.is_closed:
+            await self.server.start_serving()
+
     def close(self) -> None:
         """Accept nobody any more."""
+        self.is_closed = True
         if self.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
@@ -101,26 +118,39 @@ async def adopt_listener(factory: ProtocolFactory, given: GivenSocket) -> Listen
 
 
 async def start_listener(
-    factory: ProtocolFactory, address: Address, reuse_port: bool, access: SocketAccess = ANYBODY_BY_UMASK
+    factory: ProtocolFactory,
+    address: Address,
+    reuse_port: bool,
+    access: SocketAccess = ANYBODY_BY_UMASK,
+    accept: bool = True,
 ) -> ListeningServer:
-    """Listen for clients; ``reuse_port``: together with other workers. OSError when that is not possible."""
+    """Listen for clients; ``reuse_port``: together with other workers. OSError when that is not possible.
+
+    Without ``accept`` whoever connects waits for `ListeningServer.accept`.
+    """
     loop = asyncio.get_running_loop()
     protocol = cast(Callable[[], asyncio.Protocol], factory)
     if address.path:
         remove_stale_socket(address.path)
-        return ListeningServer(
-            await loop.create_unix_server(
-                protocol, sock=bind_unix_socket(address.path, access), backlog=LISTEN_BACKLOG
-            ),
-            address.path,
+        sock = bind_unix_socket(address.path, access)
+        server = await loop.create_unix_server(protocol, sock=sock, backlog=LISTEN_BACKLOG, start_serving=accept)
+    else:
+        server = await loop.create_server(
+            protocol,
+            address.host,
+            address.port,
+            backlog=LISTEN_BACKLOG,
+            reuse_address=True,
+            reuse_port=reuse_port,
+            start_serving=accept,
         )
-    server = await loop.create_server(
-        protocol, address.host, address.port, backlog=LISTEN_BACKLOG, reuse_address=True, reuse_port=reuse_port
-    )
-    for sock in server.sockets:
-        # Accepted sockets inherit it.
-        enable_keepalive(sock)
-    return ListeningServer(server, "")
+        for sock in server.sockets:
+            # Accepted sockets inherit it.
+            enable_keepalive(sock)
+    listener = ListeningServer(server, address.path)
+    if not accept:
+        listener.begin_listening()
+    return listener
 
 
 async def start_admin_listener(

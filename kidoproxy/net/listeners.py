@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 from kidoproxy.config import Address, Config, Pool
 from kidoproxy.config.tls import listener_context
+from kidoproxy.net.address_changes import cannot_listen
 from kidoproxy.net.client_io import ClientIO
 from kidoproxy.net.flush import LoopBridge
 from kidoproxy.net.handover import Handover
 from kidoproxy.net.listen import (
     ListeningServer,
     adopt_listener,
-    describe_bind_error,
     start_admin_listener,
     start_listener,
 )
 from kidoproxy.net.logs import EventLogger
-from kidoproxy.net.succession import StartError
 from kidoproxy.net.tls import Acceptor
 from kidoproxy.session.pool_context import PoolContext
 
@@ -27,9 +26,12 @@ if TYPE_CHECKING:
 log = EventLogger("kidoproxy")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PoolListener:
-    """One address of a pool, with all sockets that listen there, and what becomes of those that they accept."""
+    """One address of a pool, with all sockets that listen there, and what becomes of those that they accept.
+
+    A reload may give the address to another pool.
+    """
 
     pool: str
     address: Address
@@ -80,6 +82,14 @@ class Listeners:
                     acceptor = Acceptor(bridge, contexts[pool.name], self.clients, tls_of(pool, address))
                     self.pool_listeners.append(await self.open(pool, address, acceptor, config.workers))
 
+    async def bind(self, pool: Pool, address: Address, acceptor: Acceptor, workers: int) -> PoolListener:
+        """Let clients of ``pool`` connect, and wait. `StartError` when the address cannot be had."""
+        try:
+            server = await start_listener(acceptor, address, workers > 1, pool.socket_access, accept=False)
+        except OSError as problem:
+            raise cannot_listen(f"pool.{pool.name}", address, problem) from None
+        return PoolListener(pool.name, address, acceptor, [server])
+
     async def open(self, pool: Pool, address: Address, acceptor: Acceptor, workers: int) -> PoolListener:
         """Listen for the clients of ``pool``. `StartError` when the address cannot be had."""
         try:
@@ -89,7 +99,7 @@ class Listeners:
             else:
                 servers = [await start_listener(acceptor, address, workers > 1, pool.socket_access)]
         except OSError as problem:
-            raise StartError(f"pool.{pool.name}: cannot listen on {address}: {describe_bind_error(problem)}") from None
+            raise cannot_listen(f"pool.{pool.name}", address, problem) from None
         log.info("listening", pool=pool.name, mode=pool.mode, address=address)
         return PoolListener(pool.name, address, acceptor, servers)
 
@@ -98,7 +108,7 @@ class Listeners:
         try:
             self.admin = await start_admin_listener(server, address, self.handover.given.take(address, 0, 1))
         except OSError as problem:
-            raise StartError(f"proxy.admin: cannot listen on {address}: {describe_bind_error(problem)}") from None
+            raise cannot_listen("proxy.admin", address, problem) from None
         log.info("admin pages", address=address)
 
 

@@ -14,7 +14,8 @@ from kidoproxy.net.from_config import (
     pool_users,
     set_plain_values,
 )
-from kidoproxy.net.listeners import PoolListener
+from kidoproxy.net.listener_update import ListenerUpdate
+from kidoproxy.net.listeners import Listeners
 from kidoproxy.routes.build import RouteTree, set_copy_options
 from kidoproxy.routes.copy import CopyPool
 from kidoproxy.routes.topology import Node
@@ -26,7 +27,14 @@ from kidoproxy.upstream.connection_set import connection_set_of
 class LiveUpdate:
     """``config`` as values for the objects of one process; `apply` sets them."""
 
-    def __init__(self, current: Config, config: Config, proxy: ProxyState, tree: RouteTree) -> None:
+    def __init__(
+        self,
+        current: Config,
+        config: Config,
+        proxy: ProxyState,
+        tree: RouteTree,
+        listeners: Listeners,
+    ) -> None:
         self.config = config
         self.proxy = proxy
         self.tree = tree
@@ -35,7 +43,9 @@ class LiveUpdate:
         self.sessions = [
             (pool, pool_users(pool), pool_commands(pool)) for pool in pools if pool != current.pools[pool.name]
         ]
-        self.listener_tls = {pool.name: listener_context(pool.listener_tls) for pool in pools if pool.listener_tls}
+        tls = {pool.name: listener_context(pool.listener_tls) for pool in pools if pool.listener_tls}
+        contexts = {context.name: context for context in proxy.contexts}
+        self.listeners = ListenerUpdate(listeners, config, contexts, tls)
         members = [
             (next(node for node in config.pools[pool.name].nodes if node.name == old.name), config.pools[pool.name])
             for old, pool in tree.node_configs
@@ -45,7 +55,7 @@ class LiveUpdate:
             for node, member in zip(tree.nodes, members, strict=True)
         ]
 
-    def apply(self, listeners: list[PoolListener], targets: dict[Node, ConnectTarget]) -> int:
+    def apply(self, targets: dict[Node, ConnectTarget]) -> int:
         """Set everything, for all that begins from now on; how many clients were closed."""
         for node, options, target in self.nodes:
             connection_set_of(node).replace_options(options, self.proxy.executor.unshared_connections)
@@ -53,9 +63,7 @@ class LiveUpdate:
         for name, route in self.tree.pools.items():
             if isinstance(route, CopyPool):
                 set_copy_options(route, self.config.pools[name].copy or CopyOptions())
-        for listener in listeners:
-            if not listener.is_plain:
-                listener.acceptor.tls = self.listener_tls.get(listener.pool)
+        self.listeners.apply()
         return self.apply_to_sessions()
 
     def apply_to_sessions(self) -> int:

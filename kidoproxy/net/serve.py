@@ -9,12 +9,12 @@ from multiprocessing.connection import Connection
 
 import uvloop
 
-from kidoproxy.config import Address, Config
+from kidoproxy.config import Config
+from kidoproxy.net.address_changes import claim_or_explain, listen_addresses
 from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.daemon import Daemon, is_compiled
 from kidoproxy.net.given_sockets import GivenSockets, sockets_of_systemd
 from kidoproxy.net.handover import Handover, Predecessor, predecessor_of
-from kidoproxy.net.listen import describe_bind_error
 from kidoproxy.net.logs import EventLogger, configure_logging, set_worker
 from kidoproxy.net.output import discard_unwritable_output
 from kidoproxy.net.reload import ParentReloads, ReadConfig, SignalReloads
@@ -85,7 +85,7 @@ def run_workers(
             return EXIT_CANNOT_START
         return 0
 
-    workers = Workers(config, run_worker, read=read, on_stop=handover.let_go)
+    workers = Workers(config, run_worker, read=read, handover=handover)
     worker_sockets = WorkerSockets(workers.numbers(), config.workers)
     try:
         return workers.run()
@@ -113,21 +113,12 @@ def claim_addresses(config: Config, given: GivenSockets, predecessor: Predecesso
         claims.inherit(predecessor.claims, predecessor.pid)
     for setting, address in listen_addresses(config):
         try:
-            claims.claim(address, config.workers > 1 and not given.matching(address))
-        except socket.gaierror:
-            # A name that cannot be resolved fails when it is bound.
-            continue
-        except OSError as problem:
+            claim_or_explain(claims, setting, address, config.workers > 1 and not given.matching(address))
+        except StartError:
             claims.close()
-            raise StartError(f"{setting}: cannot listen on {address}: {describe_bind_error(problem)}") from None
+            raise
     claims.drop_unclaimed()
     return claims
-
-
-def listen_addresses(config: Config) -> list[tuple[str, Address]]:
-    """Every address to listen on, with the setting that asks for it."""
-    found = [(f"pool.{pool.name}", address) for pool in config.listening_pools() for address in pool.listen]
-    return found if config.admin is None else [*found, ("proxy.admin", config.admin)]
 
 
 def discard_announcement(text: str) -> None:

@@ -69,6 +69,8 @@ class Succession:
         self.handover = daemon.handover
         #: Why the daemon could not go on.
         self.failure: StartError | None = None
+        #: Copy pools have no listeners yet.
+        self.is_taking_over = False
 
     # -- the new process -----------------------------------------------------------------------------------------------
 
@@ -90,6 +92,7 @@ class Succession:
     async def take_over_copies(self, predecessor: Predecessor) -> None:
         """Serve the copy pools when the former proxy has released them, or is gone."""
         daemon = self.daemon
+        self.is_taking_over = True
         daemon.copy_pools.records.inherited = await predecessor.released()
         await self.wait_for_locks()
         try:
@@ -105,6 +108,7 @@ class Succession:
             log.error("copies not taken over", cause=problem)
             self.failure = problem
             daemon.stop()
+        self.is_taking_over = False
 
     async def wait_for_locks(self) -> None:
         """Wait until nobody has the records of the copies locked, but not for ever."""

@@ -31,7 +31,7 @@ _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"
 class Acceptor:
     """Makes the protocol of each socket that one listener accepts: a client, or one that has to speak TLS first.
 
-    ``tls`` may be replaced; it counts for sockets that are accepted from then on.
+    ``context`` and ``tls`` may be replaced; they count for sockets that are accepted from then on.
     """
 
     def __init__(
@@ -47,11 +47,6 @@ class Acceptor:
             return ClientIO(self.bridge, self.context, self.clients)
         return TlsSocket(self, self.tls)
 
-    def count_handshakes(self, change: int) -> None:
-        """So many more are under way."""
-        self.context.pending_handshakes += change
-        self.bridge.proxy.pending_handshakes += change
-
 
 class TlsSocket(asyncio.Protocol, asyncio.Transport):
     """One accepted socket. ``client`` is None until its handshake is done."""
@@ -59,6 +54,8 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
     def __init__(self, acceptor: Acceptor, context: ssl.SSLContext) -> None:
         super().__init__()
         self.acceptor = acceptor
+        #: The listener's pool may be another one before this handshake ends.
+        self.pool = acceptor.context
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
@@ -74,8 +71,8 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self.plain = cast(asyncio.Transport, transport)
         acceptor = self.acceptor
         proxy = acceptor.bridge.proxy
-        if proxy.has_room_for_client(acceptor.context):
-            acceptor.count_handshakes(1)
+        if proxy.has_room_for_client(self.pool):
+            self.count_handshake(1)
             self.deadline = acceptor.bridge.loop.call_later(HANDSHAKE_SECONDS, self.fail, "no handshake in time")
         else:
             # Before the handshake no error could be sent.
@@ -107,10 +104,10 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self.send_encrypted()
         self.end_handshake()
         acceptor = self.acceptor
-        client = self.client = ClientIO(acceptor.bridge, acceptor.context, acceptor.clients)
+        client = self.client = ClientIO(acceptor.bridge, self.pool, acceptor.clients)
         client.connection_made(self)
-        if client.session is not None and acceptor.context.certificate_user:
-            names = user_names(self.tls.getpeercert() or {}, acceptor.context.certificate_user)
+        if client.session is not None and self.pool.certificate_user:
+            names = user_names(self.tls.getpeercert() or {}, self.pool.certificate_user)
             log_in_by_certificate(client.session, names)
         self.decrypt(client)
 
@@ -162,7 +159,12 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         if self.deadline is not None:
             self.deadline.cancel()
             self.deadline = None
-            self.acceptor.count_handshakes(-1)
+            self.count_handshake(-1)
+
+    def count_handshake(self, change: int) -> None:
+        """So many more are under way."""
+        self.pool.pending_handshakes += change
+        self.acceptor.bridge.proxy.pending_handshakes += change
 
     def fail(self, cause: str) -> None:
         """The handshake, if it is still under way, has failed: count it, log it, close."""
@@ -170,7 +172,7 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
             return
         self.end_handshake()
         address = format_address(self.plain.get_extra_info("peername"), "")
-        self.acceptor.bridge.proxy.incidents.record(TLS_FAILED, self.acceptor.context.name, None, address, cause)
+        self.acceptor.bridge.proxy.incidents.record(TLS_FAILED, self.pool.name, None, address, cause)
         self.plain.close()
 
     # -- the transport of the client's protocol --------------------------------------------------------

@@ -7,6 +7,7 @@ its owner and mode are set between the two, and there is no moment with wider ri
 import os
 import socket
 import stat
+from pathlib import Path
 
 from kidoproxy.config import SocketAccess
 
@@ -26,6 +27,26 @@ def bind_unix_socket(path: str, access: SocketAccess) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def effective_access(access: SocketAccess) -> SocketAccess:
+    """With the mode and the owners that a socket gets which this process binds, where ``access`` has none."""
+    mode = 0o777 & ~read_umask() if access.mode is None else access.mode
+    return SocketAccess(
+        mode, os.geteuid() if access.uid == -1 else access.uid, os.getegid() if access.gid == -1 else access.gid
+    )
+
+
+def read_umask() -> int:
+    """Of this process; to ask the system for it would change it for a moment."""
+    lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+    return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), 0o022)
+
+
+def access_of(path: str) -> SocketAccess:
+    """Mode and owners that the socket's file has. OSError when there is none."""
+    found = os.lstat(path)
+    return SocketAccess(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
 
 
 def set_access(path: str, access: SocketAccess) -> None:

@@ -4,8 +4,8 @@ A pool with copies is served by the first one alone: one place must order its wr
 admin pages belong to the first one too. A worker that dies is replaced; when the parent goes, all go.
 
 SIGHUP is the parent's: it reads the file, and if all of it can be applied sends it to each worker, through a pipe, as
-the value that it has checked. So all have it or none; one that is replaced begins with it. Each answers when it has
-taken it over. A signal is only handled while the parent waits for its workers, never in the middle of what it does.
+the value that it has checked (`kidoproxy.net.worker_orders`). So all have it or none; one that is replaced begins with
+it. A signal is only handled while the parent waits for its workers, never in the middle of what it does.
 """
 
 import contextlib
@@ -20,11 +20,23 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from kidoproxy.config import Config
+from kidoproxy.net.address_changes import AddressChanges
+from kidoproxy.net.handover import Handover
 from kidoproxy.net.logs import EventLogger, configure_logging
 from kidoproxy.net.output import flush_output
-from kidoproxy.net.reload import STOPPING, ReadConfig, hold_hangup, ignore_hangup, read_changed, reloading_state
+from kidoproxy.net.reload import (
+    STOPPING,
+    ReadConfig,
+    claim_addresses,
+    hold_hangup,
+    ignore_hangup,
+    read_changed,
+    reject,
+    reloading_state,
+)
 from kidoproxy.net.reload_answer import ReloadAnswer, find_client
 from kidoproxy.net.systemd import sd_notify
+from kidoproxy.net.worker_orders import Answer, Order, Step, receive_answer, send_order
 
 log = EventLogger("kidoproxy.workers")
 
@@ -37,6 +49,9 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 EXIT_CANNOT_START: Final = 1
 #: Serves as worker of that number until it is told to stop, and is told of reloads by the pipe; the exit status.
 RunWorker = Callable[[Config, int, Connection], int]
+OTHER_WORKERS: Final = (
+    "other workers than now would have something to listen for: that needs a restart; nothing was applied"
+)
 #: Of one that was ended by a bug (EX_SOFTWARE of sysexits.h): it is replaced.
 EXIT_CRASHED: Final = 70
 
@@ -53,6 +68,11 @@ def worker_config(config: Config, worker: int) -> Config:
     return replace(config, pools=pools, admin=None)
 
 
+def serving_workers(config: Config) -> list[int]:
+    """The numbers of those that have something to serve."""
+    return [at for at in range(config.workers) if worker_config(config, at).listening_pools()]
+
+
 class Workers:
     """The parent process: starts, replaces and stops the workers."""
 
@@ -62,13 +82,15 @@ class Workers:
         run_worker: RunWorker,
         restart_seconds: float = RESTART_SECONDS,
         read: ReadConfig | None = None,
-        on_stop: Callable[[], None] | None = None,
+        handover: Handover | None = None,
     ) -> None:
         self.config = config
         #: Reads the file anew; None: there is none, and SIGHUP ends the process.
         self.read = read
         self.run_worker = run_worker
-        self.on_stop = on_stop
+        #: The claims to where we listen are ours, and the workers' as long as they live.
+        self.handover = handover or Handover()
+        self.order_number = 0
         self.restart_seconds = restart_seconds
         self.worker_by_pid: dict[int, int] = {}
         #: By worker, by the monotonic clock.
@@ -84,7 +106,7 @@ class Workers:
 
     def numbers(self) -> list[int]:
         """The workers that have something to serve."""
-        return [at for at in range(self.config.workers) if worker_config(self.config, at).listening_pools()]
+        return serving_workers(self.config)
 
     def run(self) -> int:
         """Run until all workers have ended; the highest exit status."""
@@ -134,41 +156,75 @@ class Workers:
         client = find_client()
         if self.stopping:
             log.warning("reload rejected", cause=STOPPING)
-            self.tell_workers(None)
+            self.tell_workers(Step.REJECT)
             client.answer(ReloadAnswer.of(False, [STOPPING]))
             return
         sd_notify(reloading_state())
         problems: list[str] = []
         config = read_changed(read, self.config, problems)
-        if config is not None:
-            if (config.log, config.log_level) != (self.config.log, self.config.log_level):
-                configure_logging(config.log, config.log_level)
-            self.config = config
-        self.tell_workers(config)
-        client.answer(ReloadAnswer.of(config is not None, problems))
+        changes = None if config is None else claim_addresses(self.handover, self.config, config, problems)
+        is_applied = changes is not None and self.prepare(changes, problems)
+        if is_applied and changes is not None:
+            self.apply(changes)
+        else:
+            self.tell_workers(Step.REJECT, changes)
+        if changes is not None:
+            changes.end(is_applied)
+        client.answer(ReloadAnswer.of(is_applied, problems))
         if not self.stopping:
             sd_notify("READY=1")
 
-    def tell_workers(self, config: Config | None) -> None:
-        """Send each worker its part, and wait until it has answered, but not for ever.
+    def prepare(self, changes: AddressChanges, problems: list[str]) -> bool:
+        """Whether each worker is able to take the configuration over, and has all that is new."""
+        if serving_workers(changes.config) != self.numbers():
+            reject(OTHER_WORKERS, problems)
+            return False
+        for worker, answer in self.ask_workers(Step.PREPARE, changes).items():
+            if answer is None:
+                reject(f"worker {worker} does not answer within {ANSWER_SECONDS:g} s", problems)
+            else:
+                problems += [problem for problem in answer.problems if problem not in problems]
+        return not problems
 
-        One that has died meanwhile, or that a bug keeps from it, is replaced by one that begins with it: all have the
-        same.
+    def apply(self, changes: AddressChanges) -> None:
+        """Have all workers take it over.
+
+        One that a bug keeps from it is replaced by one that begins with it, as one that has died: all have the same.
         """
-        informed = [(pid, worker, self.pipe_by_pid[pid]) for pid, worker in self.worker_by_pid.items()]
-        for _, worker, pipe in informed:
-            with contextlib.suppress(OSError, EOFError):
-                while pipe.poll():
-                    pipe.recv()  # an answer that came too late
-                pipe.send(None if config is None else worker_config(config, worker))
+        config = changes.config
+        if (config.log, config.log_level) != (self.config.log, self.config.log_level):
+            configure_logging(config.log, config.log_level)
+        self.config = config
+        pids = {worker: pid for pid, worker in self.worker_by_pid.items()}
+        for worker, answer in self.ask_workers(Step.APPLY, changes).items():
+            if answer is None:
+                log.warning("reload not answered", worker=worker, seconds=ANSWER_SECONDS)
+            elif answer.problems:
+                log.error("reload failed", worker=worker)
+                os.kill(pids[worker], signal.SIGTERM)
+
+    def ask_workers(self, step: Step, changes: AddressChanges) -> dict[int, Answer | None]:
+        """What each has to say to it, together in no more than `ANSWER_SECONDS`; those that have died say nothing."""
+        self.tell_workers(step, changes)
         deadline = time.monotonic() + ANSWER_SECONDS
-        for pid, worker, pipe in informed if config is not None else []:
+        answers: dict[int, Answer | None] = {}
+        for pid, worker in list(self.worker_by_pid.items()):
             with contextlib.suppress(OSError, EOFError):
-                if not pipe.poll(max(deadline - time.monotonic(), 0.0)):
-                    log.warning("reload not answered", worker=worker, seconds=ANSWER_SECONDS)
-                elif not pipe.recv():
-                    log.error("reload failed", worker=worker)
-                    os.kill(pid, signal.SIGTERM)
+                seconds = max(deadline - time.monotonic(), 0.0)
+                answers[worker] = receive_answer(self.pipe_by_pid[pid], self.order_number, seconds)
+        return answers
+
+    def tell_workers(self, step: Step, changes: AddressChanges | None = None) -> None:
+        """Send each worker its part."""
+        self.order_number += 1
+        prepares = step is Step.PREPARE
+        gone = changes.given_up(step is Step.APPLY) if changes is not None and not prepares else ()
+        claims = changes.claims if changes is not None and prepares else []
+        for pid, worker in list(self.worker_by_pid.items()):
+            config = worker_config(changes.config, worker) if changes is not None and prepares else None
+            with contextlib.suppress(OSError):
+                order = Order(self.order_number, step, config, len(claims), gone)
+                send_order(self.pipe_by_pid[pid], order, claims, pid)
 
     def on_exit(self, worker: int, pid: int, code: int) -> None:
         """A worker has ended: as ordered, or with a status that stops all, or it is replaced."""
@@ -226,8 +282,7 @@ class Workers:
     def forward_signal(self, signum: int, frame: FrameType | None) -> None:
         """Stop, and tell all workers to."""
         self.stopping = True
-        if self.on_stop is not None:
-            self.on_stop()
+        self.handover.let_go()
         for pid in list(self.worker_by_pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)

@@ -165,13 +165,13 @@ def test_copies(tmp_path: Path, key: str, value: Any) -> None:
 
 
 def test_pools(tmp_path: Path) -> None:
-    """Pools that are new or gone, another mode, another listener: by one name each, beside what is live."""
+    """Pools that are new or gone, another mode: by one name each, beside what is live."""
     more = BELOW.partition("[pool.b]")[0]
     assert plan(tmp_path, pool(""), pool(more)) == ReloadPlan(restart=("pool.a",))
     assert plan(tmp_path, pool(more), pool("")) == ReloadPlan(restart=("pool.a",))
     assert plan(tmp_path, pool(""), pool("timeout_ms = 7", "copy")) == ReloadPlan(restart=("pool.cache.mode",))
     moved = pool("timeout_ms = 7").replace("6380", "6390")
-    assert plan(tmp_path, pool(""), moved) == ReloadPlan(("pool.cache.timeout_ms",), ("pool.cache.listen",))
+    assert plan(tmp_path, pool(""), moved) == ReloadPlan(("pool.cache.listen", "pool.cache.timeout_ms"))
 
 
 def test_what_a_pool_has_of_the_proxy(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -173,3 +174,30 @@ def test_a_new_process_that_cannot_start(tmp_path: Path, stack: ExitStack) -> No
     os.kill(proxy.owner(), signal.SIGTERM)
     eventually(lambda: proxy.owner() == 0, SECONDS)
     assert not proxy.path.exists()
+
+
+def test_after_a_reload_that_has_changed_the_addresses(tmp_path: Path, stack: ExitStack) -> None:
+    """The worker that hands over knows the claims which its parent made since: the new process has all addresses."""
+    proxy = Upgraded(tmp_path, stack, "ring", 2)
+    old_port, proxy.port = proxy.port, free_port()
+    listen = proxy.config.read_text()
+    for port in (f"{old_port}', '127.0.0.1:{proxy.port}", str(proxy.port)):
+        proxy.config.write_text(listen.replace(str(old_port), port))
+        command = [*proxy.command("reload"), "--pid", str(proxy.pid)]
+        assert subprocess.run(command, env=environment(), timeout=SECONDS, check=False).returncode == 0, (
+            proxy.log.read_text()
+        )
+    writers = [Writer(proxy.client(), f"k{at}") for at in range(WRITERS)]
+    try:
+        until_written(writers, 20)
+        done = proxy.upgrade()
+        assert done.returncode == 0, proxy.log.read_text()
+        until_ended(proxy.pid)
+        until_written(writers, 20)
+    finally:
+        for writer in writers:
+            writer.stopping.set()
+            writer.join(SECONDS)
+    assert [writer.problem for writer in writers if writer.problem] == [], proxy.log.read_text()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", old_port), SECONDS).close()

@@ -37,8 +37,11 @@ def targets_of(daemon: Daemon) -> dict[Node, ConnectTarget]:
 def update(daemon: Daemon, config: Config, acceptors: list[Acceptor] | None = None) -> dict[Node, ConnectTarget]:
     targets = targets_of(daemon)
     address = Address("127.0.0.1", 1)
-    listeners = [PoolListener(acceptor.context.name, address, acceptor, []) for acceptor in acceptors or []]
-    assert daemon.make_update(config).apply(listeners, targets) == 0
+    made = daemon.make_update(config)
+    for acceptor in acceptors or []:
+        listener = PoolListener(acceptor.context.name, address, acceptor, [])
+        made.listeners.kept.append((listener, config.pools[listener.pool], address))
+    assert made.apply(targets) == 0
     daemon.config = config
     return targets
 

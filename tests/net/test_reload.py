@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import Config, ConfigError
+from kidoproxy.net.handover import Handover
+from kidoproxy.net.listeners import Listeners
 from kidoproxy.net.live_update import LiveUpdate
 from kidoproxy.net.reload import (
     ParentReloads,
@@ -22,7 +24,10 @@ from kidoproxy.net.reload import (
     read_changed,
     reloading_state,
 )
+from kidoproxy.net.reload_answer import BUG
+from kidoproxy.net.succession import StartError
 from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.worker_orders import Answer, Order, Step
 from kidoproxy.routes.build import RouteTree
 from kidoproxy.session.proxy_state import ProxyState
 from tests.config.files import pool, read
@@ -58,16 +63,26 @@ class FakeDaemon:
         self.proxy: ProxyState = ring("a").proxy
         self.tasks = Tasks()
         self.stop_event = asyncio.Event()
+        self.prepared: list[Config] = []
         self.applied: list[Config] = []
+        self.handover = Handover()
         self.fails_in = ""
         self.notified: list[str] = []
 
     def make_update(self, config: Config) -> LiveUpdate:
         if self.fails_in == "make":
             raise RuntimeError("a bug")
-        return LiveUpdate(config, config, self.proxy, RouteTree())
+        return LiveUpdate(config, config, self.proxy, RouteTree(), Listeners(self.handover, None, set()))
 
-    def apply_update(self, update: LiveUpdate) -> None:
+    async def prepare_update(self, update: LiveUpdate) -> None:
+        if self.fails_in == "prepare":
+            raise StartError("no such address")
+        self.prepared.append(update.config)
+
+    def cancel_update(self, update: LiveUpdate) -> None:
+        self.prepared.remove(update.config)
+
+    async def apply_update(self, update: LiveUpdate) -> None:
         if self.fails_in == "apply":
             raise RuntimeError("a bug")
         self.applied.append(update.config)
@@ -218,10 +233,9 @@ def test_while_it_stops(tmp_path: Path, lines: Callable[[], list[str]]) -> None:
         reloads.request()
         await until(lambda: daemon.notified)
         daemon.stop_event.set()
-        await until(lambda: daemon.applied)
         reloads.request()
-        assert daemon.notified == ["RELOADING"]
-        assert daemon.proxy.reloads == {"ok": 1, "rejected": 1}
+        await until(lambda: daemon.proxy.reloads == {"ok": 0, "rejected": 2})
+        assert (daemon.notified, daemon.prepared, daemon.applied) == (["RELOADING"], [], [])
         assert lines()[-1] == "reload rejected: cause=the proxy is stopping"
         await daemon.tasks.stop()
 
@@ -245,17 +259,33 @@ def test_a_worker_is_told(tmp_path: Path, lines: Callable[[], list[str]]) -> Non
     async def scenario() -> None:
         receiver, sender = Pipe()
         daemon = FakeDaemon(old)
-        sender.send(new)
+        steps = [(Step.PREPARE, new), (Step.APPLY, None), (Step.REJECT, None)]
+        for number, (step, config) in enumerate(steps):
+            sender.send(Order(number, step, config))
         ParentReloads(receiver).attach(daemon)
-        await until(lambda: daemon.applied)
-        assert daemon.applied == [new]
-        sender.send(None)
         await until(lambda: daemon.proxy.reloads == {"ok": 1, "rejected": 1})
-        for rejected, daemon.fails_in in enumerate(("make", "apply"), 2):
-            sender.send(new)
+        assert daemon.applied == [new]
+        assert [sender.recv() for _ in range(2)] == [Answer(0), Answer(1)]
+        for rejected, daemon.fails_in in enumerate(("make", "prepare", ""), 2):
+            sender.send(Order(5, Step.PREPARE, new))
+            sender.send(Order(6, Step.REJECT))
             await until(partial(has_rejected, daemon, rejected))
-        assert lines() == ["reload failed"] * 2
-        assert [sender.recv() for _ in range(4)] == [True, False, False, False]
+        answers = [sender.recv() for _ in range(3)]
+        assert answers == [Answer(5, (BUG,)), Answer(5, ("no such address",)), Answer(5)]
+        assert daemon.prepared == daemon.applied
+        sender.send(Order(7, Step.PREPARE, new))
+        daemon.fails_in = "apply"
+        sender.send(Order(8, Step.APPLY))
+        await until(partial(has_rejected, daemon, 5))
+        assert [sender.recv() for _ in range(2)] == [Answer(7), Answer(8, (BUG,))]
+        assert lines() == ["reload failed", "reload rejected: cause=no such address", "reload failed"]
+        daemon.stop_event.set()
+        for number, (step, config) in enumerate(steps[:2]):
+            sender.send(Order(number, step, config))
+        assert await asyncio.to_thread(lambda: [sender.recv() for _ in range(2)]) == [
+            Answer(0, ("the proxy is stopping",)),
+            Answer(1, (BUG,)),
+        ]
         sender.close()
         await until(lambda: not asyncio.get_running_loop().remove_reader(receiver.fileno()))
         receiver.close()

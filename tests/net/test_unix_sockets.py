@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.config import SocketAccess
-from kidoproxy.net.unix_sockets import bind_unix_socket, set_access
+from kidoproxy.net.unix_sockets import access_of, bind_unix_socket, effective_access, set_access
 
 OWN = SocketAccess(0o660, os.getuid(), os.getgid())
 
@@ -52,3 +52,12 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not the socket"):
         set_access(str(link), SocketAccess(0o666))
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_the_access_that_a_file_would_get(tmp_path: Path) -> None:
+    """As the system makes it, where the configuration says nothing; and what it has."""
+    path = str(tmp_path / "s")
+    access = effective_access(SocketAccess())
+    with bind_unix_socket(path, SocketAccess()):
+        assert access_of(path) == access
+    assert effective_access(SocketAccess(0o600, 7, 8)) == SocketAccess(0o600, 7, 8)

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from kidoproxy.config import Config
+from kidoproxy.config import Address, Config
 from kidoproxy.net import workers
+from kidoproxy.net.worker_orders import Answer, Order, Step, receive_order
 from kidoproxy.net.workers import EXIT_CRASHED, Workers, worker_config
 from tests.config.files import read
 from tests.wait import eventually
@@ -135,41 +138,93 @@ def test_a_signal_is_passed_on(tmp_path: Path, sign: signal.Signals) -> None:
     assert problems == ""
 
 
-def test_what_workers_answer_to_a_reload(
-    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Who could not take it over is ended, who is silent is named; who has died or answers too late holds nobody up."""
-    killed: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda pid, signum: killed.append((pid, signum)))
+@pytest.fixture
+def family(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator["Family"]:
     monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.3)
-    parent = Workers(config, lambda *_: 0, read=lambda: config)
-    pipes = {number: Pipe() for number in range(4)}
-    parent.worker_by_pid = {100 + number: number for number in pipes}
-    parent.pipe_by_pid = {100 + number: pair[0] for number, pair in pipes.items()}
-    got: dict[int, Config | None] = {}
-
-    def answer(number: int, is_applied: bool) -> None:
-        got[number] = pipes[number][1].recv()
-        pipes[number][1].send(is_applied)
-
-    pipes[0][1].send(False)  # too late
-    pipes[3][1].close()
-    threads = [threading.Thread(target=answer, args=case) for case in ((0, True), (1, False))]
-    for thread in threads:
-        thread.start()
-    parent.on_hangup(signal.SIGHUP, None)
-    for thread in threads:
-        thread.join()
-    assert got == {0: config, 1: worker_config(config, 1)}
-    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert lines == ["reload failed: worker=1", "reload not answered: worker=2 seconds=0.3"]
-    assert killed == [(101, signal.SIGTERM)]
-    parent.stopping = True
-    parent.on_hangup(signal.SIGHUP, None)
-    assert [pipes[2][1].recv() is None for _ in range(2)] == [False, True]
-    for pair in pipes.values():
+    made = Family(config)
+    monkeypatch.setattr(os, "kill", lambda pid, signum: made.killed.append((pid, signum)))
+    yield made
+    for pair in made.pipes.values():
         for end in pair:
             end.close()
+
+
+class Family:
+    """A parent, and the other ends of its pipes."""
+
+    def __init__(self, config: Config) -> None:
+        self.killed: list[tuple[int, int]] = []
+        self.file = config
+        self.parent = Workers(config, lambda *_: 0, read=lambda: self.file)
+        self.pipes = {number: Pipe() for number in range(4)}
+        self.parent.worker_by_pid = {100 + number: number for number in self.pipes}
+        self.parent.pipe_by_pid = {100 + number: pair[0] for number, pair in self.pipes.items()}
+        self.orders: dict[int, list[Order]] = {number: [] for number in self.pipes}
+
+    def answer(self, number: int, answers: list[tuple[str, ...]]) -> None:
+        for problems in answers:
+            order, _ = receive_order(self.pipes[number][1])
+            self.orders[number].append(order)
+            self.pipes[number][1].send(Answer(order.number, problems))
+
+    def reload(self, answers: dict[int, list[tuple[str, ...]]]) -> None:
+        """What each worker answers to its orders; one that answers less often is silent then."""
+        threads = [threading.Thread(target=self.answer, args=case) for case in answers.items()]
+        for thread in threads:
+            thread.start()
+        self.parent.on_hangup(signal.SIGHUP, None)
+        for thread in threads:
+            thread.join()
+
+    def steps(self, number: int) -> list[Step]:
+        """Of the orders that nobody has answered."""
+        found = []
+        while self.pipes[number][1].poll():
+            found.append(receive_order(self.pipes[number][1])[0].step)
+        return found
+
+
+def test_what_workers_answer_to_a_reload(family: Family, config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """Who could not take it over is ended, who is silent is named; who has died or answers too late holds nobody up."""
+    family.pipes[0][1].send(Answer(-1, ("too late",)))
+    family.pipes[3][1].close()
+    family.reload({0: [(), ()], 1: [(), ("a bug",)], 2: [()]})
+    for number in (0, 1):
+        first, second = family.orders[number]
+        assert (first.step, first.config) == (Step.PREPARE, worker_config(config, number))
+        assert (second.step, second.config) == (Step.APPLY, None)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lines == ["reload failed: worker=1", "reload not answered: worker=2 seconds=0.3"]
+    assert family.killed == [(101, signal.SIGTERM)]
+    assert family.steps(2) == [Step.APPLY]
+    family.parent.stopping = True
+    family.parent.on_hangup(signal.SIGHUP, None)
+    assert family.steps(2) == [Step.REJECT]
+
+
+@pytest.mark.parametrize("answers", [{0: [()], 1: [("no such address",)], 2: [()], 3: [()]}, {0: [()], 2: [()]}])
+def test_one_that_cannot_is_enough(
+    family: Family, answers: dict[int, list[tuple[str, ...]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then none takes it over; one that is silent may be one that cannot."""
+    family.parent.config = replace(family.parent.config, max_lanes=1)
+    family.reload(answers)
+    assert family.parent.config.max_lanes == 1
+    assert [family.steps(number)[-1] for number in range(4)] == [Step.REJECT] * 4
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    silent = [f"reload rejected: cause=worker {number} does not answer within 0.3 s" for number in (1, 3)]
+    assert lines == ([] if len(answers) == 4 else silent)
+
+
+def test_other_workers(family: Family, config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """One more process for what the file says now would have no sockets to speak with the others."""
+    cache = config.pools["cache"]
+    unix, tcp = cache.listen[1:], Address("127.0.0.1", 0)
+    family.parent.config = replace(config, pools={"cache": replace(cache, listen=unix)}, admin=None)
+    family.file = replace(config, pools={"cache": replace(cache, listen=(*unix, tcp))}, admin=None)
+    family.reload({})
+    assert [family.steps(number) for number in range(4)] == [[Step.REJECT]] * 4
+    assert "that needs a restart" in caplog.records[-1].getMessage()
 
 
 def test_a_reload_that_has_a_bug(config: Config, caplog: pytest.LogCaptureFixture) -> None:
