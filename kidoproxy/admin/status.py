@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 
 from kidoproxy.admin.node_polls import NodePolls
 from kidoproxy.admin.readiness import unready_reasons
+from kidoproxy.admin.traffic_status import big_key_documents, hot_key_documents, slow_documents
 from kidoproxy.replication.group import IN_SYNC, CopyGroup
 from kidoproxy.routes.node import NodeRoute
 from kidoproxy.routes.ring import Ring
@@ -67,6 +68,7 @@ def status_document(proxy: ProxyState, families: list[Metric], polls: NodePolls)
     """The whole document; ``families``: the metrics of all workers."""
     counts = Counts(families)
     reasons = unready_reasons(proxy)
+    pool_names = pool_name_by_node(proxy)
     return {
         "schema": SCHEMA,
         "version": proxy.version,
@@ -78,7 +80,10 @@ def status_document(proxy: ProxyState, families: list[Metric], polls: NodePolls)
         "reasons": reasons,
         "totals": totals(counts),
         "pools": [pool_document(context, counts) for context in proxy.contexts],
-        "nodes": node_documents(proxy, counts, polls),
+        "nodes": [node_document(pool, node, counts, polls) for node, pool in pool_names.items()],
+        "hot_keys": hot_key_documents(pool_names),
+        "big_keys": big_key_documents(pool_names),
+        "slow_log": slow_documents(proxy),
         "copies": [copy for group in proxy.copy_groups for copy in copy_documents(group)],
     }
 
@@ -108,6 +113,8 @@ def pool_document(context: PoolContext, counts: Counts) -> Document:
         "blocked_clients": counts.total("blocked_clients", pool=name),
         "client_bytes": counts.total("client_bytes", pool=name),
         "commands": counts.total("commands_total", pool=name),
+        "bytes_received": counts.total("pool_bytes_received_total", pool=name),
+        "bytes_sent": counts.total("pool_bytes_sent_total", pool=name),
         "commands_by_family": counts.by("family", "commands_total", pool=name),
         "failed_by_family": counts.by("family", "failed_commands_total", pool=name),
         "errors": counts.by("code", "errors_total", pool=name),
@@ -134,14 +141,8 @@ def member_name(route: Route) -> str:
     return route.node.name if isinstance(route, NodeRoute) else route.name
 
 
-def node_documents(proxy: ProxyState, counts: Counts, polls: NodePolls) -> list[Document]:
-    """Each node once, in the order of the configuration."""
-    pool_names = pool_name_by_node(proxy)
-    return [node_document(pool, node, counts, polls) for node, pool in pool_names.items()]
-
-
 def pool_name_by_node(proxy: ProxyState) -> dict[Node, str]:
-    """All nodes that clients can reach, each with the pool of the file that it stands in."""
+    """All nodes that clients can reach, in the order of the configuration, with the pool of the file they stand in."""
     pool_names: dict[Node, str] = {}
     for context in proxy.contexts:
         for pool_name, node in nodes_with_pool_name(context.name, context.root):
@@ -164,6 +165,8 @@ def node_document(pool: str, node: Node, counts: Counts, polls: NodePolls) -> Do
         "dedicated_connections": counts.total("node_dedicated_connections", **labels),
         "held_bytes": counts.total("node_bytes", **labels),
         "replies": counts.total("node_replies_total", **labels),
+        "bytes_sent": counts.total("node_bytes_sent_total", **labels),
+        "bytes_received": counts.total("node_bytes_received_total", **labels),
         "timeouts": counts.total("node_timeouts_total", **labels),
         "reconnects": counts.total("node_reconnects_total", **labels),
         "failures": counts.by("cause", "node_failures_total", **labels),

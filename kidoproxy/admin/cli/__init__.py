@@ -18,6 +18,7 @@ from kidoproxy.admin.cli.route import route
 from kidoproxy.admin.cli.scrub import scrub
 from kidoproxy.admin.cli.serve import serve
 from kidoproxy.admin.cli.sync import sync
+from kidoproxy.admin.cli.top import top
 from kidoproxy.admin.cli.upgrade import upgrade
 
 
@@ -44,6 +45,6 @@ def main() -> None:
     """
 
 
-COMMANDS = (serve, check, reload, upgrade, ring, route, sync, scrub, import_pools, config_command, version_command)
+COMMANDS = (serve, check, reload, upgrade, top, ring, route, sync, scrub, import_pools, config_command, version_command)
 for command in COMMANDS:
     main.add_command(command)
