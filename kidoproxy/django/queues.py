@@ -24,6 +24,7 @@ class Queue:
 _CELERY: Final = ("celery", "celery\x06\x163", "_kombu.binding.celery", "unacked", "unacked_index", "chord-unlock-1")
 _RQ: Final = ("rq:queues", "rq:queue:default", "rq:workers", "rq:job:1", "rq:job:2", "rq:wip:default")
 _DRAMATIQ: Final = ("dramatiq", "dramatiq:default", "dramatiq:default.msgs", "dramatiq:default.DQ", "dramatiq:x.XQ")
+_HUEY: Final = ("huey.redis.site", "huey.schedule.site", "huey.results.site", "huey.counters.site")
 _CHANNELS: Final = ("asgi:group:a", "asgi:group:b", "asgispecific.1!", "asgispecific.2!", "asgi:x", "asgi:y")
 
 
@@ -59,6 +60,33 @@ def _dramatiq_urls(settings: Settings) -> Iterator[str]:
         yield from _redis_urls((getattr(settings, name, None) or {}).get(options, {}).get("url"))
 
 
+def _huey_urls(settings: Settings) -> Iterator[str]:
+    """HUEY is missing (then it is the Redis of this machine), a table, or the queue itself."""
+    huey = getattr(settings, "HUEY", None)
+    if huey is None:
+        huey = {}
+    if not isinstance(huey, Mapping):
+        # What redis-py made of its address; a queue in another storage has none.
+        pool = getattr(getattr(huey, "storage", None), "pool", None)
+        yield from _connection_urls(getattr(pool, "connection_kwargs", None))
+    elif not huey.get("immediate") and "redis" in str(huey.get("huey_class", "huey.RedisHuey")).lower():
+        # Django's part of huey takes what is in `connection` and what stands beside it alike.
+        yield from _connection_urls({**huey, **(huey.get("connection") or {})})
+
+
+def _connection_urls(connection: Mapping[str, Any] | None) -> Iterator[str]:
+    """The address in redis-py's words: `url`, or `host`, `port`, `db` and `password`, or `path` of a unix socket."""
+    if connection is None or connection.get("connection_pool") is not None:
+        return
+    if connection.get("url"):
+        yield from _redis_urls(connection["url"])
+    elif connection.get("path") or connection.get("unix_socket_path"):
+        yield f"unix://{connection.get('path') or connection['unix_socket_path']}?db={connection.get('db') or 0}"
+    else:
+        host, port = connection.get("host") or "localhost", connection.get("port") or 6379
+        yield _url(host, port, connection.get("db") or 0, connection.get("password"))
+
+
 def _channels_urls(settings: Settings) -> Iterator[str]:
     for layer in (getattr(settings, "CHANNEL_LAYERS", None) or {}).values():
         for host in layer.get("CONFIG", {}).get("hosts", ()):
@@ -73,6 +101,7 @@ def _channels_urls(settings: Settings) -> Iterator[str]:
 _LIBRARIES: Final[tuple[tuple[str, str, str, tuple[str, ...], Callable[[Settings], Iterator[str]]], ...]] = (
     ("django_rq", "RQ", "@rq", _RQ, _rq_urls),
     ("django_dramatiq", "dramatiq", "@dramatiq", _DRAMATIQ, _dramatiq_urls),
+    ("huey", "huey", "@huey", _HUEY, _huey_urls),
     ("channels", "channels_redis", "@channels_redis", _CHANNELS, _channels_urls),
 )
 

@@ -1,9 +1,11 @@
+# mypy: disable-error-code="import-untyped"
 """Where the settings of queue libraries put their queues."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from huey import MemoryHuey, RedisHuey
 
 from kidoproxy.django.queues import queues
 
@@ -58,3 +60,27 @@ def test_dramatiq() -> None:
         ("@dramatiq", "redis://a:1/0"), ("@dramatiq", "redis://b:1/0"),
     ]  # fmt: skip
     assert found(apps, DRAMATIQ_BROKER=None) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "urls"),
+    [
+        ({"HUEY": {"connection": {"host": "a", "port": 1, "db": 2, "password": "p/w"}}}, ["redis://:p%2Fw@a:1/2"]),
+        ({"HUEY": {"connection": {"url": "redis://a:1/2"}, "huey_class": "huey.PriorityRedisHuey"}}, ["redis://a:1/2"]),
+        ({"HUEY": {"url": "redis://a:1/2"}}, ["redis://a:1/2"]),
+        ({"HUEY": {"name": "site", "connection": None}}, ["redis://localhost:6379/0"]),
+        ({"HUEY": {"connection": {"unix_socket_path": "/run/r.sock", "db": 1}}}, ["unix:///run/r.sock?db=1"]),
+        ({"HUEY": RedisHuey("site", host="a", port=1, db=2)}, ["redis://a:1/2"]),
+        ({"HUEY": RedisHuey("site", url="unix:///run/r.sock")}, ["unix:///run/r.sock?db=0"]),
+        ({}, ["redis://localhost:6379/0"]),
+        ({"HUEY": {"connection": {"connection_pool": object()}}}, []),
+        ({"HUEY": {"huey_class": "huey.SqliteHuey"}}, []),
+        ({"HUEY": {"immediate": True}}, []),
+        ({"HUEY": MemoryHuey("site")}, []),
+    ],
+    ids=range(12),
+)
+def test_huey(setting: dict[str, Any], urls: list[str]) -> None:
+    """The table of its Django part, a queue that is made in the settings, or none; if its app is there."""
+    assert found(["huey.contrib.djhuey"], **setting) == [("@huey", url) for url in urls]
+    assert found(["django"], **setting) == []

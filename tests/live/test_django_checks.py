@@ -82,14 +82,15 @@ def test_a_queue_needs_together(site: dict[str, Any], own_proxy: Starter, ring: 
         (message,) = check_queues(None)
     assert message.id == "kidoproxy.W002"
     assert '"@celery"' in str(message.hint)
-    together = own_proxy("ring", 3, together=["@celery", "@rq", "@dramatiq", "@channels_redis"])
-    apps = ["django_rq", "django_dramatiq", "channels"]
-    for url, wanted in ((together.url, set()), (ring.url, {"Celery", "RQ", "dramatiq", "channels_redis"})):
+    together = own_proxy("ring", 3, together=["@celery", "@rq", "@dramatiq", "@huey", "@channels_redis"])
+    apps = ["django_rq", "django_dramatiq", "huey.contrib.djhuey", "channels"]
+    for url, wanted in ((together.url, set()), (ring.url, {"Celery", "RQ", "dramatiq", "huey", "channels_redis"})):
         with (
             override_settings(
                 CELERY_BROKER_URL=url,
                 RQ_QUEUES={"default": {"URL": url}},
                 DRAMATIQ_BROKER={"OPTIONS": {"url": url}},
+                HUEY={"connection": {"url": url}},
                 CHANNEL_LAYERS={"default": {"CONFIG": {"hosts": [url]}}},
             ),
             pytest.MonkeyPatch.context() as patch,

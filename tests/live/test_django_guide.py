@@ -3,6 +3,7 @@
 
 import importlib
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from uhashring import HashRing
 
 from tests.live.django_backends import COPY
 from tests.live.guide import BLOCK, ROOT, Guide, run_dialogue, settings_in
-from tests.live.proxies import Starter
+from tests.live.proxies import RunningProxy, Starter
 from tests.needs import needs
 
 django.setup()
@@ -174,3 +175,38 @@ def test_the_other_snippets(own_proxy: Starter) -> None:
                 run_dialogue("from django.core.cache import caches\n", dialogue)
             close_caches()
     assert len(settings) == 3
+
+
+class NamedNodes(RunningProxy):
+    """The pool and the nodes have the names of the page."""
+
+    def _toml(self, mode: str, options: dict[str, Any]) -> str:
+        self.names = ["cache-a", "cache-b"]
+        return super()._toml(mode, options).replace("[pool.pool]", "[pool.cache]")
+
+
+def test_the_commands_of_manage_py(own_proxy: Starter, tmp_path: Path) -> None:
+    """Both are run as they stand there, and say, among other lines, what stands below them."""
+    proxy = own_proxy("ring", 2, tcp=True, kind=NamedNodes)
+    cache = {"BACKEND": "kidoproxy.django.KidoCache", "LOCATION": f"{proxy.url}/0", "KEY_PREFIX": "site"}
+    settings = {
+        "SECRET_KEY": "x", "INSTALLED_APPS": ["kidoproxy.django"], "CACHES": {"default": cache},
+        "CELERY_BROKER_URL": f"{proxy.url}/0",
+    }  # fmt: skip
+    (tmp_path / "settings.py").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+    (tmp_path / "manage.py").write_text(
+        "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
+        "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+    )
+    real = {proxy.url.removeprefix("redis://"): "127.0.0.1:6380"}
+    real |= {url.removeprefix("redis://"): f"10.0.0.{at + 1}:6379" for at, url in enumerate(proxy.urls)}
+    shown = re.findall(r"(?ms)^```\n\$ python (manage\.py .*?)\n(.*?)^```$", (ROOT / PAGE).read_text(encoding="utf-8"))
+    assert len(shown) == 2
+    for line, wanted in shown:
+        done = subprocess.run(
+            [sys.executable, *line.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        said = done.stdout + done.stderr
+        for address, written in real.items():
+            said = said.replace(address, written)
+        assert [text for text in wanted.splitlines() if text not in said.splitlines()] == [], said
