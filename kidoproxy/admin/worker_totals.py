@@ -16,12 +16,17 @@ PER_WORKER: Final = (
     "kidoproxy_uptime_seconds",
     "kidoproxy_loop_turn_seconds",
     "kidoproxy_reloads",
+    "kidoproxy_node_failovers",
     "kidoproxy_configuration_timestamp_seconds",
 )
 PREFIX: Final = "kidoproxy_"
 #: Gauges that are no sums.
-SMALLEST: Final = ("kidoproxy_node_up", "kidoproxy_tls_certificate_expiry_timestamp_seconds")
-LARGEST: Final = ("kidoproxy_build_info", "kidoproxy_node_reply_seconds")
+SMALLEST: Final = (
+    "kidoproxy_node_up",
+    "kidoproxy_node_sentinels_agreeing",
+    "kidoproxy_tls_certificate_expiry_timestamp_seconds",
+)
+LARGEST: Final = ("kidoproxy_build_info", "kidoproxy_node_reply_seconds", "kidoproxy_node_sentinels_missing")
 
 Labels = tuple[tuple[str, str], ...]
 #: Name and labels of one line of the page.

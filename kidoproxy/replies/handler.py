@@ -15,6 +15,8 @@ from kidoproxy.resp.errors import NodeFailure
 #: How often a connection may send a request again whose connection was lost before it was answered.
 NO_RETRY: Final = 0
 ONE_RETRY: Final = 1
+#: A write that may be sent once more if a replica has refused it (`kidoproxy.upstream.refused_writes`).
+REPEAT_REFUSED: Final = 2
 
 
 class ReplyHandler:

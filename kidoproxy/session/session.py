@@ -19,7 +19,7 @@ from kidoproxy.commands.spec import (
     SUBSCRIBE,
     CommandSpec,
 )
-from kidoproxy.replies.handler import ONE_RETRY, ReplyHandler
+from kidoproxy.replies.handler import ONE_RETRY, REPEAT_REFUSED, ReplyHandler
 from kidoproxy.resp import encode, errors, limits
 from kidoproxy.resp.errors import ProtocolError
 from kidoproxy.resp.request_reader import Request
@@ -147,6 +147,9 @@ class ClientSession(Session):
             ):
                 if spec.retryable:
                     pending.retries_left = ONE_RETRY
+                    pending.payload = request.raw
+                elif plan.node.master_view is not None and request.tail_pieces is None and not spec.is_scripting:
+                    pending.retries_left = REPEAT_REFUSED
                     pending.payload = request.raw
                 if request.tail_pieces is None:
                     self.executor.send(plan.node, pending, request.raw, self.proto, self.db)

@@ -20,6 +20,7 @@ from kidoproxy.upstream.failures import on_handler_exception
 from kidoproxy.upstream.handshake import ConnectionOptions, handshake_requests
 from kidoproxy.upstream.identity import Handshake
 from kidoproxy.upstream.partial_replies import on_partial_reply
+from kidoproxy.upstream.refused_writes import keep_read_behind, keep_refused
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.slow_requests import on_silence_over, on_waited
 from kidoproxy.upstream.states import HANDSHAKING, RECONNECT_PENDING
@@ -124,7 +125,11 @@ class NodeConnection(SendingConnection):
                     self.head += 1
                     if first == MINUS and not reader.is_tail:
                         self.node.on_error_reply(raw, now)
+                        if self.node.master_view is not None and keep_refused(self, handler, raw, now):
+                            continue
                         raw = NodeErrorReply(raw)
+                    if self.refused and keep_read_behind(self, handler):
+                        continue
                     if not handler.is_answered:
                         handler.on_reply(raw)
                     if self.fatal_error:

@@ -41,7 +41,7 @@ def check_deadlines(conn: SendingConnection, now: float) -> None:
             conn.start_connecting()
     elif state == HANDSHAKING and now > max(conn.handshake_deadline, conn.node.busy_until):
         lose_connection(conn, "it accepts connections and does not answer", now, True)
-    if conn.queue:
+    if conn.queue or conn.refused:
         expire_queue(conn, now)
 
 
@@ -77,7 +77,9 @@ def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
             conn.add_condition(RECONNECT_PENDING)
         check_ready_deadlines(conn, now)
     elif not conn.dedicated:
-        reconnect(conn)
+        # Writes that were refused wait for the sentinels' word: the same server would refuse them again.
+        if not conn.refused:
+            reconnect(conn)
     elif conn.push_handler is None:
         # No session has it now: close it, so that none gets it again.
         lose_connection(conn, NODE_REPLACED, now, True)
@@ -151,7 +153,12 @@ def time_out(conn: SendingConnection, handler: ReplyHandler, written: bool, now:
 
 
 def expire_queue(conn: SendingConnection, now: float) -> None:
-    """Time out what has waited too long for the connection; it was not sent."""
+    """Time out what has waited too long for the connection; it was not sent, or did not run."""
+    for queued in conn.take_refused():
+        if queued.handler.due < now:
+            time_out(conn, queued.handler, False, now)
+        else:
+            conn.add_refused(queued)
     remaining: list[QueuedRequest] = []
     queue = conn.take_queue()
     for queued in queue:

@@ -22,6 +22,7 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     """
     in_flight = conn.reply_handlers[conn.head :]
     written_count = conn.written_count - conn.head
+    refused = conn.take_refused()
     queue = conn.queue
     if conn.state == READY:
         conn.backoff.on_closed(now, conn.replies_received)
@@ -30,6 +31,7 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
     cause = disconnect_cause(conn, in_flight, cause)
     conn.reset(cause)
     still_queued: list[QueuedRequest] = []
+    kept: list[QueuedRequest] = []
     down = back_off or conn.dedicated or not conn.backoff.take_immediate_retry()
     if down:
         conn.mark_down(now)
@@ -38,13 +40,14 @@ def lose_connection(conn: ConnectionBase, cause: str, now: float, back_off: bool
         conn.start_connecting()
         still_queued = queue
         queue = []
+        kept, refused = refused, []
     failure = conn.node_failure(NODEDOWN, cause, True)
     unsent_failure = conn.node_failure(NODEDOWN, cause, False)
     # On an ordered connection nobody remembers in which protocol and database a request was sent.
     may_retry = not down and not conn.node.has_ordered_connection
     to_retry = fail_in_flight(conn, in_flight, written_count, failure, unsent_failure, may_retry)
-    fail_requests(conn, queue, unsent_failure)
-    conn.replace_queue(to_retry + still_queued + conn.queue)
+    fail_requests(conn, refused + queue, unsent_failure)
+    conn.replace_queue(kept + to_retry + still_queued + conn.queue)
     notify_disconnect(conn, unsent_failure)
     if down and conn.shared:
         verify_owner(conn.node)

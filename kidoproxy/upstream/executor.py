@@ -38,7 +38,7 @@ from kidoproxy.upstream.connection import NodeConnection
 from kidoproxy.upstream.connection_set import ConnectionSet, connection_set_of
 from kidoproxy.upstream.kept_scripts import submit_digest, text_instead
 from kidoproxy.upstream.miss_on_down import MissOnDown
-from kidoproxy.upstream.plan_sender import PlanSender
+from kidoproxy.upstream.plan_sender import PlanSender, mark_repeatable
 from kidoproxy.upstream.reads_of_copies import Hedges, send_read
 
 
@@ -56,6 +56,7 @@ class PlanExecutor(PlanSender):
             payload = plan.payload if plan.payload is not None else raw
             if request_context.miss_on_down and not request_context.per_node:
                 handler = MissOnDown(self, handler, payload, spec, request_context.proto)
+            mark_repeatable(plan.node, handler, payload, spec)
             if plan.fallbacks:
                 send_read(self, self.hedges, plan, handler, payload, request_context)
             else:

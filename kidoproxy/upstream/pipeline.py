@@ -47,6 +47,9 @@ class ConnectionQueue:
         self.replies_received = 0
         self.queue: list[QueuedRequest] = []
         self.queue_bytes = 0
+        #: Of these the node has said that they did not run: they go ahead of the queue on the next connection.
+        self.refused: list[QueuedRequest] = []
+        self.refused_bytes = 0
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.in_flight = InFlightBytes()
@@ -67,7 +70,7 @@ class ConnectionQueue:
 
     def pending_count(self) -> int:
         """How many replies are waited for, or will be once the queue is sent."""
-        return len(self.reply_handlers) - self.head + len(self.queue)
+        return len(self.reply_handlers) - self.head + len(self.queue) + len(self.refused)
 
     def is_full(self, handler_count: int) -> bool:
         """Whether no more is taken: of handlers (in flight or queued, as the caller counts them), or of bytes."""
@@ -153,8 +156,24 @@ class ConnectionQueue:
 
     def replace_queue(self, queue: list[QueuedRequest]) -> None:
         self.queue = queue
-        self.queue_bytes = sum([len(queued.payload) for queued in queue])
+        self.queue_bytes = sum([len(queued.payload) for queued in queue]) + self.refused_bytes
         self.update_budget()
+
+    def add_refused(self, queued: QueuedRequest) -> None:
+        """Keep it; it counts as if it were queued."""
+        self.refused.append(queued)
+        self.refused_bytes += len(queued.payload)
+        self.queue_bytes += len(queued.payload)
+        self.out_budget -= len(queued.payload)
+
+    def take_refused(self) -> list[QueuedRequest]:
+        """What was kept, which is nothing any more."""
+        refused = self.refused
+        if refused:
+            self.refused = []
+            self.refused_bytes = 0
+            self.replace_queue(self.queue)
+        return refused
 
     # -- the account -------------------------------------------------------------------------------------
 

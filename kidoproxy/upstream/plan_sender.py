@@ -5,7 +5,7 @@ need not know the executor itself.
 """
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.handler import REPEAT_REFUSED, ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.streams import Unblocker
 from kidoproxy.routes.plan import Interposed, Plan
@@ -63,3 +63,13 @@ class PlanSender(Unblocker):
 
     def unblock_rest(self) -> None:
         """Nothing waits on shared connections, so nothing has to be unblocked."""
+
+
+def mark_repeatable(node: Node, handler: ReplyHandler, payload: bytes, spec: CommandSpec) -> None:
+    """Let a write be sent once more if the server refuses it as a replica, where sentinels name another one.
+
+    Not a script, which may say READONLY by itself. See `kidoproxy.upstream.refused_writes`.
+    """
+    if node.master_view is not None and spec.may_write and not spec.is_scripting:
+        handler.retries_left = REPEAT_REFUSED
+        handler.payload = payload

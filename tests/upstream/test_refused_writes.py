@@ -1,0 +1,96 @@
+"""READONLY from a node that sentinels name: the write did not run, so it waits for the new master, in its order."""
+
+from typing import Final
+
+from kidoproxy.upstream.disconnect import follow_node
+from kidoproxy.upstream.master_view import MasterView
+from tests.story import Story, client, given, lost, node, ring, silence, story, tick, to, to_client
+
+READONLY: Final = "-READONLY You can't write against a read only replica."
+TIMEOUT: Final = "-TIMEOUT a a:6379 (no reply in 500 ms)"
+
+
+def followed(play: Story) -> None:
+    """Sentinels name both nodes."""
+    for name in ("a", "b"):
+        play.node(name).master_view = MasterView(3)
+
+
+def moved(play: Story) -> None:
+    for conn in play.executor.all_connections():
+        follow_node(conn, "its master has moved to b:6379", play.executor.now)
+
+
+def served() -> Story:
+    """A ring of two such nodes."""
+    return story(ring("a", "b")) >> given(followed)
+
+
+def test_a_write_is_sent_to_the_new_master() -> None:
+    """With the reads behind it, which must see it; what others send waits, and an answer is an answer."""
+    (
+        served()
+        >> client("SET {a}1 x", "GET {a}1", "SET {a}1 y")
+        << to("a", "SET {a}1 x", "GET {a}1", "SET {a}1 y")
+        >> node("a", READONLY, "$3 old", READONLY) << silence()
+        >> client("SET {a}2 z", name="other") << silence()
+        >> given(moved)
+        << to("a", "SET {a}1 x", "GET {a}1", "SET {a}1 y", "SET {a}2 z")
+        >> node("a", "+OK", "$1 x", "+OK", "+OK")
+        << to_client("+OK", "$1 x", "+OK") << to_client("+OK", name="other") << silence()
+    )  # fmt: skip
+
+
+def test_only_once() -> None:
+    """The new master that refuses it as well is believed."""
+    (
+        served()
+        >> client("SET {a}1 x") << to("a", "SET {a}1 x") >> node("a", READONLY) << silence()
+        >> given(moved) << to("a", "SET {a}1 x")
+        >> node("a", READONLY) << to_client(READONLY) << silence()
+    )  # fmt: skip
+
+
+def test_until_its_deadline() -> None:
+    """The sentinels name nobody in time: it did not run, and its error does not say that it may have."""
+    (
+        served()
+        >> client("SET {a}1 x") << to("a", "SET {a}1 x") >> node("a", READONLY) << silence()
+        >> tick(0.3) << silence()
+        >> tick(0.3) << to_client(TIMEOUT)
+        >> tick(0.1) >> client("SET {a}2 x") << to("a", "SET {a}2 x")
+        >> node("a", "+OK") << to_client("+OK") << silence()
+    )  # fmt: skip
+
+
+def test_what_is_kept_survives_the_connection() -> None:
+    """The old master hangs up before the sentinels have spoken: what it refused goes first on the next connection."""
+    (
+        served()
+        >> client("SET {a}1 x", "GET {a}1", "GET {a}2") << to("a", "SET {a}1 x", "GET {a}1", "GET {a}2")
+        >> node("a", READONLY) >> client("SET {a}3 x") << silence()
+        >> lost("a") << to("a", "SET {a}1 x", "GET {a}1", "GET {a}2", "SET {a}3 x")
+        >> node("a", "+OK", "$1 x", "$-1", "+OK") << to_client("+OK", "$1 x", "$-1", "+OK") << silence()
+    )  # fmt: skip
+
+
+def test_parts_of_a_split_write() -> None:
+    """Each part is such a write; a script is none, it may say so by itself."""
+    (
+        served()
+        >> client("MSET {a}1 x {b}1 y") << to("a", "MSET {a}1 x") << to("b", "MSET {b}1 y")
+        >> node("b", "+OK") >> node("a", READONLY) << silence()
+        >> given(moved) << to("a", "MSET {a}1 x") >> node("a", "+OK") << to_client("+OK") << silence()
+        >> client("EVAL x 1 {a}1") << to("a", "EVAL x 1 {a}1")
+        >> node("a", READONLY) << to_client(READONLY) << silence()
+    )  # fmt: skip
+
+
+def test_how_often_a_node_is_believed() -> None:
+    """A node that says READONLY to everything is asked anew once a second; what is between goes to the client."""
+    (
+        served()
+        >> client("SET {a}1 x") << to("a", "SET {a}1 x") >> node("a", READONLY) << silence()
+        >> given(moved) << to("a", "SET {a}1 x") >> node("a", READONLY) << to_client(READONLY)
+        >> client("SET {a}2 x") << to("a", "SET {a}2 x") >> node("a", READONLY) << to_client(READONLY) << silence()
+    )  # fmt: skip
