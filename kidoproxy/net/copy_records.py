@@ -5,6 +5,7 @@ it cannot be written, that is tried again about once a second, for no acknowledg
 """
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Final
 
 from kidoproxy.net.copy_state import CopyRecord, StateFile, StateLocked, decode_record
 from kidoproxy.net.flush import LoopBridge
+from kidoproxy.net.logs import EventLogger
 from kidoproxy.replication.group import CopyGroup
 from kidoproxy.resp.limits import RECORD_DURABLE_SECONDS
+
+log = EventLogger("kidoproxy.copies")
 
 #: A record that could not be written is tried again after this, or when there is a newer one.
 RETRY_SECONDS: Final = 1.0
@@ -38,10 +42,16 @@ class StateWriter:
         """Have the state of ``group`` at this moment written; it is the journal of the group."""
         self.queue.put((group.durability.latest_version, CopyRecord.of_group(group)))
 
-    def close(self, seconds: float) -> None:
-        """Write what is still to be written, wait for that at most ``seconds``, then release the lock."""
+    def finish(self) -> None:
+        """Write what is still to be written, then end."""
         self.queue.put(None)
+
+    def close(self, seconds: float) -> None:
+        """Finish, wait for that at most ``seconds``, then release the lock."""
+        self.finish()
         self.thread.join(seconds)
+        if self.thread.is_alive() and not self.file.is_released:
+            log.error("state not written in time", file=self.file.path)
         self.file.unlock()
 
     def _write_records(self) -> None:
@@ -82,6 +92,8 @@ class CopyRecords:
         self.writers: list[StateWriter] = []
         #: What the process knew that this one replaces, by `CopyRecord.file_key`: as new as what is on disk.
         self.inherited: dict[str, str] = {}
+        #: Until when `close` waits for the disk, by the monotonic clock; 0.0 before it is called.
+        self.close_deadline = 0.0
 
     def start_recording(self, group: CopyGroup) -> list[str]:
         """From now on the state of ``group`` is on disk; the names that a former run knew to be behind.
@@ -104,9 +116,15 @@ class CopyRecords:
         return record.behind
 
     def close(self) -> None:
-        """Write what is still to be written, and release the records."""
+        """Write what is still to be written, and release the records.
+
+        However many there are, and however often it is called: a disk that hangs holds up the end of the process once.
+        """
+        self.close_deadline = self.close_deadline or time.monotonic() + RECORD_DURABLE_SECONDS
         for writer in self.writers:
-            writer.close(RECORD_DURABLE_SECONDS)
+            writer.finish()
+        for writer in self.writers:
+            writer.close(max(self.close_deadline - time.monotonic(), 0.0))
 
     def _call_on_loop(self, callback: Callable[[], object]) -> None:
         self.bridge.loop.call_soon_threadsafe(self._run_callback, callback)

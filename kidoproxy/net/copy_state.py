@@ -93,6 +93,10 @@ class CopyRecord:
         return same and any(other.nodes[name] == address for name, address in self.nodes.items())
 
 
+#: Why a record was not written that came too late.
+RELEASED: Final = "released"
+
+
 class StateFile:
     """The record of one copy pool. Without a folder every call does nothing."""
 
@@ -100,6 +104,7 @@ class StateFile:
         self.group = group
         self.path = folder / f"copies-{CopyRecord.of_group(group).file_key()}.json" if folder is not None else None
         self._lock: int | None = None
+        self.is_released = False
 
     def lock(self) -> None:
         """Keep other processes away for as long as this one lives. `StateLocked` when another holds the lock."""
@@ -145,7 +150,8 @@ class StateFile:
         return False
 
     def unlock(self) -> None:
-        """Release the lock."""
+        """Release the lock: the record is another process's from now on."""
+        self.is_released = True
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -184,6 +190,9 @@ class StateFile:
                 file.write(record.encode())
                 file.flush()
                 os.fsync(file.fileno())
+            if self.is_released:
+                # The disk has hung: what another process has written since is newer, and so is its file.
+                return RELEASED
             new.replace(self.path)
             fsync_folder(self.path.parent)
         except OSError as problem:

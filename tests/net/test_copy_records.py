@@ -2,15 +2,19 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from kidoproxy.net import copy_records
-from kidoproxy.net.copy_records import StateWriter
-from kidoproxy.net.copy_state import StateFile
+from kidoproxy.net.copy_records import CopyRecords, StateWriter
+from kidoproxy.net.copy_state import CopyRecord, StateFile
 from tests.net.test_copy_state import group
 
 
@@ -97,6 +101,43 @@ def test_a_record_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert writer.file.read().behind == []
     writer.close(30)
     assert not writer.thread.is_alive()
+
+
+def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It holds up the end once, for all records; what it writes later takes nothing away from who has them then."""
+    monkeypatch.setattr(copy_records, "RECORD_DURABLE_SECONDS", 0.1)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    sync = os.fsync
+
+    def hang(handle: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            begun.release()
+            assert go_on.wait(30)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", hang)
+    bridge: Any = SimpleNamespace(loop=SimpleNamespace(call_soon_threadsafe=lambda *call: None))
+    records = CopyRecords(tmp_path, bridge)
+    pairs = [group(names="ab"), group(names="cd")]
+    for pair in pairs:
+        records.start_recording(pair)
+        pair.mark_in_sync(pair.copies[1].node)
+        assert begun.acquire(timeout=30)
+    began = time.monotonic()
+    records.close()
+    records.close()
+    assert time.monotonic() - began < 0.2
+    assert caplog.text.count("state not written in time") == 2
+    successor = StateFile(tmp_path, pairs[0])
+    successor.lock()
+    newer = replace(CopyRecord.of_group(pairs[0]), behind=["the newer one"])
+    assert successor.write(newer) == ""
+    go_on.set()
+    for writer in records.writers:
+        writer.thread.join(30)
+        assert not writer.thread.is_alive()
+    assert successor.read().behind == ["the newer one"]
+    successor.unlock()
 
 
 def test_closing_while_it_cannot_be_written(tmp_path: Path) -> None:
