@@ -16,12 +16,21 @@ from typing import Final
 
 from kidoproxy.net.address_claims import AddressClaims, BindAddress
 from kidoproxy.net.given_sockets import GivenSocket, GivenSockets
+from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.shared_memory import StartedProcess, began_at
+
+log = EventLogger("kidoproxy")
 
 VARIABLE: Final = "KIDOPROXY_PREDECESSOR"
 READY: Final = b"READY\n"
 #: The records of all copies are far smaller.
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 CHUNK_BYTES: Final = 1 << 16
+#: How long a new process that is not to take over may take to end by itself.
+EXIT_SECONDS: Final = 5.0
+#: How long a former proxy whose first worker has died may take to be gone as a whole.
+GONE_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.05
 
 
 class SharedFlag:
@@ -46,6 +55,19 @@ class Predecessor:
         self.sockets = sockets
         self.claims = claims
         self.channel.setblocking(False)
+
+    async def serves_on(self) -> bool:
+        """Whether the worker that has started this process is gone, and its proxy, which replaces it, is not."""
+        for _ in range(int(GONE_SECONDS / POLL_SECONDS)):
+            if not self.is_channel_closed() or not began_at(self.pid):
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+    def is_channel_closed(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return not self.channel.recv(1, socket.MSG_PEEK)
+        return False
 
     def say_ready(self) -> None:
         """From now on the other one serves no more. It may have died: then that is so anyway."""
@@ -80,6 +102,22 @@ class Handover:
         #: The process that operators and the service manager know.
         self.main_pid = os.getpid()
         self.done = SharedFlag()
+        #: The new process, until it has taken over.
+        self.successor = StartedProcess()
+
+    def is_worker_missed(self, worker: int) -> bool:
+        """A worker has died; whether another one is to take its place.
+
+        With the first one dies the upgrade that it was making: either the new process serves from now on, and this
+        proxy ends, or it serves on, and the new process ends.
+        """
+        if worker:
+            return True
+        if self.done.is_set():
+            return False
+        if pid := self.successor.end(EXIT_SECONDS):
+            log.error("upgrade failed", cause="the worker that made it has died", process=pid)
+        return True
 
     def give_up(self, addresses: Collection[BindAddress]) -> None:
         """In each process: this proxy does not listen there any more."""

@@ -81,6 +81,8 @@ class Succession:
             return
         if daemon.worker_sockets is not None:
             await daemon.worker_sockets.wait_for_all()
+        if await predecessor.serves_on():
+            raise StartError("the proxy that it was to replace serves on without the worker that has started it")
         predecessor.say_ready()
         for listener in self.daemon.listeners.all():
             listener.own_file()

@@ -19,7 +19,7 @@ import time
 from typing import Final, Protocol
 
 from kidoproxy.net.given_sockets import GivenSocket
-from kidoproxy.net.handover import READY, VARIABLE, Handover, describe, read_message
+from kidoproxy.net.handover import EXIT_SECONDS, READY, VARIABLE, Handover, describe, read_message
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.succession import Succession
 from kidoproxy.net.tasks import Tasks
@@ -29,8 +29,6 @@ log = EventLogger("kidoproxy")
 
 #: A new process that is not ready by then has failed.
 READY_SECONDS: Final = 60.0
-#: How long one that has failed may take to end by itself.
-EXIT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
 #: An abstract socket that says to `kidoproxy upgrade` how many upgrades of this process have failed.
 FAILURES_NAME: Final = "kidoproxy-upgrade-failures"
@@ -82,6 +80,7 @@ class Upgrades:
         try:
             await self.upgrade()
         except Exception as problem:
+            self.handover.successor.forget()
             self.daemon.proxy.upgrade_failures += 1
             if isinstance(problem, (UpgradeError, OSError)):
                 log.error("upgrade failed", cause=problem)
@@ -131,6 +130,7 @@ class Upgrades:
             sockets += await self.succession.listening_sockets()
             self.check_not_stopping()
             self.process = start_program(command, self.handover, other_end, sockets)
+            self.handover.successor.note(self.process.pid)
         except BaseException:
             own_end.close()
             raise

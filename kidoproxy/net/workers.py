@@ -236,6 +236,9 @@ class Workers:
             self.forward_signal(signal.SIGTERM, None)
         else:
             log.error("worker died", worker=worker, pid=pid, status=code)
+            if not self.handover.is_worker_missed(worker):
+                self.forward_signal(signal.SIGTERM, None)
+                return
             # At once, unless it was started just now.
             time.sleep(max(0.0, self.restart_seconds - (time.monotonic() - self.started_at[worker])))
             self.replacements.add(worker)

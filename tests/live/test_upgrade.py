@@ -22,7 +22,7 @@ from kidoproxy.config import Address
 from kidoproxy.net.address_claims import listening_process
 from tests.live.proxies import environment
 from tests.ports import free_port
-from tests.processes import is_running
+from tests.processes import descendants, is_running
 from tests.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -147,6 +147,27 @@ def test_under_load(tmp_path: Path, stack: ExitStack, mode: str, workers: int) -
         with closing(redis.Redis.from_url(url)) as node:
             assert [int(node.get(writer.key) or 0) for writer in writers] == [writer.count for writer in writers]
     assert [int(proxy.client().get(writer.key)) for writer in writers] == [writer.count for writer in writers]
+
+
+def test_the_worker_that_upgrades_dies(tmp_path: Path, stack: ExitStack) -> None:
+    """Then the new process ends, as nobody would end the old one: one of them serves. The next upgrade is made."""
+    proxy = Upgraded(tmp_path, stack, "ring", 2, unix=True)
+    first, second = sorted(descendants(proxy.pid))
+    os.kill(proxy.pid, signal.SIGUSR2)
+    eventually(lambda: "upgrade begins" in proxy.log.read_text(), SECONDS)
+    new = descendants(first)[0]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: not is_running(new), SECONDS)
+    eventually(lambda: len(descendants(proxy.pid)) == 2, SECONDS)
+    assert proxy.owner() == proxy.pid
+    assert second in descendants(proxy.pid)
+    assert "upgrade failed" in proxy.log.read_text()
+    with closing(redis.Redis(unix_socket_path=str(proxy.path), retry=Retry(ConstantBackoff(0.1), 100))) as local:
+        assert local.ping()
+    assert proxy.client().ping()
+    assert proxy.upgrade().returncode == 0
+    until_ended(proxy.pid)
+    assert proxy.owner() not in (0, proxy.pid)
 
 
 def test_a_new_process_that_cannot_start(tmp_path: Path, stack: ExitStack) -> None:

@@ -2,10 +2,15 @@
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
+import sys
 
+import pytest
 import uvloop
 
+from kidoproxy.net import handover as handover_module
 from kidoproxy.net.address_claims import AddressClaims
 from kidoproxy.net.given_sockets import GivenSocket, GivenSockets
 from kidoproxy.net.handover import (
@@ -89,3 +94,32 @@ def test_a_process_that_stops_lets_go() -> None:
         handover.done.set()
         handover.let_go()
         assert claim.fileno() == -1
+
+
+def test_whose_place_is_to_be_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """With the first worker dies the upgrade that it was making, unless the new process has taken over already."""
+    handover = Handover()
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        handover.successor.note(process.pid)
+        assert handover.is_worker_missed(1)
+        assert process.poll() is None
+        assert handover.is_worker_missed(0)
+        assert process.wait(20) == -signal.SIGTERM
+    assert f"upgrade failed: cause=the worker that made it has died process={process.pid}" in caplog.text
+    caplog.clear()
+    assert handover.is_worker_missed(0)
+    assert not caplog.text
+    handover.done.set()
+    assert (handover.is_worker_missed(0), handover.is_worker_missed(1)) == (False, True)
+
+
+def test_a_proxy_that_serves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first worker is gone, and the process that all know is not: then nobody waits for the new one."""
+    monkeypatch.setattr(handover_module, "GONE_SECONDS", 0.15)
+    own_end, other_end = socket.socketpair()
+    with own_end:
+        alive, gone = (Predecessor(pid, own_end, [], []) for pid in (os.getpid(), 2**22 + 1))
+        assert not uvloop.run(alive.serves_on())
+        other_end.close()
+        assert uvloop.run(alive.serves_on())
+        assert not uvloop.run(gone.serves_on())

@@ -79,6 +79,13 @@ sys.exit(Workers(load(Path(sys.argv[1]), {{}}), own, 0.01).run())
 """
 
 
+#: No worker is missed.
+MISSED: Final = """
+from kidoproxy.net.handover import Handover
+Handover.is_worker_missed = lambda handover, worker: False
+"""
+
+
 class Parent:
     """A running parent, and the files by which its workers say that they wait."""
 
@@ -252,6 +259,15 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     assert f"worker died: worker=1 pid={killed} status=-9" in problems
     assert "worker died: worker=2" in problems
     assert "status=7" in problems
+
+
+def test_a_worker_whose_place_is_taken_already(tmp_path: Path) -> None:
+    """It is not replaced: another proxy serves, and all end."""
+    parent = Parent(tmp_path, "return 7 if at == 1 else wait(at) - signal.SIGTERM", MISSED)
+    status, _, problems = parent.end()
+    assert status == 0
+    assert problems.count("worker died") == 1
+    assert not (tmp_path / "runs-1").read_text().removeprefix("x")
 
 
 @pytest.mark.parametrize(("lived", "waits"), [(0.2, 0.8), (5.0, 0.0)])
