@@ -345,7 +345,9 @@ class Daemon:
             await accept_waiting(self.listeners.for_clients())
         self.handover.let_go()
         self.listeners.close_pools()
-        seconds = await drain_clients(self.clients, self.config.drain_seconds, is_replaced)
+        seconds = await drain_clients(
+            self.clients, self.config.drain_seconds, is_replaced, lambda: self.proxy.pending_handshakes
+        )
         log.info("stopped", seconds=round(seconds, 1))
 
     async def close(self) -> None:

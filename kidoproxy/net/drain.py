@@ -15,6 +15,10 @@ from kidoproxy.net.listen import ListeningServer
 from kidoproxy.replies.accounting import DRAIN_TIMEOUT
 from kidoproxy.resp.limits import DRAIN_HURRY_SECONDS, DRAIN_QUIET_MS
 
+#: How many sockets are in a TLS handshake, and will be clients.
+CountHandshakes = Callable[[], int]
+#: For so long they are waited for: who says nothing must not hold up every stop.
+HANDSHAKE_SECONDS: Final = 1.0
 #: For so many turns those are accepted who had connected before: more may come at any time.
 ACCEPT_TURNS: Final = 1000
 #: So many clients at least are closed in each tick; all within this part of the time that a drain has.
@@ -33,15 +37,19 @@ async def accept_waiting(listeners: Iterable[ListeningServer]) -> None:
         await asyncio.sleep(0)
 
 
-async def drain_clients(clients: set[ClientIO], seconds: float, gradual: bool) -> float:
-    """Close all, within so many ``seconds``; how many it took."""
+async def drain_clients(
+    clients: set[ClientIO], seconds: float, gradual: bool, count_handshakes: CountHandshakes = lambda: 0
+) -> float:
+    """Close all, within so many ``seconds``; how many it took. Who is in a handshake becomes a client first."""
     started = time.monotonic()
     portion = max(len(clients), MIN_PORTION)
     if gradual:
         ticks = min(seconds * PORTIONED_PART, MAX_PORTIONED_SECONDS) / TICK_SECONDS
         portion = max(MIN_PORTION, int(len(clients) / max(ticks, 1)) + 1)
     begun: dict[ClientIO, float] = {}
-    while clients and (now := time.monotonic()) - started < seconds:
+    while (now := time.monotonic()) - started < seconds and (
+        clients or (count_handshakes() and now - started < HANDSHAKE_SECONDS)
+    ):
         for client in [client for client in clients if client not in begun][:portion]:
             begun[client] = now
         for client in [client for client in begun if client in clients]:
@@ -52,11 +60,16 @@ async def drain_clients(clients: set[ClientIO], seconds: float, gradual: bool) -
     return time.monotonic() - started
 
 
-async def finish_clients(find_clients: Callable[[], list[ClientIO]], seconds: float) -> None:
+async def finish_clients(
+    find_clients: Callable[[], list[ClientIO]], seconds: float, count_handshakes: CountHandshakes = lambda: 0
+) -> None:
     """Close these until nothing is owed to any of them: their ends are not waited for. Who comes meanwhile, too."""
     started = time.monotonic()
-    while clients := [client for client in find_clients() if not client.sent_eof]:
+    while True:
         waited = time.monotonic() - started
+        clients = [client for client in find_clients() if not client.sent_eof]
+        if not clients and not (count_handshakes() and waited < HANDSHAKE_SECONDS):
+            return
         if waited >= seconds:
             for client in clients:
                 client.disconnect(DRAIN_TIMEOUT)

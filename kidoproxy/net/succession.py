@@ -16,6 +16,7 @@ from kidoproxy.net.listen import ListeningServer
 from kidoproxy.net.logs import EventLogger
 from kidoproxy.net.ticker import Ticker
 from kidoproxy.net.worker_sockets import WorkerSockets
+from kidoproxy.session.pool_context import PoolContext
 
 log = EventLogger("kidoproxy")
 
@@ -45,6 +46,7 @@ class Serving(Protocol):
     worker_sockets: WorkerSockets | None
     listeners: OpenListeners
     clients: set[ClientIO]
+    contexts: dict[str, PoolContext]
     copy_pools: CopySupervisors
     ticker: Ticker
 
@@ -144,5 +146,6 @@ class Succession:
         await finish_clients(
             lambda: [each for each in daemon.clients if daemon.config.contains_copy_pool(each.context.name)],
             daemon.config.drain_seconds,
+            lambda: sum(context.pending_handshakes for context in daemon.contexts.values() if context.has_copies),
         )
         return await daemon.copy_pools.release()

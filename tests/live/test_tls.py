@@ -182,3 +182,27 @@ def test_users_of_certificates_and_a_plain_port(own_proxy: Starter, tmp_path: Pa
         proxy.client(username="ann", password="").ping()
     with pytest.raises(redis.ConnectionError):
         secure(proxy).ping()
+
+
+def test_a_handshake_under_way_when_it_stops(own_proxy: Starter) -> None:
+    """It is finished and its request answered, then the client is told the end; who is silent holds up nobody."""
+    proxy = own_proxy("ring", 1, tls=LISTENER)
+    context = ssl.create_default_context(cafile=str(PEM))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with proxy.raw() as client, proxy.raw():
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        client.sendall(outgoing.read())
+        incoming.write(client.recv(65536))
+        assert proxy.process is not None
+        proxy.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "draining" in proxy.log())
+        tls.do_handshake()
+        tls.write(b"*1\r\n$4\r\nPING\r\n")
+        client.sendall(outgoing.read())
+        while data := client.recv(65536):
+            incoming.write(data)
+        assert tls.read() == b"+PONG\r\n"
+        assert proxy.end() == 0
+    assert "seconds=1." in proxy.log().rpartition("stopped")[2]

@@ -77,6 +77,28 @@ def test_who_does_not_go_is_cut() -> None:
         assert all(client.hurried is part for client in all_of_them)
 
 
+@pytest.mark.parametrize("part", [False, True])
+def test_who_is_in_a_handshake_becomes_a_client_first(part: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and then answered as others are; who says nothing is not waited for long."""
+    monkeypatch.setattr(drain, "HANDSHAKE_SECONDS", 0.3)
+    clients: set[Any] = set()
+    looks: list[int] = []
+
+    def count() -> int:
+        looks.append(1)
+        if len(looks) == 3:
+            FakeClient(clients)
+        return 1
+
+    def drained(count: Any) -> Coroutine[Any, Any, object]:
+        if part:
+            return finish_clients(lambda: list(clients), 10.0, count)
+        return drain_clients(clients, 10.0, False, count)
+
+    run(drained(count))
+    assert (len(looks) >= 3, clients) == (True, set())
+
+
 class FakeListener:
     """Somebody waits there, so many times."""
 
