@@ -39,6 +39,7 @@ LAYERS: Final = (
         "replication.held_plan",
         "replication.key_state",
         "replication.leader_effects",
+        "replication.shared_decision",
         "replication.leader_first",
         "replication.parse_replies",
         "replication.read_failover",

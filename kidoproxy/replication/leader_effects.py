@@ -96,10 +96,10 @@ def effect_of(plan: LeaderFirst, along: list[list[bytes]], replies: list[bytes])
     """What the other copies are told: from the replies to `command_frames`, then to ``along`` (`requests_along`)."""
     if plan.effect == EFFECT_STATE:
         return state_effect(plan, along, replies)
+    if plan.effect == EFFECT_REMOVED_MEMBERS:
+        return removal_effect(plan.written_keys[0], replies)
     if is_error(replies[0]) or is_null(replies[0]):
         return Effect()
-    if plan.effect == EFFECT_REMOVED_MEMBERS:
-        return removal_effect(plan.written_keys[0], replies[0])
     now_ms = parse_clock(replies[1])
     effect = Effect("" if now_ms is not None else "TIME was not answered")
     for argv, expected in claims.claim_requests(plan.argv, replies[0], now_ms) if now_ms is not None else []:
@@ -107,12 +107,15 @@ def effect_of(plan: LeaderFirst, along: list[list[bytes]], replies: list[bytes])
     return effect
 
 
-def removal_effect(key: bytes, reply: bytes) -> Effect:
-    """``SREM`` of what SPOP has answered: a member, or with a count an array or set of them.
+def removal_effect(key: bytes, replies: list[bytes]) -> Effect:
+    """``SREM`` of what one SPOP or several have answered: a member, or with a count an array or set of them.
 
     The members go into a request as they came, so a reply that holds anything else is not passed on.
     """
-    members = items(reply) if reply[:1] in (b"*", b"~") else [reply]
+    members: list[bytes] = []
+    for reply in replies:
+        if not is_error(reply) and not is_null(reply):
+            members += items(reply) if reply[:1] in (b"*", b"~") else [reply]
     if any(member[:1] != b"$" or is_null(member) for member in members):
         return Effect("it gave no sensible answer to SPOP")
     effect = Effect()

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import final
 
 from kidoproxy.commands.expiry_effect import SET, UNAFFECTED
-from kidoproxy.commands.spec import EFFECT_STATE, PASS_THROUGH, TOUCHES_KEYS, TOUCHES_SERVER
+from kidoproxy.commands.spec import EFFECT_REMOVED_MEMBERS, EFFECT_STATE, PASS_THROUGH, TOUCHES_KEYS, TOUCHES_SERVER
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replication.held_plan import turn_failure
 from kidoproxy.replication.key_turns import Turn
@@ -32,6 +32,7 @@ from kidoproxy.replication.leader_effects import (
     requests_along,
 )
 from kidoproxy.replication.parse_replies import parse_integer
+from kidoproxy.replication.shared_decision import MAX_SHARED, SharedReply
 from kidoproxy.replication.waiters import Wakeup
 from kidoproxy.replication.write import BEHIND_CODE, CopyWrite, UnawaitedReply
 from kidoproxy.replies.aggregate import AggregateSlot
@@ -82,6 +83,8 @@ class LeaderFirstWrite(Turn):
         #: The copies that were asked in vain, in this order.
         self.attempts: list[LeaderAttempt] = []
         self.write_epoch = -1
+        #: Others like it, which are decided with it: ``parent`` deals the replies out then.
+        self.shared_count = 1
 
     # -- its turn ------------------------------------------------------------------------------------------
 
@@ -90,6 +93,8 @@ class LeaderFirstWrite(Turn):
         if self.confirm is not None and not self.confirm():
             self.group.key_turns.leave(self)
             return
+        if self.followers:
+            self.take_along()
         group = self.group
         candidates = self.candidates()
         refusal = write_refusal(group, candidates) if group.elected else group.refusal
@@ -100,6 +105,37 @@ class LeaderFirstWrite(Turn):
         if group.watches:
             group.invalidate_watches(self.request_context.db, self.plan.keys, None)
         self.start(candidates[0])
+
+    def take_along(self) -> None:
+        """Decide those too that stand directly behind it and ask for the same (see `shared_decision`)."""
+        parents = [self.parent]
+        last: LeaderFirstWrite | None = self
+        while last is not None and len(parents) < MAX_SHARED:
+            last = last.next_alike()
+            if last is not None:
+                # It has had its turn, and leaves when this one does.
+                last.is_over = True
+                parents.append(last.parent)
+        if len(parents) > 1:
+            self.parent = SharedReply(parents)
+            self.shared_count = len(parents)
+
+    def next_alike(self) -> "LeaderFirstWrite | None":
+        """The one that waits for this one alone, if it asks for the same in the same way."""
+        if not self.can_be_shared():
+            return None
+        for follower in self.followers:
+            if isinstance(follower, LeaderFirstWrite) and follower.waits_for == 1 and not follower.is_over:
+                asked, context = follower.plan.argv, follower.request_context
+                is_alike = asked == self.plan.argv and context.proto == self.request_context.proto
+                return follower if is_alike and follower.keys == self.keys and follower.can_be_shared() else None
+        return None
+
+    def can_be_shared(self) -> bool:
+        """Whether it is one SPOP of one member: its effects add up, and it is known how much can come back."""
+        plan = self.plan
+        is_pop = plan.effect == EFFECT_REMOVED_MEMBERS and plan.queued is None and len(plan.argv) == 2
+        return is_pop and self.confirm is None and not self.request_context.per_node
 
     def start(self, node: Node) -> None:
         """Ask ``node`` to decide, or first how large the values are that the others would be sent."""
@@ -151,9 +187,9 @@ class LeaderFirstWrite(Turn):
         """Ask ``node`` to decide."""
         plan = self.plan
         along = requests_along(plan, node)
-        frames = command_frames(plan) + [encode_request(argv) for argv in along]
+        frames = command_frames(plan) * self.shared_count + [encode_request(argv) for argv in along]
         is_transaction = bool(along) or plan.queued is not None
-        handler = LeaderReply(self, node, along, len(frames) + 2 if is_transaction else 1)
+        handler = LeaderReply(self, node, along, len(frames) + 2 if is_transaction else len(frames), is_transaction)
         payload = b"".join(frames)
         if is_transaction:
             payload = MULTI + payload + EXEC
@@ -163,17 +199,20 @@ class LeaderFirstWrite(Turn):
     def on_decision(self, node: Node, along: list[list[bytes]], replies: list[bytes]) -> None:
         """``node`` has run it; the replies are those to the command or transaction, and to what was asked ``along``."""
         queued = self.plan.queued
-        if queued is None and is_node_unfit(replies[0]):
+        unfit_count = len([raw for raw in replies if is_node_unfit(raw)]) if queued is None else 0
+        if unfit_count and is_node_unfit(replies[0]) and unfit_count >= self.shared_count:
             self.try_next(LeaderAttempt(node, replies[0], None))
             return
         effect = effect_of(self.plan, along, replies)
+        if unfit_count and self.shared_count > 1:
+            effect.problem = "it has run a part of what it was asked"
         problem = "it fell behind meanwhile" if self.lacks_writes(node) else effect.problem
         if problem:
             self.on_failure(node, NodeFailure(BEHIND_CODE, node.name, node.address, problem, True))
         else:
-            self.tell_others(
-                node, as_node_reply(replies[0]) if queued is None else array(replies[: len(queued)]), effect
-            )
+            count = len(queued) if queued is not None else self.shared_count
+            is_list = queued is not None or count > 1
+            self.tell_others(node, array(replies[:count]) if is_list else as_node_reply(replies[0]), effect)
 
     def on_refusal(self, node: Node, raw: bytes) -> None:
         """``node`` has run nothing: it is not fit, or no node would run this."""
@@ -279,10 +318,19 @@ class LeaderFirstWrite(Turn):
 
 @final
 class LeaderReply(ReplyHandler):
-    """Takes the leader's reply to one request, or to several in a transaction."""
+    """Takes the leader's reply to one request, or to several, perhaps in a transaction."""
 
-    def __init__(self, write: LeaderFirstWrite, node: Node, along: list[list[bytes]], reply_count: int) -> None:
+    def __init__(
+        self,
+        write: LeaderFirstWrite,
+        node: Node,
+        along: list[list[bytes]],
+        reply_count: int,
+        is_transaction: bool = False,
+    ) -> None:
         super().__init__()
+        self.is_transaction = is_transaction
+        self.replies: list[bytes] = []
         self.write = write
         self.node = node
         self.along = along
@@ -293,8 +341,10 @@ class LeaderReply(ReplyHandler):
     def on_reply(self, raw: bytes) -> None:
         """Of a transaction the last reply is EXEC's, unless something was refused before it."""
         self.replies_left -= 1
-        if self.reply_count == 1:
-            self.write.on_decision(self.node, self.along, [raw])
+        if not self.is_transaction:
+            self.replies.append(raw)
+            if not self.replies_left:
+                self.write.on_decision(self.node, self.along, self.replies)
         elif self.replies_left:
             self.queue_error = self.queue_error or (raw if is_error(raw) else b"")
         elif self.queue_error or is_error(raw):

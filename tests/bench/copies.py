@@ -88,7 +88,7 @@ LOADS: Final = (
     CopyLoad("LPUSH", ["LPUSH", "bench:list:__rand_int__", "v" * 64]),
     CopyLoad("XADD *", ["XADD", "bench:stream:__rand_int__", "*", "field", "v" * 64], 2.5),
     CopyLoad("SPOP", ["SPOP", "bench:set:__rand_int__"], 2.5, sets),
-    CopyLoad("SPOP, all of one set", ["SPOP", "bench:elements"], 0.0, elements("SADD")),
+    CopyLoad("SPOP, all of one set", ["SPOP", "bench:elements"], 2.5, elements("SADD")),
     CopyLoad("BLPOP, element there", ["BLPOP", "bench:elements", "1"], 2.5, elements("RPUSH")),
     CopyLoad("EVAL of INCR and EXPIRE", ["EVAL", EXPIRING, "1", "bench:limit:__rand_int__", "100"], 2.5),
 )
