@@ -142,6 +142,8 @@ def _parse_host(text: str) -> str:
         raise ValueError('has an IPv6 address that needs brackets: "[::1]:6379"')
     if any(char.isspace() for char in text):
         raise ValueError("has a space in its host")
+    if not text.isprintable():
+        raise ValueError("has a character in its host that cannot be shown")
     return text
 
 
@@ -157,6 +159,8 @@ def _parse_unix(text: str) -> Address:
     path = text.removeprefix("unix://")
     if path == text or not path.startswith("/"):
         raise ValueError('needs an absolute path after three slashes: "unix:///run/redis.sock"')
+    if not path.isprintable():
+        raise ValueError("has a character in its path that cannot be shown")
     if "?" in path or "@" in path:
         raise ValueError('has a "?" or "@" in its path; give username and password in a table { url, password }')
     if len(path.encode()) > MAX_SOCKET_PATH_BYTES:

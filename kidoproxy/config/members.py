@@ -40,6 +40,8 @@ class MemberBuilder:
             self.problems.add(location, "'weight' has no meaning in a copy pool")
         if self.table.hash == _DJANGO_REDIS_SHARD and "weight" in node.model_fields_set:
             self.problems.add(location, f"'weight' has no meaning with hash = \"{_DJANGO_REDIS_SHARD}\"")
+        if node.name is not None and not node.name.isprintable():
+            self.problems.add((*location, "name"), "has a character that cannot be shown")
         if node.url.startswith(POOL_PREFIX):
             return self._pool_ref(node, index, location)
         sentinels: SentinelGroup | None = None

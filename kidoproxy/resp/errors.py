@@ -29,11 +29,14 @@ class ProtocolError(Exception):
 
 @mypyc_attr(native_class=False)
 class ConfigError(Exception):
-    """The configuration cannot be used. ``problems`` has one line per mistake: ``file: table.key: what, hint``."""
+    """The configuration cannot be used. ``problems`` has one line per mistake: ``file: table.key: what, hint``.
+
+    What a line quotes from the file cannot end it, nor do anything to a terminal.
+    """
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [escape_unprintable(problem) for problem in problems]
+        super().__init__("\n".join(self.problems))
 
 
 @mypyc_attr(native_class=False)
@@ -96,6 +99,13 @@ def error_reply_around(head: str, middle: str, tail: str) -> bytes:
 def truncate(text: str, max_chars: int) -> str:
     """At most ``max_chars`` characters; a longer text ends in dots."""
     return text if len(text) <= max_chars else text[: max_chars - 3] + "..."
+
+
+def escape_unprintable(text: str) -> str:
+    """The whole text in one line: ``\\x1b`` and the like for control characters, ends of lines, marks of direction."""
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text])
 
 
 def sanitize(text: str, max_chars: int = MAX_SENTENCE_CHARS) -> str:

@@ -9,6 +9,14 @@ from tests.config.files import RING, nodes, pool, problems
 
 MISTAKES = [
     ("[proxy]\nworkerz = 1\n" + RING, 'proxy.workerz: unknown key; did you mean "workers"?'),
+    (pool('"h\\u001b[2J\\n" = 1'), "pool.cache.h\\x1b[2J\\n: unknown key"),
+    (pool('on_down = "\\u009bx"'), 'pool.cache.on_down: "\\x9bx" is not known; known are "error", "miss"'),
+    (
+        nodes('{ url = "redis://a", name = "a\\u001b[31m" }'),
+        "pool.cache.nodes[0].name: has a character that cannot be shown",
+    ),
+    (nodes('"redis://a\\u0007"'), "pool.cache.nodes[0]: has a character in its host that cannot be shown"),
+    (nodes('"unix:///r\\u202e"'), "pool.cache.nodes[0]: has a character in its path that cannot be shown"),
     ("[poool.a]\n" + RING, 'poool: unknown key; did you mean "pool"?'),
     (pool("zzz = 1"), "pool.cache.zzz: unknown key"),
     (pool("limits = { bulk = 1 }"), 'pool.cache.limits.bulk: unknown key; did you mean "bulk_mb"?'),

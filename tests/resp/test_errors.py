@@ -94,6 +94,7 @@ def _argument(kind: object) -> st.SearchStrategy[object]:
         int: st.integers(0, 1 << 31),
         bool: st.booleans(),
         list[bytes]: st.lists(words, min_size=2, max_size=5),
+        list[int]: st.lists(st.integers(0, 255), max_size=5),
         list[str]: st.lists(texts, max_size=5),
     }
     return found[kind]
@@ -108,6 +109,7 @@ def _sentences(module: ModuleType) -> dict[str, dict[str, object]]:
         "int": int,
         "bool": bool,
         "list[bytes]": list[bytes],
+        "list[int]": list[int],
         "list[str]": list[str],
     }
     found = {}
@@ -219,3 +221,17 @@ def test_exceptions() -> None:
     problem = ConfigError(["one", "two"])
     assert (str(problem), problem.problems) == ("one\ntwo", ["one", "two"])
     assert issubclass(errors.InternalError, Exception)
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("a\x1b[2Jb\x07\x9b", "a\\x1b[2Jb\\x07\\x9b"),
+        ("a\nb\r\u2028c", "a\\nb\\r\\u2028c"),
+        ("\u202efdp\udcff\U000e0041", "\\u202efdp\\udcff\\U000e0041"),
+        ("żółw 日本 \\", "żółw 日本 \\"),
+    ],
+)
+def test_what_a_problem_quotes_is_harmless(quoted: str, shown: str) -> None:
+    """Neither a second line nor anything that a terminal obeys; what can be shown stays as it is."""
+    assert ConfigError([f"f: {quoted}"]).problems == [f"f: {shown}"]

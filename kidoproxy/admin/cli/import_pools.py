@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kidoproxy.admin.cli.options import BadConfig, CommandFailed
-from kidoproxy.resp.errors import ConfigError
+from kidoproxy.resp.errors import ConfigError, escape_unprintable
 
 if TYPE_CHECKING:
     from kidoproxy.admin.importing.imported import Imported
@@ -37,9 +37,9 @@ def import_pools(source: str) -> None:
     except ConfigError as error:
         raise BadConfig(error.problems) from None
     for note in imported.notes:
-        click.echo(note, err=True)
+        click.echo(escape_unprintable(note), err=True)
     for line in imported.lost:
-        click.echo(f"NOT CARRIED OVER: {line}", err=True)
+        click.echo(f"NOT CARRIED OVER: {escape_unprintable(line)}", err=True)
     if imported.pools:
         click.echo(imported.to_toml(source), nl=False)
     if imported.lost or not imported.pools:

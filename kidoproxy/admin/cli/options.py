@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kidoproxy.resp.errors import ConfigError
+from kidoproxy.resp.errors import ConfigError, escape_unprintable
 
 if TYPE_CHECKING:
     from kidoproxy.config import Config, Pool
@@ -18,7 +18,7 @@ class BadConfig(click.ClickException):
     exit_code = 2
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+        super().__init__("\n".join(map(escape_unprintable, problems)))
 
     def show(self, file: object = None) -> None:
         click.echo(self.message, err=True)
