@@ -124,7 +124,8 @@ TLS_RULES: Final[Rules] = {
     "node_key_file": live(_node_certificates(lambda found: (found.key_file, found.key_pem))),
 }
 NODE_RULES: Final[Rules] = {
-    "url": restart(lambda node: (node.address, node.tls is not None, node.sentinels)),
+    # Of a ring: see `_may_move`.
+    "url": live(lambda node: (node.address, node.tls is not None, node.sentinels)),
     "name": restart(lambda node: node.ring_name),
     "weight": restart(lambda node: node.weight),
     "username": live(lambda node: node.username),
@@ -179,17 +180,32 @@ def _pool_changes(location: str, old: Pool, new: Pool) -> Changes:
     yield from _table_changes(f"{location}.limits", LIMITS_RULES, old.limits, new.limits)
     if [member.name for member in old.members] == [member.name for member in new.members]:
         yield from _table_changes(f"{location}.tls", TLS_RULES, old, new)
+        may_move = _may_move(old, new)
         for i, (old_member, new_member) in enumerate(zip(old.members, new.members, strict=True)):
-            yield from _member_changes(f"{location}.nodes[{i}]", old_member, new_member)
+            yield from _member_changes(f"{location}.nodes[{i}]", old_member, new_member, may_move)
     old_users, new_users = ({user.name: user for user in pool.users} for pool in (old, new))
     for name in dict.fromkeys((*old_users, *new_users)):
         if name in old_users and name in new_users:
             yield from _table_changes(f"{location}.users.{name}", USER_RULES, old_users[name], new_users[name])
 
 
-def _member_changes(location: str, old: Member, new: Member) -> Changes:
+def _may_move(old: Pool, new: Pool) -> bool:
+    """Whether the nodes may be at other addresses: not copies, which hold what they have been sent there.
+
+    Sentinels follow their masters themselves. Names of one server are one node, and stay so.
+    """
+    if new.ring is None or any(node.sentinels for node in (*old.nodes, *new.nodes)):
+        return False
+    servers = [
+        [[node.address for node in pool.nodes].index(node.address) for node in pool.nodes] for pool in (old, new)
+    ]
+    return servers[0] == servers[1]
+
+
+def _member_changes(location: str, old: Member, new: Member, may_move: bool) -> Changes:
     if isinstance(old, NodeConfig) and isinstance(new, NodeConfig):
-        yield from _table_changes(location, NODE_RULES, old, new)
+        for key, is_live in _table_changes(location, NODE_RULES, old, new):
+            yield key, is_live and (may_move or key != f"{location}.url")
     elif isinstance(old, NodeConfig) or isinstance(new, NodeConfig):
         yield f"{location}.url", False
     else:

@@ -54,8 +54,14 @@ class ConnectTarget:
         self.dedicated_slots = asyncio.Semaphore(limits.DEDICATED_CONNECTING_PER_NODE)
 
     def replace(self, other: "ConnectTarget") -> None:
-        """Trust and wait as ``other`` says, at the attempts that begin from now on; the address stays."""
+        """Be there, trust and wait as ``other`` says, at the attempts that begin from now on.
+
+        Sentinels are followed at their own time: an address that they have named stays.
+        """
         self.tls = other.tls
+        if self.known is None and (self.host, self.port, self.path) != (other.host, other.port, other.path):
+            self.path = other.path
+            self.move(other.host, other.port)
         self.server_hostname = other.server_hostname
         self.connect_timeout = other.connect_timeout
 

@@ -47,7 +47,10 @@ class Watch:
 
 @final
 class DedicatedWatch(Watch):
-    """The node watches. If the connection is lost nobody knows what has changed since, so EXEC aborts."""
+    """The node watches. If the connection is lost nobody knows what has changed since, so EXEC aborts.
+
+    So it does when the node is another server by now: what is watched is of no use there.
+    """
 
     def __init__(self, first_key: bytes, lease: Lease) -> None:
         super().__init__(lease.connection.node.shard_id(), first_key)
@@ -61,8 +64,9 @@ class DedicatedWatch(Watch):
         return self.lease
 
     def must_abort_exec(self, now_ms: int) -> bool:
-        """The node decides, unless the connection is lost."""
-        return self.push_handler.lost or self.cas_dirty
+        """The node decides, unless the connection is lost, or is one to the server that the node was before."""
+        conn = self.lease.connection
+        return self.push_handler.lost or self.cas_dirty or conn.role_changes_seen != conn.node.role_changes
 
     def unwatch(self) -> None:
         """Send UNWATCH; the connection can be reused once that is answered."""

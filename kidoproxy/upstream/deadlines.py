@@ -22,7 +22,6 @@ from kidoproxy.upstream.pipeline import QueuedRequest
 from kidoproxy.upstream.sending import SendingConnection
 from kidoproxy.upstream.states import DOWN, HANDSHAKING, READY, RECONNECT_PENDING, RETRYING, SUSPECT
 
-NODE_REPLACED: Final = "it is not what its name stands for, which is looked up again"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 
@@ -82,17 +81,17 @@ def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
             reconnect(conn)
     elif conn.push_handler is None:
         # No session has it now: close it, so that none gets it again.
-        lose_connection(conn, NODE_REPLACED, now, True)
+        lose_connection(conn, conn.node.replaced_cause, now, True)
 
 
 def reconnect(conn: SendingConnection) -> None:
     """Connect anew, with nothing in flight; the queue goes on waiting."""
     queue = conn.take_queue()
-    conn.reset(NODE_REPLACED)
+    conn.reset(conn.node.replaced_cause)
     conn.reconnects += 1
     conn.start_connecting()
     conn.replace_queue(queue)
-    notify_disconnect(conn, conn.node_failure(NODEDOWN, NODE_REPLACED, False))
+    notify_disconnect(conn, conn.node_failure(NODEDOWN, conn.node.replaced_cause, False))
 
 
 def time_out_overdue(conn: SendingConnection, now: float) -> float:

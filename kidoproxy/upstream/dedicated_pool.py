@@ -62,7 +62,7 @@ class DedicatedPool:
         connection_set.leased_count += 1
         while connection_set.free_dedicated:
             conn = connection_set.free_dedicated.pop()
-            if conn.state != DOWN:
+            if conn.state != DOWN and conn.role_changes_seen == node.role_changes:
                 return self.new_lease(connection_set, conn)
             self.executor.close_unshared(conn)
         return self.new_lease(connection_set, self.executor.new_unshared(node, proto, db, True))

@@ -44,6 +44,9 @@ FAILURE_CAUSES: Final[tuple[str, ...]] = (
     INTERNAL_ERROR,
 )
 
+#: Why connections to a node are made anew that has said so.
+NODE_REPLACED: Final = "it is not what its name stands for, which is looked up again"
+
 #: Internal errors that are kept for the log, for each node; more are only counted.
 MAX_INTERNAL_ERRORS: Final = 16
 #: A node that answers so is not what its name stands for: another server has taken its part, or is about to.
@@ -65,6 +68,7 @@ class NodeHealth:
         self.handshakes = 0
         #: How often it has said that it is not what its name stands for any more, and when it last counted.
         self.role_changes = 0
+        self.replaced_cause = NODE_REPLACED
         self.role_changed_at = -limits.RERESOLVE_SECONDS
         #: Why a late write may still run on it (see `kidoproxy.upstream.fencing`); empty: none will.
         self.unfenced = ""
@@ -91,6 +95,11 @@ class NodeHealth:
         """Smoothed as TCP smooths its round trips (RFC 6298)."""
         self.reply_seconds += (seconds - self.reply_seconds) / 8 if self.reply_seconds else seconds
 
+    def note_replaced(self, cause: str) -> None:
+        """Another server has its name from now on: its connections are made anew, as when it had said so itself."""
+        self.role_changes += 1
+        self.replaced_cause = cause
+
     def count_failure(self, cause: str) -> None:
         self.failure_counts[cause] = self.failure_counts.get(cause, 0) + 1
 
@@ -104,7 +113,7 @@ class NodeHealth:
         """It has answered with an error: count it if it says that the node is not what its name stands for."""
         if raw.startswith(ROLE_CHANGE_ERRORS) and now - self.role_changed_at >= limits.RERESOLVE_SECONDS:
             self.role_changed_at = now
-            self.role_changes += 1
+            self.note_replaced(NODE_REPLACED)
             self.count_failure(ROLE_CHANGED)
             self.look_for_master()
 

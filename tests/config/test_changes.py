@@ -115,7 +115,19 @@ NODES: list[tuple[str, str, ReloadPlan]] = [
     (
         '[{ url = "redis://a", name = "n" }]',
         '[{ url = "redis://b", name = "n" }]',
-        ReloadPlan(restart=("pool.cache.nodes[0].url",)),
+        ReloadPlan(live=("pool.cache.nodes[0].url",)),
+    ),
+    (
+        '[{ url = "redis://a", name = "n" }]',
+        '[{ url = "rediss://a", name = "n" }]',
+        ReloadPlan(
+            live=(
+                "pool.cache.tls.ca_file",
+                "pool.cache.tls.verify",
+                "pool.cache.nodes[0].url",
+                "pool.cache.nodes[0].server_hostname",
+            )
+        ),
     ),
     ('["redis://a"]', '[{ url = "redis://a", weight = 2 }]', ReloadPlan(restart=("pool.cache.nodes[0].weight",))),
     ('["redis://u:x@a"]', '["redis://u:y@a"]', ReloadPlan(live=("pool.cache.nodes[0].password",))),
@@ -129,8 +141,23 @@ BELOW = "".join([f'[pool.{name}]\nlisten = "127.0.0.1:{port}"\nmode = "ring"\nno
 
 @pytest.mark.parametrize(("old", "new", "wanted"), NODES)
 def test_nodes(tmp_path: Path, old: str, new: str, wanted: ReloadPlan) -> None:
-    """Logins are live; who a node is, and what it gets, is not."""
+    """Logins and addresses are live; who a node is, and what it gets, is not."""
     assert plan(tmp_path, pool(BELOW, nodes=old), pool(BELOW, nodes=new)) == wanted
+
+
+def test_addresses_that_stay(tmp_path: Path) -> None:
+    """Of copies, which hold what they were sent; and of masters, which their sentinels know."""
+    first, second = [f'["redis://a", {{ url = "redis://{host}", name = "n" }}]' for host in ("b", "c")]
+    restart = ReloadPlan(restart=("pool.cache.nodes[1].url",))
+    assert plan(tmp_path, pool("", "copy", first), pool("", "copy", second)) == restart
+    first, second = [
+        f'[{{ url = "redis://a", name = "n" }}, {{ url = "redis://{host}", name = "m" }}]' for host in "ab"
+    ]
+    lines = "same_server = true"
+    assert plan(tmp_path, pool(lines, nodes=first), pool(lines, nodes=second)) == restart
+    first, second = [f'[{{ url = "sentinel://a,{host}/m", name = "n" }}]' for host in ("b", "c")]
+    restart = ReloadPlan(restart=("pool.cache.nodes[0].url",))
+    assert plan(tmp_path, pool("", nodes=first), pool("", nodes=second)) == restart
 
 
 def test_authorities_of_nodes(tmp_path: Path) -> None:
