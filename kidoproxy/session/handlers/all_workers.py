@@ -1,5 +1,7 @@
 """CLIENT LIST, KILL, PAUSE, UNPAUSE and UNBLOCK mean the clients of a pool, whichever worker they are connected to.
 
+PROXY SLOWLOG, HOTKEYS and BIGKEYS mean what all have seen.
+
 Each worker has its part (`PARTS`), the one that the caller is connected to puts them together (`combine`). A reply
 waits for all parts like one that waits for nodes, in its place, and no longer than a second: what is listed then is
 what the others have, and what should have an effect in each worker says PARTIAL. Pools with copies are served by one
@@ -20,7 +22,7 @@ from kidoproxy.resp.request_reader import Request
 from kidoproxy.resp.scan import parse_int64
 from kidoproxy.session import pause, slices
 from kidoproxy.session.base import Session
-from kidoproxy.session.handlers import client, client_kill, client_slices
+from kidoproxy.session.handlers import client, client_kill, client_slices, proxy_traffic
 from kidoproxy.session.peers import Answers
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
@@ -57,6 +59,7 @@ PARTS: Final[dict[HandlerId, Part]] = {
     handler_ids.CLIENT_PAUSE: pause_part,
     handler_ids.CLIENT_UNBLOCK: unblock_part,
     handler_ids.CLIENT_UNPAUSE: unpause_part,
+    **proxy_traffic.PARTS,
 }
 SLICED: Final = (handler_ids.CLIENT_KILL, handler_ids.CLIENT_LIST)
 #: What the sum of the parts counts.
@@ -113,7 +116,6 @@ def combine_with_others(
     """Ask the other workers that can have a part, and give ``handler`` the reply."""
     peers, proto = session.proxy.peers, session.proto
     if is_error(part):
-        session.proxy.commands_rejected += 1
         handler.on_reply(part)
         return
     workers = workers_to_ask(session, spec, argv)
@@ -145,6 +147,10 @@ def combine(spec: CommandSpec, proto: int, argv: list[bytes], parts: Answers) ->
     silent = sorted([worker for worker, part in parts.items() if part is None])
     if spec.handler == handler_ids.CLIENT_LIST:
         return encode.verbatim(proto, b"".join([string_value(part) for part in found]))
+    combine_traffic = proxy_traffic.COMBINERS.get(spec.handler)
+    if combine_traffic is not None:
+        reply = combine_traffic(proto, argv, found)
+        return errors.silent_workers(spec.name, silent, len(parts), "") if silent and reply == encode.OK else reply
     if spec.handler not in COUNTED:
         return errors.silent_workers(spec.name, silent, len(parts), "") if silent else encode.OK
     count = sum([integer_value(part) for part in found])

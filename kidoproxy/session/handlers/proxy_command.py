@@ -36,7 +36,6 @@ from kidoproxy.session.base import Answer, Session, SessionHandler
 from kidoproxy.session.handlers import info
 from kidoproxy.session.handlers.blocking import needs_dedicated
 from kidoproxy.session.handlers.proxy_scrub import scrub_reply
-from kidoproxy.session.handlers.proxy_traffic import bigkeys_reply, hotkeys_reply, slowlog_reply
 from kidoproxy.session.numbers import Totals, gather_totals
 from kidoproxy.session.pubsub.topics import needs_every_source
 from kidoproxy.upstream.executor import PlanExecutor
@@ -357,13 +356,10 @@ def help_reply(session: Session, argv: list[bytes]) -> bytes:
 
 #: The subcommands that ask no node.
 ANSWERS: Final[dict[HandlerId, Answer]] = {
-    handler_ids.PROXY_BIGKEYS: bigkeys_reply,
     handler_ids.PROXY_HELP: help_reply,
-    handler_ids.PROXY_HOTKEYS: hotkeys_reply,
     handler_ids.PROXY_REPLIES: set_replies_mode,
     handler_ids.PROXY_ROUTE: route_reply,
     handler_ids.PROXY_SCRUB: scrub_reply,
-    handler_ids.PROXY_SLOWLOG: slowlog_reply,
     handler_ids.PROXY_SYNC: sync_reply,
 }
 

@@ -3,6 +3,8 @@
 import pytest
 
 from kidoproxy.resp import errors
+from kidoproxy.resp.decode import integer_value, items
+from tests.session.joined import Joined
 from tests.session.stage import InMemoryProxy, request, ring, say
 
 
@@ -73,6 +75,38 @@ def test_hot_and_big_keys() -> None:
         b"*1\r\n*6\r\n$3\r\nkey\r\n$6\r\nbigger\r\n$4\r\nnode\r\n$1\r\nb\r\n$5\r\nbytes\r\n:6\r\n"
     )
     assert say(session, "PROXY", "BIGKEYS").startswith(b"*2\r\n")
+
+
+@pytest.mark.parametrize("proto", [2, 3])
+def test_what_several_workers_have_seen(proto: int) -> None:
+    """The newest of all, sums of samples and shares, the largest; a reset is one of all, or says PARTIAL."""
+    joined = Joined(slow_stage(), slow_stage())
+    here, there = joined.stages
+    me = here.client()
+    say(me, "HELLO", str(proto))
+    there.proxy.slow_log.add(99.0, "1.2.3.4:6", 1, "a", [b"GET", b"newest"], 0.25, 1.0)
+    rows = [items(row) for row in items(joined.say(me, "PROXY", "SLOWLOG", "GET", "-1"))]
+    ids = [integer_value(row[1]) for row in rows]
+    assert (len(ids), len(set(ids))) == (25, 25)
+    newest = joined.say(me, "PROXY", "SLOWLOG", "GET", "1")
+    assert b"newest" in newest
+    assert newest.startswith(b"*1\r\n%8\r\n" if proto == 3 else b"*1\r\n*16\r\n")
+    assert joined.say(me, "PROXY", "SLOWLOG", "LEN") == b":25\r\n"
+    for stage, times in ((here, 3), (there, 2)):
+        for _ in range(times):
+            stage.node("a").traffic.hot_keys.add(b"hot")
+        stage.node("a").traffic.hot_keys.add(b"rare")
+        stage.node("b").traffic.big_keys.note(b"big", times)
+    (hot,) = items(joined.say(me, "PROXY", "HOTKEYS", "1"))
+    assert items(hot)[5] == b":71\r\n"
+    assert items(hot)[7] == b":5\r\n"
+    (big,) = items(joined.say(me, "PROXY", "BIGKEYS"))
+    assert items(big)[5] == b":3\r\n"
+    joined.silent = {1}
+    assert joined.say(me, "PROXY", "SLOWLOG", "RESET").startswith(b"-PARTIAL 'proxy|slowlog' reached 1 of 2 workers")
+    joined.silent = set()
+    assert joined.say(me, "PROXY", "SLOWLOG", "RESET") == b"+OK\r\n"
+    assert joined.say(me, "PROXY", "SLOWLOG", "LEN") == b":0\r\n"
 
 
 def test_large_requests_and_replies_are_noted() -> None:
