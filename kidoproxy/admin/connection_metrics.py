@@ -1,5 +1,7 @@
 """Connections by state, of clients and to nodes. The states are closed sets: each series is there from the start."""
 
+from collections.abc import Iterator
+
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from kidoproxy.session.mode import MODE_NAMES
@@ -7,9 +9,10 @@ from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.states import STATE_NAMES
 
 
-def connection_families(proxy: ProxyState) -> list[Metric]:
+def connection_families(proxy: ProxyState) -> Iterator[Metric]:
     """Clients of each pool by the mode of their session, connections to each node by their state."""
-    return [client_states(proxy), node_connection_states(proxy)]
+    yield client_states(proxy)
+    yield from node_connection_states(proxy)
 
 
 def client_states(proxy: ProxyState) -> Metric:
@@ -25,17 +28,26 @@ def client_states(proxy: ProxyState) -> Metric:
     return family
 
 
-def node_connection_states(proxy: ProxyState) -> Metric:
+def node_connection_states(proxy: ProxyState) -> Iterator[Metric]:
+    """In portions: the metric comes once without samples, and once for each node."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for connection_set in proxy.executor.connection_sets:
+        node = connection_set.node
+        counts[node.name, node.address] = dict.fromkeys(STATE_NAMES, 0)
+    for conn in proxy.executor.all_connections():
+        counts[conn.node.name, conn.node.address][STATE_NAMES[conn.state]] += 1
+    yield connection_state_family({})
+    for server, by_state in counts.items():
+        yield connection_state_family({server: by_state})
+
+
+def connection_state_family(counts: dict[tuple[str, str], dict[str, int]]) -> Metric:
     family = GaugeMetricFamily(
         "kidoproxy_node_connections",
         "Connections to a node, shared and dedicated, by state.",
         labels=["node", "address", "state"],
     )
-    nodes = [connection_set.node for connection_set in proxy.executor.connection_sets]
-    counts = {(node.name, node.address, state): 0 for node in nodes for state in STATE_NAMES}
-    for conn in proxy.executor.all_connections():
-        key = conn.node.name, conn.node.address, STATE_NAMES[conn.state]
-        counts[key] = counts.get(key, 0) + 1
-    for labels, count in counts.items():
-        family.add_metric(labels, count)
+    for server, by_state in counts.items():
+        for state, count in by_state.items():
+            family.add_metric([*server, state], count)
     return family

@@ -13,16 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from prometheus_client.core import Metric
+
 from kidoproxy.admin import access
-from kidoproxy.admin.metrics import own_snapshot, render
+from kidoproxy.admin.metrics import expose
 from kidoproxy.admin.node_polls import NodePolls
 from kidoproxy.admin.page import content_security_policy, page_html
+from kidoproxy.admin.portions import collect_snapshot
 from kidoproxy.admin.readiness import unready_reasons
 from kidoproxy.admin.status import pool_name_by_node, status_document
 from kidoproxy.admin.worker_totals import WorkerTotals
 from kidoproxy.config import Address
 from kidoproxy.config.secret import NO_SECRET, Secret
 from kidoproxy.net.logs import EventLogger
+from kidoproxy.net.tasks import in_thread
 from kidoproxy.session.proxy_state import ProxyState
 
 log = EventLogger("kidoproxy")
@@ -61,8 +65,6 @@ def find_page(proxy: ProxyState, method: str, path: str, totals: WorkerTotals) -
         if reasons := [*unready_reasons(proxy), *totals.unready_reasons()]:
             return "503 Service Unavailable", "".join([f"{line}\n" for line in reasons]).encode("utf-8", "replace")
         return "200 OK", b"ready\n"
-    if path == METRICS_PATH:
-        return "200 OK", render(proxy, totals)
     return "404 Not Found", b"try /, /livez, /readyz or /metrics\n"
 
 
@@ -119,6 +121,8 @@ class AdminServer:
         self.status = b""
         self.status_until = 0.0
         self.status_lock = asyncio.Lock()
+        #: The totals are looked at beside the loop, by one at a time.
+        self.totals_lock = asyncio.Lock()
         #: The connections that are open, the oldest first.
         self.open: dict[asyncio.StreamWriter, None] = {}
 
@@ -165,13 +169,29 @@ class AdminServer:
         method, path = parse_request(head)
         if method in ("GET", "HEAD") and path in (PAGE_PATH, STATUS_PATH):
             return await self.respond_with_status(head, peer, path, method == "GET")
-        if path == METRICS_PATH or path in READINESS_PATHS:
+        if path in READINESS_PATHS:
             await self.update_totals()
+        if method in ("GET", "HEAD") and path == METRICS_PATH:
+            return build_response("200 OK", await self.metrics_page(), method == "GET")
         return handle_request(self.proxy, head, self.totals)
+
+    async def metrics_page(self) -> bytes:
+        """The exposition text, made in portions and beside the loop."""
+        families = await self.all_families()
+        return await in_thread(lambda: expose(families))
+
+    async def all_families(self) -> list[Metric]:
+        """The metrics of all workers."""
+        await self.update_totals()
+        own = await collect_snapshot(self.proxy)
+        async with self.totals_lock:
+            return await in_thread(lambda: self.totals.families(own))
 
     async def update_totals(self) -> None:
         if self.ask_workers is not None:
-            self.totals.take_answers(await self.ask_workers())
+            answers = await self.ask_workers()
+            async with self.totals_lock:
+                await in_thread(lambda: self.totals.take_answers(answers))
 
     async def respond_with_status(self, head: bytes, peer: object, path: str, with_body: bool) -> bytes:
         """The status page or its data, for those who may see it."""
@@ -195,8 +215,7 @@ class AdminServer:
         return self.status
 
     async def make_status(self) -> None:
-        await self.update_totals()
-        families = self.totals.families(own_snapshot(self.proxy))
+        families = await self.all_families()
         self.status = json.dumps(status_document(self.proxy, families, self.polls)).encode()
         self.status_until = time.monotonic() + STATUS_SECONDS
         # Behind the work of this page, so that their latency does not count it.

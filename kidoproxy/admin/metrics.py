@@ -1,17 +1,19 @@
 """The counters of the proxy as Prometheus text, made at each scrape: the hot path keeps plain integers."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from kidoproxy.admin.connection_metrics import connection_families
+from kidoproxy.admin.node_metrics import node_families
 from kidoproxy.admin.process_metrics import process_families
 from kidoproxy.admin.readiness import unready_reasons
 from kidoproxy.admin.sentinel_metrics import sentinel_families
 from kidoproxy.admin.traffic_metrics import traffic_families
-from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals, take_snapshot
+from kidoproxy.admin.worker_totals import Snapshot, WorkerTotals
 from kidoproxy.commands.families import FAMILIES
 from kidoproxy.replication.group import IN_SYNC
 from kidoproxy.replies.durations import Durations
@@ -19,7 +21,9 @@ from kidoproxy.session import accounting
 from kidoproxy.session.incidents import CERTIFICATE_REFUSED, HTTP_REQUEST, LOGIN_FAILED, TLS_FAILED, TLS_TO_PLAIN
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.session.pubsub.topics import KINDS
-from kidoproxy.upstream.connection import NodeConnection
+
+#: Between so many clients others may have their turn.
+SESSIONS_PER_PORTION: Final = 500
 
 
 def counter(name: str, documentation: str, value: float) -> Metric:
@@ -44,7 +48,10 @@ def loop_turn_histogram(turn_durations: Durations) -> Metric:
 
 
 class ProxyCollector(Collector):
-    """Reads the proxy's state at each scrape."""
+    """Reads the proxy's state at each scrape.
+
+    What is long comes in portions: a metric of many samples comes several times, each time with some of them.
+    """
 
     def __init__(self, proxy: ProxyState) -> None:
         self.proxy = proxy
@@ -52,7 +59,7 @@ class ProxyCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self.process_metrics()
         yield from self.pool_metrics()
-        yield from self.node_metrics()
+        yield from node_families(self.proxy)
         yield from self.copy_metrics()
         yield from connection_families(self.proxy)
         yield from sentinel_families(self.proxy)
@@ -181,9 +188,13 @@ class ProxyCollector(Collector):
         held_bytes = GaugeMetricFamily(
             "kidoproxy_client_bytes", "Bytes held for clients: asked, remembered, owed, unread.", labels=["pool"]
         )
-        for context in self.proxy.contexts:
-            pool_sessions = [session for session in self.proxy.sessions.values() if session.context is context]
-            held_bytes.add_metric([context.name], sum(accounting.total_bytes(session) for session in pool_sessions))
+        totals = {context.name: 0 for context in self.proxy.contexts}
+        for number, session in enumerate(list(self.proxy.sessions.values())):
+            totals[session.context.name] = totals.get(session.context.name, 0) + accounting.total_bytes(session)
+            if number % SESSIONS_PER_PORTION == 0:
+                yield held_bytes
+        for name, total in totals.items():
+            held_bytes.add_metric([name], total)
         yield held_bytes
         blocked = GaugeMetricFamily(
             "kidoproxy_blocked_clients", "Clients that wait in a command, or for the end of a pause.", labels=["pool"]
@@ -195,67 +206,6 @@ class ProxyCollector(Collector):
         for name, subscriptions in self.proxy.subscriptions_by_pool.items():
             names.add_metric([name], sum(subscriptions.subscribed_count(kind) for kind in KINDS))
         yield names
-
-    def node_metrics(self) -> Iterator[Metric]:
-        """What each node has, over all connections to it."""
-        labels = ["node", "address"]
-        reply_seconds = GaugeMetricFamily(
-            "kidoproxy_node_reply_seconds", 'Average time to a reply, measured where read = "nearest".', labels=labels
-        )
-        up = GaugeMetricFamily("kidoproxy_node_up", "1 while the node can be reached.", labels=labels)
-        pending_requests = GaugeMetricFamily("kidoproxy_node_waiting", "Requests that wait for a reply.", labels=labels)
-        replies = CounterMetricFamily("kidoproxy_node_replies", "Replies received.", labels=labels)
-        dedicated = GaugeMetricFamily(
-            "kidoproxy_node_dedicated_connections",
-            "Connections lent to clients that block, watch or monitor.",
-            labels=labels,
-        )
-        held_bytes = GaugeMetricFamily(
-            "kidoproxy_node_bytes", "Bytes held for a node's connections: not sent, not answered.", labels=labels
-        )
-        timeouts = CounterMetricFamily("kidoproxy_node_timeouts", "Requests answered with TIMEOUT.", labels=labels)
-        reconnects = CounterMetricFamily("kidoproxy_node_reconnects", "Connections lost and made again.", labels=labels)
-        # Two pools may stand on one server: it is one series.
-        conns_by_server: dict[tuple[str, str], list[NodeConnection]] = {}
-        leased_by_server: dict[tuple[str, str], int] = {}
-        for connection_set in self.proxy.executor.connection_sets:
-            key = connection_set.node.name, connection_set.node.address
-            conns_by_server.setdefault(key, []).extend(connection_set.shared_connections())
-            leased_by_server[key] = leased_by_server.get(key, 0) + connection_set.leased_count
-        bytes_by_server = dict.fromkeys(conns_by_server, 0)
-        for conn in self.proxy.executor.all_connections():
-            bytes_by_server[conn.node.name, conn.node.address] += conn.held_bytes()
-        for key, conns in conns_by_server.items():
-            held_bytes.add_metric(key, bytes_by_server[key])
-            up.add_metric(key, int(any(conn.is_ready() for conn in conns)))
-            pending_requests.add_metric(key, sum(conn.pending_count() for conn in conns))
-            replies.add_metric(key, sum(conn.replies_received for conn in conns))
-            timeouts.add_metric(key, sum(conn.timeouts for conn in conns))
-            dedicated.add_metric(key, leased_by_server[key])
-            reconnects.add_metric(key, sum(conn.reconnects for conn in conns))
-        for connection_set in self.proxy.executor.connection_sets:
-            node = connection_set.node
-            if node.reply_seconds:
-                reply_seconds.add_metric((node.name, node.address), node.reply_seconds)
-        yield from (up, pending_requests, dedicated, held_bytes, replies, reply_seconds, timeouts, reconnects)
-        yield self.failure_metric()
-
-    def failure_metric(self) -> Metric:
-        """What has gone wrong with the nodes, by cause; see `kidoproxy.routes.topology.Node.failure_counts`."""
-        family = CounterMetricFamily(
-            "kidoproxy_node_failures",
-            "What has gone wrong with a node, by cause.",
-            labels=["node", "address", "cause"],
-        )
-        totals: dict[tuple[str, str, str], int] = {}
-        for connection_set in self.proxy.executor.connection_sets:
-            node = connection_set.node
-            for cause, count in node.failure_counts.items():
-                key = node.name, node.address, cause
-                totals[key] = totals.get(key, 0) + count
-        for labels, count in totals.items():
-            family.add_metric(labels, count)
-        return family
 
     def copy_metrics(self) -> Iterator[Metric]:
         """What copy pools know of their copies."""
@@ -328,10 +278,17 @@ class ProxyCollector(Collector):
         return [keys, found, repaired, ended]
 
 
+def new_snapshot(proxy: ProxyState) -> Snapshot:
+    """Of this process, with nothing in it yet."""
+    return Snapshot(f"{proxy.pid} {proxy.started_ms}", {}, unready_reasons(proxy))
+
+
 def own_snapshot(proxy: ProxyState) -> Snapshot:
-    """All that this process counts."""
-    families = [*ProxyCollector(proxy).collect(), *process_families()]
-    return take_snapshot(f"{proxy.pid} {proxy.started_ms}", families, unready_reasons(proxy))
+    """All that this process counts, at one go; see `kidoproxy.admin.portions`."""
+    snapshot = new_snapshot(proxy)
+    for family in (*ProxyCollector(proxy).collect(), *process_families()):
+        snapshot.add(family)
+    return snapshot
 
 
 class FamilyList(Collector):
@@ -344,8 +301,13 @@ class FamilyList(Collector):
         return self.families
 
 
-def render(proxy: ProxyState, totals: WorkerTotals) -> bytes:
-    """The exposition text: of this process, and of the workers that ``totals`` knows of."""
+def expose(families: list[Metric]) -> bytes:
+    """The exposition text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FamilyList(totals.families(own_snapshot(proxy))))
+    registry.register(FamilyList(families))
     return generate_latest(registry)
+
+
+def render(proxy: ProxyState, totals: WorkerTotals) -> bytes:
+    """The exposition text of this process, and of the workers that ``totals`` knows of, at one go."""
+    return expose(totals.families(own_snapshot(proxy)))

@@ -27,6 +27,8 @@ SMALLEST: Final = (
     "kidoproxy_tls_certificate_expiry_timestamp_seconds",
 )
 LARGEST: Final = ("kidoproxy_build_info", "kidoproxy_node_reply_seconds", "kidoproxy_node_sentinels_missing")
+#: A line of so many is made, and read, in a few milliseconds.
+SAMPLES_PER_LINE: Final = 1000
 
 Labels = tuple[tuple[str, str], ...]
 #: Name and labels of one line of the page.
@@ -53,28 +55,36 @@ class Snapshot:
             samples[sample.name, tuple(sample.labels.items())] = sample.value
 
     def encode(self) -> bytes:
-        """For another worker."""
-        rows = [
-            [name, meaning, kind, [[key[0], dict(key[1]), value] for key, value in samples.items()]]
+        """For another worker: a line about the whole, then lines of as many samples as are quickly made."""
+        lines = [
+            json.dumps([name, meaning, kind, part])
             for name, (meaning, kind, samples) in self.families.items()
+            for part in self.parts(samples)
         ]
-        return json.dumps([self.identity, rows, self.unready]).encode()
+        return "\n".join([json.dumps([self.identity, self.unready, len(lines)]), *lines]).encode()
+
+    def parts(self, samples: dict[SampleKey, float]) -> list[list[list[object]]]:
+        """These samples as JSON has them, in lists that are not too long; at least one."""
+        rows: list[list[object]] = [[key[0], dict(key[1]), value] for key, value in samples.items()]
+        return [rows[at : at + SAMPLES_PER_LINE] for at in range(0, max(len(rows), 1), SAMPLES_PER_LINE)]
 
 
 def decode_snapshot(text: bytes) -> Snapshot | None:
     """What another worker has encoded; None if it has ended in the middle."""
+    lines = text.split(b"\n")
     try:
-        identity, rows, unready = json.loads(text)
+        identity, unready, count = json.loads(lines[0])
+        if len(lines) != count + 1:
+            return None
+        found = Snapshot(identity, {}, unready)
+        for line in lines[1:]:
+            name, meaning, kind, rows = json.loads(line)
+            _, _, samples = found.families.setdefault(name, (meaning, kind, {}))
+            for sample, labels, value in rows:
+                samples[sample, tuple(labels.items())] = value
     except ValueError:
         return None
-    return Snapshot(
-        identity,
-        {
-            name: (meaning, kind, {(sample, tuple(labels.items())): value for sample, labels, value in samples})
-            for name, meaning, kind, samples in rows
-        },
-        unready,
-    )
+    return found
 
 
 def take_snapshot(identity: str, families: list[Metric], unready: list[str] | None = None) -> Snapshot:

@@ -117,11 +117,11 @@ class PeerChannel:
     def start_answering(self, own_sockets: Callable[[], list[GivenSocket]]) -> None:
         """From now on, also what the first worker asks."""
         # Here, because the library of metrics is large, and one process alone may not have the pages.
-        from kidoproxy.admin.metrics import own_snapshot
+        from kidoproxy.admin.portions import answer_with_snapshot
 
         proxy = self.bridge.proxy
         self.sockets.start_answering(
-            self.peers.number, lambda: own_snapshot(proxy).encode(), own_sockets, self.tasks, self.start_answer
+            self.peers.number, lambda: answer_with_snapshot(proxy), own_sockets, self.tasks, self.start_answer
         )
 
     def stop_answering(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kidoproxy.net.given_sockets import GivenSocket
@@ -22,7 +22,7 @@ from kidoproxy.net.tasks import Tasks
 log = EventLogger("kidoproxy.workers")
 
 #: How long a scrape waits for all workers, and a worker for one that does not read.
-ANSWER_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 2.0
 #: No answer is longer.
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 CHUNK_BYTES: Final = 1 << 18
@@ -88,7 +88,7 @@ class WorkerSockets:
     def start_answering(
         self,
         worker: int,
-        answer: Callable[[], bytes],
+        answer: Callable[[], Awaitable[bytes]],
         sockets: Callable[[], list[GivenSocket]],
         tasks: Tasks,
         on_request: Callable[[socket.socket], object] = socket.socket.close,
@@ -166,13 +166,13 @@ def send_sockets(end: socket.socket, sockets: list[GivenSocket]) -> None:
     close_sockets(sockets)
 
 
-async def send_answer(end: socket.socket, answer: Callable[[], bytes]) -> None:
+async def send_answer(end: socket.socket, answer: Callable[[], Awaitable[bytes]]) -> None:
     """Answer one question, unless nobody waits any more."""
     with end:
         end.setblocking(False)
         with contextlib.suppress(OSError):
             async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.get_running_loop().sock_sendall(end, answer())
+                await asyncio.get_running_loop().sock_sendall(end, await answer())
 
 
 async def read_answer(end: socket.socket) -> bytes | None:

@@ -31,6 +31,7 @@ def test_connections_to_nodes() -> None:
     """A node that nobody has asked for has none; its state after a handshake is ready."""
     stage = ring("a", "b")
     stage.connection("a")
-    family = node_connection_states(stage.proxy)
-    assert by_state(family, node="a") == {**dict.fromkeys(STATE_NAMES, 0), "ready": 1}
-    assert by_state(family, node="b") == dict.fromkeys(STATE_NAMES, 0)
+    empty, a, b = node_connection_states(stage.proxy)
+    assert empty.samples == []
+    assert by_state(a, node="a") == {**dict.fromkeys(STATE_NAMES, 0), "ready": 1}
+    assert by_state(b, node="b") == dict.fromkeys(STATE_NAMES, 0)

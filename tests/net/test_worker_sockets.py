@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -11,6 +12,16 @@ from kidoproxy.net.given_sockets import GivenSocket
 from kidoproxy.net.tasks import Tasks
 from kidoproxy.net.worker_sockets import WorkerSockets, read_answer
 from tests.net.real import run
+
+
+def saying(answer: Callable[[], bytes]) -> Callable[[], Awaitable[bytes]]:
+    """What is to be said, made while the loop goes on."""
+
+    async def say() -> bytes:
+        await asyncio.sleep(0)
+        return answer()
+
+    return say
 
 
 @pytest.fixture
@@ -24,8 +35,8 @@ def test_questions_and_answers(pairs: WorkerSockets) -> None:
     async def scenario() -> None:
         tasks = Tasks()
         said = [b"small", b"x" * 5_000_000]
-        pairs.start_answering(1, lambda: said[0], list, tasks)
-        pairs.start_answering(2, lambda: said[1], list, tasks)
+        pairs.start_answering(1, saying(lambda: said[0]), list, tasks)
+        pairs.start_answering(2, saying(lambda: said[1]), list, tasks)
         assert await pairs.ask() == {1: said[0], 2: said[1]}
         said[0] = b"more"
         assert await pairs.ask() == {1: b"more", 2: said[1]}
@@ -43,10 +54,10 @@ def test_one_that_is_gone(pairs: WorkerSockets, monkeypatch: pytest.MonkeyPatch)
 
     async def scenario() -> None:
         tasks = Tasks()
-        pairs.start_answering(2, lambda: b"two", list, tasks)
+        pairs.start_answering(2, saying(lambda: b"two"), list, tasks)
         for _ in range(3):
             assert await pairs.ask() == {1: None, 2: b"two"}
-        pairs.start_answering(1, lambda: b"one" * 1_000_000, list, tasks)
+        pairs.start_answering(1, saying(lambda: b"one" * 1_000_000), list, tasks)
         assert await pairs.ask() == {1: b"one" * 1_000_000, 2: b"two"}
         await tasks.stop()
         pairs.close()
@@ -65,10 +76,10 @@ def test_who_does_not_say_where_it_listens(pairs: WorkerSockets, monkeypatch: py
             def own_sockets() -> list[GivenSocket]:
                 return [GivenSocket(listening.dup(), "a"), GivenSocket(listening.dup())]
 
-            pairs.start_answering(2, lambda: b"two", own_sockets, tasks)
+            pairs.start_answering(2, saying(lambda: b"two"), own_sockets, tasks)
             with pytest.raises(OSError, match="worker 1 does not say where it listens"):
                 await pairs.ask_sockets()
-            pairs.start_answering(1, lambda: b"one", own_sockets, tasks)
+            pairs.start_answering(1, saying(lambda: b"one"), own_sockets, tasks)
             found = await pairs.ask_sockets()
             assert [(given.address(), given.by_systemd) for given in found] == [
                 (GivenSocket(listening).address(), name) for name in ("a", "", "a", "")
