@@ -28,7 +28,7 @@ from kidoproxy.net.handover import Handover
 from kidoproxy.net.idle import IdleSweep
 from kidoproxy.net.listeners import Listeners
 from kidoproxy.net.live_update import LiveUpdate
-from kidoproxy.net.logs import EventLogger, configure_logging
+from kidoproxy.net.logs import EventLogger, configure_logging, write_folded
 from kidoproxy.net.node_io import NodeIO
 from kidoproxy.net.node_log import NodeLogger
 from kidoproxy.net.peer_channel import PeerChannel
@@ -277,6 +277,7 @@ class Daemon:
         for watch in self.sentinel_watches:
             ticker.add(f"sentinels of {watch.node.name}", watch.tick)
         ticker.add("incidents", self.log_incidents)
+        ticker.add("log", write_folded)
         ticker.add("nodes", NodeLogger(self.bridge, self.route_tree.nodes).tick)
         self.copy_pools.register_ticks(ticker)
         ticker.add("channels", self.tick_pubsub)

@@ -5,18 +5,24 @@ and the fields are its attribute ``fields``, which the JSON formatter takes as t
 other libraries have no such attribute; what they say behind the first colon is the field ``detail``.
 """
 
+import contextlib
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Final, final
+from types import TracebackType
+from typing import Final, TextIO, final
 
 from kidoproxy.resp.log_event import LogEvent
 
 #: Of one kind, this many events are written one by one, then those of this many seconds as one.
 FOLD_AFTER: Final = 5
 FOLD_SECONDS: Final = 10.0
+#: So many different records are compared with those that come.
+MAX_FOLDED: Final = 256
+FOREVER: Final = float("inf")
 
 
 #: The field that says which of several workers this process is; empty if it is alone, or their parent.
@@ -130,9 +136,95 @@ class RateLimitedLog:
                     self.logger.write(level, folded)
 
 
+@final
+class FoldingHandler(logging.StreamHandler[TextIO]):
+    """Writes records; of the same one over and over (event and fields) the first few, then a number now and then.
+
+    What is held back is written with the next record behind its time, by `write_folded`, or at the end. No more than
+    `MAX_FOLDED` different records are remembered; beyond them all are written.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(stream)
+        self.clock = clock
+        #: By what a record says: when the first one came, how many did, and the last one that was not written.
+        self.repeated: dict[str, tuple[float, int, logging.LogRecord | None]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, or count it."""
+        self.write_due(self.clock())
+        said = f"{record.name} {record.levelno} {record.getMessage()}"
+        since, count, _ = self.repeated.get(said, (self.clock(), 0, None))
+        if record.exc_info or (count == 0 and len(self.repeated) >= MAX_FOLDED):
+            super().emit(record)
+            return
+        self.repeated[said] = since, count + 1, None if count < FOLD_AFTER else record
+        if count < FOLD_AFTER:
+            super().emit(record)
+
+    def write_due(self, now: float) -> None:
+        """Write what has been held back long enough; a time in the far future is for all."""
+        for said, (since, count, last) in list(self.repeated.items()):
+            if now - since >= FOLD_SECONDS:
+                del self.repeated[said]
+                if last is not None:
+                    super().emit(repeated_record(last, count - FOLD_AFTER))
+
+    def close(self) -> None:
+        """The end: nothing is kept to itself."""
+        self.write_due(FOREVER)
+        super().close()
+
+
+def repeated_record(record: logging.LogRecord, count: int) -> logging.LogRecord:
+    """The same record, which stands for so many."""
+    event, fields = event_of(record)
+    folded = LogEvent(event, {"repeated": count, **fields})
+    found = logging.LogRecord(record.name, record.levelno, record.pathname, record.lineno, str(folded), None, None)
+    found.event, found.fields = folded.name, folded.fields
+    return found
+
+
+def write_folded() -> None:
+    """A few times a second: write what was held back long enough, even if nothing else is logged."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, FoldingHandler):
+            with handler.lock or contextlib.nullcontext():
+                handler.write_due(handler.clock())
+
+
+def log_exception(problem: BaseException | None, where: str) -> None:
+    """What Python itself would write to standard error, as an event: there, each line is one."""
+    EventLogger("kidoproxy").write(logging.CRITICAL, LogEvent("unexpected error", {"where": where}), problem)
+
+
+def on_uncaught(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    log_exception(problem, "the program")
+
+
+def on_unraisable(found: "sys.UnraisableHookArgs") -> None:
+    log_exception(found.exc_value, str(found.err_msg or "a finalizer"))
+
+
+def on_thread_exception(found: threading.ExceptHookArgs) -> None:
+    log_exception(found.exc_value, "a thread")
+
+
+def hook_into_python(is_json: bool) -> None:
+    """Whether warnings, and exceptions that nobody has caught, are events; if not Python writes them, for people."""
+    logging.captureWarnings(is_json)
+    if is_json:
+        sys.excepthook, sys.unraisablehook = on_uncaught, on_unraisable
+        threading.excepthook = on_thread_exception
+    elif sys.excepthook is on_uncaught:
+        sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+        threading.excepthook = threading.__excepthook__
+
+
 def configure_logging(kind: str, level: str) -> None:
     """``text`` for people, ``json`` for machines; ``level``: the name of the lowest one that is written."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = FoldingHandler(sys.stderr)
+    hook_into_python(kind == "json")
     if kind == "json":
         handler.setFormatter(JsonFormatter())
     else:

@@ -277,11 +277,22 @@ def test_admin(own_proxy: Starter) -> None:
 
 
 def test_json_logs(own_proxy: Starter) -> None:
-    """With log = "json" each line of the log is an object; no command's line is among them."""
-    proxy = own_proxy("ring", 1, proxy={"log": "json"})
+    """With log = "json" each line of the log is an object, whatever happens; no command's line is among them."""
+    proxy = own_proxy("ring", 1, proxy={"log": "json", "workers": 2})
     proxy.client().set("secret-key", "v")
+    second = max(descendants(proxy.pid))
+    os.kill(second, signal.SIGKILL)
+    assert eventually(lambda: "worker died" in proxy.log())
+    text = proxy.config.read_text()
+    proxy.config.write_text(text.replace("[proxy]", "[proxy]\nworkers = 3.5"))
+    os.kill(proxy.pid, signal.SIGHUP)
+    assert eventually(lambda: "reload rejected" in proxy.log())
+    proxy.config.write_text(text)
+    command = [sys.executable, "-m", "kidoproxy", "serve", "--config", str(proxy.config)]
+    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert (other.returncode, json.loads(other.stderr.splitlines()[-1])["event"]) == (1, "cannot start")
     assert proxy.end() == 0
-    events = [json.loads(line) for line in proxy.log().splitlines()]
+    events = [json.loads(line) for line in [*proxy.log().splitlines(), *other.stderr.splitlines()]]
     assert {"listening", "draining", "stopped"} <= {event["event"] for event in events}
     assert "secret-key" not in proxy.log()
 

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +13,15 @@ import pytest
 from kidoproxy.net.logs import (
     FOLD_AFTER,
     FOLD_SECONDS,
+    MAX_FOLDED,
     EventLogger,
+    FoldingHandler,
     JsonFormatter,
     RateLimitedLog,
     TextFormatter,
     configure_logging,
     set_worker,
+    write_folded,
 )
 
 
@@ -26,7 +32,10 @@ def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
     handlers, level = root.handlers[:], root.level
     # `basicConfig(force=True)` closes what it finds.
     root.handlers.clear()
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield capsys
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -167,3 +176,78 @@ def test_floods_are_folded(caplog: pytest.LogCaptureFixture) -> None:
         f"node down: repeated={100 - FOLD_AFTER} node=a cause=cause 99"
     ]
     assert limited.state_by_kind == {}
+
+
+def test_the_same_over_and_over(stderr: pytest.CaptureFixture[str]) -> None:
+    """The first few at once, the rest as one with a number; what differs in a field is something else."""
+    now = [0.0]
+    handler = FoldingHandler(sys.stderr, lambda: now[0])
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level="INFO", handlers=[handler], force=True)
+    log = EventLogger("kidoproxy.test")
+    for _ in range(100):
+        log.warning("client cut", reason="slow")
+    log.warning("client cut", reason="other")
+    assert [json.loads(line)["reason"] for line in stderr.readouterr().err.splitlines()] == [
+        *["slow"] * FOLD_AFTER,
+        "other",
+    ]
+    now[0] = FOLD_SECONDS
+    write_folded()
+    (line,) = stderr.readouterr().err.splitlines()
+    assert (json.loads(line)["repeated"], json.loads(line)["reason"]) == (100 - FOLD_AFTER, "slow")
+    assert handler.repeated == {}
+    for _ in range(FOLD_AFTER + 1):
+        log.info("still there")
+    handler.close()
+    assert [json.loads(line).get("repeated") for line in stderr.readouterr().err.splitlines()] == [
+        *[None] * FOLD_AFTER,
+        1,
+    ]
+
+
+def test_folding_remembers_little(stderr: pytest.CaptureFixture[str]) -> None:
+    """However many different events there are: those beyond are written, and tracebacks always are."""
+    configure_logging("json", "info")
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, FoldingHandler)
+    log = EventLogger("kidoproxy.test")
+    for number in range(2 * MAX_FOLDED):
+        log.info("odd", number=number)
+    for _ in range(2 * FOLD_AFTER):
+        try:
+            raise ValueError("x")
+        except ValueError:
+            log.exception("failed")
+    assert len(handler.repeated) == MAX_FOLDED
+    assert len(stderr.readouterr().err.splitlines()) == 2 * MAX_FOLDED + 2 * FOLD_AFTER
+
+
+class Unlucky:
+    """Its end fails."""
+
+    def __init__(self, problem: Exception) -> None:
+        self.problem = problem
+
+    def __del__(self) -> None:
+        raise self.problem
+
+
+def test_json_has_all_that_python_says(stderr: pytest.CaptureFixture[str]) -> None:
+    """Warnings, and exceptions that nobody has caught: in threads, in finalizers, at the end; each is one line."""
+    configure_logging("json", "info")
+    try:
+        problem = ValueError("two\nlines")
+        sys.excepthook(ValueError, problem, None)
+        Unlucky(problem)
+        threading.excepthook(threading.ExceptHookArgs((ValueError, problem, None, None)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("this is old", DeprecationWarning, stacklevel=1)
+    finally:
+        configure_logging("text", "info")
+    lines = [json.loads(line) for line in stderr.readouterr().err.splitlines()]
+    assert [line.get("where") for line in lines[:3]] == ["the program", "a finalizer", "a thread"]
+    assert all("two\nlines" in line["exception"] for line in lines[:3])
+    assert "DeprecationWarning" in str(lines[3])
+    assert (sys.excepthook, threading.excepthook) == (sys.__excepthook__, threading.__excepthook__)

@@ -111,9 +111,15 @@ def _run_proxy(
     take_over: frozenset[str] = frozenset(),
     read: "Callable[[], Config] | None" = None,
 ) -> int:
+    from kidoproxy.net.logs import EventLogger
     from kidoproxy.net.serve import run
 
     try:
         return run(config, announce, take_over, read)
     except OSError as error:
-        raise CommandFailed(error.strerror or str(error)) from None
+        cause = error.strerror or str(error)
+        if config.log == "json":
+            # On that stream each line is an event.
+            EventLogger("kidoproxy").error("cannot start", cause=cause)
+            return 1
+        raise CommandFailed(cause) from None
