@@ -76,12 +76,19 @@ def reconnect_when_idle(conn: SendingConnection, now: float) -> None:
             conn.add_condition(RECONNECT_PENDING)
         check_ready_deadlines(conn, now)
     elif not conn.dedicated:
-        # Writes that were refused wait for the sentinels' word: the same server would refuse them again.
-        if not conn.refused:
+        if awaits_sentinels(conn, now):
+            conn.add_condition(RECONNECT_PENDING)
+        else:
             reconnect(conn)
     elif conn.push_handler is None:
         # No session has it now: close it, so that none gets it again.
         lose_connection(conn, conn.node.replaced_cause, now, True)
+
+
+def awaits_sentinels(conn: SendingConnection, now: float) -> bool:
+    """Whether its sentinels have some time left to name another server: this one would refuse us, or our writes."""
+    node = conn.node
+    return node.master_view is not None and now < node.role_changed_at + conn.options.timeout
 
 
 def reconnect(conn: SendingConnection) -> None:

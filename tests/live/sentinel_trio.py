@@ -84,7 +84,7 @@ class SentinelTrio:
             f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2",
             f"sentinel auth-pass {SERVICE} {NODE_PASSWORD}",
             f"sentinel down-after-milliseconds {SERVICE} {self.down_after_ms}",
-            f"sentinel failover-timeout {SERVICE} 1500",
+            f"sentinel failover-timeout {SERVICE} 3000",
             f"sentinel known-replica {SERVICE} 127.0.0.1 {replica}",
         ]
         lines += [

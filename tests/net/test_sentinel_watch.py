@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
+
+import pytest
 
 from kidoproxy.config import Address, Secret, SentinelGroup
 from kidoproxy.net.connect import Connector, ConnectTarget
@@ -19,6 +22,7 @@ from kidoproxy.upstream.states import DOWN, READY
 from tests.greet import answers
 from tests.net.fakes import INFO
 from tests.net.real import run, until
+from tests.net.test_connect import client_tls, server_tls
 from tests.session.stage import ring
 
 
@@ -85,12 +89,12 @@ class Sentinel(Server):
 class Stand:
     """A ring of one node, ``a``, that sentinels name; ticks as fast as the loop goes round."""
 
-    def __init__(self, sentinels: list[Sentinel], patience: float = 10.0) -> None:
+    def __init__(self, sentinels: list[Sentinel], patience: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
         self.stage = ring("a")
         self.node = self.stage.node("a")
         self.tasks = Tasks()
         self.bridge = LoopBridge(asyncio.get_running_loop(), self.stage.proxy)
-        self.target = ConnectTarget("", 0, "", None, patience)
+        self.target = ConnectTarget("", 0, "", tls, patience)
         addresses = tuple(Address("127.0.0.1", sentinel.port) for sentinel in sentinels)
         self.watch = SentinelWatch(self.bridge, self.node, self.target, SentinelGroup("m", addresses, "", Secret("pw")))
         self.view = self.watch.view
@@ -109,11 +113,11 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def listening(*servers: Server) -> AsyncIterator[None]:
+async def listening(*servers: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     """All of them listen."""
     listeners = []
     for server in servers:
-        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
         listeners.append(listener)
     try:
@@ -274,5 +278,38 @@ def test_only_nodes_of_sentinels_are_watched() -> None:
     async def scenario() -> None:
         bridge = LoopBridge(asyncio.get_running_loop(), ring("a").proxy)
         assert make_watches(bridge, RouteTree(), {}) == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_sentinels_with_tls(is_trusted: bool) -> None:
+    """They are trusted as the master is: both are spoken to through TLS, or not at all."""
+
+    async def scenario() -> None:
+        sentinel, server = Sentinel(), Server()
+        async with listening(sentinel, server, tls=server_tls()):
+            sentinel.master = server.port
+            stand = Stand([sentinel], tls=client_tls(is_trusted))
+            if is_trusted:
+                await until(lambda: stand.connection.state == READY)
+            else:
+                await until(lambda: stand.view.causes[0].startswith("its certificate is not trusted"))
+                assert stand.view.state == UNKNOWN
+            await stand.stop()
+
+    run(scenario())
+
+
+def test_a_sentinel_that_refuses_the_login() -> None:
+    """Its words are the cause, and the password is not."""
+
+    async def scenario() -> None:
+        sentinel = Sentinel()
+        sentinel.raw = b"-WRONGPASS pw is invalid\r\n"
+        async with listening(sentinel):
+            stand = Stand([sentinel])
+            await until(lambda: stand.view.causes[0] == "WRONGPASS *** is invalid")
+            await stand.stop()
 
     run(scenario())
