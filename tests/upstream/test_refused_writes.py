@@ -94,3 +94,24 @@ def test_how_often_a_node_is_believed() -> None:
         >> given(moved) << to("a", "SET {a}1 x") >> node("a", READONLY) << to_client(READONLY)
         >> client("SET {a}2 x") << to("a", "SET {a}2 x") >> node("a", READONLY) << to_client(READONLY) << silence()
     )  # fmt: skip
+
+
+def test_an_answer_behind_a_refusal() -> None:
+    """What is neither such a write nor a read is answered: it may have run."""
+    (
+        served()
+        >> client("SET {a}1 x", "EVAL x 1 {a}1") << to("a", "SET {a}1 x", "EVAL x 1 {a}1")
+        >> node("a", READONLY, ":1") << silence()
+        >> given(moved) << to("a", "SET {a}1 x") >> node("a", "+OK") << to_client("+OK", ":1") << silence()
+    )  # fmt: skip
+
+
+def test_after_all_that_waits_for_the_sentinels() -> None:
+    """Whoever asks in between is not told that the node is down, however little was under way at the refusal."""
+    (
+        served()
+        >> client("SET {a}1 x") << to("a", "SET {a}1 x") >> node("a", READONLY) >> tick(0.1)
+        >> client("GET {a}2") << silence()
+        >> given(moved) << to("a", "SET {a}1 x", "GET {a}2")
+        >> node("a", "+OK", "$-1") << to_client("+OK", "$-1") << silence()
+    )  # fmt: skip
