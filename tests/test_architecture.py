@@ -301,3 +301,41 @@ def test_a_long_function_and_a_long_file_are_seen() -> None:
     assert len(too_long("a.py", f"def f() -> None:\n{body}")) == 1
     assert len(too_long("a.py", "\n" * (FILE_LINES + 1))) == 1
     assert too_long("a.py", "async def f() -> None:\n    pass") == []
+
+
+def nested_functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """The functions inside of `node`, but not those inside of these."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            yield child
+        else:
+            yield from nested_functions(child)
+
+
+def kept_for_ever(path: str, text: str) -> list[str]:
+    """Every function inside of another that a function beside it, or it itself, calls, as ``path:line: why``."""
+    found = []
+    for function in ast.walk(parsed(text)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        inner = list(nested_functions(function))
+        used = {node.id for each in inner for node in ast.walk(each) if isinstance(node, ast.Name)}
+        found += [
+            f"{path}:{each.lineno}: {each.name} is kept by {function.name}: make it a function of the module"
+            for each in inner
+            if each.name in used
+        ]
+    return found
+
+
+def test_no_function_is_kept_by_those_beside_it() -> None:
+    """Compiled, they share an object that then has the function, which has the object: garbage after each request."""
+    pure = {path: text for path, text in SOURCES.items() if is_pure(path)}
+    assert [found for path, text in pure.items() for found in kept_for_ever(path, text)] == []
+
+
+def test_a_function_that_is_kept_is_seen() -> None:
+    """By one beside it; who is only handed out is not."""
+    used = "def f():\n def g():\n  pass\n def h():\n  g()\n return h"
+    assert len(kept_for_ever("a.py", used)) == 1
+    assert kept_for_ever("a.py", used.replace("  g()", "  pass")) == []

@@ -80,13 +80,24 @@ def shared_count_handler(
 
     def on_reply(raw: bytes) -> None:
         words = [SUBSCRIBERS, b"%d" % spec.topic_kind, *names]
-        peers.ask(peers.others, session.context.name, words, partial(take_answers, raw))
-
-    def take_answers(raw: bytes, answers: Answers) -> None:
-        others = sum_parts(names, [part for part in answers.values() if part is not None])
-        handler.on_reply(correct_reply(session.proxy.subscriptions_of(session.context), spec, argv, others, raw))
+        take_answers = partial(reply_with_others, session, spec, argv, names, handler, raw)
+        peers.ask(peers.others, session.context.name, words, take_answers)
 
     return InterceptingHandler(handler, on_reply, handler.on_failure)
+
+
+def reply_with_others(
+    session: Session,
+    spec: CommandSpec,
+    argv: list[bytes],
+    names: list[bytes],
+    handler: ReplyHandler,
+    raw: bytes,
+    answers: Answers,
+) -> None:
+    """The nodes' reply to NUMSUB, corrected by what this worker and the others know."""
+    others = sum_parts(names, [part for part in answers.values() if part is not None])
+    handler.on_reply(correct_reply(session.proxy.subscriptions_of(session.context), spec, argv, others, raw))
 
 
 def redact_replies(secrets: Secrets, per_node: bool, raw: bytes) -> bytes:

@@ -335,17 +335,19 @@ def info_handler(session: Session, argv: list[bytes], parent: ReplyHandler) -> R
 
     def on_reply(raw: bytes) -> None:
         if is_error(raw):
-            fall_back(decode_text(error_text(raw)))
+            fall_back(session, argv, parent, decode_text(error_text(raw)))
         else:
             gather_totals(session, lambda totals: parent.on_reply(merged_info(session, totals, argv, raw)))
 
-    def fall_back(reason: str) -> None:
-        gather_totals(session, lambda totals: parent.on_reply(fallback_info(session, totals, argv, reason)))
-
     def on_failure(failure: NodeFailure) -> None:
-        fall_back(decode_text(error_text(failure.error_reply(False))))
+        fall_back(session, argv, parent, decode_text(error_text(failure.error_reply(False))))
 
     return InterceptingHandler(parent, on_reply, on_failure)
+
+
+def fall_back(session: Session, argv: list[bytes], handler: ReplyHandler, reason: str) -> None:
+    """Answer without the nodes."""
+    gather_totals(session, lambda totals: handler.on_reply(fallback_info(session, totals, argv, reason)))
 
 
 def proxy_info(session: Session, totals: Totals, argv: list[bytes]) -> bytes:

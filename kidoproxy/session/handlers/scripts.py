@@ -24,7 +24,7 @@ from kidoproxy.scripts.resolve import ScriptInputs, called_commands
 from kidoproxy.session.base import Session
 from kidoproxy.session.handlers import blocking
 from kidoproxy.session.peers import SCRIPT_TEXT as SCRIPT_TEXT_OF
-from kidoproxy.session.peers import Answers
+from kidoproxy.session.peers import Answers, Peers
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.proxy_state import ProxyState
 from kidoproxy.upstream.transaction import Transaction
@@ -145,20 +145,24 @@ def sharing_handler(session: Session, spec: CommandSpec, argv: list[bytes], pare
 
     def on_reply(raw: bytes) -> None:
         if has_success(raw) or (spec.handler not in LOAD_COMMANDS and raw.startswith(b"-PARTIAL")):
-            tell_others(lambda: parent.on_reply(raw))
+            tell_others(session, asked, spec, argv, lambda answers: parent.on_reply(raw))
         else:
             parent.on_reply(raw)
 
     def on_failure(failure: NodeFailure) -> None:
         if failure.code == PARTIAL and spec.handler not in LOAD_COMMANDS:
-            tell_others(lambda: parent.on_failure(failure))
+            tell_others(session, asked, spec, argv, lambda answers: parent.on_failure(failure))
         else:
             parent.on_failure(failure)
 
-    def tell_others(go_on: Callable[[], None]) -> None:
-        asked.ask(asked.others, session.context.name, [spec.name, *argv], lambda answers: go_on())
-
     return InterceptingHandler(parent, on_reply, on_failure)
+
+
+def tell_others(
+    session: Session, peers: Peers, spec: CommandSpec, argv: list[bytes], go_on: Callable[[Answers], None]
+) -> None:
+    """Tell every other worker of the change, then go on."""
+    peers.ask(peers.others, session.context.name, [spec.name, *argv], go_on)
 
 
 def has_success(raw: bytes) -> bool:
