@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.live.proxies import Starter
-from tests.soak.soak import MIB, POOLS, SAMPLES, Holdings, Soak, play
+from tests.soak.soak import MIB, OPTIONS, POOLS, SAMPLES, Holdings, Soak, play
 
 REST: Final = Holdings(30 * MIB, 20, 3)
 FLAT: Final = Soak(100, [], REST, [replace(REST, memory=REST.memory + at % 3 * MIB) for at in range(SAMPLES)], REST)
@@ -17,7 +17,7 @@ FLAT: Final = Soak(100, [], REST, [replace(REST, memory=REST.memory + at % 3 * M
 @pytest.mark.timeout(300)
 def test_two_minutes(own_proxy: Starter) -> None:
     """Each kind of pool at the same time; the load is small, so that other tests run beside it."""
-    proxies = [own_proxy(kind.mode, kind.nodes, proxy={"workers": kind.workers}) for kind in POOLS]
+    proxies = [own_proxy(kind.mode, kind.nodes, proxy={"workers": kind.workers}, **OPTIONS) for kind in POOLS]
     with ThreadPoolExecutor() as threads:
         soaks = list(threads.map(lambda proxy: play(proxy, 90, 3, 1), proxies))
     assert [(soak.leaks(), soak.problems) for soak in soaks] == [([], [])] * len(POOLS)

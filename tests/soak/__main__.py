@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.live.proxies import starter
-from tests.soak.soak import MIB, POOLS, Soak, play
+from tests.soak.soak import MIB, OPTIONS, POOLS, Soak, play
 
 
 def report(name: str, soak: Soak) -> str:
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, starter(Path(folder)) as start, ThreadPoolExecutor() as pool:
-        proxies = [start(kind.mode, kind.nodes, proxy={"workers": kind.workers}) for kind in POOLS]
+        proxies = [start(kind.mode, kind.nodes, proxy={"workers": kind.workers}, **OPTIONS) for kind in POOLS]
         plays = [pool.submit(play, proxy, options.minutes * 60, options.clients, options.seed) for proxy in proxies]
         soaks = [each.result() for each in plays]
     for kind, soak in zip(POOLS, soaks, strict=True):

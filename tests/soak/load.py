@@ -70,7 +70,7 @@ class Crowd:
         try:
             what(client, dice)
         except (redis.RedisError, OSError) as problem:
-            self.problems.append(f"{what.__name__}: {problem!r}")
+            self.problems.append(f"{what.__name__}: {type(problem).__name__}: {problem}")
         self.turns += 1
 
 
