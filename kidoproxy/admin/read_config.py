@@ -8,14 +8,17 @@ does not share the interpreter's lock with the reading of a long file.
 import pickle
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kidoproxy import __version__
 from kidoproxy.resp.errors import ConfigError
 
 if TYPE_CHECKING:
     from kidoproxy.config import Config
 
+OTHER_PROGRAM: Final = "the program on disk is another than this process: kidoproxy upgrade, or restart it"
 #: Its modules come from where ours came from, and from nowhere else: not from the folder that it is started in.
 _PROGRAM: Final = """
 import sys
@@ -59,10 +62,22 @@ class ConfigProcess:
         if process.returncode:
             last_line = errors.decode(errors="replace").strip().rpartition("\n")[2]
             raise ConfigError([f"{self.config_file}: reading it ended with status {process.returncode}: {last_line}"])
-        found: Config | list[str] = pickle.loads(answer)
+        version, found = pickle.loads(answer)
+        if version != model_version():
+            # Values would land in the wrong fields.
+            raise ConfigError([f"{self.config_file}: {OTHER_PROGRAM}"])
         if isinstance(found, list):
             raise ConfigError(found)
         return _checked(found)
+
+
+def model_version() -> str:
+    """What this program takes a configuration for: its version, and the fields that values are written to by place."""
+    from kidoproxy.config import model
+
+    kinds = [kind for kind in vars(model).values() if isinstance(kind, type) and is_dataclass(kind)]
+    fields_by_kind = sorted(f"{kind.__qualname__}({','.join(field.name for field in fields(kind))})" for kind in kinds)
+    return f"{__version__} {' '.join(fields_by_kind)}"
 
 
 def read_config_apart(config_file: Path) -> "Config":
@@ -79,4 +94,4 @@ def main(config_file: str) -> None:
         found = load(Path(config_file))
     except ConfigError as error:
         found = error.problems
-    sys.stdout.buffer.write(pickle.dumps(found))
+    sys.stdout.buffer.write(pickle.dumps((model_version(), found)))

@@ -71,7 +71,10 @@ def bind_addresses(address: Address) -> list[BindAddress]:
         return [BindAddress("unix/" + hashlib.sha256(os.path.realpath(address.path).encode()).hexdigest()[:32])]
     if not address.port:
         return []
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as problem:  # an empty label, or one that is too long
+        raise socket.gaierror(socket.EAI_NONAME, str(problem)) from None
     hosts = {str(sockaddr[0]) for _, _, _, _, sockaddr in found}
     return [BindAddress(f"tcp/{address.port}", host) for host in sorted(hosts)]
 

@@ -92,12 +92,15 @@ class PeerChannel:
         now = time.monotonic()
         was_silent = now < self.silent_until.get(worker, 0.0)
         seconds = SILENT_SECONDS if was_silent else ANSWER_SECONDS
+        is_asked = False
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             async with asyncio.timeout(seconds), self.turns[worker]:
+                is_asked = True
                 answer = await self.request(worker, DEADLINE.pack(now + seconds) + frame(request))
                 self.silent_until.pop(worker, None)
                 return answer
-        if not was_silent:
+        # Whoever had no turn has only found that there are many questions.
+        if is_asked and not was_silent:
             log.warning("worker does not answer", other=worker)
             self.silent_until[worker] = time.monotonic() + SILENCE_SECONDS
         return None

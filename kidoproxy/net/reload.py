@@ -38,6 +38,7 @@ ReadConfig = Callable[[], Config]
 
 STOPPING: Final = "the proxy is stopping"
 UNREADABLE: Final = "the file could not be read"
+FAILED: Final = "it failed, and nothing was applied; the log of the proxy says why"
 RESTART_NEEDED: Final = "a change of this key needs a restart; nothing was applied"
 
 
@@ -190,7 +191,12 @@ class SignalReloads:
             client.answer(ReloadAnswer.of(False, [STOPPING]))
             return
         daemon.notify(reloading_state())
-        changes = await in_thread(lambda: self.read_and_claim(problems))
+        try:
+            changes = await in_thread(lambda: self.read_and_claim(problems))
+        except Exception:
+            log.exception("reload failed")
+            problems.append(FAILED)
+            changes = None
         update = await prepare_or_log(daemon, None if changes is None else changes.config, problems)
         is_applied = await apply_or_log(daemon, update)
         if changes is not None:

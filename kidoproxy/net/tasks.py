@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ Result = TypeVar("Result")
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
-    """The result of ``work``, which raises nothing: the loop waits neither for a disk nor for much to be made.
+    """The result of ``work``, or what it raises: the loop waits neither for a disk nor for much to be made.
 
     The end of the process does not wait for it either, as it would for a thread of asyncio's own.
     """
@@ -24,13 +25,16 @@ async def in_thread(work: Callable[[], Result]) -> Result:
     done: asyncio.Future[Result] = loop.create_future()
 
     def run() -> None:
-        result = work()
+        try:
+            deliver = partial(done.set_result, work())
+        except Exception as problem:  # noqa: BLE001 - raised where the result is wanted
+            deliver = partial(done.set_exception, problem)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(deliver, result)
+            loop.call_soon_threadsafe(deliver_if_wanted, deliver)
 
-    def deliver(result: Result) -> None:
+    def deliver_if_wanted(deliver: Callable[[], None]) -> None:
         if not done.done():
-            done.set_result(result)
+            deliver()
 
     Thread(target=run, name="beside the loop", daemon=True).start()
     return await done

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kidoproxy.admin import read_config as module
-from kidoproxy.admin.read_config import ConfigProcess, main, read_config, read_config_apart
+from kidoproxy.admin.read_config import ConfigProcess, main, model_version, read_config, read_config_apart
 from kidoproxy.resp.errors import ConfigError
 from tests.config.files import RING, pool
 
@@ -45,6 +45,20 @@ def test_mistakes_come_back(kind: str, tmp_path: Path) -> None:
         file.write_bytes(text.encode(errors="surrogateescape"))
 
     assert problems_of(read_config_apart, file) == problems_of(read_config, file) != []
+
+
+def test_another_program_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was installed since would write values into other fields: nothing of it is taken."""
+    (tmp_path / "ring.toml").write_text(RING)
+    monkeypatch.setattr(module, "__version__", "0.0.1")
+
+    found = problems_of(read_config_apart, tmp_path / "ring.toml")
+    assert found == [f"{tmp_path}/ring.toml: {module.OTHER_PROGRAM}"]
+
+
+def test_the_fields_are_part_of_the_version() -> None:
+    """Two builds of one version may differ."""
+    assert "Pool(name,mode" in model_version()
 
 
 def test_modules_of_the_folder_are_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +98,8 @@ def test_the_process_says_it_in_bytes(text: str, tmp_path: Path, capfdbinary: "p
 
     main(str(file))
 
-    found = pickle.loads(capfdbinary.readouterr().out)
+    version, found = pickle.loads(capfdbinary.readouterr().out)
+    assert version == model_version()
     assert found == (read_config(file) if text == RING else problems_of(read_config, file))
 
 

@@ -169,3 +169,6 @@ def test_names_of_hosts() -> None:
     assert BindAddress("tcp/6380", "127.0.0.1") in bind_addresses(Address("localhost", 6380))
     with pytest.raises(socket.gaierror):
         bind_addresses(Address("no.such.host.invalid", 6380))
+    for nonsense in ("127.0..1", "x" * 64):
+        with pytest.raises(OSError, match="label"):
+            bind_addresses(Address(nonsense, 6380))

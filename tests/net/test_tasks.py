@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kidoproxy.net.tasks import Tasks
+from kidoproxy.net.tasks import Tasks, in_thread
 
 
 async def test_a_task_is_kept_until_it_ends() -> None:
@@ -60,3 +60,13 @@ async def test_stop_waits_for_the_end_of_all(caplog: pytest.LogCaptureFixture) -
     assert sorted(ended) == [0, 1, 2]
     assert tasks.running == set()
     assert caplog.text == ""
+
+
+async def test_what_a_thread_raises_is_raised_here() -> None:
+    """Whoever waits for it must not wait for ever."""
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await in_thread(fail)

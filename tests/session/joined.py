@@ -8,11 +8,12 @@ from tests.session.turns import finished
 
 
 class Joined:
-    """Workers 0, 1, …; those in ``silent`` do not answer."""
+    """Workers 0, 1, …; those in ``silent`` do not answer, those in ``refusing`` with an error."""
 
     def __init__(self, *stages: InMemoryProxy) -> None:
         self.stages = stages
         self.silent: set[int] = set()
+        self.refusing: set[int] = set()
         self.questions: list[tuple[list[int], bytes, TakeAnswers]] = []
         count = len(stages)
         for at, stage in enumerate(stages):
@@ -48,7 +49,7 @@ class Joined:
         peer_requests.answer(self.stages[worker].proxy, asked, parts.append)
         self.settle()
         assert len(parts) == 1
-        return parts[0]
+        return b"-ERR no\r\n" if worker in self.refusing else parts[0]
 
     def settle(self) -> None:
         for stage in self.stages:

@@ -2,11 +2,13 @@
 
 from kidoproxy.upstream.moved_node import move_connections
 from kidoproxy.upstream.states import CONNECTING, DOWN, READY
+from tests.greet import HANDSHAKE
 from tests.session.handlers.leases import free
 from tests.story import (
     LEASED,
     LEASED2,
     Story,
+    accepted,
     client,
     given,
     greeted,
@@ -56,6 +58,16 @@ def test_who_has_nothing_under_way_goes_at_once() -> None:
         >> client("GET {a}1") >> refused("a") << to_client(REFUSED)
         >> given(moved) << then(lambda play: play.connection("a").state == CONNECTING)
         >> client("GET {a}1") >> greeted("a") << to("a", "GET {a}1") >> node("a", "$1 1") << to_client("$1 1")
+    )  # fmt: skip
+
+
+def test_a_handshake_under_way() -> None:
+    """The former server may never answer it: what waits is sent to the new one."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> accepted("a") << to("a", *HANDSHAKE)
+        >> given(moved) << then(lambda play: play.connection("a").state == CONNECTING)
+        >> greeted("a") << to("a", "GET {a}1") >> node("a", "$1 1") << to_client("$1 1")
     )  # fmt: skip
 
 

@@ -143,7 +143,8 @@ def workers_to_ask(session: Session, spec: CommandSpec, argv: list[bytes]) -> li
 
 def combine(spec: CommandSpec, proto: int, argv: list[bytes], parts: Answers) -> bytes:
     """The reply of all workers."""
-    found = [part for _, part in sorted(parts.items()) if part is not None]
+    # Another one may refuse what this one does: it has taken over a changed configuration before, or has not yet.
+    found = [part for _, part in sorted(parts.items()) if part is not None and not is_error(part)]
     silent = sorted([worker for worker, part in parts.items() if part is None])
     if spec.handler == handler_ids.CLIENT_LIST:
         return encode.verbatim(proto, b"".join([string_value(part) for part in found]))

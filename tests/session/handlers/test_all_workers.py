@@ -90,6 +90,13 @@ def test_kill() -> None:
     assert me.closing
 
 
+def test_one_that_refuses() -> None:
+    """A worker that has taken over a changed configuration already does not know the user any more: none is closed."""
+    joined, (me, *_) = three()
+    joined.refusing = {2}
+    assert joined.say(me, "CLIENT", "KILL", "USER", "default") == integer(1)
+
+
 def test_pause() -> None:
     """It holds the clients of all workers before the OK, and so does its end."""
     joined, (me, other, third) = three()
