@@ -174,7 +174,7 @@ def remove_stale_socket(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "a file is in the way")
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
+        probe.setblocking(False)  # others are served meanwhile
         try:
             probe.connect(path)
         except ConnectionRefusedError:

@@ -185,7 +185,8 @@ class SignalReloads:
         daemon = self.daemon
         problems: list[str] = []
         client = await in_thread(find_client)
-        if daemon.stop_event.is_set():
+        if daemon.stop_event.is_set() or daemon.handover.done.is_set():
+            # The process that replaces this one reads the file itself.
             log.warning("reload rejected", cause=STOPPING)
             daemon.proxy.count_reload(False)
             client.answer(ReloadAnswer.of(False, [STOPPING]))
@@ -250,16 +251,21 @@ class ParentReloads:
         self.orders.put_nowait(order)
 
     async def run(self) -> None:
-        """One after the other."""
-        while True:
-            order = await self.orders.get()
-            if order.step is Step.PREPARE:
-                self.answer(order, await self.prepare(order))
-            elif order.step is Step.APPLY:
-                self.answer(order, await self.apply())
-            else:
-                self.reject()
-            self.daemon.handover.give_up(order.given_up)
+        """One after the other, until the end, at which nothing stays prepared."""
+        try:
+            while True:
+                await self.obey(await self.orders.get())
+        finally:
+            self.drop_prepared()
+
+    async def obey(self, order: Order) -> None:
+        if order.step is Step.PREPARE:
+            self.answer(order, await self.prepare(order))
+        elif order.step is Step.APPLY:
+            self.answer(order, await self.apply())
+        else:
+            self.reject()
+        self.daemon.handover.give_up(order.given_up)
 
     async def prepare(self, order: Order) -> list[str]:
         """Make and bind all that is new; why not, or empty."""

@@ -154,7 +154,7 @@ class Workers:
     def reload(self, read: ReadConfig) -> None:
         """Read the file and have all workers take it over, or none."""
         client = find_client()
-        if self.stopping:
+        if self.stopping or self.handover.done.is_set():
             log.warning("reload rejected", cause=STOPPING)
             self.tell_workers(Step.REJECT)
             client.answer(ReloadAnswer.of(False, [STOPPING]))
