@@ -99,8 +99,8 @@ class PeerChannel:
                 answer = await self.request(worker, DEADLINE.pack(now + seconds) + frame(request))
                 self.silent_until.pop(worker, None)
                 return answer
-        # Whoever had no turn has only found that there are many questions.
-        if is_asked and not was_silent:
+        # Whoever had no turn has only found that there are many questions; of several that wait one says it.
+        if is_asked and not was_silent and time.monotonic() >= self.silent_until.get(worker, 0.0):
             log.warning("worker does not answer", other=worker)
             self.silent_until[worker] = time.monotonic() + SILENCE_SECONDS
         return None

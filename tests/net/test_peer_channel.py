@@ -105,6 +105,7 @@ def test_one_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the socket takes, or than may be under way: each gets its answer."""
     monkeypatch.setattr(peer_channel, "MAX_QUESTIONS", 200)
+    monkeypatch.setattr(peer_channel, "ANSWER_SECONDS", 60.0)
 
     async def scenario() -> None:
         async with workers(2, 0, 1) as found:
