@@ -71,6 +71,15 @@ def test_a_handshake_under_way() -> None:
     )  # fmt: skip
 
 
+def test_an_attempt_under_way() -> None:
+    """Whoever opens the socket begins it anew: it goes on as it was."""
+    (
+        story(ring("a"), shy=True)
+        >> client("GET {a}1") >> given(moved) << then(lambda play: play.connection("a").state == CONNECTING)
+        >> greeted("a") << to("a", "GET {a}1") >> node("a", "$1 1") << to_client("$1 1")
+    )  # fmt: skip
+
+
 def test_watched_keys() -> None:
     """What the former server watched is of no use at the new one: EXEC is answered with null."""
     (
