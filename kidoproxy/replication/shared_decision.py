@@ -23,6 +23,7 @@ class SharedReply(ReplyHandler):
     def __init__(self, parents: list[ReplyHandler]) -> None:
         super().__init__()
         self.parents: Final = parents
+        self.held_bytes = 0
 
     def on_reply(self, raw: bytes) -> None:
         replies = items(raw) if raw[:1] == b"*" else [raw] * len(self.parents)
@@ -38,7 +39,9 @@ class SharedReply(ReplyHandler):
             parent.abort(failure, failed)
 
     def add_held_bytes(self, size: int) -> None:
-        """Each client is charged for its part."""
-        share = abs(size) // len(self.parents)
+        """Each client is charged for its part of the sum, so that what is rounded comes back."""
+        before = self.held_bytes // len(self.parents)
+        self.held_bytes += size
+        change = self.held_bytes // len(self.parents) - before
         for parent in self.parents:
-            parent.add_held_bytes(share if size > 0 else -share)
+            parent.add_held_bytes(change)

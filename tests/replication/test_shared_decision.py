@@ -5,7 +5,8 @@ import random
 import pytest
 
 from kidoproxy.replication.leader_first import LeaderFirstWrite
-from kidoproxy.replication.shared_decision import MAX_SHARED
+from kidoproxy.replication.shared_decision import MAX_SHARED, SharedReply
+from kidoproxy.replies.queue import ReplyQueue, TurnWork
 from kidoproxy.resp.errors import NodeFailure
 from tests.replication.decided import idle, in_sync, noted
 from tests.replication.three import ALL, three
@@ -225,3 +226,12 @@ def serve(play: Story, name: str, members: set[str], chance: random.Random) -> N
         node(name, f":{len(members & set(words[2:]))}")(play)
         members.difference_update(words[2:])
     play.settle()
+
+
+def test_what_is_held_is_charged_in_parts() -> None:
+    """However it is held and given back, nobody is charged less than nothing, and in the end nobody for anything."""
+    clients = [ReplyQueue(TurnWork()) for _ in range(3)]
+    shared = SharedReply([each.open_pending(None) for each in clients])
+    for size, charged in ((100, 33), (100, 66), (100, 100), (-200, 33), (-100, 0)):
+        shared.add_held_bytes(size)
+        assert [each.held_reply_bytes for each in clients] == [charged] * 3
