@@ -18,6 +18,7 @@ from kidoproxy.session import cleanup
 from kidoproxy.session.mode import READY
 from kidoproxy.session.pool_context import PoolContext
 from kidoproxy.session.session import ClientSession
+from kidoproxy.session.state import REPLY_ON
 
 log = EventLogger("kidoproxy.clients")
 
@@ -83,7 +84,9 @@ class ClientIO(ClientSocket):
         bridge.update_clock()
         bridge.proxy.bytes_in += len(data)
         self.context.bytes_received += len(data)
-        if bridge.executor.now >= self.context.sample_at and not self.sampled_since:
+        if self.sampled_since:
+            self.drop_unheard_sample(session)
+        elif bridge.executor.now >= self.context.sample_at:
             self.begin_sample(session)
         session.feed(data)
         if self.sampled_since:
@@ -134,8 +137,17 @@ class ClientIO(ClientSocket):
         self.sampled_since = time.monotonic()
 
     def check_sample(self, session: ClientSession) -> None:
-        """What waits on purpose (BLPOP, the end of a pause), and what is not whole yet, says nothing."""
-        if session.blocking_executor is not None or session.replies.opened_count() == self.sampled_reply:
+        """What waits on purpose (BLPOP, the end of a pause), is not whole yet, or gets no reply, says nothing."""
+        if (
+            session.blocking_executor is not None
+            or session.reply_mode != REPLY_ON
+            or session.replies.opened_count() == self.sampled_reply
+        ):
+            self.sampled_since = 0.0
+
+    def drop_unheard_sample(self, session: ClientSession) -> None:
+        """It has been answered and nothing has left (CLIENT REPLY SKIP): the next output is another request's."""
+        if session.replies.answered_count() > self.sampled_reply and not session.replies.out_bytes:
             self.sampled_since = 0.0
 
     def end_sample(self, session: ClientSession) -> None:

@@ -375,3 +375,26 @@ def test_a_sample_of_requests_is_timed() -> None:
     net.say(blocked, "BLPOP", "q", "0")
     assert blocked.sampled_since == 0.0
     assert sum(counts) == 3
+
+
+def test_no_sample_of_what_gets_no_reply() -> None:
+    """The next output may be an hour later, and another request's."""
+    net = Net(ring("a"))
+    node, _ = net.node("a")
+    client, _ = net.client()
+    counts = net.stage.pool.request_durations.bucket_counts
+    net.wait(1.0)
+    net.say(client, "CLIENT", "REPLY", "OFF")
+    net.wait(0.02)
+    net.say(client, "GET", "k")
+    assert client.sampled_since == 0.0
+    node.data_received(b"$1\r\na\r\n")
+    net.say(client, "CLIENT", "REPLY", "ON")
+    net.say(client, "CLIENT", "REPLY", "SKIP")
+    net.wait(0.02)
+    net.say(client, "GET", "k")
+    assert client.sampled_since > 0.0
+    node.data_received(b"$1\r\na\r\n")
+    net.turn()
+    net.say(client, "PING")
+    assert (sum(counts), client.sampled_since) == (0, 0.0)
