@@ -172,6 +172,8 @@ class ConnectionBase(ConnectionQueue):
         if self.suspect:
             self.clear_suspect()
         self.late_since = 0.0
+        self.marked_number = -1
+        self.marked_payload = b""
         self.cause = cause
         self.remove_condition(SELECT_PENDING)
         if self.shared and not self.db_error:

@@ -175,3 +175,13 @@ def test_whom_a_part_of_a_request_is_for() -> None:
     assert slot.client_address() == IgnoreReply().client_address() == ""
     play.session.replies.transport = None
     assert slot.client_address() == ""
+
+
+def test_a_mark_ends_with_its_connection() -> None:
+    """What is asked on the next one is not taken for what was marked on this one."""
+    play = Play()
+    play.ask(request("SET", "k", "v"))
+    assert play.conn.marked_number >= 0
+    assert play.conn.marked_payload
+    play.conn.on_connection_lost("it closed the connection", 10.1, False)
+    assert (play.conn.marked_number, play.conn.marked_payload) == (-1, b"")
