@@ -8,7 +8,7 @@ states and their moves are in `kidoproxy.upstream.states`, the fields in `kidopr
 from typing import final
 
 from kidoproxy.replication.group import group_of
-from kidoproxy.replies.handler import ReplyHandler
+from kidoproxy.replies.handler import REPEAT_REFUSED, ReplyHandler
 from kidoproxy.resp.encode import encode_request
 from kidoproxy.resp.node_errors import NodeErrorReply
 from kidoproxy.resp.reply_reader import ReplyReader
@@ -94,13 +94,11 @@ class NodeConnection(SendingConnection):
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes from the node: hand each reply to its handler."""
-        self.node.traffic.bytes_received += len(data)
-        if now - self.last_read_at >= self.node.slow_log.threshold:
-            on_silence_over(self, now)
-        self.last_read_at = now
+        self.on_read(len(data), now)
         reader = self.reader
         reader.feed(data)
         head_before = self.head
+        has_sentinels = self.node.master_view is not None
         handler: ReplyHandler | None = None
         while True:
             try:
@@ -125,13 +123,16 @@ class NodeConnection(SendingConnection):
                     self.head += 1
                     if first == MINUS and not reader.is_tail:
                         self.node.on_error_reply(raw, now)
-                        if self.node.master_view is not None and keep_refused(self, handler, raw, now):
+                        if has_sentinels and keep_refused(self, handler, raw, now):
                             continue
                         raw = NodeErrorReply(raw)
-                    if self.refused and keep_read_behind(self, handler):
+                    if self.refused and keep_read_behind(self, handler, raw):
                         continue
                     if not handler.is_answered:
                         handler.on_reply(raw)
+                        if has_sentinels and handler.retries_left == REPEAT_REFUSED:
+                            # The connection may know an answered handler for a while.
+                            handler.payload = None
                     if self.fatal_error:
                         break
                 break
@@ -151,6 +152,13 @@ class NodeConnection(SendingConnection):
             on_partial_reply(self, reader, now)
         if self.queue and self.can_send:
             self.release_queue(now)
+
+    def on_read(self, size: int, now: float) -> None:
+        """The node has said something."""
+        self.node.traffic.bytes_received += size
+        if now - self.last_read_at >= self.node.slow_log.threshold:
+            on_silence_over(self, now)
+        self.last_read_at = now
 
     def on_replies_taken(self, head_before: int, handler: ReplyHandler | None, now: float) -> None:
         """All whole replies of a read have been taken, the last one by ``handler``."""

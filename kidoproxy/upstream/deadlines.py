@@ -92,8 +92,8 @@ def awaits_sentinels(conn: SendingConnection, now: float) -> bool:
 
 
 def reconnect(conn: SendingConnection) -> None:
-    """Connect anew, with nothing in flight; the queue goes on waiting."""
-    queue = conn.take_queue()
+    """Connect anew, with nothing in flight; what was refused, and the queue behind it, go on waiting."""
+    queue = conn.take_refused() + conn.take_queue()
     conn.reset(conn.node.replaced_cause)
     conn.reconnects += 1
     conn.start_connecting()

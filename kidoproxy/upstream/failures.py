@@ -5,7 +5,7 @@ the bug is counted and logged once (``net`` logs what `NodeHealth.record_interna
 on with the next reply.
 """
 
-from kidoproxy.replies.handler import NO_RETRY, ONE_RETRY, ReplyHandler
+from kidoproxy.replies.handler import NO_RETRY, ONE_RETRY, REPEAT_REFUSED, ReplyHandler
 from kidoproxy.resp.errors import BADREPLY, NodeFailure
 from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.health import LOST_CAUSE
@@ -32,6 +32,9 @@ def fail_handler(conn: ConnectionBase, handler: ReplyHandler, failure: NodeFailu
     except Exception as problem:
         conn.node.record_internal_error(handler.describe(), problem)
         abort_handler(conn, handler, failure, True)
+    if handler.retries_left == REPEAT_REFUSED:
+        # Its reply may still come, and the connection knows it until then.
+        handler.payload = None
 
 
 def fail_requests(conn: ConnectionBase, queue: list[QueuedRequest], failure: NodeFailure) -> None:

@@ -6,7 +6,7 @@ whole must end all the same, for everything behind it waits, and what no client 
 
 from typing import Final
 
-from kidoproxy.replies.handler import NO_RETRY
+from kidoproxy.replies.handler import NO_RETRY, REPEAT_REFUSED
 from kidoproxy.resp import limits
 from kidoproxy.resp.errors import OVERLOADED
 from kidoproxy.resp.reply_reader import ReplyReader
@@ -14,6 +14,7 @@ from kidoproxy.upstream.connection_state import ConnectionBase
 from kidoproxy.upstream.disconnect import lose_connection
 from kidoproxy.upstream.failures import fail_handler
 from kidoproxy.upstream.health import LONG_REPLY
+from kidoproxy.upstream.refused_writes import give_up_writes
 
 PUSH: Final = 62
 
@@ -54,6 +55,10 @@ def cut_through(conn: ConnectionBase, now: float) -> None:
     elif handler.can_cut_through():
         piece = conn.reader.take_partial()
         conn.partial_forwarded_bytes += len(piece)
+        if conn.refused and handler.retries_left == REPEAT_REFUSED:
+            give_up_writes(conn)
+        # Asked once more it would begin anew.
+        handler.retries_left = NO_RETRY
         handler.cut_through(piece)
     elif conn.reader.held_bytes() > conn.options.max_queue_bytes:
         # Nobody can be given it in part, and no more of it is held: the rest is discarded as it comes.

@@ -30,6 +30,8 @@ class QueuedRequest:
         self.proto = proto
         self.db = db
         self.reply_count = reply_count
+        #: A write that a replica has refused; only until it is sent once more.
+        self.is_refused_write = False
 
 
 class ConnectionQueue:

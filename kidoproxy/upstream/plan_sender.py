@@ -5,7 +5,7 @@ need not know the executor itself.
 """
 
 from kidoproxy.commands.spec import CommandSpec
-from kidoproxy.replies.handler import REPEAT_REFUSED, ReplyHandler
+from kidoproxy.replies.handler import ONE_RETRY, REPEAT_REFUSED, ReplyHandler
 from kidoproxy.replies.jobs import Jobs
 from kidoproxy.replies.streams import Unblocker
 from kidoproxy.routes.plan import Interposed, Plan
@@ -68,8 +68,14 @@ class PlanSender(Unblocker):
 def mark_repeatable(node: Node, handler: ReplyHandler, payload: bytes, spec: CommandSpec) -> None:
     """Let a write be sent once more if the server refuses it as a replica, where sentinels name another one.
 
-    Not a script, which may say READONLY by itself. See `kidoproxy.upstream.refused_writes`.
+    Reads as well, which may stand behind one; not a script, which may say READONLY by itself. See
+    `kidoproxy.upstream.refused_writes`.
     """
-    if node.master_view is not None and spec.may_write and not spec.is_scripting:
+    if node.master_view is None:
+        return
+    if spec.retryable:
+        handler.retries_left = ONE_RETRY
+        handler.payload = payload
+    elif spec.may_write and not spec.is_scripting:
         handler.retries_left = REPEAT_REFUSED
         handler.payload = payload

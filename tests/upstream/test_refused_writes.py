@@ -2,12 +2,19 @@
 
 from typing import Final
 
+import pytest
+
 from kidoproxy.upstream.disconnect import follow_node
 from kidoproxy.upstream.master_view import MasterView
-from tests.story import Story, client, given, lost, node, ring, silence, story, tick, to, to_client
+from tests.story import Story, client, closed, given, lost, node, ring, silence, story, tick, to, to_client
 
 READONLY: Final = "-READONLY You can't write against a read only replica."
 TIMEOUT: Final = "-TIMEOUT a a:6379 (no reply in 500 ms)"
+UNKNOWN: Final = f"{TIMEOUT}; the write may have run, its outcome is unknown"
+
+PROMOTED: Final = "-NODEDOWN a a:6379 (it refused this as a replica, and took a later write as a master)"
+LARGE_HALF: Final = b"$100000\r\n" + b"x" * 50000
+LARGE_REST: Final = b"x" * 50000 + b"\r\n"
 
 
 def followed(play: Story) -> None:
@@ -19,6 +26,11 @@ def followed(play: Story) -> None:
 def moved(play: Story) -> None:
     for conn in play.executor.all_connections():
         follow_node(conn, "its master has moved to b:6379", play.executor.now)
+
+
+def a_little_later(play: Story) -> None:
+    """Sooner than deadlines are looked at."""
+    play.executor.now += 0.04
 
 
 def served() -> Story:
@@ -115,3 +127,80 @@ def test_after_all_that_waits_for_the_sentinels() -> None:
         >> given(moved) << to("a", "SET {a}1 x", "GET {a}2")
         >> node("a", "+OK", "$-1") << to_client("+OK", "$-1") << silence()
     )  # fmt: skip
+
+
+def test_kept_although_the_sentinels_say_nothing_for_long() -> None:
+    """The server is asked again what it is: what was refused since then goes first on that connection."""
+    (
+        served()
+        >> client("EVAL x 1 {a}1") << to("a", "EVAL x 1 {a}1") >> node("a", READONLY) << to_client(READONLY)
+        >> given(a_little_later)
+        >> client("SET {a}1 x", "GET {a}1") << to("a", "SET {a}1 x", "GET {a}1")
+        >> node("a", READONLY, "$3 old") << silence()
+        >> tick(0.47) << to("a", "SET {a}1 x", "GET {a}1")
+        >> node("a", "+OK", "$1 x") << to_client("+OK", "$1 x") << silence()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("taken", ["+OK", "-WRONGTYPE no"])
+def test_a_later_write_was_taken(taken: str) -> None:
+    """The server was promoted in between: sent once more the first write might undo the second; the read is kept."""
+    (
+        served()
+        >> client("SET {a}1 x", "GET {a}1", "GETSET {a}1 y", "GET {a}1")
+        << to("a", "SET {a}1 x", "GET {a}1", "GETSET {a}1 y", "GET {a}1")
+        >> node("a", READONLY, "$3 old", taken) << to_client(PROMOTED)
+        >> node("a", "$1 y") << silence()
+        >> given(moved) << to("a", "GET {a}1", "GET {a}1")
+        >> node("a", "$1 y", "$1 y") << to_client("$1 y", taken, "$1 y") << silence()
+    )  # fmt: skip
+
+
+def test_a_part_of_the_reply_to_a_later_write() -> None:
+    """It says as much as the whole one."""
+    (
+        served()
+        >> client("SET {a}1 x") << to("a", "SET {a}1 x")
+        >> client("GETSET {a}1 y", name="other") << to("a", "GETSET {a}1 y")
+        >> node("a", READONLY, LARGE_HALF) << to_client(PROMOTED) << to_client(LARGE_HALF, name="other")
+        >> node("a", LARGE_REST) << to_client(LARGE_REST, name="other") << silence()
+    )  # fmt: skip
+
+
+def test_reads_off_the_fast_path() -> None:
+    """Parts of a read, and those with a stand-in for a node that is down, wait behind the write as well."""
+    (
+        story(ring("a", "b", miss_on_down=True)) >> given(followed)
+        >> client("SET {a}1 x", "MGET {a}1 {b}1", "GET {a}1")
+        << to("a", "SET {a}1 x", "MGET {a}1", "GET {a}1") << to("b", "MGET {b}1")
+        >> node("b", "*1 $1 z") >> node("a", READONLY, "*1 $3 old", "$3 old") << silence()
+        >> given(moved) << to("a", "SET {a}1 x", "MGET {a}1", "GET {a}1")
+        >> node("a", "+OK", "*1 $1 x", "$1 x") << to_client("+OK", "*2 $1 x $1 z", "$1 x") << silence()
+    )  # fmt: skip
+
+
+def test_half_a_reply_is_not_asked_for_again() -> None:
+    """It would begin anew in the middle of what the client has."""
+    (
+        story(ring("a", "b", miss_on_down=True)) >> given(followed)
+        >> client("SET {a}1 x", name="other") << to("a", "SET {a}1 x") >> client("GET {a}1") << to("a", "GET {a}1")
+        >> node("a", READONLY, LARGE_HALF) << to_client(LARGE_HALF)
+        >> node("a", LARGE_REST) << to_client(LARGE_REST) << silence()
+        >> given(moved) << to("a", "SET {a}1 x") >> node("a", "+OK") << to_client("+OK", name="other")
+        >> client("GET {a}1") << to("a", "GET {a}1") >> node("a", LARGE_HALF) << to_client(LARGE_HALF)
+        >> given(moved) << closed() << silence()
+    )  # fmt: skip
+
+
+def test_no_request_is_kept_longer_than_needed() -> None:
+    """Answered, refused or timed out: the connection may know the handler for a while, but not what it has sent."""
+    writes = ("SET {a}1 x", "SET {a}2 x", "SET {a}3 x")
+    play = served() >> client(*writes) << to("a", *writes)
+    (conn,) = [each for each in play.executor.all_connections() if each.in_flight_count()]
+    handlers = list(conn.reply_handlers)
+    assert [handler.payload is None for handler in handlers] == [False, False, False]
+    assert play >> node("a", "+OK", READONLY) << to_client("+OK")
+    assert [handler.payload is None for handler in handlers] == [True, True, False]
+    assert play >> tick(0.6) << to_client(TIMEOUT, UNKNOWN)
+    assert [handler.payload is None for handler in handlers] == [True, True, True]
+    assert play << silence()
