@@ -117,12 +117,13 @@ class Daemon:
         try:
             await self.start()
             await self.succession.take_the_place()
+            # Whoever is told that it is ready may signal at once: until then SIGUSR2 is ignored, and SIGHUP held back.
+            if not self.worker:
+                self.upgrades.attach()
             announce("\n".join(self.banner()))
             self.notify(self.succession.ready_state())
             if self.reloads is not None:
                 self.reloads.attach(self)
-            if not self.worker:
-                self.upgrades.attach()
             await self.stop_event.wait()
             if not self.handover.done.is_set():
                 self.notify("STOPPING=1")

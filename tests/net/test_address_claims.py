@@ -83,7 +83,7 @@ def test_addresses_that_overlap(theirs: str) -> None:
                         mine.claim(Address(ours, port), False)
                 else:
                     mine.claim(Address(ours, port), False)
-                mine.claim(Address(ours, free_port()), False)
+                mine.claim(Address(ours, next(other for other in iter(free_port, 0) if other != port)), False)
     finally:
         holder.end()
 
