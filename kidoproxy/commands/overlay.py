@@ -11,6 +11,7 @@ reason is the sentence which the client reads. What else is to be said of a comm
 from typing import Final
 
 from kidoproxy.commands.overlay_traits import apply_traits
+from kidoproxy.commands.proxy_command import PROXY_NAMES
 from kidoproxy.commands.spec import (
     AGG_LOGICAL_AND,
     AGG_MAX,
@@ -76,10 +77,6 @@ _CLIENT = (
 )
 _COMMAND = "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info"
 _BLOCKING_POPS = "blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin"
-_PROXY = (
-    "proxy|help proxy|nodes proxy|route proxy|node proxy|each proxy|replies proxy|stats proxy|scrub proxy|sync "
-    "proxy|slowlog proxy|hotkeys proxy|bigkeys"
-)
 _ACL = "acl acl|cat acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|log acl|users acl|whoami"
 _BLOCKING_REASON = "a copy that waits would pop at a moment of its own, so the proxy waits and all copies pop together"
 #: Without CLAIM all copies deliver the same entries to the same consumer, at moments that differ by milliseconds.
@@ -97,7 +94,7 @@ SERVED: Final[tuple[Entry, ...]] = (
         ("quit reset select unwatch", "the state of one client's connection"),
         ("multi exec discard", "transactions are queued here, connections to nodes are shared"),
         ("client " + _CLIENT, "clients are the proxy's, a node sees only the proxy's connections"),
-        ("proxy " + _PROXY, "the proxy's own command"),
+        ("proxy " + PROXY_NAMES, "the proxy's own command"),
     ),
     # What the proxy answers by itself.
     *_alike(

@@ -6,6 +6,7 @@ Lists of names, each with what it says of them. A name that the table lacks is a
 from typing import Final
 
 from kidoproxy.commands.handler_ids import HANDLERS
+from kidoproxy.commands.proxy_command import PROXY_NAMES
 from kidoproxy.commands.spec import (
     ALL_NODES,
     ANY_NODE,
@@ -179,16 +180,12 @@ EXPIRY_TRAITS: Final[tuple[tuple[str, int, str], ...]] = (
 #: They change the protocol, the user or the database of what follows.
 DRAIN_FIRST: Final = "select hello reset"
 
-_PROXY: Final = (
-    "proxy|each proxy|help proxy|node proxy|nodes proxy|replies proxy|route proxy|scrub proxy|stats proxy|sync "
-    "proxy|slowlog proxy|hotkeys proxy|bigkeys"
-)
 _SUBSCRIBE: Final = "subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe"
 #: Names, what a session inside MULTI does with them (those that are not queued: Redis, ``processCommand``).
 IN_MULTI: Final[tuple[tuple[str, int], ...]] = (
     ("multi exec discard", IN_MULTI_BOUNDARY),
     ("watch quit reset", IN_MULTI_AT_ONCE),
-    ("select hello auth monitor " + _SUBSCRIBE + " " + _PROXY, IN_MULTI_REFUSED),
+    ("select hello auth monitor " + _SUBSCRIBE + " " + PROXY_NAMES, IN_MULTI_REFUSED),
     ("unwatch ping echo time", IN_MULTI_BY_NODE),
 )
 

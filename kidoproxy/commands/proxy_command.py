@@ -28,6 +28,8 @@ def _proxy_row(name: str, arity: int, flags: str, categories: str, summary: str)
     return (name, arity, flags, 0, 0, 0, categories, "", (), "connection", "0.1.0", summary)
 
 
+#: The subcommands, as `kidoproxy.commands.overlay` names commands.
+PROXY_NAMES: Final = " ".join([f"proxy|{sub[0]}" for sub in _PROXY_SUBS])
 #: The container and its subcommands.
 PROXY_ROWS: Final[tuple[Row, ...]] = (
     _proxy_row("proxy", -2, "", "slow", "Asks the proxy itself"),
