@@ -103,7 +103,7 @@ class NodeIO(Transport):
             mark_write(conn, now)
             if not self.timed_since and (conn.node.is_timed or now >= self.sample_at):
                 # The first request of this write, and one at a time: two readings of the clock for each.
-                self.timed_reply = conn.replies_received + conn.written_count - conn.head
+                self.timed_reply = conn.next_written_number()
                 self.timed_since = time.monotonic()
                 if now >= self.sample_at:
                     self.sample_at = now + limits.SAMPLE_SECONDS

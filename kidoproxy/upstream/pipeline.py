@@ -70,6 +70,10 @@ class ConnectionQueue:
         """How many replies are waited for."""
         return len(self.reply_handlers) - self.head
 
+    def next_written_number(self) -> int:
+        """Which reply of all that ever came the next request that is written will get."""
+        return self.replies_received + self.written_count - self.head
+
     def pending_count(self) -> int:
         """How many replies are waited for, or will be once the queue is sent."""
         return len(self.reply_handlers) - self.head + len(self.queue) + len(self.refused)

@@ -22,9 +22,8 @@ WAITING_SECONDS: Final = 0.1
 
 def mark_write(conn: ConnectionBase, now: float) -> None:
     """Remember the first request of a write, unless an earlier one that is remembered is not answered yet."""
-    number = conn.replies_received + conn.written_count - conn.head
     if conn.marked_number < conn.replies_received and conn.written_count < len(conn.reply_handlers) and conn.out:
-        conn.marked_number = number
+        conn.marked_number = conn.next_written_number()
         conn.marked_at = now
         payload = conn.out[0]
         conn.marked_payload = payload if len(payload) <= limits.MAX_SAMPLED_KEY_BYTES else b""
