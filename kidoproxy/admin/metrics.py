@@ -93,8 +93,8 @@ class ProxyCollector(Collector):
         yield counter("node_warmups", "Times that a node got again what was loaded.", warmups)
         missed = proxy.peers.missed_answers if proxy.peers is not None else 0
         yield counter("worker_answers_missed", "Answers for clients that another worker did not give in time.", missed)
-        yield counter("bytes_received", "Bytes from clients.", proxy.bytes_in)
-        yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_out)
+        yield counter("bytes_received", "Bytes from clients.", proxy.bytes_received())
+        yield counter("bytes_sent", "Bytes to clients.", proxy.bytes_sent())
         yield loop_turn_histogram(proxy.turn_durations)
 
     def reload_metrics(self) -> Iterator[Metric]:

@@ -82,7 +82,6 @@ class ClientIO(ClientSocket):
             return
         bridge = self.bridge
         bridge.update_clock()
-        bridge.proxy.bytes_in += len(data)
         self.context.bytes_received += len(data)
         if self.sampled_since:
             self.drop_unheard_sample(session)
@@ -111,7 +110,6 @@ class ClientIO(ClientSocket):
         size = replies.out_bytes
         out = replies.take_output()
         if size:
-            self.bridge.proxy.bytes_out += size
             self.context.bytes_sent += size
             if self.sampled_since:
                 self.end_sample(session)

@@ -74,8 +74,8 @@ def process_numbers(proxy: ProxyState) -> dict[str, int]:
             ]
         ),
         "healed_scripts": proxy.executor.noscript_retries,
-        "total_net_input_bytes": proxy.bytes_in,
-        "total_net_output_bytes": proxy.bytes_out,
+        "total_net_input_bytes": proxy.bytes_received(),
+        "total_net_output_bytes": proxy.bytes_sent(),
         "total_error_replies": sum([context.error_counts.total() for context in proxy.contexts]),
         QUERY_LIMIT: proxy.forced_disconnects[QUERY_LIMIT],
         OUTPUT_LIMIT: proxy.forced_disconnects[OUTPUT_LIMIT],

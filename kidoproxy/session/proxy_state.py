@@ -72,8 +72,6 @@ class ProxyState:
         self.reloads: dict[str, int] = {"ok": 0, "rejected": 0}
         self.configured_ms = 0
         self.incidents = Incidents()
-        self.bytes_in = 0
-        self.bytes_out = 0
         #: The durations of the event loop's iterations.
         self.turn_durations = Durations(MILLISECOND_BUCKETS)
         #: Cryptographically random bytes; None where there is no source of them.
@@ -156,6 +154,14 @@ class ProxyState:
             subscriptions = Subscriptions(self.executor, context.root)
             self.subscriptions_by_pool[context.name] = subscriptions
         return subscriptions
+
+    def bytes_received(self) -> int:
+        """From all clients."""
+        return sum([context.bytes_received for context in self.contexts])
+
+    def bytes_sent(self) -> int:
+        """To all clients."""
+        return sum([context.bytes_sent for context in self.contexts])
 
     def messages_delivered(self) -> int:
         """Messages sent to subscribers."""

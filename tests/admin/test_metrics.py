@@ -38,7 +38,7 @@ def test_the_process() -> None:
     stage.proxy.connections_received = 3
     stage.proxy.connections_rejected = 2
     stage.proxy.forced_disconnects["output limit"] = 1
-    stage.proxy.bytes_in = 10**12
+    stage.proxy.contexts[0].bytes_received = 10**12
     say(client, "PING")
     say(client, "GET")
     found = samples(stage)

@@ -27,8 +27,8 @@ def test_a_client_is_answered_in_one_write() -> None:
     net.turn()
     assert socket.written == [b"+PONG\r\n" * 3]
     assert socket.high == READ_STOP_BYTES
-    assert net.stage.proxy.bytes_in == 3 * len(PING)
-    assert net.stage.proxy.bytes_out == 3 * len(b"+PONG\r\n")
+    assert net.stage.proxy.bytes_received() == 3 * len(PING)
+    assert net.stage.proxy.bytes_sent() == 3 * len(b"+PONG\r\n")
     assert net.stage.proxy.connections_received == net.stage.pool.client_count == 1
 
 
